@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+)
+
+// AccessClaims are the claims of a derived access token: which member calls which server with which scopes, on the
+// strength of which key.
+type AccessClaims struct {
+	noClaims
+	Times
+	KeyID    uuid.UUID      `json:"-"` // in the header, as kid
+	Audience strictAudience `json:"aud"`
+	Subject  string         `json:"sub"`
+	Scope    string         `json:"scope"`
+	// Connection is the cloud's ID of the connection, for the server's audit.
+	Connection string `json:"connection,omitempty"`
+}
+
+// ForServer sets the audience.
+func (c AccessClaims) ForServer(s ServerURL) AccessClaims {
+	c.Audience = strictAudience(s)
+	return c
+}
+
+// Scopes are the token's scopes; [VerifyAccess] has checked their form.
+func (c AccessClaims) Scopes() Scopes {
+	scopes, err := ParseScopes(c.Scope)
+	if err != nil {
+		return nil
+	}
+	return scopes
+}
+
+func (k Key) signingKey() SigningKey {
+	return SigningKey{KeyID: k.ID.String(), method: jwt.SigningMethodEdDSA, key: k.PrivateKey()}
+}
+
+// SignAccess signs a derived access token with the key pair of an API key.
+func (k Key) SignAccess(c AccessClaims) (Secret, error) { return sign(TypeAccess, k.signingKey(), c) }
+
+// TokenKeyID reads the `kid` of a derived access token or a revocation, unverified: it says which key to look up.
+func TokenKeyID(token Secret) (uuid.UUID, error) {
+	h, err := readHeader(token.Reveal())
+	if err != nil {
+		return uuid.UUID{}, refuse("token_malformed", "the token cannot be read: %w", err)
+	}
+	id, err := uuid.Parse(h.KeyID)
+	if err != nil || len(h.KeyID) != 36 {
+		return uuid.UUID{}, refuse("token_malformed", "the token names no key")
+	}
+	return id, nil
+}
+
+// VerifyAccess checks a derived access token against the public key of the API key it names, and the server's URLs. That
+// the key is alive, and which of the scopes it still covers, is the caller's to check.
+func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, now time.Time) (AccessClaims, error) {
+	var c AccessClaims
+	id, err := TokenKeyID(token)
+	if err != nil {
+		return c, err
+	}
+	err = VerifyToken(token, TypeAccess, AlgEdDSA, func(string) (any, error) { return public, nil }, &c)
+	if err != nil {
+		return AccessClaims{}, refuse("token_invalid", "the access token's signature is not that of its key").Because(err)
+	}
+	c.KeyID = id
+	switch err := c.Times.check(now, MaxAccessTokenLife); {
+	case errors.Is(err, errExpired):
+		return AccessClaims{}, refuse("token_expired", "the access token has expired").WithHint("fetch a new credential")
+	case errors.Is(err, errFuture):
+		return AccessClaims{}, refuse("token_clock", "the access token is from the future: the server's clock is behind").
+			WithHint("set the server's clock, for example with NTP")
+	case err != nil:
+		return AccessClaims{}, refuse("token_lifetime", "the access token's lifetime is over %s", MaxAccessTokenLife)
+	}
+	if !slices.ContainsFunc(servers, func(s ServerURL) bool { return s.Same(ServerURL(c.Audience)) }) {
+		return AccessClaims{}, refuse("token_audience", "the access token is for %q, not for this server", clip(string(c.Audience)))
+	}
+	if c.Subject == "" || len(c.Subject) > maxSubject || len(c.Connection) > maxSubject {
+		return AccessClaims{}, refuse("token_subject", "the access token names no member")
+	}
+	if _, err := ParseScopes(c.Scope); err != nil {
+		return AccessClaims{}, refuse("token_scope", "the access token's scopes are malformed")
+	}
+	return c, nil
+}
+
+// revocationClaims are those of a revocation: a statement, signed with an API key's own key pair, that the key is to
+// die. It never expires, because killing that key is all it can do, and anybody may deliver it: the cloud when it
+// reaches the server, or the person who disconnects.
+type revocationClaims struct {
+	noClaims
+	IssuedAt int64  `json:"iat"`
+	Reason   string `json:"reason"`
+	Subject  string `json:"sub"`
+}
+
+// Revocation says who wants the key to die and why.
+type Revocation struct {
+	KeyID   uuid.UUID
+	Subject string
+	Reason  string
+}
+
+// SignRevocation signs the statement that this key is to be revoked.
+func (k Key) SignRevocation(subject, reason string, now time.Time) (Secret, error) {
+	return sign(TypeRevocation, k.signingKey(), revocationClaims{IssuedAt: now.Unix(), Reason: reason, Subject: subject})
+}
+
+// VerifyRevocation checks a revocation against the public key of the API key it names.
+func VerifyRevocation(token Secret, public ed25519.PublicKey) (Revocation, error) {
+	id, err := TokenKeyID(token)
+	if err != nil {
+		return Revocation{}, err
+	}
+	var c revocationClaims
+	err = VerifyToken(token, TypeRevocation, AlgEdDSA, func(string) (any, error) { return public, nil }, &c)
+	if err != nil {
+		return Revocation{}, refuse("revocation_invalid", "the revocation is not signed by its key").Because(err)
+	}
+	return Revocation{KeyID: id, Subject: clip(c.Subject), Reason: clip(c.Reason)}, nil
+}

@@ -1,0 +1,180 @@
+package bridge
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// ConnectClaims are the claims of a connect token: who may have which key from which server.
+type ConnectClaims struct {
+	noClaims
+	Times
+	Issuer   ServerURL      `json:"iss"`
+	Audience strictAudience `json:"aud"`
+	Org      string         `json:"org"`
+	Subject  string         `json:"sub"`
+	Email    string         `json:"email,omitempty"` // for the server's audit, nothing is decided by it
+	Role     Role           `json:"role"`
+	Scope    string         `json:"scope"`          // the most that the key may be granted, OAuth notation
+	KeyLife  int64          `json:"key_life"`       // the longest the key may live, seconds
+	JTI      string         `json:"jti"`            // at least 128 bits
+	Sealing  string         `json:"seal,omitempty"` // see SigningRoot.SealingKey
+}
+
+// Server is the audience.
+func (c ConnectClaims) Server() ServerURL { return ServerURL(c.Audience) }
+
+// Scopes is the scope ceiling; [Trust.VerifyConnect] has checked its form.
+func (c ConnectClaims) Scopes() Scopes {
+	scopes, err := ParseScopes(c.Scope)
+	if err != nil {
+		return nil
+	}
+	return scopes
+}
+
+// Binding is what the exchanged key is sealed to.
+func (c ConnectClaims) Binding() SealBinding {
+	return SealBinding{Issuer: c.Issuer, Org: c.Org, Server: c.Server(), Subject: c.Subject, JTI: c.JTI}
+}
+
+// ForServer sets the audience.
+func (c ConnectClaims) ForServer(s ServerURL) ConnectClaims {
+	c.Audience = strictAudience(s)
+	return c
+}
+
+// SignConnect signs a connect token.
+func (k SigningKey) SignConnect(c ConnectClaims) (Secret, error) { return sign(TypeConnect, k, c) }
+
+const (
+	minJTI     = 22 // base64url digits of 128 bits
+	maxJTI     = 128
+	maxSubject = 256
+	maxKeyLife = int64(366 * 24 * time.Hour / time.Second)
+)
+
+func refuse(code, format string, args ...any) *Error {
+	return E(Unauthenticated, code, format, args...)
+}
+
+// VerifyConnect checks a connect token field by field against the server's trust and its own configured URLs. Each
+// refusal has a code of its own: the message is shown to the person who connects, who can then fix the right side.
+// The caller still has to use up the jti.
+func (t Trust) VerifyConnect(token Secret, servers []ServerURL, now time.Time) (ConnectClaims, error) {
+	var none ConnectClaims
+	if !t.Configured() {
+		return none, E(Unavailable, "exchange_not_configured",
+			"this server has no cloud secret, so it cannot check whose token this is").
+			WithHint("set ACE_CLOUD_PUBLIC_KEY on the server to what `ace org trust` prints, and restart it")
+	}
+	c, err := t.verifySignature(token)
+	if err != nil {
+		return none, err
+	}
+	if err := t.checkTimes(c, now); err != nil {
+		return none, err
+	}
+	if c.Issuer != t.Issuer {
+		return none, refuse("connect_issuer", "the token was issued by %q, this server trusts %s", clip(string(c.Issuer)), t.Issuer)
+	}
+	if c.Org != t.Org {
+		return none, refuse("connect_org", "the token is for organization %q, this server belongs to %q", clip(c.Org), t.Org).
+			WithHint("switch to the organization %q, or give the server that organization's secret", t.Org)
+	}
+	if !slices.Contains(servers, c.Server()) {
+		return none, refuse("connect_audience", "the token is for %q, this server is %s", clip(string(c.Audience)), servers[0]).
+			WithHint("ace connect --server %s", servers[0])
+	}
+	if err := c.checkFields(); err != nil {
+		return none, err
+	}
+	return c, nil
+}
+
+func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
+	var c ConnectClaims
+	h, err := readHeader(token.Reveal())
+	if err != nil {
+		return c, refuse("connect_malformed", "the connect token cannot be read: %w", err)
+	}
+	if h.Type != TypeConnect {
+		return c, refuse("connect_type", "the token is of type %q, not a connect token", clip(h.Type)).
+			WithHint("narrow it first: ace connect does that")
+	}
+	key, known := t.key(h.KeyID)
+	if !known {
+		return c, refuse("connect_key_unknown", "the token is signed with key %q, this server trusts %q",
+			clip(h.KeyID), t.KeyIDs()).WithHint("give the server the values that `ace org trust` prints, and restart it")
+	}
+	if h.Alg != key.Algorithm() {
+		return c, refuse("connect_algorithm", "the token is signed with %q, its key demands %s", clip(h.Alg), key.Algorithm())
+	}
+	err = VerifyToken(token, TypeConnect, key.Algorithm(), func(string) (any, error) {
+		if key.public != nil {
+			return key.public, nil
+		}
+		return []byte(key.secret.Reveal()), nil
+	}, &c)
+	if err != nil {
+		return ConnectClaims{}, refuse("connect_signature",
+			"the token's signature does not match the cloud secret of this server").Because(err).
+			WithHint("give the server the values that `ace org trust` prints, and restart it")
+	}
+	return c, nil
+}
+
+func (t Trust) checkTimes(c ConnectClaims, now time.Time) error {
+	err := c.Times.check(now, MaxConnectTokenLife)
+	apart := now.Sub(time.Unix(c.IssuedAt, 0)).Round(time.Second)
+	switch {
+	case errors.Is(err, errFuture):
+		return refuse("connect_clock", "the token is from the future: the server's clock is %s behind the cloud's", -apart).
+			WithHint("set the server's clock, for example with NTP, and connect again")
+	case errors.Is(err, errExpired):
+		return refuse("connect_expired", "the token has expired, or the server's clock is ahead of the cloud's: the token is %s old by the server's clock", apart).
+			WithHint("connect again; if that fails, set the server's clock, for example with NTP")
+	case err != nil:
+		return refuse("connect_lifetime", "the token's lifetime is not between 1 second and %s", MaxConnectTokenLife)
+	}
+	return nil
+}
+
+func (c ConnectClaims) checkFields() error {
+	switch {
+	case c.Subject == "" || len(c.Subject) > maxSubject:
+		return refuse("connect_subject", "the token names no member")
+	case len(c.Email) > maxSubject:
+		return refuse("connect_subject", "the token's email is too long")
+	case !c.Role.Valid():
+		return refuse("connect_role", "the token has no known role")
+	case len(c.JTI) < minJTI || len(c.JTI) > maxJTI || !isToken(c.JTI):
+		return refuse("connect_jti", "the token's jti has less than 128 bits")
+	case c.KeyLife <= 0 || c.KeyLife > maxKeyLife:
+		return refuse("connect_key_life", "the token's limit on the key's lifetime is not between 1 second and 366 days")
+	}
+	if scopes, err := ParseScopes(c.Scope); err != nil || len(scopes) == 0 {
+		return refuse("connect_scope", "the token's scope is empty or malformed")
+	}
+	return nil
+}
+
+// isToken reports whether s is base64url.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; base62Values[c] == 0xff && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// clip bounds a value from outside before it is put into a message.
+func clip(s string) string {
+	const most = 100
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,80 @@
+package bridge
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// The three headers that carry a credential to a server.
+const (
+	HeaderAuthorization = "Authorization"
+	HeaderAPIKey        = "X-Api-Key"
+	HeaderAceAPIKey     = "X-Ace-Api-Key"
+)
+
+// maxCredential bounds what is looked at: a derived access token or a cloud JWT, with room to spare.
+const maxCredential = 8 << 10
+
+// Presented is a credential as a request carries it, not yet verified.
+type Presented struct {
+	Value Secret
+	// KeyID is set when the credential came as KEYID.KEY; it must be the key's own.
+	KeyID uuid.NullUUID
+}
+
+// Credential takes the one credential of a request from Authorization: Bearer, X-API-Key or X-Ace-Api-Key. It returns
+// the zero value when there is none. A request with two is refused (RFC 6750 section 2): which of them counts must not
+// depend on who reads the request.
+func Credential(h http.Header) (Presented, error) {
+	var found []string
+	for _, v := range h[HeaderAuthorization] {
+		if scheme, token, ok := strings.Cut(v, " "); ok && strings.EqualFold(scheme, "Bearer") {
+			found = append(found, strings.TrimSpace(token))
+		}
+	}
+	found = append(found, h[HeaderAPIKey]...)
+	found = append(found, h[HeaderAceAPIKey]...)
+	switch {
+	case len(found) == 0:
+		return Presented{}, nil
+	case len(found) > 1:
+		return Presented{}, E(Invalid, "credential_ambiguous",
+			"the request carries more than one credential").
+			WithHint("send one of Authorization: Bearer, X-API-Key or X-Ace-Api-Key, once")
+	}
+	return ParsePresented(NewSecret(found[0]))
+}
+
+// ParsePresented splits KEYID.KEY. Any other value is taken as it is: a key, an access token or a server's own token.
+func ParsePresented(value Secret) (Presented, error) {
+	s := value.Reveal()
+	if s == "" || len(s) > maxCredential {
+		return Presented{}, E(Unauthenticated, "credential_malformed", "the credential is empty or too long")
+	}
+	id, key, ok := strings.Cut(s, ".")
+	if !ok || !strings.HasPrefix(key, "ace_") {
+		return Presented{Value: value}, nil
+	}
+	parsed, err := uuid.Parse(id)
+	if err != nil || len(id) != 36 {
+		return Presented{}, E(Unauthenticated, "credential_malformed", "what stands before the key is not a key ID")
+	}
+	return Presented{Value: NewSecret(key), KeyID: uuid.NullUUID{UUID: parsed, Valid: true}}, nil
+}
+
+// IsKey reports whether the credential has the form of an API key, without looking further.
+func (p Presented) IsKey() bool { return strings.HasPrefix(p.Value.Reveal(), "ace_") }
+
+// Key parses the credential as an API key and holds a key ID that came with it against the key's own.
+func (p Presented) Key() (Key, error) {
+	k, err := ParseKey(p.Value)
+	if err != nil {
+		return Key{}, err
+	}
+	if p.KeyID.Valid && p.KeyID.UUID != k.ID {
+		return Key{}, E(Unauthenticated, "key_id_mismatch", "the key ID that was sent is not the key's own")
+	}
+	return k, nil
+}

@@ -1,0 +1,135 @@
+package bridge
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
+	"regexp"
+
+	"github.com/google/uuid"
+)
+
+// KeyKind says what an API key is for.
+type KeyKind string
+
+// The kinds of API key.
+const (
+	KindLive KeyKind = "live" // created by a person, for production
+	KindTest KeyKind = "test" // created by a person, for a sandbox
+	KindSK   KeyKind = "sk"   // a connection key, made by an exchange
+	KindPAT  KeyKind = "pat"  // a personal access token
+)
+
+// Valid reports whether k is one of the four kinds.
+func (k KeyKind) Valid() bool { return k == KindLive || k == KindTest || k == KindSK || k == KindPAT }
+
+const (
+	keyIDDigits     = 22
+	keySecretDigits = 43
+	keySumDigits    = 6
+	keyTailDigits   = keyIDDigits + keySecretDigits + keySumDigits // 71
+	maxKeyLen       = len("ace_live_") + keyTailDigits
+	minKeyLen       = len("ace_sk_") + keyTailDigits
+)
+
+// KeyPattern is the expression with which secret scanners find API keys; a match still has to pass [ParseKey].
+var KeyPattern = regexp.MustCompile(`\bace_(live|test|sk|pat)_[0-9A-Za-z]{71}\b`)
+
+// Key is a parsed API key: ace_<kind>_<id22><secret43><crc6>. The id is public, the rest is a [Secret].
+type Key struct {
+	Kind KeyKind
+	ID   uuid.UUID
+	text Secret
+}
+
+// NewKey makes a key with a fresh 256-bit secret for a key ID.
+func NewKey(kind KeyKind, id uuid.UUID) Key {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails since Go 1.24
+	text := make([]byte, 0, maxKeyLen)
+	text = append(text, "ace_"...)
+	text = append(text, kind...)
+	text = append(text, '_')
+	text = appendBase62(text, id[:], keyIDDigits)
+	text = appendBase62(text, secret[:], keySecretDigits)
+	var sum [4]byte
+	binary.BigEndian.PutUint32(sum[:], crc32.ChecksumIEEE(text))
+	text = appendBase62(text, sum[:], keySumDigits)
+	return Key{Kind: kind, ID: id, text: NewSecret(string(text))}
+}
+
+var errKeyFormat = E(Unauthenticated, "key_malformed",
+	"the API key is not of the form ace_<kind>_ followed by 71 letters and digits, or a character of it was mistyped").
+	WithHint("copy the whole key again, or create one: ace api-key create")
+
+// ParseKey reads a key and checks its form and checksum, which catches typing mistakes without any look-up. It
+// allocates nothing, and says nothing about whether the key was ever issued.
+func ParseKey(text Secret) (Key, error) {
+	s := text.Reveal()
+	if len(s) < minKeyLen || len(s) > maxKeyLen || s[:4] != "ace_" {
+		return Key{}, errKeyFormat
+	}
+	tail := len(s) - keyTailDigits
+	kind := KeyKind(s[4 : tail-1])
+	if s[tail-1] != '_' || !kind.Valid() {
+		return Key{}, errKeyFormat
+	}
+	hi, lo, ok := decodeBase62Into128(s[tail : tail+keyIDDigits])
+	if !ok || !isBase62(s[tail+keyIDDigits:]) {
+		return Key{}, errKeyFormat
+	}
+	_, sum, ok := decodeBase62Into128(s[len(s)-keySumDigits:])
+	if !ok || sum != uint64(checksum(s[:len(s)-keySumDigits])) {
+		return Key{}, errKeyFormat
+	}
+	k := Key{Kind: kind, text: text}
+	binary.BigEndian.PutUint64(k.ID[:8], hi)
+	binary.BigEndian.PutUint64(k.ID[8:], lo)
+	return k, nil
+}
+
+// checksum is CRC-32 (IEEE) of s; the copy stays on the stack, where []byte(s) would allocate.
+func checksum(s string) uint32 {
+	var buf [maxKeyLen]byte
+	return crc32.ChecksumIEEE(buf[:copy(buf[:], s)])
+}
+
+// Text returns the whole key.
+func (k Key) Text() Secret { return k.text }
+
+// Prefix returns the public beginning of the key, enough to recognise it: the kind and the first digits of the ID.
+func (k Key) Prefix() string {
+	s := k.text.Reveal()
+	return s[:len(s)-keyTailDigits+8]
+}
+
+func (k Key) secretDigits() string {
+	s := k.text.Reveal()
+	return s[len(s)-keySumDigits-keySecretDigits : len(s)-keySumDigits]
+}
+
+// Hash is what is stored of the secret: SHA-256 over its 43 digits. The secret has 256 bits of entropy, so that a slow
+// hash would protect nothing.
+func (k Key) Hash() [sha256.Size]byte {
+	var buf [keySecretDigits]byte
+	copy(buf[:], k.secretDigits())
+	return sha256.Sum256(buf[:])
+}
+
+// PrivateKey derives the Ed25519 key that signs access tokens and revocations on behalf of the API key (HKDF-SHA256,
+// RFC 5869). Its public half is stored beside the hash and verifies them.
+func (k Key) PrivateKey() ed25519.PrivateKey {
+	seed, err := hkdf.Key(sha256.New, []byte(k.secretDigits()), k.ID[:], "ace access token v1", ed25519.SeedSize)
+	if err != nil {
+		panic(err) // only for a length that HKDF cannot make
+	}
+	return ed25519.NewKeyFromSeed(seed)
+}
+
+// PublicKey is the public half of [Key.PrivateKey].
+func (k Key) PublicKey() ed25519.PublicKey {
+	return k.PrivateKey().Public().(ed25519.PublicKey)
+}

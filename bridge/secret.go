@@ -1,0 +1,69 @@
+package bridge
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"log/slog"
+	"unsafe"
+)
+
+// Redacted is what a [Secret] looks like wherever it is printed, logged or encoded.
+const Redacted = "[redacted]"
+
+// Secret holds a value that must not be seen: a key, a token, a password. It prints, logs and encodes as "[redacted]";
+// [Secret.Reveal] is the only way to the value, so that every disclosure can be found by searching for that word.
+//
+// The value hangs on a pointer rather than in a string field because fmt prints the unexported fields of a struct
+// without calling their methods: a string would show there, an address does not. Secret allocates nothing.
+type Secret struct {
+	data *byte
+	size int
+}
+
+// NewSecret wraps a value.
+func NewSecret(value string) Secret {
+	return Secret{data: unsafe.StringData(value), size: len(value)}
+}
+
+// Reveal returns the value in the clear.
+func (s Secret) Reveal() string { return unsafe.String(s.data, s.size) }
+
+// IsZero reports whether the secret is empty.
+func (s Secret) IsZero() bool { return s.size == 0 }
+
+// Len returns the length of the value in bytes.
+func (s Secret) Len() int { return s.size }
+
+// Equal compares two secrets in time that depends on their lengths only.
+func (s Secret) Equal(other Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
+
+// Disclose marks the secret as a deliberate part of an answer; see [Disclosed].
+func (s Secret) Disclose() Disclosed { return Disclosed{s} }
+
+func (s Secret) String() string   { return Redacted }
+func (s Secret) GoString() string { return Redacted }
+
+// Format implements [fmt.Formatter], so that no verb, %x and %d included, reaches the value.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+
+// LogValue implements [slog.LogValuer].
+func (s Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }
+
+// MarshalText redacts the secret in JSON, YAML and every other encoding.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+
+// UnmarshalText takes a secret from configuration or a request body.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = NewSecret(string(text))
+	return nil
+}
+
+// Disclosed is a [Secret] on its way to the one who may have it: it encodes in the clear in a reply's body, and still
+// prints and logs as "[redacted]".
+type Disclosed struct{ Secret }
+
+// MarshalText returns the value in the clear.
+func (d Disclosed) MarshalText() ([]byte, error) { return []byte(d.Reveal()), nil }

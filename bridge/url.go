@@ -1,0 +1,178 @@
+package bridge
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// ServerURL is the canonical URL of a server or a cloud: scheme and host in lower case, no default port, no trailing
+// slash, path kept. Only [CanonicalURL] makes one, so that two of them can be compared as strings.
+type ServerURL string
+
+const maxURL = 2048
+
+func badURL(format string, args ...any) error {
+	return E(Invalid, "url_malformed", format, args...).
+		WithHint("give the address people use, for example https://ace.company.com or http://localhost:7777")
+}
+
+// CanonicalURL checks a server's URL and brings it to its canonical form (RFC 3986 section 6.2). It refuses what could
+// be read in two ways: credentials, a query or fragment, dot segments, empty segments, encoded slashes, backslashes,
+// and IPv4 addresses in any but the dotted decimal form.
+func CanonicalURL(s string) (ServerURL, error) {
+	if s == "" || len(s) > maxURL {
+		return "", badURL("the URL is empty or longer than %d bytes", maxURL)
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f || s[i] == '\\' {
+			return "", badURL("the URL holds a space, a control character or a backslash")
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", badURL("the URL cannot be read: %w", err)
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", badURL("the URL must begin with http:// or https://")
+	case u.Opaque != "" || u.Host == "":
+		return "", badURL("the URL names no host")
+	case u.User != nil:
+		return "", badURL("the URL must not carry a user name or password")
+	case strings.ContainsAny(s, "?#"):
+		return "", badURL("the URL must not have a query or a fragment")
+	}
+	host, err := canonicalHost(u.Hostname(), strings.HasPrefix(u.Host, "["))
+	if err != nil {
+		return "", err
+	}
+	port, err := canonicalPort(u)
+	if err != nil {
+		return "", err
+	}
+	path, err := canonicalPath(u)
+	if err != nil {
+		return "", err
+	}
+	return ServerURL(u.Scheme + "://" + host + port + path), nil
+}
+
+func canonicalHost(host string, bracketed bool) (string, error) {
+	if bracketed {
+		addr, err := netip.ParseAddr(host)
+		if err != nil || !addr.Is6() || addr.Zone() != "" {
+			return "", badURL("%q is not an IPv6 address", host)
+		}
+		return "[" + addr.String() + "]", nil
+	}
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
+		return addr.String(), nil
+	}
+	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
+	if err != nil || ascii == "" || len(ascii) > 253 {
+		return "", badURL("%q is not a host name", host)
+	}
+	// A last label that is a number makes resolvers read the whole as an address (0x7f.1, 2130706433).
+	last := ascii[strings.LastIndexByte(ascii, '.')+1:]
+	if last != "" && (last[0] >= '0' && last[0] <= '9') {
+		if _, err := strconv.ParseUint(strings.TrimPrefix(last, "0x"), 16, 64); err == nil {
+			return "", badURL("%q looks like an address in an unusual form", host)
+		}
+	}
+	return ascii, nil
+}
+
+func canonicalPort(u *url.URL) (string, error) {
+	port := u.Port()
+	if port == "" {
+		if strings.HasSuffix(u.Host, ":") {
+			return "", badURL("the URL has a colon but no port")
+		}
+		return "", nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return "", badURL("%q is not a port", port)
+	}
+	if (u.Scheme == "http" && n == 80) || (u.Scheme == "https" && n == 443) {
+		return "", nil
+	}
+	return ":" + strconv.FormatUint(n, 10), nil
+}
+
+func canonicalPath(u *url.URL) (string, error) {
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	if AmbiguousPath(path) {
+		return "", badURL("the path of the URL can be read in more than one way")
+	}
+	return path, nil
+}
+
+// AmbiguousPath reports whether an escaped path may mean different things to a proxy and to what stands behind it: dot
+// segments (also encoded), empty segments, encoded slashes, backslashes and NUL.
+func AmbiguousPath(escaped string) bool {
+	lower := strings.ToLower(escaped)
+	for _, bad := range []string{"//", "%2f", "%5c", "\\", "%00"} {
+		if strings.Contains(lower, bad) {
+			return true
+		}
+	}
+	for segment := range strings.SplitSeq(strings.ReplaceAll(lower, "%2e", "."), "/") {
+		// "..;x" is a dot segment to servers that know path parameters.
+		name, _, _ := strings.Cut(segment, ";")
+		if name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// URL returns the parsed form.
+func (s ServerURL) URL() *url.URL {
+	u, err := url.Parse(string(s))
+	if err != nil {
+		return &url.URL{} // cannot be: CanonicalURL has parsed it
+	}
+	return u
+}
+
+// Join appends an absolute path.
+func (s ServerURL) Join(path string) string { return string(s) + path }
+
+// Origin is scheme, host and port, as browsers send it (RFC 6454).
+func (s ServerURL) Origin() string {
+	u := s.URL()
+	return u.Scheme + "://" + u.Host
+}
+
+// Loopback reports whether the host is this machine by its very name: localhost, *.localhost (RFC 6761) or a loopback
+// address.
+func (s ServerURL) Loopback() bool {
+	host := s.URL().Hostname()
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// Same reports whether two URLs name one server: they are equal, or differ only in which of localhost, 127.0.0.1 and
+// [::1] they say.
+func (s ServerURL) Same(other ServerURL) bool {
+	return s.loopbackForm() == other.loopbackForm()
+}
+
+func (s ServerURL) loopbackForm() ServerURL {
+	u := s.URL()
+	switch u.Hostname() {
+	case "127.0.0.1", "::1":
+		u.Host = strings.TrimSuffix("localhost:"+u.Port(), ":")
+		return ServerURL(u.String())
+	}
+	return s
+}
