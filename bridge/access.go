@@ -19,6 +19,8 @@ type AccessClaims struct {
 	Audience strictAudience `json:"aud"`
 	Subject  string         `json:"sub"`
 	Scope    string         `json:"scope"`
+	// Role is the member's role; the server caps the token by that role's ceiling in its catalogue. Empty: no such cap.
+	Role Role `json:"role,omitempty"`
 	// Connection is the cloud's ID of the connection, for the server's audit.
 	Connection string `json:"connection,omitempty"`
 }
@@ -85,6 +87,9 @@ func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, n
 	}
 	if c.Subject == "" || len(c.Subject) > maxSubject || len(c.Connection) > maxSubject {
 		return AccessClaims{}, refuse("token_subject", "the access token names no member")
+	}
+	if c.Role != "" && !c.Role.Valid() {
+		return AccessClaims{}, refuse("token_role", "the access token has no known role")
 	}
 	if _, err := ParseScopes(c.Scope); err != nil {
 		return AccessClaims{}, refuse("token_scope", "the access token's scopes are malformed")

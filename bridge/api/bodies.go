@@ -1,0 +1,229 @@
+package api
+
+import (
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Headers of every answer, and of requests between our own parts.
+const (
+	HeaderRequestID = "X-Request-Id"
+	HeaderRelay     = "X-Ace-Relay"
+)
+
+// List is every list on the wire. NextCursor is empty on the last page.
+type List[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor,omitempty"`
+}
+
+// Discovery is what a server says of itself at /.well-known/ace-server, to anybody. Nobody follows it: it serves to
+// explain a refusal and to choose the kind of signature that the server can check.
+type Discovery struct {
+	Product      string             `json:"product"` // always "ace"
+	Version      string             `json:"version"`
+	PublicURL    bridge.ServerURL   `json:"public_url"`
+	PublicURLs   []bridge.ServerURL `json:"public_urls"`
+	Exchange     DiscoveryExchange  `json:"exchange"`
+	Capabilities []string           `json:"capabilities"`
+	Time         time.Time          `json:"time"` // the server's clock, to explain a refusal by it
+}
+
+// DiscoveryExchange says whether and for whom the server exchanges connect tokens.
+type DiscoveryExchange struct {
+	Configured bool             `json:"configured"`
+	Issuer     bridge.ServerURL `json:"issuer,omitempty"`
+	Org        string           `json:"org,omitempty"`
+	KeyIDs     []string         `json:"key_ids,omitempty"`
+}
+
+// ExchangeRequest asks a server for a key; the connect token is the bearer credential of the request.
+type ExchangeRequest struct {
+	Name string `json:"name,omitempty"`
+}
+
+// ExchangeAnswer is the issued key, sealed when the connect token names a sealing key, in the clear otherwise.
+type ExchangeAnswer struct {
+	KeyID     string            `json:"key_id"`
+	Prefix    string            `json:"prefix"`
+	SealedKey string            `json:"sealed_key,omitempty"`
+	Key       *bridge.Disclosed `json:"key,omitempty"`
+	Org       string            `json:"org"`
+	Scopes    []string          `json:"scopes"`
+	ExpiresAt time.Time         `json:"expires_at"`
+	ConfirmBy time.Time         `json:"confirm_by"` // the key dies then unless it has been used
+}
+
+// CreateKeyRequest asks for an API key. ExpiresIn takes "90d", "12h", "2027-01-31" or "never"; empty is 90 days.
+type CreateKeyRequest struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Kind        string   `json:"kind,omitempty"` // live (default) or test
+	Scopes      []string `json:"scopes,omitempty"`
+	ExpiresIn   string   `json:"expires_in,omitempty"`
+}
+
+// APIKey describes a key without its secret.
+type APIKey struct {
+	KeyID       string     `json:"key_id"`
+	Prefix      string     `json:"prefix"`
+	Kind        string     `json:"kind"`
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	Owner       string     `json:"owner"`
+	Org         string     `json:"org,omitempty"`
+	Scopes      []string   `json:"scopes"`
+	Status      string     `json:"status"` // active, unconfirmed, expired, revoked
+	CreatedBy   string     `json:"created_by"`
+	CreatedAt   time.Time  `json:"created_at"`
+	ExpiresAt   *time.Time `json:"expires_at"` // null: never
+	LastUsed    *LastUse   `json:"last_used,omitempty"`
+	Ended       *KeyEnd    `json:"ended,omitempty"` // why, when and by whom a dead key died
+}
+
+// CreatedKey is an APIKey with its secret, shown this once.
+type CreatedKey struct {
+	Key bridge.Disclosed `json:"key"`
+	APIKey
+}
+
+// LastUse is the last use of a key, seconds late at most.
+type LastUse struct {
+	At        time.Time `json:"at"`
+	Address   string    `json:"address,omitempty"`
+	UserAgent string    `json:"user_agent,omitempty"`
+}
+
+// KeyEnd says why a key is dead.
+type KeyEnd struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+// Identity is who a credential is (GET /ace/v1/me).
+type Identity struct {
+	KeyID       string     `json:"key_id,omitempty"`
+	Type        string     `json:"type"` // api_key, access_token or user_token
+	Name        string     `json:"name,omitempty"`
+	Subject     string     `json:"subject"`
+	Org         string     `json:"org"`
+	Environment string     `json:"environment"`
+	Scopes      []string   `json:"scopes"`
+	ExpiresAt   *time.Time `json:"expires_at"`
+}
+
+// AuditEntry is one line of an audit log.
+type AuditEntry struct {
+	ID        string            `json:"id"`
+	At        time.Time         `json:"at"`
+	Actor     string            `json:"actor"`
+	Action    string            `json:"action"` // noun.verb: key.create, connection.share
+	Target    string            `json:"target"`
+	Org       string            `json:"org,omitempty"`
+	Outcome   string            `json:"outcome"` // ok or the code of the refusal
+	Address   string            `json:"address,omitempty"`
+	RequestID string            `json:"request_id,omitempty"`
+	Details   map[string]string `json:"details,omitempty"`
+}
+
+// Me is the person a cloud token stands for.
+type Me struct {
+	ID        string     `json:"id"`
+	Email     string     `json:"email"`
+	Name      string     `json:"name"`
+	Country   string     `json:"country"`
+	Currency  string     `json:"currency"`
+	Org       string     `json:"org"`
+	Role      string     `json:"role"`
+	Method    string     `json:"method"` // device, developer_token, password
+	Scopes    []string   `json:"scopes"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+// Organization is one that the caller belongs to.
+type Organization struct {
+	ID   string `json:"id"`
+	Slug string `json:"slug"`
+	Name string `json:"name"`
+	Role string `json:"role"`
+}
+
+// TrustVariables are what a server needs to trust this cloud (GET /v1/organizations/{org}/trust); one of the two.
+type TrustVariables struct {
+	Org       string           `json:"org"`
+	CloudURL  bridge.ServerURL `json:"cloud_url"`
+	PublicKey string           `json:"ACE_CLOUD_PUBLIC_KEY"`
+	JWTSecret bridge.Disclosed `json:"ACE_CLOUD_JWT_SECRET"`
+}
+
+// RegisterRequest registers a connection: a sealed key from an exchange, or an API key entered by hand.
+type RegisterRequest struct {
+	ServerURL string            `json:"server_url"`
+	Name      string            `json:"name,omitempty"`
+	SealedKey string            `json:"sealed_key,omitempty"`
+	APIKey    *bridge.Disclosed `json:"api_key,omitempty"`
+}
+
+// Connection is a registered server. It never carries a key.
+type Connection struct {
+	ID         string           `json:"id"`
+	Name       string           `json:"name"`
+	ServerURL  bridge.ServerURL `json:"server_url"`
+	Owner      string           `json:"owner"`      // email
+	Visibility string           `json:"visibility"` // private or organization
+	Ceiling    []string         `json:"ceiling"`    // scopes that members get at most; null: the key's own
+	Method     string           `json:"method"`     // exchange or manual
+	Mine       bool             `json:"mine"`
+	Status     string           `json:"status"` // online, offline, unauthorized, unknown
+	Cause      string           `json:"cause,omitempty"`
+	Hint       string           `json:"hint,omitempty"`
+	KeyID      string           `json:"key_id,omitempty"`
+	ExpiresAt  *time.Time       `json:"expires_at"`
+	LastSeenAt *time.Time       `json:"last_seen_at"`
+	LastUsedAt *time.Time       `json:"last_used_at"`
+	CreatedAt  time.Time        `json:"created_at"`
+}
+
+// ConnectionPatch changes a connection; nil leaves a field as it is. A new ServerURL erases the credential, so it comes
+// with a new key or leaves the connection unauthorized.
+type ConnectionPatch struct {
+	Name       *string           `json:"name,omitempty"`
+	Visibility *string           `json:"visibility,omitempty"`
+	ServerURL  *string           `json:"server_url,omitempty"`
+	APIKey     *bridge.Disclosed `json:"api_key,omitempty"`
+}
+
+// Credential is what to call a server with.
+type Credential struct {
+	Type      string           `json:"type"` // access_token or api_key
+	Header    string           `json:"header"`
+	Value     bridge.Disclosed `json:"value"`
+	ServerURL bridge.ServerURL `json:"server_url"`
+	ExpiresAt *time.Time       `json:"expires_at"`
+}
+
+// Removed is the answer to deleting a connection. Where the cloud could not reach the server, Revocation is the signed
+// statement that kills the key, for the caller to deliver: DELETE /ace/v1/api-keys/{key_id} with it as the bearer
+// credential. The cloud keeps it and goes on trying.
+type Removed struct {
+	Connection Connection     `json:"connection"`
+	Revocation *RevocationDue `json:"revocation,omitempty"` // nil: the connection had no key of an ace server
+}
+
+// RevocationDue is a revocation and how far it got.
+type RevocationDue struct {
+	ID        string            `json:"id"`
+	KeyID     string            `json:"key_id"`
+	ServerURL bridge.ServerURL  `json:"server_url"`
+	Status    string            `json:"status"` // delivered or pending
+	Cause     string            `json:"cause,omitempty"`
+	Token     *bridge.Disclosed `json:"token,omitempty"` // while pending
+}
+
+// DeveloperToken is a cloud JWT for scripts, shown once.
+type DeveloperToken struct {
+	Token     bridge.Disclosed `json:"token"`
+	ExpiresAt time.Time        `json:"expires_at"`
+}

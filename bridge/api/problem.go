@@ -1,0 +1,109 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Problem is an error on the wire: application/problem+json (RFC 9457) with a stable code and, where there is one, the
+// command that fixes the problem. "type" is left out, which means about:blank.
+type Problem struct {
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Code      string `json:"code"`
+	Detail    string `json:"detail"`
+	Hint      string `json:"hint,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// ContentTypeProblem is the media type of a [Problem].
+const ContentTypeProblem = "application/problem+json"
+
+var statusOfKind = map[bridge.Kind]int{
+	bridge.Invalid:         http.StatusBadRequest,
+	bridge.Unauthenticated: http.StatusUnauthorized,
+	bridge.Forbidden:       http.StatusForbidden,
+	bridge.NotFound:        http.StatusNotFound,
+	bridge.NotAllowed:      http.StatusMethodNotAllowed,
+	bridge.Conflict:        http.StatusConflict,
+	bridge.TooLarge:        http.StatusRequestEntityTooLarge,
+	bridge.TooMany:         http.StatusTooManyRequests,
+	bridge.Internal:        http.StatusInternalServerError,
+	bridge.Unreachable:     http.StatusBadGateway,
+	bridge.Unavailable:     http.StatusServiceUnavailable,
+	bridge.Timeout:         http.StatusGatewayTimeout,
+}
+
+var kindOfStatus = func() map[int]bridge.Kind {
+	m := make(map[int]bridge.Kind, len(statusOfKind))
+	for kind, status := range statusOfKind {
+		m[status] = kind
+	}
+	return m
+}()
+
+// Status is the HTTP status of an error.
+func Status(err error) int {
+	if status, ok := statusOfKind[bridge.AsError(err).Kind]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+// WriteProblem answers a request with an error. What the error hides stays hidden.
+func WriteProblem(w http.ResponseWriter, err error) {
+	e, status := bridge.AsError(err), Status(err)
+	h := w.Header()
+	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", `Bearer realm="ace"`) // RFC 6750 section 3
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	h.Set("Content-Type", ContentTypeProblem)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(Problem{
+		Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint,
+		RequestID: h.Get(HeaderRequestID),
+	})
+}
+
+const maxProblem = 64 << 10
+
+// ReadProblem turns an answer that is not a success back into the error it was. It reads the body and does not close
+// it. An answer that is no problem document becomes an error that says its status.
+func ReadProblem(resp *http.Response) error {
+	kind, ok := kindOfStatus[resp.StatusCode]
+	if !ok {
+		kind = bridge.Invalid
+		if resp.StatusCode >= 500 {
+			kind = bridge.Internal
+		}
+	}
+	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == ContentTypeProblem {
+		var p Problem
+		body := io.LimitReader(resp.Body, maxProblem)
+		if err := json.NewDecoder(body).Decode(&p); err == nil && p.Code != "" {
+			e := bridge.Error{Kind: kind, Code: p.Code, Detail: p.Detail, Hint: p.Hint}
+			if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+				e.RetryAfter = time.Duration(s) * time.Second
+			}
+			return &e
+		}
+	}
+	host := ""
+	if resp.Request != nil {
+		host = resp.Request.URL.Host
+	}
+	return bridge.E(kind, "http_"+strconv.Itoa(resp.StatusCode), "%s answered %d %s", host, resp.StatusCode,
+		http.StatusText(resp.StatusCode))
+}
