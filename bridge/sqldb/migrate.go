@@ -1,0 +1,49 @@
+package sqldb
+
+import (
+	"context"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Migrate brings the tables of one store up to date from its embedded *.sql files. Each store keeps a version table of
+// its own, schema_<name>. A database that a newer version has migrated is refused: an old binary does not know what it
+// would break. On PostgreSQL an advisory lock lets one of several starting processes do the work.
+func (db *DB) Migrate(ctx context.Context, name string, fsys fs.FS) error {
+	dialect := goose.DialectSQLite3
+	options := []goose.ProviderOption{goose.WithTableName("schema_" + name), goose.WithDisableGlobalRegistry(true)}
+	if db.Dialect == Postgres {
+		dialect = goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(int64(crc32.ChecksumIEEE([]byte("ace " + name)))))
+		if err != nil {
+			return fmt.Errorf("migrate %s: %w", name, err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(dialect, db.DB, fsys, options...)
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", name, err)
+	}
+	if _, err := provider.HasPending(ctx); err != nil { // makes the version table, under the lock
+		return fmt.Errorf("migrate %s: %w", name, err)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", name, err)
+	}
+	if current > target {
+		return bridge.E(bridge.Unavailable, "database_newer",
+			"the database is at version %d of the schema %q, this program knows version %d", current, name, target).
+			WithHint("run the version of ace that migrated it, or a newer one")
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", name, err)
+	}
+	return nil
+}

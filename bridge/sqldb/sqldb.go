@@ -1,0 +1,183 @@
+// Package sqldb opens a database URL, migrates its schema and runs transactions, alike on SQLite and PostgreSQL.
+//
+// The stores above it write one set of SQL: $1 placeholders, columns of type TEXT, BIGINT and BOOLEAN, times as whole
+// seconds since 1970.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Dialect is the kind of database.
+type Dialect string
+
+// The two databases.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// DB is an open database.
+type DB struct {
+	*sql.DB
+	Dialect Dialect
+}
+
+// Open opens "sqlite:PATH" or "postgres://…" and checks that it answers. The file of a new SQLite database is made
+// readable by its owner only.
+func Open(ctx context.Context, dsn string) (*DB, error) {
+	var db *DB
+	var err error
+	switch scheme, rest, _ := strings.Cut(dsn, ":"); scheme {
+	case "sqlite":
+		db, err = openSQLite(rest)
+	case "postgres", "postgresql":
+		db, err = openPostgres(dsn)
+	default:
+		return nil, bridge.E(bridge.Invalid, "database_url", "the database URL begins with neither sqlite: nor postgres://").
+			WithHint("set ACE_DATABASE_URL to sqlite:/path/to/ace.db or postgres://user@host/database")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		// The driver's text may repeat the URL with its password: it goes to the log only where it was asked for.
+		return nil, bridge.E(bridge.Unavailable, "database_unreachable", "the %s database cannot be opened: %s",
+			db.Dialect, withoutURL(err, dsn)).WithHint("check ACE_DATABASE_URL")
+	}
+	return db, nil
+}
+
+func withoutURL(err error, dsn string) string {
+	text := strings.ReplaceAll(err.Error(), dsn, "[the database URL]")
+	if u, perr := url.Parse(dsn); perr == nil && u.User != nil {
+		if password, ok := u.User.Password(); ok && password != "" {
+			text = strings.ReplaceAll(text, password, bridge.Redacted)
+		}
+	}
+	return text
+}
+
+// openSQLite puts every pragma into the DSN, because a PRAGMA statement reaches one pooled connection only. WAL lets
+// readers go on beside the writer; synchronous=FULL keeps a committed key through a power cut; _txlock=immediate takes
+// the write lock at BEGIN, where busy_timeout waits for it, and not half-way, where SQLite gives up at once.
+func openSQLite(path string) (*DB, error) {
+	path = strings.TrimPrefix(path, "//")
+	if path == "" || strings.ContainsAny(path, "?#%") {
+		return nil, bridge.E(bridge.Invalid, "database_url", "sqlite: wants the path of a file, without ?, # and %%")
+	}
+	if path != ":memory:" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make the database's folder: %w", err)
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+		if err != nil {
+			return nil, fmt.Errorf("open the database file: %w", err)
+		}
+		_ = f.Close()
+	}
+	dsn := "file:" + path + "?_txlock=immediate" +
+		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if path == ":memory:" {
+		db.SetMaxOpenConns(1) // each connection would be a database of its own
+	} else {
+		db.SetMaxOpenConns(8)
+		db.SetMaxIdleConns(8)
+	}
+	return &DB{DB: db, Dialect: SQLite}, nil
+}
+
+func openPostgres(dsn string) (*DB, error) {
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return nil, bridge.E(bridge.Invalid, "database_url", "the database URL cannot be read")
+	}
+	db.SetMaxOpenConns(16)
+	db.SetMaxIdleConns(8)
+	db.SetConnMaxLifetime(time.Hour)
+	return &DB{DB: db, Dialect: Postgres}, nil
+}
+
+const txAttempts = 5
+
+// Tx runs fn in a transaction and commits it unless fn fails. A transaction that the database gave up in favour of
+// another one (SQLITE_BUSY, a deadlock, a serialization failure) is run again, a few times: fn must not keep state
+// from an attempt.
+func (db *DB) Tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	var err error
+	for range txAttempts {
+		if err = db.tx(ctx, fn); err == nil || !retryable(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (db *DB) tx(ctx context.Context, fn func(tx *sql.Tx) error) (err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = tx.Rollback()
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func retryable(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "40001" || pg.Code == "40P01"
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code()&0xff == sqlite3.SQLITE_BUSY
+	}
+	return false
+}
+
+// IsUnique reports whether err says that a unique constraint was violated.
+func IsUnique(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "23505"
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	}
+	return false
+}
+
+// Changed says whether a conditional UPDATE, INSERT or DELETE changed exactly one row or more.
+func Changed(result sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
