@@ -3,7 +3,10 @@ package bridge
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ConnectClaims are the claims of a connect token: who may have which key from which server.
@@ -170,11 +173,17 @@ func isToken(s string) bool {
 	return true
 }
 
+// PlainText reports whether s is valid UTF-8 without control characters and at most most bytes long: fit for a name, a
+// log line and a text column.
+func PlainText(s string, most int) bool {
+	return len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
 // clip bounds a value from outside before it is put into a message.
 func clip(s string) string {
 	const most = 100
 	if len(s) > most {
-		return s[:most] + "…"
+		s = s[:most] + "…"
 	}
-	return s
+	return strings.ToValidUTF8(s, "�")
 }

@@ -1,0 +1,53 @@
+package keys
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+const maxLife = 10 * 366 * 24 * time.Hour
+
+// ParseExpiry reads when a key is to expire: "" (90 days), days ("30d"), a duration ("12h"), a date or a time of RFC
+// 3339 ("2027-01-31", its end in UTC), or "never", which is the zero time.
+func ParseExpiry(s string, now time.Time) (time.Time, error) {
+	bad := func(why string) (time.Time, error) {
+		return time.Time{}, bridge.E(bridge.Invalid, "expiry_malformed", "the expiry %s", why).
+			WithHint("say 30d, 12h, 2027-01-31 or never")
+	}
+	if len(s) > 40 {
+		return bad("is too long")
+	}
+	var expires time.Time
+	switch {
+	case s == "":
+		return now.Add(bridge.DefaultKeyLife), nil
+	case s == "never":
+		return time.Time{}, nil
+	case strings.HasSuffix(s, "d"):
+		days, err := strconv.ParseUint(strings.TrimSuffix(s, "d"), 10, 16)
+		if err != nil {
+			return bad("is not a number of days")
+		}
+		expires = now.Add(time.Duration(days) * 24 * time.Hour) //nolint:gosec // 16 bits
+	default:
+		if day, err := time.Parse(time.DateOnly, s); err == nil {
+			expires = day.Add(24 * time.Hour)
+		} else if at, err := time.Parse(time.RFC3339, s); err == nil {
+			expires = at.UTC()
+		} else if life, err := time.ParseDuration(s); err == nil {
+			expires = now.Add(life)
+		} else {
+			return bad("is not understood")
+		}
+	}
+	if !expires.After(now) {
+		return bad("is in the past")
+	}
+	if expires.Sub(now) > maxLife {
+		return bad("is more than ten years away")
+	}
+	return expires, nil
+}
