@@ -1,0 +1,92 @@
+package api
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Limiter bounds how often something may be tried: per key (an account, or an address) and in all. Its memory is
+// bounded: what has not been tried for long enough to be full again is forgotten.
+type Limiter struct {
+	every  rate.Limit
+	burst  int
+	now    func() time.Time
+	mu     sync.Mutex
+	keys   map[string]*rate.Limiter
+	global *rate.Limiter
+}
+
+const maxLimited = 10_000
+
+// NewLimiter allows burst tries at once per key and then one every interval, and globalBurst in all at once and then
+// as many per interval.
+func NewLimiter(interval time.Duration, burst, globalBurst int, now func() time.Time) *Limiter {
+	if now == nil {
+		now = time.Now
+	}
+	return &Limiter{every: rate.Every(interval), burst: burst, now: now, keys: map[string]*rate.Limiter{},
+		global: rate.NewLimiter(rate.Every(interval)*rate.Limit(globalBurst), globalBurst)}
+}
+
+// Allow takes one try for every key, or answers a TooMany error that says when to come back.
+func (l *Limiter) Allow(keys ...string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if len(l.keys) >= maxLimited {
+		l.forget(now)
+	}
+	limiters := make([]*rate.Limiter, 0, len(keys)+1)
+	for _, key := range keys {
+		limiter, ok := l.keys[key]
+		if !ok {
+			limiter = rate.NewLimiter(l.every, l.burst)
+			if len(l.keys) < maxLimited {
+				l.keys[key] = limiter
+			}
+		}
+		limiters = append(limiters, limiter)
+	}
+	var wait time.Duration
+	for _, limiter := range append(limiters, l.global) {
+		reservation := limiter.ReserveN(now, 1)
+		if delay := reservation.DelayFrom(now); delay > 0 {
+			reservation.CancelAt(now)
+			wait = max(wait, delay)
+		}
+	}
+	if wait > 0 {
+		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "too many tries", RetryAfter: wait,
+			Hint: "wait " + wait.Round(time.Second).String() + " and try again"}
+	}
+	return nil
+}
+
+// forget drops the keys that have all their tries back.
+func (l *Limiter) forget(now time.Time) {
+	for key, limiter := range l.keys {
+		if limiter.TokensAt(now) >= float64(l.burst) {
+			delete(l.keys, key)
+		}
+	}
+}
+
+// AddressKey is the key of a client's address: an IPv6 address counts by its /64, which one subscriber has whole.
+func AddressKey(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return "addr:?"
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		if p, err := addr.Prefix(64); err == nil {
+			return "addr:" + p.String()
+		}
+	}
+	return "addr:" + addr.String()
+}

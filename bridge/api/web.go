@@ -1,0 +1,224 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Web is what the web base of a server and of a cloud has to know.
+type Web struct {
+	// TrustedProxies are the networks whose X-Forwarded-For counts; none: the peer's address is the client's.
+	TrustedProxies []netip.Prefix
+	// OnError, where set, may answer an error itself, as a page for example; otherwise it is answered as a problem.
+	OnError func(c echo.Context, err error) (answered bool)
+}
+
+// NewEcho returns an echo with what every surface of ours has: request IDs, client addresses that only trusted proxies
+// can set, a request log, recovery from panics, security headers, and the one error handler.
+func NewEcho(log *slog.Logger, web Web) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = ipExtractor(web.TrustedProxies)
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if c.Response().Committed {
+			return
+		}
+		err = fromEcho(err)
+		if web.OnError != nil && web.OnError(c, err) {
+			return
+		}
+		WriteProblem(c.Response(), err)
+	}
+	e.Pre(requestLog(log, web.TrustedProxies))
+	return e
+}
+
+func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range trusted {
+		_, network, err := net.ParseCIDR(p.Masked().String())
+		if err == nil {
+			options = append(options, echo.TrustIPRange(network))
+		}
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// fromEcho turns echo's own errors, of its router for example, into ours.
+func fromEcho(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return bridge.E(bridge.Unavailable, "cancelled", "the request was given up")
+	}
+	he, ok := errors.AsType[*echo.HTTPError](err)
+	if !ok {
+		return err
+	}
+	switch he.Code {
+	case http.StatusNotFound:
+		return bridge.E(bridge.NotFound, "not_found", "there is nothing at this address")
+	case http.StatusMethodNotAllowed:
+		return bridge.E(bridge.NotAllowed, "method_not_allowed", "this address does not take that method")
+	case http.StatusRequestEntityTooLarge:
+		return errBody
+	}
+	kind, known := kindOfStatus[he.Code]
+	if !known {
+		kind = bridge.Internal
+	}
+	return bridge.E(kind, "http_error", "%s", http.StatusText(he.Code)).Because(err)
+}
+
+// FromTrusted reports whether a request comes straight from one of the trusted proxies.
+func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
+}
+
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
+
+// requestLog gives the request its ID, answers panics and errors, and writes one line to the log. Neither query nor
+// headers are logged: they may carry secrets.
+func requestLog(log *slog.Logger, trusted []netip.Prefix) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			start := time.Now()
+			id := c.Request().Header.Get(HeaderRequestID)
+			if !saneRequestID.MatchString(id) || !FromTrusted(c.Request(), trusted) {
+				id = bridge.RandomToken(12)
+			}
+			c.Request().Header.Set(HeaderRequestID, id)
+			c.Response().Header().Set(HeaderRequestID, id)
+			defer func() {
+				if r := recover(); r != nil {
+					if r == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise
+						panic(r)
+					}
+					err = bridge.E(bridge.Internal, "internal", "something went wrong on our side")
+					log.Error("panic", "request_id", id, "panic", r)
+				}
+				if err != nil {
+					c.Error(err)
+				}
+				logRequest(log, c, id, time.Since(start), err)
+			}()
+			return next(c)
+		}
+	}
+}
+
+func logRequest(log *slog.Logger, c echo.Context, id string, took time.Duration, err error) {
+	level := slog.LevelInfo
+	attrs := []any{"request_id", id, "method", c.Request().Method, "path", c.Request().URL.Path,
+		"status", c.Response().Status, "bytes", c.Response().Size, "took", took.Round(time.Microsecond), "from", c.RealIP()}
+	if err != nil {
+		e := bridge.AsError(err)
+		attrs = append(attrs, "code", e.Code)
+		if e.Err != nil {
+			attrs = append(attrs, "cause", e.Err.Error())
+		}
+		if e.Kind == bridge.Internal {
+			level = slog.LevelError
+		}
+	}
+	log.Log(c.Request().Context(), level, "request", attrs...)
+}
+
+// RequestID is the ID of a request that has passed the request log.
+func RequestID(r *http.Request) string { return r.Header.Get(HeaderRequestID) }
+
+const maxBody = 256 << 10
+
+var errBody = bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", maxBody>>10)
+
+// Decode reads a JSON body strictly: bounded, of the right media type, one value, no unknown fields. An empty body is
+// the zero value.
+func Decode[T any](c echo.Context) (T, error) {
+	var v T
+	r := c.Request()
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return v, errBody
+	}
+	if err != nil {
+		return v, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+	}
+	if len(body) == 0 {
+		return v, nil
+	}
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
+		return v, bridge.E(bridge.Invalid, "body_not_json", "the body must be sent as application/json")
+	}
+	if err := decodeStrict(body, &v); err != nil {
+		return v, bridge.E(bridge.Invalid, "body_malformed", "the body is not what is expected here: %s", err)
+	}
+	return v, nil
+}
+
+func decodeStrict(body []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
+}
+
+const (
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
+	maxHeader       = 64 << 10
+	shutdownTimeout = 10 * time.Second
+)
+
+// Serve answers requests on ln until ctx ends, and then lets those under way finish, for a bounded time. There is no
+// limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler, cert *tls.Certificate, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if cert != nil {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12}
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if cert != nil {
+			failed <- srv.ServeTLS(ln, "", "")
+		} else {
+			failed <- srv.Serve(ln)
+		}
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(last); err != nil {
+		return srv.Close() // streams that are still open are cut
+	}
+	return nil
+}
