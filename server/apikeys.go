@@ -1,0 +1,187 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+)
+
+func (s *Server) createKey(c echo.Context) error {
+	who, err := s.authorize(c, "key:create")
+	if err != nil {
+		return err
+	}
+	body, err := api.Decode[api.CreateKeyRequest](c)
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	expires, err := keys.ParseExpiry(body.ExpiresIn, now)
+	if err != nil {
+		return err
+	}
+	if expires.IsZero() && who.Type != typeUserToken {
+		return bridge.E(bridge.Forbidden, "expiry_never", "only an admin may create a key that never expires")
+	}
+	kind := bridge.KeyKind(body.Kind)
+	if body.Kind == "" {
+		kind = bridge.KindLive
+	}
+	if kind != bridge.KindLive && kind != bridge.KindTest {
+		return bridge.E(bridge.Invalid, "key_kind", "a key that people create is of kind live or test")
+	}
+	scopes, err := grant(who, body.Scopes)
+	if err != nil {
+		return err
+	}
+	actor := s.actor(c, who.actor())
+	key, record, err := s.keys.Create(c.Request().Context(), actor, keys.NewKey{
+		Kind: kind, Name: body.Name, Description: body.Description, Org: s.org(), Owner: who.Subject,
+		CreatedBy: actor.ID, Scopes: scopes, ExpiresAt: expires,
+	})
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(http.StatusCreated, api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(now)})
+}
+
+// grant is what a new key may have: what was asked for, if the minter has it. Without a wish, it is what the minter has
+// in the app, without the power over keys and the audit log.
+func grant(who caller, wish []string) (bridge.Scopes, error) {
+	if len(wish) == 0 {
+		scopes := who.Scopes.Cap(bridge.Scopes{"app:*"})
+		if len(scopes) == 0 {
+			return who.Scopes, nil
+		}
+		return scopes, nil
+	}
+	scopes, err := bridge.NewScopes(wish)
+	if err != nil {
+		return nil, err
+	}
+	for _, scope := range scopes {
+		if !who.Scopes.Covers(scope) {
+			return nil, bridge.E(bridge.Forbidden, "scope_ceiling",
+				"the scope %s is more than the minter's own, which are: %s", scope, who.Scopes)
+		}
+	}
+	return scopes, nil
+}
+
+func (s *Server) listKeys(c echo.Context) error {
+	if _, err := s.authorize(c, "key:list"); err != nil {
+		return err
+	}
+	records, next, err := s.keys.List(c.Request().Context(), s.org(), c.QueryParam("cursor"), limit(c))
+	if err != nil {
+		return err
+	}
+	list := api.List[api.APIKey]{Items: make([]api.APIKey, 0, len(records)), NextCursor: next}
+	for _, r := range records {
+		list.Items = append(list.Items, r.API(s.cfg.Now()))
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+func limit(c echo.Context) int {
+	n, err := strconv.Atoi(c.QueryParam("limit"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+func keyID(c echo.Context) (uuid.UUID, error) {
+	text := c.Param("id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.UUID{}, bridge.E(bridge.Invalid, "key_id_malformed", "the key ID is not a UUID")
+	}
+	return id, nil
+}
+
+func (s *Server) getKey(c echo.Context) error {
+	if _, err := s.authorize(c, "key:read"); err != nil {
+		return err
+	}
+	id, err := keyID(c)
+	if err != nil {
+		return err
+	}
+	record, err := s.keys.Get(c.Request().Context(), s.org(), id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, record.API(s.cfg.Now()))
+}
+
+// revokeKey takes the scope key:revoke, or a revocation that is signed with the key itself.
+func (s *Server) revokeKey(c echo.Context) error {
+	id, err := keyID(c)
+	if err != nil {
+		return err
+	}
+	presented, err := bridge.Credential(c.Request().Header)
+	if err != nil {
+		return err
+	}
+	record, err := func() (keys.Record, error) {
+		if bridge.TokenType(presented.Value) != bridge.TypeRevocation {
+			who, err := s.authorize(c, "key:revoke")
+			if err != nil {
+				return keys.Record{}, err
+			}
+			return s.keys.Revoke(c.Request().Context(), s.actor(c, who.actor()), s.org(), id, "revoked by "+who.Subject)
+		}
+		if err := s.exchange.Allow(api.AddressKey(c.RealIP())); err != nil {
+			return keys.Record{}, err
+		}
+		if named, err := bridge.TokenKeyID(presented.Value); err != nil || named != id {
+			return keys.Record{}, bridge.E(bridge.Unauthenticated, "revocation_invalid", "the revocation is for another key")
+		}
+		return s.keys.RevokeSigned(c.Request().Context(), s.actor(c, ""), presented.Value)
+	}()
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, record.API(s.cfg.Now()))
+}
+
+// me says who the credential is; its first use confirms an exchanged key.
+func (s *Server) me(c echo.Context) error {
+	who, err := s.authenticate(c)
+	if err != nil {
+		return err
+	}
+	id := api.Identity{Type: who.Type, Name: who.Name, Subject: who.Subject, Org: who.Org, Environment: who.Environment,
+		Scopes: who.Scopes.Strings()}
+	if who.KeyID != uuid.Nil {
+		id.KeyID = who.KeyID.String()
+	}
+	if !who.ExpiresAt.IsZero() {
+		expires := who.ExpiresAt.UTC()
+		id.ExpiresAt = &expires
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(http.StatusOK, id)
+}
+
+func (s *Server) audit(c echo.Context) error {
+	if _, err := s.authorize(c, "audit:read"); err != nil {
+		return err
+	}
+	entries, next, err := audit.List(c.Request().Context(), s.db, audit.Query{Org: s.org(), Action: c.QueryParam("action"),
+		Actor: c.QueryParam("actor"), Target: c.QueryParam("target"), Before: c.QueryParam("cursor"), Limit: limit(c)})
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, api.List[api.AuditEntry]{Items: entries, NextCursor: next})
+}

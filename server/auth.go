@@ -1,0 +1,144 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+)
+
+const (
+	typeUserToken = "user_token"
+
+	refusedEvery  = time.Second // audited refusals, so that junk cannot fill the audit log
+	refusedBurst  = 30
+	refusedGlobal = 100
+)
+
+// caller is who a request comes from.
+type caller struct {
+	keys.Identity
+}
+
+// actor is the caller in the audit log.
+func (c caller) actor() string {
+	switch c.Type {
+	case typeUserToken:
+		return "operator:" + c.Subject
+	case keys.TypeAccessToken:
+		return "user:" + c.Subject
+	}
+	return "key:" + c.KeyID.String()
+}
+
+// authenticate finds out who calls, by an API key, a derived access token or a user token of this server's own. A cloud
+// JWT is none of these and is refused.
+func (s *Server) authenticate(c echo.Context) (caller, error) {
+	r := c.Request()
+	presented, err := bridge.Credential(r.Header)
+	if err != nil {
+		return caller{}, err
+	}
+	if presented.Value.IsZero() {
+		return caller{}, bridge.E(bridge.Unauthenticated, "credential_missing", "the request carries no credential").
+			WithHint("send an API key as X-API-Key, or as Authorization: Bearer")
+	}
+	if bridge.TokenType(presented.Value) == bridge.TypeUser {
+		id, err := s.verifyUserToken(presented.Value)
+		return caller{Identity: id}, err
+	}
+	id, err := s.keys.Verify(r.Context(), presented, keys.Use{Address: c.RealIP(), UserAgent: r.UserAgent()})
+	return caller{Identity: id}, err
+}
+
+// authorize is authenticate plus one scope of this server's own API.
+func (s *Server) authorize(c echo.Context, need bridge.Scope) (caller, error) {
+	who, err := s.authenticate(c)
+	if err != nil {
+		return caller{}, err
+	}
+	if !who.Scopes.Covers(need) {
+		err := bridge.E(bridge.Forbidden, "scope_missing", "this needs the scope %s, which the credential does not have", need).
+			WithHint("use a credential of an admin, for example from: ace server token --role admin")
+		c.Response().Header().Set("WWW-Authenticate",
+			`Bearer realm="ace", error="insufficient_scope", scope="`+string(need)+`"`) // RFC 6750 section 3.1
+		s.auditRefusal(c, s.actor(c, who.actor()), "access.refuse", err)
+		return caller{}, err
+	}
+	return who, nil
+}
+
+func (s *Server) actor(c echo.Context, id string) audit.Actor {
+	return audit.Actor{ID: id, Org: s.org(), Address: c.RealIP(), RequestID: api.RequestID(c.Request())}
+}
+
+// auditRefusal notes a refusal. A refusal changes nothing, so that one that cannot be noted stays a refusal.
+func (s *Server) auditRefusal(c echo.Context, actor audit.Actor, action string, cause error) {
+	if s.refused.Allow(api.AddressKey(actor.Address)) != nil {
+		return
+	}
+	e := bridge.AsError(cause)
+	entry := audit.Entry{Actor: actor, Action: action, Target: c.Request().URL.Path, Outcome: e.Code,
+		Details: map[string]string{"detail": e.Detail}}
+	if err := audit.Record(c.Request().Context(), s.db, s.cfg.Now(), entry); err != nil {
+		s.log.Warn("could not audit a refusal", "error", err)
+	}
+}
+
+// userClaims are those of a user token: the server's own, signed with ACE_JWT_SECRET.
+type userClaims struct {
+	jwt.RegisteredClaims
+	Role bridge.Role `json:"role"`
+}
+
+const userTokenKeyID = "server"
+
+// MintUserToken signs a user token of a server (HS256), for its operator or for the app behind it.
+func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life time.Duration, now time.Time) (bridge.Secret, error) {
+	if !role.Valid() {
+		return bridge.Secret{}, bridge.E(bridge.Invalid, "role_unknown", "%q is not a role", role).
+			WithHint("take owner, admin, member or viewer")
+	}
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, userClaims{Role: role, RegisteredClaims: jwt.RegisteredClaims{
+		Subject: subject, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life))}})
+	t.Header["typ"], t.Header["kid"] = bridge.TypeUser, userTokenKeyID
+	signed, err := t.SignedString([]byte(secret.Reveal()))
+	return bridge.NewSecret(signed), err
+}
+
+func (s *Server) verifyUserToken(token bridge.Secret) (keys.Identity, error) {
+	refuse := func(cause error) (keys.Identity, error) {
+		return keys.Identity{}, bridge.E(bridge.Unauthenticated, "user_token_invalid",
+			"the user token is invalid or expired").Because(cause).WithHint("mint one on the server: ace server token")
+	}
+	if s.cfg.JWTSecret.Len() < minJWTSecret { // golang-jwt would verify with an empty key
+		return refuse(errors.New("no ACE_JWT_SECRET"))
+	}
+	var claims userClaims
+	err := bridge.VerifyToken(token, bridge.TypeUser, bridge.AlgHS256, func(string) (any, error) {
+		return []byte(s.cfg.JWTSecret.Reveal()), nil
+	}, &claims)
+	if err != nil {
+		return refuse(err)
+	}
+	now := s.cfg.Now()
+	switch {
+	case claims.ExpiresAt == nil || !now.Before(claims.ExpiresAt.Time):
+		return refuse(errors.New("expired"))
+	case claims.IssuedAt == nil || claims.IssuedAt.After(now.Add(bridge.ClockSkew)):
+		return refuse(errors.New("issued in the future"))
+	case claims.Subject == "" || !bridge.PlainText(claims.Subject, 256) || !claims.Role.Valid():
+		return refuse(errors.New("no subject or role"))
+	}
+	return keys.Identity{Type: typeUserToken, KeyID: uuid.Nil, Subject: claims.Subject, Org: s.org(), Environment: "live",
+		Scopes: s.cfg.Catalogue.Ceiling(claims.Role), ExpiresAt: claims.ExpiresAt.Time}, nil
+}
+
+const minJWTSecret = 32 // bytes; RFC 7518 section 3.2

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+)
+
+const (
+	exchangeEvery  = 2 * time.Second // one more try per address
+	exchangeBurst  = 20
+	exchangeGlobal = 200
+)
+
+// exchangeToken turns a connect token into an API key. It is the only endpoint that takes a cloud JWT.
+func (s *Server) exchangeToken(c echo.Context) error {
+	actor := s.actor(c, "unknown")
+	if err := s.exchange.Allow(api.AddressKey(c.RealIP())); err != nil {
+		return err
+	}
+	answer, err := s.doExchange(c, &actor)
+	if err != nil {
+		s.auditRefusal(c, actor, "key.exchange", err)
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(http.StatusCreated, answer)
+}
+
+func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAnswer, error) {
+	var none api.ExchangeAnswer
+	body, err := api.Decode[api.ExchangeRequest](c)
+	if err != nil {
+		return none, err
+	}
+	presented, err := bridge.Credential(c.Request().Header)
+	if err != nil {
+		return none, err
+	}
+	now := s.cfg.Now()
+	claims, err := s.cfg.Trust.VerifyConnect(presented.Value, s.cfg.PublicURLs, now)
+	if err != nil {
+		return none, err
+	}
+	owner := claims.Email
+	if owner == "" {
+		owner = claims.Subject
+	}
+	actor.ID = "user:" + owner
+	if !claims.Role.AtLeast(bridge.RoleMember) {
+		return none, bridge.E(bridge.Forbidden, "connect_role_viewer", "a viewer cannot connect a server").
+			WithHint("ask an admin of %s for the role member", claims.Org)
+	}
+	name := body.Name
+	if name == "" {
+		name = "connection of " + owner
+	}
+	life := min(time.Duration(claims.KeyLife)*time.Second, bridge.DefaultKeyLife)
+	key, record, err := s.keys.Create(c.Request().Context(), *actor, keys.NewKey{
+		Kind: bridge.KindSK, Name: name, Org: claims.Org, Owner: owner, CreatedBy: actor.ID,
+		Scopes: s.cfg.Catalogue.Ceiling(claims.Role).Cap(claims.Scopes()), ExpiresAt: now.Add(life),
+		Exchange: &keys.Exchange{Issuer: claims.Issuer, JTI: claims.JTI, Expires: time.Unix(claims.ExpiresAt, 0)},
+	})
+	if err != nil {
+		return none, err
+	}
+	answer := api.ExchangeAnswer{
+		KeyID: record.ID.String(), Prefix: record.Prefix, Org: record.Org, Scopes: record.Scopes.Strings(),
+		ExpiresAt: record.ExpiresAt.UTC(), ConfirmBy: record.ConfirmBy.UTC(),
+	}
+	if claims.Sealing == "" {
+		disclosed := key.Text().Disclose()
+		answer.Key = &disclosed
+		return answer, nil
+	}
+	// A key that cannot be sealed is never seen by anybody; it lapses unconfirmed.
+	answer.SealedKey, err = bridge.Seal(claims.Sealing, claims.Binding(), key)
+	return answer, err
+}

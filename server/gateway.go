@@ -1,0 +1,202 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// The identity headers that the upstream reads. They are always set, empty where there is nothing to say, so that an
+// upstream never sees one that a client sent.
+const (
+	headerKeyID       = "X-Ace-Key-Id"
+	headerSubject     = "X-Ace-Subject"
+	headerOrg         = "X-Ace-Org"
+	headerEnvironment = "X-Ace-Environment"
+	headerScopes      = "X-Ace-Scopes"
+	headerRequestID   = "X-Ace-Request-Id"
+)
+
+func (who caller) setIdentity(h http.Header, requestID string) {
+	keyID := ""
+	if who.KeyID != uuid.Nil {
+		keyID = who.KeyID.String()
+	}
+	for name, value := range map[string]string{
+		headerKeyID: keyID, headerSubject: who.Subject, headerOrg: who.Org, headerEnvironment: who.Environment,
+		headerScopes: who.Scopes.String(), headerRequestID: requestID,
+	} {
+		h[name] = []string{value}
+	}
+}
+
+// reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
+// case, so the folded name counts.
+func reserved(name string) bool {
+	const prefix = "x-ace-"
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := name[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		case (c < 'a' || c > 'z') && (c < '0' || c > '9'):
+			c = '-'
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// stripInbound removes what the upstream must not see from outside: everything that looks like an identity header, and
+// the credential itself in whichever header it came.
+func stripInbound(h http.Header) {
+	for name := range h {
+		if reserved(name) {
+			delete(h, name)
+		}
+	}
+	h.Del(bridge.HeaderAPIKey)
+	for _, v := range h[bridge.HeaderAuthorization] {
+		if scheme, _, _ := strings.Cut(v, " "); strings.EqualFold(scheme, "Bearer") {
+			h.Del(bridge.HeaderAuthorization)
+			break
+		}
+	}
+}
+
+// refuseOddRequests turns away what has no business here, before anything looks at the path.
+func (s *Server) refuseOddRequests(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+			return bridge.E(bridge.NotAllowed, "method_not_allowed", "the method %s is not taken", r.Method)
+		}
+		if bridge.AmbiguousPath(r.URL.EscapedPath()) || !strings.HasPrefix(r.URL.Path, "/") {
+			return bridge.E(bridge.Invalid, "path_ambiguous",
+				"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash or a backslash")
+		}
+		if upgrade := r.Header.Values("Upgrade"); len(upgrade) > 0 && !websocketRequest(r) {
+			return bridge.E(bridge.Invalid, "upgrade_refused", "only a WebSocket upgrade is taken")
+		}
+		return next(c)
+	}
+}
+
+// websocketRequest reports whether r is a well-formed opening handshake (RFC 6455 section 4.1). Any other upgrade, h2c
+// among them, would open a raw pipe to the upstream past this gateway.
+func websocketRequest(r *http.Request) bool {
+	upgrade := r.Header.Values("Upgrade")
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 && len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
+		len(r.Header.Values("Sec-Websocket-Key")) == 1 && r.Header.Get("Sec-Websocket-Version") == "13" &&
+		r.ContentLength == 0 && len(r.TransferEncoding) == 0
+}
+
+type forwarded struct {
+	who       caller
+	requestID string
+	client    string
+}
+
+type forwardedKey struct{}
+
+const (
+	dialTimeout      = 5 * time.Second
+	upstreamIdle     = 90 * time.Second
+	upstreamConns    = 256
+	maxAnswerHeaders = 256 << 10
+)
+
+// newGateway is a reverse proxy to the app. What a handler decided travels in the request's context.
+func newGateway(upstream *url.URL, log *slog.Logger) *httputil.ReverseProxy {
+	transport := &http.Transport{
+		Proxy:        nil, // an environment variable must not redirect keys
+		DialContext:  (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConns: upstreamConns, MaxIdleConnsPerHost: upstreamConns, IdleConnTimeout: upstreamIdle,
+		TLSHandshakeTimeout: dialTimeout, ExpectContinueTimeout: time.Second, MaxResponseHeaderBytes: maxAnswerHeaders,
+		DisableCompression: true, // pass bytes on as they are
+	}
+	return &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			// Rewrite runs after the hop-by-hop headers are gone, so that "Connection: X-Ace-Subject" removes nothing.
+			f, _ := p.In.Context().Value(forwardedKey{}).(forwarded)
+			p.SetURL(upstream)
+			p.Out.Host = p.In.Host
+			stripInbound(p.Out.Header)
+			// Trailers arrive after the decision; none may pass for a header of ours, or be one.
+			p.Out.Trailer = nil
+			p.Out.Header.Del("Te")
+			f.who.setIdentity(p.Out.Header, f.requestID)
+			p.Out.Header.Set("X-Forwarded-For", f.client)
+			p.Out.Header.Set("X-Forwarded-Host", p.In.Host)
+			p.Out.Header.Set("X-Forwarded-Proto", "http")
+			if p.In.TLS != nil {
+				p.Out.Header.Set("X-Forwarded-Proto", "https")
+			}
+			p.Out.Header.Set(api.HeaderRequestID, f.requestID)
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			resp.Header.Del(api.HeaderRequestID) // ours is set already
+			for name := range resp.Header {
+				if strings.HasPrefix(name, "Access-Control-") {
+					delete(resp.Header, name) // who may read across origins is decided here
+				}
+			}
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+				panic(http.ErrAbortHandler) // the client is gone
+			}
+			log.Warn("the upstream did not answer", "upstream", upstream.Host, "error", err)
+			api.WriteProblem(w, bridge.E(bridge.Unreachable, "upstream_unreachable", "the app behind this server does not answer").
+				WithHint("check that it runs at the address in ACE_UPSTREAM_URL"))
+		},
+		FlushInterval: -1, // streams pass as they come
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// proxy passes a request of a known caller to the app.
+func (s *Server) proxy(c echo.Context) error {
+	if s.gateway == nil {
+		return bridge.E(bridge.NotFound, "no_upstream", "there is nothing at this address, and no app behind this server").
+			WithHint("set ACE_UPSTREAM_URL to the address of the app")
+	}
+	who, err := s.authenticate(c)
+	if err != nil {
+		return err
+	}
+	r := c.Request()
+	f := forwarded{who: who, requestID: api.RequestID(r), client: c.RealIP()}
+	s.gateway.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), forwardedKey{}, f)))
+	return nil
+}
+
+// verify is the forward-auth endpoint: 204 with the identity headers, 401 or 403.
+func (s *Server) verify(c echo.Context) error {
+	who, err := s.authenticate(c)
+	if err != nil {
+		return err
+	}
+	who.setIdentity(c.Response().Header(), api.RequestID(c.Request()))
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.NoContent(http.StatusNoContent)
+}

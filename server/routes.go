@@ -1,0 +1,34 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// routes is the whole surface of the server: its own endpoints under /ace, and everything else to the upstream.
+func (s *Server) routes() *echo.Echo {
+	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies})
+	e.Pre(s.refuseOddRequests, s.cors)
+
+	e.GET("/.well-known/ace-server", s.discovery)
+	e.GET("/ace/healthz", s.healthz)
+	e.GET("/ace/readyz", s.readyz)
+
+	e.POST("/ace/v1/exchange", s.exchangeToken)
+	e.POST("/ace/v1/api-keys", s.createKey)
+	e.GET("/ace/v1/api-keys", s.listKeys)
+	e.GET("/ace/v1/api-keys/:id", s.getKey)
+	e.DELETE("/ace/v1/api-keys/:id", s.revokeKey)
+	e.GET("/ace/v1/me", s.me)
+	e.Any("/ace/v1/verify", s.verify)
+	e.GET("/ace/v1/audit", s.audit)
+
+	own := func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) }
+	e.Any("/ace", own)
+	e.Any("/ace/*", own)
+	e.Any("/*", s.proxy)
+	return e
+}

@@ -1,0 +1,105 @@
+// Package server is the self-hosted side: it exchanges connect tokens for API keys, verifies credentials for any app as
+// a gateway in front of it or as a forward-auth endpoint, and keeps keys and audit log.
+//
+// A request flows from a thin handler to bridge/keys, which holds the rules and rows, and back as an answer or an error
+// that one handler renders.
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Config is what a server must know. Only PublicURLs and DatabaseURL are required.
+type Config struct {
+	PublicURLs     []bridge.ServerURL // what the server is called; the first is what it calls itself
+	DatabaseURL    string
+	Trust          bridge.Trust     // zero: no exchange
+	JWTSecret      bridge.Secret    // signs and verifies the server's own user tokens; zero: none are taken
+	Upstream       *url.URL         // the app behind the gateway; nil: no gateway
+	AllowedOrigins []string         // browser origins that may call, beside the trusted cloud's dashboard
+	TrustedProxies []netip.Prefix   // whose X-Forwarded-For counts
+	Catalogue      bridge.Catalogue // zero: the built-in one
+	Version        string
+	Now            func() time.Time // nil: time.Now
+}
+
+// Server is a running server. [Server.Run] does its background work and has to run beside the handler.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	db       *sqldb.DB
+	keys     *keys.Authority
+	echo     *echo.Echo
+	gateway  *httputil.ReverseProxy
+	exchange *api.Limiter
+	refused  *api.Limiter
+}
+
+// New opens the database, brings it up to date and builds the handler.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
+	if len(cfg.PublicURLs) == 0 {
+		return nil, bridge.E(bridge.Invalid, "public_url_missing", "the server does not know its own URL").
+			WithHint("set ACE_PUBLIC_URL")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Catalogue.Ceiling(bridge.RoleOwner) == nil {
+		cfg.Catalogue = bridge.BuiltinCatalogue()
+	}
+	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue, Now: cfg.Now}, log)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, log: log, db: db, keys: authority,
+		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
+		refused:  api.NewLimiter(refusedEvery, refusedBurst, refusedGlobal, cfg.Now),
+	}
+	if cfg.Upstream != nil {
+		s.gateway = newGateway(cfg.Upstream, log)
+	}
+	s.echo = s.routes()
+	return s, nil
+}
+
+// Handler answers everything the server answers.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Run does the background work until ctx ends.
+func (s *Server) Run(ctx context.Context) error { return s.keys.Run(ctx) }
+
+// Close closes the database, after Run has returned.
+func (s *Server) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close the server's database: %w", err)
+	}
+	return nil
+}
+
+// org is the organization whose keys this server keeps: the trusted cloud's, or "local" where it trusts none.
+func (s *Server) org() string {
+	if s.cfg.Trust.Org != "" {
+		return s.cfg.Trust.Org
+	}
+	return "local"
+}
