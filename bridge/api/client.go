@@ -1,0 +1,212 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// ClientConfig is how a client calls; the zero value will do.
+type ClientConfig struct {
+	UserAgent string            // "ace/<version>"
+	Transport http.RoundTripper // nil: http.DefaultTransport
+	Timeout   time.Duration     // of one call, body included; zero: 15 s
+}
+
+const (
+	defaultClientTimeout = 15 * time.Second
+	maxAnswer            = 8 << 20
+)
+
+// Client is what the two typed clients share: one base URL, one credential, bounded times and sizes. It follows no
+// redirect, so that a credential never goes to an address that nobody typed.
+type Client struct {
+	base    bridge.ServerURL
+	bearer  bridge.Secret
+	agent   string
+	timeout time.Duration
+	http    *http.Client
+}
+
+func newClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) Client {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultClientTimeout
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "ace"
+	}
+	return Client{base: base, bearer: bearer, agent: cfg.UserAgent, timeout: cfg.Timeout, http: &http.Client{
+		Transport:     cfg.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Base is the address that the client calls.
+func (c *Client) Base() bridge.ServerURL { return c.base }
+
+// call is one request: a JSON body, or a form, or neither; an answer is decoded into out unless that is nil.
+type call struct {
+	method, path string
+	query        url.Values
+	body         any
+	form         url.Values
+	bearer       bridge.Secret // in place of the client's own
+	header       http.Header
+	out          any
+	// problem reads an answer that is not a success; nil: [ReadProblem].
+	problem func(*http.Response) error
+}
+
+func (c *Client) do(ctx context.Context, r call) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.request(ctx, r)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.networkError(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return c.redirected(resp)
+	case resp.StatusCode >= 400:
+		if r.problem != nil {
+			return r.problem(resp)
+		}
+		return ReadProblem(resp)
+	case r.out == nil || resp.StatusCode == http.StatusNoContent:
+		return nil
+	}
+	return c.decode(ctx, resp, r.out)
+}
+
+func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
+	var body io.Reader
+	contentType := ""
+	switch {
+	case r.form != nil:
+		body, contentType = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
+	case r.body != nil:
+		encoded, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, err
+		}
+		body, contentType = bytes.NewReader(encoded), "application/json"
+	}
+	target := c.base.Join(r.path)
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.agent)
+	if r.bearer.IsZero() {
+		r.bearer = c.bearer
+	}
+	if !r.bearer.IsZero() && req.Header.Get(bridge.HeaderAPIKey) == "" {
+		req.Header.Set(bridge.HeaderAuthorization, "Bearer "+r.bearer.Reveal())
+	}
+	return req, nil
+}
+
+func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return c.networkError(ctx, err)
+	}
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if len(raw) > maxAnswer || mediaType != "application/json" || json.Unmarshal(raw, out) != nil {
+		return bridge.E(bridge.Invalid, "answer_unexpected", "%s answered something that is not ace's JSON", c.base).
+			WithHint("check the address")
+	}
+	return nil
+}
+
+func (c *Client) redirected(resp *http.Response) error {
+	e := bridge.E(bridge.Invalid, "redirected", "%s answers with a redirect, which is not followed", c.base)
+	if to, err := resp.Location(); err == nil && to.Host != "" {
+		e = e.WithHint("if you trust it, give the address it redirects to: %s://%s", to.Scheme, to.Host)
+	}
+	return e
+}
+
+// networkError says in a sentence why nobody answered.
+func (c *Client) networkError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	why := "the connection failed"
+	var dns *net.DNSError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
+		why = "no answer in time"
+	case errors.As(err, &dns):
+		why = "the host name is not known"
+	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &invalid):
+		why = "its TLS certificate is not trusted"
+	case errors.As(err, &record) || strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		why = "it does not speak TLS"
+	case isRefused(err):
+		why = "nothing listens there"
+	}
+	return bridge.E(bridge.Unreachable, "unreachable", "cannot reach %s: %s", c.base, why).Because(err).
+		WithHint("check the address, and that it runs")
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+func isRefused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// all reads every page of a list, up to a bound that no honest list reaches.
+func all[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	items := []T{}
+	if query == nil {
+		query = url.Values{}
+	}
+	for range 1000 {
+		var page List[T]
+		if err := c.do(ctx, call{method: http.MethodGet, path: path, query: query, out: &page}); err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		if page.NextCursor == "" {
+			return items, nil
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+	return nil, bridge.E(bridge.Invalid, "list_endless", "%s answers a list without end", c.base)
+}

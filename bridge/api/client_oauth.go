@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// The public OAuth client that the CLI is, and the identifiers of the grants it uses (RFC 8628, RFC 8693).
+const (
+	CLIClientID       = "ace-cli"
+	GrantDeviceCode   = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantRefreshToken = "refresh_token"
+	GrantExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+	TokenTypeAccess   = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeJWT      = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// DeviceAuthorization is the answer to the start of a device grant (RFC 8628 section 3.2).
+type DeviceAuthorization struct {
+	DeviceCode              bridge.Disclosed `json:"device_code"`
+	UserCode                string           `json:"user_code"`
+	VerificationURI         string           `json:"verification_uri"`
+	VerificationURIComplete string           `json:"verification_uri_complete"`
+	ExpiresIn               int64            `json:"expires_in"`
+	Interval                int64            `json:"interval"`
+}
+
+// TokenAnswer is a successful answer of the token endpoint (RFC 6749 section 5.1, RFC 8693 section 2.2.1).
+type TokenAnswer struct {
+	AccessToken     bridge.Disclosed `json:"access_token"`
+	TokenType       string           `json:"token_type"`
+	ExpiresIn       int64            `json:"expires_in"`
+	RefreshToken    bridge.Disclosed `json:"refresh_token,omitzero"`
+	IssuedTokenType string           `json:"issued_token_type,omitempty"`
+}
+
+// OAuthError is the error body of an OAuth endpoint (RFC 6749 section 5.2), with a hint of ours beside it.
+type OAuthError struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+	Hint        string `json:"hint,omitempty"`
+}
+
+// readOAuthError keeps OAuth's code: the caller decides what authorization_pending means.
+func readOAuthError(resp *http.Response) error {
+	var o OAuthError
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+	if err != nil || json.Unmarshal(raw, &o) != nil || o.Code == "" {
+		return ReadProblem(resp)
+	}
+	kind, ok := kindOfStatus[resp.StatusCode]
+	if !ok {
+		kind = bridge.Invalid
+	}
+	if o.Description == "" {
+		o.Description = "the cloud refused: " + o.Code
+	}
+	e := bridge.Error{Kind: kind, Code: o.Code, Detail: o.Description, Hint: o.Hint}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+	return &e
+}
+
+func (c *CloudClient) token(ctx context.Context, form url.Values) (TokenAnswer, error) {
+	var t TokenAnswer
+	form.Set("client_id", CLIClientID)
+	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/token", form: form, out: &t, problem: readOAuthError})
+	if err == nil && t.AccessToken.IsZero() {
+		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no token", c.base)
+	}
+	return t, err
+}
+
+// StartDevice begins a device grant.
+func (c *CloudClient) StartDevice(ctx context.Context) (DeviceAuthorization, error) {
+	var d DeviceAuthorization
+	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization",
+		form: url.Values{"client_id": {CLIClientID}}, out: &d, problem: readOAuthError})
+	if err == nil && (d.DeviceCode.IsZero() || d.UserCode == "") {
+		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no device code", c.base)
+	}
+	return d, err
+}
+
+// PollDevice asks once whether the device grant is decided; until it is, the error's code is authorization_pending or
+// slow_down.
+func (c *CloudClient) PollDevice(ctx context.Context, code bridge.Secret) (TokenAnswer, error) {
+	return c.token(ctx, url.Values{"grant_type": {GrantDeviceCode}, "device_code": {code.Reveal()}})
+}
+
+// Refresh turns a refresh token into a new session token and the next refresh token.
+func (c *CloudClient) Refresh(ctx context.Context, refresh bridge.Secret) (TokenAnswer, error) {
+	return c.token(ctx, url.Values{"grant_type": {GrantRefreshToken}, "refresh_token": {refresh.Reveal()}})
+}
+
+// ConnectToken narrows a session into a connect token for one server (RFC 8693). keyIDs are those that the server's
+// discovery document lists.
+func (c *CloudClient) ConnectToken(ctx context.Context, server bridge.ServerURL, keyIDs []string) (bridge.Secret, error) {
+	form := url.Values{
+		"grant_type": {GrantExchange}, "subject_token": {c.bearer.Reveal()}, "subject_token_type": {TokenTypeAccess},
+		"resource": {string(server)}, "requested_token_type": {TokenTypeJWT}, "key_id": keyIDs,
+	}
+	t, err := c.token(ctx, form)
+	return t.AccessToken.Secret, err
+}
+
+// RevokeToken ends the session that a refresh token belongs to (RFC 7009).
+func (c *CloudClient) RevokeToken(ctx context.Context, refresh bridge.Secret) error {
+	return c.do(ctx, call{method: http.MethodPost, path: "/oauth/revoke", problem: readOAuthError,
+		form: url.Values{"client_id": {CLIClientID}, "token": {refresh.Reveal()}, "token_type_hint": {"refresh_token"}}})
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// ServerClient calls a self-hosted server with one credential.
+type ServerClient struct{ Client }
+
+// NewServerClient calls the server at base with an API key, an access token or a user token of the server; a zero
+// bearer will do for discovery.
+func NewServerClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) *ServerClient {
+	return &ServerClient{newClient(base, bearer, cfg)}
+}
+
+// As is the same client with another credential.
+func (c *ServerClient) As(bearer bridge.Secret) *ServerClient {
+	other := *c
+	other.bearer = bearer
+	return &other
+}
+
+// Discovery is what the server says of itself. What answers, but is no ace server, gets the code not_ace.
+func (c *ServerClient) Discovery(ctx context.Context) (Discovery, error) {
+	var d Discovery
+	err := c.do(ctx, call{method: http.MethodGet, path: "/.well-known/ace-server", out: &d})
+	if e := bridge.AsError(err); err != nil && (e.Kind == bridge.Unreachable || e.Code == "internal") {
+		return d, err
+	}
+	if err != nil || d.Product != "ace" {
+		return d, bridge.E(bridge.Invalid, "not_ace", "what answers at %s is not an ace server", c.base).Because(err).
+			WithHint("check the address, and that the path /.well-known/ace-server reaches `ace server`")
+	}
+	return d, nil
+}
+
+// Exchange turns a connect token into an API key.
+func (c *ServerClient) Exchange(ctx context.Context, token bridge.Secret, r ExchangeRequest) (ExchangeAnswer, error) {
+	var out ExchangeAnswer
+	err := c.do(ctx, call{method: http.MethodPost, path: "/ace/v1/exchange", body: r, bearer: token, out: &out})
+	return out, err
+}
+
+// Me is who the credential is to the server.
+func (c *ServerClient) Me(ctx context.Context) (Identity, error) {
+	var out Identity
+	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/me", out: &out})
+	return out, err
+}
+
+// MeWith is who a credential of a connection is to the server; it is sent in the header that the cloud named.
+func (c *ServerClient) MeWith(ctx context.Context, cred Credential) (Identity, error) {
+	var out Identity
+	header := http.Header{}
+	header.Set(cred.Header, cred.Value.Reveal())
+	err := c.As(bridge.Secret{}).do(ctx, call{method: http.MethodGet, path: "/ace/v1/me", header: header, out: &out})
+	return out, err
+}
+
+// Keys lists the API keys that the credential may see.
+func (c *ServerClient) Keys(ctx context.Context) ([]APIKey, error) {
+	return all[APIKey](ctx, &c.Client, "/ace/v1/api-keys", nil)
+}
+
+// CreateKey creates an API key.
+func (c *ServerClient) CreateKey(ctx context.Context, r CreateKeyRequest) (CreatedKey, error) {
+	var out CreatedKey
+	err := c.do(ctx, call{method: http.MethodPost, path: "/ace/v1/api-keys", body: r, out: &out})
+	return out, err
+}
+
+// Key is one API key by its ID.
+func (c *ServerClient) Key(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/api-keys/" + url.PathEscape(id), out: &out})
+	return out, err
+}
+
+// RevokeKey revokes an API key.
+func (c *ServerClient) RevokeKey(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodDelete, path: "/ace/v1/api-keys/" + url.PathEscape(id), out: &out})
+	return out, err
+}
+
+// DeliverRevocation hands the server the signed statement that kills a key.
+func (c *ServerClient) DeliverRevocation(ctx context.Context, keyID string, token bridge.Secret) (APIKey, error) {
+	return c.As(token).RevokeKey(ctx, keyID)
+}
+
+// Healthy asks whether the server is up.
+func (c *ServerClient) Healthy(ctx context.Context) error {
+	return c.do(ctx, call{method: http.MethodGet, path: "/ace/healthz"})
+}
