@@ -1,0 +1,206 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+const (
+	deviceLife     = 10 * time.Minute
+	deviceInterval = 5 * time.Second
+	// userCodeDigits leaves out vowels and what looks alike (RFC 8628 section 6.1); eight of 20 are 34 bits, of which a
+	// rate-limited guesser gets nowhere in ten minutes.
+	userCodeDigits = "BCDFGHJKLMNPQRSTVWXZ"
+	maxAgent       = 200
+)
+
+// DeviceStart says which program asks for a login, and from where.
+type DeviceStart struct {
+	ClientID  string
+	Address   string
+	UserAgent string
+}
+
+// Device is a device login as the program sees it (RFC 8628 section 3.2).
+type Device struct {
+	DeviceCode bridge.Secret
+	UserCode   string
+	ExpiresAt  time.Time
+	Interval   time.Duration
+}
+
+// DeviceRequest is a device login as the person who is to approve it sees it.
+type DeviceRequest struct {
+	UserCode  string
+	ClientID  string
+	Address   string
+	UserAgent string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+func newUserCode() (string, error) {
+	code := make([]byte, 0, 9)
+	for i := range 8 {
+		if i == 4 {
+			code = append(code, '-')
+		}
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(userCodeDigits))))
+		if err != nil {
+			return "", fmt.Errorf("make a user code: %w", err)
+		}
+		code = append(code, userCodeDigits[n.Int64()])
+	}
+	return string(code), nil
+}
+
+// canonicalUserCode forgives case, spaces and a missing hyphen.
+func canonicalUserCode(s string) string {
+	if len(s) > 40 {
+		return ""
+	}
+	s = strings.Map(func(c rune) rune {
+		if strings.ContainsRune(userCodeDigits, c) {
+			return c
+		}
+		return -1
+	}, strings.ToUpper(s))
+	if len(s) != 8 {
+		return ""
+	}
+	return s[:4] + "-" + s[4:]
+}
+
+// StartDevice begins a device login.
+func (r *Registry) StartDevice(ctx context.Context, d DeviceStart) (Device, error) {
+	userCode, err := newUserCode()
+	if err != nil {
+		return Device{}, err
+	}
+	now := r.cfg.Now()
+	out := Device{DeviceCode: bridge.NewSecret(bridge.RandomToken(32)), UserCode: userCode, ExpiresAt: now.Add(deviceLife),
+		Interval: deviceInterval}
+	agent := strings.ToValidUTF8(d.UserAgent[:min(len(d.UserAgent), maxAgent)], "�")
+	_, err = r.db.ExecContext(ctx, `INSERT INTO devices (code, user_code, client_id, address, user_agent, created_at,
+		expires_at, polled_at, interval_s, state, user_id, org_id) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 'pending', '', '')`,
+		hashed(out.DeviceCode), userCode, d.ClientID, d.Address, agent, now.Unix(), out.ExpiresAt.Unix(),
+		int64(deviceInterval/time.Second))
+	if err != nil {
+		return Device{}, fmt.Errorf("start a device login: %w", err)
+	}
+	return out, nil
+}
+
+var errUserCode = bridge.E(bridge.NotFound, "user_code_unknown", "That code is not known, or it has expired or been used.").
+	WithHint("run `ace login` again for a new code")
+
+// LookupDevice finds the pending device login of a user code.
+func (r *Registry) LookupDevice(ctx context.Context, userCode string) (DeviceRequest, error) {
+	d := DeviceRequest{UserCode: canonicalUserCode(userCode)}
+	var created, expires int64
+	err := r.db.QueryRowContext(ctx, `SELECT client_id, address, user_agent, created_at, expires_at FROM devices
+		WHERE user_code = $1 AND state = 'pending' AND expires_at > $2`, d.UserCode, r.cfg.Now().Unix()).
+		Scan(&d.ClientID, &d.Address, &d.UserAgent, &created, &expires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return DeviceRequest{}, errUserCode
+	}
+	if err != nil {
+		return DeviceRequest{}, fmt.Errorf("look up a device login: %w", err)
+	}
+	d.CreatedAt, d.ExpiresAt = *at(created), *at(expires)
+	return d, nil
+}
+
+// DecideDevice approves or denies a device login, once.
+func (r *Registry) DecideDevice(ctx context.Context, p Principal, userCode string, approve bool, actor audit.Actor) error {
+	now := r.cfg.Now()
+	state, action := "denied", "device.deny"
+	if approve {
+		state, action = "approved", "device.approve"
+	}
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3
+			WHERE user_code = $4 AND state = 'pending' AND expires_at > $5`,
+			state, p.UserID, p.OrgID, canonicalUserCode(userCode), now.Unix()))
+		if err != nil {
+			return fmt.Errorf("decide a device login: %w", err)
+		}
+		if !decided {
+			return errUserCode
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: action, Target: "device:" + canonicalUserCode(userCode)})
+	})
+}
+
+func oauthError(code, detail string) *bridge.Error {
+	return bridge.E(bridge.Invalid, code, "%s", detail)
+}
+
+// PollDevice redeems an approved device login, once. Its errors have the codes of RFC 8628 section 3.5.
+func (r *Registry) PollDevice(ctx context.Context, code bridge.Secret, clientID string, actor audit.Actor) (Session, error) {
+	now := r.cfg.Now()
+	var s Session
+	var answer error
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		answer = nil
+		var state, userID, orgID string
+		var expires, polled, interval int64
+		err := tx.QueryRowContext(ctx, `SELECT state, user_id, org_id, expires_at, polled_at, interval_s FROM devices
+			WHERE code = $1 AND client_id = $2`, hashed(code), clientID).
+			Scan(&state, &userID, &orgID, &expires, &polled, &interval)
+		if errors.Is(err, sql.ErrNoRows) {
+			return oauthError("invalid_grant", "the device code is not known")
+		}
+		if err != nil {
+			return fmt.Errorf("poll a device login: %w", err)
+		}
+		switch {
+		case state == "redeemed":
+			return oauthError("invalid_grant", "the device code has been used")
+		case expires <= now.Unix():
+			return oauthError("expired_token", "the code has expired")
+		case state == "denied":
+			return oauthError("access_denied", "the login was denied")
+		case state == "pending":
+			answer = oauthError("authorization_pending", "nobody has approved the code yet")
+			if polled != 0 && now.UnixMilli()-polled < interval*1000-500 { // half a second for the network
+				answer = oauthError("slow_down", "poll less often")
+				interval += 5
+			}
+			_, err := tx.ExecContext(ctx, "UPDATE devices SET polled_at = $1, interval_s = $2 WHERE code = $3",
+				now.UnixMilli(), interval, hashed(code))
+			return err
+		}
+		redeemed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE devices SET state = 'redeemed' WHERE code = $1 AND state = 'approved'",
+			hashed(code)))
+		if err != nil {
+			return fmt.Errorf("redeem a device login: %w", err)
+		}
+		if !redeemed {
+			return oauthError("invalid_grant", "the device code has been used")
+		}
+		var slug string
+		if err := tx.QueryRowContext(ctx, "SELECT slug FROM organizations WHERE id = $1", orgID).Scan(&slug); err != nil {
+			return fmt.Errorf("redeem a device login: %w", err)
+		}
+		s, err = r.openSession(ctx, tx, userID, slug, MethodDevice, actor)
+		return err
+	})
+	if err == nil {
+		err = answer
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	return s, nil
+}

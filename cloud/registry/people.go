@@ -1,0 +1,181 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// User is a person.
+type User struct {
+	ID    string
+	Email string
+	Name  string
+}
+
+// Principal is a person as a member of one organization, in one session.
+type Principal struct {
+	UserID    string
+	Email     string
+	Name      string
+	OrgID     string
+	Org       string // slug
+	Role      bridge.Role
+	SessionID string
+	Method    string
+	ExpiresAt time.Time // of the session
+}
+
+// Actor is the principal in the audit log.
+func (p Principal) Actor(address, requestID string) audit.Actor {
+	return audit.Actor{ID: "user:" + p.Email, Org: p.Org, Address: address, RequestID: requestID}
+}
+
+// NewUser says whom to add to which organization.
+type NewUser struct {
+	Email    string
+	Name     string
+	Password bridge.Secret
+	Org      string // made if there is none; whoever is first in it is its owner unless Role says otherwise
+	Role     bridge.Role
+}
+
+func canonicalEmail(s string) (string, error) {
+	address, err := mail.ParseAddress(s)
+	if err != nil || address.Address != s || len(s) > 200 || !bridge.PlainText(s, 200) {
+		return "", bridge.E(bridge.Invalid, "email_malformed", "that is not an e-mail address")
+	}
+	return strings.ToLower(s), nil
+}
+
+// AddUser adds a person as a member of an organization.
+func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (User, error) {
+	email, err := canonicalEmail(n.Email)
+	if err != nil {
+		return User{}, err
+	}
+	if err := bridge.CheckOrg(n.Org); err != nil {
+		return User{}, err
+	}
+	if n.Role == "" {
+		n.Role = bridge.RoleOwner
+	}
+	if !n.Role.Valid() || !bridge.PlainText(n.Name, 100) {
+		return User{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
+	}
+	hash, err := r.hasher.hash(ctx, n.Password)
+	if err != nil {
+		return User{}, err
+	}
+	if n.Name == "" {
+		n.Name, _, _ = strings.Cut(email, "@")
+	}
+	u := User{Email: email, Name: n.Name}
+	if u.ID, err = newID(); err != nil {
+		return User{}, err
+	}
+	now := r.cfg.Now()
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		orgID, err := ensureOrg(ctx, tx, n.Org, now)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at)
+			VALUES ($1, $2, $3, $4, $5)`, u.ID, u.Email, u.Name, hash, now.Unix()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, $3, $4)`,
+			orgID, u.ID, string(n.Role), now.Unix()); err != nil {
+			return err
+		}
+		actor.Org = n.Org
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + email,
+			Details: map[string]string{"role": string(n.Role)}})
+	})
+	if sqldb.IsUnique(err) {
+		return User{}, bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("add a user: %w", err)
+	}
+	return u, nil
+}
+
+func ensureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (string, error) {
+	id, err := newID()
+	if err != nil {
+		return "", err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $2, $3)
+		ON CONFLICT (slug) DO NOTHING`, id, slug, now.Unix()); err != nil {
+		return "", err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", slug).Scan(&id)
+	return id, err
+}
+
+// Authenticate checks an e-mail address and a password. Unknown people cost the same work as known ones and get the
+// same answer.
+func (r *Registry) Authenticate(ctx context.Context, email string, password bridge.Secret, actor audit.Actor) (User, error) {
+	email = strings.ToLower(strings.TrimSpace(email))
+	var u User
+	var hash, org string
+	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, u.password,
+		COALESCE((SELECT MIN(o.slug) FROM members m JOIN organizations o ON o.id = m.org_id WHERE m.user_id = u.id), '')
+		FROM users u WHERE u.email = $1`, email).Scan(&u.ID, &u.Email, &u.Name, &hash, &org)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return User{}, fmt.Errorf("look up a user: %w", err)
+	}
+	match, err := r.hasher.check(ctx, password, hash)
+	if err != nil {
+		return User{}, err
+	}
+	if match {
+		return u, nil
+	}
+	actor.ID, actor.Org = "user:"+email, org
+	if err := audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "user:" + email,
+		Outcome: "login_failed"}); err != nil {
+		return User{}, err
+	}
+	return User{}, bridge.E(bridge.Unauthenticated, "login_failed", "The e-mail address or the password is not right.")
+}
+
+// Orgs lists the organizations of a person, by name.
+func (r *Registry) Orgs(ctx context.Context, userID string) ([]api.Organization, error) {
+	rows, err := r.db.QueryContext(ctx, `SELECT o.id, o.slug, o.name, m.role FROM members m
+		JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY o.slug`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list organizations: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Organization{}
+	for rows.Next() {
+		var o api.Organization
+		if err := rows.Scan(&o.ID, &o.Slug, &o.Name, &o.Role); err != nil {
+			return nil, fmt.Errorf("list organizations: %w", err)
+		}
+		out = append(out, o)
+	}
+	return out, rows.Err()
+}
+
+// UserByEmail finds a person.
+func (r *Registry) UserByEmail(ctx context.Context, email string) (User, error) {
+	var u User
+	err := r.db.QueryRowContext(ctx, "SELECT id, email, name FROM users WHERE email = $1", strings.ToLower(email)).
+		Scan(&u.ID, &u.Email, &u.Name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return User{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
+	}
+	return u, err
+}

@@ -1,0 +1,101 @@
+// Package registry owns the rules and rows of a cloud: people and organizations, their sessions and device logins, and
+// the connections with their encrypted keys. Every rule is one transaction, together with its audit entry; a key leaves
+// the registry only as a derived access token, or to the owner of a manual connection to a server of another kind.
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Config is what a registry must know.
+type Config struct {
+	Issuer   bridge.ServerURL // the cloud's own URL
+	Vault    *Vault
+	Root     bridge.SigningRoot
+	Password PasswordCost     // zero: the default cost
+	Now      func() time.Time // nil: time.Now
+}
+
+// Registry is the rules of a cloud over its database. Its methods are safe for concurrent use.
+type Registry struct {
+	db     *sqldb.DB
+	cfg    Config
+	log    *slog.Logger
+	hasher *hasher
+}
+
+// New brings the tables up to date and returns a registry over them.
+func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Registry, error) {
+	fsys, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	if err := db.Migrate(ctx, "registry", fsys); err != nil {
+		return nil, err
+	}
+	if err := audit.Migrate(ctx, db); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	hasher, err := newHasher(cfg.Password)
+	if err != nil {
+		return nil, err
+	}
+	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher}, nil
+}
+
+// Purge deletes what has been over for a day: sessions, refresh tokens, device logins and delivered revocations.
+func (r *Registry) Purge(ctx context.Context) error {
+	before := r.cfg.Now().Add(-24 * time.Hour).Unix()
+	for _, statement := range []string{
+		"DELETE FROM devices WHERE expires_at < $1",
+		"DELETE FROM refresh_tokens WHERE expires_at < $1",
+		"DELETE FROM sessions WHERE expires_at < $1 AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)",
+		"DELETE FROM revocations WHERE expires_at < $1",
+	} {
+		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {
+			return fmt.Errorf("purge: %w", err)
+		}
+	}
+	return nil
+}
+
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an ID: %w", err)
+	}
+	return id.String(), nil
+}
+
+// hashed is what is stored of a random token of 256 bits.
+func hashed(token bridge.Secret) string {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+func at(unix int64) *time.Time {
+	if unix == 0 {
+		return nil
+	}
+	t := time.Unix(unix, 0).UTC()
+	return &t
+}

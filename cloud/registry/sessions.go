@@ -1,0 +1,221 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// How a session began.
+const (
+	MethodBrowser   = "browser"
+	MethodDevice    = "device"
+	MethodDeveloper = "developer_token"
+)
+
+// The lifetimes of sessions and tokens.
+const (
+	BrowserLife   = 12 * time.Hour
+	DeveloperLife = 3 * time.Hour
+	AccessLife    = 15 * time.Minute // of a session token
+	RefreshLife   = 24 * time.Hour   // since the last refresh
+)
+
+// Session is an opened or refreshed session. Cookie or Refresh is set, by its method; both are stored hashed.
+type Session struct {
+	Cookie    bridge.Secret
+	Refresh   bridge.Secret
+	Principal Principal
+}
+
+// OpenSession opens a session of a person in an organization; an empty org is the first by name.
+func (r *Registry) OpenSession(ctx context.Context, userID, org, method string, actor audit.Actor) (Session, error) {
+	var s Session
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var err error
+		s, err = r.openSession(ctx, tx, userID, org, method, actor)
+		return err
+	})
+	return s, err
+}
+
+func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, method string, actor audit.Actor) (Session, error) {
+	id, err := newID()
+	if err != nil {
+		return Session{}, err
+	}
+	now := r.cfg.Now()
+	p := Principal{UserID: userID, SessionID: id, Method: method}
+	err = tx.QueryRowContext(ctx, `SELECT u.email, u.name, o.id, o.slug, m.role FROM members m
+		JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
+		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) ORDER BY o.slug LIMIT 1`, userID, org).
+		Scan(&p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Session{}, bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization")
+	}
+	if err != nil {
+		return Session{}, fmt.Errorf("open a session: %w", err)
+	}
+	s := Session{}
+	cookie := id
+	switch method {
+	case MethodBrowser:
+		s.Cookie, p.ExpiresAt = bridge.NewSecret(bridge.RandomToken(32)), now.Add(BrowserLife)
+		cookie = hashed(s.Cookie)
+	case MethodDevice:
+		p.ExpiresAt = now.Add(RefreshLife)
+	default:
+		p.ExpiresAt = now.Add(DeveloperLife)
+	}
+	s.Principal = p
+	if _, err := tx.ExecContext(ctx, `INSERT INTO sessions
+		(id, user_id, org_id, method, cookie, created_at, expires_at, ended_at, address)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)`,
+		id, userID, p.OrgID, method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address); err != nil {
+		return Session{}, fmt.Errorf("open a session: %w", err)
+	}
+	if method == MethodDevice {
+		if s.Refresh, err = newRefresh(ctx, tx, id, now); err != nil {
+			return Session{}, err
+		}
+	}
+	actor.ID, actor.Org = "user:"+p.Email, p.Org
+	return s, audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "session.open", Target: "session:" + id,
+		Details: map[string]string{"method": method}})
+}
+
+func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time) (bridge.Secret, error) {
+	token := bridge.NewSecret(bridge.RandomToken(32))
+	_, err := tx.ExecContext(ctx, `INSERT INTO refresh_tokens (hash, session_id, expires_at, used_at) VALUES ($1, $2, $3, 0)`,
+		hashed(token), sessionID, now.Add(RefreshLife).Unix())
+	if err != nil {
+		return bridge.Secret{}, fmt.Errorf("store a refresh token: %w", err)
+	}
+	return token, nil
+}
+
+var errSession = bridge.E(bridge.Unauthenticated, "session_ended", "the session has ended").WithHint("ace login")
+
+// BrowserSession finds the live session of a cookie.
+func (r *Registry) BrowserSession(ctx context.Context, cookie bridge.Secret) (Principal, error) {
+	return r.session(ctx, "s.method = 'browser' AND s.cookie", hashed(cookie))
+}
+
+// SessionByID finds a live session whose member is still one; the role is today's.
+func (r *Registry) SessionByID(ctx context.Context, id string) (Principal, error) {
+	return r.session(ctx, "s.id", id)
+}
+
+func (r *Registry) session(ctx context.Context, column, value string) (Principal, error) {
+	var p Principal
+	var expires int64
+	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.role
+		FROM sessions s JOIN users u ON u.id = s.user_id JOIN organizations o ON o.id = s.org_id
+		JOIN members m ON m.org_id = s.org_id AND m.user_id = s.user_id
+		WHERE `+column+` = $1 AND s.ended_at = 0 AND s.expires_at > $2`, value, r.cfg.Now().Unix()). //nolint:gosec // columns from above
+		Scan(&p.SessionID, &p.Method, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Principal{}, errSession
+	}
+	if err != nil {
+		return Principal{}, fmt.Errorf("look up a session: %w", err)
+	}
+	p.ExpiresAt = *at(expires)
+	return p, nil
+}
+
+var errRefresh = bridge.E(bridge.Invalid, "invalid_grant", "the refresh token is not valid any more").WithHint("ace login")
+
+// RefreshSession exchanges a refresh token for the next one. A token that is used a second time has been stolen from
+// one side or the other, so the session ends (RFC 9700 section 4.14.2).
+func (r *Registry) RefreshSession(ctx context.Context, refresh bridge.Secret, actor audit.Actor) (Session, error) {
+	now := r.cfg.Now()
+	var s Session
+	reused := false
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		reused = false
+		var sessionID string
+		err := tx.QueryRowContext(ctx, "SELECT session_id FROM refresh_tokens WHERE hash = $1 AND expires_at > $2",
+			hashed(refresh), now.Unix()).Scan(&sessionID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errRefresh
+		}
+		if err != nil {
+			return fmt.Errorf("refresh: %w", err)
+		}
+		fresh, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE refresh_tokens SET used_at = $1 WHERE hash = $2 AND used_at = 0",
+			now.Unix(), hashed(refresh)))
+		if err != nil {
+			return fmt.Errorf("refresh: %w", err)
+		}
+		if !fresh {
+			reused = true
+			actor.ID = "session:" + sessionID
+			return endSession(ctx, tx, sessionID, "refresh token reused", now, actor)
+		}
+		if _, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE sessions SET expires_at = $1 WHERE id = $2 AND ended_at = 0",
+			now.Add(RefreshLife).Unix(), sessionID)); err != nil {
+			return fmt.Errorf("refresh: %w", err)
+		}
+		s.Principal.SessionID = sessionID
+		s.Refresh, err = newRefresh(ctx, tx, sessionID, now)
+		return err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	if reused {
+		return Session{}, errRefresh
+	}
+	if s.Principal, err = r.SessionByID(ctx, s.Principal.SessionID); err != nil {
+		return Session{}, errRefresh.Because(err)
+	}
+	return s, nil
+}
+
+func endSession(ctx context.Context, tx *sql.Tx, id, reason string, now time.Time, actor audit.Actor) error {
+	ended, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE id = $2 AND ended_at = 0",
+		now.Unix(), id))
+	if err != nil {
+		return fmt.Errorf("end a session: %w", err)
+	}
+	if !ended {
+		return nil
+	}
+	if actor.Org == "" {
+		if err := tx.QueryRowContext(ctx, `SELECT o.slug FROM sessions s JOIN organizations o ON o.id = s.org_id
+			WHERE s.id = $1`, id).Scan(&actor.Org); err != nil {
+			return fmt.Errorf("end a session: %w", err)
+		}
+	}
+	return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "session.end", Target: "session:" + id,
+		Details: map[string]string{"reason": reason}})
+}
+
+// EndSession signs a person out of this session.
+func (r *Registry) EndSession(ctx context.Context, p Principal, actor audit.Actor) error {
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		return endSession(ctx, tx, p.SessionID, "signed out", r.cfg.Now(), actor)
+	})
+}
+
+// RevokeRefresh ends the session of a refresh token (RFC 7009); an unknown token is no error there.
+func (r *Registry) RevokeRefresh(ctx context.Context, refresh bridge.Secret, actor audit.Actor) error {
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var id string
+		err := tx.QueryRowContext(ctx, "SELECT session_id FROM refresh_tokens WHERE hash = $1", hashed(refresh)).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("revoke: %w", err)
+		}
+		return endSession(ctx, tx, id, "signed out", r.cfg.Now(), actor)
+	})
+}
