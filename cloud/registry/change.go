@@ -1,0 +1,169 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Patch renames, shares, unshares or moves a connection. Moving it to another URL erases its credential: a key is for
+// the server that issued it, and must never be sent to one that somebody typed in later.
+func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (api.Connection, error) {
+	var out connection
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		c, err := r.find(ctx, tx, p, id)
+		if err != nil {
+			return err
+		}
+		before := c
+		if patch.Visibility != nil {
+			if err := c.setVisibility(p, *patch.Visibility); err != nil {
+				return err
+			}
+		}
+		if patch.Name != nil {
+			if err := c.may(p); err != nil {
+				return err
+			}
+			if c.name = *patch.Name; c.name == "" || !bridge.PlainText(c.name, 100) {
+				return bridge.E(bridge.Invalid, "name_malformed", "a name is at most 100 bytes of plain text")
+			}
+		}
+		if patch.ServerURL != nil || patch.APIKey != nil {
+			if err := r.move(ctx, tx, p, &c, patch); err != nil {
+				return err
+			}
+		}
+		if c == before {
+			out = c
+			return nil
+		}
+		if err := r.store(ctx, tx, before, c); err != nil {
+			return err
+		}
+		out = c
+		return auditChange(ctx, tx, r, actor, before, c)
+	})
+	if err != nil {
+		return api.Connection{}, err
+	}
+	return out.api(p), nil
+}
+
+func (c *connection) setVisibility(p Principal, to string) error {
+	if to != Private && to != Organization {
+		return bridge.E(bridge.Invalid, "visibility_unknown", "the visibility is private or organization")
+	}
+	if c.visibility == to {
+		return nil
+	}
+	if err := needAdmin(p); err != nil {
+		return bridge.E(bridge.Forbidden, "share_admin", "only an admin may share a connection with the organization").
+			WithHint("ask an admin of %s", p.Org)
+	}
+	c.visibility = to
+	return nil
+}
+
+// move gives the connection another URL, another key, or both.
+func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connection, patch api.ConnectionPatch) error {
+	if err := c.may(p); err != nil {
+		return err
+	}
+	server := c.server
+	if patch.ServerURL != nil {
+		var err error
+		if server, err = bridge.CanonicalURL(*patch.ServerURL); err != nil {
+			return err
+		}
+	}
+	if server == c.server && patch.APIKey == nil {
+		return nil
+	}
+	if _, err := r.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key"); err != nil {
+		return err
+	}
+	c.server, c.secret, c.keyID, c.ace, c.method, c.expires = server, "", "", false, MethodManual, 0
+	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
+	c.hint = "ace connect --server " + string(server)
+	if patch.APIKey == nil {
+		return nil
+	}
+	in, err := r.open(p, server, "", patch.APIKey)
+	if err != nil {
+		return err
+	}
+	c.ace, c.keyID, c.status, c.cause, c.hint = in.ace, in.keyID(), StatusUnknown, "not checked yet", ""
+	c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret)
+	return err
+}
+
+// store writes a changed row, if it still is the one that was read.
+func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) error {
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
+		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11
+		WHERE id = $12 AND visibility = $13 AND server_url = $14 AND secret = $15`,
+		c.name, c.visibility, string(c.server), c.secret, c.keyID, c.ace, c.method, c.status, c.cause, c.hint, c.expires,
+		c.id, before.visibility, string(before.server), before.secret))
+	if sqldb.IsUnique(err) {
+		return bridge.E(bridge.Conflict, "name_taken", "you have a connection of the name %q already", c.name)
+	}
+	if err != nil {
+		return fmt.Errorf("change a connection: %w", err)
+	}
+	if !changed {
+		return bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else has changed the connection at the same time").
+			WithHint("try again")
+	}
+	return nil
+}
+
+func auditChange(ctx context.Context, tx *sql.Tx, r *Registry, actor audit.Actor, before, c connection) error {
+	action := "connection.change"
+	switch {
+	case before.visibility != c.visibility && c.visibility == Organization:
+		action = "connection.share"
+	case before.visibility != c.visibility:
+		action = "connection.unshare"
+	case before.server != c.server:
+		action = "connection.move"
+	case before.name != c.name:
+		action = "connection.rename"
+	}
+	return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.id,
+		Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+}
+
+// Delete removes a connection. The key's last act is to sign its own revocation, which the cloud keeps and delivers;
+// the key itself is gone with the row.
+func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor audit.Actor) (api.Removed, error) {
+	var out api.Removed
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		c, err := r.find(ctx, tx, p, id)
+		if err != nil {
+			return err
+		}
+		if err := c.may(p); err != nil {
+			return err
+		}
+		out = api.Removed{Connection: c.api(p)}
+		if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email); err != nil {
+			return err
+		}
+		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1", c.id))
+		if err != nil {
+			return fmt.Errorf("delete a connection: %w", err)
+		}
+		if !gone {
+			return errConnection
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.delete",
+			Target: "connection:" + c.id, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+	})
+	return out, err
+}

@@ -1,0 +1,390 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// The visibilities, methods and states of a connection.
+const (
+	Private      = "private"
+	Organization = "organization"
+
+	MethodExchange = "exchange"
+	MethodManual   = "manual"
+
+	StatusOnline       = "online"
+	StatusOffline      = "offline"
+	StatusUnauthorized = "unauthorized"
+	StatusUnknown      = "unknown"
+)
+
+// connection is a row, with its encrypted secret.
+type connection struct {
+	id, orgID, ownerID, owner, name  string
+	server                           bridge.ServerURL
+	method, visibility, ceiling      string
+	ace                              bool
+	keyID, secret                    string
+	status, cause, hint              string
+	seenAt, usedAt, expires, created int64
+}
+
+func (c connection) row() RowIdentity {
+	return RowIdentity{Org: c.orgID, Connection: c.id, Server: c.server}
+}
+
+const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
+	c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at`
+
+const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
+
+func scanConnection(s interface{ Scan(...any) error }) (connection, error) {
+	var c connection
+	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.ace,
+		&c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created)
+	return c, err
+}
+
+func (c connection) api(p Principal) api.Connection {
+	out := api.Connection{
+		ID: c.id, Name: c.name, ServerURL: c.server, Owner: c.owner, Visibility: c.visibility, Method: c.method,
+		Mine: c.ownerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.keyID,
+		ExpiresAt: at(c.expires), LastSeenAt: at(c.seenAt), LastUsedAt: at(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
+	}
+	if scopes, err := bridge.ParseScopes(c.ceiling); err == nil && len(scopes) > 0 {
+		out.Ceiling = scopes.Strings()
+	}
+	return out
+}
+
+// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared. Its
+// parameters are $1, the organization, and $2, the member.
+const visible = " c.org_id = $1 AND (c.owner_id = $2 OR c.visibility = 'organization') "
+
+const (
+	defaultLimit = 50
+	maxLimit     = 500
+)
+
+// Connections lists what a member sees, oldest first.
+func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, limit int) ([]api.Connection, string, error) {
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	limit = min(limit, maxLimit)
+	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
+		"AND c.id > $3 ORDER BY c.id LIMIT $4", p.OrgID, p.UserID, cursor, limit+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("list connections: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Connection{}
+	for rows.Next() {
+		c, err := scanConnection(rows)
+		if err != nil {
+			return nil, "", fmt.Errorf("list connections: %w", err)
+		}
+		out = append(out, c.api(p))
+	}
+	if err := rows.Err(); err != nil {
+		return nil, "", fmt.Errorf("list connections: %w", err)
+	}
+	if len(out) > limit {
+		return out[:limit], out[limit-1].ID, nil
+	}
+	return out, "", nil
+}
+
+var errConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").
+	WithHint("ace connections list")
+
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
+	c, err := scanConnection(q.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
+		"AND c.id = $3", p.OrgID, p.UserID, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return connection{}, errConnection
+	}
+	if err != nil {
+		return connection{}, fmt.Errorf("look up a connection: %w", err)
+	}
+	return c, nil
+}
+
+// Connection returns one that the member sees.
+func (r *Registry) Connection(ctx context.Context, p Principal, id string) (api.Connection, error) {
+	c, err := r.find(ctx, r.db, p, id)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	return c.api(p), nil
+}
+
+// may is the rule of who changes a connection: its owner and the organization's admins.
+func (c connection) may(p Principal) error {
+	if c.ownerID == p.UserID || p.Role.AtLeast(bridge.RoleAdmin) {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
+}
+
+func needMember(p Principal) error {
+	if p.Role.AtLeast(bridge.RoleMember) {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "role_viewer", "a viewer cannot do that").
+		WithHint("ask an admin of %s for the role member", p.Org)
+}
+
+func needAdmin(p Principal) error {
+	if p.Role.AtLeast(bridge.RoleAdmin) {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org)
+}
+
+const maxPlainKey = 4 << 10
+
+// incoming is a key that arrives, opened.
+type incoming struct {
+	secret bridge.Secret
+	key    bridge.Key // set when it is one of an ace server
+	ace    bool
+	method string
+}
+
+func (in incoming) keyID() string {
+	if !in.ace {
+		return ""
+	}
+	return in.key.ID.String()
+}
+
+func (r *Registry) open(p Principal, server bridge.ServerURL, sealed string, plain *bridge.Disclosed) (incoming, error) {
+	switch {
+	case (sealed == "") == (plain == nil || plain.IsZero()):
+		return incoming{}, bridge.E(bridge.Invalid, "key_missing", "give either a sealed key or an API key")
+	case sealed != "":
+		jti, err := bridge.SealedJTI(sealed)
+		if err != nil {
+			return incoming{}, err
+		}
+		key, err := r.cfg.Root.OpenSealed(sealed, bridge.SealBinding{Issuer: r.cfg.Issuer, Org: p.Org, Server: server,
+			Subject: p.UserID, JTI: jti})
+		if err != nil {
+			return incoming{}, err
+		}
+		return incoming{secret: key.Text(), key: key, ace: true, method: MethodExchange}, nil
+	}
+	if n := plain.Len(); n > maxPlainKey || !bridge.PlainText(plain.Reveal(), maxPlainKey) {
+		return incoming{}, bridge.E(bridge.Invalid, "key_malformed", "the API key is too long or has control characters")
+	}
+	in := incoming{secret: plain.Secret, method: MethodManual}
+	if presented, err := bridge.ParsePresented(plain.Secret); err == nil && presented.IsKey() {
+		// It says it is ours: a mistyped one is caught here rather than on the first call.
+		if in.key, err = presented.Key(); err != nil {
+			e := bridge.AsError(err)
+			return incoming{}, bridge.E(bridge.Invalid, e.Code, "%s", e.Detail).WithHint("%s", e.Hint)
+		}
+		in.ace, in.secret = true, in.key.Text()
+	}
+	return in, nil
+}
+
+// Register stores a connection with its key. A member has one connection to a server: registering it again replaces
+// the key, and the old one is revoked on the server.
+func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRequest, actor audit.Actor) (api.Connection, bool, error) {
+	var none api.Connection
+	if err := needMember(p); err != nil {
+		return none, false, err
+	}
+	server, err := bridge.CanonicalURL(req.ServerURL)
+	if err != nil {
+		return none, false, err
+	}
+	if req.Name == "" {
+		req.Name = server.URL().Host
+	}
+	if !bridge.PlainText(req.Name, 100) {
+		return none, false, bridge.E(bridge.Invalid, "name_malformed", "a name is at most 100 bytes of plain text")
+	}
+	in, err := r.open(p, server, req.SealedKey, req.APIKey)
+	if err != nil {
+		return none, false, err
+	}
+	var out connection
+	created := false
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		old, err := r.own(ctx, tx, p, server)
+		if err != nil {
+			return err
+		}
+		if created = old.id == ""; created {
+			out, err = r.insertConnection(ctx, tx, p, server, req.Name, in)
+		} else {
+			out, err = r.replaceKey(ctx, tx, p, old, in)
+		}
+		if err != nil {
+			return err
+		}
+		action := "connection.register"
+		if !created {
+			action = "connection.replace_key"
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + out.id,
+			Details: map[string]string{"server_url": string(server), "key_id": in.keyID(), "method": in.method}})
+	})
+	if err != nil {
+		return none, false, err
+	}
+	return out.api(p), created, nil
+}
+
+// own finds the member's own connection to a server, under whichever loopback name; its id is empty when there is none.
+func (r *Registry) own(ctx context.Context, tx *sql.Tx, p Principal, server bridge.ServerURL) (connection, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
+		"WHERE c.org_id = $1 AND c.owner_id = $2 ORDER BY c.id", p.OrgID, p.UserID)
+	if err != nil {
+		return connection{}, fmt.Errorf("look up a connection: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		c, err := scanConnection(rows)
+		if err != nil {
+			return connection{}, fmt.Errorf("look up a connection: %w", err)
+		}
+		if c.server.Same(server) {
+			return c, nil
+		}
+	}
+	return connection{}, rows.Err()
+}
+
+func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal, server bridge.ServerURL, name string, in incoming) (connection, error) {
+	id, err := newID()
+	if err != nil {
+		return connection{}, err
+	}
+	c := connection{id: id, orgID: p.OrgID, ownerID: p.UserID, owner: p.Email, server: server, method: in.method,
+		visibility: Private, ace: in.ace, keyID: in.keyID(), status: StatusUnknown, cause: "not checked yet",
+		created: r.cfg.Now().Unix()}
+	if in.ace && in.method == MethodExchange {
+		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
+	}
+	if c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret); err != nil {
+		return connection{}, err
+	}
+	const tries = 50
+	for i := range tries {
+		c.name = name
+		if i > 0 {
+			c.name = name + "-" + strconv.Itoa(i+1)
+		}
+		inserted, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connections
+			(id, org_id, owner_id, name, server_url, method, visibility, ceiling, ace, key_id, secret, status, cause, hint,
+			 probed_at, last_seen_at, last_used_at, expires_at, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14)
+			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
+			c.id, c.orgID, c.ownerID, c.name, string(c.server), c.method, c.visibility, c.ace, c.keyID, c.secret, c.status,
+			c.cause, c.expires, c.created))
+		if err != nil {
+			return connection{}, fmt.Errorf("store a connection: %w", err)
+		}
+		if inserted {
+			return c, nil
+		}
+	}
+	return connection{}, bridge.E(bridge.Conflict, "name_taken", "there are too many connections of the name %q", name)
+}
+
+func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c connection, in incoming) (connection, error) {
+	if c.keyID != "" && c.keyID != in.keyID() {
+		if _, err := r.queueRevocation(ctx, tx, p, c, "replaced by a new connect"); err != nil {
+			return connection{}, err
+		}
+	}
+	var err error
+	if c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret); err != nil {
+		return connection{}, err
+	}
+	c.ace, c.keyID, c.method = in.ace, in.keyID(), in.method
+	c.status, c.cause, c.hint, c.expires = StatusUnknown, "not checked yet", "", 0
+	if in.method == MethodExchange {
+		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
+	}
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
+		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0 WHERE id = $8 AND server_url = $9`,
+		c.secret, c.ace, c.keyID, c.method, c.status, c.cause, c.expires, c.id, string(c.server)))
+	if err != nil {
+		return connection{}, fmt.Errorf("replace a key: %w", err)
+	}
+	if !changed {
+		return connection{}, errConnection
+	}
+	return c, nil
+}
+
+// Credential is what a member calls the server with. For an ace server that is a derived access token; a plain key goes
+// to the owner of the connection and to nobody else.
+func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.Credential, error) {
+	c, err := r.find(ctx, r.db, p, id)
+	if err != nil {
+		return api.Credential{}, err
+	}
+	if !c.ace && c.ownerID != p.UserID {
+		return api.Credential{}, bridge.E(bridge.Forbidden, "key_not_shown",
+			"this server knows only plain API keys, and its key is shown to nobody but %s", c.owner).
+			WithHint("ask %s to connect an ace server instead", c.owner)
+	}
+	now := r.cfg.Now()
+	if _, err := r.db.ExecContext(ctx, "UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1",
+		now.Unix(), c.id); err != nil {
+		return api.Credential{}, fmt.Errorf("note a use: %w", err)
+	}
+	return r.credential(c, p.Email, p.Role, now)
+}
+
+func (r *Registry) credential(c connection, subject string, role bridge.Role, now time.Time) (api.Credential, error) {
+	out := api.Credential{Type: "api_key", Header: bridge.HeaderAPIKey, ServerURL: c.server}
+	if c.secret == "" {
+		return out, bridge.E(bridge.Conflict, "credential_erased", "the connection has no key: its URL was changed").
+			WithHint("connect again: ace connect --server %s", c.server)
+	}
+	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	if err != nil {
+		return out, err
+	}
+	if !c.ace {
+		out.Value = secret.Disclose()
+		return out, nil
+	}
+	key, err := bridge.ParseKey(secret)
+	if err != nil {
+		return out, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+	}
+	scope := c.ceiling
+	if scope == "" {
+		scope = "*"
+	}
+	times := bridge.NewTimes(now, bridge.MaxAccessTokenLife)
+	token, err := key.SignAccess(bridge.AccessClaims{Times: times, Subject: subject, Scope: scope, Role: role,
+		Connection: c.id}.ForServer(c.server))
+	if err != nil {
+		return out, fmt.Errorf("sign an access token: %w", err)
+	}
+	out.Type, out.Value, out.ExpiresAt = "access_token", token.Disclose(), at(times.ExpiresAt)
+	return out, nil
+}

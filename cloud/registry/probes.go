@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+)
+
+// Target is a connection to probe, with what to call it with.
+type Target struct {
+	ID         string
+	Server     bridge.ServerURL
+	Ace        bool
+	Credential api.Credential
+	Err        error // why there is no credential
+}
+
+func (r *Registry) target(c connection, subject string) Target {
+	t := Target{ID: c.id, Server: c.server, Ace: c.ace}
+	t.Credential, t.Err = r.credential(c, subject, bridge.RoleViewer, r.cfg.Now())
+	return t
+}
+
+// prober is the subject of the access tokens with which the cloud itself asks how a server is.
+const prober = "cloud:probe"
+
+// ProbeTargets lists connections that have not been probed since, the longest first.
+func (r *Registry) ProbeTargets(ctx context.Context, since time.Time, limit int) ([]Target, error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
+		"WHERE c.probed_at < $1 ORDER BY c.probed_at, c.id LIMIT $2", since.Unix(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list connections to probe: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Target
+	for rows.Next() {
+		c, err := scanConnection(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list connections to probe: %w", err)
+		}
+		out = append(out, r.target(c, prober))
+	}
+	return out, rows.Err()
+}
+
+// Target is one connection to probe on a member's behalf.
+func (r *Registry) Target(ctx context.Context, p Principal, id string) (Target, error) {
+	c, err := r.find(ctx, r.db, p, id)
+	if err != nil {
+		return Target{}, err
+	}
+	return r.target(c, prober), nil
+}
+
+// Status is the outcome of a probe.
+type Status struct {
+	Status string
+	Cause  string
+	Hint   string
+}
+
+// SetStatus stores the outcome of a probe of a connection, unless it has been given another URL since.
+func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
+	now := r.cfg.Now().Unix()
+	_, err := r.db.ExecContext(ctx, `UPDATE connections SET status = $1, cause = $2, hint = $3, probed_at = $4,
+		last_seen_at = CASE WHEN $1 = 'online' THEN $4 ELSE last_seen_at END WHERE id = $5 AND server_url = $6`,
+		s.Status, s.Cause, s.Hint, now, t.ID, string(t.Server))
+	if err != nil {
+		return fmt.Errorf("store a status: %w", err)
+	}
+	return nil
+}
+
+// ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.
+func (r *Registry) ConnectClaims(p Principal, server bridge.ServerURL) (bridge.ConnectClaims, error) {
+	if err := needMember(p); err != nil {
+		return bridge.ConnectClaims{}, err
+	}
+	jti := bridge.NewTokenID()
+	sealing, err := r.cfg.Root.SealingKey(jti)
+	if err != nil {
+		return bridge.ConnectClaims{}, err
+	}
+	return bridge.ConnectClaims{
+		Times: bridge.NewTimes(r.cfg.Now(), bridge.MaxConnectTokenLife), Issuer: r.cfg.Issuer, Org: p.Org,
+		Subject: p.UserID, Email: p.Email, Role: p.Role, Scope: "*", KeyLife: int64(bridge.DefaultKeyLife / time.Second),
+		JTI: jti, Sealing: sealing,
+	}.ForServer(server), nil
+}
+
+// Trust returns the variables with which a server trusts this cloud for an organization.
+func (r *Registry) Trust(p Principal, org string) (api.TrustVariables, error) {
+	if org != p.Org {
+		return api.TrustVariables{}, bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to that organization")
+	}
+	if err := needAdmin(p); err != nil {
+		return api.TrustVariables{}, err
+	}
+	public, secret := r.cfg.Root.TrustValues(r.cfg.Issuer, org)
+	return api.TrustVariables{Org: org, CloudURL: r.cfg.Issuer, PublicKey: public, JWTSecret: secret.Disclose()}, nil
+}
+
+// Audit returns a page of the organization's audit log, to its admins.
+func (r *Registry) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
+	if err := needAdmin(p); err != nil {
+		return nil, "", err
+	}
+	q.Org = p.Org
+	return audit.List(ctx, r.db, q)
+}
+
+// Note writes an audit entry of something that changed no row of the registry, such as a token that was signed.
+func (r *Registry) Note(ctx context.Context, actor audit.Actor, action, target string, details map[string]string) error {
+	return audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: target, Details: details})
+}

@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+const (
+	revocationPending   = "pending"
+	revocationDelivered = "delivered"
+	// firstDelivery is how long the one who disconnects has to deliver the revocation before the cloud tries.
+	firstDelivery = 30 * time.Second
+)
+
+// queueRevocation signs a connection's key out of the world. A plain key of a server that is not ours can only be
+// forgotten; then there is nothing to deliver.
+func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal, c connection, reason string) (*api.RevocationDue, error) {
+	if !c.ace || c.secret == "" {
+		return nil, nil //nolint:nilnil // nothing is due
+	}
+	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	if err != nil {
+		// A row that cannot be read must not keep its connection from being removed; the key dies when it expires.
+		r.log.Warn("a key could not be revoked because its row cannot be decrypted", "connection", c.id, "key_id", c.keyID)
+		return nil, nil //nolint:nilnil // nothing can be done
+	}
+	key, err := bridge.ParseKey(secret)
+	if err != nil {
+		return nil, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+	}
+	now := r.cfg.Now()
+	token, err := key.SignRevocation(p.Email, reason, now)
+	if err != nil {
+		return nil, fmt.Errorf("sign a revocation: %w", err)
+	}
+	id, err := newID()
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := r.cfg.Vault.Seal(RowIdentity{Org: c.orgID, Connection: id, Server: c.server}, token)
+	if err != nil {
+		return nil, err
+	}
+	expires := c.expires
+	if expires == 0 {
+		expires = now.AddDate(1, 0, 0).Unix()
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO revocations
+		(id, org_id, owner_id, server_url, key_id, token, state, cause, tries, next_at, expires_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 'pending', '', 0, $7, $8, $9)`,
+		id, c.orgID, c.ownerID, string(c.server), c.keyID, sealed, now.Add(firstDelivery).Unix(), expires, now.Unix()); err != nil {
+		return nil, fmt.Errorf("keep a revocation: %w", err)
+	}
+	disclosed := token.Disclose()
+	return &api.RevocationDue{ID: id, KeyID: c.keyID, ServerURL: c.server, Status: revocationPending, Token: &disclosed}, nil
+}
+
+// Revocation is one to deliver.
+type Revocation struct {
+	ID     string
+	KeyID  string
+	Server bridge.ServerURL
+	Token  bridge.Secret
+	Tries  int
+}
+
+// DueRevocations lists the revocations that are to be delivered now, and puts each off a little, so that another
+// process does not take it at the same time.
+func (r *Registry) DueRevocations(ctx context.Context, limit int) ([]Revocation, error) {
+	now := r.cfg.Now()
+	rows, err := r.db.QueryContext(ctx, `SELECT id, org_id, key_id, server_url, token, tries FROM revocations
+		WHERE state = 'pending' AND next_at <= $1 AND expires_at > $1 ORDER BY next_at LIMIT $2`, now.Unix(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list revocations: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Revocation
+	for rows.Next() {
+		var v Revocation
+		var org, token string
+		if err := rows.Scan(&v.ID, &org, &v.KeyID, &v.Server, &token, &v.Tries); err != nil {
+			return nil, fmt.Errorf("list revocations: %w", err)
+		}
+		if v.Token, err = r.cfg.Vault.Open(RowIdentity{Org: org, Connection: v.ID, Server: v.Server}, token); err != nil {
+			r.log.Warn("a kept revocation cannot be decrypted", "revocation", v.ID)
+			continue
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// RevocationDelivered notes that the server has taken a revocation.
+func (r *Registry) RevocationDelivered(ctx context.Context, id string, actor audit.Actor) error {
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var org, keyID string
+		err := tx.QueryRowContext(ctx, `SELECT o.slug, v.key_id FROM revocations v JOIN organizations o ON o.id = v.org_id
+			WHERE v.id = $1`, id).Scan(&org, &keyID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errRevocation
+		}
+		if err != nil {
+			return fmt.Errorf("note a delivery: %w", err)
+		}
+		done, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE revocations SET state = 'delivered', cause = '', token = ''
+			WHERE id = $1 AND state = 'pending'`, id))
+		if err != nil {
+			return fmt.Errorf("note a delivery: %w", err)
+		}
+		if !done {
+			return nil
+		}
+		actor.Org = org
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "revocation.deliver", Target: "key:" + keyID})
+	})
+}
+
+var errRevocation = bridge.E(bridge.NotFound, "revocation_unknown", "there is no such revocation")
+
+// ConfirmRevocation is RevocationDelivered by the owner or an admin, who has delivered it by other means.
+func (r *Registry) ConfirmRevocation(ctx context.Context, p Principal, id string, actor audit.Actor) error {
+	var ownerID string
+	err := r.db.QueryRowContext(ctx, "SELECT owner_id FROM revocations WHERE id = $1 AND org_id = $2", id, p.OrgID).Scan(&ownerID)
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && ownerID != p.UserID && !p.Role.AtLeast(bridge.RoleAdmin)) {
+		return errRevocation
+	}
+	if err != nil {
+		return fmt.Errorf("look up a revocation: %w", err)
+	}
+	return r.RevocationDelivered(ctx, id, actor)
+}
+
+const (
+	retryFirst = time.Minute
+	retryMost  = 6 * time.Hour
+)
+
+// RevocationFailed puts a revocation off: a minute, then twice as long each time, up to six hours.
+func (r *Registry) RevocationFailed(ctx context.Context, v Revocation, cause string) error {
+	wait := min(retryFirst<<min(v.Tries, 10), retryMost)
+	_, err := r.db.ExecContext(ctx, `UPDATE revocations SET tries = tries + 1, next_at = $1, cause = $2
+		WHERE id = $3 AND state = 'pending'`, r.cfg.Now().Add(wait).Unix(), cause, v.ID)
+	if err != nil {
+		return fmt.Errorf("put a revocation off: %w", err)
+	}
+	return nil
+}
