@@ -1,0 +1,149 @@
+// Package cloud is the hosted side: it logs people in, narrows their sessions into connect tokens, keeps the registry of
+// connections, says how they are, and serves the dashboard.
+//
+// A request flows from a thin handler to cloud/registry, which holds the rules and rows, and back as an answer or an
+// error that one handler renders.
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// Config is what a cloud must know. PublicURL, DatabaseURL and the two keys are required.
+type Config struct {
+	PublicURL      bridge.ServerURL
+	DatabaseURL    string
+	EncryptionKeys bridge.Secret  // ACE_DATABASE_ENCRYPTION_KEY
+	SigningKey     bridge.Secret  // ACE_CLOUD_SIGNING_KEY
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
+	RelayAllow     []netip.Prefix // private ranges that the cloud may call
+	Version        string
+	Password       registry.PasswordCost // zero: the default cost
+	Now            func() time.Time      // nil: time.Now
+}
+
+// Cloud is a running cloud. [Cloud.Run] does its background work and has to run beside the handler.
+type Cloud struct {
+	cfg      Config
+	log      *slog.Logger
+	db       *sqldb.DB
+	root     bridge.SigningRoot
+	registry *registry.Registry
+	outbound *http.Client // to the servers of customers
+	echo     *echo.Echo
+	logins   *api.Limiter
+	devices  *api.Limiter
+	tokens   *api.Limiter
+}
+
+// New opens the database, brings it up to date and builds the handler.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	vault, err := registry.NewVault(cfg.EncryptionKeys)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
+		Password: cfg.Password, Now: cfg.Now}, log)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	c := &Cloud{
+		cfg: cfg, log: log, db: db, root: root, registry: reg,
+		outbound: newOutbound(cfg.PublicURL.Loopback(), cfg.RelayAllow),
+		logins:   api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
+		devices:  api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
+		tokens:   api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
+	}
+	c.echo = c.routes()
+	return c, nil
+}
+
+// Handler answers everything the cloud answers.
+func (c *Cloud) Handler() http.Handler { return c.echo }
+
+// Registry is the cloud's rules and rows, for the commands of its operator.
+func (c *Cloud) Registry() *registry.Registry { return c.registry }
+
+// Run probes connections, delivers revocations and clears out, until ctx ends.
+func (c *Cloud) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, work := range []struct {
+		every time.Duration
+		do    func(context.Context) error
+	}{
+		{probeEvery, c.probeStale},
+		{deliverEvery, c.deliverRevocations},
+		{purgeEvery, c.registry.Purge},
+	} {
+		wg.Go(func() { c.every(ctx, work.every, work.do) })
+	}
+	wg.Wait()
+	return nil
+}
+
+const purgeEvery = time.Hour
+
+func (c *Cloud) every(ctx context.Context, interval time.Duration, do func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			c.log.Warn("background work failed; trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Close closes the database, after Run has returned.
+func (c *Cloud) Close() error {
+	c.outbound.CloseIdleConnections()
+	if err := c.db.Close(); err != nil {
+		return fmt.Errorf("close the cloud's database: %w", err)
+	}
+	return nil
+}
+
+// DeveloperToken mints a developer token for a person by e-mail address, for the operator and for `ace dev`.
+func (c *Cloud) DeveloperToken(ctx context.Context, email, org string) (bridge.Secret, time.Time, error) {
+	user, err := c.registry.UserByEmail(ctx, email)
+	if err != nil {
+		return bridge.Secret{}, time.Time{}, err
+	}
+	s, err := c.registry.OpenSession(ctx, user.ID, org, registry.MethodDeveloper, audit.Actor{ID: "operator"})
+	if err != nil {
+		return bridge.Secret{}, time.Time{}, err
+	}
+	token, err := c.sessionToken(s.Principal, registry.DeveloperLife)
+	return token, s.Principal.ExpiresAt, err
+}

@@ -1,0 +1,245 @@
+package cloud
+
+import (
+	"encoding/base64"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// metadata is RFC 8414's document.
+func (c *Cloud) metadata(ctx echo.Context) error {
+	at := func(path string) string { return c.cfg.PublicURL.Join(path) }
+	return ctx.JSON(http.StatusOK, map[string]any{
+		"issuer":                                c.cfg.PublicURL,
+		"device_authorization_endpoint":         at("/oauth/device_authorization"),
+		"token_endpoint":                        at("/oauth/token"),
+		"revocation_endpoint":                   at("/oauth/revoke"),
+		"jwks_uri":                              at("/.well-known/jwks.json"),
+		"response_types_supported":              []string{},
+		"grant_types_supported":                 []string{api.GrantDeviceCode, api.GrantRefreshToken, api.GrantExchange},
+		"token_endpoint_auth_methods_supported": []string{"none"},
+	})
+}
+
+// jwks lists the public signing keys (RFC 7517, RFC 8037).
+func (c *Cloud) jwks(ctx echo.Context) error {
+	type jwk struct {
+		KeyType   string `json:"kty"`
+		Curve     string `json:"crv"`
+		X         string `json:"x"`
+		KeyID     string `json:"kid"`
+		Use       string `json:"use"`
+		Algorithm string `json:"alg"`
+	}
+	keys := []jwk{}
+	for kid, public := range c.root.VerificationKeys() {
+		keys = append(keys, jwk{"OKP", "Ed25519", base64.RawURLEncoding.EncodeToString(public), kid, "sig", bridge.AlgEdDSA})
+	}
+	slices.SortFunc(keys, func(a, b jwk) int { return len(a.KeyID) - len(b.KeyID) })
+	ctx.Response().Header().Set("Cache-Control", "public, max-age=300")
+	return ctx.JSON(http.StatusOK, map[string]any{"keys": keys})
+}
+
+// oauth is a handler of an OAuth endpoint: its parameters are a form, its errors OAuth's own (RFC 6749 section 5.2).
+func (c *Cloud) oauth(h echo.HandlerFunc) echo.HandlerFunc {
+	return func(ctx echo.Context) error {
+		r := ctx.Request()
+		r.Body = http.MaxBytesReader(ctx.Response(), r.Body, 64<<10)
+		ctx.Response().Header().Set("Cache-Control", "no-store")
+		err := c.oauthRequest(ctx, h)
+		if err == nil || ctx.Response().Committed {
+			return err
+		}
+		e := bridge.AsError(err)
+		body := map[string]string{"error": oauthCode(e), "error_description": e.Detail}
+		if e.Hint != "" {
+			body["hint"] = e.Hint
+		}
+		status := http.StatusBadRequest
+		switch e.Kind {
+		case bridge.Internal, bridge.TooMany, bridge.Unavailable:
+			status = api.Status(err)
+			if e.RetryAfter > 0 {
+				ctx.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+			}
+			c.log.Warn("an OAuth request failed", "request_id", api.RequestID(r), "code", e.Code, "cause", e.Err)
+		}
+		return ctx.JSON(status, body)
+	}
+}
+
+func (c *Cloud) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
+	r := ctx.Request()
+	if err := c.tokens.Allow(api.AddressKey(ctx.RealIP())); err != nil {
+		return err
+	}
+	if err := r.ParseForm(); err != nil {
+		return bridge.E(bridge.Invalid, "invalid_request", "the body is not a form")
+	}
+	for name, values := range r.PostForm {
+		if len(values) > 1 && name != "key_id" {
+			return bridge.E(bridge.Invalid, "invalid_request", "the parameter %q is there more than once", name)
+		}
+	}
+	return h(ctx)
+}
+
+// oauthCode is the error code that OAuth knows for one of ours.
+func oauthCode(e *bridge.Error) string {
+	switch e.Code {
+	case "authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant", "invalid_request",
+		"invalid_target", "invalid_scope", "unsupported_grant_type", "invalid_client":
+		return e.Code
+	}
+	switch e.Kind {
+	case bridge.Unauthenticated:
+		return "invalid_grant"
+	case bridge.Forbidden:
+		return "access_denied"
+	case bridge.TooMany:
+		return "slow_down"
+	case bridge.Internal:
+		return "server_error"
+	case bridge.Unavailable:
+		return "temporarily_unavailable"
+	}
+	return "invalid_request"
+}
+
+func client(r *http.Request) (string, error) {
+	if id := r.PostForm.Get("client_id"); id != api.CLIClientID {
+		return "", bridge.E(bridge.Invalid, "invalid_client", "the client_id is not known here")
+	}
+	return api.CLIClientID, nil
+}
+
+// deviceAuthorization begins a device login (RFC 8628 section 3.1).
+func (c *Cloud) deviceAuthorization(ctx echo.Context) error {
+	r := ctx.Request()
+	clientID, err := client(r)
+	if err != nil {
+		return err
+	}
+	if err := c.devices.Allow(api.AddressKey(ctx.RealIP())); err != nil {
+		return err
+	}
+	d, err := c.registry.StartDevice(r.Context(), registry.DeviceStart{ClientID: clientID, Address: ctx.RealIP(), UserAgent: r.UserAgent()})
+	if err != nil {
+		return err
+	}
+	page := c.cfg.PublicURL.Join("/device")
+	return ctx.JSON(http.StatusOK, map[string]any{
+		"device_code": d.DeviceCode.Disclose(), "user_code": d.UserCode, "verification_uri": page,
+		"verification_uri_complete": page + "?user_code=" + d.UserCode,
+		"expires_in":                int(d.ExpiresAt.Sub(c.cfg.Now()).Seconds()),
+		"interval":                  int(d.Interval.Seconds()),
+	})
+}
+
+// token is the token endpoint.
+func (c *Cloud) token(ctx echo.Context) error {
+	r := ctx.Request()
+	switch r.PostForm.Get("grant_type") {
+	case api.GrantDeviceCode:
+		clientID, err := client(r)
+		if err != nil {
+			return err
+		}
+		s, err := c.registry.PollDevice(r.Context(), bridge.NewSecret(r.PostForm.Get("device_code")), clientID, anonymous(ctx))
+		return c.answerSession(ctx, s, err)
+	case api.GrantRefreshToken:
+		s, err := c.registry.RefreshSession(r.Context(), bridge.NewSecret(r.PostForm.Get("refresh_token")), anonymous(ctx))
+		return c.answerSession(ctx, s, err)
+	case api.GrantExchange:
+		return c.exchangeToken(ctx)
+	}
+	return bridge.E(bridge.Invalid, "unsupported_grant_type", "that grant type is not known here")
+}
+
+func (c *Cloud) answerSession(ctx echo.Context, s registry.Session, err error) error {
+	if err != nil {
+		return err
+	}
+	token, err := c.sessionToken(s.Principal, registry.AccessLife)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, map[string]any{
+		"access_token": token.Disclose(), "token_type": "Bearer", "expires_in": int(registry.AccessLife.Seconds()),
+		"refresh_token": s.Refresh.Disclose(), "refresh_expires_in": int(registry.RefreshLife.Seconds()),
+	})
+}
+
+// exchangeToken narrows a session token into a connect token for one server (RFC 8693, with the resource of RFC 8707).
+func (c *Cloud) exchangeToken(ctx echo.Context) error {
+	r := ctx.Request()
+	if t := r.PostForm.Get("subject_token_type"); t != api.TokenTypeAccess && t != api.TokenTypeJWT {
+		return bridge.E(bridge.Invalid, "invalid_request", "the subject_token_type is not that of a session token")
+	}
+	if t := r.PostForm.Get("requested_token_type"); t != "" && t != api.TokenTypeJWT {
+		return bridge.E(bridge.Invalid, "invalid_request", "the requested_token_type must be %s", api.TokenTypeJWT)
+	}
+	p, _, err := c.verifySession(r, bridge.NewSecret(r.PostForm.Get("subject_token")))
+	if err != nil {
+		return err
+	}
+	server, err := bridge.CanonicalURL(r.PostForm.Get("resource"))
+	if err != nil {
+		return bridge.E(bridge.Invalid, "invalid_target", "the resource is not a server's URL: %s", bridge.AsError(err).Detail)
+	}
+	trusted := r.PostForm["key_id"]
+	if len(trusted) > 16 {
+		return bridge.E(bridge.Invalid, "invalid_request", "too many key IDs")
+	}
+	key, ok := c.root.ConnectKey(c.cfg.PublicURL, p.Org, trusted)
+	if !ok {
+		return bridge.E(bridge.Invalid, "invalid_target",
+			"the server trusts other keys than those of this cloud for the organization %q", p.Org).
+			WithHint("give the server the values that `ace org trust` prints, and restart it")
+	}
+	claims, err := c.registry.ConnectClaims(p, server)
+	if err != nil {
+		return err
+	}
+	token, err := key.SignConnect(claims)
+	if err != nil {
+		return err
+	}
+	if err := c.registry.Note(r.Context(), actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": key.KeyID}); err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, map[string]any{
+		"access_token": token.Disclose(), "issued_token_type": api.TokenTypeJWT, "token_type": "N_A",
+		"expires_in": int(bridge.MaxConnectTokenLife.Seconds()),
+	})
+}
+
+// revoke ends the session of a refresh token or a session token (RFC 7009); an unknown token is no error.
+func (c *Cloud) revoke(ctx echo.Context) error {
+	r := ctx.Request()
+	token := bridge.NewSecret(r.PostForm.Get("token"))
+	if bridge.TokenType(token) == bridge.TypeSession {
+		p, _, err := c.verifySession(r, token)
+		if err == nil {
+			err = c.registry.EndSession(r.Context(), p, actor(ctx, p))
+		} else if bridge.AsError(err).Kind == bridge.Unauthenticated {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		return ctx.NoContent(http.StatusOK)
+	}
+	if err := c.registry.RevokeRefresh(r.Context(), token, anonymous(ctx)); err != nil {
+		return err
+	}
+	return ctx.NoContent(http.StatusOK)
+}

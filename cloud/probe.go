@@ -1,0 +1,148 @@
+package cloud
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const (
+	probeEvery     = 10 * time.Second
+	probeMaxAge    = 30 * time.Second // a status is at most about this old
+	probeBatch     = 64
+	probesAtOnce   = 8
+	maxProbeAnswer = 64 << 10
+)
+
+// probeStale probes the connections whose status is old, a bounded number at a time.
+func (c *Cloud) probeStale(ctx context.Context) error {
+	targets, err := c.registry.ProbeTargets(ctx, c.cfg.Now().Add(-probeMaxAge), probeBatch)
+	if err != nil {
+		return err
+	}
+	slots := make(chan struct{}, probesAtOnce)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, target := range targets {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			status := c.probe(ctx, target)
+			if ctx.Err() != nil {
+				return // a probe that was cut off says nothing
+			}
+			if err := c.registry.SetStatus(ctx, target, status); err != nil {
+				mu.Lock()
+				failed = err
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return failed
+}
+
+// check probes a connection now, on a member's behalf.
+func (c *Cloud) check(ctx context.Context, p registry.Principal, id string) (api.Connection, error) {
+	target, err := c.registry.Target(ctx, p, id)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	if err := c.registry.SetStatus(ctx, target, c.probe(ctx, target)); err != nil {
+		return api.Connection{}, err
+	}
+	return c.registry.Connection(ctx, p, id)
+}
+
+// probe asks a server who the connection's credential is, and says in words what stands in the way.
+func (c *Cloud) probe(ctx context.Context, t registry.Target) registry.Status {
+	if t.Err != nil {
+		e := bridge.AsError(t.Err)
+		return registry.Status{Status: registry.StatusUnauthorized, Cause: e.Detail, Hint: e.Hint}
+	}
+	path := "/ace/v1/me"
+	if !t.Ace {
+		path = "/"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Server.Join(path), nil)
+	if err != nil {
+		return registry.Status{Status: registry.StatusOffline, Cause: "the URL cannot be called"}
+	}
+	req.Header.Set(t.Credential.Header, t.Credential.Value.Reveal())
+	req.Header.Set("User-Agent", "ace-cloud/"+c.cfg.Version)
+	resp, err := c.outbound.Do(req)
+	if err != nil {
+		return unreachable(err, t.Server)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if !t.Ace {
+		return plainStatus(resp, t.Server)
+	}
+	return aceStatus(resp, t.Server)
+}
+
+func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
+	reconnect := "ace connect --server " + string(server)
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		return registry.Status{Status: registry.StatusUnauthorized, Cause: "API key is invalid or expired", Hint: reconnect}
+	case resp.StatusCode == http.StatusOK:
+		var id api.Identity
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxProbeAnswer)).Decode(&id); err == nil && id.Type != "" {
+			return registry.Status{Status: registry.StatusOnline}
+		}
+		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
+			Hint: "check the URL, and that nothing else listens there"}
+	case resp.StatusCode >= 500:
+		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + resp.Status,
+			Hint: "look at the server's log"}
+	}
+	return registry.Status{Status: registry.StatusOffline, Cause: "an unexpected answer: " + resp.Status,
+		Hint: "check that the URL is that of the ace server itself, with its path if it has one"}
+}
+
+func plainStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		return registry.Status{Status: registry.StatusUnauthorized, Cause: "the server does not accept the API key",
+			Hint: "create a new key there, and add it: ace connect --server " + string(server) + " --api-key -"}
+	case resp.StatusCode >= 500:
+		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + resp.Status,
+			Hint: "look at the server's log"}
+	}
+	return registry.Status{Status: registry.StatusOnline}
+}
+
+// unreachable puts a network error into words, without telling what the cloud's own network looks like.
+func unreachable(err error, server bridge.ServerURL) registry.Status {
+	offline := func(cause, hint string) registry.Status {
+		return registry.Status{Status: registry.StatusOffline, Cause: cause, Hint: hint}
+	}
+	if errors.Is(err, errBlocked) {
+		return registry.Status{Status: registry.StatusUnknown,
+			Cause: "the server is at an address that the cloud may not call; only a browser or the CLI near it can tell",
+			Hint:  "open the dashboard on a machine that reaches it, or run: ace connections check"}
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return offline("the name "+server.URL().Hostname()+" is not found", "check the URL's host name, and its DNS entry")
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return offline("the server's TLS certificate is not accepted", "give the server a certificate for its name, from a public authority")
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return offline("the server does not answer in time", "check that it runs and that no firewall drops its traffic")
+	}
+	return offline("nothing answers at the URL", "start it with `ace server`, and check the URL and port")
+}

@@ -1,0 +1,86 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const (
+	deliverEvery = probeEvery
+	deliverBatch = 32
+)
+
+// disconnect removes a connection and tries to have its key revoked at once. Where that fails, the cloud keeps the
+// revocation, goes on trying, and hands it to the caller as well, who may be nearer to the server.
+func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string) (api.Removed, error) {
+	who := actor(ctx, p)
+	removed, err := c.registry.Delete(ctx.Request().Context(), p, id, who)
+	if err != nil || removed.Revocation == nil {
+		return removed, err
+	}
+	// The connection is gone whatever happens now, also when the caller hangs up.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx.Request().Context()), outboundTimeout)
+	defer cancel()
+	due := removed.Revocation
+	if err := c.deliver(bounded, due.ServerURL, due.KeyID, due.Token.Secret); err != nil {
+		due.Cause = unreachable(err, due.ServerURL).Cause
+		return removed, nil
+	}
+	due.Status, due.Token = "delivered", nil
+	return removed, c.registry.RevocationDelivered(bounded, due.ID, who)
+}
+
+var errRefused = errors.New("the server did not take the revocation")
+
+// deliver hands a server the signed revocation of a key. A server that does not know the key has nothing to revoke.
+func (c *Cloud) deliver(ctx context.Context, server bridge.ServerURL, keyID string, token bridge.Secret) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.Join("/ace/v1/api-keys/"+keyID), nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set(bridge.HeaderAuthorization, "Bearer "+token.Reveal())
+	req.Header.Set("User-Agent", "ace-cloud/"+c.cfg.Version)
+	resp, err := c.outbound.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	if bridge.CodeOf(api.ReadProblem(resp)) == "key_unknown" {
+		return nil
+	}
+	return errRefused
+}
+
+// deliverRevocations tries what is due; what fails is put off.
+func (c *Cloud) deliverRevocations(ctx context.Context) error {
+	due, err := c.registry.DueRevocations(ctx, deliverBatch)
+	if err != nil {
+		return err
+	}
+	for _, v := range due {
+		err := c.deliver(ctx, v.Server, v.KeyID, v.Token)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			err = c.registry.RevocationFailed(ctx, v, unreachable(err, v.Server).Cause)
+		} else {
+			err = c.registry.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package cloud
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// routes is the whole surface of the cloud.
+func (c *Cloud) routes() *echo.Echo {
+	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage})
+	e.Pre(c.refuseHosts, c.refuseCrossOrigin)
+
+	e.GET("/healthz", c.healthz)
+	e.GET("/readyz", c.readyz)
+	e.GET("/.well-known/oauth-authorization-server", c.metadata)
+	e.GET("/.well-known/jwks.json", c.jwks)
+	e.POST("/oauth/device_authorization", c.oauth(c.deviceAuthorization))
+	e.POST("/oauth/token", c.oauth(c.token))
+	e.POST("/oauth/revoke", c.oauth(c.revoke))
+
+	v1 := e.Group("/v1")
+	v1.GET("/me", c.member(c.me))
+	v1.GET("/organizations", c.member(c.organizations))
+	v1.GET("/organizations/:org/trust", c.member(c.trust))
+	v1.POST("/developer-tokens", c.member(c.createDeveloperToken))
+	v1.POST("/connections", c.member(c.registerConnection))
+	v1.GET("/connections", c.member(c.listConnections))
+	v1.GET("/connections/:id", c.member(c.getConnection))
+	v1.PATCH("/connections/:id", c.member(c.patchConnection))
+	v1.DELETE("/connections/:id", c.member(c.deleteConnection))
+	v1.POST("/connections/:id/credential", c.member(c.credential))
+	v1.POST("/connections/:id/check", c.member(c.checkConnection))
+	v1.DELETE("/revocations/:id", c.member(c.confirmRevocation))
+	v1.GET("/audit", c.member(c.audit))
+	v1.Any("/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
+
+	c.routePages(e)
+	return e
+}

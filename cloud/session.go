@@ -1,0 +1,166 @@
+package cloud
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// sessionClaims are those of a session token and of a developer token. What counts is the session that `sid` names; org
+// and role are there for the reader.
+type sessionClaims struct {
+	jwt.RegisteredClaims
+	Org       string      `json:"org"`
+	Role      bridge.Role `json:"role"`
+	SessionID string      `json:"sid"`
+}
+
+func (c *Cloud) sessionToken(p registry.Principal, life time.Duration) (bridge.Secret, error) {
+	now := c.cfg.Now()
+	return c.root.SigningKey().SignToken(bridge.TypeSession, sessionClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: string(c.cfg.PublicURL), Audience: jwt.ClaimStrings{string(c.cfg.PublicURL)}, Subject: p.UserID,
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)), ID: bridge.NewTokenID(),
+		},
+		Org: p.Org, Role: p.Role, SessionID: p.SessionID,
+	})
+}
+
+var errToken = bridge.E(bridge.Unauthenticated, "token_invalid", "the token is invalid or expired").WithHint("ace login")
+
+// verifySession checks a session token and that its session is still alive.
+func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (registry.Principal, time.Time, error) {
+	var claims sessionClaims
+	public := c.root.VerificationKeys()
+	err := bridge.VerifyToken(token, bridge.TypeSession, bridge.AlgEdDSA, func(kid string) (any, error) {
+		if key, ok := public[kid]; ok {
+			return key, nil
+		}
+		return nil, errors.New("unknown key")
+	}, &claims)
+	if err != nil {
+		return registry.Principal{}, time.Time{}, errToken.Because(err)
+	}
+	now := c.cfg.Now()
+	self := string(c.cfg.PublicURL)
+	if claims.Issuer != self || !slices.Contains(claims.Audience, self) || claims.ExpiresAt == nil ||
+		!now.Before(claims.ExpiresAt.Time) || claims.IssuedAt == nil || claims.IssuedAt.After(now.Add(bridge.ClockSkew)) {
+		return registry.Principal{}, time.Time{}, errToken
+	}
+	p, err := c.registry.SessionByID(r.Context(), claims.SessionID)
+	if err != nil {
+		return registry.Principal{}, time.Time{}, err
+	}
+	if p.UserID != claims.Subject || p.Org != claims.Org {
+		return registry.Principal{}, time.Time{}, errToken
+	}
+	return p, claims.ExpiresAt.Time, nil
+}
+
+const principalKey = "principal"
+
+// principal finds who calls: by a session token, or by the dashboard's cookie.
+func (c *Cloud) principal(ctx echo.Context) (registry.Principal, error) {
+	if p, ok := ctx.Get(principalKey).(registry.Principal); ok {
+		return p, nil
+	}
+	r := ctx.Request()
+	presented, err := bridge.Credential(r.Header)
+	if err != nil {
+		return registry.Principal{}, err
+	}
+	var p registry.Principal
+	if !presented.Value.IsZero() {
+		var expires time.Time
+		if p, expires, err = c.verifySession(r, presented.Value); err == nil {
+			p.ExpiresAt = expires
+		}
+	} else if cookie, cerr := r.Cookie(c.cookieName()); cerr == nil && cookie.Value != "" {
+		p, err = c.registry.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
+	} else {
+		err = bridge.E(bridge.Unauthenticated, "not_signed_in", "you are not signed in").WithHint("ace login")
+	}
+	if err != nil {
+		return registry.Principal{}, err
+	}
+	ctx.Set(principalKey, p)
+	return p, nil
+}
+
+// member is a handler that needs to know who calls.
+func (c *Cloud) member(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
+	return func(ctx echo.Context) error {
+		p, err := c.principal(ctx)
+		if err != nil {
+			return err
+		}
+		ctx.Response().Header().Set("Cache-Control", "no-store")
+		return h(ctx, p)
+	}
+}
+
+func actor(ctx echo.Context, p registry.Principal) audit.Actor {
+	return p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
+}
+
+func anonymous(ctx echo.Context) audit.Actor {
+	return audit.Actor{ID: "anonymous", Address: ctx.RealIP(), RequestID: api.RequestID(ctx.Request())}
+}
+
+// cookieName has the __Host- prefix (RFC 6265bis section 4.1.3.2) wherever the cloud speaks https. On plain http, which
+// is loopback development, a browser may refuse a Secure cookie, so there it is a plain one.
+func (c *Cloud) cookieName() string {
+	if c.secure() {
+		return "__Host-ace_session"
+	}
+	return "ace_session"
+}
+
+func (c *Cloud) secure() bool { return strings.HasPrefix(string(c.cfg.PublicURL), "https://") }
+
+func (c *Cloud) setCookie(ctx echo.Context, value bridge.Secret, life time.Duration) {
+	ctx.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever there is https
+		Name: c.cookieName(), Value: value.Reveal(), Path: "/", MaxAge: int(life / time.Second), HttpOnly: true,
+		Secure: c.secure(), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// refuseHosts answers only under the cloud's own name, so that a page that has rebound its own name to this address
+// cannot talk to it.
+func (c *Cloud) refuseHosts(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(ctx echo.Context) error {
+		r := ctx.Request()
+		if path := r.URL.Path; path == "/healthz" || path == "/readyz" {
+			return next(ctx) // a load balancer asks by address
+		}
+		scheme, _, _ := strings.Cut(string(c.cfg.PublicURL), ":")
+		asked, err := bridge.CanonicalURL(scheme + "://" + r.Host)
+		own, _ := bridge.CanonicalURL(c.cfg.PublicURL.Origin())
+		if err != nil || !asked.Same(own) {
+			return bridge.E(bridge.Invalid, "host_unknown", "this cloud is not called by that name").
+				WithHint("use %s, or set ACE_PUBLIC_URL to the name it should have", c.cfg.PublicURL)
+		}
+		return next(ctx)
+	}
+}
+
+// refuseCrossOrigin keeps other sites' pages from acting with a person's cookie.
+func (c *Cloud) refuseCrossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(ctx echo.Context) error {
+		if err := protection.Check(ctx.Request()); err != nil {
+			return bridge.E(bridge.Forbidden, "cross_origin", "another site's page has sent this request").Because(err)
+		}
+		return next(ctx)
+	}
+}

@@ -1,0 +1,168 @@
+package cloud
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+func (c *Cloud) healthz(ctx echo.Context) error {
+	return ctx.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (c *Cloud) readyz(ctx echo.Context) error {
+	bounded, cancel := context.WithTimeout(ctx.Request().Context(), 2*time.Second)
+	defer cancel()
+	if err := c.db.PingContext(bounded); err != nil {
+		return bridge.E(bridge.Unavailable, "database_unreachable", "the database does not answer").Because(err)
+	}
+	return ctx.JSON(http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
+	expires := p.ExpiresAt.UTC()
+	return ctx.JSON(http.StatusOK, api.Me{ID: p.UserID, Email: p.Email, Name: p.Name, Org: p.Org, Role: string(p.Role),
+		Method: p.Method, Scopes: []string{}, ExpiresAt: &expires})
+}
+
+func (c *Cloud) organizations(ctx echo.Context, p registry.Principal) error {
+	orgs, err := c.registry.Orgs(ctx.Request().Context(), p.UserID)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.Organization]{Items: orgs})
+}
+
+func (c *Cloud) trust(ctx echo.Context, p registry.Principal) error {
+	t, err := c.registry.Trust(p, ctx.Param("org"))
+	if err != nil {
+		return err
+	}
+	if err := c.registry.Note(ctx.Request().Context(), actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, t)
+}
+
+// developerToken opens a session of three hours and signs its token.
+func (c *Cloud) developerToken(ctx echo.Context, p registry.Principal) (api.DeveloperToken, error) {
+	s, err := c.registry.OpenSession(ctx.Request().Context(), p.UserID, p.Org, registry.MethodDeveloper, actor(ctx, p))
+	if err != nil {
+		return api.DeveloperToken{}, err
+	}
+	token, err := c.sessionToken(s.Principal, registry.DeveloperLife)
+	return api.DeveloperToken{Token: token.Disclose(), ExpiresAt: s.Principal.ExpiresAt.UTC()}, err
+}
+
+// createDeveloperToken serves signed-in people only: a developer token must not mint the next one for ever.
+func (c *Cloud) createDeveloperToken(ctx echo.Context, p registry.Principal) error {
+	if p.Method == registry.MethodDeveloper {
+		return bridge.E(bridge.Forbidden, "developer_token_chain", "a developer token cannot mint another one").
+			WithHint("sign in to the dashboard, or run: ace login")
+	}
+	token, err := c.developerToken(ctx, p)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusCreated, token)
+}
+
+func limit(ctx echo.Context) int {
+	n, err := strconv.Atoi(ctx.QueryParam("limit"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+func (c *Cloud) registerConnection(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.RegisterRequest](ctx)
+	if err != nil {
+		return err
+	}
+	connection, created, err := c.registry.Register(ctx.Request().Context(), p, body, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	return ctx.JSON(status, connection)
+}
+
+func (c *Cloud) listConnections(ctx echo.Context, p registry.Principal) error {
+	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), limit(ctx))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.Connection]{Items: items, NextCursor: next})
+}
+
+func (c *Cloud) getConnection(ctx echo.Context, p registry.Principal) error {
+	connection, err := c.registry.Connection(ctx.Request().Context(), p, ctx.Param("id"))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, connection)
+}
+
+func (c *Cloud) patchConnection(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.ConnectionPatch](ctx)
+	if err != nil {
+		return err
+	}
+	connection, err := c.registry.Patch(ctx.Request().Context(), p, ctx.Param("id"), body, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, connection)
+}
+
+func (c *Cloud) deleteConnection(ctx echo.Context, p registry.Principal) error {
+	removed, err := c.disconnect(ctx, p, ctx.Param("id"))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, removed)
+}
+
+func (c *Cloud) credential(ctx echo.Context, p registry.Principal) error {
+	credential, err := c.registry.Credential(ctx.Request().Context(), p, ctx.Param("id"))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, credential)
+}
+
+func (c *Cloud) checkConnection(ctx echo.Context, p registry.Principal) error {
+	connection, err := c.check(ctx.Request().Context(), p, ctx.Param("id"))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, connection)
+}
+
+func (c *Cloud) confirmRevocation(ctx echo.Context, p registry.Principal) error {
+	if err := c.registry.ConfirmRevocation(ctx.Request().Context(), p, ctx.Param("id"), actor(ctx, p)); err != nil {
+		return err
+	}
+	return ctx.NoContent(http.StatusNoContent)
+}
+
+func (c *Cloud) audit(ctx echo.Context, p registry.Principal) error {
+	entries, next, err := c.registry.Audit(ctx.Request().Context(), p, audit.Query{Action: ctx.QueryParam("action"),
+		Actor: ctx.QueryParam("actor"), Target: ctx.QueryParam("target"), Before: ctx.QueryParam("cursor"), Limit: limit(ctx)})
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.AuditEntry]{Items: entries, NextCursor: next})
+}
