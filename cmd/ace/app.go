@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// app is what every command shares: the streams, the global flags and the store.
+type app struct {
+	in       *os.File
+	out, err *os.File
+
+	env, profile   string
+	output         string
+	quiet          bool
+	nonInteractive bool
+	noColor        bool
+
+	stdinUsed bool // a second "-" would read nothing
+}
+
+func newApp(in, out, err *os.File) *app {
+	return &app{in: in, out: out, err: err, output: outputTable}
+}
+
+const rootLong = `ace connects a self-hosted server to its cloud.
+
+  ace dev       a cloud, a server and a sample app on this machine, to try it
+  ace login     log in to the cloud
+  ace connect   connect a server
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage or input needed,
+4 not logged in, 5 forbidden, 6 unreachable, 130 interrupted.`
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use: "ace", Short: "ace connects a self-hosted server to its cloud", Long: rootLong,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	f := root.PersistentFlags()
+	f.StringVar(&a.env, "env", "", "the cloud `HOST` (or URL) to use")
+	f.StringVar(&a.profile, "profile", "", "the profile to use")
+	f.StringVarP(&a.output, "output", "o", outputTable, "table, json or yaml")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
+	f.BoolVar(&a.nonInteractive, "non-interactive", false, "never ask, even on a terminal")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours")
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkOutput() }
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(
+		a.loginCommand(), a.logoutCommand(), a.authCommand(),
+		a.connectCommand(), a.disconnectCommand(), a.connectionsCommand(),
+		a.apiKeyCommand(), a.orgCommand(),
+		a.serverCommand(), a.cloudCommand(), a.devCommand(), a.versionCommand(), completionCommand(),
+	)
+	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
+	group(root)
+	return root
+}
+
+// group makes a command that only holds others: alone it shows its help; a word it does not know is a usage error,
+// where cobra would exit with 0.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+// noArgs refuses arguments and names the subcommand that may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	if len(names) == 0 {
+		return usage("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+	}
+	return usage("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean(args[0], names)).
+		WithHint("%s --help", cmd.CommandPath())
+}
+
+// someArgs demands between least and most arguments.
+func someArgs(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage("%s needs %s", cmd.CommandPath(), what)
+		case len(args) > most:
+			return usage("%s takes one %s, got %q too", cmd.CommandPath(), what, args[most])
+		}
+		return nil
+	}
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	text := err.Error()
+	name, unknown := strings.CutPrefix(text, "unknown flag: --")
+	if unknown {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if n := nearest(name, names); n != "" {
+			text += fmt.Sprintf("; did you mean --%s?", n)
+		}
+	}
+	return usage("%s", text).WithHint("%s --help", cmd.CommandPath())
+}
+
+// interactive reports whether there is somebody to ask.
+func (a *app) interactive() bool {
+	return !a.nonInteractive && isTerminal(a.in) && isTerminal(a.err)
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// note tells the person at the terminal something that is no result.
+func (a *app) note(format string, args ...any) {
+	if !a.quiet {
+		a.say(format, args...)
+	}
+}
+
+// say is note for what has to be seen even with --quiet.
+func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
+
+func (a *app) bold(s string) string {
+	if a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !isTerminal(a.err) {
+		return s
+	}
+	return "\x1b[1m" + s + "\x1b[0m"
+}
+
+func (a *app) clientConfig() api.ClientConfig {
+	return api.ClientConfig{UserAgent: "ace/" + currentVersion()}
+}
+
+// background is a context for what must still be done after an interrupt: cleaning up.
+func background(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+func (a *app) cloudCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud; the environment configures it", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCloud(cmd.Context()) }}
+	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
+	user.AddCommand(a.cloudUserAddCommand())
+	cmd.AddCommand(user, a.rotateCommand(), a.cloudHealthCommand(),
+		a.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
+		a.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
+	return cmd
+}
+
+func newSigningKey() (bridge.Secret, error) { return bridge.NewSigningRoot(), nil }
+
+// config reads the environment of a cloud and, on loopback, the secrets that an earlier start kept.
+func (e *cloudEnv) config() (cloud.Config, settings, error) {
+	var wrong []string
+	s := e.settings("cloud", defaultCloudAddr, &wrong)
+	if !s.loopback {
+		missing(&wrong, "ACE_PUBLIC_URL", e.PublicURL == "", "the URL that people open the dashboard by")
+		missing(&wrong, "ACE_DATABASE_ENCRYPTION_KEY", e.EncryptionKey.IsZero(), "make one with: ace cloud new-encryption-key")
+		missing(&wrong, "ACE_CLOUD_SIGNING_KEY", e.SigningKey.IsZero(), "make one with: ace cloud new-signing-key")
+	}
+	if e.PublicURL != "" && len(s.publicURLs) > 1 {
+		wrong = append(wrong, "ACE_PUBLIC_URL: a cloud has one URL, because that is who issued its tokens")
+	}
+	if !e.SigningKey.IsZero() {
+		if _, err := bridge.ParseSigningRoot(e.SigningKey); err != nil {
+			wrong = append(wrong, withHint(err))
+		}
+	}
+	if !e.EncryptionKey.IsZero() {
+		if _, err := registry.NewVault(e.EncryptionKey); err != nil {
+			wrong = append(wrong, withHint(err))
+		}
+	}
+	notYet(&wrong, "ACE_SMTP_URL", e.SMTPURL)
+	cfg := cloud.Config{
+		DatabaseURL: s.database, EncryptionKeys: e.EncryptionKey, SigningKey: e.SigningKey, TrustedProxies: s.proxies,
+		RelayAllow: prefixes("ACE_RELAY_ALLOW", e.RelayAllow, &wrong), Version: currentVersion(),
+	}
+	if len(wrong) > 0 {
+		return cloud.Config{}, s, badEnv(wrong)
+	}
+	if e.PublicURL != "" {
+		cfg.PublicURL = s.publicURLs[0]
+	} else {
+		cfg.PublicURL = bridge.ServerURL(e.scheme() + "://" + s.addr)
+	}
+	if err := e.keep(&cfg, s); err != nil {
+		return cloud.Config{}, s, err
+	}
+	return cfg, s, nil
+}
+
+func (e *cloudEnv) keep(cfg *cloud.Config, s settings) error {
+	needSecrets := cfg.EncryptionKeys.IsZero() || cfg.SigningKey.IsZero()
+	if needSecrets || e.DatabaseURL.IsZero() {
+		if err := makeDataDir(s.dataDir); err != nil {
+			return err
+		}
+	}
+	return keepCloudSecrets(cfg, s.dataDir)
+}
+
+func keepCloudSecrets(cfg *cloud.Config, dir string) (err error) {
+	if cfg.EncryptionKeys.IsZero() {
+		if cfg.EncryptionKeys, err = keptSecret(dir, "encryption-key", registry.NewEncryptionKey); err != nil {
+			return err
+		}
+	}
+	if cfg.SigningKey.IsZero() {
+		cfg.SigningKey, err = keptSecret(dir, "signing-key", newSigningKey)
+	}
+	return err
+}
+
+func (a *app) runCloud(ctx context.Context) error {
+	var e cloudEnv
+	if err := readEnv(&e); err != nil {
+		return err
+	}
+	cfg, s, err := e.config()
+	if err != nil {
+		return err
+	}
+	log, err := e.logger(a.err)
+	if err != nil {
+		return err
+	}
+	ln, cert, err := e.listen(ctx, s)
+	if err != nil {
+		return err
+	}
+	if e.PublicURL == "" {
+		host, _, _ := net.SplitHostPort(s.addr)
+		cfg.PublicURL, err = ownURL(e.scheme(), host, ln)
+		if err != nil {
+			return err
+		}
+	}
+	c, err := cloud.New(ctx, cfg, log)
+	if err != nil {
+		_ = ln.Close()
+		return err
+	}
+	log.Info("cloud is up", "addr", ln.Addr().String(), "url", cfg.PublicURL)
+	return serve(ctx, log, part{ln: ln, cert: cert, handler: c.Handler(), run: c.Run, close: c.Close})
+}
+
+// ownURL is the URL of a listener whose port may have been chosen by the system.
+func ownURL(scheme, host string, ln net.Listener) (bridge.ServerURL, error) {
+	port := fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
+	return bridge.CanonicalURL(scheme + "://" + net.JoinHostPort(host, port))
+}
+
+// openCloud opens the cloud's database for an operator's command, beside a cloud that may be running.
+func (a *app) openCloud(ctx context.Context) (*cloud.Cloud, error) {
+	var e cloudEnv
+	if err := readEnv(&e); err != nil {
+		return nil, err
+	}
+	cfg, _, err := e.config()
+	if err != nil {
+		return nil, err
+	}
+	log, err := e.logger(a.err)
+	if err != nil {
+		return nil, err
+	}
+	return cloud.New(ctx, cfg, log)
+}
+
+func operator() audit.Actor { return audit.Actor{ID: "operator"} }
+
+type userResult struct {
+	ID    string `json:"id"`
+	Email string `json:"email"`
+	Name  string `json:"name"`
+	Org   string `json:"org"`
+	Role  string `json:"role"`
+}
+
+func (a *app) cloudUserAddCommand() *cobra.Command {
+	var email, name, org, role, password string
+	var passwordStdin bool
+	cmd := &cobra.Command{Use: "add", Short: "Add a person and, where it is missing, the organization", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if email == "" || org == "" {
+				return usage("%s needs --email and --org", cmd.CommandPath())
+			}
+			if !bridge.Role(role).Valid() {
+				return usage("--role %q is not a role%s", role, didYouMean(role, roleNames)).
+					WithHint("take owner, admin, member or viewer")
+			}
+			if passwordStdin {
+				password = "-"
+			}
+			secret, err := a.newPassword(password)
+			if err != nil {
+				return err
+			}
+			c, err := a.openCloud(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			u, err := c.Registry().AddUser(cmd.Context(), operator(), registry.NewUser{
+				Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
+			if err != nil {
+				return err
+			}
+			r := userResult{u.ID, u.Email, u.Name, org, role}
+			return a.print(r, func(w io.Writer) {
+				row(w, "EMAIL", "ORGANIZATION", "ROLE")
+				row(w, r.Email, r.Org, r.Role)
+			})
+		}}
+	f := cmd.Flags()
+	f.StringVar(&email, "email", "", "the person's email `ADDRESS`, to sign in with")
+	f.StringVar(&name, "name", "", "the person's name")
+	f.StringVar(&org, "org", "", "the organization's `SLUG`")
+	f.StringVar(&role, "role", string(bridge.RoleAdmin), "owner, admin, member or viewer")
+	f.StringVar(&password, "password", "", "the password: `-` for stdin, file:PATH, or a literal")
+	f.BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin")
+	return cmd
+}
+
+var roleNames = []string{string(bridge.RoleOwner), string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
+
+type rotateResult struct {
+	Rows int `json:"rows"`
+}
+
+func (a *app) rotateCommand() *cobra.Command {
+	return &cobra.Command{Use: "rotate-encryption-key", Args: noArgs,
+		Short: "Encrypt every row with the first key of ACE_DATABASE_ENCRYPTION_KEY; can be interrupted and rerun",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.openCloud(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			n, err := c.Registry().RotateEncryptionKey(cmd.Context(), func(done, total int) {
+				if done == total || done%100 == 0 {
+					a.note("%d of %d rows", done, total)
+				}
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
+		}}
+}
+
+func (a *app) cloudHealthCommand() *cobra.Command {
+	return &cobra.Command{Use: "health", Short: "Ask the cloud of this environment whether it is up (for container health checks)",
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			var e cloudEnv
+			if err := readEnv(&e); err != nil {
+				return err
+			}
+			base, cfg, err := a.ownAddress(&e.commonEnv, "cloud", defaultCloudAddr)
+			if err != nil {
+				return err
+			}
+			return api.NewCloudClient(base, bridge.Secret{}, cfg).Healthy(cmd.Context())
+		}}
+}
+
+func (a *app) freshSecretCommand(name, short string, fresh func() (bridge.Secret, error)) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Args: noArgs, RunE: func(*cobra.Command, []string) error {
+		secret, err := fresh()
+		if err != nil {
+			return err
+		}
+		field := strings.ReplaceAll(strings.TrimPrefix(name, "new-"), "-", "_")
+		return a.print(map[string]bridge.Disclosed{field: secret.Disclose()}, func(w io.Writer) {
+			_, _ = fmt.Fprintln(w, secret.Reveal())
+		})
+	}}
+}

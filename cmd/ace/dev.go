@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/server"
+)
+
+const (
+	devOrg       = "acme"
+	devAdmin     = "admin@acme.test"
+	devMember    = "member@acme.test"
+	devTokenLife = 24 * time.Hour
+)
+
+// dev is a cloud, a server and a sample app on loopback, with secrets of their own.
+type dev struct {
+	cloudAddr, serverAddr, dataDir string
+
+	cloudLn, serverLn, appLn net.Listener
+	cloudCfg                 cloud.Config
+	serverCfg                server.Config
+	cloud                    *cloud.Cloud
+	server                   *server.Server
+}
+
+// devResult is what `ace dev -o json` prints once everything answers.
+type devResult struct {
+	CloudURL         bridge.ServerURL `json:"cloud_url"`
+	ServerURL        bridge.ServerURL `json:"server_url"`
+	UpstreamURL      string           `json:"upstream_url"`
+	Admin            devUser          `json:"admin"`
+	Member           devUser          `json:"member"`
+	ServerAdminToken bridge.Disclosed `json:"server_admin_token"`
+}
+
+type devUser struct {
+	Email    string           `json:"email"`
+	Password bridge.Disclosed `json:"password"`
+	Token    bridge.Disclosed `json:"token"`
+}
+
+func (a *app) devCommand() *cobra.Command {
+	var d dev
+	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDev(cmd.Context(), &d) }}
+	f := cmd.Flags()
+	f.StringVar(&d.cloudAddr, "cloud-addr", defaultCloudAddr, "loopback `HOST:PORT` of the cloud; port 0 takes a free one")
+	f.StringVar(&d.serverAddr, "server-addr", defaultServerAddr, "loopback `HOST:PORT` of the server; port 0 takes a free one")
+	f.StringVar(&d.dataDir, "data-dir", "", "keep databases and secrets in `DIR`, instead of a temporary one that is removed")
+	return cmd
+}
+
+func (a *app) runDev(ctx context.Context, d *dev) (err error) {
+	for flag, addr := range map[string]string{"--cloud-addr": d.cloudAddr, "--server-addr": d.serverAddr} {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil || !isLoopback(host) {
+			return usage("%s %q is not a loopback HOST:PORT; ace dev is for one machine", flag, addr)
+		}
+	}
+	if d.dataDir == "" {
+		if d.dataDir, err = os.MkdirTemp("", "ace-dev-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(d.dataDir)) }()
+	}
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: a.devLevel()}))
+	if err := d.listen(ctx); err != nil {
+		return err
+	}
+	if err := d.build(ctx, log); err != nil {
+		return err
+	}
+	result, err := d.seed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.printDev(result); err != nil {
+		return err
+	}
+	return serve(ctx, log,
+		part{ln: d.cloudLn, handler: d.cloud.Handler(), run: d.cloud.Run, close: d.cloud.Close},
+		part{ln: d.serverLn, handler: d.server.Handler(), run: d.server.Run, close: d.server.Close},
+		part{ln: d.appLn, handler: sampleApp()})
+}
+
+// devLevel keeps the terminal for what was printed, unless the log is asked for.
+func (a *app) devLevel() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(os.Getenv("ACE_LOG_LEVEL"))) == nil {
+		return level
+	}
+	return slog.LevelWarn
+}
+
+// listen opens the ports before anything is configured: with port 0, the URLs are known only then. From here on
+// connections wait in the queue until they are served, so that what was printed can be called at once.
+func (d *dev) listen(ctx context.Context) (err error) {
+	if d.cloudLn, err = listenOn(ctx, d.cloudAddr); err != nil {
+		return err
+	}
+	if d.serverLn, err = listenOn(ctx, d.serverAddr); err != nil {
+		_ = d.cloudLn.Close()
+		return err
+	}
+	if d.appLn, err = listenOn(ctx, "127.0.0.1:0"); err != nil {
+		_, _ = d.cloudLn.Close(), d.serverLn.Close()
+	}
+	return err
+}
+
+func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
+	cloudDir, serverDir := filepath.Join(d.dataDir, "cloud"), filepath.Join(d.dataDir, "server")
+	if err := errors.Join(makeDataDir(cloudDir), makeDataDir(serverDir)); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(d.cloudAddr)
+	d.cloudCfg = cloud.Config{DatabaseURL: "sqlite:" + filepath.Join(cloudDir, "cloud.db"), Version: currentVersion()}
+	if d.cloudCfg.PublicURL, err = ownURL("http", host, d.cloudLn); err != nil {
+		return err
+	}
+	if err := keepCloudSecrets(&d.cloudCfg, cloudDir); err != nil {
+		return err
+	}
+	root, err := bridge.ParseSigningRoot(d.cloudCfg.SigningKey)
+	if err != nil {
+		return err
+	}
+	publicKey, _ := root.TrustValues(d.cloudCfg.PublicURL, devOrg)
+	trust, err := bridge.ParseTrust(bridge.TrustSettings{PublicKey: publicKey})
+	if err != nil {
+		return err
+	}
+	jwtSecret, err := keptSecret(serverDir, "jwt-secret", newJWTSecret)
+	if err != nil {
+		return err
+	}
+	host, _, _ = net.SplitHostPort(d.serverAddr)
+	d.serverCfg = server.Config{
+		PublicURLs:  loopbackURLs("http", host, fmt.Sprint(d.serverLn.Addr().(*net.TCPAddr).Port)),
+		DatabaseURL: "sqlite:" + filepath.Join(serverDir, "server.db"), Trust: trust, JWTSecret: jwtSecret,
+		Upstream: &url.URL{Scheme: "http", Host: d.appLn.Addr().String()}, Version: currentVersion(),
+	}
+	if d.cloud, err = cloud.New(ctx, d.cloudCfg, log.With("part", "cloud")); err != nil {
+		return err
+	}
+	if d.server, err = server.New(ctx, d.serverCfg, log.With("part", "server")); err != nil {
+		_ = d.cloud.Close()
+	}
+	return err
+}
+
+// seed makes the organization with an admin and a member, unless a kept data directory has them.
+func (d *dev) seed(ctx context.Context) (devResult, error) {
+	r := devResult{CloudURL: d.cloudCfg.PublicURL, ServerURL: d.serverCfg.PublicURLs[0],
+		UpstreamURL: d.serverCfg.Upstream.String()}
+	var err error
+	if r.Admin, err = d.user(ctx, devAdmin, "Ada Admin", bridge.RoleAdmin); err != nil {
+		return r, err
+	}
+	if r.Member, err = d.user(ctx, devMember, "Max Member", bridge.RoleMember); err != nil {
+		return r, err
+	}
+	token, err := server.MintUserToken(d.serverCfg.JWTSecret, "operator", bridge.RoleAdmin, devTokenLife, time.Now())
+	r.ServerAdminToken = token.Disclose()
+	return r, err
+}
+
+func (d *dev) user(ctx context.Context, email, name string, role bridge.Role) (devUser, error) {
+	kept, _, _ := strings.Cut(email, "@")
+	password, err := keptSecret(filepath.Join(d.dataDir, "cloud"), kept+"-password", func() (bridge.Secret, error) {
+		return bridge.NewSecret(bridge.RandomToken(12)), nil
+	})
+	if err != nil {
+		return devUser{}, err
+	}
+	_, err = d.cloud.Registry().AddUser(ctx, audit.Actor{ID: "operator"}, registry.NewUser{
+		Email: email, Name: name, Password: password, Org: devOrg, Role: role})
+	if err != nil && bridge.AsError(err).Kind != bridge.Conflict {
+		return devUser{}, err
+	}
+	token, _, err := d.cloud.DeveloperToken(ctx, email, devOrg)
+	return devUser{Email: email, Password: password.Disclose(), Token: token.Disclose()}, err
+}
+
+func (a *app) printDev(r devResult) error {
+	if a.output == outputJSON {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.out, "%s\n", line)
+		return err
+	}
+	next := selfCommand() + " login"
+	if r.CloudURL != bridge.DefaultCloudURL {
+		next += " --env " + string(r.CloudURL)
+	}
+	return a.print(r, func(w io.Writer) {
+		row(w, "Dashboard", string(r.CloudURL))
+		row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
+		row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
+		row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
+		row(w, "Next", next)
+		row(w, "Stop", "Ctrl-C")
+	})
+}
+
+// selfCommand is how this program was called: from a checkout by go run, which builds into the build cache's temporary
+// directory, or by its name.
+func selfCommand() string {
+	path, err := os.Executable()
+	if err == nil && strings.Contains(filepath.ToSlash(path), "/go-build") {
+		return "go run ./cmd/ace"
+	}
+	return "ace"
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// commonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
+// the environment can be reported at once, and any variable can come from a file.
+type commonEnv struct {
+	Addr           string        `envconfig:"ACE_ADDR"`
+	PublicURL      string        `envconfig:"ACE_PUBLIC_URL"`
+	DataDir        string        `envconfig:"ACE_DATA_DIR"`
+	DatabaseURL    bridge.Secret `envconfig:"ACE_DATABASE_URL"` // may hold a password
+	EncryptionKey  bridge.Secret `envconfig:"ACE_DATABASE_ENCRYPTION_KEY"`
+	TLSCert        string        `envconfig:"ACE_TLS_CERT"`
+	TLSKey         string        `envconfig:"ACE_TLS_KEY"`
+	TrustedProxies string        `envconfig:"ACE_TRUSTED_PROXIES"`
+	LogLevel       string        `envconfig:"ACE_LOG_LEVEL" default:"info"`
+	LogFormat      string        `envconfig:"ACE_LOG_FORMAT" default:"text"`
+	MetricsAddr    string        `envconfig:"ACE_METRICS_ADDR"`
+}
+
+type serverEnv struct {
+	commonEnv
+	CloudPublicKey string        `envconfig:"ACE_CLOUD_PUBLIC_KEY"`
+	CloudJWTSecret bridge.Secret `envconfig:"ACE_CLOUD_JWT_SECRET"`
+	CloudURL       string        `envconfig:"ACE_CLOUD_URL"`
+	CloudOrg       string        `envconfig:"ACE_CLOUD_ORG"`
+	JWTSecret      bridge.Secret `envconfig:"ACE_JWT_SECRET"`
+	UpstreamURL    string        `envconfig:"ACE_UPSTREAM_URL"`
+	ScopesFile     string        `envconfig:"ACE_SCOPES_FILE"`
+	AllowedOrigins string        `envconfig:"ACE_ALLOWED_ORIGINS"`
+}
+
+type cloudEnv struct {
+	commonEnv
+	SigningKey bridge.Secret `envconfig:"ACE_CLOUD_SIGNING_KEY"`
+	RelayAllow string        `envconfig:"ACE_RELAY_ALLOW"`
+	SMTPURL    string        `envconfig:"ACE_SMTP_URL"`
+}
+
+const maxEnvFile = 64 << 10
+
+// readEnv fills spec from the environment. A variable that is set and empty counts as a mistake, not as unset: an empty
+// secret is what a broken template leaves behind.
+func readEnv(spec any) error {
+	if err := envconfig.Process("", spec); err != nil {
+		return usage("the environment: %w", err)
+	}
+	var wrong []string
+	eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
+		value, set := os.LookupEnv(name)
+		file, hasFile := os.LookupEnv(name + "_FILE")
+		switch {
+		case set && hasFile:
+			wrong = append(wrong, name+" and "+name+"_FILE are both set")
+		case set && value == "":
+			wrong = append(wrong, name+" is set, but empty")
+		case hasFile:
+			text, err := readSmallFile(file)
+			if err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s_FILE: %v", name, err))
+				return
+			}
+			setString(field, text)
+		}
+	})
+	if len(wrong) > 0 {
+		return badEnv(wrong)
+	}
+	return nil
+}
+
+func badEnv(wrong []string) error {
+	return bridge.E(bridge.Invalid, "environment", "the environment is not right:\n  %s", strings.Join(wrong, "\n  "))
+}
+
+func eachVariable(v reflect.Value, do func(name string, field reflect.Value)) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Anonymous {
+			eachVariable(v.Field(i), do)
+			continue
+		}
+		do(field.Tag.Get("envconfig"), v.Field(i))
+	}
+}
+
+func setString(field reflect.Value, text string) {
+	if field.Kind() == reflect.String {
+		field.SetString(text)
+		return
+	}
+	field.Set(reflect.ValueOf(bridge.NewSecret(text)))
+}
+
+// readSmallFile reads a secret or setting of bounded size and drops the line end that editors leave.
+func readSmallFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimRight(string(raw), "\r\n")
+	switch {
+	case len(raw) > maxEnvFile:
+		return "", fmt.Errorf("%s is too large", path)
+	case text == "":
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return text, nil
+}
+
+// settings are the common variables, checked.
+type settings struct {
+	addr       string
+	loopback   bool
+	publicURLs []bridge.ServerURL
+	dataDir    string
+	database   string
+	proxies    []netip.Prefix
+}
+
+// settings checks the common variables. What is wrong is collected, so that one start names every mistake.
+func (e *commonEnv) settings(role, addr string, wrong *[]string) settings {
+	s := settings{addr: e.Addr, dataDir: e.DataDir}
+	if s.addr == "" {
+		s.addr = addr
+	}
+	host, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		*wrong = append(*wrong, fmt.Sprintf("ACE_ADDR: %q is not HOST:PORT", s.addr))
+	}
+	s.loopback = isLoopback(host)
+	for _, raw := range splitComma(e.PublicURL) {
+		u, err := bridge.CanonicalURL(raw)
+		if err != nil {
+			*wrong = append(*wrong, "ACE_PUBLIC_URL: "+err.Error())
+			continue
+		}
+		s.publicURLs = append(s.publicURLs, u)
+	}
+	if e.PublicURL == "" && s.loopback && err == nil {
+		s.publicURLs = loopbackURLs(e.scheme(), host, port)
+	}
+	if s.dataDir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil && e.DatabaseURL.IsZero() {
+			*wrong = append(*wrong, "ACE_DATA_DIR is not set, and there is no home directory to put ~/.ace/"+role+" into")
+		}
+		s.dataDir = filepath.Join(home, ".ace", role)
+	}
+	s.database = e.DatabaseURL.Reveal()
+	if s.database == "" {
+		s.database = "sqlite:" + filepath.Join(s.dataDir, role+".db")
+	}
+	s.proxies = prefixes("ACE_TRUSTED_PROXIES", e.TrustedProxies, wrong)
+	if (e.TLSCert == "") != (e.TLSKey == "") {
+		*wrong = append(*wrong, "ACE_TLS_CERT and ACE_TLS_KEY go together, and one is missing")
+	}
+	if _, err := e.logger(io.Discard); err != nil {
+		*wrong = append(*wrong, err.Error())
+	}
+	notYet(wrong, "ACE_METRICS_ADDR", e.MetricsAddr)
+	return s
+}
+
+// notYet refuses a setting that this version does not act on: ignoring it would make its owner believe in it.
+func notYet(wrong *[]string, name, value string) {
+	if value != "" {
+		*wrong = append(*wrong, name+" is not supported by this version")
+	}
+}
+
+func (e *commonEnv) scheme() string {
+	if e.TLSCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+func (e *commonEnv) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(e.LogLevel)); err != nil {
+		return nil, fmt.Errorf("ACE_LOG_LEVEL: %q is not debug, info, warn or error", e.LogLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch e.LogFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("ACE_LOG_FORMAT: %q is not text or json", e.LogFormat)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// loopbackURLs are the names of what listens on a loopback address; the first is what it calls itself.
+func loopbackURLs(scheme, host, port string) []bridge.ServerURL {
+	var out []bridge.ServerURL
+	for _, name := range []string{"localhost", "127.0.0.1", "::1", host} {
+		u, err := bridge.CanonicalURL(scheme + "://" + net.JoinHostPort(name, port))
+		if err == nil && (len(out) < 3 || !u.Same(out[0])) {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+func splitComma(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func prefixes(name, value string, wrong *[]string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, part := range splitComma(value) {
+		p, err := netip.ParsePrefix(part)
+		if addr, addrErr := netip.ParseAddr(part); addrErr == nil {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			*wrong = append(*wrong, fmt.Sprintf("%s: %q is not a CIDR such as 10.0.0.0/8", name, part))
+			continue
+		}
+		out = append(out, p.Masked())
+	}
+	return out
+}
+
+func parseUpstream(value string, wrong *[]string) *url.URL {
+	if value == "" {
+		return nil
+	}
+	u, err := url.Parse(value)
+	if err == nil && ((u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "") {
+		err = errors.New("it must be http://HOST or https://HOST")
+	}
+	if err != nil {
+		*wrong = append(*wrong, "ACE_UPSTREAM_URL: "+err.Error())
+		return nil
+	}
+	return u
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// The exit codes, stable: scripts depend on them.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotLoggedIn = 4
+	exitForbidden   = 5
+	exitUnreachable = 6
+	exitInterrupted = 130
+)
+
+const (
+	codeUsage       = "usage"
+	codeInputNeeded = "input_needed"
+)
+
+func usage(format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Invalid, codeUsage, format, args...)
+}
+
+// inputNeeded is what a command answers instead of asking when there is nobody to ask.
+func inputNeeded(format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Invalid, codeInputNeeded, format, args...)
+}
+
+func exitCode(e *bridge.Error) int {
+	if e.Code == codeUsage || e.Code == codeInputNeeded {
+		return exitUsage
+	}
+	switch e.Kind {
+	case bridge.Unauthenticated:
+		return exitNotLoggedIn
+	case bridge.Forbidden:
+		return exitForbidden
+	case bridge.Unreachable, bridge.Timeout:
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// explain makes any error one with a code; unlike a server's, the CLI's own unexpected errors are shown to the one
+// person who runs it.
+func explain(err error) *bridge.Error {
+	if e, ok := errors.AsType[*bridge.Error](err); ok {
+		return e
+	}
+	code := "failed"
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return bridge.E(bridge.Timeout, "timeout", "it took too long")
+	case errors.Is(err, fs.ErrPermission):
+		code = "permission"
+	}
+	return &bridge.Error{Kind: bridge.Internal, Code: code, Detail: err.Error(), Err: err}
+}
+
+// failure is an error with -o json: one line on stderr.
+type failure struct {
+	Code     string `json:"code"`
+	Detail   string `json:"detail"`
+	Hint     string `json:"hint,omitempty"`
+	ExitCode int    `json:"exit_code"`
+}
+
+// fail prints an error and returns the exit code.
+func (a *app) fail(err error) int {
+	e := explain(err)
+	code := exitCode(e)
+	if a.output == outputJSON {
+		line, _ := json.Marshal(failure{Code: e.Code, Detail: e.Detail, Hint: e.Hint, ExitCode: code})
+		_, _ = fmt.Fprintf(a.err, "%s\n", line)
+		return code
+	}
+	a.say("ace: %s", printableLines(e.Detail))
+	if e.Hint != "" {
+		a.say("  fix: %s", printableLines(e.Hint))
+	}
+	return code
+}
