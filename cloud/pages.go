@@ -1,6 +1,198 @@
 package cloud
 
-import "github.com/labstack/echo/v4"
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
 
-func (c *Cloud) routePages(e *echo.Echo)                    {}
-func (c *Cloud) errorPage(ctx echo.Context, err error) bool { return false }
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+// routePages is the dashboard.
+func (c *Cloud) routePages(e *echo.Echo) {
+	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static", web.Static())))
+	e.GET("/", func(ctx echo.Context) error { return ctx.Redirect(http.StatusSeeOther, "/connections") })
+	e.GET("/login", c.loginPage)
+	e.POST("/login", c.login)
+	e.POST("/logout", c.page(c.logout))
+	e.GET("/device", c.page(c.devicePage))
+	e.POST("/device", c.page(c.decideDevice))
+	e.GET("/connections", c.page(c.connectionsPage))
+	e.POST("/connections", c.page(c.addConnection))
+	e.GET("/connections/new", c.page(c.newConnectionPage))
+	e.POST("/connections/:id/:action", c.page(c.changeConnection))
+	e.GET("/settings", c.page(c.settingsPage))
+	e.POST("/settings", c.page(c.changeSettings))
+}
+
+// page is a handler of the dashboard: whoever is not signed in is sent to sign in, and back. Only the cookie counts
+// here; a token in a header is for the API.
+func (c *Cloud) page(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
+	return func(ctx echo.Context) error {
+		r := ctx.Request()
+		cookie, err := r.Cookie(c.cookieName())
+		if err == nil {
+			p, err := c.registry.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
+			if err == nil {
+				return h(ctx, p)
+			}
+			if bridge.AsError(err).Kind != bridge.Unauthenticated {
+				return err
+			}
+		}
+		next := "/connections"
+		if r.Method == http.MethodGet {
+			next = r.URL.RequestURI()
+		}
+		return ctx.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(next))
+	}
+}
+
+// render writes a page under a policy that lets it load nothing from elsewhere and run no inline script; connect are the
+// origins of the servers that "try it" calls.
+func (c *Cloud) render(ctx echo.Context, status int, name string, page web.Page, connect ...string) error {
+	slices.Sort(connect)
+	h := ctx.Response().Header()
+	h.Set("Content-Security-Policy", strings.Join([]string{"default-src 'self'", "base-uri 'none'", "form-action 'self'",
+		"frame-ancestors 'none'", "object-src 'none'",
+		strings.Join(append([]string{"connect-src 'self'"}, slices.Compact(connect)...), " ")}, "; "))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Frame-Options", "DENY")
+	return web.Render(ctx.Response(), status, name, page)
+}
+
+func user(p registry.Principal) *web.User {
+	return &web.User{Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin)}
+}
+
+// errorPage answers people who look at pages with a page; programs get their problem document.
+func (c *Cloud) errorPage(ctx echo.Context, err error) bool {
+	r := ctx.Request()
+	path := r.URL.Path
+	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/oauth/") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return false
+	}
+	e := bridge.AsError(err)
+	status := api.Status(err)
+	view := struct{ Detail, Hint, RequestID string }{e.Detail, e.Hint, api.RequestID(r)}
+	return c.render(ctx, status, "error", web.Page{Title: http.StatusText(status), View: view}) == nil
+}
+
+// localPath is a path of our own to go on to; anything else, such as //evil.example, is the front page.
+func localPath(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
+		strings.ContainsAny(s, "\\\r\n\t") {
+		return "/connections"
+	}
+	return s
+}
+
+type loginView struct{ Email, Next, Error string }
+
+func (c *Cloud) loginPage(ctx echo.Context) error {
+	return c.render(ctx, http.StatusOK, "login", web.Page{Title: "Sign in", View: loginView{Next: localPath(ctx.QueryParam("next"))}})
+}
+
+// maxForm bounds the body of a page's form.
+const maxForm = 64 << 10
+
+func form(ctx echo.Context) error {
+	r := ctx.Request()
+	r.Body = http.MaxBytesReader(ctx.Response(), r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return bridge.E(bridge.Invalid, "form_malformed", "the form could not be read")
+	}
+	return nil
+}
+
+func (c *Cloud) login(ctx echo.Context) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	view := loginView{Email: r.PostForm.Get("email"), Next: localPath(r.PostForm.Get("next"))}
+	var s registry.Session
+	err := c.logins.Allow(api.AddressKey(ctx.RealIP()), "account:"+strings.ToLower(view.Email))
+	if err == nil {
+		var person registry.User
+		person, err = c.registry.Authenticate(r.Context(), view.Email, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
+		if err == nil {
+			s, err = c.registry.OpenSession(r.Context(), person.ID, "", registry.MethodBrowser, anonymous(ctx))
+		}
+	}
+	if err != nil {
+		e := bridge.AsError(err)
+		if e.Kind == bridge.Internal {
+			return err
+		}
+		view.Error = strings.TrimSpace(e.Detail + " " + e.Hint)
+		return c.render(ctx, api.Status(err), "login", web.Page{Title: "Sign in", View: view})
+	}
+	c.setCookie(ctx, s.Cookie, registry.BrowserLife)
+	return ctx.Redirect(http.StatusSeeOther, view.Next)
+}
+
+func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {
+	if err := c.registry.EndSession(ctx.Request().Context(), p, actor(ctx, p)); err != nil {
+		return err
+	}
+	c.setCookie(ctx, bridge.NewSecret("-"), -time.Second)
+	return ctx.Redirect(http.StatusSeeOther, "/login")
+}
+
+type deviceView struct {
+	Error, Done string
+	Request     *registry.DeviceRequest
+}
+
+func (c *Cloud) devicePage(ctx echo.Context, p registry.Principal) error {
+	var view deviceView
+	if code := ctx.QueryParam("user_code"); code != "" {
+		if err := c.devices.Allow("user:" + p.UserID); err != nil { // guesses
+			return err
+		}
+		d, err := c.registry.LookupDevice(ctx.Request().Context(), code)
+		if e := bridge.AsError(err); err != nil && e.Kind != bridge.NotFound {
+			return err
+		} else if err != nil {
+			view.Error = e.Detail
+		} else {
+			view.Request = &d
+		}
+	}
+	return c.render(ctx, http.StatusOK, "device", web.Page{Title: "Log in a terminal", User: user(p), View: view})
+}
+
+func (c *Cloud) decideDevice(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	if err := c.devices.Allow("user:" + p.UserID); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	action := r.PostForm.Get("action")
+	if action != "approve" && action != "deny" {
+		return bridge.E(bridge.Invalid, "form_malformed", "the form says neither approve nor deny")
+	}
+	view, status := deviceView{Done: "The terminal is logged in."}, http.StatusOK
+	if action == "deny" {
+		view.Done = "The login was denied."
+	}
+	err := c.registry.DecideDevice(r.Context(), p, r.PostForm.Get("user_code"), action == "approve", actor(ctx, p))
+	if e := bridge.AsError(err); err != nil && e.Kind != bridge.NotFound {
+		return err
+	} else if err != nil {
+		view, status = deviceView{Error: e.Detail}, http.StatusNotFound
+	}
+	return c.render(ctx, status, "device", web.Page{Title: "Log in a terminal", User: user(p), View: view})
+}

@@ -1,0 +1,116 @@
+package cloud
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+type connectionsView struct {
+	Connections []api.Connection
+	Next        string
+	CloudURL    bridge.ServerURL
+	TryPath     string
+}
+
+// flashes are what a page may say about what was just done; the URL carries only the name.
+var flashes = map[string]string{
+	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
+	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
+	"disconnected": "Disconnected. The key is revoked on the server.",
+	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
+}
+
+func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
+	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), 0)
+	if err != nil {
+		return err
+	}
+	origins := make([]string, 0, len(items))
+	for _, item := range items {
+		origins = append(origins, item.ServerURL.Origin())
+	}
+	view := connectionsView{Connections: items, Next: next, CloudURL: c.cfg.PublicURL, TryPath: "/ace/v1/me"}
+	return c.render(ctx, http.StatusOK, "connections", web.Page{Title: "Connections", Path: "/connections", User: user(p),
+		Flash: flashes[ctx.QueryParam("done")], View: view}, origins...)
+}
+
+type newView struct{ ServerURL, Name, Error string }
+
+func (c *Cloud) newConnectionPage(ctx echo.Context, p registry.Principal) error {
+	return c.render(ctx, http.StatusOK, "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: newView{}})
+}
+
+func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	key := bridge.NewSecret(r.PostForm.Get("api_key")).Disclose()
+	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
+	connection, _, err := c.registry.Register(r.Context(), p, req, actor(ctx, p))
+	if err != nil {
+		e := bridge.AsError(err)
+		if e.Kind == bridge.Internal {
+			return err
+		}
+		view := newView{ServerURL: req.ServerURL, Name: req.Name, Error: e.Detail}
+		return c.render(ctx, api.Status(err), "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: view})
+	}
+	if _, err := c.check(r.Context(), p, connection.ID); err != nil {
+		return err
+	}
+	return done(ctx, "added")
+}
+
+func done(ctx echo.Context, what string) error {
+	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+url.QueryEscape(what))
+}
+
+// changeConnection does what a button of a connection's card says.
+func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r, id := ctx.Request(), ctx.Param("id")
+	patch := func(patch api.ConnectionPatch, what string) error {
+		if _, err := c.registry.Patch(r.Context(), p, id, patch, actor(ctx, p)); err != nil {
+			return err
+		}
+		return done(ctx, what)
+	}
+	switch ctx.Param("action") {
+	case "share":
+		return patch(api.ConnectionPatch{Visibility: ptr(registry.Organization)}, "shared")
+	case "unshare":
+		return patch(api.ConnectionPatch{Visibility: ptr(registry.Private)}, "unshared")
+	case "rename":
+		return patch(api.ConnectionPatch{Name: ptr(r.PostForm.Get("name"))}, "renamed")
+	case "check":
+		if _, err := c.check(r.Context(), p, id); err != nil {
+			return err
+		}
+		return done(ctx, "checked")
+	case "delete":
+		if r.PostForm.Get("sure") != "yes" {
+			return bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")
+		}
+		removed, err := c.disconnect(ctx, p, id)
+		if err != nil {
+			return err
+		}
+		if removed.Revocation != nil && removed.Revocation.Status != "delivered" {
+			return done(ctx, "pending")
+		}
+		return done(ctx, "disconnected")
+	}
+	return echo.NewHTTPError(http.StatusNotFound)
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,102 @@
+// Package web owns the dashboard's looks: templates, styles and scripts, embedded in the binary. It knows nothing of
+// rules; it is given a view and writes a page.
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+// Page is what every page is given; View is its own.
+type Page struct {
+	Title string
+	Path  string // of the section, to mark it in the menu
+	User  *User  // nil: nobody is signed in
+	Flash string // a message about what was just done
+	View  any
+}
+
+// User is the person at the top of the page.
+type User struct {
+	Email string
+	Org   string
+	Admin bool
+}
+
+var functions = template.FuncMap{
+	"ago":  func(t time.Time) string { return ago(time.Since(t)) },
+	"time": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"host": func(s any) string { return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprint(s), "https://"), "http://") },
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+// pages holds a template set for each page: the layout and the page's own blocks.
+var pages = func() map[string]*template.Template {
+	out := map[string]*template.Template{}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(strings.TrimPrefix(name, "templates/"), ".html")
+		if page != "layout" {
+			out[page] = template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", name))
+		}
+	}
+	return out
+}()
+
+// Render writes a page. Nothing is sent unless the whole page could be made.
+func Render(w http.ResponseWriter, status int, page string, p Page) error {
+	t, ok := pages[page]
+	if !ok {
+		return fmt.Errorf("there is no page %q", page)
+	}
+	var buf bytes.Buffer
+	if err := t.ExecuteTemplate(&buf, "layout", p); err != nil {
+		return fmt.Errorf("make the page %q: %w", page, err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+// Static serves the styles and scripts.
+func Static() http.Handler {
+	fsys, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	files := http.FileServerFS(fsys)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		files.ServeHTTP(w, r)
+	})
+}
