@@ -38,7 +38,9 @@ type User struct {
 var functions = template.FuncMap{
 	"ago":  func(t time.Time) string { return ago(time.Since(t)) },
 	"time": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"host": func(s any) string { return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprint(s), "https://"), "http://") },
+	"host": func(s any) string {
+		return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprint(s), "https://"), "http://")
+	},
 }
 
 func ago(d time.Duration) string {
