@@ -34,11 +34,12 @@ type DeviceAuthorization struct {
 
 // TokenAnswer is a successful answer of the token endpoint (RFC 6749 section 5.1, RFC 8693 section 2.2.1).
 type TokenAnswer struct {
-	AccessToken     bridge.Disclosed `json:"access_token"`
-	TokenType       string           `json:"token_type"`
-	ExpiresIn       int64            `json:"expires_in"`
-	RefreshToken    bridge.Disclosed `json:"refresh_token,omitzero"`
-	IssuedTokenType string           `json:"issued_token_type,omitempty"`
+	AccessToken      bridge.Disclosed `json:"access_token"`
+	TokenType        string           `json:"token_type"`
+	ExpiresIn        int64            `json:"expires_in"`
+	RefreshToken     bridge.Disclosed `json:"refresh_token,omitzero"`
+	RefreshExpiresIn int64            `json:"refresh_expires_in,omitempty"`
+	IssuedTokenType  string           `json:"issued_token_type,omitempty"`
 }
 
 // OAuthError is the error body of an OAuth endpoint (RFC 6749 section 5.2), with a hint of ours beside it.

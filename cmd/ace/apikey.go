@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+type apiKeyOptions struct{ server, token string }
+
+func (a *app) apiKeyCommand() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "api-key", Short: "The API keys of a server",
+		Long: `The API keys of a server.
+
+The server is asked with --token (a user token, as ace server token prints it), ACE_KEY, ACE_API_KEY_ID with its secret,
+or ACE_TOKEN; without them, with the credential of your connection of that server.`})
+	cmd.AddCommand(a.keyCreateCommand(), a.keyListCommand(), a.keyRevokeCommand())
+	return cmd
+}
+
+func (o *apiKeyOptions) flags(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&o.server, "server", string(bridge.DefaultServerURL), "the server's `URL`")
+	cmd.Flags().StringVar(&o.token, "token", "", "a user token or API key of the server: `-` for stdin, file:PATH, or a literal")
+	return cmd
+}
+
+// serverClient finds what to call the server with.
+func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerClient, error) {
+	url, err := serverURL(o.server)
+	if err != nil {
+		return nil, err
+	}
+	client := api.NewServerClient(url, bridge.Secret{}, a.clientConfig())
+	if o.token != "" {
+		token, err := a.secretFlag("--token", o.token)
+		return client.As(token), err
+	}
+	bearer, source, _, err := fromEnv()
+	if err != nil || source != "" {
+		return client.As(bearer), err
+	}
+	_, cloud, err := a.loggedIn(ctx)
+	if err != nil {
+		e := explain(err)
+		if e.Kind != bridge.Unauthenticated {
+			return nil, err
+		}
+		return nil, bridge.E(bridge.Unauthenticated, e.Code, "%s, and there is no --token for %s", e.Detail, url).
+			WithHint("on the server: ace server token; then: ace api-key … --server %s --token …", url)
+	}
+	connections, err := cloud.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := findConnection(connections, string(url))
+	if err != nil {
+		return nil, bridge.E(bridge.Unauthenticated, "not_connected", "you have no connection of %s, and there is no --token for it", url).
+			WithHint("ace connect --server %s; or on the server: ace server token", url)
+	}
+	credential, err := cloud.Credential(ctx, connection.ID)
+	return client.As(credential.Value.Secret), err
+}
+
+func (a *app) keyCreateCommand() *cobra.Command {
+	var o apiKeyOptions
+	var r api.CreateKeyRequest
+	var test bool
+	cmd := &cobra.Command{Use: "create", Short: "Create an API key; it is shown once", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if r.Name == "" {
+				return usage("%s needs --name", cmd.CommandPath())
+			}
+			if test {
+				r.Kind = string(bridge.KindTest)
+			}
+			client, err := a.serverClient(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			key, err := client.CreateKey(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			a.note("This is the only time that the key is shown.")
+			return a.print(key, func(w io.Writer) {
+				row(w, "Key", key.Key.Reveal())
+				row(w, "Key ID", key.KeyID)
+				row(w, "Name", key.Name)
+				row(w, "Scopes", strings.Join(key.Scopes, " "))
+				row(w, "Expires", expiry(key.APIKey))
+			})
+		}}
+	f := cmd.Flags()
+	f.StringVar(&r.Name, "name", "", "what the key is for")
+	f.StringVar(&r.Description, "description", "", "more about it")
+	f.StringSliceVar(&r.Scopes, "scope", nil, "what it may do; all that you may, by default")
+	f.StringVar(&r.ExpiresIn, "expires", "", "when it expires: 90d, 12h, 2027-01-31 or never; 90d by default")
+	f.BoolVar(&test, "test", false, "a key for a sandbox (ace_test_…)")
+	return o.flags(cmd)
+}
+
+func expiry(k api.APIKey) string {
+	if k.ExpiresAt == nil {
+		return "never"
+	}
+	return when(k.ExpiresAt)
+}
+
+func keyTable(w io.Writer, keys []api.APIKey) {
+	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "STATUS", "EXPIRES", "LAST USED")
+	for _, k := range keys {
+		used := ""
+		if k.LastUsed != nil {
+			used = when(&k.LastUsed.At)
+		}
+		row(w, k.KeyID, k.Prefix, k.Name, k.Owner, k.Status, expiry(k), used)
+	}
+}
+
+func (a *app) keyListCommand() *cobra.Command {
+	var o apiKeyOptions
+	return o.flags(&cobra.Command{Use: "list", Short: "List the API keys of a server", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := a.serverClient(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			keys, err := client.Keys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { keyTable(w, keys) })
+		}})
+}
+
+func (a *app) keyRevokeCommand() *cobra.Command {
+	var o apiKeyOptions
+	return o.flags(&cobra.Command{Use: "revoke KEY-ID|NAME", Short: "Revoke an API key", Args: someArgs(1, 1, "key (its ID or name)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			client, err := a.serverClient(ctx, o)
+			if err != nil {
+				return err
+			}
+			id, err := findKey(ctx, client, args[0])
+			if err != nil {
+				return err
+			}
+			key, err := client.RevokeKey(ctx, id)
+			if err != nil {
+				return err
+			}
+			return a.print(key, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "Revoked %s (%s)\n", printable(key.Name), printable(key.KeyID))
+			})
+		}})
+}
+
+// findKey takes a key ID as it is, and otherwise the name of the one live key that has it.
+func findKey(ctx context.Context, client *api.ServerClient, word string) (string, error) {
+	if len(word) == 36 && strings.Count(word, "-") == 4 {
+		return word, nil
+	}
+	keys, err := client.Keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	var ids, names []string
+	for _, k := range keys {
+		if k.Ended == nil {
+			names = append(names, k.Name)
+			if k.Name == word || k.Prefix == word {
+				ids = append(ids, k.KeyID)
+			}
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return "", bridge.E(bridge.NotFound, "key_not_found", "there is no live key %q%s", word, didYouMean(word, names)).
+			WithHint("ace api-key list")
+	case 1:
+		return ids[0], nil
+	}
+	return "", usage("%q means more than one key; say which by ID: %s", word, strings.Join(ids, ", "))
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+// openBrowser tries to show a page; the person has the address on the screen as well. Only http and https: the address
+// comes from the cloud, and other schemes start other programs.
+func openBrowser(ctx context.Context, page string) {
+	if !strings.HasPrefix(page, "https://") && !strings.HasPrefix(page, "http://") {
+		return
+	}
+	name, args := "xdg-open", []string{page}
+	switch runtime.GOOS {
+	case "darwin":
+		name = "open"
+	case "windows":
+		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", page}
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), name, args...)
+	if cmd.Start() == nil {
+		go func() { _ = cmd.Wait() }()
+	}
+}

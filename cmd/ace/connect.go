@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+type connectOptions struct {
+	server, name, token, apiKey string
+}
+
+func (a *app) connectCommand() *cobra.Command {
+	var o connectOptions
+	cmd := &cobra.Command{Use: "connect", Short: "Connect a self-hosted server to the cloud", Args: noArgs,
+		Long: `Connect a self-hosted server to the cloud.
+
+The server issues a key, sealed so that only the cloud can open it; it must trust the cloud for that (ace org trust).
+A server without a cloud secret is connected with a key that an admin made on it: ace connect --api-key -`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runConnect(cmd.Context(), o) }}
+	f := cmd.Flags()
+	f.StringVar(&o.server, "server", string(bridge.DefaultServerURL), "the server's `URL`")
+	f.StringVar(&o.name, "name", "", "the connection's name; the host by default")
+	f.StringVar(&o.token, "token", "", "a cloud JWT to use in place of the session: `-` for stdin, file:PATH, or a literal")
+	f.StringVar(&o.apiKey, "api-key", "", "register this API key of the server: `-` for stdin, file:PATH, or a literal")
+	return cmd
+}
+
+// connecting is one connect under way.
+type connecting struct {
+	a      *app
+	cloud  *api.CloudClient
+	server *api.ServerClient
+	url    bridge.ServerURL
+	name   string
+
+	// connectToken is set when a connect token was given on the spot.
+	connectToken bridge.Secret
+	found        api.Discovery
+	clock        clock
+	keyID        string
+}
+
+// clock is what the server's clock said between two looks at ours.
+type clock struct {
+	server time.Time
+	apart  time.Duration // positive: the server is ahead
+}
+
+func (a *app) runConnect(ctx context.Context, o connectOptions) error {
+	server, err := serverURL(o.server)
+	if err != nil {
+		return err
+	}
+	if o.token != "" && o.apiKey != "" {
+		return usage("--token and --api-key are two ways to connect; take one")
+	}
+	c := &connecting{a: a, url: server, name: o.name, server: api.NewServerClient(server, bridge.Secret{}, a.clientConfig())}
+	if err := c.credentials(ctx, o); err != nil {
+		return err
+	}
+	var connection api.Connection
+	if o.apiKey != "" {
+		key, err := a.secretFlag("--api-key", o.apiKey)
+		if err != nil {
+			return err
+		}
+		connection, err = c.manual(ctx, key)
+		if err != nil {
+			return err
+		}
+	} else if connection, err = c.run(ctx); err != nil {
+		return err
+	}
+	return a.print(connection, func(w io.Writer) { connectionTable(w, []api.Connection{connection}) })
+}
+
+func serverURL(flag string) (bridge.ServerURL, error) {
+	u, err := bridge.CanonicalURL(flag)
+	if err != nil {
+		e := explain(err)
+		return "", usage("--server: %s", e.Detail).WithHint("%s", e.Hint)
+	}
+	return u, nil
+}
+
+// credentials chooses what to speak to the cloud with: --token, or what every command uses. A token that is a connect
+// token already serves at the server only, so that the session is needed beside it.
+func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
+	if o.token == "" {
+		_, cloud, err := c.a.loggedIn(ctx)
+		c.cloud = cloud
+		return err
+	}
+	token, err := c.a.secretFlag("--token", o.token)
+	if err != nil {
+		return err
+	}
+	if bridge.TokenType(token) == bridge.TypeConnect {
+		c.connectToken = token
+		_, c.cloud, err = c.a.loggedIn(ctx)
+		return err
+	}
+	_, sel, err := c.a.selected()
+	if err != nil {
+		return err
+	}
+	if iss := peek(token).Issuer; iss != "" && !bridge.ServerURL(iss).Same(sel.cloud) {
+		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", printable(iss), sel.cloud).
+			WithHint("if you trust that cloud: ace connect --env %s --token …", printable(iss))
+	}
+	c.cloud = api.NewCloudClient(sel.cloud, token, c.a.clientConfig())
+	return nil
+}
+
+// run is the whole flow: nothing is changed before the exchange; what dies after it leaves a key that dies unconfirmed.
+func (c *connecting) run(ctx context.Context) (api.Connection, error) {
+	me, err := c.cloud.Me(ctx)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	if err := c.discover(ctx); err != nil {
+		return api.Connection{}, err
+	}
+	if err := c.checkTrust(me); err != nil {
+		return api.Connection{}, err
+	}
+	before, err := c.cloud.Connections(ctx)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	token := c.connectToken
+	if token.IsZero() {
+		if token, err = c.cloud.ConnectToken(ctx, c.url, c.found.Exchange.KeyIDs); err != nil {
+			return api.Connection{}, c.explainNarrowing(err)
+		}
+	}
+	key, err := c.server.Exchange(ctx, token, api.ExchangeRequest{Name: c.name})
+	if err != nil {
+		return api.Connection{}, c.explainExchange(err)
+	}
+	c.keyID = key.KeyID
+	if key.SealedKey == "" {
+		return api.Connection{}, bridge.E(bridge.Invalid, "key_not_sealed", "the server did not seal its key for the cloud").
+			WithHint("give no connect token that names no sealing key; the key dies by itself at %s", when(&key.ConfirmBy))
+	}
+	connection, err := c.cloud.Register(ctx, api.RegisterRequest{ServerURL: string(c.url), Name: c.name, SealedKey: key.SealedKey})
+	if err != nil {
+		c.a.note("The server's key was not registered; unused, it dies by itself at %s.", key.ConfirmBy.Local().Format("15:04:05"))
+		return api.Connection{}, err
+	}
+	existed := slices.ContainsFunc(before, func(b api.Connection) bool { return b.ID == connection.ID })
+	return c.confirm(ctx, connection, existed)
+}
+
+// confirm makes the first use of the key, through the credential that the dashboard will use: it proves the whole path
+// and keeps the key alive.
+func (c *connecting) confirm(ctx context.Context, connection api.Connection, existed bool) (api.Connection, error) {
+	err := c.firstUse(ctx, connection)
+	if err == nil {
+		if now, err := c.cloud.Connection(ctx, connection.ID); err == nil {
+			connection = now
+		}
+		return connection, nil
+	}
+	if existed {
+		c.a.note("The connection %s is kept, with a key that dies unused within %s; `ace connect` again completes it.",
+			printable(connection.Name), bridge.UnconfirmedLife)
+		return connection, err
+	}
+	after, cancel := background(ctx)
+	defer cancel()
+	if _, cleanErr := c.a.remove(after, c.cloud, connection); cleanErr != nil {
+		c.a.note("The connection %s could not be removed again (%s); its key dies unused within %s.",
+			printable(connection.Name), explain(cleanErr).Detail, bridge.UnconfirmedLife)
+	} else {
+		c.a.note("The connection was removed again.")
+	}
+	return connection, err
+}
+
+func (c *connecting) firstUse(ctx context.Context, connection api.Connection) error {
+	credential, err := c.cloud.Credential(ctx, connection.ID)
+	if err != nil {
+		return err
+	}
+	me, err := c.server.MeWith(ctx, credential)
+	if err != nil {
+		if bridge.AsError(err).Kind == bridge.Unauthenticated {
+			return refused("key_refused", "the server at %s does not take the key that it issued: %s", c.url, explain(err).Detail).
+				WithHint("check that its URL leads to one server with one database, and connect again")
+		}
+		return err
+	}
+	if c.keyID != "" && me.KeyID != c.keyID {
+		return refused("key_other", "the server at %s took another key than the one it issued", c.url)
+	}
+	return nil
+}
+
+// manual registers a key that an admin made on the server.
+func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connection, error) {
+	if _, err := c.cloud.Me(ctx); err != nil {
+		return api.Connection{}, err
+	}
+	err := c.discover(ctx)
+	isAce := err == nil
+	switch {
+	case isAce:
+		me, err := c.server.As(key).Me(ctx)
+		if err != nil {
+			return api.Connection{}, c.explainKey(err)
+		}
+		c.keyID = me.KeyID
+	case bridge.CodeOf(err) == "not_ace":
+		c.a.note("What answers at %s is not an ace server, so the key is registered untested and used as it is.", c.url)
+	default:
+		return api.Connection{}, err
+	}
+	before, err := c.cloud.Connections(ctx)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	disclosed := key.Disclose()
+	connection, err := c.cloud.Register(ctx, api.RegisterRequest{ServerURL: string(c.url), Name: c.name, APIKey: &disclosed})
+	if err != nil || !isAce {
+		return connection, err
+	}
+	existed := slices.ContainsFunc(before, func(b api.Connection) bool { return b.ID == connection.ID })
+	if err := c.firstUse(ctx, connection); err != nil {
+		return connection, unusedManual(connection, existed, err)
+	}
+	if now, err := c.cloud.Connection(ctx, connection.ID); err == nil {
+		connection = now
+	}
+	return connection, nil
+}
+
+// unusedManual leaves the connection: removing it would revoke the key, which the admin had before.
+func unusedManual(connection api.Connection, existed bool, cause error) error {
+	verb := "registered"
+	if existed {
+		verb = "kept"
+	}
+	e := explain(cause)
+	return bridge.E(e.Kind, e.Code, "the connection %s is %s, but its first use failed: %s", connection.Name, verb, e.Detail).
+		WithHint("ace connections check %s, or ace disconnect %s, which also revokes the key", connection.Name, connection.Name)
+}
+
+// connectLocal is what `ace login` does at its end: it connects the server on this machine, if there is one that trusts
+// the cloud. Whatever comes of it is told, and is no failure of the login.
+func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connection {
+	cfg := a.clientConfig()
+	cfg.Timeout = localTimeout
+	url := bridge.DefaultServerURL
+	c := &connecting{a: a, url: url, cloud: a.cloudOf(l), server: api.NewServerClient(url, bridge.Secret{}, cfg)}
+	if err := c.discover(ctx); err != nil {
+		if bridge.AsError(err).Kind == bridge.Unreachable {
+			a.note("No server listens on %s. Connect one with: ace connect --server URL", url)
+			return nil
+		}
+		a.notConnected(url, err)
+		return nil
+	}
+	if err := c.checkTrust(me); err != nil {
+		a.notConnected(url, err)
+		return nil
+	}
+	if already := c.already(ctx); already != nil {
+		a.note("The server on %s is connected already, as %s.", url, printable(already.Name))
+		return already
+	}
+	c.server = api.NewServerClient(url, bridge.Secret{}, a.clientConfig())
+	connection, err := c.run(ctx)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			a.notConnected(url, err)
+		}
+		return nil
+	}
+	return &connection
+}
+
+const localTimeout = 2 * time.Second
+
+func (a *app) notConnected(url bridge.ServerURL, err error) {
+	a.note("The server on %s was not connected: %s", url, printableLines(explain(err).Detail))
+	if hint := explain(err).Hint; hint != "" {
+		a.note("  fix: %s", printableLines(hint))
+	}
+}
+
+// already is the caller's own connection of this server, if it works.
+func (c *connecting) already(ctx context.Context) *api.Connection {
+	connections, err := c.cloud.Connections(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, connection := range connections {
+		if connection.Mine && connection.ServerURL.Same(c.url) && c.firstUse(ctx, connection) == nil {
+			return &connection
+		}
+	}
+	return nil
+}

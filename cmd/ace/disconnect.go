@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+func (a *app) disconnectCommand() *cobra.Command {
+	var all, yes bool
+	cmd := &cobra.Command{Use: "disconnect [NAME|URL|ID]", Short: "Remove a connection and revoke its key on the server",
+		Args: someArgs(0, 1, "connection"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) > 0 {
+				return usage("--all and %q contradict each other", args[0])
+			}
+			return a.runDisconnect(cmd.Context(), args, all, yes)
+		}}
+	cmd.Flags().BoolVar(&all, "all", false, "remove every connection of yours")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// removal is one line of what disconnect did.
+type removal struct {
+	Connection api.Connection `json:"connection"`
+	Revocation string         `json:"revocation"` // delivered, pending, or none where there was no key of an ace server
+	Cause      string         `json:"cause,omitempty"`
+}
+
+func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) error {
+	_, cloud, err := a.loggedIn(ctx)
+	if err != nil {
+		return err
+	}
+	connections, err := cloud.Connections(ctx)
+	if err != nil {
+		return err
+	}
+	chosen, err := a.choose(connections, args, all, yes)
+	if err != nil {
+		return err
+	}
+	result := api.List[removal]{Items: []removal{}}
+	var failed []error
+	for _, connection := range chosen {
+		r, err := a.remove(ctx, cloud, connection)
+		if err != nil {
+			failed = append(failed, err)
+			if len(chosen) > 1 {
+				a.note("%s: %s", printable(connection.Name), explain(err).Detail)
+			}
+			continue
+		}
+		result.Items = append(result.Items, r)
+	}
+	if len(result.Items) > 0 || len(chosen) == 0 {
+		if err := a.print(result, func(w io.Writer) {
+			for _, r := range result.Items {
+				_, _ = fmt.Fprintln(w, printable(r.sentence()))
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	if len(failed) == 1 {
+		return failed[0]
+	}
+	return errors.Join(failed...)
+}
+
+func (r removal) sentence() string {
+	name := fmt.Sprintf("Disconnected %s (%s)", r.Connection.Name, r.Connection.ServerURL)
+	switch r.Revocation {
+	case revocationDelivered:
+		return name + "; its key is revoked on the server"
+	case revocationPending:
+		return name + "; the server cannot be reached, so its key is still valid there: the cloud keeps the revocation and delivers it (" + r.Cause + ")"
+	}
+	return name + "; its key was not ace's to revoke: remove it on the server"
+}
+
+const (
+	revocationDelivered = "delivered"
+	revocationPending   = "pending"
+	revocationNone      = "none"
+)
+
+// choose finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal.
+func (a *app) choose(connections []api.Connection, args []string, all, yes bool) ([]api.Connection, error) {
+	if len(args) == 1 {
+		c, err := findConnection(connections, args[0])
+		return []api.Connection{c}, err
+	}
+	var mine []api.Connection
+	for _, c := range connections {
+		if c.Mine {
+			mine = append(mine, c)
+		}
+	}
+	switch {
+	case all && (len(mine) == 0 || yes):
+		return mine, nil
+	case all:
+		if !a.interactive() {
+			return nil, inputNeeded("disconnecting all %d connections needs a yes", len(mine)).WithHint("ace disconnect --all --yes")
+		}
+		ok, err := a.confirm("Disconnect all %d connections?", len(mine))
+		if err == nil && !ok {
+			err = bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
+		}
+		return mine, err
+	case len(mine) == 0:
+		return nil, bridge.E(bridge.NotFound, "connection_not_found", "you have no connection").WithHint("ace connect --server URL")
+	case !a.interactive():
+		var names []string
+		for _, c := range mine {
+			names = append(names, c.Name)
+		}
+		return nil, inputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", names[0])
+	}
+	c, err := a.pick(mine, yes)
+	return []api.Connection{c}, err
+}
+
+// pick is a numbered list: it works on every terminal, and with a screen reader.
+func (a *app) pick(connections []api.Connection, yes bool) (api.Connection, error) {
+	for i, c := range connections {
+		a.say("%3d  %s  %s  %s", i+1, printable(c.Name), c.ServerURL, printable(c.Status))
+	}
+	answer, err := a.askLine("Disconnect which one? [1-%d, empty for none] ", len(connections))
+	if err != nil {
+		return api.Connection{}, err
+	}
+	cancelled := bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
+	if answer == "" {
+		return api.Connection{}, cancelled
+	}
+	n, err := strconv.Atoi(answer)
+	if err != nil || n < 1 || n > len(connections) {
+		return api.Connection{}, usage("%q is not a number from 1 to %d", answer, len(connections))
+	}
+	c := connections[n-1]
+	if !yes {
+		ok, err := a.confirm("Disconnect %s and revoke its key?", printable(c.Name))
+		if err != nil || !ok {
+			return c, errors.Join(err, cancelled)
+		}
+	}
+	return c, nil
+}
+
+// remove deletes a connection. Where the cloud could not reach the server, this machine may: it delivers the revocation
+// itself and tells the cloud, which would otherwise go on trying.
+func (a *app) remove(ctx context.Context, cloud *api.CloudClient, connection api.Connection) (removal, error) {
+	removed, err := cloud.Delete(ctx, connection.ID)
+	if err != nil {
+		return removal{}, err
+	}
+	r := removal{Connection: removed.Connection, Revocation: revocationNone}
+	due := removed.Revocation
+	if due == nil {
+		return r, nil
+	}
+	r.Revocation, r.Cause = due.Status, due.Cause
+	if due.Status == revocationDelivered || due.Token == nil {
+		return r, nil
+	}
+	// To the server of the connection as it was listed, which is the one that the person chose.
+	server := api.NewServerClient(connection.ServerURL, bridge.Secret{}, a.clientConfig())
+	_, err = server.DeliverRevocation(ctx, due.KeyID, due.Token.Secret)
+	switch e := bridge.AsError(err); {
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		return r, err
+	case e.Kind == bridge.NotFound: // the key is not there (any more): nothing is left to revoke
+	default:
+		r.Cause = explain(err).Detail
+		return r, nil
+	}
+	r.Revocation, r.Cause = revocationDelivered, ""
+	if err := cloud.RevocationDelivered(ctx, due.ID); err != nil {
+		a.note("The key is revoked, but the cloud could not be told (%s); it will find out.", explain(err).Detail)
+	}
+	return r, nil
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// store is ~/.ace: which profiles there are (config.json, no secrets) and their sessions (auth.json, encrypted). It is
+// read without a lock, because files are only ever replaced whole, and changed under one.
+type store struct{ dir string }
+
+// config is config.json.
+type config struct {
+	Active   string              `json:"active"`
+	Profiles map[string]*profile `json:"profiles"`
+}
+
+// profile is one cloud as one person.
+type profile struct {
+	CloudURL bridge.ServerURL `json:"cloud_url"`
+	Email    string           `json:"email,omitempty"`
+	Org      string           `json:"org,omitempty"`
+	Role     string           `json:"role,omitempty"`
+	Method   string           `json:"method,omitempty"` // device or developer_token; empty: logged out
+}
+
+// session is the secret half of a profile. Exactly one a profile: a new login replaces it.
+type session struct {
+	Method           string           `json:"method"`
+	AccessToken      bridge.Disclosed `json:"access_token"`
+	ExpiresAt        time.Time        `json:"expires_at"`
+	RefreshToken     bridge.Disclosed `json:"refresh_token,omitzero"`
+	RefreshExpiresAt time.Time        `json:"refresh_expires_at,omitzero"`
+}
+
+const (
+	methodDevice         = "device"
+	methodDeveloperToken = "developer_token"
+)
+
+// sealedStore is auth.json: AES-256-GCM under a key that is kept elsewhere where the system has a place for it.
+type sealedStore struct {
+	Version int    `json:"v"`
+	Key     string `json:"key"` // where the key is: keyring, env or machine
+	Nonce   []byte `json:"nonce"`
+	Data    []byte `json:"data"`
+}
+
+const lockWait = 30 * time.Second
+
+func openStore() (*store, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, fmt.Errorf("find the home directory: %w", err)
+	}
+	return &store{dir: filepath.Join(home, ".ace")}, nil
+}
+
+func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
+
+// makeDir makes ~/.ace, and closes one that others could enter.
+func (s *store) makeDir() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(s.dir, 0o700) //nolint:gosec // a directory
+}
+
+// locked runs change alone among all processes of this person.
+func (s *store) locked(ctx context.Context, change func() error) error {
+	if err := s.makeDir(); err != nil {
+		return err
+	}
+	lock := flock.New(s.path("lock"), flock.SetPermissions(0o600))
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if ok, err := lock.TryLockContext(wait, 20*time.Millisecond); err != nil || !ok {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return bridge.E(bridge.Conflict, "store_locked", "another ace holds the lock %s", s.path("lock"))
+	}
+	defer func() { _ = lock.Unlock() }()
+	return change()
+}
+
+func (s *store) config() (config, error) {
+	c := config{Profiles: map[string]*profile{}}
+	raw, err := os.ReadFile(s.path("config.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &c)
+	}
+	if err != nil {
+		return c, bridge.E(bridge.Invalid, "store_unreadable", "cannot read %s: %w", s.path("config.json"), err).
+			WithHint("put it right, or remove it and log in again")
+	}
+	if c.Profiles == nil {
+		c.Profiles = map[string]*profile{}
+	}
+	for name, p := range c.Profiles {
+		if p == nil {
+			delete(c.Profiles, name)
+		}
+	}
+	return c, nil
+}
+
+func (s *store) writeConfig(c config) error {
+	raw, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(s.path("config.json"), append(raw, '\n'))
+}
+
+// sessions reads auth.json and says where its key is; no file is no sessions.
+func (s *store) sessions(ctx context.Context) (map[string]session, string, error) {
+	raw, err := os.ReadFile(s.path("auth.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]session{}, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	unreadable := bridge.E(bridge.Unauthenticated, "store_unreadable", "cannot read %s", s.path("auth.json")).
+		WithHint("ace login --force")
+	var sealed sealedStore
+	if err := json.Unmarshal(raw, &sealed); err != nil || sealed.Version != 1 {
+		return nil, "", unreadable.Because(err)
+	}
+	key, err := s.existingKey(ctx, sealed.Key)
+	if err != nil {
+		return nil, sealed.Key, err
+	}
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, sealed.Key, err
+	}
+	if len(sealed.Nonce) != aead.NonceSize() {
+		return nil, sealed.Key, unreadable
+	}
+	plain, err := aead.Open(nil, sealed.Nonce, sealed.Data, sealed.additional())
+	if err != nil {
+		e := *unreadable
+		e.Detail += fmt.Sprintf(": its key, from %s, is not the one it was written with", keyPlace(sealed.Key))
+		return nil, sealed.Key, &e
+	}
+	out := map[string]session{}
+	if err := json.Unmarshal(plain, &out); err != nil {
+		return nil, sealed.Key, unreadable.Because(err)
+	}
+	return out, sealed.Key, nil
+}
+
+func (s sealedStore) additional() []byte {
+	return fmt.Appendf(nil, "ace auth.json v%d %s", s.Version, s.Key)
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// writeSessions encrypts auth.json; place is where its key has been so far, "" to choose the best one there is.
+func (s *store) writeSessions(ctx context.Context, sessions map[string]session, place string) error {
+	key, place, err := s.writingKey(ctx, place)
+	if err != nil {
+		return err
+	}
+	aead, err := newAEAD(key)
+	if err != nil {
+		return err
+	}
+	plain, err := json.Marshal(sessions)
+	if err != nil {
+		return err
+	}
+	sealed := sealedStore{Version: 1, Key: place, Nonce: make([]byte, aead.NonceSize())}
+	_, _ = rand.Read(sealed.Nonce)
+	sealed.Data = aead.Seal(nil, sealed.Nonce, plain, sealed.additional())
+	raw, err := json.Marshal(sealed)
+	if err != nil {
+		return err
+	}
+	return replaceFile(s.path("auth.json"), append(raw, '\n'))
+}
