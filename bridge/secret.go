@@ -43,7 +43,10 @@ func (s Secret) Equal(other Secret) bool {
 // Disclose marks the secret as a deliberate part of an answer; see [Disclosed].
 func (s Secret) Disclose() Disclosed { return Disclosed{s} }
 
-func (s Secret) String() string   { return Redacted }
+// String implements [fmt.Stringer].
+func (s Secret) String() string { return Redacted }
+
+// GoString implements [fmt.GoStringer].
 func (s Secret) GoString() string { return Redacted }
 
 // Format implements [fmt.Formatter], so that no verb, %x and %d included, reaches the value.
