@@ -1,0 +1,476 @@
+package server_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/server"
+)
+
+func TestMain(m *testing.M) { sqldbtest.Main(m) }
+
+const cloudURL bridge.ServerURL = "https://cloud.example.com"
+
+// fixture is a server over HTTP with an app behind it.
+type fixture struct {
+	t      *testing.T
+	url    string
+	host   string
+	root   bridge.SigningRoot
+	secret bridge.Secret
+	admin  bridge.Secret
+}
+
+func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture {
+	t.Helper()
+	f := &fixture{t: t, secret: bridge.NewSecret(bridge.RandomToken(32))}
+	var err error
+	if f.root, err = bridge.ParseSigningRoot(bridge.NewSigningRoot()); err != nil {
+		t.Fatal(err)
+	}
+	ts := httptest.NewUnstartedServer(nil)
+	f.host = ts.Listener.Addr().String()
+	f.url = "http://" + f.host
+	public, _ := f.root.TrustValues(cloudURL, "acme")
+	trust, err := bridge.ParseTrust(bridge.TrustSettings{PublicKey: public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := server.Config{PublicURLs: []bridge.ServerURL{bridge.ServerURL(f.url)}, DatabaseURL: sqldbtest.SQLite(t),
+		Trust: trust, JWTSecret: f.secret, AllowedOrigins: []string{"https://extra.example"}, Version: "test"}
+	if app != nil {
+		upstream := httptest.NewServer(app)
+		t.Cleanup(upstream.Close)
+		if cfg.Upstream, err = url.Parse(upstream.URL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := server.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts.Config.Handler = s.Handler()
+	ts.Start()
+	t.Cleanup(func() { ts.Close(); _ = s.Close() })
+	f.admin = f.userToken(bridge.RoleAdmin, time.Hour)
+	return f
+}
+
+func (f *fixture) userToken(role bridge.Role, life time.Duration) bridge.Secret {
+	f.t.Helper()
+	token, err := server.MintUserToken(f.secret, "ops", role, life, time.Now())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+// do sends a request with headers given as name, value pairs and returns the answer with its body read.
+func (f *fixture) do(method, path, body string, headers ...string) (*http.Response, string) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header[headers[i]] = append(req.Header[headers[i]], headers[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return resp, string(raw)
+}
+
+func (f *fixture) code(body string) string {
+	var p api.Problem
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		return "no problem document: " + body
+	}
+	return p.Code
+}
+
+func (f *fixture) claims() bridge.ConnectClaims {
+	return bridge.ConnectClaims{Times: bridge.NewTimes(time.Now(), 5*time.Minute), Issuer: cloudURL, Org: "acme", Subject: "u1",
+		Email: "ann@example.com", Role: bridge.RoleMember, Scope: "*", KeyLife: 3600, JTI: bridge.NewTokenID(),
+	}.ForServer(bridge.ServerURL(f.url))
+}
+
+func (f *fixture) connectToken(c bridge.ConnectClaims) string {
+	f.t.Helper()
+	token, err := f.root.SigningKey().SignConnect(c)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token.Reveal()
+}
+
+// key creates an API key as the operator.
+func (f *fixture) key() string {
+	f.t.Helper()
+	resp, body := f.do(http.MethodPost, "/ace/v1/api-keys", `{"name":"ci"}`, "Authorization", "Bearer "+f.admin.Reveal())
+	var created struct{ Key string }
+	if err := json.Unmarshal([]byte(body), &created); err != nil || resp.StatusCode != http.StatusCreated || created.Key == "" {
+		f.t.Fatalf("create a key: %d %s", resp.StatusCode, body)
+	}
+	return created.Key
+}
+
+func TestExchange(t *testing.T) {
+	f := start(t, nil, nil)
+	claims := f.claims()
+	sealing, err := f.root.SealingKey(claims.JTI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims.Sealing = sealing
+	token := f.connectToken(claims)
+	resp, body := f.do(http.MethodPost, "/ace/v1/exchange", `{"name":"laptop"}`, "Authorization", "Bearer "+token)
+	var answer api.ExchangeAnswer
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	if strings.Contains(body, `"key":`) || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the key is in the clear, or may be cached: %s", body)
+	}
+	key, err := f.root.OpenSealed(answer.SealedKey, claims.Binding())
+	if err != nil || key.Kind != bridge.KindSK {
+		t.Fatalf("the sealed key does not open: %v", err)
+	}
+	if life := time.Until(answer.ExpiresAt); life > time.Hour || life < 59*time.Minute {
+		t.Errorf("the key lives %v, the token allowed an hour", life)
+	}
+	if fmt.Sprint(answer.Scopes) != "[app:*]" {
+		t.Errorf("a member's key has %v", answer.Scopes)
+	}
+	if _, body := f.do(http.MethodGet, "/ace/v1/me", "", "X-Api-Key", key.Text().Reveal()); !strings.Contains(body, `"subject":"ann@example.com"`) {
+		t.Errorf("me: %s", body)
+	}
+	if resp, body := f.do(http.MethodPost, "/ace/v1/exchange", "", "Authorization", "Bearer "+token); resp.StatusCode != 401 || f.code(body) != "connect_token_used" {
+		t.Errorf("a second exchange: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := f.do(http.MethodGet, "/ace/v1/me", "", "Authorization", "Bearer "+f.connectToken(f.claims())); resp.StatusCode != 401 {
+		t.Errorf("a cloud JWT is taken for a regular call: %d %s", resp.StatusCode, body)
+	}
+}
+
+func TestExchangeRefusalsAreAudited(t *testing.T) {
+	f := start(t, nil, nil)
+	expired, viewer := f.claims(), f.claims()
+	expired.Times = bridge.NewTimes(time.Now().Add(-time.Hour), time.Minute)
+	viewer.Role = bridge.RoleViewer
+	cases := []struct {
+		token, code string
+		status      int
+	}{
+		{f.connectToken(expired), "connect_expired", 401}, {f.connectToken(viewer), "connect_role_viewer", 403},
+		{f.admin.Reveal(), "connect_type", 401}, {"junk", "connect_malformed", 401},
+		{f.connectToken(f.claims().ForServer("https://other.example")), "connect_audience", 401},
+	}
+	for _, c := range cases {
+		resp, body := f.do(http.MethodPost, "/ace/v1/exchange", "", "Authorization", "Bearer "+c.token)
+		if resp.StatusCode != c.status || f.code(body) != c.code {
+			t.Errorf("%d %s, want %d %s", resp.StatusCode, body, c.status, c.code)
+		}
+		_, log := f.do(http.MethodGet, "/ace/v1/audit?action=key.exchange", "", "X-Api-Key", f.admin.Reveal())
+		if !strings.Contains(log, `"outcome":"`+c.code+`"`) {
+			t.Errorf("%s is not in the audit log: %s", c.code, log)
+		}
+	}
+	if _, body := f.do(http.MethodGet, "/ace/v1/api-keys", "", "X-Api-Key", f.admin.Reveal()); !strings.Contains(body, `"items":[]`) {
+		t.Errorf("a refused exchange has left a key: %s", body)
+	}
+}
+
+func TestUserTokens(t *testing.T) {
+	f := start(t, nil, nil)
+	other, err := server.MintUserToken(bridge.NewSecret(bridge.RandomToken(32)), "ops", bridge.RoleAdmin, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		token  bridge.Secret
+		status int
+	}{
+		"admin": {f.admin, 200}, "member": {f.userToken(bridge.RoleMember, time.Hour), 403},
+		"expired": {f.userToken(bridge.RoleAdmin, -time.Minute), 401}, "other secret": {other, 401},
+	} {
+		if resp, body := f.do(http.MethodGet, "/ace/v1/api-keys", "", "Authorization", "Bearer "+c.token.Reveal()); resp.StatusCode != c.status {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+		} else if c.status != 200 && !strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), `Bearer realm="ace"`) {
+			t.Errorf("%s: WWW-Authenticate: %q", name, resp.Header.Get("WWW-Authenticate"))
+		}
+	}
+}
+
+func TestAKeyMintsNothingAboveItself(t *testing.T) {
+	f := start(t, nil, nil)
+	_, body := f.do(http.MethodPost, "/ace/v1/api-keys", `{"name":"minter","scopes":["key:create","app:read"]}`, "X-Api-Key", f.admin.Reveal())
+	var minter struct{ Key string }
+	if err := json.Unmarshal([]byte(body), &minter); err != nil || minter.Key == "" {
+		t.Fatal(body)
+	}
+	for body, want := range map[string]int{
+		`{"name":"a","scopes":["app:read"]}`: 201, `{"name":"b","scopes":["app:write"]}`: 403, `{"name":"c","scopes":["*"]}`: 403,
+		`{"name":"d","scopes":["app:read"],"expires_in":"never"}`: 403, `{"name":"e","scopes":["A"]}`: 400, `{"nome":"x"}`: 400,
+		`{"name":"f","kind":"sk"}`: 400, `{"name":"g"} x`: 400,
+	} {
+		if resp, answer := f.do(http.MethodPost, "/ace/v1/api-keys", body, "X-Api-Key", minter.Key); resp.StatusCode != want {
+			t.Errorf("%s: %d %s", body, resp.StatusCode, answer)
+		}
+	}
+}
+
+func TestCORS(t *testing.T) {
+	f := start(t, nil, nil)
+	for origin, allowed := range map[string]bool{"https://cloud.example.com": true, "https://extra.example": true,
+		"https://evil.example": false, "null": false, "https://cloud.example.com.evil.example": false} {
+		resp, _ := f.do(http.MethodOptions, "/anything", "", "Origin", origin, "Access-Control-Request-Method", "DELETE",
+			"Access-Control-Request-Headers", "x-api-key", "Access-Control-Request-Private-Network", "true")
+		got := resp.Header.Get("Access-Control-Allow-Origin")
+		if (got == origin) != allowed || got == "*" || resp.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: %v", origin, resp.Header)
+		}
+		if allowed && (resp.StatusCode != 204 || resp.Header.Get("Access-Control-Allow-Private-Network") != "true" ||
+			resp.Header.Get("Access-Control-Allow-Headers") != "x-api-key") {
+			t.Errorf("%s: preflight: %d %v", origin, resp.StatusCode, resp.Header)
+		}
+	}
+}
+
+// echoHeaders is an app that answers the headers it was given.
+func echoHeaders(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "trailer": r.Trailer, "path": r.URL.Path})
+}
+
+func TestGatewayIdentityCannotBeSmuggled(t *testing.T) {
+	f := start(t, http.HandlerFunc(echoHeaders), nil)
+	key := f.key()
+	cases := map[string][]string{
+		"plain": {"X-Ace-Subject", "root"}, "lower case": {"x-ace-subject", "root"}, "underscores": {"X_Ace_Subject", "root"},
+		"dots": {"X.Ace.Subject", "root"}, "mixed": {"x-Ace_Role", "root"}, "double": {"X-Ace-Subject", "root", "X-Ace-Subject", "root"},
+		"connection": {"Connection", "X-Ace-Subject, X-Ace-Scopes", "X-Ace-Subject", "root"},
+		"keep alive": {"Connection", "keep-alive, x-ace-key-id", "X-Ace-Key-Id", "root"},
+		"unknown":    {"X-Ace-Anything", "root"},
+	}
+	for name, headers := range cases {
+		resp, body := f.do(http.MethodGet, "/whoami", "", append(headers, "X-Api-Key", key)...)
+		if resp.StatusCode != 200 || strings.Contains(body, "root") {
+			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+		}
+		var seen struct{ Header http.Header }
+		if err := json.Unmarshal([]byte(body), &seen); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []string{"X-Ace-Key-Id", "X-Ace-Subject", "X-Ace-Org", "X-Ace-Environment", "X-Ace-Scopes", "X-Ace-Request-Id"} {
+			if len(seen.Header[h]) != 1 {
+				t.Errorf("%s: %s has %d values", name, h, len(seen.Header[h]))
+			}
+		}
+		if strings.Contains(body, key) {
+			t.Errorf("%s: the app was given the key", name)
+		}
+	}
+	for _, h := range []string{"Authorization", "X-Ace-Api-Key"} {
+		value := key
+		if h == "Authorization" {
+			value = "Bearer " + key
+		}
+		if resp, body := f.do(http.MethodGet, "/whoami", "", h, value); resp.StatusCode != 200 || strings.Contains(body, key) {
+			t.Errorf("%s: %d %s", h, resp.StatusCode, body)
+		}
+	}
+}
+
+// raw sends bytes as they are and returns the first answer's status line and everything after it.
+func (f *fixture) raw(request string) (status int, rest string) {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", f.host)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, request); err != nil {
+		f.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	return resp.StatusCode, string(body)
+}
+
+func TestGatewayRefusesOddRequests(t *testing.T) {
+	f := start(t, http.HandlerFunc(echoHeaders), nil)
+	head := "Host: x\r\nConnection: close\r\nX-API-Key: " + f.key() + "\r\n"
+	upgrade := strings.Replace(head, "Connection: close", "Connection: Upgrade", 1)
+	cases := map[string]struct {
+		request string
+		status  int
+	}{
+		"good":           {"GET /a/b HTTP/1.1\r\n" + head + "\r\n", 200},
+		"dot segments":   {"GET /a/../b HTTP/1.1\r\n" + head + "\r\n", 400},
+		"encoded dots":   {"GET /a/%2e%2e/b HTTP/1.1\r\n" + head + "\r\n", 400},
+		"parameter dots": {"GET /a/..;x/b HTTP/1.1\r\n" + head + "\r\n", 400},
+		"empty segment":  {"GET /a//b HTTP/1.1\r\n" + head + "\r\n", 400},
+		"encoded slash":  {"GET /a%2fb HTTP/1.1\r\n" + head + "\r\n", 400},
+		"backslash":      {"GET /a%5cb HTTP/1.1\r\n" + head + "\r\n", 400},
+		"into our own":   {"GET /x/../ace/v1/me HTTP/1.1\r\n" + head + "\r\n", 400},
+		"TRACE":          {"TRACE / HTTP/1.1\r\n" + head + "\r\n", 405},
+		"CONNECT":        {"CONNECT x:80 HTTP/1.1\r\n" + head + "\r\n", 405},
+		"h2c":            {"GET / HTTP/1.1\r\n" + upgrade + "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", 400},
+		"odd upgrade":    {"GET / HTTP/1.1\r\n" + upgrade + "Upgrade: foo\r\n\r\n", 400},
+		"two upgrades":   {"GET / HTTP/1.1\r\n" + upgrade + "Upgrade: websocket\r\nUpgrade: h2c\r\n\r\n", 400},
+		"no key":         {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 401},
+		"POST upgrade": {"POST / HTTP/1.1\r\n" + upgrade + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 0\r\n\r\n", 400},
+	}
+	for name, c := range cases {
+		if status, body := f.raw(c.request); status != c.status {
+			t.Errorf("%s: %d %s, want %d", name, status, body, c.status)
+		}
+	}
+	trailer := "POST / HTTP/1.1\r\n" + head + "Transfer-Encoding: chunked\r\nTrailer: X-Ace-Subject\r\n\r\n1\r\na\r\n0\r\nX-Ace-Subject: root\r\n\r\n"
+	if status, body := f.raw(trailer); status != 200 || strings.Contains(body, "root") {
+		t.Errorf("a trailer passes for an identity header: %d %s", status, body)
+	}
+}
+
+// A WebSocket passes in both directions; an app that does not switch protocols gets no raw pipe.
+func TestGatewayWebSocket(t *testing.T) {
+	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ws" {
+			echoHeaders(w, r)
+			return
+		}
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+		_ = rw.Flush()
+		line, _ := rw.ReadString('\n')
+		_, _ = rw.WriteString("echo " + line)
+		_ = rw.Flush()
+	}), nil)
+	head := " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-API-Key: " + f.key() + "\r\n\r\n"
+	conn, err := net.Dial("tcp", f.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, "GET /ws"+head); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake: %v %v", resp, err)
+	}
+	if _, err := io.WriteString(conn, "hello\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := reader.ReadString('\n'); line != "echo hello\n" {
+		t.Errorf("the WebSocket answered %q (%v)", line, err)
+	}
+	// Upgrade, followed by a second request that would reach the app unseen through a raw pipe.
+	smuggled := "GET /second HTTP/1.1\r\nHost: x\r\nX-Ace-Subject: root\r\nConnection: close\r\n\r\n"
+	if _, body := f.raw("GET /plain" + head + smuggled); strings.Contains(body, "root") || strings.Contains(body, "/second") {
+		t.Errorf("a second request went through unseen: %s", body)
+	}
+}
+
+func TestGatewayStreams(t *testing.T) {
+	release := make(chan struct{})
+	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: one\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+		_, _ = io.WriteString(w, "data: two\n\n")
+	}), nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", f.key())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	events := bufio.NewReader(resp.Body)
+	if line, err := events.ReadString('\n'); line != "data: one\n" { // arrives while the app still writes
+		t.Fatalf("%q %v", line, err)
+	}
+	close(release)
+	if rest, err := io.ReadAll(events); !strings.Contains(string(rest), "data: two") {
+		t.Errorf("%q %v", rest, err)
+	}
+}
+
+func TestVerifyAndRevocation(t *testing.T) {
+	f := start(t, nil, nil)
+	text := f.key()
+	key, err := bridge.ParseKey(bridge.NewSecret(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, _ := f.do(http.MethodPost, "/ace/v1/verify", "", "X-Api-Key", text); resp.StatusCode != 204 || resp.Header.Get("X-Ace-Key-Id") != key.ID.String() {
+		t.Errorf("verify: %d %v", resp.StatusCode, resp.Header)
+	}
+	other, err := bridge.ParseKey(bridge.NewSecret(f.key()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := key.SignRevocation("ann@example.com", "disconnected", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := "Bearer " + token.Reveal()
+	if resp, body := f.do(http.MethodDelete, "/ace/v1/api-keys/"+other.ID.String(), "", "Authorization", bearer); resp.StatusCode != 401 {
+		t.Errorf("a revocation kills another key: %d %s", resp.StatusCode, body)
+	}
+	for range 2 {
+		if resp, body := f.do(http.MethodDelete, "/ace/v1/api-keys/"+key.ID.String(), "", "Authorization", bearer); resp.StatusCode != 200 || !strings.Contains(body, `"status":"revoked"`) {
+			t.Errorf("revoke: %d %s", resp.StatusCode, body)
+		}
+	}
+	if resp, body := f.do(http.MethodPost, "/ace/v1/verify", "", "X-Api-Key", text); resp.StatusCode != 401 || f.code(body) != "key_invalid" {
+		t.Errorf("a revoked key: %d %s", resp.StatusCode, body)
+	}
+	if resp, _ := f.do(http.MethodGet, "/nowhere", "", "X-Api-Key", text); resp.StatusCode != 404 {
+		t.Errorf("no upstream: %d", resp.StatusCode)
+	}
+}
