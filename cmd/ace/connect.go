@@ -40,6 +40,7 @@ type connecting struct {
 	server *api.ServerClient
 	url    bridge.ServerURL
 	name   string
+	issuer bridge.ServerURL // who the cloud says it is: the issuer of the session token
 
 	// connectToken is set when a connect token was given on the spot.
 	connectToken bridge.Secret
@@ -95,9 +96,7 @@ func serverURL(flag string) (bridge.ServerURL, error) {
 // token already serves at the server only, so that the session is needed beside it.
 func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 	if o.token == "" {
-		_, cloud, err := c.a.loggedIn(ctx)
-		c.cloud = cloud
-		return err
+		return c.loggedIn(ctx)
 	}
 	token, err := c.a.secretFlag("--token", o.token)
 	if err != nil {
@@ -105,8 +104,7 @@ func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 	}
 	if bridge.TokenType(token) == bridge.TypeConnect {
 		c.connectToken = token
-		_, c.cloud, err = c.a.loggedIn(ctx)
-		return err
+		return c.loggedIn(ctx)
 	}
 	_, sel, err := c.a.selected()
 	if err != nil {
@@ -116,8 +114,24 @@ func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", printable(iss), sel.cloud).
 			WithHint("if you trust that cloud: ace connect --env %s --token …", printable(iss))
 	}
-	c.cloud = api.NewCloudClient(sel.cloud, token, c.a.clientConfig())
+	c.cloud, c.issuer = api.NewCloudClient(sel.cloud, token, c.a.clientConfig()), issuerOf(token, sel.cloud)
 	return nil
+}
+
+func (c *connecting) loggedIn(ctx context.Context) error {
+	l, cloud, err := c.a.loggedIn(ctx)
+	if err == nil {
+		c.cloud, c.issuer = cloud, issuerOf(l.bearer, l.cloud)
+	}
+	return err
+}
+
+// issuerOf is the cloud's own name for itself, which differs from the address where a proxy stands in between.
+func issuerOf(token bridge.Secret, cloud bridge.ServerURL) bridge.ServerURL {
+	if iss := peek(token).Issuer; iss != "" {
+		return bridge.ServerURL(iss)
+	}
+	return cloud
 }
 
 // run is the whole flow: nothing is changed before the exchange; what dies after it leaves a key that dies unconfirmed.
@@ -260,7 +274,8 @@ func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connec
 	cfg := a.clientConfig()
 	cfg.Timeout = localTimeout
 	url := bridge.DefaultServerURL
-	c := &connecting{a: a, url: url, cloud: a.cloudOf(l), server: api.NewServerClient(url, bridge.Secret{}, cfg)}
+	c := &connecting{a: a, url: url, cloud: a.cloudOf(l), issuer: issuerOf(l.bearer, l.cloud),
+		server: api.NewServerClient(url, bridge.Secret{}, cfg)}
 	if err := c.discover(ctx); err != nil {
 		if bridge.AsError(err).Kind == bridge.Unreachable {
 			a.note("No server listens on %s. Connect one with: ace connect --server URL", url)

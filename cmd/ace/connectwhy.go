@@ -51,13 +51,12 @@ func (c *connecting) discover(ctx context.Context) error {
 // checkTrust compares what the server says it trusts with who is connecting, before anything is asked of anybody.
 func (c *connecting) checkTrust(me api.Me) error {
 	exchange := c.found.Exchange
-	issuer := c.cloud.Base()
 	switch {
 	case !exchange.Configured:
 		return c.noSecret()
-	case exchange.Issuer != "" && !exchange.Issuer.Same(issuer):
+	case exchange.Issuer != "" && !exchange.Issuer.Same(c.issuer):
 		return refused("server_other_cloud", "the server at %s trusts another cloud: %s, and you are logged in to %s",
-			c.url, printable(string(exchange.Issuer)), issuer).
+			c.url, printable(string(exchange.Issuer)), c.issuer).
 			WithHint("log in there (ace login --env %s), or give the server what `ace org trust` prints", printable(string(exchange.Issuer)))
 	case exchange.Org != "" && exchange.Org != me.Org:
 		return refused("server_other_org", "the server at %s belongs to the organization %q, and you are in %q",
