@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// browser starts Chromium, or skips the test where there is none, with one line that says so.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if sqldbtest.Required("chromium") {
+			t.Fatal("Chromium is required: install Debian's package chromium")
+		}
+		t.Skip("skipped: no chromium on this machine")
+	}
+	options := append([]chromedp.ExecAllocatorOption{}, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()))
+	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
+		"disable-dev-shm-usage"} {
+		options = append(options, chromedp.Flag(flag, true))
+	}
+	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancelAllocator)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // starts it; its life is that of this context
+		t.Fatal(err)
+	}
+	bounded, cancelBounded := context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(cancelBounded)
+	return bounded
+}
+
+// shoot keeps a picture of the page in the folder ACE_TEST_SHOTS, for people to look at.
+func shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("ACE_TEST_SHOTS")
+	if dir == "" {
+		return
+	}
+	for _, v := range []struct {
+		name          string
+		width, height int64
+		dark          bool
+	}{{"light", 1200, 800, false}, {"dark", 1200, 800, true}, {"phone", 390, 844, false}} {
+		scheme := "light"
+		if v.dark {
+			scheme = "dark"
+		}
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(v.width, v.height), colorScheme(scheme)); err != nil {
+			t.Fatal(err)
+		}
+		picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s.png", name, v.name)), picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type step = chromedp.Action[chromedp.Void]
+
+func signIn(base, email string) step {
+	return chromedp.Steps(
+		chromedp.Navigate(base+"/login"), chromedp.WaitVisible(`input[name=email]`),
+		chromedp.SendKeys(`input[name=email]`, email), chromedp.SendKeys(`input[name=password]`, testPassword+"\r"),
+		chromedp.WaitVisible(`.who .email`),
+	)
+}
+
+// eventually waits until a JavaScript expression is true; the page changes by itself.
+func eventually(expression string) step {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second))(ctx, t)
+		return chromedp.Void{}, err
+	}
+}
+
+func TestDashboardInABrowser(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	base := string(w.cloudURL)
+	run := func(what string, steps ...step) {
+		t.Helper()
+		if err := chromedp.Do(ctx, steps...); err != nil {
+			body, _ := chromedp.Run(ctx, chromedp.Text("body"))
+			t.Fatalf("%s: %v\n%s", what, err, body)
+		}
+	}
+
+	run("the sign-in page", chromedp.Navigate(base+"/"), chromedp.WaitVisible(`input[name=email]`))
+	shoot(t, ctx, "login")
+	run("a wrong password", chromedp.SendKeys(`input[name=email]`, "admin@acme.test"), chromedp.SendKeys(`input[name=password]`, "wrong\r"),
+		chromedp.WaitVisible(`.error`))
+	shoot(t, ctx, "login-error")
+	run("sign in", signIn(base, "admin@acme.test"), chromedp.WaitVisible(`.empty`))
+	shoot(t, ctx, "empty")
+
+	// It opens on a working connection with nothing to click: online, and what the server says of the credential.
+	connection := w.connect(w.admin)
+	if _, err := w.admin.Check(t.Context(), connection.ID); err != nil {
+		t.Fatal(err)
+	}
+	run("the connection, online", chromedp.Navigate(base+"/connections"),
+		eventually(`document.querySelector("[data-badge]").textContent === "online"`),
+		eventually(`document.querySelector("[data-answer]").textContent.includes('"subject": "admin@acme.test"')`))
+	shoot(t, ctx, "connections")
+	run("the share switch", chromedp.Click(`button[role=switch]`),
+		chromedp.WaitVisible(`button[role=switch][aria-checked=true]`), chromedp.WaitVisible(`.flash`))
+	run("settings", chromedp.Navigate(base+"/settings"), chromedp.Click(`button[value=trust]`), chromedp.WaitVisible(`#public-key`))
+	shoot(t, ctx, "settings")
+	run("add a connection", chromedp.Navigate(base+"/connections/new"), chromedp.WaitVisible(`input[name=server_url]`))
+	shoot(t, ctx, "new")
+
+	device, err := api.NewCloudClient(w.cloudURL, bridge.Secret{}, api.ClientConfig{}).StartDevice(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("a device login", chromedp.Navigate(device.VerificationURIComplete), chromedp.WaitVisible(`.code`))
+	shoot(t, ctx, "device")
+	run("its approval", chromedp.Click(`button[value=approve]`), chromedp.WaitVisible(`.big`))
+	run("sign out", chromedp.Click(`.who button`), chromedp.WaitVisible(`input[name=email]`))
+
+	// The member has it at once, has no switch, and calls the server through the page.
+	run("sign in as the member", signIn(base, "member@acme.test"), chromedp.WaitVisible(`[data-connection]`))
+	run("no switch for a member", eventually(`document.querySelectorAll("[role=switch]").length === 0`))
+	run("the member's call", chromedp.SetValue(`input[name=path]`, "/whoami"), chromedp.Click(`[data-try] button`),
+		eventually(`document.querySelector("[data-answer]").textContent.includes("member@acme.test app:*")`))
+	shoot(t, ctx, "member")
+
+	html, err := chromedp.Run(ctx, chromedp.OuterHTML("html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(html, "ace_sk_") || strings.Contains(html, "eyJ") {
+		t.Error("a key or a token stands in the page")
+	}
+	removed, err := w.admin.Delete(t.Context(), connection.ID)
+	if err != nil || removed.Revocation.Status != "delivered" {
+		t.Fatal(err)
+	}
+	run("after the disconnect", chromedp.Click(`[data-try] button`),
+		eventually(`document.querySelector("[data-explain]").textContent.includes("there is no such connection")`))
+}
+
+// colorScheme makes the browser prefer a theme.
+func colorScheme(scheme string) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		return err
+	})
+}
