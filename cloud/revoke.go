@@ -23,7 +23,7 @@ const (
 func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string) (api.Removed, error) {
 	who := actor(ctx, p)
 	removed, err := c.registry.Delete(ctx.Request().Context(), p, id, who)
-	if err != nil || removed.Revocation == nil {
+	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err
 	}
 	// The connection is gone whatever happens now, also when the caller hangs up.

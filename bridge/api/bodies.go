@@ -217,7 +217,7 @@ type RevocationDue struct {
 	ID        string            `json:"id"`
 	KeyID     string            `json:"key_id"`
 	ServerURL bridge.ServerURL  `json:"server_url"`
-	Status    string            `json:"status"` // delivered or pending
+	Status    string            `json:"status"` // delivered, pending, or lost: to be revoked on the server by hand
 	Cause     string            `json:"cause,omitempty"`
 	Token     *bridge.Disclosed `json:"token,omitempty"` // while pending
 }

@@ -103,6 +103,10 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 	return err
 }
 
+// errChanged says that a row is not what was read: its key could otherwise be lost without being revoked.
+var errChanged = bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else has changed the connection at the same time").
+	WithHint("try again")
+
 // store writes a changed row, if it still is the one that was read.
 func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
@@ -117,8 +121,7 @@ func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) 
 		return fmt.Errorf("change a connection: %w", err)
 	}
 	if !changed {
-		return bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else has changed the connection at the same time").
-			WithHint("try again")
+		return errChanged
 	}
 	return nil
 }
@@ -155,12 +158,12 @@ func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor aud
 		if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email); err != nil {
 			return err
 		}
-		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1", c.id))
+		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))
 		if err != nil {
 			return fmt.Errorf("delete a connection: %w", err)
 		}
 		if !gone {
-			return errConnection
+			return errChanged
 		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.delete",
 			Target: "connection:" + c.id, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})

@@ -228,6 +228,9 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	var out connection
 	created := false
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if err := lockMember(ctx, tx, p); err != nil {
+			return err
+		}
 		old, err := r.own(ctx, tx, p, server)
 		if err != nil {
 			return err
@@ -251,6 +254,20 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 		return none, false, err
 	}
 	return out.api(p), created, nil
+}
+
+// lockMember lets one transaction at a time register connections of a member. "One connection to a server" is no unique
+// constraint, because localhost and 127.0.0.1 are one server; so the member's row is the lock, on both databases.
+func lockMember(ctx context.Context, tx *sql.Tx, p Principal) error {
+	still, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET joined_at = joined_at WHERE org_id = $1 AND user_id = $2",
+		p.OrgID, p.UserID))
+	if err != nil {
+		return fmt.Errorf("lock a member: %w", err)
+	}
+	if !still {
+		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more")
+	}
+	return nil
 }
 
 // own finds the member's own connection to a server, under whichever loopback name; its id is empty when there is none.
@@ -317,6 +334,7 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 		}
 	}
 	var err error
+	replaced := c.secret
 	if c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret); err != nil {
 		return connection{}, err
 	}
@@ -326,13 +344,13 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
-		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0 WHERE id = $8 AND server_url = $9`,
-		c.secret, c.ace, c.keyID, c.method, c.status, c.cause, c.expires, c.id, string(c.server)))
+		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0 WHERE id = $8 AND server_url = $9 AND secret = $10`,
+		c.secret, c.ace, c.keyID, c.method, c.status, c.cause, c.expires, c.id, string(c.server), replaced))
 	if err != nil {
 		return connection{}, fmt.Errorf("replace a key: %w", err)
 	}
 	if !changed {
-		return connection{}, errConnection
+		return connection{}, errChanged
 	}
 	return c, nil
 }

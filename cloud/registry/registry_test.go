@@ -1,142 +1,496 @@
-package registry
+package registry_test
 
 import (
+	"context"
 	"log/slog"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/registry"
 )
 
 func TestMain(m *testing.M) { sqldbtest.Main(m) }
 
-var nobody = audit.Actor{ID: "system"}
+const (
+	issuer   bridge.ServerURL = "https://cloud.example.com"
+	password                  = "correct horse battery"
+)
 
-func each(t *testing.T, test func(t *testing.T, r *Registry, join func(name, org string, role bridge.Role) Principal)) {
+type fixture struct {
+	*registry.Registry
+	t    *testing.T
+	db   *sqldb.DB
+	root bridge.SigningRoot
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (f *fixture) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *fixture) advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+}
+
+func (f *fixture) open(keys bridge.Secret) {
+	f.t.Helper()
+	vault, err := registry.NewVault(keys)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.Registry, err = registry.New(f.t.Context(), f.db, registry.Config{Issuer: issuer, Vault: vault, Root: f.root,
+		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func newKeys(t *testing.T) bridge.Secret {
+	t.Helper()
+	keys, err := registry.NewEncryptionKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func each(t *testing.T, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
-		db, err := sqldb.Open(t.Context(), dsn)
-		if err != nil {
+		f := &fixture{t: t, now: time.Unix(1_800_000_000, 0)}
+		var err error
+		if f.db, err = sqldb.Open(t.Context(), dsn); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = db.Close() })
-		root, err := bridge.ParseSigningRoot(bridge.NewSigningRoot())
-		if err != nil {
+		t.Cleanup(func() { _ = f.db.Close() })
+		if f.root, err = bridge.ParseSigningRoot(bridge.NewSigningRoot()); err != nil {
 			t.Fatal(err)
 		}
-		now := time.Unix(1_800_000_000, 0)
-		r, err := New(t.Context(), db, Config{Issuer: "https://cloud.example", Vault: vault(t, specKey), Root: root,
-			Password: PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: func() time.Time { return now }},
-			slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, r, func(name, org string, role bridge.Role) Principal {
-			u, err := r.AddUser(t.Context(), nobody, NewUser{Email: name + "@x.example", Org: org, Role: role,
-				Password: bridge.NewSecret("a long password")})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := r.OpenSession(t.Context(), u.ID, org, MethodBrowser, nobody)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s.Principal
-		})
+		f.open(newKeys(t))
+		test(t, f)
 	})
 }
 
-func TestRefreshReuseEndsTheSession(t *testing.T) {
-	each(t, func(t *testing.T, r *Registry, join func(string, string, bridge.Role) Principal) {
-		p := join("ann", "acme", bridge.RoleMember)
-		first, err := r.OpenSession(t.Context(), p.UserID, "acme", MethodDevice, nobody)
+// person adds a user and signs them in.
+func (f *fixture) person(email, org string, role bridge.Role) registry.Principal {
+	f.t.Helper()
+	u, err := f.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
+		Password: bridge.NewSecret(password), Org: org, Role: role})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	s, err := f.OpenSession(f.t.Context(), u.ID, org, registry.MethodBrowser, audit.Actor{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p, err := f.BrowserSession(f.t.Context(), s.Cookie)
+	if err != nil || p.Email != email || p.Role != role {
+		f.t.Fatalf("the session is not that of %s: %+v %v", email, p, err)
+	}
+	return p
+}
+
+// register adds a connection by hand.
+func (f *fixture) register(p registry.Principal, server, key string) api.Connection {
+	f.t.Helper()
+	k := bridge.NewSecret(key).Disclose()
+	c, _, err := f.Register(f.t.Context(), p, api.RegisterRequest{ServerURL: server, APIKey: &k}, p.Actor("", ""))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+func aceKey() bridge.Key { return bridge.NewKey(bridge.KindLive, uuid.New()) }
+
+// Who may do what with a connection of the organization, before and after it is shared.
+func TestVisibility(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		people := map[string]registry.Principal{
+			"owner": f.person("owner@a.test", "acme", bridge.RoleMember), "admin": f.person("admin@a.test", "acme", bridge.RoleAdmin),
+			"member": f.person("member@a.test", "acme", bridge.RoleMember), "viewer": f.person("viewer@a.test", "acme", bridge.RoleViewer),
+			"rival": f.person("rival@b.test", "rival", bridge.RoleOwner),
+		}
+		c := f.register(people["owner"], "https://ace.a.test", aceKey().Text().Reveal())
+		organization, name := registry.Organization, "renamed"
+		try := func(who, what string) string {
+			t.Helper()
+			p, ctx := people[who], t.Context()
+			var err error
+			switch what {
+			case "get":
+				_, err = f.Connection(ctx, p, c.ID)
+			case "credential":
+				_, err = f.Credential(ctx, p, c.ID)
+			case "rename":
+				_, err = f.Patch(ctx, p, c.ID, api.ConnectionPatch{Name: &name}, p.Actor("", ""))
+			case "share":
+				_, err = f.Patch(ctx, p, c.ID, api.ConnectionPatch{Visibility: &organization}, p.Actor("", ""))
+			case "delete":
+				_, err = f.Delete(ctx, p, c.ID, p.Actor("", ""))
+			}
+			return bridge.CodeOf(err)
+		}
+		check := func(stage string, want map[string]map[string]string) {
+			t.Helper()
+			for what, each := range want {
+				for who, code := range each {
+					if got := try(who, what); got != code {
+						t.Errorf("%s: %s by %s: %q, want %q", stage, what, who, got, code)
+					}
+				}
+			}
+		}
+		const unknown = "connection_unknown"
+		nobodyElse := map[string]string{"owner": "", "admin": unknown, "member": unknown, "viewer": unknown, "rival": unknown}
+		check("private", map[string]map[string]string{"get": nobodyElse, "credential": nobodyElse})
+		check("private", map[string]map[string]string{"share": {"owner": "share_admin", "rival": unknown}, "delete": {"member": unknown}})
+		people["owner-as-admin"] = people["owner"]
+		promoted := people["owner"]
+		promoted.Role = bridge.RoleAdmin
+		people["owner"] = promoted
+		check("sharing", map[string]map[string]string{"share": {"owner": ""}})
+		people["owner"] = people["owner-as-admin"]
+		everybody := map[string]string{"owner": "", "admin": "", "member": "", "viewer": "", "rival": unknown}
+		check("shared", map[string]map[string]string{"get": everybody, "credential": everybody,
+			"rename": {"owner": "", "admin": "", "member": "not_owner", "viewer": "not_owner", "rival": unknown}})
+		check("shared", map[string]map[string]string{"delete": {"member": "not_owner", "viewer": "not_owner", "rival": unknown}})
+		check("shared", map[string]map[string]string{"delete": {"admin": ""}})
+		check("gone", map[string]map[string]string{"get": {"owner": unknown}})
+	})
+}
+
+func TestPlainKeyIsTheOwnersAlone(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, member := f.person("admin@a.test", "acme", bridge.RoleAdmin), f.person("member@a.test", "acme", bridge.RoleMember)
+		c := f.register(admin, "https://other.a.test", "plain-key-of-another-product")
+		organization := registry.Organization
+		if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: &organization}, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Credential(t.Context(), admin, c.ID)
+		if err != nil || got.Type != "api_key" || got.Value.Reveal() != "plain-key-of-another-product" {
+			t.Errorf("the owner gets %+v (%v)", got, err)
+		}
+		if _, err := f.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {
+			t.Errorf("a member gets it as well: %v", err)
+		}
+		text := aceKey().Text().Reveal()
+		key := bridge.NewSecret(text[:20] + "Q" + text[21:]).Disclose()
+		if _, _, err := f.Register(t.Context(), admin, api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}, audit.Actor{}); bridge.CodeOf(err) != "key_malformed" {
+			t.Errorf("a mistyped ace key: %v", err)
+		}
+	})
+}
+
+func TestEditingTheURLErasesTheCredential(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
+		elsewhere := "https://evil.test"
+		moved, err := f.Patch(t.Context(), p, c.ID, api.ConnectionPatch{ServerURL: &elsewhere}, p.Actor("", ""))
+		if err != nil || moved.Status != registry.StatusUnauthorized {
+			t.Fatalf("%+v %v", moved, err)
+		}
+		if _, err := f.Credential(t.Context(), p, c.ID); bridge.CodeOf(err) != "credential_erased" {
+			t.Errorf("the old key would go to the new URL: %v", err)
+		}
+		f.advance(time.Minute)
+		due, err := f.DueRevocations(t.Context(), 10)
+		if err != nil || len(due) != 1 || due[0].Server != "https://ace.a.test" {
+			t.Errorf("the old key is not revoked at the old server: %+v %v", due, err)
+		}
+	})
+}
+
+func TestSealedKeyOpensForItsMemberOnly(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ann, bob := f.person("ann@a.test", "acme", bridge.RoleMember), f.person("bob@a.test", "acme", bridge.RoleMember)
+		claims, err := f.ConnectClaims(ann, "https://ace.a.test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := r.RefreshSession(t.Context(), first.Refresh, nobody)
+		sealed, err := bridge.Seal(claims.Sealing, claims.Binding(), bridge.NewKey(bridge.KindSK, uuid.New()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, token := range map[string]bridge.Secret{"reused": first.Refresh} {
-			if _, err := r.RefreshSession(t.Context(), token, nobody); bridge.CodeOf(err) != "invalid_grant" {
+		try := func(p registry.Principal, server string) string {
+			_, _, err := f.Register(t.Context(), p, api.RegisterRequest{ServerURL: server, SealedKey: sealed}, audit.Actor{})
+			return bridge.CodeOf(err)
+		}
+		if got := try(bob, "https://ace.a.test"); got != "sealed_key_invalid" {
+			t.Errorf("another member: %q", got)
+		}
+		if got := try(ann, "https://evil.test"); got != "sealed_key_invalid" {
+			t.Errorf("another server: %q", got)
+		}
+		if got := try(ann, "https://ace.a.test"); got != "" {
+			t.Errorf("the member herself: %q", got)
+		}
+	})
+}
+
+func TestReconnectingReplacesAndRevokes(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		first, second := aceKey(), aceKey()
+		c := f.register(p, "http://localhost:7777", first.Text().Reveal())
+		again := f.register(p, "http://127.0.0.1:7777", second.Text().Reveal())
+		if c.ID != again.ID || again.KeyID != second.ID.String() {
+			t.Errorf("a second connection to one server: %+v", again)
+		}
+		f.advance(time.Minute)
+		due, err := f.DueRevocations(t.Context(), 10)
+		if err != nil || len(due) != 1 || due[0].KeyID != first.ID.String() {
+			t.Fatalf("%+v %v", due, err)
+		}
+		if _, err := bridge.VerifyRevocation(due[0].Token, first.PublicKey()); err != nil {
+			t.Errorf("the kept revocation does not verify: %v", err)
+		}
+		if err := f.RevocationFailed(t.Context(), due[0], "away"); err != nil {
+			t.Fatal(err)
+		}
+		if due, _ := f.DueRevocations(t.Context(), 10); len(due) != 0 {
+			t.Error("a failed revocation is tried again at once")
+		}
+		f.advance(time.Minute)
+		if due, _ := f.DueRevocations(t.Context(), 10); len(due) != 1 {
+			t.Error("a failed revocation is not tried again")
+		}
+		if err := f.RevocationDelivered(t.Context(), due[0].ID, audit.Actor{ID: "system"}); err != nil {
+			t.Fatal(err)
+		}
+		f.advance(24 * time.Hour)
+		if due, _ := f.DueRevocations(t.Context(), 10); len(due) != 0 {
+			t.Error("a delivered revocation is delivered again")
+		}
+	})
+}
+
+func TestRefreshRotatesAndReuseKills(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		s, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{})
+		if err != nil || next.Refresh.Equal(s.Refresh) {
+			t.Fatalf("refresh: %v", err)
+		}
+		if _, err := f.SessionByID(t.Context(), next.Principal.SessionID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+			t.Errorf("the first token is taken twice: %v", err)
+		}
+		if _, err := f.RefreshSession(t.Context(), next.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+			t.Errorf("the family lives on after a reuse: %v", err)
+		}
+		if _, err := f.SessionByID(t.Context(), next.Principal.SessionID); bridge.CodeOf(err) != "session_ended" {
+			t.Errorf("the session lives on after a reuse: %v", err)
+		}
+		s, _ = f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		f.advance(registry.RefreshLife)
+		if _, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+			t.Errorf("an expired refresh token: %v", err)
+		}
+	})
+}
+
+func TestDeviceLogin(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		begin := func() registry.Device {
+			t.Helper()
+			d, err := f.StartDevice(t.Context(), registry.DeviceStart{ClientID: "cli", Address: "192.0.2.1", UserAgent: "x\xff"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		poll := func(d registry.Device) string {
+			_, err := f.PollDevice(t.Context(), d.DeviceCode, "cli", audit.Actor{})
+			return bridge.CodeOf(err)
+		}
+		d := begin()
+		if got := poll(d); got != "authorization_pending" {
+			t.Errorf("the first poll: %q", got)
+		}
+		if got := poll(d); got != "slow_down" {
+			t.Errorf("a poll at once: %q", got)
+		}
+		f.advance(11 * time.Second)
+		if got := poll(d); got != "authorization_pending" {
+			t.Errorf("a patient poll: %q", got)
+		}
+		if _, err := f.LookupDevice(t.Context(), strings.ToLower(strings.ReplaceAll(d.UserCode, "-", " "))); err != nil {
+			t.Errorf("the code typed carelessly: %v", err)
+		}
+		if err := f.DecideDevice(t.Context(), p, d.UserCode, true, p.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.DecideDevice(t.Context(), p, d.UserCode, false, p.Actor("", "")); bridge.CodeOf(err) != "user_code_unknown" {
+			t.Errorf("decided twice: %v", err)
+		}
+		won := make(chan string, 6)
+		for range cap(won) {
+			go func() {
+				_, err := f.PollDevice(context.Background(), d.DeviceCode, "cli", audit.Actor{})
+				won <- bridge.CodeOf(err)
+			}()
+		}
+		sessions := 0
+		for range cap(won) {
+			switch code := <-won; code {
+			case "":
+				sessions++
+			case "invalid_grant":
+			default:
+				t.Errorf("redeem: %q", code)
+			}
+		}
+		if sessions != 1 {
+			t.Errorf("one approval opened %d sessions", sessions)
+		}
+		d = begin()
+		if err := f.DecideDevice(t.Context(), p, d.UserCode, false, p.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		if got := poll(d); got != "access_denied" {
+			t.Errorf("denied: %q", got)
+		}
+		d = begin()
+		f.advance(10 * time.Minute)
+		if got := poll(d); got != "expired_token" {
+			t.Errorf("expired: %q", got)
+		}
+		if got := poll(registry.Device{DeviceCode: bridge.NewSecret("x")}); got != "invalid_grant" {
+			t.Errorf("unknown: %q", got)
+		}
+	})
+}
+
+func TestAuthenticate(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.person("ann@a.test", "acme", bridge.RoleMember)
+		for name, c := range map[string]struct{ email, password, code string }{
+			"right": {"Ann@A.test", password, ""}, "wrong": {"ann@a.test", "no", "login_failed"},
+			"unknown": {"bob@a.test", password, "login_failed"}, "long": {"ann@a.test", strings.Repeat("x", 10_000), "login_failed"},
+		} {
+			_, err := f.Authenticate(t.Context(), c.email, bridge.NewSecret(c.password), audit.Actor{})
+			if bridge.CodeOf(err) != c.code {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := r.RefreshSession(t.Context(), second.Refresh, nobody); bridge.CodeOf(err) != "invalid_grant" {
-			t.Errorf("the successor of a reused token: %v", err)
-		}
-		if _, err := r.SessionByID(t.Context(), first.Principal.SessionID); bridge.CodeOf(err) != "session_ended" {
-			t.Errorf("the session: %v", err)
+		if _, err := f.AddUser(t.Context(), audit.Actor{}, registry.NewUser{Email: "ANN@a.test", Password: bridge.NewSecret(password), Org: "acme"}); bridge.CodeOf(err) != "user_exists" {
+			t.Errorf("the same person twice: %v", err)
 		}
 	})
 }
 
-func TestDeviceCodeIsRedeemedOnce(t *testing.T) {
-	each(t, func(t *testing.T, r *Registry, join func(string, string, bridge.Role) Principal) {
-		p := join("ann", "acme", bridge.RoleMember)
-		d, err := r.StartDevice(t.Context(), DeviceStart{ClientID: "ace-cli"})
+// No column of any table holds a key, a token or a password in the clear.
+func TestCanaryIsNowhereInTheClear(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		key := aceKey()
+		c := f.register(p, "https://ace.a.test", key.Text().Reveal())
+		f.register(p, "https://plain.a.test", "canary-plain-key")
+		device, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"authorization_pending", "slow_down"} {
-			if _, err := r.PollDevice(t.Context(), d.DeviceCode, "ace-cli", nobody); bridge.CodeOf(err) != want {
-				t.Errorf("want %s: %v", want, err)
-			}
-		}
-		if err := r.DecideDevice(t.Context(), p, d.UserCode, true, nobody); err != nil {
+		removed, err := f.Delete(t.Context(), p, c.ID, p.Actor("", ""))
+		if err != nil {
 			t.Fatal(err)
 		}
-		var won atomic.Int32
-		var wg sync.WaitGroup
-		for range 6 {
-			wg.Go(func() {
-				if _, err := r.PollDevice(t.Context(), d.DeviceCode, "ace-cli", nobody); err == nil {
-					won.Add(1)
+		canaries := []string{key.Text().Reveal()[31:], "canary-plain-key", device.Refresh.Reveal(), removed.Revocation.Token.Reveal(), password}
+		rows := 0
+		for _, table := range []string{"users", "sessions", "refresh_tokens", "devices", "connections", "revocations", "audit"} {
+			rows += dump(t, f.db, table, canaries)
+		}
+		if rows < 5 {
+			t.Errorf("only %d rows were looked at", rows)
+		}
+	})
+}
+
+func dump(t *testing.T, db *sqldb.DB, table string, canaries []string) int {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for rows.Next() {
+		n++
+		values := make([]any, len(columns))
+		pointers := make([]any, len(columns))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		if err := rows.Scan(pointers...); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			text, _ := v.(string)
+			for _, canary := range canaries {
+				if strings.Contains(text, canary) {
+					t.Errorf("%s.%s holds a secret in the clear", table, columns[i])
 				}
-			})
-		}
-		if wg.Wait(); won.Load() != 1 {
-			t.Errorf("redeemed %d times", won.Load())
-		}
-	})
-}
-
-func TestPlainKeyIsForItsOwnerAndDiesWithItsURL(t *testing.T) {
-	each(t, func(t *testing.T, r *Registry, join func(string, string, bridge.Role) Principal) {
-		owner, admin := join("ann", "acme", bridge.RoleMember), join("bob", "acme", bridge.RoleAdmin)
-		other := join("eve", "rival", bridge.RoleOwner)
-		key := bridge.NewSecret("canary-key").Disclose()
-		c, _, err := r.Register(t.Context(), owner, api.RegisterRequest{ServerURL: "https://a.example", APIKey: &key}, nobody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shared := Organization
-		if _, err := r.Patch(t.Context(), owner, c.ID, api.ConnectionPatch{Visibility: &shared}, nobody); bridge.CodeOf(err) != "share_admin" {
-			t.Errorf("a member shares: %v", err)
-		}
-		if _, err := r.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization'"); err != nil {
-			t.Fatal(err)
-		}
-		for _, tc := range []struct {
-			p    Principal
-			code string
-		}{{owner, ""}, {admin, "key_not_shown"}, {other, "connection_unknown"}} {
-			if _, err := r.Credential(t.Context(), tc.p, c.ID); (err != nil || tc.code != "") && bridge.CodeOf(err) != tc.code {
-				t.Errorf("%s: %v", tc.p.Email, err)
 			}
 		}
-		moved := "https://b.example"
-		if _, err := r.Patch(t.Context(), owner, c.ID, api.ConnectionPatch{ServerURL: &moved}, nobody); err != nil {
-			t.Fatal(err)
+	}
+	return n
+}
+
+// One member registers one server many times at once: one connection stays, and every key but its own is revoked.
+func TestConcurrentRegistration(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		const tries = 6
+		failed := make(chan error, tries)
+		for i := range tries {
+			go func() {
+				key := aceKey().Text().Disclose()
+				url := []string{"http://localhost:7777", "http://127.0.0.1:7777"}[i%2]
+				_, _, err := f.Register(context.Background(), p, api.RegisterRequest{ServerURL: url, APIKey: &key}, audit.Actor{})
+				failed <- err
+			}()
 		}
-		if _, err := r.Credential(t.Context(), owner, c.ID); bridge.CodeOf(err) != "credential_erased" {
-			t.Errorf("after the move: %v", err)
+		for range tries {
+			if err := <-failed; err != nil {
+				t.Error(err)
+			}
+		}
+		list, _, err := f.Connections(t.Context(), p, "", 0)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%d connections to one server (%v)", len(list), err)
+		}
+		f.advance(time.Minute)
+		due, err := f.DueRevocations(t.Context(), 100)
+		if err != nil || len(due) != tries-1 {
+			t.Errorf("%d of %d replaced keys are to be revoked (%v)", len(due), tries-1, err)
 		}
 	})
 }

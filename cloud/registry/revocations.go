@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	revocationPending   = "pending"
-	revocationDelivered = "delivered"
+	revocationPending = "pending"
+	revocationLost    = "lost" // the row cannot be decrypted, so that nothing can sign
 	// firstDelivery is how long the one who disconnects has to deliver the revocation before the cloud tries.
 	firstDelivery = 30 * time.Second
 )
@@ -28,9 +28,10 @@ func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal,
 	}
 	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
 	if err != nil {
-		// A row that cannot be read must not keep its connection from being removed; the key dies when it expires.
+		// A row that cannot be read must not keep its connection from being removed; whoever removes it is told.
 		r.log.Warn("a key could not be revoked because its row cannot be decrypted", "connection", c.id, "key_id", c.keyID)
-		return nil, nil //nolint:nilnil // nothing can be done
+		return &api.RevocationDue{KeyID: c.keyID, ServerURL: c.server, Status: revocationLost,
+			Cause: "the stored key cannot be decrypted; revoke it on the server: ace api-key revoke " + c.keyID}, nil
 	}
 	key, err := bridge.ParseKey(secret)
 	if err != nil {
@@ -72,8 +73,8 @@ type Revocation struct {
 	Tries  int
 }
 
-// DueRevocations lists the revocations that are to be delivered now, and puts each off a little, so that another
-// process does not take it at the same time.
+// DueRevocations lists the revocations that are to be delivered now. Two processes may deliver one at the same time,
+// which does no harm: a key dies once.
 func (r *Registry) DueRevocations(ctx context.Context, limit int) ([]Revocation, error) {
 	now := r.cfg.Now()
 	rows, err := r.db.QueryContext(ctx, `SELECT id, org_id, key_id, server_url, token, tries FROM revocations

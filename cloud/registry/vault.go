@@ -120,18 +120,19 @@ type sealedRow struct {
 }
 
 // RotateEncryptionKey encrypts every row anew with the first key. It goes row by row, each in one conditional UPDATE,
-// so that it can be interrupted and run again, beside a running cloud. progress is told after each row.
+// so that it can be interrupted and run again, beside a running cloud. A row that no key opens does not stop the others;
+// the error at the end counts them. progress is told after each row.
 func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, total int)) (changed int, err error) {
 	rows, err := r.sealedRows(ctx)
 	if err != nil {
 		return 0, err
 	}
+	unreadable := 0
 	for i, row := range rows {
 		secret, current, err := r.cfg.Vault.open(row.identity, row.token)
 		if err != nil {
-			return changed, err
-		}
-		if !current {
+			unreadable++
+		} else if !current {
 			token, err := r.cfg.Vault.Seal(row.identity, secret)
 			if err != nil {
 				return changed, err
@@ -146,6 +147,10 @@ func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, 
 			}
 		}
 		progress(i+1, len(rows))
+	}
+	if unreadable > 0 {
+		return changed, bridge.E(bridge.Conflict, "rows_unreadable", "%d of %d rows open with none of the keys", unreadable, len(rows)).
+			WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
 	}
 	return changed, nil
 }
