@@ -3,6 +3,7 @@ package cloud
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,6 +25,7 @@ var flashes = map[string]string{
 	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
 	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
 	"disconnected": "Disconnected. The key is revoked on the server.",
+	"forgotten":    "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
 	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
 }
 
@@ -60,7 +62,7 @@ func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
 		if e.Kind == bridge.Internal {
 			return err
 		}
-		view := newView{ServerURL: req.ServerURL, Name: req.Name, Error: e.Detail}
+		view := newView{ServerURL: req.ServerURL, Name: req.Name, Error: strings.TrimSpace(e.Detail + " " + e.Hint)}
 		return c.render(ctx, api.Status(err), "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: view})
 	}
 	if _, err := c.check(r.Context(), p, connection.ID); err != nil {
@@ -105,10 +107,13 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 		if err != nil {
 			return err
 		}
-		if removed.Revocation != nil && removed.Revocation.Status != "delivered" {
-			return done(ctx, "pending")
+		switch due := removed.Revocation; {
+		case due == nil || due.Status == "lost":
+			return done(ctx, "forgotten")
+		case due.Status == "delivered":
+			return done(ctx, "disconnected")
 		}
-		return done(ctx, "disconnected")
+		return done(ctx, "pending")
 	}
 	return echo.NewHTTPError(http.StatusNotFound)
 }

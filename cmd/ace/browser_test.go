@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,6 +128,9 @@ func TestDashboardInABrowser(t *testing.T) {
 		chromedp.WaitVisible(`button[role=switch][aria-checked=true]`), chromedp.WaitVisible(`.flash`))
 	run("settings", chromedp.Navigate(base+"/settings"), chromedp.Click(`button[value=trust]`), chromedp.WaitVisible(`#public-key`))
 	shoot(t, ctx, "settings")
+	run("a developer token", chromedp.Navigate(base+"/settings"), chromedp.Click(`button[value=developer-token]`),
+		chromedp.WaitVisible(`#developer-token`))
+	shoot(t, ctx, "token")
 	run("add a connection", chromedp.Navigate(base+"/connections/new"), chromedp.WaitVisible(`input[name=server_url]`))
 	shoot(t, ctx, "new")
 
@@ -152,12 +157,35 @@ func TestDashboardInABrowser(t *testing.T) {
 	if strings.Contains(html, "ace_sk_") || strings.Contains(html, "eyJ") {
 		t.Error("a key or a token stands in the page")
 	}
+	explainsFailures(t, ctx, w, run)
 	removed, err := w.admin.Delete(t.Context(), connection.ID)
 	if err != nil || removed.Revocation.Status != "delivered" {
 		t.Fatal(err)
 	}
 	run("after the disconnect", chromedp.Click(`[data-try] button`),
 		eventually(`document.querySelector("[data-explain]").textContent.includes("there is no such connection")`))
+}
+
+// explainsFailures adds two servers by hand that the browser cannot call, each for another reason, as the member.
+func explainsFailures(t *testing.T, ctx context.Context, w *world, run func(string, ...step)) {
+	t.Helper()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	silent := httptest.NewServer(http.NotFoundHandler()) // up, and allows no other origin
+	t.Cleanup(silent.Close)
+	for _, c := range []struct{ name, server, want string }{
+		{"away", closed.URL, "unreachable from this browser"},
+		{"mute", silent.URL, "ACE_ALLOWED_ORIGINS=" + string(w.cloudURL)},
+	} {
+		card := fmt.Sprintf(`[data-server=%q]`, c.server)
+		run("add "+c.name, chromedp.Navigate(string(w.cloudURL)+"/connections/new"),
+			chromedp.SendKeys(`input[name=server_url]`, c.server), chromedp.SendKeys(`input[name=name]`, c.name),
+			chromedp.SendKeys(`input[name=api_key]`, "some-plain-key\r"), chromedp.WaitVisible(card))
+		run("try "+c.name, chromedp.Click(card+` .try:not([open]) summary`), chromedp.Click(card+` [data-try] button`),
+			eventually(fmt.Sprintf(`document.querySelector('%s [data-explain]').textContent.includes(%q)`, card, c.want)),
+			chromedp.Click(card+` .more summary`))
+	}
+	shoot(t, ctx, "failures")
 }
 
 // colorScheme makes the browser prefer a theme.
