@@ -36,11 +36,28 @@ type User struct {
 }
 
 var functions = template.FuncMap{
-	"ago":  func(t time.Time) string { return ago(time.Since(t)) },
-	"time": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"parts": parts,
+	"ago":   func(t time.Time) string { return ago(time.Since(t)) },
+	"time":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"host": func(s any) string {
 		return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprint(s), "https://"), "http://")
 	},
+}
+
+// part is a piece of a hint; hints mark commands with backticks.
+type part struct {
+	Text string
+	Code bool
+}
+
+func parts(hint string) []part {
+	var out []part
+	for i, text := range strings.Split(hint, "`") {
+		if text != "" {
+			out = append(out, part{Text: text, Code: i%2 == 1})
+		}
+	}
+	return out
 }
 
 func ago(d time.Duration) string {

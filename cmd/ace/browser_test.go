@@ -33,7 +33,7 @@ func browser(t *testing.T) context.Context {
 	}
 	options := append([]chromedp.ExecAllocatorOption{}, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()))
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
-		"disable-dev-shm-usage"} {
+		"disable-dev-shm-usage", "hide-scrollbars"} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
 	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), options...)

@@ -87,13 +87,15 @@ function setBadge(card, status, cause = "", hint = "") {
     badge.className = `badge ${status}`;
   }
   const line = card.querySelector("[data-cause]");
-  if (line.textContent.trim() === [cause, hint].filter(Boolean).join(" ")) return;
-  line.replaceChildren(...(cause ? [cause] : []));
-  if (hint) {
+  const pieces = hint.split("`"); // hints mark commands with backticks
+  if (line.textContent === cause + (cause && hint ? ": " : "") + pieces.join("")) return;
+  line.replaceChildren(cause, cause && hint ? ": " : "");
+  pieces.forEach((piece, i) => {
+    if (i % 2 === 0) return line.append(piece);
     const code = document.createElement("code");
-    code.textContent = hint;
-    line.append(" ", code);
-  }
+    code.textContent = piece;
+    line.append(code);
+  });
 }
 
 // Where the cloud cannot tell how a server is, this browser may stand nearer to it. Each look costs a credential.
@@ -107,7 +109,7 @@ async function probe(card) {
   try {
     const { answer } = await call(card, "/ace/v1/me");
     if (answer.ok) setBadge(card, "online");
-    else if (answer.status === 401) setBadge(card, "unauthorized", "API key is invalid or expired", `ace connect --server ${card.dataset.server}`);
+    else if (answer.status === 401) setBadge(card, "unauthorized", "API key is invalid or expired", `run \`ace connect --server ${card.dataset.server}\``);
     else setBadge(card, "unknown", `The server answered ${answer.status}.`);
   } catch (error) {
     setBadge(card, error.status ?? "unknown", error.message);
