@@ -71,8 +71,8 @@ func (s Scope) Covers(r Scope) bool {
 		if seg == need[i] {
 			continue
 		}
-		if i == 2 && len(have) == 3 && len(need) == 3 && have[0] == tieredResource && need[0] == tieredResource &&
-			tierCovers(seg, need[i]) {
+		// A "*" in front stands for svc as well; otherwise covering would not be transitive.
+		if i == 2 && len(have) == 3 && len(need) == 3 && need[0] == tieredResource && tierCovers(seg, need[i]) {
 			continue
 		}
 		return false

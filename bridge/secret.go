@@ -65,7 +65,7 @@ func (s *Secret) UnmarshalText(text []byte) error {
 }
 
 // Disclosed is a [Secret] on its way to the one who may have it: it encodes in the clear in a reply's body, and still
-// prints and logs as "[redacted]".
+// prints as "[redacted]". It does not belong into a value that is logged.
 type Disclosed struct{ Secret }
 
 // MarshalText returns the value in the clear.

@@ -106,7 +106,10 @@ func canonicalPort(u *url.URL) (string, error) {
 }
 
 func canonicalPath(u *url.URL) (string, error) {
-	path := strings.TrimRight(u.EscapedPath(), "/")
+	path := strings.TrimSuffix(u.EscapedPath(), "/")
+	if strings.HasSuffix(path, "/") {
+		return "", badURL("the path of the URL has empty segments")
+	}
 	if AmbiguousPath(path) {
 		return "", badURL("the path of the URL can be read in more than one way")
 	}

@@ -29,6 +29,7 @@ func TestCanonicalURL(t *testing.T) {
 		"https://a.example?":                   "",
 		"https://a.example/../b":               "",
 		"https://a.example/%2e%2e/b":           "",
+		"https://a.example//":                  "",
 		"https://a.example/a//b":               "",
 		"https://a.example/a%2Fb":              "",
 		"https://a.example\\@b.example":        "",

@@ -173,7 +173,8 @@ func (a *Authority) List(ctx context.Context, org, cursor string, limit int) ([]
 	}
 	limit = min(limit, maxLimit)
 	if cursor == "" {
-		cursor = "~" // after every UUID
+		// After every key ID in every collation: PostgreSQL sorts as its locale says, where punctuation comes first.
+		cursor = uuid.Max.String()
 	}
 	rows, err := a.db.QueryContext(ctx, "SELECT "+columns+` FROM api_keys WHERE org = $1 AND id < $2
 		ORDER BY id DESC LIMIT $3`, org, cursor, limit+1)

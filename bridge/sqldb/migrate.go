@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -14,8 +16,22 @@ import (
 
 // Migrate brings the tables of one store up to date from its embedded *.sql files. Each store keeps a version table of
 // its own, schema_<name>. A database that a newer version has migrated is refused: an old binary does not know what it
-// would break. On PostgreSQL an advisory lock lets one of several starting processes do the work.
+// would break. A lock lets one of several starting processes do the work: an advisory one on PostgreSQL, a file beside the
+// database on SQLite.
 func (db *DB) Migrate(ctx context.Context, name string, fsys fs.FS) error {
+	if db.Dialect == SQLite && db.file != ":memory:" {
+		guard := flock.New(db.file + ".lock")
+		if _, err := guard.TryLockContext(ctx, lockPoll); err != nil {
+			return fmt.Errorf("lock the database for migration: %w", err)
+		}
+		defer func() { _ = guard.Close() }()
+	}
+	return db.migrate(ctx, name, fsys)
+}
+
+const lockPoll = 20 * time.Millisecond
+
+func (db *DB) migrate(ctx context.Context, name string, fsys fs.FS) error {
 	dialect := goose.DialectSQLite3
 	options := []goose.ProviderOption{goose.WithTableName("schema_" + name), goose.WithDisableGlobalRegistry(true)}
 	if db.Dialect == Postgres {

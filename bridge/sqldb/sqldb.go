@@ -36,6 +36,7 @@ const (
 type DB struct {
 	*sql.DB
 	Dialect Dialect
+	file    string // of a SQLite database
 }
 
 // Open opens "sqlite:PATH" or "postgres://…" and checks that it answers. The file of a new SQLite database is made
@@ -104,7 +105,7 @@ func openSQLite(path string) (*DB, error) {
 		db.SetMaxOpenConns(8)
 		db.SetMaxIdleConns(8)
 	}
-	return &DB{DB: db, Dialect: SQLite}, nil
+	return &DB{DB: db, Dialect: SQLite, file: path}, nil
 }
 
 func openPostgres(dsn string) (*DB, error) {
@@ -133,16 +134,12 @@ func (db *DB) Tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return err
 }
 
-func (db *DB) tx(ctx context.Context, fn func(tx *sql.Tx) error) (err error) {
+func (db *DB) tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback()
-		}
-	}()
+	defer func() { _ = tx.Rollback() }() // after a panic too; nothing once it is committed
 	if err := fn(tx); err != nil {
 		return err
 	}

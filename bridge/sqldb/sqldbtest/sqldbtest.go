@@ -61,7 +61,9 @@ func Postgres(t *testing.T) string {
 	var random [8]byte
 	_, _ = rand.Read(random[:])
 	name := "ace_test_" + hex.EncodeToString(random[:])
-	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	// Most databases sort text as a language does and not by bytes; SQL that only works by bytes is to be found out here.
+	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name+
+		" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
