@@ -237,7 +237,7 @@ func (a *app) cloudHealthCommand() *cobra.Command {
 			if err := readEnv(&e); err != nil {
 				return err
 			}
-			base, cfg, err := a.ownAddress(&e.commonEnv, "cloud", defaultCloudAddr)
+			base, cfg, err := a.ownAddress(&e.CommonEnv, "cloud", defaultCloudAddr)
 			if err != nil {
 				return err
 			}

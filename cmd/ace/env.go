@@ -18,9 +18,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// commonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
-// the environment can be reported at once, and any variable can come from a file.
-type commonEnv struct {
+// CommonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
+// the environment can be reported at once, and any variable can come from a file. It is exported because envconfig
+// passes over embedded fields that are not.
+type CommonEnv struct {
 	Addr           string        `envconfig:"ACE_ADDR"`
 	PublicURL      string        `envconfig:"ACE_PUBLIC_URL"`
 	DataDir        string        `envconfig:"ACE_DATA_DIR"`
@@ -35,7 +36,7 @@ type commonEnv struct {
 }
 
 type serverEnv struct {
-	commonEnv
+	CommonEnv
 	CloudPublicKey string        `envconfig:"ACE_CLOUD_PUBLIC_KEY"`
 	CloudJWTSecret bridge.Secret `envconfig:"ACE_CLOUD_JWT_SECRET"`
 	CloudURL       string        `envconfig:"ACE_CLOUD_URL"`
@@ -47,7 +48,7 @@ type serverEnv struct {
 }
 
 type cloudEnv struct {
-	commonEnv
+	CommonEnv
 	SigningKey bridge.Secret `envconfig:"ACE_CLOUD_SIGNING_KEY"`
 	RelayAllow string        `envconfig:"ACE_RELAY_ALLOW"`
 	SMTPURL    string        `envconfig:"ACE_SMTP_URL"`
@@ -140,7 +141,7 @@ type settings struct {
 }
 
 // settings checks the common variables. What is wrong is collected, so that one start names every mistake.
-func (e *commonEnv) settings(role, addr string, wrong *[]string) settings {
+func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	s := settings{addr: e.Addr, dataDir: e.DataDir}
 	if s.addr == "" {
 		s.addr = addr
@@ -190,14 +191,14 @@ func notYet(wrong *[]string, name, value string) {
 	}
 }
 
-func (e *commonEnv) scheme() string {
+func (e *CommonEnv) scheme() string {
 	if e.TLSCert != "" {
 		return "https"
 	}
 	return "http"
 }
 
-func (e *commonEnv) logger(w io.Writer) (*slog.Logger, error) {
+func (e *CommonEnv) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(e.LogLevel)); err != nil {
 		return nil, fmt.Errorf("ACE_LOG_LEVEL: %q is not debug, info, warn or error", e.LogLevel)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,7 +39,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dev": cmdDev, "login": cmdLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
 			"hangingcloud": cmdHangingCloud, "killconnect": cmdKillConnect, "mode": cmdMode, "field": cmdField,
-			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet,
+			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits,
 		},
 	})
 }
@@ -103,7 +105,7 @@ func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
 		"CLOUD": r.CloudURL, "SERVER": r.ServerURL, "UPSTREAM": r.UpstreamURL, "ACE_ENV": r.CloudURL,
 		"ADMIN": r.Admin.Email, "ADMIN_PASSWORD": r.Admin.Password, "ADMIN_TOKEN": r.Admin.Token,
 		"MEMBER": r.Member.Email, "MEMBER_PASSWORD": r.Member.Password, "MEMBER_TOKEN": r.Member.Token,
-		"SERVER_TOKEN": r.ServerToken,
+		"SERVER_TOKEN": r.ServerToken, "CLOUDHOST": strings.TrimPrefix(r.CloudURL, "http://"),
 	} {
 		if value == "" {
 			ts.Fatalf("ace dev -o json leaves %s empty: %s", name, line)
@@ -241,5 +243,22 @@ func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("answer"), body, 0o600))
 	if (resp.StatusCode >= 400) != neg {
 		ts.Fatalf("GET %s: %s\n%s", args[0], resp.Status, body)
+	}
+}
+
+// cmdExits runs a command and holds its exit code: exits CODE COMMAND [ARG…]. stdout and stderr are the command's.
+func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%v exits with %d, not %d", args[1:], got, want)
 	}
 }

@@ -135,7 +135,7 @@ func (a *app) runServer(ctx context.Context) error {
 }
 
 // listen opens the port, and reads the certificate where there is one.
-func (e *commonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.Certificate, error) {
+func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.Certificate, error) {
 	var cert *tls.Certificate
 	if e.TLSCert != "" {
 		pair, err := tls.LoadX509KeyPair(e.TLSCert, e.TLSKey)
@@ -209,7 +209,7 @@ func (a *app) serverHealthCommand() *cobra.Command {
 			if err := readEnv(&e); err != nil {
 				return err
 			}
-			base, cfg, err := a.ownAddress(&e.commonEnv, "server", defaultServerAddr)
+			base, cfg, err := a.ownAddress(&e.CommonEnv, "server", defaultServerAddr)
 			if err != nil {
 				return err
 			}
@@ -219,7 +219,7 @@ func (a *app) serverHealthCommand() *cobra.Command {
 
 // ownAddress is where the health check finds the process beside it: on this machine whatever the public URL is, and so
 // without a check of the certificate, which is for the public name.
-func (a *app) ownAddress(e *commonEnv, role, addr string) (bridge.ServerURL, api.ClientConfig, error) {
+func (a *app) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api.ClientConfig, error) {
 	var wrong []string
 	s := e.settings(role, addr, &wrong)
 	if len(wrong) > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -87,6 +88,7 @@ func cmdHangingCloud(ts *testscript.TestScript, _ bool, args []string) {
 	}}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.URL.Path == "/v1/connections" {
+			_, _ = io.Copy(io.Discard, r.Body) // until it is read, the end of the client goes unnoticed
 			asked <- struct{}{}
 			<-r.Context().Done()
 			return
