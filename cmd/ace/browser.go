@@ -20,7 +20,7 @@ func openBrowser(ctx context.Context, page string) {
 	case "windows":
 		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", page}
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), name, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), name, args...) //nolint:gosec // the page's scheme is checked above
 	if cmd.Start() == nil {
 		go func() { _ = cmd.Wait() }()
 	}

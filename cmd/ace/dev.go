@@ -65,6 +65,7 @@ func (a *app) devCommand() *cobra.Command {
 	f.StringVar(&d.cloudAddr, "cloud-addr", defaultCloudAddr, "loopback `HOST:PORT` of the cloud; port 0 takes a free one")
 	f.StringVar(&d.serverAddr, "server-addr", defaultServerAddr, "loopback `HOST:PORT` of the server; port 0 takes a free one")
 	f.StringVar(&d.dataDir, "data-dir", "", "keep databases and secrets in `DIR`, instead of a temporary one that is removed")
+	cmd.AddCommand(a.devAppCommand())
 	return cmd
 }
 

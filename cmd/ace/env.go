@@ -111,7 +111,7 @@ func setString(field reflect.Value, text string) {
 
 // readSmallFile reads a secret or setting of bounded size and drops the line end that editors leave.
 func readSmallFile(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return "", err
 	}

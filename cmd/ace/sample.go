@@ -22,6 +22,8 @@ func sampleApp() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		//nolint:gosec // plain text, and nosniff
 		_, _ = fmt.Fprintf(w, "Hello, %s. This is the sample app behind `ace server`.\n"+
 			"GET /whoami says who you are, GET /events counts.\n", r.Header.Get("X-Ace-Subject"))
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -288,7 +289,7 @@ func (p part) serve(ctx context.Context, stop context.CancelCauseFunc, log *slog
 	}()
 	err := api.Serve(ctx, p.ln, p.handler, p.cert, log)
 	stopBackground()
-	if runErr := <-ran; err == nil && runErr != nil && context.Cause(ctx) == runErr {
+	if runErr := <-ran; err == nil && runErr != nil && errors.Is(context.Cause(ctx), runErr) {
 		err = runErr
 	}
 	return err

@@ -57,7 +57,7 @@ func cmdClockServer(ts *testscript.TestScript, _ bool, args []string) {
 	}()
 	ts.Defer(func() {
 		cancel()
-		<-done
+		ts.Check(<-done)
 	})
 	token, err := server.MintUserToken(secret, "operator", bridge.RoleAdmin, 24*time.Hour, time.Now())
 	ts.Check(err)

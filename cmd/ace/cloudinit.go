@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// The files that `ace cloud init` keeps; each is meant for the variable of the same name with _FILE appended.
+const (
+	initEncryptionKey  = "database-encryption-key"
+	initSigningKey     = "cloud-signing-key"
+	initCloudPublicKey = "cloud-public-key"
+	initJWTSecret      = "jwt-secret"
+)
+
+// cloudInitCommand makes the secrets of a cloud, and of a server of one organization that trusts it, once: what is there
+// already is kept. It is the first step of docker-compose.yml.
+func (a *app) cloudInitCommand() *cobra.Command {
+	var dir, org, publicURL string
+	cmd := &cobra.Command{Use: "init", Short: "Make the secrets of a cloud and of a server that trusts it, and keep them in files",
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir == "" || org == "" || publicURL == "" {
+				return usage("%s needs --dir, --org and --public-url", cmd.CommandPath())
+			}
+			if err := bridge.CheckOrg(org); err != nil {
+				return err
+			}
+			issuer, err := bridge.CanonicalURL(publicURL)
+			if err != nil {
+				return err
+			}
+			files, err := initSecrets(dir, org, issuer)
+			if err != nil {
+				return err
+			}
+			return a.print(files, func(w io.Writer) {
+				for _, name := range []string{initEncryptionKey, initSigningKey, initCloudPublicKey, initJWTSecret} {
+					_, _ = fmt.Fprintln(w, files[name])
+				}
+			})
+		}}
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "", "keep the files in `DIR`")
+	f.StringVar(&org, "org", "", "the `SLUG` of the organization whose server is to trust the cloud")
+	f.StringVar(&publicURL, "public-url", "", "the cloud's `URL`, its ACE_PUBLIC_URL")
+	return cmd
+}
+
+func initSecrets(dir, org string, issuer bridge.ServerURL) (map[string]string, error) {
+	if err := makeDataDir(dir); err != nil {
+		return nil, err
+	}
+	signing, err := keptSecret(dir, initSigningKey, newSigningKey)
+	if err != nil {
+		return nil, err
+	}
+	root, err := bridge.ParseSigningRoot(signing)
+	if err != nil {
+		return nil, err
+	}
+	public, _ := root.TrustValues(issuer, org)
+	for name, fresh := range map[string]func() (bridge.Secret, error){
+		initEncryptionKey:  registry.NewEncryptionKey,
+		initJWTSecret:      func() (bridge.Secret, error) { return bridge.NewSecret(bridge.RandomToken(32)), nil },
+		initCloudPublicKey: func() (bridge.Secret, error) { return bridge.NewSecret(public), nil },
+	} {
+		if _, err := keptSecret(dir, name, fresh); err != nil {
+			return nil, err
+		}
+	}
+	files := map[string]string{}
+	for _, name := range []string{initEncryptionKey, initSigningKey, initCloudPublicKey, initJWTSecret} {
+		files[name] = filepath.Join(dir, name)
+	}
+	return files, nil
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// devAppCommand runs the sample app by itself, for a server of one's own to put its gateway in front of.
+func (a *app) devAppCommand() *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{Use: "app", Short: "Run the sample app alone; it knows nothing but the identity headers", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ln, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", addr)
+			if err != nil {
+				return usage("--addr: %w", err)
+			}
+			a.note("The sample app answers at http://%s", ln.Addr())
+			return api.Serve(cmd.Context(), ln, sampleApp(), nil, slog.New(slog.DiscardHandler))
+		}}
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`HOST:PORT` to listen on")
+	return cmd
+}

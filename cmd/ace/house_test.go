@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/acebridge/ace"
+
+// mayImport says what of ours a folder may import; imports point one way only.
+var mayImport = map[string][]string{
+	"cmd/ace":                {"server", "cloud", "cloud/registry", "bridge", "bridge/"},
+	"server":                 {"bridge", "bridge/"},
+	"cloud":                  {"web", "cloud/registry", "bridge", "bridge/"},
+	"cloud/registry":         {"bridge", "bridge/"},
+	"web":                    {},
+	"bridge":                 {},
+	"bridge/api":             {"bridge"},
+	"bridge/audit":           {"bridge", "bridge/api", "bridge/sqldb"},
+	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/sqldb"},
+	"bridge/sqldb":           {"bridge"},
+	"bridge/sqldb/sqldbtest": {},
+}
+
+type goPackage struct {
+	ImportPath   string
+	Imports      []string
+	Deps         []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps", "../../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		checkImports(t, p)
+	}
+	if seen != len(mayImport) {
+		t.Errorf("%d packages, the table has %d: a new package needs a line in it", seen, len(mayImport))
+	}
+}
+
+func checkImports(t *testing.T, p goPackage) {
+	name := strings.TrimPrefix(p.ImportPath, modulePath+"/")
+	allowed, known := mayImport[name]
+	if !known {
+		t.Errorf("%s is not in the table of packages", name)
+	}
+	for _, path := range p.Imports {
+		ours, ok := strings.CutPrefix(path, modulePath+"/")
+		if !ok {
+			continue
+		}
+		fine := false
+		for _, a := range allowed {
+			fine = fine || ours == a || (strings.HasSuffix(a, "/") && strings.HasPrefix(ours, a))
+		}
+		if !fine {
+			t.Errorf("%s imports %s", name, ours)
+		}
+	}
+	for _, path := range p.Imports {
+		if strings.HasPrefix(path, "github.com/labstack/echo") && (name == "bridge/keys" || name == "cloud/registry") {
+			t.Errorf("%s knows of HTTP: it imports %s", name, path)
+		}
+		if strings.HasPrefix(path, "github.com/kelseyhightower/envconfig") && name != "cmd/ace" {
+			t.Errorf("%s reads the environment", name)
+		}
+	}
+}
