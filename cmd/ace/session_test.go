@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// Many commands at once find a session that is over: one of them refreshes, and a refresh token is never used twice.
+func TestRefreshOnce(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	for _, name := range []string{"ACE_ENV", "ACE_PROFILE", "ACE_KEY", "ACE_TOKEN", "ACE_API_KEY_ID"} {
+		t.Setenv(name, "")
+	}
+	var refreshes atomic.Int32
+	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if n := refreshes.Add(1); r.FormValue("refresh_token") != fmt.Sprintf("refresh-%d", n) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"error":"invalid_grant"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"access_token":"fresh","token_type":"Bearer","expires_in":900,"refresh_token":"refresh-2"}`)
+	}))
+	defer cloud.Close()
+	st, err := openStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := bridge.ServerURL(cloud.URL)
+	old := session{Method: methodDevice, AccessToken: bridge.NewSecret("old").Disclose(),
+		RefreshToken: bridge.NewSecret("refresh-1").Disclose(), ExpiresAt: time.Now()}
+	if _, err := newTestApp().keep(t.Context(), st, selection{name: "default", cloud: url}, old, api.Me{}); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			l, err := newTestApp().login(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if l.bearer.Reveal() != "fresh" {
+				t.Errorf("the session token is %q", l.bearer.Reveal())
+			}
+		})
+	}
+	all.Wait()
+	if n := refreshes.Load(); n != 1 {
+		t.Errorf("%d refreshes, want 1", n)
+	}
+}
+
+func newTestApp() *app { return newApp(os.Stdin, os.Stdout, os.Stderr) }
+
+// answers is a cloud that answers the polls of a device login one after the other.
+type answers []struct {
+	status int
+	body   string
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := (*a)[0]
+	*a = (*a)[1:]
+	if next.status == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return &http.Response{StatusCode: next.status, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+		Body: io.NopCloser(bytes.NewBufferString(next.body))}, nil
+}
+
+func TestPollDevice(t *testing.T) {
+	const pending, token = `{"error":"authorization_pending"}`, `{"access_token":"t","expires_in":900}`
+	tests := []struct {
+		name    string
+		answers answers
+		code    string        // of the error
+		took    time.Duration // 5 s a poll
+	}{
+		{"at once", answers{{200, token}}, "", 5 * time.Second},
+		{"pending", answers{{400, pending}, {200, token}}, "", 10 * time.Second},
+		{"a cloud that stumbles", answers{{502, "<html>"}, {0, ""}, {503, ""}, {200, token}}, "", 20 * time.Second},
+		{"slow down", answers{{400, `{"error":"slow_down"}`}, {200, token}}, "", 15 * time.Second},
+		{"denied", answers{{400, `{"error":"access_denied"}`}}, "access_denied", 5 * time.Second},
+		{"over", answers{{400, `{"error":"expired_token"}`}}, "expired_token", 5 * time.Second},
+		{"nobody decides", answers{{400, pending}, {400, pending}, {400, pending}, {400, pending}, {400, pending}}, "expired_token", 25 * time.Second},
+		{"another mistake", answers{{400, `{"error":"invalid_client"}`}}, "invalid_client", 5 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				cloud := api.NewCloudClient("https://cloud.example", bridge.Secret{}, api.ClientConfig{Transport: &tt.answers})
+				_, err := pollDevice(context.Background(), cloud, bridge.NewSecret("code"), 5*time.Second, start.Add(30*time.Second))
+				if got := bridge.CodeOf(err); got != tt.code {
+					t.Errorf("the error is %q (%v), want %q", got, err, tt.code)
+				}
+				if took := time.Since(start); took != tt.took {
+					t.Errorf("it took %s, want %s", took, tt.took)
+				}
+			})
+		})
+	}
+}
