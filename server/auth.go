@@ -106,6 +106,14 @@ func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life 
 		return bridge.Secret{}, bridge.E(bridge.Invalid, "role_unknown", "%q is not a role", role).
 			WithHint("take owner, admin, member or viewer")
 	}
+	switch {
+	case secret.Len() < minJWTSecret:
+		return bridge.Secret{}, bridge.E(bridge.Invalid, "jwt_secret_short", "ACE_JWT_SECRET has less than %d bytes", minJWTSecret)
+	case subject == "" || !bridge.PlainText(subject, maxUserSubject):
+		return bridge.Secret{}, bridge.E(bridge.Invalid, "subject_malformed", "the subject is empty, too long or no plain text")
+	case life <= 0:
+		return bridge.Secret{}, bridge.E(bridge.Invalid, "life_negative", "the token would be expired already")
+	}
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, userClaims{Role: role, RegisteredClaims: jwt.RegisteredClaims{
 		Subject: subject, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life))}})
 	t.Header["typ"], t.Header["kid"] = bridge.TypeUser, userTokenKeyID
@@ -134,11 +142,14 @@ func (s *Server) verifyUserToken(token bridge.Secret) (keys.Identity, error) {
 		return refuse(errors.New("expired"))
 	case claims.IssuedAt == nil || claims.IssuedAt.After(now.Add(bridge.ClockSkew)):
 		return refuse(errors.New("issued in the future"))
-	case claims.Subject == "" || !bridge.PlainText(claims.Subject, 256) || !claims.Role.Valid():
+	case claims.Subject == "" || !bridge.PlainText(claims.Subject, maxUserSubject) || !claims.Role.Valid():
 		return refuse(errors.New("no subject or role"))
 	}
 	return keys.Identity{Type: typeUserToken, KeyID: uuid.Nil, Subject: claims.Subject, Org: s.org(), Environment: "live",
 		Scopes: s.cfg.Catalogue.Ceiling(claims.Role), ExpiresAt: claims.ExpiresAt.Time}, nil
 }
 
-const minJWTSecret = 32 // bytes; RFC 7518 section 3.2
+const (
+	minJWTSecret   = 32 // bytes; RFC 7518 section 3.2
+	maxUserSubject = 256
+)

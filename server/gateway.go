@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net"
@@ -64,13 +65,21 @@ func reserved(name string) bool {
 	return true
 }
 
-// stripInbound removes what the upstream must not see from outside: everything that looks like an identity header, and
-// the credential itself in whichever header it came.
+// forwardedHeaders say where a request came from. Apps believe them, so that none passes as a client sent it.
+var forwardedHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
+	"X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Real-Ip", "True-Client-Ip",
+	"X-Client-Ip", "Cf-Connecting-Ip"}
+
+// stripInbound removes what the upstream must not see from outside: everything that looks like an identity header, what
+// says where the request came from, and the credential itself in whichever header it came.
 func stripInbound(h http.Header) {
 	for name := range h {
 		if reserved(name) {
 			delete(h, name)
 		}
+	}
+	for _, name := range forwardedHeaders {
+		h.Del(name)
 	}
 	h.Del(bridge.HeaderAPIKey)
 	for _, v := range h[bridge.HeaderAuthorization] {
@@ -104,14 +113,25 @@ func (s *Server) refuseOddRequests(next echo.HandlerFunc) echo.HandlerFunc {
 func websocketRequest(r *http.Request) bool {
 	upgrade := r.Header.Values("Upgrade")
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 && len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
-		len(r.Header.Values("Sec-Websocket-Key")) == 1 && r.Header.Get("Sec-Websocket-Version") == "13" &&
+		websocketKey(r.Header.Values("Sec-Websocket-Key")) && r.Header.Get("Sec-Websocket-Version") == "13" &&
 		r.ContentLength == 0 && len(r.TransferEncoding) == 0
+}
+
+// websocketKey reports whether there is one key of 16 bytes in base64.
+func websocketKey(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(values[0])
+	return err == nil && len(key) == 16
 }
 
 type forwarded struct {
 	who       caller
 	requestID string
 	client    string
+	host      string
+	proto     string
 }
 
 type forwardedKey struct{}
@@ -145,11 +165,8 @@ func newGateway(upstream *url.URL, log *slog.Logger) *httputil.ReverseProxy {
 			p.Out.Header.Del("Te")
 			f.who.setIdentity(p.Out.Header, f.requestID)
 			p.Out.Header.Set("X-Forwarded-For", f.client)
-			p.Out.Header.Set("X-Forwarded-Host", p.In.Host)
-			p.Out.Header.Set("X-Forwarded-Proto", "http")
-			if p.In.TLS != nil {
-				p.Out.Header.Set("X-Forwarded-Proto", "https")
-			}
+			p.Out.Header.Set("X-Forwarded-Host", f.host)
+			p.Out.Header.Set("X-Forwarded-Proto", f.proto)
 			p.Out.Header.Set(api.HeaderRequestID, f.requestID)
 		},
 		ModifyResponse: func(resp *http.Response) error {
@@ -185,7 +202,18 @@ func (s *Server) proxy(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
-	f := forwarded{who: who, requestID: api.RequestID(r), client: c.RealIP()}
+	f := forwarded{who: who, requestID: api.RequestID(r), client: c.RealIP(), host: r.Host, proto: "http"}
+	if r.TLS != nil {
+		f.proto = "https"
+	}
+	if api.FromTrusted(r, s.cfg.TrustedProxies) { // it has seen the client's own host and scheme
+		if host := r.Header.Get("X-Forwarded-Host"); host != "" {
+			f.host = host
+		}
+		if proto := r.Header.Get("X-Forwarded-Proto"); proto == "https" || proto == "http" {
+			f.proto = proto
+		}
+	}
 	s.gateway.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), forwardedKey{}, f)))
 	return nil
 }

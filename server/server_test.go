@@ -44,8 +44,8 @@ func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture
 	ts := httptest.NewUnstartedServer(nil)
 	f.host = ts.Listener.Addr().String()
 	f.url = "http://" + f.host
-	public, _ := f.root.TrustValues(cloudURL, "acme")
-	trust, err := bridge.ParseTrust(bridge.TrustSettings{PublicKey: public})
+	public, secret := f.root.TrustValues(cloudURL, "acme")
+	trust, err := bridge.ParseTrust(bridge.TrustSettings{PublicKey: public, JWTSecret: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,13 +68,13 @@ func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture
 	ts.Config.Handler = s.Handler()
 	ts.Start()
 	t.Cleanup(func() { ts.Close(); _ = s.Close() })
-	f.admin = f.userToken(bridge.RoleAdmin, time.Hour)
+	f.admin = f.userToken(bridge.RoleAdmin, time.Now())
 	return f
 }
 
-func (f *fixture) userToken(role bridge.Role, life time.Duration) bridge.Secret {
+func (f *fixture) userToken(role bridge.Role, issued time.Time) bridge.Secret {
 	f.t.Helper()
-	token, err := server.MintUserToken(f.secret, "ops", role, life, time.Now())
+	token, err := server.MintUserToken(f.secret, "ops", role, time.Hour, issued)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -178,6 +178,46 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// Every check of a connect token, over HTTP and with both kinds of cloud secret; each refusal has its own code.
+func TestExchangeChecks(t *testing.T) {
+	for _, kind := range []string{"pk1.1", "cs1.acme.1"} {
+		f := start(t, nil, nil)
+		key, ok := f.root.ConnectKey(cloudURL, "acme", []string{kind})
+		if !ok {
+			t.Fatal(kind)
+		}
+		for want, change := range map[string]func(*bridge.ConnectClaims){
+			"":                 func(*bridge.ConnectClaims) {},
+			"connect_issuer":   func(c *bridge.ConnectClaims) { c.Issuer = "https://evil.example" },
+			"connect_org":      func(c *bridge.ConnectClaims) { c.Org = "rival" },
+			"connect_audience": func(c *bridge.ConnectClaims) { *c = c.ForServer("https://other.example") },
+			"connect_subject":  func(c *bridge.ConnectClaims) { c.Subject = "" },
+			"connect_role":     func(c *bridge.ConnectClaims) { c.Role = "root" },
+			"connect_scope":    func(c *bridge.ConnectClaims) { c.Scope = "" },
+			"connect_jti":      func(c *bridge.ConnectClaims) { c.JTI = "short" },
+			"connect_key_life": func(c *bridge.ConnectClaims) { c.KeyLife = -1 },
+			"connect_clock":    func(c *bridge.ConnectClaims) { c.Times = bridge.NewTimes(time.Now().Add(time.Minute), time.Minute) },
+			"connect_expired":  func(c *bridge.ConnectClaims) { c.Times = bridge.NewTimes(time.Now().Add(-time.Hour), time.Minute) },
+			"connect_lifetime": func(c *bridge.ConnectClaims) { c.Times = bridge.NewTimes(time.Now(), time.Hour) },
+		} {
+			claims := f.claims()
+			change(&claims)
+			token, err := key.SignConnect(claims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, body := f.do(http.MethodPost, "/ace/v1/exchange", "", "Authorization", "Bearer "+token.Reveal())
+			if want == "" && resp.StatusCode != http.StatusCreated || want != "" && (resp.StatusCode != 401 || f.code(body) != want) {
+				t.Errorf("%s: %d %s, want %q", kind, resp.StatusCode, body, want)
+			}
+		}
+	}
+	f := start(t, nil, func(c *server.Config) { c.Trust = bridge.Trust{} })
+	if resp, body := f.do(http.MethodPost, "/ace/v1/exchange", "", "Authorization", "Bearer "+f.connectToken(f.claims())); resp.StatusCode != 503 || f.code(body) != "exchange_not_configured" {
+		t.Errorf("without a cloud secret: %d %s", resp.StatusCode, body)
+	}
+}
+
 func TestExchangeRefusalsAreAudited(t *testing.T) {
 	f := start(t, nil, nil)
 	expired, viewer := f.claims(), f.claims()
@@ -216,8 +256,8 @@ func TestUserTokens(t *testing.T) {
 		token  bridge.Secret
 		status int
 	}{
-		"admin": {f.admin, 200}, "member": {f.userToken(bridge.RoleMember, time.Hour), 403},
-		"expired": {f.userToken(bridge.RoleAdmin, -time.Minute), 401}, "other secret": {other, 401},
+		"admin": {f.admin, 200}, "member": {f.userToken(bridge.RoleMember, time.Now()), 403},
+		"expired": {f.userToken(bridge.RoleAdmin, time.Now().Add(-time.Hour)), 401}, "other secret": {other, 401},
 	} {
 		if resp, body := f.do(http.MethodGet, "/ace/v1/api-keys", "", "Authorization", "Bearer "+c.token.Reveal()); resp.StatusCode != c.status {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
@@ -295,6 +335,10 @@ func TestGatewayIdentityCannotBeSmuggled(t *testing.T) {
 		if strings.Contains(body, key) {
 			t.Errorf("%s: the app was given the key", name)
 		}
+	}
+	if _, body := f.do(http.MethodGet, "/whoami", "", "X-Api-Key", key, "X-Forwarded-For", "203.0.113.9", "X-Real-Ip", "203.0.113.9",
+		"X-Forwarded-Host", "203.0.113.9", "X-Forwarded-Proto", "203.0.113.9", "Forwarded", "for=203.0.113.9"); strings.Contains(body, "203.0.113.9") {
+		t.Errorf("a client says where it comes from: %s", body)
 	}
 	for _, h := range []string{"Authorization", "X-Ace-Api-Key"} {
 		value := key

@@ -53,14 +53,17 @@ func (l *Limiter) Allow(keys ...string) error {
 		limiters = append(limiters, limiter)
 	}
 	var wait time.Duration
+	taken := make([]*rate.Reservation, 0, len(limiters)+1)
 	for _, limiter := range append(limiters, l.global) {
 		reservation := limiter.ReserveN(now, 1)
-		if delay := reservation.DelayFrom(now); delay > 0 {
-			reservation.CancelAt(now)
-			wait = max(wait, delay)
-		}
+		taken = append(taken, reservation)
+		wait = max(wait, reservation.DelayFrom(now))
 	}
 	if wait > 0 {
+		// A refused try costs nothing anywhere, or one address could use up what all share.
+		for _, reservation := range taken {
+			reservation.CancelAt(now)
+		}
 		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "too many tries", RetryAfter: wait,
 			Hint: "wait " + wait.Round(time.Second).String() + " and try again"}
 	}

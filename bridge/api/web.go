@@ -107,6 +107,7 @@ func requestLog(log *slog.Logger, trusted []netip.Prefix) echo.MiddlewareFunc {
 			}
 			c.Request().Header.Set(HeaderRequestID, id)
 			c.Response().Header().Set(HeaderRequestID, id)
+			c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 			defer func() {
 				if r := recover(); r != nil {
 					if r == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise

@@ -1,0 +1,46 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+func TestLimiter(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	l := api.NewLimiter(2*time.Second, 3, 5, func() time.Time { return now })
+	for i := range 3 {
+		if err := l.Allow("a"); err != nil {
+			t.Fatalf("try %d: %v", i, err)
+		}
+	}
+	err := l.Allow("a")
+	if e := bridge.AsError(err); err == nil || e.Kind != bridge.TooMany || e.RetryAfter != 2*time.Second {
+		t.Errorf("the fourth try: %v", err)
+	}
+	for range 1000 { // refused tries cost nobody else anything
+		_ = l.Allow("a")
+	}
+	for _, key := range []string{"b", "c"} {
+		if err := l.Allow(key); err != nil {
+			t.Errorf("%s is refused because of a: %v", key, err)
+		}
+	}
+	if err := l.Allow("d"); err == nil {
+		t.Error("more than the whole budget is allowed")
+	}
+	now = now.Add(2 * time.Second)
+	if err := l.Allow("a"); err != nil {
+		t.Errorf("after the wait: %v", err)
+	}
+}
+
+func TestAddressKey(t *testing.T) {
+	same := func(a, b string) bool { return api.AddressKey(a) == api.AddressKey(b) }
+	if !same("2001:db8::1", "2001:db8::ffff:1") || same("2001:db8::1", "2001:db8:0:1::1") || same("192.0.2.1", "192.0.2.2") ||
+		!same("::ffff:192.0.2.1", "192.0.2.1") {
+		t.Error("IPv6 counts by its /64, IPv4 by its address")
+	}
+}
