@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { sqldbtest.Main(m) }
 
 const (
 	issuer   bridge.ServerURL = "https://cloud.example.com"
-	password                  = "correct horse battery"
+	password string           = "correct horse battery"
 )
 
 type fixture struct {
