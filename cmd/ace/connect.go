@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -80,7 +81,18 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 	} else if connection, err = c.run(ctx); err != nil {
 		return err
 	}
-	return a.print(connection, func(w io.Writer) { connectionTable(w, []api.Connection{connection}) })
+	return a.print(connection, func(w io.Writer) { _, _ = fmt.Fprintln(w, connectedLine(connection)) })
+}
+
+const statusOnline = "online"
+
+// connectedLine says what was connected, and how it looks from the cloud where that is not online.
+func connectedLine(c api.Connection) string {
+	line := fmt.Sprintf("Connected %s as %s", c.ServerURL, printable(c.Name))
+	if c.Status != statusOnline && c.Cause != "" {
+		line += fmt.Sprintf("\nSeen from the cloud it is %s: %s", c.Status, printable(c.Cause))
+	}
+	return line
 }
 
 func serverURL(flag string) (bridge.ServerURL, error) {
@@ -179,7 +191,7 @@ func (c *connecting) run(ctx context.Context) (api.Connection, error) {
 func (c *connecting) confirm(ctx context.Context, connection api.Connection, existed bool) (api.Connection, error) {
 	err := c.firstUse(ctx, connection)
 	if err == nil {
-		if now, err := c.cloud.Connection(ctx, connection.ID); err == nil {
+		if now, err := c.cloud.Check(ctx, connection.ID); err == nil {
 			connection = now
 		}
 		return connection, nil
@@ -251,7 +263,7 @@ func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connect
 	if err := c.firstUse(ctx, connection); err != nil {
 		return connection, unusedManual(connection, existed, err)
 	}
-	if now, err := c.cloud.Connection(ctx, connection.ID); err == nil {
+	if now, err := c.cloud.Check(ctx, connection.ID); err == nil {
 		connection = now
 	}
 	return connection, nil

@@ -38,7 +38,7 @@ type loginResult struct {
 func (r loginResult) table(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "Logged in to %s as %s (%s of %s)\n", r.CloudURL, printable(r.Email), printable(r.Role), printable(r.Org))
 	if r.Connection != nil {
-		_, _ = fmt.Fprintf(w, "Connected %s as %s\n", r.Connection.ServerURL, printable(r.Connection.Name))
+		_, _ = fmt.Fprintln(w, connectedLine(*r.Connection))
 	}
 }
 
