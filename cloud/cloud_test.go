@@ -1,0 +1,377 @@
+package cloud_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+func TestMain(m *testing.M) { sqldbtest.Main(m) }
+
+const password = "correct horse battery"
+
+type fixture struct {
+	t     *testing.T
+	cloud *cloud.Cloud
+	url   string
+	token bridge.Secret // of an admin
+	http  *http.Client  // follows no redirect
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (f *fixture) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *fixture) advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d)
+}
+
+func start(t *testing.T, dsn string) *fixture {
+	t.Helper()
+	f := &fixture{t: t, now: time.Now(), http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	ts := httptest.NewUnstartedServer(nil)
+	f.url = "http://" + ts.Listener.Addr().String()
+	keys, err := registry.NewEncryptionKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.cloud, err = cloud.New(t.Context(), cloud.Config{PublicURL: bridge.ServerURL(f.url), DatabaseURL: dsn, EncryptionKeys: keys,
+		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock},
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts.Config.Handler = f.cloud.Handler()
+	ts.Start()
+	t.Cleanup(func() { ts.Close(); _ = f.cloud.Close() })
+	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test",
+		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleAdmin}); err != nil {
+		t.Fatal(err)
+	}
+	if f.token, _, err = f.cloud.DeveloperToken(t.Context(), "ann@acme.test", "acme"); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *fixture) client() *api.CloudClient {
+	return api.NewCloudClient(bridge.ServerURL(f.url), f.token, api.ClientConfig{})
+}
+
+func (f *fixture) do(method, path, body string, headers ...string) (*http.Response, string) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+		}
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := f.http.Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return resp, string(raw)
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// signIn returns the cookie of a new session.
+func (f *fixture) signIn() string {
+	f.t.Helper()
+	resp, body := f.do("POST", "/login", url.Values{"email": {"ann@acme.test"}, "password": {password}}.Encode(), "Content-Type", formType)
+	if resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) != 1 {
+		f.t.Fatalf("sign in: %d %s", resp.StatusCode, body)
+	}
+	c := resp.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+		f.t.Errorf("the cookie is %v", c)
+	}
+	return c.Name + "=" + c.Value
+}
+
+func TestWhoIsHeard(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	cookie, bearer := f.signIn(), "Bearer "+f.token.Reveal()
+	host := strings.TrimPrefix(f.url, "http://")
+	cases := map[string]struct {
+		method, path string
+		headers      []string
+		status       int
+	}{
+		"nobody":                {"GET", "/v1/me", nil, 401},
+		"a session token":       {"GET", "/v1/me", []string{"Authorization", bearer}, 200},
+		"a cookie":              {"GET", "/v1/me", []string{"Cookie", cookie}, 200},
+		"junk":                  {"GET", "/v1/me", []string{"Authorization", "Bearer x.y.z"}, 401},
+		"another host":          {"GET", "/v1/me", []string{"Authorization", bearer, "Host", "evil.example"}, 400},
+		"localhost":             {"GET", "/v1/me", []string{"Authorization", bearer, "Host", strings.Replace(host, "127.0.0.1", "localhost", 1)}, 200},
+		"another port":          {"GET", "/v1/me", []string{"Authorization", bearer, "Host", "127.0.0.1:1"}, 400},
+		"another site's form":   {"POST", "/v1/developer-tokens", []string{"Cookie", cookie, "Sec-Fetch-Site", "cross-site"}, 403},
+		"another origin":        {"POST", "/v1/developer-tokens", []string{"Cookie", cookie, "Origin", "https://evil.example"}, 403},
+		"our own page":          {"POST", "/v1/developer-tokens", []string{"Cookie", cookie, "Sec-Fetch-Site", "same-origin"}, 201},
+		"a token from a token":  {"POST", "/v1/developer-tokens", []string{"Authorization", bearer}, 403},
+		"a page without cookie": {"GET", "/connections", []string{"Authorization", bearer}, 303},
+		"health by address":     {"GET", "/healthz", []string{"Host", "10.0.0.1"}, 200},
+	}
+	for name, c := range cases {
+		if resp, body := f.do(c.method, c.path, "", c.headers...); resp.StatusCode != c.status {
+			t.Errorf("%s: %d %s, want %d", name, resp.StatusCode, body, c.status)
+		}
+	}
+	if resp, _ := f.do("POST", "/logout", "", "Cookie", cookie); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("sign out: %d", resp.StatusCode)
+	}
+	if resp, _ := f.do("GET", "/v1/me", "", "Cookie", cookie); resp.StatusCode != 401 {
+		t.Errorf("the cookie lives on after signing out: %d", resp.StatusCode)
+	}
+	f.advance(registry.DeveloperLife)
+	if resp, _ := f.do("GET", "/v1/me", "", "Authorization", bearer); resp.StatusCode != 401 {
+		t.Errorf("the developer token lives on after three hours: %d", resp.StatusCode)
+	}
+}
+
+func TestLoginIsLimited(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	form := url.Values{"email": {"ann@acme.test"}, "password": {"wrong password"}}.Encode()
+	last := 0
+	for range 12 {
+		resp, _ := f.do("POST", "/login", form, "Content-Type", formType)
+		last = resp.StatusCode
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("the twelfth wrong password answers %d", last)
+	}
+}
+
+// oauth posts to an OAuth endpoint and returns the error code of the answer.
+func (f *fixture) oauth(path string, form url.Values) (int, map[string]any) {
+	f.t.Helper()
+	resp, body := f.do("POST", path, form.Encode(), "Content-Type", formType)
+	answer := map[string]any{}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil && body != "" {
+		f.t.Fatalf("%s: %s", path, body)
+	}
+	return resp.StatusCode, answer
+}
+
+func TestOAuthRefusals(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		f := start(t, dsn)
+		exchange := func(change func(url.Values)) url.Values {
+			v := url.Values{"grant_type": {api.GrantExchange}, "subject_token": {f.token.Reveal()},
+				"subject_token_type": {api.TokenTypeAccess}, "resource": {"https://ace.acme.test"}}
+			change(v)
+			return v
+		}
+		cases := map[string]struct {
+			path string
+			form url.Values
+			code string
+		}{
+			"no grant":        {"/oauth/token", url.Values{}, "unsupported_grant_type"},
+			"unknown client":  {"/oauth/device_authorization", url.Values{"client_id": {"evil"}}, "invalid_client"},
+			"unknown code":    {"/oauth/token", url.Values{"grant_type": {api.GrantDeviceCode}, "client_id": {api.CLIClientID}, "device_code": {"x"}}, "invalid_grant"},
+			"unknown refresh": {"/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}, "invalid_grant"},
+			"no subject":      {"/oauth/token", exchange(func(v url.Values) { v.Del("subject_token") }), "invalid_grant"},
+			"no subject type": {"/oauth/token", exchange(func(v url.Values) { v.Del("subject_token_type") }), "invalid_request"},
+			"bad resource":    {"/oauth/token", exchange(func(v url.Values) { v.Set("resource", "ftp://x") }), "invalid_target"},
+			"two resources":   {"/oauth/token", exchange(func(v url.Values) { v.Add("resource", "https://b.test") }), "invalid_request"},
+			"other trust":     {"/oauth/token", exchange(func(v url.Values) { v.Set("key_id", "cs1.rival.1") }), "invalid_target"},
+			"other requested": {"/oauth/token", exchange(func(v url.Values) { v.Set("requested_token_type", "x") }), "invalid_request"},
+		}
+		for name, c := range cases {
+			status, answer := f.oauth(c.path, c.form)
+			if status != 400 || answer["error"] != c.code {
+				t.Errorf("%s: %d %v, want %s", name, status, answer, c.code)
+			}
+		}
+		status, answer := f.oauth("/oauth/token", exchange(func(url.Values) {}))
+		token, _ := answer["access_token"].(string)
+		if status != 200 || bridge.TokenType(bridge.NewSecret(token)) != bridge.TypeConnect || answer["issued_token_type"] != api.TokenTypeJWT {
+			t.Errorf("a connect token: %d %v", status, answer)
+		}
+		if resp, _ := f.do("GET", "/v1/me", "", "Authorization", "Bearer "+token); resp.StatusCode != 401 {
+			t.Error("a connect token passes as a session token")
+		}
+	})
+}
+
+func TestDeviceGrant(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		f := start(t, dsn)
+		begin := func() (code, userCode string) {
+			t.Helper()
+			status, d := f.oauth("/oauth/device_authorization", url.Values{"client_id": {api.CLIClientID}})
+			if status != 200 || d["verification_uri"] != f.url+"/device" || d["interval"] != 5.0 {
+				t.Fatalf("%d %v", status, d)
+			}
+			return d["device_code"].(string), d["user_code"].(string)
+		}
+		poll := func(code string) map[string]any {
+			_, answer := f.oauth("/oauth/token", url.Values{"grant_type": {api.GrantDeviceCode}, "client_id": {api.CLIClientID}, "device_code": {code}})
+			return answer
+		}
+		decide := func(userCode, action string) int {
+			resp, _ := f.do("POST", "/device", url.Values{"user_code": {userCode}, "action": {action}}.Encode(), "Content-Type", formType, "Cookie", f.signIn())
+			return resp.StatusCode
+		}
+		code, userCode := begin()
+		if a := poll(code); a["error"] != "authorization_pending" {
+			t.Errorf("pending: %v", a)
+		}
+		if a := poll(code); a["error"] != "slow_down" {
+			t.Errorf("too fast: %v", a)
+		}
+		if status := decide(userCode, "approve"); status != 200 {
+			t.Errorf("approve: %d", status)
+		}
+		a := poll(code)
+		if a["token_type"] != "Bearer" || a["refresh_token"] == nil || a["expires_in"] != 900.0 {
+			t.Errorf("the tokens: %v", a)
+		}
+		if a := poll(code); a["error"] != "invalid_grant" {
+			t.Errorf("a code is redeemed twice: %v", a)
+		}
+		code, userCode = begin()
+		if status := decide(userCode, "deny"); status != 200 {
+			t.Errorf("deny: %d", status)
+		}
+		if a := poll(code); a["error"] != "access_denied" {
+			t.Errorf("denied: %v", a)
+		}
+		code, _ = begin()
+		f.advance(10 * time.Minute)
+		if a := poll(code); a["error"] != "expired_token" {
+			t.Errorf("expired: %v", a)
+		}
+	})
+}
+
+// What the cloud says of a server, in each way that one can fail.
+func TestProbes(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	answer := func(status int, body string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	redirect := httptest.NewServer(http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound))
+	t.Cleanup(redirect.Close)
+	for name, c := range map[string]struct{ url, status, cause string }{
+		"online":            {answer(200, `{"type":"access_token"}`), "online", ""},
+		"another product":   {answer(200, "<html>"), "offline", "not an ace server"},
+		"refused key":       {answer(401, "{}"), "unauthorized", "API key is invalid or expired"},
+		"server error":      {answer(500, ""), "offline", "answers with an error"},
+		"wrong path":        {answer(404, ""), "offline", "unexpected answer"},
+		"redirect":          {redirect.URL, "offline", "unexpected answer"},
+		"nothing listens":   {"http://" + closed.Addr().String(), "offline", "nothing answers"},
+		"no such name":      {"https://ace.invalid", "offline", "not found"},
+		"a private address": {"https://10.1.2.3", "unknown", "may not call"},
+		"plain http":        {"http://ace.example.com", "unknown", "may not call"},
+		"metadata":          {"https://169.254.169.254", "unknown", "may not call"},
+	} {
+		key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()
+		connection, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: c.url, APIKey: &key})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		checked, err := f.client().Check(t.Context(), connection.ID)
+		if err != nil || checked.Status != c.status || !strings.Contains(checked.Cause, c.cause) {
+			t.Errorf("%s: %q %q (%v)", name, checked.Status, checked.Cause, err)
+		}
+		if checked.Status != "online" && checked.Hint == "" {
+			t.Errorf("%s: no hint", name)
+		}
+	}
+}
+
+// A server that was away gets the revocation when it is back, without anybody asking.
+func TestRevocationIsDeliveredLater(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	_ = ln.Close()
+	apiKey := bridge.NewKey(bridge.KindLive, uuid.New())
+	key := apiKey.Text().Disclose()
+	connection, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: "http://" + address, APIKey: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, err := f.client().Delete(t.Context(), connection.ID)
+	if err != nil || removed.Revocation == nil || removed.Revocation.Status != "pending" {
+		t.Fatalf("%v %+v", err, removed.Revocation)
+	}
+	delivered := make(chan error, 1)
+	if ln, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	back := &httptest.Server{Listener: ln, Config: &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		_, err := bridge.VerifyRevocation(bridge.NewSecret(bearer), apiKey.PublicKey())
+		select {
+		case delivered <- err:
+		default:
+		}
+		_, _ = io.WriteString(w, "{}")
+	})}}
+	back.Start()
+	t.Cleanup(back.Close)
+	f.advance(time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan struct{})
+	go func() { _ = f.cloud.Run(ctx); close(stopped) }()
+	select {
+	case err := <-delivered:
+		if err != nil {
+			t.Errorf("the delivered revocation does not verify: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the revocation was not delivered")
+	}
+	cancel()
+	<-stopped
+}
