@@ -77,6 +77,10 @@ func canonicalHost(host string, bracketed bool) (string, error) {
 	if err != nil || ascii == "" || len(ascii) > 253 {
 		return "", badURL("%q is not a host name", host)
 	}
+	// idna spells some names in a way that it does not take back; such a name is no name.
+	if again, err := idna.Lookup.ToASCII(ascii); err != nil || again != ascii {
+		return "", badURL("%q is not a host name", host)
+	}
 	// A last label that is a number makes resolvers read the whole as an address (0x7f.1, 2130706433).
 	last := ascii[strings.LastIndexByte(ascii, '.')+1:]
 	if last != "" && (last[0] >= '0' && last[0] <= '9') {

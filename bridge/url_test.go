@@ -34,6 +34,7 @@ func TestCanonicalURL(t *testing.T) {
 		"https://a.example/a%2Fb":              "",
 		"https://a.example\\@b.example":        "",
 		"https://a.example/\r\nHost: x":        "",
+		"http://\x87":                          "",
 		"http://2130706433":                    "",
 		"http://0x7f.1":                        "",
 		"http://127.1":                         "",
