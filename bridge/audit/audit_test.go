@@ -1,0 +1,72 @@
+package audit_test
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+func TestMain(m *testing.M) { sqldbtest.Main(m) }
+
+func TestAudit(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		ctx := t.Context()
+		db, err := sqldb.Open(ctx, dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		if err := audit.Migrate(ctx, db); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_800_000_000, 0)
+		for i := range 7 {
+			actor := audit.Actor{ID: []string{"user:ann", "user:bob"}[i%2], Org: []string{"acme", "rival"}[i/5], Address: "192.0.2.1"}
+			// What comes from outside may be too long, no UTF-8, or hold a NUL, and is stored all the same.
+			entry := audit.Entry{Actor: actor, Action: "key.create", Target: "key:x\x00\xff", Details: map[string]string{"name": strings.Repeat("é", 1000)}}
+			if err := audit.Record(ctx, db, now.Add(time.Duration(i)*time.Second), entry); err != nil {
+				t.Fatal(err)
+			}
+		}
+		count := func(q audit.Query) (n int) {
+			t.Helper()
+			for {
+				page, next, err := audit.List(ctx, db, q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range page {
+					if e.Org != q.Org || e.Outcome != audit.OK || len(e.Details["name"]) > 512 {
+						t.Errorf("%+v", e)
+					}
+				}
+				if n += len(page); next == "" {
+					return n
+				}
+				q.Before = next
+			}
+		}
+		for want, q := range map[int]audit.Query{5: {Org: "acme", Limit: 2}, 3: {Org: "acme", Actor: "user:ann", Limit: 1}, 2: {Org: "rival"},
+			0: {Org: "acme", Action: "key.revoke"}} {
+			if got := count(q); got != want {
+				t.Errorf("%+v: %d entries, want %d", q, got, want)
+			}
+		}
+		refused := errors.New("the change failed")
+		err = db.Tx(ctx, func(tx *sql.Tx) error {
+			if err := audit.Write(ctx, tx, now, audit.Entry{Actor: audit.Actor{Org: "gone"}, Action: "x"}); err != nil {
+				return err
+			}
+			return refused
+		})
+		if !errors.Is(err, refused) || count(audit.Query{Org: "gone"}) != 0 {
+			t.Errorf("the entry of a change that failed stays (%v)", err)
+		}
+	})
+}
