@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// Where the cloud cannot reach the server, the one who disconnects delivers the revocation and tells the cloud.
+func TestDisconnectDeliversTheRevocation(t *testing.T) {
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	created, err := w.operator.CreateKey(t.Context(), api.CreateKeyRequest{Name: "ci"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := bridge.ParseKey(created.Key.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := key.SignRevocation("ann@acme.test", "disconnected", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	disclosed := token.Disclose()
+	connection := api.Connection{ID: "c1", Name: "laptop", ServerURL: w.url, CreatedAt: time.Now()}
+	told := false
+	cloud := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.Method + " " + r.URL.Path {
+		case "DELETE /v1/connections/c1":
+			rw.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(rw).Encode(api.Removed{Connection: connection, Revocation: &api.RevocationDue{ID: "r1",
+				KeyID: created.KeyID, ServerURL: w.url, Status: "pending", Token: &disclosed}})
+		case "DELETE /v1/revocations/r1":
+			told = true
+			rw.WriteHeader(http.StatusNoContent)
+		default:
+			http.NotFound(rw, r)
+		}
+	}))
+	t.Cleanup(cloud.Close)
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	result, err := a.remove(t.Context(), api.NewCloudClient(bridge.ServerURL(cloud.URL), bridge.NewSecret("x"), api.ClientConfig{}), connection)
+	if err != nil || result.Revocation != revocationDelivered || !told {
+		t.Errorf("%+v, the cloud was told: %v (%v)", result, told, err)
+	}
+	if after, err := w.operator.Key(t.Context(), created.KeyID); err != nil || after.Status != "revoked" {
+		t.Errorf("the key is %q (%v)", after.Status, err)
+	}
+}
