@@ -6,21 +6,19 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 // cors lets the dashboard of the trusted cloud, and the origins that the operator named, call from a browser. Origins
 // are echoed one by one, never "*"; credentials mode is not allowed, since our credentials are headers that the page
 // sets and never cookies (Fetch standard, "CORS protocol").
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
-	allowed := slices.Clone(s.cfg.AllowedOrigins)
-	if s.cfg.Trust.Configured() {
-		allowed = append(allowed, s.cfg.Trust.Issuer.Origin())
-	}
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()
 		h.Add("Vary", "Origin")
 		origin := r.Header.Get("Origin")
-		if origin == "" || !slices.Contains(allowed, origin) {
+		if origin == "" || !s.allowsOrigin(origin) {
 			return next(c)
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
@@ -42,4 +40,17 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Access-Control-Max-Age", "600")
 		return c.NoContent(http.StatusNoContent)
 	}
+}
+
+// allowsOrigin knows the dashboard of a cloud on loopback under each of its names, since people open it by any of them.
+func (s *Server) allowsOrigin(origin string) bool {
+	if slices.Contains(s.cfg.AllowedOrigins, origin) {
+		return true
+	}
+	if !s.cfg.Trust.Configured() {
+		return false
+	}
+	dashboard := s.cfg.Trust.Issuer.Origin()
+	asked, err := bridge.CanonicalURL(origin)
+	return err == nil && string(asked) == origin && asked.Same(bridge.ServerURL(dashboard))
 }

@@ -302,6 +302,26 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+func TestCORSKnowsLoopbackByItsNames(t *testing.T) {
+	f := start(t, nil, func(c *server.Config) {
+		root, err := bridge.ParseSigningRoot(bridge.NewSigningRoot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, _ := root.TrustValues("http://127.0.0.1:7700", "acme")
+		if c.Trust, err = bridge.ParseTrust(bridge.TrustSettings{PublicKey: public}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for origin, allowed := range map[string]bool{"http://127.0.0.1:7700": true, "http://localhost:7700": true, "http://[::1]:7700": true,
+		"http://localhost:7701": false, "https://localhost:7700": false, "http://localhost.evil.example:7700": false, "http://LOCALHOST:7700": false} {
+		resp, _ := f.do(http.MethodGet, "/ace/v1/me", "", "Origin", origin)
+		if (resp.Header.Get("Access-Control-Allow-Origin") == origin) != allowed {
+			t.Errorf("%s: %v", origin, resp.Header)
+		}
+	}
+}
+
 // echoHeaders is an app that answers the headers it was given.
 func echoHeaders(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
