@@ -18,6 +18,8 @@ type app struct {
 	in       *os.File
 	out, err *os.File
 
+	interrupted <-chan struct{} // closed by Ctrl-C; nil: never
+
 	env, profile   string
 	output         string
 	quiet          bool

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (a *app) secretStdin(flag string) (bridge.Secret, error) {
 		}
 		return a.askSecret(flag)
 	}
-	raw, err := io.ReadAll(io.LimitReader(a.in, maxSecretInput+1))
+	raw, err := await(a, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.in, maxSecretInput+1)) })
 	if err != nil {
 		return bridge.Secret{}, err
 	}
@@ -57,7 +58,15 @@ func (a *app) secretStdin(flag string) (bridge.Secret, error) {
 
 func (a *app) askSecret(what string) (bridge.Secret, error) {
 	a.ask("%s: ", what)
-	raw, err := term.ReadPassword(int(a.in.Fd()))
+	fd := int(a.in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return bridge.Secret{}, err
+	}
+	raw, err := await(a, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if errors.Is(err, context.Canceled) {
+		_ = term.Restore(fd, before) // the reader, which would do it, still waits
+	}
 	a.say("")
 	return bridge.NewSecret(strings.TrimRight(string(raw), "\r\n")), err
 }
@@ -90,10 +99,33 @@ func (a *app) ask(format string, args ...any) {
 	_, _ = io.WriteString(a.err, fmt.Sprintf(prompt, args...))
 }
 
+// await waits for a read, which nothing can cancel, until Ctrl-C ends the command.
+func await[T any](a *app, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-a.interrupted:
+		var none T
+		return none, context.Canceled
+	}
+}
+
 // askLine reads one line from the terminal.
 func (a *app) askLine(format string, args ...any) (string, error) {
 	a.ask(format, args...)
-	line, err := bufio.NewReader(io.LimitReader(a.in, 1024)).ReadString('\n')
+	line, err := await(a, func() (string, error) { return bufio.NewReader(io.LimitReader(a.in, 1024)).ReadString('\n') })
+	if errors.Is(err, context.Canceled) {
+		a.say("")
+	}
 	if errors.Is(err, io.EOF) {
 		return "", inputNeeded("nothing was answered")
 	}

@@ -25,6 +25,7 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	a.interrupted = ctx.Done()
 	root := a.rootCommand()
 	root.SetArgs(os.Args[1:])
 	err := root.ExecuteContext(ctx)
