@@ -21,7 +21,11 @@ func main() { os.Exit(run()) }
 
 // run is main with an exit code, so that the scripts under testdata run the very same program.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup: asking for it would undo that
+		signals = append(signals, syscall.SIGHUP) // the terminal is closed; `ace dev` still removes its secrets
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
