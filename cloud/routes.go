@@ -13,8 +13,8 @@ func (c *Cloud) routes() *echo.Echo {
 	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage})
 	e.Pre(c.refuseHosts, c.refuseCrossOrigin)
 
-	e.GET("/healthz", c.healthz)
-	e.GET("/readyz", c.readyz)
+	e.GET("/healthz", api.Healthz)
+	e.GET("/readyz", api.Readyz(c.db.PingContext))
 	e.GET("/.well-known/oauth-authorization-server", c.metadata)
 	e.GET("/.well-known/jwks.json", c.jwks)
 	e.POST("/oauth/device_authorization", c.oauth(c.deviceAuthorization))

@@ -1,10 +1,7 @@
 package cloud
 
 import (
-	"context"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,19 +10,6 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/registry"
 )
-
-func (c *Cloud) healthz(ctx echo.Context) error {
-	return ctx.JSON(http.StatusOK, map[string]string{"status": "ok"})
-}
-
-func (c *Cloud) readyz(ctx echo.Context) error {
-	bounded, cancel := context.WithTimeout(ctx.Request().Context(), 2*time.Second)
-	defer cancel()
-	if err := c.db.PingContext(bounded); err != nil {
-		return bridge.E(bridge.Unavailable, "database_unreachable", "the database does not answer").Because(err)
-	}
-	return ctx.JSON(http.StatusOK, map[string]string{"status": "ready"})
-}
 
 func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
 	expires := p.ExpiresAt.UTC()
@@ -75,14 +59,6 @@ func (c *Cloud) createDeveloperToken(ctx echo.Context, p registry.Principal) err
 	return ctx.JSON(http.StatusCreated, token)
 }
 
-func limit(ctx echo.Context) int {
-	n, err := strconv.Atoi(ctx.QueryParam("limit"))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
-
 func (c *Cloud) registerConnection(ctx echo.Context, p registry.Principal) error {
 	body, err := api.Decode[api.RegisterRequest](ctx)
 	if err != nil {
@@ -100,7 +76,7 @@ func (c *Cloud) registerConnection(ctx echo.Context, p registry.Principal) error
 }
 
 func (c *Cloud) listConnections(ctx echo.Context, p registry.Principal) error {
-	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), limit(ctx))
+	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}
@@ -160,7 +136,7 @@ func (c *Cloud) confirmRevocation(ctx echo.Context, p registry.Principal) error 
 
 func (c *Cloud) audit(ctx echo.Context, p registry.Principal) error {
 	entries, next, err := c.registry.Audit(ctx.Request().Context(), p, audit.Query{Action: ctx.QueryParam("action"),
-		Actor: ctx.QueryParam("actor"), Target: ctx.QueryParam("target"), Before: ctx.QueryParam("cursor"), Limit: limit(ctx)})
+		Actor: ctx.QueryParam("actor"), Target: ctx.QueryParam("target"), Before: ctx.QueryParam("cursor"), Limit: api.PageLimit(ctx)})
 	if err != nil {
 		return err
 	}

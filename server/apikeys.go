@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -80,7 +79,7 @@ func (s *Server) listKeys(c echo.Context) error {
 	if _, err := s.authorize(c, "key:list"); err != nil {
 		return err
 	}
-	records, next, err := s.keys.List(c.Request().Context(), s.org(), c.QueryParam("cursor"), limit(c))
+	records, next, err := s.keys.List(c.Request().Context(), s.org(), c.QueryParam("cursor"), api.PageLimit(c))
 	if err != nil {
 		return err
 	}
@@ -89,14 +88,6 @@ func (s *Server) listKeys(c echo.Context) error {
 		list.Items = append(list.Items, r.API(s.cfg.Now()))
 	}
 	return c.JSON(http.StatusOK, list)
-}
-
-func limit(c echo.Context) int {
-	n, err := strconv.Atoi(c.QueryParam("limit"))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
 }
 
 func keyID(c echo.Context) (uuid.UUID, error) {
@@ -179,7 +170,7 @@ func (s *Server) audit(c echo.Context) error {
 		return err
 	}
 	entries, next, err := audit.List(c.Request().Context(), s.db, audit.Query{Org: s.org(), Action: c.QueryParam("action"),
-		Actor: c.QueryParam("actor"), Target: c.QueryParam("target"), Before: c.QueryParam("cursor"), Limit: limit(c)})
+		Actor: c.QueryParam("actor"), Target: c.QueryParam("target"), Before: c.QueryParam("cursor"), Limit: api.PageLimit(c)})
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,10 @@
 package server
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 )
 
@@ -28,20 +25,4 @@ func (s *Server) discovery(c echo.Context) error {
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, d)
-}
-
-func (s *Server) healthz(c echo.Context) error {
-	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
-}
-
-const readyTimeout = 2 * time.Second
-
-// readyz says whether the server can do its work, which needs the database.
-func (s *Server) readyz(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
-	defer cancel()
-	if err := s.db.PingContext(ctx); err != nil {
-		return bridge.E(bridge.Unavailable, "database_unreachable", "the database does not answer").Because(err)
-	}
-	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -14,8 +14,8 @@ func (s *Server) routes() *echo.Echo {
 	e.Pre(s.refuseOddRequests, s.cors)
 
 	e.GET("/.well-known/ace-server", s.discovery)
-	e.GET("/ace/healthz", s.healthz)
-	e.GET("/ace/readyz", s.readyz)
+	e.GET("/ace/healthz", api.Healthz)
+	e.GET("/ace/readyz", api.Readyz(s.db.PingContext))
 
 	e.POST("/ace/v1/exchange", s.exchangeToken)
 	e.POST("/ace/v1/api-keys", s.createKey)

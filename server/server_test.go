@@ -285,6 +285,18 @@ func TestAKeyMintsNothingAboveItself(t *testing.T) {
 	}
 }
 
+func TestHealth(t *testing.T) {
+	f := start(t, nil, nil)
+	for _, path := range []string{"/ace/healthz", "/ace/readyz"} {
+		if resp, body := f.do(http.MethodGet, path, ""); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+	}
+	if resp, body := f.do(http.MethodGet, "/.well-known/ace-server", ""); !strings.Contains(body, `"org":"acme"`) || resp.StatusCode != http.StatusOK {
+		t.Errorf("discovery: %d %s", resp.StatusCode, body)
+	}
+}
+
 func TestCORS(t *testing.T) {
 	f := start(t, nil, nil)
 	for origin, allowed := range map[string]bool{"https://cloud.example.com": true, "https://extra.example": true,

@@ -1,0 +1,40 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Healthz says that the process answers.
+func Healthz(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+const readyTimeout = 2 * time.Second
+
+// Readyz says whether the process can do its work, which needs its database; ping asks that.
+func Readyz(ping func(context.Context) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+		defer cancel()
+		if err := ping(ctx); err != nil {
+			return bridge.E(bridge.Unavailable, "database_unreachable", "the database does not answer").Because(err)
+		}
+		return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+	}
+}
+
+// PageLimit is the wanted length of a page of a list; 0, the default, where none is asked for. The stores bound it.
+func PageLimit(c echo.Context) int {
+	n, err := strconv.Atoi(c.QueryParam("limit"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
