@@ -80,7 +80,7 @@ func splitSealed(sealed string) (jti string, n int, ciphertext []byte, err error
 	if !ok || len(sealed) > maxSealed || len(parts) != 3 {
 		return "", 0, nil, errSealed
 	}
-	if n, err = strconv.Atoi(parts[1]); err != nil {
+	if n, err = strconv.Atoi(parts[1]); err != nil || strconv.Itoa(n) != parts[1] {
 		return "", 0, nil, errSealed
 	}
 	if ciphertext, err = b64.DecodeString(parts[2]); err != nil {

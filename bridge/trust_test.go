@@ -331,6 +331,9 @@ func TestSealedKeyIsBound(t *testing.T) {
 			t.Errorf("it opens for another %s: %v", name, err)
 		}
 	}
+	if _, err := root.OpenSealed(strings.Replace(sealed, ".1.", ".01.", 1), claims.Binding()); bridge.CodeOf(err) != "sealed_key_invalid" {
+		t.Errorf("another spelling of it opens: %v", err)
+	}
 	if _, err := newRoot(t).OpenSealed(sealed, claims.Binding()); bridge.CodeOf(err) != "sealed_key_invalid" {
 		t.Errorf("it opens in another cloud: %v", err)
 	}

@@ -24,6 +24,18 @@ func badURL(format string, args ...any) error {
 // be read in two ways: credentials, a query or fragment, dot segments, empty segments, encoded slashes, backslashes,
 // and IPv4 addresses in any but the dotted decimal form.
 func CanonicalURL(s string) (ServerURL, error) {
+	canonical, err := canonicalize(s)
+	if err != nil {
+		return "", err
+	}
+	// A canonical form is its own: what does not come back the same, as some names do not from idna, is none.
+	if again, err := canonicalize(string(canonical)); err != nil || again != canonical {
+		return "", badURL("%q is not spelled in a way that can be compared", clip(s))
+	}
+	return canonical, nil
+}
+
+func canonicalize(s string) (ServerURL, error) {
 	if s == "" || len(s) > maxURL {
 		return "", badURL("the URL is empty or longer than %d bytes", maxURL)
 	}
@@ -77,9 +89,8 @@ func canonicalHost(host string, bracketed bool) (string, error) {
 	if err != nil || ascii == "" || len(ascii) > 253 {
 		return "", badURL("%q is not a host name", host)
 	}
-	// idna spells some names in a way that it does not take back; such a name is no name.
-	if again, err := idna.Lookup.ToASCII(ascii); err != nil || again != ascii {
-		return "", badURL("%q is not a host name", host)
+	if strings.HasSuffix(ascii, ".") || strings.Contains(ascii, "..") {
+		return "", badURL("%q has an empty part between its dots", host)
 	}
 	// A last label that is a number makes resolvers read the whole as an address (0x7f.1, 2130706433).
 	last := ascii[strings.LastIndexByte(ascii, '.')+1:]

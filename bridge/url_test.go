@@ -35,6 +35,8 @@ func TestCanonicalURL(t *testing.T) {
 		"https://a.example\\@b.example":        "",
 		"https://a.example/\r\nHost: x":        "",
 		"http://\x87":                          "",
+		"http://0..":                           "",
+		"http://a..example":                    "",
 		"http://2130706433":                    "",
 		"http://0x7f.1":                        "",
 		"http://127.1":                         "",
