@@ -89,11 +89,11 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 	}
 	switch ctx.Param("action") {
 	case "share":
-		return patch(api.ConnectionPatch{Visibility: ptr(registry.Organization)}, "shared")
+		return patch(api.ConnectionPatch{Visibility: new(registry.Organization)}, "shared")
 	case "unshare":
-		return patch(api.ConnectionPatch{Visibility: ptr(registry.Private)}, "unshared")
+		return patch(api.ConnectionPatch{Visibility: new(registry.Private)}, "unshared")
 	case "rename":
-		return patch(api.ConnectionPatch{Name: ptr(r.PostForm.Get("name"))}, "renamed")
+		return patch(api.ConnectionPatch{Name: new(r.PostForm.Get("name"))}, "renamed")
 	case "check":
 		if _, err := c.check(r.Context(), p, id); err != nil {
 			return err
@@ -117,5 +117,3 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 	}
 	return echo.NewHTTPError(http.StatusNotFound)
 }
-
-func ptr[T any](v T) *T { return &v }
