@@ -34,8 +34,12 @@ type Error struct {
 	Detail     string
 	Hint       string
 	RetryAfter time.Duration // with TooMany and Unavailable; zero when unknown
+	Scope      Scope         // with Forbidden: the scope that was missing (RFC 6750 section 3.1)
 	Err        error
 }
+
+// CodeCredentialMissing is the code of the refusal of a request that carries no credential at all.
+const CodeCredentialMissing = "credential_missing"
 
 // E makes an [Error] with a formatted detail. A %w operand becomes the underlying cause as well.
 func E(kind Kind, code, format string, args ...any) *Error {

@@ -9,6 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
 )
 
@@ -26,8 +27,9 @@ func (s *Server) createKey(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if expires.IsZero() && who.Type != typeUserToken {
-		return bridge.E(bridge.Forbidden, "expiry_never", "only an admin may create a key that never expires")
+	minter := s.minter(who)
+	if err := s.cfg.Catalogue.GrantExpiry(minter, expires, now); err != nil {
+		return err
 	}
 	kind := bridge.KeyKind(body.Kind)
 	if body.Kind == "" {
@@ -36,7 +38,7 @@ func (s *Server) createKey(c echo.Context) error {
 	if kind != bridge.KindLive && kind != bridge.KindTest {
 		return bridge.E(bridge.Invalid, "key_kind", "a key that people create is of kind live or test")
 	}
-	scopes, err := grant(who, body.Scopes)
+	scopes, err := s.cfg.Catalogue.Grant(minter, body.Preset, body.Scopes)
 	if err != nil {
 		return err
 	}
@@ -52,27 +54,11 @@ func (s *Server) createKey(c echo.Context) error {
 	return c.JSON(http.StatusCreated, api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(now)})
 }
 
-// grant is what a new key may have: what was asked for, if the minter has it. Without a wish, it is what the minter has
-// in the app, without the power over keys and the audit log.
-func grant(who caller, wish []string) (bridge.Scopes, error) {
-	if len(wish) == 0 {
-		scopes := who.Scopes.Cap(bridge.Scopes{"app:*"})
-		if len(scopes) == 0 {
-			return who.Scopes, nil
-		}
-		return scopes, nil
-	}
-	scopes, err := bridge.NewScopes(wish)
-	if err != nil {
-		return nil, err
-	}
-	for _, scope := range scopes {
-		if !who.Scopes.Covers(scope) {
-			return nil, bridge.E(bridge.Forbidden, "scope_ceiling",
-				"the scope %s is more than the minter's own, which are: %s", scope, who.Scopes)
-		}
-	}
-	return scopes, nil
+// minter is the caller as the one who grants scopes. A key is no admin, whatever its scopes: what only an admin may grant
+// takes an admin in person.
+func (s *Server) minter(who caller) catalogue.Minter {
+	return catalogue.Minter{Org: s.org(), Scopes: who.Scopes,
+		Admin: who.Type != bridge.TypeAPIKey && who.Role.AtLeast(bridge.RoleAdmin)}
 }
 
 func (s *Server) listKeys(c echo.Context) error {
@@ -152,10 +138,15 @@ func (s *Server) me(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	id := api.Identity{Type: who.Type, Name: who.Name, Subject: who.Subject, Org: who.Org, Environment: who.Environment,
+	id := api.Identity{Type: who.Type, Subject: who.Subject, Org: who.Org, Environment: who.Environment,
 		Scopes: who.Scopes.Strings()}
 	if who.KeyID != uuid.Nil {
 		id.KeyID = who.KeyID.String()
+		record, err := s.keys.Get(c.Request().Context(), who.Org, who.KeyID)
+		if err != nil {
+			return err
+		}
+		id.Name = record.Name
 	}
 	if !who.ExpiresAt.IsZero() {
 		expires := who.ExpiresAt.UTC()

@@ -5,18 +5,15 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/catalogue"
 )
 
 const (
-	typeUserToken = "user_token"
-
 	refusedEvery  = time.Second // audited refusals, so that junk cannot fill the audit log
 	refusedBurst  = 30
 	refusedGlobal = 100
@@ -24,15 +21,15 @@ const (
 
 // caller is who a request comes from.
 type caller struct {
-	keys.Identity
+	bridge.Identity
 }
 
 // actor is the caller in the audit log.
 func (c caller) actor() string {
 	switch c.Type {
-	case typeUserToken:
+	case bridge.TypeUserToken:
 		return "operator:" + c.Subject
-	case keys.TypeAccessToken:
+	case bridge.TypeAccessToken:
 		return "user:" + c.Subject
 	}
 	return "key:" + c.KeyID.String()
@@ -47,14 +44,14 @@ func (s *Server) authenticate(c echo.Context) (caller, error) {
 		return caller{}, err
 	}
 	if presented.Value.IsZero() {
-		return caller{}, bridge.E(bridge.Unauthenticated, "credential_missing", "the request carries no credential").
+		return caller{}, bridge.E(bridge.Unauthenticated, bridge.CodeCredentialMissing, "the request carries no credential").
 			WithHint("send an API key as X-API-Key, or as Authorization: Bearer")
 	}
 	if bridge.TokenType(presented.Value) == bridge.TypeUser {
 		id, err := s.verifyUserToken(presented.Value)
 		return caller{Identity: id}, err
 	}
-	id, err := s.keys.Verify(r.Context(), presented, keys.Use{Address: c.RealIP(), UserAgent: r.UserAgent()})
+	id, err := s.keys.Verify(r.Context(), presented, bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()})
 	return caller{Identity: id}, err
 }
 
@@ -65,10 +62,7 @@ func (s *Server) authorize(c echo.Context, need bridge.Scope) (caller, error) {
 		return caller{}, err
 	}
 	if !who.Scopes.Covers(need) {
-		err := bridge.E(bridge.Forbidden, "scope_missing", "this needs the scope %s, which the credential does not have", need).
-			WithHint("use a credential of an admin, for example from: ace server token --role admin")
-		c.Response().Header().Set("WWW-Authenticate",
-			`Bearer realm="ace", error="insufficient_scope", scope="`+string(need)+`"`) // RFC 6750 section 3.1
+		err := catalogue.MissingScope(need).WithHint("use a credential of an admin, for example from: ace server token --role admin")
 		s.auditRefusal(c, s.actor(c, who.actor()), "access.refuse", err)
 		return caller{}, err
 	}
@@ -121,9 +115,9 @@ func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life 
 	return bridge.NewSecret(signed), err
 }
 
-func (s *Server) verifyUserToken(token bridge.Secret) (keys.Identity, error) {
-	refuse := func(cause error) (keys.Identity, error) {
-		return keys.Identity{}, bridge.E(bridge.Unauthenticated, "user_token_invalid",
+func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
+	refuse := func(cause error) (bridge.Identity, error) {
+		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, "user_token_invalid",
 			"the user token is invalid or expired").Because(cause).WithHint("mint one on the server: ace server token")
 	}
 	if s.cfg.JWTSecret.Len() < minJWTSecret { // golang-jwt would verify with an empty key
@@ -145,8 +139,8 @@ func (s *Server) verifyUserToken(token bridge.Secret) (keys.Identity, error) {
 	case claims.Subject == "" || !bridge.PlainText(claims.Subject, maxUserSubject) || !claims.Role.Valid():
 		return refuse(errors.New("no subject or role"))
 	}
-	return keys.Identity{Type: typeUserToken, KeyID: uuid.Nil, Subject: claims.Subject, Org: s.org(), Environment: "live",
-		Scopes: s.cfg.Catalogue.Ceiling(claims.Role), ExpiresAt: claims.ExpiresAt.Time}, nil
+	return bridge.Identity{Type: bridge.TypeUserToken, Subject: claims.Subject, Org: s.org(),
+		Environment: bridge.EnvironmentLive, Role: claims.Role, Scopes: s.cfg.Catalogue.Ceiling(claims.Role), ExpiresAt: claims.ExpiresAt.Time}, nil
 }
 
 const (

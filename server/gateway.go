@@ -12,36 +12,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 )
-
-// The identity headers that the upstream reads. They are always set, empty where there is nothing to say, so that an
-// upstream never sees one that a client sent.
-const (
-	headerKeyID       = "X-Ace-Key-Id"
-	headerSubject     = "X-Ace-Subject"
-	headerOrg         = "X-Ace-Org"
-	headerEnvironment = "X-Ace-Environment"
-	headerScopes      = "X-Ace-Scopes"
-	headerRequestID   = "X-Ace-Request-Id"
-)
-
-func (who caller) setIdentity(h http.Header, requestID string) {
-	keyID := ""
-	if who.KeyID != uuid.Nil {
-		keyID = who.KeyID.String()
-	}
-	for name, value := range map[string]string{
-		headerKeyID: keyID, headerSubject: who.Subject, headerOrg: who.Org, headerEnvironment: who.Environment,
-		headerScopes: who.Scopes.String(), headerRequestID: requestID,
-	} {
-		h[name] = []string{value}
-	}
-}
 
 // reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
 // case, so the folded name counts.
@@ -163,7 +138,7 @@ func newGateway(upstream *url.URL, log *slog.Logger) *httputil.ReverseProxy {
 			// Trailers arrive after the decision; none may pass for a header of ours, or be one.
 			p.Out.Trailer = nil
 			p.Out.Header.Del("Te")
-			f.who.setIdentity(p.Out.Header, f.requestID)
+			f.who.SetHeaders(p.Out.Header, f.requestID)
 			p.Out.Header.Set("X-Forwarded-For", f.client)
 			p.Out.Header.Set("X-Forwarded-Host", f.host)
 			p.Out.Header.Set("X-Forwarded-Proto", f.proto)
@@ -224,7 +199,7 @@ func (s *Server) verify(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	who.setIdentity(c.Response().Header(), api.RequestID(c.Request()))
+	who.SetHeaders(c.Response().Header(), api.RequestID(c.Request()))
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.NoContent(http.StatusNoContent)
 }

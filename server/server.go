@@ -19,6 +19,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -27,12 +28,12 @@ import (
 type Config struct {
 	PublicURLs     []bridge.ServerURL // what the server is called; the first is what it calls itself
 	DatabaseURL    string
-	Trust          bridge.Trust     // zero: no exchange
-	JWTSecret      bridge.Secret    // signs and verifies the server's own user tokens; zero: none are taken
-	Upstream       *url.URL         // the app behind the gateway; nil: no gateway
-	AllowedOrigins []string         // browser origins that may call, beside the trusted cloud's dashboard
-	TrustedProxies []netip.Prefix   // whose X-Forwarded-For counts
-	Catalogue      bridge.Catalogue // zero: the built-in one
+	Trust          bridge.Trust        // zero: no exchange
+	JWTSecret      bridge.Secret       // signs and verifies the server's own user tokens; zero: none are taken
+	Upstream       *url.URL            // the app behind the gateway; nil: no gateway
+	AllowedOrigins []string            // browser origins that may call, beside the trusted cloud's dashboard
+	TrustedProxies []netip.Prefix      // whose X-Forwarded-For counts
+	Catalogue      catalogue.Catalogue // zero: the built-in one
 	Version        string
 	Now            func() time.Time // nil: time.Now
 }
@@ -58,8 +59,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Catalogue.Ceiling(bridge.RoleOwner) == nil {
-		cfg.Catalogue = bridge.BuiltinCatalogue()
+	if cfg.Catalogue.IsZero() {
+		cfg.Catalogue = catalogue.Builtin()
 	}
 	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
 	if err != nil {

@@ -60,6 +60,7 @@ type CreateKeyRequest struct {
 	Name        string   `json:"name"`
 	Description string   `json:"description,omitempty"`
 	Kind        string   `json:"kind,omitempty"` // live (default) or test
+	Preset      string   `json:"preset,omitempty"`
 	Scopes      []string `json:"scopes,omitempty"`
 	ExpiresIn   string   `json:"expires_in,omitempty"`
 }

@@ -61,8 +61,8 @@ func Status(err error) int {
 func WriteProblem(w http.ResponseWriter, err error) {
 	e, status := bridge.AsError(err), Status(err)
 	h := w.Header()
-	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
-		h.Set("WWW-Authenticate", `Bearer realm="ace"`) // RFC 6750 section 3
+	if h.Get("WWW-Authenticate") == "" {
+		challenge(h, status, e)
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
@@ -75,6 +75,19 @@ func WriteProblem(w http.ResponseWriter, err error) {
 		Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint,
 		RequestID: h.Get(HeaderRequestID),
 	})
+}
+
+// challenge writes what RFC 6750 section 3.1 tells the holder of a bearer credential: nothing but the scheme where there
+// was no credential, invalid_token whatever is wrong with it, and which scope it lacks.
+func challenge(h http.Header, status int, e *bridge.Error) {
+	switch {
+	case status == http.StatusUnauthorized && e.Code == bridge.CodeCredentialMissing:
+		h.Set("WWW-Authenticate", `Bearer realm="ace"`)
+	case status == http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="ace", error="invalid_token"`)
+	case status == http.StatusForbidden && e.Scope != "":
+		h.Set("WWW-Authenticate", `Bearer realm="ace", error="insufficient_scope", scope="`+string(e.Scope)+`"`)
+	}
 }
 
 const maxProblem = 64 << 10

@@ -18,6 +18,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -27,7 +28,7 @@ var files embed.FS
 // Config is what an authority must know.
 type Config struct {
 	Servers   []bridge.ServerURL // the audiences that derived access tokens may name
-	Catalogue bridge.Catalogue
+	Catalogue catalogue.Catalogue
 	Now       func() time.Time // nil: time.Now
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
@@ -52,7 +53,7 @@ func each(t *testing.T, test func(t *testing.T, f fixture)) {
 		t.Cleanup(func() { _ = db.Close() })
 		c := &clock{t: time.Unix(1_800_000_000, 0)}
 		a, err := keys.New(t.Context(), db, keys.Config{Servers: []bridge.ServerURL{self},
-			Catalogue: bridge.BuiltinCatalogue(), Now: c.now}, slog.New(slog.DiscardHandler))
+			Catalogue: catalogue.Builtin(), Now: c.now}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,13 +77,13 @@ func (f fixture) create(t *testing.T, change func(*keys.NewKey)) (bridge.Key, ke
 	return key, record
 }
 
-func (f fixture) verify(t *testing.T, s bridge.Secret) (keys.Identity, error) {
+func (f fixture) verify(t *testing.T, s bridge.Secret) (bridge.Identity, error) {
 	t.Helper()
 	p, err := bridge.ParsePresented(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f.Verify(t.Context(), p, keys.Use{Address: "192.0.2.1", UserAgent: "test\xff"})
+	return f.Verify(t.Context(), p, bridge.Use{Address: "192.0.2.1", UserAgent: "test\xff"})
 }
 
 // cause is the exact code that hides behind the public refusal.

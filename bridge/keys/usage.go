@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 const (
@@ -25,12 +27,12 @@ type usage struct {
 
 type lastUse struct {
 	at  int64
-	use Use
+	use bridge.Use
 }
 
 func newUsage() *usage { return &usage{last: map[uuid.UUID]lastUse{}} }
 
-func (u *usage) note(id uuid.UUID, now time.Time, use Use) {
+func (u *usage) note(id uuid.UUID, now time.Time, use bridge.Use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.last[id] = lastUse{at: now.Unix(), use: use}

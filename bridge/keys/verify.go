@@ -8,38 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
-
-// The kinds of credential that an [Identity] comes from.
-const (
-	TypeAPIKey      = "api_key"
-	TypeAccessToken = "access_token"
-)
-
-// Identity is who a verified credential stands for and what it may do.
-type Identity struct {
-	Type        string
-	KeyID       uuid.UUID
-	Kind        bridge.KeyKind
-	Name        string
-	Subject     string // the key's owner, or the member that an access token names
-	Org         string
-	Environment string // live or test
-	Connection  string
-	Scopes      bridge.Scopes
-	ExpiresAt   time.Time // of the credential; zero: never
-}
-
-// Use is from where a credential is used.
-type Use struct {
-	Address   string
-	UserAgent string
-}
 
 // invalid is what a caller is told of any credential that does not pass. Which of the reasons it was goes to the
 // operator, through the wrapped cause: a caller who does not hold the secret learns nothing about the key.
@@ -50,9 +22,9 @@ func invalid(cause error) error {
 
 // Verify checks an API key or a derived access token. The first use of an exchanged key confirms it; apart from that,
 // nothing is written here. Every refusal has the code key_invalid and wraps the exact cause.
-func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use Use) (Identity, error) {
+func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error) {
 	now := a.cfg.Now()
-	var id Identity
+	var id bridge.Identity
 	var err error
 	if p.IsKey() {
 		id, err = a.verifyKey(ctx, p, now)
@@ -61,54 +33,54 @@ func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use Use) (Id
 	}
 	if err != nil {
 		if e := bridge.AsError(err); e.Kind == bridge.Internal || e.Kind == bridge.Unavailable {
-			return Identity{}, err
+			return bridge.Identity{}, err
 		}
-		return Identity{}, invalid(err)
+		return bridge.Identity{}, invalid(err)
 	}
 	a.use.note(id.KeyID, now, use)
 	return id, nil
 }
 
-func (a *Authority) verifyKey(ctx context.Context, p bridge.Presented, now time.Time) (Identity, error) {
+func (a *Authority) verifyKey(ctx context.Context, p bridge.Presented, now time.Time) (bridge.Identity, error) {
 	key, err := p.Key()
 	if err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
 	row, err := a.load(ctx, key.ID)
 	if err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
 	hash := key.Hash()
 	if subtle.ConstantTimeCompare(hash[:], row.hash) != 1 || key.Kind != row.Kind {
-		return Identity{}, bridge.E(bridge.Unauthenticated, "key_secret", "the secret is not that of the key")
+		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, "key_secret", "the secret is not that of the key")
 	}
 	if err := a.alive(ctx, row, now); err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
-	return row.identity(TypeAPIKey), nil
+	return row.identity(bridge.TypeAPIKey), nil
 }
 
-func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, now time.Time) (Identity, error) {
+func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, now time.Time) (bridge.Identity, error) {
 	if bridge.TokenType(token) != bridge.TypeAccess {
-		return Identity{}, bridge.E(bridge.Unauthenticated, "token_type", "the credential is neither a key nor an access token")
+		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, "token_type", "the credential is neither a key nor an access token")
 	}
 	keyID, err := bridge.TokenKeyID(token)
 	if err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
 	row, err := a.load(ctx, keyID)
 	if err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
 	claims, err := bridge.VerifyAccess(token, row.public, a.cfg.Servers, now)
 	if err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
 	if err := a.alive(ctx, row, now); err != nil {
-		return Identity{}, err
+		return bridge.Identity{}, err
 	}
-	id := row.identity(TypeAccessToken)
-	id.Subject, id.Connection = claims.Subject, claims.Connection
+	id := row.identity(bridge.TypeAccessToken)
+	id.Subject, id.Connection, id.Role = claims.Subject, claims.Connection, claims.Role
 	id.Scopes = id.Scopes.Cap(claims.Scopes())
 	if claims.Role != "" {
 		id.Scopes = id.Scopes.Cap(a.cfg.Catalogue.Ceiling(claims.Role))
@@ -117,13 +89,9 @@ func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, now t
 	return id, nil
 }
 
-func (r row) identity(credential string) Identity {
-	environment := "live"
-	if r.Kind == bridge.KindTest {
-		environment = "test"
-	}
-	return Identity{Type: credential, KeyID: r.ID, Kind: r.Kind, Name: r.Name, Subject: r.Owner, Org: r.Org,
-		Environment: environment, Scopes: r.Scopes, ExpiresAt: r.ExpiresAt}
+func (r row) identity(credential string) bridge.Identity {
+	return bridge.Identity{Type: credential, KeyID: r.ID, Kind: r.Kind, Subject: r.Owner, Org: r.Org,
+		Environment: r.Kind.Environment(), Scopes: r.Scopes, ExpiresAt: r.ExpiresAt}
 }
 
 // alive checks that the key may be used now, and confirms it where this is its first use.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
 )
 
 // app is what every command shares: the streams, the global flags and the store.
@@ -117,7 +118,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if n := nearest(name, names); n != "" {
+		if n := catalogue.Nearest(name, names); n != "" {
 			text += fmt.Sprintf("; did you mean --%s?", n)
 		}
 	}

@@ -21,7 +21,8 @@ var mayImport = map[string][]string{
 	"bridge":                 {},
 	"bridge/api":             {"bridge"},
 	"bridge/audit":           {"bridge", "bridge/api", "bridge/sqldb"},
-	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/sqldb"},
+	"bridge/catalogue":       {"bridge"},
+	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/sqldb"},
 	"bridge/sqldb":           {"bridge"},
 	"bridge/sqldb/sqldbtest": {},
 }

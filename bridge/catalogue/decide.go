@@ -1,0 +1,148 @@
+package catalogue
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Request is what a decision looks at.
+type Request struct {
+	Method   string
+	Path     string // as it was sent, escaped, without the query
+	RawQuery string
+	Header   http.Header
+	// Body reads the whole body, whose length its owner bounds; nil where the body cannot be seen.
+	Body func() ([]byte, error)
+}
+
+// refuse is a refusal whose exact cause only the operator sees.
+func refuse(code, format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").
+		Because(bridge.E(bridge.Forbidden, code, format, args...))
+}
+
+// overrides are headers with which some apps read another method or path than the one that was decided about.
+var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url"}
+
+// Overrides reports whether a header, by its folded name, changes what a careless app takes a request for.
+func Overrides(name string) bool {
+	for _, o := range overrides {
+		if len(name) == len(o) && strings.EqualFold(bridge.FoldHeader(name), o) {
+			return true
+		}
+	}
+	return false
+}
+
+// Decide says whether an identity may make a request: nil, or a refusal of kind Forbidden. A missing scope has the code
+// scope_missing and names the scope; every other refusal has the code access_denied and hides its cause, for the
+// operator, with the rule that it comes from.
+func (c Catalogue) Decide(id bridge.Identity, r Request) error {
+	if !c.HasRules() {
+		return nil
+	}
+	if err := checkUnambiguous(r); err != nil {
+		return err
+	}
+	decoded, err := url.PathUnescape(r.Path)
+	if err != nil {
+		return refuse("path_ambiguous", "the path cannot be read")
+	}
+	parts := split(decoded)
+	for i := range c.rules {
+		rule := &c.rules[i]
+		switch matches, exactly := rule.matches(r.Method, parts); {
+		case matches && exactly:
+			return rule.decide(id, r, parts)
+		case matches:
+			return refuse("path_ambiguous", "the path differs from %s in case only: %q", rule.name, clip(r.Path))
+		}
+	}
+	if c.file.NoMatch == NoMatchAuthenticated {
+		return nil
+	}
+	return refuse("no_rule", "no rule is for %s %s, and no_match is deny", clip(r.Method), clip(r.Path))
+}
+
+// checkUnambiguous refuses what an app may read otherwise than the rules do.
+func checkUnambiguous(r Request) error {
+	if !strings.HasPrefix(r.Path, "/") || bridge.AmbiguousPath(r.Path) || strings.ContainsAny(r.Path, ";?#") ||
+		strings.Contains(strings.ToLower(r.Path), "%3b") {
+		return refuse("path_ambiguous", "the path can be read in more than one way: %q", clip(r.Path))
+	}
+	for name := range r.Header {
+		if Overrides(name) {
+			return refuse("override_header", "the header %s would change what the app takes the request for", clip(name))
+		}
+	}
+	return nil
+}
+
+func (r *rule) decide(id bridge.Identity, req Request, parts []string) error {
+	v := &values{rule: r, request: req, parts: parts}
+	err := r.check(id, v)
+	if err == nil {
+		return nil
+	}
+	e := bridge.AsError(err)
+	if e.Kind != bridge.Forbidden {
+		return err // the body could not be read, for one
+	}
+	cause := e
+	if inner := bridge.AsError(e.Err); e.Err != nil && inner.Code != "internal" {
+		cause = inner
+	}
+	return e.Because(bridge.E(bridge.Forbidden, cause.Code, "%s: %s", r.name, cause.Detail))
+}
+
+func (r *rule) check(id bridge.Identity, v *values) error {
+	if r.tool == "" {
+		return covered(id, r.require, v)
+	}
+	calls, err := v.calls()
+	if err != nil {
+		return err
+	}
+	// Every call of a batch is checked before any passes.
+	for _, call := range calls {
+		v.call = call
+		list := r.tools
+		if call.message {
+			list = r.messages
+		}
+		o, ok := find(list, call.name)
+		if !ok {
+			return refuse("operation_unknown", "nothing says what the operation %q needs", clip(call.name))
+		}
+		if err := covered(id, r.require, v); err != nil {
+			return err
+		}
+		if err := covered(id, o.require, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func covered(id bridge.Identity, require []template, v *values) error {
+	for _, t := range require {
+		need, err := t.fill(v)
+		if err != nil {
+			return err
+		}
+		if !id.Covers(need) {
+			return MissingScope(need)
+		}
+	}
+	return nil
+}
+
+// MissingScope is the refusal of a credential that lacks a scope (RFC 6750 section 3.1, insufficient_scope).
+func MissingScope(need bridge.Scope) *bridge.Error {
+	e := bridge.E(bridge.Forbidden, "scope_missing", "this needs the scope %s, which the credential does not have", need)
+	e.Scope = need
+	return e
+}

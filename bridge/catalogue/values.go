@@ -1,0 +1,192 @@
+package catalogue
+
+import (
+	"mime"
+	"net/url"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// values finds what stands in the templates of one rule, for one request.
+type values struct {
+	rule    *rule
+	request Request
+	parts   []string
+	call    call // the operation that is looked at
+	body    *object
+	read    bool
+}
+
+// call is one operation that a request asks for.
+type call struct {
+	name    string
+	message bool // of MCP, and no tools/call
+	object  object
+}
+
+func (v *values) get(p part) (value string, found bool, err error) {
+	switch p.source {
+	case fromHeader:
+		return v.header(p.name)
+	case fromPath:
+		return v.rule.value(p.name, v.parts), true, nil
+	case fromQuery:
+		return v.query(p.name)
+	case fromTool:
+		return v.call.name, true, nil
+	}
+	o := v.call.object
+	if v.rule.tool == "" {
+		if o, err = v.object(); err != nil {
+			return "", false, err
+		}
+	}
+	return o.text(p.name)
+}
+
+// header wants one value: a second header, or one that folds to the same name, leaves open which the app would read.
+func (v *values) header(name string) (string, bool, error) {
+	var found []string
+	for h, values := range v.request.Header {
+		if len(h) == len(name) && strings.EqualFold(bridge.FoldHeader(h), bridge.FoldHeader(name)) {
+			found = append(found, values...)
+		}
+	}
+	switch {
+	case len(found) > 1:
+		return "", false, refuse("value_ambiguous", "the request has more than one header %s", name)
+	case len(found) == 0 || found[0] == "":
+		return "", false, nil
+	}
+	return found[0], true, nil
+}
+
+func (v *values) query(name string) (string, bool, error) {
+	query, err := url.ParseQuery(v.request.RawQuery)
+	if err != nil {
+		return "", false, refuse("value_ambiguous", "the query cannot be read")
+	}
+	var found []string
+	for key, values := range query {
+		if strings.EqualFold(strings.TrimSuffix(key, "[]"), name) { // some apps read both as one
+			found = append(found, values...)
+		}
+	}
+	switch {
+	case len(found) > 1 || (len(found) == 1 && !query.Has(name)):
+		return "", false, refuse("value_ambiguous", "the query can be read in more than one way for %s", name)
+	case len(found) == 0 || found[0] == "":
+		return "", false, nil
+	}
+	return found[0], true, nil
+}
+
+// raw reads the body, once, and checks that its bytes are what the app will read: no encoding of the content, no other
+// character set than UTF-8.
+func (v *values) raw() ([]byte, error) {
+	if v.request.Body == nil {
+		return nil, refuse("body_unseen", "this rule needs the body, which does not pass here").
+			WithHint("use the gateway of ace server, or bridge/guard")
+	}
+	if encoding := v.request.Header.Values("Content-Encoding"); len(encoding) > 0 && !strings.EqualFold(strings.Join(encoding, ","), "identity") {
+		return nil, refuse("body_encoded", "the body is encoded, so that nobody can look into it")
+	}
+	for _, value := range v.request.Header.Values("Content-Type") {
+		_, params, err := mime.ParseMediaType(value)
+		if charset, ok := params["charset"]; err != nil || (ok && !strings.EqualFold(charset, "utf-8")) {
+			return nil, refuse("body_charset", "the body is not declared as UTF-8")
+		}
+	}
+	return v.request.Body()
+}
+
+// object is the body as one JSON object.
+func (v *values) object() (object, error) {
+	if v.read {
+		return *v.body, nil
+	}
+	raw, err := v.raw()
+	if err != nil {
+		return object{}, err
+	}
+	o, err := parseObject(raw)
+	if err != nil {
+		return object{}, err
+	}
+	v.body, v.read = &o, true
+	return o, nil
+}
+
+// calls lists the operations that the body asks for: one, or those of a batch.
+func (v *values) calls() ([]call, error) {
+	if v.rule.tool != toolMCP {
+		o, err := v.object()
+		if err != nil {
+			return nil, err
+		}
+		name, found, err := o.text(v.rule.tool)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, refuse("value_missing", "the body has no %s", v.rule.tool)
+		}
+		return []call{{name: name, object: o}}, nil
+	}
+	raw, err := v.raw()
+	if err != nil {
+		return nil, err
+	}
+	messages, err := parseMessages(raw)
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]call, 0, len(messages))
+	for _, m := range messages {
+		c, err := mcpCall(m)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, c)
+	}
+	return calls, nil
+}
+
+// mcpResponse is the name of an answer among the messages.
+const mcpResponse = "response"
+
+// mcpCall reads one JSON-RPC 2.0 message of MCP.
+func mcpCall(m object) (call, error) {
+	method, isRequest, err := m.text("method")
+	if err != nil {
+		return call{}, err
+	}
+	_, result, err := m.get("result")
+	if err != nil {
+		return call{}, err
+	}
+	_, failure, err := m.get("error")
+	if err != nil {
+		return call{}, err
+	}
+	answers := result || failure
+	switch {
+	case isRequest && answers:
+		return call{}, refuse("value_ambiguous", "a message is request and response at once")
+	case !isRequest && answers:
+		return call{name: mcpResponse, message: true, object: m}, nil
+	case !isRequest:
+		return call{}, refuse("value_missing", "a message of the body has no method")
+	case method != "tools/call":
+		return call{name: method, message: true, object: m}, nil
+	}
+	name, found, err := m.text("params.name")
+	if err != nil {
+		return call{}, err
+	}
+	if !found {
+		return call{}, refuse("value_missing", "a tools/call names no tool")
+	}
+	return call{name: name, object: m}, nil
+}
