@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 	"regexp"
 	"unsafe"
 
@@ -50,6 +51,11 @@ type Key struct {
 func NewKey(kind KeyKind, id uuid.UUID) Key {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails since Go 1.24
+	return KeyFrom(kind, id, secret)
+}
+
+// KeyFrom makes the key that has these 256 bits as its secret.
+func KeyFrom(kind KeyKind, id uuid.UUID, secret [32]byte) Key {
 	text := make([]byte, 0, maxKeyLen)
 	text = append(text, "ace_"...)
 	text = append(text, kind...)
@@ -92,6 +98,42 @@ func ParseKey(text Secret) (Key, error) {
 	return k, nil
 }
 
+// KeyParts are parts of what has the length and punctuation of a key. Nothing else about them is checked.
+type KeyParts struct {
+	Tail   KeyIDTail // of the key ID
+	secret Secret
+}
+
+// SplitKey takes a key apart without the checks of [ParseKey], for a look-up that recognises what has passed them before.
+func SplitKey(text Secret) (KeyParts, bool) {
+	s := text.Reveal()
+	tail := len(s) - keyTailDigits
+	if len(s) < minKeyLen || len(s) > maxKeyLen || s[:4] != "ace_" || s[tail-1] != '_' {
+		return KeyParts{}, false
+	}
+	secret := tail + keyIDDigits
+	parts := KeyParts{secret: NewSecret(s[secret : secret+keySecretDigits])}
+	copy(parts.Tail[:], s[secret-len(parts.Tail):])
+	return parts, true
+}
+
+// Hash is [Key.Hash] of the secret.
+func (p KeyParts) Hash() [sha256.Size]byte { return hashSecret(p.secret.Reveal()) }
+
+// KeyIDTail are the last digits of a key ID as it is spelled within a key.
+type KeyIDTail [8]byte
+
+// TailOfKeyID returns the last digits that the ID has within a key.
+func TailOfKeyID(id uuid.UUID) (tail KeyIDTail) {
+	const base = 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62
+	n := bits.Rem64(binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), base)
+	for i := len(tail) - 1; i >= 0; i-- {
+		tail[i] = base62Digits[n%62]
+		n /= 62
+	}
+	return tail
+}
+
 // checksum is CRC-32 (IEEE) of s, read in place: []byte(s) would allocate. The bytes are only read.
 func checksum(s string) uint32 {
 	return crc32.ChecksumIEEE(unsafe.Slice(unsafe.StringData(s), len(s)))
@@ -113,9 +155,11 @@ func (k Key) secretDigits() string {
 
 // Hash is what is stored of the secret: SHA-256 over its 43 digits. The secret has 256 bits of entropy, so that a slow
 // hash would protect nothing.
-func (k Key) Hash() [sha256.Size]byte {
+func (k Key) Hash() [sha256.Size]byte { return hashSecret(k.secretDigits()) }
+
+func hashSecret(digits string) [sha256.Size]byte {
 	var buf [keySecretDigits]byte
-	copy(buf[:], k.secretDigits())
+	copy(buf[:], digits)
 	return sha256.Sum256(buf[:])
 }
 

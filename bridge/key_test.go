@@ -107,3 +107,13 @@ func TestCredential(t *testing.T) {
 		}
 	}
 }
+
+func TestTailOfKeyID(t *testing.T) {
+	for range 100 {
+		id := uuid.New()
+		parts, ok := bridge.SplitKey(bridge.NewKey(bridge.KindSK, id).Text())
+		if !ok || parts.Tail != bridge.TailOfKeyID(id) {
+			t.Fatalf("the tail of %s is %s, in a key it is %s", id, bridge.TailOfKeyID(id), parts.Tail)
+		}
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
 )
 
@@ -22,50 +21,33 @@ func (s *Server) createKey(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	now := s.cfg.Now()
-	expires, err := keys.ParseExpiry(body.ExpiresIn, now)
-	if err != nil {
-		return err
-	}
-	minter := s.minter(who)
-	if err := s.cfg.Catalogue.GrantExpiry(minter, expires, now); err != nil {
-		return err
-	}
-	kind := bridge.KeyKind(body.Kind)
-	if body.Kind == "" {
-		kind = bridge.KindLive
-	}
-	if kind != bridge.KindLive && kind != bridge.KindTest {
-		return bridge.E(bridge.Invalid, "key_kind", "a key that people create is of kind live or test")
-	}
-	scopes, err := s.cfg.Catalogue.Grant(minter, body.Preset, body.Scopes)
-	if err != nil {
-		return err
-	}
-	actor := s.actor(c, who.actor())
-	key, record, err := s.keys.Create(c.Request().Context(), actor, keys.NewKey{
-		Kind: kind, Name: body.Name, Description: body.Description, Org: s.org(), Owner: who.Subject,
-		CreatedBy: actor.ID, Scopes: scopes, ExpiresAt: expires,
+	key, record, err := s.keys.Mint(c.Request().Context(), s.by(c, who), keys.Wish{
+		Kind: bridge.KeyKind(body.Kind), Name: body.Name, Description: body.Description, Preset: body.Preset,
+		Scopes: body.Scopes, ExpiresIn: body.ExpiresIn, AllowFrom: body.AllowFrom, Rate: body.Rate, MaxUses: body.MaxUses,
 	})
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusCreated, api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(now)})
+	return s.created(c, http.StatusCreated, key, record)
 }
 
-// minter is the caller as the one who grants scopes. A key is no admin, whatever its scopes: what only an admin may grant
-// takes an admin in person.
-func (s *Server) minter(who caller) catalogue.Minter {
-	return catalogue.Minter{Org: s.org(), Scopes: who.Scopes,
-		Admin: who.Type != bridge.TypeAPIKey && who.Role.AtLeast(bridge.RoleAdmin)}
+// created answers with a secret, which is shown this once.
+func (s *Server) created(c echo.Context, status int, key bridge.Key, record keys.Record) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(s.cfg.Now())})
+}
+
+// by is the caller as the one who asks for a change.
+func (s *Server) by(c echo.Context, who caller) keys.By {
+	return keys.By{Actor: s.actor(c, who.actor()), Who: who.Identity}
 }
 
 func (s *Server) listKeys(c echo.Context) error {
-	if _, err := s.authorize(c, "key:list"); err != nil {
+	who, err := s.authorize(c, "key:list")
+	if err != nil {
 		return err
 	}
-	records, next, err := s.keys.List(c.Request().Context(), s.org(), c.QueryParam("cursor"), api.PageLimit(c))
+	records, next, err := s.keys.List(c.Request().Context(), keys.ViewOf(who.Identity), c.QueryParam("cursor"), api.PageLimit(c))
 	if err != nil {
 		return err
 	}
@@ -86,14 +68,15 @@ func keyID(c echo.Context) (uuid.UUID, error) {
 }
 
 func (s *Server) getKey(c echo.Context) error {
-	if _, err := s.authorize(c, "key:read"); err != nil {
+	who, err := s.authorize(c, "key:read")
+	if err != nil {
 		return err
 	}
 	id, err := keyID(c)
 	if err != nil {
 		return err
 	}
-	record, err := s.keys.Get(c.Request().Context(), s.org(), id)
+	record, err := s.keys.Get(c.Request().Context(), keys.ViewOf(who.Identity), id)
 	if err != nil {
 		return err
 	}
@@ -116,7 +99,7 @@ func (s *Server) revokeKey(c echo.Context) error {
 			if err != nil {
 				return keys.Record{}, err
 			}
-			return s.keys.Revoke(c.Request().Context(), s.actor(c, who.actor()), s.org(), id, "revoked by "+who.Subject)
+			return s.keys.Revoke(c.Request().Context(), s.by(c, who), id, "revoked by "+who.Subject)
 		}
 		if err := s.exchange.Allow(api.AddressKey(c.RealIP())); err != nil {
 			return keys.Record{}, err
@@ -142,7 +125,7 @@ func (s *Server) me(c echo.Context) error {
 		Scopes: who.Scopes.Strings()}
 	if who.KeyID != uuid.Nil {
 		id.KeyID = who.KeyID.String()
-		record, err := s.keys.Get(c.Request().Context(), who.Org, who.KeyID)
+		record, err := s.keys.Get(c.Request().Context(), keys.View{Org: who.Org}, who.KeyID)
 		if err != nil {
 			return err
 		}

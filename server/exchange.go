@@ -63,8 +63,8 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 	}
 	life := min(time.Duration(claims.KeyLife)*time.Second, bridge.DefaultKeyLife)
 	key, record, err := s.keys.Create(c.Request().Context(), *actor, keys.NewKey{
-		Kind: bridge.KindSK, Name: name, Org: claims.Org, Owner: owner, CreatedBy: actor.ID,
-		Scopes: s.cfg.Catalogue.Ceiling(claims.Role).Cap(claims.Scopes()), ExpiresAt: now.Add(life),
+		Kind: bridge.KindSK, Name: name, Org: claims.Org, Owner: owner, Role: claims.Role,
+		Scopes: s.cfg.Catalogue.WithOrg(s.cfg.Catalogue.Ceiling(claims.Role).Cap(claims.Scopes()), claims.Org), ExpiresAt: now.Add(life),
 		Exchange: &keys.Exchange{Issuer: claims.Issuer, JTI: claims.JTI, Expires: time.Unix(claims.ExpiresAt, 0)},
 	})
 	if err != nil {

@@ -56,6 +56,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, bridge.E(bridge.Invalid, "public_url_missing", "the server does not know its own URL").
 			WithHint("set ACE_PUBLIC_URL")
 	}
+	keysNow := cfg.Now // nil lets the authority keep a clock of its own
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -66,7 +67,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	authority, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue, Now: cfg.Now}, log)
+	authority, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue,
+		Pepper: cfg.JWTSecret, Now: keysNow}, log)
 	if err != nil {
 		_ = db.Close()
 		return nil, err

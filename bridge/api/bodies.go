@@ -55,7 +55,8 @@ type ExchangeAnswer struct {
 	ConfirmBy time.Time         `json:"confirm_by"` // the key dies then unless it has been used
 }
 
-// CreateKeyRequest asks for an API key. ExpiresIn takes "90d", "12h", "2027-01-31" or "never"; empty is 90 days.
+// CreateKeyRequest asks for an API key. ExpiresIn takes "90d", "12h", "2027-01-31" or "never"; empty is 90 days. Without
+// Preset and Scopes the key gets the catalogue's default preset.
 type CreateKeyRequest struct {
 	Name        string   `json:"name"`
 	Description string   `json:"description,omitempty"`
@@ -63,24 +64,52 @@ type CreateKeyRequest struct {
 	Preset      string   `json:"preset,omitempty"`
 	Scopes      []string `json:"scopes,omitempty"`
 	ExpiresIn   string   `json:"expires_in,omitempty"`
+	AllowFrom   []string `json:"allow_from,omitempty"` // IP addresses and CIDRs
+	Rate        string   `json:"rate,omitempty"`       // "10/s", "100/m", "5000/h", "100000/d"
+	MaxUses     int64    `json:"max_uses,omitempty"`
+}
+
+// ReviveKeyRequest asks for a new secret of a key, whose old one dies at once.
+type ReviveKeyRequest struct {
+	ExpiresIn string `json:"expires_in,omitempty"` // as of CreateKeyRequest
+}
+
+// RotateKeyRequest asks for a new secret of a key, whose old one stays valid for the grace: "24h" by default, "0s" for
+// none. ExpiresIn is that of CreateKeyRequest; empty: as long as the key's secret had when it was issued.
+type RotateKeyRequest struct {
+	Grace     string `json:"grace,omitempty"`
+	ExpiresIn string `json:"expires_in,omitempty"`
 }
 
 // APIKey describes a key without its secret.
 type APIKey struct {
-	KeyID       string     `json:"key_id"`
-	Prefix      string     `json:"prefix"`
-	Kind        string     `json:"kind"`
-	Name        string     `json:"name"`
-	Description string     `json:"description,omitempty"`
-	Owner       string     `json:"owner"`
-	Org         string     `json:"org,omitempty"`
-	Scopes      []string   `json:"scopes"`
-	Status      string     `json:"status"` // active, unconfirmed, expired, revoked
-	CreatedBy   string     `json:"created_by"`
-	CreatedAt   time.Time  `json:"created_at"`
-	ExpiresAt   *time.Time `json:"expires_at"` // null: never
-	LastUsed    *LastUse   `json:"last_used,omitempty"`
-	Ended       *KeyEnd    `json:"ended,omitempty"` // why, when and by whom a dead key died
+	KeyID       string   `json:"key_id"`
+	Prefix      string   `json:"prefix"`
+	Kind        string   `json:"kind"`
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Owner       string   `json:"owner"`
+	Org         string   `json:"org,omitempty"`
+	Scopes      []string `json:"scopes"`
+	// Status is active, unconfirmed, disabled, or, of a dead key, expired, revoked, used_up or lapsed.
+	Status     string       `json:"status"`
+	CreatedBy  string       `json:"created_by"`
+	CreatedAt  time.Time    `json:"created_at"`
+	ExpiresAt  *time.Time   `json:"expires_at"`            // null: never
+	GraceUntil *time.Time   `json:"grace_until,omitempty"` // until then the secret before the rotation is valid too
+	AllowFrom  []string     `json:"allow_from,omitempty"`  // CIDRs; none: any address
+	Rate       string       `json:"rate,omitempty"`        // "100/m"
+	MaxUses    int64        `json:"max_uses,omitempty"`
+	Uses       int64        `json:"uses,omitempty"` // counted where max_uses is set
+	LastUsed   *LastUse     `json:"last_used,omitempty"`
+	Disabled   *KeyDisabled `json:"disabled,omitempty"`
+	Ended      *KeyEnd      `json:"ended,omitempty"` // why, when and by whom a dead key died
+}
+
+// KeyDisabled says since when and by whom a key is disabled.
+type KeyDisabled struct {
+	At time.Time `json:"at"`
+	By string    `json:"by"`
 }
 
 // CreatedKey is an APIKey with its secret, shown this once.

@@ -69,17 +69,39 @@ func (c Catalogue) allowed(m Minter, scopes bridge.Scopes) (bridge.Scopes, error
 		if err := c.CheckKnown(s); err != nil {
 			return nil, err
 		}
-		if !m.Scopes.Covers(s) {
-			return nil, bridge.E(bridge.Forbidden, "scope_ceiling",
-				"the scope %s is more than the minter's own, which are: %s", s, m.Scopes)
-		}
-		if only, ok := c.forAdmins(s); ok && !m.Admin {
-			return nil, bridge.E(bridge.Forbidden, "scope_admin", "the scope %s reaches %s, which only an admin may grant", s, only).
-				WithHint("ask an admin, or use: ace server token --role admin")
+		if err := c.below(m, s); err != nil {
+			return nil, err
 		}
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// Within checks that a minter could grant the scopes that a key has already, so that nobody gets hold of more than their
+// own by a new secret of an existing key. Scopes that the catalogue knows no longer count as well: a rule may ask for them.
+func (c Catalogue) Within(m Minter, scopes bridge.Scopes) error {
+	for _, s := range scopes {
+		if bridge.IsOrgScope(s) {
+			continue
+		}
+		if err := c.below(m, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below checks one scope: within the minter's scopes, and not for admins only.
+func (c Catalogue) below(m Minter, s bridge.Scope) error {
+	if !m.Scopes.Covers(s) {
+		return bridge.E(bridge.Forbidden, "scope_ceiling",
+			"the scope %s is more than the minter's own, which are: %s", s, m.Scopes)
+	}
+	if only, ok := c.forAdmins(s); ok && !m.Admin {
+		return bridge.E(bridge.Forbidden, "scope_admin", "the scope %s reaches %s, which only an admin may grant", s, only).
+			WithHint("ask an admin, or use: ace server token --role admin")
+	}
+	return nil
 }
 
 // withoutAdmins is what of a capped preset a minter may grant.

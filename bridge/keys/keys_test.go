@@ -31,6 +31,12 @@ func (c *clock) now() time.Time {
 	return c.t
 }
 
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = t
+}
+
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,9 +69,19 @@ func each(t *testing.T, test func(t *testing.T, f fixture)) {
 
 var operator = audit.Actor{ID: "operator:ops", Org: "acme"}
 
+var acme = keys.View{Org: "acme"}
+
+// person is an operator of an organization, in person.
+func person(org string, role bridge.Role) keys.By {
+	return keys.By{Actor: audit.Actor{ID: "operator:ops", Org: org}, Who: bridge.Identity{Type: bridge.TypeUserToken, Subject: "ops",
+		Org: org, Role: role, Environment: bridge.EnvironmentLive, Scopes: catalogue.Builtin().Ceiling(role)}}
+}
+
+var admin = person("acme", bridge.RoleAdmin)
+
 func (f fixture) create(t *testing.T, change func(*keys.NewKey)) (bridge.Key, keys.Record) {
 	t.Helper()
-	n := keys.NewKey{Kind: bridge.KindLive, Name: "ci", Org: "acme", Owner: "ann@example.com", CreatedBy: "operator:ops",
+	n := keys.NewKey{Kind: bridge.KindLive, Name: "ci", Org: "acme", Owner: "ann@example.com",
 		Scopes: bridge.Scopes{"app:*", "key:*"}, ExpiresAt: f.clock.now().Add(bridge.DefaultKeyLife)}
 	if change != nil {
 		change(&n)
@@ -117,7 +133,7 @@ func TestLifecycle(t *testing.T) {
 			t.Errorf("a well-formed key with another secret: %v", err)
 		}
 		for range 2 { // the second time changes nothing
-			dead, err := f.Revoke(t.Context(), operator, "acme", record.ID, "leaked")
+			dead, err := f.Revoke(t.Context(), admin, record.ID, "leaked")
 			if err != nil || dead.EndReason != "leaked" || dead.Status(f.clock.now()) != keys.StatusRevoked {
 				t.Fatalf("revoke: %v %+v", err, dead)
 			}
@@ -125,7 +141,7 @@ func TestLifecycle(t *testing.T) {
 		if _, err := f.verify(t, key.Text()); cause(err) != "key_revoked" {
 			t.Errorf("a revoked key: %v", cause(err))
 		}
-		if _, err := f.Revoke(t.Context(), operator, "rival", other.ID, ""); bridge.CodeOf(err) != "key_unknown" {
+		if _, err := f.Revoke(t.Context(), person("rival", bridge.RoleAdmin), other.ID, ""); bridge.CodeOf(err) != "key_unknown" {
 			t.Errorf("another organization revokes: %v", err)
 		}
 		f.clock.advance(bridge.DefaultKeyLife)
@@ -189,7 +205,7 @@ func TestConnectTokenIsUsedOnce(t *testing.T) {
 		if won != 1 {
 			t.Errorf("%d exchanges of one connect token succeeded", won)
 		}
-		list, _, err := f.List(t.Context(), "acme", "", 0)
+		list, _, err := f.List(t.Context(), acme, "", 0)
 		if err != nil || len(list) != 1 {
 			t.Errorf("%d keys are stored (%v), want 1", len(list), err)
 		}
@@ -225,7 +241,7 @@ func TestAccessToken(t *testing.T) {
 			t.Errorf("an expired token: %v", cause(err))
 		}
 		token = sign(bridge.AccessClaims{Subject: "bob@example.com", Scope: "app:read"})
-		if _, err := f.Revoke(t.Context(), operator, "acme", key.ID, ""); err != nil {
+		if _, err := f.Revoke(t.Context(), admin, key.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.verify(t, token); cause(err) != "key_revoked" {
@@ -268,7 +284,7 @@ func TestAuditFailureFailsTheChange(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "DROP TABLE audit"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Revoke(t.Context(), operator, "acme", record.ID, ""); err == nil {
+		if _, err := f.Revoke(t.Context(), admin, record.ID, ""); err == nil {
 			t.Error("a revocation without an audit entry succeeded")
 		}
 		if _, err := f.verify(t, key.Text()); err != nil {
@@ -283,7 +299,7 @@ func TestLastUseIsStoredInBatches(t *testing.T) {
 		if _, err := f.verify(t, key.Text()); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := f.Get(t.Context(), "acme", record.ID); err != nil || !r.UsedAt.IsZero() {
+		if r, err := f.Get(t.Context(), acme, record.ID); err != nil || !r.UsedAt.IsZero() {
 			t.Errorf("verifying has written to the database (%v): %v", err, r.UsedAt)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -291,7 +307,7 @@ func TestLastUseIsStoredInBatches(t *testing.T) {
 		if err := f.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		r, err := f.Get(t.Context(), "acme", record.ID)
+		r, err := f.Get(t.Context(), acme, record.ID)
 		if err != nil || !r.UsedAt.Equal(f.clock.now()) || r.UsedFrom != "192.0.2.1" {
 			t.Errorf("the last use was not stored at the end: %v %+v", err, r)
 		}
@@ -305,7 +321,7 @@ func TestList(t *testing.T) {
 		}
 		seen, cursor := 0, ""
 		for {
-			page, next, err := f.List(t.Context(), "acme", cursor, 2)
+			page, next, err := f.List(t.Context(), acme, cursor, 2)
 			if err != nil {
 				t.Fatal(err)
 			}

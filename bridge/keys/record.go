@@ -3,11 +3,13 @@ package keys
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +22,9 @@ import (
 const (
 	StatusActive      = "active"
 	StatusUnconfirmed = "unconfirmed" // exchanged, and waiting for its first use
+	StatusDisabled    = "disabled"    // until it is enabled
 	StatusExpired     = "expired"
+	StatusUsedUp      = "used_up" // all its uses are taken
 	StatusRevoked     = "revoked"
 	StatusLapsed      = "lapsed" // exchanged, and never used in time
 )
@@ -35,13 +39,20 @@ type Record struct {
 	Org         string
 	Owner       string
 	CreatedBy   string
+	Role        bridge.Role // of the person whom an exchange was for; an access token of the key has no higher one
 	Scopes      bridge.Scopes
+	Limits      Limits
+	Uses        int64 // counted where there is a limit
 	CreatedAt   time.Time
+	IssuedAt    time.Time // of the secret
 	ExpiresAt   time.Time
 	ConfirmBy   time.Time
+	GraceUntil  time.Time // the secret before a rotation is valid until then
 	UsedAt      time.Time
 	UsedFrom    string
 	UsedAgent   string
+	DisabledAt  time.Time
+	DisabledBy  string
 	EndedAt     time.Time
 	EndedBy     string
 	EndReason   string
@@ -49,18 +60,32 @@ type Record struct {
 
 // Status is the state of the key at a time.
 func (r Record) Status(now time.Time) string {
+	return status(statusFacts{ended: !r.EndedAt.IsZero(), disabled: !r.DisabledAt.IsZero(), expires: unix(r.ExpiresAt),
+		confirmBy: unix(r.ConfirmBy), usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses}, now.Unix())
+}
+
+// statusFacts are what the state of a key follows from.
+type statusFacts struct {
+	ended, disabled, usedUp bool
+	expires, confirmBy      int64 // 0: never, not needed
+}
+
+func status(f statusFacts, now int64) string {
 	switch {
-	case !r.EndedAt.IsZero():
+	case f.ended:
 		return StatusRevoked
-	case !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt):
+	case f.expires != 0 && now >= f.expires:
 		return StatusExpired
-	case r.ConfirmBy.IsZero():
-		return StatusActive
-	case now.Before(r.ConfirmBy):
-		return StatusUnconfirmed
-	default:
+	case f.confirmBy != 0 && now >= f.confirmBy:
 		return StatusLapsed
+	case f.usedUp:
+		return StatusUsedUp
+	case f.disabled:
+		return StatusDisabled
+	case f.confirmBy != 0:
+		return StatusUnconfirmed
 	}
+	return StatusActive
 }
 
 // end says when, by whom and why the key died; nil while it lives.
@@ -72,6 +97,12 @@ func (r Record) end(now time.Time) *api.KeyEnd {
 		return &api.KeyEnd{At: r.ExpiresAt, By: "system", Reason: "it expired"}
 	case StatusLapsed:
 		return &api.KeyEnd{At: r.ConfirmBy, By: "system", Reason: "it was never used after the exchange"}
+	case StatusUsedUp:
+		at := r.UsedAt
+		if at.IsZero() {
+			at = r.IssuedAt // the last use is stored some seconds late
+		}
+		return &api.KeyEnd{At: at, By: "system", Reason: fmt.Sprintf("all %d uses are taken", r.Limits.MaxUses)}
 	}
 	return nil
 }
@@ -81,10 +112,17 @@ func (r Record) API(now time.Time) api.APIKey {
 	k := api.APIKey{
 		KeyID: r.ID.String(), Prefix: r.Prefix, Kind: string(r.Kind), Name: r.Name, Description: r.Description,
 		Owner: r.Owner, Org: r.Org, Scopes: r.Scopes.Strings(), Status: r.Status(now), CreatedBy: r.CreatedBy,
-		CreatedAt: r.CreatedAt, Ended: r.end(now),
+		CreatedAt: r.CreatedAt, Ended: r.end(now), AllowFrom: prefixStrings(r.Limits.AllowFrom),
+		Rate: r.Limits.Rate.String(), MaxUses: r.Limits.MaxUses, Uses: r.Uses,
 	}
 	if !r.ExpiresAt.IsZero() {
 		k.ExpiresAt = &r.ExpiresAt
+	}
+	if !r.DisabledAt.IsZero() {
+		k.Disabled = &api.KeyDisabled{At: r.DisabledAt, By: r.DisabledBy}
+	}
+	if now.Before(r.GraceUntil) {
+		k.GraceUntil = &r.GraceUntil
 	}
 	if !r.UsedAt.IsZero() {
 		k.LastUsed = &api.LastUse{At: r.UsedAt, Address: r.UsedFrom, UserAgent: r.UsedAgent}
@@ -92,34 +130,73 @@ func (r Record) API(now time.Time) api.APIKey {
 	return k
 }
 
+// secret is what is stored of a key's secret.
+type secret struct {
+	hash   [sha256.Size]byte
+	public [ed25519.PublicKeySize]byte
+}
+
+func secretOf(key bridge.Key) secret {
+	return secret{hash: key.Hash(), public: [ed25519.PublicKeySize]byte(key.PublicKey())}
+}
+
+func (s secret) columns() (hash, public string) {
+	return hex.EncodeToString(s.hash[:]), base64.RawURLEncoding.EncodeToString(s.public[:])
+}
+
+func parseSecret(hash, public []byte) (s secret, err error) {
+	if len(hash) != hex.EncodedLen(len(s.hash)) || len(public) != base64.RawURLEncoding.EncodedLen(len(s.public)) {
+		return secret{}, errors.New("its hash or public key has another length")
+	}
+	if _, err := hex.Decode(s.hash[:], hash); err != nil {
+		return secret{}, errors.New("its hash is damaged")
+	}
+	if _, err := base64.RawURLEncoding.Decode(s.public[:], public); err != nil {
+		return secret{}, errors.New("its public key is damaged")
+	}
+	return s, nil
+}
+
 // row is a record with what verifies the key.
 type row struct {
 	Record
-	hash   []byte
-	public ed25519.PublicKey
+	version     int64
+	current     secret
+	previous    secret // while GraceUntil is set
+	rotateToken string
+	rotateSalt  string
 }
 
 const columns = `id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at,
-	expires_at, confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent`
+	expires_at, confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at,
+	disabled_at, disabled_by, prev_hash, prev_public, prev_until, rotate_token, rotate_salt, allow_from, rate_count,
+	rate_seconds, max_uses, uses`
 
 func scan(s interface{ Scan(...any) error }) (row, error) {
 	var r row
-	var id, kind, hash, public, scopes string
-	var created, expires, confirm, ended, used int64
+	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow string
+	var created, expires, confirm, ended, used, issued, disabled, prevUntil, rateSeconds int64
 	err := s.Scan(&id, &kind, &r.Prefix, &hash, &public, &r.Org, &r.Name, &r.Description, &r.Owner, &r.CreatedBy, &scopes,
-		&created, &expires, &confirm, &ended, &r.EndedBy, &r.EndReason, &used, &r.UsedFrom, &r.UsedAgent)
+		&created, &expires, &confirm, &ended, &r.EndedBy, &r.EndReason, &used, &r.UsedFrom, &r.UsedAgent, &r.version,
+		&role, &issued, &disabled, &r.DisabledBy, &prevHash, &prevPublic, &prevUntil, &r.rotateToken, &r.rotateSalt,
+		&allow, &r.Limits.Rate.Count, &rateSeconds, &r.Limits.MaxUses, &r.Uses)
 	if err != nil {
 		return row{}, err
 	}
-	r.Kind = bridge.KeyKind(kind)
+	r.Kind, r.Role = bridge.KeyKind(kind), bridge.Role(role)
 	r.CreatedAt, r.ExpiresAt, r.ConfirmBy = at(created), at(expires), at(confirm)
-	r.EndedAt, r.UsedAt = at(ended), at(used)
-	var errs [4]error
+	r.EndedAt, r.UsedAt, r.IssuedAt = at(ended), at(used), at(issued)
+	r.DisabledAt, r.GraceUntil = at(disabled), at(prevUntil)
+	r.Limits.Rate.Per = time.Duration(rateSeconds) * time.Second
+	var errs [5]error
 	r.ID, errs[0] = uuid.Parse(id)
-	r.hash, errs[1] = hex.DecodeString(hash)
-	r.public, errs[2] = base64.RawURLEncoding.DecodeString(public)
+	r.current, errs[1] = parseSecret([]byte(hash), []byte(public))
+	if prevUntil != 0 {
+		r.previous, errs[2] = parseSecret([]byte(prevHash), []byte(prevPublic))
+	}
 	r.Scopes, errs[3] = bridge.ParseScopes(scopes)
-	if err := errors.Join(errs[:]...); err != nil || len(r.public) != ed25519.PublicKeySize {
+	r.Limits.AllowFrom, errs[4] = parsePrefixes(strings.Fields(allow))
+	if err := errors.Join(errs[:]...); err != nil {
 		return row{}, fmt.Errorf("the stored key %s is damaged: %w", id, err)
 	}
 	return r, nil
@@ -141,21 +218,35 @@ func unix(t time.Time) int64 {
 
 var errUnknown = bridge.E(bridge.NotFound, "key_unknown", "there is no such key").WithHint("ace api-key list")
 
-func (a *Authority) load(ctx context.Context, id uuid.UUID) (row, error) {
-	r, err := scan(a.db.QueryRowContext(ctx, "SELECT "+columns+" FROM api_keys WHERE id = $1", id.String()))
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func load(ctx context.Context, q querier, id uuid.UUID) (row, error) {
+	r, err := scan(q.QueryRowContext(ctx, "SELECT "+columns+" FROM api_keys WHERE id = $1", id.String()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return row{}, errUnknown
 	}
 	return r, err
 }
 
-// Get returns a key of an organization.
-func (a *Authority) Get(ctx context.Context, org string, id uuid.UUID) (Record, error) {
-	r, err := a.load(ctx, id)
+// View is which keys somebody sees: those of an organization, and of one environment or, where it is empty, of both.
+type View struct {
+	Org         string
+	Environment string
+}
+
+func (v View) sees(r Record) bool {
+	return r.Org == v.Org && (v.Environment == "" || v.Environment == r.Kind.Environment())
+}
+
+// Get returns a key.
+func (a *Authority) Get(ctx context.Context, v View, id uuid.UUID) (Record, error) {
+	r, err := load(ctx, a.db, id)
 	if err != nil {
 		return Record{}, err
 	}
-	if r.Org != org {
+	if !v.sees(r.Record) {
 		return Record{}, errUnknown
 	}
 	return r.Record, nil
@@ -166,8 +257,8 @@ const (
 	maxLimit     = 500
 )
 
-// List returns a page of an organization's keys, dead ones included, newest first, and the cursor of the next page.
-func (a *Authority) List(ctx context.Context, org, cursor string, limit int) ([]Record, string, error) {
+// List returns a page of keys, dead ones included, newest first, and the cursor of the next page.
+func (a *Authority) List(ctx context.Context, v View, cursor string, limit int) ([]Record, string, error) {
 	if limit <= 0 {
 		limit = defaultLimit
 	}
@@ -176,8 +267,9 @@ func (a *Authority) List(ctx context.Context, org, cursor string, limit int) ([]
 		// After every key ID in every collation: PostgreSQL sorts as its locale says, where punctuation comes first.
 		cursor = uuid.Max.String()
 	}
+	const test = string(bridge.KindTest)
 	rows, err := a.db.QueryContext(ctx, "SELECT "+columns+` FROM api_keys WHERE org = $1 AND id < $2
-		ORDER BY id DESC LIMIT $3`, org, cursor, limit+1)
+		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) ORDER BY id DESC LIMIT $4`, v.Org, cursor, v.Environment, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list keys: %w", err)
 	}

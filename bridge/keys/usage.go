@@ -11,10 +11,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 const (
 	flushEvery = 5 * time.Second
+	flushBatch = 1000 // rows in one transaction, so that others can write in between
+	noteEvery  = 3    // seconds; a use is noted only so often, and so at least once between two flushes
 	purgeEvery = time.Minute
 	maxAgent   = 200
 )
@@ -32,10 +35,10 @@ type lastUse struct {
 
 func newUsage() *usage { return &usage{last: map[uuid.UUID]lastUse{}} }
 
-func (u *usage) note(id uuid.UUID, now time.Time, use bridge.Use) {
+func (u *usage) note(id uuid.UUID, now int64, use bridge.Use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.last[id] = lastUse{at: now.Unix(), use: use}
+	u.last[id] = lastUse{at: now, use: use}
 }
 
 func (u *usage) take() map[uuid.UUID]lastUse {
@@ -57,12 +60,22 @@ func (u *usage) giveBack(taken map[uuid.UUID]lastUse) {
 	}
 }
 
-// Run stores last uses every few seconds and forgets the connect tokens that have expired. It returns when ctx ends,
-// after it has stored what was left.
+// Run keeps the table up to date, stores last uses every few seconds, warns of keys that expire, and forgets the connect
+// tokens that have expired. It returns when ctx ends, after it has stored what was left.
 func (a *Authority) Run(ctx context.Context) error {
-	flush, purge := time.NewTicker(flushEvery), time.NewTicker(purgeEvery)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	helpers.Go(func() { a.keepClock(ctx) })
+	helpers.Go(func() { a.keepUp(ctx) })
+	if a.db.Dialect == sqldb.Postgres {
+		helpers.Go(func() { a.listen(ctx) })
+	}
+	flush, minute := time.NewTicker(flushEvery), time.NewTicker(purgeEvery)
 	defer flush.Stop()
-	defer purge.Stop()
+	defer minute.Stop()
+	a.housekeeping(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,33 +86,58 @@ func (a *Authority) Run(ctx context.Context) error {
 			if err := a.flush(ctx); err != nil && ctx.Err() == nil {
 				a.log.Warn("could not store when keys were last used; trying again", "error", err)
 			}
-		case <-purge.C:
-			if _, err := a.db.ExecContext(ctx, "DELETE FROM used_tokens WHERE expires_at < $1",
-				a.cfg.Now().Add(-time.Minute).Unix()); err != nil && ctx.Err() == nil {
-				a.log.Warn("could not forget expired connect tokens; trying again", "error", err)
-			}
+		case <-minute.C:
+			a.housekeeping(ctx)
 		}
+	}
+}
+
+func (a *Authority) housekeeping(ctx context.Context) {
+	_, err := a.db.ExecContext(ctx, "DELETE FROM used_tokens WHERE expires_at < $1", a.cfg.Now().Add(-time.Minute).Unix())
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("could not forget expired connect tokens; trying again", "error", err)
+	}
+	if err := a.warn(ctx); err != nil && ctx.Err() == nil {
+		a.log.Warn("could not warn of keys that expire; trying again", "error", err)
 	}
 }
 
 func (a *Authority) flush(ctx context.Context) error {
 	taken := a.use.take()
-	if len(taken) == 0 {
-		return nil
-	}
-	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
+	for len(taken) > 0 {
+		batch := make(map[uuid.UUID]lastUse, min(flushBatch, len(taken)))
 		for id, u := range taken {
+			if len(batch) == flushBatch {
+				break
+			}
+			batch[id] = u
+		}
+		if err := a.store(ctx, batch); err != nil {
+			a.use.giveBack(taken)
+			return err
+		}
+		for id := range batch {
+			delete(taken, id)
+		}
+	}
+	return nil
+}
+
+func (a *Authority) store(ctx context.Context, batch map[uuid.UUID]lastUse) error {
+	return a.db.Tx(ctx, func(tx *sql.Tx) error {
+		store, err := tx.PrepareContext(ctx, `UPDATE api_keys SET used_at = $1, used_from = $2, used_agent = $3
+			WHERE id = $4 AND used_at <= $1`)
+		if err != nil {
+			return fmt.Errorf("store last uses: %w", err)
+		}
+		defer func() { _ = store.Close() }()
+		for id, u := range batch {
 			agent := u.use.UserAgent[:min(len(u.use.UserAgent), maxAgent)]
 			agent = strings.ToValidUTF8(agent, "�") // a header may hold any bytes, a text column may not
-			if _, err := tx.ExecContext(ctx, `UPDATE api_keys SET used_at = $1, used_from = $2, used_agent = $3
-				WHERE id = $4 AND used_at <= $1`, u.at, u.use.Address, agent, id.String()); err != nil {
+			if _, err := store.ExecContext(ctx, u.at, u.use.Address, agent, id.String()); err != nil {
 				return fmt.Errorf("store last uses: %w", err)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		a.use.giveBack(taken)
-	}
-	return err
 }

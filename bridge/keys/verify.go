@@ -6,7 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
@@ -20,19 +23,31 @@ func invalid(cause error) error {
 		WithHint("connect again with `ace connect`, or create a key with `ace api-key create`")
 }
 
-// Verify checks an API key or a derived access token. The first use of an exchanged key confirms it; apart from that,
-// nothing is written here. Every refusal has the code key_invalid and wraps the exact cause.
-func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error) {
-	now := a.cfg.Now()
-	var id bridge.Identity
-	var err error
-	if p.IsKey() {
-		id, err = a.verifyKey(ctx, p, now)
-	} else {
-		id, err = a.verifyAccess(ctx, p.Value, now)
+func refuse(code, format string, args ...any) error {
+	return bridge.E(bridge.Unauthenticated, code, format, args...)
+}
+
+var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", RetryAfter: pollEvery,
+	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
+
+// Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
+// key confirms it, and nothing is read from the database. A refusal of the credential has the code key_invalid and wraps
+// the exact cause; too many uses of a key with a rate are of kind TooMany.
+//
+// An identity that is Metered has its use counted by [Authority.Spend], once it is known that the use is allowed.
+func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (id bridge.Identity, err error) {
+	if a.stale.Load() {
+		return id, errStale
 	}
-	if err != nil {
-		if e := bridge.AsError(err); e.Kind == bridge.Internal || e.Kind == bridge.Unavailable {
+	now := a.seconds()
+	if note, ok := a.table.hot(&p, now, &id); ok {
+		if note {
+			a.use.note(id.KeyID, now, use)
+		}
+		return id, nil
+	}
+	if id, err = a.verify(ctx, p, use, now); err != nil {
+		if e := bridge.AsError(err); e.Kind != bridge.Unauthenticated && e.Kind != bridge.NotFound {
 			return bridge.Identity{}, err
 		}
 		return bridge.Identity{}, invalid(err)
@@ -41,95 +56,239 @@ func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.U
 	return id, nil
 }
 
-func (a *Authority) verifyKey(ctx context.Context, p bridge.Presented, now time.Time) (bridge.Identity, error) {
-	key, err := p.Key()
+// verify is the careful way. What does not fit the table may fit a change that another process has just made: then the
+// table catches up, and it is tried once more.
+func (a *Authority) verify(ctx context.Context, p bridge.Presented, use bridge.Use, now int64) (bridge.Identity, error) {
+	var key bridge.Key
+	var keyID uuid.UUID
+	var err error
+	switch {
+	case p.IsKey():
+		key, err = p.Key()
+		keyID = key.ID
+	case bridge.TokenType(p.Value) == bridge.TypeAccess:
+		keyID, err = bridge.TokenKeyID(p.Value)
+	default:
+		err = refuse("token_type", "the credential is neither a key nor an access token")
+	}
 	if err != nil {
 		return bridge.Identity{}, err
 	}
-	row, err := a.load(ctx, key.ID)
-	if err != nil {
-		return bridge.Identity{}, err
+	for again := true; ; again = false {
+		f, ok := a.table.find(keyID)
+		var id bridge.Identity
+		switch {
+		case !ok:
+			err = errUnknown
+		case p.IsKey():
+			id, err = a.verifyKey(key, f, now)
+		default:
+			id, err = a.verifyAccess(p.Value, f, now)
+		}
+		if err != nil && again && a.db.Dialect == sqldb.Postgres {
+			if created := !ok && fresh(keyID, a.cfg.Now()); (ok || created) && a.catchUp(ctx, created) {
+				continue
+			}
+		}
+		if err != nil {
+			return bridge.Identity{}, err
+		}
+		if err := a.usable(ctx, f, use, now); err != nil {
+			return bridge.Identity{}, err
+		}
+		if p.IsKey() {
+			a.table.learn(key)
+		}
+		return id, nil
 	}
-	hash := key.Hash()
-	if subtle.ConstantTimeCompare(hash[:], row.hash) != 1 || key.Kind != row.Kind {
-		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, "key_secret", "the secret is not that of the key")
-	}
-	if err := a.alive(ctx, row, now); err != nil {
-		return bridge.Identity{}, err
-	}
-	return row.identity(bridge.TypeAPIKey), nil
 }
 
-func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, now time.Time) (bridge.Identity, error) {
-	if bridge.TokenType(token) != bridge.TypeAccess {
-		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, "token_type", "the credential is neither a key nor an access token")
+func (a *Authority) verifyKey(key bridge.Key, f found, now int64) (bridge.Identity, error) {
+	hash := key.Hash()
+	if f.kind() != key.Kind {
+		return bridge.Identity{}, refuse("key_kind", "the key is of kind %s, and not %s", f.kind(), key.Kind)
 	}
-	keyID, err := bridge.TokenKeyID(token)
+	if subtle.ConstantTimeCompare(hash[:], f.secret.hash[:]) == 1 {
+		return f.identity(), nil
+	}
+	if f.special != nil && f.special.grace != 0 && subtle.ConstantTimeCompare(hash[:], f.special.previous.hash[:]) == 1 {
+		if now >= f.special.grace {
+			return bridge.Identity{}, refuse("key_rotated", "the secret was replaced by a rotation, and its grace is over")
+		}
+		return f.previousIdentity(), nil
+	}
+	return bridge.Identity{}, refuse("key_secret", "the secret is not that of the key")
+}
+
+// identity is the key's as it is now.
+func (f *found) identity() bridge.Identity {
+	var id bridge.Identity
+	f.identify(&id)
+	id.Subject, id.Org, id.Scopes = f.owner, f.org, f.scopes
+	id.Metered = f.special != nil && f.special.limits.metered()
+	return id
+}
+
+// previousIdentity is the key's by the secret before a rotation: it lives until the grace ends.
+func (f *found) previousIdentity() bridge.Identity {
+	id := f.identity()
+	id.ExpiresAt, id.Generation = at(f.special.grace), f.special.previous.generation()
+	id.WarnFrom = at(1) // its holder is told at once
+	return id
+}
+
+func (a *Authority) verifyAccess(token bridge.Secret, f found, now int64) (bridge.Identity, error) {
+	at1 := time.Unix(now, 0)
+	id := f.identity()
+	claims, err := bridge.VerifyAccess(token, f.publicKey(), a.cfg.Servers, at1)
+	if err != nil && f.special != nil && now < f.special.grace {
+		if old, oldErr := bridge.VerifyAccess(token, f.special.previous.publicKey(), a.cfg.Servers, at1); oldErr == nil {
+			claims, err, id = old, nil, f.previousIdentity()
+		}
+	}
 	if err != nil {
 		return bridge.Identity{}, err
 	}
-	row, err := a.load(ctx, keyID)
-	if err != nil {
-		return bridge.Identity{}, err
-	}
-	claims, err := bridge.VerifyAccess(token, row.public, a.cfg.Servers, now)
-	if err != nil {
-		return bridge.Identity{}, err
-	}
-	if err := a.alive(ctx, row, now); err != nil {
-		return bridge.Identity{}, err
-	}
-	id := row.identity(bridge.TypeAccessToken)
-	id.Subject, id.Connection, id.Role = claims.Subject, claims.Connection, claims.Role
+	id.Type, id.Subject, id.Connection = bridge.TypeAccessToken, claims.Subject, claims.Connection
 	id.Scopes = id.Scopes.Cap(claims.Scopes())
 	if claims.Role != "" {
 		id.Scopes = id.Scopes.Cap(a.cfg.Catalogue.Ceiling(claims.Role))
+		id.Role = lower(claims.Role, roles[f.role])
 	}
-	id.ExpiresAt = at(claims.ExpiresAt)
+	// The organization is the key's, whatever the token and the ceilings name.
+	id.Scopes = a.cfg.Catalogue.WithOrg(id.Scopes, id.Org)
+	if expires := at(claims.ExpiresAt); id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt) {
+		id.ExpiresAt, id.WarnFrom = expires, time.Time{}
+	}
 	return id, nil
 }
 
-func (r row) identity(credential string) bridge.Identity {
-	return bridge.Identity{Type: credential, KeyID: r.ID, Kind: r.Kind, Subject: r.Owner, Org: r.Org,
-		Environment: r.Kind.Environment(), Scopes: r.Scopes, ExpiresAt: r.ExpiresAt}
+// lower is the lower of two roles. Who holds a key can sign any role: only a key that was exchanged for a person makes a
+// token's role count, up to that person's.
+func lower(claimed, most bridge.Role) bridge.Role {
+	if most.AtLeast(claimed) {
+		return claimed
+	}
+	return most
 }
 
-// alive checks that the key may be used now, and confirms it where this is its first use.
-func (a *Authority) alive(ctx context.Context, r row, now time.Time) error {
-	switch status := r.Status(now); status {
+func (f *found) status(now int64) string {
+	return status(statusFacts{ended: f.flags&flagEnded != 0, disabled: f.flags&flagDisabled != 0, expires: int64(f.expires),
+		confirmBy: f.confirmBy, usedUp: f.special != nil && f.special.usedUp}, now)
+}
+
+// usable checks that the key may be used now and from there, and confirms it where this is its first use.
+func (a *Authority) usable(ctx context.Context, f found, use bridge.Use, now int64) error {
+	switch state := f.status(now); state {
 	case StatusActive:
-		return nil
 	case StatusUnconfirmed:
-		return a.confirm(ctx, r, now)
+		if err := a.confirm(ctx, f, now); err != nil {
+			return err
+		}
 	default:
-		return bridge.E(bridge.Unauthenticated, "key_"+status, "the key is %s", status)
+		return refuse("key_"+state, "the key is %s", state)
 	}
+	if f.special == nil {
+		return nil
+	}
+	if !allows(f.special.limits.AllowFrom, use.Address) {
+		return refuse("key_address", "the key is not to be used from %s", use.Address)
+	}
+	if l := f.special.limiter; l != nil {
+		t := a.cfg.Now()
+		if r := l.ReserveN(t, 1); r.DelayFrom(t) > 0 {
+			wait := r.DelayFrom(t)
+			r.CancelAt(t)
+			return &bridge.Error{Kind: bridge.TooMany, Code: "key_rate", RetryAfter: wait,
+				Detail: fmt.Sprintf("the key may be used %s", f.special.limits.Rate),
+				Hint:   fmt.Sprintf("wait %d seconds", int(math.Ceil(wait.Seconds())))}
+		}
+	}
+	return nil
+}
+
+// Spend counts a use of a metered identity. It is refused like any other invalid key when all uses are taken.
+func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
+	if !id.Metered {
+		return nil
+	}
+	f, ok := a.table.find(id.KeyID)
+	if !ok || f.special == nil || f.special.limits.MaxUses == 0 {
+		return nil
+	}
+	now := a.seconds()
+	if !f.special.usedUp {
+		spent, err := sqldb.Changed(a.db.ExecContext(ctx, `UPDATE api_keys SET uses = uses + 1 WHERE id = $1
+			AND uses < max_uses AND ended_at = 0 AND disabled_at = 0`, id.KeyID.String()))
+		if err != nil {
+			return fmt.Errorf("count the use: %w", err)
+		}
+		if spent {
+			return nil
+		}
+		r, err := load(ctx, a.db, id.KeyID)
+		if err != nil {
+			return err
+		}
+		a.take(&r)
+		if r.Uses >= r.Limits.MaxUses {
+			a.table.useUp(id.KeyID)
+		}
+		if f, ok = a.table.find(id.KeyID); !ok {
+			return invalid(errUnknown)
+		}
+	}
+	if state := f.status(now); state != StatusActive {
+		return invalid(refuse("key_"+state, "the key is %s", state))
+	}
+	return invalid(refuse("key_changed", "the key has just been changed"))
+}
+
+// Alive reports whether what an identity was verified by is still valid: the key, and the very secret of it. It is for
+// what takes long, such as a stream.
+func (a *Authority) Alive(id bridge.Identity) bool {
+	now := a.seconds()
+	if a.stale.Load() || (!id.ExpiresAt.IsZero() && now >= id.ExpiresAt.Unix()) {
+		return false
+	}
+	if id.KeyID == uuid.Nil {
+		return true
+	}
+	f, ok := a.table.find(id.KeyID)
+	if !ok {
+		return false
+	}
+	if state := f.status(now); state != StatusActive && state != StatusUsedUp { // the last use may still be under way
+		return false
+	}
+	return id.Generation == f.generation() ||
+		(f.special != nil && now < f.special.grace && id.Generation == f.special.previous.generation())
 }
 
 var errLost = errors.New("another request was faster")
 
-func (a *Authority) confirm(ctx context.Context, r row, now time.Time) error {
-	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
-		confirmed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET confirm_by = 0
-			WHERE id = $1 AND confirm_by > $2 AND ended_at = 0`, r.ID.String(), now.Unix()))
+// confirm makes an exchanged key one that stays.
+func (a *Authority) confirm(ctx context.Context, f found, now int64) error {
+	_, err := a.change(ctx, f.id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		confirmed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET confirm_by = 0, version = $1
+			WHERE id = $2 AND confirm_by > $3 AND ended_at = 0`, version, f.id.String(), now))
 		if err != nil {
-			return fmt.Errorf("confirm the key: %w", err)
+			return nil, fmt.Errorf("confirm the key: %w", err)
 		}
 		if !confirmed {
-			return errLost
+			return nil, errLost
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: audit.Actor{ID: "key:" + r.ID.String(), Org: r.Org},
-			Action: "key.confirm", Target: "key:" + r.ID.String()})
+		return &audit.Entry{Actor: audit.Actor{ID: "key:" + f.id.String(), Org: f.org}, Action: "key.confirm"}, nil
 	})
 	if !errors.Is(err, errLost) {
 		return err
 	}
-	again, err := a.load(ctx, r.ID)
-	if err != nil {
-		return err
+	again, ok := a.table.find(f.id) // change has looked at the key again
+	if !ok {
+		return errUnknown
 	}
-	if status := again.Status(now); status != StatusActive {
-		return bridge.E(bridge.Unauthenticated, "key_"+status, "the key is %s", status)
+	if state := again.status(now); state != StatusActive {
+		return refuse("key_"+state, "the key is %s", state)
 	}
 	return nil
 }

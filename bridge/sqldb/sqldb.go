@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"modernc.org/sqlite"
@@ -37,6 +38,7 @@ type DB struct {
 	*sql.DB
 	Dialect Dialect
 	file    string // of a SQLite database
+	owned   *flock.Flock
 }
 
 // Open opens "sqlite:PATH" or "postgres://…" and checks that it answers. The file of a new SQLite database is made

@@ -1,0 +1,84 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+const channel = "ace_keys" // of PostgreSQL's NOTIFY
+
+// change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry,
+// or nil where there was nothing to change. After the commit the table in memory has the change before change returns.
+func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx, version int64) (*audit.Entry, error)) (Record, error) {
+	var after row
+	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
+		var version int64
+		// The lock of this row is held until the commit, so that versions are committed in their order.
+		if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1 WHERE id = 1
+			RETURNING version`).Scan(&version); err != nil {
+			return fmt.Errorf("take the next version: %w", err)
+		}
+		entry, err := do(tx, version)
+		if err != nil {
+			return err
+		}
+		if after, err = load(ctx, tx, id); err != nil || entry == nil {
+			return err
+		}
+		entry.Target = "key:" + id.String()
+		if entry.Actor.Org == "" {
+			entry.Actor.Org = after.Org
+		}
+		if a.db.Dialect == sqldb.Postgres {
+			if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {
+				return fmt.Errorf("tell of the change: %w", err)
+			}
+		}
+		return audit.Write(ctx, tx, a.cfg.Now(), *entry)
+	})
+	if err != nil {
+		a.doubt(ctx, id)
+		return Record{}, err
+	}
+	a.take(&after)
+	return after.Record, nil
+}
+
+// take brings a row that is committed into the table and tells who listens.
+func (a *Authority) take(r *row) {
+	if a.table.put(r) {
+		a.feed.publish(r.ID)
+	}
+}
+
+const doubtTimeout = 2 * time.Second
+
+// doubt looks at a key whose change failed: an error at the commit leaves open whether the change was made, and the
+// table must not stand behind the database. What cannot be read now is caught up with by Run.
+func (a *Authority) doubt(ctx context.Context, id uuid.UUID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
+	defer cancel()
+	r, err := load(ctx, a.db, id)
+	switch {
+	case err == nil:
+		a.take(&r)
+	case bridge.CodeOf(err) != errUnknown.Code:
+		a.poke()
+	}
+}
+
+// poke asks Run to compare with the database soon.
+func (a *Authority) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default: // it has been asked already
+	}
+}

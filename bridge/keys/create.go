@@ -1,0 +1,132 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Exchange ties a new key to the connect token it was exchanged for.
+type Exchange struct {
+	Issuer  bridge.ServerURL
+	JTI     string
+	Expires time.Time // of the token: its jti is remembered until then
+}
+
+// NewKey says what key to create.
+type NewKey struct {
+	Kind        bridge.KeyKind
+	Name        string
+	Description string
+	Org         string
+	Owner       string
+	Role        bridge.Role // of the person whom an exchange is for
+	Scopes      bridge.Scopes
+	Limits      Limits
+	ExpiresAt   time.Time // zero: never
+	// Exchange, when set, uses up the connect token in the key's own transaction and lets the key die unless it is
+	// used within bridge.UnconfirmedLife.
+	Exchange *Exchange
+}
+
+const (
+	maxName        = 100
+	maxDescription = 500
+)
+
+func (n NewKey) check(now time.Time) error {
+	switch {
+	case !n.Kind.Valid():
+		return bridge.E(bridge.Invalid, "key_kind", "%q is not a kind of API key", n.Kind)
+	case n.Name == "" || !bridge.PlainText(n.Name, maxName):
+		return bridge.E(bridge.Invalid, "key_name", "a key needs a name of at most %d bytes of plain text", maxName)
+	case !bridge.PlainText(n.Description, maxDescription):
+		return bridge.E(bridge.Invalid, "key_description", "the description is not at most %d bytes of plain text", maxDescription)
+	case len(n.Scopes) == 0:
+		return bridge.E(bridge.Forbidden, "key_scopes", "the key would have no scopes at all")
+	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
+		return bridge.E(bridge.Invalid, "key_expiry", "the key would be expired already")
+	}
+	return nil
+}
+
+// Create issues a key as it is told to: what it may be is decided by who calls; see [Authority.Mint]. The returned key is
+// the only place where its secret ever stands.
+func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (bridge.Key, Record, error) {
+	now := a.cfg.Now()
+	if err := n.check(now); err != nil {
+		return bridge.Key{}, Record{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return bridge.Key{}, Record{}, fmt.Errorf("create a key: %w", err)
+	}
+	key := bridge.NewKey(n.Kind, id)
+	r := row{current: secretOf(key), Record: Record{
+		ID: id, Kind: n.Kind, Prefix: key.Prefix(), Name: n.Name, Description: n.Description, Org: n.Org,
+		Owner: n.Owner, CreatedBy: actor.ID, Role: n.Role, Scopes: n.Scopes, Limits: n.Limits, CreatedAt: now, IssuedAt: now,
+		ExpiresAt: n.ExpiresAt,
+	}}
+	action := "key.create"
+	if n.Exchange != nil {
+		r.ConfirmBy = now.Add(bridge.UnconfirmedLife)
+		action = "key.exchange"
+	}
+	record, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		if n.Exchange != nil {
+			if err := useUp(ctx, tx, *n.Exchange); err != nil {
+				return nil, err
+			}
+		}
+		r.version = version
+		if err := insert(ctx, tx, r); err != nil {
+			return nil, err
+		}
+		return &audit.Entry{Actor: actor, Action: action,
+			Details: map[string]string{"name": n.Name, "scopes": n.Scopes.String(), "owner": n.Owner}}, nil
+	})
+	if err != nil {
+		return bridge.Key{}, Record{}, err
+	}
+	return key, record, nil
+}
+
+// useUp records a connect token's jti; the primary key lets one of several attempts win.
+func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
+	fresh, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO used_tokens (issuer, jti, expires_at)
+		VALUES ($1, $2, $3) ON CONFLICT (issuer, jti) DO NOTHING`, string(x.Issuer), x.JTI, x.Expires.Unix()))
+	if err != nil {
+		return fmt.Errorf("use up the connect token: %w", err)
+	}
+	if !fresh {
+		return bridge.E(bridge.Unauthenticated, "connect_token_used", "this connect token has been used already").
+			WithHint("run the connect again: it takes a new token")
+	}
+	return nil
+}
+
+func insert(ctx context.Context, tx *sql.Tx, r row) error {
+	hash, public := r.current.columns()
+	_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
+		(id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at, expires_at,
+		 confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at, allow_from,
+		 rate_count, rate_seconds, max_uses)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, '', '', 0, '', '', $15, $16, $17, $18, $19,
+		 $20, $21)`,
+		r.ID.String(), string(r.Kind), r.Prefix, hash, public, r.Org, r.Name, r.Description, r.Owner, r.CreatedBy,
+		r.Scopes.String(), r.CreatedAt.Unix(), unix(r.ExpiresAt), unix(r.ConfirmBy), r.version, string(r.Role),
+		r.IssuedAt.Unix(), strings.Join(prefixStrings(r.Limits.AllowFrom), " "), r.Limits.Rate.Count,
+		int64(r.Limits.Rate.Per/time.Second), r.Limits.MaxUses)
+	if err != nil {
+		return fmt.Errorf("store the key: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// stateError refuses a change that the state of the key does not allow.
+func stateError(state string) error {
+	e := bridge.E(bridge.Conflict, "key_"+state, "the key is %s", state)
+	switch state {
+	case StatusRevoked:
+		e.Detail = "the key is revoked, which is for ever"
+		return e.WithHint("create another: ace api-key create")
+	case StatusDisabled:
+		return e.WithHint("ace api-key enable")
+	case StatusExpired:
+		return e.WithHint("give it a new secret and expiry: ace api-key revive")
+	case StatusUsedUp:
+		e.Detail = "all uses of the key are taken"
+		return e.WithHint("create another: ace api-key create")
+	}
+	return e
+}
+
+// Revive gives a key a new secret and a new expiry under the same ID. The old secret dies at once.
+func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn string) (bridge.Key, Record, error) {
+	now := a.cfg.Now()
+	var key bridge.Key
+	record, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		r, err := load(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		b, err := a.mayReissue(by, r.Record)
+		if err != nil {
+			return nil, err
+		}
+		expires, err := ParseExpiry(expiresIn, now)
+		if err != nil {
+			return nil, err
+		}
+		if expires, err = b.expiry(expires, expiresIn != ""); err != nil {
+			return nil, err
+		}
+		if err := a.cfg.Catalogue.GrantExpiry(by.minter(), expires, now); err != nil {
+			return nil, err
+		}
+		if state := r.Status(now); state != StatusActive && state != StatusExpired {
+			return nil, stateError(state)
+		}
+		key = bridge.NewKey(r.Kind, id)
+		hash, public := secretOf(key).columns()
+		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = '',
+			prev_public = '', prev_until = 0, rotate_token = '', rotate_salt = '', issued_at = $3, expires_at = $4,
+			warned_days = 0, version = $5
+			WHERE id = $6 AND ended_at = 0 AND disabled_at = 0 AND confirm_by = 0 AND (max_uses = 0 OR uses < max_uses)`,
+			hash, public, now.Unix(), unix(expires), version, id.String()))
+		if err != nil || !changed {
+			return nil, lost("revive", err)
+		}
+		return &audit.Entry{Actor: by.Actor, Action: "key.revive", Details: map[string]string{"name": r.Name}}, nil
+	})
+	if err != nil {
+		return bridge.Key{}, Record{}, err
+	}
+	return key, record, nil
+}
+
+// lost is the error of a conditional change that found no row although the same transaction had seen one.
+func lost(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s the key: %w", what, err)
+	}
+	return bridge.E(bridge.Conflict, "key_changed", "the key has just been changed by somebody else").WithHint("look at it and try again")
+}
+
+// Disable lets a key be refused until it is enabled. Disabling a disabled key changes nothing.
+func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
+	now := a.cfg.Now()
+	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		r, err := load(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !ViewOf(by.Who).sees(r.Record) {
+			return nil, errUnknown
+		}
+		switch state := r.Status(now); state {
+		case StatusDisabled:
+			return nil, nil
+		case StatusActive, StatusUnconfirmed:
+		default:
+			return nil, stateError(state)
+		}
+		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = $1, disabled_by = $2, version = $3
+			WHERE id = $4 AND ended_at = 0 AND disabled_at = 0`, now.Unix(), by.ID, version, id.String()))
+		if err != nil || !changed {
+			return nil, lost("disable", err)
+		}
+		return &audit.Entry{Actor: by.Actor, Action: "key.disable", Details: map[string]string{"name": r.Name}}, nil
+	})
+}
+
+// Enable ends what Disable began. It asks for as much as minting the key would.
+func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
+	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		r, err := load(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !ViewOf(by.Who).sees(r.Record) {
+			return nil, errUnknown
+		}
+		if r.Kind != bridge.KindSK {
+			if _, err := a.mayReissue(by, r.Record); err != nil {
+				return nil, err
+			}
+		} else if err := a.cfg.Catalogue.Within(by.minter(), r.Scopes); err != nil {
+			return nil, err
+		}
+		if !r.EndedAt.IsZero() {
+			return nil, stateError(StatusRevoked)
+		}
+		if r.DisabledAt.IsZero() {
+			return nil, nil
+		}
+		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', version = $1
+			WHERE id = $2 AND ended_at = 0 AND disabled_at <> 0`, version, id.String()))
+		if err != nil || !changed {
+			return nil, lost("enable", err)
+		}
+		return &audit.Entry{Actor: by.Actor, Action: "key.enable", Details: map[string]string{"name": r.Name}}, nil
+	})
+}
+
+// Revoke ends a key for ever. Revoking a revoked key succeeds and leaves why it died as it is.
+func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason string) (Record, error) {
+	if !bridge.PlainText(reason, maxDescription) {
+		return Record{}, bridge.E(bridge.Invalid, "key_reason", "the reason is not at most %d bytes of plain text", maxDescription)
+	}
+	view := ViewOf(by.Who)
+	return a.revoke(ctx, by.Actor, id, reason, &view)
+}
+
+// RevokeSigned ends the key that a revocation names. The statement is signed with the key itself, so that no other
+// credential is asked for.
+func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token bridge.Secret) (Record, error) {
+	id, err := bridge.TokenKeyID(token)
+	if err != nil {
+		return Record{}, err
+	}
+	f, ok := a.table.find(id)
+	if !ok {
+		return Record{}, errUnknown
+	}
+	statement, err := bridge.VerifyRevocation(token, f.publicKey())
+	if err != nil && f.special != nil && f.special.grace > a.seconds() {
+		statement, err = bridge.VerifyRevocation(token, f.special.previous.publicKey())
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	actor.ID, actor.Org = "user:"+statement.Subject, f.org
+	return a.revoke(ctx, actor, id, statement.Reason, nil)
+}
+
+func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (Record, error) {
+	now := a.cfg.Now()
+	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		if view != nil {
+			r, err := load(ctx, tx, id)
+			if err != nil {
+				return nil, err
+			}
+			if !view.sees(r.Record) {
+				return nil, errUnknown
+			}
+		}
+		ended, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3,
+			version = $4 WHERE id = $5 AND ended_at = 0`, now.Unix(), actor.ID, reason, version, id.String()))
+		if err != nil {
+			return nil, fmt.Errorf("revoke the key: %w", err)
+		}
+		if !ended {
+			return nil, nil
+		}
+		return &audit.Entry{Actor: actor, Action: "key.revoke", Details: map[string]string{"reason": reason}}, nil
+	})
+}
+
+// Leaked revokes the key that somebody found where it should not be: to possess it is the proof. A secret that a rotation
+// has replaced loses what is left of its grace, and the key lives on. It reports whether the key is one of this
+// authority's; what is not never reaches the database.
+func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge.Secret, where string) (Record, bool, error) {
+	key, err := bridge.ParseKey(leaked)
+	if err != nil {
+		return Record{}, false, nil //nolint:nilerr // it is no key, and so not one of ours
+	}
+	f, ok := a.table.find(key.ID)
+	hash := key.Hash()
+	if !ok || f.kind() != key.Kind {
+		return Record{}, false, nil
+	}
+	actor.Org = f.org
+	reason := "leaked"
+	if where != "" && bridge.PlainText(where, maxDescription-len("leaked: ")) {
+		reason = "leaked: " + where
+	}
+	switch {
+	case hash == f.secret.hash:
+		r, err := a.revoke(ctx, actor, key.ID, reason, nil)
+		return r, true, err
+	case f.special != nil && f.special.grace > a.seconds() && hash == f.special.previous.hash:
+		r, err := a.endGrace(ctx, actor, key.ID, reason)
+		return r, true, err
+	}
+	return Record{}, false, nil
+}
+
+func (a *Authority) endGrace(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string) (Record, error) {
+	now := a.cfg.Now()
+	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET prev_hash = '', prev_public = '', prev_until = 0,
+			version = $1 WHERE id = $2 AND prev_until > $3`, version, id.String(), now.Unix()))
+		if err != nil || !changed {
+			return nil, err
+		}
+		return &audit.Entry{Actor: actor, Action: "key.end_grace", Details: map[string]string{"reason": reason}}, nil
+	})
+}

@@ -1,0 +1,573 @@
+package keys_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+func (f fixture) mint(t *testing.T, by keys.By, w keys.Wish) bridge.Key {
+	t.Helper()
+	if w.Name == "" {
+		w.Name = "ci"
+	}
+	key, _, err := f.Mint(t.Context(), by, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// as is the holder of a key, who asks for something.
+func (f fixture) as(t *testing.T, key bridge.Key) keys.By {
+	t.Helper()
+	id, err := f.verify(t, key.Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys.By{Actor: audit.Actor{ID: "key:" + id.KeyID.String(), Org: id.Org}, Who: id}
+}
+
+// dies checks that a secret is refused for a cause.
+func (f fixture) dies(t *testing.T, key bridge.Key, want string) {
+	t.Helper()
+	if _, err := f.verify(t, key.Text()); cause(err) != want {
+		t.Errorf("the key is refused for %q, want %q", cause(err), want)
+	}
+}
+
+func (f fixture) lives(t *testing.T, key bridge.Key) bridge.Identity {
+	t.Helper()
+	id, err := f.verify(t, key.Text())
+	if err != nil {
+		t.Errorf("the key is refused: %v", cause(err))
+	}
+	return id
+}
+
+func TestRevive(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		old := f.mint(t, admin, keys.Wish{ExpiresIn: "7d"})
+		before := f.lives(t, old)
+		fresh, record, err := f.Revive(t.Context(), admin, old.ID, "30d")
+		if err != nil || fresh.ID != old.ID || !record.ExpiresAt.Equal(f.clock.now().Add(30*24*time.Hour)) {
+			t.Fatalf("revive: %v %+v", err, record)
+		}
+		f.dies(t, old, "key_secret")
+		after := f.lives(t, fresh)
+		if f.Alive(before) || !f.Alive(after) {
+			t.Error("a stream that the old secret opened goes on, or one of the new secret does not")
+		}
+		f.clock.advance(31 * 24 * time.Hour)
+		f.dies(t, fresh, "key_expired")
+		again, _, err := f.Revive(t.Context(), admin, old.ID, "")
+		if err != nil {
+			t.Fatalf("an expired key cannot be revived: %v", err)
+		}
+		f.lives(t, again)
+		if _, err := f.Revoke(t.Context(), admin, old.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := f.Revive(t.Context(), admin, old.ID, ""); bridge.CodeOf(err) != "key_revoked" {
+			t.Errorf("a revoked key is revived: %v", err)
+		}
+	})
+}
+
+func TestRotate(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		old := f.mint(t, admin, keys.Wish{})
+		opened := f.lives(t, old)
+		w := keys.Rotation{Grace: "24h", Idempotency: bridge.NewSecret("0f3c2f9e-2d5f-4f57-9a51-3e2b8c1f2a77")}
+		fresh, record, err := f.Rotate(t.Context(), admin, old.ID, w)
+		if err != nil || !record.GraceUntil.Equal(f.clock.now().Add(24*time.Hour)) {
+			t.Fatalf("rotate: %v %+v", err, record)
+		}
+		id := f.lives(t, old)
+		if !id.ExpiresAt.Equal(record.GraceUntil) || id.WarnFrom.IsZero() || !f.Alive(opened) {
+			t.Errorf("the old secret's identity does not end with the grace: %+v", id)
+		}
+		f.lives(t, fresh)
+		again, _, err := f.Rotate(t.Context(), admin, old.ID, w)
+		if err != nil || !again.Text().Equal(fresh.Text()) {
+			t.Errorf("the same rotation again answers another secret (%v)", err)
+		}
+		f.lives(t, old)
+		if _, _, err := f.Rotate(t.Context(), admin, old.ID, keys.Rotation{}); bridge.CodeOf(err) != "rotation_pending" {
+			t.Errorf("another rotation during the grace: %v", err)
+		}
+		f.clock.advance(24 * time.Hour)
+		f.dies(t, old, "key_rotated")
+		if f.Alive(opened) {
+			t.Error("a stream of the old secret outlives the grace")
+		}
+		if again, _, err = f.Rotate(t.Context(), admin, old.ID, w); err != nil || !again.Text().Equal(fresh.Text()) {
+			t.Errorf("a late retry kills the secret that the rotation gave out (%v)", err)
+		}
+		third, _, err := f.Rotate(t.Context(), admin, old.ID, keys.Rotation{Grace: "0s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.dies(t, fresh, "key_secret")
+		f.lives(t, third)
+		entries, _, err := audit.List(t.Context(), f.db, audit.Query{Org: "acme", Action: "key.rotate"})
+		if err != nil || len(entries) != 2 {
+			t.Errorf("%d rotations are in the audit log (%v), want 2", len(entries), err)
+		}
+	})
+}
+
+func TestConcurrentRotationsAreOne(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		old := f.mint(t, admin, keys.Wish{})
+		w := keys.Rotation{Idempotency: bridge.NewSecret("the same for all of them")}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		secrets := map[string]bool{}
+		for range 8 {
+			wg.Go(func() {
+				key, _, err := f.Rotate(context.Background(), admin, old.ID, w)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				secrets[key.Text().Reveal()] = true
+			})
+		}
+		wg.Wait()
+		if len(secrets) != 1 {
+			t.Errorf("one rotation, tried eight times at once, gave out %d secrets", len(secrets))
+		}
+	})
+}
+
+func TestDisable(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		key := f.mint(t, admin, keys.Wish{})
+		for range 2 {
+			if r, err := f.Disable(t.Context(), admin, key.ID); err != nil || r.Status(f.clock.now()) != keys.StatusDisabled {
+				t.Fatalf("disable: %v", err)
+			}
+		}
+		f.dies(t, key, "key_disabled")
+		if _, _, err := f.Revive(t.Context(), admin, key.ID, ""); bridge.CodeOf(err) != "key_disabled" {
+			t.Errorf("a disabled key is revived: %v", err)
+		}
+		if _, err := f.Enable(t.Context(), admin, key.ID); err != nil {
+			t.Fatal(err)
+		}
+		f.lives(t, key)
+	})
+}
+
+func TestMintingByAKey(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		plain := f.mint(t, admin, keys.Wish{Scopes: []string{"app:read"}})
+		minter := f.mint(t, admin, keys.Wish{Scopes: []string{"app:read", "key:*"}, ExpiresIn: "30d", AllowFrom: []string{"192.0.2.0/24"}})
+		by := f.as(t, minter)
+		refused := func(w keys.Wish, want string) {
+			t.Helper()
+			w.Name = "x"
+			if _, _, err := f.Mint(t.Context(), by, w); bridge.CodeOf(err) != want {
+				t.Errorf("%+v: %v, want %s", w, err, want)
+			}
+		}
+		refused(keys.Wish{Scopes: []string{"app:write"}}, "scope_ceiling")
+		refused(keys.Wish{Scopes: []string{"app:*"}}, "scope_ceiling")
+		refused(keys.Wish{Scopes: []string{"app:read"}, ExpiresIn: "31d"}, "expiry_ceiling")
+		refused(keys.Wish{Scopes: []string{"app:read"}, ExpiresIn: "never"}, "expiry_ceiling")
+		refused(keys.Wish{Scopes: []string{"app:read"}, Kind: bridge.KindTest}, "key_environment")
+		refused(keys.Wish{Scopes: []string{"app:read"}, AllowFrom: []string{"192.0.0.0/16"}}, "allow_from_ceiling")
+		refused(keys.Wish{Scopes: []string{"app:raed"}}, "scope_unknown")
+		child := f.mint(t, by, keys.Wish{Scopes: []string{"app:read"}})
+		r, err := f.Get(t.Context(), acme, child.ID)
+		if err != nil || len(r.Limits.AllowFrom) != 1 || r.ExpiresAt.After(f.clock.now().Add(30*24*time.Hour)) {
+			t.Errorf("a key's child has no bounds: %v %+v", err, r)
+		}
+		if _, _, err := f.Rotate(t.Context(), by, plain.ID, keys.Rotation{}); bridge.CodeOf(err) != "allow_from_ceiling" {
+			t.Errorf("a key gets a secret that works from everywhere: %v", err)
+		}
+		wide := f.mint(t, admin, keys.Wish{Preset: "full"})
+		if _, _, err := f.Revive(t.Context(), by, wide.ID, ""); err == nil {
+			t.Error("a key revives one that may more than itself")
+		}
+		limited := f.mint(t, admin, keys.Wish{Scopes: []string{"key:*", "app:*"}, MaxUses: 5})
+		if _, _, err := f.Mint(t.Context(), f.as(t, limited), keys.Wish{Name: "x", Scopes: []string{"app:read"}}); bridge.CodeOf(err) != "minter_limited" {
+			t.Errorf("a key with a number of uses mints: %v", err)
+		}
+	})
+}
+
+func TestOnlyAPersonIsAnAdmin(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		never := keys.Wish{Name: "x", ExpiresIn: "never"}
+		if _, _, err := f.Mint(t.Context(), admin, never); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := f.Mint(t.Context(), person("acme", bridge.RoleMember), never); bridge.CodeOf(err) != "expiry_admin" {
+			t.Errorf("a member creates a key that never expires: %v", err)
+		}
+		immortal := f.mint(t, admin, keys.Wish{Preset: "full", ExpiresIn: "never"})
+		if _, _, err := f.Mint(t.Context(), f.as(t, immortal), never); bridge.CodeOf(err) != "expiry_admin" {
+			t.Errorf("a key creates a key that never expires: %v", err)
+		}
+		// Who holds a key can sign a token that names any role. It counts for keys of a connection only, up to the role
+		// of the person who made it.
+		for _, c := range []struct {
+			kind bridge.KeyKind
+			role bridge.Role
+			want bridge.Role
+		}{{bridge.KindLive, "", ""}, {bridge.KindSK, bridge.RoleMember, bridge.RoleMember}, {bridge.KindSK, bridge.RoleAdmin, bridge.RoleAdmin}} {
+			key, _ := f.create(t, func(n *keys.NewKey) { n.Kind, n.Role = c.kind, c.role })
+			claims := bridge.AccessClaims{Subject: "mallory", Scope: "*", Role: bridge.RoleOwner,
+				Times: bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife)}
+			token, err := key.SignAccess(claims.ForServer(self))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id, err := f.verify(t, token); err != nil || id.Role != c.want {
+				t.Errorf("a %s key of role %q signs a token of role %q (%v), want %q", c.kind, c.role, id.Role, err, c.want)
+			}
+		}
+	})
+}
+
+func TestEnvironmentsDoNotMeet(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		live := f.mint(t, admin, keys.Wish{Preset: "full"})
+		test := f.mint(t, admin, keys.Wish{Preset: "full", Kind: bridge.KindTest})
+		by := f.as(t, test)
+		if by.Who.Environment != bridge.EnvironmentTest {
+			t.Errorf("a test key's environment is %q", by.Who.Environment)
+		}
+		list, _, err := f.List(t.Context(), keys.ViewOf(by.Who), "", 0)
+		if err != nil || len(list) != 1 || list[0].ID != test.ID {
+			t.Errorf("a test key sees %d keys (%v), want itself", len(list), err)
+		}
+		list, _, err = f.List(t.Context(), keys.ViewOf(admin.Who), "", 0)
+		if err != nil || len(list) != 2 {
+			t.Errorf("a person sees %d keys (%v), want both", len(list), err)
+		}
+		if _, err := f.Get(t.Context(), keys.ViewOf(by.Who), live.ID); bridge.CodeOf(err) != "key_unknown" {
+			t.Errorf("a test key reads a live one: %v", err)
+		}
+		if _, err := f.Revoke(t.Context(), by, live.ID, ""); bridge.CodeOf(err) != "key_unknown" {
+			t.Errorf("a test key revokes a live one: %v", err)
+		}
+		child := f.mint(t, by, keys.Wish{Scopes: []string{"app:read"}})
+		if id := f.lives(t, child); id.Environment != bridge.EnvironmentTest {
+			t.Errorf("a test key mints a key of %q", id.Environment)
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		key := f.mint(t, admin, keys.Wish{AllowFrom: []string{"192.0.2.0/24", "2001:db8::/32"}})
+		for address, ok := range map[string]bool{"192.0.2.9": true, "192.0.3.1": false, "2001:db8:1::1": true, "2001:db9::1": false,
+			"::ffff:192.0.2.9": true, "": false, "junk": false} {
+			p, _ := bridge.ParsePresented(key.Text())
+			id, err := f.Verify(t.Context(), p, bridge.Use{Address: address})
+			if (err == nil) != ok || (ok && !id.Metered) {
+				t.Errorf("from %q: %v", address, cause(err))
+			}
+			if !ok && (bridge.CodeOf(err) != "key_invalid" || cause(err) != "key_address") {
+				t.Errorf("the refusal says %v", err)
+			}
+		}
+		slow := f.mint(t, admin, keys.Wish{Rate: "3/m"})
+		for range 3 {
+			f.lives(t, slow)
+		}
+		_, err := f.verify(t, slow.Text())
+		if e := bridge.AsError(err); e.Kind != bridge.TooMany || e.RetryAfter != 20*time.Second {
+			t.Errorf("the fourth use in a minute: %v %v", err, e.RetryAfter)
+		}
+		f.clock.advance(20 * time.Second)
+		f.lives(t, slow)
+	})
+}
+
+func TestMaxUsesAreExact(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		key := f.mint(t, admin, keys.Wish{MaxUses: 5})
+		id := f.lives(t, key)
+		var passed atomic.Int64
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				if err := f.Spend(context.Background(), id); err == nil {
+					passed.Add(1)
+				} else if cause(err) != "key_used_up" {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if passed.Load() != 5 {
+			t.Errorf("%d uses passed, want 5", passed.Load())
+		}
+		f.dies(t, key, "key_used_up")
+		if r, err := f.Get(t.Context(), acme, key.ID); err != nil || r.Uses != 5 || r.Status(f.clock.now()) != keys.StatusUsedUp {
+			t.Errorf("the record: %v %+v", err, r)
+		}
+	})
+}
+
+func TestLeaked(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		rotated := f.mint(t, admin, keys.Wish{})
+		fresh, _, err := f.Rotate(t.Context(), admin, rotated.ID, keys.Rotation{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		leak := func(key bridge.Key) bool {
+			t.Helper()
+			_, ours, err := f.Leaked(t.Context(), audit.Actor{ID: "leak report"}, key.Text(), "https://example.com/gist")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ours
+		}
+		if !leak(rotated) {
+			t.Error("the secret before the rotation is not known")
+		}
+		f.dies(t, rotated, "key_secret")
+		f.lives(t, fresh)
+		if !leak(fresh) {
+			t.Error("the key is not known")
+		}
+		f.dies(t, fresh, "key_revoked")
+		if r, err := f.Get(t.Context(), acme, fresh.ID); err != nil || r.EndReason != "leaked: https://example.com/gist" {
+			t.Errorf("the reason: %v %q", err, r.EndReason)
+		}
+		if leak(bridge.NewKey(bridge.KindLive, fresh.ID)) {
+			t.Error("a forged key is taken for one of ours")
+		}
+	})
+}
+
+func TestExpiryWarnings(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		key := f.mint(t, admin, keys.Wish{ExpiresIn: "90d"})
+		short := f.mint(t, admin, keys.Wish{ExpiresIn: "12h"})
+		if id := f.lives(t, short); !id.WarnFrom.IsZero() {
+			t.Error("a key that never lives longer than a warning is warned of")
+		}
+		id := f.lives(t, key)
+		if want := id.ExpiresAt.Add(-30 * 24 * time.Hour); !id.WarnFrom.Equal(want) {
+			t.Errorf("the warning begins at %v, want %v", id.WarnFrom, want)
+		}
+		start := f.clock.now()
+		for _, c := range []struct {
+			day  int
+			want []string
+		}{{50, nil}, {61, []string{"30"}}, {70, []string{"30"}}, {89, []string{"30", "1"}}, {89, []string{"30", "1"}}} {
+			f.clock.set(start.Add(time.Duration(c.day)*24*time.Hour + time.Hour))
+			ctx, cancel := context.WithCancel(t.Context())
+			ran := make(chan error)
+			go func() { ran <- f.Run(ctx) }()
+			var got []string
+			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+				entries, _, err := audit.List(t.Context(), f.db, audit.Query{Org: "acme", Action: "key.expiring"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = nil
+				for _, e := range slices.Backward(entries) {
+					got = append(got, e.Details["days"])
+				}
+				if len(got) >= len(c.want) {
+					break
+				}
+			}
+			cancel()
+			if err := <-ran; err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("after %d days the warnings are %v, want %v", c.day, got, c.want)
+			}
+		}
+	})
+}
+
+func TestConcurrentRevokeAndVerify(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		const n = 16
+		all := make([]bridge.Key, n)
+		for i := range all {
+			all[i] = f.mint(t, admin, keys.Wish{})
+			f.lives(t, all[i])
+		}
+		var revoked [n]atomic.Bool
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for i := 0; ; i = (i + 1) % n {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					dead := revoked[i].Load() // before the question: from then on the answer must be no
+					p, _ := bridge.ParsePresented(all[i].Text())
+					if _, err := f.Verify(context.Background(), p, bridge.Use{}); err == nil && dead {
+						t.Error("a key passes after its revocation has returned")
+					}
+				}
+			})
+		}
+		for i := range all {
+			if _, err := f.Revoke(t.Context(), admin, all[i].ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			revoked[i].Store(true)
+		}
+		close(stop)
+		wg.Wait()
+	})
+}
+
+func TestRestartKnowsAll(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		var live, dead []bridge.Key
+		for i, w := range []keys.Wish{{}, {AllowFrom: []string{"192.0.2.0/24"}}, {Rate: "100/m"}, {MaxUses: 3}, {ExpiresIn: "never"}, {}, {}, {}} {
+			key := f.mint(t, admin, w)
+			switch i {
+			case 5:
+				old := key
+				key, _, _ = f.Rotate(t.Context(), admin, key.ID, keys.Rotation{})
+				live = append(live, old)
+			case 6:
+				_, _ = f.Revoke(t.Context(), admin, key.ID, "")
+				dead = append(dead, key)
+				continue
+			case 7:
+				_, _ = f.Disable(t.Context(), admin, key.ID)
+				dead = append(dead, key)
+				continue
+			}
+			live = append(live, key)
+		}
+		again := f.again(t)
+		for _, key := range live {
+			if _, err := again.verify(t, key.Text()); err != nil {
+				t.Errorf("after a restart: %v", cause(err))
+			}
+		}
+		for _, key := range dead {
+			if _, err := again.verify(t, key.Text()); err == nil {
+				t.Error("after a restart a dead key lives")
+			}
+		}
+	})
+}
+
+// again is another authority over the same database, in this process.
+func (f fixture) again(t *testing.T) fixture {
+	t.Helper()
+	a, err := keys.New(t.Context(), f.db, keys.Config{Servers: []bridge.ServerURL{self}, Catalogue: catalogue.Builtin(), Now: f.clock.now},
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixture{a, f.db, f.clock}
+}
+
+func TestAFileBelongsToOneProcess(t *testing.T) {
+	dsn := sqldbtest.SQLite(t)
+	for i, want := range []string{"", "database_in_use"} {
+		db, err := sqldb.Open(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		if _, err = keys.New(t.Context(), db, keys.Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler)); bridge.CodeOf(err) != want {
+			t.Errorf("authority %d: %v, want %q", i, err, want)
+		}
+	}
+}
+
+func TestProcessesOnOnePostgreSQL(t *testing.T) {
+	dsn := sqldbtest.Postgres(t)
+	c := &clock{t: time.Now()}
+	process := func() fixture {
+		db, err := sqldb.Open(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := keys.New(t.Context(), db, keys.Config{Servers: []bridge.ServerURL{self}, Catalogue: catalogue.Builtin()},
+			slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { _ = a.Run(ctx); close(ran) }()
+		t.Cleanup(func() { cancel(); <-ran; _ = db.Close() })
+		return fixture{a, db, c}
+	}
+	one, two := process(), process()
+	key := one.mint(t, admin, keys.Wish{})
+	two.lives(t, key) // at once, though it has not been told perhaps
+	within := func(what string, ok func() bool) {
+		t.Helper()
+		for start := time.Now(); !ok(); {
+			if time.Since(start) > 5*time.Second {
+				t.Fatalf("%s: not within 5 s", what)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	_, next, _, _ := two.Changes(0)
+	if _, err := one.Disable(t.Context(), admin, key.ID); err != nil {
+		t.Fatal(err)
+	}
+	within("disabled", func() bool { _, err := two.verify(t, key.Text()); return cause(err) == "key_disabled" })
+	if ids, _, complete, _ := two.Changes(next); !complete || !slices.Contains(ids, key.ID) {
+		t.Error("the other process does not tell its listeners of the change")
+	}
+	// A missed message: a change that nobody was told of is found by its version.
+	if _, err := one.db.ExecContext(t.Context(), `UPDATE key_changes SET version = version + 1`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.db.ExecContext(t.Context(), `UPDATE api_keys SET ended_at = 1, ended_by = 'x', version =
+		(SELECT version FROM key_changes)`); err != nil {
+		t.Fatal(err)
+	}
+	within("revoked in silence", func() bool { _, err := two.verify(t, key.Text()); return cause(err) == "key_revoked" })
+}
+
+func TestJunkNeverReachesTheDatabase(t *testing.T) {
+	dsn := sqldbtest.SQLite(t)
+	db, err := sqldb.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := keys.New(t.Context(), db, keys.Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fixture{a, db, nil}
+	if err := db.Close(); err != nil { // from here on a query fails, and its error would show
+		t.Fatal(err)
+	}
+	for range 100 {
+		f.dies(t, bridge.NewKey(bridge.KindLive, mustV7()), "key_unknown")
+	}
+}

@@ -1,0 +1,112 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
+// within seconds.
+func (a *Authority) load(ctx context.Context) error {
+	var version int64
+	if err := a.db.QueryRowContext(ctx, "SELECT version FROM key_changes WHERE id = 1").Scan(&version); err != nil {
+		return fmt.Errorf("load the keys: %w", err)
+	}
+	const plain = `prev_until = 0 AND allow_from = '' AND rate_count = 0 AND max_uses = 0 AND ended_at = 0 AND disabled_at = 0
+		AND confirm_by = 0`
+	// One goroutine reads while another fills the table.
+	batches, filled := make(chan []row, 4), make(chan struct{})
+	go func() {
+		defer close(filled)
+		for batch := range batches {
+			for i := range batch {
+				a.table.put(&batch[i])
+			}
+		}
+	}()
+	batch := make([]row, 0, loadBatch)
+	put := func(r *row) {
+		if batch = append(batch, *r); len(batch) == cap(batch) {
+			batches <- batch
+			batch = make([]row, 0, loadBatch)
+		}
+	}
+	err := a.each(ctx, `SELECT id, kind, hash, public_key, org, owner, scopes, role, issued_at, expires_at,
+		version FROM api_keys WHERE `+plain, scanPlain(), put)
+	if err == nil {
+		err = a.each(ctx, "SELECT "+columns+" FROM api_keys WHERE NOT ("+plain+")", scanRows, put)
+	}
+	batches <- batch
+	close(batches)
+	<-filled
+	if err != nil {
+		return err
+	}
+	// What changed meanwhile has a later version, and is caught up with.
+	a.version.Store(version)
+	a.synced.Store(monotonic())
+	return nil
+}
+
+const loadBatch = 256
+
+func scanRows(rows *sql.Rows) (*row, error) {
+	r, err := scan(rows)
+	return &r, err
+}
+
+func (a *Authority) each(ctx context.Context, query string, scan func(*sql.Rows) (*row, error), take func(*row), args ...any) error {
+	rows, err := a.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("load the keys: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		r, err := scan(rows)
+		if err != nil {
+			return fmt.Errorf("load the keys: %w", err)
+		}
+		take(r)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("load the keys: %w", err)
+	}
+	return nil
+}
+
+// scanPlain reads the columns of a key that has nothing special, into the same row each time. Scopes that were parsed
+// before are not parsed again.
+func scanPlain() func(rows *sql.Rows) (*row, error) {
+	parsed := map[string]bridge.Scopes{}
+	var r row
+	var id, kind, hash, public, scopes, role sql.RawBytes
+	var issued, expires int64
+	return func(rows *sql.Rows) (*row, error) {
+		err := rows.Scan(&id, &kind, &hash, &public, &r.Org, &r.Owner, &scopes, &role, &issued, &expires, &r.version)
+		if err != nil {
+			return nil, err
+		}
+		r.Kind, r.Role = bridge.KeyKind(kind), bridge.Role(role)
+		r.IssuedAt, r.ExpiresAt = at(issued), at(expires)
+		if r.ID, err = uuid.ParseBytes(id); err == nil {
+			r.current, err = parseSecret(hash, public)
+		}
+		known, ok := parsed[string(scopes)]
+		if !ok && err == nil {
+			known, err = bridge.ParseScopes(string(scopes))
+			if len(parsed) < maxScopeSets*tableShards {
+				parsed[string(scopes)] = known
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the stored key %s is damaged: %w", id, err)
+		}
+		r.Scopes = known
+		return &r, nil
+	}
+}

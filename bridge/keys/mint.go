@@ -1,0 +1,162 @@
+package keys
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// By is who asks for a change: the identity that was verified, and how the audit log names it.
+type By struct {
+	audit.Actor
+	Who bridge.Identity
+}
+
+// confined reports whether the identity comes from a key that was created for an app. Such a key keeps to its own
+// environment and never passes on more than it has; a person does not, nor does a connection, which names its person.
+func confined(who bridge.Identity) bool {
+	return who.Kind == bridge.KindLive || who.Kind == bridge.KindTest
+}
+
+// ViewOf is which keys an identity sees: test keys see test keys only, and live keys live ones.
+func ViewOf(who bridge.Identity) View {
+	v := View{Org: who.Org}
+	if confined(who) {
+		v.Environment = who.Environment
+	}
+	return v
+}
+
+func (by By) minter() catalogue.Minter {
+	return catalogue.Minter{Org: by.Who.Org, Scopes: by.Who.Scopes,
+		// A key is no admin, whatever its scopes: what only an admin may grant takes an admin in person.
+		Admin: by.Who.Type != bridge.TypeAPIKey && by.Who.Role.AtLeast(bridge.RoleAdmin)}
+}
+
+// bounds are what a key passes on to the keys it mints: its allowlist and, where it was made for an app, its expiry.
+type bounds struct {
+	allowFrom []netip.Prefix
+	expires   time.Time // zero: no bound
+}
+
+func (a *Authority) boundsOf(by By) (bounds, error) {
+	if by.Who.KeyID == uuid.Nil {
+		return bounds{}, nil
+	}
+	f, ok := a.table.find(by.Who.KeyID)
+	if !ok {
+		return bounds{}, errUnknown
+	}
+	var b bounds
+	if f.special != nil {
+		if l := f.special.limits; l.MaxUses > 0 || l.Rate.Count > 0 {
+			return bounds{}, bridge.E(bridge.Forbidden, "minter_limited",
+				"a key with a rate limit or a number of uses cannot give out secrets, which would have none")
+		}
+		b.allowFrom = f.special.limits.AllowFrom
+	}
+	if confined(by.Who) {
+		b.expires = at(int64(f.expires))
+	}
+	return b, nil
+}
+
+// expiry holds a wish against the bound. A wish that nobody made is cut to it.
+func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {
+	if b.expires.IsZero() || (!expires.IsZero() && !expires.After(b.expires)) {
+		return expires, nil
+	}
+	if asked {
+		return time.Time{}, bridge.E(bridge.Forbidden, "expiry_ceiling",
+			"a key cannot give another a longer life than its own, which ends at %s", b.expires.Format(time.RFC3339))
+	}
+	return b.expires, nil
+}
+
+// Wish is what somebody wants a new key to be, as it comes over the wire.
+type Wish struct {
+	Kind        bridge.KeyKind // empty: that of the minter's environment
+	Name        string
+	Description string
+	Preset      string
+	Scopes      []string
+	ExpiresIn   string
+	AllowFrom   []string
+	Rate        string
+	MaxUses     int64
+}
+
+// Mint creates a key for somebody who holds key:create: within the minter's scopes and ceiling, environment, expiry and
+// allowlist.
+func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record, error) {
+	var none bridge.Key
+	n := NewKey{Kind: w.Kind, Name: w.Name, Description: w.Description, Org: by.Who.Org, Owner: by.Who.Subject}
+	b, err := a.boundsOf(by)
+	if err != nil {
+		return none, Record{}, err
+	}
+	if n.Kind == "" {
+		n.Kind = bridge.KindLive
+		if confined(by.Who) {
+			n.Kind = by.Who.Kind
+		}
+	}
+	if n.Kind != bridge.KindLive && n.Kind != bridge.KindTest {
+		return none, Record{}, bridge.E(bridge.Invalid, "key_kind", "a key that people create is of kind live or test")
+	}
+	if confined(by.Who) && n.Kind != by.Who.Kind {
+		return none, Record{}, bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", by.Who.Kind, by.Who.Kind)
+	}
+	now := a.cfg.Now()
+	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, now); err != nil {
+		return none, Record{}, err
+	}
+	if n.ExpiresAt, err = b.expiry(n.ExpiresAt, w.ExpiresIn != ""); err != nil {
+		return none, Record{}, err
+	}
+	if err := a.cfg.Catalogue.GrantExpiry(by.minter(), n.ExpiresAt, now); err != nil {
+		return none, Record{}, err
+	}
+	if n.Limits, err = ParseLimits(w.AllowFrom, w.Rate, w.MaxUses); err != nil {
+		return none, Record{}, err
+	}
+	if len(n.Limits.AllowFrom) == 0 {
+		n.Limits.AllowFrom = b.allowFrom
+	}
+	if !within(n.Limits.AllowFrom, b.allowFrom) {
+		return none, Record{}, errAllowlist
+	}
+	if n.Scopes, err = a.cfg.Catalogue.Grant(by.minter(), w.Preset, w.Scopes); err != nil {
+		return none, Record{}, err
+	}
+	return a.Create(ctx, by.Actor, n)
+}
+
+var errAllowlist = bridge.E(bridge.Forbidden, "allow_from_ceiling",
+	"a key cannot give out a secret that works from addresses from which it does not work itself")
+
+// mayReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
+// they could mint it as it is.
+func (a *Authority) mayReissue(by By, r Record) (bounds, error) {
+	if !ViewOf(by.Who).sees(r) {
+		return bounds{}, errUnknown
+	}
+	if r.Kind == bridge.KindSK {
+		return bounds{}, bridge.E(bridge.Conflict, "key_of_connection", "this key belongs to a connection, and only the cloud has its secret").
+			WithHint("connect again: ace connect --server URL")
+	}
+	b, err := a.boundsOf(by)
+	if err != nil {
+		return bounds{}, err
+	}
+	if !within(r.Limits.AllowFrom, b.allowFrom) {
+		return bounds{}, errAllowlist
+	}
+	return b, a.cfg.Catalogue.Within(by.minter(), r.Scopes)
+}

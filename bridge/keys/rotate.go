@@ -1,0 +1,195 @@
+package keys
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Rotation says how to rotate a key.
+type Rotation struct {
+	Grace     string // how long the old secret stays valid; empty: 24 hours
+	ExpiresIn string // empty: as long from now as from the issue of the old secret
+	// Idempotency makes the rotation one that can be retried: the same value gives the same secret. It is to be random;
+	// zero: none.
+	Idempotency bridge.Secret
+}
+
+const (
+	defaultGrace   = 24 * time.Hour
+	maxGrace       = 30 * 24 * time.Hour
+	minIdempotency = 16
+	maxIdempotency = 128
+)
+
+// ParseGrace reads how long an old secret stays valid: "" (24 hours), "0", a duration ("12h") or days ("7d"), 30 days at
+// most.
+func ParseGrace(s string) (time.Duration, error) {
+	grace, err := defaultGrace, error(nil)
+	switch {
+	case s == "":
+	case len(s) > 20:
+		err = strconv.ErrSyntax
+	case strings.HasSuffix(s, "d"):
+		var days uint64
+		days, err = strconv.ParseUint(strings.TrimSuffix(s, "d"), 10, 8)
+		grace = time.Duration(days) * 24 * time.Hour //nolint:gosec // 8 bits
+	default:
+		grace, err = time.ParseDuration(s)
+	}
+	if err != nil || grace < 0 || grace > maxGrace {
+		return 0, bridge.E(bridge.Invalid, "grace_malformed", "the grace is not a time of at most 30 days").WithHint("say 24h, 7d or 0s")
+	}
+	return grace, nil
+}
+
+// Rotate gives a key a new secret under the same ID, and lets the old one be valid until the grace ends. A rotation is
+// refused while another's grace runs, unless it is the same one again, by its idempotency key: that has the same answer
+// and changes nothing.
+func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation) (bridge.Key, Record, error) {
+	now := a.cfg.Now()
+	grace, err := ParseGrace(w.Grace)
+	if err != nil {
+		return bridge.Key{}, Record{}, err
+	}
+	if n := w.Idempotency.Len(); n != 0 && (n < minIdempotency || n > maxIdempotency) {
+		return bridge.Key{}, Record{}, bridge.E(bridge.Invalid, "idempotency_key_malformed",
+			"the idempotency key is not %d to %d random characters", minIdempotency, maxIdempotency).WithHint("take a UUID, for one")
+	}
+	var key bridge.Key
+	record, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+		r, err := load(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		b, err := a.mayReissue(by, r.Record)
+		if err != nil {
+			return nil, err
+		}
+		if state := r.Status(now); state != StatusActive {
+			return nil, stateError(state)
+		}
+		if again, ok := a.rotatedBefore(r, w.Idempotency); ok {
+			key = again
+			return nil, nil
+		}
+		if now.Before(r.GraceUntil) {
+			return nil, bridge.E(bridge.Conflict, "rotation_pending", "the grace of another rotation runs until %s",
+				r.GraceUntil.Format(time.RFC3339)).WithHint("wait for its end, or replace the secret at once: ace api-key revive")
+		}
+		expires, err := a.rotatedExpiry(by, b, r.Record, w.ExpiresIn, now)
+		if err != nil {
+			return nil, err
+		}
+		var salt, token string
+		if key, salt, token, err = a.rotatedKey(r.Kind, id, w.Idempotency); err != nil {
+			return nil, err
+		}
+		if err := storeRotation(ctx, tx, r, rotated{key, salt, token, now, grace, expires, version}); err != nil {
+			return nil, err
+		}
+		return &audit.Entry{Actor: by.Actor, Action: "key.rotate",
+			Details: map[string]string{"name": r.Name, "grace": grace.String()}}, nil
+	})
+	if err != nil {
+		return bridge.Key{}, Record{}, err
+	}
+	return key, record, nil
+}
+
+func (a *Authority) rotatedExpiry(by By, b bounds, r Record, expiresIn string, now time.Time) (expires time.Time, err error) {
+	if expiresIn == "" {
+		if !r.ExpiresAt.IsZero() {
+			expires = now.Add(r.ExpiresAt.Sub(r.IssuedAt))
+		}
+	} else if expires, err = ParseExpiry(expiresIn, now); err != nil {
+		return time.Time{}, err
+	}
+	if expires, err = b.expiry(expires, expiresIn != ""); err != nil {
+		return time.Time{}, err
+	}
+	return expires, a.cfg.Catalogue.GrantExpiry(by.minter(), expires, now)
+}
+
+type rotated struct {
+	key         bridge.Key
+	salt, token string
+	now         time.Time
+	grace       time.Duration
+	expires     time.Time
+	version     int64
+}
+
+func storeRotation(ctx context.Context, tx *sql.Tx, r row, n rotated) error {
+	until, prevHash, prevPublic := n.now.Add(n.grace), "", ""
+	if !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(until) {
+		until = r.ExpiresAt // a rotation lengthens no secret's life
+	}
+	if n.grace < time.Second {
+		until = time.Time{}
+	} else {
+		prevHash, prevPublic = r.current.columns()
+	}
+	hash, public := secretOf(n.key).columns()
+	old, _ := r.current.columns()
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = $3,
+		prev_public = $4, prev_until = $5, rotate_token = $6, rotate_salt = $7, issued_at = $8, expires_at = $9,
+		warned_days = 0, version = $10
+		WHERE id = $11 AND hash = $12 AND ended_at = 0 AND disabled_at = 0 AND prev_until <= $8`,
+		hash, public, prevHash, prevPublic, unix(until), n.token, n.salt, n.now.Unix(), unix(n.expires), n.version,
+		r.ID.String(), old))
+	if err != nil || !changed {
+		return lost("rotate", err)
+	}
+	return nil
+}
+
+// rotatedKey makes the new secret: at random, or such that the same idempotency key leads to it again. Then it follows
+// from that key, the server's pepper and a stored salt, of which the database has only the last.
+func (a *Authority) rotatedKey(kind bridge.KeyKind, id uuid.UUID, idempotency bridge.Secret) (key bridge.Key, salt, token string, err error) {
+	if idempotency.IsZero() {
+		return bridge.NewKey(kind, id), "", "", nil
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
+	salt = hex.EncodeToString(random[:])
+	secret, token, err := a.rotationSecret(id, idempotency, salt)
+	return bridge.KeyFrom(kind, id, secret), salt, token, err
+}
+
+// rotationSecret derives the secret, and a token that recognises the idempotency key (HKDF-SHA256, RFC 5869).
+func (a *Authority) rotationSecret(id uuid.UUID, idempotency bridge.Secret, salt string) (secret [32]byte, token string, err error) {
+	input := []byte(idempotency.Reveal() + "\x00" + a.cfg.Pepper.Reveal())
+	out, err := hkdf.Key(sha256.New, input, []byte(salt), "ace rotation v1 "+id.String(), 64)
+	if err != nil {
+		return secret, "", fmt.Errorf("derive the secret: %w", err)
+	}
+	copy(secret[:], out[:32])
+	return secret, hex.EncodeToString(out[32:]), nil
+}
+
+// rotatedBefore returns the key that the same rotation has led to already.
+func (a *Authority) rotatedBefore(r row, idempotency bridge.Secret) (bridge.Key, bool) {
+	if idempotency.IsZero() || r.rotateToken == "" {
+		return bridge.Key{}, false
+	}
+	secret, token, err := a.rotationSecret(r.ID, idempotency, r.rotateSalt)
+	if err != nil || token != r.rotateToken {
+		return bridge.Key{}, false
+	}
+	key := bridge.KeyFrom(r.Kind, r.ID, secret)
+	return key, secretOf(key) == r.current
+}
