@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -83,6 +84,75 @@ func (s *Server) getKey(c echo.Context) error {
 	return c.JSON(http.StatusOK, record.API(s.cfg.Now()))
 }
 
+// reissue answers with a new secret of an existing key.
+func (s *Server) reissue(c echo.Context, do func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error)) error {
+	who, err := s.authorize(c, "key:create")
+	if err != nil {
+		return err
+	}
+	id, err := keyID(c)
+	if err != nil {
+		return err
+	}
+	key, record, err := do(s.by(c, who), id)
+	if err != nil {
+		return err
+	}
+	return s.created(c, http.StatusOK, key, record)
+}
+
+func (s *Server) reviveKey(c echo.Context) error {
+	return s.reissue(c, func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+		body, err := api.Decode[api.ReviveKeyRequest](c)
+		if err != nil {
+			return bridge.Key{}, keys.Record{}, err
+		}
+		return s.keys.Revive(c.Request().Context(), by, id, body.ExpiresIn)
+	})
+}
+
+func (s *Server) rotateKey(c echo.Context) error {
+	return s.reissue(c, func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+		body, err := api.Decode[api.RotateKeyRequest](c)
+		if err != nil {
+			return bridge.Key{}, keys.Record{}, err
+		}
+		return s.keys.Rotate(c.Request().Context(), by, id, keys.Rotation{Grace: body.Grace, ExpiresIn: body.ExpiresIn,
+			Idempotency: bridge.NewSecret(c.Request().Header.Get(api.HeaderIdempotencyKey))})
+	})
+}
+
+// switchKey answers with the key as it is after a change.
+func (s *Server) switchKey(c echo.Context, need bridge.Scope, do func(context.Context, keys.By, uuid.UUID) (keys.Record, error)) error {
+	who, err := s.authorize(c, need)
+	if err != nil {
+		return err
+	}
+	id, err := keyID(c)
+	if err != nil {
+		return err
+	}
+	record, err := do(c.Request().Context(), s.by(c, who), id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, record.API(s.cfg.Now()))
+}
+
+func (s *Server) disableKey(c echo.Context) error {
+	return s.switchKey(c, "key:revoke", s.keys.Disable)
+}
+
+func (s *Server) enableKey(c echo.Context) error { return s.switchKey(c, "key:create", s.keys.Enable) }
+
+// scopes is the catalogue: for forms, for help, and for guards elsewhere, which decide by its rules.
+func (s *Server) scopes(c echo.Context) error {
+	if _, err := s.authenticate(c); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, s.cfg.Catalogue.File())
+}
+
 // revokeKey takes the scope key:revoke, or a revocation that is signed with the key itself.
 func (s *Server) revokeKey(c echo.Context) error {
 	id, err := keyID(c)
@@ -143,8 +213,9 @@ func (s *Server) audit(c echo.Context) error {
 	if _, err := s.authorize(c, "audit:read"); err != nil {
 		return err
 	}
+	s.refusals.flush(c.Request().Context())
 	entries, next, err := audit.List(c.Request().Context(), s.db, audit.Query{Org: s.org(), Action: c.QueryParam("action"),
-		Actor: c.QueryParam("actor"), Target: c.QueryParam("target"), Before: c.QueryParam("cursor"), Limit: api.PageLimit(c)})
+		Actor: c.QueryParam("actor"), Target: c.QueryParam("target"), RequestID: c.QueryParam("request_id"), Before: c.QueryParam("cursor"), Limit: api.PageLimit(c)})
 	if err != nil {
 		return err
 	}

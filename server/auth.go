@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -11,12 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
-)
-
-const (
-	refusedEvery  = time.Second // audited refusals, so that junk cannot fill the audit log
-	refusedBurst  = 30
-	refusedGlobal = 100
+	"github.com/acebridge/ace/bridge/guard"
 )
 
 // caller is who a request comes from.
@@ -35,24 +31,39 @@ func (c caller) actor() string {
 	return "key:" + c.KeyID.String()
 }
 
-// authenticate finds out who calls, by an API key, a derived access token or a user token of this server's own. A cloud
-// JWT is none of these and is refused.
+// authority verifies what the server's own parts and the app behind it take: API keys, access tokens, and the user tokens
+// of this server. A cloud JWT is none of these and is refused.
+type authority struct{ s *Server }
+
+func (a authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error) {
+	if bridge.TokenType(p.Value) == bridge.TypeUser {
+		return a.s.verifyUserToken(p.Value)
+	}
+	return a.s.keys.Verify(ctx, p, use)
+}
+
+func (a authority) Spend(ctx context.Context, id bridge.Identity) error {
+	return a.s.keys.Spend(ctx, id)
+}
+
+func (a authority) Alive(id bridge.Identity) bool { return a.s.keys.Alive(id) }
+
+// authenticate finds out who calls the server's own API. A use of a key that counts its uses is one here, too.
 func (s *Server) authenticate(c echo.Context) (caller, error) {
 	r := c.Request()
-	presented, err := bridge.Credential(r.Header)
+	presented, err := guard.Presented(r.Header)
 	if err != nil {
-		return caller{}, err
+		return caller{}, s.refused(c, bridge.Identity{}, err)
 	}
-	if presented.Value.IsZero() {
-		return caller{}, bridge.E(bridge.Unauthenticated, bridge.CodeCredentialMissing, "the request carries no credential").
-			WithHint("send an API key as X-API-Key, or as Authorization: Bearer")
+	id, err := authority{s}.Verify(r.Context(), presented, bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()})
+	if err == nil {
+		err = s.keys.Spend(r.Context(), id)
 	}
-	if bridge.TokenType(presented.Value) == bridge.TypeUser {
-		id, err := s.verifyUserToken(presented.Value)
-		return caller{Identity: id}, err
+	if err != nil {
+		return caller{}, s.refused(c, id, err)
 	}
-	id, err := s.keys.Verify(r.Context(), presented, bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()})
-	return caller{Identity: id}, err
+	guard.WarnOfExpiry(c.Response().Header(), id, s.cfg.Now())
+	return caller{id}, nil
 }
 
 // authorize is authenticate plus one scope of this server's own API.
@@ -61,29 +72,15 @@ func (s *Server) authorize(c echo.Context, need bridge.Scope) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	if !who.Scopes.Covers(need) {
-		err := catalogue.MissingScope(need).WithHint("use a credential of an admin, for example from: ace server token --role admin")
-		s.auditRefusal(c, s.actor(c, who.actor()), "access.refuse", err)
-		return caller{}, err
+	if !who.Covers(need) {
+		return caller{}, s.refused(c, who.Identity, catalogue.MissingScope(need).
+			WithHint("use a credential of an admin, for example from: ace server token --role admin"))
 	}
 	return who, nil
 }
 
 func (s *Server) actor(c echo.Context, id string) audit.Actor {
 	return audit.Actor{ID: id, Org: s.org(), Address: c.RealIP(), RequestID: api.RequestID(c.Request())}
-}
-
-// auditRefusal notes a refusal. A refusal changes nothing, so that one that cannot be noted stays a refusal.
-func (s *Server) auditRefusal(c echo.Context, actor audit.Actor, action string, cause error) {
-	if s.refused.Allow(api.AddressKey(actor.Address)) != nil {
-		return
-	}
-	e := bridge.AsError(cause)
-	entry := audit.Entry{Actor: actor, Action: action, Target: c.Request().URL.Path, Outcome: e.Code,
-		Details: map[string]string{"detail": e.Detail}}
-	if err := audit.Record(c.Request().Context(), s.db, s.cfg.Now(), entry); err != nil {
-		s.log.Warn("could not audit a refusal", "error", err)
-	}
 }
 
 // userClaims are those of a user token: the server's own, signed with ACE_JWT_SECRET.

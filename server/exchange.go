@@ -26,7 +26,7 @@ func (s *Server) exchangeToken(c echo.Context) error {
 	}
 	answer, err := s.doExchange(c, &actor)
 	if err != nil {
-		s.auditRefusal(c, actor, "key.exchange", err)
+		s.refusals.audit(actor, "key.exchange", c.Request().URL.Path, err)
 		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")

@@ -22,9 +22,20 @@ func (s *Server) routes() *echo.Echo {
 	e.GET("/ace/v1/api-keys", s.listKeys)
 	e.GET("/ace/v1/api-keys/:id", s.getKey)
 	e.DELETE("/ace/v1/api-keys/:id", s.revokeKey)
+	e.POST("/ace/v1/api-keys/:id/revive", s.reviveKey)
+	e.POST("/ace/v1/api-keys/:id/rotate", s.rotateKey)
+	e.POST("/ace/v1/api-keys/:id/disable", s.disableKey)
+	e.POST("/ace/v1/api-keys/:id/enable", s.enableKey)
+	e.GET("/ace/v1/scopes", s.scopes)
+	e.POST("/ace/v1/leaks", s.reportLeaks)
+
 	e.GET("/ace/v1/me", s.me)
 	e.Any("/ace/v1/verify", s.verify)
+	e.POST("/ace/v1/introspect", s.introspect)
+	e.GET("/ace/v1/revocations", s.revocations)
+
 	e.GET("/ace/v1/audit", s.audit)
+	e.GET("/ace/v1/refusals/:id", s.refusal)
 
 	own := func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) }
 	e.Any("/ace", own)

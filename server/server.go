@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -20,6 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -45,9 +47,11 @@ type Server struct {
 	db       *sqldb.DB
 	keys     *keys.Authority
 	echo     *echo.Echo
+	guard    *guard.Guard
 	gateway  *httputil.ReverseProxy
+	refusals *refusals
 	exchange *api.Limiter
-	refused  *api.Limiter
+	leaks    *api.Limiter
 }
 
 // New opens the database, brings it up to date and builds the handler.
@@ -67,17 +71,19 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	authority, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue,
+	issued, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue,
 		Pepper: cfg.JWTSecret, Now: keysNow}, log)
 	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, log: log, db: db, keys: authority,
+		cfg: cfg, log: log, db: db, keys: issued,
 		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
-		refused:  api.NewLimiter(refusedEvery, refusedBurst, refusedGlobal, cfg.Now),
+		leaks:    api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
+		refusals: newRefusals(db, log, cfg.Now),
 	}
+	s.guard = guard.New(guard.Config{Verifier: guard.Local{Authority: authority{s}, Catalogue: cfg.Catalogue}})
 	if cfg.Upstream != nil {
 		s.gateway = newGateway(cfg.Upstream, log)
 	}
@@ -89,7 +95,13 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 func (s *Server) Handler() http.Handler { return s.echo }
 
 // Run does the background work until ctx ends.
-func (s *Server) Run(ctx context.Context) error { return s.keys.Run(ctx) }
+func (s *Server) Run(ctx context.Context) error {
+	var helpers sync.WaitGroup
+	helpers.Go(func() { _ = s.guard.Run(ctx) })
+	helpers.Go(func() { s.refusals.run(ctx) })
+	defer helpers.Wait()
+	return s.keys.Run(ctx)
+}
 
 // Close closes the database, after Run has returned.
 func (s *Server) Close() error {

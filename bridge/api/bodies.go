@@ -10,6 +10,9 @@ import (
 const (
 	HeaderRequestID = "X-Request-Id"
 	HeaderRelay     = "X-Ace-Relay"
+
+	// HeaderIdempotencyKey makes a rotation one that can be retried (draft-ietf-httpapi-idempotency-key-header).
+	HeaderIdempotencyKey = "Idempotency-Key"
 )
 
 // List is every list on the wire. NextCursor is empty on the last page.
@@ -142,6 +145,86 @@ type Identity struct {
 	Environment string     `json:"environment"`
 	Scopes      []string   `json:"scopes"`
 	ExpiresAt   *time.Time `json:"expires_at"`
+}
+
+// IntrospectRequest asks who a credential is. Method and URI, where set, ask for a decision as well.
+type IntrospectRequest struct {
+	Token     bridge.Secret
+	Address   string // of the client that presented it, for keys with an allowlist
+	UserAgent string
+	Spend     bool // count a use
+	Method    string
+	URI       string
+}
+
+// Introspection is the answer of RFC 7662 section 2.2, with what a guard needs besides. Of what is not active nothing but
+// that is said.
+type Introspection struct {
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"` // the key ID, or the subject of a user token
+	Username  string `json:"username,omitempty"`
+	TokenType string `json:"token_type,omitempty"` // always Bearer
+	Exp       int64  `json:"exp,omitempty"`        // unix seconds; absent: never
+	Sub       string `json:"sub,omitempty"`
+	Iss       string `json:"iss,omitempty"` // the server
+
+	Type        string `json:"type,omitempty"` // api_key, access_token or user_token
+	KeyID       string `json:"key_id,omitempty"`
+	Kind        string `json:"kind,omitempty"`
+	Org         string `json:"org,omitempty"`
+	Environment string `json:"environment,omitempty"`
+	Role        string `json:"role,omitempty"`
+	Connection  string `json:"connection,omitempty"`
+	WarnFrom    int64  `json:"warn_from,omitempty"`
+	Generation  string `json:"generation,omitempty"` // of the key's secret, as in KeyChange
+	Metered     bool   `json:"metered,omitempty"`    // each use is counted or looked at: this answer must not be kept
+	// Decision says whether a request may pass, where the question named one.
+	Decision *Decision `json:"decision,omitempty"`
+}
+
+// Decision is the catalogue's about one request.
+type Decision struct {
+	Allowed bool   `json:"allowed"`
+	Code    string `json:"code,omitempty"`  // why not
+	Scope   string `json:"scope,omitempty"` // the scope that is missing
+	Rule    string `json:"rule,omitempty"`
+}
+
+// KeyChange is one line of the stream of changed keys (GET /ace/v1/revocations): every answer about that key that is kept
+// elsewhere is to be thrown away, and what is open under another generation is to be cut. A line with Reset says that some
+// changes are not known, so that the same goes for all keys. A line with neither is a heartbeat.
+type KeyChange struct {
+	Position int64    `json:"position"` // for "since" of the next stream
+	Reset    bool     `json:"reset,omitempty"`
+	KeyID    string   `json:"key_id,omitempty"`
+	Alive    []string `json:"alive,omitempty"` // the generations of the key's secrets that are valid
+}
+
+// LeakReport is the answer to a report of leaked keys, as GitHub's secret scanning partner program expects it: one entry
+// for each key that was sent.
+type LeakReport struct {
+	TokenHash string `json:"token_hash,omitempty"` // SHA-256 of what was sent, base64
+	TokenRaw  string `json:"token_raw,omitempty"`
+	TokenType string `json:"token_type"`
+	Label     string `json:"label"` // true_positive: it was one of this server's, and is revoked
+}
+
+// Refusal is why a request was refused (GET /ace/v1/refusals/{request-id}).
+type Refusal struct {
+	RequestID string    `json:"request_id"`
+	At        time.Time `json:"at"`
+	Status    int       `json:"status"`
+	Code      string    `json:"code"`   // what the caller was told
+	Cause     string    `json:"cause"`  // the exact code
+	Detail    string    `json:"detail"` // the exact cause
+	Hint      string    `json:"hint,omitempty"`
+	Scope     string    `json:"scope,omitempty"`
+	KeyID     string    `json:"key_id,omitempty"`
+	Subject   string    `json:"subject,omitempty"`
+	Method    string    `json:"method,omitempty"`
+	Path      string    `json:"path,omitempty"`
+	Address   string    `json:"address,omitempty"`
 }
 
 // AuditEntry is one line of an audit log.

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/acebridge/ace/bridge"
 )
@@ -90,6 +93,104 @@ func (c *ServerClient) RevokeKey(ctx context.Context, id string) (APIKey, error)
 // DeliverRevocation hands the server the signed statement that kills a key.
 func (c *ServerClient) DeliverRevocation(ctx context.Context, keyID string, token bridge.Secret) (APIKey, error) {
 	return c.As(token).RevokeKey(ctx, keyID)
+}
+
+// ReviveKey gives a key a new secret; the old one dies at once.
+func (c *ServerClient) ReviveKey(ctx context.Context, id string, r ReviveKeyRequest) (CreatedKey, error) {
+	var out CreatedKey
+	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "revive"), body: r, out: &out})
+	return out, err
+}
+
+// RotateKey gives a key a new secret; the old one lives until the grace ends. The same idempotency key gives the same
+// answer again.
+func (c *ServerClient) RotateKey(ctx context.Context, id string, idempotency bridge.Secret, r RotateKeyRequest) (CreatedKey, error) {
+	var out CreatedKey
+	header := http.Header{}
+	if !idempotency.IsZero() {
+		header.Set(HeaderIdempotencyKey, idempotency.Reveal())
+	}
+	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "rotate"), body: r, header: header, out: &out})
+	return out, err
+}
+
+// DisableKey lets a key be refused until it is enabled.
+func (c *ServerClient) DisableKey(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "disable"), out: &out})
+	return out, err
+}
+
+// EnableKey ends what DisableKey began.
+func (c *ServerClient) EnableKey(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "enable"), out: &out})
+	return out, err
+}
+
+func keyPath(id, action string) string {
+	return "/ace/v1/api-keys/" + url.PathEscape(id) + "/" + action
+}
+
+// Scopes is the server's catalogue, as JSON.
+func (c *ServerClient) Scopes(ctx context.Context) (json.RawMessage, error) {
+	var out json.RawMessage
+	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/scopes", out: &out})
+	return out, err
+}
+
+// Refusal is why the server refused a request.
+func (c *ServerClient) Refusal(ctx context.Context, requestID string) (Refusal, error) {
+	var out Refusal
+	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/refusals/" + url.PathEscape(requestID), out: &out})
+	return out, err
+}
+
+// Introspect asks who a credential is (RFC 7662).
+func (c *ServerClient) Introspect(ctx context.Context, r IntrospectRequest) (Introspection, error) {
+	form := url.Values{"token": {r.Token.Reveal()}}
+	for name, value := range map[string]string{"client_address": r.Address, "user_agent": r.UserAgent, "method": r.Method, "uri": r.URI} {
+		if value != "" {
+			form.Set(name, value)
+		}
+	}
+	if r.Spend {
+		form.Set("spend", "true")
+	}
+	var out Introspection
+	err := c.do(ctx, call{method: http.MethodPost, path: "/ace/v1/introspect", form: form, out: &out})
+	return out, err
+}
+
+const maxLine = 64 << 10
+
+// KeyChanges follows the stream of changed keys, line by line ([KeyChange]), until ctx ends, the stream does, or take
+// returns an error. since is the position that an earlier stream has reached; 0: from now on.
+func (c *ServerClient) KeyChanges(ctx context.Context, since int64, take func(line json.RawMessage) error) error {
+	req, err := c.request(ctx, call{method: http.MethodGet, path: "/ace/v1/revocations",
+		query: url.Values{"since": {strconv.FormatInt(since, 10)}}})
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.networkError(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return ReadProblem(resp)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if err := take(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return c.networkError(ctx, err)
+	}
+	return nil
 }
 
 // Healthy asks whether the server is up.

@@ -93,6 +93,12 @@ func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
 	return err == nil && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
 }
 
+// ClientAddress is the IP address that a request comes from: the peer's, or what trusted proxies say.
+func ClientAddress(r *http.Request, trusted []netip.Prefix) string { return ipExtractor(trusted)(r) }
+
+// SaneRequestID reports whether a request ID that a proxy sends is to be kept.
+func SaneRequestID(id string) bool { return saneRequestID.MatchString(id) }
+
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
 // requestLog gives the request its ID, answers panics and errors, and writes one line to the log. Neither query nor

@@ -96,12 +96,13 @@ func clip(s string) string {
 
 // Query selects entries of one organization, newest first. Empty fields select all; Before is the cursor of a page.
 type Query struct {
-	Org    string
-	Action string
-	Actor  string
-	Target string
-	Before string
-	Limit  int
+	Org       string
+	Action    string
+	Actor     string
+	Target    string
+	RequestID string
+	Before    string
+	Limit     int
 }
 
 const (
@@ -117,7 +118,7 @@ func List(ctx context.Context, db *sqldb.DB, q Query) ([]api.AuditEntry, string,
 	q.Limit = min(q.Limit, maxLimit)
 	where, args := []string{"org = $1"}, []any{q.Org}
 	for _, f := range []struct{ condition, value string }{
-		{"action = $", q.Action}, {"actor = $", q.Actor}, {"target = $", q.Target}, {"id < $", q.Before},
+		{"action = $", q.Action}, {"actor = $", q.Actor}, {"target = $", q.Target}, {"request_id = $", q.RequestID}, {"id < $", q.Before},
 	} {
 		if f.value != "" {
 			args = append(args, f.value)

@@ -15,8 +15,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
+// MaxFile is how large a catalogue may be, in bytes.
+const MaxFile = 1 << 20
+
 const (
-	maxFile    = 1 << 20
 	maxEntries = 2000 // of any one list
 	maxExtends = 16   // depth
 )
@@ -29,8 +31,8 @@ func bad(format string, args ...any) error {
 // each other in a circle, roles below admin that reach what is for admins only, and rules that could never match or
 // never be met are refused, with the place named.
 func Parse(data []byte) (Catalogue, error) {
-	if len(data) > maxFile {
-		return Catalogue{}, bad("the catalogue is larger than %d KiB", maxFile>>10)
+	if len(data) > MaxFile {
+		return Catalogue{}, bad("the catalogue is larger than %d KiB", MaxFile>>10)
 	}
 	// Aliases are checked before they are expanded: yaml.v3 bounds how much they may multiply.
 	d := yaml.NewDecoder(bytes.NewReader(data))

@@ -1,6 +1,8 @@
 package keys
 
 import (
+	"context"
+	"fmt"
 	"sync"
 
 	"github.com/google/uuid"
@@ -27,9 +29,8 @@ func (f *feed) publish(id uuid.UUID) {
 	f.changed = make(chan struct{})
 }
 
-// Changes returns which keys have changed since a position, the position after them, and a channel that is closed at the
-// next change. complete is false where more have changed than are remembered: then any key may have. The position 0 of
-// somebody new is to be replaced by the one returned.
+// Changes returns which keys have changed since a place in the feed, the place after them, and a channel that is closed
+// at the next change. complete is false where more have changed than are remembered: then any key may have.
 func (a *Authority) Changes(since uint64) (ids []uuid.UUID, next uint64, complete bool, changed <-chan struct{}) {
 	f := a.feed
 	f.mu.Lock()
@@ -43,5 +44,67 @@ func (a *Authority) Changes(since uint64) (ids []uuid.UUID, next uint64, complet
 	return ids, f.next, true, f.changed
 }
 
+const (
+	// overlap is how many versions are told again: changes that are made at the same time may be published out of order.
+	overlap    = 100
+	maxChanges = 10_000
+)
+
+// ChangedSince returns which keys have changed since a version, and the version now. complete is false where they are too
+// many, or where the version is not of this database: then any key may have.
+func (a *Authority) ChangedSince(ctx context.Context, version int64) (ids []uuid.UUID, now int64, complete bool, err error) {
+	if now, err = a.Version(ctx); err != nil || version > now {
+		return nil, now, false, err
+	}
+	rows, err := a.db.QueryContext(ctx, "SELECT id FROM api_keys WHERE version > $1 LIMIT $2", version-overlap, maxChanges+1)
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
+		}
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
+	}
+	return ids, now, len(ids) <= maxChanges, nil
+}
+
+// Version is the number of the last change.
+func (a *Authority) Version(ctx context.Context) (version int64, err error) {
+	if err := a.db.QueryRowContext(ctx, "SELECT version FROM key_changes WHERE id = 1").Scan(&version); err != nil {
+		return 0, fmt.Errorf("read the version of the keys: %w", err)
+	}
+	return version, nil
+}
+
+// Position is the version that a listener who was told of everything so far has reached; see [Authority.ChangedSince].
+func (a *Authority) Position() int64 { return a.version.Load() }
+
 // Fresh reports whether the table is known to be up to date.
 func (a *Authority) Fresh() bool { return !a.stale.Load() }
+
+// Generations are those of a key's secrets that are valid; none where it is not alive.
+func (a *Authority) Generations(id uuid.UUID) []uint64 {
+	f, ok := a.table.find(id)
+	now := a.seconds()
+	if !ok {
+		return nil
+	}
+	if state := f.status(now); state != StatusActive && state != StatusUsedUp {
+		return nil
+	}
+	alive := []uint64{f.generation()}
+	if f.special != nil && now < f.special.grace {
+		alive = append(alive, f.special.previous.generation())
+	}
+	return alive
+}

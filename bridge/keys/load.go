@@ -13,9 +13,9 @@ import (
 // load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
 // within seconds.
 func (a *Authority) load(ctx context.Context) error {
-	var version int64
-	if err := a.db.QueryRowContext(ctx, "SELECT version FROM key_changes WHERE id = 1").Scan(&version); err != nil {
-		return fmt.Errorf("load the keys: %w", err)
+	version, err := a.Version(ctx)
+	if err != nil {
+		return err
 	}
 	const plain = `prev_until = 0 AND allow_from = '' AND rate_count = 0 AND max_uses = 0 AND ended_at = 0 AND disabled_at = 0
 		AND confirm_by = 0`
@@ -36,7 +36,7 @@ func (a *Authority) load(ctx context.Context) error {
 			batch = make([]row, 0, loadBatch)
 		}
 	}
-	err := a.each(ctx, `SELECT id, kind, hash, public_key, org, owner, scopes, role, issued_at, expires_at,
+	err = a.each(ctx, `SELECT id, kind, hash, public_key, org, owner, scopes, role, issued_at, expires_at,
 		version FROM api_keys WHERE `+plain, scanPlain(), put)
 	if err == nil {
 		err = a.each(ctx, "SELECT "+columns+" FROM api_keys WHERE NOT ("+plain+")", scanRows, put)

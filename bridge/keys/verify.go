@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -254,15 +255,7 @@ func (a *Authority) Alive(id bridge.Identity) bool {
 	if id.KeyID == uuid.Nil {
 		return true
 	}
-	f, ok := a.table.find(id.KeyID)
-	if !ok {
-		return false
-	}
-	if state := f.status(now); state != StatusActive && state != StatusUsedUp { // the last use may still be under way
-		return false
-	}
-	return id.Generation == f.generation() ||
-		(f.special != nil && now < f.special.grace && id.Generation == f.special.previous.generation())
+	return slices.Contains(a.Generations(id.KeyID), id.Generation)
 }
 
 var errLost = errors.New("another request was faster")

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"bridge/api":             {"bridge"},
 	"bridge/audit":           {"bridge", "bridge/api", "bridge/sqldb"},
 	"bridge/catalogue":       {"bridge"},
+	"bridge/guard":           {"bridge", "bridge/api", "bridge/catalogue"},
 	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/sqldb"},
 	"bridge/sqldb":           {"bridge"},
 	"bridge/sqldb/sqldbtest": {},

@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/server"
 )
 
@@ -45,8 +47,11 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 	if err != nil {
 		wrong = append(wrong, withHint(err))
 	}
-	notYet(&wrong, "ACE_SCOPES_FILE", e.ScopesFile)
-	cfg := server.Config{
+	scopes, err := readCatalogue(e.ScopesFile)
+	if err != nil {
+		wrong = append(wrong, "ACE_SCOPES_FILE: "+err.Error())
+	}
+	cfg := server.Config{Catalogue: scopes,
 		PublicURLs: s.publicURLs, DatabaseURL: s.database, Trust: trust, JWTSecret: e.JWTSecret,
 		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies, Version: currentVersion(),
 	}
@@ -62,6 +67,27 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 		return server.Config{}, s, badEnv(wrong)
 	}
 	return cfg, s, nil
+}
+
+// readCatalogue reads the file of ACE_SCOPES_FILE; without one the built-in catalogue serves.
+func readCatalogue(path string) (catalogue.Catalogue, error) {
+	if path == "" {
+		return catalogue.Builtin(), nil
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return catalogue.Catalogue{}, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, catalogue.MaxFile+1))
+	if err != nil {
+		return catalogue.Catalogue{}, err
+	}
+	c, err := catalogue.Parse(raw)
+	if err != nil {
+		return catalogue.Catalogue{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }
 
 func missing(wrong *[]string, name string, is bool, what string) {

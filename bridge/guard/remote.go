@@ -1,0 +1,314 @@
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// RemoteConfig says how to verify by a server elsewhere. Server and Key are required.
+type RemoteConfig struct {
+	Server bridge.ServerURL
+	Key    bridge.Secret // an API key of the server with the scope key:read
+	Client api.ClientConfig
+	// Lease is how long answers are kept without word from the server; zero: 10 s. After that nothing passes.
+	Lease time.Duration
+	// CacheSize is how many answers are kept; zero: 10,000.
+	CacheSize int
+	Log       *slog.Logger // nil: none
+}
+
+const (
+	defaultLease = 10 * time.Second
+	defaultCache = 10_000
+	maxInFlight  = 64 // questions to the server at once; more wait
+	reconnect    = 500 * time.Millisecond
+	// settle is how long answers about a key that has just changed are not kept: another process of the server may still
+	// give the old one.
+	settle = 2 * time.Second
+	// maxFates bounds the memory of which secrets of changed keys are alive; beyond it, all that is open is cut.
+	maxFates = 100_000
+)
+
+// Remote is a [Verifier] that asks a server over HTTP (RFC 7662) and keeps the answers in a small cache. A stream of
+// changed keys empties the cache of them at once; without that stream for longer than the lease it refuses everything,
+// with status 503. The rules are those of the server's catalogue. [Remote.Run] has to run beside it.
+type Remote struct {
+	cfg    RemoteConfig
+	client *api.ServerClient
+	cache  *lru.Cache[cacheKey, bridge.Identity]
+	slots  chan struct{}
+
+	heard     atomic.Int64 // when the stream last said something, on the monotonic clock; 0: never
+	catalogue atomic.Pointer[catalogue.Catalogue]
+
+	mu       sync.Mutex
+	position int64
+	epoch    uint64                  // counts what was heard: an answer that was asked for before is not kept
+	changed  map[uuid.UUID]time.Time // keys that are settling
+	fates    map[uuid.UUID][]string  // the generations of changed keys that are alive
+	cutUntil time.Time               // all that is open is cut: what happened to its keys is not known
+}
+
+type cacheKey [sha256.Size]byte
+
+var (
+	began     = time.Now()
+	monotonic = func() int64 { return int64(time.Since(began)) + 1 }
+)
+
+// NewRemote returns a verifier that passes nothing until Run has reached the server.
+func NewRemote(cfg RemoteConfig) (*Remote, error) {
+	if cfg.Lease == 0 {
+		cfg.Lease = defaultLease
+	}
+	if cfg.CacheSize == 0 {
+		cfg.CacheSize = defaultCache
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cache, err := lru.New[cacheKey, bridge.Identity](cfg.CacheSize)
+	if err != nil {
+		return nil, bridge.E(bridge.Invalid, "cache_size", "the cache needs a size above 0")
+	}
+	return &Remote{cfg: cfg, client: api.NewServerClient(cfg.Server, cfg.Key, cfg.Client), cache: cache,
+		slots: make(chan struct{}, maxInFlight), changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID][]string{}}, nil
+}
+
+func (r *Remote) fresh() bool {
+	heard := r.heard.Load()
+	return heard != 0 && monotonic()-heard < int64(r.cfg.Lease)
+}
+
+var errLost = &bridge.Error{Kind: bridge.Unavailable, Code: "authority_lost", RetryAfter: reconnect,
+	Detail: "the server that knows the API keys is out of reach"}
+
+// Admit implements [Verifier].
+func (r *Remote) Admit(ctx context.Context, c Call) (bridge.Identity, error) {
+	rules := r.catalogue.Load()
+	if !r.fresh() || rules == nil {
+		return bridge.Identity{}, errLost
+	}
+	id, err := r.identify(ctx, c)
+	if err != nil {
+		return bridge.Identity{}, err
+	}
+	if err := rules.Decide(id, c.Request); err != nil {
+		return id, err
+	}
+	if !id.Metered {
+		return id, nil
+	}
+	// Counted at the server, after the decision: a use that is refused here is none.
+	_, err = r.ask(ctx, api.IntrospectRequest{Token: token(c.Presented), Address: c.Use.Address, UserAgent: c.Use.UserAgent, Spend: true})
+	return id, err
+}
+
+// token is the credential as it came, KEYID.KEY included.
+func token(p bridge.Presented) bridge.Secret {
+	if p.KeyID.Valid {
+		return bridge.NewSecret(p.KeyID.UUID.String() + "." + p.Value.Reveal())
+	}
+	return p.Value
+}
+
+func (r *Remote) identify(ctx context.Context, c Call) (bridge.Identity, error) {
+	text := token(c.Presented)
+	if c.Presented.IsKey() { // a mistyped key is nobody's, and needs no question
+		if _, err := c.Presented.Key(); err != nil {
+			return bridge.Identity{}, invalid(err)
+		}
+	}
+	hash := sha256.Sum256([]byte(text.Reveal()))
+	if id, ok := r.cache.Get(hash); ok {
+		if id.ExpiresAt.IsZero() || time.Now().Before(id.ExpiresAt) {
+			return id, nil
+		}
+		r.cache.Remove(hash)
+	}
+	r.mu.Lock()
+	epoch := r.epoch
+	r.mu.Unlock()
+	id, err := r.ask(ctx, api.IntrospectRequest{Token: text, Address: c.Use.Address, UserAgent: c.Use.UserAgent})
+	if err != nil {
+		return bridge.Identity{}, err
+	}
+	r.keep(hash, id, epoch)
+	return id, nil
+}
+
+// keep remembers an answer, unless something has changed since it was asked for.
+func (r *Remote) keep(hash cacheKey, id bridge.Identity, epoch uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if since, ok := r.changed[id.KeyID]; ok && time.Since(since) < settle {
+		return
+	}
+	if r.epoch == epoch && !id.Metered {
+		r.cache.Add(hash, id)
+	}
+}
+
+func invalid(cause error) error {
+	return bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired").Because(cause)
+}
+
+func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Identity, error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return bridge.Identity{}, ctx.Err()
+	}
+	answer, err := r.client.Introspect(ctx, q)
+	if err != nil {
+		if e := bridge.AsError(err); e.Kind != bridge.TooMany {
+			// What is wrong with our own key, or with the network, is not for the caller to know.
+			r.cfg.Log.Error("cannot ask the server about a credential", "error", err)
+			return bridge.Identity{}, errLost.Because(err)
+		}
+		return bridge.Identity{}, err
+	}
+	if !answer.Active {
+		return bridge.Identity{}, invalid(bridge.E(bridge.Unauthenticated, "inactive", "the server says that it is not active"))
+	}
+	return identity(answer)
+}
+
+// identity reads the answer of an introspection.
+func identity(a api.Introspection) (bridge.Identity, error) {
+	scopes, err := bridge.ParseScopes(a.Scope)
+	if err != nil {
+		return bridge.Identity{}, errLost.Because(err)
+	}
+	id := bridge.Identity{Type: a.Type, Kind: bridge.KeyKind(a.Kind), Subject: a.Sub, Org: a.Org, Environment: a.Environment,
+		Role: bridge.Role(a.Role), Connection: a.Connection, Scopes: scopes, Metered: a.Metered}
+	if a.KeyID != "" {
+		if id.KeyID, err = uuid.Parse(a.KeyID); err != nil {
+			return bridge.Identity{}, errLost.Because(err)
+		}
+		if id.Generation, err = strconv.ParseUint(a.Generation, 16, 64); err != nil {
+			return bridge.Identity{}, errLost.Because(err)
+		}
+	}
+	if a.Exp != 0 {
+		id.ExpiresAt = time.Unix(a.Exp, 0).UTC()
+	}
+	if a.WarnFrom != 0 {
+		id.WarnFrom = time.Unix(a.WarnFrom, 0).UTC()
+	}
+	return id, nil
+}
+
+// Alive implements [Verifier].
+func (r *Remote) Alive(id bridge.Identity) bool {
+	if !r.fresh() || (!id.ExpiresAt.IsZero() && !time.Now().Before(id.ExpiresAt)) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Now().Before(r.cutUntil) {
+		return false
+	}
+	alive, changed := r.fates[id.KeyID]
+	return !changed || slices.Contains(alive, strconv.FormatUint(id.Generation, 16))
+}
+
+// Run keeps the stream of changed keys open, and reads the catalogue at each new beginning. It returns when ctx ends.
+func (r *Remote) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := r.follow(ctx); err != nil && ctx.Err() == nil {
+			r.cfg.Log.Warn("the stream of changed keys broke off; trying again", "server", r.cfg.Server, "error", err)
+		}
+		timer := time.NewTimer(reconnect)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+func (r *Remote) follow(ctx context.Context) error {
+	raw, err := r.client.Scopes(ctx)
+	if err != nil {
+		return err
+	}
+	rules, err := catalogue.Parse(raw)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	position := r.position
+	r.mu.Unlock()
+	// A stream that says nothing for the length of a lease is dead, though the network has not noticed.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watchdog := time.AfterFunc(r.cfg.Lease, cancel)
+	defer watchdog.Stop()
+	return r.client.KeyChanges(ctx, position, func(line json.RawMessage) error {
+		var change api.KeyChange
+		if err := json.Unmarshal(line, &change); err != nil {
+			return err
+		}
+		watchdog.Reset(r.cfg.Lease)
+		r.take(change)
+		r.catalogue.Store(&rules)
+		r.heard.Store(monotonic())
+		return nil
+	})
+}
+
+// take acts on a line of the stream, before anything may rely on it.
+func (r *Remote) take(change api.KeyChange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.position = change.Position
+	if change.Reset {
+		r.forget()
+		return
+	}
+	id, err := uuid.Parse(change.KeyID)
+	if err != nil {
+		return // a heartbeat
+	}
+	r.epoch++
+	now := time.Now()
+	for key, since := range r.changed {
+		if now.Sub(since) > settle {
+			delete(r.changed, key)
+		}
+	}
+	r.changed[id] = now
+	if r.fates[id] = change.Alive; len(r.fates) > maxFates {
+		r.forget()
+	}
+	for _, hash := range r.cache.Keys() {
+		if cached, ok := r.cache.Peek(hash); ok && cached.KeyID == id {
+			r.cache.Remove(hash)
+		}
+	}
+}
+
+// forget throws away all that is known of keys, and cuts what is open.
+func (r *Remote) forget() {
+	r.epoch++
+	r.cache.Purge()
+	r.changed, r.fates = map[uuid.UUID]time.Time{}, map[uuid.UUID][]string{}
+	r.cutUntil = time.Now().Add(2 * sweepEvery)
+}

@@ -1,0 +1,114 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// CheckRequest turns away what no rule can be held against: CONNECT and TRACE, a path that can be read in more than one
+// way, and every upgrade but a well-formed WebSocket handshake.
+func CheckRequest(r *http.Request) error {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		return bridge.E(bridge.NotAllowed, "method_not_allowed", "the method %s is not taken", r.Method)
+	}
+	if bridge.AmbiguousPath(r.URL.EscapedPath()) || !strings.HasPrefix(r.URL.Path, "/") {
+		return bridge.E(bridge.Invalid, "path_ambiguous",
+			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash or a backslash")
+	}
+	if upgrade := r.Header.Values("Upgrade"); len(upgrade) > 0 && !websocketRequest(r) {
+		return bridge.E(bridge.Invalid, "upgrade_refused", "only a WebSocket upgrade is taken")
+	}
+	return nil
+}
+
+// websocketRequest reports whether r is a well-formed opening handshake (RFC 6455 section 4.1). Any other upgrade, h2c
+// among them, would open a raw pipe past the guard.
+func websocketRequest(r *http.Request) bool {
+	upgrade := r.Header.Values("Upgrade")
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 && len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
+		websocketKey(r.Header.Values("Sec-Websocket-Key")) && r.Header.Get("Sec-Websocket-Version") == "13" &&
+		r.ContentLength == 0 && len(r.TransferEncoding) == 0
+}
+
+// websocketKey reports whether there is one key of 16 bytes in base64.
+func websocketKey(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(values[0])
+	return err == nil && len(key) == 16
+}
+
+// StripInbound removes what an app must not see from outside: everything that looks like an identity header, what changes
+// how it takes the request, and the credential itself in whichever header it came.
+func StripInbound(h http.Header) {
+	for name := range h {
+		if reserved(name) || catalogue.Overrides(name) {
+			delete(h, name)
+		}
+	}
+	h.Del(bridge.HeaderAPIKey)
+	for _, v := range h[bridge.HeaderAuthorization] {
+		if scheme, _, _ := strings.Cut(v, " "); strings.EqualFold(scheme, "Bearer") {
+			h.Del(bridge.HeaderAuthorization)
+			break
+		}
+	}
+}
+
+// reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
+// case, so the folded name counts.
+func reserved(name string) bool {
+	const prefix = "x-ace-"
+	return len(name) >= len(prefix) && (name[0] == 'X' || name[0] == 'x') && bridge.FoldHeader(name[:len(prefix)]) == prefix
+}
+
+// bodyReader reads a body for a rule and puts it back for the app.
+type bodyReader struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	most int64
+	done bool
+	data []byte
+	err  error
+}
+
+func (b *bodyReader) read() ([]byte, error) {
+	if !b.done {
+		b.data, b.err = b.readAll()
+		b.done = true
+	}
+	return b.data, b.err
+}
+
+func (b *bodyReader) readAll() ([]byte, error) {
+	if b.r.Body == nil {
+		return nil, nil
+	}
+	// Nobody may hold a request open by sending its body a byte at a time before it is decided about.
+	control := http.NewResponseController(b.w)
+	if control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(b.w, b.r.Body, b.most))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", b.most>>10)
+	}
+	if err != nil {
+		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+	}
+	b.r.Body = struct {
+		io.Reader
+		io.Closer
+	}{bytes.NewReader(data), b.r.Body}
+	b.r.ContentLength, b.r.TransferEncoding = int64(len(data)), nil
+	return data, nil
+}

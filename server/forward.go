@@ -1,0 +1,134 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/guard"
+)
+
+// verify is the forward-auth endpoint: 204 with the identity headers, 401, 403, or 429 for a key with a rate.
+//
+// The request that is asked about is in headers, which count only as a trusted proxy sends them. Where there are rules,
+// nothing passes without them.
+func (s *Server) verify(c echo.Context) error {
+	r := c.Request()
+	who, err := s.forwardAuth(c)
+	if err != nil {
+		err = s.refused(c, who, err)
+		if e := bridge.AsError(err); e.Kind == bridge.Invalid || e.Kind == bridge.TooLarge {
+			// Proxies know 401 and 403; any other answer they take for a failure of this server.
+			forbidden := *e
+			forbidden.Kind = bridge.Forbidden
+			return &forbidden
+		}
+		return err
+	}
+	h := c.Response().Header()
+	who.SetHeaders(h, api.RequestID(r))
+	guard.WarnOfExpiry(h, who, s.cfg.Now())
+	h.Set("Cache-Control", "no-store")
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
+	r := c.Request()
+	presented, err := guard.Presented(r.Header)
+	if err != nil {
+		return bridge.Identity{}, err
+	}
+	request := catalogue.Request{Header: original(r.Header)}
+	if s.cfg.Catalogue.HasRules() {
+		if !api.FromTrusted(r, s.cfg.TrustedProxies) {
+			return bridge.Identity{}, bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").Because(
+				bridge.E(bridge.Forbidden, "proxy_untrusted", "the proxy is not one of ACE_TRUSTED_PROXIES, so that nobody "+
+					"vouches for the method and path to decide about").WithHint("set ACE_TRUSTED_PROXIES to the proxy's address"))
+		}
+		var uri string
+		if request.Method, uri, err = originalRequest(r.Header); err != nil {
+			return bridge.Identity{}, err
+		}
+		request.Path, request.RawQuery, _ = strings.Cut(uri, "?")
+		if bridge.AmbiguousPath(request.Path) {
+			return bridge.Identity{}, bridge.E(bridge.Invalid, "path_ambiguous", "the path can be read in more than one way")
+		}
+	}
+	verifier := guard.Local{Authority: authority{s}, Catalogue: s.cfg.Catalogue}
+	return verifier.Admit(r.Context(), guard.Call{Presented: presented,
+		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})
+}
+
+// original are the headers of the request that is asked about: those that the proxy passed on, less its own.
+func original(h http.Header) http.Header {
+	h = h.Clone()
+	for name := range h {
+		folded := bridge.FoldHeader(name)
+		if strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-original-") {
+			delete(h, name)
+		}
+	}
+	return h
+}
+
+const maxURI = 16 << 10
+
+var methodPattern = regexp.MustCompile(`^[A-Z][A-Z-]{0,19}$`)
+
+// originalRequest reads the method and URI that a proxy asks about: X-Forwarded-Method and X-Forwarded-Uri (Caddy,
+// Traefik), or X-Original-Method and X-Original-Uri (nginx, by habit). Both may be there if they say the same. A header
+// twice, or two that differ, leave open what the proxy will do, and are refused.
+func originalRequest(h http.Header) (method, uri string, err error) {
+	bad := func(why string) (string, string, error) {
+		return "", "", bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").Because(
+			bridge.E(bridge.Forbidden, "forwarded_malformed", "%s", why).
+				WithHint("see configs/ for what the proxy has to send: X-Forwarded-Method and X-Forwarded-Uri"))
+	}
+	var values [2]string
+	for i, names := range [2][2]string{{"x-forwarded-method", "x-original-method"}, {"x-forwarded-uri", "x-original-uri"}} {
+		for name, sent := range h {
+			if folded := bridge.FoldHeader(name); folded != names[0] && folded != names[1] {
+				continue
+			}
+			for _, value := range sent {
+				if value == "" { // a proxy blanks a header like this
+					continue
+				}
+				if values[i] != "" && values[i] != value || len(sent) > 1 {
+					return bad("the headers " + names[0] + " and " + names[1] + " say different things, or one is there twice")
+				}
+				values[i] = value
+			}
+		}
+		if values[i] == "" {
+			return bad("the proxy does not send " + names[0])
+		}
+	}
+	method, uri = values[0], values[1]
+	if !methodPattern.MatchString(method) {
+		return bad("the method is malformed")
+	}
+	path, _, _ := strings.Cut(uri, "?")
+	if len(uri) > maxURI || !strings.HasPrefix(path, "/") || strings.ContainsAny(uri, "#\\") || !printableASCII(uri) {
+		return bad("the URI is not a path and query")
+	}
+	if _, err := url.PathUnescape(path); err != nil {
+		return bad("the path cannot be read")
+	}
+	return method, uri, nil
+}
+
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}

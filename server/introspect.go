@@ -1,0 +1,202 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys"
+)
+
+const maxForm = 64 << 10
+
+// introspect says who a credential is (RFC 7662), to who holds key:read. Beside the token it takes client_address and
+// user_agent, from where the token was presented; spend=true, to count a use; and method with uri, to ask whether that
+// request may pass. A test key learns of test keys only, a live key of live ones.
+func (s *Server) introspect(c echo.Context) error {
+	who, err := s.authorize(c, "key:read")
+	if err != nil {
+		return err
+	}
+	q, err := readIntrospection(c)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	answer := api.Introspection{}
+	presented, err := bridge.ParsePresented(q.Token)
+	if err != nil {
+		return c.JSON(http.StatusOK, answer) // RFC 7662 section 2.2: whatever is wrong with it, it is not active
+	}
+	id, err := authority{s}.Verify(c.Request().Context(), presented, bridge.Use{Address: q.Address, UserAgent: q.UserAgent})
+	view := keys.ViewOf(who.Identity)
+	if err == nil && (id.Org != view.Org || (view.Environment != "" && view.Environment != id.Environment)) {
+		return c.JSON(http.StatusOK, answer)
+	}
+	var decision *api.Decision
+	if err == nil && q.Method != "" {
+		decision = s.decision(id, q)
+	}
+	if err == nil && q.Spend && (decision == nil || decision.Allowed) {
+		err = s.keys.Spend(c.Request().Context(), id)
+	}
+	if err != nil {
+		if bridge.AsError(err).Kind != bridge.Unauthenticated {
+			return err
+		}
+		_ = s.refused(c, bridge.Identity{}, err)
+		return c.JSON(http.StatusOK, answer)
+	}
+	answer = s.introspection(id)
+	answer.Decision = decision
+	return c.JSON(http.StatusOK, answer)
+}
+
+func (s *Server) introspection(id bridge.Identity) api.Introspection {
+	a := api.Introspection{Active: true, Scope: id.Scopes.String(), ClientID: id.Subject, Username: id.Subject, TokenType: "Bearer",
+		Sub: id.Subject, Iss: string(s.cfg.PublicURLs[0]), Type: id.Type, Kind: string(id.Kind), Org: id.Org,
+		Environment: id.Environment, Role: string(id.Role), Connection: id.Connection, Metered: id.Metered}
+	if id.KeyID != uuid.Nil {
+		a.KeyID, a.ClientID = id.KeyID.String(), id.KeyID.String()
+		a.Generation = strconv.FormatUint(id.Generation, 16)
+	}
+	if !id.ExpiresAt.IsZero() {
+		a.Exp = id.ExpiresAt.Unix()
+	}
+	if !id.WarnFrom.IsZero() {
+		a.WarnFrom = id.WarnFrom.Unix()
+	}
+	return a
+}
+
+func (s *Server) decision(id bridge.Identity, q api.IntrospectRequest) *api.Decision {
+	path, query, _ := strings.Cut(q.URI, "?")
+	err := s.cfg.Catalogue.Decide(id, catalogue.Request{Method: q.Method, Path: path, RawQuery: query, Header: http.Header{}})
+	if err == nil {
+		return &api.Decision{Allowed: true}
+	}
+	cause := causeOf(err)
+	return &api.Decision{Code: cause.Code, Scope: string(bridge.AsError(err).Scope), Rule: cause.Detail}
+}
+
+func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
+	var q api.IntrospectRequest
+	r := c.Request()
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
+		return q, bridge.E(bridge.Invalid, "body_not_form", "the body must be sent as application/x-www-form-urlencoded (RFC 7662 section 2.1)")
+	}
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return q, bridge.E(bridge.TooLarge, "body_too_large", "the form is larger than %d KiB", maxForm>>10)
+		}
+		return q, bridge.E(bridge.Invalid, "body_malformed", "the form cannot be read")
+	}
+	form := r.PostForm
+	for name, values := range form {
+		if len(values) > 1 {
+			return q, bridge.E(bridge.Invalid, "parameter_twice", "the parameter %.40q is there more than once", name)
+		}
+	}
+	q = api.IntrospectRequest{Token: bridge.NewSecret(form.Get("token")), Address: form.Get("client_address"),
+		UserAgent: form.Get("user_agent"), Method: form.Get("method"), URI: form.Get("uri"), Spend: form.Get("spend") == "true"}
+	if q.Token.IsZero() {
+		return q, bridge.E(bridge.Invalid, "token_missing", "the parameter token is missing")
+	}
+	if q.Address != "" {
+		if _, err := netip.ParseAddr(q.Address); err != nil {
+			return q, bridge.E(bridge.Invalid, "address_malformed", "client_address is not an IP address")
+		}
+	}
+	if (q.Method == "") != (q.URI == "") || (q.Method != "" && !methodPattern.MatchString(q.Method)) || len(q.URI) > maxURI {
+		return q, bridge.E(bridge.Invalid, "request_malformed", "method and uri go together, and one is missing or malformed")
+	}
+	return q, nil
+}
+
+const heartbeat = 2 * time.Second
+
+// revocations is the stream of changed keys, for those who keep answers of introspect: one JSON object a line, a heartbeat
+// every two seconds. It ends when its own key dies, or when this server does not know any more which keys are revoked.
+func (s *Server) revocations(c echo.Context) error {
+	who, err := s.authorize(c, "key:read")
+	if err != nil {
+		return err
+	}
+	since, err := strconv.ParseInt(c.QueryParam("since"), 10, 64)
+	if c.QueryParam("since") != "" && (err != nil || since < 0) {
+		return bridge.E(bridge.Invalid, "since_malformed", "since is not a position of this stream")
+	}
+	ctx := c.Request().Context()
+	// First the place in the feed, then what was before: nothing falls between.
+	_, place, _, changed := s.keys.Changes(0)
+	first := []api.KeyChange{}
+	if since > 0 {
+		ids, _, complete, err := s.keys.ChangedSince(ctx, since)
+		if err != nil {
+			return err
+		}
+		if !complete {
+			first = append(first, api.KeyChange{Reset: true})
+		} else {
+			first = s.keyChanges(first, ids)
+		}
+	}
+	h := c.Response().Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx
+	c.Response().WriteHeader(http.StatusOK)
+	out := json.NewEncoder(c.Response())
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	lines := append(first, api.KeyChange{})
+	for {
+		if !s.keys.Fresh() || !s.keys.Alive(who.Identity) {
+			return nil
+		}
+		for _, line := range lines {
+			line.Position = s.keys.Position()
+			if err := out.Encode(line); err != nil {
+				return nil //nolint:nilerr // the listener is gone
+			}
+		}
+		c.Response().Flush()
+		lines = lines[:0]
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			lines = append(lines, api.KeyChange{})
+		case <-changed:
+			var ids []uuid.UUID
+			var complete bool
+			if ids, place, complete, changed = s.keys.Changes(place); !complete {
+				lines = append(lines, api.KeyChange{Reset: true})
+			}
+			lines = s.keyChanges(lines, ids)
+		}
+	}
+}
+
+func (s *Server) keyChanges(lines []api.KeyChange, ids []uuid.UUID) []api.KeyChange {
+	for _, id := range ids {
+		line := api.KeyChange{KeyID: id.String()}
+		for _, g := range s.keys.Generations(id) {
+			line.Alive = append(line.Alive, strconv.FormatUint(g, 16))
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+const (
+	maxLeakBody = 1 << 20
+	maxLeaks    = 1000 // in one report
+)
+
+// leak is one finding: ours, or as GitHub's secret scanning sends it, in an array.
+type leak struct {
+	Token bridge.Secret `json:"token"`
+	Type  string        `json:"type"`
+	URL   string        `json:"url"`
+	// Source says where on GitHub it was: content, commit, issue and so on.
+	Source string `json:"source"`
+}
+
+// reportLeaks revokes keys that somebody found where they should not be. It asks for no credential: to possess the key is
+// the proof, and all that can be done with it here is to end it. The answer says of each key whether it was one of this
+// server's, in the form of GitHub's secret scanning partner program, whose payload it takes.
+func (s *Server) reportLeaks(c echo.Context) error {
+	if err := s.leaks.Allow(api.AddressKey(c.RealIP())); err != nil {
+		return err
+	}
+	found, err := readLeaks(c)
+	if err != nil {
+		return err
+	}
+	actor := s.actor(c, "leak report")
+	answer := make([]api.LeakReport, 0, len(found))
+	for _, l := range found {
+		where := l.URL
+		if where == "" {
+			where = l.Source
+		}
+		_, ours, err := s.keys.Leaked(c.Request().Context(), actor, l.Token, where)
+		if err != nil {
+			return err // the report can be sent again: what is revoked stays revoked
+		}
+		hash := sha256.Sum256([]byte(l.Token.Reveal()))
+		report := api.LeakReport{TokenHash: base64.StdEncoding.EncodeToString(hash[:]), TokenType: l.Type, Label: "false_positive"}
+		if ours {
+			report.Label = "true_positive"
+		}
+		answer = append(answer, report)
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+func readLeaks(c echo.Context) ([]leak, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxLeakBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, bridge.E(bridge.TooLarge, "body_too_large", "the report is larger than %d KiB", maxLeakBody>>10)
+	}
+	if err != nil {
+		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+	}
+	return parseLeaks(raw)
+}
+
+// parseLeaks reads {"token": …} or [{"token": …, "type": …, "url": …, "source": …}, …]. Fields that it does not know are
+// GitHub's to add.
+func parseLeaks(raw []byte) ([]leak, error) {
+	bad := bridge.E(bridge.Invalid, "body_malformed", `the body is neither {"token": KEY} nor an array of such objects`)
+	var found []leak
+	if raw = bytes.TrimSpace(raw); bytes.HasPrefix(raw, []byte("[")) {
+		if json.Unmarshal(raw, &found) != nil {
+			return nil, bad
+		}
+	} else {
+		var one leak
+		if json.Unmarshal(raw, &one) != nil {
+			return nil, bad
+		}
+		found = []leak{one}
+	}
+	if len(found) > maxLeaks {
+		return nil, bridge.E(bridge.TooLarge, "too_many_leaks", "a report has at most %d keys", maxLeaks)
+	}
+	for _, l := range found {
+		if l.Token.IsZero() {
+			return nil, bad
+		}
+	}
+	return found, nil
+}

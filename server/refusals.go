@@ -1,0 +1,221 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+const (
+	refusedEvery  = time.Second // audited refusals, so that nobody can fill the audit log
+	refusedBurst  = 30
+	refusedGlobal = 100
+	maxRefusals   = 4096 // kept in memory for `ace why`
+	maxPending    = 1000 // audit entries that wait to be written
+	flushRefusals = time.Second
+)
+
+// refusals remembers why requests were refused: all of the last ones in memory, and those of known keys in the audit log,
+// which is written beside the requests and not on their way. What presents no key of ours is never written: junk does not
+// reach the database.
+type refusals struct {
+	db    *sqldb.DB
+	log   *slog.Logger
+	now   func() time.Time
+	limit *api.Limiter
+
+	mu      sync.Mutex
+	recent  map[string]api.Refusal // by request ID
+	order   []string               // their IDs, oldest at next
+	next    int
+	pending []pendingEntry
+}
+
+type pendingEntry struct {
+	at    time.Time
+	entry audit.Entry
+}
+
+func newRefusals(db *sqldb.DB, log *slog.Logger, now func() time.Time) *refusals {
+	return &refusals{db: db, log: log, now: now, limit: api.NewLimiter(refusedEvery, refusedBurst, refusedGlobal, now),
+		recent: map[string]api.Refusal{}, order: make([]string, maxRefusals)}
+}
+
+// refused notes why a request of the app or of the server's own API is refused, and returns the error for the caller.
+func (s *Server) refused(c echo.Context, who bridge.Identity, err error) error {
+	r := c.Request()
+	e, cause := bridge.AsError(err), causeOf(err)
+	refusal := api.Refusal{RequestID: api.RequestID(r), At: s.cfg.Now().UTC(), Status: api.Status(err), Code: e.Code,
+		Cause: cause.Code, Detail: cause.Detail, Hint: cause.Hint, Scope: string(e.Scope), Subject: who.Subject,
+		Method: r.Method, Path: clip(r.URL.Path), Address: c.RealIP()}
+	id := who.KeyID
+	if id == uuid.Nil {
+		id = presentedKeyID(r.Header)
+	}
+	if id != uuid.Nil {
+		refusal.KeyID = id.String()
+	}
+	if method, uri, originalErr := originalRequest(r.Header); originalErr == nil && strings.HasPrefix(r.URL.Path, "/ace/v1/verify") {
+		path, _, _ := strings.Cut(uri, "?")
+		refusal.Method, refusal.Path = method, clip(path)
+	}
+	s.refusals.remember(refusal)
+	if known := who.KeyID != uuid.Nil || who.Type != "" || knownKey[cause.Code]; known {
+		actor := s.actor(c, "unknown")
+		if who.Type != "" {
+			actor.ID = caller{who}.actor()
+		} else if id != uuid.Nil {
+			actor.ID = "key:" + refusal.KeyID
+		}
+		s.refusals.audit(actor, "access.refuse", refusal.Path, err)
+	}
+	return err
+}
+
+// knownKey are the causes that only a key which was issued here can have.
+var knownKey = map[string]bool{"key_expired": true, "key_revoked": true, "key_disabled": true, "key_lapsed": true,
+	"key_used_up": true, "key_rotated": true, "key_address": true, "key_rate": true, "token_expired": true}
+
+// causeOf is the innermost error of ours: what the caller is told may hide it.
+func causeOf(err error) *bridge.Error {
+	e := bridge.AsError(err)
+	for e.Err != nil {
+		inner := bridge.AsError(e.Err)
+		if inner.Code == "internal" {
+			break
+		}
+		e = inner
+	}
+	return e
+}
+
+// presentedKeyID is the public part of the key that a request carries, whether or not it was ever issued.
+func presentedKeyID(h http.Header) uuid.UUID {
+	presented, err := bridge.Credential(h)
+	if err != nil {
+		return uuid.Nil
+	}
+	if key, err := presented.Key(); err == nil {
+		return key.ID
+	}
+	id, err := bridge.TokenKeyID(presented.Value)
+	if err != nil {
+		return uuid.Nil
+	}
+	return id
+}
+
+func clip(s string) string {
+	const most = 300
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+func (r *refusals) remember(refusal api.Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.recent, r.order[r.next])
+	r.order[r.next] = refusal.RequestID
+	r.recent[refusal.RequestID] = refusal
+	r.next = (r.next + 1) % maxRefusals
+}
+
+// audit puts a refusal into the audit log, soon.
+func (r *refusals) audit(actor audit.Actor, action, target string, err error) {
+	if r.limit.Allow(api.AddressKey(actor.Address)) != nil {
+		return
+	}
+	e, cause := bridge.AsError(err), causeOf(err)
+	details := map[string]string{"detail": cause.Detail}
+	if cause.Code != e.Code {
+		details["cause"] = cause.Code
+	}
+	if e.Scope != "" {
+		details["scope"] = string(e.Scope)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.pending) < maxPending {
+		r.pending = append(r.pending, pendingEntry{r.now(), audit.Entry{Actor: actor, Action: action, Target: target,
+			Outcome: e.Code, Details: details}})
+	}
+}
+
+func (r *refusals) run(ctx context.Context) {
+	tick := time.NewTicker(flushRefusals)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushRefusals)
+			defer cancel()
+			r.flush(last)
+			return
+		case <-tick.C:
+			r.flush(ctx)
+		}
+	}
+}
+
+// flush writes what waits. A refusal changes nothing, so that one that cannot be noted stays a refusal.
+func (r *refusals) flush(ctx context.Context) {
+	r.mu.Lock()
+	pending := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	for _, p := range pending {
+		if err := audit.Record(ctx, r.db, p.at, p.entry); err != nil {
+			r.log.Warn("could not audit a refusal", "error", err)
+			return
+		}
+	}
+}
+
+// refusal tells the operator why a request was refused: from memory, or else from the audit log.
+func (s *Server) refusal(c echo.Context) error {
+	who, err := s.authorize(c, "audit:read")
+	if err != nil {
+		return err
+	}
+	id := c.Param("id")
+	s.refusals.mu.Lock()
+	refusal, ok := s.refusals.recent[id]
+	s.refusals.mu.Unlock()
+	if ok {
+		return c.JSON(http.StatusOK, refusal)
+	}
+	entries, _, err := audit.List(c.Request().Context(), s.db, audit.Query{Org: who.Org, RequestID: id, Limit: 10})
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Outcome == audit.OK {
+			continue
+		}
+		refusal = api.Refusal{RequestID: id, At: e.At, Code: e.Outcome, Cause: e.Outcome, Detail: e.Details["detail"],
+			Scope: e.Details["scope"], Path: e.Target, Address: e.Address}
+		if cause := e.Details["cause"]; cause != "" {
+			refusal.Cause = cause
+		}
+		refusal.KeyID, _ = strings.CutPrefix(e.Actor, "key:")
+		if refusal.KeyID == e.Actor {
+			refusal.KeyID = ""
+		}
+		return c.JSON(http.StatusOK, refusal)
+	}
+	return bridge.E(bridge.NotFound, "refusal_unknown", "no refusal of the request %.64q is known", id).
+		WithHint("the request ID is in the header X-Request-Id of the answer; only the last ones, and those of known keys, are kept")
+}
