@@ -141,16 +141,16 @@ func (s *Server) revocations(c echo.Context) error {
 	ctx := c.Request().Context()
 	// First the place in the feed, then what was before: nothing falls between.
 	_, place, _, changed := s.keys.Changes(0)
-	first := []api.KeyChange{}
+	lines := []api.KeyChange{{}}
 	if since > 0 {
 		ids, _, complete, err := s.keys.ChangedSince(ctx, since)
 		if err != nil {
 			return err
 		}
 		if !complete {
-			first = append(first, api.KeyChange{Reset: true})
+			lines = append(lines, api.KeyChange{Reset: true})
 		} else {
-			first = s.keyChanges(first, ids)
+			lines = s.keyChanges(lines, ids)
 		}
 	}
 	h := c.Response().Header()
@@ -161,7 +161,6 @@ func (s *Server) revocations(c echo.Context) error {
 	out := json.NewEncoder(c.Response())
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	lines := append(first, api.KeyChange{})
 	for {
 		if !s.keys.Fresh() || !s.keys.Alive(who.Identity) {
 			return nil
@@ -176,6 +175,8 @@ func (s *Server) revocations(c echo.Context) error {
 		lines = lines[:0]
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-api.Draining(ctx):
 			return nil
 		case <-beat.C:
 			lines = append(lines, api.KeyChange{})

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,7 +68,10 @@ func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture
 	}
 	ts.Config.Handler = s.Handler()
 	ts.Start()
-	t.Cleanup(func() { ts.Close(); _ = s.Close() })
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ran := make(chan struct{})
+	go func() { _ = s.Run(ctx); close(ran) }()
+	t.Cleanup(func() { ts.CloseClientConnections(); ts.Close(); stop(); <-ran; _ = s.Close() })
 	f.admin = f.userToken(bridge.RoleAdmin, time.Now())
 	return f
 }

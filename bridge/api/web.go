@@ -199,12 +199,23 @@ const (
 	shutdownTimeout = 10 * time.Second
 )
 
+type drainingKey struct{}
+
+// Draining is closed when [Serve] begins to stop, for handlers that would never end by themselves.
+func Draining(ctx context.Context) <-chan struct{} {
+	done, _ := ctx.Value(drainingKey{}).(<-chan struct{})
+	return done
+}
+
 // Serve answers requests on ln until ctx ends, and then lets those under way finish, for a bounded time. There is no
 // limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, cert *tls.Certificate, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), drainingKey{}, ctx.Done())
+		},
 	}
 	if cert != nil {
 		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12}

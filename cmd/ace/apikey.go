@@ -20,7 +20,8 @@ func (a *app) apiKeyCommand() *cobra.Command {
 
 The server is asked with --token (a user token, as ace server token prints it), ACE_KEY, ACE_API_KEY_ID with its secret,
 or ACE_TOKEN; without them, with the credential of your connection of that server.`})
-	cmd.AddCommand(a.keyCreateCommand(), a.keyListCommand(), a.keyRevokeCommand())
+	cmd.AddCommand(a.keyCreateCommand(), a.keyListCommand(), a.keyReviveCommand(), a.keyRotateCommand(), a.keyDisableCommand(),
+		a.keyEnableCommand(), a.keyRevokeCommand(), a.keyScopesCommand())
 	return cmd
 }
 
@@ -87,20 +88,17 @@ func (a *app) keyCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.note("This is the only time that the key is shown.")
-			return a.print(key, func(w io.Writer) {
-				row(w, "Key", key.Key.Reveal())
-				row(w, "Key ID", key.KeyID)
-				row(w, "Name", key.Name)
-				row(w, "Scopes", strings.Join(key.Scopes, " "))
-				row(w, "Expires", expiry(key.APIKey))
-			})
+			return a.printSecret(key)
 		}}
 	f := cmd.Flags()
 	f.StringVar(&r.Name, "name", "", "what the key is for")
 	f.StringVar(&r.Description, "description", "", "more about it")
-	f.StringSliceVar(&r.Scopes, "scope", nil, "what it may do; all that you may, by default")
-	f.StringVar(&r.ExpiresIn, "expires", "", "when it expires: 90d, 12h, 2027-01-31 or never; 90d by default")
+	f.StringVar(&r.Preset, "preset", "", "what it may do, by the name of a preset; see ace api-key scopes")
+	f.StringSliceVar(&r.Scopes, "scope", nil, "what it may do; repeat it, or separate scopes by commas")
+	f.StringVar(&r.ExpiresIn, "expires", "", "when it expires: 7d, 30d, 90d, 365d, 12h, 2027-01-31 or never; 90d by default")
+	f.StringSliceVar(&r.AllowFrom, "allow-from", nil, "the only addresses it works from: IPv4, IPv6 or CIDR")
+	f.StringVar(&r.Rate, "rate", "", "how often it may be used: 10/s, 100/m, 5000/h or 100000/d")
+	f.Int64Var(&r.MaxUses, "max-uses", 0, "how often it may be used in all")
 	f.BoolVar(&test, "test", false, "a key for a sandbox (ace_test_…)")
 	return o.flags(cmd)
 }
@@ -112,14 +110,27 @@ func expiry(k api.APIKey) string {
 	return when(k.ExpiresAt)
 }
 
+// ended says when, by whom and why a key died or was disabled.
+func ended(k api.APIKey) string {
+	switch {
+	case k.Ended != nil && k.Ended.Reason != "":
+		return fmt.Sprintf("%s by %s: %s", when(&k.Ended.At), k.Ended.By, k.Ended.Reason)
+	case k.Ended != nil:
+		return fmt.Sprintf("%s by %s", when(&k.Ended.At), k.Ended.By)
+	case k.Disabled != nil:
+		return fmt.Sprintf("disabled %s by %s", when(&k.Disabled.At), k.Disabled.By)
+	}
+	return ""
+}
+
 func keyTable(w io.Writer, keys []api.APIKey) {
-	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "STATUS", "EXPIRES", "LAST USED")
+	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "STATUS", "EXPIRES", "LAST USED", "ENDED")
 	for _, k := range keys {
 		used := ""
 		if k.LastUsed != nil {
 			used = when(&k.LastUsed.At)
 		}
-		row(w, k.KeyID, k.Prefix, k.Name, k.Owner, k.Status, expiry(k), used)
+		row(w, k.KeyID, k.Prefix, k.Name, k.Owner, k.Status, expiry(k), used, ended(k))
 	}
 }
 

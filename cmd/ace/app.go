@@ -64,7 +64,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.loginCommand(), a.logoutCommand(), a.authCommand(),
 		a.connectCommand(), a.disconnectCommand(), a.connectionsCommand(),
-		a.apiKeyCommand(), a.orgCommand(),
+		a.apiKeyCommand(), a.whyCommand(), a.scanCommand(), a.orgCommand(),
 		a.serverCommand(), a.cloudCommand(), a.devCommand(), a.versionCommand(), completionCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})

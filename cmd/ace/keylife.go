@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// onKey is a command that does something to one key, named by its ID or name.
+func (a *app) onKey(use, short string, do func(ctx context.Context, client *api.ServerClient, id string) error) *cobra.Command {
+	var o apiKeyOptions
+	return o.flags(&cobra.Command{Use: use + " KEY-ID|NAME", Short: short, Args: someArgs(1, 1, "key (its ID or name)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.serverClient(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			id, err := findKey(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), client, id)
+		}})
+}
+
+func (a *app) printSecret(key api.CreatedKey) error {
+	a.note("This is the only time that the key is shown.")
+	return a.print(key, func(w io.Writer) {
+		row(w, "Key", key.Key.Reveal())
+		row(w, "Key ID", key.KeyID)
+		row(w, "Name", key.Name)
+		row(w, "Scopes", strings.Join(key.Scopes, " "))
+		row(w, "Expires", expiry(key.APIKey))
+		for _, limit := range limits(key.APIKey) {
+			row(w, limit[0], limit[1])
+		}
+		if key.GraceUntil != nil {
+			row(w, "Old key until", when(key.GraceUntil))
+		}
+	})
+}
+
+func limits(k api.APIKey) (out [][2]string) {
+	if len(k.AllowFrom) > 0 {
+		out = append(out, [2]string{"Only from", strings.Join(k.AllowFrom, " ")})
+	}
+	if k.Rate != "" {
+		out = append(out, [2]string{"Rate", k.Rate})
+	}
+	if k.MaxUses > 0 {
+		out = append(out, [2]string{"Uses", fmt.Sprintf("%d of %d", k.Uses, k.MaxUses)})
+	}
+	return out
+}
+
+func (a *app) keyReviveCommand() *cobra.Command {
+	var r api.ReviveKeyRequest
+	cmd := a.onKey("revive", "Give a key a new secret under the same ID; the old secret dies at once",
+		func(ctx context.Context, client *api.ServerClient, id string) error {
+			key, err := client.ReviveKey(ctx, id, r)
+			if err != nil {
+				return err
+			}
+			return a.printSecret(key)
+		})
+	cmd.Flags().StringVar(&r.ExpiresIn, "expires", "", "when it expires: 7d, 90d, 12h, 2027-01-31 or never; 90d by default")
+	return cmd
+}
+
+const rotateTries = 3
+
+func (a *app) keyRotateCommand() *cobra.Command {
+	var r api.RotateKeyRequest
+	var idempotency string
+	cmd := a.onKey("rotate", "Give a key a new secret; the old one stays valid for a grace period",
+		func(ctx context.Context, client *api.ServerClient, id string) error {
+			if idempotency == "" {
+				idempotency = uuid.NewString()
+			}
+			var key api.CreatedKey
+			var err error
+			for range rotateTries { // the same rotation again answers the same
+				key, err = client.RotateKey(ctx, id, bridge.NewSecret(idempotency), r)
+				if !unanswered(err) || ctx.Err() != nil {
+					break
+				}
+			}
+			if unanswered(err) {
+				return explain(err).WithHint("whether the key was rotated is not known; when the server is back, the same command with "+
+					"--idempotency-key %s gives the same secret", idempotency)
+			}
+			if err != nil {
+				return err
+			}
+			return a.printSecret(key)
+		})
+	f := cmd.Flags()
+	f.StringVar(&r.Grace, "grace", "", "how long the old secret stays valid: 24h by default, 7d, or 0s for not at all")
+	f.StringVar(&r.ExpiresIn, "expires", "", "when it expires; by default as long from now as it was given at first")
+	f.StringVar(&idempotency, "idempotency-key", "", "repeat the rotation that was begun with this key, instead of another one")
+	return cmd
+}
+
+// unanswered reports whether err leaves open what the server did.
+func unanswered(err error) bool {
+	e, ok := errors.AsType[*bridge.Error](err)
+	return ok && (e.Kind == bridge.Unreachable || e.Kind == bridge.Unavailable || e.Kind == bridge.Timeout)
+}
+
+func (a *app) keyDisableCommand() *cobra.Command {
+	return a.onKey("disable", "Let a key be refused until it is enabled",
+		func(ctx context.Context, client *api.ServerClient, id string) error {
+			return a.switched(client.DisableKey(ctx, id))("Disabled")
+		})
+}
+
+func (a *app) keyEnableCommand() *cobra.Command {
+	return a.onKey("enable", "Enable a disabled key", func(ctx context.Context, client *api.ServerClient, id string) error {
+		return a.switched(client.EnableKey(ctx, id))("Enabled")
+	})
+}
+
+func (a *app) switched(key api.APIKey, err error) func(what string) error {
+	return func(what string) error {
+		if err != nil {
+			return err
+		}
+		return a.print(key, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s %s (%s)\n", what, printable(key.Name), printable(key.KeyID))
+		})
+	}
+}
+
+func (a *app) keyScopesCommand() *cobra.Command {
+	var o apiKeyOptions
+	return o.flags(&cobra.Command{Use: "scopes", Short: "List the scopes and presets that a server knows", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := a.serverClient(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			raw, err := client.Scopes(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var f catalogue.File
+			if err := json.Unmarshal(raw, &f); err != nil {
+				return bridge.E(bridge.Invalid, "answer_unexpected", "the server's catalogue cannot be read: %w", err)
+			}
+			return a.print(f, func(w io.Writer) { scopeTable(w, f) })
+		}})
+}
+
+func scopeTable(w io.Writer, f catalogue.File) {
+	row(w, "SCOPE", "MEANING")
+	for _, scope := range slices.Sorted(maps.Keys(f.Scopes)) {
+		row(w, scope, f.Scopes[scope])
+	}
+	_, _ = fmt.Fprintln(w)
+	row(w, "PRESET", "MEANING", "SCOPES")
+	for _, name := range slices.Sorted(maps.Keys(f.Presets)) {
+		p := f.Presets[name]
+		scopes := p.Scopes
+		for _, base := range p.Extends {
+			scopes = append([]string{"(" + base + ")"}, scopes...)
+		}
+		if name == f.DefaultPreset {
+			name += " (default)"
+		}
+		row(w, name, p.Description, strings.Join(scopes, " "))
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// A key is found wherever it stands in a file that is read in several windows, once, and at its right place.
+func TestScanAcrossWindows(t *testing.T) {
+	key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal()
+	for _, before := range []int{0, 1, scanWindow - scanOverlap - 1, scanWindow - scanOverlap, scanWindow - scanOverlap + 1,
+		scanWindow - len(key), scanWindow - 40, scanWindow - 1, scanWindow, scanWindow + 1, 2*scanWindow - scanOverlap} {
+		text := strings.Repeat(".", before/2) + "\n" + strings.Repeat(".", max(0, before-before/2-1))
+		if before == 0 {
+			text = ""
+		}
+		var r scanResult
+		if err := scanReader(context.Background(), "f", strings.NewReader(text+key+" and more"), &r); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Findings) != 1 {
+			t.Errorf("a key after %d bytes is found %d times", before, len(r.Findings))
+			continue
+		}
+		line, column := position([]byte(text), 1, 1)
+		if f := r.Findings[0]; f.Line != line || f.Column != column {
+			t.Errorf("after %d bytes it is said to be at %d:%d, and is at %d:%d", before, f.Line, f.Column, line, column)
+		}
+		r = scanResult{}
+		if err := scanReader(context.Background(), "f", strings.NewReader(text+"x"+key), &r); err != nil || len(r.Findings) != 0 {
+			t.Errorf("after %d bytes the end of a longer word is taken for a key (%v)", before, err)
+		}
+	}
+}

@@ -1,0 +1,534 @@
+package server_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/guard"
+	"github.com/acebridge/ace/server"
+)
+
+func shipped(t *testing.T, name string) catalogue.Catalogue {
+	t.Helper()
+	raw, err := os.ReadFile("../configs/scopes/" + name + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := catalogue.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// services is a server with the catalogue of that name; the peer of every test is a trusted proxy.
+func services(t *testing.T) func(*server.Config) {
+	return func(c *server.Config) {
+		c.Catalogue = shipped(t, "services")
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	}
+}
+
+// mint creates a key with a body of POST /ace/v1/api-keys.
+func (f *fixture) mint(body string) (key, id string) {
+	f.t.Helper()
+	resp, answer := f.do(http.MethodPost, "/ace/v1/api-keys", body, "X-Api-Key", f.admin.Reveal())
+	var created struct {
+		Key   string
+		KeyID string `json:"key_id"`
+	}
+	if err := json.Unmarshal([]byte(answer), &created); err != nil || resp.StatusCode != http.StatusCreated {
+		f.t.Fatalf("create a key: %d %s", resp.StatusCode, answer)
+	}
+	return created.Key, created.KeyID
+}
+
+func (f *fixture) revoke(id string) {
+	f.t.Helper()
+	if resp, body := f.do(http.MethodDelete, "/ace/v1/api-keys/"+id, "", "X-Api-Key", f.admin.Reveal()); resp.StatusCode != 200 {
+		f.t.Fatalf("revoke: %d %s", resp.StatusCode, body)
+	}
+}
+
+func toolCall(name string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, name)
+}
+
+func TestToolCallsAtTheGateway(t *testing.T) {
+	var reached atomic.Int64
+	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reached.Add(1)
+		_, _ = io.Copy(w, r.Body)
+	}), services(t))
+	key, _ := f.mint(`{"name":"wiki","scopes":["org:acme","agent:*","svc:wiki:read","svc:mcp:read"]}`)
+	const invoke, mcp = "/api/v1/mcp/tools/invoke", "/mcp"
+	for _, c := range []struct {
+		path, body string
+		status     int
+		scope      string
+	}{
+		{invoke, `{"tool":"wiki_graph_vector_search","arguments":{"q":"x"}}`, 200, ""},
+		{invoke, `{"tool":"tasks_create","arguments":{}}`, 403, "svc:tasks:write"},
+		{invoke, `{"tool":"wiki_graph_vector_search","tool":"tasks_create"}`, 403, ""},
+		{invoke, `{"TOOL":"wiki_graph_vector_search"}`, 403, ""},
+		{invoke, ``, 403, ""},
+		{invoke, `{"tool":"wiki_graph_vector_search"} {"tool":"tasks_create"}`, 403, ""},
+		{mcp, toolCall("wiki_graph_vector_search"), 200, ""},
+		{mcp, "[" + toolCall("wiki_graph_vector_search") + "," + toolCall("wiki_page_get") + "]", 200, ""},
+		{mcp, "[" + toolCall("wiki_graph_vector_search") + "," + toolCall("tasks_delete") + "]", 403, "svc:tasks:write"},
+		{"/somewhere", ``, 403, ""},
+		{invoke, `{"tool":"wiki_graph_vector_search","arguments":"` + strings.Repeat("x", 1<<20) + `"}`, 413, ""},
+	} {
+		before := reached.Load()
+		resp, body := f.do(http.MethodPost, c.path, c.body, "X-Api-Key", key)
+		if resp.StatusCode != c.status {
+			t.Errorf("%s %.80s: %d %s, want %d", c.path, c.body, resp.StatusCode, body, c.status)
+		}
+		if passed := reached.Load() != before; passed != (c.status == 200) || (passed && body != c.body) {
+			t.Errorf("%s %.80s: the app was reached: %v; it got %.80q", c.path, c.body, passed, body)
+		}
+		challenge := resp.Header.Get("WWW-Authenticate")
+		if want := `Bearer realm="ace", error="insufficient_scope", scope="` + c.scope + `"`; c.scope != "" && challenge != want {
+			t.Errorf("%s: WWW-Authenticate is %q, want %q", c.body, challenge, want)
+		}
+	}
+	search := `{"tool":"wiki_graph_vector_search"}`
+	for _, header := range [][]string{{"Content-Encoding", "gzip"}, {"X-HTTP-Method-Override", "DELETE"}, {"X_Original_URL", "/x"},
+		{"Content-Type", "application/json; charset=utf-16"}} {
+		if resp, body := f.do(http.MethodPost, invoke, search, append(header, "X-Api-Key", key)...); resp.StatusCode != 403 {
+			t.Errorf("%v: %d %s", header, resp.StatusCode, body)
+		}
+	}
+}
+
+func TestForwardAuthDecides(t *testing.T) {
+	f := start(t, nil, services(t))
+	key, _ := f.mint(`{"name":"wiki","scopes":["svc:wiki:read"]}`)
+	near, _ := f.mint(`{"name":"near","scopes":["svc:wiki:read"],"allow_from":["203.0.113.0/24"]}`)
+	rated, _ := f.mint(`{"name":"rated","scopes":["svc:wiki:read"],"rate":"1/h"}`)
+	ask := func(key string, headers ...string) (int, string) {
+		resp, body := f.do(http.MethodGet, "/ace/v1/verify", "", append(headers, "X-Api-Key", key)...)
+		return resp.StatusCode, body
+	}
+	forwarded := func(method, uri string) []string {
+		return []string{"X-Forwarded-Method", method, "X-Forwarded-Uri", uri}
+	}
+	for name, c := range map[string]struct {
+		headers []string
+		status  int
+	}{
+		"allowed":             {forwarded("GET", "/api/v1/wiki/pages?q=1"), 204},
+		"denied":              {forwarded("POST", "/api/v1/tasks"), 403},
+		"by habit":            {[]string{"X-Original-Method", "GET", "X-Original-Uri", "/api/v1/wiki/pages"}, 204},
+		"both":                {append(forwarded("GET", "/api/v1/wiki/pages"), "X-Original-Uri", "/api/v1/wiki/pages"), 204},
+		"they differ":         {append(forwarded("GET", "/api/v1/wiki/pages"), "X-Original-Uri", "/api/v1/tasks"), 403},
+		"folded":              {append(forwarded("GET", "/api/v1/wiki/pages"), "X_Forwarded_Uri", "/api/v1/tasks"), 403},
+		"twice":               {append(forwarded("GET", "/api/v1/wiki/pages"), "X-Forwarded-Uri", "/api/v1/wiki/pages"), 403},
+		"none":                {nil, 403},
+		"no method":           {[]string{"X-Forwarded-Uri", "/api/v1/wiki/pages"}, 403},
+		"dots":                {forwarded("GET", "/api/v1/wiki/../tasks"), 403},
+		"an encoded slash":    {forwarded("GET", "/api/v1/wiki%2fpages"), 403},
+		"an absolute URI":     {forwarded("GET", "http://x/api/v1/wiki/pages"), 403},
+		"lower case":          {forwarded("get", "/api/v1/wiki/pages"), 403},
+		"needs the body":      {forwarded("POST", "/api/v1/mcp/tools/invoke"), 403},
+		"a method overridden": {append(forwarded("GET", "/api/v1/wiki/pages"), "X-Http-Method-Override", "DELETE"), 403},
+	} {
+		if status, body := ask(key, c.headers...); status != c.status {
+			t.Errorf("%s: %d %s, want %d", name, status, body, c.status)
+		}
+	}
+	page := forwarded("GET", "/api/v1/wiki/pages")
+	if status, body := ask(near, append(page, "X-Forwarded-For", "203.0.113.9")...); status != 204 {
+		t.Errorf("from an allowed address: %d %s", status, body)
+	}
+	if status, body := ask(near, append(page, "X-Forwarded-For", "203.0.113.9, 198.51.100.1")...); status != 401 || f.code(body) != "key_invalid" {
+		t.Errorf("from another address: %d %s", status, body)
+	}
+	for _, want := range []int{204, 429} {
+		if status, body := ask(rated, page...); status != want {
+			t.Errorf("a key of one use an hour: %d %s, want %d", status, body, want)
+		}
+	}
+	untrusting := start(t, nil, func(c *server.Config) { c.Catalogue = shipped(t, "services") })
+	key, _ = untrusting.mint(`{"name":"wiki","scopes":["svc:wiki:read"]}`)
+	resp, body := untrusting.do(http.MethodGet, "/ace/v1/verify", "", append(page, "X-Api-Key", key)...)
+	if resp.StatusCode != 403 {
+		t.Errorf("headers of nobody in particular are believed: %d %s", resp.StatusCode, body)
+	}
+	if why := untrusting.why(resp); why.Cause != "proxy_untrusted" || !strings.Contains(why.Hint, "ACE_TRUSTED_PROXIES") {
+		t.Errorf("why: %+v", why)
+	}
+}
+
+// why asks the server why it has answered so.
+func (f *fixture) why(resp *http.Response) api.Refusal {
+	f.t.Helper()
+	var r api.Refusal
+	answer, body := f.do(http.MethodGet, "/ace/v1/refusals/"+resp.Header.Get("X-Request-Id"), "", "X-Api-Key", f.admin.Reveal())
+	if err := json.Unmarshal([]byte(body), &r); err != nil || answer.StatusCode != 200 {
+		f.t.Fatalf("why: %d %s", answer.StatusCode, body)
+	}
+	return r
+}
+
+func TestWhy(t *testing.T) {
+	f := start(t, http.HandlerFunc(echoHeaders), services(t))
+	good, _ := f.mint(`{"name":"wiki","scopes":["svc:wiki:read"]}`)
+	revoked, id := f.mint(`{"name":"gone","scopes":["svc:wiki:read"]}`)
+	f.revoke(id)
+	far, _ := f.mint(`{"name":"far","scopes":["svc:wiki:read"],"allow_from":["192.0.2.0/24"]}`)
+	unknown := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal()
+	for _, c := range []struct {
+		key, path, cause, scope string
+		audited                 bool
+	}{
+		{good, "/api/v1/tasks", "scope_missing", "svc:tasks:read", true}, {good, "/nowhere", "no_rule", "", true},
+		{revoked, "/api/v1/wiki/pages", "key_revoked", "", true}, {far, "/api/v1/wiki/pages", "key_address", "", true},
+		{unknown, "/api/v1/wiki/pages", "key_unknown", "", false}, {good[:len(good)-1] + "~", "/x", "key_malformed", "", false},
+	} {
+		resp, body := f.do(http.MethodGet, c.path, "", "X-Api-Key", c.key)
+		if strings.Contains(body, c.cause) && c.cause != "scope_missing" {
+			t.Errorf("the caller is told the cause: %s", body)
+		}
+		why := f.why(resp)
+		if why.Cause != c.cause || why.Scope != c.scope || why.Path != c.path || why.Address != "127.0.0.1" {
+			t.Errorf("%s: %+v", c.cause, why)
+		}
+		_, log := f.do(http.MethodGet, "/ace/v1/audit?action=access.refuse&request_id="+why.RequestID, "", "X-Api-Key", f.admin.Reveal())
+		if strings.Contains(log, why.RequestID) != c.audited {
+			t.Errorf("%s is in the audit log: %v: %s", c.cause, !c.audited, log)
+		}
+	}
+	if resp, _ := f.do(http.MethodGet, "/ace/v1/refusals/x", "", "X-Api-Key", good); resp.StatusCode != 403 {
+		t.Errorf("anybody may ask why: %d", resp.StatusCode)
+	}
+}
+
+func (f *fixture) introspect(asker, token string, more ...string) (int, api.Introspection) {
+	f.t.Helper()
+	form := url.Values{"token": {token}}
+	for i := 0; i < len(more); i += 2 {
+		form.Set(more[i], more[i+1])
+	}
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.url+"/ace/v1/introspect", strings.NewReader(form.Encode()))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("X-Api-Key", asker)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var a api.Introspection
+	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
+		f.t.Fatal(err)
+	}
+	return resp.StatusCode, a
+}
+
+func TestIntrospection(t *testing.T) {
+	f := start(t, nil, services(t))
+	asker, _ := f.mint(`{"name":"app","scopes":["key:read"]}`)
+	tester, _ := f.mint(`{"name":"app","kind":"test","scopes":["key:read"]}`)
+	key, id := f.mint(`{"name":"k","scopes":["svc:wiki:read"]}`)
+	if status, a := f.introspect(asker, key, "method", "GET", "uri", "/api/v1/wiki/pages"); status != 200 || !a.Active || a.KeyID != id ||
+		a.Scope != "agent:* org:acme svc:wiki:read" || a.Exp == 0 || a.TokenType != "Bearer" || a.Decision == nil || !a.Decision.Allowed {
+		t.Errorf("%d %+v", status, a)
+	}
+	if _, a := f.introspect(asker, key, "method", "POST", "uri", "/api/v1/tasks"); a.Decision == nil || a.Decision.Allowed || a.Decision.Scope != "svc:tasks:write" {
+		t.Errorf("a decision: %+v", a.Decision)
+	}
+	if status, a := f.introspect(tester, key); status != 200 || a.Active || a.KeyID != "" {
+		t.Errorf("a test key learns of a live one: %+v", a)
+	}
+	if status, a := f.introspect(asker, "junk"); status != 200 || a.Active {
+		t.Errorf("junk: %d %+v", status, a)
+	}
+	if status, _ := f.introspect(key, key); status != 403 {
+		t.Errorf("who may not ask: %d", status)
+	}
+	limited, _ := f.mint(`{"name":"once","scopes":["svc:wiki:read"],"max_uses":1}`)
+	for i, want := range []bool{true, true, false} {
+		more := []string{}
+		if i > 0 {
+			more = []string{"spend", "true"}
+		}
+		if _, a := f.introspect(asker, limited, more...); a.Active != want {
+			t.Errorf("question %d about a key of one use: active %v", i, a.Active)
+		}
+	}
+	near, _ := f.mint(`{"name":"near","scopes":["svc:wiki:read"],"allow_from":["203.0.113.0/24"]}`)
+	if _, a := f.introspect(asker, near, "client_address", "203.0.113.1"); !a.Active || !a.Metered {
+		t.Errorf("from its address: %+v", a)
+	}
+	if _, a := f.introspect(asker, near); a.Active {
+		t.Error("a key with an allowlist is active from nowhere")
+	}
+	f.revoke(id)
+	if _, a := f.introspect(asker, key); a.Active {
+		t.Error("a revoked key is active")
+	}
+}
+
+func TestLeakReports(t *testing.T) {
+	f := start(t, nil, nil)
+	one, _ := f.mint(`{"name":"one"}`)
+	two, _ := f.mint(`{"name":"two"}`)
+	resp, body := f.do(http.MethodPost, "/ace/v1/leaks", `{"token":"`+one+`"}`)
+	if resp.StatusCode != 200 || !strings.Contains(body, `"label":"true_positive"`) || strings.Contains(body, one) {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	github := `[{"token":"` + two + `","type":"ace_api_key","url":"https://github.com/a/b/blob/c/d.env","source":"content"},` +
+		`{"token":"ace_live_junk","type":"ace_api_key","url":"","source":"commit"}]`
+	if resp, body = f.do(http.MethodPost, "/ace/v1/leaks", github); resp.StatusCode != 200 || strings.Count(body, "true_positive") != 1 ||
+		strings.Count(body, "false_positive") != 1 {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	for _, key := range []string{one, two} {
+		if resp, _ := f.do(http.MethodGet, "/ace/v1/me", "", "X-Api-Key", key); resp.StatusCode != 401 {
+			t.Errorf("a leaked key lives: %d", resp.StatusCode)
+		}
+	}
+	_, list := f.do(http.MethodGet, "/ace/v1/api-keys", "", "X-Api-Key", f.admin.Reveal())
+	if !strings.Contains(list, "leaked: https://github.com/a/b/blob/c/d.env") {
+		t.Errorf("the list does not say why: %s", list)
+	}
+	for _, junk := range []string{"", "[]x", "{}", `[{"type":"x"}]`, `"x"`} {
+		if resp, _ := f.do(http.MethodPost, "/ace/v1/leaks", junk); resp.StatusCode != 400 {
+			t.Errorf("%q: %d", junk, resp.StatusCode)
+		}
+	}
+}
+
+// endless is an app that streams, answers a WebSocket, and never ends by itself.
+func endless(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "" {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+		_ = rw.Flush()
+		_, _ = io.Copy(io.Discard, rw)
+		return
+	}
+	_, _ = io.WriteString(w, "data: one\n\n")
+	_ = http.NewResponseController(w).Flush()
+	if r.URL.Path == "/deaf" { // does not watch its context: only its writes fail
+		for {
+			if _, err := io.WriteString(w, "data: more\n\n"); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	<-r.Context().Done()
+}
+
+// open opens a stream and reads its first line; ended is closed when the stream is.
+func open(t *testing.T, address, request string) (ended <-chan struct{}) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil || (resp.StatusCode != 200 && resp.StatusCode != 101) {
+		t.Fatalf("%s: %v %v", request, resp, err)
+	}
+	done := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, reader); close(done) }()
+	return done
+}
+
+func requests(key string) map[string]string {
+	head := " HTTP/1.1\r\nHost: x\r\nX-API-Key: " + key + "\r\n"
+	return map[string]string{
+		"stream": "GET /events" + head + "\r\n", "deaf": "GET /deaf" + head + "\r\n",
+		"websocket": "GET /ws" + head + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+	}
+}
+
+func cutBy(t *testing.T, address, key string, kill func()) {
+	t.Helper()
+	streams := map[string]<-chan struct{}{}
+	for name, request := range requests(key) {
+		streams[name] = open(t, address, request)
+	}
+	for name, ended := range streams {
+		select {
+		case <-ended:
+			t.Errorf("%s has ended by itself", name)
+		default:
+		}
+	}
+	kill()
+	for name, ended := range streams {
+		select {
+		case <-ended:
+		case <-time.After(15 * time.Second):
+			t.Errorf("%s goes on after the end of its key", name)
+		}
+	}
+}
+
+func TestOpenStreamsAreCut(t *testing.T) {
+	f := start(t, http.HandlerFunc(endless), nil)
+	key, id := f.mint(`{"name":"a"}`)
+	cutBy(t, f.host, key, func() { f.revoke(id) })
+	key, id = f.mint(`{"name":"b"}`)
+	cutBy(t, f.host, key, func() {
+		if resp, body := f.do(http.MethodPost, "/ace/v1/api-keys/"+id+"/revive", "", "X-Api-Key", f.admin.Reveal()); resp.StatusCode != 200 {
+			t.Errorf("revive: %d %s", resp.StatusCode, body)
+		}
+	})
+	key, _ = f.mint(`{"name":"c","expires_in":"2s"}`)
+	cutBy(t, f.host, key, func() {})
+}
+
+// guarded is an app of somebody else's behind bridge/guard, which asks the server over HTTP.
+func (f *fixture) guarded(lease time.Duration, app http.Handler) (address string, remote *guard.Remote) {
+	f.t.Helper()
+	asker, _ := f.mint(`{"name":"guard","scopes":["key:read"]}`)
+	remote, err := guard.NewRemote(guard.RemoteConfig{Server: bridge.ServerURL(f.url), Key: bridge.NewSecret(asker), Lease: lease,
+		Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	g := guard.New(guard.Config{Verifier: remote})
+	go func() { _ = remote.Run(f.t.Context()) }()
+	go func() { _ = g.Run(f.t.Context()) }()
+	ts := httptest.NewServer(g.Wrap(app))
+	f.t.Cleanup(func() { ts.CloseClientConnections(); ts.Close() })
+	return ts.Listener.Addr().String(), remote
+}
+
+// eventually waits until an answer has a status.
+func eventually(t *testing.T, address, key, path string, want int) {
+	t.Helper()
+	var got int
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if got = status(t, address, key, path); got == want {
+			return
+		}
+	}
+	t.Fatalf("%s answers %d, want %d", path, got, want)
+}
+
+func status(t *testing.T, address, key, path string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Api-Key", key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return resp.StatusCode
+}
+
+func TestRemoteGuard(t *testing.T) {
+	f := start(t, nil, services(t))
+	address, _ := f.guarded(0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ok := guard.FromContext(r.Context())
+		if !ok || r.Header.Get("X-Ace-Key-Id") != id.KeyID.String() || r.Header.Get("X-Api-Key") != "" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		endlessOr(w, r)
+	}))
+	key, id := f.mint(`{"name":"k","scopes":["svc:wiki:read"]}`)
+	eventually(t, address, key, "/api/v1/wiki/pages", 200)
+	if got := status(t, address, key, "/api/v1/tasks"); got != 403 {
+		t.Errorf("what the rules deny: %d", got)
+	}
+	if got := status(t, address, bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal(), "/api/v1/wiki/pages"); got != 401 {
+		t.Errorf("a key that nobody issued: %d", got)
+	}
+	once, _ := f.mint(`{"name":"once","scopes":["svc:wiki:read"],"max_uses":2}`)
+	for i, want := range []int{200, 200, 401} {
+		if got := status(t, address, once, "/api/v1/wiki/pages"); got != want {
+			t.Errorf("use %d of a key with two: %d", i+1, got)
+		}
+	}
+	ended := open(t, address, "GET /api/v1/wiki/stream HTTP/1.1\r\nHost: x\r\nX-Api-Key: "+key+"\r\n\r\n")
+	f.revoke(id)
+	eventually(t, address, key, "/api/v1/wiki/pages", 401)
+	select {
+	case <-ended:
+	case <-time.After(15 * time.Second):
+		t.Error("a stream goes on after the end of its key")
+	}
+}
+
+func endlessOr(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/stream") {
+		endless(w, r)
+	}
+}
+
+// A guard that hears nothing for longer than its lease lets nothing pass, and comes back by itself.
+func TestRemoteGuardFailsClosed(t *testing.T) {
+	f := start(t, nil, nil)
+	target, err := url.Parse(f.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var down atomic.Bool
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxyTo(target, w, r)
+	}))
+	t.Cleanup(func() { between.CloseClientConnections(); between.Close() })
+	direct := f.url
+	f.url = between.URL
+	address, _ := f.guarded(3*time.Second, http.HandlerFunc(endlessOr))
+	f.url = direct
+	key, id := f.mint(`{"name":"k"}`)
+	eventually(t, address, key, "/x", 200)
+	down.Store(true)
+	between.CloseClientConnections()
+	eventually(t, address, key, "/x", 503)
+	f.revoke(id) // while nobody hears it
+	down.Store(false)
+	eventually(t, address, key, "/x", 401)
+}
+
+func proxyTo(target *url.URL, w http.ResponseWriter, r *http.Request) {
+	(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.Out.Host = p.In.Host }, FlushInterval: -1,
+		ErrorLog: log.New(io.Discard, "", 0)}).ServeHTTP(w, r)
+}
