@@ -28,6 +28,9 @@ type Presented struct {
 // the zero value when there is none. A request with two is refused (RFC 6750 section 2): which of them counts must not
 // depend on who reads the request.
 func Credential(h http.Header) (Presented, error) {
+	if len(h[HeaderAuthorization]) == 0 && len(h[HeaderAceAPIKey]) == 0 && len(h[HeaderAPIKey]) == 1 { // as most do
+		return ParsePresented(NewSecret(h[HeaderAPIKey][0]))
+	}
 	var found []string
 	for _, v := range h[HeaderAuthorization] {
 		if scheme, token, ok := strings.Cut(v, " "); ok && strings.EqualFold(scheme, "Bearer") {

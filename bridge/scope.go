@@ -141,6 +141,9 @@ func (s Scopes) Cap(ceiling Scopes) Scopes {
 
 // String joins the scopes with spaces, as OAuth does.
 func (s Scopes) String() string {
+	if len(s) == 1 {
+		return string(s[0])
+	}
 	return strings.Join(s.Strings(), " ")
 }
 

@@ -134,6 +134,10 @@ func canonicalPath(u *url.URL) (string, error) {
 // AmbiguousPath reports whether an escaped path may mean different things to a proxy and to what stands behind it: dot
 // segments (also encoded), empty segments, encoded slashes, backslashes and NUL.
 func AmbiguousPath(escaped string) bool {
+	if !strings.ContainsAny(escaped, `%\;`) && !strings.Contains(escaped, "//") && !strings.Contains(escaped, "/.") &&
+		!strings.HasPrefix(escaped, ".") {
+		return false // as nearly all are
+	}
 	lower := strings.ToLower(escaped)
 	for _, bad := range []string{"//", "%2f", "%5c", "\\", "%00"} {
 		if strings.Contains(lower, bad) {

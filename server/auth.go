@@ -36,7 +36,7 @@ func (c caller) actor() string {
 type authority struct{ s *Server }
 
 func (a authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error) {
-	if bridge.TokenType(p.Value) == bridge.TypeUser {
+	if !p.IsKey() && bridge.TokenType(p.Value) == bridge.TypeUser {
 		return a.s.verifyUserToken(p.Value)
 	}
 	return a.s.keys.Verify(ctx, p, use)

@@ -16,7 +16,7 @@ import (
 func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()
-		h.Add("Vary", "Origin")
+		h["Vary"] = append(h["Vary"], "Origin")
 		origin := r.Header.Get("Origin")
 		if origin == "" || !s.allowsOrigin(origin) {
 			return next(c)

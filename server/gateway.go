@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -33,16 +34,6 @@ func (s *Server) refuseOddRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-type forwarded struct {
-	who       bridge.Identity
-	requestID string
-	client    string
-	host      string
-	proto     string
-}
-
-type forwardedKey struct{}
-
 const (
 	dialTimeout      = 5 * time.Second
 	upstreamIdle     = 90 * time.Second
@@ -50,8 +41,8 @@ const (
 	maxAnswerHeaders = 256 << 10
 )
 
-// newGateway is a reverse proxy to the app. What a handler decided travels in the request's context.
-func newGateway(upstream *url.URL, log *slog.Logger) *httputil.ReverseProxy {
+// newGateway is a reverse proxy to the app. Who was let in travels in the request's context.
+func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *httputil.ReverseProxy {
 	transport := &http.Transport{
 		Proxy:        nil, // an environment variable must not redirect keys
 		DialContext:  (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
@@ -63,25 +54,24 @@ func newGateway(upstream *url.URL, log *slog.Logger) *httputil.ReverseProxy {
 		Transport: transport,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			// Rewrite runs after the hop-by-hop headers are gone, so that "Connection: X-Ace-Subject" removes nothing.
-			f, _ := p.In.Context().Value(forwardedKey{}).(forwarded)
+			who, _ := guard.FromContext(p.In.Context())
+			requestID := api.RequestID(p.In)
 			p.SetURL(upstream)
 			p.Out.Host = p.In.Host
 			guard.StripInbound(p.Out.Header)
 			for _, name := range forwardedHeaders {
-				p.Out.Header.Del(name)
+				delete(p.Out.Header, name)
 			}
 			// Trailers arrive after the decision; none may pass for a header of ours, or be one.
 			p.Out.Trailer = nil
-			p.Out.Header.Del("Te")
-			f.who.SetHeaders(p.Out.Header, f.requestID)
-			p.Out.Header.Set("X-Forwarded-For", f.client)
-			p.Out.Header.Set("X-Forwarded-Host", f.host)
-			p.Out.Header.Set("X-Forwarded-Proto", f.proto)
-			p.Out.Header.Set(api.HeaderRequestID, f.requestID)
+			delete(p.Out.Header, "Te")
+			who.SetHeaders(p.Out.Header, requestID)
+			setForwarded(p.Out.Header, p.In, trusted)
+			p.Out.Header[api.HeaderRequestID] = []string{requestID}
 		},
 		ModifyResponse: func(resp *http.Response) error {
-			resp.Header.Del(api.HeaderRequestID)     // ours is set already
-			resp.Header.Del(bridge.HeaderKeyExpires) // and this is ours alone
+			delete(resp.Header, api.HeaderRequestID)     // ours is set already
+			delete(resp.Header, bridge.HeaderKeyExpires) // and this is ours alone
 			for name := range resp.Header {
 				if strings.HasPrefix(name, "Access-Control-") {
 					delete(resp.Header, name) // who may read across origins is decided here
@@ -113,19 +103,25 @@ func (s *Server) proxy(c echo.Context) error {
 		return s.refused(c, who, err)
 	}
 	defer entered.Leave()
-	r := entered.Request
-	f := forwarded{who: who, requestID: api.RequestID(r), client: c.RealIP(), host: r.Host, proto: "http"}
-	if r.TLS != nil {
-		f.proto = "https"
-	}
-	if api.FromTrusted(r, s.cfg.TrustedProxies) { // it has seen the client's own host and scheme
-		if host := r.Header.Get("X-Forwarded-Host"); host != "" {
-			f.host = host
-		}
-		if proto := r.Header.Get("X-Forwarded-Proto"); proto == "https" || proto == "http" {
-			f.proto = proto
-		}
-	}
-	s.gateway.ServeHTTP(entered.Writer, r.WithContext(context.WithValue(r.Context(), forwardedKey{}, f)))
+	s.gateway.ServeHTTP(entered.Writer, entered.Request)
 	return nil
+}
+
+// setForwarded tells the app where the request came from: the client's address, and the host and scheme that the client
+// used, which a trusted proxy in front has seen.
+func setForwarded(out http.Header, in *http.Request, trusted []netip.Prefix) {
+	host, proto := in.Host, "http"
+	if in.TLS != nil {
+		proto = "https"
+	}
+	if len(trusted) > 0 && api.FromTrusted(in, trusted) {
+		if h := in.Header.Get("X-Forwarded-Host"); h != "" {
+			host = h
+		}
+		if p := in.Header.Get("X-Forwarded-Proto"); p == "https" || p == "http" {
+			proto = p
+		}
+	}
+	values := [3]string{api.ClientAddress(in, trusted), host, proto}
+	out["X-Forwarded-For"], out["X-Forwarded-Host"], out["X-Forwarded-Proto"] = values[0:1:1], values[1:2:2], values[2:3:3]
 }

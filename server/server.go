@@ -85,7 +85,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	s.guard = guard.New(guard.Config{Verifier: guard.Local{Authority: authority{s}, Catalogue: cfg.Catalogue}})
 	if cfg.Upstream != nil {
-		s.gateway = newGateway(cfg.Upstream, log)
+		s.gateway = newGateway(cfg.Upstream, cfg.TrustedProxies, log)
 	}
 	s.echo = s.routes()
 	return s, nil

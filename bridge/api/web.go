@@ -94,12 +94,21 @@ func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
 }
 
 // ClientAddress is the IP address that a request comes from: the peer's, or what trusted proxies say.
-func ClientAddress(r *http.Request, trusted []netip.Prefix) string { return ipExtractor(trusted)(r) }
+func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
+	if len(trusted) == 0 {
+		return peerAddress(r)
+	}
+	return ipExtractor(trusted)(r)
+}
+
+var peerAddress = echo.ExtractIPDirect()
 
 // SaneRequestID reports whether a request ID that a proxy sends is to be kept.
 func SaneRequestID(id string) bool { return saneRequestID.MatchString(id) }
 
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
+
+var noSniff = []string{"nosniff"}
 
 // requestLog gives the request its ID, answers panics and errors, and writes one line to the log. Neither query nor
 // headers are logged: they may carry secrets.
@@ -108,12 +117,13 @@ func requestLog(log *slog.Logger, trusted []netip.Prefix) echo.MiddlewareFunc {
 		return func(c echo.Context) (err error) {
 			start := time.Now()
 			id := c.Request().Header.Get(HeaderRequestID)
-			if !saneRequestID.MatchString(id) || !FromTrusted(c.Request(), trusted) {
+			if id == "" || !FromTrusted(c.Request(), trusted) || !saneRequestID.MatchString(id) {
 				id = bridge.RandomToken(12)
 			}
-			c.Request().Header.Set(HeaderRequestID, id)
-			c.Response().Header().Set(HeaderRequestID, id)
-			c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+			// Set would look for the canonical spelling of names that have it already, at every request.
+			ids, h := []string{id}, c.Response().Header()
+			c.Request().Header[HeaderRequestID] = ids
+			h[HeaderRequestID], h["X-Content-Type-Options"] = ids[:1:1], noSniff
 			defer func() {
 				if r := recover(); r != nil {
 					if r == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise
@@ -134,6 +144,9 @@ func requestLog(log *slog.Logger, trusted []netip.Prefix) echo.MiddlewareFunc {
 
 func logRequest(log *slog.Logger, c echo.Context, id string, took time.Duration, err error) {
 	level := slog.LevelInfo
+	if !log.Enabled(c.Request().Context(), level) && (err == nil || bridge.AsError(err).Kind != bridge.Internal) {
+		return
+	}
 	attrs := []any{"request_id", id, "method", c.Request().Method, "path", c.Request().URL.Path,
 		"status", c.Response().Status, "bytes", c.Response().Size, "took", took.Round(time.Microsecond), "from", c.RealIP()}
 	if err != nil {

@@ -55,10 +55,10 @@ func StripInbound(h http.Header) {
 			delete(h, name)
 		}
 	}
-	h.Del(bridge.HeaderAPIKey)
+	delete(h, bridge.HeaderAPIKey)
 	for _, v := range h[bridge.HeaderAuthorization] {
 		if scheme, _, _ := strings.Cut(v, " "); strings.EqualFold(scheme, "Bearer") {
-			h.Del(bridge.HeaderAuthorization)
+			delete(h, bridge.HeaderAuthorization)
 			break
 		}
 	}
