@@ -1,4 +1,4 @@
-.PHONY: build test check fuzz lint dev vuln
+.PHONY: build test check lint dev vuln bench
 
 build: ## the static binary, ./bin/ace
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ace ./cmd/ace
@@ -17,3 +17,7 @@ dev: ## a cloud, a server and a sample app on this machine
 
 vuln: ## known vulnerabilities; needs to reach the Go vulnerability database
 	go run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./...
+
+bench: ## keys against one SHA-256, and HTTP against a bare handler and a bare proxy, as ratios of one run
+	go test -run '^$$' -bench . -benchtime 1s ./bridge/keys
+	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./server

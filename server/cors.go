@@ -22,7 +22,7 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "X-Request-Id, WWW-Authenticate, Retry-After")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, WWW-Authenticate, Retry-After, "+bridge.HeaderKeyExpires)
 		method := r.Header.Get("Access-Control-Request-Method")
 		if r.Method != http.MethodOptions || method == "" {
 			return next(c)

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/acebridge/ace/bridge/catalogue"
 )
 
 // What the README shows of the command exists: every command and flag, and every variable of its table.
@@ -16,10 +18,10 @@ func TestReadme(t *testing.T) {
 	}
 	text := string(raw)
 	commands := 0
-	for _, m := range regexp.MustCompile("(?m)(?:^\\$ (?:\\./ace|go run \\./cmd/ace)|`ace) ([a-z][^`\n]*)").FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile("(?m)(?:^\\$ (?:\\./ace|go run \\./cmd/ace)|^ace|`ace) ([a-z][^`#\n]*)").FindAllStringSubmatch(text, -1) {
 		args := strings.Fields(m[1])
 		commands++
-		if strings.HasPrefix(m[0], "$") { // a whole command line; in the text only the command's name is meant
+		if !strings.HasPrefix(m[0], "`") { // a whole command line; in the text only the command's name is meant
 			runnable(t, args)
 			continue
 		}
@@ -43,6 +45,21 @@ func TestReadme(t *testing.T) {
 		if !strings.Contains(text, name) {
 			t.Errorf("README does not name %s", name)
 		}
+	}
+}
+
+// The catalogue that the README shows is one.
+func TestReadmeCatalogue(t *testing.T) {
+	raw, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(raw)
+	if m == nil {
+		t.Fatal("README shows no catalogue")
+	}
+	if _, err := catalogue.Parse(m[1]); err != nil {
+		t.Error(err)
 	}
 }
 
