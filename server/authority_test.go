@@ -25,6 +25,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/guard"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/server"
 )
 
@@ -151,6 +152,9 @@ func TestForwardAuthDecides(t *testing.T) {
 		"an absolute URI":     {forwarded("GET", "http://x/api/v1/wiki/pages"), 403},
 		"lower case":          {forwarded("get", "/api/v1/wiki/pages"), 403},
 		"needs the body":      {forwarded("POST", "/api/v1/mcp/tools/invoke"), 403},
+		"a URL overridden":    {append(forwarded("GET", "/api/v1/wiki/pages"), "X-Original-Url", "/api/v1/tasks"), 403},
+		"and spelled oddly":   {append(forwarded("GET", "/api/v1/wiki/pages"), "X_original_url", "/api/v1/tasks"), 403},
+		"a header like ours":  {append(forwarded("GET", "/api/v1/wiki/pages"), "X~Ace-Subject", "root"), 403},
 		"a method overridden": {append(forwarded("GET", "/api/v1/wiki/pages"), "X-Http-Method-Override", "DELETE"), 403},
 	} {
 		if status, body := ask(key, c.headers...); status != c.status {
@@ -413,6 +417,18 @@ func TestOpenStreamsAreCut(t *testing.T) {
 	})
 	key, _ = f.mint(`{"name":"c","expires_in":"2s"}`)
 	cutBy(t, f.host, key, func() {})
+}
+
+// Of two servers on one database, each cuts what is open when the other revokes.
+func TestOpenStreamsAreCutByAnotherServer(t *testing.T) {
+	dsn := sqldbtest.Postgres(t)
+	shared := func(c *server.Config) { c.DatabaseURL = dsn }
+	one, two := start(t, nil, shared), start(t, http.HandlerFunc(endless), shared)
+	key, id := one.mint(`{"name":"a"}`)
+	cutBy(t, two.host, key, func() { one.revoke(id) })
+	if got := status(t, two.host, key, "/x"); got != 401 {
+		t.Errorf("the other server answers %d", got)
+	}
 }
 
 // guarded is an app of somebody else's behind bridge/guard, which asks the server over HTTP.

@@ -22,14 +22,13 @@ func (s *Server) verify(c echo.Context) error {
 	r := c.Request()
 	who, err := s.forwardAuth(c)
 	if err != nil {
-		err = s.refused(c, who, err)
 		if e := bridge.AsError(err); e.Kind == bridge.Invalid || e.Kind == bridge.TooLarge {
 			// Proxies know 401 and 403; any other answer they take for a failure of this server.
 			forbidden := *e
 			forbidden.Kind = bridge.Forbidden
-			return &forbidden
+			err = &forbidden
 		}
-		return err
+		return s.refused(c, who, err)
 	}
 	h := c.Response().Header()
 	// Not for an answer without content that nobody may keep. What is left fits where a map of headers begins.
@@ -47,6 +46,9 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 	r := c.Request()
 	presented, err := guard.Presented(r.Header)
 	if err != nil {
+		return bridge.Identity{}, err
+	}
+	if err := guard.CheckSpelling(r.Header); err != nil {
 		return bridge.Identity{}, err
 	}
 	var request catalogue.Request
@@ -71,12 +73,13 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})
 }
 
-// original are the headers of the request that is asked about: those that the proxy passed on, less its own.
+// original are the headers of the request that is asked about: those that the proxy passed on, less its own. What a client
+// may have sent to change what the app takes the request for stays, and is refused.
 func original(h http.Header) http.Header {
 	h = h.Clone()
 	for name := range h {
 		folded := bridge.FoldHeader(name)
-		if strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "x-original-") {
+		if strings.HasPrefix(folded, "x-forwarded-") || folded == "x-original-method" || folded == "x-original-uri" {
 			delete(h, name)
 		}
 	}

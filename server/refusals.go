@@ -66,9 +66,11 @@ func (s *Server) refused(c echo.Context, who bridge.Identity, err error) error {
 	if id != uuid.Nil {
 		refusal.KeyID = id.String()
 	}
-	if method, uri, originalErr := originalRequest(r.Header); originalErr == nil && strings.HasPrefix(r.URL.Path, "/ace/v1/verify") {
-		path, _, _ := strings.Cut(uri, "?")
-		refusal.Method, refusal.Path = method, clip(path)
+	if r.URL.Path == verifyPath && api.FromTrusted(r, s.cfg.TrustedProxies) {
+		if method, uri, originalErr := originalRequest(r.Header); originalErr == nil {
+			path, _, _ := strings.Cut(uri, "?")
+			refusal.Method, refusal.Path = method, clip(path)
+		}
 	}
 	s.refusals.remember(refusal)
 	if known := who.KeyID != uuid.Nil || who.Type != "" || knownKey[cause.Code]; known {

@@ -8,6 +8,8 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
+const verifyPath = "/ace/v1/verify"
+
 // routes is the whole surface of the server: its own endpoints under /ace, and everything else to the upstream.
 func (s *Server) routes() *echo.Echo {
 	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies})
@@ -30,7 +32,7 @@ func (s *Server) routes() *echo.Echo {
 	e.POST("/ace/v1/leaks", s.reportLeaks)
 
 	e.GET("/ace/v1/me", s.me)
-	e.Any("/ace/v1/verify", s.verify)
+	e.Any(verifyPath, s.verify)
 	e.POST("/ace/v1/introspect", s.introspect)
 	e.GET("/ace/v1/revocations", s.revocations)
 

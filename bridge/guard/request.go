@@ -71,6 +71,17 @@ func reserved(name string) bool {
 	return len(name) >= len(prefix) && (name[0] == 'X' || name[0] == 'x') && bridge.FoldHeader(name[:len(prefix)]) == prefix
 }
 
+// CheckSpelling refuses a header that is none of ours and that a careless app would take for one: X~Ace-Subject, for
+// example. It is for where somebody else hands the request on, who may not strip it.
+func CheckSpelling(h http.Header) error {
+	for name := range h {
+		if reserved(name) && !strings.EqualFold(name, bridge.FoldHeader(name)) {
+			return bridge.E(bridge.Invalid, "header_ambiguous", "the header %.60q can be taken for one of ace's own", name)
+		}
+	}
+	return nil
+}
+
 // bodyReader reads a body for a rule and puts it back for the app.
 type bodyReader struct {
 	w    http.ResponseWriter

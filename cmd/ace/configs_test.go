@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 // The example environments start: their variables exist, and nothing that a production start needs is missing.
@@ -50,9 +53,11 @@ func readEnvFile(t *testing.T, name string) map[string]string {
 	return out
 }
 
-// Each proxy example passes every identity header on and no other of that name.
+// Each proxy example passes every identity header on and no other of that name. nginx and Caddy are held to more in
+// proxies_test.go.
 func TestProxyExamplesNameEveryIdentityHeader(t *testing.T) {
 	pattern := regexp.MustCompile(`X-Ace-[A-Za-z-]+`)
+	others := []string{bridge.HeaderAceAPIKey, bridge.HeaderKeyExpires}
 	for _, name := range []string{"nginx/forward-auth.conf", "caddy/Caddyfile", "traefik/dynamic.yml"} {
 		raw, err := os.ReadFile(filepath.Join("../../configs", name))
 		if err != nil {
@@ -65,14 +70,78 @@ func TestProxyExamplesNameEveryIdentityHeader(t *testing.T) {
 			}
 		}
 		for _, header := range found {
-			if !slices.Contains(identityHeaders, header) && header != "X-Ace-Api-Key" {
+			if !slices.Contains(identityHeaders, header) && !slices.Contains(others, header) {
 				t.Errorf("%s names %s, which nobody sets", name, header)
 			}
 		}
-		if strings.HasSuffix(name, ".yml") {
-			if err := yaml.Unmarshal(raw, new(any)); err != nil {
-				t.Errorf("%s: %v", name, err)
+	}
+}
+
+type traefikFile struct {
+	HTTP struct {
+		Routers map[string]struct {
+			Rule, Service string
+			Middlewares   []string
+		}
+		Middlewares map[string]struct {
+			ForwardAuth *struct {
+				Address                  string
+				TrustForwardHeader       *bool    `yaml:"trustForwardHeader"`
+				AuthResponseHeaders      []string `yaml:"authResponseHeaders"`
+				AuthResponseHeadersRegex string   `yaml:"authResponseHeadersRegex"`
+			} `yaml:"forwardAuth"`
+			Headers *struct {
+				CustomRequestHeaders map[string]string `yaml:"customRequestHeaders"`
 			}
+		}
+		Services map[string]any
+	}
+}
+
+// No Traefik runs where the tests do, so that its file is held against Traefik's documentation.
+func TestTraefikExample(t *testing.T) {
+	raw, err := os.ReadFile("../../configs/traefik/dynamic.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	decoder.KnownFields(true)
+	var file traefikFile
+	if err := decoder.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	for name, router := range file.HTTP.Routers {
+		for _, middleware := range router.Middlewares {
+			if m, ok := file.HTTP.Middlewares[middleware]; !ok || (m.ForwardAuth == nil) == (m.Headers == nil) {
+				t.Errorf("%s: the middleware %s is not there, or not one thing", name, middleware)
+			}
+		}
+		if _, ok := file.HTTP.Services[router.Service]; !ok {
+			t.Errorf("%s: there is no service %q", name, router.Service)
+		}
+	}
+	if got := file.HTTP.Routers["app"].Middlewares; !slices.Equal(got, []string{"ace-clean", "ace-verify", "ace-strip"}) {
+		t.Fatalf("the app is behind %v", got) // what strips the credential comes after what reads it
+	}
+	verify := file.HTTP.Middlewares["ace-verify"].ForwardAuth
+	if verify == nil || verify.Address != "http://127.0.0.1:7777/ace/v1/verify" || verify.TrustForwardHeader == nil ||
+		*verify.TrustForwardHeader || !slices.Equal(verify.AuthResponseHeaders, identityHeaders) {
+		t.Fatalf("%+v", verify)
+	}
+	spellings := regexp.MustCompile(verify.AuthResponseHeadersRegex)
+	for _, header := range []string{"X-Ace-Subject", "X_ace_subject", "X-Ace.subject", "X_Ace-Key-Id"} {
+		if !spellings.MatchString(header) {
+			t.Errorf("a client's %s passes", header)
+		}
+	}
+	if spellings.MatchString("X-Acetone-Level") {
+		t.Error("the app's own headers do not pass")
+	}
+	stripped := file.HTTP.Middlewares["ace-strip"].Headers.CustomRequestHeaders
+	for _, header := range []string{bridge.HeaderAuthorization, bridge.HeaderAPIKey, bridge.HeaderAceAPIKey,
+		"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL"} {
+		if value, ok := stripped[header]; !ok || value != "" {
+			t.Errorf("%s reaches the app", header)
 		}
 	}
 }

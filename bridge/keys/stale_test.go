@@ -1,0 +1,97 @@
+package keys
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// A process that has lost the database which others change refuses everything once its lease is over.
+func TestStaleFailsClosed(t *testing.T) {
+	db, err := sqldb.Open(t.Context(), sqldbtest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(t.Context(), db, Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := a.Create(t.Context(), audit.Actor{ID: "x", Org: "acme"}, NewKey{Kind: bridge.KindLive, Name: "k", Org: "acme",
+		Owner: "ann", Scopes: bridge.Scopes{"app:*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { _ = a.Run(ctx); close(ran) }()
+	defer func() { stop(); <-ran }()
+	p := bridge.Presented{Value: key.Text()}
+	id, err := a.Verify(t.Context(), p, bridge.Use{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Verify(t.Context(), p, bridge.Use{}); err != nil {
+		t.Errorf("within the lease: %v", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); a.Fresh() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		a.synced.Store(monotonic() - int64(lease) - 1) // as if that much time had passed
+	}
+	if _, err := a.Verify(t.Context(), p, bridge.Use{}); bridge.AsError(err).Kind != bridge.Unavailable {
+		t.Errorf("after the lease: %v", err)
+	}
+	if a.Alive(id) {
+		t.Error("a stream goes on")
+	}
+}
+
+// The index finds every key and no other, through every growth.
+func TestIndex(t *testing.T) {
+	a := &Authority{table: newTable()}
+	const n = 50_000
+	var all [n]row
+	for i := range all {
+		all[i], _ = sample(i)
+		if !a.table.put(&all[i]) || a.table.put(&all[i]) {
+			t.Fatal("a key is taken once, and not twice at the same version")
+		}
+	}
+	for i := range all {
+		f, ok := a.table.find(all[i].ID)
+		if !ok || f.secret != all[i].current || f.owner != all[i].Owner || f.org != "acme" || f.scopes.String() != "app:*" {
+			t.Fatalf("key %d: %v %+v", i, ok, f)
+		}
+	}
+	for i := range 1000 {
+		r, _ := sample(i)
+		if _, ok := a.table.find(r.ID); ok {
+			t.Fatal("a key that was never put in is found")
+		}
+	}
+}
+
+// Many sets of scopes, of which only some are kept parsed, come back as they were.
+func TestManyScopeSets(t *testing.T) {
+	a := &Authority{table: newTable()}
+	var all []row
+	for i := range 60_000 {
+		r, _ := sample(i)
+		r.Scopes = bridge.Scopes{bridge.Scope("agent:" + r.ID.String()), "app:read"}
+		a.table.put(&r)
+		all = append(all, r)
+	}
+	for i := range all {
+		if f, ok := a.table.find(all[i].ID); !ok || f.scopes.String() != all[i].Scopes.String() {
+			t.Fatalf("key %d has %v, want %v", i, f.scopes, all[i].Scopes)
+		}
+	}
+}
