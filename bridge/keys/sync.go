@@ -114,7 +114,11 @@ func fresh(id uuid.UUID, now time.Time) bool {
 // database any more than time does. Who is patient waits for the next time that this may be.
 func (a *Authority) catchUp(ctx context.Context, patient bool) bool {
 	asked := monotonic()
-	a.pulling.Lock()
+	if !patient && !a.pulling.TryLock() {
+		return false
+	} else if patient {
+		a.pulling.Lock()
+	}
 	defer a.pulling.Unlock()
 	last := a.attempted.Load()
 	if last >= asked {

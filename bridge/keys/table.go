@@ -85,7 +85,7 @@ const (
 	flagEnded = 1 << iota
 	flagDisabled
 	flagUnconfirmed
-	flagSpecial // shard.special has more
+	flagSpecial // shard.special has more to look at
 )
 
 // special is what only few keys have.
@@ -260,16 +260,21 @@ func (t *table) find(id uuid.UUID) (found, bool) {
 // fingerprint recognises the text of a key within this process.
 func (t *table) fingerprint(key bridge.Secret) uint64 { return maphash.String(t.seed, key.Reveal()) }
 
-// learn keeps the fingerprint of a key that the careful way has verified.
-func (t *table) learn(key bridge.Key) {
+// learn keeps the fingerprint of a key that the careful way has verified. A rotation whose grace is over is nothing special
+// any more; why its old secret is refused stays known.
+func (t *table) learn(key bridge.Key, now int64) {
 	n := numberOf(key.ID)
 	s := t.shard(n)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if slot, ok := s.slot(n, key.ID); ok {
-		if s.rest(slot).hash == key.Hash() {
-			atomic.StoreUint64(&s.at(slot).print, t.fingerprint(key.Text()))
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot, ok := s.slot(n, key.ID)
+	if !ok || s.rest(slot).hash != key.Hash() {
+		return
+	}
+	e := s.at(slot)
+	atomic.StoreUint64(&e.print, t.fingerprint(key.Text()))
+	if x := s.special[slot]; x != nil && now >= x.grace && !x.limits.metered() {
+		e.flags &^= flagSpecial
 	}
 }
 

@@ -36,6 +36,8 @@ type lastUse struct {
 func newUsage() *usage { return &usage{last: map[uuid.UUID]lastUse{}} }
 
 func (u *usage) note(id uuid.UUID, now int64, use bridge.Use) {
+	// A copy: the header that it is cut from would be kept whole, with the credential in it.
+	use.UserAgent = strings.Clone(use.UserAgent[:min(len(use.UserAgent), maxAgent)])
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.last[id] = lastUse{at: now, use: use}
@@ -132,8 +134,7 @@ func (a *Authority) store(ctx context.Context, batch map[uuid.UUID]lastUse) erro
 		}
 		defer func() { _ = store.Close() }()
 		for id, u := range batch {
-			agent := u.use.UserAgent[:min(len(u.use.UserAgent), maxAgent)]
-			agent = strings.ToValidUTF8(agent, "�") // a header may hold any bytes, a text column may not
+			agent := strings.ToValidUTF8(u.use.UserAgent, "�") // a header may hold any bytes, a text column may not
 			if _, err := store.ExecContext(ctx, u.at, u.use.Address, agent, id.String()); err != nil {
 				return fmt.Errorf("store last uses: %w", err)
 			}

@@ -97,8 +97,8 @@ func (a *Authority) verify(ctx context.Context, p bridge.Presented, use bridge.U
 		if err := a.usable(ctx, f, use, now); err != nil {
 			return bridge.Identity{}, err
 		}
-		if p.IsKey() {
-			a.table.learn(key)
+		if p.IsKey() && !id.Metered { // a metered key goes the careful way each time
+			a.table.learn(key, now)
 		}
 		return id, nil
 	}
