@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -103,10 +104,14 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
 
 var peerAddress = echo.ExtractIPDirect()
 
+// NewRequestID returns a fresh request ID, of letters and digits: people pass it to commands, where a "-" in front would be
+// taken for a flag.
+func NewRequestID() string { return rand.Text() }
+
 // SaneRequestID reports whether a request ID that a proxy sends is to be kept.
 func SaneRequestID(id string) bool { return saneRequestID.MatchString(id) }
 
-var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$`)
 
 var noSniff = []string{"nosniff"}
 
@@ -118,7 +123,7 @@ func requestLog(log *slog.Logger, trusted []netip.Prefix) echo.MiddlewareFunc {
 			start := time.Now()
 			id := c.Request().Header.Get(HeaderRequestID)
 			if id == "" || !FromTrusted(c.Request(), trusted) || !saneRequestID.MatchString(id) {
-				id = bridge.RandomToken(12)
+				id = NewRequestID()
 			}
 			// Set would look for the canonical spelling of names that have it already, at every request.
 			ids, h := []string{id}, c.Response().Header()

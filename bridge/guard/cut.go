@@ -68,8 +68,9 @@ func (o *openRequests) sweep(ctx context.Context, alive func(bridge.Identity) bo
 		}
 		o.mu.Unlock()
 		for _, r := range dead {
-			r.cancel(errCut)
+			// The writer first: a handler that ends when its context does must not make it look like a proper end.
 			r.writer.cut()
+			r.cancel(errCut)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requestID := r.Header.Get(api.HeaderRequestID)
 		if !api.FromTrusted(r, g.cfg.TrustedProxies) || !api.SaneRequestID(requestID) {
-			requestID = bridge.RandomToken(12)
+			requestID = api.NewRequestID()
 			r.Header.Set(api.HeaderRequestID, requestID)
 		}
 		w.Header().Set(api.HeaderRequestID, requestID)

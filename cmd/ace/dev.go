@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -187,7 +188,7 @@ func (d *dev) seed(ctx context.Context) (devResult, error) {
 func (d *dev) user(ctx context.Context, email, name string, role bridge.Role) (devUser, error) {
 	kept, _, _ := strings.Cut(email, "@")
 	password, err := keptSecret(filepath.Join(d.dataDir, "cloud"), kept+"-password", func() (bridge.Secret, error) {
-		return bridge.NewSecret(bridge.RandomToken(12)), nil
+		return bridge.NewSecret(rand.Text()), nil
 	})
 	if err != nil {
 		return devUser{}, err
