@@ -98,27 +98,18 @@ func ParseKey(text Secret) (Key, error) {
 	return k, nil
 }
 
-// KeyParts are parts of what has the length and punctuation of a key. Nothing else about them is checked.
-type KeyParts struct {
-	Tail   KeyIDTail // of the key ID
-	secret Secret
-}
-
-// SplitKey takes a key apart without the checks of [ParseKey], for a look-up that recognises what has passed them before.
-func SplitKey(text Secret) (KeyParts, bool) {
+// LookUpKey returns by what a table of keys finds and recognises a key: the last digits of its ID, and the hash of its
+// secret. It looks at no more than the length and punctuation of the text: it is for what has passed [ParseKey] before.
+func LookUpKey(text Secret) (tail KeyIDTail, hash [sha256.Size]byte, ok bool) {
 	s := text.Reveal()
-	tail := len(s) - keyTailDigits
-	if len(s) < minKeyLen || len(s) > maxKeyLen || s[:4] != "ace_" || s[tail-1] != '_' {
-		return KeyParts{}, false
+	id := len(s) - keyTailDigits
+	if len(s) < minKeyLen || len(s) > maxKeyLen || s[:4] != "ace_" || s[id-1] != '_' {
+		return tail, hash, false
 	}
-	secret := tail + keyIDDigits
-	parts := KeyParts{secret: NewSecret(s[secret : secret+keySecretDigits])}
-	copy(parts.Tail[:], s[secret-len(parts.Tail):])
-	return parts, true
+	secret := id + keyIDDigits
+	copy(tail[:], s[secret-len(tail):])
+	return tail, hashSecret(s[secret : secret+keySecretDigits]), true
 }
-
-// Hash is [Key.Hash] of the secret.
-func (p KeyParts) Hash() [sha256.Size]byte { return hashSecret(p.secret.Reveal()) }
 
 // KeyIDTail are the last digits of a key ID as it is spelled within a key.
 type KeyIDTail [8]byte

@@ -111,9 +111,10 @@ func TestCredential(t *testing.T) {
 func TestTailOfKeyID(t *testing.T) {
 	for range 100 {
 		id := uuid.New()
-		parts, ok := bridge.SplitKey(bridge.NewKey(bridge.KindSK, id).Text())
-		if !ok || parts.Tail != bridge.TailOfKeyID(id) {
-			t.Fatalf("the tail of %s is %s, in a key it is %s", id, bridge.TailOfKeyID(id), parts.Tail)
+		key := bridge.NewKey(bridge.KindSK, id)
+		tail, hash, ok := bridge.LookUpKey(key.Text())
+		if !ok || tail != bridge.TailOfKeyID(id) || hash != key.Hash() {
+			t.Fatalf("the tail of %s is %s, in a key it is %s", id, bridge.TailOfKeyID(id), tail)
 		}
 	}
 }

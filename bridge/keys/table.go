@@ -282,12 +282,11 @@ func (t *table) learn(key bridge.Key, now int64) {
 // whether its use is to be noted. It allocates nothing. Everything that it does not answer is for the careful way, which
 // knows the causes.
 func (t *table) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note, ok bool) {
-	parts, ok := bridge.SplitKey(p.Value)
+	tail, hash, ok := bridge.LookUpKey(p.Value)
 	if !ok {
 		return false, false
 	}
-	hash := parts.Hash()
-	n := number(parts.Tail)
+	n := number(tail)
 	s := t.shard(n)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
