@@ -45,8 +45,10 @@ type Identity struct {
 	// Generation stands for the one secret of the key that was shown, so that what is still under way can be ended when
 	// that secret dies, though the key lives on.
 	Generation uint64
-	// Metered: each use counts against the key, so that no answer about it may be kept.
+	// Metered: each use has to be looked at, so that no answer about it may be kept.
 	Metered bool
+	// Counted: each use counts against the key's rate or number of uses.
+	Counted bool
 }
 
 // Covers reports whether the identity has the required scope. The organization axis is not the scopes' to widen:

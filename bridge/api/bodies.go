@@ -178,7 +178,8 @@ type Introspection struct {
 	Connection  string `json:"connection,omitempty"`
 	WarnFrom    int64  `json:"warn_from,omitempty"`
 	Generation  string `json:"generation,omitempty"` // of the key's secret, as in KeyChange
-	Metered     bool   `json:"metered,omitempty"`    // each use is counted or looked at: this answer must not be kept
+	Metered     bool   `json:"metered,omitempty"`    // each use is looked at: this answer must not be kept
+	Counted     bool   `json:"counted,omitempty"`    // each use is counted: ask again with spend=true when it is one
 	// Decision says whether a request may pass, where the question named one.
 	Decision *Decision `json:"decision,omitempty"`
 }

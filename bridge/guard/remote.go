@@ -110,7 +110,7 @@ func (r *Remote) Admit(ctx context.Context, c Call) (bridge.Identity, error) {
 	if err := rules.Decide(id, c.Request); err != nil {
 		return id, err
 	}
-	if !id.Metered {
+	if !id.Counted {
 		return id, nil
 	}
 	// Counted at the server, after the decision: a use that is refused here is none.
@@ -196,7 +196,7 @@ func identity(a api.Introspection) (bridge.Identity, error) {
 		return bridge.Identity{}, errLost.Because(err)
 	}
 	id := bridge.Identity{Type: a.Type, Kind: bridge.KeyKind(a.Kind), Subject: a.Sub, Org: a.Org, Environment: a.Environment,
-		Role: bridge.Role(a.Role), Connection: a.Connection, Scopes: scopes, Metered: a.Metered}
+		Role: bridge.Role(a.Role), Connection: a.Connection, Scopes: scopes, Metered: a.Metered, Counted: a.Counted}
 	if a.KeyID != "" {
 		if id.KeyID, err = uuid.Parse(a.KeyID); err != nil {
 			return bridge.Identity{}, errLost.Because(err)

@@ -31,8 +31,11 @@ const (
 	maxMaxUses  = 1 << 40
 )
 
+// counted reports whether each use has to be counted.
+func (l Limits) counted() bool { return l.Rate.Count > 0 || l.MaxUses > 0 }
+
 // metered reports whether each use has to be counted or looked at.
-func (l Limits) metered() bool { return len(l.AllowFrom) > 0 || l.Rate.Count > 0 || l.MaxUses > 0 }
+func (l Limits) metered() bool { return len(l.AllowFrom) > 0 || l.counted() }
 
 // ParseLimits reads limits as they come over the wire: CIDRs or single addresses, a rate such as "100/m", and a number
 // of uses.

@@ -33,9 +33,9 @@ var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", Retry
 
 // Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
 // key confirms it, and nothing is read from the database. A refusal of the credential has the code key_invalid and wraps
-// the exact cause; too many uses of a key with a rate are of kind TooMany.
+// the exact cause.
 //
-// An identity that is Metered has its use counted by [Authority.Spend], once it is known that the use is allowed.
+// The use of an identity that is Counted is counted by [Authority.Spend], once it is known that it is allowed.
 func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (id bridge.Identity, err error) {
 	if a.stale.Load() {
 		return id, errStale
@@ -126,7 +126,9 @@ func (f *found) identity() bridge.Identity {
 	var id bridge.Identity
 	f.identify(&id)
 	id.Subject, id.Org, id.Scopes = f.owner, f.org, f.scopes
-	id.Metered = f.special != nil && f.special.limits.metered()
+	if f.special != nil {
+		id.Metered, id.Counted = f.special.limits.metered(), f.special.limits.counted()
+	}
 	return id
 }
 
@@ -195,27 +197,21 @@ func (a *Authority) usable(ctx context.Context, f found, use bridge.Use, now int
 	if !allows(f.special.limits.AllowFrom, use.Address) {
 		return refuse("key_address", "the key is not to be used from %s", use.Address)
 	}
-	if l := f.special.limiter; l != nil {
-		t := a.cfg.Now()
-		if r := l.ReserveN(t, 1); r.DelayFrom(t) > 0 {
-			wait := r.DelayFrom(t)
-			r.CancelAt(t)
-			return &bridge.Error{Kind: bridge.TooMany, Code: "key_rate", RetryAfter: wait,
-				Detail: fmt.Sprintf("the key may be used %s", f.special.limits.Rate),
-				Hint:   fmt.Sprintf("wait %d seconds", int(math.Ceil(wait.Seconds())))}
-		}
-	}
 	return nil
 }
 
-// Spend counts a use of a metered identity. It is refused like any other invalid key when all uses are taken.
+// Spend counts a use of an identity that is Counted. Too many in a time are of kind TooMany; when all uses are taken it
+// is refused like any other invalid key.
 func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
-	if !id.Metered {
+	if !id.Counted {
 		return nil
 	}
 	f, ok := a.table.find(id.KeyID)
-	if !ok || f.special == nil || f.special.limits.MaxUses == 0 {
+	if !ok || f.special == nil {
 		return nil
+	}
+	if err := f.special.pace(a.cfg.Now()); err != nil || f.special.limits.MaxUses == 0 {
+		return err
 	}
 	now := a.seconds()
 	if !f.special.usedUp {
@@ -243,6 +239,21 @@ func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
 		return invalid(refuse("key_"+state, "the key is %s", state))
 	}
 	return invalid(refuse("key_changed", "the key has just been changed"))
+}
+
+// pace takes one use of the rate.
+func (x *special) pace(now time.Time) error {
+	if x.limiter == nil {
+		return nil
+	}
+	r := x.limiter.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	r.CancelAt(now)
+	return &bridge.Error{Kind: bridge.TooMany, Code: "key_rate", RetryAfter: wait,
+		Detail: fmt.Sprintf("the key may be used %s", x.limits.Rate), Hint: fmt.Sprintf("wait %d seconds", int(math.Ceil(wait.Seconds())))}
 }
 
 // Alive reports whether what an identity was verified by is still valid: the key, and the very secret of it. It is for
