@@ -40,7 +40,9 @@ func (s *Server) created(c echo.Context, status int, key bridge.Key, record keys
 
 // by is the caller as the one who asks for a change.
 func (s *Server) by(c echo.Context, who caller) keys.By {
-	return keys.By{Actor: s.actor(c, who.actor()), Who: who.Identity}
+	actor := s.actor(c, who.actor())
+	actor.Key = who.key()
+	return keys.By{Actor: actor, Who: who.Identity}
 }
 
 func (s *Server) listKeys(c echo.Context) error {

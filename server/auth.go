@@ -79,6 +79,15 @@ func (s *Server) authorize(c echo.Context, need bridge.Scope) (caller, error) {
 	return who, nil
 }
 
+// key is the key ID behind a token, which the audit log keeps beside the member that the token names: who holds a key can
+// name anybody.
+func (c caller) key() string {
+	if c.Type == bridge.TypeAccessToken {
+		return c.KeyID.String()
+	}
+	return ""
+}
+
 func (s *Server) actor(c echo.Context, id string) audit.Actor {
 	return audit.Actor{ID: id, Org: s.org(), Address: c.RealIP(), RequestID: api.RequestID(c.Request())}
 }

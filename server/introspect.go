@@ -2,10 +2,10 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +55,7 @@ func (s *Server) introspect(c echo.Context) error {
 		if bridge.AsError(err).Kind != bridge.Unauthenticated {
 			return err
 		}
-		_ = s.refused(c, bridge.Identity{}, err)
+		_ = s.refusedOf(c, refusedCall{presented: presented, address: q.Address, method: q.Method, path: q.URI}, err)
 		return c.JSON(http.StatusOK, answer)
 	}
 	answer = s.introspection(id)
@@ -96,14 +96,14 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
 		return q, bridge.E(bridge.Invalid, "body_not_form", "the body must be sent as application/x-www-form-urlencoded (RFC 7662 section 2.1)")
 	}
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return q, bridge.E(bridge.TooLarge, "body_too_large", "the form is larger than %d KiB", maxForm>>10)
-		}
+	raw, err := api.ReadBody(c.Response(), r, maxForm)
+	if err != nil {
+		return q, err
+	}
+	form, err := url.ParseQuery(string(raw))
+	if err != nil {
 		return q, bridge.E(bridge.Invalid, "body_malformed", "the form cannot be read")
 	}
-	form := r.PostForm
 	for name, values := range form {
 		if len(values) > 1 {
 			return q, bridge.E(bridge.Invalid, "parameter_twice", "the parameter %.40q is there more than once", name)
@@ -115,9 +115,11 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 		return q, bridge.E(bridge.Invalid, "token_missing", "the parameter token is missing")
 	}
 	if q.Address != "" {
-		if _, err := netip.ParseAddr(q.Address); err != nil {
+		addr, err := netip.ParseAddr(q.Address)
+		if err != nil {
 			return q, bridge.E(bridge.Invalid, "address_malformed", "client_address is not an IP address")
 		}
+		q.Address = addr.Unmap().WithZone("").String() // a zone may be anything, of any length
 	}
 	if (q.Method == "") != (q.URI == "") || (q.Method != "" && !methodPattern.MatchString(q.Method)) || len(q.URI) > maxURI {
 		return q, bridge.E(bridge.Invalid, "request_malformed", "method and uri go together, and one is missing or malformed")
@@ -138,11 +140,13 @@ func (s *Server) revocations(c echo.Context) error {
 	if c.QueryParam("since") != "" && (err != nil || since < 0) {
 		return bridge.E(bridge.Invalid, "since_malformed", "since is not a position of this stream")
 	}
-	ctx := c.Request().Context()
-	// First the place in the feed, then what was before: nothing falls between.
+	ctx, view := c.Request().Context(), keys.ViewOf(who.Identity)
+	// First the place in the feed and the position, then what was before: nothing falls between. A line of a change has the
+	// position before it; only a heartbeat says that all up to its own has been told.
+	reached, position := since, s.keys.Position()
 	_, place, _, changed := s.keys.Changes(0)
-	lines := []api.KeyChange{{}}
-	if since > 0 {
+	lines := []api.KeyChange{}
+	if c.QueryParam("since") != "" {
 		ids, _, complete, err := s.keys.ChangedSince(ctx, since)
 		if err != nil {
 			return err
@@ -150,7 +154,7 @@ func (s *Server) revocations(c echo.Context) error {
 		if !complete {
 			lines = append(lines, api.KeyChange{Reset: true})
 		} else {
-			lines = s.keyChanges(lines, ids)
+			lines = s.keyChanges(lines, view, ids)
 		}
 	}
 	h := c.Response().Header()
@@ -166,36 +170,48 @@ func (s *Server) revocations(c echo.Context) error {
 			return nil
 		}
 		for _, line := range lines {
-			line.Position = s.keys.Position()
+			line.Position = reached
 			if err := out.Encode(line); err != nil {
 				return nil //nolint:nilerr // the listener is gone
 			}
 		}
+		if err := out.Encode(api.KeyChange{Position: position}); err != nil {
+			return nil //nolint:nilerr // the listener is gone
+		}
+		reached = position
 		c.Response().Flush()
-		lines = lines[:0]
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-api.Draining(ctx):
 			return nil
 		case <-beat.C:
-			lines = append(lines, api.KeyChange{})
 		case <-changed:
-			var ids []uuid.UUID
-			var complete bool
-			if ids, place, complete, changed = s.keys.Changes(place); !complete {
-				lines = append(lines, api.KeyChange{Reset: true})
-			}
-			lines = s.keyChanges(lines, ids)
 		}
+		position = s.keys.Position()
+		var ids []uuid.UUID
+		var complete bool
+		ids, place, complete, changed = s.keys.Changes(place)
+		lines = lines[:0]
+		if !complete {
+			lines = append(lines, api.KeyChange{Reset: true})
+		}
+		lines = s.keyChanges(lines, view, ids)
 	}
 }
 
-func (s *Server) keyChanges(lines []api.KeyChange, ids []uuid.UUID) []api.KeyChange {
+func (s *Server) keyChanges(lines []api.KeyChange, view keys.View, ids []uuid.UUID) []api.KeyChange {
 	for _, id := range ids {
+		if !s.keys.Sees(view, id) {
+			continue // whoever cannot ask about a key has no answer to forget
+		}
 		line := api.KeyChange{KeyID: id.String()}
 		for _, g := range s.keys.Generations(id) {
-			line.Alive = append(line.Alive, strconv.FormatUint(g, 16))
+			generation := api.KeyGeneration{Generation: strconv.FormatUint(g.ID, 16)}
+			if !g.Until.IsZero() {
+				generation.Until = g.Until.Unix()
+			}
+			line.Alive = append(line.Alive, generation)
 		}
 		lines = append(lines, line)
 	}

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -36,20 +34,27 @@ func (s *Server) reportLeaks(c echo.Context) error {
 	if err := s.leaks.Allow(api.AddressKey(c.RealIP())); err != nil {
 		return err
 	}
+	if !s.keys.Fresh() { // a key that is not known here may have been made elsewhere
+		return bridge.E(bridge.Unavailable, "keys_stale", "this server has lost its database; try again")
+	}
 	found, err := readLeaks(c)
 	if err != nil {
 		return err
 	}
 	actor := s.actor(c, "leak report")
 	answer := make([]api.LeakReport, 0, len(found))
+	reported := map[string]bool{} // once is enough, however often a report names a key
 	for _, l := range found {
 		where := l.URL
 		if where == "" {
 			where = l.Source
 		}
-		_, ours, err := s.keys.Leaked(c.Request().Context(), actor, l.Token, where)
-		if err != nil {
-			return err // the report can be sent again: what is revoked stays revoked
+		ours, known := reported[l.Token.Reveal()]
+		if !known {
+			if _, ours, err = s.keys.Leaked(c.Request().Context(), actor, l.Token, where); err != nil {
+				return err // the report can be sent again: what is revoked stays revoked
+			}
+			reported[l.Token.Reveal()] = ours
 		}
 		hash := sha256.Sum256([]byte(l.Token.Reveal()))
 		report := api.LeakReport{TokenHash: base64.StdEncoding.EncodeToString(hash[:]), TokenType: l.Type, Label: "false_positive"}
@@ -62,12 +67,9 @@ func (s *Server) reportLeaks(c echo.Context) error {
 }
 
 func readLeaks(c echo.Context) ([]leak, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxLeakBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, bridge.E(bridge.TooLarge, "body_too_large", "the report is larger than %d KiB", maxLeakBody>>10)
-	}
+	raw, err := api.ReadBody(c.Response(), c.Request(), maxLeakBody)
 	if err != nil {
-		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+		return nil, err
 	}
 	return parseLeaks(raw)
 }

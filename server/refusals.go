@@ -52,31 +52,46 @@ func newRefusals(db *sqldb.DB, log *slog.Logger, now func() time.Time) *refusals
 		recent: map[string]api.Refusal{}, order: make([]string, maxRefusals)}
 }
 
+// refusedCall is what was refused: the request itself, or the one that an introspection asks about.
+type refusedCall struct {
+	who                   bridge.Identity
+	presented             bridge.Presented
+	address, method, path string
+}
+
 // refused notes why a request of the app or of the server's own API is refused, and returns the error for the caller.
 func (s *Server) refused(c echo.Context, who bridge.Identity, err error) error {
 	r := c.Request()
+	call := refusedCall{who: who, address: c.RealIP(), method: r.Method, path: r.URL.Path}
+	call.presented, _ = bridge.Credential(r.Header)
+	if r.URL.Path == verifyPath && api.FromTrusted(r, s.cfg.TrustedProxies) {
+		if method, uri, originalErr := originalRequest(r.Header); originalErr == nil {
+			call.method, call.path = method, uri
+		}
+	}
+	return s.refusedOf(c, call, err)
+}
+
+func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 	e, cause := bridge.AsError(err), causeOf(err)
-	refusal := api.Refusal{RequestID: api.RequestID(r), At: s.cfg.Now().UTC(), Status: api.Status(err), Code: e.Code,
-		Cause: cause.Code, Detail: cause.Detail, Hint: cause.Hint, Scope: string(e.Scope), Subject: who.Subject,
-		Method: r.Method, Path: clip(r.URL.Path), Address: c.RealIP()}
-	id := who.KeyID
+	path, _, _ := strings.Cut(call.path, "?")
+	refusal := api.Refusal{RequestID: api.RequestID(c.Request()), At: s.cfg.Now().UTC(), Status: api.Status(err), Code: e.Code,
+		Cause: cause.Code, Detail: cause.Detail, Hint: cause.Hint, Scope: string(e.Scope), Subject: call.who.Subject,
+		Method: call.method, Path: clip(path), Address: call.address}
+	id := call.who.KeyID
 	if id == uuid.Nil {
-		id = presentedKeyID(r.Header)
+		id = presentedKeyID(call.presented)
 	}
 	if id != uuid.Nil {
 		refusal.KeyID = id.String()
 	}
-	if r.URL.Path == verifyPath && api.FromTrusted(r, s.cfg.TrustedProxies) {
-		if method, uri, originalErr := originalRequest(r.Header); originalErr == nil {
-			path, _, _ := strings.Cut(uri, "?")
-			refusal.Method, refusal.Path = method, clip(path)
-		}
-	}
 	s.refusals.remember(refusal)
-	if known := who.KeyID != uuid.Nil || who.Type != "" || knownKey[cause.Code]; known {
+	if known := call.who.Type != "" || knownKey[cause.Code]; known {
 		actor := s.actor(c, "unknown")
-		if who.Type != "" {
-			actor.ID = caller{who}.actor()
+		actor.Address = call.address
+		if call.who.Type != "" {
+			who := caller{call.who}
+			actor.ID, actor.Key = who.actor(), who.key()
 		} else if id != uuid.Nil {
 			actor.ID = "key:" + refusal.KeyID
 		}
@@ -103,11 +118,7 @@ func causeOf(err error) *bridge.Error {
 }
 
 // presentedKeyID is the public part of the key that a request carries, whether or not it was ever issued.
-func presentedKeyID(h http.Header) uuid.UUID {
-	presented, err := bridge.Credential(h)
-	if err != nil {
-		return uuid.Nil
-	}
+func presentedKeyID(presented bridge.Presented) uuid.UUID {
 	if key, err := presented.Key(); err == nil {
 		return key.ID
 	}
@@ -178,9 +189,12 @@ func (r *refusals) flush(ctx context.Context) {
 	pending := r.pending
 	r.pending = nil
 	r.mu.Unlock()
-	for _, p := range pending {
+	for i, p := range pending {
 		if err := audit.Record(ctx, r.db, p.at, p.entry); err != nil {
-			r.log.Warn("could not audit a refusal", "error", err)
+			r.log.Warn("could not audit a refusal; trying again", "error", err)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.pending = append(pending[i:], r.pending...)[:min(maxPending, len(pending)-i+len(r.pending))]
 			return
 		}
 	}

@@ -194,12 +194,19 @@ type Decision struct {
 
 // KeyChange is one line of the stream of changed keys (GET /ace/v1/revocations): every answer about that key that is kept
 // elsewhere is to be thrown away, and what is open under another generation is to be cut. A line with Reset says that some
-// changes are not known, so that the same goes for all keys. A line with neither is a heartbeat.
+// changes are not known, so that the same goes for all keys. A line with neither is a heartbeat: all changes up to its
+// position have been told.
 type KeyChange struct {
-	Position int64    `json:"position"` // for "since" of the next stream
-	Reset    bool     `json:"reset,omitempty"`
-	KeyID    string   `json:"key_id,omitempty"`
-	Alive    []string `json:"alive,omitempty"` // the generations of the key's secrets that are valid
+	Position int64           `json:"position"` // for "since" of the next stream
+	Reset    bool            `json:"reset,omitempty"`
+	KeyID    string          `json:"key_id,omitempty"`
+	Alive    []KeyGeneration `json:"alive,omitempty"` // the generations of the key's secrets that are valid
+}
+
+// KeyGeneration is one of a key's secrets, and until when it is valid (unix seconds; 0: without an end).
+type KeyGeneration struct {
+	Generation string `json:"generation"`
+	Until      int64  `json:"until,omitempty"`
 }
 
 // LeakReport is the answer to a report of leaked keys, as GitHub's secret scanning partner program expects it: one entry

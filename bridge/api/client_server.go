@@ -165,10 +165,13 @@ func (c *ServerClient) Introspect(ctx context.Context, r IntrospectRequest) (Int
 const maxLine = 64 << 10
 
 // KeyChanges follows the stream of changed keys, line by line ([KeyChange]), until ctx ends, the stream does, or take
-// returns an error. since is the position that an earlier stream has reached; 0: from now on.
+// returns an error. since is the position that an earlier stream has reached; -1: from now on.
 func (c *ServerClient) KeyChanges(ctx context.Context, since int64, take func(line json.RawMessage) error) error {
-	req, err := c.request(ctx, call{method: http.MethodGet, path: "/ace/v1/revocations",
-		query: url.Values{"since": {strconv.FormatInt(since, 10)}}})
+	query := url.Values{}
+	if since >= 0 {
+		query.Set("since", strconv.FormatInt(since, 10))
+	}
+	req, err := c.request(ctx, call{method: http.MethodGet, path: "/ace/v1/revocations", query: query})
 	if err != nil {
 		return err
 	}

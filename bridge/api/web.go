@@ -174,17 +174,36 @@ const maxBody = 256 << 10
 
 var errBody = bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", maxBody>>10)
 
+const bodyTimeout = 30 * time.Second
+
+// ReadBody reads a whole body, of bounded length and in bounded time: nobody may hold a request open by sending its body
+// a byte at a time.
+func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", most>>10)
+	}
+	if err != nil {
+		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+	}
+	return body, nil
+}
+
 // Decode reads a JSON body strictly: bounded, of the right media type, one value, no unknown fields. An empty body is
 // the zero value.
 func Decode[T any](c echo.Context) (T, error) {
 	var v T
 	r := c.Request()
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return v, errBody
-	}
+	body, err := ReadBody(c.Response(), r, maxBody)
 	if err != nil {
-		return v, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+		return v, err
 	}
 	if len(body) == 0 {
 		return v, nil

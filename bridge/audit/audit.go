@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ const OK = "ok"
 // Actor is who acts: "user:<email>", "key:<id>", "operator" or "system", and from where.
 type Actor struct {
 	ID        string
+	Key       string // the ID of the API key behind an access token; it goes into the details
 	Org       string
 	Address   string
 	RequestID string
@@ -62,6 +64,13 @@ func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 	}
 	if e.Outcome == "" {
 		e.Outcome = OK
+	}
+	if e.Actor.Key != "" {
+		e.Details = maps.Clone(e.Details)
+		if e.Details == nil {
+			e.Details = map[string]string{}
+		}
+		e.Details["key"] = e.Actor.Key
 	}
 	for k, v := range e.Details {
 		e.Details[k] = clip(v)

@@ -15,8 +15,9 @@ type object struct {
 	folded map[string]string // how a careless reader sees a name, to the name
 }
 
-// fold is how a reader sees a name who ignores case, '_' and '-', as Go's encoding/json and others do in part.
-func fold(name string) string { return strings.ToLower(foldings.Replace(name)) }
+// fold is how a reader sees a name who ignores case, '_' and '-', as Go's encoding/json and others do in part. Upper case
+// comes first: it makes one letter of those that are the same to some readers, 's' and the long 's' for example.
+func fold(name string) string { return strings.ToLower(strings.ToUpper(foldings.Replace(name))) }
 
 var foldings = strings.NewReplacer("_", "", "-", "")
 

@@ -37,6 +37,8 @@ func Overrides(name string) bool {
 	return false
 }
 
+var connectionOptions = map[string]bool{"": true, "close": true, "keep-alive": true, "upgrade": true, "te": true}
+
 // Decide says whether an identity may make a request: nil, or a refusal of kind Forbidden. A missing scope has the code
 // scope_missing and names the scope; every other refusal has the code access_denied and hides its cause, for the
 // operator, with the rule that it comes from.
@@ -73,9 +75,22 @@ func checkUnambiguous(r Request) error {
 		strings.Contains(strings.ToLower(r.Path), "%3b") {
 		return refuse("path_ambiguous", "the path can be read in more than one way: %q", clip(r.Path))
 	}
-	for name := range r.Header {
+	if !methodPattern.MatchString(r.Method) {
+		return refuse("method_malformed", "the method is not in upper case: %q", clip(r.Method))
+	}
+	for name, values := range r.Header {
 		if Overrides(name) {
 			return refuse("override_header", "the header %s would change what the app takes the request for", clip(name))
+		}
+		if name != "Connection" {
+			continue
+		}
+		// A proxy removes the headers that Connection names (RFC 9110 section 7.6.1): the app would not get what is decided
+		// about.
+		for option := range strings.SplitSeq(strings.Join(values, ","), ",") {
+			if option = strings.ToLower(strings.TrimSpace(option)); !connectionOptions[option] {
+				return refuse("value_ambiguous", "the header Connection takes the header %s away", clip(option))
+			}
 		}
 	}
 	return nil

@@ -104,7 +104,7 @@ func TestServicesDecisions(t *testing.T) {
 		{"no JSON", wiki, invoke(`tool=wiki_list`), "body_malformed"},
 		{"empty", wiki, invoke(``), "body_malformed"},
 		{"gzip", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Encoding", "gzip"), "body_encoded"},
-		{"UTF-16", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Type", "application/json; charset=utf-16"), "body_charset"},
+		{"UTF-16", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Type", "application/json; charset=utf-16"), "body_type"},
 		{"a tool of upper case", wiki, invoke(`{"tool":"WIKI_list"}`), "value_malformed"},
 		{"a tool of no service", cto, invoke(`{"tool":"calculator"}`, "X-Agent", "cto"), ""},
 		{"trailing slash", wiki, post("/api/v1/mcp/tools/invoke/", `{"tool":"tasks_delete"}`), "scope_missing"},

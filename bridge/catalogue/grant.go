@@ -142,12 +142,19 @@ func (c Catalogue) complete(m Minter, scopes bridge.Scopes) bridge.Scopes {
 	return slices.Compact(scopes)
 }
 
-// WithOrg adds the organization to scopes, where the catalogue knows that axis. It copies what it changes.
+// WithOrg makes an organization part of scopes, where the catalogue knows that axis, and every other one no part of them:
+// that axis is never widened, whatever covers it. It copies what it changes.
 func (c Catalogue) WithOrg(scopes bridge.Scopes, org string) bridge.Scopes {
-	if !slices.Contains(c.known, "org:*") || len(scopes) == 0 || slices.Contains(scopes, bridge.OrgScope(org)) {
+	known := slices.Contains(c.known, "org:*")
+	own := bridge.OrgScope(org)
+	foreign := func(s bridge.Scope) bool { return bridge.IsOrgScope(s) && (s != own || !known) }
+	if slices.ContainsFunc(scopes, foreign) {
+		scopes = slices.DeleteFunc(slices.Clone(scopes), foreign)
+	}
+	if !known || len(scopes) == 0 || slices.Contains(scopes, own) {
 		return scopes
 	}
-	return append(slices.Clone(scopes), bridge.OrgScope(org))
+	return append(slices.Clone(scopes), own)
 }
 
 func first(s bridge.Scope) string {
@@ -158,11 +165,26 @@ func first(s bridge.Scope) string {
 // forAdmins reports whether s reaches a scope that is for admins only, and which.
 func (c Catalogue) forAdmins(s bridge.Scope) (bridge.Scope, bool) {
 	for _, only := range c.admin {
-		if s.Covers(only) || (strings.Contains(string(only), "*") && only.Covers(s)) {
+		if s.Covers(only) || (strings.Contains(string(only), "*") && overlap(s, only)) {
 			return only, true
 		}
 	}
 	return "", false
+}
+
+// overlap reports whether there is a scope that both patterns match.
+func overlap(a, b bridge.Scope) bool {
+	left, right := strings.Split(string(a), ":"), strings.Split(string(b), ":")
+	for i := 0; i < len(left) && i < len(right); i++ {
+		restOfLeft, restOfRight := left[i] == "*" && i == len(left)-1, right[i] == "*" && i == len(right)-1
+		if restOfLeft || restOfRight {
+			return true
+		}
+		if left[i] != right[i] && left[i] != "*" && right[i] != "*" {
+			return false
+		}
+	}
+	return len(left) == len(right)
 }
 
 // CheckKnown refuses a scope that the catalogue does not declare, and names the nearest that it does. A scope with "*"

@@ -69,7 +69,7 @@ func (v *values) query(name string) (string, bool, error) {
 	}
 	var found []string
 	for key, values := range query {
-		if strings.EqualFold(strings.TrimSuffix(key, "[]"), name) { // some apps read both as one
+		if bare, _, _ := strings.Cut(key, "["); strings.EqualFold(bare, name) { // some apps read name[] and name[x] as one with it
 			found = append(found, values...)
 		}
 	}
@@ -92,10 +92,13 @@ func (v *values) raw() ([]byte, error) {
 	if encoding := v.request.Header.Values("Content-Encoding"); len(encoding) > 0 && !strings.EqualFold(strings.Join(encoding, ","), "identity") {
 		return nil, refuse("body_encoded", "the body is encoded, so that nobody can look into it")
 	}
-	for _, value := range v.request.Header.Values("Content-Type") {
-		_, params, err := mime.ParseMediaType(value)
-		if charset, ok := params["charset"]; err != nil || (ok && !strings.EqualFold(charset, "utf-8")) {
-			return nil, refuse("body_charset", "the body is not declared as UTF-8")
+	// An app may take forms as well, and find another operation in the very same bytes.
+	if types := v.request.Header.Values("Content-Type"); len(types) > 0 {
+		mediaType, params, err := mime.ParseMediaType(types[0])
+		charset, named := params["charset"]
+		if err != nil || len(types) > 1 || (named && !strings.EqualFold(charset, "utf-8")) ||
+			(mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json")) {
+			return nil, refuse("body_type", "the body is not declared as JSON in UTF-8, once")
 		}
 	}
 	return v.request.Body()

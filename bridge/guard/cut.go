@@ -39,11 +39,17 @@ func (o *openRequests) enter(w http.ResponseWriter, r *http.Request, id bridge.I
 	o.next++
 	o.all[n] = &openRequest{id: id, cancel: cancel, writer: writer}
 	o.mu.Unlock()
-	return Entered{Request: r.WithContext(ctx), Writer: writer, leave: func() {
+	remove := func() {
 		o.mu.Lock()
 		delete(o.all, n)
 		o.mu.Unlock()
-		writer.leave()
+	}
+	writer.closed = remove
+	return Entered{Request: r.WithContext(ctx), Writer: writer, leave: func() {
+		// A connection that was taken over may outlive its handler; its end is when it is closed.
+		if !writer.leave() {
+			remove()
+		}
 		cancel(nil)
 	}}
 }
@@ -82,6 +88,19 @@ type cutWriter struct {
 	hijacked net.Conn
 	isCut    bool
 	left     bool // the handler has returned, and the connection may serve another request
+	closed   func()
+}
+
+// takenOver is a connection that a handler has taken over.
+type takenOver struct {
+	net.Conn
+	closed func()
+}
+
+// Close implements net.Conn.
+func (c *takenOver) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 // Unwrap lets http.ResponseController find what is below.
@@ -102,13 +121,15 @@ func (w *cutWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.isCut {
 		_ = conn.Close()
 	}
-	return conn, rw, nil
+	return &takenOver{conn, w.closed}, rw, nil
 }
 
-func (w *cutWriter) leave() {
+// leave says that the handler has returned, and reports whether it has taken the connection over.
+func (w *cutWriter) leave() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left = true
+	return w.hijacked != nil
 }
 
 func (w *cutWriter) cut() {

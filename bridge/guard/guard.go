@@ -45,10 +45,7 @@ type Config struct {
 	OnRefusal func(r *http.Request, id bridge.Identity, err error)
 }
 
-const (
-	defaultMaxBody = 1 << 20
-	bodyTimeout    = 30 * time.Second // of a body that a rule looks into
-)
+const defaultMaxBody = 1 << 20
 
 // Guard lets requests pass that its verifier admits. [Guard.Run] has to run beside it, or nothing that is open is cut.
 type Guard struct {

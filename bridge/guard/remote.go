@@ -37,8 +37,8 @@ const (
 	maxInFlight  = 64 // questions to the server at once; more wait
 	reconnect    = 500 * time.Millisecond
 	// settle is how long answers about a key that has just changed are not kept: another process of the server may still
-	// give the old one.
-	settle = 2 * time.Second
+	// give the old one, for as long as it goes on without its database.
+	settle = 15 * time.Second
 	// maxFates bounds the memory of which secrets of changed keys are alive; beyond it, all that is open is cut.
 	maxFates = 100_000
 )
@@ -56,11 +56,12 @@ type Remote struct {
 	catalogue atomic.Pointer[catalogue.Catalogue]
 
 	mu       sync.Mutex
-	position int64
-	epoch    uint64                  // counts what was heard: an answer that was asked for before is not kept
-	changed  map[uuid.UUID]time.Time // keys that are settling
-	fates    map[uuid.UUID][]string  // the generations of changed keys that are alive
-	cutUntil time.Time               // all that is open is cut: what happened to its keys is not known
+	position int64                             // -1: of no stream yet
+	epoch    uint64                            // counts what was heard: an answer that was asked for before is not kept
+	changed  map[uuid.UUID]time.Time           // keys that are settling
+	fates    map[uuid.UUID][]api.KeyGeneration // the generations of changed keys that are alive
+	cutUntil time.Time                         // all that is open is cut: what happened to its keys is not known
+	keepFrom time.Time                         // until then no answer is kept, for the same reason
 }
 
 type cacheKey [sha256.Size]byte
@@ -86,7 +87,8 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 		return nil, bridge.E(bridge.Invalid, "cache_size", "the cache needs a size above 0")
 	}
 	return &Remote{cfg: cfg, client: api.NewServerClient(cfg.Server, cfg.Key, cfg.Client), cache: cache,
-		slots: make(chan struct{}, maxInFlight), changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID][]string{}}, nil
+		slots: make(chan struct{}, maxInFlight), position: -1,
+		changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID][]api.KeyGeneration{}}, nil
 }
 
 func (r *Remote) fresh() bool {
@@ -133,6 +135,9 @@ func (r *Remote) identify(ctx context.Context, c Call) (bridge.Identity, error) 
 			return bridge.Identity{}, invalid(err)
 		}
 	}
+	if t := bridge.TokenType(c.Presented.Value); !c.Presented.IsKey() && t != bridge.TypeAccess && t != bridge.TypeUser {
+		return bridge.Identity{}, invalid(bridge.E(bridge.Unauthenticated, "token_type", "the credential is neither a key nor a token"))
+	}
 	hash := sha256.Sum256([]byte(text.Reveal()))
 	if id, ok := r.cache.Get(hash); ok {
 		if id.ExpiresAt.IsZero() || time.Now().Before(id.ExpiresAt) {
@@ -155,7 +160,7 @@ func (r *Remote) identify(ctx context.Context, c Call) (bridge.Identity, error) 
 func (r *Remote) keep(hash cacheKey, id bridge.Identity, epoch uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if since, ok := r.changed[id.KeyID]; ok && time.Since(since) < settle {
+	if since, ok := r.changed[id.KeyID]; (ok && time.Since(since) < settle) || time.Now().Before(r.keepFrom) {
 		return
 	}
 	if r.epoch == epoch && !id.Metered {
@@ -225,7 +230,10 @@ func (r *Remote) Alive(id bridge.Identity) bool {
 		return false
 	}
 	alive, changed := r.fates[id.KeyID]
-	return !changed || slices.Contains(alive, strconv.FormatUint(id.Generation, 16))
+	generation, now := strconv.FormatUint(id.Generation, 16), time.Now().Unix()
+	return !changed || slices.ContainsFunc(alive, func(g api.KeyGeneration) bool {
+		return g.Generation == generation && (g.Until == 0 || now < g.Until)
+	})
 }
 
 // Run keeps the stream of changed keys open, and reads the catalogue at each new beginning. It returns when ctx ends.
@@ -268,8 +276,10 @@ func (r *Remote) follow(ctx context.Context) error {
 		}
 		watchdog.Reset(r.cfg.Lease)
 		r.take(change)
-		r.catalogue.Store(&rules)
-		r.heard.Store(monotonic())
+		if change.KeyID == "" && !change.Reset { // a heartbeat: all that was missed has been told
+			r.catalogue.Store(&rules)
+			r.heard.Store(monotonic())
+		}
 		return nil
 	})
 }
@@ -309,6 +319,7 @@ func (r *Remote) take(change api.KeyChange) {
 func (r *Remote) forget() {
 	r.epoch++
 	r.cache.Purge()
-	r.changed, r.fates = map[uuid.UUID]time.Time{}, map[uuid.UUID][]string{}
-	r.cutUntil = time.Now().Add(2 * sweepEvery)
+	r.changed, r.fates = map[uuid.UUID]time.Time{}, map[uuid.UUID][]api.KeyGeneration{}
+	now := time.Now()
+	r.cutUntil, r.keepFrom = now.Add(2*sweepEvery), now.Add(settle)
 }

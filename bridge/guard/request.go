@@ -3,13 +3,12 @@ package guard
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
@@ -104,17 +103,9 @@ func (b *bodyReader) readAll() ([]byte, error) {
 	if b.r.Body == nil {
 		return nil, nil
 	}
-	// Nobody may hold a request open by sending its body a byte at a time before it is decided about.
-	control := http.NewResponseController(b.w)
-	if control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	}
-	data, err := io.ReadAll(http.MaxBytesReader(b.w, b.r.Body, b.most))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", b.most>>10)
-	}
+	data, err := api.ReadBody(b.w, b.r, b.most)
 	if err != nil {
-		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+		return nil, err
 	}
 	b.r.Body = struct {
 		io.Reader

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -25,6 +26,15 @@ func (f *feed) publish(id uuid.UUID) {
 	defer f.mu.Unlock()
 	f.recent[f.next%feedLength] = id
 	f.next++
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// startOver lets every listener know that any key may have changed.
+func (f *feed) startOver() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next += feedLength + 1
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
@@ -92,8 +102,14 @@ func (a *Authority) Position() int64 { return a.version.Load() }
 // Fresh reports whether the table is known to be up to date.
 func (a *Authority) Fresh() bool { return !a.stale.Load() }
 
+// Generation is one of a key's secrets that is valid, and until when; zero: without an end.
+type Generation struct {
+	ID    uint64
+	Until time.Time
+}
+
 // Generations are those of a key's secrets that are valid; none where it is not alive.
-func (a *Authority) Generations(id uuid.UUID) []uint64 {
+func (a *Authority) Generations(id uuid.UUID) []Generation {
 	f, ok := a.table.find(id)
 	now := a.seconds()
 	if !ok {
@@ -102,9 +118,16 @@ func (a *Authority) Generations(id uuid.UUID) []uint64 {
 	if state := f.status(now); state != StatusActive && state != StatusUsedUp {
 		return nil
 	}
-	alive := []uint64{f.generation()}
+	alive := []Generation{{f.generation(), at(int64(f.expires))}}
 	if f.special != nil && now < f.special.grace {
-		alive = append(alive, f.special.previous.generation())
+		previous := f.previousIdentity()
+		alive = append(alive, Generation{previous.Generation, previous.ExpiresAt})
 	}
 	return alive
+}
+
+// Sees reports whether a view includes a key.
+func (a *Authority) Sees(v View, id uuid.UUID) bool {
+	f, ok := a.table.find(id)
+	return ok && v.sees(Record{Org: f.org, Kind: f.kind()})
 }

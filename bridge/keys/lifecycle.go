@@ -55,6 +55,8 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		}
 		if state := r.Status(now); state != StatusActive && state != StatusExpired {
 			return nil, stateError(state)
+		} else if !r.DisabledAt.IsZero() { // and expired
+			return nil, stateError(StatusDisabled)
 		}
 		key = bridge.NewKey(r.Kind, id)
 		hash, public := secretOf(key).columns()
@@ -120,7 +122,14 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 			return nil, errUnknown
 		}
 		if r.Kind != bridge.KindSK {
-			if _, err := a.mayReissue(by, r.Record); err != nil {
+			b, err := a.mayReissue(by, r.Record)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := b.expiry(r.ExpiresAt, true); err != nil {
+				return nil, err
+			}
+			if err := a.cfg.Catalogue.GrantExpiry(by.minter(), r.ExpiresAt, a.cfg.Now()); err != nil {
 				return nil, err
 			}
 		} else if err := a.cfg.Catalogue.Within(by.minter(), r.Scopes); err != nil {
@@ -158,6 +167,14 @@ func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token b
 		return Record{}, err
 	}
 	f, ok := a.table.find(id)
+	if !ok && a.db.Dialect == sqldb.Postgres { // another process may have made it just now, or this one has lost touch
+		r, err := load(ctx, a.db, id)
+		if err != nil {
+			return Record{}, err
+		}
+		a.take(&r)
+		f, ok = a.table.find(id)
+	}
 	if !ok {
 		return Record{}, errUnknown
 	}
@@ -167,6 +184,10 @@ func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token b
 	}
 	if err != nil {
 		return Record{}, err
+	}
+	if f.flags&flagEnded != 0 { // a statement can be sent again and again
+		r, err := load(ctx, a.db, id)
+		return r.Record, err
 	}
 	actor.ID, actor.Org = "user:"+statement.Subject, f.org
 	return a.revoke(ctx, actor, id, statement.Reason, nil)
@@ -215,6 +236,8 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 		reason = "leaked: " + where
 	}
 	switch {
+	case hash == f.secret.hash && f.flags&flagEnded != 0:
+		return Record{}, true, nil // nothing is left to do, however often it is reported
 	case hash == f.secret.hash:
 		r, err := a.revoke(ctx, actor, key.ID, reason, nil)
 		return r, true, err

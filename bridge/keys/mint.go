@@ -53,6 +53,10 @@ func (a *Authority) boundsOf(by By) (bounds, error) {
 	if !ok {
 		return bounds{}, errUnknown
 	}
+	if by.Who.Generation != f.generation() {
+		return bounds{}, bridge.E(bridge.Forbidden, "minter_rotated", "a secret that has been replaced gives out no secrets").
+			WithHint("use the new one")
+	}
 	var b bounds
 	if f.special != nil {
 		if l := f.special.limits; l.MaxUses > 0 || l.Rate.Count > 0 {

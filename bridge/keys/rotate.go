@@ -138,6 +138,9 @@ func storeRotation(ctx context.Context, tx *sql.Tx, r row, n rotated) error {
 	if !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(until) {
 		until = r.ExpiresAt // a rotation lengthens no secret's life
 	}
+	if !n.expires.IsZero() && n.expires.Before(until) {
+		until = n.expires
+	}
 	if n.grace < time.Second {
 		until = time.Time{}
 	} else {

@@ -16,6 +16,8 @@ const (
 	// pollEvery bounds how late a change of another process is seen when its notification is lost.
 	pollEvery   = 500 * time.Millisecond
 	pollTimeout = 2 * time.Second
+	// startOverTimeout bounds loading all keys again.
+	startOverTimeout = time.Minute
 	// lease is how long verification goes on without the database, whose other users may have revoked keys.
 	lease = 10 * time.Second
 	// catchUpEvery bounds how often unknown keys may bring the next poll forward, whoever sends them.
@@ -85,18 +87,38 @@ func (a *Authority) pullLocked(ctx context.Context) error {
 	defer cancel()
 	since, asked := a.version.Load(), monotonic()
 	a.attempted.Store(asked)
+	now, err := a.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if now < since {
+		return a.startOver(ctx, since, now)
+	}
 	last := since
-	err := a.each(ctx, "SELECT "+columns+" FROM api_keys WHERE version > $1 ORDER BY version",
+	err = a.each(ctx, "SELECT "+columns+" FROM api_keys WHERE version > $1 ORDER BY version",
 		scanRows, func(r *row) {
 			last = r.version
 			a.take(r)
 		}, since)
+	a.version.Store(last) // the rows come in order, so that a next try goes on from here
 	if err != nil {
 		return err
 	}
-	a.version.Store(last)
 	a.synced.Store(asked)
 	return nil
+}
+
+// startOver loads all keys anew: the database is behind what was read from it, so that changes were lost, at a failover to
+// a replica or by a restored backup. Nothing is verified meanwhile.
+func (a *Authority) startOver(ctx context.Context, since, now int64) error {
+	a.log.Error("the database has lost changes of keys; loading all of them again", "known", since, "found", now)
+	a.stale.Store(true)
+	a.synced.Store(monotonic() - int64(lease) - 1)
+	a.table.clear()
+	a.feed.startOver()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startOverTimeout)
+	defer cancel()
+	return a.load(ctx)
 }
 
 // fresh reports whether a key ID (a UUID of version 7, RFC 9562 section 5.7) says that it was made a moment ago.

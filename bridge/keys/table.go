@@ -105,10 +105,7 @@ var (
 func newTable() *table {
 	t := &table{seed: maphash.MakeSeed()}
 	for i := range t.shards {
-		s := &t.shards[i]
-		s.index.cells, s.special = make([]uint32, minCells), map[uint32]*special{}
-		s.texts.init()
-		s.scopes.init()
+		t.shards[i].reset()
 	}
 	return t
 }
@@ -120,6 +117,25 @@ func number(tail bridge.KeyIDTail) uint32 {
 }
 
 func numberOf(id uuid.UUID) uint32 { return number(bridge.TailOfKeyID(id)) }
+
+// clear forgets all keys.
+func (t *table) clear() {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		s.hot, s.cold, s.used = nil, nil, 0
+		s.reset()
+		s.mu.Unlock()
+	}
+}
+
+// reset makes the shard's parts anew.
+func (s *shard) reset() {
+	s.index, s.special = index{cells: make([]uint32, minCells)}, map[uint32]*special{}
+	s.texts, s.scopes = arena{}, scopeSets{}
+	s.texts.init()
+	s.scopes.init()
+}
 
 func (t *table) shard(number uint32) *shard { return &t.shards[number%tableShards] }
 
@@ -253,7 +269,10 @@ func (t *table) find(id uuid.UUID) (found, bool) {
 		return found{}, false
 	}
 	e := s.at(slot)
-	return found{entry: *e, rest: *s.rest(slot), special: s.special[slot],
+	// Field by field: print and noted are changed by others meanwhile.
+	known := entry{hash: e.hash, id: e.id, expires: e.expires, owner: e.owner, ownerLen: e.ownerLen, org: e.org,
+		scopes: e.scopes, flags: e.flags, about: e.about}
+	return found{entry: known, rest: *s.rest(slot), special: s.special[slot],
 		owner: s.texts.get(e.owner), org: s.texts.get(e.org), scopes: s.scopes.get(&s.texts, e.scopes)}, true
 }
 

@@ -134,11 +134,17 @@ func (a *Authority) store(ctx context.Context, batch map[uuid.UUID]lastUse) erro
 		}
 		defer func() { _ = store.Close() }()
 		for id, u := range batch {
-			agent := strings.ToValidUTF8(u.use.UserAgent, "�") // a header may hold any bytes, a text column may not
-			if _, err := store.ExecContext(ctx, u.at, u.use.Address, agent, id.String()); err != nil {
+			agent := column(u.use.UserAgent)
+			if _, err := store.ExecContext(ctx, u.at, column(u.use.Address), agent, id.String()); err != nil {
 				return fmt.Errorf("store last uses: %w", err)
 			}
 		}
 		return nil
 	})
+}
+
+// column is what a text column takes of a value from outside, which may hold any bytes: one that it does not take would
+// keep all others from being stored.
+func column(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxAgent)], "�"), "\x00", "�")
 }

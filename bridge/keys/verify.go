@@ -135,7 +135,10 @@ func (f *found) identity() bridge.Identity {
 // previousIdentity is the key's by the secret before a rotation: it lives until the grace ends.
 func (f *found) previousIdentity() bridge.Identity {
 	id := f.identity()
-	id.ExpiresAt, id.Generation = at(f.special.grace), f.special.previous.generation()
+	id.Generation = f.special.previous.generation()
+	if grace := at(f.special.grace); id.ExpiresAt.IsZero() || grace.Before(id.ExpiresAt) {
+		id.ExpiresAt = grace
+	}
 	id.WarnFrom = at(1) // its holder is told at once
 	return id
 }
@@ -266,7 +269,7 @@ func (a *Authority) Alive(id bridge.Identity) bool {
 	if id.KeyID == uuid.Nil {
 		return true
 	}
-	return slices.Contains(a.Generations(id.KeyID), id.Generation)
+	return slices.ContainsFunc(a.Generations(id.KeyID), func(g Generation) bool { return g.ID == id.Generation })
 }
 
 var errLost = errors.New("another request was faster")
