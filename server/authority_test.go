@@ -509,6 +509,24 @@ func TestRemoteGuard(t *testing.T) {
 	}
 }
 
+// At the end of a grace the old secret is refused by a guard elsewhere, and what it opened is cut.
+func TestRemoteGuardKnowsTheGrace(t *testing.T) {
+	f := start(t, nil, nil)
+	address, _ := f.guarded(0, http.HandlerFunc(endlessOr))
+	key, id := f.mint(`{"name":"k"}`)
+	eventually(t, address, key, "/x", 200)
+	ended := open(t, address, "GET /stream HTTP/1.1\r\nHost: x\r\nX-Api-Key: "+key+"\r\n\r\n")
+	if resp, body := f.do(http.MethodPost, "/ace/v1/api-keys/"+id+"/rotate", `{"grace":"3s","expires_in":"2s"}`, "X-Api-Key", f.admin.Reveal()); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	eventually(t, address, key, "/x", 401)
+	select {
+	case <-ended:
+	case <-time.After(15 * time.Second):
+		t.Error("a stream of the old secret goes on after the grace")
+	}
+}
+
 func endlessOr(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/stream") {
 		endless(w, r)

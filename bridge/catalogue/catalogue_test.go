@@ -386,3 +386,47 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What is for admins cannot be reached by a pattern that only overlaps with it.
+func TestAdminOnlyPatternsOverlap(t *testing.T) {
+	c, err := catalogue.Parse([]byte(`
+scopes: {"node:<id>": n, "secret:<env>:<op>": s, "job:run": j, "swarm:register": r}
+roles: {viewer: {scopes: ["job:run"]}, member: {scopes: ["job:run"]}, admin: {scopes: ["*"]}, owner: {scopes: ["*"]}}
+admin_only: {scopes: ["node:*", "secret:*:read"]}
+no_match: deny
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}} // a key, however wide, is no admin
+	for scope, want := range map[string]string{"*:register": "scope_admin", "secret:prod:*": "scope_admin", "*": "scope_admin",
+		"secret:prod:read": "scope_admin", "secret:prod:write": "", "job:run": "", "job:*": ""} {
+		if _, err := c.Grant(m, "", []string{scope}); bridge.CodeOf(err) != want {
+			t.Errorf("%s: %v, want %q", scope, err, want)
+		}
+	}
+	m.Admin = true
+	if _, err := c.Grant(m, "", []string{"*:register"}); err != nil {
+		t.Errorf("an admin: %v", err)
+	}
+}
+
+// Whatever covers it, the organization of scopes is the key's own.
+func TestOrganizationIsNeverWidened(t *testing.T) {
+	c := shipped(t, "services")
+	for _, wide := range []string{"org:rival", "org:*", "org:rival svc:wiki:read org:acme"} {
+		scopes, err := bridge.ParseScopes(wide + " svc:tasks:read")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range c.WithOrg(scopes, "acme") {
+			if bridge.IsOrgScope(s) && s != "org:acme" {
+				t.Errorf("%s becomes %s", wide, c.WithOrg(scopes, "acme"))
+			}
+		}
+	}
+	full, err := c.Grant(catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}}, "full", nil)
+	if err != nil || full.Covers("org:rival") {
+		t.Errorf("a key's preset full gives %v (%v)", full, err)
+	}
+}

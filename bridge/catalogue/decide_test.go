@@ -16,9 +16,12 @@ func invoke(body string, headers ...string) catalogue.Request {
 }
 
 func post(path, body string, headers ...string) catalogue.Request {
-	h := http.Header{"Content-Type": {"application/json"}}
+	h := http.Header{}
 	for i := 0; i < len(headers); i += 2 {
 		h[headers[i]] = append(h[headers[i]], headers[i+1])
+	}
+	if h["Content-Type"] == nil {
+		h["Content-Type"] = []string{"application/json"}
 	}
 	return catalogue.Request{Method: "POST", Path: path, Header: h, Body: func() ([]byte, error) { return []byte(body), nil }}
 }
@@ -105,6 +108,13 @@ func TestServicesDecisions(t *testing.T) {
 		{"empty", wiki, invoke(``), "body_malformed"},
 		{"gzip", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Encoding", "gzip"), "body_encoded"},
 		{"UTF-16", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Type", "application/json; charset=utf-16"), "body_type"},
+		{"a form that is JSON", wiki, invoke(`{"tool":"wiki_list","x":"&tool=tasks_delete&y="}`, "Content-Type", "application/x-www-form-urlencoded"), "body_type"},
+		{"two types", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Type", "application/json", "Content-Type", "text/plain"), "body_type"},
+		{"a type that is JSON", wiki, invoke(`{"tool":"wiki_list"}`, "Content-Type", "application/vnd.acme+json"), ""},
+		{"tool with a long s", wiki, post("/mcp", `{"method":"tools/call","params":{"name":"wiki_list"},"paramſ":{"name":"tasks_delete"}}`), "body_ambiguous"},
+		{"a header that Connection takes away", cto, invoke(`{"tool":"tasks_create"}`, "X-Agent", "cto", "Connection", "close, X-Agent"), "value_ambiguous"},
+		{"an honest Connection", cto, invoke(`{"tool":"tasks_create"}`, "X-Agent", "cto", "Connection", "Keep-Alive, Upgrade"), ""},
+		{"a method in lower case", wiki, catalogue.Request{Method: "delete", Path: "/api/v1/wiki/1"}, "method_malformed"},
 		{"a tool of upper case", wiki, invoke(`{"tool":"WIKI_list"}`), "value_malformed"},
 		{"a tool of no service", cto, invoke(`{"tool":"calculator"}`, "X-Agent", "cto"), ""},
 		{"trailing slash", wiki, post("/api/v1/mcp/tools/invoke/", `{"tool":"tasks_delete"}`), "scope_missing"},

@@ -161,6 +161,16 @@ func TestCut(t *testing.T) {
 			_ = rw.Flush()
 			_, _ = io.Copy(io.Discard, conn)
 		},
+		"hijacks and returns": func(w http.ResponseWriter, _ *http.Request) {
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = rw.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+			_ = rw.Flush()
+			go func() { _, _ = io.Copy(io.Discard, conn); _ = conn.Close() }()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAuthority("doc:*")

@@ -84,7 +84,8 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		}
 		if again, ok := a.rotatedBefore(r, w.Idempotency); ok {
 			key = again
-			return nil, nil
+			// Nothing changes, but somebody is given the secret.
+			return &audit.Entry{Actor: by.Actor, Action: "key.rotate_again", Details: map[string]string{"name": r.Name}}, nil
 		}
 		if now.Before(r.GraceUntil) {
 			return nil, bridge.E(bridge.Conflict, "rotation_pending", "the grace of another rotation runs until %s",

@@ -95,3 +95,73 @@ func TestManyScopeSets(t *testing.T) {
 		}
 	}
 }
+
+// A database that has lost commits, at a failover for one, is read anew: the table must not stand for what is gone.
+func TestLostCommits(t *testing.T) {
+	db, err := sqldb.Open(t.Context(), sqldbtest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	a, err := New(t.Context(), db, Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func() bridge.Key {
+		key, _, err := a.Create(t.Context(), audit.Actor{ID: "x", Org: "acme"}, NewKey{Kind: bridge.KindLive, Name: "k", Org: "acme",
+			Owner: "ann", Scopes: bridge.Scopes{"app:*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	kept, gone := create(), create()
+	if err := a.pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, place, _, _ := a.Changes(0)
+	for _, statement := range []string{"DELETE FROM api_keys WHERE version = 2", "UPDATE key_changes SET version = 1",
+		"UPDATE api_keys SET ended_at = 1, version = 1"} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.stale.Store(false) // as Run does once the table is up to date
+	for _, key := range []bridge.Key{kept, gone} {
+		if _, err := a.Verify(t.Context(), bridge.Presented{Value: key.Text()}, bridge.Use{}); err == nil {
+			t.Error("a key passes that the database has revoked, or does not have")
+		}
+	}
+	if _, _, complete, _ := a.Changes(place); complete {
+		t.Error("who listens is not told that any key may have changed")
+	}
+}
+
+// Reports of a key that is dead already change nothing.
+func TestRepeatedLeaksChangeNothing(t *testing.T) {
+	db, err := sqldb.Open(t.Context(), sqldbtest.SQLite(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	a, err := New(t.Context(), db, Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := a.Create(t.Context(), audit.Actor{ID: "x", Org: "acme"}, NewKey{Kind: bridge.KindLive, Name: "k", Org: "acme",
+		Owner: "ann", Scopes: bridge.Scopes{"app:*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, ours, err := a.Leaked(t.Context(), audit.Actor{ID: "leak report"}, key.Text(), ""); err != nil || !ours {
+			t.Errorf("%v %v", ours, err)
+		}
+	}
+	if v, err := a.Version(t.Context()); err != nil || v != 2 {
+		t.Errorf("the version is %d (%v), want 2: a creation and a revocation", v, err)
+	}
+}
