@@ -202,8 +202,9 @@ func BenchmarkHTTPVerifySameSetup(b *testing.B) {
 
 var benchID = uuid.Must(uuid.NewV7())
 
-// BenchmarkGateway compares the gateway to a reverse proxy of the standard library with a transport tuned as ours is.
-func BenchmarkGateway(b *testing.B) {
+// gatewayBench is an app, and a server whose gateway is in front of it.
+func gatewayBench(b *testing.B) (target *url.URL, ours string, some []string) {
+	b.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 512))
 	}))
@@ -212,11 +213,39 @@ func BenchmarkGateway(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ours, some := benchServer(b, target)
+	ours, some = benchServer(b, target)
+	return target, ours, some
+}
+
+// bareProxy is a reverse proxy of the standard library with a transport tuned as ours is.
+func bareProxy(b *testing.B, rewrite func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
+	b.Helper()
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
 	b.Cleanup(transport.CloseIdleConnections)
-	bare := httptest.NewServer(&httputil.ReverseProxy{Transport: transport, FlushInterval: -1,
-		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.SetXForwarded() }})
+	return &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: rewrite}
+}
+
+// BenchmarkGateway compares the gateway to a bare reverse proxy.
+func BenchmarkGateway(b *testing.B) {
+	target, ours, some := gatewayBench(b)
+	bare := httptest.NewServer(bareProxy(b, func(p *httputil.ProxyRequest) { p.SetURL(target); p.SetXForwarded() }))
+	b.Cleanup(bare.Close)
+	compare(b, bare.Listener.Addr().String(), ours, "/x", some)
+}
+
+// BenchmarkGatewaySameSetup compares the gateway to a reverse proxy in the same set-up, with request ID, request log and
+// error handler, that sends the app the same headers without looking at anything: what is left is the cost of verifying.
+func BenchmarkGatewaySameSetup(b *testing.B) {
+	target, ours, some := gatewayBench(b)
+	proxy := bareProxy(b, func(p *httputil.ProxyRequest) {
+		p.SetURL(target)
+		p.SetXForwarded()
+		bridge.Identity{KeyID: benchID, Subject: "user-100000@example.com", Org: "local", Environment: "live",
+			Scopes: bridge.Scopes{"app:*"}}.SetHeaders(p.Out.Header, api.RequestID(p.In))
+	})
+	e := api.NewEcho(slog.New(slog.DiscardHandler), api.Web{})
+	e.Any("/*", func(c echo.Context) error { proxy.ServeHTTP(c.Response(), c.Request()); return nil })
+	bare := httptest.NewServer(e)
 	b.Cleanup(bare.Close)
 	compare(b, bare.Listener.Addr().String(), ours, "/x", some)
 }

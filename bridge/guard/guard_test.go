@@ -201,6 +201,7 @@ func TestCut(t *testing.T) {
 func FuzzStripInbound(f *testing.F) {
 	f.Add("X-Ace-Subject", "X_ace.Scopes")
 	f.Add("x-aCe-Api-Key", "X-Http-Method-Override")
+	f.Add("0", "X\u010dACe ")
 	f.Fuzz(func(t *testing.T, one, two string) {
 		h := http.Header{one: {"a"}, two: {"b"}}
 		guard.StripInbound(h)

@@ -36,6 +36,7 @@ const (
 	defaultCache = 10_000
 	maxInFlight  = 64 // questions to the server at once; more wait
 	reconnect    = 500 * time.Millisecond
+	rulesEvery   = time.Minute
 	// settle is how long answers about a key that has just changed are not kept: another process of the server may still
 	// give the old one, for as long as it goes on without its database.
 	settle = 15 * time.Second
@@ -253,11 +254,7 @@ func (r *Remote) Run(ctx context.Context) error {
 }
 
 func (r *Remote) follow(ctx context.Context) error {
-	raw, err := r.client.Scopes(ctx)
-	if err != nil {
-		return err
-	}
-	rules, err := catalogue.Parse(raw)
+	rules, err := r.rules(ctx)
 	if err != nil {
 		return err
 	}
@@ -269,6 +266,8 @@ func (r *Remote) follow(ctx context.Context) error {
 	defer cancel()
 	watchdog := time.AfterFunc(r.cfg.Lease, cancel)
 	defer watchdog.Stop()
+	go r.refreshRules(ctx)
+	first := true
 	return r.client.KeyChanges(ctx, position, func(line json.RawMessage) error {
 		var change api.KeyChange
 		if err := json.Unmarshal(line, &change); err != nil {
@@ -277,11 +276,42 @@ func (r *Remote) follow(ctx context.Context) error {
 		watchdog.Reset(r.cfg.Lease)
 		r.take(change)
 		if change.KeyID == "" && !change.Reset { // a heartbeat: all that was missed has been told
-			r.catalogue.Store(&rules)
+			if first {
+				r.catalogue.Store(&rules)
+				first = false
+			}
 			r.heard.Store(monotonic())
 		}
 		return nil
 	})
+}
+
+func (r *Remote) rules(ctx context.Context) (catalogue.Catalogue, error) {
+	raw, err := r.client.Scopes(ctx)
+	if err != nil {
+		return catalogue.Catalogue{}, err
+	}
+	return catalogue.Parse(raw)
+}
+
+// refreshRules reads the catalogue from time to time: a server that is updated behind a load balancer may have another one
+// while the stream of an older process goes on.
+func (r *Remote) refreshRules(ctx context.Context) {
+	tick := time.NewTicker(rulesEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		rules, err := r.rules(ctx)
+		if err != nil {
+			r.cfg.Log.Warn("cannot read the server's catalogue; keeping the one that is known", "error", err)
+			continue
+		}
+		r.catalogue.Store(&rules)
+	}
 }
 
 // take acts on a line of the stream, before anything may rely on it.

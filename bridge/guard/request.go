@@ -67,7 +67,7 @@ func StripInbound(h http.Header) {
 // case, so the folded name counts.
 func reserved(name string) bool {
 	const prefix = "x-ace-"
-	return len(name) >= len(prefix) && (name[0] == 'X' || name[0] == 'x') && bridge.FoldHeader(name[:len(prefix)]) == prefix
+	return len(name) >= len(prefix) && (name[0] == 'X' || name[0] == 'x') && strings.HasPrefix(bridge.FoldHeader(name), prefix)
 }
 
 // CheckSpelling refuses a header that is none of ours and that a careless app would take for one: X~Ace-Subject, for
