@@ -200,6 +200,13 @@ func TestMintingByAKey(t *testing.T) {
 		if _, _, err := f.Rotate(t.Context(), by, plain.ID, keys.Rotation{}); bridge.CodeOf(err) != "allow_from_ceiling" {
 			t.Errorf("a key gets a secret that works from everywhere: %v", err)
 		}
+		others, _ := f.create(t, func(n *keys.NewKey) { n.Owner, n.Scopes = "bob@example.com", bridge.Scopes{"app:read"} })
+		if _, _, err := f.Revive(t.Context(), by, others.ID, ""); bridge.CodeOf(err) != "key_owner" {
+			t.Errorf("a key gets a secret that acts in another's name: %v", err)
+		}
+		if _, _, err := f.Rotate(t.Context(), admin, others.ID, keys.Rotation{}); err != nil {
+			t.Errorf("an admin in person rotates it: %v", err)
+		}
 		wide := f.mint(t, admin, keys.Wish{Preset: "full"})
 		if _, _, err := f.Revive(t.Context(), by, wide.ID, ""); err == nil {
 			t.Error("a key revives one that may more than itself")

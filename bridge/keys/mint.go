@@ -146,7 +146,7 @@ var errAllowlist = bridge.E(bridge.Forbidden, "allow_from_ceiling",
 	"a key cannot give out a secret that works from addresses from which it does not work itself")
 
 // mayReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
-// they could mint it as it is.
+// they could mint it as it is. Its owner's name goes with it, so that it is the owner's own, or an admin's in person.
 func (a *Authority) mayReissue(by By, r Record) (bounds, error) {
 	if !ViewOf(by.Who).sees(r) {
 		return bounds{}, errUnknown
@@ -154,6 +154,10 @@ func (a *Authority) mayReissue(by By, r Record) (bounds, error) {
 	if r.Kind == bridge.KindSK {
 		return bounds{}, bridge.E(bridge.Conflict, "key_of_connection", "this key belongs to a connection, and only the cloud has its secret").
 			WithHint("connect again: ace connect --server URL")
+	}
+	if r.Owner != by.Who.Subject && !by.minter().Admin {
+		return bounds{}, bridge.E(bridge.Forbidden, "key_owner", "the key is %s's, and acts in that name", r.Owner).
+			WithHint("ask %s or an admin", r.Owner)
 	}
 	b, err := a.boundsOf(by)
 	if err != nil {
