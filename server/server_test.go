@@ -554,3 +554,21 @@ func TestVerifyAndRevocation(t *testing.T) {
 		t.Errorf("no upstream: %d", resp.StatusCode)
 	}
 }
+
+// Who is refused cannot hold the connection by never sending the body that was announced.
+func TestARefusedBodyIsNotWaitedFor(t *testing.T) {
+	f := start(t, http.HandlerFunc(echoHeaders), nil)
+	conn, err := net.Dial("tcp", f.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401") {
+		t.Errorf("%q %v", answer, err)
+	}
+}

@@ -44,6 +44,7 @@ func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 		if web.OnError != nil && web.OnError(c, err) {
 			return
 		}
+		BoundDrain(c.Response(), c.Request())
 		WriteProblem(c.Response(), err)
 	}
 	e.Pre(requestLog(log, web.TrustedProxies))
@@ -194,6 +195,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
 	}
 	return body, nil
+}
+
+const drainTimeout = 3 * time.Second
+
+// BoundDrain is for a request that is refused before its body is read: net/http reads what is left of it, and nobody may
+// hold the connection by never sending it. The next request on the connection has a deadline of its own.
+func BoundDrain(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout))
+	}
 }
 
 // Decode reads a JSON body strictly: bounded, of the right media type, one value, no unknown fields. An empty body is

@@ -91,6 +91,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			if g.cfg.OnRefusal != nil {
 				g.cfg.OnRefusal(r, id, err)
 			}
+			api.BoundDrain(w, r)
 			api.WriteProblem(w, err)
 			return
 		}
