@@ -3,7 +3,6 @@ package server
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -68,8 +67,7 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 			return bridge.Identity{}, bridge.E(bridge.Invalid, "path_ambiguous", "the path can be read in more than one way")
 		}
 	}
-	verifier := guard.Local{Authority: authority{s}, Catalogue: s.cfg.Catalogue}
-	return verifier.Admit(r.Context(), guard.Call{Presented: presented,
+	return s.verifier.Admit(r.Context(), guard.Call{Presented: presented,
 		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})
 }
 
@@ -87,8 +85,6 @@ func original(h http.Header) http.Header {
 }
 
 const maxURI = 16 << 10
-
-var methodPattern = regexp.MustCompile(`^[A-Z][A-Z-]{0,19}$`)
 
 // originalRequest reads the method and URI that a proxy asks about: X-Forwarded-Method and X-Forwarded-Uri (Caddy,
 // Traefik), or X-Original-Method and X-Original-Uri (nginx, by habit). Both may be there if they say the same. A header
@@ -120,7 +116,7 @@ func originalRequest(h http.Header) (method, uri string, err error) {
 		}
 	}
 	method, uri = values[0], values[1]
-	if !methodPattern.MatchString(method) {
+	if !catalogue.ValidMethod(method) {
 		return bad("the method is malformed")
 	}
 	path, _, _ := strings.Cut(uri, "?")

@@ -121,7 +121,7 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 		}
 		q.Address = addr.Unmap().WithZone("").String() // a zone may be anything, of any length
 	}
-	if (q.Method == "") != (q.URI == "") || (q.Method != "" && !methodPattern.MatchString(q.Method)) || len(q.URI) > maxURI {
+	if (q.Method == "") != (q.URI == "") || (q.Method != "" && !catalogue.ValidMethod(q.Method)) || len(q.URI) > maxURI {
 		return q, bridge.E(bridge.Invalid, "request_malformed", "method and uri go together, and one is missing or malformed")
 	}
 	return q, nil

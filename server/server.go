@@ -47,6 +47,7 @@ type Server struct {
 	db       *sqldb.DB
 	keys     *keys.Authority
 	echo     *echo.Echo
+	verifier guard.Local // the one decision of the gateway and of forward-auth
 	guard    *guard.Guard
 	gateway  *httputil.ReverseProxy
 	refusals *refusals
@@ -83,7 +84,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		leaks:    api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
 		refusals: newRefusals(db, log, cfg.Now),
 	}
-	s.guard = guard.New(guard.Config{Verifier: guard.Local{Authority: authority{s}, Catalogue: cfg.Catalogue}})
+	s.verifier = guard.Local{Authority: authority{s}, Catalogue: cfg.Catalogue}
+	s.guard = guard.New(guard.Config{Verifier: s.verifier})
 	if cfg.Upstream != nil {
 		s.gateway = newGateway(cfg.Upstream, cfg.TrustedProxies, log)
 	}

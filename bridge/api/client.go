@@ -72,13 +72,9 @@ type call struct {
 func (c *Client) do(ctx context.Context, r call) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := c.request(ctx, r)
+	resp, err := c.send(ctx, r)
 	if err != nil {
 		return err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.networkError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	switch {
@@ -93,6 +89,19 @@ func (c *Client) do(ctx context.Context, r call) error {
 		return nil
 	}
 	return c.decode(ctx, resp, r.out)
+}
+
+// send returns whatever answer there is; its body is the caller's to close.
+func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
+	req, err := c.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.networkError(ctx, err)
+	}
+	return resp, nil
 }
 
 func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {

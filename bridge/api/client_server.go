@@ -171,13 +171,9 @@ func (c *ServerClient) KeyChanges(ctx context.Context, since int64, take func(li
 	if since >= 0 {
 		query.Set("since", strconv.FormatInt(since, 10))
 	}
-	req, err := c.request(ctx, call{method: http.MethodGet, path: "/ace/v1/revocations", query: query})
+	resp, err := c.send(ctx, call{method: http.MethodGet, path: "/ace/v1/revocations", query: query})
 	if err != nil {
 		return err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.networkError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {

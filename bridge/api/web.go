@@ -112,6 +112,16 @@ func NewRequestID() string { return rand.Text() }
 // SaneRequestID reports whether a request ID that a proxy sends is to be kept.
 func SaneRequestID(id string) bool { return saneRequestID.MatchString(id) }
 
+// TakeRequestID gives a request its ID: the one that a trusted proxy has sent, or a fresh one.
+func TakeRequestID(r *http.Request, trusted []netip.Prefix) string {
+	id := RequestID(r)
+	if id == "" || !FromTrusted(r, trusted) || !SaneRequestID(id) {
+		id = NewRequestID()
+	}
+	r.Header[HeaderRequestID] = []string{id} // Set would look for the canonical spelling of what has it already
+	return id
+}
+
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$`)
 
 var noSniff = []string{"nosniff"}
@@ -122,14 +132,8 @@ func requestLog(log *slog.Logger, trusted []netip.Prefix) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
 			start := time.Now()
-			id := c.Request().Header.Get(HeaderRequestID)
-			if id == "" || !FromTrusted(c.Request(), trusted) || !saneRequestID.MatchString(id) {
-				id = NewRequestID()
-			}
-			// Set would look for the canonical spelling of names that have it already, at every request.
-			ids, h := []string{id}, c.Response().Header()
-			c.Request().Header[HeaderRequestID] = ids
-			h[HeaderRequestID], h["X-Content-Type-Options"] = ids[:1:1], noSniff
+			id, h := TakeRequestID(c.Request(), trusted), c.Response().Header()
+			h[HeaderRequestID], h["X-Content-Type-Options"] = []string{id}, noSniff
 			defer func() {
 				if r := recover(); r != nil {
 					if r == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise

@@ -37,6 +37,9 @@ func Overrides(name string) bool {
 	return false
 }
 
+// ValidMethod reports whether rules can be held against a method: upper case, as all that are registered.
+func ValidMethod(method string) bool { return methodPattern.MatchString(method) }
+
 var connectionOptions = map[string]bool{"": true, "close": true, "keep-alive": true, "upgrade": true, "te": true}
 
 // Decide says whether an identity may make a request: nil, or a refusal of kind Forbidden. A missing scope has the code
@@ -75,7 +78,7 @@ func checkUnambiguous(r Request) error {
 		strings.Contains(strings.ToLower(r.Path), "%3b") {
 		return refuse("path_ambiguous", "the path can be read in more than one way: %q", clip(r.Path))
 	}
-	if !methodPattern.MatchString(r.Method) {
+	if !ValidMethod(r.Method) {
 		return refuse("method_malformed", "the method is not in upper case: %q", clip(r.Method))
 	}
 	for name, values := range r.Header {

@@ -80,11 +80,7 @@ func FromContext(ctx context.Context) (bridge.Identity, bool) {
 // status 401 or 403 and WWW-Authenticate as RFC 6750 section 3 says.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requestID := r.Header.Get(api.HeaderRequestID)
-		if !api.FromTrusted(r, g.cfg.TrustedProxies) || !api.SaneRequestID(requestID) {
-			requestID = api.NewRequestID()
-			r.Header.Set(api.HeaderRequestID, requestID)
-		}
+		requestID := api.TakeRequestID(r, g.cfg.TrustedProxies)
 		w.Header().Set(api.HeaderRequestID, requestID)
 		entered, id, err := g.Enter(w, r, api.ClientAddress(r, g.cfg.TrustedProxies))
 		if err != nil {

@@ -67,10 +67,10 @@ type Remote struct {
 
 type cacheKey [sha256.Size]byte
 
-var (
-	began     = time.Now()
-	monotonic = func() int64 { return int64(time.Since(began)) + 1 }
-)
+var began = time.Now()
+
+// monotonic is the time since the start of the process, and never 0.
+func monotonic() int64 { return int64(time.Since(began)) + 1 }
 
 // NewRemote returns a verifier that passes nothing until Run has reached the server.
 func NewRemote(cfg RemoteConfig) (*Remote, error) {

@@ -47,10 +47,7 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		if err != nil {
 			return nil, err
 		}
-		if expires, err = b.expiry(expires, expiresIn != ""); err != nil {
-			return nil, err
-		}
-		if err := a.cfg.Catalogue.GrantExpiry(by.minter(), expires, now); err != nil {
+		if expires, err = a.grantExpiry(by, b, expires, expiresIn != ""); err != nil {
 			return nil, err
 		}
 		if state := r.Status(now); state != StatusActive && state != StatusExpired {
@@ -88,12 +85,9 @@ func lost(what string, err error) error {
 func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	now := a.cfg.Now()
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := load(ctx, tx, id)
+		r, err := loadSeen(ctx, tx, ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
-		}
-		if !ViewOf(by.Who).sees(r.Record) {
-			return nil, errUnknown
 		}
 		switch state := r.Status(now); state {
 		case StatusDisabled:
@@ -114,22 +108,16 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 // Enable ends what Disable began. It asks for as much as minting the key would.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := load(ctx, tx, id)
+		r, err := loadSeen(ctx, tx, ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
-		}
-		if !ViewOf(by.Who).sees(r.Record) {
-			return nil, errUnknown
 		}
 		if r.Kind != bridge.KindSK {
 			b, err := a.mayReissue(by, r.Record)
 			if err != nil {
 				return nil, err
 			}
-			if _, err := b.expiry(r.ExpiresAt, true); err != nil {
-				return nil, err
-			}
-			if err := a.cfg.Catalogue.GrantExpiry(by.minter(), r.ExpiresAt, a.cfg.Now()); err != nil {
+			if _, err := a.grantExpiry(by, b, r.ExpiresAt, true); err != nil {
 				return nil, err
 			}
 		} else if err := a.cfg.Catalogue.Within(by.minter(), r.Scopes); err != nil {
@@ -197,12 +185,8 @@ func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID,
 	now := a.cfg.Now()
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
 		if view != nil {
-			r, err := load(ctx, tx, id)
-			if err != nil {
+			if _, err := loadSeen(ctx, tx, *view, id); err != nil {
 				return nil, err
-			}
-			if !view.sees(r.Record) {
-				return nil, errUnknown
 			}
 		}
 		ended, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3,

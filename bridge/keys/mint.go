@@ -59,7 +59,7 @@ func (a *Authority) boundsOf(by By) (bounds, error) {
 	}
 	var b bounds
 	if f.special != nil {
-		if l := f.special.limits; l.MaxUses > 0 || l.Rate.Count > 0 {
+		if f.special.limits.counted() {
 			return bounds{}, bridge.E(bridge.Forbidden, "minter_limited",
 				"a key with a rate limit or a number of uses cannot give out secrets, which would have none")
 		}
@@ -81,6 +81,15 @@ func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {
 			"a key cannot give another a longer life than its own, which ends at %s", b.expires.Format(time.RFC3339))
 	}
 	return b.expires, nil
+}
+
+// grantExpiry holds an expiry against the bounds of who asks and what the catalogue lets them grant.
+func (a *Authority) grantExpiry(by By, b bounds, expires time.Time, asked bool) (time.Time, error) {
+	expires, err := b.expiry(expires, asked)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return expires, a.cfg.Catalogue.GrantExpiry(by.minter(), expires, a.cfg.Now())
 }
 
 // Wish is what somebody wants a new key to be, as it comes over the wire.
@@ -117,14 +126,10 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record
 	if confined(by.Who) && n.Kind != by.Who.Kind {
 		return none, Record{}, bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", by.Who.Kind, by.Who.Kind)
 	}
-	now := a.cfg.Now()
-	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, now); err != nil {
+	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, a.cfg.Now()); err != nil {
 		return none, Record{}, err
 	}
-	if n.ExpiresAt, err = b.expiry(n.ExpiresAt, w.ExpiresIn != ""); err != nil {
-		return none, Record{}, err
-	}
-	if err := a.cfg.Catalogue.GrantExpiry(by.minter(), n.ExpiresAt, now); err != nil {
+	if n.ExpiresAt, err = a.grantExpiry(by, b, n.ExpiresAt, w.ExpiresIn != ""); err != nil {
 		return none, Record{}, err
 	}
 	if n.Limits, err = ParseLimits(w.AllowFrom, w.Rate, w.MaxUses); err != nil {

@@ -242,14 +242,17 @@ func (v View) sees(r Record) bool {
 
 // Get returns a key.
 func (a *Authority) Get(ctx context.Context, v View, id uuid.UUID) (Record, error) {
-	r, err := load(ctx, a.db, id)
-	if err != nil {
-		return Record{}, err
+	r, err := loadSeen(ctx, a.db, v, id)
+	return r.Record, err
+}
+
+// loadSeen is load for somebody, to whom what they do not see does not exist.
+func loadSeen(ctx context.Context, q querier, v View, id uuid.UUID) (row, error) {
+	r, err := load(ctx, q, id)
+	if err == nil && !v.sees(r.Record) {
+		return row{}, errUnknown
 	}
-	if !v.sees(r.Record) {
-		return Record{}, errUnknown
-	}
-	return r.Record, nil
+	return r, err
 }
 
 const (

@@ -119,10 +119,7 @@ func (a *Authority) rotatedExpiry(by By, b bounds, r Record, expiresIn string, n
 	} else if expires, err = ParseExpiry(expiresIn, now); err != nil {
 		return time.Time{}, err
 	}
-	if expires, err = b.expiry(expires, expiresIn != ""); err != nil {
-		return time.Time{}, err
-	}
-	return expires, a.cfg.Catalogue.GrantExpiry(by.minter(), expires, now)
+	return a.grantExpiry(by, b, expires, expiresIn != "")
 }
 
 type rotated struct {

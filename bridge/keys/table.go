@@ -21,7 +21,7 @@ import (
 // slowest requests would wait for it.
 //
 // The keys lie in shards by the last digits of their IDs, which are random. How fast a key is found depends on how much
-// memory is touched that no cache has: one line of a map, and one or two of an entry.
+// memory is touched that no cache has: one line of the index, and one of an entry.
 type table struct {
 	seed   maphash.Seed
 	shards [tableShards]shard
@@ -123,7 +123,6 @@ func (t *table) clear() {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		s.hot, s.cold, s.used = nil, nil, 0
 		s.reset()
 		s.mu.Unlock()
 	}
@@ -131,6 +130,7 @@ func (t *table) clear() {
 
 // reset makes the shard's parts anew.
 func (s *shard) reset() {
+	s.hot, s.cold, s.used = nil, nil, 0
 	s.index, s.special = index{cells: make([]uint32, minCells)}, map[uint32]*special{}
 	s.texts, s.scopes = arena{}, scopeSets{}
 	s.texts.init()
