@@ -109,6 +109,16 @@ func (c *Cloud) member(h func(echo.Context, registry.Principal) error) echo.Hand
 	}
 }
 
+// may is a handler that takes one scope of [registry.Scopes].
+func (c *Cloud) may(need bridge.Scope, h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
+	return c.member(func(ctx echo.Context, p registry.Principal) error {
+		if err := p.Need(need); err != nil {
+			return err
+		}
+		return h(ctx, p)
+	})
+}
+
 func actor(ctx echo.Context, p registry.Principal) audit.Actor {
 	return p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
 }

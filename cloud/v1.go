@@ -14,7 +14,7 @@ import (
 func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
 	expires := p.ExpiresAt.UTC()
 	return ctx.JSON(http.StatusOK, api.Me{ID: p.UserID, Email: p.Email, Name: p.Name, Org: p.Org, Role: string(p.Role),
-		Method: p.Method, Scopes: []string{}, ExpiresAt: &expires})
+		Method: p.Method, Scopes: p.Scopes().Strings(), ExpiresAt: &expires})
 }
 
 func (c *Cloud) organizations(ctx echo.Context, p registry.Principal) error {

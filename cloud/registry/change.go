@@ -62,7 +62,7 @@ func (c *connection) setVisibility(p Principal, to string) error {
 	if c.visibility == to {
 		return nil
 	}
-	if err := needAdmin(p); err != nil {
+	if err := p.Need("connection:share"); err != nil {
 		return bridge.E(bridge.Forbidden, "share_admin", "only an admin may share a connection with the organization").
 			WithHint("ask an admin of %s", p.Org)
 	}

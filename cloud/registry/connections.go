@@ -135,25 +135,10 @@ func (r *Registry) Connection(ctx context.Context, p Principal, id string) (api.
 
 // may is the rule of who changes a connection: its owner and the organization's admins.
 func (c connection) may(p Principal) error {
-	if c.ownerID == p.UserID || p.Role.AtLeast(bridge.RoleAdmin) {
+	if c.ownerID == p.UserID || p.Can("connection:manage") {
 		return nil
 	}
 	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
-}
-
-func needMember(p Principal) error {
-	if p.Role.AtLeast(bridge.RoleMember) {
-		return nil
-	}
-	return bridge.E(bridge.Forbidden, "role_viewer", "a viewer cannot do that").
-		WithHint("ask an admin of %s for the role member", p.Org)
-}
-
-func needAdmin(p Principal) error {
-	if p.Role.AtLeast(bridge.RoleAdmin) {
-		return nil
-	}
-	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org)
 }
 
 const maxPlainKey = 4 << 10
@@ -208,7 +193,7 @@ func (r *Registry) open(p Principal, server bridge.ServerURL, sealed string, pla
 // the key, and the old one is revoked on the server.
 func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRequest, actor audit.Actor) (api.Connection, bool, error) {
 	var none api.Connection
-	if err := needMember(p); err != nil {
+	if err := p.Need("connection:create"); err != nil {
 		return none, false, err
 	}
 	server, err := bridge.CanonicalURL(req.ServerURL)

@@ -89,8 +89,8 @@ func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (U
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at)
-			VALUES ($1, $2, $3, $4, $5)`, u.ID, u.Email, u.Name, hash, now.Unix()); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+			VALUES ($1, $2, $3, $4, $5, $5)`, u.ID, u.Email, u.Name, hash, now.Unix()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, $3, $4)`,

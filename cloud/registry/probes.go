@@ -77,7 +77,7 @@ func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
 
 // ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.
 func (r *Registry) ConnectClaims(p Principal, server bridge.ServerURL) (bridge.ConnectClaims, error) {
-	if err := needMember(p); err != nil {
+	if err := p.Need("connection:create"); err != nil {
 		return bridge.ConnectClaims{}, err
 	}
 	jti := bridge.NewTokenID()
@@ -97,7 +97,7 @@ func (r *Registry) Trust(p Principal, org string) (api.TrustVariables, error) {
 	if org != p.Org {
 		return api.TrustVariables{}, bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to that organization")
 	}
-	if err := needAdmin(p); err != nil {
+	if err := p.Need("organization:trust"); err != nil {
 		return api.TrustVariables{}, err
 	}
 	public, secret := r.cfg.Root.TrustValues(r.cfg.Issuer, org)
@@ -106,7 +106,7 @@ func (r *Registry) Trust(p Principal, org string) (api.TrustVariables, error) {
 
 // Audit returns a page of the organization's audit log, to its admins.
 func (r *Registry) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
-	if err := needAdmin(p); err != nil {
+	if err := p.Need("audit:read"); err != nil {
 		return nil, "", err
 	}
 	q.Org = p.Org

@@ -130,7 +130,7 @@ var errRevocation = bridge.E(bridge.NotFound, "revocation_unknown", "there is no
 func (r *Registry) ConfirmRevocation(ctx context.Context, p Principal, id string, actor audit.Actor) error {
 	var ownerID string
 	err := r.db.QueryRowContext(ctx, "SELECT owner_id FROM revocations WHERE id = $1 AND org_id = $2", id, p.OrgID).Scan(&ownerID)
-	if errors.Is(err, sql.ErrNoRows) || (err == nil && ownerID != p.UserID && !p.Role.AtLeast(bridge.RoleAdmin)) {
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && ownerID != p.UserID && !p.Can("connection:manage")) {
 		return errRevocation
 	}
 	if err != nil {

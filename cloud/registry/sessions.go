@@ -14,18 +14,32 @@ import (
 
 // How a session began.
 const (
-	MethodBrowser   = "browser"
-	MethodDevice    = "device"
+	MethodBrowser   = "browser"            // on the dashboard
+	MethodDevice    = "device"             // RFC 8628
+	MethodCode      = "authorization_code" // RFC 6749 section 4.1, with PKCE
+	MethodPassword  = "password"           // of the CLI
 	MethodDeveloper = "developer_token"
 )
 
 // The lifetimes of sessions and tokens.
 const (
 	BrowserLife   = 12 * time.Hour
-	DeveloperLife = 3 * time.Hour
-	AccessLife    = 15 * time.Minute // of a session token
+	DeveloperLife = 3 * time.Hour    // of a password login of the CLI, too
+	AccessLife    = 15 * time.Minute // of a session token that comes with a refresh token
 	RefreshLife   = 24 * time.Hour   // since the last refresh
 )
+
+// methods says what each way in gives: how long it lasts, and by what it is carried on.
+var methods = map[string]struct {
+	life            time.Duration
+	cookie, refresh bool
+}{
+	MethodBrowser:   {life: BrowserLife, cookie: true},
+	MethodDevice:    {life: RefreshLife, refresh: true},
+	MethodCode:      {life: RefreshLife, refresh: true},
+	MethodPassword:  {life: DeveloperLife},
+	MethodDeveloper: {life: DeveloperLife},
+}
 
 // Session is an opened or refreshed session. Cookie or Refresh is set, by its method; both are stored hashed.
 type Session struct {
@@ -62,16 +76,16 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 	if err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
+	how, known := methods[method]
+	if !known {
+		return Session{}, fmt.Errorf("open a session: no method %q", method)
+	}
 	s := Session{}
+	p.ExpiresAt = now.Add(how.life)
 	cookie := id
-	switch method {
-	case MethodBrowser:
-		s.Cookie, p.ExpiresAt = bridge.NewSecret(bridge.RandomToken(32)), now.Add(BrowserLife)
+	if how.cookie {
+		s.Cookie = bridge.NewSecret(bridge.RandomToken(32))
 		cookie = hashed(s.Cookie)
-	case MethodDevice:
-		p.ExpiresAt = now.Add(RefreshLife)
-	default:
-		p.ExpiresAt = now.Add(DeveloperLife)
 	}
 	s.Principal = p
 	if _, err := tx.ExecContext(ctx, `INSERT INTO sessions
@@ -80,7 +94,7 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 		id, userID, p.OrgID, method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address); err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
-	if method == MethodDevice {
+	if how.refresh {
 		if s.Refresh, err = newRefresh(ctx, tx, id, now); err != nil {
 			return Session{}, err
 		}

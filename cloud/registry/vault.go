@@ -18,7 +18,7 @@ import (
 // RowIdentity is the row that a ciphertext belongs to: under another one it does not open.
 type RowIdentity struct {
 	Org        string // ID
-	Connection string // ID
+	Connection string // ID of the connection; of another kind of row the kind and its ID, such as totp:ID
 	Server     bridge.ServerURL
 }
 
@@ -114,9 +114,18 @@ func (v *Vault) open(row RowIdentity, token string) (secret bridge.Secret, curre
 	return bridge.Secret{}, false, errVault()
 }
 
+// sealedRow is a row with a ciphertext: where it is, and whose.
 type sealedRow struct {
-	table, column, id, token string
-	identity                 RowIdentity
+	table, column, key string // key: the column that names the row
+	org, server, kind  string // SQL for the organization and the server, and what stands before the row's ID, of its identity
+	id, token          string
+	identity           RowIdentity
+}
+
+// sealedColumns are all columns with ciphertexts.
+var sealedColumns = []sealedRow{
+	{table: "connections", column: "secret", key: "id", org: "org_id", server: "server_url"},
+	{table: "revocations", column: "token", key: "id", org: "org_id", server: "server_url"},
 }
 
 // RotateEncryptionKey encrypts every row anew with the first key. It goes row by row, each in one conditional UPDATE,
@@ -138,7 +147,7 @@ func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, 
 				return changed, err
 			}
 			done, err := sqldb.Changed(r.db.ExecContext(ctx, "UPDATE "+row.table+" SET "+row.column+ //nolint:gosec // names from below
-				" = $1 WHERE id = $2 AND "+row.column+" = $3", token, row.id, row.token))
+				" = $1 WHERE "+row.key+" = $2 AND "+row.column+" = $3", token, row.id, row.token))
 			if err != nil {
 				return changed, fmt.Errorf("rotate a row: %w", err)
 			}
@@ -157,10 +166,10 @@ func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, 
 
 func (r *Registry) sealedRows(ctx context.Context) ([]sealedRow, error) {
 	var out []sealedRow
-	for _, q := range []sealedRow{{table: "connections", column: "secret"}, {table: "revocations", column: "token"}} {
+	for _, q := range sealedColumns {
 		err := func() error {
-			rows, err := r.db.QueryContext(ctx, "SELECT id, org_id, server_url, "+q.column+" FROM "+q.table+ //nolint:gosec // names from above
-				" WHERE "+q.column+" <> '' ORDER BY id")
+			rows, err := r.db.QueryContext(ctx, "SELECT "+q.key+", "+q.org+", "+q.server+", "+q.column+ //nolint:gosec // names from above
+				" FROM "+q.table+" WHERE "+q.column+" <> '' ORDER BY "+q.key)
 			if err != nil {
 				return err
 			}
@@ -170,7 +179,7 @@ func (r *Registry) sealedRows(ctx context.Context) ([]sealedRow, error) {
 				if err := rows.Scan(&row.id, &row.identity.Org, &row.identity.Server, &row.token); err != nil {
 					return err
 				}
-				row.identity.Connection = row.id
+				row.identity.Connection = row.kind + row.id
 				out = append(out, row)
 			}
 			return rows.Err()
