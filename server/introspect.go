@@ -40,7 +40,7 @@ func (s *Server) introspect(c echo.Context) error {
 		return c.JSON(http.StatusOK, answer) // RFC 7662 section 2.2: whatever is wrong with it, it is not active
 	}
 	id, err := authority{s}.Verify(c.Request().Context(), presented, bridge.Use{Address: q.Address, UserAgent: q.UserAgent})
-	view := keys.ViewOf(who.Identity)
+	view := s.keys.ViewOf(who.Identity)
 	if err == nil && (id.Org != view.Org || (view.Environment != "" && view.Environment != id.Environment)) {
 		return c.JSON(http.StatusOK, answer)
 	}
@@ -140,7 +140,7 @@ func (s *Server) revocations(c echo.Context) error {
 	if c.QueryParam("since") != "" && (err != nil || since < 0) {
 		return bridge.E(bridge.Invalid, "since_malformed", "since is not a position of this stream")
 	}
-	ctx, view := c.Request().Context(), keys.ViewOf(who.Identity)
+	ctx, view := c.Request().Context(), s.keys.ViewOf(who.Identity)
 	// First the place in the feed and the position, then what was before: nothing falls between. A line of a change has the
 	// position before it; only a heartbeat says that all up to its own has been told.
 	reached, position := since, s.keys.Position()

@@ -20,14 +20,8 @@ func (s *Server) routes() *echo.Echo {
 	e.GET("/ace/readyz", api.Readyz(s.db.PingContext))
 
 	e.POST("/ace/v1/exchange", s.exchangeToken)
-	e.POST("/ace/v1/api-keys", s.createKey)
-	e.GET("/ace/v1/api-keys", s.listKeys)
-	e.GET("/ace/v1/api-keys/:id", s.getKey)
+	s.keyHandlers().Routes(e, "/ace/v1/api-keys")
 	e.DELETE("/ace/v1/api-keys/:id", s.revokeKey)
-	e.POST("/ace/v1/api-keys/:id/revive", s.reviveKey)
-	e.POST("/ace/v1/api-keys/:id/rotate", s.rotateKey)
-	e.POST("/ace/v1/api-keys/:id/disable", s.disableKey)
-	e.POST("/ace/v1/api-keys/:id/enable", s.enableKey)
 	e.GET("/ace/v1/scopes", s.scopes)
 	e.POST("/ace/v1/leaks", s.reportLeaks)
 

@@ -35,7 +35,9 @@ type Config struct {
 	// Pepper goes into the secret of a rotation that can be retried, so that neither the database nor an idempotency key
 	// suffices to find it. Zero will do where idempotency keys are random.
 	Pepper bridge.Secret
-	Now    func() time.Time // nil: time.Now
+	// Personal: people have personal access tokens, and a key of the organization takes an admin.
+	Personal bool
+	Now      func() time.Time // nil: time.Now
 }
 
 // Authority issues and verifies keys. Its methods are safe for concurrent use; [Authority.Run] has to run beside them.

@@ -85,7 +85,7 @@ func lost(what string, err error) error {
 func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	now := a.cfg.Now()
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := loadSeen(ctx, tx, ViewOf(by.Who), id)
+		r, err := loadSeen(ctx, tx, a.ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 // Enable ends what Disable began. It asks for as much as minting the key would.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := loadSeen(ctx, tx, ViewOf(by.Who), id)
+		r, err := loadSeen(ctx, tx, a.ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +143,7 @@ func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason stri
 	if !bridge.PlainText(reason, maxDescription) {
 		return Record{}, bridge.E(bridge.Invalid, "key_reason", "the reason is not at most %d bytes of plain text", maxDescription)
 	}
-	view := ViewOf(by.Who)
+	view := a.ViewOf(by.Who)
 	return a.revoke(ctx, by.Actor, id, reason, &view)
 }
 

@@ -260,15 +260,15 @@ func TestEnvironmentsDoNotMeet(t *testing.T) {
 		if by.Who.Environment != bridge.EnvironmentTest {
 			t.Errorf("a test key's environment is %q", by.Who.Environment)
 		}
-		list, _, err := f.List(t.Context(), keys.ViewOf(by.Who), "", 0)
+		list, _, err := f.List(t.Context(), f.ViewOf(by.Who), "", 0)
 		if err != nil || len(list) != 1 || list[0].ID != test.ID {
 			t.Errorf("a test key sees %d keys (%v), want itself", len(list), err)
 		}
-		list, _, err = f.List(t.Context(), keys.ViewOf(admin.Who), "", 0)
+		list, _, err = f.List(t.Context(), f.ViewOf(admin.Who), "", 0)
 		if err != nil || len(list) != 2 {
 			t.Errorf("a person sees %d keys (%v), want both", len(list), err)
 		}
-		if _, err := f.Get(t.Context(), keys.ViewOf(by.Who), live.ID); bridge.CodeOf(err) != "key_unknown" {
+		if _, err := f.Get(t.Context(), f.ViewOf(by.Who), live.ID); bridge.CodeOf(err) != "key_unknown" {
 			t.Errorf("a test key reads a live one: %v", err)
 		}
 		if _, err := f.Revoke(t.Context(), by, live.ID, ""); bridge.CodeOf(err) != "key_unknown" {

@@ -18,17 +18,22 @@ type By struct {
 	Who bridge.Identity
 }
 
-// confined reports whether the identity comes from a key that was created for an app. Such a key keeps to its own
-// environment and never passes on more than it has; a person does not, nor does a connection, which names its person.
+// confined reports whether the identity comes from a key that somebody created: for an app, or for themselves. Such a key
+// keeps to its own kind and never passes on more than it has; a person does not, nor does a connection, which names its
+// person.
 func confined(who bridge.Identity) bool {
-	return who.Kind == bridge.KindLive || who.Kind == bridge.KindTest
+	return who.Kind == bridge.KindLive || who.Kind == bridge.KindTest || who.Kind == bridge.KindPAT
 }
 
-// ViewOf is which keys an identity sees: test keys see test keys only, and live keys live ones.
-func ViewOf(who bridge.Identity) View {
+// ViewOf is which keys an identity sees. Test keys see test keys only, live keys live ones, and neither sees anybody's
+// personal access tokens. Where there are such tokens, a person sees their own keys, and an admin all of the organization.
+func (a *Authority) ViewOf(who bridge.Identity) View {
 	v := View{Org: who.Org}
-	if confined(who) {
-		v.Environment = who.Environment
+	switch {
+	case who.Kind == bridge.KindLive || who.Kind == bridge.KindTest:
+		v.Environment, v.impersonal = who.Environment, true
+	case a.cfg.Personal && !who.Role.AtLeast(bridge.RoleAdmin):
+		v.owner = who.Subject
 	}
 	return v
 }
@@ -94,7 +99,7 @@ func (a *Authority) grantExpiry(by By, b bounds, expires time.Time, asked bool) 
 
 // Wish is what somebody wants a new key to be, as it comes over the wire.
 type Wish struct {
-	Kind        bridge.KeyKind // empty: that of the minter's environment
+	Kind        bridge.KeyKind // empty: the minter's own kind, or what the minter may create
 	Name        string
 	Description string
 	Preset      string
@@ -114,17 +119,8 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record
 	if err != nil {
 		return none, Record{}, err
 	}
-	if n.Kind == "" {
-		n.Kind = bridge.KindLive
-		if confined(by.Who) {
-			n.Kind = by.Who.Kind
-		}
-	}
-	if n.Kind != bridge.KindLive && n.Kind != bridge.KindTest {
-		return none, Record{}, bridge.E(bridge.Invalid, "key_kind", "a key that people create is of kind live or test")
-	}
-	if confined(by.Who) && n.Kind != by.Who.Kind {
-		return none, Record{}, bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", by.Who.Kind, by.Who.Kind)
+	if n.Kind, err = a.mintedKind(by, w.Kind); err != nil {
+		return none, Record{}, err
 	}
 	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, a.cfg.Now()); err != nil {
 		return none, Record{}, err
@@ -147,22 +143,52 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record
 	return a.Create(ctx, by.Actor, n)
 }
 
+// mintedKind holds the kind that is wished for against what the minter may create. Where there are personal access tokens,
+// everybody creates their own; keys of the organization, which outlive their maker, take an admin.
+func (a *Authority) mintedKind(by By, kind bridge.KeyKind) (bridge.KeyKind, error) {
+	key, admin := confined(by.Who), !a.cfg.Personal || by.Who.Role.AtLeast(bridge.RoleAdmin)
+	if kind == "" {
+		switch {
+		case key:
+			kind = by.Who.Kind
+		case admin:
+			kind = bridge.KindLive
+		default:
+			kind = bridge.KindPAT
+		}
+	}
+	personal := kind == bridge.KindPAT && a.cfg.Personal
+	switch {
+	case kind != bridge.KindLive && kind != bridge.KindTest && !personal:
+		return "", bridge.E(bridge.Invalid, "key_kind", "a key of the kind %q cannot be created here", kind).WithHint("take live or test")
+	case key && kind != by.Who.Kind:
+		return "", bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", by.Who.Kind, by.Who.Kind)
+	case !key && !personal && !admin:
+		return "", bridge.E(bridge.Forbidden, "key_organization", "only an admin creates keys of the organization").
+			WithHint("create a personal access token: ace api-key create --personal")
+	}
+	return kind, nil
+}
+
 var errAllowlist = bridge.E(bridge.Forbidden, "allow_from_ceiling",
 	"a key cannot give out a secret that works from addresses from which it does not work itself")
 
 // mayReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
 // they could mint it as it is. Its owner's name goes with it, so that it is the owner's own, or an admin's in person.
 func (a *Authority) mayReissue(by By, r Record) (bounds, error) {
-	if !ViewOf(by.Who).sees(r) {
+	if !a.ViewOf(by.Who).sees(r) {
 		return bounds{}, errUnknown
 	}
 	if r.Kind == bridge.KindSK {
 		return bounds{}, bridge.E(bridge.Conflict, "key_of_connection", "this key belongs to a connection, and only the cloud has its secret").
 			WithHint("connect again: ace connect --server URL")
 	}
-	if r.Owner != by.Who.Subject && !by.minter().Admin {
-		return bounds{}, bridge.E(bridge.Forbidden, "key_owner", "the key is %s's, and acts in that name", r.Owner).
-			WithHint("ask %s or an admin", r.Owner)
+	if personal := r.Kind == bridge.KindPAT; r.Owner != by.Who.Subject && (personal || !by.minter().Admin) {
+		e := bridge.E(bridge.Forbidden, "key_owner", "the key is %s's, and acts in that name", r.Owner)
+		if personal {
+			return bounds{}, e.WithHint("ask %s; anybody's token can be revoked by an admin", r.Owner)
+		}
+		return bounds{}, e.WithHint("ask %s or an admin", r.Owner)
 	}
 	b, err := a.boundsOf(by)
 	if err != nil {

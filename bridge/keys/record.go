@@ -230,14 +230,18 @@ func load(ctx context.Context, q querier, id uuid.UUID) (row, error) {
 	return r, err
 }
 
-// View is which keys somebody sees: those of an organization, and of one environment or, where it is empty, of both.
+// View is which keys somebody sees: those of an organization, and of one environment or, where it is empty, of both. What
+// else an identity does not see is in [Authority.ViewOf].
 type View struct {
 	Org         string
 	Environment string
+	owner       string // empty: everybody's
+	impersonal  bool   // no personal access tokens
 }
 
 func (v View) sees(r Record) bool {
-	return r.Org == v.Org && (v.Environment == "" || v.Environment == r.Kind.Environment())
+	return r.Org == v.Org && (v.Environment == "" || v.Environment == r.Kind.Environment()) &&
+		(v.owner == "" || v.owner == r.Owner) && !(v.impersonal && r.Kind == bridge.KindPAT)
 }
 
 // Get returns a key.
@@ -270,9 +274,10 @@ func (a *Authority) List(ctx context.Context, v View, cursor string, limit int) 
 		// After every key ID in every collation: PostgreSQL sorts as its locale says, where punctuation comes first.
 		cursor = uuid.Max.String()
 	}
-	const test = string(bridge.KindTest)
+	const test, personal = string(bridge.KindTest), string(bridge.KindPAT)
 	rows, err := a.db.QueryContext(ctx, "SELECT "+columns+` FROM api_keys WHERE org = $1 AND id < $2
-		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) ORDER BY id DESC LIMIT $4`, v.Org, cursor, v.Environment, limit+1)
+		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) AND ($4 = '' OR owner = $4) AND (NOT $5 OR kind <> '`+personal+`')
+		ORDER BY id DESC LIMIT $6`, v.Org, cursor, v.Environment, v.owner, v.impersonal, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list keys: %w", err)
 	}

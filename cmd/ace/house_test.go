@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"bridge/audit":           {"bridge", "bridge/api", "bridge/sqldb"},
 	"bridge/catalogue":       {"bridge"},
 	"bridge/guard":           {"bridge", "bridge/api", "bridge/catalogue"},
+	"bridge/keyhttp":         {"bridge", "bridge/api", "bridge/keys"},
 	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/sqldb"},
 	"bridge/sqldb":           {"bridge"},
 	"bridge/sqldb/sqldbtest": {},

@@ -1,0 +1,163 @@
+// Package keyhttp is the HTTP surface of a key authority, the same on a server and on a cloud: create, list, get, revive,
+// rotate, disable, enable and revoke.
+package keyhttp
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys"
+)
+
+// Handlers answer requests about the keys of one authority.
+type Handlers struct {
+	Keys *keys.Authority
+	Now  func() time.Time
+	// Authorize finds out who calls, and refuses whoever lacks the scope.
+	Authorize func(c echo.Context, need bridge.Scope) (keys.By, error)
+}
+
+// Routes adds the endpoints under a path, but for revoking, which may take more than a scope; see [Handlers.Revoke].
+func (h Handlers) Routes(e *echo.Echo, path string) {
+	e.POST(path, h.create)
+	e.GET(path, h.list)
+	e.GET(path+"/:id", h.get)
+	e.POST(path+"/:id/revive", h.revive)
+	e.POST(path+"/:id/rotate", h.rotate)
+	e.POST(path+"/:id/disable", h.disable)
+	e.POST(path+"/:id/enable", h.enable)
+}
+
+// Wish is what a request wants a new key to be.
+func Wish(body api.CreateKeyRequest) keys.Wish {
+	return keys.Wish{
+		Kind: bridge.KeyKind(body.Kind), Name: body.Name, Description: body.Description, Preset: body.Preset,
+		Scopes: body.Scopes, ExpiresIn: body.ExpiresIn, AllowFrom: body.AllowFrom, Rate: body.Rate, MaxUses: body.MaxUses,
+	}
+}
+
+func (h Handlers) create(c echo.Context) error {
+	by, err := h.Authorize(c, "key:create")
+	if err != nil {
+		return err
+	}
+	body, err := api.Decode[api.CreateKeyRequest](c)
+	if err != nil {
+		return err
+	}
+	key, record, err := h.Keys.Mint(c.Request().Context(), by, Wish(body))
+	if err != nil {
+		return err
+	}
+	return h.created(c, http.StatusCreated, key, record)
+}
+
+// created answers with a secret, which is shown this once.
+func (h Handlers) created(c echo.Context, status int, key bridge.Key, record keys.Record) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(h.Now())})
+}
+
+func (h Handlers) list(c echo.Context) error {
+	by, err := h.Authorize(c, "key:list")
+	if err != nil {
+		return err
+	}
+	records, next, err := h.Keys.List(c.Request().Context(), h.Keys.ViewOf(by.Who), c.QueryParam("cursor"), api.PageLimit(c))
+	if err != nil {
+		return err
+	}
+	list := api.List[api.APIKey]{Items: make([]api.APIKey, 0, len(records)), NextCursor: next}
+	for _, r := range records {
+		list.Items = append(list.Items, r.API(h.Now()))
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+// KeyID is the key that a request's path names.
+func KeyID(c echo.Context) (uuid.UUID, error) {
+	text := c.Param("id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return uuid.UUID{}, bridge.E(bridge.Invalid, "key_id_malformed", "the key ID is not a UUID")
+	}
+	return id, nil
+}
+
+func (h Handlers) get(c echo.Context) error {
+	return h.change(c, "key:read", func(ctx context.Context, by keys.By, id uuid.UUID) (keys.Record, error) {
+		return h.Keys.Get(ctx, h.Keys.ViewOf(by.Who), id)
+	})
+}
+
+// reissue answers with a new secret of an existing key.
+func (h Handlers) reissue(c echo.Context, do func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error)) error {
+	by, err := h.Authorize(c, "key:create")
+	if err != nil {
+		return err
+	}
+	id, err := KeyID(c)
+	if err != nil {
+		return err
+	}
+	key, record, err := do(by, id)
+	if err != nil {
+		return err
+	}
+	return h.created(c, http.StatusOK, key, record)
+}
+
+func (h Handlers) revive(c echo.Context) error {
+	return h.reissue(c, func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+		body, err := api.Decode[api.ReviveKeyRequest](c)
+		if err != nil {
+			return bridge.Key{}, keys.Record{}, err
+		}
+		return h.Keys.Revive(c.Request().Context(), by, id, body.ExpiresIn)
+	})
+}
+
+func (h Handlers) rotate(c echo.Context) error {
+	return h.reissue(c, func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+		body, err := api.Decode[api.RotateKeyRequest](c)
+		if err != nil {
+			return bridge.Key{}, keys.Record{}, err
+		}
+		return h.Keys.Rotate(c.Request().Context(), by, id, keys.Rotation{Grace: body.Grace, ExpiresIn: body.ExpiresIn,
+			Idempotency: bridge.NewSecret(c.Request().Header.Get(api.HeaderIdempotencyKey))})
+	})
+}
+
+// change answers with the key as it is after a change.
+func (h Handlers) change(c echo.Context, need bridge.Scope, do func(context.Context, keys.By, uuid.UUID) (keys.Record, error)) error {
+	by, err := h.Authorize(c, need)
+	if err != nil {
+		return err
+	}
+	id, err := KeyID(c)
+	if err != nil {
+		return err
+	}
+	record, err := do(c.Request().Context(), by, id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, record.API(h.Now()))
+}
+
+func (h Handlers) disable(c echo.Context) error { return h.change(c, "key:revoke", h.Keys.Disable) }
+
+func (h Handlers) enable(c echo.Context) error { return h.change(c, "key:create", h.Keys.Enable) }
+
+// Revoke ends the key that the path names, for whoever has the scope key:revoke.
+func (h Handlers) Revoke(c echo.Context) error {
+	return h.change(c, "key:revoke", func(ctx context.Context, by keys.By, id uuid.UUID) (keys.Record, error) {
+		return h.Keys.Revoke(ctx, by, id, "revoked by "+by.Who.Subject)
+	})
+}
