@@ -20,6 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -44,38 +45,59 @@ type Cloud struct {
 	db       *sqldb.DB
 	root     bridge.SigningRoot
 	registry *registry.Registry
-	outbound *http.Client // to the servers of customers
+	keys     *keys.Authority // of the cloud's own API
+	outbound *http.Client    // to the servers of customers
 	echo     *echo.Echo
 	logins   *api.Limiter
 	devices  *api.Limiter
 	tokens   *api.Limiter
 }
 
-// New opens the database, brings it up to date and builds the handler.
-func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
+// OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be
+// running.
+func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, *sqldb.DB, error) {
 	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	vault, err := registry.NewVault(cfg.EncryptionKeys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	reg, err := registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
 		Password: cfg.Password, Now: cfg.Now}, log)
 	if err != nil {
 		_ = db.Close()
+		return nil, nil, err
+	}
+	return reg, db, nil
+}
+
+// New opens the database, brings it up to date and builds the handler.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
+	reg, db, err := OpenRegistry(ctx, cfg, log)
+	if err != nil {
 		return nil, err
 	}
+	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	own, err := keys.New(ctx, db, keys.Config{Servers: []bridge.ServerURL{cfg.PublicURL}, Catalogue: registry.Scopes,
+		Pepper: cfg.SigningKey, Personal: true, Now: cfg.Now}, log)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	if cfg.Now == nil { // the authority, which was given nil, keeps a clock of its own
+		cfg.Now = time.Now
+	}
 	c := &Cloud{
-		cfg: cfg, log: log, db: db, root: root, registry: reg,
+		cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own,
 		outbound: newOutbound(cfg.PublicURL.Loopback(), cfg.RelayAllow),
 		logins:   api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
 		devices:  api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
@@ -104,8 +126,8 @@ func (c *Cloud) Run(ctx context.Context) error {
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.do) })
 	}
-	wg.Wait()
-	return nil
+	defer wg.Wait()
+	return c.keys.Run(ctx)
 }
 
 const purgeEvery = time.Hour

@@ -178,7 +178,8 @@ func (c *Cloud) answerSession(ctx echo.Context, s registry.Session, err error) e
 	})
 }
 
-// exchangeToken narrows a session token into a connect token for one server (RFC 8693, with the resource of RFC 8707).
+// exchangeToken narrows a session token or an API key of this cloud into a connect token for one server (RFC 8693, with the
+// resource of RFC 8707).
 func (c *Cloud) exchangeToken(ctx echo.Context) error {
 	r := ctx.Request()
 	if t := r.PostForm.Get("subject_token_type"); t != api.TokenTypeAccess && t != api.TokenTypeJWT {
@@ -187,7 +188,11 @@ func (c *Cloud) exchangeToken(ctx echo.Context) error {
 	if t := r.PostForm.Get("requested_token_type"); t != "" && t != api.TokenTypeJWT {
 		return bridge.E(bridge.Invalid, "invalid_request", "the requested_token_type must be %s", api.TokenTypeJWT)
 	}
-	p, _, err := c.verifySession(r, bridge.NewSecret(r.PostForm.Get("subject_token")))
+	subject, err := bridge.ParsePresented(bridge.NewSecret(r.PostForm.Get("subject_token")))
+	if err != nil {
+		return err
+	}
+	p, err := c.bearer(ctx, subject)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.GET("/me", c.member(c.me))
 	v1.GET("/organizations", c.may("organization:read", c.organizations))
 	v1.GET("/organizations/:org/trust", c.may("organization:trust", c.trust))
-	v1.POST("/developer-tokens", c.member(c.createDeveloperToken))
+	v1.POST("/developer-tokens", c.person(c.createDeveloperToken))
 	v1.POST("/connections", c.may("connection:create", c.registerConnection))
 	v1.GET("/connections", c.may("connection:read", c.listConnections))
 	v1.GET("/connections/:id", c.may("connection:read", c.getConnection))
@@ -34,6 +34,9 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.POST("/connections/:id/credential", c.may("connection:use", c.credential))
 	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
 	v1.DELETE("/revocations/:id", c.may("connection:delete", c.confirmRevocation))
+	v1.GET("/scopes", c.member(c.scopes))
+	c.keyHandlers().Routes(e, "/v1/api-keys")
+	v1.DELETE("/api-keys/:id", c.keyHandlers().Revoke)
 	v1.GET("/audit", c.may("audit:read", c.audit))
 	v1.Any("/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
 

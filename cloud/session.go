@@ -69,7 +69,7 @@ func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (registry.Pr
 
 const principalKey = "principal"
 
-// principal finds who calls: by a session token, or by the dashboard's cookie.
+// principal finds who calls: by a session token, an API key of this cloud, or the dashboard's cookie.
 func (c *Cloud) principal(ctx echo.Context) (registry.Principal, error) {
 	if p, ok := ctx.Get(principalKey).(registry.Principal); ok {
 		return p, nil
@@ -81,10 +81,7 @@ func (c *Cloud) principal(ctx echo.Context) (registry.Principal, error) {
 	}
 	var p registry.Principal
 	if !presented.Value.IsZero() {
-		var expires time.Time
-		if p, expires, err = c.verifySession(r, presented.Value); err == nil {
-			p.ExpiresAt = expires
-		}
+		p, err = c.bearer(ctx, presented)
 	} else if cookie, cerr := r.Cookie(c.cookieName()); cerr == nil && cookie.Value != "" {
 		p, err = c.registry.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
 	} else {
@@ -97,6 +94,16 @@ func (c *Cloud) principal(ctx echo.Context) (registry.Principal, error) {
 	return p, nil
 }
 
+// bearer finds who presents a session token or an API key of this cloud.
+func (c *Cloud) bearer(ctx echo.Context, presented bridge.Presented) (registry.Principal, error) {
+	if presented.IsKey() {
+		return c.keyPrincipal(ctx, presented)
+	}
+	p, expires, err := c.verifySession(ctx.Request(), presented.Value)
+	p.ExpiresAt = expires
+	return p, err
+}
+
 // member is a handler that needs to know who calls.
 func (c *Cloud) member(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
@@ -107,6 +114,16 @@ func (c *Cloud) member(h func(echo.Context, registry.Principal) error) echo.Hand
 		ctx.Response().Header().Set("Cache-Control", "no-store")
 		return h(ctx, p)
 	}
+}
+
+// person is a handler of what is a person's own business, and not for a key.
+func (c *Cloud) person(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
+	return c.member(func(ctx echo.Context, p registry.Principal) error {
+		if err := p.InPerson(); err != nil {
+			return err
+		}
+		return h(ctx, p)
+	})
 }
 
 // may is a handler that takes one scope of [registry.Scopes].

@@ -12,9 +12,15 @@ import (
 )
 
 func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
-	expires := p.ExpiresAt.UTC()
-	return ctx.JSON(http.StatusOK, api.Me{ID: p.UserID, Email: p.Email, Name: p.Name, Org: p.Org, Role: string(p.Role),
-		Method: p.Method, Scopes: p.Scopes().Strings(), ExpiresAt: &expires})
+	me := api.Me{ID: p.UserID, Email: p.Email, Name: p.Name, Org: p.Org, OrgID: p.OrgID, Role: string(p.Role), KeyID: keyID(p),
+		Method: p.Method, Scopes: p.Scopes().Strings()}
+	if p.Method == registry.MethodAPIKey {
+		me.Email = ""
+	}
+	if !p.ExpiresAt.IsZero() {
+		me.ExpiresAt = new(p.ExpiresAt.UTC())
+	}
+	return ctx.JSON(http.StatusOK, me)
 }
 
 func (c *Cloud) organizations(ctx echo.Context, p registry.Principal) error {

@@ -249,7 +249,8 @@ type AuditEntry struct {
 	Details   map[string]string `json:"details,omitempty"`
 }
 
-// Me is the person a cloud token stands for.
+// Me is the person a cloud token stands for, or the API key itself, which has no e-mail address unless it is a personal
+// access token.
 type Me struct {
 	ID        string     `json:"id"`
 	Email     string     `json:"email"`
@@ -257,10 +258,12 @@ type Me struct {
 	Country   string     `json:"country"`
 	Currency  string     `json:"currency"`
 	Org       string     `json:"org"`
+	OrgID     string     `json:"org_id"`
 	Role      string     `json:"role"`
-	Method    string     `json:"method"` // device, developer_token, password
+	KeyID     string     `json:"key_id,omitempty"`
+	Method    string     `json:"method"` // browser, device, authorization_code, password, developer_token, api_key, pat
 	Scopes    []string   `json:"scopes"`
-	ExpiresAt *time.Time `json:"expires_at"`
+	ExpiresAt *time.Time `json:"expires_at"` // null: never
 }
 
 // Organization is one that the caller belongs to.

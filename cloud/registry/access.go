@@ -1,10 +1,16 @@
 package registry
 
 import (
+	"context"
+	"database/sql"
 	_ "embed"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 //go:embed scopes.yaml
@@ -20,19 +26,112 @@ var Scopes = func() catalogue.Catalogue {
 }()
 
 // Can reports whether the principal has a scope of [Scopes]. This is what every rule asks; a role is only a set of scopes.
-func (p Principal) Can(need bridge.Scope) bool { return p.Scopes().Covers(need) }
+func (p Principal) Can(need bridge.Scope) bool {
+	byRole := Scopes.Ceiling(p.Role).Covers(need)
+	switch p.Kind {
+	case "":
+		return byRole
+	case bridge.KindPAT: // never more than its person
+		return byRole && p.granted.Covers(need)
+	}
+	return p.granted.Covers(need)
+}
 
-// Scopes are what the principal may do: all that the role in the organization may.
-func (p Principal) Scopes() bridge.Scopes { return Scopes.Ceiling(p.Role) }
+// Scopes are what the principal may do: all that the role in the organization may, or what their key was given.
+func (p Principal) Scopes() bridge.Scopes {
+	switch p.Kind {
+	case "":
+		return Scopes.Ceiling(p.Role)
+	case bridge.KindPAT:
+		return p.granted.Cap(Scopes.Ceiling(p.Role))
+	}
+	return p.granted
+}
 
 // Need refuses a principal without the scope, and says who has it.
 func (p Principal) Need(need bridge.Scope) error {
 	switch {
 	case p.Can(need):
 		return nil
+	case p.Kind != "" && !p.granted.Covers(need):
+		return catalogue.MissingScope(need).WithHint("use a key that has it: ace api-key create --cloud --scope %s", need)
 	case Scopes.Ceiling(bridge.RoleMember).Covers(need):
 		return bridge.E(bridge.Forbidden, "role_viewer", "a viewer cannot do that").
 			WithHint("ask an admin of %s for the role member", p.Org)
 	}
 	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org)
+}
+
+// InPerson refuses a key: what is a person's own business, such as their profile and sessions, is not for one.
+func (p Principal) InPerson() error {
+	if p.Kind == "" {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "person_only", "an API key cannot do that; a person who is logged in can").WithHint("ace login")
+}
+
+// Identity is the principal as the one who asks for a change of keys.
+func (p Principal) Identity() bridge.Identity {
+	if p.Kind != "" {
+		id := p.key
+		id.Scopes = p.Scopes()
+		return id
+	}
+	return bridge.Identity{Type: bridge.TypeUserToken, Subject: p.Email, Org: p.Org, Environment: bridge.EnvironmentLive,
+		Role: p.Role, Scopes: p.Scopes()}
+}
+
+// KeyPrincipal is who a verified API key of this cloud stands for: a personal access token for its person, who must still
+// be a member; any other key for itself, in its organization.
+func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name string) (Principal, error) {
+	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, granted: id.Scopes, key: id}
+	if id.Kind == bridge.KindPAT {
+		p.Method = MethodPAT
+		err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, o.id, m.role FROM members m
+			JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
+			WHERE u.email = $1 AND o.slug = $2`, id.Subject, id.Org).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Role)
+		if errors.Is(err, sql.ErrNoRows) {
+			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "whose token this is is no member of %s any more", id.Org)
+		}
+		if err != nil {
+			return Principal{}, fmt.Errorf("look up a token's person: %w", err)
+		}
+		p.key.Role = p.Role
+		return p, nil
+	}
+	// Towards servers a key counts as a member, however much it may do here.
+	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, name
+	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
+	if id.Kind == bridge.KindTest {
+		p.environment = bridge.EnvironmentTest
+	} else {
+		p.environment = bridge.EnvironmentLive
+	}
+	err := r.db.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", id.Org).Scan(&p.OrgID)
+	if err != nil {
+		return Principal{}, fmt.Errorf("look up a key's organization: %w", err)
+	}
+	return p, nil
+}
+
+// lockOwner lets one transaction at a time register connections of an owner. "One connection to a server" is no unique
+// constraint, because localhost and 127.0.0.1 are one server; so a row of the owner is the lock, on both databases: a
+// person's membership, and for a key a row of its own among the users, as which nobody can sign in.
+func lockOwner(ctx context.Context, tx *sql.Tx, p Principal, now time.Time) error {
+	if p.Kind != "" && p.Kind != bridge.KindPAT {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at) VALUES ($1, $2, $3, '', $4)
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, p.UserID, p.Email, p.Name, now.Unix()); err != nil {
+			return fmt.Errorf("lock a key's connections: %w", err)
+		}
+		return nil
+	}
+	still, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET joined_at = joined_at WHERE org_id = $1 AND user_id = $2",
+		p.OrgID, p.UserID))
+	if err != nil {
+		return fmt.Errorf("lock a member: %w", err)
+	}
+	if !still {
+		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more")
+	}
+	return nil
 }

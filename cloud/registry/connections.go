@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -67,9 +68,9 @@ func (c connection) api(p Principal) api.Connection {
 	return out
 }
 
-// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared. Its
-// parameters are $1, the organization, and $2, the member.
-const visible = " c.org_id = $1 AND (c.owner_id = $2 OR c.visibility = 'organization') "
+// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared; live and test keys
+// see those of their own environment. Its parameters are $1, the organization, $2, the owner, and $3, the environment.
+const visible = " c.org_id = $1 AND (c.owner_id = $2 OR c.visibility = 'organization') AND ($3 = '' OR c.environment = $3) "
 
 const (
 	defaultLimit = 50
@@ -83,7 +84,7 @@ func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, 
 	}
 	limit = min(limit, maxLimit)
 	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
-		"AND c.id > $3 ORDER BY c.id LIMIT $4", p.OrgID, p.UserID, cursor, limit+1)
+		"AND c.id > $4 ORDER BY c.id LIMIT $5", p.OrgID, p.UserID, p.environment, cursor, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list connections: %w", err)
 	}
@@ -114,7 +115,7 @@ type querier interface {
 
 func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
 	c, err := scanConnection(q.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
-		"AND c.id = $3", p.OrgID, p.UserID, id))
+		"AND c.id = $4", p.OrgID, p.UserID, p.environment, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return connection{}, errConnection
 	}
@@ -213,7 +214,7 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	var out connection
 	created := false
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
-		if err := lockMember(ctx, tx, p); err != nil {
+		if err := lockOwner(ctx, tx, p, r.cfg.Now()); err != nil {
 			return err
 		}
 		old, err := r.own(ctx, tx, p, server)
@@ -239,20 +240,6 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 		return none, false, err
 	}
 	return out.api(p), created, nil
-}
-
-// lockMember lets one transaction at a time register connections of a member. "One connection to a server" is no unique
-// constraint, because localhost and 127.0.0.1 are one server; so the member's row is the lock, on both databases.
-func lockMember(ctx context.Context, tx *sql.Tx, p Principal) error {
-	still, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET joined_at = joined_at WHERE org_id = $1 AND user_id = $2",
-		p.OrgID, p.UserID))
-	if err != nil {
-		return fmt.Errorf("lock a member: %w", err)
-	}
-	if !still {
-		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more")
-	}
-	return nil
 }
 
 // own finds the member's own connection to a server, under whichever loopback name; its id is empty when there is none.
@@ -297,11 +284,11 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 		}
 		inserted, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connections
 			(id, org_id, owner_id, name, server_url, method, visibility, ceiling, ace, key_id, secret, status, cause, hint,
-			 probed_at, last_seen_at, last_used_at, expires_at, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14)
+			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15)
 			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
 			c.id, c.orgID, c.ownerID, c.name, string(c.server), c.method, c.visibility, c.ace, c.keyID, c.secret, c.status,
-			c.cause, c.expires, c.created))
+			c.cause, c.expires, c.created, cmp.Or(p.environment, bridge.EnvironmentLive)))
 		if err != nil {
 			return connection{}, fmt.Errorf("store a connection: %w", err)
 		}

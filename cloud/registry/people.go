@@ -22,7 +22,8 @@ type User struct {
 	Name  string
 }
 
-// Principal is a person as a member of one organization, in one session.
+// Principal is who calls: a person as a member of one organization, in one session, or an API key of this cloud; see
+// [Registry.KeyPrincipal].
 type Principal struct {
 	UserID    string
 	Email     string
@@ -32,12 +33,25 @@ type Principal struct {
 	Role      bridge.Role
 	SessionID string
 	Method    string
-	ExpiresAt time.Time // of the session
+	ExpiresAt time.Time // of the session or key; zero: never
+
+	Kind        bridge.KeyKind  // of the key; empty: a session
+	granted     bridge.Scopes   // to the key
+	key         bridge.Identity // of the key
+	environment string          // whose connections a key sees; empty: of both
 }
 
 // Actor is the principal in the audit log.
 func (p Principal) Actor(address, requestID string) audit.Actor {
-	return audit.Actor{ID: "user:" + p.Email, Org: p.Org, Address: address, RequestID: requestID}
+	a := audit.Actor{ID: "user:" + p.Email, Org: p.Org, Address: address, RequestID: requestID}
+	switch p.Kind {
+	case "":
+	case bridge.KindPAT:
+		a.Key = p.key.KeyID.String()
+	default:
+		a.ID = p.Email
+	}
+	return a
 }
 
 // NewUser says whom to add to which organization.

@@ -19,6 +19,8 @@ const (
 	MethodCode      = "authorization_code" // RFC 6749 section 4.1, with PKCE
 	MethodPassword  = "password"           // of the CLI
 	MethodDeveloper = "developer_token"
+	MethodAPIKey    = "api_key" // no session: the key itself
+	MethodPAT       = "pat"
 )
 
 // The lifetimes of sessions and tokens.

@@ -131,21 +131,26 @@ func ownURL(scheme, host string, ln net.Listener) (bridge.ServerURL, error) {
 	return bridge.CanonicalURL(scheme + "://" + net.JoinHostPort(host, port))
 }
 
-// openCloud opens the cloud's database for an operator's command, beside a cloud that may be running.
-func (a *app) openCloud(ctx context.Context) (*cloud.Cloud, error) {
+// onRegistry opens the cloud's database for an operator's command, beside a cloud that may be running.
+func (a *app) onRegistry(ctx context.Context, do func(*registry.Registry) error) error {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {
-		return nil, err
+		return err
 	}
 	cfg, _, err := e.config()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	log, err := e.logger(a.err)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return cloud.New(ctx, cfg, log)
+	r, db, err := cloud.OpenRegistry(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	return do(r)
 }
 
 func operator() audit.Actor { return audit.Actor{ID: "operator"} }
@@ -177,13 +182,12 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.openCloud(cmd.Context())
-			if err != nil {
+			var u registry.User
+			err = a.onRegistry(cmd.Context(), func(r *registry.Registry) error {
+				u, err = r.AddUser(cmd.Context(), operator(), registry.NewUser{
+					Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
 				return err
-			}
-			defer func() { _ = c.Close() }()
-			u, err := c.Registry().AddUser(cmd.Context(), operator(), registry.NewUser{
-				Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
+			})
 			if err != nil {
 				return err
 			}
@@ -213,15 +217,14 @@ func (a *app) rotateCommand() *cobra.Command {
 	return &cobra.Command{Use: "rotate-encryption-key", Args: noArgs,
 		Short: "Encrypt every row with the first key of ACE_DATABASE_ENCRYPTION_KEY; can be interrupted and rerun",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.openCloud(cmd.Context())
-			if err != nil {
+			n := 0
+			err := a.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
+				n, err = r.RotateEncryptionKey(cmd.Context(), func(done, total int) {
+					if done == total || done%100 == 0 {
+						a.note("%d of %d rows", done, total)
+					}
+				})
 				return err
-			}
-			defer func() { _ = c.Close() }()
-			n, err := c.Registry().RotateEncryptionKey(cmd.Context(), func(done, total int) {
-				if done == total || done%100 == 0 {
-					a.note("%d of %d rows", done, total)
-				}
 			})
 			if err != nil {
 				return err

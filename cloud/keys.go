@@ -1,0 +1,72 @@
+package cloud
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/guard"
+	"github.com/acebridge/ace/bridge/keyhttp"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// keyPrincipal verifies an API key of this cloud and says who it stands for. What is derived from one, such as an access
+// token, is for servers and not for here.
+func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (registry.Principal, error) {
+	r := ctx.Request()
+	id, err := c.keys.Verify(r.Context(), presented, bridge.Use{Address: ctx.RealIP(), UserAgent: r.UserAgent()})
+	if err == nil {
+		err = c.keys.Spend(r.Context(), id)
+	}
+	if err != nil {
+		return registry.Principal{}, err
+	}
+	guard.WarnOfExpiry(ctx.Response().Header(), id, c.cfg.Now())
+	name, err := c.keyName(r.Context(), id)
+	if err != nil {
+		return registry.Principal{}, err
+	}
+	return c.registry.KeyPrincipal(r.Context(), id, name)
+}
+
+// keyName is what an organization's key is called; a personal access token goes by its person's name.
+func (c *Cloud) keyName(ctx context.Context, id bridge.Identity) (string, error) {
+	if id.Kind == bridge.KindPAT {
+		return "", nil
+	}
+	record, err := c.keys.Get(ctx, keys.View{Org: id.Org}, id.KeyID)
+	return record.Name, err
+}
+
+// by is a principal as the one who asks for a change of keys.
+func by(ctx echo.Context, p registry.Principal) keys.By {
+	return keys.By{Actor: actor(ctx, p), Who: p.Identity()}
+}
+
+func (c *Cloud) keyHandlers() keyhttp.Handlers {
+	return keyhttp.Handlers{Keys: c.keys, Now: c.cfg.Now, Authorize: func(ctx echo.Context, need bridge.Scope) (keys.By, error) {
+		p, err := c.principal(ctx)
+		if err != nil {
+			return keys.By{}, err
+		}
+		ctx.Response().Header().Set("Cache-Control", "no-store")
+		return by(ctx, p), p.Need(need)
+	}}
+}
+
+// scopes is the catalogue of this cloud: for forms, and for help.
+func (c *Cloud) scopes(ctx echo.Context, _ registry.Principal) error {
+	return ctx.JSON(http.StatusOK, registry.Scopes.File())
+}
+
+// keyID is the ID of the key that the principal is, or empty.
+func keyID(p registry.Principal) string {
+	if id := p.Identity().KeyID; id != uuid.Nil {
+		return id.String()
+	}
+	return ""
+}
