@@ -34,20 +34,21 @@ const (
 // redirect, so that a credential never goes to an address that nobody typed.
 type Client struct {
 	base    bridge.ServerURL
+	root    string // of the API below base
 	bearer  bridge.Secret
 	agent   string
 	timeout time.Duration
 	http    *http.Client
 }
 
-func newClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) Client {
+func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg ClientConfig) Client {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultClientTimeout
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "ace"
 	}
-	return Client{base: base, bearer: bearer, agent: cfg.UserAgent, timeout: cfg.Timeout, http: &http.Client{
+	return Client{base: base, root: root, bearer: bearer, agent: cfg.UserAgent, timeout: cfg.Timeout, http: &http.Client{
 		Transport:     cfg.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

@@ -14,7 +14,7 @@ type CloudClient struct{ Client }
 // NewCloudClient calls the cloud at base with a session token or a developer token; a zero bearer will do for the OAuth
 // endpoints.
 func NewCloudClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) *CloudClient {
-	return &CloudClient{newClient(base, bearer, cfg)}
+	return &CloudClient{newClient(base, bearer, "/v1", cfg)}
 }
 
 // As is the same client with another credential.

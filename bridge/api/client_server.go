@@ -17,7 +17,7 @@ type ServerClient struct{ Client }
 // NewServerClient calls the server at base with an API key, an access token or a user token of the server; a zero
 // bearer will do for discovery.
 func NewServerClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) *ServerClient {
-	return &ServerClient{newClient(base, bearer, cfg)}
+	return &ServerClient{newClient(base, bearer, "/ace/v1", cfg)}
 }
 
 // As is the same client with another credential.
@@ -64,79 +64,9 @@ func (c *ServerClient) MeWith(ctx context.Context, cred Credential) (Identity, e
 	return out, err
 }
 
-// Keys lists the API keys that the credential may see.
-func (c *ServerClient) Keys(ctx context.Context) ([]APIKey, error) {
-	return all[APIKey](ctx, &c.Client, "/ace/v1/api-keys", nil)
-}
-
-// CreateKey creates an API key.
-func (c *ServerClient) CreateKey(ctx context.Context, r CreateKeyRequest) (CreatedKey, error) {
-	var out CreatedKey
-	err := c.do(ctx, call{method: http.MethodPost, path: "/ace/v1/api-keys", body: r, out: &out})
-	return out, err
-}
-
-// Key is one API key by its ID.
-func (c *ServerClient) Key(ctx context.Context, id string) (APIKey, error) {
-	var out APIKey
-	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/api-keys/" + url.PathEscape(id), out: &out})
-	return out, err
-}
-
-// RevokeKey revokes an API key.
-func (c *ServerClient) RevokeKey(ctx context.Context, id string) (APIKey, error) {
-	var out APIKey
-	err := c.do(ctx, call{method: http.MethodDelete, path: "/ace/v1/api-keys/" + url.PathEscape(id), out: &out})
-	return out, err
-}
-
 // DeliverRevocation hands the server the signed statement that kills a key.
 func (c *ServerClient) DeliverRevocation(ctx context.Context, keyID string, token bridge.Secret) (APIKey, error) {
 	return c.As(token).RevokeKey(ctx, keyID)
-}
-
-// ReviveKey gives a key a new secret; the old one dies at once.
-func (c *ServerClient) ReviveKey(ctx context.Context, id string, r ReviveKeyRequest) (CreatedKey, error) {
-	var out CreatedKey
-	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "revive"), body: r, out: &out})
-	return out, err
-}
-
-// RotateKey gives a key a new secret; the old one lives until the grace ends. The same idempotency key gives the same
-// answer again.
-func (c *ServerClient) RotateKey(ctx context.Context, id string, idempotency bridge.Secret, r RotateKeyRequest) (CreatedKey, error) {
-	var out CreatedKey
-	header := http.Header{}
-	if !idempotency.IsZero() {
-		header.Set(HeaderIdempotencyKey, idempotency.Reveal())
-	}
-	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "rotate"), body: r, header: header, out: &out})
-	return out, err
-}
-
-// DisableKey lets a key be refused until it is enabled.
-func (c *ServerClient) DisableKey(ctx context.Context, id string) (APIKey, error) {
-	var out APIKey
-	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "disable"), out: &out})
-	return out, err
-}
-
-// EnableKey ends what DisableKey began.
-func (c *ServerClient) EnableKey(ctx context.Context, id string) (APIKey, error) {
-	var out APIKey
-	err := c.do(ctx, call{method: http.MethodPost, path: keyPath(id, "enable"), out: &out})
-	return out, err
-}
-
-func keyPath(id, action string) string {
-	return "/ace/v1/api-keys/" + url.PathEscape(id) + "/" + action
-}
-
-// Scopes is the server's catalogue, as JSON.
-func (c *ServerClient) Scopes(ctx context.Context) (json.RawMessage, error) {
-	var out json.RawMessage
-	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/scopes", out: &out})
-	return out, err
 }
 
 // Refusal is why the server refused a request.

@@ -12,13 +12,20 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-type apiKeyOptions struct{ server, token string }
+// apiKeyOptions say whose keys a command is about: a server's or the cloud's.
+type apiKeyOptions struct {
+	server, token string
+	cloud         bool
+}
 
 func (a *app) apiKeyCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "api-key", Short: "The API keys of a server",
-		Long: `The API keys of a server.
+	cmd := group(&cobra.Command{Use: "api-key", Short: "API keys, of the cloud or of a server",
+		Long: `API keys: of the cloud, for its own API, or of a server.
 
-The server is asked with --token (a user token, as ace server token prints it), ACE_KEY, ACE_API_KEY_ID with its secret,
+--cloud means the cloud that you are logged in to, --server a server. Without either it is the cloud, or, where you are
+logged in to none, the server on this machine.
+
+A server is asked with --token (a user token, as ace server token prints it), ACE_KEY, ACE_API_KEY_ID with its secret,
 or ACE_TOKEN; without them, with the credential of your connection of that server.`})
 	cmd.AddCommand(a.keyCreateCommand(), a.keyListCommand(), a.keyReviveCommand(), a.keyRotateCommand(), a.keyDisableCommand(),
 		a.keyEnableCommand(), a.keyRevokeCommand(), a.keyScopesCommand())
@@ -26,13 +33,50 @@ or ACE_TOKEN; without them, with the credential of your connection of that serve
 }
 
 func (o *apiKeyOptions) flags(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&o.server, "server", string(bridge.DefaultServerURL), "the server's `URL`")
+	cmd.Flags().BoolVar(&o.cloud, "cloud", false, "keys of the cloud itself")
+	return o.serverFlags(cmd, "")
+}
+
+func (o *apiKeyOptions) serverFlags(cmd *cobra.Command, server bridge.ServerURL) *cobra.Command {
+	cmd.Flags().StringVar(&o.server, "server", string(server), "the server's `URL`")
 	cmd.Flags().StringVar(&o.token, "token", "", "a user token or API key of the server: `-` for stdin, file:PATH, or a literal")
 	return cmd
 }
 
+// keyTarget is what has the keys that a command is about.
+type keyTarget struct {
+	*api.Client
+	cloud bool
+	name  string // for messages
+}
+
+// keyTarget finds out whose keys are meant, and what to ask with.
+func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error) {
+	elsewhere := o.server != "" || o.token != ""
+	if o.cloud && elsewhere {
+		return keyTarget{}, usage("--cloud and --server are two different places")
+	}
+	if !elsewhere {
+		l, cloud, err := a.loggedIn(ctx)
+		if err == nil {
+			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.cloud)}, nil
+		}
+		if o.cloud || explain(err).Code != "not_logged_in" {
+			return keyTarget{}, err
+		}
+	}
+	server, err := a.serverClient(ctx, o)
+	if err != nil {
+		return keyTarget{}, err
+	}
+	return keyTarget{&server.Client, false, fmt.Sprintf("the server %s", server.Base())}, nil
+}
+
 // serverClient finds what to call the server with.
 func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerClient, error) {
+	if o.server == "" {
+		o.server = string(bridge.DefaultServerURL)
+	}
 	url, err := serverURL(o.server)
 	if err != nil {
 		return nil, err
@@ -71,27 +115,31 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 func (a *app) keyCreateCommand() *cobra.Command {
 	var o apiKeyOptions
 	var r api.CreateKeyRequest
-	var test bool
+	var test, personal bool
 	cmd := &cobra.Command{Use: "create", Short: "Create an API key; it is shown once", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if r.Name == "" {
+			switch {
+			case r.Name == "":
 				return usage("%s needs --name", cmd.CommandPath())
-			}
-			if test {
+			case test && personal:
+				return usage("--test and --personal are two kinds of key")
+			case test:
 				r.Kind = string(bridge.KindTest)
+			case personal:
+				r.Kind = string(bridge.KindPAT)
 			}
-			client, err := a.serverClient(cmd.Context(), o)
+			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			key, err := client.CreateKey(cmd.Context(), r)
+			key, err := target.CreateKey(cmd.Context(), r)
 			if err != nil {
 				return err
 			}
-			return a.printSecret(key)
+			return a.printSecret(target, "created", key)
 		}}
 	f := cmd.Flags()
-	f.StringVar(&r.Name, "name", "", "what the key is for")
+	f.StringVar(&r.Name, "name", "", "what the key is for, such as the name of a service")
 	f.StringVar(&r.Description, "description", "", "more about it")
 	f.StringVar(&r.Preset, "preset", "", "what it may do, by the name of a preset; see ace api-key scopes")
 	f.StringSliceVar(&r.Scopes, "scope", nil, "what it may do; repeat it, or separate scopes by commas")
@@ -100,6 +148,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 	f.StringVar(&r.Rate, "rate", "", "how often it may be used: 10/s, 100/m, 5000/h or 100000/d")
 	f.Int64Var(&r.MaxUses, "max-uses", 0, "how often it may be used in all")
 	f.BoolVar(&test, "test", false, "a key for a sandbox (ace_test_…)")
+	f.BoolVar(&personal, "personal", false, "a personal access token of the cloud (ace_pat_…), which acts as you")
 	return o.flags(cmd)
 }
 
@@ -136,13 +185,13 @@ func keyTable(w io.Writer, keys []api.APIKey) {
 
 func (a *app) keyListCommand() *cobra.Command {
 	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: "list", Short: "List the API keys of a server", Args: noArgs,
+	return o.flags(&cobra.Command{Use: "list", Short: "List API keys", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := a.serverClient(cmd.Context(), o)
+			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			keys, err := client.Keys(cmd.Context())
+			keys, err := target.Keys(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -151,34 +200,17 @@ func (a *app) keyListCommand() *cobra.Command {
 }
 
 func (a *app) keyRevokeCommand() *cobra.Command {
-	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: "revoke KEY-ID|NAME", Short: "Revoke an API key", Args: someArgs(1, 1, "key (its ID or name)"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			client, err := a.serverClient(ctx, o)
-			if err != nil {
-				return err
-			}
-			id, err := findKey(ctx, client, args[0])
-			if err != nil {
-				return err
-			}
-			key, err := client.RevokeKey(ctx, id)
-			if err != nil {
-				return err
-			}
-			return a.print(key, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "Revoked %s (%s)\n", printable(key.Name), printable(key.KeyID))
-			})
-		}})
+	return a.onKey("revoke", "Revoke an API key, for ever", func(ctx context.Context, target keyTarget, id string) error {
+		return a.switched(target.RevokeKey(ctx, id))("Revoked")
+	})
 }
 
 // findKey takes a key ID as it is, and otherwise the name of the one live key that has it.
-func findKey(ctx context.Context, client *api.ServerClient, word string) (string, error) {
+func findKey(ctx context.Context, target keyTarget, word string) (string, error) {
 	if len(word) == 36 && strings.Count(word, "-") == 4 {
 		return word, nil
 	}
-	keys, err := client.Keys(ctx)
+	keys, err := target.Keys(ctx)
 	if err != nil {
 		return "", err
 	}

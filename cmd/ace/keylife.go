@@ -19,28 +19,43 @@ import (
 )
 
 // onKey is a command that does something to one key, named by its ID or name.
-func (a *app) onKey(use, short string, do func(ctx context.Context, client *api.ServerClient, id string) error) *cobra.Command {
+func (a *app) onKey(use, short string, do func(ctx context.Context, target keyTarget, id string) error) *cobra.Command {
 	var o apiKeyOptions
 	return o.flags(&cobra.Command{Use: use + " KEY-ID|NAME", Short: short, Args: someArgs(1, 1, "key (its ID or name)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.serverClient(cmd.Context(), o)
+			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			id, err := findKey(cmd.Context(), client, args[0])
+			id, err := findKey(cmd.Context(), target, args[0])
 			if err != nil {
 				return err
 			}
-			return do(cmd.Context(), client, id)
+			return do(cmd.Context(), target, id)
 		}})
 }
 
-func (a *app) printSecret(key api.CreatedKey) error {
-	a.note("This is the only time that the key is shown.")
-	return a.print(key, func(w io.Writer) {
+// secretResult is a key with its secret as a command prints it.
+type secretResult struct {
+	api.CreatedKey
+	Target bridge.ServerURL `json:"target"` // the cloud or server that takes it
+	Login  string           `json:"login_command,omitempty"`
+}
+
+// printSecret shows a key this once: what was done to it, where it counts, and how it is used.
+func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) error {
+	r := secretResult{CreatedKey: key, Target: target.Base()}
+	if target.cloud {
+		r.Login = fmt.Sprintf("ace auth login-api-key --env %s --key %s --service-name %s", target.Base(),
+			shellWord(key.KeyID+"."+key.Key.Reveal()), shellWord(key.Name))
+	}
+	return a.print(r, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "API key %s. Save the secret below now — it will NEVER be shown again.\n\n", done)
+		row(w, "Service name", key.Name)
 		row(w, "Key", key.Key.Reveal())
 		row(w, "Key ID", key.KeyID)
-		row(w, "Name", key.Name)
+		row(w, "For", target.name)
+		row(w, "Owner", key.Owner)
 		row(w, "Scopes", strings.Join(key.Scopes, " "))
 		row(w, "Expires", expiry(key.APIKey))
 		for _, limit := range limits(key.APIKey) {
@@ -49,7 +64,20 @@ func (a *app) printSecret(key api.CreatedKey) error {
 		if key.GraceUntil != nil {
 			row(w, "Old key until", when(key.GraceUntil))
 		}
+		if r.Login != "" {
+			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", printable(r.Login))
+		} else {
+			_, _ = fmt.Fprintf(w, "\nSend it in a header, or add it in the dashboard:\n  curl -H 'X-Ace-Api-Key: …' %s\n", target.Base().Join("/ace/v1/me"))
+		}
 	})
+}
+
+// shellWord quotes text for a shell, so that a name cannot be a command.
+func shellWord(s string) string {
+	if strings.ContainsAny(s, "\"\\$`!") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return `"` + s + `"`
 }
 
 func limits(k api.APIKey) (out [][2]string) {
@@ -68,12 +96,12 @@ func limits(k api.APIKey) (out [][2]string) {
 func (a *app) keyReviveCommand() *cobra.Command {
 	var r api.ReviveKeyRequest
 	cmd := a.onKey("revive", "Give a key a new secret under the same ID; the old secret dies at once",
-		func(ctx context.Context, client *api.ServerClient, id string) error {
-			key, err := client.ReviveKey(ctx, id, r)
+		func(ctx context.Context, target keyTarget, id string) error {
+			key, err := target.ReviveKey(ctx, id, r)
 			if err != nil {
 				return err
 			}
-			return a.printSecret(key)
+			return a.printSecret(target, "revived", key)
 		})
 	cmd.Flags().StringVar(&r.ExpiresIn, "expires", "", "when it expires: 7d, 90d, 12h, 2027-01-31 or never; 90d by default")
 	return cmd
@@ -85,14 +113,14 @@ func (a *app) keyRotateCommand() *cobra.Command {
 	var r api.RotateKeyRequest
 	var idempotency string
 	cmd := a.onKey("rotate", "Give a key a new secret; the old one stays valid for a grace period",
-		func(ctx context.Context, client *api.ServerClient, id string) error {
+		func(ctx context.Context, target keyTarget, id string) error {
 			if idempotency == "" {
 				idempotency = uuid.NewString()
 			}
 			var key api.CreatedKey
 			var err error
 			for range rotateTries { // the same rotation again answers the same
-				key, err = client.RotateKey(ctx, id, bridge.NewSecret(idempotency), r)
+				key, err = target.RotateKey(ctx, id, bridge.NewSecret(idempotency), r)
 				if !unanswered(err) || ctx.Err() != nil {
 					break
 				}
@@ -104,7 +132,7 @@ func (a *app) keyRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printSecret(key)
+			return a.printSecret(target, "rotated", key)
 		})
 	f := cmd.Flags()
 	f.StringVar(&r.Grace, "grace", "", "how long the old secret stays valid: 24h by default, 7d, or 0s for not at all")
@@ -121,14 +149,14 @@ func unanswered(err error) bool {
 
 func (a *app) keyDisableCommand() *cobra.Command {
 	return a.onKey("disable", "Let a key be refused until it is enabled",
-		func(ctx context.Context, client *api.ServerClient, id string) error {
-			return a.switched(client.DisableKey(ctx, id))("Disabled")
+		func(ctx context.Context, target keyTarget, id string) error {
+			return a.switched(target.DisableKey(ctx, id))("Disabled")
 		})
 }
 
 func (a *app) keyEnableCommand() *cobra.Command {
-	return a.onKey("enable", "Enable a disabled key", func(ctx context.Context, client *api.ServerClient, id string) error {
-		return a.switched(client.EnableKey(ctx, id))("Enabled")
+	return a.onKey("enable", "Enable a disabled key", func(ctx context.Context, target keyTarget, id string) error {
+		return a.switched(target.EnableKey(ctx, id))("Enabled")
 	})
 }
 
@@ -145,19 +173,19 @@ func (a *app) switched(key api.APIKey, err error) func(what string) error {
 
 func (a *app) keyScopesCommand() *cobra.Command {
 	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: "scopes", Short: "List the scopes and presets that a server knows", Args: noArgs,
+	return o.flags(&cobra.Command{Use: "scopes", Short: "List the scopes and presets that keys can have", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := a.serverClient(cmd.Context(), o)
+			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			raw, err := client.Scopes(cmd.Context())
+			raw, err := target.Scopes(cmd.Context())
 			if err != nil {
 				return err
 			}
 			var f catalogue.File
 			if err := json.Unmarshal(raw, &f); err != nil {
-				return bridge.E(bridge.Invalid, "answer_unexpected", "the server's catalogue cannot be read: %w", err)
+				return bridge.E(bridge.Invalid, "answer_unexpected", "the catalogue of %s cannot be read: %w", target.name, err)
 			}
 			return a.print(f, func(w io.Writer) { scopeTable(w, f) })
 		}})

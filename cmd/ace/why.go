@@ -5,11 +5,13 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 func (a *app) whyCommand() *cobra.Command {
 	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: "why REQUEST-ID", Short: "Say why a server refused a request",
+	return o.serverFlags(&cobra.Command{Use: "why REQUEST-ID", Short: "Say why a server refused a request",
 		Long: `Say why a server refused a request: expired, revoked, from a wrong address, or which scope was missing by which rule.
 
 The caller of a refused request is told no more than that it was refused. The request ID is in the header X-Request-Id of
@@ -44,5 +46,5 @@ the answer. It takes the scope audit:read: see ace api-key --help for how the se
 				row(w, "From", r.Address)
 				row(w, "When", when(&r.At))
 			})
-		}})
+		}}, bridge.DefaultServerURL)
 }

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// The methods of this file are about API keys, and the same at a server and at a cloud.
+
+// Keys lists the API keys that the credential may see.
+func (c *Client) Keys(ctx context.Context) ([]APIKey, error) {
+	return all[APIKey](ctx, c, c.root+"/api-keys", nil)
+}
+
+// CreateKey creates an API key.
+func (c *Client) CreateKey(ctx context.Context, r CreateKeyRequest) (CreatedKey, error) {
+	var out CreatedKey
+	err := c.do(ctx, call{method: http.MethodPost, path: c.root + "/api-keys", body: r, out: &out})
+	return out, err
+}
+
+// Key is one API key by its ID.
+func (c *Client) Key(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodGet, path: c.keyPath(id, ""), out: &out})
+	return out, err
+}
+
+// RevokeKey revokes an API key.
+func (c *Client) RevokeKey(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodDelete, path: c.keyPath(id, ""), out: &out})
+	return out, err
+}
+
+// ReviveKey gives a key a new secret; the old one dies at once.
+func (c *Client) ReviveKey(ctx context.Context, id string, r ReviveKeyRequest) (CreatedKey, error) {
+	var out CreatedKey
+	err := c.do(ctx, call{method: http.MethodPost, path: c.keyPath(id, "/revive"), body: r, out: &out})
+	return out, err
+}
+
+// RotateKey gives a key a new secret; the old one lives until the grace ends. The same idempotency key gives the same
+// answer again.
+func (c *Client) RotateKey(ctx context.Context, id string, idempotency bridge.Secret, r RotateKeyRequest) (CreatedKey, error) {
+	var out CreatedKey
+	header := http.Header{}
+	if !idempotency.IsZero() {
+		header.Set(HeaderIdempotencyKey, idempotency.Reveal())
+	}
+	err := c.do(ctx, call{method: http.MethodPost, path: c.keyPath(id, "/rotate"), body: r, header: header, out: &out})
+	return out, err
+}
+
+// DisableKey lets a key be refused until it is enabled.
+func (c *Client) DisableKey(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodPost, path: c.keyPath(id, "/disable"), out: &out})
+	return out, err
+}
+
+// EnableKey ends what DisableKey began.
+func (c *Client) EnableKey(ctx context.Context, id string) (APIKey, error) {
+	var out APIKey
+	err := c.do(ctx, call{method: http.MethodPost, path: c.keyPath(id, "/enable"), out: &out})
+	return out, err
+}
+
+func (c *Client) keyPath(id, action string) string {
+	return c.root + "/api-keys/" + url.PathEscape(id) + action
+}
+
+// Scopes is the catalogue, as JSON.
+func (c *Client) Scopes(ctx context.Context) (json.RawMessage, error) {
+	var out json.RawMessage
+	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/scopes", out: &out})
+	return out, err
+}
