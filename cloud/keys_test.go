@@ -2,7 +2,10 @@ package cloud_test
 
 import (
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,4 +177,59 @@ func TestPersonalAccessTokens(t *testing.T) {
 
 func aceKey() *bridge.Disclosed {
 	return new(bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose())
+}
+
+var shownKey = regexp.MustCompile(`ace_(?:live|test|pat)_[0-9A-Za-z]{71}`)
+
+func TestKeyPages(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	cookie := f.signIn()
+	post := func(path string, form url.Values) (int, string) {
+		t.Helper()
+		resp, body := f.do("POST", path, form.Encode(), "Content-Type", formType, "Cookie", cookie)
+		return resp.StatusCode, body
+	}
+	status, body := post("/keys", url.Values{"name": {"ci"}, "kind": {"live"}, "preset": {"connect"}, "expires_in": {"30d"}})
+	secret := shownKey.FindString(body)
+	if status != http.StatusCreated || secret == "" {
+		t.Fatalf("create: %d %s", status, body)
+	}
+	key, err := bridge.ParseKey(bridge.NewSecret(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.as(key.Text()).Me(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, body = f.do("GET", "/keys", "", "Cookie", cookie)
+	if strings.Contains(body, secret) || !strings.Contains(body, ">ci<") {
+		t.Error("the list shows the secret, or not the key")
+	}
+	at := "/keys/" + key.ID.String()
+
+	// The same form again is the same rotation.
+	rotation := url.Values{"grace": {"1h"}, "rotation": {uuid.NewString()}}
+	_, first := post(at+"/rotate", rotation)
+	_, again := post(at+"/rotate", rotation)
+	if second := shownKey.FindString(first); second == "" || second == secret || second != shownKey.FindString(again) {
+		t.Errorf("the rotation shows %d and %d bytes of key", len(second), len(shownKey.FindString(again)))
+	}
+	if status, _ := post(at+"/disable", nil); status != http.StatusSeeOther {
+		t.Errorf("disable: %d", status)
+	}
+	_, err = f.as(key.Text()).Me(t.Context())
+	wantCode(t, "a disabled key", err, "key_invalid")
+	if status, body := post(at+"/revoke", nil); status != http.StatusBadRequest || !strings.Contains(body, "sure") {
+		t.Errorf("revoke without the box: %d", status)
+	}
+	if status, _ := post(at+"/revoke", url.Values{"sure": {"yes"}}); status != http.StatusSeeOther {
+		t.Errorf("revoke: %d", status)
+	}
+	if status, body := post(at+"/revive", nil); status != http.StatusConflict || !strings.Contains(body, "for ever") {
+		t.Errorf("revive a revoked key: %d", status)
+	}
+	if status, body := post("/keys", url.Values{"name": {"<b>"}, "scope": {"connection:raed"}}); status != http.StatusBadRequest ||
+		!strings.Contains(body, "connection:read") || strings.Contains(body, "<b>") {
+		t.Errorf("an unknown scope: %d %s", status, body)
+	}
 }

@@ -28,6 +28,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.POST("/connections", c.page(c.addConnection))
 	e.GET("/connections/new", c.page(c.newConnectionPage))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
+	c.routeKeyPages(e)
 	e.GET("/settings", c.page(c.settingsPage))
 	e.POST("/settings", c.page(c.changeSettings))
 }

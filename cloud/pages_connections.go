@@ -24,6 +24,7 @@ type connectionsView struct {
 var flashes = map[string]string{
 	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
 	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
+	"key-disabled": "The key is disabled.", "key-enabled": "The key works again.", "key-revoked": "The key is revoked.",
 	"disconnected": "Disconnected. The key is revoked on the server.",
 	"forgotten":    "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
 	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",

@@ -39,7 +39,7 @@ func (a *app) onKey(use, short string, do func(ctx context.Context, target keyTa
 type secretResult struct {
 	api.CreatedKey
 	Target bridge.ServerURL `json:"target"` // the cloud or server that takes it
-	Login  string           `json:"login_command,omitempty"`
+	Login  string           `json:"-"`
 }
 
 // printSecret shows a key this once: what was done to it, where it counts, and how it is used.
