@@ -241,7 +241,7 @@ type View struct {
 
 func (v View) sees(r Record) bool {
 	return r.Org == v.Org && (v.Environment == "" || v.Environment == r.Kind.Environment()) &&
-		(v.owner == "" || v.owner == r.Owner) && !(v.impersonal && r.Kind == bridge.KindPAT)
+		(v.owner == "" || v.owner == r.Owner) && (!v.impersonal || r.Kind != bridge.KindPAT)
 }
 
 // Get returns a key.
