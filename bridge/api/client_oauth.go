@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -15,12 +16,16 @@ import (
 // The public OAuth client that the CLI is, and the identifiers of the grants it uses (RFC 8628, RFC 8693).
 const (
 	CLIClientID       = "ace-cli"
+	GrantCode         = "authorization_code"
 	GrantDeviceCode   = "urn:ietf:params:oauth:grant-type:device_code"
 	GrantRefreshToken = "refresh_token"
 	GrantExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 	TokenTypeAccess   = "urn:ietf:params:oauth:token-type:access_token"
 	TokenTypeJWT      = "urn:ietf:params:oauth:token-type:jwt"
 )
+
+// PathMetadata is where a cloud describes itself as an authorization server (RFC 8414 section 3).
+const PathMetadata = "/.well-known/oauth-authorization-server"
 
 // DeviceAuthorization is the answer to the start of a device grant (RFC 8628 section 3.2).
 type DeviceAuthorization struct {
@@ -115,6 +120,56 @@ func (c *CloudClient) ConnectToken(ctx context.Context, server bridge.ServerURL,
 
 // RevokeToken ends the session that a refresh token belongs to (RFC 7009).
 func (c *CloudClient) RevokeToken(ctx context.Context, refresh bridge.Secret) error {
+	return c.revoke(ctx, refresh, "refresh_token")
+}
+
+// RevokeSession ends the session of a session token or a developer token (RFC 7009).
+func (c *CloudClient) RevokeSession(ctx context.Context, token bridge.Secret) error {
+	return c.revoke(ctx, token, "access_token")
+}
+
+func (c *CloudClient) revoke(ctx context.Context, token bridge.Secret, hint string) error {
 	return c.do(ctx, call{method: http.MethodPost, path: "/oauth/revoke", problem: readOAuthError,
-		form: url.Values{"client_id": {CLIClientID}, "token": {refresh.Reveal()}, "token_type_hint": {"refresh_token"}}})
+		form: url.Values{"client_id": {CLIClientID}, "token": {token.Reveal()}, "token_type_hint": {hint}}})
+}
+
+// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3) with the verifier of its PKCE challenge (RFC 7636
+// section 4.5). redirectURI is the one that the code was asked for with.
+func (c *CloudClient) ExchangeCode(ctx context.Context, code, verifier bridge.Secret, redirectURI string) (TokenAnswer, error) {
+	return c.token(ctx, url.Values{"grant_type": {GrantCode}, "code": {code.Reveal()}, "code_verifier": {verifier.Reveal()},
+		"redirect_uri": {redirectURI}})
+}
+
+// Metadata is what a cloud says of itself as an authorization server (RFC 8414 section 2).
+type Metadata struct {
+	Issuer                      string `json:"issuer"`
+	AuthorizationEndpoint       string `json:"authorization_endpoint"`
+	DeviceAuthorizationEndpoint string `json:"device_authorization_endpoint"`
+	TokenEndpoint               string `json:"token_endpoint"`
+	RevocationEndpoint          string `json:"revocation_endpoint"`
+	JWKSURI                     string `json:"jwks_uri"`
+}
+
+// Metadata asks the cloud for its endpoints. A document of another issuer is refused (RFC 8414 section 3.3: it would send
+// credentials to whoever wrote it), as is an endpoint that is neither https nor on this machine.
+func (c *CloudClient) Metadata(ctx context.Context) (Metadata, error) {
+	var m Metadata
+	if err := c.do(ctx, call{method: http.MethodGet, path: PathMetadata, out: &m}); err != nil {
+		return Metadata{}, err
+	}
+	issuer, err := bridge.CanonicalURL(m.Issuer)
+	if err != nil || !issuer.Same(c.base) {
+		return Metadata{}, bridge.E(bridge.Invalid, "issuer_mismatch", "%s says that it is another cloud: %q", c.base, m.Issuer).
+			WithHint("use the address that people open its dashboard by")
+	}
+	for name, endpoint := range map[string]string{
+		"authorization_endpoint": m.AuthorizationEndpoint, "device_authorization_endpoint": m.DeviceAuthorizationEndpoint,
+		"token_endpoint": m.TokenEndpoint, "revocation_endpoint": m.RevocationEndpoint, "jwks_uri": m.JWKSURI,
+	} {
+		u, err := bridge.CanonicalURL(endpoint)
+		if err != nil || (!strings.HasPrefix(string(u), "https://") && !u.Loopback()) {
+			return Metadata{}, bridge.E(bridge.Invalid, "metadata_malformed", "%s names no %s that can be called safely", c.base, name)
+		}
+	}
+	return m, nil
 }
