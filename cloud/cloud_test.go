@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type fixture struct {
 	url   string
 	token bridge.Secret // of an admin
 	http  *http.Client  // follows no redirect
+	cfg   cloud.Config
+	serve func(http.Handler) // what answers from now on
 
 	mu  sync.Mutex
 	now time.Time
@@ -53,21 +56,26 @@ func (f *fixture) advance(d time.Duration) {
 
 func start(t *testing.T, dsn string) *fixture {
 	t.Helper()
+	return startWith(t, dsn, func(*cloud.Config) {})
+}
+
+func startWith(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
+	t.Helper()
 	f := &fixture{t: t, now: time.Now(), http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-	ts := httptest.NewUnstartedServer(nil)
-	f.url = "http://" + ts.Listener.Addr().String()
+	var handler atomic.Pointer[http.Handler]
+	f.serve = func(h http.Handler) { handler.Store(&h) }
+	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*handler.Load()).ServeHTTP(w, r)
+	}))
+	f.url = ts.URL
 	keys, err := registry.NewEncryptionKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.cloud, err = cloud.New(t.Context(), cloud.Config{PublicURL: bridge.ServerURL(f.url), DatabaseURL: dsn, EncryptionKeys: keys,
-		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock},
-		slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ts.Config.Handler = f.cloud.Handler()
-	ts.Start()
+	f.cfg = cloud.Config{PublicURL: bridge.ServerURL(f.url), DatabaseURL: dsn, EncryptionKeys: keys,
+		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}
+	change(&f.cfg)
+	f.restart()
 	t.Cleanup(func() { ts.Close(); _ = f.cloud.Close() })
 	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleAdmin}); err != nil {
@@ -77,6 +85,19 @@ func start(t *testing.T, dsn string) *fixture {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// restart is a cloud with the settings of now, over the same database, in place of the one before.
+func (f *fixture) restart() {
+	f.t.Helper()
+	if f.cloud != nil {
+		_ = f.cloud.Close()
+	}
+	var err error
+	if f.cloud, err = cloud.New(f.t.Context(), f.cfg, slog.New(slog.DiscardHandler)); err != nil {
+		f.t.Fatal(err)
+	}
+	f.serve(f.cloud.Handler())
 }
 
 func (f *fixture) client() *api.CloudClient {
@@ -201,7 +222,8 @@ func TestOAuthRefusals(t *testing.T) {
 			form url.Values
 			code string
 		}{
-			"no grant":        {"/oauth/token", url.Values{}, "unsupported_grant_type"},
+			"no grant":        {"/oauth/token", url.Values{}, "invalid_request"},
+			"another grant":   {"/oauth/token", url.Values{"grant_type": {"password"}}, "unsupported_grant_type"},
 			"unknown client":  {"/oauth/device_authorization", url.Values{"client_id": {"evil"}}, "invalid_client"},
 			"unknown code":    {"/oauth/token", url.Values{"grant_type": {api.GrantDeviceCode}, "client_id": {api.CLIClientID}, "device_code": {"x"}}, "invalid_grant"},
 			"unknown refresh": {"/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}, "invalid_grant"},

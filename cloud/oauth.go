@@ -3,9 +3,12 @@ package cloud
 import (
 	"encoding/base64"
 	"math"
+	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,15 +20,21 @@ import (
 // metadata is RFC 8414's document.
 func (c *Cloud) metadata(ctx echo.Context) error {
 	at := func(path string) string { return c.cfg.PublicURL.Join(path) }
+	ctx.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return ctx.JSON(http.StatusOK, map[string]any{
-		"issuer":                                c.cfg.PublicURL,
-		"device_authorization_endpoint":         at("/oauth/device_authorization"),
-		"token_endpoint":                        at("/oauth/token"),
-		"revocation_endpoint":                   at("/oauth/revoke"),
-		"jwks_uri":                              at("/.well-known/jwks.json"),
-		"response_types_supported":              []string{},
-		"grant_types_supported":                 []string{api.GrantDeviceCode, api.GrantRefreshToken, api.GrantExchange},
-		"token_endpoint_auth_methods_supported": []string{"none"},
+		"issuer":                                         c.cfg.PublicURL,
+		"authorization_endpoint":                         at("/oauth/authorize"),
+		"device_authorization_endpoint":                  at("/oauth/device_authorization"),
+		"token_endpoint":                                 at("/oauth/token"),
+		"revocation_endpoint":                            at("/oauth/revoke"),
+		"jwks_uri":                                       at("/.well-known/jwks.json"),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          []string{api.GrantCode, api.GrantDeviceCode, api.GrantRefreshToken, api.GrantExchange},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"token_endpoint_auth_methods_supported":          []string{"none"},
+		"revocation_endpoint_auth_methods_supported":     []string{"none"},
+		"authorization_response_iss_parameter_supported": true,
 	})
 }
 
@@ -43,7 +52,7 @@ func (c *Cloud) jwks(ctx echo.Context) error {
 	for kid, public := range c.root.VerificationKeys() {
 		keys = append(keys, jwk{"OKP", "Ed25519", base64.RawURLEncoding.EncodeToString(public), kid, "sig", bridge.AlgEdDSA})
 	}
-	slices.SortFunc(keys, func(a, b jwk) int { return len(a.KeyID) - len(b.KeyID) })
+	slices.SortFunc(keys, func(a, b jwk) int { return strings.Compare(a.KeyID, b.KeyID) })
 	ctx.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return ctx.JSON(http.StatusOK, map[string]any{"keys": keys})
 }
@@ -51,26 +60,27 @@ func (c *Cloud) jwks(ctx echo.Context) error {
 // oauth is a handler of an OAuth endpoint: its parameters are a form, its errors OAuth's own (RFC 6749 section 5.2).
 func (c *Cloud) oauth(h echo.HandlerFunc) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
-		r := ctx.Request()
-		r.Body = http.MaxBytesReader(ctx.Response(), r.Body, 64<<10)
-		ctx.Response().Header().Set("Cache-Control", "no-store")
+		r, header := ctx.Request(), ctx.Response().Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Pragma", "no-cache") // RFC 6749 section 5.1
 		err := c.oauthRequest(ctx, h)
 		if err == nil || ctx.Response().Committed {
 			return err
 		}
 		e := bridge.AsError(err)
-		body := map[string]string{"error": oauthCode(e), "error_description": e.Detail}
-		if e.Hint != "" {
-			body["hint"] = e.Hint
-		}
+		body := api.OAuthError{Code: oauthCode(e), Description: e.Detail, Hint: e.Hint}
 		status := http.StatusBadRequest
 		switch e.Kind {
-		case bridge.Internal, bridge.TooMany, bridge.Unavailable:
+		case bridge.Internal, bridge.TooMany, bridge.TooLarge, bridge.Unavailable:
 			status = api.Status(err)
 			if e.RetryAfter > 0 {
-				ctx.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+				header.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 			}
 			c.log.Warn("an OAuth request failed", "request_id", api.RequestID(r), "code", e.Code, "cause", e.Err)
+		}
+		if body.Code == errClient.Code && usesBasic(r) {
+			status = http.StatusUnauthorized
+			header.Set("WWW-Authenticate", `Basic realm="ace"`)
 		}
 		return ctx.JSON(status, body)
 	}
@@ -81,13 +91,24 @@ func (c *Cloud) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	if err := c.tokens.Allow(api.AddressKey(ctx.RealIP())); err != nil {
 		return err
 	}
-	if err := r.ParseForm(); err != nil {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
+		return bridge.E(bridge.Invalid, "invalid_request", "the parameters must be sent as application/x-www-form-urlencoded")
+	}
+	body, err := api.ReadBody(ctx.Response(), r, maxForm)
+	if err != nil {
+		return err
+	}
+	// Only the body counts: a parameter of the URL would be in every log on the way.
+	if r.PostForm, err = url.ParseQuery(string(body)); err != nil {
 		return bridge.E(bridge.Invalid, "invalid_request", "the body is not a form")
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "key_id" {
 			return bridge.E(bridge.Invalid, "invalid_request", "the parameter %q is there more than once", name)
 		}
+	}
+	if scope := r.PostForm.Get("scope"); scope != "" {
+		return bridge.E(bridge.Invalid, "invalid_scope", "there are no scopes to ask for here: a session has those of its member's role")
 	}
 	return h(ctx)
 }
@@ -114,20 +135,57 @@ func oauthCode(e *bridge.Error) string {
 	return "invalid_request"
 }
 
-func client(r *http.Request) (string, error) {
-	if id := r.PostForm.Get("client_id"); id != api.CLIClientID {
-		return "", bridge.E(bridge.Invalid, "invalid_client", "the client_id is not known here")
+var errClient = bridge.E(bridge.Invalid, "invalid_client", "the client_id is not known here, or comes with a secret, which public clients have not")
+
+func usesBasic(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get(bridge.HeaderAuthorization), " ")
+	return strings.EqualFold(scheme, "Basic")
+}
+
+// client is the public client that a request names: in the body (RFC 6749 section 3.2.1) or, as some libraries do, as the
+// user of HTTP Basic without a password (section 2.3.1). inHeader says which. It is "" where the request names none.
+func client(r *http.Request) (id string, inHeader bool, err error) {
+	id = r.PostForm.Get("client_id")
+	if usesBasic(r) {
+		user, password, ok := r.BasicAuth()
+		if user, err = url.QueryUnescape(user); !ok || err != nil || password != "" || (id != "" && id != user) {
+			return "", true, errClient
+		}
+		id, inHeader = user, true
 	}
-	return api.CLIClientID, nil
+	if (id != "" && id != api.CLIClientID) || r.PostForm.Get("client_secret") != "" {
+		return "", inHeader, errClient
+	}
+	return id, inHeader, nil
+}
+
+// identified is a handler of a request that must name its client, because it is answered to that one only.
+func identified(h func(ctx echo.Context, clientID string, inHeader bool) error) echo.HandlerFunc {
+	return func(ctx echo.Context) error {
+		id, inHeader, err := client(ctx.Request())
+		if err == nil && id == "" {
+			err = errClient
+		}
+		if err != nil {
+			return err
+		}
+		return h(ctx, id, inHeader)
+	}
+}
+
+// anyClient is a handler of a request that may name its client and must not name another one.
+func anyClient(h echo.HandlerFunc) echo.HandlerFunc {
+	return func(ctx echo.Context) error {
+		if _, _, err := client(ctx.Request()); err != nil {
+			return err
+		}
+		return h(ctx)
+	}
 }
 
 // deviceAuthorization begins a device login (RFC 8628 section 3.1).
-func (c *Cloud) deviceAuthorization(ctx echo.Context) error {
+func (c *Cloud) deviceAuthorization(ctx echo.Context, clientID string, _ bool) error {
 	r := ctx.Request()
-	clientID, err := client(r)
-	if err != nil {
-		return err
-	}
 	if err := c.devices.Allow(api.AddressKey(ctx.RealIP())); err != nil {
 		return err
 	}
@@ -146,22 +204,59 @@ func (c *Cloud) deviceAuthorization(ctx echo.Context) error {
 
 // token is the token endpoint.
 func (c *Cloud) token(ctx echo.Context) error {
-	r := ctx.Request()
-	switch r.PostForm.Get("grant_type") {
+	switch ctx.Request().PostForm.Get("grant_type") {
+	case api.GrantCode:
+		return identified(c.redeemCode)(ctx)
 	case api.GrantDeviceCode:
-		clientID, err := client(r)
-		if err != nil {
-			return err
-		}
-		s, err := c.registry.PollDevice(r.Context(), bridge.NewSecret(r.PostForm.Get("device_code")), clientID, anonymous(ctx))
-		return c.answerSession(ctx, s, err)
+		return identified(c.pollDevice)(ctx)
 	case api.GrantRefreshToken:
-		s, err := c.registry.RefreshSession(r.Context(), bridge.NewSecret(r.PostForm.Get("refresh_token")), anonymous(ctx))
-		return c.answerSession(ctx, s, err)
+		return anyClient(c.refresh)(ctx)
 	case api.GrantExchange:
-		return c.exchangeToken(ctx)
+		return anyClient(c.exchangeToken)(ctx)
+	case "":
+		return bridge.E(bridge.Invalid, "invalid_request", "the grant_type is missing")
 	}
 	return bridge.E(bridge.Invalid, "unsupported_grant_type", "that grant type is not known here")
+}
+
+// needs refuses a form without one of the parameters.
+func needs(r *http.Request, names ...string) error {
+	for _, name := range names {
+		if r.PostForm.Get(name) == "" {
+			return bridge.E(bridge.Invalid, "invalid_request", "the parameter %q is missing", name)
+		}
+	}
+	return nil
+}
+
+func (c *Cloud) redeemCode(ctx echo.Context, clientID string, _ bool) error {
+	r := ctx.Request()
+	if err := needs(r, "code", "redirect_uri", "code_verifier"); err != nil {
+		return err
+	}
+	form := r.PostForm
+	s, err := c.registry.RedeemCode(r.Context(), bridge.NewSecret(form.Get("code")), bridge.NewSecret(form.Get("code_verifier")),
+		clientID, form.Get("redirect_uri"), anonymous(ctx))
+	return c.answerSession(ctx, s, err)
+}
+
+func (c *Cloud) pollDevice(ctx echo.Context, clientID string, inHeader bool) error {
+	r := ctx.Request()
+	if err := needs(r, "device_code"); err != nil {
+		return err
+	}
+	s, err := c.registry.PollDevice(r.Context(), registry.DevicePoll{Code: bridge.NewSecret(r.PostForm.Get("device_code")),
+		ClientID: clientID, Probe: inHeader}, anonymous(ctx))
+	return c.answerSession(ctx, s, err)
+}
+
+func (c *Cloud) refresh(ctx echo.Context) error {
+	r := ctx.Request()
+	if err := needs(r, "refresh_token"); err != nil {
+		return err
+	}
+	s, err := c.registry.RefreshSession(r.Context(), bridge.NewSecret(r.PostForm.Get("refresh_token")), anonymous(ctx))
+	return c.answerSession(ctx, s, err)
 }
 
 func (c *Cloud) answerSession(ctx echo.Context, s registry.Session, err error) error {
@@ -230,6 +325,9 @@ func (c *Cloud) exchangeToken(ctx echo.Context) error {
 // revoke ends the session of a refresh token or a session token (RFC 7009); an unknown token is no error.
 func (c *Cloud) revoke(ctx echo.Context) error {
 	r := ctx.Request()
+	if err := needs(r, "token"); err != nil {
+		return err
+	}
 	token := bridge.NewSecret(r.PostForm.Get("token"))
 	if bridge.TokenType(token) == bridge.TypeSession {
 		p, _, err := c.verifySession(r, token)

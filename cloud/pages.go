@@ -59,11 +59,22 @@ func (c *Cloud) page(h func(echo.Context, registry.Principal) error) echo.Handle
 // render writes a page under a policy that lets it load nothing from elsewhere and run no inline script; connect are the
 // origins of the servers that "try it" calls.
 func (c *Cloud) render(ctx echo.Context, status int, name string, page web.Page, connect ...string) error {
-	slices.Sort(connect)
+	return c.renderUnder(ctx, status, name, page, policy{connect: connect})
+}
+
+// policy is what a page may do beyond the strict policy of all.
+type policy struct {
+	connect    []string // origins that its script calls
+	formTarget string   // where the answer to its form may lead: browsers hold redirects against form-action, too
+}
+
+func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.Page, allowed policy) error {
+	slices.Sort(allowed.connect)
 	h := ctx.Response().Header()
-	h.Set("Content-Security-Policy", strings.Join([]string{"default-src 'self'", "base-uri 'none'", "form-action 'self'",
+	h.Set("Content-Security-Policy", strings.Join([]string{"default-src 'self'", "base-uri 'none'",
+		strings.TrimSpace("form-action 'self' " + allowed.formTarget),
 		"frame-ancestors 'none'", "object-src 'none'",
-		strings.Join(append([]string{"connect-src 'self'"}, slices.Compact(connect)...), " ")}, "; "))
+		strings.Join(append([]string{"connect-src 'self'"}, slices.Compact(allowed.connect)...), " ")}, "; "))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
@@ -78,7 +89,8 @@ func user(p registry.Principal) *web.User {
 func (c *Cloud) errorPage(ctx echo.Context, err error) bool {
 	r := ctx.Request()
 	path := r.URL.Path
-	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/oauth/") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	program := strings.HasPrefix(path, "/v1/") || (strings.HasPrefix(path, "/oauth/") && path != "/oauth/authorize")
+	if program || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return false
 	}
 	e := bridge.AsError(err)

@@ -15,11 +15,13 @@ func (c *Cloud) routes() *echo.Echo {
 
 	e.GET("/healthz", api.Healthz)
 	e.GET("/readyz", api.Readyz(c.db.PingContext))
-	e.GET("/.well-known/oauth-authorization-server", c.metadata)
+	e.GET(api.PathMetadata, c.metadata)
 	e.GET("/.well-known/jwks.json", c.jwks)
-	e.POST("/oauth/device_authorization", c.oauth(c.deviceAuthorization))
+	e.GET("/oauth/authorize", c.authorize)
+	e.POST("/oauth/authorize", c.page(c.decideAuthorization))
+	e.POST("/oauth/device_authorization", c.oauth(identified(c.deviceAuthorization)))
 	e.POST("/oauth/token", c.oauth(c.token))
-	e.POST("/oauth/revoke", c.oauth(c.revoke))
+	e.POST("/oauth/revoke", c.oauth(anyClient(c.revoke)))
 
 	v1 := e.Group("/v1")
 	v1.GET("/me", c.member(c.me))

@@ -44,7 +44,7 @@ func (c *Cloud) trust(ctx echo.Context, p registry.Principal) error {
 
 // developerToken opens a session of three hours and signs its token.
 func (c *Cloud) developerToken(ctx echo.Context, p registry.Principal) (api.DeveloperToken, error) {
-	s, err := c.registry.OpenSession(ctx.Request().Context(), p.UserID, p.Org, registry.MethodDeveloper, actor(ctx, p))
+	s, err := c.registry.OpenSessionFrom(ctx.Request().Context(), p, registry.MethodDeveloper, actor(ctx, p))
 	if err != nil {
 		return api.DeveloperToken{}, err
 	}

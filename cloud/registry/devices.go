@@ -129,9 +129,9 @@ func (r *Registry) DecideDevice(ctx context.Context, p Principal, userCode strin
 		state, action = "approved", "device.approve"
 	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
-		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3
-			WHERE user_code = $4 AND state = 'pending' AND expires_at > $5`,
-			state, p.UserID, p.OrgID, canonicalUserCode(userCode), now.Unix()))
+		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3, provider_id = $4
+			WHERE user_code = $5 AND state = 'pending' AND expires_at > $6`,
+			state, p.UserID, p.OrgID, p.Provider, canonicalUserCode(userCode), now.Unix()))
 		if err != nil {
 			return fmt.Errorf("decide a device login: %w", err)
 		}
@@ -146,55 +146,53 @@ func oauthError(code, detail string) *bridge.Error {
 	return bridge.E(bridge.Invalid, code, "%s", detail)
 }
 
+// DevicePoll is one question of a program whether its device login is decided.
+type DevicePoll struct {
+	Code     bridge.Secret
+	ClientID string
+	// Probe: the client is named in the Authorization header. golang.org/x/oauth2 tries that first and, when it gets an
+	// error, says the same again in the body at once, so that such a pair of polls counts as one.
+	Probe bool
+}
+
 // PollDevice redeems an approved device login, once. Its errors have the codes of RFC 8628 section 3.5.
-func (r *Registry) PollDevice(ctx context.Context, code bridge.Secret, clientID string, actor audit.Actor) (Session, error) {
-	now := r.cfg.Now()
+func (r *Registry) PollDevice(ctx context.Context, poll DevicePoll, actor audit.Actor) (Session, error) {
 	var s Session
 	var answer error
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		answer = nil
-		var state, userID, orgID string
-		var expires, polled, interval int64
-		err := tx.QueryRowContext(ctx, `SELECT state, user_id, org_id, expires_at, polled_at, interval_s FROM devices
-			WHERE code = $1 AND client_id = $2`, hashed(code), clientID).
-			Scan(&state, &userID, &orgID, &expires, &polled, &interval)
-		if errors.Is(err, sql.ErrNoRows) {
-			return oauthError("invalid_grant", "the device code is not known")
-		}
-		if err != nil {
-			return fmt.Errorf("poll a device login: %w", err)
-		}
+		var state, userID, slug, provider string
+		var expires int64
+		err := tx.QueryRowContext(ctx, `SELECT d.state, d.user_id, COALESCE(o.slug, ''), d.provider_id, d.expires_at FROM devices d
+			LEFT JOIN organizations o ON o.id = d.org_id WHERE d.code = $1 AND d.client_id = $2`, hashed(poll.Code), poll.ClientID).
+			Scan(&state, &userID, &slug, &provider, &expires)
 		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return oauthError("invalid_grant", "the device code is not known")
+		case err != nil:
+			return fmt.Errorf("poll a device login: %w", err)
 		case state == "redeemed":
 			return oauthError("invalid_grant", "the device code has been used")
-		case expires <= now.Unix():
+		case expires <= r.cfg.Now().Unix():
 			return oauthError("expired_token", "the code has expired")
 		case state == "denied":
 			return oauthError("access_denied", "the login was denied")
 		case state == "pending":
-			answer = oauthError("authorization_pending", "nobody has approved the code yet")
-			if polled != 0 && now.UnixMilli()-polled < interval*1000-500 { // half a second for the network
-				answer = oauthError("slow_down", "poll less often")
-				interval += 5
-			}
-			_, err := tx.ExecContext(ctx, "UPDATE devices SET polled_at = $1, interval_s = $2 WHERE code = $3",
-				now.UnixMilli(), interval, hashed(code))
+			answer, err = r.notePoll(ctx, tx, poll)
 			return err
 		}
 		redeemed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE devices SET state = 'redeemed' WHERE code = $1 AND state = 'approved'",
-			hashed(code)))
+			hashed(poll.Code)))
 		if err != nil {
 			return fmt.Errorf("redeem a device login: %w", err)
 		}
 		if !redeemed {
 			return oauthError("invalid_grant", "the device code has been used")
 		}
-		var slug string
-		if err := tx.QueryRowContext(ctx, "SELECT slug FROM organizations WHERE id = $1", orgID).Scan(&slug); err != nil {
-			return fmt.Errorf("redeem a device login: %w", err)
+		if s, err = r.openSession(ctx, tx, userID, slug, MethodDevice, actor); err != nil {
+			return err
 		}
-		s, err = r.openSession(ctx, tx, userID, slug, MethodDevice, actor)
-		return err
+		return s.bindProvider(ctx, tx, provider)
 	})
 	if err == nil {
 		err = answer
@@ -203,4 +201,24 @@ func (r *Registry) PollDevice(ctx context.Context, code bridge.Secret, clientID 
 		return Session{}, err
 	}
 	return s, nil
+}
+
+// notePoll keeps the time of a poll of a login that nobody has decided, and says whether it came too early: then the
+// interval grows by five seconds, for good (RFC 8628 section 3.5).
+func (r *Registry) notePoll(ctx context.Context, tx *sql.Tx, poll DevicePoll) (answer, err error) {
+	now := r.cfg.Now().UnixMilli()
+	var polled, interval int64
+	var probed bool
+	if err := tx.QueryRowContext(ctx, "SELECT polled_at, interval_s, probed FROM devices WHERE code = $1", hashed(poll.Code)).
+		Scan(&polled, &interval, &probed); err != nil {
+		return nil, fmt.Errorf("poll a device login: %w", err)
+	}
+	answer = oauthError("authorization_pending", "nobody has approved the code yet")
+	if early := polled != 0 && now-polled < interval*1000-500; early && (!probed || poll.Probe) { // half a second for the network
+		answer = oauthError("slow_down", "poll less often")
+		interval += 5
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE devices SET polled_at = $1, interval_s = $2, probed = $3 WHERE code = $4",
+		now, interval, poll.Probe, hashed(poll.Code))
+	return answer, err
 }

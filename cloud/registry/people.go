@@ -33,12 +33,23 @@ type Principal struct {
 	Role      bridge.Role
 	SessionID string
 	Method    string
+	Provider  string    // ID of the sign-in provider that the session goes back to; empty: none
 	ExpiresAt time.Time // of the session or key; zero: never
 
 	Kind        bridge.KeyKind  // of the key; empty: a session
 	granted     bridge.Scopes   // to the key
 	key         bridge.Identity // of the key
 	environment string          // whose connections a key sees; empty: of both
+}
+
+// NeedOwn refuses a session that goes back to the sign-in provider of an organization: the provider vouches for the person
+// there, and says nothing of their other organizations, their password or their second factor.
+func (p Principal) NeedOwn() error {
+	if p.Provider == "" {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "provider_session", "you have signed in through the provider of %s, which counts for that organization only", p.Org).
+		WithHint("sign out, and sign in with your password")
 }
 
 // Actor is the principal in the audit log.

@@ -67,6 +67,8 @@ func (r *Registry) Purge(ctx context.Context) error {
 	before := r.cfg.Now().Add(-24 * time.Hour).Unix()
 	for _, statement := range []string{
 		"DELETE FROM devices WHERE expires_at < $1",
+		"DELETE FROM codes WHERE expires_at < $1",
+		"DELETE FROM provider_logins WHERE expires_at < $1",
 		"DELETE FROM refresh_tokens WHERE expires_at < $1",
 		"DELETE FROM sessions WHERE expires_at < $1 AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)",
 		"DELETE FROM revocations WHERE expires_at < $1",

@@ -329,7 +329,7 @@ func TestDeviceLogin(t *testing.T) {
 			return d
 		}
 		poll := func(d registry.Device) string {
-			_, err := f.PollDevice(t.Context(), d.DeviceCode, "cli", audit.Actor{})
+			_, err := f.PollDevice(t.Context(), registry.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}
 		d := begin()
@@ -355,7 +355,7 @@ func TestDeviceLogin(t *testing.T) {
 		won := make(chan string, 6)
 		for range cap(won) {
 			go func() {
-				_, err := f.PollDevice(context.Background(), d.DeviceCode, "cli", audit.Actor{})
+				_, err := f.PollDevice(context.Background(), registry.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
 				won <- bridge.CodeOf(err)
 			}()
 		}

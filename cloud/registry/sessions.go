@@ -21,6 +21,7 @@ const (
 	MethodDeveloper = "developer_token"
 	MethodAPIKey    = "api_key" // no session: the key itself
 	MethodPAT       = "pat"
+	MethodProvider  = "provider" // on the dashboard, through the organization's own sign-in provider
 )
 
 // The lifetimes of sessions and tokens.
@@ -41,6 +42,7 @@ var methods = map[string]struct {
 	MethodCode:      {life: RefreshLife, refresh: true},
 	MethodPassword:  {life: DeveloperLife},
 	MethodDeveloper: {life: DeveloperLife},
+	MethodProvider:  {life: BrowserLife, cookie: true},
 }
 
 // Session is an opened or refreshed session. Cookie or Refresh is set, by its method; both are stored hashed.
@@ -106,6 +108,32 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 		Details: map[string]string{"method": method}})
 }
 
+// OpenSessionFrom opens another session of the person of p, in the same organization. What comes of a session that a
+// sign-in provider opened is bound to that provider likewise.
+func (r *Registry) OpenSessionFrom(ctx context.Context, p Principal, method string, actor audit.Actor) (Session, error) {
+	var s Session
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var err error
+		if s, err = r.openSession(ctx, tx, p.UserID, p.Org, method, actor); err != nil {
+			return err
+		}
+		return s.bindProvider(ctx, tx, p.Provider)
+	})
+	return s, err
+}
+
+// bindProvider notes through which sign-in provider a new session came about; empty: none.
+func (s *Session) bindProvider(ctx context.Context, tx *sql.Tx, provider string) error {
+	if provider == "" {
+		return nil
+	}
+	s.Principal.Provider = provider
+	if _, err := tx.ExecContext(ctx, "UPDATE sessions SET provider_id = $1 WHERE id = $2", provider, s.Principal.SessionID); err != nil {
+		return fmt.Errorf("open a session: %w", err)
+	}
+	return nil
+}
+
 func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time) (bridge.Secret, error) {
 	token := bridge.NewSecret(bridge.RandomToken(32))
 	_, err := tx.ExecContext(ctx, `INSERT INTO refresh_tokens (hash, session_id, expires_at, used_at) VALUES ($1, $2, $3, 0)`,
@@ -120,7 +148,7 @@ var errSession = bridge.E(bridge.Unauthenticated, "session_ended", "the session 
 
 // BrowserSession finds the live session of a cookie.
 func (r *Registry) BrowserSession(ctx context.Context, cookie bridge.Secret) (Principal, error) {
-	return r.session(ctx, "s.method = 'browser' AND s.cookie", hashed(cookie))
+	return r.session(ctx, "s.method IN ('browser', 'provider') AND s.cookie", hashed(cookie))
 }
 
 // SessionByID finds a live session whose member is still one; the role is today's.
@@ -131,11 +159,11 @@ func (r *Registry) SessionByID(ctx context.Context, id string) (Principal, error
 func (r *Registry) session(ctx context.Context, column, value string) (Principal, error) {
 	var p Principal
 	var expires int64
-	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.role
+	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.role
 		FROM sessions s JOIN users u ON u.id = s.user_id JOIN organizations o ON o.id = s.org_id
 		JOIN members m ON m.org_id = s.org_id AND m.user_id = s.user_id
 		WHERE `+column+` = $1 AND s.ended_at = 0 AND s.expires_at > $2`, value, r.cfg.Now().Unix()). //nolint:gosec // columns from above
-		Scan(&p.SessionID, &p.Method, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
+		Scan(&p.SessionID, &p.Method, &p.Provider, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Principal{}, errSession
 	}
@@ -175,9 +203,13 @@ func (r *Registry) RefreshSession(ctx context.Context, refresh bridge.Secret, ac
 			actor.ID = "session:" + sessionID
 			return endSession(ctx, tx, sessionID, "refresh token reused", now, actor)
 		}
-		if _, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE sessions SET expires_at = $1 WHERE id = $2 AND ended_at = 0",
-			now.Add(RefreshLife).Unix(), sessionID)); err != nil {
+		alive, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE sessions SET expires_at = $1 WHERE id = $2 AND ended_at = 0",
+			now.Add(RefreshLife).Unix(), sessionID))
+		if err != nil {
 			return fmt.Errorf("refresh: %w", err)
+		}
+		if !alive {
+			return errRefresh
 		}
 		s.Principal.SessionID = sessionID
 		s.Refresh, err = newRefresh(ctx, tx, sessionID, now)

@@ -126,6 +126,7 @@ type sealedRow struct {
 var sealedColumns = []sealedRow{
 	{table: "connections", column: "secret", key: "id", org: "org_id", server: "server_url"},
 	{table: "revocations", column: "token", key: "id", org: "org_id", server: "server_url"},
+	{table: "providers", column: "client_secret", key: "id", org: "org_id", server: "''", kind: "provider:"},
 }
 
 // RotateEncryptionKey encrypts every row anew with the first key. It goes row by row, each in one conditional UPDATE,
