@@ -63,6 +63,24 @@ func (r *Registry) OpenSession(ctx context.Context, userID, org, method string, 
 	return s, err
 }
 
+// providerRequired is the condition that member m has come through the sign-in provider of an organization that then takes
+// no password.
+const providerRequired = `EXISTS (SELECT 1 FROM providers v WHERE v.org_id = m.org_id AND v.required AND m.source = 'provider')`
+
+func whyNoSession(ctx context.Context, tx *sql.Tx, userID, org string) error {
+	var slug string
+	err := tx.QueryRowContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
+		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) AND `+providerRequired+` ORDER BY o.slug LIMIT 1`, userID, org).Scan(&slug)
+	if errors.Is(err, sql.ErrNoRows) {
+		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization")
+	}
+	if err != nil {
+		return fmt.Errorf("open a session: %w", err)
+	}
+	return bridge.E(bridge.Forbidden, "provider_required", "%s takes no password: its members sign in through its own provider", slug).
+		WithHint("choose “Continue with your organization” on the sign-in page")
+}
+
 func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, method string, actor audit.Actor) (Session, error) {
 	id, err := newID()
 	if err != nil {
@@ -72,10 +90,11 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 	p := Principal{UserID: userID, SessionID: id, Method: method}
 	err = tx.QueryRowContext(ctx, `SELECT u.email, u.name, o.id, o.slug, m.role FROM members m
 		JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
-		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) ORDER BY o.slug LIMIT 1`, userID, org).
+		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) AND ($3 OR NOT `+providerRequired+`) ORDER BY o.slug LIMIT 1`,
+		userID, org, method != MethodBrowser && method != MethodPassword).
 		Scan(&p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Session{}, bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization")
+		return Session{}, whyNoSession(ctx, tx, userID, org)
 	}
 	if err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)

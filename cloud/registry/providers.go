@@ -1,0 +1,393 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+const (
+	maxDomains    = 20
+	maxGroupRoles = 100
+	maxClaim      = 200
+	defaultGroups = "groups"
+
+	// DomainRecord is what the TXT record that proves a domain begins with.
+	DomainRecord = "ace-domain-verification="
+)
+
+// Provider is the OpenID Connect provider of an organization, as sign-in needs it.
+type Provider struct {
+	ID           string
+	OrgID        string
+	Org          string // slug
+	Issuer       string
+	ClientID     string
+	ClientSecret bridge.Secret
+	Domains      []string // verified ones
+	DefaultRole  bridge.Role
+	GroupsClaim  string
+	GroupRoles   map[string]bridge.Role
+	Required     bool
+	SetBy        bridge.Role // of whoever set it
+	UpdatedAt    time.Time
+	sealed       string
+}
+
+var errNoProvider = bridge.E(bridge.NotFound, "provider_unknown", "the organization has no sign-in provider").
+	WithHint("set one under Settings, Sign-in provider")
+
+// canonicalDomain brings the domain of e-mail addresses to lower case and A-labels.
+func canonicalDomain(s string) (string, error) {
+	domain, err := idna.Lookup.ToASCII(strings.TrimSuffix(strings.TrimSpace(s), "."))
+	if err != nil || len(domain) > 200 || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "@/: ") {
+		return "", bridge.E(bridge.Invalid, "domain_malformed", "that is not a domain of e-mail addresses").
+			WithHint("give what stands behind the @, for example acme.com")
+	}
+	return domain, nil
+}
+
+// emailDomain is the canonical domain of an address.
+func emailDomain(email string) (string, error) {
+	return canonicalDomain(email[strings.LastIndexByte(email, '@')+1:])
+}
+
+// checkProvider brings settings to the form in which they are stored.
+func checkProvider(p Principal, s *api.ProviderSettings) error {
+	bad := func(code, detail string) error { return bridge.E(bridge.Invalid, code, "%s", detail) }
+	if _, err := bridge.CanonicalURL(s.Issuer); err != nil {
+		return bridge.E(bridge.Invalid, "issuer_malformed", "the issuer is not a URL: %s", bridge.AsError(err).Detail).
+			WithHint("give the issuer as the provider spells it, for example https://accounts.google.com")
+	}
+	if s.GroupsClaim == "" {
+		s.GroupsClaim = defaultGroups
+	}
+	switch {
+	case s.ClientID == "" || !bridge.PlainText(s.ClientID, maxClaim):
+		return bad("client_malformed", "the client ID is missing, or it is no plain text")
+	case s.ClientSecret != nil && s.ClientSecret.Len() > 4096:
+		return bad("client_malformed", "the client secret is longer than 4 KiB")
+	case !bridge.PlainText(s.GroupsClaim, maxClaim):
+		return bad("claim_malformed", "the groups claim is no plain text")
+	case len(s.Domains) == 0 || len(s.Domains) > maxDomains:
+		return bad("domains_missing", "a provider vouches for 1 to "+strconv.Itoa(maxDomains)+" domains of e-mail addresses")
+	case len(s.GroupRoles) > maxGroupRoles:
+		return bad("groups_many", "at most "+strconv.Itoa(maxGroupRoles)+" groups can have a role")
+	case s.DefaultRole != "" && !bridge.Role(s.DefaultRole).Valid(), s.DefaultRole == string(bridge.RoleOwner):
+		return bad("role_malformed", "the default role is admin, member or viewer, or empty")
+	}
+	for group, role := range s.GroupRoles {
+		if group == "" || !bridge.PlainText(group, maxClaim) || !bridge.Role(role).Valid() {
+			return bad("groups_malformed", "each group is plain text and has the role owner, admin, member or viewer")
+		}
+		if !p.Role.AtLeast(bridge.Role(role)) {
+			return bridge.E(bridge.Forbidden, "role_above", "only an owner of %s may let a group make owners", p.Org)
+		}
+	}
+	for i, domain := range s.Domains {
+		var err error
+		if s.Domains[i], err = canonicalDomain(domain); err != nil {
+			return err
+		}
+	}
+	slices.Sort(s.Domains)
+	s.Domains = slices.Compact(s.Domains)
+	return nil
+}
+
+// own refuses what is not of the principal's organization, or not theirs to set.
+func (p Principal) own(org string) error {
+	if org != p.Org {
+		return bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to an organization of that name")
+	}
+	return p.Need("organization:update")
+}
+
+// SetProvider sets the sign-in provider of an organization. A domain counts once it is proven, unless proven says that it
+// need not be. When issuer or client change, the sessions that the provider has opened end, and it has to say anew who is who.
+func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s api.ProviderSettings, proven bool, actor audit.Actor) error {
+	if err := p.own(org); err != nil {
+		return err
+	}
+	if err := checkProvider(p, &s); err != nil {
+		return err
+	}
+	groups, err := json.Marshal(s.GroupRoles)
+	if err != nil {
+		return err
+	}
+	now := r.cfg.Now()
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := r.provider(ctx, tx, "p.org_id", p.OrgID)
+		if err != nil && bridge.CodeOf(err) != errNoProvider.Code {
+			return err
+		}
+		if err == nil && !p.Role.AtLeast(was.SetBy) {
+			return bridge.E(bridge.Forbidden, "role_owner", "an owner of %s has set the sign-in provider, and only an owner may change it", p.Org)
+		}
+		same := err == nil && was.Issuer == s.Issuer && was.ClientID == s.ClientID
+		if err == nil && !same {
+			if err := r.forgetProvider(ctx, tx, was, actor); err != nil {
+				return err
+			}
+		}
+		id, sealed := was.ID, was.sealed
+		if !same {
+			if id, err = newID(); err != nil {
+				return err
+			}
+			sealed = ""
+		}
+		if s.ClientSecret != nil {
+			if sealed, err = r.sealProviderSecret(p.OrgID, id, s.ClientSecret.Secret); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO providers (id, org_id, issuer, client_id, client_secret, default_role,
+			groups_claim, group_roles, required, set_by, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT (id) DO UPDATE SET client_secret = $5, default_role = $6, groups_claim = $7, group_roles = $8,
+			required = $9, set_by = $10, updated_at = $11`,
+			id, p.OrgID, s.Issuer, s.ClientID, sealed, s.DefaultRole, s.GroupsClaim, string(groups), s.Required, string(p.Role),
+			now.Unix()); err != nil {
+			return fmt.Errorf("set a provider: %w", err)
+		}
+		if err := setDomains(ctx, tx, p.OrgID, s.Domains); err != nil {
+			return err
+		}
+		if proven {
+			for _, domain := range s.Domains {
+				if err := r.domainProven(ctx, tx, p.OrgID, domain, actor); err != nil {
+					return err
+				}
+			}
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "provider.set", Target: "provider:" + id,
+			Details: map[string]string{"issuer": s.Issuer, "client_id": s.ClientID, "domains": strings.Join(s.Domains, " "),
+				"group_roles": string(groups), "default_role": s.DefaultRole, "required": strconv.FormatBool(s.Required),
+				"secret": strconv.FormatBool(s.ClientSecret != nil)}})
+	})
+	if sqldb.IsUnique(err) {
+		return bridge.E(bridge.Conflict, "provider_changed", "somebody else is setting the provider at this moment").WithHint("look at it again")
+	}
+	return err
+}
+
+func (r *Registry) sealProviderSecret(orgID, id string, secret bridge.Secret) (string, error) {
+	if secret.IsZero() {
+		return "", nil
+	}
+	return r.cfg.Vault.Seal(RowIdentity{Org: orgID, Connection: "provider:" + id}, secret)
+}
+
+func setDomains(ctx context.Context, tx *sql.Tx, orgID string, domains []string) error {
+	have, err := domainsOf(ctx, tx, orgID)
+	if err != nil {
+		return err
+	}
+	for _, d := range have {
+		if !slices.Contains(domains, d.Domain) {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM provider_domains WHERE org_id = $1 AND domain = $2", orgID, d.Domain); err != nil {
+				return fmt.Errorf("set a provider's domains: %w", err)
+			}
+		}
+	}
+	for _, domain := range domains {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO provider_domains (org_id, domain, token, verified_at) VALUES ($1, $2, $3, 0)
+			ON CONFLICT (org_id, domain) DO NOTHING`, orgID, domain, bridge.RandomToken(20)); err != nil {
+			return fmt.Errorf("set a provider's domains: %w", err)
+		}
+	}
+	return nil
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func domainsOf(ctx context.Context, q queryer, orgID string) ([]api.ProviderDomain, error) {
+	rows, err := q.QueryContext(ctx, "SELECT domain, token, verified_at FROM provider_domains WHERE org_id = $1 ORDER BY domain", orgID)
+	if err != nil {
+		return nil, fmt.Errorf("list a provider's domains: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.ProviderDomain{}
+	for rows.Next() {
+		var d api.ProviderDomain
+		var token string
+		var verified int64
+		if err := rows.Scan(&d.Domain, &token, &verified); err != nil {
+			return nil, fmt.Errorf("list a provider's domains: %w", err)
+		}
+		d.TXTRecord, d.VerifiedAt = DomainRecord+token, at(verified)
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// DomainProven notes that an organization has proven a domain. A domain is one organization's only.
+func (r *Registry) DomainProven(ctx context.Context, p Principal, domain string, actor audit.Actor) error {
+	if err := p.own(p.Org); err != nil {
+		return err
+	}
+	return r.db.Tx(ctx, func(tx *sql.Tx) error { return r.domainProven(ctx, tx, p.OrgID, domain, actor) })
+}
+
+func (r *Registry) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain string, actor audit.Actor) error {
+	var owner string
+	err := tx.QueryRowContext(ctx, "SELECT org_id FROM provider_domains WHERE domain = $1 AND verified_at <> 0", domain).Scan(&owner)
+	if err == nil && owner == orgID {
+		return nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("prove a domain: %w", err)
+	}
+	now := r.cfg.Now()
+	var changed bool
+	if err != nil {
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `UPDATE provider_domains SET verified_at = $1
+			WHERE org_id = $2 AND domain = $3 AND verified_at = 0`, now.Unix(), orgID, domain))
+	}
+	if sqldb.IsUnique(err) || (err == nil && !changed) {
+		return bridge.E(bridge.Conflict, "domain_taken", "the domain %s is another organization's already", domain).
+			WithHint("ask the operator of this cloud, if it is yours")
+	}
+	if err != nil {
+		return fmt.Errorf("prove a domain: %w", err)
+	}
+	return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "domain.verify", Target: "domain:" + domain})
+}
+
+// RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.
+func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, actor audit.Actor) error {
+	if err := p.own(org); err != nil {
+		return err
+	}
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		was, err := r.provider(ctx, tx, "p.org_id", p.OrgID)
+		if err != nil {
+			return err
+		}
+		if err := r.forgetProvider(ctx, tx, was, actor); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM provider_domains WHERE org_id = $1", p.OrgID); err != nil {
+			return fmt.Errorf("remove a provider: %w", err)
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "provider.remove", Target: "provider:" + was.ID,
+			Details: map[string]string{"issuer": was.Issuer}})
+	})
+}
+
+// forgetProvider deletes a provider with all that it has said of people, and ends the sessions that go back to it.
+func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor) error {
+	if err := r.endSessions(ctx, tx, "provider_id = $1", p.ID, "sign-in provider changed", actor); err != nil {
+		return err
+	}
+	for _, statement := range []string{"DELETE FROM provider_logins WHERE provider_id = $1",
+		"DELETE FROM provider_subjects WHERE provider_id = $1", "DELETE FROM providers WHERE id = $1"} {
+		if _, err := tx.ExecContext(ctx, statement, p.ID); err != nil {
+			return fmt.Errorf("forget a provider: %w", err)
+		}
+	}
+	return nil
+}
+
+// endSessions ends every live session that a condition of $1 names.
+func (r *Registry) endSessions(ctx context.Context, tx *sql.Tx, condition, value, reason string, actor audit.Actor) error {
+	ids, err := texts(tx.QueryContext(ctx, "SELECT id FROM sessions WHERE ended_at = 0 AND "+condition, value)) //nolint:gosec // conditions of this package
+	if err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	for _, id := range ids {
+		if err := endSession(ctx, tx, id, reason, r.cfg.Now(), actor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// texts reads a result of one column.
+func texts(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var out []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+func (r *Registry) provider(ctx context.Context, q queryer, column, value string) (Provider, error) {
+	var p Provider
+	var groups string
+	var updated int64
+	err := q.QueryRowContext(ctx, `SELECT p.id, p.org_id, o.slug, p.issuer, p.client_id, p.client_secret, p.default_role,
+		p.groups_claim, p.group_roles, p.required, p.set_by, p.updated_at FROM providers p
+		JOIN organizations o ON o.id = p.org_id WHERE `+column+` = $1`, value). //nolint:gosec // columns of this package
+		Scan(&p.ID, &p.OrgID, &p.Org, &p.Issuer, &p.ClientID, &p.sealed, &p.DefaultRole, &p.GroupsClaim, &groups, &p.Required,
+			&p.SetBy, &updated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Provider{}, errNoProvider
+	}
+	if err != nil {
+		return Provider{}, fmt.Errorf("look up a provider: %w", err)
+	}
+	if err := json.Unmarshal([]byte(groups), &p.GroupRoles); err != nil {
+		return Provider{}, fmt.Errorf("look up a provider: %w", err)
+	}
+	p.UpdatedAt = *at(updated)
+	p.Domains, err = texts(q.QueryContext(ctx, "SELECT domain FROM provider_domains WHERE org_id = $1 AND verified_at <> 0", p.OrgID))
+	return p, err
+}
+
+// open adds the client secret.
+func (r *Registry) openProvider(p Provider) (Provider, error) {
+	if p.sealed == "" {
+		return p, nil
+	}
+	var err error
+	p.ClientSecret, err = r.cfg.Vault.Open(RowIdentity{Org: p.OrgID, Connection: "provider:" + p.ID}, p.sealed)
+	return p, err
+}
+
+// ProviderOf is the provider of the principal's organization with its client secret, and what there is to show of it.
+func (r *Registry) ProviderOf(ctx context.Context, p Principal, org string) (Provider, api.Provider, error) {
+	if err := p.own(org); err != nil {
+		return Provider{}, api.Provider{}, err
+	}
+	found, err := r.provider(ctx, r.db, "p.org_id", p.OrgID)
+	if err != nil {
+		return Provider{}, api.Provider{}, err
+	}
+	shown := api.Provider{ID: found.ID, Issuer: found.Issuer, ClientID: found.ClientID, HasSecret: found.sealed != "",
+		DefaultRole: string(found.DefaultRole), GroupsClaim: found.GroupsClaim, GroupRoles: map[string]string{},
+		Required: found.Required, UpdatedAt: found.UpdatedAt}
+	for group, role := range found.GroupRoles {
+		shown.GroupRoles[group] = string(role)
+	}
+	if shown.Domains, err = domainsOf(ctx, r.db, p.OrgID); err != nil {
+		return Provider{}, api.Provider{}, err
+	}
+	found, err = r.openProvider(found)
+	return found, shown, err
+}

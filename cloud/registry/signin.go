@@ -1,0 +1,309 @@
+package registry
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// SignInLife is how long somebody may take at their organization's provider.
+const SignInLife = 10 * time.Minute
+
+// SignIn is a sign-in under way at a provider. Its one secret is in a cookie of the browser that began it; state, nonce and
+// PKCE verifier are derived from it by HKDF-SHA256, so that only that browser can finish it and the database holds none of them.
+type SignIn struct {
+	Cookie   bridge.Secret
+	Provider Provider
+	Next     string // the page to go on to
+}
+
+func (s SignIn) derive(what string) string {
+	raw, err := hkdf.Key(sha256.New, []byte(s.Cookie.Reveal()), nil, "ace sign-in v1 "+what, 32)
+	if err != nil {
+		panic(err) // only for a length that HKDF cannot make
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// State ties the provider's answer to the browser (RFC 6749 section 10.12).
+func (s SignIn) State() bridge.Secret { return bridge.NewSecret(s.derive("state")) }
+
+// Nonce ties the ID token to the sign-in (OpenID Connect Core section 15.5.2).
+func (s SignIn) Nonce() string { return s.derive("nonce") }
+
+// Verifier is PKCE's (RFC 7636 section 4.1).
+func (s SignIn) Verifier() bridge.Secret { return bridge.NewSecret(s.derive("verifier")) }
+
+// BeginSignIn finds the provider that vouches for an e-mail address, and begins a sign-in there.
+func (r *Registry) BeginSignIn(ctx context.Context, email, next string) (SignIn, error) {
+	email, err := canonicalEmail(strings.TrimSpace(email))
+	if err != nil {
+		return SignIn{}, err
+	}
+	nobody := bridge.E(bridge.NotFound, "domain_unknown", "No organization here signs in addresses of that domain.").
+		WithHint("sign in with your password, or ask your admin")
+	domain, err := emailDomain(email)
+	if err != nil {
+		return SignIn{}, nobody
+	}
+	s := SignIn{Cookie: bridge.NewSecret(bridge.RandomToken(32)), Next: next}
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var orgID string
+		err := tx.QueryRowContext(ctx, "SELECT org_id FROM provider_domains WHERE domain = $1 AND verified_at <> 0", domain).Scan(&orgID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nobody
+		}
+		if err != nil {
+			return fmt.Errorf("begin a sign-in: %w", err)
+		}
+		if s.Provider, err = r.provider(ctx, tx, "p.org_id", orgID); err != nil {
+			return err
+		}
+		if _, err = tx.ExecContext(ctx, "INSERT INTO provider_logins (hash, provider_id, next, expires_at) VALUES ($1, $2, $3, $4)",
+			hashed(s.Cookie), s.Provider.ID, next, r.cfg.Now().Add(SignInLife).Unix()); err != nil {
+			return fmt.Errorf("begin a sign-in: %w", err)
+		}
+		return nil
+	})
+	return s, err
+}
+
+var errSignIn = bridge.E(bridge.Invalid, "signin_unknown", "This sign-in was not begun in this browser, has taken too long, or is over.").
+	WithHint("begin again")
+
+// TakeSignIn takes up the sign-in of a browser's cookie, once. The state has to be that sign-in's, and the answer has to
+// have come to the address of that provider's organization, so that no provider can answer in another's place (RFC 9700
+// section 4.4).
+func (r *Registry) TakeSignIn(ctx context.Context, cookie, state bridge.Secret, org string) (SignIn, error) {
+	s := SignIn{Cookie: cookie}
+	if cookie.IsZero() || !s.State().Equal(state) {
+		return SignIn{}, errSignIn
+	}
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var id string
+		err := tx.QueryRowContext(ctx, "SELECT provider_id, next FROM provider_logins WHERE hash = $1", hashed(cookie)).Scan(&id, &s.Next)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errSignIn
+		}
+		if err != nil {
+			return fmt.Errorf("take up a sign-in: %w", err)
+		}
+		taken, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM provider_logins WHERE hash = $1 AND expires_at > $2",
+			hashed(cookie), r.cfg.Now().Unix()))
+		if err != nil {
+			return fmt.Errorf("take up a sign-in: %w", err)
+		}
+		if s.Provider, err = r.provider(ctx, tx, "p.id", id); err != nil {
+			return err
+		}
+		if !taken || s.Provider.Org != org {
+			return errSignIn
+		}
+		return nil
+	})
+	if err != nil {
+		return SignIn{}, err
+	}
+	s.Provider, err = r.openProvider(s.Provider)
+	return s, err
+}
+
+// Vouched is what a provider says of a person, in an ID token that has been verified.
+type Vouched struct {
+	Subject       string
+	Email         string
+	EmailVerified bool
+	Name          string
+	Groups        []string
+}
+
+// RefuseSignIn writes into the audit log why a sign-in through a provider was refused.
+func (r *Registry) RefuseSignIn(ctx context.Context, p Provider, email string, cause error, actor audit.Actor) error {
+	actor.Org = p.Org
+	if email != "" {
+		actor.ID = "user:" + strings.ToLower(email)
+	}
+	return audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "provider:" + p.ID,
+		Outcome: bridge.CodeOf(cause), Details: map[string]string{"method": MethodProvider}})
+}
+
+// FinishSignIn opens the session of a person whom a provider vouches for, in the provider's organization and no other. The
+// first time it makes the person, unless the e-mail address is known, and the member.
+func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (Session, error) {
+	email, err := canonicalEmail(who.Email)
+	if err != nil || !who.EmailVerified {
+		return Session{}, bridge.E(bridge.Forbidden, "email_unverified", "the provider of %s does not say that your e-mail address is yours", p.Org).
+			WithHint("have it verified there; the ID token must have email, and email_verified true")
+	}
+	if who.Subject == "" || !bridge.PlainText(who.Subject, 255) {
+		return Session{}, bridge.E(bridge.Forbidden, "subject_malformed", "the provider of %s does not say who you are there", p.Org)
+	}
+	if !bridge.PlainText(who.Name, 100) || who.Name == "" {
+		who.Name, _, _ = strings.Cut(email, "@")
+	}
+	who.Email = email
+	var s Session
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		now, err := r.provider(ctx, tx, "p.id", p.ID)
+		if err != nil {
+			return err
+		}
+		domain, err := emailDomain(email)
+		if err != nil || !slices.Contains(now.Domains, domain) {
+			return bridge.E(bridge.Forbidden, "domain_foreign", "the provider of %s does not vouch for addresses of that domain", p.Org).
+				WithHint("an admin can add the domain under Settings, Sign-in provider")
+		}
+		actor := actor
+		actor.ID, actor.Org = "user:"+email, now.Org
+		userID, err := r.vouchedUser(ctx, tx, now, who, actor)
+		if err != nil {
+			return err
+		}
+		if err := r.vouchedMember(ctx, tx, now, userID, who, actor); err != nil {
+			return err
+		}
+		if s, err = r.openSession(ctx, tx, userID, now.Org, MethodProvider, actor); err != nil {
+			return err
+		}
+		return s.bindProvider(ctx, tx, now.ID)
+	})
+	if sqldb.IsUnique(err) {
+		return Session{}, bridge.E(bridge.Conflict, "signin_raced", "You are signing in twice at once.").WithHint("begin again")
+	}
+	return s, err
+}
+
+// vouchedUser finds the person that a subject is, or who has the address; otherwise it makes one, without a password.
+func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor) (string, error) {
+	var id string
+	err := tx.QueryRowContext(ctx, "SELECT user_id FROM provider_subjects WHERE provider_id = $1 AND subject = $2", p.ID, who.Subject).Scan(&id)
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	now := r.cfg.Now()
+	var verified int64
+	err = tx.QueryRowContext(ctx, "SELECT id, verified_at FROM users WHERE email = $1", who.Email).Scan(&id, &verified)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if id, err = newID(); err != nil {
+			return "", err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+			VALUES ($1, $2, $3, '', $4, $4)`, id, who.Email, who.Name, now.Unix()); err != nil {
+			return "", err
+		}
+		if err := audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + who.Email}); err != nil {
+			return "", err
+		}
+	case err != nil:
+		return "", fmt.Errorf("look up a user: %w", err)
+	case verified == 0:
+		// Somebody has signed up with this address and never shown that it is theirs: what they have set must not open what
+		// becomes of the account now.
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = '', verified_at = $1 WHERE id = $2", now.Unix(), id); err != nil {
+			return "", fmt.Errorf("verify a user: %w", err)
+		}
+		if err := r.endSessions(ctx, tx, "user_id = $1", id, "address verified by a sign-in provider", actor); err != nil {
+			return "", err
+		}
+	}
+	return id, linkSubject(ctx, tx, p, id, who.Subject, now)
+}
+
+// linkSubject notes who a subject is. Somebody who has been another subject there is taken for another person who has got
+// their address, unless they are not a member any more.
+func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject string, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM provider_subjects WHERE provider_id = $1 AND user_id = $2
+		AND NOT EXISTS (SELECT 1 FROM members WHERE org_id = $3 AND user_id = $2)`, p.ID, userID, p.OrgID); err != nil {
+		return fmt.Errorf("link a subject: %w", err)
+	}
+	linked, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO provider_subjects (provider_id, subject, user_id, created_at)
+		VALUES ($1, $2, $3, $4) ON CONFLICT (provider_id, user_id) DO NOTHING`, p.ID, subject, userID, now.Unix()))
+	if err != nil {
+		return err
+	}
+	if !linked {
+		return bridge.E(bridge.Forbidden, "subject_changed", "your address belongs to somebody else at the provider of %s", p.Org).
+			WithHint("if the account there was made anew, ask an admin to remove the member here, and sign in again")
+	}
+	return nil
+}
+
+// roleFor is what the provider's groups give: the highest role of a group, else the default. mapped says whether groups
+// decide at all; role is empty where nothing gives one.
+func (p Provider) roleFor(groups []string) (role bridge.Role, mapped bool) {
+	for _, group := range groups {
+		if r, ok := p.GroupRoles[group]; ok && (role == "" || r.AtLeast(role)) {
+			role = r
+		}
+	}
+	if role == "" {
+		role = p.DefaultRole
+	}
+	return role, len(p.GroupRoles) > 0
+}
+
+// vouchedMember makes the person a member, or brings the role up to date.
+func (r *Registry) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor) error {
+	role, mapped := p.roleFor(who.Groups)
+	noRole := bridge.E(bridge.Forbidden, "no_role", "none of your groups gives you a role in %s", p.Org).
+		WithHint("ask an admin of %s to add you to a group, or to set a default role", p.Org)
+	var current bridge.Role
+	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, userID).Scan(&current)
+	now := r.cfg.Now()
+	change := audit.Entry{Actor: actor, Action: "member.add", Target: "user:" + who.Email,
+		Details: map[string]string{"role": string(role), "source": "provider"}}
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if role == "" {
+			return noRole
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at, source)
+			VALUES ($1, $2, $3, $4, 'provider')`, p.OrgID, userID, string(role), now.Unix()); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, now, change)
+	case err != nil:
+		return fmt.Errorf("look up a member: %w", err)
+	case !p.SetBy.AtLeast(current):
+		// Whoever sets the provider decides who gets in as whom: an admin must not become an owner that way.
+		return bridge.E(bridge.Forbidden, "provider_below", "the sign-in provider of %s was set by an admin, and does not vouch for owners", p.Org).
+			WithHint("sign in with your password, and save the provider's settings once")
+	case !mapped || role == current:
+		return nil
+	case role == "":
+		return noRole
+	}
+	changed, err := setRole(ctx, tx, p.OrgID, userID, current, role)
+	if err != nil || !changed {
+		return err
+	}
+	change.Action, change.Details["was"] = "member.update", string(current)
+	return audit.Write(ctx, tx, now, change)
+}
+
+// setRole changes the role of a member, unless that would leave no owner.
+func setRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bridge.Role) (bool, error) {
+	// Two owners who step down at once wait for each other here.
+	if _, err := tx.ExecContext(ctx, "UPDATE organizations SET name = name WHERE id = $1", orgID); err != nil {
+		return false, fmt.Errorf("change a role: %w", err)
+	}
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE members SET role = $1 WHERE org_id = $2 AND user_id = $3 AND role = $4
+		AND ($4 <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE o.org_id = $2 AND o.role = 'owner' AND o.user_id <> $3))`,
+		string(to), orgID, userID, string(from)))
+	if err != nil {
+		return false, fmt.Errorf("change a role: %w", err)
+	}
+	return changed, nil
+}
