@@ -103,14 +103,30 @@ func (id Identity) SetHeaders(h http.Header, requestID string) {
 
 // FoldHeader is how a careless reader may see a header's name: lower case, and '-' for all that is neither letter nor
 // digit. Two names that fold alike may be one to the app behind a gateway.
-func FoldHeader(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		case (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9'):
-			return r
+func FoldHeader(name string) string { return strings.Map(foldRune, name) }
+
+// FoldsToPrefix reports whether the folded name of a header begins with prefix, which is in ASCII. It allocates nothing: it
+// is asked of every header of a request.
+func FoldsToPrefix(name, prefix string) bool {
+	at := 0
+	for _, r := range name {
+		if at == len(prefix) {
+			break
 		}
-		return '-'
-	}, name)
+		if foldRune(r) != rune(prefix[at]) {
+			return false
+		}
+		at++
+	}
+	return at == len(prefix)
+}
+
+func foldRune(r rune) rune {
+	switch {
+	case r >= 'A' && r <= 'Z':
+		return r + 'a' - 'A'
+	case (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9'):
+		return r
+	}
+	return '-'
 }

@@ -18,40 +18,71 @@ var errCut = bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid
 
 // openRequests are those under way, to be cut when their key dies.
 type openRequests struct {
-	mu   sync.Mutex
-	next uint64
-	all  map[uint64]*openRequest
+	mu  sync.Mutex
+	all []*openRequest
 }
 
+// openRequest is one under way: all that it takes here is allocated at once.
 type openRequest struct {
-	id     bridge.Identity
+	among  *openRequests
+	place  int // in among.all; gone: not there any more
+	who    identityContext
 	cancel context.CancelCauseFunc
-	writer *cutWriter
+	writer cutWriter
 }
 
-func newOpenRequests() *openRequests { return &openRequests{all: map[uint64]*openRequest{}} }
+const gone = -1
+
+// identityContext is the context of a request that has been admitted.
+type identityContext struct {
+	context.Context
+	id bridge.Identity
+}
+
+// Value implements context.Context.
+func (c *identityContext) Value(key any) any {
+	if key == (identityKey{}) {
+		return &c.id
+	}
+	return c.Context.Value(key)
+}
 
 func (o *openRequests) enter(w http.ResponseWriter, r *http.Request, id bridge.Identity) Entered {
-	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), identityKey{}, id))
-	writer := &cutWriter{ResponseWriter: w}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	open := &openRequest{among: o, who: identityContext{ctx, id}, cancel: cancel}
+	open.writer.ResponseWriter, open.writer.open = w, open
 	o.mu.Lock()
-	n := o.next
-	o.next++
-	o.all[n] = &openRequest{id: id, cancel: cancel, writer: writer}
+	open.place = len(o.all)
+	o.all = append(o.all, open)
 	o.mu.Unlock()
-	remove := func() {
-		o.mu.Lock()
-		delete(o.all, n)
-		o.mu.Unlock()
+	return Entered{Request: r.WithContext(&open.who), Writer: &open.writer, open: open}
+}
+
+// remove takes out one that is under way no more; the last takes its place.
+func (o *openRequests) remove(r *openRequest) {
+	if r.place == gone {
+		return
 	}
-	writer.closed = remove
-	return Entered{Request: r.WithContext(ctx), Writer: writer, leave: func() {
-		// A connection that was taken over may outlive its handler; its end is when it is closed.
-		if !writer.leave() {
-			remove()
-		}
-		cancel(nil)
-	}}
+	last := len(o.all) - 1
+	o.all[r.place] = o.all[last]
+	o.all[r.place].place = r.place
+	o.all[last] = nil
+	o.all, r.place = o.all[:last], gone
+}
+
+// end says that nothing of the request is open any more.
+func (r *openRequest) end() {
+	r.among.mu.Lock()
+	defer r.among.mu.Unlock()
+	r.among.remove(r)
+}
+
+// leave says that the handler has returned. A connection that was taken over may outlive it; its end is when it is closed.
+func (r *openRequest) leave() {
+	if !r.writer.leave() {
+		r.end()
+	}
+	r.cancel(nil)
 }
 
 // sweep looks, four times a second, at everything that is open.
@@ -66,10 +97,10 @@ func (o *openRequests) sweep(ctx context.Context, alive func(bridge.Identity) bo
 		}
 		var dead []*openRequest
 		o.mu.Lock()
-		for n, r := range o.all {
-			if !alive(r.id) {
+		for i := len(o.all) - 1; i >= 0; i-- { // from behind: one that is taken out gives its place to one that is looked at
+			if r := o.all[i]; !alive(r.who.id) {
 				dead = append(dead, r)
-				delete(o.all, n)
+				o.remove(r)
 			}
 		}
 		o.mu.Unlock()
@@ -88,18 +119,18 @@ type cutWriter struct {
 	hijacked net.Conn
 	isCut    bool
 	left     bool // the handler has returned, and the connection may serve another request
-	closed   func()
+	open     *openRequest
 }
 
 // takenOver is a connection that a handler has taken over.
 type takenOver struct {
 	net.Conn
-	closed func()
+	open *openRequest
 }
 
 // Close implements net.Conn.
 func (c *takenOver) Close() error {
-	c.closed()
+	c.open.end()
 	return c.Conn.Close()
 }
 
@@ -121,7 +152,7 @@ func (w *cutWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.isCut {
 		_ = conn.Close()
 	}
-	return &takenOver{conn, w.closed}, rw, nil
+	return &takenOver{conn, w.open}, rw, nil
 }
 
 // leave says that the handler has returned, and reports whether it has taken the connection over.

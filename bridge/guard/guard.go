@@ -58,7 +58,7 @@ func New(cfg Config) *Guard {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = defaultMaxBody
 	}
-	return &Guard{cfg: cfg, open: newOpenRequests()}
+	return &Guard{cfg: cfg, open: &openRequests{}}
 }
 
 // Run cuts what is open when its key dies: requests under way, streams and WebSockets, within 250 ms. It returns when ctx
@@ -72,8 +72,11 @@ type identityKey struct{}
 
 // FromContext returns the identity that a guard has verified.
 func FromContext(ctx context.Context) (bridge.Identity, bool) {
-	id, ok := ctx.Value(identityKey{}).(bridge.Identity)
-	return id, ok
+	id, ok := ctx.Value(identityKey{}).(*bridge.Identity)
+	if !ok {
+		return bridge.Identity{}, false
+	}
+	return *id, true
 }
 
 // Wrap lets only admitted requests reach a handler. A refusal is answered as application/problem+json (RFC 9457) with
@@ -104,11 +107,11 @@ type Entered struct {
 	Request *http.Request
 	// Writer is cut when the key dies, also where a handler has taken the connection over.
 	Writer http.ResponseWriter
-	leave  func()
+	open   *openRequest
 }
 
 // Leave says that the request is done.
-func (e Entered) Leave() { e.leave() }
+func (e Entered) Leave() { e.open.leave() }
 
 // Enter verifies a request and decides about it. It strips nothing: who hands the request on does.
 func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (Entered, bridge.Identity, error) {
@@ -119,11 +122,10 @@ func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (En
 	if err != nil {
 		return Entered{}, bridge.Identity{}, err
 	}
-	body := bodyReader{w: w, r: r, most: g.cfg.MaxBody}
 	id, err := g.cfg.Verifier.Admit(r.Context(), Call{
 		Presented: presented, Use: bridge.Use{Address: client, UserAgent: r.UserAgent()},
 		Request: catalogue.Request{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header,
-			Body: body.read},
+			Body: bodyOf(w, r, g.cfg.MaxBody)},
 	})
 	if err != nil {
 		return Entered{}, id, err

@@ -22,7 +22,7 @@ func CheckRequest(r *http.Request) error {
 		return bridge.E(bridge.Invalid, "path_ambiguous",
 			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash or a backslash")
 	}
-	if upgrade := r.Header.Values("Upgrade"); len(upgrade) > 0 && !websocketRequest(r) {
+	if len(r.Header["Upgrade"]) > 0 && !websocketRequest(r) {
 		return bridge.E(bridge.Invalid, "upgrade_refused", "only a WebSocket upgrade is taken")
 	}
 	return nil
@@ -65,10 +65,7 @@ func StripInbound(h http.Header) {
 
 // reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
 // case, so the folded name counts.
-func reserved(name string) bool {
-	const prefix = "x-ace-"
-	return len(name) >= len(prefix) && (name[0] == 'X' || name[0] == 'x') && strings.HasPrefix(bridge.FoldHeader(name), prefix)
-}
+func reserved(name string) bool { return bridge.FoldsToPrefix(name, "x-ace-") }
 
 // CheckSpelling refuses a header that is none of ours and that a careless app would take for one: X~Ace-Subject, for
 // example. It is for where somebody else hands the request on, who may not strip it.
@@ -80,6 +77,16 @@ func CheckSpelling(h http.Header) error {
 	}
 	return nil
 }
+
+// bodyOf is how a rule reads the body of a request.
+func bodyOf(w http.ResponseWriter, r *http.Request, most int64) func() ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return noBody // as most requests have none
+	}
+	return (&bodyReader{w: w, r: r, most: most}).read
+}
+
+func noBody() ([]byte, error) { return nil, nil }
 
 // bodyReader reads a body for a rule and puts it back for the app.
 type bodyReader struct {
@@ -100,9 +107,6 @@ func (b *bodyReader) read() ([]byte, error) {
 }
 
 func (b *bodyReader) readAll() ([]byte, error) {
-	if b.r.Body == nil {
-		return nil, nil
-	}
 	data, err := api.ReadBody(b.w, b.r, b.most)
 	if err != nil {
 		return nil, err
