@@ -164,30 +164,27 @@ func (c *Cloud) setCookie(ctx echo.Context, value bridge.Secret, life time.Durat
 
 // refuseHosts answers only under the cloud's own name, so that a page that has rebound its own name to this address
 // cannot talk to it.
-func (c *Cloud) refuseHosts(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(ctx echo.Context) error {
-		r := ctx.Request()
-		if path := r.URL.Path; path == "/healthz" || path == "/readyz" {
-			return next(ctx) // a load balancer asks by address
-		}
-		scheme, _, _ := strings.Cut(string(c.cfg.PublicURL), ":")
-		asked, err := bridge.CanonicalURL(scheme + "://" + r.Host)
-		own, _ := bridge.CanonicalURL(c.cfg.PublicURL.Origin())
-		if err != nil || !asked.Same(own) {
-			return bridge.E(bridge.Invalid, "host_unknown", "this cloud is not called by that name").
-				WithHint("use %s, or set ACE_PUBLIC_URL to the name it should have", c.cfg.PublicURL)
-		}
-		return next(ctx)
+func (c *Cloud) refuseHosts(ctx echo.Context) error {
+	r := ctx.Request()
+	if path := r.URL.Path; path == "/healthz" || path == "/readyz" {
+		return nil // a load balancer asks by address
 	}
+	scheme, _, _ := strings.Cut(string(c.cfg.PublicURL), ":")
+	asked, err := bridge.CanonicalURL(scheme + "://" + r.Host)
+	own, _ := bridge.CanonicalURL(c.cfg.PublicURL.Origin())
+	if err != nil || !asked.Same(own) {
+		return bridge.E(bridge.Invalid, "host_unknown", "this cloud is not called by that name").
+			WithHint("use %s, or set ACE_PUBLIC_URL to the name it should have", c.cfg.PublicURL)
+	}
+	return nil
 }
 
 // refuseCrossOrigin keeps other sites' pages from acting with a person's cookie.
-func (c *Cloud) refuseCrossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
-	protection := http.NewCrossOriginProtection()
+func refuseCrossOrigin(protection *http.CrossOriginProtection) func(echo.Context) error {
 	return func(ctx echo.Context) error {
 		if err := protection.Check(ctx.Request()); err != nil {
 			return bridge.E(bridge.Forbidden, "cross_origin", "another site's page has sent this request").Because(err)
 		}
-		return next(ctx)
+		return nil
 	}
 }

@@ -12,8 +12,8 @@ const verifyPath = "/ace/v1/verify"
 
 // routes is the whole surface of the server: its own endpoints under /ace, and everything else to the upstream.
 func (s *Server) routes() *echo.Echo {
-	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies})
-	e.Pre(s.refuseOddRequests, s.cors)
+	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies,
+		Before: []func(echo.Context) error{refuseOddRequests, s.cors}})
 
 	e.GET("/.well-known/ace-server", s.discovery)
 	e.GET("/ace/healthz", api.Healthz)
