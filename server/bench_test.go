@@ -134,11 +134,15 @@ func load(b *testing.B, address, path string, some []string) (took []time.Durati
 
 // figures are what rounds against one address came to.
 type figures struct {
-	took []time.Duration
-	all  time.Duration
+	took   []time.Duration
+	all    time.Duration
+	allocs uint64
 }
 
 func (f *figures) rate() float64 { return float64(len(f.took)) / f.all.Seconds() }
+
+// perRequest is how often memory was allocated for a request, the client's part included.
+func (f *figures) perRequest() float64 { return float64(f.allocs) / float64(len(f.took)) }
 
 func (f *figures) p99() float64 {
 	slices.Sort(f.took)
@@ -150,8 +154,11 @@ func compare(b *testing.B, measure, ours, path string, some []string) {
 	b.Helper()
 	var m, o figures
 	round := func(f *figures, address string) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		took, all := load(b, address, path, some)
-		f.took, f.all = append(f.took, took...), f.all+all
+		runtime.ReadMemStats(&after)
+		f.took, f.all, f.allocs = append(f.took, took...), f.all+all, f.allocs+after.Mallocs-before.Mallocs
 	}
 	runtime.GC()
 	for turn := 0; b.Loop(); turn++ {
@@ -166,6 +173,8 @@ func compare(b *testing.B, measure, ours, path string, some []string) {
 	b.ReportMetric(m.rate(), "measure-req/s")
 	b.ReportMetric(o.rate(), "req/s")
 	b.ReportMetric(o.rate()/m.rate(), "rate-ratio")
+	b.ReportMetric(m.perRequest(), "measure-allocs/req")
+	b.ReportMetric(o.perRequest(), "allocs/req")
 	b.ReportMetric(m.p99(), "measure-p99-µs")
 	b.ReportMetric(o.p99(), "p99-µs")
 	b.ReportMetric(o.p99()/m.p99(), "p99-ratio")
