@@ -96,3 +96,14 @@ func TestWebBase(t *testing.T) {
 		t.Errorf("not found: %d %s", r.StatusCode, r.Header.Get("Content-Type"))
 	}
 }
+
+func TestRequestIDs(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		id := api.NewRequestID()
+		if !api.SaneRequestID(id) || seen[id] {
+			t.Fatalf("%q is not sane, or there already", id)
+		}
+		seen[id] = true
+	}
+}
