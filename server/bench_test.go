@@ -234,24 +234,54 @@ func bareProxy(b *testing.B, rewrite func(*httputil.ProxyRequest)) *httputil.Rev
 	return &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: rewrite}
 }
 
-// BenchmarkGateway compares the gateway to a bare reverse proxy.
+// tuned gives a bare proxy the settings of ours that are no matter of the transport.
+func tuned(proxy *httputil.ReverseProxy) *httputil.ReverseProxy {
+	proxy.FlushInterval, proxy.BufferPool = time.Millisecond, &benchBuffers{}
+	return proxy
+}
+
+type benchBuffers struct{ sync.Pool }
+
+func (p *benchBuffers) Get() []byte {
+	if b, ok := p.Pool.Get().(*[32 << 10]byte); ok {
+		return b[:]
+	}
+	return make([]byte, 32<<10)
+}
+
+func (p *benchBuffers) Put(b []byte) { p.Pool.Put((*[32 << 10]byte)(b)) }
+
+// BenchmarkGateway compares the gateway to a bare reverse proxy: one that flushes at once, one with all settings of the
+// standard library but the transport's, and one with all of ours.
 func BenchmarkGateway(b *testing.B) {
 	target, ours, some := gatewayBench(b)
-	bare := httptest.NewServer(bareProxy(b, func(p *httputil.ProxyRequest) { p.SetURL(target); p.SetXForwarded() }))
-	b.Cleanup(bare.Close)
-	compare(b, bare.Listener.Addr().String(), ours, "/x", some)
+	bare := func() *httputil.ReverseProxy {
+		return bareProxy(b, func(p *httputil.ProxyRequest) { p.SetURL(target); p.SetXForwarded() })
+	}
+	untuned := bare()
+	untuned.FlushInterval = 0
+	for _, measure := range []struct {
+		name  string
+		proxy *httputil.ReverseProxy
+	}{{"Bare", bare()}, {"BareDefaults", untuned}, {"BareSameSettings", tuned(bare())}} {
+		b.Run(measure.name, func(b *testing.B) {
+			s := httptest.NewServer(measure.proxy)
+			b.Cleanup(s.Close)
+			compare(b, s.Listener.Addr().String(), ours, "/x", some)
+		})
+	}
 }
 
 // BenchmarkGatewaySameSetup compares the gateway to a reverse proxy in the same set-up, with request ID, request log and
 // error handler, that sends the app the same headers without looking at anything: what is left is the cost of verifying.
 func BenchmarkGatewaySameSetup(b *testing.B) {
 	target, ours, some := gatewayBench(b)
-	proxy := bareProxy(b, func(p *httputil.ProxyRequest) {
+	proxy := tuned(bareProxy(b, func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
 		p.SetXForwarded()
 		bridge.Identity{KeyID: benchID, Subject: "user-100000@example.com", Org: "local", Environment: "live",
 			Scopes: bridge.Scopes{"app:*"}}.SetHeaders(p.Out.Header, api.RequestID(p.In))
-	})
+	}))
 	e := api.NewEcho(slog.New(slog.DiscardHandler), api.Web{})
 	e.Any("/*", func(c echo.Context) error { proxy.ServeHTTP(c.Response(), c.Request()); return nil })
 	bare := httptest.NewServer(e)

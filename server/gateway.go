@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,7 +33,25 @@ const (
 	upstreamIdle     = 90 * time.Second
 	upstreamConns    = 256
 	maxAnswerHeaders = 256 << 10
+	// flushInterval is how long a piece of an answer of declared length may wait for the next, so that a short answer is
+	// one write. What has no declared length, and server-sent events, pass as they come: httputil.ReverseProxy sees to that.
+	flushInterval = time.Millisecond
+	bufferSize    = 32 << 10
 )
+
+// bufferPool keeps the buffers through which answers pass, which would be most of the memory that a request takes.
+type bufferPool struct{ free sync.Pool }
+
+// Get implements httputil.BufferPool.
+func (p *bufferPool) Get() []byte {
+	if b, ok := p.free.Get().(*[bufferSize]byte); ok {
+		return b[:]
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put implements httputil.BufferPool.
+func (p *bufferPool) Put(b []byte) { p.free.Put((*[bufferSize]byte)(b)) }
 
 // newGateway is a reverse proxy to the app. Who was let in travels in the request's context.
 func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *httputil.ReverseProxy {
@@ -60,7 +79,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			delete(p.Out.Header, "Te")
 			who.SetHeaders(p.Out.Header, requestID)
 			setForwarded(p.Out.Header, p.In, trusted)
-			p.Out.Header[api.HeaderRequestID] = []string{requestID}
+			p.Out.Header[api.HeaderRequestID] = p.Out.Header[bridge.HeaderRequestID]
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			delete(resp.Header, api.HeaderRequestID)     // ours is set already
@@ -80,7 +99,8 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			api.WriteProblem(w, bridge.E(bridge.Unreachable, "upstream_unreachable", "the app behind this server does not answer").
 				WithHint("check that it runs at the address in ACE_UPSTREAM_URL"))
 		},
-		FlushInterval: -1, // streams pass as they come
+		FlushInterval: flushInterval,
+		BufferPool:    &bufferPool{},
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

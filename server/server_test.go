@@ -520,6 +520,42 @@ func TestGatewayStreams(t *testing.T) {
 	}
 }
 
+// An answer of declared length that comes piece by piece is passed on piece by piece: its app may wait for what a client
+// does with the first.
+func TestGatewayHoldsNothingBack(t *testing.T) {
+	goOn := make(chan struct{})
+	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "6")
+		w.WriteHeader(http.StatusOK)
+		for _, piece := range []string{"one", "two"} {
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-goOn:
+			case <-r.Context().Done():
+				return
+			}
+			_, _ = io.WriteString(w, piece)
+		}
+	}), nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+"/pieces", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Api-Key", f.key())
+	resp, err := http.DefaultClient.Do(r) // returns with the header
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	for _, want := range []string{"one", "two"} {
+		goOn <- struct{}{}
+		piece := make([]byte, len(want))
+		if _, err := io.ReadFull(resp.Body, piece); err != nil || string(piece) != want {
+			t.Errorf("%q %v, want %q", piece, err, want)
+		}
+	}
+}
+
 func TestVerifyAndRevocation(t *testing.T) {
 	f := start(t, nil, nil)
 	text := f.key()
