@@ -153,26 +153,30 @@ func (f *figures) p99() float64 {
 func compare(b *testing.B, measure, ours, path string, some []string) {
 	b.Helper()
 	var m, o figures
-	round := func(f *figures, address string) {
+	round := func(f *figures, address string) time.Duration {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		took, all := load(b, address, path, some)
 		runtime.ReadMemStats(&after)
 		f.took, f.all, f.allocs = append(f.took, took...), f.all+all, f.allocs+after.Mallocs-before.Mallocs
+		return all
 	}
+	var ratios []float64 // of each turn: what disturbs the machine for a moment does not move their median
 	runtime.GC()
 	for turn := 0; b.Loop(); turn++ {
+		var theirs, own time.Duration
 		if turn%2 == 0 {
-			round(&m, measure)
-			round(&o, ours)
+			theirs, own = round(&m, measure), round(&o, ours)
 		} else {
-			round(&o, ours)
-			round(&m, measure)
+			own, theirs = round(&o, ours), round(&m, measure)
 		}
+		ratios = append(ratios, theirs.Seconds()/own.Seconds())
 	}
+	slices.Sort(ratios)
 	b.ReportMetric(m.rate(), "measure-req/s")
 	b.ReportMetric(o.rate(), "req/s")
 	b.ReportMetric(o.rate()/m.rate(), "rate-ratio")
+	b.ReportMetric(ratios[len(ratios)/2], "median-ratio")
 	b.ReportMetric(m.perRequest(), "measure-allocs/req")
 	b.ReportMetric(o.perRequest(), "allocs/req")
 	b.ReportMetric(m.p99(), "measure-p99-µs")
