@@ -13,9 +13,10 @@ const modulePath = "github.com/acebridge/ace"
 
 // mayImport says what of ours a folder may import; imports point one way only.
 var mayImport = map[string][]string{
-	"cmd/ace":                {"server", "cloud", "cloud/registry", "bridge", "bridge/"},
+	"cmd/ace":                {"server", "cloud", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
 	"server":                 {"bridge", "bridge/"},
-	"cloud":                  {"web", "cloud/registry", "bridge", "bridge/"},
+	"cloud":                  {"web", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
+	"cloud/mail":             {"bridge"},
 	"cloud/registry":         {"bridge", "bridge/"},
 	"web":                    {},
 	"bridge":                 {},

@@ -1,0 +1,145 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	smtp "github.com/wneessen/go-mail"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Timeout bounds the handing over of one message.
+const Timeout = 30 * time.Second
+
+// SMTP sends through a mail server, a connection for each message: there are few of them.
+type SMTP struct {
+	host     string
+	port     int
+	tls      bool // from the first byte, as opposed to STARTTLS
+	user     string
+	password bridge.Secret
+	from     string
+}
+
+func badURL(format string, args ...any) error {
+	return bridge.E(bridge.Invalid, "smtp_url", "ACE_SMTP_URL: "+format, args...).
+		WithHint("it looks like smtp://user:password@host:587?from=ace@example.com")
+}
+
+// ParseURL reads ACE_SMTP_URL: smtp://user:password@host:587?from=ace@example.com, or smtps:// for TLS from the first byte.
+// Its errors repeat nothing of the URL, which holds a password.
+func ParseURL(value bridge.Secret) (*SMTP, error) {
+	u, err := url.Parse(value.Reveal())
+	if err != nil {
+		return nil, badURL("it is not a URL")
+	}
+	s := &SMTP{host: u.Hostname(), port: 587, tls: u.Scheme == "smtps"}
+	switch {
+	case u.Scheme != "smtp" && u.Scheme != "smtps":
+		return nil, badURL("it begins with neither smtp:// nor smtps://")
+	case s.host == "" || (u.Path != "" && u.Path != "/") || u.Fragment != "":
+		return nil, badURL("it has no host, or something other than ?from= follows it")
+	case s.tls:
+		s.port = 465
+	}
+	if port := u.Port(); port != "" {
+		if s.port, err = strconv.Atoi(port); err != nil || s.port < 1 || s.port > 65535 {
+			return nil, badURL("the port is not a number from 1 to 65535")
+		}
+	}
+	if u.User != nil {
+		password, has := u.User.Password()
+		if s.user = u.User.Username(); s.user == "" || !has || password == "" {
+			return nil, badURL("a user and a password go together, and one is missing")
+		}
+		s.password = bridge.NewSecret(password)
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil || len(query) > 1 || (len(query) == 1 && len(query["from"]) != 1) {
+		return nil, badURL("the only parameter is from, once")
+	}
+	if s.from = query.Get("from"); s.from == "" {
+		s.from = s.user
+	}
+	address, err := mail.ParseAddress(s.from)
+	if err != nil || !bridge.PlainText(s.from, 200) {
+		return nil, badURL("the sender is not an e-mail address; name it with ?from=")
+	}
+	s.from = address.String()
+	return s, nil
+}
+
+func (s *SMTP) loopback() bool {
+	addr, err := netip.ParseAddr(s.host)
+	return s.host == "localhost" || (err == nil && addr.Unmap().IsLoopback())
+}
+
+// client demands TLS wherever a password is sent, but to this machine itself.
+func (s *SMTP) client(dial smtp.DialContextFunc) (*smtp.Client, error) {
+	policy := smtp.TLSOpportunistic
+	if s.user != "" && !s.tls && !s.loopback() {
+		policy = smtp.TLSMandatory
+	}
+	options := []smtp.Option{smtp.WithPort(s.port), smtp.WithTimeout(Timeout), smtp.WithTLSPolicy(policy), smtp.WithDialContextFunc(dial)}
+	if s.user != "" {
+		auth := smtp.SMTPAuthAutoDiscover
+		if s.loopback() {
+			auth = smtp.SMTPAuthPlain // which is not discovered without TLS
+		}
+		options = append(options, smtp.WithSMTPAuth(auth), smtp.WithUsername(s.user), smtp.WithPassword(s.password.Reveal()))
+	}
+	return smtp.NewClient(s.host, options...)
+}
+
+func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.tls {
+		return (&tls.Dialer{Config: &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}}).DialContext(ctx, network, address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// Send implements [Sender].
+func (s *SMTP) Send(ctx context.Context, m Message) error {
+	msg := smtp.NewMsg()
+	if err := errors.Join(msg.From(s.from), msg.To(m.To)); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	msg.Subject(m.Subject)
+	msg.SetDate()
+	msg.SetMessageID()
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody's holiday notice answers it
+	msg.SetBodyString(smtp.TypeTextPlain, m.Text.Reveal())
+	var conn net.Conn // go-mail leaves it open where the login fails
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
+	client, err := s.client(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+		conn, err = s.dial(ctx, network, address)
+		return conn, err
+	})
+	if err != nil {
+		return fmt.Errorf("send a mail: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	err = client.DialAndSendWithContext(ctx, msg)
+	if refused, ok := errors.AsType[*smtp.SendError](err); ok && !refused.IsTemp() && refused.ErrorCode() >= 500 &&
+		(refused.Reason == smtp.ErrSMTPRcptTo || refused.Reason == smtp.ErrSMTPDataClose) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if err != nil {
+		return fmt.Errorf("send a mail: %w", err)
+	}
+	return nil
+}
