@@ -43,6 +43,7 @@ type Actor struct {
 	Org       string
 	Address   string
 	RequestID string
+	UserAgent string // the program; a session keeps it, the log does not
 }
 
 // Entry is one line to be written. Details never hold a secret.

@@ -81,6 +81,11 @@ func canonicalUserCode(s string) string {
 	return s[:4] + "-" + s[4:]
 }
 
+// clipAgent bounds what a program says of itself, and drops what no text column takes.
+func clipAgent(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxAgent)], "�"), "\x00", "�")
+}
+
 // StartDevice begins a device login.
 func (r *Registry) StartDevice(ctx context.Context, d DeviceStart) (Device, error) {
 	userCode, err := newUserCode()
@@ -90,10 +95,9 @@ func (r *Registry) StartDevice(ctx context.Context, d DeviceStart) (Device, erro
 	now := r.cfg.Now()
 	out := Device{DeviceCode: bridge.NewSecret(bridge.RandomToken(32)), UserCode: userCode, ExpiresAt: now.Add(deviceLife),
 		Interval: deviceInterval}
-	agent := strings.ToValidUTF8(d.UserAgent[:min(len(d.UserAgent), maxAgent)], "�")
 	_, err = r.db.ExecContext(ctx, `INSERT INTO devices (code, user_code, client_id, address, user_agent, created_at,
 		expires_at, polled_at, interval_s, state, user_id, org_id) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 'pending', '', '')`,
-		hashed(out.DeviceCode), userCode, d.ClientID, d.Address, agent, now.Unix(), out.ExpiresAt.Unix(),
+		hashed(out.DeviceCode), userCode, d.ClientID, d.Address, clipAgent(d.UserAgent), now.Unix(), out.ExpiresAt.Unix(),
 		int64(deviceInterval/time.Second))
 	if err != nil {
 		return Device{}, fmt.Errorf("start a device login: %w", err)

@@ -34,6 +34,7 @@ type Principal struct {
 	SessionID string
 	Method    string
 	Provider  string    // ID of the sign-in provider that the session goes back to; empty: none
+	Moves     int64     // how often the session went to another organization
 	ExpiresAt time.Time // of the session or key; zero: never
 
 	Kind        bridge.KeyKind  // of the key; empty: a session
@@ -146,33 +147,6 @@ func ensureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (str
 	}
 	err = tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", slug).Scan(&id)
 	return id, err
-}
-
-// Authenticate checks an e-mail address and a password. Unknown people cost the same work as known ones and get the
-// same answer.
-func (r *Registry) Authenticate(ctx context.Context, email string, password bridge.Secret, actor audit.Actor) (User, error) {
-	email = strings.ToLower(strings.TrimSpace(email))
-	var u User
-	var hash, org string
-	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, u.password,
-		COALESCE((SELECT MIN(o.slug) FROM members m JOIN organizations o ON o.id = m.org_id WHERE m.user_id = u.id), '')
-		FROM users u WHERE u.email = $1`, email).Scan(&u.ID, &u.Email, &u.Name, &hash, &org)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return User{}, fmt.Errorf("look up a user: %w", err)
-	}
-	match, err := r.hasher.check(ctx, password, hash)
-	if err != nil {
-		return User{}, err
-	}
-	if match {
-		return u, nil
-	}
-	actor.ID, actor.Org = "user:"+email, org
-	if err := audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "user:" + email,
-		Outcome: "login_failed"}); err != nil {
-		return User{}, err
-	}
-	return User{}, bridge.E(bridge.Unauthenticated, "login_failed", "The e-mail address or the password is not right.")
 }
 
 // Orgs lists the organizations of a person, by name.

@@ -29,6 +29,7 @@ type Config struct {
 	Vault    *Vault
 	Root     bridge.SigningRoot
 	Password PasswordCost     // zero: the default cost
+	Mail     bool             // somebody delivers what [Registry.DueMail] gives
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -38,6 +39,8 @@ type Registry struct {
 	cfg    Config
 	log    *slog.Logger
 	hasher *hasher
+
+	mailQueued chan struct{}
 }
 
 // New brings the tables up to date and returns a registry over them.
@@ -59,10 +62,11 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher}, nil
+	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1)}, nil
 }
 
-// Purge deletes what has been over for a day: sessions, refresh tokens, device logins and delivered revocations.
+// Purge deletes what has been over for a day: sessions, refresh tokens, device logins, links, mail, failed sign-ins and
+// delivered revocations.
 func (r *Registry) Purge(ctx context.Context) error {
 	before := r.cfg.Now().Add(-24 * time.Hour).Unix()
 	for _, statement := range []string{
@@ -72,6 +76,11 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM refresh_tokens WHERE expires_at < $1",
 		"DELETE FROM sessions WHERE expires_at < $1 AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)",
 		"DELETE FROM revocations WHERE expires_at < $1",
+		"DELETE FROM mail_tokens WHERE expires_at < $1",
+		"DELETE FROM outbox WHERE expires_at < $1",
+		"DELETE FROM pending_logins WHERE expires_at < $1",
+		"DELETE FROM login_failures WHERE last_at < $1",
+		"DELETE FROM known_devices WHERE expires_at < $1",
 	} {
 		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {
 			return fmt.Errorf("purge: %w", err)

@@ -54,7 +54,7 @@ func (f *fixture) open(keys bridge.Secret) {
 		f.t.Fatal(err)
 	}
 	f.Registry, err = registry.New(f.t.Context(), f.db, registry.Config{Issuer: issuer, Vault: vault, Root: f.root,
-		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}, slog.New(slog.DiscardHandler))
+		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func TestAuthenticate(t *testing.T) {
 			"right": {"Ann@A.test", password, ""}, "wrong": {"ann@a.test", "no", "login_failed"},
 			"unknown": {"bob@a.test", password, "login_failed"}, "long": {"ann@a.test", strings.Repeat("x", 10_000), "login_failed"},
 		} {
-			_, err := f.Authenticate(t.Context(), c.email, bridge.NewSecret(c.password), audit.Actor{})
+			_, err := f.Authenticate(t.Context(), registry.Login{Email: c.email, Password: bridge.NewSecret(c.password)}, audit.Actor{})
 			if bridge.CodeOf(err) != c.code {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -423,9 +423,24 @@ func TestCanaryIsNowhereInTheClear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		canaries := []string{key.Text().Reveal()[31:], "canary-plain-key", device.Refresh.Reveal(), removed.Revocation.Token.Reveal(), password}
+		enrolment, codes := f.enrol(p)
+		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		token := f.link(registry.PurposeReset)
+		pending, err := f.BeginSecondStep(t.Context(), p.UserID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := bridge.NewSecret(bridge.RandomToken(32))
+		if err := f.KnowDevice(t.Context(), p.UserID, known, "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+		canaries := []string{enrolment.Secret.Reveal(), codes[0].Reveal(), strings.ReplaceAll(codes[0].Reveal(), "-", ""), token.Reveal(),
+			pending.Reveal(), known.Reveal(), "192.0.2.1", key.Text().Reveal()[31:], "canary-plain-key", device.Refresh.Reveal(), removed.Revocation.Token.Reveal(), password}
 		rows := 0
-		for _, table := range []string{"users", "sessions", "refresh_tokens", "devices", "connections", "revocations", "audit"} {
+		for _, table := range []string{"users", "sessions", "refresh_tokens", "devices", "connections", "revocations", "audit",
+			"mail_tokens", "outbox", "totp", "recovery_codes", "pending_logins", "known_devices", "login_failures"} {
 			rows += dump(t, f.db, table, canaries)
 		}
 		if rows < 5 {

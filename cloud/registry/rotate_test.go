@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
@@ -16,6 +17,7 @@ func TestRotateEncryptionKey(t *testing.T) {
 		for _, server := range []string{"https://a.test", "https://b.test", "https://c.test"} {
 			f.register(p, server, aceKey().Text().Reveal())
 		}
+		enrolment, _ := f.enrol(p) // and the mail that says so
 		gone := f.register(p, "https://d.test", aceKey().Text().Reveal())
 		if _, err := f.Delete(t.Context(), p, gone.ID, audit.Actor{}); err != nil {
 			t.Fatal(err)
@@ -23,7 +25,7 @@ func TestRotateEncryptionKey(t *testing.T) {
 		newer := newKeys(t)
 		f.open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
 		left := -1
-		if n, err := f.RotateEncryptionKey(t.Context(), func(done, total int) { left = total - done }); n != 4 || err != nil || left != 0 {
+		if n, err := f.RotateEncryptionKey(t.Context(), func(done, total int) { left = total - done }); n != 6 || err != nil || left != 0 {
 			t.Fatalf("%d rows rotated, %d left (%v)", n, left, err)
 		}
 		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 0 || err != nil {
@@ -38,6 +40,13 @@ func TestRotateEncryptionKey(t *testing.T) {
 			if _, err := f.Credential(t.Context(), p, c.ID); err != nil {
 				t.Errorf("with the new key alone: %v", err)
 			}
+		}
+		f.advance(time.Minute)
+		if err := f.CheckOTP(t.Context(), registry.User{ID: p.UserID, Email: p.Email}, f.code(enrolment, 0), bridge.Secret{}, audit.Actor{}); err != nil {
+			t.Errorf("a code, with the new key alone: %v", err)
+		}
+		if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 1 || due[0].Text.Len() == 0 {
+			t.Errorf("the mail, with the new key alone: %v %v", due, err)
 		}
 		f.open(older)
 		if _, err := f.Credential(t.Context(), p, list[0].ID); bridge.CodeOf(err) != "row_unreadable" {

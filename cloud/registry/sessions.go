@@ -45,6 +45,9 @@ var methods = map[string]struct {
 	MethodProvider:  {life: BrowserLife, cookie: true},
 }
 
+// Refreshes reports whether the sessions of a method come with refresh tokens.
+func Refreshes(method string) bool { return methods[method].refresh }
+
 // Session is an opened or refreshed session. Cookie or Refresh is set, by its method; both are stored hashed.
 type Session struct {
 	Cookie    bridge.Secret
@@ -112,9 +115,9 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 	}
 	s.Principal = p
 	if _, err := tx.ExecContext(ctx, `INSERT INTO sessions
-		(id, user_id, org_id, method, cookie, created_at, expires_at, ended_at, address)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)`,
-		id, userID, p.OrgID, method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address); err != nil {
+		(id, user_id, org_id, method, cookie, created_at, expires_at, ended_at, address, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)`,
+		id, userID, p.OrgID, method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address, clipAgent(actor.UserAgent)); err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
 	if how.refresh {
@@ -178,11 +181,11 @@ func (r *Registry) SessionByID(ctx context.Context, id string) (Principal, error
 func (r *Registry) session(ctx context.Context, column, value string) (Principal, error) {
 	var p Principal
 	var expires int64
-	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.role
+	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.moves, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.role
 		FROM sessions s JOIN users u ON u.id = s.user_id JOIN organizations o ON o.id = s.org_id
 		JOIN members m ON m.org_id = s.org_id AND m.user_id = s.user_id
 		WHERE `+column+` = $1 AND s.ended_at = 0 AND s.expires_at > $2`, value, r.cfg.Now().Unix()). //nolint:gosec // columns from above
-		Scan(&p.SessionID, &p.Method, &p.Provider, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
+		Scan(&p.SessionID, &p.Method, &p.Provider, &p.Moves, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Principal{}, errSession
 	}

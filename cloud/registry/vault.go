@@ -127,6 +127,8 @@ var sealedColumns = []sealedRow{
 	{table: "connections", column: "secret", key: "id", org: "org_id", server: "server_url"},
 	{table: "revocations", column: "token", key: "id", org: "org_id", server: "server_url"},
 	{table: "providers", column: "client_secret", key: "id", org: "org_id", server: "''", kind: "provider:"},
+	{table: "outbox", column: "body", key: "id", org: "''", server: "''", kind: "mail:"},
+	{table: "totp", column: "secret", key: "user_id", org: "''", server: "''", kind: "totp:"},
 }
 
 // RotateEncryptionKey encrypts every row anew with the first key. It goes row by row, each in one conditional UPDATE,

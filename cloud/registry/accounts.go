@@ -1,0 +1,171 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/text/currency"
+	"golang.org/x/text/language"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Account is what a person sees of their own account.
+type Account struct {
+	Name          string
+	Country       string // ISO 3166-1 alpha-2, or empty
+	Currency      string // ISO 4217, or empty
+	HasPassword   bool   // false: they sign in through their organization
+	TwoFactor     bool
+	RecoveryCodes int // that are left
+}
+
+// Account reads the account of a person.
+func (r *Registry) Account(ctx context.Context, userID string) (Account, error) {
+	var a Account
+	var password string
+	err := r.db.QueryRowContext(ctx, `SELECT name, country, currency, password,
+		EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at > 0),
+		(SELECT COUNT(*) FROM recovery_codes c WHERE c.user_id = u.id AND c.used_at = 0) FROM users u WHERE id = $1`, userID).
+		Scan(&a.Name, &a.Country, &a.Currency, &password, &a.TwoFactor, &a.RecoveryCodes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Account{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
+	}
+	if err != nil {
+		return Account{}, fmt.Errorf("read an account: %w", err)
+	}
+	a.HasPassword = password != ""
+	return a, nil
+}
+
+// canonicalCountry is an ISO 3166-1 alpha-2 code in capitals.
+func canonicalCountry(s string) (string, error) {
+	region, err := language.ParseRegion(s)
+	if s == "" {
+		return "", nil
+	}
+	if err != nil || len(s) != 2 || !region.IsCountry() {
+		return "", bridge.E(bridge.Invalid, "country_unknown", "The country is not one of ISO 3166-1.").WithHint("Two letters, such as DE.")
+	}
+	return region.Canonicalize().String(), nil
+}
+
+// canonicalCurrency is an ISO 4217 code in capitals.
+func canonicalCurrency(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	unit, err := currency.ParseISO(s)
+	if err != nil || len(s) != 3 {
+		return "", bridge.E(bridge.Invalid, "currency_unknown", "The currency is not one of ISO 4217.").WithHint("Three letters, such as EUR.")
+	}
+	return unit.String(), nil
+}
+
+// PatchAccount changes a person's profile.
+func (r *Registry) PatchAccount(ctx context.Context, p Principal, patch api.ProfilePatch, actor audit.Actor) (Account, error) {
+	if err := p.NeedOwn(); err != nil {
+		return Account{}, err
+	}
+	before, err := r.Account(ctx, p.UserID)
+	if err != nil {
+		return Account{}, err
+	}
+	a := before
+	if patch.Name != nil {
+		if a.Name = *patch.Name; a.Name == "" || !bridge.PlainText(a.Name, 100) {
+			return Account{}, bridge.E(bridge.Invalid, "name_malformed", "A name is 1 to 100 bytes of plain text.")
+		}
+	}
+	if patch.Country != nil {
+		if a.Country, err = canonicalCountry(*patch.Country); err != nil {
+			return Account{}, err
+		}
+	}
+	if patch.Currency != nil {
+		if a.Currency, err = canonicalCurrency(*patch.Currency); err != nil {
+			return Account{}, err
+		}
+	}
+	if a == before {
+		return a, nil
+	}
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE users SET name = $1, country = $2, currency = $3
+			WHERE id = $4 AND name = $5 AND country = $6 AND currency = $7`,
+			a.Name, a.Country, a.Currency, p.UserID, before.Name, before.Country, before.Currency))
+		if err != nil {
+			return fmt.Errorf("change a profile: %w", err)
+		}
+		if !changed {
+			return bridge.E(bridge.Conflict, "changed_meanwhile", "the profile was changed at the same time").WithHint("try again")
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "user.change", Target: "user:" + p.Email})
+	})
+	return a, err
+}
+
+// ChangePassword replaces a password by one who knows it. The other sessions of the person end.
+func (r *Registry) ChangePassword(ctx context.Context, p Principal, old, password bridge.Secret, actor audit.Actor) error {
+	if err := r.confirmPassword(ctx, p, old, actor); err != nil {
+		return err
+	}
+	hash, err := r.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return r.mailTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = $1 WHERE id = $2", hash, p.UserID); err != nil {
+			return fmt.Errorf("change a password: %w", err)
+		}
+		if err := r.passwordSet(ctx, tx, User{ID: p.UserID, Email: p.Email}, p.SessionID, "password changed", actor); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "password.change", Target: "user:" + p.Email})
+	})
+}
+
+// confirmPassword asks somebody who is signed in for the password once more. Whoever sits at an open session may not
+// guess it: the tries of a session have a lane of their own.
+func (r *Registry) confirmPassword(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) error {
+	if err := p.NeedOwn(); err != nil {
+		return err
+	}
+	var hash string
+	if err := r.db.QueryRowContext(ctx, "SELECT password FROM users WHERE id = $1", p.UserID).Scan(&hash); err != nil {
+		return fmt.Errorf("look up a user: %w", err)
+	}
+	if hash == "" {
+		return bridge.E(bridge.Conflict, "no_password", "Your account has no password: you sign in through your organization.")
+	}
+	lane := passwordLane(p.Email, "session:"+p.SessionID)
+	if _, err := r.charge(ctx, lane); err != nil {
+		return err
+	}
+	match, err := r.hasher.check(ctx, password, hash)
+	if err != nil {
+		return err
+	}
+	if !match {
+		refusal := bridge.E(bridge.Forbidden, "password_wrong", "That is not your password.")
+		if err := audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "password.confirm",
+			Target: "user:" + p.Email, Outcome: refusal.Code}); err != nil {
+			return err
+		}
+		return refusal
+	}
+	return forgive(ctx, r.db, lane)
+}
+
+// accountChanged audits a change of a person's own account, and tells them.
+func (r *Registry) accountChanged(ctx context.Context, tx *sql.Tx, p Principal, action, what string, actor audit.Actor) error {
+	if err := audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + p.Email}); err != nil {
+		return err
+	}
+	return r.notify(ctx, tx, p.UserID, what, actor)
+}

@@ -1,0 +1,151 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// maxSessions bounds a list of sessions.
+const maxSessions = 200
+
+// reach is the organization whose sessions the principal may see and end: one that a sign-in provider vouches for reaches
+// no further than the provider. Empty: all.
+func (p Principal) reach() string {
+	if p.Provider != "" {
+		return p.OrgID
+	}
+	return ""
+}
+
+// Sessions lists the caller's live sessions, newest first.
+func (r *Registry) Sessions(ctx context.Context, p Principal) ([]api.Session, error) {
+	rows, err := r.db.QueryContext(ctx, `SELECT s.id, s.method, o.slug, s.address, s.user_agent, s.created_at, s.expires_at
+		FROM sessions s JOIN organizations o ON o.id = s.org_id
+		WHERE s.user_id = $1 AND s.ended_at = 0 AND s.expires_at > $2 AND ($3 = '' OR s.org_id = $3) ORDER BY s.id DESC LIMIT $4`,
+		p.UserID, r.cfg.Now().Unix(), p.reach(), maxSessions)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Session{}
+	for rows.Next() {
+		var s api.Session
+		var created, expires int64
+		if err := rows.Scan(&s.ID, &s.Method, &s.Org, &s.Address, &s.UserAgent, &created, &expires); err != nil {
+			return nil, fmt.Errorf("list sessions: %w", err)
+		}
+		s.CreatedAt, s.ExpiresAt, s.Current = *at(created), *at(expires), s.ID == p.SessionID
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// EndSessionByID ends one session of the caller.
+func (r *Registry) EndSessionByID(ctx context.Context, p Principal, id string, actor audit.Actor) error {
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var one int
+		err := tx.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = 0
+			AND ($3 = '' OR org_id = $3)`, id, p.UserID, p.reach()).Scan(&one)
+		if errors.Is(err, sql.ErrNoRows) {
+			return bridge.E(bridge.NotFound, "session_unknown", "there is no such session, or it has ended")
+		}
+		if err != nil {
+			return fmt.Errorf("end a session: %w", err)
+		}
+		actor.Org = "" // that of the session
+		return endSession(ctx, tx, id, "signed out", r.cfg.Now(), actor)
+	})
+}
+
+// EndSessions ends all sessions of the caller but, unless current says so, this one. It returns how many.
+func (r *Registry) EndSessions(ctx context.Context, p Principal, current bool, actor audit.Actor) (ended int, err error) {
+	keep := p.SessionID
+	if current {
+		keep = ""
+	}
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var err error
+		ended, err = r.endSessions(ctx, tx, p.UserID, p.reach(), keep, "signed out everywhere", actor)
+		return err
+	})
+	return ended, err
+}
+
+// endSessions ends the sessions of a person, in an organization or, where it is empty, in all, but one; each in the log of
+// its organization.
+func (r *Registry) endSessions(ctx context.Context, tx *sql.Tx, userID, orgID, keep, reason string, actor audit.Actor) (int, error) {
+	ids, err := liveSessions(ctx, tx, userID, orgID, keep)
+	if err != nil {
+		return 0, err
+	}
+	actor.Org = ""
+	for _, id := range ids {
+		if err := endSession(ctx, tx, id, reason, r.cfg.Now(), actor); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+func liveSessions(ctx context.Context, tx *sql.Tx, userID, orgID, but string) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT id FROM sessions WHERE user_id = $1 AND ($2 = '' OR org_id = $2) AND id <> $3
+		AND ended_at = 0`, userID, orgID, but)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("list sessions: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+// SwitchSession moves the caller's session to another of their organizations. Tokens that were signed before are of no
+// use any more: they name an earlier move.
+func (r *Registry) SwitchSession(ctx context.Context, p Principal, org string, actor audit.Actor) (Principal, error) {
+	if err := p.NeedOwn(); err != nil {
+		return Principal{}, err
+	}
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var orgID string
+		err := tx.QueryRowContext(ctx, `SELECT o.id FROM organizations o JOIN members m ON m.org_id = o.id
+			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, p.UserID).Scan(&orgID)
+		if errors.Is(err, sql.ErrNoRows) && org == "" {
+			return bridge.E(bridge.Invalid, "org_missing", "say which organization to switch to").WithHint("ace org list")
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return whyNoSession(ctx, tx, p.UserID, org)
+		}
+		if err != nil {
+			return fmt.Errorf("switch a session: %w", err)
+		}
+		moved, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE sessions SET org_id = $1, moves = moves + 1
+			WHERE id = $2 AND user_id = $3 AND moves = $4 AND ended_at = 0`, orgID, p.SessionID, p.UserID, p.Moves))
+		if err != nil {
+			return fmt.Errorf("switch a session: %w", err)
+		}
+		if !moved {
+			return errSession
+		}
+		by := actor
+		by.Org = org
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "session.switch", Target: "session:" + p.SessionID,
+			Details: map[string]string{"from": p.Org}})
+	})
+	if err != nil {
+		return Principal{}, err
+	}
+	return r.SessionByID(ctx, p.SessionID)
+}

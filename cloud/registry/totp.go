@@ -1,0 +1,236 @@
+package registry
+
+import (
+	"context"
+	"crypto/subtle"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Time-based codes are those of RFC 6238 with the parameters that every app knows: SHA-1, 30 seconds, six digits. A code
+// counts one step before and after its time (section 5.2), and once.
+const (
+	totpPeriod = 30
+	totpDigits = 6
+)
+
+// Enrolment is what an authenticator app has to know, in the two forms in which it takes it.
+type Enrolment struct {
+	Secret bridge.Secret // base32
+	URI    bridge.Secret // otpauth://totp/…
+}
+
+func totpRow(userID string) RowIdentity { return RowIdentity{Connection: "totp:" + userID} }
+
+var errTOTPOn = bridge.E(bridge.Conflict, "totp_on", "Two-factor authentication is on already.")
+var errTOTPOff = bridge.E(bridge.Conflict, "totp_off", "Two-factor authentication is not on.")
+
+// BeginTOTP makes the secret of a person's app. Nothing asks for it before [Registry.ConfirmTOTP].
+func (r *Registry) BeginTOTP(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) (Enrolment, error) {
+	if err := r.confirmPassword(ctx, p, password, actor); err != nil {
+		return Enrolment{}, err
+	}
+	key, err := totp.Generate(totp.GenerateOpts{Issuer: r.issuerName(), AccountName: p.Email, Period: totpPeriod, Digits: totpDigits})
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("make a TOTP secret: %w", err)
+	}
+	secret := bridge.NewSecret(key.Secret())
+	sealed, err := r.cfg.Vault.Seal(totpRow(p.UserID), secret)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	begun, err := sqldb.Changed(r.db.ExecContext(ctx, `INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
+		VALUES ($1, $2, 0, 0, $3) ON CONFLICT (user_id) DO UPDATE SET secret = $2, last_step = 0, created_at = $3
+		WHERE totp.confirmed_at = 0`, p.UserID, sealed, r.cfg.Now().Unix()))
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("store a TOTP secret: %w", err)
+	}
+	if !begun {
+		return Enrolment{}, errTOTPOn
+	}
+	return r.enrolment(p.Email, secret), nil
+}
+
+// PendingTOTP is the enrolment that a person has begun and not confirmed.
+func (r *Registry) PendingTOTP(ctx context.Context, p Principal) (Enrolment, error) {
+	var sealed string
+	err := r.db.QueryRowContext(ctx, "SELECT secret FROM totp WHERE user_id = $1 AND confirmed_at = 0", p.UserID).Scan(&sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Enrolment{}, errTOTPOff
+	}
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("read a TOTP secret: %w", err)
+	}
+	secret, err := r.cfg.Vault.Open(totpRow(p.UserID), sealed)
+	return r.enrolment(p.Email, secret), err
+}
+
+func (r *Registry) issuerName() string {
+	return "ace " + strings.TrimPrefix(strings.TrimPrefix(r.cfg.Issuer.Origin(), "https://"), "http://")
+}
+
+func (r *Registry) enrolment(email string, secret bridge.Secret) Enrolment {
+	v := url.Values{"secret": {secret.Reveal()}, "issuer": {r.issuerName()}}
+	// Some apps show a "+" where others show the space: %20 is what all of them read.
+	uri := "otpauth://totp/" + url.PathEscape(r.issuerName()+":"+email) + "?" + strings.ReplaceAll(v.Encode(), "+", "%20")
+	return Enrolment{Secret: secret, URI: bridge.NewSecret(uri)}
+}
+
+// ConfirmTOTP turns two-factor authentication on with the first code of the app, and returns the recovery codes, which
+// are shown this once. The person's other sessions end: whoever opened them has not shown the second factor.
+func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, actor audit.Actor) ([]bridge.Secret, error) {
+	if err := p.NeedOwn(); err != nil {
+		return nil, err
+	}
+	var codes []bridge.Secret
+	err := r.mailTx(ctx, func(tx *sql.Tx) error {
+		if err := r.useTOTP(ctx, tx, p.UserID, canonicalOTP(code), false); err != nil {
+			return err
+		}
+		on, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE totp SET confirmed_at = $1 WHERE user_id = $2 AND confirmed_at = 0",
+			r.cfg.Now().Unix(), p.UserID))
+		if err != nil {
+			return fmt.Errorf("confirm TOTP: %w", err)
+		}
+		if !on {
+			return errTOTPOn
+		}
+		if codes, err = newRecoveryCodes(ctx, tx, p.UserID); err != nil {
+			return err
+		}
+		if _, err := r.endSessions(ctx, tx, p.UserID, "", p.SessionID, "two-factor authentication turned on", actor); err != nil {
+			return err
+		}
+		return r.accountChanged(ctx, tx, p, "totp.enable", "Two-factor authentication was turned on", actor)
+	})
+	return codes, err
+}
+
+// DisableTOTP turns two-factor authentication off, which takes the password and a code.
+func (r *Registry) DisableTOTP(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor) error {
+	return r.withBothFactors(ctx, p, password, code, actor, func(tx *sql.Tx) error {
+		for _, statement := range []string{"DELETE FROM totp WHERE user_id = $1", "DELETE FROM recovery_codes WHERE user_id = $1"} {
+			if _, err := tx.ExecContext(ctx, statement, p.UserID); err != nil {
+				return fmt.Errorf("disable TOTP: %w", err)
+			}
+		}
+		return r.accountChanged(ctx, tx, p, "totp.disable", "Two-factor authentication was turned off", actor)
+	})
+}
+
+// RenewRecoveryCodes makes new recovery codes, which takes the password and a code; the old ones end.
+func (r *Registry) RenewRecoveryCodes(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor) ([]bridge.Secret, error) {
+	var codes []bridge.Secret
+	err := r.withBothFactors(ctx, p, password, code, actor, func(tx *sql.Tx) error {
+		var err error
+		if codes, err = newRecoveryCodes(ctx, tx, p.UserID); err != nil {
+			return err
+		}
+		return r.accountChanged(ctx, tx, p, "recovery_codes.renew", "New recovery codes were made", actor)
+	})
+	return codes, err
+}
+
+func (r *Registry) withBothFactors(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor, do func(tx *sql.Tx) error) error {
+	if err := r.confirmPassword(ctx, p, password, actor); err != nil {
+		return err
+	}
+	lane := otpLane(p.UserID, "session:"+p.SessionID)
+	if _, err := r.charge(ctx, lane); err != nil {
+		return err
+	}
+	return r.mailTx(ctx, func(tx *sql.Tx) error {
+		if err := r.useOTP(ctx, tx, User{ID: p.UserID, Email: p.Email}, code, actor); err != nil {
+			return err
+		}
+		if err := do(tx); err != nil {
+			return err
+		}
+		return forgive(ctx, tx, lane)
+	})
+}
+
+// canonicalOTP is a code as it is stored or computed: apps show "123 456", and people type what they read.
+func canonicalOTP(s string) string {
+	if len(s) > 64 {
+		return ""
+	}
+	return strings.ToUpper(strings.Map(func(c rune) rune {
+		switch {
+		case c == ' ' || c == '-':
+			return -1
+		case (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'):
+			return c
+		}
+		return '?'
+	}, s))
+}
+
+// useOTP uses up a code of the app or a recovery code.
+func (r *Registry) useOTP(ctx context.Context, tx *sql.Tx, u User, code string, actor audit.Actor) error {
+	code = canonicalOTP(code)
+	if len(code) == recoveryLength {
+		return r.useRecoveryCode(ctx, tx, u, code, actor)
+	}
+	return r.useTOTP(ctx, tx, u.ID, code, true)
+}
+
+// useTOTP uses up the step that a code belongs to. The conditional UPDATE is what two processes at the same time meet at.
+func (r *Registry) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, confirmed bool) error {
+	var sealed string
+	err := tx.QueryRowContext(ctx, "SELECT secret FROM totp WHERE user_id = $1 AND (confirmed_at > 0) = $2", userID, confirmed).Scan(&sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errTOTPOff
+	}
+	if err != nil {
+		return fmt.Errorf("read a TOTP secret: %w", err)
+	}
+	secret, err := r.cfg.Vault.Open(totpRow(userID), sealed)
+	if err != nil {
+		return err
+	}
+	step, err := stepOf(secret, code, r.cfg.Now())
+	if err != nil {
+		return err
+	}
+	if step == 0 {
+		return refusals["otp_invalid"]
+	}
+	fresh, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE totp SET last_step = $1 WHERE user_id = $2 AND last_step < $1 AND secret = $3",
+		step, userID, sealed))
+	if err != nil {
+		return fmt.Errorf("use a code: %w", err)
+	}
+	if !fresh {
+		return refusals["otp_used"]
+	}
+	return nil
+}
+
+// stepOf is the step, of this one and its neighbours, that has the code; 0 is none. All are compared, whichever it is.
+func stepOf(secret bridge.Secret, code string, now time.Time) (int64, error) {
+	found := int64(0)
+	current := now.Unix() / totpPeriod
+	for step := current - 1; step <= current+1; step++ {
+		want, err := hotp.GenerateCodeCustom(secret.Reveal(), uint64(step), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		if err != nil {
+			return 0, fmt.Errorf("compute a code: %w", err)
+		}
+		if subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1 {
+			found = step
+		}
+	}
+	return found, nil
+}
