@@ -22,6 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	SigningKey     bridge.Secret  // ACE_CLOUD_SIGNING_KEY
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	RelayAllow     []netip.Prefix // private ranges that the cloud may call
+	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
 	Version        string
 	Password       registry.PasswordCost // zero: the default cost
 	Now            func() time.Time      // nil: time.Now
@@ -51,6 +53,9 @@ type Cloud struct {
 	logins   *api.Limiter
 	devices  *api.Limiter
 	tokens   *api.Limiter
+	mails    *api.Limiter
+	mailer   mail.Sender
+	kept     *mail.Kept // nil unless mail goes to a page
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be
@@ -68,8 +73,9 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	if err != nil {
 		return nil, nil, err
 	}
+	mailer, _ := chooseMailer(cfg.Mail, cfg.PublicURL)
 	reg, err := registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
-		Password: cfg.Password, Now: cfg.Now}, log)
+		Password: cfg.Password, Mail: mailer != nil, Now: cfg.Now}, log)
 	if err != nil {
 		_ = db.Close()
 		return nil, nil, err
@@ -96,12 +102,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	if cfg.Now == nil { // the authority, which was given nil, keeps a clock of its own
 		cfg.Now = time.Now
 	}
+	mailer, kept := chooseMailer(cfg.Mail, cfg.PublicURL)
 	c := &Cloud{
 		cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own,
 		outbound: newOutbound(cfg.PublicURL.Loopback(), cfg.RelayAllow),
 		logins:   api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
 		devices:  api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
 		tokens:   api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
+		mails:    api.NewLimiter(time.Minute, 5, 300, cfg.Now),
+		mailer:   mailer, kept: kept,
 	}
 	c.echo = c.routes()
 	return c, nil
@@ -113,18 +122,20 @@ func (c *Cloud) Handler() http.Handler { return c.echo }
 // Registry is the cloud's rules and rows, for the commands of its operator.
 func (c *Cloud) Registry() *registry.Registry { return c.registry }
 
-// Run probes connections, delivers revocations and clears out, until ctx ends.
+// Run probes connections, delivers revocations and mail and clears out, until ctx ends.
 func (c *Cloud) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, work := range []struct {
 		every time.Duration
+		wake  <-chan struct{} // nil: only the time
 		do    func(context.Context) error
 	}{
-		{probeEvery, c.probeStale},
-		{deliverEvery, c.deliverRevocations},
-		{purgeEvery, c.registry.Purge},
+		{probeEvery, nil, c.probeStale},
+		{deliverEvery, nil, c.deliverRevocations},
+		{mailEvery, c.registry.MailQueued(), c.deliverMail},
+		{purgeEvery, nil, c.registry.Purge},
 	} {
-		wg.Go(func() { c.every(ctx, work.every, work.do) })
+		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
 	defer wg.Wait()
 	return c.keys.Run(ctx)
@@ -132,7 +143,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 
 const purgeEvery = time.Hour
 
-func (c *Cloud) every(ctx context.Context, interval time.Duration, do func(context.Context) error) {
+func (c *Cloud) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do func(context.Context) error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -142,6 +153,7 @@ func (c *Cloud) every(ctx context.Context, interval time.Duration, do func(conte
 		select {
 		case <-ctx.Done():
 			return
+		case <-wake:
 		case <-ticker.C:
 		}
 	}

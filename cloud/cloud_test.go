@@ -134,7 +134,7 @@ const formType = "application/x-www-form-urlencoded"
 func (f *fixture) signIn() string {
 	f.t.Helper()
 	resp, body := f.do("POST", "/login", url.Values{"email": {"ann@acme.test"}, "password": {password}}.Encode(), "Content-Type", formType)
-	if resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) != 1 {
+	if resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) != 2 {
 		f.t.Fatalf("sign in: %d %s", resp.StatusCode, body)
 	}
 	c := resp.Cookies()[0]

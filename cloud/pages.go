@@ -19,8 +19,7 @@ import (
 func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static", web.Static())))
 	e.GET("/", func(ctx echo.Context) error { return ctx.Redirect(http.StatusSeeOther, "/connections") })
-	e.GET("/login", c.loginPage)
-	e.POST("/login", c.login)
+	c.routeAccount(e)
 	e.POST("/logout", c.page(c.logout))
 	e.GET("/device", c.page(c.devicePage))
 	e.POST("/device", c.page(c.decideDevice))
@@ -109,12 +108,6 @@ func localPath(s string) string {
 	return s
 }
 
-type loginView struct{ Email, Next, Error string }
-
-func (c *Cloud) loginPage(ctx echo.Context) error {
-	return c.render(ctx, http.StatusOK, "login", web.Page{Title: "Sign in", View: loginView{Next: localPath(ctx.QueryParam("next"))}})
-}
-
 // maxForm bounds the body of a page's form.
 const maxForm = 64 << 10
 
@@ -125,33 +118,6 @@ func form(ctx echo.Context) error {
 		return bridge.E(bridge.Invalid, "form_malformed", "the form could not be read")
 	}
 	return nil
-}
-
-func (c *Cloud) login(ctx echo.Context) error {
-	if err := form(ctx); err != nil {
-		return err
-	}
-	r := ctx.Request()
-	view := loginView{Email: r.PostForm.Get("email"), Next: localPath(r.PostForm.Get("next"))}
-	var s registry.Session
-	err := c.logins.Allow(api.AddressKey(ctx.RealIP()), "account:"+strings.ToLower(view.Email))
-	if err == nil {
-		var person registry.User
-		person, err = c.registry.Authenticate(r.Context(), view.Email, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
-		if err == nil {
-			s, err = c.registry.OpenSession(r.Context(), person.ID, "", registry.MethodBrowser, anonymous(ctx))
-		}
-	}
-	if err != nil {
-		e := bridge.AsError(err)
-		if e.Kind == bridge.Internal {
-			return err
-		}
-		view.Error = strings.TrimSpace(e.Detail + " " + e.Hint)
-		return c.render(ctx, api.Status(err), "login", web.Page{Title: "Sign in", View: view})
-	}
-	c.setCookie(ctx, s.Cookie, registry.BrowserLife)
-	return ctx.Redirect(http.StatusSeeOther, view.Next)
 }
 
 func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {

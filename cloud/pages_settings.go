@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/web"
@@ -16,10 +17,18 @@ type settingsView struct {
 	ExpiresAt time.Time
 	Token     string // shown once
 	Trust     *api.TrustVariables
+	Account   registry.Account
+	Error     string // of the profile
 }
 
 func (c *Cloud) settings(ctx echo.Context, p registry.Principal, view settingsView) error {
 	view.Role, view.ExpiresAt = string(p.Role), p.ExpiresAt.UTC()
+	if view.Error == "" {
+		var err error
+		if view.Account, err = c.registry.Account(ctx.Request().Context(), p.UserID); err != nil {
+			return err
+		}
+	}
 	return c.render(ctx, http.StatusOK, "settings", web.Page{Title: "Settings", Path: "/settings", User: user(p), View: view})
 }
 
@@ -47,6 +56,22 @@ func (c *Cloud) changeSettings(ctx echo.Context, p registry.Principal) error {
 			return err
 		}
 		return c.settings(ctx, p, settingsView{Trust: &trust})
+	}
+	if ctx.Request().PostForm.Get("action") == "profile" {
+		return c.changeProfile(ctx, p)
+	}
+	return c.settingsPage(ctx, p)
+}
+
+func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
+	r := ctx.Request()
+	name, country, currency := r.PostForm.Get("name"), r.PostForm.Get("country"), r.PostForm.Get("currency")
+	_, err := c.registry.PatchAccount(r.Context(), p, api.ProfilePatch{Name: &name, Country: &country, Currency: &currency}, actor(ctx, p))
+	if err != nil {
+		if bridge.AsError(err).Kind == bridge.Internal {
+			return err
+		}
+		return c.settings(ctx, p, settingsView{Error: sentence(err), Account: registry.Account{Name: name, Country: country, Currency: currency}})
 	}
 	return c.settingsPage(ctx, p)
 }

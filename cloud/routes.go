@@ -25,6 +25,7 @@ func (c *Cloud) routes() *echo.Echo {
 
 	v1 := e.Group("/v1")
 	v1.GET("/me", c.member(c.me))
+	c.routeSessions(v1)
 	v1.GET("/organizations", c.may("organization:read", c.organizations))
 	v1.GET("/organizations/:org/trust", c.may("organization:trust", c.trust))
 	v1.POST("/developer-tokens", c.person(c.createDeveloperToken))

@@ -23,6 +23,7 @@ type sessionClaims struct {
 	Org       string      `json:"org"`
 	Role      bridge.Role `json:"role"`
 	SessionID string      `json:"sid"`
+	Moves     int64       `json:"moves,omitempty"`
 }
 
 func (c *Cloud) sessionToken(p registry.Principal, life time.Duration) (bridge.Secret, error) {
@@ -32,7 +33,7 @@ func (c *Cloud) sessionToken(p registry.Principal, life time.Duration) (bridge.S
 			Issuer: string(c.cfg.PublicURL), Audience: jwt.ClaimStrings{string(c.cfg.PublicURL)}, Subject: p.UserID,
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)), ID: bridge.NewTokenID(),
 		},
-		Org: p.Org, Role: p.Role, SessionID: p.SessionID,
+		Org: p.Org, Role: p.Role, SessionID: p.SessionID, Moves: p.Moves,
 	})
 }
 
@@ -61,7 +62,7 @@ func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (registry.Pr
 	if err != nil {
 		return registry.Principal{}, time.Time{}, err
 	}
-	if p.UserID != claims.Subject || p.Org != claims.Org {
+	if p.UserID != claims.Subject || p.Org != claims.Org || p.Moves != claims.Moves {
 		return registry.Principal{}, time.Time{}, errToken
 	}
 	return p, claims.ExpiresAt.Time, nil
@@ -137,27 +138,37 @@ func (c *Cloud) may(need bridge.Scope, h func(echo.Context, registry.Principal) 
 }
 
 func actor(ctx echo.Context, p registry.Principal) audit.Actor {
-	return p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
+	a := p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
+	a.UserAgent = ctx.Request().UserAgent()
+	return a
 }
 
 func anonymous(ctx echo.Context) audit.Actor {
-	return audit.Actor{ID: "anonymous", Address: ctx.RealIP(), RequestID: api.RequestID(ctx.Request())}
+	return audit.Actor{ID: "anonymous", Address: ctx.RealIP(), RequestID: api.RequestID(ctx.Request()), UserAgent: ctx.Request().UserAgent()}
 }
 
-// cookieName has the __Host- prefix (RFC 6265bis section 4.1.3.2) wherever the cloud speaks https. On plain http, which
+const sessionCookie = "ace_session"
+
+func (c *Cloud) cookieName() string { return c.cookieNamed(sessionCookie) }
+
+// cookieNamed has the __Host- prefix (RFC 6265bis section 4.1.3.2) wherever the cloud speaks https. On plain http, which
 // is loopback development, a browser may refuse a Secure cookie, so there it is a plain one.
-func (c *Cloud) cookieName() string {
+func (c *Cloud) cookieNamed(name string) string {
 	if c.secure() {
-		return "__Host-ace_session"
+		return "__Host-" + name
 	}
-	return "ace_session"
+	return name
 }
 
 func (c *Cloud) secure() bool { return strings.HasPrefix(string(c.cfg.PublicURL), "https://") }
 
 func (c *Cloud) setCookie(ctx echo.Context, value bridge.Secret, life time.Duration) {
+	c.setSecret(ctx, sessionCookie, value, life)
+}
+
+func (c *Cloud) setSecret(ctx echo.Context, name string, value bridge.Secret, life time.Duration) {
 	ctx.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever there is https
-		Name: c.cookieName(), Value: value.Reveal(), Path: "/", MaxAge: int(life / time.Second), HttpOnly: true,
+		Name: c.cookieNamed(name), Value: value.Reveal(), Path: "/", MaxAge: int(life / time.Second), HttpOnly: true,
 		Secure: c.secure(), SameSite: http.SameSiteLaxMode,
 	})
 }

@@ -16,6 +16,12 @@ func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
 		Method: p.Method, Scopes: p.Scopes().Strings()}
 	if p.Method == registry.MethodAPIKey {
 		me.Email = ""
+	} else if p.UserID != "" {
+		account, err := c.registry.Account(ctx.Request().Context(), p.UserID)
+		if err != nil {
+			return err
+		}
+		me.Country, me.Currency = account.Country, account.Currency
 	}
 	if !p.ExpiresAt.IsZero() {
 		me.ExpiresAt = new(p.ExpiresAt.UTC())

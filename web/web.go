@@ -39,10 +39,20 @@ var functions = template.FuncMap{
 	"parts": parts,
 	"ago":   func(t time.Time) string { return ago(time.Since(t)) },
 	"time":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"method": func(m string) string {
+		if name, ok := methodNames[m]; ok {
+			return name
+		}
+		return m
+	},
 	"host": func(s any) string {
 		return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprint(s), "https://"), "http://")
 	},
 }
+
+// methodNames are the ways in which sessions begin, as people call them.
+var methodNames = map[string]string{"browser": "Browser", "provider": "Browser, through the organization", "device": "Terminal", "authorization_code": "Terminal",
+	"password": "Terminal, with password", "developer_token": "Developer token"}
 
 // part is a piece of a hint; hints mark commands with backticks.
 type part struct {

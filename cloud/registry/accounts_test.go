@@ -488,8 +488,8 @@ func TestSwitchSession(t *testing.T) {
 		if err := f.EndSessionByID(t.Context(), moved, rival.SessionID, audit.Actor{}); bridge.CodeOf(err) != "session_unknown" {
 			t.Errorf("another's session is ended: %v", err)
 		}
-		if n, err := f.EndSessions(t.Context(), moved, true, moved.Actor("", "")); n != 1 || err != nil {
-			t.Errorf("%d sessions ended (%v)", n, err)
+		if err := f.EndSessions(t.Context(), moved, true, moved.Actor("", "")); err != nil {
+			t.Error(err)
 		}
 		if _, err := f.SessionByID(t.Context(), p.SessionID); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("the session lives on: %v", err)

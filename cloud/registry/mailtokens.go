@@ -187,7 +187,7 @@ func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Sec
 
 // passwordSet does what follows every new password; the session keep, where there is one, goes on.
 func (r *Registry) passwordSet(ctx context.Context, tx *sql.Tx, u User, keep, reason string, actor audit.Actor) error {
-	if _, err := r.endSessions(ctx, tx, u.ID, "", keep, reason, actor); err != nil {
+	if err := r.endSessions(ctx, tx, reason, actor, "user_id = $1 AND id <> $2", u.ID, keep); err != nil {
 		return err
 	}
 	for _, statement := range []string{

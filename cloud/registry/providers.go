@@ -294,27 +294,13 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 
 // forgetProvider deletes a provider with all that it has said of people, and ends the sessions that go back to it.
 func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor) error {
-	if err := r.endSessions(ctx, tx, "provider_id = $1", p.ID, "sign-in provider changed", actor); err != nil {
+	if err := r.endSessions(ctx, tx, "sign-in provider changed", actor, "provider_id = $1", p.ID); err != nil {
 		return err
 	}
 	for _, statement := range []string{"DELETE FROM provider_logins WHERE provider_id = $1",
 		"DELETE FROM provider_subjects WHERE provider_id = $1", "DELETE FROM providers WHERE id = $1"} {
 		if _, err := tx.ExecContext(ctx, statement, p.ID); err != nil {
 			return fmt.Errorf("forget a provider: %w", err)
-		}
-	}
-	return nil
-}
-
-// endSessions ends every live session that a condition of $1 names.
-func (r *Registry) endSessions(ctx context.Context, tx *sql.Tx, condition, value, reason string, actor audit.Actor) error {
-	ids, err := texts(tx.QueryContext(ctx, "SELECT id FROM sessions WHERE ended_at = 0 AND "+condition, value)) //nolint:gosec // conditions of this package
-	if err != nil {
-		return fmt.Errorf("end sessions: %w", err)
-	}
-	for _, id := range ids {
-		if err := endSession(ctx, tx, id, reason, r.cfg.Now(), actor); err != nil {
-			return err
 		}
 	}
 	return nil

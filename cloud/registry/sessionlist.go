@@ -64,52 +64,31 @@ func (r *Registry) EndSessionByID(ctx context.Context, p Principal, id string, a
 	})
 }
 
-// EndSessions ends all sessions of the caller but, unless current says so, this one. It returns how many.
-func (r *Registry) EndSessions(ctx context.Context, p Principal, current bool, actor audit.Actor) (ended int, err error) {
+// EndSessions ends all sessions of the caller but, unless current says so, this one.
+func (r *Registry) EndSessions(ctx context.Context, p Principal, current bool, actor audit.Actor) error {
 	keep := p.SessionID
 	if current {
 		keep = ""
 	}
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
-		var err error
-		ended, err = r.endSessions(ctx, tx, p.UserID, p.reach(), keep, "signed out everywhere", actor)
-		return err
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		return r.endSessions(ctx, tx, "signed out everywhere", actor, "user_id = $1 AND id <> $2 AND ($3 = '' OR org_id = $3)",
+			p.UserID, keep, p.reach())
 	})
-	return ended, err
 }
 
-// endSessions ends the sessions of a person, in an organization or, where it is empty, in all, but one; each in the log of
-// its organization.
-func (r *Registry) endSessions(ctx context.Context, tx *sql.Tx, userID, orgID, keep, reason string, actor audit.Actor) (int, error) {
-	ids, err := liveSessions(ctx, tx, userID, orgID, keep)
+// endSessions ends the live sessions that a condition names, each in the log of its organization.
+func (r *Registry) endSessions(ctx context.Context, tx *sql.Tx, reason string, actor audit.Actor, condition string, args ...any) error {
+	ids, err := texts(tx.QueryContext(ctx, "SELECT id FROM sessions WHERE ended_at = 0 AND "+condition, args...)) //nolint:gosec // conditions of this package
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("end sessions: %w", err)
 	}
 	actor.Org = ""
 	for _, id := range ids {
 		if err := endSession(ctx, tx, id, reason, r.cfg.Now(), actor); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return len(ids), nil
-}
-
-func liveSessions(ctx context.Context, tx *sql.Tx, userID, orgID, but string) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id FROM sessions WHERE user_id = $1 AND ($2 = '' OR org_id = $2) AND id <> $3
-		AND ended_at = 0`, userID, orgID, but)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var ids []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("list sessions: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return nil
 }
 
 // SwitchSession moves the caller's session to another of their organizations. Tokens that were signed before are of no

@@ -214,7 +214,7 @@ func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who 
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = '', verified_at = $1 WHERE id = $2", now.Unix(), id); err != nil {
 			return "", fmt.Errorf("verify a user: %w", err)
 		}
-		if err := r.endSessions(ctx, tx, "user_id = $1", id, "address verified by a sign-in provider", actor); err != nil {
+		if err := r.endSessions(ctx, tx, "address verified by a sign-in provider", actor, "user_id = $1", id); err != nil {
 			return "", err
 		}
 	}

@@ -110,7 +110,8 @@ func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, ac
 		if codes, err = newRecoveryCodes(ctx, tx, p.UserID); err != nil {
 			return err
 		}
-		if _, err := r.endSessions(ctx, tx, p.UserID, "", p.SessionID, "two-factor authentication turned on", actor); err != nil {
+		if err := r.endSessions(ctx, tx, "two-factor authentication turned on", actor, "user_id = $1 AND id <> $2",
+			p.UserID, p.SessionID); err != nil {
 			return err
 		}
 		return r.accountChanged(ctx, tx, p, "totp.enable", "Two-factor authentication was turned on", actor)

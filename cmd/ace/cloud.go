@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -51,10 +52,16 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 			wrong = append(wrong, withHint(err))
 		}
 	}
-	notYet(&wrong, "ACE_SMTP_URL", e.SMTPURL)
 	cfg := cloud.Config{
 		DatabaseURL: s.database, EncryptionKeys: e.EncryptionKey, SigningKey: e.SigningKey, TrustedProxies: s.proxies,
 		RelayAllow: prefixes("ACE_RELAY_ALLOW", e.RelayAllow, &wrong), Version: currentVersion(),
+	}
+	if !e.SMTPURL.IsZero() {
+		smtp, err := mail.ParseURL(e.SMTPURL)
+		if err != nil {
+			wrong = append(wrong, withHint(err))
+		}
+		cfg.Mail = smtp
 	}
 	if len(wrong) > 0 {
 		return cloud.Config{}, s, badEnv(wrong)

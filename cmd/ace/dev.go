@@ -220,6 +220,7 @@ func (a *app) printDev(r devResult) error {
 		row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
 		row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
 		row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
+		row(w, "Mail", r.CloudURL.Join("/dev/mail"))
 		row(w, "Next", next)
 		row(w, "Stop", "Ctrl-C")
 	})

@@ -51,7 +51,7 @@ type cloudEnv struct {
 	CommonEnv
 	SigningKey bridge.Secret `envconfig:"ACE_CLOUD_SIGNING_KEY"`
 	RelayAllow string        `envconfig:"ACE_RELAY_ALLOW"`
-	SMTPURL    string        `envconfig:"ACE_SMTP_URL"`
+	SMTPURL    bridge.Secret `envconfig:"ACE_SMTP_URL"` // may hold a password
 }
 
 const maxEnvFile = 64 << 10

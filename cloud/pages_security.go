@@ -1,0 +1,131 @@
+package cloud
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/boombuler/barcode/qr"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+type securityView struct {
+	Account  registry.Account
+	Sessions []api.Session
+	Provider bool // the session goes back to a sign-in provider, which keeps the password and the second factor
+	Error    string
+	Enrol    *enrolView
+	Codes    []bridge.Secret // recovery codes, shown once
+}
+
+// enrolView is what an authenticator app is given: a picture, drawn in the page itself, or the text.
+type enrolView struct {
+	Secret string
+	Size   int    // of the QR code with its margin, in modules
+	Path   string // SVG
+}
+
+func (c *Cloud) securityPage(ctx echo.Context, p registry.Principal) error {
+	return c.security(ctx, p, securityView{}, "", nil)
+}
+
+// security shows the page, with what went wrong or right.
+func (c *Cloud) security(ctx echo.Context, p registry.Principal, view securityView, done string, failed error) error {
+	r := ctx.Request()
+	status := http.StatusOK
+	if failed != nil {
+		if bridge.AsError(failed).Kind == bridge.Internal {
+			return failed
+		}
+		status, view.Error = api.Status(failed), sentence(failed)
+	}
+	view.Provider = p.Provider != ""
+	var err error
+	if view.Account, err = c.registry.Account(r.Context(), p.UserID); err != nil {
+		return err
+	}
+	if view.Sessions, err = c.registry.Sessions(r.Context(), p); err != nil {
+		return err
+	}
+	return c.render(ctx, status, "security", web.Page{Title: "Security", Path: "/settings", User: user(p), Flash: done, View: view})
+}
+
+func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r, by := ctx.Request(), actor(ctx, p)
+	field := func(name string) bridge.Secret { return bridge.NewSecret(r.PostForm.Get(name)) }
+	password, otp := field("password"), r.PostForm.Get("otp")
+	var view securityView
+	var done string
+	var err error
+	switch r.PostForm.Get("action") {
+	case "password":
+		done, err = "Your password is changed, and your other sessions have ended.", c.registry.ChangePassword(r.Context(), p, password, field("new_password"), by)
+	case "totp-begin":
+		var e registry.Enrolment
+		if e, err = c.registry.BeginTOTP(r.Context(), p, password, by); err == nil {
+			view.Enrol, err = enrol(e)
+		}
+	case "totp-confirm":
+		return c.confirmTOTP(ctx, p, otp)
+	case "totp-disable":
+		done, err = "Two-factor authentication is off.", c.registry.DisableTOTP(r.Context(), p, password, otp, by)
+	case "recovery-codes":
+		view.Codes, err = c.registry.RenewRecoveryCodes(r.Context(), p, password, otp, by)
+	case "end-session":
+		done, err = "That session has ended.", c.registry.EndSessionByID(r.Context(), p, r.PostForm.Get("id"), by)
+	case "end-sessions":
+		done, err = "All other sessions have ended.", c.registry.EndSessions(r.Context(), p, false, by)
+	}
+	if err != nil {
+		done = ""
+	}
+	return c.security(ctx, p, view, done, err)
+}
+
+// confirmTOTP takes the first code; after a wrong one the same picture is there again.
+func (c *Cloud) confirmTOTP(ctx echo.Context, p registry.Principal, otp string) error {
+	r := ctx.Request()
+	if err := c.devices.Allow("user:" + p.UserID); err != nil {
+		return err
+	}
+	codes, failed := c.registry.ConfirmTOTP(r.Context(), p, otp, actor(ctx, p))
+	if failed == nil {
+		return c.security(ctx, p, securityView{Codes: codes}, "Two-factor authentication is on.", nil)
+	}
+	var view securityView
+	if e, err := c.registry.PendingTOTP(r.Context(), p); err == nil {
+		if view.Enrol, err = enrol(e); err != nil {
+			return err
+		}
+	}
+	return c.security(ctx, p, view, "", failed)
+}
+
+const qrMargin = 4 // modules, of ISO/IEC 18004
+
+// enrol draws the QR code as one path of squares: the page's policy allows no picture from a data: URL, and the secret has
+// no URL of its own.
+func enrol(e registry.Enrolment) (*enrolView, error) {
+	code, err := qr.Encode(e.URI.Reveal(), qr.M, qr.Auto)
+	if err != nil {
+		return nil, fmt.Errorf("draw a QR code: %w", err)
+	}
+	size := code.Bounds().Dx()
+	var path strings.Builder
+	for y := range size {
+		for x := range size {
+			if r, _, _, _ := code.At(x, y).RGBA(); r == 0 {
+				_, _ = fmt.Fprintf(&path, "M%d %dh1v1h-1z", x+qrMargin, y+qrMargin)
+			}
+		}
+	}
+	return &enrolView{Secret: e.Secret.Reveal(), Size: size + 2*qrMargin, Path: path.String()}, nil
+}

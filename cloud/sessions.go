@@ -1,0 +1,133 @@
+package cloud
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+func (c *Cloud) routeSessions(v1 *echo.Group) {
+	v1.PATCH("/me", c.person(c.patchMe))
+	v1.POST("/sessions", c.createSession)
+	v1.GET("/sessions", c.person(c.listSessions))
+	v1.DELETE("/sessions", c.person(c.endSessions))
+	v1.DELETE("/sessions/:id", c.person(c.endSession))
+	v1.POST("/sessions/switch", c.person(c.switchSession))
+}
+
+// authenticate checks a password, within the limits of the address, the account and all together.
+func (c *Cloud) authenticate(ctx echo.Context, l registry.Login) (registry.Authenticated, error) {
+	if err := c.logins.Allow(api.AddressKey(ctx.RealIP()), "account:"+strings.ToLower(l.Email)); err != nil {
+		return registry.Authenticated{}, err
+	}
+	person, err := c.registry.Authenticate(ctx.Request().Context(), l, anonymous(ctx))
+	if bridge.CodeOf(err) == registry.CodeUnverified {
+		// Whoever has the password gets another link: the first mail may be lost.
+		if merr := c.registry.StartVerification(ctx.Request().Context(), person.ID, anonymous(ctx)); merr != nil {
+			e := bridge.AsError(merr)
+			return person, bridge.AsError(err).WithHint("It cannot be confirmed now: %s (%s).", e.Detail, e.Hint)
+		}
+	}
+	return person, err
+}
+
+// createSession signs a person in with a password, for programs without a browser.
+func (c *Cloud) createSession(ctx echo.Context) error {
+	ctx.Response().Header().Set("Cache-Control", "no-store")
+	body, err := api.Decode[api.SessionRequest](ctx)
+	if err != nil {
+		return err
+	}
+	person, err := c.authenticate(ctx, registry.Login{Email: body.Email, Password: body.Password.Secret})
+	if err != nil {
+		return err
+	}
+	r := ctx.Request()
+	if person.TwoFactor {
+		if body.OTP == "" {
+			return bridge.E(bridge.Unauthenticated, "otp_required", "This account has two-factor authentication: a code is needed, too.").
+				WithHint("add --otp with the six digits of your authenticator app, or a recovery code")
+		}
+		if err := c.registry.CheckOTP(r.Context(), person.User, body.OTP, bridge.Secret{}, anonymous(ctx)); err != nil {
+			return err
+		}
+	}
+	s, err := c.registry.OpenSession(r.Context(), person.ID, body.Org, registry.MethodPassword, anonymous(ctx))
+	if err != nil {
+		return err
+	}
+	if err := c.registry.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
+		return err
+	}
+	return c.answerToken(ctx, http.StatusCreated, s.Principal)
+}
+
+// answerToken signs a token that lives as long as its session, or as one that is refreshed does.
+func (c *Cloud) answerToken(ctx echo.Context, status int, p registry.Principal) error {
+	expires := p.ExpiresAt
+	if most := c.cfg.Now().Add(registry.AccessLife); expires.After(most) && registry.Refreshes(p.Method) {
+		expires = most
+	}
+	token, err := c.sessionToken(p, expires.Sub(c.cfg.Now()))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(status, api.SessionToken{Token: token.Disclose(), ExpiresAt: expires.UTC().Truncate(time.Second)})
+}
+
+func (c *Cloud) listSessions(ctx echo.Context, p registry.Principal) error {
+	items, err := c.registry.Sessions(ctx.Request().Context(), p)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.Session]{Items: items})
+}
+
+func (c *Cloud) endSession(ctx echo.Context, p registry.Principal) error {
+	if err := c.registry.EndSessionByID(ctx.Request().Context(), p, ctx.Param("id"), actor(ctx, p)); err != nil {
+		return err
+	}
+	return ctx.NoContent(http.StatusNoContent)
+}
+
+func (c *Cloud) endSessions(ctx echo.Context, p registry.Principal) error {
+	current := ctx.QueryParam("current")
+	if current != "" && current != "true" && current != "false" {
+		return bridge.E(bridge.Invalid, "current_malformed", "current is true or false")
+	}
+	if err := c.registry.EndSessions(ctx.Request().Context(), p, current == "true", actor(ctx, p)); err != nil {
+		return err
+	}
+	return ctx.NoContent(http.StatusNoContent)
+}
+
+func (c *Cloud) switchSession(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.SwitchRequest](ctx)
+	if err != nil {
+		return err
+	}
+	moved, err := c.registry.SwitchSession(ctx.Request().Context(), p, body.Org, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return c.answerToken(ctx, http.StatusOK, moved)
+}
+
+func (c *Cloud) patchMe(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.ProfilePatch](ctx)
+	if err != nil {
+		return err
+	}
+	account, err := c.registry.PatchAccount(ctx.Request().Context(), p, body, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	p.Name = account.Name
+	return c.me(ctx, p)
+}
