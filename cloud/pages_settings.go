@@ -19,6 +19,7 @@ type settingsView struct {
 	Trust     *api.TrustVariables
 	Account   registry.Account
 	Error     string // of the profile
+	Done      string
 }
 
 func (c *Cloud) settings(ctx echo.Context, p registry.Principal, view settingsView) error {
@@ -29,7 +30,11 @@ func (c *Cloud) settings(ctx echo.Context, p registry.Principal, view settingsVi
 			return err
 		}
 	}
-	return c.render(ctx, http.StatusOK, "settings", web.Page{Title: "Settings", Path: "/settings", User: user(p), View: view})
+	status := http.StatusOK
+	if view.Error != "" {
+		status = http.StatusBadRequest
+	}
+	return c.render(ctx, status, "settings", web.Page{Title: "Settings", Path: "/settings", User: user(p), Flash: view.Done, View: view})
 }
 
 func (c *Cloud) settingsPage(ctx echo.Context, p registry.Principal) error {
@@ -56,8 +61,7 @@ func (c *Cloud) changeSettings(ctx echo.Context, p registry.Principal) error {
 			return err
 		}
 		return c.settings(ctx, p, settingsView{Trust: &trust})
-	}
-	if ctx.Request().PostForm.Get("action") == "profile" {
+	case "profile":
 		return c.changeProfile(ctx, p)
 	}
 	return c.settingsPage(ctx, p)
@@ -73,5 +77,5 @@ func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
 		}
 		return c.settings(ctx, p, settingsView{Error: sentence(err), Account: registry.Account{Name: name, Country: country, Currency: currency}})
 	}
-	return c.settingsPage(ctx, p)
+	return c.settings(ctx, p, settingsView{Done: "Your profile is saved."})
 }
