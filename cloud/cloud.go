@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -38,6 +39,8 @@ type Config struct {
 	Version        string
 	Password       registry.PasswordCost // zero: the default cost
 	Now            func() time.Time      // nil: time.Now
+	ProviderTime   time.Duration         // for one step of a sign-in at a provider; zero: 8 s
+	LookupTXT      LookupTXT             // nil: the system's resolver
 }
 
 // Cloud is a running cloud. [Cloud.Run] does its background work and has to run beside the handler.
@@ -56,6 +59,8 @@ type Cloud struct {
 	mails    *api.Limiter
 	mailer   mail.Sender
 	kept     *mail.Kept // nil unless mail goes to a page
+
+	providers *oidcProviders // of organizations, for sign-in
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be
@@ -103,6 +108,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		cfg.Now = time.Now
 	}
 	mailer, kept := chooseMailer(cfg.Mail, cfg.PublicURL)
+	if cfg.LookupTXT == nil {
+		cfg.LookupTXT = net.DefaultResolver.LookupTXT
+	}
 	c := &Cloud{
 		cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own,
 		outbound: newOutbound(cfg.PublicURL.Loopback(), cfg.RelayAllow),
@@ -112,6 +120,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		mails:    api.NewLimiter(time.Minute, 5, 300, cfg.Now),
 		mailer:   mailer, kept: kept,
 	}
+	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
 	c.echo = c.routes()
 	return c, nil
 }

@@ -20,6 +20,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static", web.Static())))
 	e.GET("/", func(ctx echo.Context) error { return ctx.Redirect(http.StatusSeeOther, "/connections") })
 	c.routeAccount(e)
+	c.routeSignIn(e)
 	e.POST("/logout", c.page(c.logout))
 	e.GET("/device", c.page(c.devicePage))
 	e.POST("/device", c.page(c.decideDevice))
@@ -28,6 +29,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/connections/new", c.page(c.newConnectionPage))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
 	c.routeKeyPages(e)
+	c.routeProvider(e)
 	e.GET("/settings", c.page(c.settingsPage))
 	e.POST("/settings", c.page(c.changeSettings))
 }

@@ -84,12 +84,9 @@ var errSignIn = bridge.E(bridge.Invalid, "signin_unknown", "This sign-in was not
 
 // TakeSignIn takes up the sign-in of a browser's cookie, once. The state has to be that sign-in's, and the answer has to
 // have come to the address of that provider's organization, so that no provider can answer in another's place (RFC 9700
-// section 4.4).
+// section 4.4). With an error it returns the provider that the browser was sent to, where that is known.
 func (r *Registry) TakeSignIn(ctx context.Context, cookie, state bridge.Secret, org string) (SignIn, error) {
 	s := SignIn{Cookie: cookie}
-	if cookie.IsZero() || !s.State().Equal(state) {
-		return SignIn{}, errSignIn
-	}
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, "SELECT provider_id, next FROM provider_logins WHERE hash = $1", hashed(cookie)).Scan(&id, &s.Next)
@@ -99,21 +96,24 @@ func (r *Registry) TakeSignIn(ctx context.Context, cookie, state bridge.Secret, 
 		if err != nil {
 			return fmt.Errorf("take up a sign-in: %w", err)
 		}
+		if s.Provider, err = r.provider(ctx, tx, "p.id", id); err != nil {
+			return err
+		}
+		if !s.State().Equal(state) || s.Provider.Org != org {
+			return errSignIn
+		}
 		taken, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM provider_logins WHERE hash = $1 AND expires_at > $2",
 			hashed(cookie), r.cfg.Now().Unix()))
 		if err != nil {
 			return fmt.Errorf("take up a sign-in: %w", err)
 		}
-		if s.Provider, err = r.provider(ctx, tx, "p.id", id); err != nil {
-			return err
-		}
-		if !taken || s.Provider.Org != org {
+		if !taken {
 			return errSignIn
 		}
 		return nil
 	})
 	if err != nil {
-		return SignIn{}, err
+		return s, err
 	}
 	s.Provider, err = r.openProvider(s.Provider)
 	return s, err

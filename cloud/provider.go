@@ -1,0 +1,244 @@
+package cloud
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+// LookupTXT finds the TXT records of a name, as [net.Resolver.LookupTXT] does.
+type LookupTXT func(ctx context.Context, name string) ([]string, error)
+
+const (
+	lookupTime    = 5 * time.Second
+	maxTXTRecords = 100
+)
+
+// routeProvider is the page of an organization's sign-in provider.
+func (c *Cloud) routeProvider(e *echo.Echo) {
+	e.GET("/settings/provider", c.page(c.providerPage))
+	e.POST("/settings/provider", c.page(c.changeProvider))
+}
+
+func (c *Cloud) provider(ctx context.Context, p registry.Principal, org string) (api.Provider, error) {
+	_, shown, err := c.registry.ProviderOf(ctx, p, org)
+	shown.RedirectURI = c.callbackURI(p.Org)
+	return shown, err
+}
+
+func (c *Cloud) getProvider(ctx echo.Context, p registry.Principal) error {
+	shown, err := c.provider(ctx.Request().Context(), p, ctx.Param("org"))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, shown)
+}
+
+// setProvider sets the provider. On loopback, where nobody else can sign in, domains need no proof.
+func (c *Cloud) setProvider(ctx echo.Context, p registry.Principal, org string, s api.ProviderSettings) error {
+	return c.registry.SetProvider(ctx.Request().Context(), p, org, s, c.cfg.PublicURL.Loopback(), actor(ctx, p))
+}
+
+func (c *Cloud) putProvider(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.ProviderSettings](ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.setProvider(ctx, p, ctx.Param("org"), body); err != nil {
+		return err
+	}
+	return c.getProvider(ctx, p)
+}
+
+func (c *Cloud) deleteProvider(ctx echo.Context, p registry.Principal) error {
+	if err := c.registry.RemoveProvider(ctx.Request().Context(), p, ctx.Param("org"), actor(ctx, p)); err != nil {
+		return err
+	}
+	return ctx.NoContent(http.StatusNoContent)
+}
+
+func (c *Cloud) checkProvider(ctx echo.Context, p registry.Principal) error {
+	check, err := c.testProvider(ctx.Request().Context(), p, ctx.Param("org"), actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, check)
+}
+
+// testProvider asks the provider who it is, and looks for the proof of the domains that are not verified.
+func (c *Cloud) testProvider(ctx context.Context, p registry.Principal, org string, by audit.Actor) (api.ProviderCheck, error) {
+	if err := c.logins.Allow("provider:" + p.OrgID); err != nil {
+		return api.ProviderCheck{}, err
+	}
+	shown, err := c.provider(ctx, p, org)
+	if err != nil {
+		return api.ProviderCheck{}, err
+	}
+	failed := c.providers.test(ctx, shown.Issuer)
+	for _, d := range shown.Domains {
+		if d.VerifiedAt != nil {
+			continue
+		}
+		err := c.proveDomain(ctx, p, d, by)
+		if err != nil && bridge.AsError(err).Kind == bridge.Internal {
+			return api.ProviderCheck{}, err
+		}
+		if failed == nil {
+			failed = err
+		}
+	}
+	check := api.ProviderCheck{OK: failed == nil}
+	if failed != nil {
+		e := bridge.AsError(failed)
+		check.Cause, check.Hint = e.Detail, e.Hint
+	}
+	check.Provider, err = c.provider(ctx, p, org)
+	return check, err
+}
+
+// test asks a provider anew, whatever is remembered of it.
+func (o *oidcProviders) test(ctx context.Context, issuer string) error {
+	o.known.Remove(issuer)
+	ctx, cancel := o.step(ctx)
+	defer cancel()
+	_, err := o.find(ctx, issuer)
+	return err
+}
+
+// proveDomain looks for the TXT record that only who runs the domain can have put there.
+func (c *Cloud) proveDomain(ctx context.Context, p registry.Principal, d api.ProviderDomain, by audit.Actor) error {
+	lookup, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	records, err := c.cfg.LookupTXT(lookup, d.Domain+".") // the dot keeps the resolver from trying it under its own domain
+	if err != nil || !slices.Contains(records[:min(len(records), maxTXTRecords)], d.TXTRecord) {
+		return bridge.E(bridge.Conflict, "domain_unproven", "The domain %s has no TXT record with %s", d.Domain, d.TXTRecord).
+			WithHint("add the record in the domain's DNS, wait until it can be seen, and test again").Because(err)
+	}
+	return c.registry.DomainProven(ctx, p, d.Domain, by)
+}
+
+type providerView struct {
+	Provider    api.Provider // the zero one where there is none
+	Set         bool
+	Dev         bool // domains need no proof
+	Error       string
+	Tested, OK  bool
+	RedirectURI string
+	Domains     string // a line each
+	Groups      string // a line each: group = role
+	Roles       []string
+}
+
+func (c *Cloud) providerPage(ctx echo.Context, p registry.Principal) error {
+	if err := p.Need("organization:update"); err != nil {
+		return err
+	}
+	return c.renderProvider(ctx, http.StatusOK, p, providerView{})
+}
+
+func (c *Cloud) renderProvider(ctx echo.Context, status int, p registry.Principal, view providerView) error {
+	shown, err := c.provider(ctx.Request().Context(), p, p.Org)
+	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
+		return err
+	}
+	view.Set = err == nil
+	if view.Provider.Issuer == "" { // otherwise it is what was typed and not taken
+		view.Provider = shown
+		view.Groups = groupLines(shown.GroupRoles)
+		domains := make([]string, 0, len(shown.Domains))
+		for _, d := range shown.Domains {
+			domains = append(domains, d.Domain)
+		}
+		view.Domains = strings.Join(domains, "\n")
+	}
+	view.RedirectURI, view.Dev = c.callbackURI(p.Org), c.cfg.PublicURL.Loopback()
+	view.Roles = []string{string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
+	return c.render(ctx, status, "provider", web.Page{Title: "Sign-in provider", Path: "/settings", User: user(p), View: view})
+}
+
+func groupLines(roles map[string]string) string {
+	var b strings.Builder
+	for _, group := range slices.Sorted(maps.Keys(roles)) {
+		b.WriteString(group + " = " + roles[group] + "\n")
+	}
+	return b.String()
+}
+
+// readGroupLines reads lines of the form group = role. The last = counts, since groups may have one in their names.
+func readGroupLines(lines string) (map[string]string, error) {
+	out := map[string]string{}
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		i := strings.LastIndexByte(line, '=')
+		if i < 0 {
+			return nil, bridge.E(bridge.Invalid, "groups_malformed", "a line of the groups is not of the form: group = role")
+		}
+		out[strings.TrimSpace(line[:i])] = strings.TrimSpace(line[i+1:])
+	}
+	return out, nil
+}
+
+func (c *Cloud) changeProvider(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	switch r.PostForm.Get("action") {
+	case "remove":
+		if err := c.registry.RemoveProvider(r.Context(), p, p.Org, actor(ctx, p)); err != nil {
+			return err
+		}
+		return ctx.Redirect(http.StatusSeeOther, "/settings/provider")
+	case "test":
+		check, err := c.testProvider(r.Context(), p, p.Org, actor(ctx, p))
+		if err != nil {
+			return err
+		}
+		view := providerView{Tested: true, OK: check.OK}
+		if !check.OK {
+			view.Error = sentences(&bridge.Error{Detail: check.Cause, Hint: check.Hint})
+		}
+		return c.renderProvider(ctx, http.StatusOK, p, view)
+	case "save":
+		return c.saveProvider(ctx, p)
+	}
+	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
+}
+
+func (c *Cloud) saveProvider(ctx echo.Context, p registry.Principal) error {
+	v := ctx.Request().PostForm
+	settings := api.ProviderSettings{Issuer: strings.TrimSpace(v.Get("issuer")), ClientID: strings.TrimSpace(v.Get("client_id")),
+		Domains: strings.Fields(v.Get("domains")), DefaultRole: v.Get("default_role"), GroupsClaim: strings.TrimSpace(v.Get("groups_claim")),
+		Required: v.Get("required") == "yes"}
+	if secret := strings.TrimSpace(v.Get("client_secret")); secret != "" {
+		disclosed := bridge.NewSecret(secret).Disclose()
+		settings.ClientSecret = &disclosed
+	}
+	var err error
+	if settings.GroupRoles, err = readGroupLines(v.Get("groups")); err == nil {
+		err = c.setProvider(ctx, p, p.Org, settings)
+	}
+	if err == nil {
+		return ctx.Redirect(http.StatusSeeOther, "/settings/provider")
+	}
+	e := bridge.AsError(err)
+	if e.Kind == bridge.Internal {
+		return err
+	}
+	return c.renderProvider(ctx, api.Status(err), p, providerView{Error: sentences(e), Domains: v.Get("domains"), Groups: v.Get("groups"),
+		Provider: api.Provider{Issuer: settings.Issuer, ClientID: settings.ClientID, DefaultRole: settings.DefaultRole,
+			GroupsClaim: settings.GroupsClaim, Required: settings.Required}})
+}
