@@ -228,16 +228,20 @@ func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject st
 		AND NOT EXISTS (SELECT 1 FROM members WHERE org_id = $3 AND user_id = $2)`, p.ID, userID, p.OrgID); err != nil {
 		return fmt.Errorf("link a subject: %w", err)
 	}
-	linked, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO provider_subjects (provider_id, subject, user_id, created_at)
-		VALUES ($1, $2, $3, $4) ON CONFLICT (provider_id, user_id) DO NOTHING`, p.ID, subject, userID, now.Unix()))
-	if err != nil {
+	var known string
+	err := tx.QueryRowContext(ctx, "SELECT subject FROM provider_subjects WHERE provider_id = $1 AND user_id = $2", p.ID, userID).Scan(&known)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		_, err = tx.ExecContext(ctx, `INSERT INTO provider_subjects (provider_id, subject, user_id, created_at)
+			VALUES ($1, $2, $3, $4)`, p.ID, subject, userID, now.Unix())
 		return err
-	}
-	if !linked {
+	case err != nil:
+		return fmt.Errorf("link a subject: %w", err)
+	case known != subject:
 		return bridge.E(bridge.Forbidden, "subject_changed", "your address belongs to somebody else at the provider of %s", p.Org).
 			WithHint("if the account there was made anew, ask an admin to remove the member here, and sign in again")
 	}
-	return nil
+	return nil // another sign-in of theirs, at the same time, was first
 }
 
 // roleFor is what the provider's groups give: the highest role of a group, else the default. mapped says whether groups

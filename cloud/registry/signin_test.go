@@ -1,0 +1,175 @@
+package registry_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const (
+	providerSecret = "the provider's client secret"
+	domain         = "a.test"
+)
+
+// withProvider sets a provider of acme, as its owner, and takes up a sign-in there.
+func (f *fixture) withProvider(owner registry.Principal) registry.Provider {
+	f.t.Helper()
+	secret := bridge.NewSecret(providerSecret).Disclose()
+	if err := f.SetProvider(f.t.Context(), owner, "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
+		ClientSecret: &secret, Domains: []string{domain}, DefaultRole: "member"}, true, owner.Actor("", "")); err != nil {
+		f.t.Fatal(err)
+	}
+	s, err := f.BeginSignIn(f.t.Context(), "bob@"+domain, "/")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if s, err = f.TakeSignIn(f.t.Context(), s.Cookie, s.State(), "acme"); err != nil || s.Provider.ClientSecret.Reveal() != providerSecret {
+		f.t.Fatalf("%+v %v", s, err)
+	}
+	return s.Provider
+}
+
+func vouch(email string) registry.Vouched {
+	return registry.Vouched{Subject: email, Email: email, EmailVerified: true}
+}
+
+// Somebody may have signed up with an address that is not theirs, and wait for its owner with a password that they know.
+func TestUnverifiedAccountIsTakenOver(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
+		squatter := f.person("bob@a.test", "squat", bridge.RoleOwner)
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0 WHERE email = 'bob@a.test'"); err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		if err != nil || s.Principal.UserID != squatter.UserID || s.Principal.Org != "acme" || s.Principal.Provider != p.ID {
+			t.Fatalf("%+v %v", s.Principal, err)
+		}
+		if _, err := f.Authenticate(t.Context(), "bob@a.test", bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "login_failed" {
+			t.Errorf("the squatter's password still opens the account: %v", err)
+		}
+		if _, err := f.SessionByID(t.Context(), squatter.SessionID); bridge.CodeOf(err) != "session_ended" {
+			t.Errorf("the squatter's session lives on: %v", err)
+		}
+		if _, err := f.SessionByID(t.Context(), s.Principal.SessionID); err != nil {
+			t.Errorf("the new session: %v", err)
+		}
+	})
+}
+
+// However many sign in at once for the first time, there is one person and one member.
+func TestFirstSignInsRace(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
+		var wg sync.WaitGroup
+		users := make(chan string, 8)
+		for range cap(users) {
+			wg.Go(func() {
+				s, err := f.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+				if err == nil {
+					users <- s.Principal.UserID
+				} else if bridge.CodeOf(err) != "signin_raced" {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		wg.Wait()
+		close(users)
+		seen := map[string]bool{}
+		for id := range users {
+			seen[id] = true
+		}
+		if len(seen) != 1 {
+			t.Errorf("%d people", len(seen))
+		}
+	})
+}
+
+// Two owners whom the provider makes members at once: one of them stays.
+func TestLastOwnerStays(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		f.person("otto@a.test", "acme", bridge.RoleOwner)
+		p := f.withProvider(olga)
+		if err := f.SetProvider(t.Context(), olga, "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
+			GroupRoles: map[string]string{"staff": "member"}}, true, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for _, email := range []string{"olga@a.test", "otto@a.test"} {
+			wg.Go(func() {
+				who := vouch(email)
+				who.Groups = []string{"staff"}
+				if _, err := f.FinishSignIn(t.Context(), p, who, audit.Actor{}); err != nil {
+					t.Errorf("%s: %v", email, err)
+				}
+			})
+		}
+		wg.Wait()
+		owners := 0
+		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM members WHERE role = 'owner'").Scan(&owners); err != nil || owners != 1 {
+			t.Errorf("%d owners are left (%v)", owners, err)
+		}
+	})
+}
+
+func TestProviderSecretIsRotated(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		older, newer := newKeys(t), newKeys(t)
+		f.open(older)
+		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		f.withProvider(owner)
+		f.open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
+		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || err != nil {
+			t.Fatalf("%d rows rotated (%v)", n, err)
+		}
+		f.open(newer)
+		if p, _, err := f.ProviderOf(t.Context(), owner, "acme"); err != nil || p.ClientSecret.Reveal() != providerSecret {
+			t.Errorf("with the new key alone: %v", err)
+		}
+	})
+}
+
+// Whoever is not a member any more is nobody to any grant that was under way.
+func TestRemovedMemberGetsNothing(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		s, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := f.StartDevice(t.Context(), registry.DeviceStart{ClientID: "cli"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.DecideDevice(t.Context(), p, d.UserCode, true, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		const verifier = "a verifier of forty-three or more characters, as it must"
+		sum := sha256.Sum256([]byte(verifier))
+		code, err := f.IssueCode(t.Context(), p, registry.CodeGrant{ClientID: "cli", RedirectURI: "x",
+			Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.db.ExecContext(t.Context(), "DELETE FROM members WHERE user_id = $1", p.UserID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+			t.Errorf("a refresh: %v", err)
+		}
+		if _, err := f.PollDevice(t.Context(), registry.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
+			t.Errorf("a device login: %v", err)
+		}
+		if _, err := f.RedeemCode(t.Context(), code, bridge.NewSecret(verifier), "cli", "x", audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" || !strings.Contains(err.Error(), "not a member") {
+			t.Errorf("a code: %v", err)
+		}
+	})
+}
