@@ -162,6 +162,9 @@ func (c *Cloud) renderProvider(ctx echo.Context, status int, p registry.Principa
 		}
 		view.Domains = strings.Join(domains, "\n")
 	}
+	if !view.Set && view.Provider.Issuer == "" {
+		view.Provider.DefaultRole = string(bridge.RoleMember)
+	}
 	view.RedirectURI, view.Dev = c.callbackURI(p.Org), c.cfg.PublicURL.Loopback()
 	view.Roles = []string{string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
 	return c.render(ctx, status, "provider", web.Page{Title: "Sign-in provider", Path: "/settings", User: user(p), View: view})

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -45,5 +46,40 @@ func TestClientUnreachable(t *testing.T) {
 	_, err := NewServerClient(bridge.ServerURL(srv.URL), bridge.Secret{}, ClientConfig{}).Discovery(t.Context())
 	if e := bridge.AsError(err); e.Kind != bridge.Unreachable || e.Hint == "" {
 		t.Errorf("the error is %v of kind %s", e, e.Kind)
+	}
+}
+
+// A document about another cloud, or with endpoints that anybody on the way can read, is not taken.
+func TestMetadata(t *testing.T) {
+	const https = "https://cloud.example.com"
+	for name, c := range map[string]struct {
+		change func(m map[string]string, self string)
+		code   string
+	}{
+		"its own":           {func(map[string]string, string) {}, ""},
+		"https elsewhere":   {func(m map[string]string, _ string) { m["token_endpoint"] = https + "/token" }, ""},
+		"another issuer":    {func(m map[string]string, _ string) { m["issuer"] = https }, "issuer_mismatch"},
+		"no issuer":         {func(m map[string]string, _ string) { delete(m, "issuer") }, "issuer_mismatch"},
+		"plain http":        {func(m map[string]string, _ string) { m["authorization_endpoint"] = "http://cloud.example.com/a" }, "metadata_malformed"},
+		"a script":          {func(m map[string]string, _ string) { m["authorization_endpoint"] = "javascript:alert(1)" }, "metadata_malformed"},
+		"no token endpoint": {func(m map[string]string, _ string) { delete(m, "token_endpoint") }, "metadata_malformed"},
+		"a user in an URL":  {func(m map[string]string, self string) { m["jwks_uri"] = "https://" + self + "@evil.example/" }, "metadata_malformed"},
+	} {
+		var m map[string]string
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != PathMetadata {
+				t.Errorf("%s: asked for %s", name, r.URL.Path)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(m)
+		}))
+		m = map[string]string{"issuer": srv.URL, "authorization_endpoint": srv.URL + "/a", "device_authorization_endpoint": srv.URL + "/d",
+			"token_endpoint": srv.URL + "/t", "revocation_endpoint": srv.URL + "/r", "jwks_uri": srv.URL + "/j"}
+		c.change(m, "ace")
+		_, err := NewCloudClient(bridge.ServerURL(srv.URL), bridge.Secret{}, ClientConfig{}).Metadata(t.Context())
+		if got := bridge.CodeOf(err); got != c.code {
+			t.Errorf("%s: %v, want %q", name, err, c.code)
+		}
+		srv.Close()
 	}
 }
