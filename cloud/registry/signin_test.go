@@ -52,7 +52,7 @@ func TestUnverifiedAccountIsTakenOver(t *testing.T) {
 		if err != nil || s.Principal.UserID != squatter.UserID || s.Principal.Org != "acme" || s.Principal.Provider != p.ID {
 			t.Fatalf("%+v %v", s.Principal, err)
 		}
-		if _, err := f.Authenticate(t.Context(), "bob@a.test", bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "login_failed" {
+		if _, err := f.Authenticate(t.Context(), registry.Login{Email: "bob@a.test", Password: bridge.NewSecret(password)}, audit.Actor{}); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the squatter's password still opens the account: %v", err)
 		}
 		if _, err := f.SessionByID(t.Context(), squatter.SessionID); bridge.CodeOf(err) != "session_ended" {
