@@ -295,10 +295,11 @@ type Connection struct {
 	ID         string           `json:"id"`
 	Name       string           `json:"name"`
 	ServerURL  bridge.ServerURL `json:"server_url"`
-	Owner      string           `json:"owner"`      // email
-	Visibility string           `json:"visibility"` // private or organization
-	Ceiling    []string         `json:"ceiling"`    // scopes that members get at most; null: the key's own
-	Method     string           `json:"method"`     // exchange or manual
+	Owner      string           `json:"owner"`                // email
+	OwnerGone  bool             `json:"owner_gone,omitempty"` // the owner is no member any more: it is the admins' to disconnect
+	Visibility string           `json:"visibility"`           // private or organization
+	Ceiling    []string         `json:"ceiling"`              // scopes that members get at most; null: the key's own
+	Method     string           `json:"method"`               // exchange or manual
 	Mine       bool             `json:"mine"`
 	Status     string           `json:"status"` // online, offline, unauthorized, unknown
 	Cause      string           `json:"cause,omitempty"`

@@ -55,6 +55,11 @@ type NewOrganization struct {
 	Name string `json:"name,omitempty"`
 }
 
+// OrganizationPatch renames an organization (PATCH /v1/organizations/{org}). The slug stays: servers trust it.
+type OrganizationPatch struct {
+	Name string `json:"name"`
+}
+
 // Member is somebody in an organization (GET /v1/organizations/{org}/members).
 type Member struct {
 	ID          string    `json:"id"`
@@ -95,4 +100,10 @@ type Invitation struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	// URL is the link to accept it with, shown this once.
 	URL *bridge.Disclosed `json:"url,omitempty"`
+}
+
+// AcceptInvitation joins an organization as the person who is signed in (POST /v1/invitations/accept); the answer is an
+// [Organization].
+type AcceptInvitation struct {
+	Token bridge.Disclosed `json:"token"`
 }

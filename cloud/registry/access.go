@@ -125,13 +125,18 @@ func lockOwner(ctx context.Context, tx *sql.Tx, p Principal, now time.Time) erro
 		}
 		return nil
 	}
+	return lockMember(ctx, tx, p.OrgID, p.UserID)
+}
+
+// lockMember holds a membership until the end of the transaction, so that nobody is removed meanwhile.
+func lockMember(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
 	still, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET joined_at = joined_at WHERE org_id = $1 AND user_id = $2",
-		p.OrgID, p.UserID))
+		orgID, userID))
 	if err != nil {
 		return fmt.Errorf("lock a member: %w", err)
 	}
 	if !still {
-		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more")
+		return errGone
 	}
 	return nil
 }

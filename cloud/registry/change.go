@@ -20,6 +20,9 @@ func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.
 		if err != nil {
 			return err
 		}
+		if err := c.inUse(); err != nil {
+			return err
+		}
 		before := c
 		if patch.Visibility != nil {
 			if err := c.setVisibility(p, *patch.Visibility); err != nil {

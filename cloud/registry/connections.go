@@ -38,6 +38,7 @@ type connection struct {
 	keyID, secret                    string
 	status, cause, hint              string
 	seenAt, usedAt, expires, created int64
+	orphaned                         bool // see [orphaned]
 }
 
 func (c connection) row() RowIdentity {
@@ -45,14 +46,18 @@ func (c connection) row() RowIdentity {
 }
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
-	c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at`
+	c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at, ` + orphaned
+
+// orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
+// was one.
+const orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
 
 const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
 func scanConnection(s interface{ Scan(...any) error }) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.ace,
-		&c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created)
+		&c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created, &c.orphaned)
 	return c, err
 }
 
@@ -60,7 +65,7 @@ func (c connection) api(p Principal) api.Connection {
 	out := api.Connection{
 		ID: c.id, Name: c.name, ServerURL: c.server, Owner: c.owner, Visibility: c.visibility, Method: c.method,
 		Mine: c.ownerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.keyID,
-		ExpiresAt: at(c.expires), LastSeenAt: at(c.seenAt), LastUsedAt: at(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
+		OwnerGone: c.orphaned, ExpiresAt: at(c.expires), LastSeenAt: at(c.seenAt), LastUsedAt: at(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
 	}
 	if scopes, err := bridge.ParseScopes(c.ceiling); err == nil && len(scopes) > 0 {
 		out.Ceiling = scopes.Strings()
@@ -68,23 +73,38 @@ func (c connection) api(p Principal) api.Connection {
 	return out
 }
 
-// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared; live and test keys
-// see those of their own environment. Its parameters are $1, the organization, $2, the owner, and $3, the environment.
-const visible = " c.org_id = $1 AND (c.owner_id = $2 OR c.visibility = 'organization') AND ($3 = '' OR c.environment = $3) "
+// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared; what a removed
+// member has left, the admins, see [connection.inUse]; live and test keys see those of their own environment. Its parameters
+// are those of [Principal.sees].
+const visible = " c.org_id = $1 AND (c.owner_id = $2 OR c.visibility = 'organization' OR ($4 = 'manage' AND " + orphaned + ")) AND ($3 = '' OR c.environment = $3) "
+
+// sees are the parameters of [visible], $1 to $4, followed by more.
+func (p Principal) sees(more ...any) []any {
+	manage := ""
+	if p.Can("connection:manage") {
+		manage = "manage"
+	}
+	return append([]any{p.OrgID, p.UserID, p.environment, manage}, more...)
+}
 
 const (
 	defaultLimit = 50
 	maxLimit     = 500
 )
 
-// Connections lists what a member sees, oldest first.
-func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, limit int) ([]api.Connection, string, error) {
+// pageSize is how many items a page of a list has.
+func pageSize(limit int) int {
 	if limit <= 0 {
 		limit = defaultLimit
 	}
-	limit = min(limit, maxLimit)
+	return min(limit, maxLimit)
+}
+
+// Connections lists what a member sees, oldest first.
+func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, limit int) ([]api.Connection, string, error) {
+	limit = pageSize(limit)
 	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
-		"AND c.id > $4 ORDER BY c.id LIMIT $5", p.OrgID, p.UserID, p.environment, cursor, limit+1)
+		"AND c.id > $5 ORDER BY c.id LIMIT $6", p.sees(cursor, limit+1)...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list connections: %w", err)
 	}
@@ -115,7 +135,7 @@ type querier interface {
 
 func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
 	c, err := scanConnection(q.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
-		"AND c.id = $4", p.OrgID, p.UserID, p.environment, id))
+		"AND c.id = $5", p.sees(id)...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return connection{}, errConnection
 	}
@@ -140,6 +160,16 @@ func (c connection) may(p Principal) error {
 		return nil
 	}
 	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
+}
+
+// inUse refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
+// person and nobody else: an admin cannot use it, nor share it and use it then; whoever needs the server connects it anew.
+func (c connection) inUse() error {
+	if !c.orphaned || c.visibility == Organization {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "owner_gone", "%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
+		WithHint("connect yourself: ace connect --server %s", c.server)
 }
 
 const maxPlainKey = 4 << 10
@@ -332,6 +362,9 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.Credential, error) {
 	c, err := r.find(ctx, r.db, p, id)
 	if err != nil {
+		return api.Credential{}, err
+	}
+	if err := c.inUse(); err != nil {
 		return api.Credential{}, err
 	}
 	if !c.ace && c.ownerID != p.UserID {

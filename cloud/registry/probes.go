@@ -94,8 +94,8 @@ func (r *Registry) ConnectClaims(p Principal, server bridge.ServerURL) (bridge.C
 
 // Trust returns the variables with which a server trusts this cloud for an organization.
 func (r *Registry) Trust(p Principal, org string) (api.TrustVariables, error) {
-	if org != p.Org {
-		return api.TrustVariables{}, bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to that organization")
+	if err := p.in(org); err != nil {
+		return api.TrustVariables{}, err
 	}
 	if err := p.Need("organization:trust"); err != nil {
 		return api.TrustVariables{}, err

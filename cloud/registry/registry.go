@@ -65,8 +65,8 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1)}, nil
 }
 
-// Purge deletes what has been over for a day: sessions, refresh tokens, device logins, links, mail, failed sign-ins and
-// delivered revocations.
+// Purge deletes what has been over for a day: sessions, refresh tokens, device logins, links, mail, failed sign-ins,
+// invitations and delivered revocations.
 func (r *Registry) Purge(ctx context.Context) error {
 	before := r.cfg.Now().Add(-24 * time.Hour).Unix()
 	for _, statement := range []string{
@@ -81,6 +81,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM pending_logins WHERE expires_at < $1",
 		"DELETE FROM login_failures WHERE last_at < $1",
 		"DELETE FROM known_devices WHERE expires_at < $1",
+		"DELETE FROM invitations WHERE expires_at < $1",
 	} {
 		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {
 			return fmt.Errorf("purge: %w", err)

@@ -110,6 +110,9 @@ func (r *Registry) SwitchSession(ctx context.Context, p Principal, org string, a
 		if err != nil {
 			return fmt.Errorf("switch a session: %w", err)
 		}
+		if err := lockMember(ctx, tx, orgID, p.UserID); err != nil {
+			return err
+		}
 		moved, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE sessions SET org_id = $1, moves = moves + 1
 			WHERE id = $2 AND user_id = $3 AND moves = $4 AND ended_at = 0`, orgID, p.SessionID, p.UserID, p.Moves))
 		if err != nil {

@@ -102,6 +102,9 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 	if err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
+	if err := lockMember(ctx, tx, p.OrgID, userID); err != nil {
+		return Session{}, err
+	}
 	how, known := methods[method]
 	if !known {
 		return Session{}, fmt.Errorf("open a session: no method %q", method)

@@ -1,0 +1,249 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at, (SELECT COUNT(*) FROM connections c
+	WHERE c.org_id = m.org_id AND c.owner_id = m.user_id AND c.visibility = 'private'),
+	EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at <> 0)
+	FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
+
+func scanMember(s interface{ Scan(...any) error }) (api.Member, error) {
+	var m api.Member
+	var joined int64
+	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.Connections, &m.TwoFactor)
+	m.JoinedAt = time.Unix(joined, 0).UTC()
+	return m, err
+}
+
+// Members lists who is in the principal's organization. How many private connections somebody has is for those to know who
+// may remove them.
+func (r *Registry) Members(ctx context.Context, p Principal, org, cursor string, limit int) ([]api.Member, string, error) {
+	if err := p.in(org); err != nil {
+		return nil, "", err
+	}
+	if err := p.Need("member:read"); err != nil {
+		return nil, "", err
+	}
+	limit = pageSize(limit)
+	rows, err := r.db.QueryContext(ctx, selectMembers+"AND u.id > $2 ORDER BY u.id LIMIT $3", p.OrgID, cursor, limit+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("list members: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Member{}
+	for rows.Next() {
+		m, err := scanMember(rows)
+		if err != nil {
+			return nil, "", fmt.Errorf("list members: %w", err)
+		}
+		if !p.Can("member:remove") && m.ID != p.UserID {
+			m.Connections = 0
+		}
+		out = append(out, m)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, "", fmt.Errorf("list members: %w", err)
+	}
+	if len(out) > limit {
+		return out[:limit], out[limit-1].ID, nil
+	}
+	return out, "", nil
+}
+
+func member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
+	m, err := scanMember(tx.QueryRowContext(ctx, selectMembers+"AND u.id = $2", p.OrgID, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return m, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s", p.Org).WithHint("ace org members")
+	}
+	if err != nil {
+		return m, fmt.Errorf("look up a member: %w", err)
+	}
+	return m, nil
+}
+
+// above refuses a change between roles that are not both at most the principal's own: only an owner makes and unmakes
+// owners, and nobody raises anybody, themselves included, above themselves.
+func (p Principal) above(roles ...bridge.Role) error {
+	for _, role := range roles {
+		if !p.Role.AtLeast(role) {
+			return bridge.E(bridge.Forbidden, "role_above", "you are %s %s, and it takes %s %s to do that",
+				article(p.Role), p.Role, article(role), role)
+		}
+	}
+	return nil
+}
+
+func article(r bridge.Role) string {
+	if r == bridge.RoleOwner || r == bridge.RoleAdmin {
+		return "an"
+	}
+	return "a"
+}
+
+// checkRole checks a role that comes from outside.
+func checkRole(role string) (bridge.Role, error) {
+	if r := bridge.Role(role); r.Valid() {
+		return r, nil
+	}
+	return "", bridge.E(bridge.Invalid, "role_unknown", "the role is owner, admin, member or viewer")
+}
+
+// anotherOwner is the condition that an organization keeps an owner; it is for a statement with the organization in $1 and
+// the member in $2.
+const anotherOwner = ` (role <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE o.org_id = $1 AND o.user_id <> $2 AND o.role = 'owner'))`
+
+var errLastOwner = bridge.E(bridge.Conflict, "last_owner", "this is the organization's only owner").
+	WithHint("make somebody else an owner first: ace org role EMAIL owner")
+
+// ChangeRole gives a member another role, from their next request on.
+func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role string, actor audit.Actor) (api.Member, error) {
+	var out api.Member
+	if err := p.in(org); err != nil {
+		return out, err
+	}
+	to, err := checkRole(role)
+	if err != nil {
+		return out, err
+	}
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		p, err := standing(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		if err := p.Need("member:update"); err != nil {
+			return err
+		}
+		if out, err = member(ctx, tx, p, id); err != nil {
+			return err
+		}
+		from := bridge.Role(out.Role)
+		if from == to {
+			return nil
+		}
+		if err := p.above(from, to); err != nil {
+			return err
+		}
+		changed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET role = $3 WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner,
+			p.OrgID, id, string(to)))
+		if err != nil {
+			return fmt.Errorf("change a role: %w", err)
+		}
+		if !changed {
+			return errLastOwner
+		}
+		out.Role = string(to)
+		if err := withdrawBeyond(ctx, tx, p.OrgID, id, to); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "member.role", Target: "user:" + out.Email,
+			Details: map[string]string{"from": string(from), "to": string(to)}})
+	})
+	if err != nil {
+		return api.Member{}, err
+	}
+	return out, nil
+}
+
+// RemoveMember takes a member out of the organization, or lets the caller leave it. They are out with the commit: their
+// sessions there end, what they have approved or invited is void. Their private connections stay, for the admins to
+// disconnect; shared ones go on working.
+func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string, actor audit.Actor) (api.RemovedMember, error) {
+	var out api.RemovedMember
+	if err := p.in(org); err != nil {
+		return out, err
+	}
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		p, err := standing(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		action := "member.remove"
+		if id == p.UserID {
+			action = "member.leave"
+			err = p.InPerson()
+		} else {
+			err = p.Need("member:remove")
+		}
+		if err != nil {
+			return err
+		}
+		m, err := member(ctx, tx, p, id)
+		if err != nil {
+			return err
+		}
+		if err := p.above(bridge.Role(m.Role)); err != nil {
+			return err
+		}
+		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, p.OrgID, id))
+		if err != nil {
+			return fmt.Errorf("remove a member: %w", err)
+		}
+		if !gone {
+			return errLastOwner
+		}
+		out = api.RemovedMember{Member: m}
+		ended, err := r.putOut(ctx, tx, p.OrgID, id)
+		if err != nil {
+			return err
+		}
+		if out.Connections, err = r.left(ctx, tx, p, id); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + m.Email,
+			Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(ended, 10), "connections": strconv.Itoa(m.Connections)}})
+	})
+	if err != nil {
+		return api.RemovedMember{}, err
+	}
+	return out, nil
+}
+
+// putOut ends all that a person still has of an organization. Whoever opens a session holds the row of the membership,
+// which is deleted by now: so none is overlooked here, to live on should the person come back.
+func (r *Registry) putOut(ctx context.Context, tx *sql.Tx, orgID, userID string) (sessions int64, err error) {
+	ended, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE org_id = $2 AND user_id = $3 AND ended_at = 0",
+		r.cfg.Now().Unix(), orgID, userID)
+	if err != nil {
+		return 0, fmt.Errorf("end a member's sessions: %w", err)
+	}
+	for _, statement := range []string{
+		"UPDATE devices SET state = 'denied' WHERE org_id = $1 AND user_id = $2 AND state = 'approved'",
+		"UPDATE invitations SET state = 'withdrawn' WHERE org_id = $1 AND inviter_id = $2 AND state = 'open'",
+	} {
+		if _, err := tx.ExecContext(ctx, statement, orgID, userID); err != nil {
+			return 0, fmt.Errorf("end what a member began: %w", err)
+		}
+	}
+	return ended.RowsAffected()
+}
+
+// left lists the private connections that a person leaves behind.
+func (r *Registry) left(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
+		"WHERE c.org_id = $1 AND c.owner_id = $2 AND c.visibility = 'private' ORDER BY c.id LIMIT $3", p.OrgID, userID, maxLimit)
+	if err != nil {
+		return nil, fmt.Errorf("list what a member leaves: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Connection{}
+	for rows.Next() {
+		c, err := scanConnection(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list what a member leaves: %w", err)
+		}
+		out = append(out, c.api(p))
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,195 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// maxFounded is how many organizations one person may make.
+const maxFounded = 10
+
+// Where a member comes from.
+const (
+	sourceFounder    = "founder"
+	sourceInvitation = "invitation"
+)
+
+// in refuses what is asked of another organization than the principal's own, as if there were none.
+func (p Principal) in(org string) error {
+	if org == p.Org {
+		return nil
+	}
+	return bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to that organization").
+		WithHint("ace org switch %s", printableOrg(org))
+}
+
+// printableOrg is a slug from outside, fit for a hint.
+func printableOrg(org string) string {
+	if bridge.CheckOrg(org) != nil {
+		return "ORG"
+	}
+	return org
+}
+
+func orgName(name string) error {
+	if name == "" || !bridge.PlainText(name, 100) {
+		return bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to 100 bytes of plain text")
+	}
+	return nil
+}
+
+// CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
+func (r *Registry) CreateOrganization(ctx context.Context, p Principal, n api.NewOrganization, actor audit.Actor) (api.Organization, error) {
+	var none api.Organization
+	if err := p.InPerson(); err != nil {
+		return none, err
+	}
+	if err := bridge.CheckOrg(n.Slug); err != nil {
+		return none, err
+	}
+	if n.Name == "" {
+		n.Name = n.Slug
+	}
+	if err := orgName(n.Name); err != nil {
+		return none, err
+	}
+	now := r.cfg.Now()
+	out := api.Organization{Slug: n.Slug, Name: n.Name, Role: string(bridge.RoleOwner)}
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var err error
+		if out.ID, err = newID(); err != nil {
+			return err
+		}
+		if err := mayFound(ctx, tx, p.UserID); err != nil {
+			return err
+		}
+		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO organizations (id, slug, name, created_at, created_by)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING`, out.ID, n.Slug, n.Name, now.Unix(), p.UserID))
+		if err != nil {
+			return fmt.Errorf("make an organization: %w", err)
+		}
+		if !made {
+			return slugTaken(ctx, tx, n.Slug)
+		}
+		if _, err := addMember(ctx, tx, out.ID, p.UserID, bridge.RoleOwner, sourceFounder, now.Unix()); err != nil {
+			return err
+		}
+		by := actor
+		by.Org = n.Slug
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "organization.create", Target: "organization:" + n.Slug,
+			Details: map[string]string{"name": n.Name}})
+	})
+	if err != nil {
+		return none, err
+	}
+	return out, nil
+}
+
+// mayFound holds the bound; the row of the person is the lock, so that two requests at once do not pass it together.
+func mayFound(ctx context.Context, tx *sql.Tx, userID string) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE users SET name = name WHERE id = $1", userID); err != nil {
+		return fmt.Errorf("make an organization: %w", err)
+	}
+	var founded int
+	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM organizations WHERE created_by = $1", userID).Scan(&founded); err != nil {
+		return fmt.Errorf("make an organization: %w", err)
+	}
+	if founded >= maxFounded {
+		return bridge.E(bridge.Conflict, "too_many_organizations", "you have made %d organizations, which is as many as one person may", founded).
+			WithHint("ask somebody else to make it and to invite you")
+	}
+	return nil
+}
+
+// slugTaken names a slug that is free instead.
+func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
+	taken := bridge.E(bridge.Conflict, "organization_taken", "there is an organization %q already", slug)
+	for i := 2; i < 30; i++ {
+		free := slug[:min(len(slug), 60)] + "-" + strconv.Itoa(i)
+		var id string
+		err := tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", free).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return taken.WithHint("%s is free", free)
+		}
+		if err != nil {
+			return fmt.Errorf("look for a free slug: %w", err)
+		}
+	}
+	return taken.WithHint("choose another one")
+}
+
+func addMember(ctx context.Context, tx *sql.Tx, orgID, userID string, role bridge.Role, source string, now int64) (added bool, err error) {
+	added, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at, source)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, user_id) DO NOTHING`, orgID, userID, string(role), now, source))
+	if err != nil {
+		return false, fmt.Errorf("add a member: %w", err)
+	}
+	return added, nil
+}
+
+// RenameOrganization gives the organization another name to show; its slug stays.
+func (r *Registry) RenameOrganization(ctx context.Context, p Principal, org string, patch api.OrganizationPatch, actor audit.Actor) (api.Organization, error) {
+	var none api.Organization
+	if err := p.in(org); err != nil {
+		return none, err
+	}
+	if err := p.Need("organization:update"); err != nil {
+		return none, err
+	}
+	if err := orgName(patch.Name); err != nil {
+		return none, err
+	}
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		renamed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE organizations SET name = $1 WHERE id = $2 AND name <> $1", patch.Name, p.OrgID))
+		if err != nil {
+			return fmt.Errorf("rename an organization: %w", err)
+		}
+		if !renamed {
+			return nil
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "organization.rename", Target: "organization:" + p.Org,
+			Details: map[string]string{"name": patch.Name}})
+	})
+	if err != nil {
+		return none, err
+	}
+	return api.Organization{ID: p.OrgID, Slug: p.Org, Name: patch.Name, Role: string(p.Role)}, nil
+}
+
+// lockOrg lets one transaction at a time change who is in an organization, on both databases: under READ COMMITTED two
+// owners who demote each other would each still see the other as one.
+func lockOrg(ctx context.Context, tx *sql.Tx, orgID string) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE organizations SET name = name WHERE id = $1", orgID); err != nil {
+		return fmt.Errorf("lock an organization: %w", err)
+	}
+	return nil
+}
+
+// standing locks the principal's organization and returns the principal with the role that they have now: it may have
+// changed since the request began.
+func standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
+	if err := lockOrg(ctx, tx, p.OrgID); err != nil {
+		return p, err
+	}
+	if p.Kind != "" && p.Kind != bridge.KindPAT {
+		return p, nil // a key has its scopes, and stands as a member
+	}
+	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, p.UserID).Scan(&p.Role)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, errGone
+	}
+	if err != nil {
+		return p, fmt.Errorf("look up a member: %w", err)
+	}
+	return p, nil
+}
+
+var errGone = bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more")
