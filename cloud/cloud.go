@@ -61,6 +61,8 @@ type Cloud struct {
 	kept     *mail.Kept // nil unless mail goes to a page
 
 	providers *oidcProviders // of organizations, for sign-in
+
+	invitations *api.Limiter
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be
@@ -119,6 +121,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		tokens:   api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
 		mails:    api.NewLimiter(time.Minute, 5, 300, cfg.Now),
 		mailer:   mailer, kept: kept,
+
+		invitations: api.NewLimiter(20*time.Second, 50, 500, cfg.Now),
 	}
 	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
 	c.echo = c.routes()

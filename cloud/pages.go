@@ -30,6 +30,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
 	c.routeKeyPages(e)
 	c.routeProvider(e)
+	c.routeMemberPages(e)
 	e.GET("/settings", c.page(c.settingsPage))
 	e.POST("/settings", c.page(c.changeSettings))
 }
@@ -39,15 +40,12 @@ func (c *Cloud) routePages(e *echo.Echo) {
 func (c *Cloud) page(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		r := ctx.Request()
-		cookie, err := r.Cookie(c.cookieName())
-		if err == nil {
-			p, err := c.registry.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
-			if err == nil {
-				return h(ctx, p)
-			}
-			if bridge.AsError(err).Kind != bridge.Unauthenticated {
-				return err
-			}
+		p, signedIn, err := c.visitor(ctx)
+		switch {
+		case err != nil:
+			return err
+		case signedIn:
+			return h(ctx, p)
 		}
 		next := "/connections"
 		if r.Method == http.MethodGet {
@@ -79,11 +77,20 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
+	if page.User != nil {
+		orgs, err := c.registry.Orgs(ctx.Request().Context(), page.User.ID)
+		if err != nil {
+			return err
+		}
+		for _, o := range orgs {
+			page.User.Orgs = append(page.User.Orgs, o.Slug)
+		}
+	}
 	return web.Render(ctx.Response(), status, name, page)
 }
 
 func user(p registry.Principal) *web.User {
-	return &web.User{Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin)}
+	return &web.User{ID: p.UserID, Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin)}
 }
 
 // errorPage answers people who look at pages with a page; programs get their problem document.

@@ -25,10 +25,14 @@ var flashes = map[string]string{
 	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
 	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
 	"key-disabled": "The key is disabled.", "key-enabled": "The key works again.", "key-revoked": "The key is revoked.",
-	"disconnected": "Disconnected. The key is revoked on the server.",
-	"forgotten":    "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
-	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
+	"disconnected":      "Disconnected. The key is revoked on the server.",
+	"forgotten":         "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
+	"joined":            "You have joined the organization.",
+	"joined-unverified": "You have joined the organization. A mail was sent to your address: open its link to confirm that it is yours.",
+	"pending":           "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
 }
+
+var errNotSure = bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")
 
 func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
 	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), 0)
@@ -102,7 +106,7 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 		return done(ctx, "checked")
 	case "delete":
 		if r.PostForm.Get("sure") != "yes" {
-			return bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")
+			return errNotSure
 		}
 		removed, err := c.disconnect(ctx, p, id)
 		if err != nil {

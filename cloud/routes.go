@@ -44,7 +44,9 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.GET("/scopes", c.member(c.scopes))
 	c.keyHandlers().Routes(e, "/v1/api-keys")
 	v1.DELETE("/api-keys/:id", c.keyHandlers().Revoke)
+	c.routeOrgs(v1)
 	v1.GET("/audit", c.may("audit:read", c.audit))
+	v1.GET("/audit/export", c.may("audit:read", c.exportAudit))
 	v1.Any("/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
 
 	c.routePages(e)

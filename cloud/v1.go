@@ -7,7 +7,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -144,13 +143,4 @@ func (c *Cloud) confirmRevocation(ctx echo.Context, p registry.Principal) error 
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
-}
-
-func (c *Cloud) audit(ctx echo.Context, p registry.Principal) error {
-	entries, next, err := c.registry.Audit(ctx.Request().Context(), p, audit.Query{Action: ctx.QueryParam("action"),
-		Actor: ctx.QueryParam("actor"), Target: ctx.QueryParam("target"), Before: ctx.QueryParam("cursor"), Limit: api.PageLimit(ctx)})
-	if err != nil {
-		return err
-	}
-	return ctx.JSON(http.StatusOK, api.List[api.AuditEntry]{Items: entries, NextCursor: next})
 }

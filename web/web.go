@@ -30,8 +30,10 @@ type Page struct {
 
 // User is the person at the top of the page.
 type User struct {
+	ID    string
 	Email string
 	Org   string
+	Orgs  []string // all that they are in, to switch between
 	Admin bool
 }
 

@@ -111,6 +111,8 @@ type Query struct {
 	Actor     string
 	Target    string
 	RequestID string
+	From      time.Time // zero: from the beginning
+	To        time.Time // entries before it; zero: to the end
 	Before    string
 	Limit     int
 }
@@ -133,6 +135,12 @@ func List(ctx context.Context, db *sqldb.DB, q Query) ([]api.AuditEntry, string,
 		if f.value != "" {
 			args = append(args, f.value)
 			where = append(where, f.condition+strconv.Itoa(len(args)))
+		}
+	}
+	for condition, at := range map[string]time.Time{"at >= $": q.From, "at < $": q.To} {
+		if !at.IsZero() {
+			args = append(args, at.Unix())
+			where = append(where, condition+strconv.Itoa(len(args)))
 		}
 	}
 	args = append(args, q.Limit+1)

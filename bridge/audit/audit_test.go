@@ -52,7 +52,8 @@ func TestAudit(t *testing.T) {
 				q.Before = next
 			}
 		}
-		for want, q := range map[int]audit.Query{5: {Org: "acme", Limit: 2}, 3: {Org: "acme", Actor: "user:ann", Limit: 1}, 2: {Org: "rival"},
+		for want, q := range map[int]audit.Query{5: {Org: "acme", Limit: 2}, 4: {Org: "acme", From: now.Add(time.Second)},
+			1: {Org: "acme", From: now.Add(2 * time.Second), To: now.Add(3 * time.Second)}, 3: {Org: "acme", Actor: "user:ann", Limit: 1}, 2: {Org: "rival"},
 			0: {Org: "acme", Action: "key.revoke"}} {
 			if got := count(q); got != want {
 				t.Errorf("%+v: %d entries, want %d", q, got, want)

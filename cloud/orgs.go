@@ -1,0 +1,144 @@
+package cloud
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// routeOrgs is the API of organizations: who is in them, and how one comes in.
+func (c *Cloud) routeOrgs(v1 *echo.Group) {
+	v1.POST("/organizations", c.person(c.createOrganization))
+	v1.PATCH("/organizations/:org", c.may("organization:update", c.renameOrganization))
+	v1.GET("/organizations/:org/members", c.may("member:read", c.listMembers))
+	v1.PATCH("/organizations/:org/members/:id", c.may("member:update", c.patchMember))
+	v1.DELETE("/organizations/:org/members/:id", c.member(c.removeMember)) // anybody may leave
+	v1.GET("/organizations/:org/invitations", c.may("member:invite", c.listInvitations))
+	v1.POST("/organizations/:org/invitations", c.may("member:invite", c.createInvitation))
+	v1.DELETE("/organizations/:org/invitations/:id", c.may("member:invite", c.withdrawInvitation))
+	v1.POST("/invitations/accept", c.person(c.acceptInvitation))
+	v1.POST("/sessions/switch", c.person(c.switchSession))
+}
+
+func (c *Cloud) createOrganization(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.NewOrganization](ctx)
+	if err != nil {
+		return err
+	}
+	org, err := c.registry.CreateOrganization(ctx.Request().Context(), p, body, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusCreated, org)
+}
+
+func (c *Cloud) renameOrganization(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.OrganizationPatch](ctx)
+	if err != nil {
+		return err
+	}
+	org, err := c.registry.RenameOrganization(ctx.Request().Context(), p, ctx.Param("org"), body, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, org)
+}
+
+func (c *Cloud) listMembers(ctx echo.Context, p registry.Principal) error {
+	items, next, err := c.registry.Members(ctx.Request().Context(), p, ctx.Param("org"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.Member]{Items: items, NextCursor: next})
+}
+
+func (c *Cloud) patchMember(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.MemberPatch](ctx)
+	if err != nil {
+		return err
+	}
+	m, err := c.registry.ChangeRole(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), body.Role, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, m)
+}
+
+func (c *Cloud) removeMember(ctx echo.Context, p registry.Principal) error {
+	removed, err := c.registry.RemoveMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, removed)
+}
+
+func (c *Cloud) listInvitations(ctx echo.Context, p registry.Principal) error {
+	items, next, err := c.registry.Invitations(ctx.Request().Context(), p, ctx.Param("org"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.Invitation]{Items: items, NextCursor: next})
+}
+
+func (c *Cloud) createInvitation(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.NewInvitation](ctx)
+	if err != nil {
+		return err
+	}
+	invitation, err := c.invite(ctx, p, body)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusCreated, invitation)
+}
+
+// invite is limited, because it may send mail to any address.
+func (c *Cloud) invite(ctx echo.Context, p registry.Principal, n api.NewInvitation) (api.Invitation, error) {
+	if err := c.invitations.Allow("user:"+p.UserID, "org:"+p.OrgID); err != nil {
+		return api.Invitation{}, err
+	}
+	return c.registry.Invite(ctx.Request().Context(), p, p.Org, n, actor(ctx, p))
+}
+
+func (c *Cloud) withdrawInvitation(ctx echo.Context, p registry.Principal) error {
+	if err := c.registry.Withdraw(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), actor(ctx, p)); err != nil {
+		return err
+	}
+	return ctx.NoContent(http.StatusNoContent)
+}
+
+func (c *Cloud) acceptInvitation(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.AcceptInvitation](ctx)
+	if err != nil {
+		return err
+	}
+	org, err := c.registry.AcceptInvitation(ctx.Request().Context(), p, body.Token.Secret, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, org)
+}
+
+// switchSession moves the caller's session to another of their organizations, and signs a token of what it is then.
+func (c *Cloud) switchSession(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.SwitchRequest](ctx)
+	if err != nil {
+		return err
+	}
+	moved, err := c.registry.SwitchSession(ctx.Request().Context(), p, body.Org, actor(ctx, p))
+	if err != nil {
+		return err
+	}
+	life := moved.ExpiresAt.Sub(c.cfg.Now())
+	if moved.Method == registry.MethodDevice || moved.Method == registry.MethodCode {
+		life = min(life, registry.AccessLife) // they have a refresh token for the rest
+	}
+	token, err := c.sessionToken(moved, life)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.SessionToken{Token: token.Disclose(), ExpiresAt: c.cfg.Now().Add(life).UTC()})
+}

@@ -1,0 +1,219 @@
+package cloud_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// join adds a person and returns their ID and token.
+func (f *fixture) join(email string, role bridge.Role) (id string, token bridge.Secret) {
+	f.t.Helper()
+	u, err := f.cloud.Registry().AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
+		Password: bridge.NewSecret(password), Org: "acme", Role: role})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if token, _, err = f.cloud.DeveloperToken(f.t.Context(), email, "acme"); err != nil {
+		f.t.Fatal(err)
+	}
+	return u.ID, token
+}
+
+// post sends a form with a cookie, as a page of ours does.
+func (f *fixture) post(path, cookie string, form url.Values) (*http.Response, string) {
+	return f.do("POST", path, form.Encode(), "Content-Type", formType, "Cookie", cookie, "Accept", "text/html", "Sec-Fetch-Site", "same-origin")
+}
+
+func TestMembersAPI(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	ctx, admin := t.Context(), f.client()
+	id, token := f.join("bob@acme.test", bridge.RoleMember)
+	f.join("olga@acme.test", bridge.RoleOwner)
+	bob := admin.As(token)
+
+	members, err := bob.Members(ctx, "acme")
+	if err != nil || len(members) != 3 {
+		t.Fatalf("%+v %v", members, err)
+	}
+	resp, body := f.do("GET", "/v1/organizations/acme/members?limit=2", "", "Authorization", "Bearer "+token.Reveal())
+	if resp.StatusCode != 200 || !strings.Contains(body, `"next_cursor"`) {
+		t.Errorf("a page of two: %d %s", resp.StatusCode, body)
+	}
+	if _, err := bob.Members(ctx, "rival"); bridge.CodeOf(err) != "organization_unknown" {
+		t.Errorf("another organization: %v", err)
+	}
+	if _, err := admin.ChangeRole(ctx, "acme", id, "viewer"); err != nil {
+		t.Error(err)
+	}
+	if me, err := bob.Me(ctx); err != nil || me.Role != "viewer" {
+		t.Errorf("the next request is one of a %s (%v)", me.Role, err)
+	}
+	if _, err := bob.CreateOrganization(ctx, api.NewOrganization{Slug: "bobs"}); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := bob.SwitchSession(ctx, "bobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if me, err := admin.As(moved.Token.Secret).Me(ctx); err != nil || me.Org != "bobs" || me.Role != "owner" {
+		t.Errorf("%+v %v", me, err)
+	}
+	if _, err := bob.Me(ctx); bridge.CodeOf(err) != "session_ended" {
+		t.Errorf("the token of before the switch: %v", err)
+	}
+	token, _, err = f.cloud.DeveloperToken(ctx, "bob@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := admin.RemoveMember(ctx, "acme", id); err != nil || removed.Member.Email != "bob@acme.test" {
+		t.Errorf("%+v %v", removed, err)
+	}
+	if _, err := admin.As(token).Me(ctx); bridge.CodeOf(err) != "session_ended" {
+		t.Errorf("the token of a removed member: %v", err)
+	}
+	if _, err := admin.As(moved.Token.Secret).Me(ctx); err != nil {
+		t.Errorf("the session of another organization ends too: %v", err)
+	}
+}
+
+var linkPattern = regexp.MustCompile(`/invite\?token=([\w-]+)`)
+
+// Everything of the pages, as a browser without scripts does it.
+func TestMemberPages(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	cookie := f.signIn()
+	_, body := f.post("/members/invite", cookie, url.Values{"role": {"viewer"}, "expires_in": {"7d"}})
+	link := linkPattern.FindStringSubmatch(body)
+	if link == nil {
+		t.Fatalf("no link on the page:\n%s", body)
+	}
+	if _, body := f.do("GET", "/members", "", "Cookie", cookie); linkPattern.MatchString(body) {
+		t.Error("the link is shown a second time")
+	}
+	resp, page := f.do("GET", link[0], "", "Accept", "text/html")
+	if resp.StatusCode != 200 || !strings.Contains(page, "Create an account and join") || resp.Header.Get("Referrer-Policy") != "no-referrer" ||
+		resp.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %v\n%s", resp.StatusCode, resp.Header, page)
+	}
+	account := url.Values{"token": {link[1]}, "name": {"New <b>"}, "email": {"new@acme.test"}, "password": {"short"}}
+	if resp, page := f.post("/invite", "", account); resp.StatusCode != 400 || !strings.Contains(page, "A password has") {
+		t.Errorf("a short password: %d\n%s", resp.StatusCode, page)
+	}
+	account.Set("password", password)
+	resp, _ = f.post("/invite", "", account)
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/connections?done=joined-unverified" || len(resp.Cookies()) != 1 {
+		t.Fatalf("sign up: %d %v", resp.StatusCode, resp.Header)
+	}
+	theirs := resp.Cookies()[0].Name + "=" + resp.Cookies()[0].Value
+	if _, page := f.do("GET", "/members", "", "Cookie", theirs); !strings.Contains(page, "New &lt;b&gt;") || strings.Contains(page, "Invite somebody") {
+		t.Errorf("a viewer's page:\n%s", page)
+	}
+	if resp, _ := f.post("/invite", "", account); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("the link a second time: %d", resp.StatusCode)
+	}
+	if resp, _ := f.post("/organizations", theirs, url.Values{"slug": {"lab"}}); resp.Header.Get("Location") != "/members" {
+		t.Errorf("a new organization: %d %v", resp.StatusCode, resp.Header)
+	}
+	if _, page := f.do("GET", "/members", "", "Cookie", theirs); !strings.Contains(page, "<option selected>lab</option>") || !strings.Contains(page, "<option >acme</option>") {
+		t.Errorf("no switch between organizations:\n%s", page)
+	}
+	if resp, page := f.post("/organizations", theirs, url.Values{"slug": {"acme"}}); resp.StatusCode != 409 || !strings.Contains(page, "Acme-2 is free") {
+		t.Errorf("a slug that is taken: %d\n%s", resp.StatusCode, page)
+	}
+	f.post("/organizations/switch", theirs, url.Values{"org": {"acme"}})
+	id := regexp.MustCompile(`/members/([\w-]+)/role" class="row">\s*<label><span class="hidden">Role of New`).FindStringSubmatch(second(f.do("GET", "/members", "", "Cookie", cookie)))
+	if id == nil {
+		t.Fatal("the new member is not on the page")
+	}
+	if resp, _ := f.post("/members/"+id[1]+"/role", cookie, url.Values{"role": {"owner"}}); resp.StatusCode != 403 {
+		t.Errorf("an admin makes an owner: %d", resp.StatusCode)
+	}
+	if resp, _ := f.post("/members/"+id[1]+"/remove", cookie, url.Values{}); resp.StatusCode != 400 {
+		t.Errorf("without the tick: %d", resp.StatusCode)
+	}
+	if resp, _ := f.post("/members/"+id[1]+"/remove", cookie, url.Values{"sure": {"yes"}}); resp.Header.Get("Location") != "/members?done=removed" {
+		t.Errorf("remove: %d %v", resp.StatusCode, resp.Header)
+	}
+	if resp, _ := f.do("GET", "/members", "", "Cookie", theirs); !strings.HasPrefix(resp.Header.Get("Location"), "/login") {
+		t.Errorf("the cookie of a removed member: %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+func second(_ *http.Response, body string) string { return body }
+
+func TestAuditExport(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	bearer := []string{"Authorization", "Bearer " + f.token.Reveal()}
+	const evil = `=HYPERLINK("http://evil.test")`
+	for i := range 1100 { // more than two pages
+		actor := audit.Actor{ID: "user:ann@acme.test", Org: "acme", Address: "192.0.2.1"}
+		if err := f.cloud.Registry().Note(t.Context(), actor, "test.note", []string{evil, "+1", "-1", "@x", "\t=1", "plain, \"quoted\"\r\nand broken"}[i%6], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resp, body := f.do("GET", "/v1/audit/export?format=csv&action=test.note", "", bearer...)
+	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Disposition"), `attachment; filename="audit-acme-`) ||
+		!strings.HasPrefix(resp.Header.Get("Content-Type"), "text/csv") || !strings.Contains(body, "\r\n") {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+	if err != nil || len(rows) != 1101 {
+		t.Fatalf("%d rows (%v)", len(rows), err)
+	}
+	targets, ids := map[string]bool{}, map[string]bool{}
+	for _, row := range rows[1:] {
+		targets[row[5]], ids[row[1]] = true, true
+		for _, cell := range row {
+			if strings.ContainsAny(cell[:min(len(cell), 1)], "=+-@\t\r") {
+				t.Fatalf("a spreadsheet takes %q for a formula", cell)
+			}
+		}
+	}
+	if len(ids) != 1100 || !targets["'"+evil] || !targets["plain, \"quoted\"\nand broken"] {
+		t.Errorf("%d entries, targets %v", len(ids), targets)
+	}
+	_, body = f.do("GET", "/v1/audit/export?format=jsonl&action=test.note&target="+url.QueryEscape("+1"), "", bearer...)
+	lines := strings.Split(strings.TrimSpace(body), "\n")
+	var e api.AuditEntry
+	if err := json.Unmarshal([]byte(lines[0]), &e); err != nil || e.Target != "+1" || len(lines) != 184 {
+		t.Errorf("%d lines, %+v %v", len(lines), e, err)
+	}
+	if _, body := f.do("GET", "/v1/audit?action=audit.export", "", bearer...); strings.Count(body, `"audit.export"`) != 2 || !strings.Contains(body, `"format":"jsonl"`) {
+		t.Errorf("the exports are not audited: %s", body)
+	}
+	_, viewer := f.join("vera@acme.test", bridge.RoleMember)
+	for query, want := range map[string]int{"format=xls": 400, "from=yesterday": 400, "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z": 200} {
+		if resp, body := f.do("GET", "/v1/audit/export?"+query, "", bearer...); resp.StatusCode != want {
+			t.Errorf("%s: %d %s", query, resp.StatusCode, body)
+		}
+	}
+	if resp, _ := f.do("GET", "/v1/audit/export", "", "Authorization", "Bearer "+viewer.Reveal()); resp.StatusCode != 403 {
+		t.Errorf("a member's export: %d", resp.StatusCode)
+	}
+}
+
+func TestInvitationIsLimited(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	var last error
+	for i := range 60 {
+		_, last = f.client().Invite(t.Context(), "acme", api.NewInvitation{Email: fmt.Sprintf("p%d@b.test", i)})
+		if last != nil {
+			break
+		}
+	}
+	if bridge.AsError(last).Kind != bridge.TooMany {
+		t.Errorf("mail to sixty addresses: %v", last)
+	}
+}

@@ -1,0 +1,112 @@
+package cloud
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+// inviteView is the page of an invitation's link. The token stands in the link's query, which is not logged, and from there in
+// the form: only a POST uses it up, so that whatever fetches links in mails does not.
+type inviteView struct {
+	registry.OfferedInvitation
+	Token  string
+	SignIn string // where to sign in and come back
+	Form   registry.NewAccount
+	Error  string
+}
+
+func (c *Cloud) invitePage(ctx echo.Context) error {
+	return c.renderInvite(ctx, http.StatusOK, inviteView{Token: ctx.QueryParam("token")})
+}
+
+func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) error {
+	var err error
+	view.OfferedInvitation, err = c.registry.LookupInvitation(ctx.Request().Context(), bridge.NewSecret(view.Token))
+	if err != nil {
+		return err
+	}
+	p, signedIn, err := c.visitor(ctx)
+	if err != nil {
+		return err
+	}
+	if view.Form.Email == "" {
+		view.Form.Email = view.Email
+	}
+	view.SignIn = "/login?next=" + url.QueryEscape("/invite?token="+url.QueryEscape(view.Token))
+	page := web.Page{Title: "Invitation to " + view.Org, View: view}
+	if signedIn {
+		page.User = user(p)
+	}
+	return c.render(ctx, status, "invite", page)
+}
+
+func (c *Cloud) failInvite(ctx echo.Context, view inviteView, err error) error {
+	status := api.Status(err)
+	if bridge.CodeOf(err) == "invitation_unknown" {
+		return err
+	}
+	if view.Error, err = sentence(err); err != nil {
+		return err
+	}
+	return c.renderInvite(ctx, status, view)
+}
+
+// acceptFromPage lets in whoever is signed in, or makes an account for somebody new.
+func (c *Cloud) acceptFromPage(ctx echo.Context) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	view := inviteView{Token: r.PostForm.Get("token")}
+	token := bridge.NewSecret(view.Token)
+	p, signedIn, err := c.visitor(ctx)
+	if err != nil {
+		return err
+	}
+	if signedIn {
+		org, err := c.registry.AcceptInvitation(r.Context(), p, token, actor(ctx, p))
+		if err != nil {
+			return c.failInvite(ctx, view, err)
+		}
+		_, err = c.registry.SwitchSession(r.Context(), p, org.Slug, actor(ctx, p))
+		if err != nil && bridge.AsError(err).Kind != bridge.Forbidden { // a provider's session stays where it is
+			return err
+		}
+		return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
+	}
+	if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil { // a password is hashed
+		return c.failInvite(ctx, view, err)
+	}
+	view.Form = registry.NewAccount{Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email"), Password: bridge.NewSecret(r.PostForm.Get("password"))}
+	up, err := c.registry.SignUp(r.Context(), token, view.Form, anonymous(ctx))
+	if err != nil {
+		return c.failInvite(ctx, view, err)
+	}
+	c.setCookie(ctx, up.Session.Cookie, registry.BrowserLife)
+	done := "joined"
+	if !up.Verified {
+		done = "joined-unverified"
+	}
+	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+done)
+}
+
+// visitor is whoever is signed in on the dashboard, if anybody is.
+func (c *Cloud) visitor(ctx echo.Context) (p registry.Principal, signedIn bool, err error) {
+	r := ctx.Request()
+	cookie, err := r.Cookie(c.cookieName())
+	if err != nil {
+		return p, false, nil //nolint:nilerr // there is none
+	}
+	p, err = c.registry.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
+	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated {
+		return p, false, nil
+	}
+	return p, err == nil, err
+}
