@@ -4,23 +4,161 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
 func (a *app) orgCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "org", Short: "The organization"})
-	cmd.AddCommand(&cobra.Command{Use: "trust", Short: "Print the variables that a server needs to trust this cloud (admins)",
-		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return a.runTrust(cmd.Context()) }})
+	cmd := group(&cobra.Command{Use: "org", Short: "Your organizations, and who is in them"})
+	cmd.AddCommand(
+		&cobra.Command{Use: "list", Short: "List the organizations that you are in", Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return a.runOrgs(cmd.Context()) }},
+		a.orgCreateCommand(),
+		&cobra.Command{Use: "rename NAME", Short: "Give the organization another name to show (admins)", Args: someArgs(1, 1, "name"),
+			RunE: func(cmd *cobra.Command, args []string) error { return a.runOrgRename(cmd.Context(), args[0]) }},
+		&cobra.Command{Use: "switch ORG", Short: "Move your session to another organization", Args: someArgs(1, 1, "organization"),
+			RunE: func(cmd *cobra.Command, args []string) error { return a.runOrgSwitch(cmd.Context(), args[0]) }},
+		a.membersCommand(), a.roleCommand(), a.removeMemberCommand(), a.leaveCommand(),
+		a.inviteCommand(), a.invitationsCommand(), a.withdrawCommand(), a.joinCommand(),
+		&cobra.Command{Use: "trust", Short: "Print the variables that a server needs to trust this cloud (admins)",
+			Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return a.runTrust(cmd.Context()) }})
 	return cmd
 }
 
-func (a *app) runTrust(ctx context.Context) error {
-	_, cloud, err := a.loggedIn(ctx)
+// inOrg is what a command about the organization of the login begins with.
+func (a *app) inOrg(ctx context.Context) (*login, *api.CloudClient, api.Me, error) {
+	l, cloud, err := a.loggedIn(ctx)
+	if err != nil {
+		return nil, nil, api.Me{}, err
+	}
+	me, err := cloud.Me(ctx)
+	return l, cloud, me, err
+}
+
+func (a *app) runOrgs(ctx context.Context) error {
+	_, cloud, me, err := a.inOrg(ctx)
 	if err != nil {
 		return err
 	}
-	me, err := cloud.Me(ctx)
+	orgs, err := cloud.Organizations(ctx)
+	if err != nil {
+		return err
+	}
+	return a.print(api.List[api.Organization]{Items: orgs}, func(w io.Writer) {
+		row(w, "ORGANIZATION", "NAME", "ROLE", "CURRENT")
+		for _, o := range orgs {
+			current := ""
+			if o.Slug == me.Org {
+				current = "*"
+			}
+			row(w, o.Slug, o.Name, o.Role, current)
+		}
+	})
+}
+
+func (a *app) orgCreateCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{Use: "create SLUG", Short: "Make an organization, and be its owner", Args: someArgs(1, 1, "slug"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			_, cloud, err := a.loggedIn(ctx)
+			if err != nil {
+				return err
+			}
+			org, err := cloud.CreateOrganization(ctx, api.NewOrganization{Slug: args[0], Name: name})
+			if err != nil {
+				return err
+			}
+			a.note("Go there with: ace org switch %s", printable(org.Slug))
+			return a.printOrg(org)
+		}}
+	cmd.Flags().StringVar(&name, "name", "", "the `NAME` to show; the slug by default")
+	return cmd
+}
+
+func (a *app) printOrg(org api.Organization) error {
+	return a.print(org, func(w io.Writer) {
+		row(w, "ORGANIZATION", "NAME", "ROLE")
+		row(w, org.Slug, org.Name, org.Role)
+	})
+}
+
+func (a *app) runOrgRename(ctx context.Context, name string) error {
+	_, cloud, me, err := a.inOrg(ctx)
+	if err != nil {
+		return err
+	}
+	org, err := cloud.RenameOrganization(ctx, me.Org, name)
+	if err != nil {
+		return err
+	}
+	return a.printOrg(org)
+}
+
+// runOrgSwitch moves the profile's session. The token of before is of no use any more once the cloud has answered, so the new
+// one is kept whatever happens, and under the lock, because a refresh beside it would go by the old one.
+func (a *app) runOrgSwitch(ctx context.Context, org string) error {
+	l, _, err := a.loggedIn(ctx)
+	if err != nil {
+		return err
+	}
+	if l.source != "profile" {
+		return usage("%s is what counts, and only the session of a profile can be moved", l.source).
+			WithHint("unset %s, or log in to the other organization with a credential of it", l.source)
+	}
+	var me api.Me
+	err = l.store.locked(ctx, func() error {
+		c, err := l.store.config()
+		if err != nil {
+			return err
+		}
+		sessions, place, err := l.store.sessions(ctx)
+		if err != nil {
+			return err
+		}
+		s, ok := sessions[l.name]
+		if !ok {
+			return notLoggedIn(l.selection)
+		}
+		cloud := a.cloudOf(l).As(s.AccessToken.Secret)
+		t, err := cloud.SwitchSession(ctx, org)
+		if err != nil {
+			return err
+		}
+		ctx := context.WithoutCancel(ctx)
+		s.AccessToken, s.ExpiresAt = t.Token, t.ExpiresAt
+		sessions[l.name] = s
+		if err := l.store.writeSessions(ctx, sessions, place); err != nil {
+			return err
+		}
+		if me, err = cloud.As(t.Token.Secret).Me(ctx); err != nil {
+			return err
+		}
+		if p := c.Profiles[l.name]; p != nil {
+			p.Org, p.Role = me.Org, me.Role
+		}
+		return l.store.writeConfig(c)
+	})
+	if err != nil {
+		return err
+	}
+	return a.print(switched{Profile: l.name, Org: me.Org, Role: me.Role}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Switched to %s as %s\n", printable(me.Org), printable(me.Role))
+	})
+}
+
+type switched struct {
+	Profile string `json:"profile"`
+	Org     string `json:"org"`
+	Role    string `json:"role"`
+}
+
+func (a *app) runTrust(ctx context.Context) error {
+	_, cloud, me, err := a.inOrg(ctx)
 	if err != nil {
 		return err
 	}
@@ -34,3 +172,20 @@ func (a *app) runTrust(ctx context.Context) error {
 		_, _ = fmt.Fprintf(w, "ACE_CLOUD_JWT_SECRET=%s\n", printable(t.JWTSecret.Reveal()))
 	})
 }
+
+// sure asks before something that cannot be undone, and needs --yes where there is nobody to ask.
+func (a *app) sure(yes bool, command, format string, args ...any) error {
+	if yes {
+		return nil
+	}
+	if !a.interactive() {
+		return inputNeeded("this needs a yes").WithHint("%s --yes", command)
+	}
+	ok, err := a.confirm(format, args...)
+	if err == nil && !ok {
+		err = bridge.E(bridge.Conflict, "cancelled", "nothing was changed")
+	}
+	return err
+}
+
+func day(t time.Time) string { return t.Local().Format(time.DateOnly) }

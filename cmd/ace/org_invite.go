@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+func (a *app) inviteCommand() *cobra.Command {
+	var n api.NewInvitation
+	cmd := &cobra.Command{Use: "invite", Short: "Make a link with which somebody can join (admins)", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			if err := checkRoleWord(n.Role); err != nil {
+				return err
+			}
+			_, cloud, me, err := a.inOrg(ctx)
+			if err != nil {
+				return err
+			}
+			i, err := cloud.Invite(ctx, me.Org, n)
+			if err != nil {
+				return err
+			}
+			who := "Whoever has this link"
+			if i.Email != "" {
+				who = "Only " + printable(i.Email)
+			}
+			a.note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, printable(i.Role), when(&i.ExpiresAt))
+			return a.print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, printable(i.URL.Reveal())) })
+		}}
+	f := cmd.Flags()
+	f.StringVar(&n.Email, "email", "", "only this `ADDRESS` may accept; a mail goes there too, where the cloud sends mail")
+	f.StringVar(&n.Role, "role", string(bridge.RoleMember), "owner, admin, member or viewer")
+	f.StringVar(&n.ExpiresIn, "expires", "7d", "how long it is good, at most 30d")
+	return cmd
+}
+
+func (a *app) invitationsCommand() *cobra.Command {
+	return &cobra.Command{Use: "invitations", Short: "List the open invitations (admins)", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, cloud, me, err := a.inOrg(cmd.Context())
+			if err != nil {
+				return err
+			}
+			items, err := cloud.Invitations(cmd.Context(), me.Org)
+			if err != nil {
+				return err
+			}
+			return a.print(api.List[api.Invitation]{Items: items}, func(w io.Writer) {
+				row(w, "ID", "FOR", "ROLE", "INVITED BY", "UNTIL")
+				for _, i := range items {
+					row(w, i.ID, i.Email, i.Role, i.InvitedBy, when(&i.ExpiresAt))
+				}
+			})
+		}}
+}
+
+func (a *app) withdrawCommand() *cobra.Command {
+	return &cobra.Command{Use: "withdraw ID|EMAIL", Short: "Withdraw an open invitation (admins)", Args: someArgs(1, 1, "invitation (ID or EMAIL)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			_, cloud, me, err := a.inOrg(ctx)
+			if err != nil {
+				return err
+			}
+			items, err := cloud.Invitations(ctx, me.Org)
+			if err != nil {
+				return err
+			}
+			for _, i := range items {
+				if i.ID != args[0] && (i.Email == "" || !strings.EqualFold(i.Email, args[0])) {
+					continue
+				}
+				if err := cloud.WithdrawInvitation(ctx, me.Org, i.ID); err != nil {
+					return err
+				}
+				return a.print(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Withdrew the invitation %s\n", printable(i.ID)) })
+			}
+			return bridge.E(bridge.NotFound, "invitation_unknown", "there is no open invitation %q", args[0]).WithHint("ace org invitations")
+		}}
+}
+
+func (a *app) joinCommand() *cobra.Command {
+	return &cobra.Command{Use: "join LINK", Short: "Accept an invitation; LINK may be - for stdin", Args: someArgs(1, 1, "link"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			link, err := a.secretFlag("LINK", args[0])
+			if err != nil {
+				return err
+			}
+			token, origin, err := invitationToken(link)
+			if err != nil {
+				return err
+			}
+			l, cloud, err := a.loggedIn(ctx)
+			if err != nil {
+				return err
+			}
+			if !origin.Same(l.cloud) {
+				return usage("the link is one of %s, and you are logged in to %s", origin, l.cloud).
+					WithHint("ace login --env %s", origin)
+			}
+			org, err := cloud.AcceptInvitation(ctx, api.AcceptInvitation{Token: token.Disclose()})
+			if err != nil {
+				return err
+			}
+			a.note("Go there with: ace org switch %s", printable(org.Slug))
+			return a.print(org, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "Joined %s as %s\n", printable(org.Slug), printable(org.Role))
+			})
+		}}
+}
+
+// invitationToken takes an invitation's link apart: its token, which is for the cloud of the link and for no other.
+func invitationToken(link bridge.Secret) (token bridge.Secret, cloud bridge.ServerURL, err error) {
+	malformed := usage("that is not the link of an invitation").WithHint("copy it whole: https://…/invite?token=…")
+	u, err := url.Parse(link.Reveal())
+	if err != nil {
+		return token, "", malformed
+	}
+	base, isInvite := strings.CutSuffix(u.Path, "/invite")
+	text := u.Query().Get("token")
+	if !isInvite || text == "" || len(text) > 200 {
+		return token, "", malformed
+	}
+	if cloud, err = bridge.CanonicalURL(u.Scheme + "://" + u.Host + base); err != nil {
+		return token, "", malformed
+	}
+	return bridge.NewSecret(text), cloud, nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+func (a *app) membersCommand() *cobra.Command {
+	return &cobra.Command{Use: "members", Short: "List who is in the organization", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, cloud, me, err := a.inOrg(cmd.Context())
+			if err != nil {
+				return err
+			}
+			members, err := cloud.Members(cmd.Context(), me.Org)
+			if err != nil {
+				return err
+			}
+			return a.print(api.List[api.Member]{Items: members}, func(w io.Writer) { memberTable(w, members...) })
+		}}
+}
+
+func memberTable(w io.Writer, members ...api.Member) {
+	row(w, "E-MAIL", "NAME", "ROLE", "SINCE")
+	for _, m := range members {
+		row(w, m.Email, m.Name, m.Role, day(m.JoinedAt))
+	}
+}
+
+// findMember finds a member by e-mail address or ID.
+func findMember(ctx context.Context, cloud *api.CloudClient, org, word string) (api.Member, error) {
+	members, err := cloud.Members(ctx, org)
+	if err != nil {
+		return api.Member{}, err
+	}
+	var names []string
+	for _, m := range members {
+		if strings.EqualFold(m.Email, word) || m.ID == word {
+			return m, nil
+		}
+		names = append(names, m.Email)
+	}
+	return api.Member{}, bridge.E(bridge.NotFound, "member_unknown", "there is no member %q in %s%s", word, org, didYouMean(word, names)).
+		WithHint("ace org members")
+}
+
+func (a *app) roleCommand() *cobra.Command {
+	return &cobra.Command{Use: "role EMAIL ROLE", Short: "Give a member another role (admins)", Args: exactly(2, "EMAIL and ROLE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if err := checkRoleWord(args[1]); err != nil {
+				return err
+			}
+			_, cloud, me, err := a.inOrg(ctx)
+			if err != nil {
+				return err
+			}
+			m, err := findMember(ctx, cloud, me.Org, args[0])
+			if err != nil {
+				return err
+			}
+			if m, err = cloud.ChangeRole(ctx, me.Org, m.ID, args[1]); err != nil {
+				return err
+			}
+			return a.print(m, func(w io.Writer) { memberTable(w, m) })
+		}}
+}
+
+func checkRoleWord(role string) error {
+	if bridge.Role(role).Valid() {
+		return nil
+	}
+	return usage("%q is not a role%s", role, didYouMean(role, roleNames)).WithHint("one of %s", strings.Join(roleNames, ", "))
+}
+
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage("%s needs %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+func (a *app) removeMemberCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{Use: "remove EMAIL", Short: "Remove a member: their sessions end at once (admins)", Args: someArgs(1, 1, "member (EMAIL or ID)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			_, cloud, me, err := a.inOrg(ctx)
+			if err != nil {
+				return err
+			}
+			m, err := findMember(ctx, cloud, me.Org, args[0])
+			if err != nil {
+				return err
+			}
+			if m.ID == me.ID {
+				return usage("that is you").WithHint("ace org leave")
+			}
+			if err := a.sure(yes, "ace org remove "+m.Email, "Remove %s from %s? Their sessions end, and %s.", printable(m.Email), me.Org, leaves(m.Connections)); err != nil {
+				return err
+			}
+			removed, err := cloud.RemoveMember(ctx, me.Org, m.ID)
+			if err != nil {
+				return err
+			}
+			return a.printRemoved(removed, fmt.Sprintf("Removed %s from %s", printable(m.Email), me.Org))
+		}}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func leaves(connections int) string {
+	switch connections {
+	case 0:
+		return "shared connections and the organization's keys go on working"
+	case 1:
+		return "1 private connection goes to the admins, to be disconnected"
+	}
+	return fmt.Sprintf("%d private connections go to the admins, to be disconnected", connections)
+}
+
+// printRemoved says what happened, and what is left to do.
+func (a *app) printRemoved(r api.RemovedMember, done string) error {
+	return a.print(r, func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, done)
+		for _, c := range r.Connections {
+			_, _ = fmt.Fprintf(w, "Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s\n", printable(c.Name), printable(string(c.ServerURL)), printable(c.ID))
+		}
+	})
+}
+
+func (a *app) leaveCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{Use: "leave", Short: "Leave the organization", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			l, cloud, me, err := a.inOrg(ctx)
+			if err != nil {
+				return err
+			}
+			if err := a.sure(yes, "ace org leave", "Leave %s? You come back only by a new invitation.", me.Org); err != nil {
+				return err
+			}
+			removed, err := cloud.RemoveMember(ctx, me.Org, me.ID)
+			if err != nil {
+				return err
+			}
+			if l.source == "profile" { // its session has ended with the membership
+				if err := a.forget(context.WithoutCancel(ctx), l.store, l.selection); err != nil {
+					return err
+				}
+			}
+			return a.printRemoved(removed, "Left "+me.Org)
+		}}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
