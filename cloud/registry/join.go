@@ -53,7 +53,7 @@ func forAnother(o OfferedInvitation, email string) error {
 // is theirs: earlier, or by coming with the link that was sent there.
 func (r *Registry) AcceptInvitation(ctx context.Context, p Principal, token bridge.Secret, actor audit.Actor) (api.Organization, error) {
 	var out api.Organization
-	if err := p.InPerson(); err != nil {
+	if err := p.alone(); err != nil {
 		return out, err
 	}
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {

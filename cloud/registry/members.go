@@ -135,18 +135,14 @@ func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role st
 		if err := p.above(from, to); err != nil {
 			return err
 		}
-		changed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET role = $3 WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner,
-			p.OrgID, id, string(to)))
+		changed, err := setRole(ctx, tx, p.OrgID, id, from, to)
 		if err != nil {
-			return fmt.Errorf("change a role: %w", err)
+			return err
 		}
 		if !changed {
 			return errLastOwner
 		}
 		out.Role = string(to)
-		if err := withdrawBeyond(ctx, tx, p.OrgID, id, to); err != nil {
-			return err
-		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "member.role", Target: "user:" + out.Email,
 			Details: map[string]string{"from": string(from), "to": string(to)}})
 	})

@@ -31,6 +31,15 @@ func (p Principal) in(org string) error {
 		WithHint("ace org switch %s", printableOrg(org))
 }
 
+// alone refuses all but a person who has logged in by themselves: what they become elsewhere is not for a key, nor for a
+// session that the provider of one organization has opened.
+func (p Principal) alone() error {
+	if err := p.InPerson(); err != nil {
+		return err
+	}
+	return p.NeedOwn()
+}
+
 // printableOrg is a slug from outside, fit for a hint.
 func printableOrg(org string) string {
 	if bridge.CheckOrg(org) != nil {
@@ -49,7 +58,7 @@ func orgName(name string) error {
 // CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
 func (r *Registry) CreateOrganization(ctx context.Context, p Principal, n api.NewOrganization, actor audit.Actor) (api.Organization, error) {
 	var none api.Organization
-	if err := p.InPerson(); err != nil {
+	if err := p.alone(); err != nil {
 		return none, err
 	}
 	if err := bridge.CheckOrg(n.Slug); err != nil {
@@ -138,10 +147,7 @@ func addMember(ctx context.Context, tx *sql.Tx, orgID, userID string, role bridg
 // RenameOrganization gives the organization another name to show; its slug stays.
 func (r *Registry) RenameOrganization(ctx context.Context, p Principal, org string, patch api.OrganizationPatch, actor audit.Actor) (api.Organization, error) {
 	var none api.Organization
-	if err := p.in(org); err != nil {
-		return none, err
-	}
-	if err := p.Need("organization:update"); err != nil {
+	if err := p.own(org); err != nil {
 		return none, err
 	}
 	if err := orgName(patch.Name); err != nil {

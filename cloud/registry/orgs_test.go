@@ -244,7 +244,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 			_, byCookie := f.BrowserSession(ctx, cookie.Cookie)
 			_, byID := f.SessionByID(ctx, device.Principal.SessionID)
 			_, byRefresh := f.RefreshSession(ctx, device.Refresh, audit.Actor{})
-			_, byDevice := f.PollDevice(ctx, pending.DeviceCode, "cli", audit.Actor{})
+			_, byDevice := f.PollDevice(ctx, registry.DevicePoll{Code: pending.DeviceCode, ClientID: "cli"}, audit.Actor{})
 			_, byInvitation := f.LookupInvitation(ctx, invitation)
 			for way, got := range map[string][2]string{"cookie": {bridge.CodeOf(byCookie), "session_ended"}, "session": {bridge.CodeOf(byID), "session_ended"},
 				"refresh": {bridge.CodeOf(byRefresh), "invalid_grant"}, "device": {bridge.CodeOf(byDevice), "access_denied"},

@@ -110,8 +110,8 @@ func checkProvider(p Principal, s *api.ProviderSettings) error {
 
 // own refuses what is not of the principal's organization, or not theirs to set.
 func (p Principal) own(org string) error {
-	if org != p.Org {
-		return bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to an organization of that name")
+	if err := p.in(org); err != nil {
+		return err
 	}
 	return p.Need("organization:update")
 }

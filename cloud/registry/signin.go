@@ -297,17 +297,18 @@ func (r *Registry) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, us
 	return audit.Write(ctx, tx, now, change)
 }
 
-// setRole changes the role of a member, unless that would leave no owner.
+// setRole changes the role of a member, unless that would leave no owner; what they may not invite to any more is withdrawn.
 func setRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bridge.Role) (bool, error) {
-	// Two owners who step down at once wait for each other here.
-	if _, err := tx.ExecContext(ctx, "UPDATE organizations SET name = name WHERE id = $1", orgID); err != nil {
-		return false, fmt.Errorf("change a role: %w", err)
+	if err := lockOrg(ctx, tx, orgID); err != nil {
+		return false, err
 	}
-	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE members SET role = $1 WHERE org_id = $2 AND user_id = $3 AND role = $4
-		AND ($4 <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE o.org_id = $2 AND o.role = 'owner' AND o.user_id <> $3))`,
-		string(to), orgID, userID, string(from)))
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET role = $3 WHERE org_id = $1 AND user_id = $2 AND role = $4 AND"+anotherOwner,
+		orgID, userID, string(to), string(from)))
 	if err != nil {
 		return false, fmt.Errorf("change a role: %w", err)
 	}
-	return changed, nil
+	if !changed {
+		return false, nil
+	}
+	return true, withdrawBeyond(ctx, tx, orgID, userID, to)
 }
