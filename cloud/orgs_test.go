@@ -151,6 +151,34 @@ func TestMemberPages(t *testing.T) {
 	}
 }
 
+// What a removed member leaves is on the admins' page, with nothing to use it by.
+func TestLeftConnectionOnPage(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	id, token := f.join("bob@acme.test", bridge.RoleMember)
+	if _, err := f.client().As(token).Register(t.Context(), api.RegisterRequest{ServerURL: "https://plain.test", APIKey: new(bridge.NewSecret("k").Disclose())}); err != nil {
+		t.Fatal(err)
+	}
+	cookie := f.signIn()
+	if _, page := f.do("GET", "/members", "", "Cookie", cookie); !strings.Contains(page, "1 private connection goes to the admins") {
+		t.Errorf("the page does not say what removing breaks:\n%s", page)
+	}
+	resp, _ := f.post("/members/"+id+"/remove", cookie, url.Values{"sure": {"yes"}})
+	if resp.Header.Get("Location") != "/members?done=left" {
+		t.Fatalf("%d %v", resp.StatusCode, resp.Header)
+	}
+	_, page := f.do("GET", "/connections", "", "Cookie", cookie)
+	left := regexp.MustCompile(`data-connection="([^"]+)"`).FindStringSubmatch(page)
+	if left == nil || !strings.Contains(page, "Nobody can use it") || strings.Contains(page, "data-try") || strings.Contains(page, "/share") {
+		t.Fatalf("the page:\n%s", page)
+	}
+	if _, err := f.client().Credential(t.Context(), left[1]); bridge.CodeOf(err) != "owner_gone" {
+		t.Errorf("an admin uses it: %v", err)
+	}
+	if resp, _ := f.post("/connections/"+left[1]+"/delete", cookie, url.Values{"sure": {"yes"}}); resp.Header.Get("Location") != "/connections?done=forgotten" {
+		t.Errorf("disconnect: %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
 func second(_ *http.Response, body string) string { return body }
 
 func TestAuditExport(t *testing.T) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 )
@@ -70,4 +71,23 @@ func (c *CloudClient) AcceptInvitation(ctx context.Context, a AcceptInvitation) 
 	var out Organization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/invitations/accept", body: a, out: &out})
 	return out, err
+}
+
+// ExportAudit writes the audit log to w as the cloud sends it, for as long as that takes.
+func (c *CloudClient) ExportAudit(ctx context.Context, query url.Values, w io.Writer) error {
+	resp, err := c.send(ctx, call{method: http.MethodGet, path: "/v1/audit/export", query: query})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	switch {
+	case resp.StatusCode >= 400:
+		return ReadProblem(resp)
+	case resp.StatusCode != http.StatusOK:
+		return c.redirected(resp)
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return c.networkError(ctx, err)
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ func (a *app) orgCommand() *cobra.Command {
 		&cobra.Command{Use: "switch ORG", Short: "Move your session to another organization", Args: someArgs(1, 1, "organization"),
 			RunE: func(cmd *cobra.Command, args []string) error { return a.runOrgSwitch(cmd.Context(), args[0]) }},
 		a.membersCommand(), a.roleCommand(), a.removeMemberCommand(), a.leaveCommand(),
-		a.inviteCommand(), a.invitationsCommand(), a.withdrawCommand(), a.joinCommand(),
+		a.inviteCommand(), a.invitationsCommand(), a.withdrawCommand(), a.joinCommand(), a.auditCommand(),
 		&cobra.Command{Use: "trust", Short: "Print the variables that a server needs to trust this cloud (admins)",
 			Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return a.runTrust(cmd.Context()) }})
 	return cmd
