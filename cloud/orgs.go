@@ -20,7 +20,6 @@ func (c *Cloud) routeOrgs(v1 *echo.Group) {
 	v1.POST("/organizations/:org/invitations", c.may("member:invite", c.createInvitation))
 	v1.DELETE("/organizations/:org/invitations/:id", c.may("member:invite", c.withdrawInvitation))
 	v1.POST("/invitations/accept", c.person(c.acceptInvitation))
-	v1.POST("/sessions/switch", c.person(c.switchSession))
 }
 
 func (c *Cloud) createOrganization(ctx echo.Context, p registry.Principal) error {
@@ -120,25 +119,4 @@ func (c *Cloud) acceptInvitation(ctx echo.Context, p registry.Principal) error {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, org)
-}
-
-// switchSession moves the caller's session to another of their organizations, and signs a token of what it is then.
-func (c *Cloud) switchSession(ctx echo.Context, p registry.Principal) error {
-	body, err := api.Decode[api.SwitchRequest](ctx)
-	if err != nil {
-		return err
-	}
-	moved, err := c.registry.SwitchSession(ctx.Request().Context(), p, body.Org, actor(ctx, p))
-	if err != nil {
-		return err
-	}
-	life := moved.ExpiresAt.Sub(c.cfg.Now())
-	if moved.Method == registry.MethodDevice || moved.Method == registry.MethodCode {
-		life = min(life, registry.AccessLife) // they have a refresh token for the rest
-	}
-	token, err := c.sessionToken(moved, life)
-	if err != nil {
-		return err
-	}
-	return ctx.JSON(http.StatusOK, api.SessionToken{Token: token.Disclose(), ExpiresAt: c.cfg.Now().Add(life).UTC()})
 }

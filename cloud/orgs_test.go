@@ -70,7 +70,7 @@ func TestMembersAPI(t *testing.T) {
 	if me, err := admin.As(moved.Token.Secret).Me(ctx); err != nil || me.Org != "bobs" || me.Role != "owner" {
 		t.Errorf("%+v %v", me, err)
 	}
-	if _, err := bob.Me(ctx); bridge.CodeOf(err) != "session_ended" {
+	if _, err := bob.Me(ctx); bridge.CodeOf(err) != "token_invalid" {
 		t.Errorf("the token of before the switch: %v", err)
 	}
 	token, _, err = f.cloud.DeveloperToken(ctx, "bob@acme.test", "acme")
@@ -88,18 +88,18 @@ func TestMembersAPI(t *testing.T) {
 	}
 }
 
-var linkPattern = regexp.MustCompile(`/invite\?token=([\w-]+)`)
+var invitationLink = regexp.MustCompile(`/invite\?token=([\w-]+)`)
 
 // Everything of the pages, as a browser without scripts does it.
 func TestMemberPages(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()
 	_, body := f.post("/members/invite", cookie, url.Values{"role": {"viewer"}, "expires_in": {"7d"}})
-	link := linkPattern.FindStringSubmatch(body)
+	link := invitationLink.FindStringSubmatch(body)
 	if link == nil {
 		t.Fatalf("no link on the page:\n%s", body)
 	}
-	if _, body := f.do("GET", "/members", "", "Cookie", cookie); linkPattern.MatchString(body) {
+	if _, body := f.do("GET", "/members", "", "Cookie", cookie); invitationLink.MatchString(body) {
 		t.Error("the link is shown a second time")
 	}
 	resp, page := f.do("GET", link[0], "", "Accept", "text/html")
@@ -129,11 +129,11 @@ func TestMemberPages(t *testing.T) {
 	if _, page := f.do("GET", "/members", "", "Cookie", theirs); !strings.Contains(page, "<option selected>lab</option>") || !strings.Contains(page, "<option >acme</option>") {
 		t.Errorf("no switch between organizations:\n%s", page)
 	}
-	if resp, page := f.post("/organizations", theirs, url.Values{"slug": {"acme"}}); resp.StatusCode != 409 || !strings.Contains(page, "Acme-2 is free") {
+	if resp, page := f.post("/organizations", theirs, url.Values{"slug": {"acme"}}); resp.StatusCode != 409 || !strings.Contains(page, "The name acme-2 is free") {
 		t.Errorf("a slug that is taken: %d\n%s", resp.StatusCode, page)
 	}
 	f.post("/organizations/switch", theirs, url.Values{"org": {"acme"}})
-	id := regexp.MustCompile(`/members/([\w-]+)/role" class="row">\s*<label><span class="hidden">Role of New`).FindStringSubmatch(second(f.do("GET", "/members", "", "Cookie", cookie)))
+	id := regexp.MustCompile(`/members/([\w-]+)/role" class="row">\s*<label><span class="hidden">Role of New`).FindStringSubmatch(bodyOf(f.do("GET", "/members", "", "Cookie", cookie)))
 	if id == nil {
 		t.Fatal("the new member is not on the page")
 	}
@@ -179,7 +179,7 @@ func TestLeftConnectionOnPage(t *testing.T) {
 	}
 }
 
-func second(_ *http.Response, body string) string { return body }
+func bodyOf(_ *http.Response, body string) string { return body }
 
 func TestAuditExport(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))

@@ -44,10 +44,19 @@ func (c *Cloud) secretOf(ctx echo.Context, name string) bridge.Secret {
 	return bridge.NewSecret(cookie.Value)
 }
 
-// sentence is an error as a page says it.
+// sentence is an error as a page says it: what is wrong, and what helps.
 func sentence(err error) string {
 	e := bridge.AsError(err)
-	return strings.TrimSpace(e.Detail + " " + e.Hint)
+	var out []string
+	for _, text := range []string{e.Detail, e.Hint} {
+		switch {
+		case strings.HasPrefix(text, "ace "):
+			out = append(out, "In a terminal: `"+text+"`.")
+		case text != "":
+			out = append(out, strings.ToUpper(text[:1])+strings.TrimSuffix(text[1:], ".")+".")
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 type loginView struct{ Email, Next, Error, Done string }

@@ -48,14 +48,11 @@ func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) erro
 }
 
 func (c *Cloud) failInvite(ctx echo.Context, view inviteView, err error) error {
-	status := api.Status(err)
-	if bridge.CodeOf(err) == "invitation_unknown" {
+	if bridge.AsError(err).Kind == bridge.Internal || bridge.CodeOf(err) == "invitation_unknown" {
 		return err
 	}
-	if view.Error, err = sentence(err); err != nil {
-		return err
-	}
-	return c.renderInvite(ctx, status, view)
+	view.Error = sentence(err)
+	return c.renderInvite(ctx, api.Status(err), view)
 }
 
 // acceptFromPage lets in whoever is signed in, or makes an account for somebody new.
@@ -91,7 +88,7 @@ func (c *Cloud) acceptFromPage(ctx echo.Context) error {
 	}
 	c.setCookie(ctx, up.Session.Cookie, registry.BrowserLife)
 	done := "joined"
-	if !up.Verified {
+	if up.Mailed {
 		done = "joined-unverified"
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+done)

@@ -79,29 +79,16 @@ func (c *Cloud) renderMembers(ctx echo.Context, status int, p registry.Principal
 		Flash: memberFlashes[ctx.QueryParam("done")], View: view})
 }
 
-// sentence is an error for a page that shows it beside its form; what is no fault of the person is an error page's.
-func sentence(err error) (string, error) {
-	e := bridge.AsError(err)
-	if e.Kind == bridge.Internal {
-		return "", err
-	}
-	text := strings.ToUpper(e.Detail[:1]) + e.Detail[1:]
-	if e.Hint != "" {
-		text = strings.TrimSuffix(text, ".") + ". " + strings.ToUpper(e.Hint[:1]) + e.Hint[1:]
-	}
-	return strings.TrimSuffix(text, ".") + ".", nil
-}
-
 // failMembers shows the page with the reason why nothing was done.
 func (c *Cloud) failMembers(ctx echo.Context, p registry.Principal, view membersView, err error) error {
 	if view.Form.Role == "" {
 		view.Form.Role = string(bridge.RoleMember)
 	}
-	status := api.Status(err)
-	if view.Error, err = sentence(err); err != nil {
+	if bridge.AsError(err).Kind == bridge.Internal {
 		return err
 	}
-	return c.renderMembers(ctx, status, p, view)
+	view.Error = sentence(err)
+	return c.renderMembers(ctx, api.Status(err), p, view)
 }
 
 func (c *Cloud) inviteMember(ctx echo.Context, p registry.Principal) error {
@@ -175,11 +162,11 @@ func (c *Cloud) addOrganization(ctx echo.Context, p registry.Principal) error {
 	r := ctx.Request()
 	n := api.NewOrganization{Slug: strings.TrimSpace(r.PostForm.Get("slug")), Name: strings.TrimSpace(r.PostForm.Get("name"))}
 	if _, err := c.registry.CreateOrganization(r.Context(), p, n, actor(ctx, p)); err != nil {
-		view, status := newOrganizationView{Form: n}, api.Status(err)
-		if view.Error, err = sentence(err); err != nil {
+		if bridge.AsError(err).Kind == bridge.Internal {
 			return err
 		}
-		return c.render(ctx, status, "neworg", web.Page{Title: "New organization", Path: "/members", User: user(p), View: view})
+		view := newOrganizationView{Form: n, Error: sentence(err)}
+		return c.render(ctx, api.Status(err), "neworg", web.Page{Title: "New organization", Path: "/members", User: user(p), View: view})
 	}
 	return c.goTo(ctx, p, n.Slug, "/members")
 }

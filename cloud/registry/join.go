@@ -89,10 +89,11 @@ type NewAccount struct {
 	Password    bridge.Secret
 }
 
-// SignedUp is a new person's first session. Unless Verified, a mail was sent to their address, with the link that confirms it.
+// SignedUp is a new person's first session. Unless their address is Verified, a link that confirms it was Mailed there, where
+// the cloud sends mail.
 type SignedUp struct {
-	Session  Session
-	Verified bool
+	Session          Session
+	Verified, Mailed bool
 }
 
 // SignUp makes an account by an invitation, the one way for a person to make their own, and opens a session on the dashboard.
@@ -147,8 +148,8 @@ func (r *Registry) SignUp(ctx context.Context, token bridge.Secret, n NewAccount
 		return out, nil
 	}
 	actor.ID, actor.Org = "user:"+u.Email, o.Org
-	if err := r.StartVerification(ctx, u.ID, actor); err != nil {
-		// The account is there, and the mail can be asked for again.
+	err = r.StartVerification(ctx, u.ID, actor)
+	if out.Mailed = err == nil; err != nil { // the account is there, and the mail can be asked for again
 		r.log.Warn("a new person could not be mailed", "error", err)
 	}
 	return out, nil

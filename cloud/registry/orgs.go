@@ -126,7 +126,7 @@ func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
 		var id string
 		err := tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", free).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
-			return taken.WithHint("%s is free", free)
+			return taken.WithHint("the name %s is free", free)
 		}
 		if err != nil {
 			return fmt.Errorf("look for a free slug: %w", err)

@@ -73,7 +73,7 @@ func TestCreateOrganization(t *testing.T) {
 		if err := create("lab"); err != nil {
 			t.Fatal(err)
 		}
-		if err := create("acme"); bridge.CodeOf(err) != "organization_taken" || bridge.AsError(err).Hint != "acme-2 is free" {
+		if err := create("acme"); bridge.CodeOf(err) != "organization_taken" || bridge.AsError(err).Hint != "the name acme-2 is free" {
 			t.Errorf("a slug that is taken: %v, %q", err, bridge.AsError(err).Hint)
 		}
 		if err := create("No Slug"); bridge.CodeOf(err) != "organization_malformed" {
