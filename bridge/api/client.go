@@ -60,6 +60,7 @@ func (c *Client) Base() bridge.ServerURL { return c.base }
 // call is one request: a JSON body, or a form, or neither; an answer is decoded into out unless that is nil.
 type call struct {
 	method, path string
+	url          string // a discovered endpoint, in place of base and path
 	query        url.Values
 	body         any
 	form         url.Values
@@ -118,7 +119,10 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 		}
 		body, contentType = bytes.NewReader(encoded), "application/json"
 	}
-	target := c.base.Join(r.path)
+	target := r.url
+	if target == "" {
+		target = c.base.Join(r.path)
+	}
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
 	}
@@ -137,10 +141,21 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	if r.bearer.IsZero() {
 		r.bearer = c.bearer
 	}
-	if !r.bearer.IsZero() && req.Header.Get(bridge.HeaderAPIKey) == "" {
-		req.Header.Set(bridge.HeaderAuthorization, "Bearer "+r.bearer.Reveal())
-	}
+	setCredential(req.Header, r.bearer)
 	return req, nil
+}
+
+// setCredential writes a credential into the header that is for its form: an API key, alone or as KEYID.KEY, goes into
+// X-Ace-Api-Key and never into Authorization, so that what logs or forwards bearer tokens does not get hold of keys.
+func setCredential(h http.Header, credential bridge.Secret) {
+	if credential.IsZero() {
+		return
+	}
+	if p, err := bridge.ParsePresented(credential); err == nil && p.IsKey() {
+		h.Set(bridge.HeaderAceAPIKey, credential.Reveal())
+		return
+	}
+	h.Set(bridge.HeaderAuthorization, "Bearer "+credential.Reveal())
 }
 
 func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error {

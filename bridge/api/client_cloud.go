@@ -9,18 +9,28 @@ import (
 )
 
 // CloudClient calls a cloud on behalf of one session.
-type CloudClient struct{ Client }
+type CloudClient struct {
+	Client
+	endpoints Metadata // as they were discovered; those of an ace cloud where they are empty
+}
 
-// NewCloudClient calls the cloud at base with a session token or a developer token; a zero bearer will do for the OAuth
-// endpoints.
+// NewCloudClient calls the cloud at base with a session token, a developer token or an API key of the cloud; a zero bearer
+// will do for the OAuth endpoints.
 func NewCloudClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) *CloudClient {
-	return &CloudClient{newClient(base, bearer, "/v1", cfg)}
+	return &CloudClient{Client: newClient(base, bearer, "/v1", cfg)}
 }
 
 // As is the same client with another credential.
 func (c *CloudClient) As(bearer bridge.Secret) *CloudClient {
 	other := *c
 	other.bearer = bearer
+	return &other
+}
+
+// At is the same client with the endpoints that a cloud's metadata names.
+func (c *CloudClient) At(endpoints Metadata) *CloudClient {
+	other := *c
+	other.endpoints = endpoints
 	return &other
 }
 

@@ -78,7 +78,7 @@ func readOAuthError(resp *http.Response) error {
 func (c *CloudClient) token(ctx context.Context, form url.Values) (TokenAnswer, error) {
 	var t TokenAnswer
 	form.Set("client_id", CLIClientID)
-	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/token", form: form, out: &t, problem: readOAuthError})
+	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/token", url: c.endpoints.TokenEndpoint, form: form, out: &t, problem: readOAuthError})
 	if err == nil && t.AccessToken.IsZero() {
 		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no token", c.base)
 	}
@@ -88,7 +88,7 @@ func (c *CloudClient) token(ctx context.Context, form url.Values) (TokenAnswer, 
 // StartDevice begins a device grant.
 func (c *CloudClient) StartDevice(ctx context.Context) (DeviceAuthorization, error) {
 	var d DeviceAuthorization
-	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization",
+	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization", url: c.endpoints.DeviceAuthorizationEndpoint,
 		form: url.Values{"client_id": {CLIClientID}}, out: &d, problem: readOAuthError})
 	if err == nil && (d.DeviceCode.IsZero() || d.UserCode == "") {
 		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no device code", c.base)
@@ -129,7 +129,7 @@ func (c *CloudClient) RevokeSession(ctx context.Context, token bridge.Secret) er
 }
 
 func (c *CloudClient) revoke(ctx context.Context, token bridge.Secret, hint string) error {
-	return c.do(ctx, call{method: http.MethodPost, path: "/oauth/revoke", problem: readOAuthError,
+	return c.do(ctx, call{method: http.MethodPost, path: "/oauth/revoke", url: c.endpoints.RevocationEndpoint, problem: readOAuthError,
 		form: url.Values{"client_id": {CLIClientID}, "token": {token.Reveal()}, "token_type_hint": {hint}}})
 }
 
