@@ -86,9 +86,9 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 		token, err := a.secretFlag("--token", o.token)
 		return client.As(token), err
 	}
-	bearer, source, _, err := fromEnv()
-	if err != nil || source != "" {
-		return client.As(bearer), err
+	g, err := fromEnv()
+	if err != nil || g.source != "" {
+		return client.As(g.bearer), err
 	}
 	_, cloud, err := a.loggedIn(ctx)
 	if err != nil {

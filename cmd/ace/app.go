@@ -26,8 +26,11 @@ type app struct {
 	quiet          bool
 	nonInteractive bool
 	noColor        bool
+	debug          bool
 
 	stdinUsed bool // a second "-" would read nothing
+
+	ring *ring // the keyring, once the store has been opened
 }
 
 func newApp(in, out, err *os.File) *app {
@@ -58,6 +61,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
 	f.BoolVar(&a.nonInteractive, "non-interactive", false, "never ask, even on a terminal")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
+	f.BoolVar(&a.debug, "debug", false, "tell of each HTTP request on stderr: address, status, duration, request ID")
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkOutput() }
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -150,7 +154,7 @@ func (a *app) bold(s string) string {
 }
 
 func (a *app) clientConfig() api.ClientConfig {
-	return api.ClientConfig{UserAgent: "ace/" + currentVersion()}
+	return api.ClientConfig{UserAgent: "ace/" + currentVersion(), Transport: a.transport()}
 }
 
 // background is a context for what must still be done after an interrupt: cleaning up.

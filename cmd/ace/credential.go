@@ -15,6 +15,8 @@ import (
 // refreshEarly is how long before its end a session token is renewed: longer than any one call takes.
 const refreshEarly = 30 * time.Second
 
+const maxServiceName = 100
+
 // login is the credential that a command works with, and where it came from.
 type login struct {
 	selection
@@ -23,22 +25,33 @@ type login struct {
 	source  string  // "ACE_KEY", "ACE_API_KEY_ID", "ACE_TOKEN" or "profile"
 	session session // with source "profile"
 	place   string  // where the key of the store is
+	service string  // what the holder of an API key calls itself
 }
 
-// fromEnv takes the credential that the environment holds: ACE_KEY, then the trio of an API key, then ACE_TOKEN. All
-// that is set and does not count is told.
-func fromEnv() (bearer bridge.Secret, source string, ignored []string, err error) {
-	take := func(value, name string) {
+// given is the credential that the environment holds, and all that is set there and does not count.
+type given struct {
+	bearer  bridge.Secret
+	source  string // the variable; empty: there is none
+	service string
+	ignored []string
+}
+
+// trio are the variables that hold an API key in parts.
+var trio = [...]string{"ACE_API_KEY_ID", "ACE_API_KEY_SECRET", "ACE_API_KEY_SERVICE_NAME"}
+
+// fromEnv takes ACE_KEY, then the trio of an API key, then ACE_TOKEN.
+func fromEnv() (given, error) {
+	var g given
+	take := func(bearer bridge.Secret, name string) {
 		switch {
-		case value == "":
-		case source == "":
-			bearer, source = bridge.NewSecret(value), name
+		case bearer.IsZero():
+		case g.source == "":
+			g.bearer, g.source = bearer, name
 		default:
-			ignored = append(ignored, name+": "+source+" counts before it")
+			g.ignored = append(g.ignored, name+": "+g.source+" counts before it")
 		}
 	}
-	take(os.Getenv("ACE_KEY"), "ACE_KEY")
-	trio := []string{"ACE_API_KEY_ID", "ACE_API_KEY_SECRET", "ACE_API_KEY_SERVICE_NAME"}
+	take(bridge.NewSecret(os.Getenv("ACE_KEY")), "ACE_KEY")
 	var have, lack []string
 	for _, name := range trio {
 		if os.Getenv(name) == "" {
@@ -47,20 +60,65 @@ func fromEnv() (bearer bridge.Secret, source string, ignored []string, err error
 			have = append(have, name)
 		}
 	}
-	if len(have) > 0 && len(lack) > 0 && source == "" {
-		return bearer, "", nil, usage("%s is set without %s", strings.Join(have, " and "), strings.Join(lack, " and ")).
-			WithHint("set all three of %s, or none", strings.Join(trio, ", "))
+	switch {
+	case len(have) == 0:
+	case g.source != "":
+		take(bridge.NewSecret("set"), trio[0])
+	case len(lack) > 0:
+		return given{}, usage("%s is set without %s", strings.Join(have, " and "), strings.Join(lack, " and ")).
+			WithHint("set all three of %s, or none", strings.Join(trio[:], ", "))
+	default:
+		key, err := keyOfParts(os.Getenv(trio[0]), bridge.NewSecret(os.Getenv(trio[1])))
+		if err != nil {
+			return given{}, err
+		}
+		take(key, trio[0])
+		if g.service = os.Getenv(trio[2]); !bridge.PlainText(g.service, maxServiceName) {
+			return given{}, usage("%s is no name: %d bytes of text at most", trio[2], maxServiceName)
+		}
 	}
-	if len(have) > 0 {
-		take(os.Getenv(trio[0])+"."+os.Getenv(trio[1]), trio[0])
+	take(bridge.NewSecret(os.Getenv("ACE_TOKEN")), "ACE_TOKEN")
+	return g, nil
+}
+
+// keyOfParts is KEYID.KEY of a key ID and its key, which may have the ID before it already.
+func keyOfParts(id string, secret bridge.Secret) (bridge.Secret, error) {
+	p, err := bridge.ParsePresented(secret)
+	if err != nil {
+		return bridge.Secret{}, err
 	}
-	take(os.Getenv("ACE_TOKEN"), "ACE_TOKEN")
-	return bearer, source, ignored, nil
+	whole := bridge.NewSecret(id + "." + p.Value.Reveal())
+	if p, err = bridge.ParsePresented(whole); err != nil {
+		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, "credential_malformed", "%s is not a key ID", trio[0])
+	}
+	if _, err := p.Key(); err != nil {
+		e := *bridge.AsError(err)
+		e.Detail = trio[1] + ": " + e.Detail
+		return bridge.Secret{}, &e
+	}
+	return whole, nil
+}
+
+// openStore opens the store with the one keyring of this command.
+func (a *app) openStore() (*store, error) {
+	st, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	if a.ring == nil {
+		a.ring = st.ring
+		a.ring.say = a.note
+		if a.interactive() {
+			a.ring.limit = keyringPatience
+		}
+	}
+	st.ring = a.ring
+	return st, nil
 }
 
 // selected reads the store and chooses the profile, without asking for a session.
 func (a *app) selected() (*store, selection, error) {
-	st, err := openStore()
+	st, err := a.openStore()
 	if err != nil {
 		return nil, selection{}, err
 	}
@@ -90,12 +148,12 @@ func (a *app) login(ctx context.Context) (*login, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &login{selection: sel, store: st}
-	var ignored []string
-	if l.bearer, l.source, ignored, err = fromEnv(); err != nil {
+	g, err := fromEnv()
+	if err != nil {
 		return nil, err
 	}
-	l.ignored = append(l.ignored, ignored...)
+	l := &login{selection: sel, store: st, bearer: g.bearer, source: g.source, service: g.service}
+	l.ignored = append(l.ignored, g.ignored...)
 	if l.source != "" {
 		if sel.profile != nil && sel.profile.Method != "" {
 			l.ignored = append(l.ignored, "the session of the profile "+sel.name+": "+l.source+" counts before it")
@@ -112,18 +170,17 @@ func (a *app) login(ctx context.Context) (*login, error) {
 		return nil, notLoggedIn(sel)
 	}
 	l.place = place
-	if time.Until(s.ExpiresAt) > refreshEarly {
-		l.bearer, l.session = s.AccessToken.Secret, s
-		return l, nil
+	if !s.good() {
+		s, err = a.renew(ctx, st, sel, bridge.Secret{})
 	}
-	s, err = a.renew(ctx, st, sel)
-	l.bearer, l.session = s.AccessToken.Secret, s
+	l.bearer, l.session, l.service = s.AccessToken.Secret, s, s.ServiceName
 	return l, err
 }
 
-// renew refreshes a session under the lock. Whoever waited for it reads again first: a refresh token counts once, and
-// using the old one would end the session for everybody.
-func (a *app) renew(ctx context.Context, st *store, sel selection) (session, error) {
+// renew refreshes a session under the lock, also where its token would still be good but is the one that was refused.
+// Whoever waited for the lock reads again first: a refresh token counts once, and using the old one would end the session
+// for everybody.
+func (a *app) renew(ctx context.Context, st *store, sel selection, refused bridge.Secret) (session, error) {
 	var out session
 	err := st.locked(ctx, func() error {
 		sessions, place, err := st.sessions(ctx)
@@ -134,40 +191,70 @@ func (a *app) renew(ctx context.Context, st *store, sel selection) (session, err
 		switch {
 		case !ok:
 			return notLoggedIn(sel)
-		case time.Until(s.ExpiresAt) > refreshEarly:
+		case s.good() && !s.AccessToken.Equal(refused):
 			out = s
 			return nil
 		case s.RefreshToken.IsZero():
-			return sessionOver(sel)
+			return sessionOver(sel, s)
 		}
-		t, err := api.NewCloudClient(sel.cloud, bridge.Secret{}, a.clientConfig()).Refresh(ctx, s.RefreshToken.Secret)
+		// The old refresh token is spent as soon as it is sent, so that the answer has to be kept also when Ctrl-C comes
+		// just now. A second Ctrl-C ends the process.
+		lasting := context.WithoutCancel(ctx)
+		t, err := a.cloudAt(sel.cloud, s).As(bridge.Secret{}).Refresh(lasting, s.RefreshToken.Secret)
 		if err != nil {
 			switch bridge.AsError(err).Kind {
 			case bridge.Invalid, bridge.Unauthenticated:
-				return sessionOver(sel)
+				return sessionOver(sel, s)
 			}
 			return err
 		}
-		out = newSession(methodDevice, t, time.Now())
+		out = s
+		out.take(t, time.Now())
 		sessions[sel.name] = out
-		// The old refresh token is spent, so the new one has to be kept also when Ctrl-C comes just now.
-		return st.writeSessions(context.WithoutCancel(ctx), sessions, place)
+		if err := st.writeSessions(lasting, sessions, place); err != nil {
+			return err
+		}
+		return st.noteEnd(sel.name, out)
 	})
 	return out, err
 }
 
-func sessionOver(s selection) error {
-	e := explain(notLoggedIn(s))
-	return bridge.E(bridge.Unauthenticated, "session_expired", "your session at %s has ended", s.cloud).WithHint("%s", e.Hint)
+// noteEnd keeps in config.json until when a session lasts.
+func (s *store) noteEnd(name string, renewed session) error {
+	c, err := s.config()
+	if err != nil || c.Profiles[name] == nil {
+		return err
+	}
+	if end := sessionEnd(renewed); end != nil {
+		c.Profiles[name].ExpiresAt = *end
+	}
+	return s.writeConfig(c)
+}
+
+func sessionOver(sel selection, s session) error {
+	e := explain(notLoggedIn(sel))
+	if s.isKey() {
+		return bridge.E(bridge.Unauthenticated, "key_expired", "the API key %s has expired", s.KeyID).
+			WithHint("ace api-key revive %s --cloud, by who may; then log in with the new secret", s.KeyID)
+	}
+	return bridge.E(bridge.Unauthenticated, "session_expired", "your session at %s has ended", sel.cloud).WithHint("%s", e.Hint)
 }
 
 func newSession(method string, t api.TokenAnswer, now time.Time) session {
-	s := session{Method: method, AccessToken: t.AccessToken, RefreshToken: t.RefreshToken,
-		ExpiresAt: now.Add(time.Duration(t.ExpiresIn) * time.Second).UTC()}
+	s := session{Method: method}
+	s.take(t, now)
+	return s
+}
+
+// take puts the tokens of an answer in place of the session's.
+func (s *session) take(t api.TokenAnswer, now time.Time) {
+	s.AccessToken, s.ExpiresAt = t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second).UTC()
+	if !t.RefreshToken.IsZero() { // not every refresh brings a new one (RFC 6749 section 6)
+		s.RefreshToken, s.RefreshExpiresAt = t.RefreshToken, time.Time{}
+	}
 	if t.RefreshExpiresIn > 0 {
 		s.RefreshExpiresAt = now.Add(time.Duration(t.RefreshExpiresIn) * time.Second).UTC()
 	}
-	return s
 }
 
 // keep stores a session as the profile's only one.
@@ -178,12 +265,18 @@ func (a *app) keep(ctx context.Context, st *store, sel selection, s session, me 
 			return err
 		}
 		sessions, place, err := st.sessions(ctx)
-		if err != nil { // unreadable: a login with --force begins anew
+		if err != nil { // unreadable: a login begins anew
+			a.say("What was stored before is given up: %s", explain(err).Detail)
 			sessions, place = map[string]session{}, ""
 		}
 		replaced = sessions[sel.name]
 		sessions[sel.name] = s
-		c.Profiles[sel.name] = &profile{CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method}
+		p := &profile{CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method, Scopes: me.Scopes,
+			KeyID: s.KeyID, ServiceName: s.ServiceName}
+		if end := sessionEnd(s); end != nil {
+			p.ExpiresAt = *end
+		}
+		c.Profiles[sel.name] = p
 		c.Active = sel.name
 		if err := st.writeSessions(ctx, sessions, place); err != nil {
 			return err
@@ -206,7 +299,7 @@ func (a *app) forget(ctx context.Context, st *store, sel selection) error {
 		}
 		delete(sessions, sel.name)
 		if p := c.Profiles[sel.name]; p != nil {
-			p.Method, p.Email, p.Org, p.Role = "", "", "", ""
+			*p = profile{CloudURL: p.CloudURL}
 		}
 		if err := st.writeSessions(ctx, sessions, place); err != nil {
 			return err
@@ -215,9 +308,22 @@ func (a *app) forget(ctx context.Context, st *store, sel selection) error {
 	})
 }
 
-// cloud is the client of the credential's cloud.
+// cloudOf is the client of the credential's cloud.
 func (a *app) cloudOf(l *login) *api.CloudClient {
-	return api.NewCloudClient(l.cloud, l.bearer, a.clientConfig())
+	cfg := a.clientConfig()
+	if l.service != "" {
+		cfg.UserAgent += " (" + l.service + ")" // so that the last use of a key says who it was
+	}
+	return api.NewCloudClient(l.cloud, l.bearer, cfg).At(l.session.endpoints())
+}
+
+// cloudAt is the client of a stored session.
+func (a *app) cloudAt(cloud bridge.ServerURL, s session) *api.CloudClient {
+	return a.cloudOf(&login{selection: selection{cloud: cloud}, bearer: s.AccessToken.Secret, session: s, service: s.ServiceName})
+}
+
+func (s session) endpoints() api.Metadata {
+	return api.Metadata{TokenEndpoint: s.TokenEndpoint, RevocationEndpoint: s.RevocationEndpoint}
 }
 
 // loggedIn is what most commands begin with.

@@ -45,7 +45,7 @@ func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) e
 	if err != nil {
 		return err
 	}
-	chosen, err := a.choose(connections, args, all, yes)
+	chosen, err := a.toRemove(connections, args, all, yes)
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ const (
 	revocationNone      = "none"
 )
 
-// choose finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal.
-func (a *app) choose(connections []api.Connection, args []string, all, yes bool) ([]api.Connection, error) {
+// toRemove finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal.
+func (a *app) toRemove(connections []api.Connection, args []string, all, yes bool) ([]api.Connection, error) {
 	if len(args) == 1 {
 		c, err := findConnection(connections, args[0])
 		return []api.Connection{c}, err

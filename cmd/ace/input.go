@@ -35,25 +35,31 @@ func (a *app) secretFlag(flag, value string) (bridge.Secret, error) {
 }
 
 func (a *app) secretStdin(flag string) (bridge.Secret, error) {
-	if a.stdinUsed {
-		return bridge.Secret{}, usage("%s: stdin has been read already", flag)
-	}
-	a.stdinUsed = true
-	if isTerminal(a.in) {
-		if !a.interactive() {
-			return bridge.Secret{}, inputNeeded("%s: nothing comes in on stdin", flag)
-		}
+	if isTerminal(a.in) && a.interactive() {
+		a.stdinUsed = true
 		return a.askSecret(flag)
 	}
+	text, err := a.readStdin(flag)
+	return bridge.NewSecret(strings.TrimSpace(text)), err
+}
+
+// readStdin reads all of stdin, which is not a terminal, once.
+func (a *app) readStdin(flag string) (string, error) {
+	switch {
+	case a.stdinUsed:
+		return "", usage("%s: stdin has been read already", flag)
+	case isTerminal(a.in):
+		return "", inputNeeded("%s: nothing comes in on stdin", flag)
+	}
+	a.stdinUsed = true
 	raw, err := await(a, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.in, maxSecretInput+1)) })
 	if err != nil {
-		return bridge.Secret{}, err
+		return "", err
 	}
-	text := strings.TrimSpace(string(raw))
-	if text == "" || len(raw) > maxSecretInput {
-		return bridge.Secret{}, usage("%s: stdin is empty or too long", flag)
+	if strings.TrimSpace(string(raw)) == "" || len(raw) > maxSecretInput {
+		return "", usage("%s: stdin is empty or too long", flag)
 	}
-	return bridge.NewSecret(text), nil
+	return string(raw), nil
 }
 
 func (a *app) askSecret(what string) (bridge.Secret, error) {

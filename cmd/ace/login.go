@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
@@ -20,37 +21,93 @@ const (
 )
 
 type loginOptions struct {
-	force, noBrowser, noConnect bool
+	force, noBrowser, noConnect, browser, qr, passwordStdin bool
+
+	email, otp string
 }
 
 // loginResult is what login prints.
 type loginResult struct {
-	Profile    string           `json:"profile"`
-	CloudURL   bridge.ServerURL `json:"cloud_url"`
-	Email      string           `json:"email"`
-	Org        string           `json:"org"`
-	Role       string           `json:"role"`
-	Method     string           `json:"method"`
-	ExpiresAt  *time.Time       `json:"expires_at"`
-	Connection *api.Connection  `json:"connection,omitempty"` // the server on this machine, where login connected it
+	Profile     string           `json:"profile"`
+	CloudURL    bridge.ServerURL `json:"cloud_url"`
+	Email       string           `json:"email"`
+	Org         string           `json:"org"`
+	Role        string           `json:"role"`
+	Method      string           `json:"method"`
+	KeyID       string           `json:"key_id,omitempty"`
+	ServiceName string           `json:"service_name,omitempty"`
+	ExpiresAt   *time.Time       `json:"expires_at"`
+	Connection  *api.Connection  `json:"connection,omitempty"` // the server on this machine, where login connected it
 }
 
 func (r loginResult) table(w io.Writer) {
-	_, _ = fmt.Fprintf(w, "Logged in to %s as %s (%s of %s)\n", r.CloudURL, printable(r.Email), printable(r.Role), printable(r.Org))
+	_, _ = fmt.Fprintf(w, "Logged in to %s as %s\n", r.CloudURL, printable(whoIs(r.Email, r.ServiceName, r.Role, r.Org)))
 	if r.Connection != nil {
 		_, _ = fmt.Fprintln(w, connectedLine(*r.Connection))
 	}
 }
 
+// whoIs names a person by e-mail address, role and organization, or the holder of an organization's API key.
+func whoIs(email, service, role, org string) string {
+	if email == "" {
+		return fmt.Sprintf("%s (an API key of %s)", service, org)
+	}
+	return fmt.Sprintf("%s (%s of %s)", email, role, org)
+}
+
+const loginLong = `Log in to the cloud.
+
+  ace login                       with a code that you confirm in a browser, on this machine or another
+  ace login --browser             in the browser of this machine
+  ace login --email a@b.c --password-stdin [--otp 123456]
+  ace login pat --token -         with a personal access token
+  ace login api-key --name N --secret -
+
+--env HOST says at which cloud; its endpoints are discovered from there. With --non-interactive alone nothing is begun: the
+command succeeds when there is a session that the cloud accepts, and exits with 4 when there is none.`
+
 func (a *app) loginCommand() *cobra.Command {
 	var o loginOptions
-	cmd := &cobra.Command{Use: "login", Short: "Log in to the cloud with a code that you confirm in a browser", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runLogin(cmd.Context(), o) }}
+	cmd := &cobra.Command{Use: "login", Short: "Log in to the cloud with a code that you confirm in a browser", Long: loginLong,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			switch {
+			case o.email != "":
+				return a.runPasswordLogin(cmd.Context(), o)
+			case a.nonInteractive:
+				return a.runGuard(cmd.Context())
+			}
+			return a.runLogin(cmd.Context(), o)
+		}}
 	f := cmd.Flags()
 	f.BoolVar(&o.force, "force", false, "replace a session that is still good")
+	f.BoolVar(&o.browser, "browser", false, "log in in the browser of this machine, without a code")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "do not open a browser")
+	f.BoolVar(&o.qr, "qr", false, "show the page's address as a QR code too")
 	f.BoolVar(&o.noConnect, "no-connect", false, "do not connect a server on this machine")
+	f.StringVar(&o.email, "email", "", "log in with this e-mail address and a password")
+	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from stdin")
+	f.StringVar(&o.otp, "otp", "", "the code of your authenticator app, or a recovery code: `-` for stdin, file:PATH, or a literal")
+	cmd.AddCommand(a.loginPATCommand(), a.loginKeyCommand())
 	return cmd
+}
+
+// check refuses ways to log in that contradict each other.
+func (o loginOptions) check() error {
+	switch {
+	case o.email == "" && o.passwordStdin:
+		return usage("--password-stdin needs --email")
+	case o.email == "" && o.otp != "":
+		return usage("--otp needs --email")
+	case o.email != "" && (o.browser || o.qr):
+		return usage("--email is another way to log in than --browser and --qr; take one")
+	case o.browser && o.qr:
+		return usage("--qr is for another device, and --browser for this one; take one")
+	}
+	return nil
 }
 
 func (a *app) runLogin(ctx context.Context, o loginOptions) error {
@@ -63,31 +120,100 @@ func (a *app) runLogin(ctx context.Context, o loginOptions) error {
 			return err
 		}
 	}
-	cloud := api.NewCloudClient(sel.cloud, bridge.Secret{}, a.clientConfig())
-	token, err := a.deviceLogin(ctx, cloud, o.noBrowser)
+	cloud, found, err := a.discover(ctx, sel.cloud)
 	if err != nil {
 		return err
 	}
-	s := newSession(methodDevice, token, time.Now())
-	cloud = cloud.As(s.AccessToken.Secret)
-	me, err := cloud.Me(ctx)
+	var token api.TokenAnswer
+	method := methodDevice
+	if o.browser {
+		method = methodCode
+		token, err = a.browserLogin(ctx, cloud, found, !o.noBrowser)
+	} else {
+		token, err = a.deviceLogin(ctx, cloud, o)
+	}
 	if err != nil {
 		return err
 	}
+	s := newSession(method, token, time.Now())
+	s.keepEndpoints(sel.cloud, found)
+	return a.admit(ctx, st, sel, s, !o.noConnect)
+}
+
+// keepEndpoints keeps what of the metadata is not where every ace cloud has it.
+func (s *session) keepEndpoints(cloud bridge.ServerURL, m api.Metadata) {
+	if m.TokenEndpoint != cloud.Join("/oauth/token") {
+		s.TokenEndpoint = m.TokenEndpoint
+	}
+	if m.RevocationEndpoint != cloud.Join("/oauth/revoke") {
+		s.RevocationEndpoint = m.RevocationEndpoint
+	}
+}
+
+// admit is the end of every login: the cloud is asked who the credential is, and only then it is stored.
+func (a *app) admit(ctx context.Context, st *store, sel selection, s session, connect bool) error {
+	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
+	if err != nil {
+		return err
+	}
+	return a.settle(ctx, st, sel, s, me, connect)
+}
+
+// settle stores a session that the cloud has accepted, and says so.
+func (a *app) settle(ctx context.Context, st *store, sel selection, s session, me api.Me, connect bool) error {
 	replaced, err := a.keep(ctx, st, sel, s, me)
 	if err != nil {
 		return err
 	}
-	a.endReplaced(ctx, sel, replaced)
-	r := loginResult{Profile: sel.name, CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role,
-		Method: s.Method, ExpiresAt: sessionEnd(s)}
-	if !o.noConnect {
-		r.Connection = a.connectLocal(ctx, &login{selection: sel, store: st, bearer: s.AccessToken.Secret, source: "profile", session: s}, me)
+	a.endReplaced(ctx, sel, s, replaced)
+	r := loginResult{Profile: sel.name, CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method,
+		KeyID: s.KeyID, ServiceName: s.ServiceName, ExpiresAt: sessionEnd(s)}
+	if connect {
+		r.Connection = a.connectLocal(ctx, &login{selection: sel, store: st, bearer: s.AccessToken.Secret, source: "profile",
+			session: s, service: s.ServiceName}, me)
+	}
+	if g, err := fromEnv(); err == nil && g.source != "" {
+		a.note("%s is set and counts before this session: unset it to use the session.", g.source)
 	}
 	return a.print(r, r.table)
 }
 
-// sessionEnd is when a person has to log in again.
+// runGuard is for scripts: it begins no login, and succeeds when the cloud accepts what there is.
+func (a *app) runGuard(ctx context.Context) error {
+	l, me, err := a.whoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	r := loginResult{Profile: l.name, CloudURL: l.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: me.Method,
+		KeyID: me.KeyID, ServiceName: l.service, ExpiresAt: me.ExpiresAt}
+	if l.source == "profile" {
+		r.Method, r.ExpiresAt = l.session.Method, sessionEnd(l.session)
+	}
+	if r.ServiceName == "" {
+		r.ServiceName = me.Name
+	}
+	return a.print(r, r.table)
+}
+
+// whoAmI asks the cloud. A session token that it refuses, though its time is not over, is renewed once.
+func (a *app) whoAmI(ctx context.Context) (*login, api.Me, error) {
+	l, cloud, err := a.loggedIn(ctx)
+	if err != nil {
+		return nil, api.Me{}, err
+	}
+	me, err := cloud.Me(ctx)
+	if err == nil || bridge.AsError(err).Kind != bridge.Unauthenticated || l.session.RefreshToken.IsZero() {
+		return l, me, err
+	}
+	if l.session, err = a.renew(ctx, l.store, l.selection, l.bearer); err != nil {
+		return nil, api.Me{}, err
+	}
+	l.bearer = l.session.AccessToken.Secret
+	me, err = a.cloudOf(l).Me(ctx)
+	return l, me, err
+}
+
+// sessionEnd is when a person has to log in again; nil: never.
 func sessionEnd(s session) *time.Time {
 	switch {
 	case !s.RefreshExpiresAt.IsZero():
@@ -108,15 +234,15 @@ func (a *app) refuseSecondLogin(ctx context.Context, st *store, sel selection) e
 	if !ok {
 		return nil
 	}
-	if time.Until(s.ExpiresAt) <= refreshEarly {
-		s, err = a.renew(ctx, st, sel)
+	if !s.good() {
+		s, err = a.renew(ctx, st, sel, bridge.Secret{})
 	}
 	if err == nil {
 		var me api.Me
-		me, err = api.NewCloudClient(sel.cloud, s.AccessToken.Secret, a.clientConfig()).Me(ctx)
+		me, err = a.cloudAt(sel.cloud, s).Me(ctx)
 		if err == nil {
-			return bridge.E(bridge.Conflict, "already_logged_in", "You are already logged in to %s as %s", sel.cloud, me.Email).
-				WithHint("ace logout first, or ace login --force")
+			return bridge.E(bridge.Conflict, "already_logged_in", "You are already logged in to %s as %s", sel.cloud,
+				whoIs(me.Email, s.ServiceName, me.Role, me.Org)).WithHint("ace logout first, or log in with --force")
 		}
 	}
 	if bridge.AsError(err).Kind == bridge.Unauthenticated {
@@ -125,17 +251,28 @@ func (a *app) refuseSecondLogin(ctx context.Context, st *store, sel selection) e
 	return err
 }
 
-// endReplaced ends the session that a new one took the place of; that it could not be reached is no failure of the
-// login, since it ends by itself.
-func (a *app) endReplaced(ctx context.Context, sel selection, s session) {
-	if s.RefreshToken.IsZero() || sel.profile == nil {
-		return
+// endReplaced ends the session that a new one took the place of, if ace had opened it: what was pasted may be in use
+// elsewhere. That the cloud cannot be reached is no failure of the login, since the session ends by itself.
+func (a *app) endReplaced(ctx context.Context, sel selection, now, before session) {
+	if sel.profile != nil && !before.AccessToken.Equal(now.AccessToken.Secret) {
+		switch before.Method {
+		case methodDevice, methodCode, methodPassword:
+			_ = a.endAtCloud(ctx, sel.profile.CloudURL, before)
+		}
 	}
-	_ = api.NewCloudClient(sel.profile.CloudURL, bridge.Secret{}, a.clientConfig()).RevokeToken(ctx, s.RefreshToken.Secret)
+}
+
+// endAtCloud revokes a session at its cloud (RFC 7009).
+func (a *app) endAtCloud(ctx context.Context, cloud bridge.ServerURL, s session) error {
+	client := a.cloudAt(cloud, s).As(bridge.Secret{})
+	if s.RefreshToken.IsZero() {
+		return client.RevokeSession(ctx, s.AccessToken.Secret)
+	}
+	return client.RevokeToken(ctx, s.RefreshToken.Secret)
 }
 
 // deviceLogin runs the device grant: it shows the code, and asks the cloud until it is decided.
-func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, noBrowser bool) (api.TokenAnswer, error) {
+func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, o loginOptions) (api.TokenAnswer, error) {
 	d, err := cloud.StartDevice(ctx)
 	if err != nil {
 		return api.TokenAnswer{}, err
@@ -146,7 +283,10 @@ func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, noBrowser
 	}
 	a.say("Open %s", printable(page))
 	a.say("and confirm the code %s", a.bold(printable(d.UserCode)))
-	if !noBrowser && a.interactive() {
+	if o.qr {
+		a.showQR(page)
+	}
+	if !o.noBrowser && !o.qr && a.interactive() {
 		openBrowser(ctx, page)
 	}
 	a.note("Waiting …")
@@ -159,6 +299,19 @@ func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, noBrowser
 		life = 15 * time.Minute
 	}
 	return pollDevice(ctx, cloud, d.DeviceCode.Secret, min(max(interval, minPoll), maxPoll), time.Now().Add(life))
+}
+
+// showQR shows an address for the camera of a phone.
+func (a *app) showQR(page string) {
+	const most = 500 // bytes: a larger code does not fit on a screen
+	switch {
+	case !isTerminal(a.err):
+		a.note("--qr: there is no terminal to show a QR code on.")
+	case len(page) > most:
+		a.note("--qr: the address is too long for a QR code.")
+	default:
+		qrterminal.GenerateHalfBlock(page, qrterminal.L, a.err)
+	}
 }
 
 // pollDevice asks until the code is decided or over. A cloud that stumbles in between, as clouds do while they are

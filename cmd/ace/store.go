@@ -20,7 +20,10 @@ import (
 
 // store is ~/.ace: which profiles there are (config.json, no secrets) and their sessions (auth.json, encrypted). It is
 // read without a lock, because files are only ever replaced whole, and changed under one.
-type store struct{ dir string }
+type store struct {
+	dir  string
+	ring *ring
+}
 
 // config is config.json.
 type config struct {
@@ -28,13 +31,17 @@ type config struct {
 	Profiles map[string]*profile `json:"profiles"`
 }
 
-// profile is one cloud as one person.
+// profile is one cloud as one person or one API key: what may be known without the key of auth.json.
 type profile struct {
-	CloudURL bridge.ServerURL `json:"cloud_url"`
-	Email    string           `json:"email,omitempty"`
-	Org      string           `json:"org,omitempty"`
-	Role     string           `json:"role,omitempty"`
-	Method   string           `json:"method,omitempty"` // device or developer_token; empty: logged out
+	CloudURL    bridge.ServerURL `json:"cloud_url"`
+	Email       string           `json:"email,omitempty"`
+	Org         string           `json:"org,omitempty"`
+	Role        string           `json:"role,omitempty"`
+	Method      string           `json:"method,omitempty"` // empty: logged out
+	ExpiresAt   time.Time        `json:"expires_at,omitzero"`
+	Scopes      []string         `json:"scopes,omitempty"`
+	KeyID       string           `json:"key_id,omitempty"`
+	ServiceName string           `json:"service_name,omitempty"`
 }
 
 // session is the secret half of a profile. Exactly one a profile: a new login replaces it.
@@ -44,12 +51,37 @@ type session struct {
 	ExpiresAt        time.Time        `json:"expires_at"`
 	RefreshToken     bridge.Disclosed `json:"refresh_token,omitzero"`
 	RefreshExpiresAt time.Time        `json:"refresh_expires_at,omitzero"`
+	// Endpoints of the cloud, as they were discovered at the login; empty: where an ace cloud has them.
+	TokenEndpoint      string `json:"token_endpoint,omitempty"`
+	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+	KeyID              string `json:"key_id,omitempty"`       // of an API key
+	ServiceName        string `json:"service_name,omitempty"` // what the key's holder calls itself
 }
 
+// How a session began.
 const (
 	methodDevice         = "device"
+	methodCode           = "authorization_code"
+	methodPassword       = "password"
 	methodDeveloperToken = "developer_token"
+	methodAPIKey         = "api_key"
+	methodPAT            = "pat"
 )
+
+// isKey reports whether the session is an API key, which is no session to the cloud.
+func (s session) isKey() bool { return s.Method == methodAPIKey || s.Method == methodPAT }
+
+// good reports whether the session's credential can be used now. One that can be renewed is, a little early.
+func (s session) good() bool {
+	switch left := time.Until(s.ExpiresAt); {
+	case s.ExpiresAt.IsZero():
+		return true
+	case s.RefreshToken.IsZero():
+		return left > 0
+	default:
+		return left > refreshEarly
+	}
+}
 
 // sealedStore is auth.json: AES-256-GCM under a key that is kept elsewhere where the system has a place for it.
 type sealedStore struct {
@@ -59,14 +91,15 @@ type sealedStore struct {
 	Data    []byte `json:"data"`
 }
 
-const lockWait = 30 * time.Second
+// lockWait is enough for a hundred commands that start at once on a slow machine, of which each looks at the store alone.
+const lockWait = 90 * time.Second
 
 func openStore() (*store, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, fmt.Errorf("find the home directory: %w", err)
 	}
-	return &store{dir: filepath.Join(home, ".ace")}, nil
+	return &store{dir: filepath.Join(home, ".ace"), ring: &ring{limit: keyringTimeout}}, nil
 }
 
 func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
@@ -180,8 +213,15 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// writeSessions encrypts auth.json; place is where its key has been so far, "" to choose the best one there is.
+// writeSessions encrypts auth.json; place is where its key has been so far, "" to choose the best one there is. Without a
+// session there is no file, and no key is needed.
 func (s *store) writeSessions(ctx context.Context, sessions map[string]session, place string) error {
+	if len(sessions) == 0 {
+		if err := os.Remove(s.path("auth.json")); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
 	key, place, err := s.writingKey(ctx, place)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/zalando/go-keyring"
@@ -27,7 +28,10 @@ const (
 	authKeyVariable = "ACE_AUTH_KEY"
 	minAuthKey      = 16
 	keyringService  = "ace"
-	keyringTimeout  = 3 * time.Second // a silent D-Bus would hang for ever
+
+	// What the keyring may take of a command in all: a silent D-Bus would hang for ever, and a person may have to unlock it.
+	keyringTimeout  = 3 * time.Second
+	keyringPatience = 30 * time.Second
 )
 
 func keyPlace(place string) string {
@@ -121,44 +125,96 @@ func keyFromEnv() ([]byte, bool, error) {
 	return key, true, err
 }
 
-var errNoKeyring = errors.New("this session has no keyring")
+var (
+	errNoKeyring     = errors.New("this session has no keyring")
+	errKeyringSilent = errors.New("the system's keyring does not answer")
+)
 
-// bounded gives the keyring a few seconds: its calls take no context.
-func bounded[T any](ctx context.Context, call func() (T, error)) (T, error) {
-	var none T
-	if runtime.GOOS == "linux" && os.Getenv("DBUS_SESSION_BUS_ADDRESS") == "" {
-		return none, errNoKeyring // the library would start a bus of its own
+// ring is the system's keyring as one command uses it. Its calls take no context and can hang, so they have a time in
+// all, and a keyring that has used it up is not asked again.
+type ring struct {
+	limit time.Duration
+	say   func(format string, args ...any) // nil: nobody is told
+
+	mu    sync.Mutex
+	spent time.Duration
+	key   []byte // as it was found
+}
+
+// ask runs one call to the keyring within the time that is left. On a terminal, where the limit is long, the person is
+// told what the command waits for.
+func (r *ring) ask(ctx context.Context, call func() (string, error)) (string, error) {
+	left := r.limit - r.spent
+	if left <= 0 {
+		return "", errKeyringSilent
 	}
 	type answer struct {
-		value T
-		err   error
+		text string
+		err  error
 	}
 	answers := make(chan answer, 1)
+	start := time.Now()
 	go func() {
-		value, err := call()
-		answers <- answer{value, err}
+		text, err := call()
+		answers <- answer{text, err}
 	}()
-	wait, cancel := context.WithTimeout(ctx, keyringTimeout)
-	defer cancel()
+	if left > keyringTimeout {
+		waiting := time.AfterFunc(keyringTimeout, func() { r.tell("Waiting for the system's keyring …") })
+		defer waiting.Stop()
+	}
+	wait := time.NewTimer(left)
+	defer wait.Stop()
 	select {
 	case a := <-answers:
-		return a.value, a.err
-	case <-wait.Done():
-		return none, wait.Err()
+		r.spent += time.Since(start)
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case <-wait.C:
+		r.spent = r.limit
+		r.tell("The system's keyring does not answer; going on without it.")
+		return "", errKeyringSilent
 	}
+}
+
+func (r *ring) tell(format string, args ...any) {
+	if r.say != nil {
+		r.say(format, args...)
+	}
+}
+
+func noKeyring() bool {
+	return runtime.GOOS == "linux" && os.Getenv("DBUS_SESSION_BUS_ADDRESS") == "" // the library would start a bus of its own
 }
 
 func (s *store) fromKeyring(ctx context.Context) ([]byte, error) {
-	text, err := bounded(ctx, func() (string, error) { return keyring.Get(keyringService, s.dir) })
+	if noKeyring() {
+		return nil, errNoKeyring
+	}
+	s.ring.mu.Lock()
+	defer s.ring.mu.Unlock()
+	if s.ring.key != nil {
+		return s.ring.key, nil
+	}
+	text, err := s.ring.ask(ctx, func() (string, error) { return keyring.Get(keyringService, s.dir) })
 	if err != nil {
 		return nil, err
 	}
-	return decodeKey(text)
+	key, err := decodeKey(text)
+	if err == nil {
+		s.ring.key = key
+	}
+	return key, err
 }
 
 func (s *store) toKeyring(ctx context.Context, key []byte) error {
-	_, err := bounded(ctx, func() (struct{}, error) {
-		return struct{}{}, keyring.Set(keyringService, s.dir, base64.StdEncoding.EncodeToString(key))
+	s.ring.mu.Lock()
+	defer s.ring.mu.Unlock()
+	_, err := s.ring.ask(ctx, func() (string, error) {
+		return "", keyring.Set(keyringService, s.dir, base64.StdEncoding.EncodeToString(key))
 	})
+	if err == nil {
+		s.ring.key = key
+	}
 	return err
 }

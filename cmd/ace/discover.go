@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// discover asks a cloud for its endpoints (RFC 8414). What answers and is no ace cloud is named as what it is.
+func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*api.CloudClient, api.Metadata, error) {
+	client := api.NewCloudClient(cloud, bridge.Secret{}, a.clientConfig())
+	m, err := client.Metadata(ctx)
+	if err == nil {
+		return client.At(m), m, nil
+	}
+	e := bridge.AsError(err)
+	switch {
+	case ctx.Err() != nil:
+		return nil, m, ctx.Err()
+	case passing(e), e.Code == "redirected", e.Code == "issuer_mismatch", e.Code == "metadata_malformed":
+		return nil, m, err
+	}
+	if d, serverErr := api.NewServerClient(cloud, bridge.Secret{}, a.clientConfig()).Discovery(ctx); serverErr == nil {
+		none := bridge.E(bridge.Invalid, "not_a_cloud", "%s is an ace server, not a cloud", cloud)
+		if iss := d.Exchange.Issuer; iss != "" {
+			return nil, m, none.WithHint("it trusts the cloud %s; if you do too: ace login --env %s", printable(string(iss)), printable(string(iss)))
+		}
+		return nil, m, none.WithHint("log in to a cloud: ace login --env HOST")
+	}
+	return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "there is no ace cloud at %s: %s", cloud, e.Detail).
+		WithHint("--env takes the address that people open the dashboard by")
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// keyLogin is a login with an API key or a personal access token.
+type keyLogin struct {
+	flag    string // that the key comes by
+	value   string // of the flag
+	service string
+	org     string // its ID or slug; empty: the key's own, whichever it is
+	pat     bool
+	replace bool // a session that is still good
+}
+
+func (k keyLogin) what() string {
+	if k.pat {
+		return "Personal access token"
+	}
+	return "API key"
+}
+
+const secretUsage = "`-` for stdin, file:PATH, or a literal"
+
+func (a *app) loginPATCommand() *cobra.Command {
+	k := keyLogin{flag: "--token", pat: true}
+	cmd := &cobra.Command{Use: "pat", Short: "Log in with a personal access token", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runKeyLogin(cmd, k) }}
+	f := cmd.Flags()
+	f.StringVar(&k.value, "token", "", "the personal access token: "+secretUsage)
+	f.BoolVar(&k.replace, "force", false, "replace a session that is still good")
+	return cmd
+}
+
+func (a *app) loginKeyCommand() *cobra.Command {
+	k := keyLogin{flag: "--secret"}
+	cmd := &cobra.Command{Use: "api-key", Short: "Log in with an API key of the cloud", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if k.service == "" {
+				return usage("%s needs --name", cmd.CommandPath()).WithHint("say who logs in with the key: --name my-service")
+			}
+			return a.runKeyLogin(cmd, k)
+		}}
+	f := cmd.Flags()
+	f.StringVar(&k.service, "name", "", "who logs in with the key; the cloud shows it with the key's last use")
+	f.StringVar(&k.value, "secret", "", "the API key, or KEYID.KEY: "+secretUsage)
+	f.StringVar(&k.org, "organization-id", "", "the `ID` or slug of the organization that the key must be of")
+	f.BoolVar(&k.replace, "force", false, "replace a session that is still good")
+	return cmd
+}
+
+func (a *app) authKeyCommand() *cobra.Command {
+	k := keyLogin{flag: "--key", replace: true}
+	cmd := &cobra.Command{Use: "login-api-key", Short: "Log in with an API key of the cloud, in place of the session there is",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if k.service == "" {
+				return usage("%s needs --service-name", cmd.CommandPath())
+			}
+			return a.runKeyLogin(cmd, k)
+		}}
+	f := cmd.Flags()
+	f.StringVar(&k.value, "key", "", "the API key, or KEYID.KEY: "+secretUsage)
+	f.StringVar(&k.service, "service-name", "", "who logs in with the key; the cloud shows it with the key's last use")
+	return cmd
+}
+
+func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
+	ctx := cmd.Context()
+	if !bridge.PlainText(k.service, maxServiceName) {
+		return usage("that is no name: %d bytes of text at most", maxServiceName)
+	}
+	secret, err := a.secretOrAsk(cmd, k.what(), k.flag, k.value)
+	if err != nil {
+		return err
+	}
+	key, err := cloudKey(secret, k.pat)
+	if err != nil {
+		return err
+	}
+	st, sel, err := a.selected()
+	if err != nil {
+		return err
+	}
+	if !k.replace {
+		if err := a.refuseSecondLogin(ctx, st, sel); err != nil {
+			return err
+		}
+	}
+	s := session{Method: methodAPIKey, AccessToken: key.Text().Disclose(), KeyID: key.ID.String(), ServiceName: k.service}
+	if k.pat {
+		s.Method = methodPAT
+	}
+	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
+	if err != nil {
+		return explainKey(err, sel.cloud, s.KeyID)
+	}
+	if k.org != "" && k.org != me.Org && k.org != me.OrgID {
+		return bridge.E(bridge.Forbidden, "key_other_org", "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
+			printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
+	}
+	if me.ExpiresAt != nil {
+		s.ExpiresAt = me.ExpiresAt.UTC()
+	}
+	return a.settle(ctx, st, sel, s, me, false)
+}
+
+// secretOrAsk reads a secret flag; without one it asks where there is somebody to ask.
+func (a *app) secretOrAsk(cmd *cobra.Command, what, flag, value string) (bridge.Secret, error) {
+	if value != "" || cmd.Flags().Changed(flag[2:]) {
+		return a.secretFlag(flag, value)
+	}
+	if !a.interactive() {
+		return bridge.Secret{}, inputNeeded("%s needs %s", cmd.CommandPath(), flag).WithHint("%s %s -", cmd.CommandPath(), flag)
+	}
+	return a.askSecret(what)
+}
+
+// cloudKey reads a key and refuses what no cloud takes, before anybody is sent it.
+func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
+	p, err := bridge.ParsePresented(secret)
+	if err != nil {
+		return bridge.Key{}, err
+	}
+	if !p.IsKey() && bridge.TokenType(p.Value) != "" {
+		return bridge.Key{}, bridge.E(bridge.Unauthenticated, "key_is_token", "that is a token, and no API key").
+			WithHint("ace auth login-token --token -")
+	}
+	key, err := p.Key()
+	if err != nil {
+		return bridge.Key{}, err
+	}
+	switch {
+	case key.Kind == bridge.KindSK:
+		return key, bridge.E(bridge.Unauthenticated, "key_of_server", "%s… is the key of a connection: a server issued it, and no cloud knows it",
+			key.Prefix()).WithHint("create a key of the cloud: ace api-key create --cloud")
+	case pat && key.Kind != bridge.KindPAT:
+		return key, bridge.E(bridge.Unauthenticated, "key_kind", "%s… is an API key, and no personal access token", key.Prefix()).
+			WithHint("ace login api-key --name NAME --secret -")
+	case !pat && key.Kind == bridge.KindPAT:
+		return key, bridge.E(bridge.Unauthenticated, "key_kind", "%s… is a personal access token", key.Prefix()).
+			WithHint("ace login pat --token -")
+	}
+	return key, nil
+}
+
+// explainKey says of a key that the cloud refuses what may be wrong with it, where the cloud does not.
+func explainKey(err error, cloud bridge.ServerURL, keyID string) error {
+	if bridge.CodeOf(err) != "key_invalid" {
+		return err
+	}
+	return bridge.E(bridge.Unauthenticated, "key_invalid",
+		"%s does not know the key %s with this secret: it is of another cloud or of a server, or has a new secret since",
+		cloud, keyID).
+		WithHint("for another cloud: --env HOST; for a server: ace connect --server URL --api-key -; a new secret: ace api-key revive %s --cloud", keyID)
+}
+
+func (a *app) loginTokenCommand() *cobra.Command {
+	var value string
+	cmd := &cobra.Command{Use: "login-token", Short: "Log in with a developer token from the dashboard's settings", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if value == "" && !cmd.Flags().Changed("token") && !isTerminal(a.in) {
+				value = "-"
+			}
+			token, err := a.secretOrAsk(cmd, "Token", "--token", value)
+			if err != nil {
+				return err
+			}
+			return a.runLoginToken(cmd.Context(), token)
+		}}
+	cmd.Flags().StringVar(&value, "token", "", "the token: "+secretUsage+"; stdin where there is no terminal")
+	return cmd
+}
+
+func (a *app) runLoginToken(ctx context.Context, token bridge.Secret) error {
+	st, sel, err := a.selected()
+	if err != nil {
+		return err
+	}
+	if err := checkToken(token, sel.cloud); err != nil {
+		return err
+	}
+	s := session{Method: methodDeveloperToken, AccessToken: token.Disclose()}
+	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
+	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated {
+		return bridge.E(e.Kind, e.Code, "%s does not accept the token: %s", sel.cloud, e.Detail).
+			WithHint("make one on the dashboard's settings page")
+	}
+	if err != nil {
+		return err
+	}
+	if exp := peek(token).ExpiresAt; exp > 0 {
+		s.ExpiresAt = time.Unix(exp, 0).UTC()
+	}
+	if me.ExpiresAt != nil {
+		s.ExpiresAt = me.ExpiresAt.UTC()
+	}
+	return a.settle(ctx, st, sel, s, me, false)
+}
+
+// checkToken refuses what can be seen to be no session token of the cloud, before the cloud is sent it.
+func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
+	if p, err := bridge.ParsePresented(token); err == nil && p.IsKey() {
+		return bridge.E(bridge.Unauthenticated, "token_is_key", "that is an API key, and no token").
+			WithHint("ace login pat --token -, or: ace auth login-api-key --key - --service-name NAME")
+	}
+	claims := peek(token)
+	switch kind := bridge.TokenType(token); {
+	case kind == bridge.TypeConnect:
+		return bridge.E(bridge.Unauthenticated, "token_type", "that is a connect token, which serves at one server only").
+			WithHint("ace connect --server URL --token -")
+	case claims == tokenClaims{}:
+		return bridge.E(bridge.Unauthenticated, "token_malformed", "that is no token: a token has three parts with dots between").
+			WithHint("copy the whole token again")
+	case claims.Issuer != "" && !bridge.ServerURL(claims.Issuer).Same(cloud):
+		iss := printable(claims.Issuer)
+		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", iss, cloud).
+			WithHint("if you trust that cloud: ace auth login-token --env %s --token -", iss)
+	}
+	if end := time.Unix(claims.ExpiresAt, 0); claims.ExpiresAt > 0 && !time.Now().Before(end) {
+		return bridge.E(bridge.Unauthenticated, "token_expired", "the token has expired (%s)", when(&end)).
+			WithHint("make one on the dashboard's settings page")
+	}
+	return nil
+}
+
+func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
+	if !o.passwordStdin && !a.interactive() {
+		return inputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+	}
+	st, sel, err := a.selected()
+	if err != nil {
+		return err
+	}
+	r := api.SessionRequest{Email: o.email}
+	if o.otp != "" {
+		otp, err := a.secretFlag("--otp", o.otp)
+		if err != nil {
+			return err
+		}
+		r.OTP = otp.Reveal()
+	}
+	if !o.force {
+		if err := a.refuseSecondLogin(ctx, st, sel); err != nil {
+			return err
+		}
+	}
+	if r.Password, err = a.loginPassword(o); err != nil {
+		return err
+	}
+	cloud, found, err := a.discover(ctx, sel.cloud)
+	if err != nil {
+		return err
+	}
+	t, err := cloud.PasswordSession(ctx, r)
+	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
+		if !a.interactive() {
+			return inputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+		}
+		otp, askErr := a.askSecret("Code of your authenticator app")
+		if askErr != nil {
+			return askErr
+		}
+		r.OTP = otp.Reveal()
+		t, err = cloud.PasswordSession(ctx, r)
+	}
+	if err != nil {
+		return err
+	}
+	s := session{Method: methodPassword, AccessToken: t.Token, ExpiresAt: t.ExpiresAt.UTC()}
+	s.keepEndpoints(sel.cloud, found)
+	return a.admit(ctx, st, sel, s, !o.noConnect)
+}
+
+// loginPassword takes the password as it is, spaces and all: only the end of the line is not a part of it.
+func (a *app) loginPassword(o loginOptions) (bridge.Disclosed, error) {
+	if !o.passwordStdin || (isTerminal(a.in) && a.interactive()) {
+		password, err := a.askSecret("Password")
+		return password.Disclose(), err
+	}
+	text, err := a.readStdin("--password-stdin")
+	return bridge.NewSecret(strings.TrimRight(text, "\r\n")).Disclose(), err
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// What a profile's session is, as far as this machine knows.
+const (
+	profileLoggedIn  = "logged in"
+	profileExpired   = "expired"
+	profileLoggedOut = "logged out"
+)
+
+// profileResult is one line of `auth list`. It comes from config.json alone: no network, and no key of auth.json.
+type profileResult struct {
+	Profile     string           `json:"profile"`
+	Active      bool             `json:"active"`
+	CloudURL    bridge.ServerURL `json:"cloud_url"`
+	Email       string           `json:"email,omitempty"`
+	ServiceName string           `json:"service_name,omitempty"`
+	KeyID       string           `json:"key_id,omitempty"`
+	Org         string           `json:"org,omitempty"`
+	Role        string           `json:"role,omitempty"`
+	Method      string           `json:"method,omitempty"`
+	ExpiresAt   *time.Time       `json:"expires_at"`
+	Status      string           `json:"status"`
+}
+
+func newProfileResult(name string, active bool, p *profile) profileResult {
+	r := profileResult{Profile: name, Active: active, CloudURL: p.CloudURL, Email: p.Email, ServiceName: p.ServiceName,
+		KeyID: p.KeyID, Org: p.Org, Role: p.Role, Method: p.Method, Status: profileLoggedIn}
+	if !p.ExpiresAt.IsZero() {
+		r.ExpiresAt = &p.ExpiresAt
+	}
+	switch {
+	case p.Method == "":
+		r.Status = profileLoggedOut
+	case r.ExpiresAt != nil && !time.Now().Before(*r.ExpiresAt):
+		r.Status = profileExpired
+	}
+	return r
+}
+
+func (r profileResult) who() string {
+	if r.Email != "" {
+		return r.Email
+	}
+	return r.ServiceName
+}
+
+func (a *app) listCommand() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List the profiles of this machine", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.profiles()
+			if err != nil {
+				return err
+			}
+			result := api.List[profileResult]{Items: []profileResult{}}
+			for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+				result.Items = append(result.Items, newProfileResult(name, name == c.Active, c.Profiles[name]))
+			}
+			return a.print(result, func(w io.Writer) {
+				row(w, "PROFILE", "CLOUD", "WHO", "ORGANIZATION", "METHOD", "EXPIRES", "STATUS")
+				for _, r := range result.Items {
+					status := r.Status
+					if r.Active {
+						status += ", active"
+					}
+					row(w, r.Profile, string(r.CloudURL), r.who(), r.Org, r.Method, when(r.ExpiresAt), status)
+				}
+			})
+		}}
+}
+
+func (a *app) profiles() (config, error) {
+	st, err := a.openStore()
+	if err != nil {
+		return config{}, err
+	}
+	return st.config()
+}
+
+func (a *app) switchCommand() *cobra.Command {
+	return &cobra.Command{Use: "switch [PROFILE]", Short: "Make another profile the active one", Args: someArgs(0, 1, "profile"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return a.runSwitch(cmd.Context(), name)
+		}}
+}
+
+func (a *app) runSwitch(ctx context.Context, name string) error {
+	c, err := a.profiles()
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(c.Profiles))
+	if len(names) == 0 {
+		return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile yet").WithHint("ace login")
+	}
+	if name == "" {
+		lines := make([]string, len(names))
+		for i, n := range names {
+			r := newProfileResult(n, n == c.Active, c.Profiles[n])
+			lines[i] = n + "  " + string(r.CloudURL) + "  " + r.who() + "  " + r.Status
+		}
+		i, err := a.choose("Which profile?", lines)
+		if err != nil {
+			return err
+		}
+		name = names[i]
+	}
+	st, err := a.openStore()
+	if err != nil {
+		return err
+	}
+	var r profileResult
+	err = st.locked(ctx, func() error {
+		c, err := st.config()
+		if err != nil {
+			return err
+		}
+		p := c.Profiles[name]
+		if p == nil {
+			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", printable(name), didYouMean(name, names)).
+				WithHint("ace auth list")
+		}
+		c.Active = name
+		r = newProfileResult(name, true, p)
+		return st.writeConfig(c)
+	})
+	if err != nil {
+		return err
+	}
+	for _, variable := range []string{"ACE_PROFILE", "ACE_ENV"} {
+		if os.Getenv(variable) != "" {
+			a.note("%s is set and counts before the active profile.", variable)
+		}
+	}
+	return a.print(r, func(w io.Writer) { row(w, "Active profile: "+r.Profile+" ("+string(r.CloudURL)+", "+r.Status+")") })
+}

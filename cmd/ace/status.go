@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// statusWait is what the cloud has for its say in `auth status`, which works without it too.
+const statusWait = 2 * time.Second
+
+// statusResult says what a command would work with, and what was set and does not count.
+type statusResult struct {
+	LoggedIn    bool             `json:"logged_in"`
+	Profile     string           `json:"profile"`
+	Because     string           `json:"because"`
+	Environment string           `json:"environment"` // the cloud as --env takes it
+	CloudURL    bridge.ServerURL `json:"cloud_url"`
+	Source      string           `json:"source,omitempty"`
+	Email       string           `json:"email,omitempty"`
+	Org         string           `json:"org,omitempty"`
+	Role        string           `json:"role,omitempty"`
+	Roles       []string         `json:"roles"`
+	Scopes      []string         `json:"scopes"`
+	Method      string           `json:"method,omitempty"`
+	KeyID       string           `json:"key_id,omitempty"`
+	ServiceName string           `json:"service_name,omitempty"`
+	ExpiresAt   *time.Time       `json:"expires_at"`
+	KeyIn       string           `json:"key_in,omitempty"`
+	Checked     bool             `json:"checked"`         // the cloud was asked and has answered
+	Cause       string           `json:"cause,omitempty"` // why there is no login, or why the cloud has not answered
+	Ignored     []string         `json:"ignored"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{Use: "status", Short: "Say which profile and credential count, and what is ignored", Args: noArgs,
+		Long: `Say which profile and credential count, and what is ignored.
+
+The cloud is asked, for two seconds; where it cannot be reached, what is stored is shown. Exits with 4 without a login.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context()) }}
+}
+
+func (a *app) runStatus(ctx context.Context) error {
+	st, sel, err := a.selected()
+	if err != nil {
+		return err
+	}
+	g, err := fromEnv()
+	if err != nil {
+		return err
+	}
+	r := statusResult{Profile: sel.name, Because: sel.why, CloudURL: sel.cloud, Ignored: append([]string{}, sel.ignored...)}
+	_, r.Environment, _ = strings.Cut(string(sel.cloud), "://")
+	r.Ignored = append(r.Ignored, g.ignored...)
+	l := &login{selection: sel, store: st, bearer: g.bearer, source: g.source, service: g.service}
+	if g.source == "" {
+		err = r.stored(ctx, l)
+	} else {
+		r.ignoreProfile(l)
+		r.LoggedIn, r.Source, r.ServiceName = true, g.source, g.service
+	}
+	if err == nil {
+		err = a.checkStatus(ctx, l, &r)
+	}
+	if err != nil {
+		e := explain(err)
+		if e.Kind != bridge.Unauthenticated {
+			return err
+		}
+		r.LoggedIn, r.Cause = false, e.Detail
+	}
+	if r.Role != "" {
+		r.Roles = []string{r.Role}
+	}
+	if printErr := a.print(r.full(), r.table); printErr != nil {
+		return printErr
+	}
+	return err
+}
+
+// full has no null where a list is meant.
+func (r statusResult) full() statusResult {
+	if r.Roles == nil {
+		r.Roles = []string{}
+	}
+	if r.Scopes == nil {
+		r.Scopes = []string{}
+	}
+	return r
+}
+
+func (r *statusResult) ignoreProfile(l *login) {
+	if l.profile != nil && l.profile.Method != "" {
+		r.Ignored = append(r.Ignored, "the session of the profile "+l.name+": "+l.source+" counts before it")
+	}
+}
+
+// stored fills in what this machine knows of the profile's session.
+func (r *statusResult) stored(ctx context.Context, l *login) error {
+	sessions, place, err := l.store.sessions(ctx)
+	if err != nil {
+		return err
+	}
+	s, ok := sessions[l.name]
+	if !ok {
+		return notLoggedIn(l.selection)
+	}
+	l.source, l.session, l.place, l.bearer, l.service = "profile", s, place, s.AccessToken.Secret, s.ServiceName
+	r.LoggedIn, r.Source, r.Method, r.KeyIn = true, l.source, s.Method, keyPlace(place)
+	r.KeyID, r.ServiceName, r.ExpiresAt = s.KeyID, s.ServiceName, sessionEnd(s)
+	if p := l.profile; p != nil {
+		r.Email, r.Org, r.Role, r.Scopes = p.Email, p.Org, p.Role, p.Scopes
+	}
+	if end := sessionEnd(s); end != nil && !time.Now().Before(*end) {
+		return sessionOver(l.selection, s)
+	}
+	return nil
+}
+
+// checkStatus asks the cloud, with what there is. Only when it answers that the token is over, a session is renewed, and
+// that takes the time it needs: a refresh that is given up half-way would cost the session.
+func (a *app) checkStatus(ctx context.Context, l *login, r *statusResult) error {
+	asking, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	me, err := a.cloudOf(l).Me(asking)
+	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated && !l.session.RefreshToken.IsZero() {
+		var s session
+		if s, err = a.renew(ctx, l.store, l.selection, l.bearer); err == nil {
+			l.session, l.bearer, r.ExpiresAt = s, s.AccessToken.Secret, sessionEnd(s)
+			me, err = a.cloudOf(l).Me(ctx)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
+		r.take(me)
+		return nil
+	case bridge.AsError(err).Kind == bridge.Unauthenticated:
+		return err
+	}
+	r.Cause = "the cloud was not asked: " + explain(err).Detail
+	return nil
+}
+
+func (r *statusResult) take(me api.Me) {
+	r.Checked, r.Email, r.Org, r.Role, r.Scopes = true, me.Email, me.Org, me.Role, me.Scopes
+	if r.Source == "profile" {
+		return
+	}
+	r.Method, r.KeyID, r.ExpiresAt = me.Method, me.KeyID, me.ExpiresAt
+	if r.ServiceName == "" && me.Email == "" {
+		r.ServiceName = me.Name
+	}
+}
+
+func (r statusResult) table(w io.Writer) {
+	row(w, "Profile", r.Profile+" ("+r.Because+")")
+	row(w, "Environment", r.Environment)
+	login := "no"
+	if r.LoggedIn {
+		login = "as " + whoIs(r.Email, r.ServiceName, r.Role, r.Org)
+		if r.Org == "" { // a variable whose credential nobody has confirmed
+			login = "unknown"
+		}
+		if r.Source != "profile" {
+			login += ", with " + r.Source
+		}
+	}
+	row(w, "Logged in", login)
+	if r.Cause != "" {
+		row(w, "Cause", r.Cause)
+	}
+	if r.LoggedIn {
+		row(w, "Roles", strings.Join(r.Roles, ", "))
+		row(w, "Expires", r.expires())
+		row(w, "Scopes", strings.Join(r.Scopes, " "))
+		row(w, "Method", r.Method)
+		if r.KeyIn != "" {
+			row(w, "Stored under", "a key in "+r.KeyIn)
+		}
+	}
+	for _, line := range r.Ignored {
+		row(w, "Ignored", line)
+	}
+}
+
+func (r statusResult) expires() string {
+	if r.ExpiresAt == nil && r.Checked {
+		return "never"
+	}
+	return when(r.ExpiresAt)
+}
