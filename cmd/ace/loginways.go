@@ -96,7 +96,7 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 		}
 	}
 	s := session{Method: methodAPIKey, AccessToken: key.Text().Disclose(), KeyID: key.ID.String(), ServiceName: k.service}
-	if k.pat {
+	if key.Kind == bridge.KindPAT {
 		s.Method = methodPAT
 	}
 	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
@@ -145,9 +145,6 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 	case pat && key.Kind != bridge.KindPAT:
 		return key, bridge.E(bridge.Unauthenticated, "key_kind", "%s… is an API key, and no personal access token", key.Prefix()).
 			WithHint("ace login api-key --name NAME --secret -")
-	case !pat && key.Kind == bridge.KindPAT:
-		return key, bridge.E(bridge.Unauthenticated, "key_kind", "%s… is a personal access token", key.Prefix()).
-			WithHint("ace login pat --token -")
 	}
 	return key, nil
 }
