@@ -30,7 +30,7 @@ type fakeCloud struct {
 	*httptest.Server
 	key, pat bridge.Key
 
-	mu        sync.Mutex
+	mu        sync.Mutex // of all below, held during a request
 	refreshes int
 	revoked   []string
 	seen      []*http.Request
@@ -40,6 +40,7 @@ type fakeCloud struct {
 	refuse    bridge.Kind            // what /v1/me answers everybody, if that is set
 	answer    func(q url.Values)     // changes what the authorization endpoint sends back
 	metadata  func(m map[string]any) // changes the metadata
+	instead   http.Handler           // of all
 }
 
 const (
@@ -71,22 +72,40 @@ func newFakeCloud(t *testing.T) *fakeCloud {
 	mux.HandleFunc("GET /oauth/authorize", f.authorize)
 	mux.HandleFunc("POST /oauth/token", f.token)
 	mux.HandleFunc("POST /oauth/revoke", func(_ http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
 		f.revoked = append(f.revoked, r.FormValue("token"))
 	})
 	mux.HandleFunc("GET /v1/me", f.me)
 	mux.HandleFunc("POST /v1/sessions", f.session)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.seen = append(f.seen, r)
-		f.mu.Unlock()
 		w.Header().Set(api.HeaderRequestID, "request-1")
+		if f.instead != nil {
+			f.instead.ServeHTTP(w, r)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(f.Close)
 	f.secrets = []string{"canary", f.key.Text().Reveal(), f.pat.Text().Reveal()}
 	return f
+}
+
+// set changes how the cloud answers from now on.
+func (f *fakeCloud) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// requests returns what has been asked since the last time.
+func (f *fakeCloud) requests() []*http.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	seen := f.seen
+	f.seen = nil
+	return seen
 }
 
 func (f *fakeCloud) json(w http.ResponseWriter, status int, v any) {
@@ -107,9 +126,7 @@ func (f *fakeCloud) describe(w http.ResponseWriter, _ *http.Request) {
 
 func (f *fakeCloud) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f.mu.Lock()
 	f.challenge = q.Get("code_challenge")
-	f.mu.Unlock()
 	back := url.Values{"code": {canaryCode}, "state": {q.Get("state")}, "iss": {f.URL}}
 	if f.answer != nil {
 		f.answer(back)
@@ -118,8 +135,6 @@ func (f *fakeCloud) authorize(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fakeCloud) token(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	refuse := func(code string) { f.json(w, http.StatusBadRequest, map[string]string{"error": code}) }
 	switch r.FormValue("grant_type") {
 	case api.GrantDeviceCode:

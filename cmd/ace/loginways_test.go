@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 // Every way to log in, and what is then sent as what.
 func TestLoginWays(t *testing.T) {
 	cloud := newFakeCloud(t)
-	cloud.otp = "123456"
+	cloud.set(func() { cloud.otp = "123456" })
 	token := cloud.canaryToken(map[string]any{"iss": cloud.URL, "exp": time.Now().Add(time.Hour).Unix()})
 	keyID := cloud.key.ID.String()
 	tests := []struct {
@@ -38,9 +37,9 @@ func TestLoginWays(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			ace := newTerminal(t, "ACE_ENV="+cloud.URL)
-			cloud.seen = nil
+			cloud.requests()
 			ace.must(tt.stdin, tt.args...)
-			checkHeaders(t, cloud.seen)
+			checkHeaders(t, cloud.requests())
 			var status statusResult
 			if err := json.Unmarshal([]byte(ace.must("", "auth", "status", "--output", "json").stdout), &status); err != nil {
 				t.Fatal(err)
@@ -56,7 +55,7 @@ func TestLoginWays(t *testing.T) {
 				me != `{"name":"Ada","email":"ada@acme.test","country":"DE","currency":"EUR"}`+"\n" {
 				t.Errorf("auth me prints %s", me)
 			}
-			checkHeaders(t, cloud.seen)
+			checkHeaders(t, cloud.requests())
 			if again := ace.run(tt.stdin, tt.args...); tt.args[0] == "login" && (again.code != 1 || !strings.Contains(again.stderr, "You are already logged in")) {
 				t.Errorf("a second login exits with %d\n%s", again.code, again.stderr)
 			} else if tt.args[0] == "auth" && again.code != 0 {
@@ -124,13 +123,12 @@ func TestLoginRefusedHere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cloud.seen = nil
 			r := ace.run("x", tt.args...)
 			if r.code != tt.code || !strings.Contains(r.stderr, tt.say) {
 				t.Errorf("it exits with %d, want %d and %q\n%s", r.code, tt.code, tt.say, r.stderr)
 			}
-			if len(cloud.seen) > 0 {
-				t.Errorf("the cloud was asked: %s", cloud.seen[0].URL)
+			if seen := cloud.requests(); len(seen) > 0 {
+				t.Errorf("the cloud was asked: %s", seen[0].URL)
 			}
 		})
 	}
@@ -139,7 +137,7 @@ func TestLoginRefusedHere(t *testing.T) {
 // What the cloud refuses is not stored, and the reason is told.
 func TestLoginRefusedThere(t *testing.T) {
 	cloud := newFakeCloud(t)
-	cloud.otp = "123456"
+	cloud.set(func() { cloud.otp = "123456" })
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
 	unknown := bridge.NewKey(bridge.KindLive, uuid.New())
 	tests := []struct {
@@ -175,7 +173,7 @@ func TestGuard(t *testing.T) {
 	if r := ace.must("", guard...); !strings.Contains(r.stdout, "as ada@acme.test (admin of acme)") {
 		t.Errorf("the guard prints %s", r.stdout)
 	}
-	cloud.refuse = bridge.Unauthenticated
+	cloud.set(func() { cloud.refuse = bridge.Unauthenticated })
 	if r := ace.run("", guard...); r.code != exitNotLoggedIn {
 		t.Errorf("with a session that the cloud has ended, the guard exits with %d\n%s", r.code, r.stderr)
 	}
@@ -203,9 +201,11 @@ func TestLogoutRevokes(t *testing.T) {
 	if r := ace.must("", "logout"); !strings.Contains(r.stderr, "ace api-key revoke "+cloud.pat.ID.String()) {
 		t.Errorf("logout of a key says %s", r.stderr)
 	}
-	if want := []string{canaryRefresh + "-0", canaryAccess}; !slices.Equal(cloud.revoked, want) {
-		t.Errorf("revoked %q, want %q", cloud.revoked, want)
-	}
+	cloud.set(func() {
+		if want := []string{canaryRefresh + "-0", canaryAccess}; !slices.Equal(cloud.revoked, want) {
+			t.Errorf("revoked %q, want %q", cloud.revoked, want)
+		}
+	})
 }
 
 // Endpoints that the metadata names elsewhere are used at the login, and kept for what comes after.
@@ -219,8 +219,12 @@ func TestDiscoveredEndpoints(t *testing.T) {
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
 	ace.must("", "login", "--no-connect")
 	ace.must("", "logout")
-	if len(other.revoked) != 1 || len(cloud.revoked) != 0 {
-		t.Errorf("revoked %q here and %q there", cloud.revoked, other.revoked)
+	count := func(f *fakeCloud) (n int) {
+		f.set(func() { n = len(f.revoked) })
+		return n
+	}
+	if count(other) != 1 || count(cloud) != 0 {
+		t.Error("the logout did not go to the endpoint that the metadata names")
 	}
 }
 
@@ -240,17 +244,17 @@ func TestDiscoverRefuses(t *testing.T) {
 		{"an endpoint without TLS", "can be called safely", func(f *fakeCloud) {
 			f.metadata = func(m map[string]any) { m["token_endpoint"] = "http://evil.example/token" }
 		}},
-		{"a server", "is an ace server, not a cloud", func(f *fakeCloud) { f.Config.Handler = server }},
-		{"something else", "answered 404 Not Found", func(f *fakeCloud) { f.Config.Handler = http.NotFoundHandler() }},
+		{"a server", "is an ace server, not a cloud", func(f *fakeCloud) { f.instead = server }},
+		{"something else", "answered 404 Not Found", func(f *fakeCloud) { f.instead = http.NotFoundHandler() }},
 		{"a page", "not ace's JSON", func(f *fakeCloud) {
-			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
+			f.instead = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
 		}},
-		{"a redirect", "redirect", func(f *fakeCloud) { f.Config.Handler = http.RedirectHandler("https://other.example", http.StatusFound) }},
+		{"a redirect", "redirect", func(f *fakeCloud) { f.instead = http.RedirectHandler("https://other.example", http.StatusFound) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakeCloud(t)
-			tt.start(f)
+			f.set(func() { tt.start(f) })
 			if r := newTerminal(t).run("", "auth", "login", "--env", f.URL); r.code != exitFailed || !strings.Contains(r.stderr, tt.say) {
 				t.Errorf("it exits with %d, want %q\n%s", r.code, tt.say, r.stderr)
 			}
@@ -275,7 +279,7 @@ func TestBrowserLogin(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cloud.answer = tt.answer
+			cloud.set(func() { cloud.answer = tt.answer })
 			r, page := newTerminal(t, "ACE_ENV="+cloud.URL).browse()
 			if r.code != tt.code || !strings.Contains(r.stdout+r.stderr, tt.say) || !strings.Contains(page, tt.page) {
 				t.Errorf("it exits with %d, want %d, %q and %q\n%s%s\n%s", r.code, tt.code, tt.say, tt.page, r.stdout, r.stderr, page)
@@ -287,10 +291,11 @@ func TestBrowserLogin(t *testing.T) {
 // Who finds the port without the state of the login gets nothing, and does not end it.
 func TestBrowserLoginStrangers(t *testing.T) {
 	cloud := newFakeCloud(t)
+	asked := 0
 	cloud.answer = func(q url.Values) {
-		good := maps.Clone(q)
-		q.Set("state", "guessed")
-		cloud.answer = func(q url.Values) { maps.Copy(q, good) }
+		if asked++; asked == 1 {
+			q.Set("state", "guessed")
+		}
 	}
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
 	cmd := ace.command("", "login", "--browser", "--no-connect")
@@ -326,7 +331,7 @@ func TestSwitchAndList(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		ace.must("", "auth", "login-api-key", "--profile", name, "--env", cloud.URL, "--key", cloud.key.Text().Reveal(), "--service-name", "service "+name)
 	}
-	cloud.seen = nil
+	cloud.requests()
 	type list struct{ Items []profileResult }
 	active := func() (name string) {
 		var l list
@@ -356,7 +361,7 @@ func TestSwitchAndList(t *testing.T) {
 	if r := ace.run("", "auth", "switch"); r.code != exitUsage {
 		t.Errorf("without a terminal and a name it exits with %d", r.code)
 	}
-	if len(cloud.seen) > 0 {
+	if len(cloud.requests()) > 0 {
 		t.Error("listing and switching ask the cloud")
 	}
 }
