@@ -211,11 +211,13 @@ func TestLogoutRevokes(t *testing.T) {
 // Endpoints that the metadata names elsewhere are used at the login, and kept for what comes after.
 func TestDiscoveredEndpoints(t *testing.T) {
 	cloud, other := newFakeCloud(t), newFakeCloud(t)
-	cloud.metadata = func(m map[string]any) {
-		for _, name := range []string{"device_authorization_endpoint", "token_endpoint", "revocation_endpoint"} {
-			m[name] = strings.Replace(m[name].(string), cloud.URL, other.URL, 1)
+	cloud.set(func() {
+		cloud.metadata = func(m map[string]any) {
+			for _, name := range []string{"device_authorization_endpoint", "token_endpoint", "revocation_endpoint"} {
+				m[name] = strings.Replace(m[name].(string), cloud.URL, other.URL, 1)
+			}
 		}
-	}
+	})
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
 	ace.must("", "login", "--no-connect")
 	ace.must("", "logout")
@@ -292,11 +294,13 @@ func TestBrowserLogin(t *testing.T) {
 func TestBrowserLoginStrangers(t *testing.T) {
 	cloud := newFakeCloud(t)
 	asked := 0
-	cloud.answer = func(q url.Values) {
-		if asked++; asked == 1 {
-			q.Set("state", "guessed")
+	cloud.set(func() {
+		cloud.answer = func(q url.Values) {
+			if asked++; asked == 1 {
+				q.Set("state", "guessed")
+			}
 		}
-	}
+	})
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
 	cmd := ace.command("", "login", "--browser", "--no-connect")
 	pipe, err := cmd.StderrPipe()
