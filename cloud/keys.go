@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -23,7 +24,7 @@ func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (regi
 		err = c.keys.Spend(r.Context(), id)
 	}
 	if err != nil {
-		return registry.Principal{}, err
+		return registry.Principal{}, toHolder(err)
 	}
 	guard.WarnOfExpiry(ctx.Response().Header(), id, c.cfg.Now())
 	name, err := c.keyName(r.Context(), id)
@@ -31,6 +32,21 @@ func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (regi
 		return registry.Principal{}, err
 	}
 	return c.registry.KeyPrincipal(r.Context(), id, name)
+}
+
+// toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret
+// was right. Whoever does not hold the secret learns nothing of the key.
+func toHolder(err error) error {
+	cause, ok := errors.AsType[*bridge.Error](bridge.AsError(err).Err)
+	if !ok {
+		return err
+	}
+	switch cause.Code {
+	case "key_" + keys.StatusExpired, "key_" + keys.StatusRevoked, "key_" + keys.StatusDisabled, "key_" + keys.StatusUsedUp, "key_rotated":
+		return bridge.E(bridge.Unauthenticated, cause.Code, "%s", cause.Detail).
+			WithHint("see it with who may: ace api-key list --cloud")
+	}
+	return err
 }
 
 // keyName is what an organization's key is called; a personal access token goes by its person's name.

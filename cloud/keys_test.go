@@ -119,7 +119,7 @@ func TestKeysOfTheCloud(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = service.Me(ctx)
-		wantCode(t, "a revoked key", err, "key_invalid")
+		wantCode(t, "a revoked key", err, "key_revoked")
 	})
 }
 
@@ -171,7 +171,7 @@ func TestPersonalAccessTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = f.as(fresh.Key.Secret).Me(ctx)
-		wantCode(t, "a revoked token", err, "key_invalid")
+		wantCode(t, "a revoked token", err, "key_revoked")
 	})
 }
 
@@ -218,7 +218,7 @@ func TestKeyPages(t *testing.T) {
 		t.Errorf("disable: %d", status)
 	}
 	_, err = f.as(key.Text()).Me(t.Context())
-	wantCode(t, "a disabled key", err, "key_invalid")
+	wantCode(t, "a disabled key", err, "key_disabled")
 	if status, body := post(at+"/revoke", nil); status != http.StatusBadRequest || !strings.Contains(body, "sure") {
 		t.Errorf("revoke without the box: %d", status)
 	}

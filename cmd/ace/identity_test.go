@@ -307,11 +307,12 @@ func TestProfileOrder(t *testing.T) {
 		a := newTestApp()
 		want, ignored := "active", 0
 		for i := range said {
-			if bits&(1<<i) == 0 {
+			switch {
+			case bits&(1<<i) == 0:
 				said[i].value = ""
-			} else if want == "active" {
+			case want == "active":
 				want = said[i].profile
-			} else {
+			default:
 				ignored++
 			}
 		}

@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"dev": cmdDev, "login": cmdLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
+			"dev": cmdDev, "login": cmdLogin, "browserlogin": cmdBrowserLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
 			"hangingcloud": cmdHangingCloud, "killconnect": cmdKillConnect, "mode": cmdMode, "field": cmdField,
 			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits,
 		},
@@ -134,20 +134,27 @@ func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	stdout, stderr, cmd := start(ts, environment(ts), append([]string{"login"}, args[3:]...)...)
 	var said strings.Builder
-	code := ""
-	for code == "" {
-		line, err := stderr.ReadString('\n')
-		said.WriteString(line)
-		if m := codePattern.FindStringSubmatch(line); m != nil {
-			code = m[1]
-		}
-		if err != nil {
-			break
-		}
-	}
-	if code != "" {
+	if code := readUntil(stderr, &said, codePattern); code != "" {
 		decide(ts, args[0], args[1], args[2], code)
 	}
+	finishLogin(ts, neg, stdout, stderr, cmd, &said)
+}
+
+// readUntil reads lines until one has what the pattern looks for, and returns that, or "" at the end.
+func readUntil(r *bufio.Reader, said *strings.Builder, pattern *regexp.Regexp) string {
+	for {
+		line, err := r.ReadString('\n')
+		said.WriteString(line)
+		if m := pattern.FindStringSubmatch(line); m != nil {
+			return m[1]
+		}
+		if err != nil {
+			return ""
+		}
+	}
+}
+
+func finishLogin(ts *testscript.TestScript, neg bool, stdout, stderr *bufio.Reader, cmd *exec.Cmd, said *strings.Builder) {
 	out, err := io.ReadAll(stdout)
 	ts.Check(err)
 	rest, err := io.ReadAll(stderr)
@@ -162,12 +169,37 @@ func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+var pagePattern = regexp.MustCompile(`^Open (\S+)`)
+
+// cmdBrowserLogin is cmdLogin for `ace login --browser`: browserlogin approve|deny EMAIL PASSWORD [FLAG…]. The page that the
+// browser ends at is in page.
+func cmdBrowserLogin(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: browserlogin approve|deny EMAIL PASSWORD [FLAG…]")
+	}
+	stdout, stderr, cmd := start(ts, environment(ts), append([]string{"login", "--browser"}, args[3:]...)...)
+	var said strings.Builder
+	if page, err := url.Parse(readUntil(stderr, &said, pagePattern)); err == nil && page.Host != "" {
+		post := dashboardForms(ts, args[1], args[2], page.RequestURI())
+		form := page.Query()
+		form.Set("action", args[0])
+		ts.Check(os.WriteFile(ts.MkAbs("page"), post(page.Path, form), 0o600))
+	}
+	finishLogin(ts, neg, stdout, stderr, cmd, &said)
+}
+
 // decide is the second client: it signs in on the dashboard and decides the code there.
 func decide(ts *testscript.TestScript, action, email, password, code string) {
+	post := dashboardForms(ts, email, password, "/device?user_code="+code)
+	post("/device", url.Values{"user_code": {code}, "action": {action}})
+}
+
+// dashboardForms signs in on the dashboard, and returns what posts forms from then on.
+func dashboardForms(ts *testscript.TestScript, email, password, next string) func(path string, form url.Values) []byte {
 	jar, err := cookiejar.New(nil)
 	ts.Check(err)
 	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second}
-	post := func(path string, form url.Values) {
+	post := func(path string, form url.Values) []byte {
 		resp, err := browser.PostForm(ts.Getenv("CLOUD")+path, form)
 		ts.Check(err)
 		body, _ := io.ReadAll(resp.Body)
@@ -175,9 +207,10 @@ func decide(ts *testscript.TestScript, action, email, password, code string) {
 		if resp.StatusCode != http.StatusOK {
 			ts.Fatalf("POST %s: %s\n%s", path, resp.Status, body)
 		}
+		return body
 	}
-	post("/login", url.Values{"email": {email}, "password": {password}, "next": {"/device?user_code=" + code}})
-	post("/device", url.Values{"user_code": {code}, "action": {action}})
+	post("/login", url.Values{"email": {email}, "password": {password}, "next": {next}})
+	return post
 }
 
 var upPattern = regexp.MustCompile(`server is up.* addr=(\S+)`)
