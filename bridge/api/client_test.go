@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/acebridge/ace/bridge"
 )
 
@@ -81,5 +83,57 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.code)
 		}
 		srv.Close()
+	}
+}
+
+// In which header a credential goes over the wire: an API key never as a bearer token, whoever is called.
+func TestCredentialHeader(t *testing.T) {
+	key := bridge.NewKey(bridge.KindLive, uuid.New())
+	pat := bridge.NewKey(bridge.KindPAT, uuid.New())
+	var seen http.Header
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = r.Header
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	defer srv.Close()
+	base := bridge.ServerURL(srv.URL)
+	server := NewServerClient(base, bridge.Secret{}, ClientConfig{})
+	cloud := NewCloudClient(base, bridge.Secret{}, ClientConfig{})
+	tests := []struct{ name, credential, header, value string }{
+		{"a key", key.Text().Reveal(), bridge.HeaderAceAPIKey, key.Text().Reveal()},
+		{"a key with its ID", key.ID.String() + "." + key.Text().Reveal(), bridge.HeaderAceAPIKey, key.ID.String() + "." + key.Text().Reveal()},
+		{"a personal access token", pat.Text().Reveal(), bridge.HeaderAceAPIKey, pat.Text().Reveal()},
+		{"a mistyped key", "ace_live_x", bridge.HeaderAceAPIKey, "ace_live_x"},
+		{"a token", "eyJ.eyJ.x", bridge.HeaderAuthorization, "Bearer eyJ.eyJ.x"},
+		{"anything else", "opaque", bridge.HeaderAuthorization, "Bearer opaque"},
+		{"nothing", "", "", ""},
+	}
+	for _, tt := range tests {
+		secret := bridge.NewSecret(tt.credential)
+		calls := map[string]func() error{
+			"server": func() error { _, err := server.As(secret).Me(t.Context()); return err },
+			"cloud":  func() error { _, err := cloud.As(secret).Me(t.Context()); return err },
+		}
+		if tt.header != "" {
+			calls["connection"] = func() error { // the header is the cloud's to name
+				_, err := server.As(bridge.NewSecret("own")).MeWith(t.Context(), Credential{Header: bridge.HeaderAPIKey, Value: secret.Disclose()})
+				return err
+			}
+		}
+		for name, do := range calls {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]string{tt.header: tt.value}
+			if name == "connection" {
+				want = map[string]string{bridge.HeaderAPIKey: tt.credential}
+			}
+			for _, h := range []string{bridge.HeaderAuthorization, bridge.HeaderAPIKey, bridge.HeaderAceAPIKey} {
+				if got := seen.Get(h); got != want[h] {
+					t.Errorf("%s to the %s: %s is %q, want %q", tt.name, name, h, got, want[h])
+				}
+			}
+		}
 	}
 }
