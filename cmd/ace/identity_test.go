@@ -92,7 +92,8 @@ func (f *fakeCloud) grep(t *testing.T, ace *terminal) {
 
 // What is opened in a browser is an argument of a program, which everybody on the machine can read.
 func TestNoSecretInArguments(t *testing.T) {
-	if _, err := exec.LookPath("script"); err != nil {
+	script, err := exec.LookPath("script")
+	if err != nil {
 		t.Skip("script(1), for a terminal, is not installed")
 	}
 	cloud := newFakeCloud(t)
@@ -106,7 +107,7 @@ func TestNoSecretInArguments(t *testing.T) {
 	}
 	ace.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
 	cmd := ace.command("", "login", "--no-connect")
-	cmd.Path, cmd.Args = "/usr/bin/script", []string{"script", "-qefc", "ace login --no-connect", filepath.Join(ace.home, "typescript")}
+	cmd.Path, cmd.Args = script, []string{"script", "-qefc", "ace login --no-connect", filepath.Join(ace.home, "typescript")}
 	in, err := cmd.StdinPipe() // held open: its end would be Ctrl-D
 	if err != nil {
 		t.Fatal(err)

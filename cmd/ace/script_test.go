@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dev": cmdDev, "login": cmdLogin, "browserlogin": cmdBrowserLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
 			"hangingcloud": cmdHangingCloud, "killconnect": cmdKillConnect, "mode": cmdMode, "field": cmdField,
-			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits,
+			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits, "write": cmdWrite,
 		},
 	})
 }
@@ -304,4 +304,9 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != want {
 		ts.Fatalf("%v exits with %d, not %d", args[1:], got, want)
 	}
+}
+
+// cmdWrite writes a line into a file: write FILE TEXT.
+func cmdWrite(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
 }
