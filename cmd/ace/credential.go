@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"os"
 	"strings"
 	"time"
 
@@ -15,8 +14,6 @@ import (
 // refreshEarly is how long before its end a session token is renewed: longer than any one call takes.
 const refreshEarly = 30 * time.Second
 
-const maxServiceName = 100
-
 // login is the credential that a command works with, and where it came from.
 type login struct {
 	selection
@@ -26,77 +23,6 @@ type login struct {
 	session session // with source "profile"
 	place   string  // where the key of the store is
 	service string  // what the holder of an API key calls itself
-}
-
-// given is the credential that the environment holds, and all that is set there and does not count.
-type given struct {
-	bearer  bridge.Secret
-	source  string // the variable; empty: there is none
-	service string
-	ignored []string
-}
-
-// trio are the variables that hold an API key in parts.
-var trio = [...]string{"ACE_API_KEY_ID", "ACE_API_KEY_SECRET", "ACE_API_KEY_SERVICE_NAME"}
-
-// fromEnv takes ACE_KEY, then the trio of an API key, then ACE_TOKEN.
-func fromEnv() (given, error) {
-	var g given
-	take := func(bearer bridge.Secret, name string) {
-		switch {
-		case bearer.IsZero():
-		case g.source == "":
-			g.bearer, g.source = bearer, name
-		default:
-			g.ignored = append(g.ignored, name+": "+g.source+" counts before it")
-		}
-	}
-	take(bridge.NewSecret(os.Getenv("ACE_KEY")), "ACE_KEY")
-	var have, lack []string
-	for _, name := range trio {
-		if os.Getenv(name) == "" {
-			lack = append(lack, name)
-		} else {
-			have = append(have, name)
-		}
-	}
-	switch {
-	case len(have) == 0:
-	case g.source != "":
-		take(bridge.NewSecret("set"), trio[0])
-	case len(lack) > 0:
-		return given{}, usage("%s is set without %s", strings.Join(have, " and "), strings.Join(lack, " and ")).
-			WithHint("set all three of %s, or none", strings.Join(trio[:], ", "))
-	default:
-		key, err := keyOfParts(os.Getenv(trio[0]), bridge.NewSecret(os.Getenv(trio[1])))
-		if err != nil {
-			return given{}, err
-		}
-		take(key, trio[0])
-		if g.service = os.Getenv(trio[2]); !bridge.PlainText(g.service, maxServiceName) {
-			return given{}, usage("%s is no name: %d bytes of text at most", trio[2], maxServiceName)
-		}
-	}
-	take(bridge.NewSecret(os.Getenv("ACE_TOKEN")), "ACE_TOKEN")
-	return g, nil
-}
-
-// keyOfParts is KEYID.KEY of a key ID and its key, which may have the ID before it already.
-func keyOfParts(id string, secret bridge.Secret) (bridge.Secret, error) {
-	p, err := bridge.ParsePresented(secret)
-	if err != nil {
-		return bridge.Secret{}, err
-	}
-	whole := bridge.NewSecret(id + "." + p.Value.Reveal())
-	if p, err = bridge.ParsePresented(whole); err != nil {
-		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, "credential_malformed", "%s is not a key ID", trio[0])
-	}
-	if _, err := p.Key(); err != nil {
-		e := *bridge.AsError(err)
-		e.Detail = trio[1] + ": " + e.Detail
-		return bridge.Secret{}, &e
-	}
-	return whole, nil
 }
 
 // openStore opens the store with the one keyring of this command.

@@ -6,18 +6,10 @@ import (
 	"io"
 	"time"
 
-	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-)
-
-const (
-	defaultPoll = 5 * time.Second // RFC 8628 section 3.2
-	slowDown    = 5 * time.Second // RFC 8628 section 3.5
-	minPoll     = time.Second
-	maxPoll     = time.Minute
 )
 
 type loginOptions struct {
@@ -269,93 +261,4 @@ func (a *app) endAtCloud(ctx context.Context, cloud bridge.ServerURL, s session)
 		return client.RevokeSession(ctx, s.AccessToken.Secret)
 	}
 	return client.RevokeToken(ctx, s.RefreshToken.Secret)
-}
-
-// deviceLogin runs the device grant: it shows the code, and asks the cloud until it is decided.
-func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, o loginOptions) (api.TokenAnswer, error) {
-	d, err := cloud.StartDevice(ctx)
-	if err != nil {
-		return api.TokenAnswer{}, err
-	}
-	page := d.VerificationURIComplete
-	if page == "" {
-		page = d.VerificationURI
-	}
-	a.say("Open %s", printable(page))
-	a.say("and confirm the code %s", a.bold(printable(d.UserCode)))
-	if o.qr {
-		a.showQR(page)
-	}
-	if !o.noBrowser && !o.qr && a.interactive() {
-		openBrowser(ctx, page)
-	}
-	a.note("Waiting …")
-	interval := time.Duration(d.Interval) * time.Second
-	if interval == 0 {
-		interval = defaultPoll
-	}
-	life := time.Duration(d.ExpiresIn) * time.Second
-	if life <= 0 || life > time.Hour {
-		life = 15 * time.Minute
-	}
-	return pollDevice(ctx, cloud, d.DeviceCode.Secret, min(max(interval, minPoll), maxPoll), time.Now().Add(life))
-}
-
-// showQR shows an address for the camera of a phone.
-func (a *app) showQR(page string) {
-	const most = 500 // bytes: a larger code does not fit on a screen
-	switch {
-	case !isTerminal(a.err):
-		a.note("--qr: there is no terminal to show a QR code on.")
-	case len(page) > most:
-		a.note("--qr: the address is too long for a QR code.")
-	default:
-		qrterminal.GenerateHalfBlock(page, qrterminal.L, a.err)
-	}
-}
-
-// pollDevice asks until the code is decided or over. A cloud that stumbles in between, as clouds do while they are
-// updated, is asked again.
-func pollDevice(ctx context.Context, cloud *api.CloudClient, code bridge.Secret, interval time.Duration, end time.Time) (api.TokenAnswer, error) {
-	expired := bridge.E(bridge.Unauthenticated, "expired_token", "the code has not been confirmed in time").WithHint("ace login")
-	wait := time.NewTimer(interval)
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return api.TokenAnswer{}, ctx.Err()
-		case <-wait.C:
-		}
-		t, err := cloud.PollDevice(ctx, code)
-		if err == nil {
-			return t, nil
-		}
-		e := bridge.AsError(err)
-		switch {
-		case ctx.Err() != nil:
-			return t, ctx.Err()
-		case e.Code == "access_denied":
-			return t, bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser")
-		case e.Code == "expired_token" || e.Code == "invalid_grant":
-			return t, expired
-		case e.Code == "slow_down":
-			interval += slowDown
-		case e.Code == "authorization_pending" || passing(e):
-		default:
-			return t, err
-		}
-		if !time.Now().Add(interval).Before(end) {
-			return t, expired
-		}
-		wait.Reset(max(interval, e.RetryAfter))
-	}
-}
-
-// passing reports whether an error may go away by itself.
-func passing(e *bridge.Error) bool {
-	switch e.Kind {
-	case bridge.Unreachable, bridge.Unavailable, bridge.Timeout, bridge.TooMany, bridge.Internal:
-		return true
-	}
-	return false
 }
