@@ -553,14 +553,22 @@ func TestOutbox(t *testing.T) {
 		if sum != 1 {
 			t.Errorf("one mail is sent %d times", sum)
 		}
+		text := ""
 		for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute} {
 			f.advance(wait - time.Second)
 			if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
 				t.Errorf("too early: %v (%v)", due, err)
 			}
 			f.advance(time.Second)
-			if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 1 {
-				t.Errorf("it does not come again: %v (%v)", due, err)
+			due, err := f.DueMail(t.Context(), 10)
+			if err != nil || len(due) != 1 {
+				t.Fatalf("it does not come again: %v (%v)", due, err)
+			}
+			if text == "" {
+				text = due[0].Text.Reveal()
+			}
+			if due[0].Text.Reveal() != text || !strings.Contains(text, "/reset?token=") {
+				t.Error("it comes again with another link")
 			}
 		}
 		f.advance(time.Hour)
@@ -576,6 +584,50 @@ func TestOutbox(t *testing.T) {
 			if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil || n != 0 {
 				t.Errorf("%d rows of %s are left (%v)", n, table, err)
 			}
+		}
+	})
+}
+
+// A session that goes back to the sign-in provider of one organization reaches neither the password, nor the second factor,
+// nor other organizations.
+func TestProviderSessionReachesNoFurther(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		rival := f.person("rival@b.test", "rival", bridge.RoleOwner)
+		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, 'viewer', 0)",
+			rival.OrgID, p.UserID); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere, err := f.OpenSession(t.Context(), p.UserID, "rival", registry.MethodDevice, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Provider = "some-provider"
+		ctx, by, right, name := t.Context(), p.Actor("", ""), bridge.NewSecret(password), "Ann"
+		for what, try := range map[string]func() error{
+			"password": func() error { return f.ChangePassword(ctx, p, right, bridge.NewSecret("another horse battery"), by) },
+			"enrol":    func() error { _, err := f.BeginTOTP(ctx, p, right, by); return err },
+			"confirm":  func() error { _, err := f.ConfirmTOTP(ctx, p, "000000", by); return err },
+			"disable":  func() error { return f.DisableTOTP(ctx, p, right, "000000", by) },
+			"codes":    func() error { _, err := f.RenewRecoveryCodes(ctx, p, right, "000000", by); return err },
+			"profile":  func() error { _, err := f.PatchAccount(ctx, p, api.ProfilePatch{Name: &name}, by); return err },
+			"switch":   func() error { _, err := f.SwitchSession(ctx, p, "rival", by); return err },
+		} {
+			if err := try(); bridge.CodeOf(err) != "provider_session" {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if list, err := f.Sessions(ctx, p); err != nil || len(list) != 1 || list[0].Org != "acme" {
+			t.Errorf("the sessions: %+v (%v)", list, err)
+		}
+		if err := f.EndSessionByID(ctx, p, elsewhere.Principal.SessionID, by); bridge.CodeOf(err) != "session_unknown" {
+			t.Errorf("a session elsewhere is ended: %v", err)
+		}
+		if err := f.EndSessions(ctx, p, true, by); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.SessionByID(ctx, elsewhere.Principal.SessionID); err != nil {
+			t.Errorf("a session elsewhere is ended with all: %v", err)
 		}
 	})
 }

@@ -180,10 +180,22 @@ func (r *Registry) takeMail(ctx context.Context, row outboxRow) (m Mail, due boo
 			m.Text, err = r.cfg.Vault.Open(mailRow(row.id), row.body)
 			return err
 		}
-		if due, err = r.writeLink(ctx, tx, row, &m); err != nil || due {
+		if due, err = r.writeLink(ctx, tx, row, &m); err != nil {
 			return err
 		}
-		return dropMail(ctx, tx, row.id)
+		if !due {
+			return dropMail(ctx, tx, row.id)
+		}
+		body, err := r.cfg.Vault.Seal(mailRow(row.id), m.Text)
+		if err != nil {
+			return err
+		}
+		// It is written once: what is sent after a failure is the same link.
+		if _, err := tx.ExecContext(ctx, "UPDATE outbox SET kind = $1, subject = $2, body = $3 WHERE id = $4",
+			mailText, m.Subject, body, row.id); err != nil {
+			return fmt.Errorf("keep a mail: %w", err)
+		}
+		return nil
 	})
 	return m, due && err == nil, err
 }

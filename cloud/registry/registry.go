@@ -79,6 +79,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM mail_tokens WHERE expires_at < $1",
 		"DELETE FROM outbox WHERE expires_at < $1",
 		"DELETE FROM pending_logins WHERE expires_at < $1",
+		"DELETE FROM totp WHERE confirmed_at = 0 AND created_at < $1",
 		"DELETE FROM login_failures WHERE last_at < $1",
 		"DELETE FROM known_devices WHERE expires_at < $1",
 		"DELETE FROM invitations WHERE expires_at < $1",

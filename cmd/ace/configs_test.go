@@ -21,6 +21,9 @@ func TestExampleEnvironments(t *testing.T) {
 	if _, err := initSecrets(secrets, "acme", "https://cloud.vendor.com"); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(secrets, "smtp-url"), []byte("smtp://u:p@mail.vendor.com?from=ace@vendor.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Run("server", func(t *testing.T) {
 		var e serverEnv
 		setEnvironment(t, readEnvFile(t, "server.env"), secrets, &e)
@@ -31,7 +34,7 @@ func TestExampleEnvironments(t *testing.T) {
 	t.Run("cloud", func(t *testing.T) {
 		var e cloudEnv
 		setEnvironment(t, readEnvFile(t, "cloud.env"), secrets, &e)
-		if _, s, err := e.config(); err != nil || s.loopback {
+		if cfg, s, err := e.config(); err != nil || s.loopback || cfg.Mail == nil {
 			t.Errorf("%+v %v", s, err)
 		}
 	})

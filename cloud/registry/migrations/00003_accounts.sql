@@ -11,10 +11,10 @@ CREATE TABLE mail_tokens (
 CREATE INDEX mail_tokens_user ON mail_tokens (user_id, purpose);
 CREATE TABLE outbox (
     id         TEXT PRIMARY KEY,
-    kind       TEXT NOT NULL, -- verify, reset: written when it is due; text: as it is here
+    kind       TEXT NOT NULL, -- verify, reset: to be written when it is due; text: written
     recipient  TEXT NOT NULL,
     subject    TEXT NOT NULL,
-    body       TEXT NOT NULL, -- Fernet; empty where it is written when it is due
+    body       TEXT NOT NULL, -- Fernet; empty until it is written
     address    TEXT NOT NULL, -- of whoever asked for it
     request_id TEXT NOT NULL,
     tries      BIGINT NOT NULL,
