@@ -81,7 +81,7 @@ func (c *Cloud) login(ctx echo.Context) error {
 	person, err := c.authenticate(ctx, registry.Login{Email: view.Email, Password: bridge.NewSecret(r.PostForm.Get("password")),
 		Device: c.secretOf(ctx, deviceCookie)})
 	if err == nil && person.TwoFactor {
-		pending, err := c.registry.BeginSecondStep(r.Context(), person.ID)
+		pending, err := c.registry.BeginSecondStep(r.Context(), person.User, anonymous(ctx))
 		if err != nil {
 			return err
 		}

@@ -210,7 +210,7 @@ func TestSecondStep(t *testing.T) {
 		e, _ := f.enrol(p)
 		begin := func() bridge.Secret {
 			t.Helper()
-			pending, err := f.BeginSecondStep(t.Context(), p.UserID)
+			pending, err := f.BeginSecondStep(t.Context(), registry.User{ID: p.UserID, Email: p.Email}, audit.Actor{})
 			if err != nil {
 				t.Fatal(err)
 			}

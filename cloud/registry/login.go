@@ -95,15 +95,22 @@ func (r *Registry) refuseLogin(ctx context.Context, email, code string, locked b
 }
 
 // BeginSecondStep keeps that a person has given the right password, for five minutes and for the browser that holds the
-// answer.
-func (r *Registry) BeginSecondStep(ctx context.Context, userID string) (bridge.Secret, error) {
+// answer. The log shows it, because whoever goes no further may be somebody else who has the password.
+func (r *Registry) BeginSecondStep(ctx context.Context, u User, actor audit.Actor) (bridge.Secret, error) {
 	pending := bridge.NewSecret(bridge.RandomToken(32))
-	_, err := r.db.ExecContext(ctx, "INSERT INTO pending_logins (hash, user_id, tries, expires_at) VALUES ($1, $2, 0, $3)",
-		hashed(pending), userID, r.cfg.Now().Add(PendingLife).Unix())
-	if err != nil {
-		return bridge.Secret{}, fmt.Errorf("keep a login: %w", err)
-	}
-	return pending, nil
+	now := r.cfg.Now()
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO pending_logins (hash, user_id, tries, expires_at) VALUES ($1, $2, 0, $3)",
+			hashed(pending), u.ID, now.Add(PendingLife).Unix()); err != nil {
+			return fmt.Errorf("keep a login: %w", err)
+		}
+		by, err := accountActor(ctx, tx, u, actor)
+		if err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "session.second_step", Target: "user:" + u.Email})
+	})
+	return pending, err
 }
 
 // CodeLoginExpired is the code of the refusal of a second step whose first one has to be done again.
@@ -168,9 +175,7 @@ func (r *Registry) CheckOTP(ctx context.Context, u User, otp string, device brid
 	var by audit.Actor
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
 		var err error
-		by = actor
-		by.ID = "user:" + u.Email
-		if by, err = accountActor(ctx, tx, u, by); err != nil {
+		if by, err = accountActor(ctx, tx, u, actor); err != nil {
 			return err
 		}
 		if err := r.useOTP(ctx, tx, u, otp, by); err != nil {

@@ -83,15 +83,17 @@ func (r *Registry) writeLink(ctx context.Context, tx *sql.Tx, row outboxRow, m *
 		VALUES ($1, $2, $3, $4, $5, 0)`, hashed(token), u.ID, row.kind, now.Unix(), now.Add(linkLife[row.kind]).Unix()); err != nil {
 		return false, fmt.Errorf("store a link: %w", err)
 	}
-	actor, err := accountActor(ctx, tx, u, audit.Actor{ID: "anonymous", Address: row.address, RequestID: row.requestID})
+	actor, err := accountActor(ctx, tx, u, audit.Actor{Address: row.address, RequestID: row.requestID})
 	if err != nil {
 		return false, err
 	}
+	actor.ID = "anonymous" // anybody may ask for a link
 	return true, audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: row.kind + ".mail", Target: "user:" + u.Email})
 }
 
-// accountActor puts what happens to an account into the log of the person's first organization.
+// accountActor is the person as the actor of what happens to the account, in the log of their first organization.
 func accountActor(ctx context.Context, tx *sql.Tx, u User, actor audit.Actor) (audit.Actor, error) {
+	actor.ID = "user:" + u.Email
 	if actor.Org != "" {
 		return actor, nil
 	}
@@ -146,9 +148,8 @@ func (r *Registry) VerifyEmail(ctx context.Context, token bridge.Secret, actor a
 		if err != nil {
 			return err
 		}
-		by := actor
-		by.ID = "user:" + u.Email
-		if by, err = accountActor(ctx, tx, u, by); err != nil {
+		by, err := accountActor(ctx, tx, u, actor)
+		if err != nil {
 			return err
 		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "user.verify", Target: "user:" + u.Email})
@@ -173,9 +174,8 @@ func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Sec
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = $1 WHERE id = $2", hash, u.ID); err != nil {
 			return fmt.Errorf("reset a password: %w", err)
 		}
-		by := actor
-		by.ID = "user:" + u.Email
-		if by, err = accountActor(ctx, tx, u, by); err != nil {
+		by, err := accountActor(ctx, tx, u, actor)
+		if err != nil {
 			return err
 		}
 		if err := r.passwordSet(ctx, tx, u, "", "password reset", by); err != nil {

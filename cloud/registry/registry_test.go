@@ -428,7 +428,7 @@ func TestCanaryIsNowhereInTheClear(t *testing.T) {
 			t.Fatal(err)
 		}
 		token := f.link(registry.PurposeReset)
-		pending, err := f.BeginSecondStep(t.Context(), p.UserID)
+		pending, err := f.BeginSecondStep(t.Context(), registry.User{ID: p.UserID, Email: p.Email}, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}

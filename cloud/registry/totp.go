@@ -51,14 +51,21 @@ func (r *Registry) BeginTOTP(ctx context.Context, p Principal, password bridge.S
 	if err != nil {
 		return Enrolment{}, err
 	}
-	begun, err := sqldb.Changed(r.db.ExecContext(ctx, `INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
-		VALUES ($1, $2, 0, 0, $3) ON CONFLICT (user_id) DO UPDATE SET secret = $2, last_step = 0, created_at = $3
-		WHERE totp.confirmed_at = 0`, p.UserID, sealed, r.cfg.Now().Unix()))
+	now := r.cfg.Now()
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		begun, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
+			VALUES ($1, $2, 0, 0, $3) ON CONFLICT (user_id) DO UPDATE SET secret = $2, last_step = 0, created_at = $3
+			WHERE totp.confirmed_at = 0`, p.UserID, sealed, now.Unix()))
+		if err != nil {
+			return fmt.Errorf("store a TOTP secret: %w", err)
+		}
+		if !begun {
+			return errTOTPOn
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "totp.begin", Target: "user:" + p.Email})
+	})
 	if err != nil {
-		return Enrolment{}, fmt.Errorf("store a TOTP secret: %w", err)
-	}
-	if !begun {
-		return Enrolment{}, errTOTPOn
+		return Enrolment{}, err
 	}
 	return r.enrolment(p.Email, secret), nil
 }
