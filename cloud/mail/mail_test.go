@@ -2,11 +2,16 @@ package mail_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,11 +19,32 @@ import (
 	"github.com/acebridge/ace/cloud/mail"
 )
 
+// certificate is of a mail server on 127.0.0.1; the machine's roots are it alone.
+var certificate tls.Certificate
+
+func TestMain(m *testing.M) {
+	s := httptest.NewTLSServer(nil)
+	certificate = s.TLS.Certificates[0]
+	s.Close()
+	f, err := os.CreateTemp("", "roots")
+	if err == nil {
+		err = errors.Join(pem.Encode(f, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}), f.Close(),
+			os.Setenv("SSL_CERT_FILE", f.Name()))
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.Remove(f.Name())
+	os.Exit(code)
+}
+
 // fakeSMTP is a mail server of one connection (RFC 5321) that tells what it was sent.
 type fakeSMTP struct {
 	ln      net.Listener
 	offers  []string // extensions
 	rcpt    string   // the answer to RCPT; empty: it is taken
+	tls     bool     // from the first byte
 	session chan []string
 }
 
@@ -30,7 +56,6 @@ func newFakeSMTP(t *testing.T, offers ...string) *fakeSMTP {
 	}
 	f := &fakeSMTP{ln: ln, offers: offers, session: make(chan []string, 1)}
 	t.Cleanup(func() { _ = ln.Close() })
-	go f.serve()
 	return f
 }
 
@@ -39,9 +64,11 @@ func (f *fakeSMTP) serve() {
 	if err != nil {
 		return
 	}
-	defer func() { _ = conn.Close() }()
 	var got []string
-	defer func() { f.session <- got }()
+	defer func() { _ = conn.Close(); f.session <- got }()
+	if f.tls {
+		conn = f.upgrade(conn)
+	}
 	in := bufio.NewReader(conn)
 	say := func(s string) { _, _ = io.WriteString(conn, s+"\r\n") }
 	say("220 fake ESMTP")
@@ -64,6 +91,11 @@ func (f *fakeSMTP) serve() {
 				say("250-" + extension)
 			}
 			say("250 8BITMIME")
+		case verb == "STARTTLS":
+			say("220 go on")
+			conn = f.upgrade(conn)
+			in = bufio.NewReader(conn)
+			got = append(got, "(TLS)")
 		case strings.HasPrefix(verb, "AUTH"):
 			say("235 welcome")
 		case strings.HasPrefix(verb, "RCPT") && f.rcpt != "":
@@ -80,9 +112,19 @@ func (f *fakeSMTP) serve() {
 	}
 }
 
-func (f *fakeSMTP) send(t *testing.T, credentials string) ([]string, error) {
+func (f *fakeSMTP) upgrade(conn net.Conn) net.Conn {
+	return tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+}
+
+// send sends a mail to the server under another name of this machine.
+func (f *fakeSMTP) send(t *testing.T, origin string) ([]string, error) {
 	t.Helper()
-	s, err := mail.ParseURL(bridge.NewSecret(fmt.Sprintf("smtp://%s%s?from=ace@example.com", credentials, f.ln.Addr())))
+	_, port, err := net.SplitHostPort(f.ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go f.serve()
+	s, err := mail.ParseURL(bridge.NewSecret(origin + ":" + port + "?from=ace@example.com"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +134,7 @@ func (f *fakeSMTP) send(t *testing.T, credentials string) ([]string, error) {
 
 func TestSend(t *testing.T) {
 	f := newFakeSMTP(t, "AUTH PLAIN")
-	got, err := f.send(t, "user:p%40ss@")
+	got, err := f.send(t, "smtp://user:p%40ss@127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,30 +160,36 @@ func TestRefusals(t *testing.T) {
 	}{"for ever": {"550 no such user", true}, "for now": {"451 try later", false}} {
 		f := newFakeSMTP(t)
 		f.rcpt = c.rcpt
-		if _, err := f.send(t, ""); err == nil || errors.Is(err, mail.ErrRefused) != c.refused {
+		if _, err := f.send(t, "smtp://127.0.0.1"); err == nil || errors.Is(err, mail.ErrRefused) != c.refused {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// A password goes over TLS or nowhere, but on this machine; a server without TLS gets no password.
+// A password goes over TLS that is proven to be the server's, or nowhere, but on this machine. Linux takes 0.0.0.0 to this
+// machine, which neither the rule counts as loopback nor the certificate as its name.
 func TestPasswordNeedsTLS(t *testing.T) {
-	f := newFakeSMTP(t, "AUTH PLAIN LOGIN")
-	_, port, err := net.SplitHostPort(f.ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Linux takes 0.0.0.0 to this machine, which the rule does not count as loopback.
-	s, err := mail.ParseURL(bridge.NewSecret("smtp://user:canary@0.0.0.0:" + port + "?from=ace@example.com"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.Send(t.Context(), mail.Message{To: "ann@a.test", Subject: "x", Text: bridge.NewSecret("x")})
-	if err == nil || strings.Contains(err.Error(), "canary") {
-		t.Errorf("without TLS: %v", err)
-	}
-	if got := strings.Join(<-f.session, "\n"); strings.Contains(got, "AUTH") {
-		t.Errorf("the password was sent in the clear:\n%s", got)
+	for _, c := range []struct {
+		name, origin string
+		offers       []string
+		tls, sent    bool
+	}{
+		{"STARTTLS", "smtp://user:canary@127.0.0.1", []string{"STARTTLS", "AUTH PLAIN LOGIN"}, false, true},
+		{"TLS from the first byte", "smtps://user:canary@127.0.0.1", []string{"AUTH PLAIN LOGIN"}, true, true},
+		{"no TLS", "smtp://user:canary@0.0.0.0", []string{"AUTH PLAIN LOGIN"}, false, false},
+		{"STARTTLS of somebody else", "smtp://user:canary@0.0.0.0", []string{"STARTTLS", "AUTH PLAIN LOGIN"}, false, false},
+		{"TLS of somebody else", "smtps://user:canary@0.0.0.0", []string{"AUTH PLAIN LOGIN"}, true, false},
+	} {
+		f := newFakeSMTP(t, c.offers...)
+		f.tls = c.tls
+		got, err := f.send(t, c.origin)
+		if (err == nil) != c.sent || (err != nil && strings.Contains(err.Error(), "canary")) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		text := strings.Join(got, "\n")
+		if strings.Contains(text, "AUTH PLAIN") != c.sent || (slices.Contains(c.offers, "STARTTLS") && c.sent && !strings.Contains(text, "(TLS)\nEHLO")) {
+			t.Errorf("%s: %s", c.name, text)
+		}
 	}
 }
 

@@ -310,6 +310,34 @@ func TestReset(t *testing.T) {
 	})
 }
 
+// Somebody who has made an account with another's address keeps nothing of it once the other has set a password; a second
+// factor of one's own outlives a reset.
+func TestResetOfASquattedAccount(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		f.enrol(p)
+		f.mailed()
+		for _, c := range []struct {
+			verified int64
+			on       bool
+		}{{1, true}, {0, false}} {
+			if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = $1", c.verified); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), audit.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			u, err := f.Authenticate(t.Context(), registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+			if err != nil || u.TwoFactor != c.on {
+				t.Errorf("verified %d: a second factor is asked for: %v (%v)", c.verified, u.TwoFactor, err)
+			}
+		}
+	})
+}
+
 // A stranger can neither learn whether there is an account nor fill its mailbox.
 func TestResetForStrangers(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {

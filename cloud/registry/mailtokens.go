@@ -134,9 +134,13 @@ func (r *Registry) useLink(ctx context.Context, tx *sql.Tx, purpose string, toke
 		WHERE t.hash = $1`, hashed(token)).Scan(&u.ID, &u.Email, &u.Name); err != nil {
 		return User{}, fmt.Errorf("use a link: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0", now, u.ID)
+	first, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0", now, u.ID))
 	if err != nil {
 		return User{}, fmt.Errorf("use a link: %w", err) // whoever has the link has the mailbox
+	}
+	if first && purpose == PurposeReset {
+		// Somebody else may have made the account: nothing of theirs stays.
+		return u, forgetTOTP(ctx, tx, u.ID)
 	}
 	return u, nil
 }

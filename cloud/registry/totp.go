@@ -129,13 +129,20 @@ func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, ac
 // DisableTOTP turns two-factor authentication off, which takes the password and a code.
 func (r *Registry) DisableTOTP(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor) error {
 	return r.withBothFactors(ctx, p, password, code, actor, func(tx *sql.Tx) error {
-		for _, statement := range []string{"DELETE FROM totp WHERE user_id = $1", "DELETE FROM recovery_codes WHERE user_id = $1"} {
-			if _, err := tx.ExecContext(ctx, statement, p.UserID); err != nil {
-				return fmt.Errorf("disable TOTP: %w", err)
-			}
+		if err := forgetTOTP(ctx, tx, p.UserID); err != nil {
+			return err
 		}
 		return r.accountChanged(ctx, tx, p, "totp.disable", "Two-factor authentication was turned off", actor)
 	})
+}
+
+func forgetTOTP(ctx context.Context, tx *sql.Tx, userID string) error {
+	for _, statement := range []string{"DELETE FROM totp WHERE user_id = $1", "DELETE FROM recovery_codes WHERE user_id = $1"} {
+		if _, err := tx.ExecContext(ctx, statement, userID); err != nil {
+			return fmt.Errorf("disable TOTP: %w", err)
+		}
+	}
+	return nil
 }
 
 // RenewRecoveryCodes makes new recovery codes, which takes the password and a code; the old ones end.
