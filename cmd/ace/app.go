@@ -30,7 +30,9 @@ type app struct {
 
 	stdinUsed bool // a second "-" would read nothing
 
-	ring *ring // the keyring, once the store has been opened
+	ring       *ring // the keyring, once the store has been opened
+	progress   progress
+	completing bool // for the shell: nothing is asked, renewed or written
 }
 
 func newApp(in, out, err *os.File) *app {
@@ -73,6 +75,9 @@ func (a *app) rootCommand() *cobra.Command {
 	)
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	group(root)
+	a.menuFlag(root)
+	describe(root)
+	a.completions(root)
 	return root
 }
 
@@ -131,7 +136,7 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // interactive reports whether there is somebody to ask.
 func (a *app) interactive() bool {
-	return !a.nonInteractive && isTerminal(a.in) && isTerminal(a.err)
+	return !a.nonInteractive && !inCI() && isTerminal(a.in) && isTerminal(a.err)
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -147,7 +152,7 @@ func (a *app) note(format string, args ...any) {
 func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
 
 func (a *app) bold(s string) string {
-	if a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !isTerminal(a.err) {
+	if !a.colours() {
 		return s
 	}
 	return "\x1b[1m" + s + "\x1b[0m"

@@ -87,6 +87,9 @@ func (a *app) login(ctx context.Context) (*login, error) {
 		return l, nil
 	}
 	l.source = "profile"
+	if a.completing {
+		return l, l.present(ctx)
+	}
 	sessions, place, err := st.sessions(ctx)
 	if err != nil {
 		return nil, err

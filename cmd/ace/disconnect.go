@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -127,28 +126,24 @@ func (a *app) toRemove(connections []api.Connection, args []string, all, yes boo
 		}
 		return nil, inputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", names[0])
 	}
-	c, err := a.pick(mine, yes)
+	c, err := a.pickConnection(mine, yes)
 	return []api.Connection{c}, err
 }
 
-// pick is a numbered list: it works on every terminal, and with a screen reader.
-func (a *app) pick(connections []api.Connection, yes bool) (api.Connection, error) {
-	for i, c := range connections {
-		a.say("%3d  %s  %s  %s", i+1, printable(c.Name), c.ServerURL, printable(c.Status))
+func (a *app) pickConnection(connections []api.Connection, yes bool) (api.Connection, error) {
+	var lines []string
+	for _, c := range connections {
+		lines = append(lines, fmt.Sprintf("%s  %s  %s", c.Name, c.ServerURL, c.Status))
 	}
-	answer, err := a.askLine("Disconnect which one? [1-%d, empty for none] ", len(connections))
+	cancelled := bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
+	i, err := a.pick("Disconnect which one?", lines)
+	if errors.Is(err, errNothingChosen) {
+		err = cancelled
+	}
 	if err != nil {
 		return api.Connection{}, err
 	}
-	cancelled := bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
-	if answer == "" {
-		return api.Connection{}, cancelled
-	}
-	n, err := strconv.Atoi(answer)
-	if err != nil || n < 1 || n > len(connections) {
-		return api.Connection{}, usage("%q is not a number from 1 to %d", answer, len(connections))
-	}
-	c := connections[n-1]
+	c := connections[i]
 	if !yes {
 		ok, err := a.confirm("Disconnect %s and revoke its key?", printable(c.Name))
 		if err != nil || !ok {

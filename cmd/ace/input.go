@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-const maxSecretInput = 64 << 10
+const (
+	maxSecretInput = 64 << 10
+	maxLine        = 1024
+)
 
 // secretFlag reads the value of a flag that carries a secret: - is stdin, file:PATH a file, anything else the secret
 // itself.
@@ -128,7 +130,7 @@ func await[T any](a *app, read func() (T, error)) (T, error) {
 // askLine reads one line from the terminal.
 func (a *app) askLine(format string, args ...any) (string, error) {
 	a.ask(format, args...)
-	line, err := await(a, func() (string, error) { return bufio.NewReader(io.LimitReader(a.in, 1024)).ReadString('\n') })
+	line, err := await(a, func() (string, error) { return readLine(a.in) })
 	if errors.Is(err, context.Canceled) {
 		a.say("")
 	}
@@ -136,6 +138,21 @@ func (a *app) askLine(format string, args ...any) (string, error) {
 		return "", inputNeeded("nothing was answered")
 	}
 	return strings.TrimSpace(line), err
+}
+
+// readLine takes no more than the line, so that the rest is there for the next question.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) < maxLine; {
+		if _, err := io.ReadFull(r, b); err != nil {
+			return string(line), err
+		}
+		if b[0] == '\n' {
+			break
+		}
+		line = append(line, b[0])
+	}
+	return string(line), nil
 }
 
 // confirm asks a question to which nothing but yes is yes.

@@ -31,13 +31,18 @@ func run() int {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
 	a.interrupted = ctx.Done()
+	return a.execute(ctx, os.Args[1:])
+}
+
+// execute runs one command line and returns its exit code.
+func (a *app) execute(ctx context.Context, args []string) int {
 	root := a.rootCommand()
-	root.SetArgs(os.Args[1:])
+	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
 	return a.fail(err)

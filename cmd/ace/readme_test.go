@@ -67,12 +67,12 @@ func runnable(t *testing.T, args []string) {
 	t.Helper()
 	cmd, rest, err := newApp(os.Stdin, os.Stdout, os.Stderr).rootCommand().Find(args)
 	if err != nil || cmd.Name() == "ace" {
-		t.Errorf("README: there is no command %v (%v)", args, err)
+		t.Errorf("there is no command %v (%v)", args, err)
 		return
 	}
 	if err := cmd.ParseFlags(rest); err != nil {
-		t.Errorf("README: %v: %v", args, err)
+		t.Errorf("%v: %v", args, err)
 	} else if err := cmd.ValidateArgs(cmd.Flags().Args()); err != nil {
-		t.Errorf("README: %v: %v", args, err)
+		t.Errorf("%v: %v", args, err)
 	}
 }

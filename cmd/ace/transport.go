@@ -21,10 +21,11 @@ func ownTransport() http.RoundTripper {
 
 // transport is how the command calls clouds and servers.
 func (a *app) transport() http.RoundTripper {
+	next := watched{a, http.DefaultTransport}
 	if a.debug {
-		return tracing{say: a.say, next: http.DefaultTransport}
+		return tracing{say: a.say, next: next}
 	}
-	return http.DefaultTransport
+	return next
 }
 
 // tracing tells of each request what can be shown to anybody: never a header, a body or a query, which may be secret.

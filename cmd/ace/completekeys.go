@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// serverOf is the client for the server that a half-typed api-key command is about.
+func (a *app) serverOf(ctx context.Context, cmd *cobra.Command) (*api.ServerClient, error) {
+	var o apiKeyOptions
+	o.server, _ = cmd.Flags().GetString("server")
+	o.token, _ = cmd.Flags().GetString("token")
+	if o.token == "-" {
+		return nil, inputNeeded("stdin is the terminal's")
+	}
+	return a.serverClient(ctx, o)
+}
+
+func keyNames(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error) {
+	client, err := a.serverOf(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := client.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]int{}
+	for _, k := range keys {
+		if k.Ended == nil {
+			seen[k.Name]++
+		}
+	}
+	var out []string
+	for _, k := range keys {
+		switch {
+		case k.Ended != nil && cmd.Name() != "revive", k.Status == "revoked":
+		case k.Ended == nil && seen[k.Name] == 1:
+			out = append(out, k.Name+"\t"+k.Prefix+"… "+k.Status)
+		default: // the name would not do
+			out = append(out, k.KeyID+"\t"+k.Name+" "+k.Status)
+		}
+	}
+	return out, nil
+}
+
+// fromCatalogue lists part of the catalogue of the server that cmd is about.
+func fromCatalogue(lines func(f catalogue.File) []string) source {
+	return func(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error) {
+		client, err := a.serverOf(ctx, cmd)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := client.Scopes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var f catalogue.File
+		if err := json.Unmarshal(raw, &f); err != nil {
+			return nil, err
+		}
+		return lines(f), nil
+	}
+}
+
+var presetNames = fromCatalogue(func(f catalogue.File) (out []string) {
+	for _, name := range slices.Sorted(maps.Keys(f.Presets)) {
+		out = append(out, name+"\t"+f.Presets[name].Description)
+	}
+	return out
+})
+
+var scopeNames = fromCatalogue(func(f catalogue.File) (out []string) {
+	for _, scope := range slices.Sorted(maps.Keys(f.Scopes)) {
+		out = append(out, scope+"\t"+f.Scopes[scope])
+	}
+	return out
+})

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// groups order what `ace --help` lists: what comes first in use is first.
+var groups = []struct {
+	title    string
+	commands []string
+}{
+	{"Begin:", []string{"login", "logout", "auth", "connect"}},
+	{"Connections and keys:", []string{"connections", "disconnect", "api-key", "scan", "why"}},
+	{"The organization:", []string{"org"}},
+	{"Run it yourself:", []string{"dev", "server", "cloud"}},
+	{"More:", []string{"completion", "version"}},
+}
+
+// examples are what `--help` of a command shows, by the command's path. A test holds that each would be taken.
+var examples = map[string]string{
+	"": `
+ace login
+ace connect --server https://ace.company.com
+ace -i`,
+	"login": `
+ace login
+ace login --no-browser --env cloud.company.com`,
+	"login pat": `
+ace login pat --token -
+ace login pat --token file:/run/secrets/ace-token`,
+	"login api-key": `
+ace login api-key --name ci --secret -
+ace login api-key --name ci --secret file:/run/secrets/ace-key --organization-id org-123`,
+	"logout": `
+ace logout
+ace logout --profile staging`,
+	"auth login": `
+ace auth login --env cloud.company.com
+ace auth login --non-interactive`,
+	"auth login-token": `
+ace auth login-token --token -
+ace auth login-token --token file:token.txt`,
+	"auth login-api-key": `
+ace auth login-api-key --key - --service-name terraform-prod`,
+	"auth logout": `
+ace auth logout`,
+	"auth me": `
+ace auth me
+ace auth me -o json`,
+	"auth status": `
+ace auth status
+ace auth status --output json`,
+	"auth list": `
+ace auth list`,
+	"auth switch": `
+ace auth switch
+ace auth switch staging`,
+	"auth token": `
+ace auth token
+ace auth token -o json`,
+	"connect": `
+ace connect
+ace connect --server https://ace.company.com --name production
+ace connect --server https://ace.company.com --api-key -`,
+	"disconnect": `
+ace disconnect
+ace disconnect production
+ace disconnect --all --yes`,
+	"connections list": `
+ace connections list
+ace connections list -o json`,
+	"connections share": `
+ace connections share production`,
+	"connections unshare": `
+ace connections unshare production`,
+	"connections check": `
+ace connections check production
+ace connections check https://ace.company.com`,
+	"api-key create": `
+ace api-key create --name ci --preset read-only --expires 30d
+ace api-key create --name ci --allow-from 203.0.113.0/24 --rate 100/m
+ace api-key create --server https://ace.company.com --token - --name terraform-prod --description "IaC for production"`,
+	"api-key list": `
+ace api-key list
+ace api-key list --server https://ace.company.com -o json`,
+	"api-key revive": `
+ace api-key revive ci
+ace api-key revive 01a1fc30-3fc5-7603-bc83-1f1313f67ee9 --expires 30d`,
+	"api-key rotate": `
+ace api-key rotate ci
+ace api-key rotate ci --grace 7d`,
+	"api-key revoke": `
+ace api-key revoke ci
+ace api-key revoke 01a1fc30-3fc5-7603-bc83-1f1313f67ee9`,
+	"api-key disable": `
+ace api-key disable ci`,
+	"api-key enable": `
+ace api-key enable ci`,
+	"api-key scopes": `
+ace api-key scopes
+ace api-key scopes --server https://ace.company.com -o yaml`,
+	"why": `
+ace why 0RDZ6ZKMQ4
+ace why 0RDZ6ZKMQ4 --server https://ace.company.com`,
+	"scan": `
+ace scan
+ace scan src config.yaml
+ace scan -`,
+	"org trust": `
+ace org trust
+ace org trust -o json`,
+	"server": `
+ace server
+ace server token --role admin`,
+	"server token": `
+ace server token --role admin
+ace server token --role member --subject ci --life 1h`,
+	"server health": `
+ace server health`,
+	"cloud": `
+ace cloud
+ace cloud user add --email ada@company.com --org acme`,
+	"cloud user add": `
+ace cloud user add --email ada@company.com --name "Ada Admin" --org acme --role owner
+ace cloud user add --email ada@company.com --org acme --password-stdin`,
+	"cloud init": `
+ace cloud init --dir secrets --public-url https://cloud.company.com --org acme`,
+	"cloud rotate-encryption-key": `
+ace cloud rotate-encryption-key`,
+	"cloud health": `
+ace cloud health`,
+	"cloud new-signing-key": `
+ace cloud new-signing-key`,
+	"cloud new-encryption-key": `
+ace cloud new-encryption-key`,
+	"dev": `
+ace dev
+ace dev --data-dir ./dev-data
+ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0`,
+	"dev app": `
+ace dev app --addr 127.0.0.1:8080`,
+	"completion": `
+ace completion bash
+ace completion zsh
+ace completion fish`,
+	"version": `
+ace version
+ace version -o json`,
+}
+
+// describe gives every command its examples, and the root its groups.
+func describe(root *cobra.Command) {
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, cmd := range root.Commands() {
+			for _, name := range g.commands {
+				if cmd.Name() == name {
+					cmd.GroupID = g.title
+				}
+			}
+		}
+	}
+	eachCommand(root, func(path string, cmd *cobra.Command) {
+		if text := examples[path]; cmd.Example == "" {
+			cmd.Example = strings.TrimPrefix(strings.ReplaceAll(text, "\n", "\n  "), "\n")
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/huh/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
+	"golang.org/x/term"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// errInterrupted is Ctrl-C pressed where the terminal does not make a signal of it.
+var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
+
+// errNothingChosen is a list that was left with Esc or an empty answer.
+var errNothingChosen = bridge.E(bridge.Conflict, "cancelled", "nothing was chosen")
+
+// pick lets the person at the terminal choose one of a few options and returns its place: with the arrow keys and "/" to
+// filter, or, on a terminal that has no cursor to move (TERM=dumb, which also suits a screen reader), by number.
+func (a *app) pick(title string, options []string) (int, error) {
+	if !a.interactive() {
+		return 0, inputNeeded("%s There is no terminal to choose on", title)
+	}
+	clean := make([]string, len(options))
+	for i, o := range options {
+		clean[i] = printable(o)
+	}
+	width, height, err := term.GetSize(int(a.err.Fd()))
+	if err != nil || !a.screen() || width < 20 || height < 6 {
+		return a.pickNumber(title, clean)
+	}
+	return a.pickHere(title, clean, height)
+}
+
+// pickNumber is a numbered list: it works on every terminal.
+func (a *app) pickNumber(title string, options []string) (int, error) {
+	for i, o := range options {
+		a.say("%3d  %s", i+1, o)
+	}
+	for {
+		answer, err := a.askLine("%s [1-%d, empty for none] ", title, len(options))
+		switch n, notNumber := strconv.Atoi(answer); {
+		case err != nil:
+			return 0, err
+		case answer == "":
+			return 0, errNothingChosen
+		case notNumber == nil && n >= 1 && n <= len(options):
+			return n - 1, nil
+		}
+		a.say("%q is not a number from 1 to %d", printable(answer), len(options))
+	}
+}
+
+// pickTheme keeps to the terminal's own foreground, which is readable on any background.
+func pickTheme(isDark bool) *huh.Styles {
+	t := huh.ThemeBase(isDark)
+	cyan := lipgloss.Color("6")
+	t.Focused.Title = t.Focused.Title.Bold(true)
+	t.Focused.SelectSelector = t.Focused.SelectSelector.Foreground(cyan)
+	t.Focused.SelectedOption = t.Focused.SelectedOption.Foreground(cyan)
+	return t
+}
+
+// pickHere runs huh on the terminal, below what was printed, and erases itself.
+func (a *app) pickHere(title string, options []string, height int) (int, error) {
+	const around = 4 // the title, an empty line, the help, and the line of the cursor
+	chosen, left := 0, false
+	list := make([]huh.Option[int], len(options))
+	for i, o := range options {
+		list[i] = huh.NewOption(o, i)
+	}
+	field := huh.NewSelect[int]().Title(title).Options(list...).Value(&chosen)
+	if len(options)+1 > height-around {
+		field.Height(height - around)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-a.interrupted:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	program := []tea.ProgramOption{tea.WithInput(a.in), tea.WithOutput(a.err), tea.WithoutSignalHandler(),
+		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg {
+			if k, ok := msg.(tea.KeyPressMsg); ok && k.String() == "esc" && !field.GetFiltering() {
+				left = true
+				return tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl} // how huh is ended
+			}
+			return msg
+		})}
+	if !a.colours() {
+		program = append(program, tea.WithColorProfile(colorprofile.ASCII))
+	}
+	err := huh.NewForm(huh.NewGroup(field)).WithTheme(huh.ThemeFunc(pickTheme)).WithProgramOptions(program...).RunWithContext(ctx)
+	switch {
+	case left:
+		return 0, errNothingChosen
+	case errors.Is(err, huh.ErrUserAborted), ctx.Err() != nil:
+		return 0, errInterrupted
+	}
+	return chosen, err
+}
