@@ -79,6 +79,11 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 	if len(options)+1 > height-around {
 		field.Height(height - around)
 	}
+	keys, err := openKeyboard(a.in)
+	if err != nil {
+		return 0, err
+	}
+	defer keys.stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -88,7 +93,7 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 		case <-ctx.Done():
 		}
 	}()
-	program := []tea.ProgramOption{tea.WithInput(a.in), tea.WithOutput(a.err), tea.WithoutSignalHandler(),
+	program := []tea.ProgramOption{tea.WithInput(keys), tea.WithOutput(a.err), tea.WithoutSignalHandler(),
 		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg {
 			if k, ok := msg.(tea.KeyPressMsg); ok && k.String() == "esc" && !field.GetFiltering() {
 				left = true
@@ -99,7 +104,9 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 	if !a.colours() {
 		program = append(program, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	err := huh.NewForm(huh.NewGroup(field)).WithTheme(huh.ThemeFunc(pickTheme)).WithProgramOptions(program...).RunWithContext(ctx)
+	bindings := huh.NewDefaultKeyMap()
+	bindings.Select.Submit.SetHelp("enter", "choose • esc back")
+	err = huh.NewForm(huh.NewGroup(field)).WithKeyMap(bindings).WithTheme(huh.ThemeFunc(pickTheme)).WithProgramOptions(program...).RunWithContext(ctx)
 	switch {
 	case left:
 		return 0, errNothingChosen

@@ -1,0 +1,441 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/term"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// terminal is a terminal with the real ace in it.
+type terminal struct {
+	t        *testing.T
+	cmd      *exec.Cmd
+	keys     *os.File // the terminal's own end
+	tty      *os.File // the program's end
+	before   *term.State
+	readDone chan struct{}
+
+	mu   sync.Mutex
+	raw  strings.Builder
+	more chan struct{} // something was written since
+	seen int           // how much of the plain text has been expected already
+}
+
+// patience only ever fails a test: nothing waits for it to pass.
+const patience = 60 * time.Second
+
+const (
+	ctrlC  = "\x03"
+	escape = "\x1b"
+	enter  = "\r"
+)
+
+// onTerminal starts ace on a terminal of its own.
+func onTerminal(t *testing.T, columns uint16, env []string, args ...string) *terminal {
+	t.Helper()
+	keys, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &terminal{t: t, keys: keys, tty: tty, more: make(chan struct{}, 1), readDone: make(chan struct{})}
+	if err := pty.Setsize(keys, &pty.Winsize{Rows: 24, Cols: columns}); err != nil {
+		t.Fatal(err)
+	}
+	if x.before, err = term.GetState(int(tty.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	x.cmd = exec.Command("ace", args...)
+	x.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm-256color"}, env...)
+	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = tty, tty, tty
+	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := x.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go x.read()
+	t.Cleanup(func() {
+		_ = x.cmd.Process.Kill()
+		_, _ = x.tty.Close(), x.keys.Close()
+	})
+	return x
+}
+
+func (x *terminal) read() {
+	defer close(x.readDone)
+	buf := make([]byte, 4096)
+	for {
+		n, err := x.keys.Read(buf)
+		x.mu.Lock()
+		x.raw.Write(buf[:n])
+		x.mu.Unlock()
+		select {
+		case x.more <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+var (
+	forward = regexp.MustCompile(`\x1b\[\d*C|\t`)
+	escapes = regexp.MustCompile(`\x1b\[[0-9;?>=<$ ]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[>=78]`)
+	blanks  = regexp.MustCompile(` +`)
+)
+
+// plain is what was written, without what moves the cursor or colours.
+func plain(raw string) string {
+	return blanks.ReplaceAllString(escapes.ReplaceAllString(forward.ReplaceAllString(raw, " "), ""), " ")
+}
+
+func (x *terminal) written() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.raw.String()
+}
+
+// expect reads until the text appears after what was expected before.
+func (x *terminal) expect(text string) {
+	x.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		all := plain(x.written())
+		if i := strings.Index(all[min(x.seen, len(all)):], text); i >= 0 {
+			x.seen += i + len(text)
+			return
+		}
+		select {
+		case <-x.more:
+		case <-deadline.C:
+			x.t.Fatalf("%q did not appear in\n%s", text, all[min(x.seen, len(all)):])
+		}
+	}
+}
+
+func (x *terminal) press(keys string) {
+	x.t.Helper()
+	if _, err := io.WriteString(x.keys, keys); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// exits waits for the end, holds the exit code and that the terminal is as it was, and returns all that was written.
+func (x *terminal) exits(code int) string {
+	x.t.Helper()
+	kill := time.AfterFunc(patience, func() { _ = x.cmd.Process.Kill() })
+	defer kill.Stop()
+	err := x.cmd.Wait()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		x.t.Fatal(err)
+	}
+	after, err := term.GetState(int(x.tty.Fd()))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	_ = x.tty.Close() // the reader comes to an end
+	<-x.readDone
+	raw := x.written()
+	if got := x.cmd.ProcessState.ExitCode(); got != code {
+		x.t.Fatalf("it exits with %d, want %d:\n%s", got, code, plain(raw))
+	}
+	if !reflect.DeepEqual(x.before, after) {
+		x.t.Errorf("the terminal is left in another state: %+v, it was %+v", after, x.before)
+	}
+	if strings.LastIndex(raw, "\x1b[?25l") > strings.LastIndex(raw, "\x1b[?25h") {
+		x.t.Error("the cursor is left hidden")
+	}
+	return raw
+}
+
+// threeConnections is a world whose admin has connections of three servers that are away, and the environment of that
+// admin.
+func threeConnections(t *testing.T) (*world, []string) {
+	t.Helper()
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	key := bridge.NewKey(bridge.KindLive, [16]byte{1}).Text().Disclose()
+	for name, url := range map[string]string{"laptop": "http://127.0.0.1:1", "office": "http://127.0.0.1:2", "cellar": "http://127.0.0.1:3"} {
+		if _, err := w.admin.Register(t.Context(), api.RegisterRequest{ServerURL: url, Name: name, APIKey: &key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, []string{"ACE_ENV=" + string(w.cloudURL), "ACE_TOKEN=" + token.Reveal()}
+}
+
+func (w *world) names() string {
+	w.t.Helper()
+	connections, err := w.admin.Connections(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var names []string
+	for _, c := range connections {
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestPickerOnTerminal(t *testing.T) {
+	w, env := threeConnections(t)
+
+	// Chosen by a filter, and confirmed.
+	x := onTerminal(t, 80, env, "disconnect")
+	x.expect("Disconnect which one?")
+	x.press("/")
+	x.press("offi")
+	x.expect("offi")
+	x.press(enter)
+	x.expect("Disconnect office and revoke its key? [y/N]")
+	x.press("y" + enter)
+	x.expect("Disconnected office")
+	x.exits(0)
+	if names := w.names(); strings.Contains(names, "office") || !strings.Contains(names, "laptop") {
+		t.Errorf("left are %s", names)
+	}
+
+	// Left in every way, nothing is disconnected.
+	for _, way := range []struct {
+		name, term, keys string
+		code             int
+	}{
+		{"Esc", "xterm-256color", escape, exitFailed}, {"Ctrl-C", "xterm-256color", ctrlC, exitInterrupted},
+		{"an empty answer", "dumb", enter, exitFailed}, {"Ctrl-C at a number", "dumb", ctrlC, exitInterrupted},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			x := onTerminal(t, 80, append(env, "TERM="+way.term), "disconnect")
+			x.expect("Disconnect which one?")
+			x.press(way.keys)
+			x.exits(way.code)
+			if names := w.names(); strings.Count(names, " ") != 1 {
+				t.Errorf("left are %s", names)
+			}
+		})
+	}
+
+	// SIGTERM while the list is shown restores the terminal too.
+	x = onTerminal(t, 80, env, "disconnect")
+	x.expect("choose")
+	if err := x.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	x.exits(exitInterrupted)
+}
+
+func TestMenuOnTerminal(t *testing.T) {
+	_, env := threeConnections(t)
+
+	// A command of the menu runs, and the menu is there again; Esc leaves level by level.
+	x := onTerminal(t, 80, env, "-i")
+	x.expect("Connections")
+	x.expect("choose")
+	x.press(enter)
+	x.expect("Make private again")
+	x.expect("choose")
+	x.press(enter)
+	x.expect("$ ace connections list")
+	x.expect("cellar")
+	x.expect("Make private again")
+	x.expect("choose")
+	x.press(escape)
+	x.expect("Authentication (Login/Logout)")
+	x.expect("choose")
+	x.press(escape)
+	x.exits(0)
+
+	// Ctrl-C, at every kind of question.
+	for _, at := range []struct{ name, term, keys, expect string }{
+		{"the menu", "xterm", "", "choose"}, {"the numbered menu", "dumb", "", "ace [1-4, empty for none]"},
+		{"a menu in the menu", "dumb", "1\r", "Connections [1-7, empty for none]"},
+		{"a question", "dumb", "1\r2\r", "Server's URL"}, {"a secret", "dumb", "1\r3\r\r", "API key: "},
+	} {
+		t.Run(at.name, func(t *testing.T) {
+			x := onTerminal(t, 80, append(env, "TERM="+at.term), "-i")
+			x.press(at.keys)
+			x.expect(at.expect)
+			x.press(ctrlC)
+			x.exits(exitInterrupted)
+		})
+	}
+}
+
+// A secret that is typed into the menu is neither shown nor in the process's arguments, and reaches the command.
+func TestMenuHidesSecrets(t *testing.T) {
+	_, env := threeConnections(t)
+	const secret = "canary-typed-at-the-terminal"
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" { // the discovery, so that the key is tried
+			reply(w, api.Discovery{Product: "ace", Version: "test", PublicURL: bridge.ServerURL("http://" + r.Host), Time: time.Now()})
+			return
+		}
+		asked <- r.Header.Get("Authorization")
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	x := onTerminal(t, 120, append(env, "TERM=dumb"), "-i")
+	x.expect("[1-4, empty for none]")
+	x.press("1" + enter)
+	x.expect("[1-7, empty for none]")
+	x.press("3" + enter)
+	x.expect("Server's URL")
+	x.press(server.URL + enter)
+	x.expect("API key: ")
+	x.press(secret + enter)
+	x.expect("$ ace connect --server=" + server.URL + " --api-key=-")
+	x.expect("does not take that key")
+	select {
+	case header := <-asked:
+		if !strings.Contains(header, secret) {
+			t.Errorf("the server was asked with %q", header)
+		}
+	default:
+		t.Error("the server was not asked")
+	}
+	if line, err := os.ReadFile("/proc/" + strconv.Itoa(x.cmd.Process.Pid) + "/cmdline"); err == nil && strings.Contains(string(line), secret) {
+		t.Errorf("the arguments of the process are %q", line)
+	}
+	x.expect("[1-7, empty for none]")
+	x.press(enter)
+	x.expect("[1-4, empty for none]")
+	x.press(enter)
+	if raw := x.exits(0); strings.Contains(raw, secret) {
+		t.Errorf("the secret is shown:\n%s", plain(raw))
+	}
+}
+
+// What is asked for by a flag is not shown either, and Ctrl-C there brings the echo back.
+func TestHiddenInput(t *testing.T) {
+	w, env := threeConnections(t)
+	token, _, err := w.cloud.DeveloperToken(t.Context(), "member@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env = env[:1]
+	x := onTerminal(t, 80, env, "auth", "login-token", "--token", "-")
+	x.expect("--token: ")
+	x.press(token.Reveal() + enter)
+	x.expect("Logged in")
+	if raw := x.exits(0); strings.Contains(raw, token.Reveal()) {
+		t.Error("the token is shown")
+	}
+	x = onTerminal(t, 80, env, "auth", "login-token", "--token", "-")
+	x.expect("--token: ")
+	x.press("begun" + ctrlC)
+	x.exits(exitInterrupted)
+
+	// Waiting for a browser.
+	x = onTerminal(t, 80, append(env, "BROWSER=true"), "login", "--no-browser")
+	x.expect("Waiting …")
+	x.press(ctrlC)
+	x.exits(exitInterrupted)
+}
+
+var (
+	colour   = regexp.MustCompile(`\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7])[0-9;]*m`)
+	styled   = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	newLines = regexp.MustCompile(`[\r\n]+`)
+)
+
+// On 40 columns nothing is wider than the terminal, and NO_COLOR, --no-color and TERM=dumb are kept.
+func TestPlainTerminals(t *testing.T) {
+	_, env := threeConnections(t)
+	for _, tt := range []struct {
+		name string
+		env  []string
+		args []string
+		bad  *regexp.Regexp // nil: a colour is expected
+	}{
+		{"colours", nil, nil, nil},
+		{"NO_COLOR", []string{"NO_COLOR=1"}, nil, colour},
+		{"--no-color", nil, []string{"--no-color"}, colour},
+		{"TERM=dumb", []string{"TERM=dumb"}, nil, regexp.MustCompile("\x1b")},
+		{"no TERM", []string{"TERM="}, nil, regexp.MustCompile("\x1b")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			x := onTerminal(t, 40, append(env, tt.env...), append([]string{"disconnect"}, tt.args...)...)
+			x.expect("laptop")
+			x.expect("office")
+			x.expect("o") // of the help, or of the question
+			x.press(ctrlC)
+			raw := x.exits(exitInterrupted)
+			switch {
+			case tt.bad == nil && !colour.MatchString(raw):
+				t.Errorf("there is no colour: %q", raw)
+			case tt.bad != nil && tt.bad.MatchString(raw):
+				t.Errorf("%q is written: %q", tt.bad.FindString(raw), raw)
+			}
+			if tt.bad != nil && tt.bad != colour {
+				return // a dumb terminal wraps by itself
+			}
+			for _, line := range newLines.Split(styled.ReplaceAllString(raw, ""), -1) {
+				if n := len([]rune(plain(line))); n > 40 {
+					t.Errorf("a line of %d columns: %q", n, line)
+				}
+			}
+		})
+	}
+
+	// A build has nobody to ask, terminal or not.
+	x := onTerminal(t, 80, append(env, "CI=true"), "disconnect")
+	x.exits(exitUsage)
+	x = onTerminal(t, 80, append(env, "CI=true"), "-i")
+	x.exits(exitUsage)
+}
+
+// What takes its time says so on a terminal, in a line that is gone in the end.
+func TestProgressOnTerminal(t *testing.T) {
+	answer := make(chan struct{})
+	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-answer
+		reply(w, api.List[api.Connection]{Items: []api.Connection{{Name: "laptop", ServerURL: "http://127.0.0.1:1"}}})
+	}))
+	defer cloud.Close()
+	env := []string{"ACE_ENV=" + cloud.URL, "ACE_TOKEN=x"}
+	x := onTerminal(t, 80, env, "connections", "list")
+	x.expect("Waiting for 127.0.0.1:")
+	close(answer)
+	x.expect("laptop")
+	raw := x.exits(0)
+	if i := strings.LastIndex(raw, "Waiting for"); !strings.Contains(raw[i:strings.Index(raw, "NAME")], eraseLine) {
+		t.Errorf("the line stays: %q", raw)
+	}
+	for _, tt := range []struct {
+		env  []string
+		args []string
+	}{{append(env, "TERM=dumb"), nil}, {append(env, "CI=true"), nil}, {env, []string{"-q"}}} {
+		x := onTerminal(t, 80, tt.env, append([]string{"connections", "list"}, tt.args...)...)
+		if raw := x.exits(0); strings.Contains(raw, "\x1b") {
+			t.Errorf("%v: %q", tt, raw)
+		}
+	}
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
