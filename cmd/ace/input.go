@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -64,19 +65,37 @@ func (a *app) readStdin(flag string) (string, error) {
 	return string(raw), nil
 }
 
+// askSecret reads a line without an echo. The terminal is changed here and not by whatever reads, which after a Ctrl-C that
+// came early would do it last.
 func (a *app) askSecret(what string) (bridge.Secret, error) {
-	a.ask("%s: ", what)
 	fd := int(a.in.Fd())
-	before, err := term.GetState(fd)
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return bridge.Secret{}, err
 	}
-	raw, err := await(a, func() ([]byte, error) { return term.ReadPassword(fd) })
-	if errors.Is(err, context.Canceled) {
-		_ = term.Restore(fd, before) // the reader, which would do it, still waits
+	text, err := a.readSecret(what)
+	err = errors.Join(err, term.Restore(fd, before))
+	if err != nil {
+		a.say("")
 	}
-	a.say("")
-	return bridge.NewSecret(strings.TrimRight(string(raw), "\r\n")), err
+	return bridge.NewSecret(text), err
+}
+
+func (a *app) readSecret(what string) (string, error) {
+	keys, err := openKeyboard(a.in)
+	if err != nil {
+		return "", err
+	}
+	defer keys.stop()
+	line := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{byteByByte{keys}, a.err}, "")
+	text, err := await(a, func() (string, error) { return line.ReadPassword(what + ": ") })
+	if errors.Is(err, io.EOF) {
+		err = errInterrupted // Ctrl-C is a key here
+	}
+	return text, err
 }
 
 // newPassword reads a password for a new user, twice when it is typed.
@@ -140,19 +159,14 @@ func (a *app) askLine(format string, args ...any) (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// readLine takes no more than the line, so that the rest is there for the next question.
+// byteByByte takes no more than is needed, so that the rest is there for the next question.
+type byteByByte struct{ io.Reader }
+
+func (r byteByByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
+
+// readLine reads up to the end of the line.
 func readLine(r io.Reader) (string, error) {
-	var line []byte
-	for b := make([]byte, 1); len(line) < maxLine; {
-		if _, err := io.ReadFull(r, b); err != nil {
-			return string(line), err
-		}
-		if b[0] == '\n' {
-			break
-		}
-		line = append(line, b[0])
-	}
-	return string(line), nil
+	return bufio.NewReader(io.LimitReader(byteByByte{r}, maxLine)).ReadString('\n')
 }
 
 // confirm asks a question to which nothing but yes is yes.
