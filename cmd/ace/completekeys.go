@@ -8,27 +8,27 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// serverOf is the client for the server that a half-typed api-key command is about.
-func (a *app) serverOf(ctx context.Context, cmd *cobra.Command) (*api.ServerClient, error) {
+// targetOf is what has the keys that a half-typed command is about.
+func (a *app) targetOf(ctx context.Context, cmd *cobra.Command) (keyTarget, error) {
 	var o apiKeyOptions
 	o.server, _ = cmd.Flags().GetString("server")
 	o.token, _ = cmd.Flags().GetString("token")
+	o.cloud, _ = cmd.Flags().GetBool("cloud")
 	if o.token == "-" {
-		return nil, inputNeeded("stdin is the terminal's")
+		return keyTarget{}, inputNeeded("stdin is the terminal's")
 	}
-	return a.serverClient(ctx, o)
+	return a.keyTarget(ctx, o)
 }
 
 func keyNames(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error) {
-	client, err := a.serverOf(ctx, cmd)
+	target, err := a.targetOf(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := client.Keys(ctx)
+	keys, err := target.Keys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -51,14 +51,14 @@ func keyNames(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error)
 	return out, nil
 }
 
-// fromCatalogue lists part of the catalogue of the server that cmd is about.
+// fromCatalogue lists part of the catalogue of whoever has the keys that cmd is about.
 func fromCatalogue(lines func(f catalogue.File) []string) source {
 	return func(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error) {
-		client, err := a.serverOf(ctx, cmd)
+		target, err := a.targetOf(ctx, cmd)
 		if err != nil {
 			return nil, err
 		}
-		raw, err := client.Scopes(ctx)
+		raw, err := target.Scopes(ctx)
 		if err != nil {
 			return nil, err
 		}
