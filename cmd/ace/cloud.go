@@ -227,7 +227,7 @@ func (a *app) rotateCommand() *cobra.Command {
 			n := 0
 			err := a.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
 				n, err = r.RotateEncryptionKey(cmd.Context(), func(done, total int) {
-					if done == total || done%100 == 0 {
+					if a.screen() && (done == total || done%100 == 0) {
 						a.note("%d of %d rows", done, total)
 					}
 				})

@@ -406,6 +406,30 @@ func TestPlainTerminals(t *testing.T) {
 	x.exits(exitUsage)
 }
 
+// In a pipe there is no escape code, whatever the terminal is called, and nothing is asked.
+func TestPipes(t *testing.T) {
+	_, env := threeConnections(t)
+	for _, tt := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"--help"}, 0}, {[]string{"connections", "list"}, 0}, {[]string{"connections", "check", "laptop"}, 0},
+		{[]string{"auth", "status"}, 0}, {[]string{"conect"}, exitUsage}, {[]string{"-i"}, exitUsage},
+		{[]string{"disconnect"}, exitUsage}, {[]string{"disconnect", "nobody"}, exitFailed},
+		{[]string{"auth", "login-token", "--token", "-"}, exitUsage},
+	} {
+		cmd := exec.Command("ace", tt.args...)
+		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm-256color", "CLICOLOR_FORCE=1"}, env...)
+		out, err := cmd.CombinedOutput()
+		if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+			t.Fatal(err)
+		}
+		if got := cmd.ProcessState.ExitCode(); got != tt.code || strings.Contains(string(out), "\x1b") {
+			t.Errorf("ace %s exits with %d: %q", strings.Join(tt.args, " "), got, out)
+		}
+	}
+}
+
 // What takes its time says so on a terminal, in a line that is gone in the end.
 func TestProgressOnTerminal(t *testing.T) {
 	answer := make(chan struct{})

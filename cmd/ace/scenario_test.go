@@ -24,14 +24,15 @@ import (
 
 // world is a real cloud, a real server that trusts it and a small app behind the server, in this process.
 type world struct {
-	t        *testing.T
-	cloudURL bridge.ServerURL
-	url      bridge.ServerURL // of the server
-	admin    *api.CloudClient
-	member   *api.CloudClient
-	viewer   *api.CloudClient
-	operator *api.ServerClient
-	cloud    *cloud.Cloud
+	t             *testing.T
+	cloudURL      bridge.ServerURL
+	url           bridge.ServerURL // of the server
+	admin         *api.CloudClient
+	member        *api.CloudClient
+	viewer        *api.CloudClient
+	operator      *api.ServerClient
+	operatorToken bridge.Secret
+	cloud         *cloud.Cloud
 
 	mu    sync.Mutex
 	ahead time.Duration // how far the clocks of cloud and server have been put forward
@@ -130,7 +131,7 @@ func newWorld(t *testing.T, cloudDB, serverDB string, change func(*server.Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.operator = api.NewServerClient(w.url, token, api.ClientConfig{})
+	w.operator, w.operatorToken = api.NewServerClient(w.url, token, api.ClientConfig{}), token
 	return w
 }
 
