@@ -128,8 +128,9 @@ func TestMistakesNameTheNearest(t *testing.T) {
 		if !visible(cmd) {
 			return
 		}
-		if cmd.HasParent() && visible(cmd) {
-			args := append(strings.Fields(path)[:len(strings.Fields(path))-1], mistyped(cmd.Name()))
+		if cmd.HasParent() {
+			args := strings.Fields(path)
+			args[len(args)-1] = mistyped(cmd.Name())
 			check(args, `did you mean "`+cmd.Name()+`"`)
 		}
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {

@@ -198,7 +198,7 @@ func refusedRequest(t *testing.T, w *world) string {
 func readText(t *testing.T, path string) string {
 	t.Helper()
 	raw, err := os.ReadFile(path)
-	if err != nil && !(*update && errors.Is(err, fs.ErrNotExist)) {
+	if err != nil && (!*update || !errors.Is(err, fs.ErrNotExist)) {
 		t.Fatal(err)
 	}
 	return string(raw)

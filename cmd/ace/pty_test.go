@@ -27,8 +27,8 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// terminal is a terminal with the real ace in it.
-type terminal struct {
+// console is a terminal with the real ace in it.
+type console struct {
 	t        *testing.T
 	cmd      *exec.Cmd
 	keys     *os.File // the terminal's own end
@@ -52,13 +52,13 @@ const (
 )
 
 // onTerminal starts ace on a terminal of its own.
-func onTerminal(t *testing.T, columns uint16, env []string, args ...string) *terminal {
+func onTerminal(t *testing.T, columns uint16, env []string, args ...string) *console {
 	t.Helper()
 	keys, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &terminal{t: t, keys: keys, tty: tty, more: make(chan struct{}, 1), readDone: make(chan struct{})}
+	x := &console{t: t, keys: keys, tty: tty, more: make(chan struct{}, 1), readDone: make(chan struct{})}
 	if err := pty.Setsize(keys, &pty.Winsize{Rows: 24, Cols: columns}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func onTerminal(t *testing.T, columns uint16, env []string, args ...string) *ter
 	return x
 }
 
-func (x *terminal) read() {
+func (x *console) read() {
 	defer close(x.readDone)
 	buf := make([]byte, 4096)
 	for {
@@ -109,14 +109,14 @@ func plain(raw string) string {
 	return blanks.ReplaceAllString(escapes.ReplaceAllString(forward.ReplaceAllString(raw, " "), ""), " ")
 }
 
-func (x *terminal) written() string {
+func (x *console) written() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.raw.String()
 }
 
 // expect reads until the text appears after what was expected before.
-func (x *terminal) expect(text string) {
+func (x *console) expect(text string) {
 	x.t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
@@ -134,7 +134,7 @@ func (x *terminal) expect(text string) {
 	}
 }
 
-func (x *terminal) press(keys string) {
+func (x *console) press(keys string) {
 	x.t.Helper()
 	if _, err := io.WriteString(x.keys, keys); err != nil {
 		x.t.Fatal(err)
@@ -142,7 +142,7 @@ func (x *terminal) press(keys string) {
 }
 
 // exits waits for the end, holds the exit code and that the terminal is as it was, and returns all that was written.
-func (x *terminal) exits(code int) string {
+func (x *console) exits(code int) string {
 	x.t.Helper()
 	kill := time.AfterFunc(patience, func() { _ = x.cmd.Process.Kill() })
 	defer kill.Stop()
