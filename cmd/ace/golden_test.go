@@ -83,13 +83,13 @@ var goldens = []golden{
 var unrecorded = []string{"login", "auth login", "auth logout", "dev app", "completion", "server health", "cloud health"}
 
 func TestGolden(t *testing.T) {
-	run, values := goldenWorld(t)
+	run, token, values := goldenWorld(t)
 	fields := recorded(t)
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
 			var text strings.Builder
 			for _, format := range outputs {
-				fill := strings.NewReplacer(append([]string{"$FORMAT", format}, values...)...)
+				fill := strings.NewReplacer(append([]string{"$FORMAT", format, "$TOKEN", token()}, values...)...)
 				for _, line := range g.before {
 					if code, _, stderr := run(words(fill.Replace(line))); code != 0 {
 						t.Fatalf("ace %s: %s", line, stderr)
@@ -131,12 +131,16 @@ func TestGoldenIsComplete(t *testing.T) {
 	})
 }
 
-// goldenWorld returns what runs ace in this process, and what the variables in the commands stand for.
-func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stderr string), values []string) {
+// goldenWorld returns what runs ace in this process, what makes a developer token of the admin, and what the other
+// variables in the commands stand for.
+func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stderr string), token func() string, values []string) {
 	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	token, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
-	if err != nil {
-		t.Fatal(err)
+	token = func() string {
+		secret, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret.Reveal()
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -175,7 +179,7 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 		_, _ = stdout.Close(), stderr.Close()
 		return code, readText(t, out), readText(t, errs)
 	}
-	return run, []string{"$SERVER", string(w.url), "$TOKEN", token.Reveal(), "$DIR", dir,
+	return run, token, []string{"$SERVER", string(w.url), "$DIR", dir,
 		"$OPERATOR", w.operatorToken.Reveal(), "$REQUEST", refusedRequest(t, w)}
 }
 
