@@ -23,19 +23,22 @@ const (
 // source looks up words that may stand at a place of a command line, each with a tab and a description if it has one.
 type source func(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error)
 
-// argumentWords is what a command's argument may be, by the command's path.
-var argumentWords = map[string]source{
-	"disconnect":          connectionNames,
-	"connections share":   connectionNames,
-	"connections unshare": connectionNames,
-	"connections check":   connectionNames,
-	"api-key revive":      keyNames,
-	"api-key rotate":      keyNames,
-	"api-key revoke":      keyNames,
-	"api-key disable":     keyNames,
-	"api-key enable":      keyNames,
-	"auth switch":         profileNames,
-	"org switch":          organizationNames,
+// argumentWords is what a command's arguments may be, one after the other, by the command's path.
+var argumentWords = map[string][]source{
+	"disconnect":          {connectionNames},
+	"connections share":   {connectionNames},
+	"connections unshare": {connectionNames},
+	"connections check":   {connectionNames},
+	"api-key revive":      {keyNames},
+	"api-key rotate":      {keyNames},
+	"api-key revoke":      {keyNames},
+	"api-key disable":     {keyNames},
+	"api-key enable":      {keyNames},
+	"auth switch":         {profileNames},
+	"org switch":          {organizationNames},
+	"org role":            {memberNames, fixed(roleNames...)},
+	"org remove":          {memberNames},
+	"org withdraw":        {invitationNames},
 }
 
 // flagWords is what a flag's value may be, by the flag's name.
@@ -59,7 +62,7 @@ var fileArguments = map[string]bool{"scan": true}
 func (a *app) completions(root *cobra.Command) {
 	eachCommand(root, func(path string, cmd *cobra.Command) {
 		if find, ok := argumentWords[path]; ok {
-			cmd.ValidArgsFunction = a.words(find, 1)
+			cmd.ValidArgsFunction = a.words(find...)
 		} else if cmd.ValidArgs == nil && cmd.ValidArgsFunction == nil && !fileArguments[path] && !cmd.HasSubCommands() {
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
@@ -67,7 +70,7 @@ func (a *app) completions(root *cobra.Command) {
 			find := flagWords[f.Name]
 			switch {
 			case find != nil:
-				_ = cmd.RegisterFlagCompletionFunc(f.Name, a.words(find, -1))
+				_ = cmd.RegisterFlagCompletionFunc(f.Name, a.flagValue(find))
 			case f.Value.Type() != "bool" && f.Name != "data-dir":
 				_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
 			}
@@ -85,12 +88,19 @@ func eachCommand(root *cobra.Command, visit func(path string, cmd *cobra.Command
 	}
 }
 
-// words makes a source what cobra asks: bounded in time, and for most arguments at most.
-func (a *app) words(find source, most int) cobra.CompletionFunc {
+// words makes the sources of a command's arguments what cobra asks.
+func (a *app) words(each ...source) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if most >= 0 && len(args) >= most {
+		if len(args) >= len(each) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		return a.flagValue(each[len(args)])(cmd, args, typed)
+	}
+}
+
+// flagValue makes a source what cobra asks, bounded in time.
+func (a *app) flagValue(find source) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		a.completing, a.quiet = true, true
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
@@ -144,7 +154,7 @@ func (l *login) present(ctx context.Context) error {
 	if !ok || time.Until(s.ExpiresAt) <= 0 {
 		return notLoggedIn(l.selection)
 	}
-	l.bearer, l.session, l.place = s.AccessToken.Secret, s, place
+	l.bearer, l.session, l.place, l.service = s.AccessToken.Secret, s, place, s.ServiceName
 	return nil
 }
 
@@ -196,6 +206,32 @@ func organizationNames(ctx context.Context, a *app, _ *cobra.Command) ([]string,
 	var out []string
 	for _, o := range organizations {
 		out = append(out, o.Slug+"\t"+o.Name)
+	}
+	return out, err
+}
+
+func memberNames(ctx context.Context, a *app, _ *cobra.Command) ([]string, error) {
+	_, cloud, me, err := a.inOrg(ctx)
+	if err != nil {
+		return nil, err
+	}
+	members, err := cloud.Members(ctx, me.Org)
+	var out []string
+	for _, m := range members {
+		out = append(out, m.Email+"\t"+m.Role)
+	}
+	return out, err
+}
+
+func invitationNames(ctx context.Context, a *app, _ *cobra.Command) ([]string, error) {
+	_, cloud, me, err := a.inOrg(ctx)
+	if err != nil {
+		return nil, err
+	}
+	invitations, err := cloud.Invitations(ctx, me.Org)
+	var out []string
+	for _, i := range invitations {
+		out = append(out, i.ID+"\t"+i.Email+" as "+i.Role)
 	}
 	return out, err
 }

@@ -164,7 +164,7 @@ func TestCompletionTime(t *testing.T) {
 		cmd := &cobra.Command{}
 		cmd.SetContext(t.Context())
 		start := time.Now()
-		words, _ := newTestApp().words(deaf, 1)(cmd, nil, "")
+		words, _ := newTestApp().words(deaf)(cmd, nil, "")
 		if took := time.Since(start); took != completionTime || len(words) > 0 {
 			t.Errorf("it took %s and found %v", took, words)
 		}

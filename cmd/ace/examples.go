@@ -26,7 +26,8 @@ ace connect --server https://ace.company.com
 ace -i`,
 	"login": `
 ace login
-ace login --no-browser --env cloud.company.com`,
+ace login --no-browser --env cloud.company.com
+ace login --email ada@company.com --password-stdin`,
 	"login pat": `
 ace login pat --token -
 ace login pat --token file:/run/secrets/ace-token`,
@@ -39,6 +40,10 @@ ace logout --profile staging`,
 	"auth login": `
 ace auth login --env cloud.company.com
 ace auth login --non-interactive`,
+	"auth login pat": `
+ace auth login pat --token -`,
+	"auth login api-key": `
+ace auth login api-key --name ci --secret -`,
 	"auth login-token": `
 ace auth login-token --token -
 ace auth login-token --token file:token.txt`,
@@ -108,6 +113,35 @@ ace why 0RDZ6ZKMQ4 --server https://ace.company.com`,
 ace scan
 ace scan src config.yaml
 ace scan -`,
+	"org list": `
+ace org list`,
+	"org create": `
+ace org create acme --name "Acme Inc."`,
+	"org rename": `
+ace org rename "Acme Inc."`,
+	"org switch": `
+ace org switch acme`,
+	"org members": `
+ace org members
+ace org members -o json`,
+	"org audit": `
+ace org audit --since 24h
+ace org audit --action key.create --format csv`,
+	"org role": `
+ace org role ada@company.com admin`,
+	"org remove": `
+ace org remove ada@company.com`,
+	"org leave": `
+ace org leave`,
+	"org invite": `
+ace org invite --email ada@company.com
+ace org invite --role viewer --expires 1d`,
+	"org invitations": `
+ace org invitations`,
+	"org withdraw": `
+ace org withdraw ada@company.com`,
+	"org join": `
+ace org join https://cloud.company.com/join/TOKEN`,
 	"org trust": `
 ace org trust
 ace org trust -o json`,

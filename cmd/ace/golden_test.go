@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
@@ -45,6 +46,20 @@ var goldens = []golden{
 	{name: "auth_me", command: "auth me"},
 	{name: "auth_status", command: "auth status"},
 	{name: "auth_token", command: "auth token"},
+	{name: "org_create", command: "org create shop-$FORMAT"},
+	{name: "org_list", command: "org list"},
+	{name: "org_audit", command: "org audit --action organization.rename --target organization:lab-$FORMAT",
+		before: []string{"org create lab-$FORMAT", "org switch lab-$FORMAT", "org rename Lab"}},
+	{name: "org_switch", command: "org switch acme"},
+	{name: "org_rename", command: "org rename Acme"},
+	{name: "org_members", command: "org members"},
+	{name: "org_role", command: "org role gone-$FORMAT@acme.test viewer"},
+	{name: "org_remove", command: "org remove gone-$FORMAT@acme.test --yes"},
+	{name: "org_leave", command: "org leave --yes", before: []string{"org create left-$FORMAT", "org switch left-$FORMAT"}},
+	{name: "org_invite", command: "org invite --email new-$FORMAT@acme.test", before: []string{"org switch acme"}},
+	{name: "org_invitations", command: "org invitations"},
+	{name: "org_withdraw", command: "org withdraw new-$FORMAT@acme.test"},
+	{name: "org_join", command: "org join http://127.0.0.1:1/invitations/unknown"},
 	{name: "connections_none", command: "connections list"},
 	{name: "api-key_create", command: newKey + "ci --expires 30d --allow-from 127.0.0.0/8 --rate 100/m --max-uses 5"},
 	{name: "api-key_list", command: "api-key list" + onServer},
@@ -70,6 +85,11 @@ var goldens = []golden{
 	{name: "disconnect_unknown", command: "disconnect laptpo"},
 	{name: "unreachable", command: "connect --server http://127.0.0.1:1"},
 	{name: "usage", command: "connections lst"},
+	{name: "auth_login-api-key", command: "auth login-api-key --profile trio-$FORMAT --key $KEY --service-name terraform-prod"},
+	{name: "login_pat", command: "login pat --profile pat-$FORMAT --token $PAT"},
+	{name: "login_api-key", command: "login api-key --profile key-$FORMAT --name ci --secret $KEY --organization-id acme"},
+	{name: "auth_list", command: "auth list"},
+	{name: "auth_switch", command: "auth switch pat-table"},
 	{name: "logout", command: "logout", before: []string{"auth login-token --token $TOKEN"}},
 	{name: "server_token", command: "server token --role member --subject ci"},
 	{name: "cloud_user_add", command: "cloud user add --email $FORMAT@acme.test --name Ada --org acme --password long-enough-$FORMAT"},
@@ -80,7 +100,7 @@ var goldens = []golden{
 }
 
 // unrecorded run until they are stopped, wait for a browser, or print no result in formats.
-var unrecorded = []string{"login", "auth login", "auth logout", "dev app", "completion", "server health", "cloud health"}
+var unrecorded = []string{"login", "auth login", "auth login pat", "auth login api-key", "auth logout", "dev app", "completion", "server health", "cloud health"}
 
 func TestGolden(t *testing.T) {
 	run, token, values := goldenWorld(t)
@@ -179,8 +199,22 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 		_, _ = stdout.Close(), stderr.Close()
 		return code, readText(t, out), readText(t, errs)
 	}
-	return run, token, []string{"$SERVER", string(w.url), "$DIR", dir,
+	for _, format := range outputs {
+		w.person("gone-"+format, bridge.RoleMember)
+	}
+	return run, token, []string{"$KEY", w.cloudKey(bridge.KindLive), "$PAT", w.cloudKey(bridge.KindPAT),
+		"$SERVER", string(w.url), "$DIR", dir,
 		"$OPERATOR", w.operatorToken.Reveal(), "$REQUEST", refusedRequest(t, w)}
+}
+
+// cloudKey is a key of the cloud itself.
+func (w *world) cloudKey(kind bridge.KeyKind) string {
+	w.t.Helper()
+	key, err := w.admin.CreateKey(w.t.Context(), api.CreateKeyRequest{Name: "of the tests", Kind: string(kind)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return key.Key.Reveal()
 }
 
 // refusedRequest is the ID of a request that the server has refused.
@@ -222,6 +256,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d \d\d:\d\d\b`), "TIME"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b(127\.0\.0\.1|localhost):\d{2,}\b`), "${1}:PORT"},
+	{regexp.MustCompile(`\b[A-Z2-7]{24}\b`), "REQUEST"},
 	{regexp.MustCompile(`[\w-]{40,}=?`), "SECRET"},
 	{regexp.MustCompile(`\bgo1\.[\w.]+`), "GO"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "}, // of a table; YAML's stand at the beginning

@@ -70,6 +70,7 @@ var menu = []entry{
 		{title: "List yours", args: []string{"org", "list"}},
 		{title: "Switch", args: []string{"org", "switch"}, asks: []question{{label: "Organization"}}},
 		{title: "Members", args: []string{"org", "members"}},
+		{title: "Create", args: []string{"org", "create"}, asks: []question{{label: "Short name, as in acme"}}},
 		{title: "Invite", args: []string{"org", "invite"}, asks: []question{
 			{label: "E-mail (empty: whoever has the link)", flag: "--email=", optional: true},
 			{label: "Role (empty: member)", flag: "--role=", optional: true}}},
@@ -107,7 +108,6 @@ func (a *app) menuFlag(root *cobra.Command) {
 
 // openMenu shows a menu until it is left, with Esc or an empty answer, for the one above.
 func (a *app) openMenu(root *cobra.Command, title string, entries []entry) error {
-	entries = slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.items == nil && find(root, e) == nil })
 	titles := make([]string, len(entries))
 	for i, e := range entries {
 		titles[i] = e.title
@@ -129,21 +129,6 @@ func (a *app) openMenu(root *cobra.Command, title string, entries []entry) error
 			return err
 		}
 	}
-}
-
-// find is the command of an entry, or nil where this ace has none such.
-func find(root *cobra.Command, e entry) *cobra.Command {
-	cmd, rest, err := root.Find(e.args)
-	if err != nil || len(rest) > 0 {
-		return nil
-	}
-	for _, q := range e.asks {
-		name, _, _ := strings.Cut(strings.TrimPrefix(q.flag, "--"), "=")
-		if q.flag != "" && cmd.Flags().Lookup(name) == nil {
-			return nil
-		}
-	}
-	return cmd
 }
 
 // act asks what an entry's command has to be told, and runs it. Only an interrupt ends the menu: what fails has been told.

@@ -116,7 +116,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 			r := newProfileResult(n, n == c.Active, c.Profiles[n])
 			lines[i] = n + "  " + string(r.CloudURL) + "  " + r.who() + "  " + r.Status
 		}
-		i, err := a.choose("Which profile?", lines)
+		i, err := a.pick("Which profile?", lines)
 		if err != nil {
 			return err
 		}
