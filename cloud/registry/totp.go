@@ -84,8 +84,9 @@ func (r *Registry) PendingTOTP(ctx context.Context, p Principal) (Enrolment, err
 	return r.enrolment(p.Email, secret), err
 }
 
+// issuerName is how the app lists the account. A colon would end it there: the address of a cloud on IPv6 goes without.
 func (r *Registry) issuerName() string {
-	return "ace " + strings.TrimPrefix(strings.TrimPrefix(r.cfg.Issuer.Origin(), "https://"), "http://")
+	return "ace " + strings.ReplaceAll(r.cfg.Issuer.URL().Hostname(), ":", ".")
 }
 
 func (r *Registry) enrolment(email string, secret bridge.Secret) Enrolment {
