@@ -16,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
@@ -314,6 +315,48 @@ func TestForgottenPassword(t *testing.T) {
 			t.Errorf("mail is shown although it is sent: %d", resp.StatusCode)
 		}
 	})
+}
+
+// Somebody who is signed in and has yet to confirm the address can ask for another link, and cannot sign in again.
+func TestUnconfirmedAddress(t *testing.T) {
+	dsn := sqldbtest.SQLite(t)
+	mailer := &outbox{tried: make(chan struct{}), sent: make(chan mail.Message, 8)}
+	mailer.first.Do(func() {}) // none fails
+	f := startWith(t, dsn, func(c *cloud.Config) { c.Mail = mailer })
+	cookie := f.signIn()
+	db, err := sqldb.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.run())
+	if resp, body := f.form("/settings/security", url.Values{"action": {"verify"}}, "Cookie", cookie); resp.StatusCode != 200 || !strings.Contains(body, "on its way") {
+		t.Errorf("another link: %d %s", resp.StatusCode, body)
+	}
+	m := mailer.next(t)
+	if resp, body := f.form("/login", credentials); resp.StatusCode != 403 || !strings.Contains(body, "not been confirmed") {
+		t.Errorf("a sign-in: %d %s", resp.StatusCode, body)
+	}
+	if m := mailer.next(t); !strings.Contains(m.Text.Reveal(), "/verify?token=") {
+		t.Error("a sign-in with the right password mails no link")
+	}
+	_, after, _ := strings.Cut(m.Text.Reveal(), "/verify?token=")
+	token, _, _ := strings.Cut(after, "\n")
+	if resp, body := f.do("GET", "/verify?token="+token, ""); resp.StatusCode != 200 || !strings.Contains(body, ">Confirm<") {
+		t.Errorf("the page of the link: %d %s", resp.StatusCode, body)
+	}
+	if resp, _ := f.form("/login", credentials); resp.StatusCode != 403 {
+		t.Errorf("opening the link confirms: %d", resp.StatusCode)
+	}
+	if resp, body := f.form("/verify", url.Values{"token": {token}}); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("confirm: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := f.form("/login", credentials); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("after it: %d %s", resp.StatusCode, body)
+	}
 }
 
 func TestMailOnLoopbackIsShown(t *testing.T) {

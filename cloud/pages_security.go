@@ -79,6 +79,10 @@ func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
 		done, err = "Two-factor authentication is off.", c.registry.DisableTOTP(r.Context(), p, password, otp, by)
 	case "recovery-codes":
 		view.Codes, err = c.registry.RenewRecoveryCodes(r.Context(), p, password, otp, by)
+	case "verify":
+		if err = c.mails.Allow("user:" + p.UserID); err == nil {
+			done, err = "A link is on its way to "+p.Email+".", c.registry.StartVerification(r.Context(), p.UserID, by)
+		}
 	case "end-session":
 		done, err = "That session has ended.", c.registry.EndSessionByID(r.Context(), p, r.PostForm.Get("id"), by)
 	case "end-sessions":
