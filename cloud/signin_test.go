@@ -556,6 +556,16 @@ func TestProviderSettings(t *testing.T) {
 	if _, err := f.client().As(member).Provider(t.Context(), "acme"); bridge.CodeOf(err) != "role_admin" {
 		t.Errorf("a member reads the settings: %v", err)
 	}
+	key := f.as(f.key(f.client(), api.CreateKeyRequest{Name: "iac", Scopes: []string{"organization:*"}}).Key.Secret)
+	if _, err := key.Provider(t.Context(), "acme"); err != nil {
+		t.Errorf("a key with the scope reads the settings: %v", err)
+	}
+	if _, err := key.SetProvider(t.Context(), "acme", p.settings()); bridge.CodeOf(err) != "person_only" {
+		t.Errorf("a key decides who gets in: %v", err)
+	}
+	if err := key.RemoveProvider(t.Context(), "acme"); bridge.CodeOf(err) != "person_only" {
+		t.Errorf("a key removes the provider: %v", err)
+	}
 }
 
 // The page does what the API does, without scripts.

@@ -108,7 +108,15 @@ func checkProvider(p Principal, s *api.ProviderSettings) error {
 	return nil
 }
 
-// own refuses what is not of the principal's organization, or not theirs to set.
+// setsProvider refuses a key: whoever sets the provider decides who gets in as whom.
+func (p Principal) setsProvider(org string) error {
+	if err := p.InPerson(); err != nil {
+		return err
+	}
+	return p.own(org)
+}
+
+// own refuses what is not of the principal's organization, or not theirs to see and set.
 func (p Principal) own(org string) error {
 	if err := p.in(org); err != nil {
 		return err
@@ -119,7 +127,7 @@ func (p Principal) own(org string) error {
 // SetProvider sets the sign-in provider of an organization. A domain counts once it is proven, unless proven says that it
 // need not be. When issuer or client change, the sessions that the provider has opened end, and it has to say anew who is who.
 func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s api.ProviderSettings, proven bool, actor audit.Actor) error {
-	if err := p.own(org); err != nil {
+	if err := p.setsProvider(org); err != nil {
 		return err
 	}
 	if err := checkProvider(p, &s); err != nil {
@@ -273,7 +281,7 @@ func (r *Registry) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain s
 
 // RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.
 func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, actor audit.Actor) error {
-	if err := p.own(org); err != nil {
+	if err := p.setsProvider(org); err != nil {
 		return err
 	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
