@@ -214,10 +214,8 @@ func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who 
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = '', verified_at = $1 WHERE id = $2", now.Unix(), id); err != nil {
 			return "", fmt.Errorf("verify a user: %w", err)
 		}
-		for _, statement := range []string{"DELETE FROM totp WHERE user_id = $1", "DELETE FROM recovery_codes WHERE user_id = $1"} {
-			if _, err := tx.ExecContext(ctx, statement, id); err != nil {
-				return "", fmt.Errorf("verify a user: %w", err)
-			}
+		if err := forgetTOTP(ctx, tx, id); err != nil {
+			return "", err
 		}
 		if err := r.endSessions(ctx, tx, "address verified by a sign-in provider", actor, "user_id = $1", id); err != nil {
 			return "", err
