@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dev": cmdDev, "login": cmdLogin, "browserlogin": cmdBrowserLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
 			"hangingcloud": cmdHangingCloud, "killconnect": cmdKillConnect, "mode": cmdMode, "field": cmdField,
-			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits, "write": cmdWrite,
+			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits, "write": cmdWrite, "twofactor": cmdTwoFactor,
 		},
 	})
 }
@@ -309,4 +310,28 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 // cmdWrite writes a line into a file: write FILE TEXT.
 func cmdWrite(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
+}
+
+var (
+	totpSecret   = regexp.MustCompile(`id="totp-secret">([A-Z2-7]+)<`)
+	recoveryCode = regexp.MustCompile(`[A-Z2-7]{4}(?:-[A-Z2-7]{4}){3}`)
+)
+
+// cmdTwoFactor turns two-factor authentication on for a person: twofactor EMAIL PASSWORD. A recovery code is in $RECOVERY: the
+// app's code of this half minute is spent.
+func cmdTwoFactor(ts *testscript.TestScript, _ bool, args []string) {
+	post := dashboardForms(ts, args[0], args[1], "/")
+	page := post("/settings/security", url.Values{"action": {"totp-begin"}, "password": {args[1]}})
+	secret := totpSecret.FindSubmatch(page)
+	if secret == nil {
+		ts.Fatalf("the page shows no secret: %s", page)
+	}
+	code, err := totp.GenerateCode(string(secret[1]), time.Now())
+	ts.Check(err)
+	page = post("/settings/security", url.Values{"action": {"totp-confirm"}, "otp": {code}})
+	recovery := recoveryCode.Find(page)
+	if recovery == nil {
+		ts.Fatalf("the page shows no recovery code: %s", page)
+	}
+	ts.Setenv("RECOVERY", string(recovery))
 }
