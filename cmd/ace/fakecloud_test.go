@@ -76,7 +76,8 @@ func newFakeCloud(t *testing.T) *fakeCloud {
 	})
 	mux.HandleFunc("GET /v1/me", f.me)
 	mux.HandleFunc("POST /v1/sessions", f.session)
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.secrets = []string{"canary", f.key.Text().Reveal(), f.pat.Text().Reveal()}
+	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.seen = append(f.seen, r)
@@ -87,8 +88,8 @@ func newFakeCloud(t *testing.T) *fakeCloud {
 		}
 		mux.ServeHTTP(w, r)
 	}))
+	f.Start() // only now: its requests read the address that this sets
 	t.Cleanup(f.Close)
-	f.secrets = []string{"canary", f.key.Text().Reveal(), f.pat.Text().Reveal()}
 	return f
 }
 
