@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,14 +23,7 @@ import (
 // browser starts Chromium, or skips the test where there is none, with one line that says so.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if sqldbtest.Required("chromium") {
-			t.Fatal("Chromium is required: install Debian's package chromium")
-		}
-		t.Skip("skipped: no chromium on this machine")
-	}
-	options := append([]chromedp.ExecAllocatorOption{}, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()))
+	options := append([]chromedp.ExecAllocatorOption{}, chromedp.ExecPath(installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()))
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
 		"disable-dev-shm-usage", "hide-scrollbars"} {
 		options = append(options, chromedp.Flag(flag, true))

@@ -5,8 +5,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,21 +83,9 @@ func FuzzCallback(f *testing.F) {
 
 // --qr shows the address on a terminal, for another device: no browser opens here.
 func TestQR(t *testing.T) {
-	script, err := exec.LookPath("script")
-	if err != nil {
-		t.Skip("script(1), for a terminal, is not installed")
-	}
 	cloud := newFakeCloud(t)
-	ace := newTerminal(t, "ACE_ENV="+cloud.URL, "TERM=xterm")
-	cmd := ace.command("", "login")
-	cmd.Path, cmd.Args = script, []string{"script", "-qefc", "ace login --qr --no-connect", filepath.Join(ace.home, "typescript")}
-	in, err := cmd.StdinPipe() // held open: its end would be Ctrl-D
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.Output()
-	_ = in.Close()
-	if text := string(out); err != nil || strings.Count(text, "█") < 100 || !strings.Contains(text, "Open "+cloud.URL) {
-		t.Errorf("%v\n%s", err, text)
+	text := onTerminal(t, 120, []string{"ACE_ENV=" + cloud.URL}, "login", "--qr", "--no-connect").exits(0)
+	if strings.Count(text, "█") < 100 || !strings.Contains(text, "Open "+cloud.URL) {
+		t.Error(text)
 	}
 }

@@ -200,11 +200,7 @@ compadd() { :; }; _describe() { eval "print -l -- \${(P)4}" ; eval "print -l -- 
 words=(ace connections ""); CURRENT=3; _ace; words=(ace version -o j); CURRENT=4; _ace`,
 	} {
 		t.Run(shell, func(t *testing.T) {
-			path, err := exec.LookPath(shell)
-			if err != nil {
-				t.Skipf("%s is not installed", shell)
-			}
-			cmd := exec.Command(path, "-c", script)
+			cmd := exec.Command(installed(t, shell), "-c", script)
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb"}
 			out, err := cmd.CombinedOutput()
 			if err != nil {

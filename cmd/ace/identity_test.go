@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,30 +91,14 @@ func (f *fakeCloud) grep(t *testing.T, ace *terminal) {
 
 // What is opened in a browser is an argument of a program, which everybody on the machine can read.
 func TestNoSecretInArguments(t *testing.T) {
-	script, err := exec.LookPath("script")
-	if err != nil {
-		t.Skip("script(1), for a terminal, is not installed")
-	}
 	cloud := newFakeCloud(t)
-	ace := newTerminal(t, "ACE_ENV="+cloud.URL, "TERM=xterm")
-	bin := filepath.Join(ace.home, "bin")
-	opened := filepath.Join(ace.home, "opened")
+	bin, opened := filepath.Join(t.TempDir(), "bin"), filepath.Join(t.TempDir(), "opened")
 	// The browser keeps its own arguments and those of all programs, and opens the page.
 	browser := "#!/bin/sh\ncat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' > " + opened + ".tmp; mv " + opened + ".tmp " + opened + "." + "$$\n"
 	if err := errors.Join(os.Mkdir(bin, 0o700), os.WriteFile(filepath.Join(bin, "xdg-open"), []byte(browser), 0o700)); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
-	ace.env[0] = "PATH=" + bin + ":" + os.Getenv("PATH")
-	cmd := ace.command("", "login", "--no-connect")
-	cmd.Path, cmd.Args = script, []string{"script", "-qefc", "ace login --no-connect", filepath.Join(ace.home, "typescript")}
-	in, err := cmd.StdinPipe() // held open: its end would be Ctrl-D
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := cmd.Output(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	_ = in.Close()
+	onTerminal(t, 80, []string{"ACE_ENV=" + cloud.URL, "PATH=" + bin + ":" + os.Getenv("PATH")}, "login", "--no-connect").exits(0)
 	files, _ := filepath.Glob(opened + ".*")
 	if len(files) != 1 {
 		t.Fatalf("the browser was opened %d times", len(files))

@@ -35,7 +35,7 @@ import (
 // The shipped configuration files, with other addresses and nothing else changed, in the real proxies.
 
 func TestProxyNginx(t *testing.T) {
-	program := proxyProgram(t, "nginx")
+	program := installed(t, "nginx")
 	p := newProxied(t, servicesCatalogue(t))
 	p.startNginx(t, program)
 	p.refused(t, 404, http.MethodGet, "/_ace_verify") // nginx's own, and internal
@@ -43,7 +43,7 @@ func TestProxyNginx(t *testing.T) {
 }
 
 func TestProxyCaddy(t *testing.T) {
-	program := proxyProgram(t, "caddy")
+	program := installed(t, "caddy")
 	p := newProxied(t, servicesCatalogue(t))
 	p.startCaddy(t, program)
 	p.check(t)
@@ -55,7 +55,7 @@ func TestProxyWithoutRules(t *testing.T) {
 	for name, start := range map[string]func(*proxied, *testing.T, string){
 		"nginx": (*proxied).startNginx, "caddy": (*proxied).startCaddy} {
 		t.Run(name, func(t *testing.T) {
-			program := proxyProgram(t, name)
+			program := installed(t, name)
 			p := newProxied(t, catalogue.Builtin())
 			start(p, t, program)
 			key := p.key(t, api.CreateKeyRequest{})
@@ -116,8 +116,8 @@ func servicesCatalogue(t *testing.T) catalogue.Catalogue {
 	return c
 }
 
-// proxyProgram finds a proxy, or ends the test.
-func proxyProgram(t *testing.T, name string) string {
+// installed finds a program, or ends the test.
+func installed(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err == nil {

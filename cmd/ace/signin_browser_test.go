@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -16,12 +17,16 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// waitingProgram listens where a browser is sent with a code, and returns its address and the parameters that came.
+// waitingProgram listens where a browser is sent with a code, and returns its address and the parameters that came; no
+// address where the machine has no IPv6.
 func waitingProgram(t *testing.T, host string) (redirectURI string, answers <-chan url.Values) {
 	t.Helper()
 	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Skipf("skipped: %s cannot be listened on here", host)
+	if err != nil && strings.Contains(host, ":") {
+		t.Logf("no IPv6 on this machine: %v", err)
+		return "", nil
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	came := make(chan url.Values, 8)
 	ts := &httptest.Server{Listener: ln, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // a test's
@@ -56,6 +61,9 @@ func TestLoginsInABrowser(t *testing.T) {
 	signedIn := false
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		redirectURI, answers := waitingProgram(t, host)
+		if redirectURI == "" {
+			continue
+		}
 		verifier := oauth2.GenerateVerifier()
 		cfg := oauth2.Config{ClientID: api.CLIClientID, RedirectURL: redirectURI, Endpoint: oauth2.Endpoint{AuthURL: meta.AuthorizationEndpoint}}
 		run("the request", chromedp.Navigate(cfg.AuthCodeURL("a state & more", oauth2.S256ChallengeOption(verifier))))
