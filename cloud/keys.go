@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -27,11 +26,11 @@ func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (regi
 		return registry.Principal{}, toHolder(err)
 	}
 	guard.WarnOfExpiry(ctx.Response().Header(), id, c.cfg.Now())
-	name, err := c.keyName(r.Context(), id)
+	record, err := c.keys.Get(r.Context(), keys.View{Org: id.Org}, id.KeyID)
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	return c.registry.KeyPrincipal(r.Context(), id, name)
+	return c.registry.KeyPrincipal(r.Context(), id, record.Name, record.IssuedAt)
 }
 
 // toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret
@@ -47,15 +46,6 @@ func toHolder(err error) error {
 			WithHint("see it with who may: ace api-key list --cloud")
 	}
 	return err
-}
-
-// keyName is what an organization's key is called; a personal access token goes by its person's name.
-func (c *Cloud) keyName(ctx context.Context, id bridge.Identity) (string, error) {
-	if id.Kind == bridge.KindPAT {
-		return "", nil
-	}
-	record, err := c.keys.Get(ctx, keys.View{Org: id.Org}, id.KeyID)
-	return record.Name, err
 }
 
 // by is a principal as the one who asks for a change of keys.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -24,14 +23,7 @@ func (f *fixture) as(credential bridge.Secret) *api.CloudClient { return f.clien
 // member adds a person and returns a client with their developer token.
 func (f *fixture) member(email string, role bridge.Role) *api.CloudClient {
 	f.t.Helper()
-	if _, err := f.cloud.Registry().AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
-		Password: bridge.NewSecret(password), Org: "acme", Role: role}); err != nil {
-		f.t.Fatal(err)
-	}
-	token, _, err := f.cloud.DeveloperToken(f.t.Context(), email, "acme")
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	_, token := f.join(email, role)
 	return f.as(token)
 }
 
@@ -177,6 +169,46 @@ func TestPersonalAccessTokens(t *testing.T) {
 
 func aceKey() *bridge.Disclosed {
 	return new(bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose())
+}
+
+// A personal access token dies with the membership in which it was made, and with what its person may.
+func TestPersonalAccessTokenLeavesWithItsPerson(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		f := start(t, dsn)
+		ctx, admin := t.Context(), f.client()
+		id, session := f.join("max@acme.test", bridge.RoleMember)
+		max := f.as(session)
+		pat := f.as(f.key(max, api.CreateKeyRequest{Name: "laptop", Preset: "full"}).Key.Secret)
+		if _, err := admin.ChangeRole(ctx, "acme", id, "viewer"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := pat.Register(ctx, api.RegisterRequest{ServerURL: "https://ace.test", APIKey: aceKey()})
+		wantCode(t, "a viewer's token connects", err, "role_viewer")
+		if _, err := max.CreateOrganization(ctx, api.NewOrganization{Slug: "maxs"}); err != nil {
+			t.Fatal(err)
+		}
+		moved, err := max.SwitchSession(ctx, "maxs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		max = f.as(moved.Token.Secret)
+		if _, err := admin.RemoveMember(ctx, "acme", id); err != nil {
+			t.Fatal(err)
+		}
+		_, err = pat.Me(ctx)
+		wantCode(t, "the token of somebody who has left", err, "not_a_member")
+		f.advance(time.Minute)
+		back, err := admin.Invite(ctx, "acme", api.NewInvitation{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, token, _ := strings.Cut(back.URL.Reveal(), "token=")
+		if _, err := max.AcceptInvitation(ctx, api.AcceptInvitation{Token: bridge.NewSecret(token).Disclose()}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = pat.Me(ctx)
+		wantCode(t, "the token of somebody who has left and come back", err, "not_a_member")
+	})
 }
 
 var shownKey = regexp.MustCompile(`ace_(?:live|test|pat)_[0-9A-Za-z]{71}`)

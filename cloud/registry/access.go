@@ -81,17 +81,18 @@ func (p Principal) Identity() bridge.Identity {
 		Role: p.Role, Scopes: p.Scopes()}
 }
 
-// KeyPrincipal is who a verified API key of this cloud stands for: a personal access token for its person, who must still
-// be a member; any other key for itself, in its organization.
-func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name string) (Principal, error) {
+// KeyPrincipal is who a verified API key of this cloud, of that name and issued then, stands for: a personal access token
+// for its person, any other key for itself, in its organization. A token counts for the membership in which it was issued:
+// who has left and come back makes a new one.
+func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name string, issued time.Time) (Principal, error) {
 	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, granted: id.Scopes, key: id}
 	if id.Kind == bridge.KindPAT {
 		p.Method = MethodPAT
 		err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, o.id, m.role FROM members m
 			JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
-			WHERE u.email = $1 AND o.slug = $2`, id.Subject, id.Org).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Role)
+			WHERE u.email = $1 AND o.slug = $2 AND m.joined_at <= $3`, id.Subject, id.Org, issued.Unix()).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Role)
 		if errors.Is(err, sql.ErrNoRows) {
-			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "whose token this is is no member of %s any more", id.Org)
+			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "the one whose token this is has left %s", id.Org)
 		}
 		if err != nil {
 			return Principal{}, fmt.Errorf("look up a token's person: %w", err)

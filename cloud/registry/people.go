@@ -71,8 +71,8 @@ type NewUser struct {
 	Email    string
 	Name     string
 	Password bridge.Secret
-	Org      string // made if there is none; whoever is first in it is its owner unless Role says otherwise
-	Role     bridge.Role
+	Org      string      // made if there is none
+	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
 }
 
 func canonicalEmail(s string) (string, error) {
@@ -83,31 +83,34 @@ func canonicalEmail(s string) (string, error) {
 	return strings.ToLower(s), nil
 }
 
+// AddedUser is a new person with the role that they got.
+type AddedUser struct {
+	User
+	Role bridge.Role
+}
+
 // AddUser adds a person as a member of an organization.
-func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (User, error) {
+func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (AddedUser, error) {
 	email, err := canonicalEmail(n.Email)
 	if err != nil {
-		return User{}, err
+		return AddedUser{}, err
 	}
 	if err := bridge.CheckOrg(n.Org); err != nil {
-		return User{}, err
+		return AddedUser{}, err
 	}
-	if n.Role == "" {
-		n.Role = bridge.RoleOwner
-	}
-	if !n.Role.Valid() || !bridge.PlainText(n.Name, 100) {
-		return User{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
+	if (n.Role != "" && !n.Role.Valid()) || !bridge.PlainText(n.Name, 100) {
+		return AddedUser{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
 	}
 	hash, err := r.hasher.hash(ctx, n.Password)
 	if err != nil {
-		return User{}, err
+		return AddedUser{}, err
 	}
 	if n.Name == "" {
 		n.Name, _, _ = strings.Cut(email, "@")
 	}
-	u := User{Email: email, Name: n.Name}
+	u := AddedUser{User: User{Email: email, Name: n.Name}}
 	if u.ID, err = newID(); err != nil {
-		return User{}, err
+		return AddedUser{}, err
 	}
 	now := r.cfg.Now()
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -115,23 +118,32 @@ func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (U
 		if err != nil {
 			return err
 		}
+		if u.Role = n.Role; u.Role == "" {
+			var others bool
+			if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM members WHERE org_id = $1)", orgID).Scan(&others); err != nil {
+				return err
+			}
+			if u.Role = bridge.RoleOwner; others {
+				u.Role = bridge.RoleMember
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
 			VALUES ($1, $2, $3, $4, $5, $5)`, u.ID, u.Email, u.Name, hash, now.Unix()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, $3, $4)`,
-			orgID, u.ID, string(n.Role), now.Unix()); err != nil {
+			orgID, u.ID, string(u.Role), now.Unix()); err != nil {
 			return err
 		}
 		actor.Org = n.Org
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + email,
-			Details: map[string]string{"role": string(n.Role)}})
+			Details: map[string]string{"role": string(u.Role)}})
 	})
 	if sqldb.IsUnique(err) {
-		return User{}, bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
+		return AddedUser{}, bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("add a user: %w", err)
+		return AddedUser{}, fmt.Errorf("add a user: %w", err)
 	}
 	return u, nil
 }

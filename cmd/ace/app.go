@@ -73,12 +73,27 @@ func (a *app) rootCommand() *cobra.Command {
 		a.apiKeyCommand(), a.whyCommand(), a.scanCommand(), a.orgCommand(),
 		a.serverCommand(), a.cloudCommand(), a.devCommand(), a.versionCommand(), completionCommand(),
 	)
-	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
+	root.SetHelpCommand(helpCommand(root))
 	group(root)
 	a.menuFlag(root)
 	describe(root)
 	a.completions(root)
 	return root
+}
+
+// helpCommand is `ace help COMMAND…`, where cobra's own exits with 0 for a command that there is not.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND…]", Short: "Help about a command", Hidden: true,
+		RunE: func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil {
+				return err
+			}
+			if err := noArgs(cmd, rest); err != nil {
+				return err
+			}
+			return cmd.Help()
+		}}
 }
 
 // group makes a command that only holds others: alone it shows its help; a word it does not know is a usage error,

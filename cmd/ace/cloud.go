@@ -178,7 +178,7 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 			if email == "" || org == "" {
 				return usage("%s needs --email and --org", cmd.CommandPath())
 			}
-			if !bridge.Role(role).Valid() {
+			if role != "" && !bridge.Role(role).Valid() {
 				return usage("--role %q is not a role%s", role, didYouMean(role, roleNames)).
 					WithHint("take owner, admin, member or viewer")
 			}
@@ -189,7 +189,7 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var u registry.User
+			var u registry.AddedUser
 			err = a.onRegistry(cmd.Context(), func(r *registry.Registry) error {
 				u, err = r.AddUser(cmd.Context(), operator(), registry.NewUser{
 					Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
@@ -198,7 +198,7 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := userResult{u.ID, u.Email, u.Name, org, role}
+			r := userResult{u.ID, u.Email, u.Name, org, string(u.Role)}
 			return a.print(r, func(w io.Writer) {
 				row(w, "EMAIL", "ORGANIZATION", "ROLE")
 				row(w, r.Email, r.Org, r.Role)
@@ -208,7 +208,7 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 	f.StringVar(&email, "email", "", "the person's email `ADDRESS`, to sign in with")
 	f.StringVar(&name, "name", "", "the person's name")
 	f.StringVar(&org, "org", "", "the organization's `SLUG`")
-	f.StringVar(&role, "role", string(bridge.RoleAdmin), "owner, admin, member or viewer")
+	f.StringVar(&role, "role", "", "owner, admin, member or viewer; by default owner for the first in an organization, else member")
 	f.StringVar(&password, "password", "", "the password: `-` for stdin, file:PATH, or a literal")
 	f.BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin")
 	return cmd

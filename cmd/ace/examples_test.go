@@ -14,7 +14,7 @@ import (
 )
 
 func visible(cmd *cobra.Command) bool {
-	return cmd.Name() != "no-help" && cmd.Name() != "help" && !strings.HasPrefix(cmd.Name(), "__")
+	return cmd.Name() != "help" && !strings.HasPrefix(cmd.Name(), "__")
 }
 
 // Every command shows how it is used, and what it shows would be taken.
