@@ -3,7 +3,6 @@ package cloud
 import (
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -63,11 +62,10 @@ func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
 	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
 	connection, _, err := c.registry.Register(r.Context(), p, req, actor(ctx, p))
 	if err != nil {
-		e := bridge.AsError(err)
-		if e.Kind == bridge.Internal {
+		if bridge.AsError(err).Kind == bridge.Internal {
 			return err
 		}
-		view := newView{ServerURL: req.ServerURL, Name: req.Name, Error: strings.TrimSpace(e.Detail + " " + e.Hint)}
+		view := newView{ServerURL: req.ServerURL, Name: req.Name, Error: sentence(err)}
 		return c.render(ctx, api.Status(err), "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: view})
 	}
 	if _, err := c.check(r.Context(), p, connection.ID); err != nil {

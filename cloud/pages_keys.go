@@ -85,11 +85,10 @@ func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, v
 
 // keyRefused shows the form again with what was wrong with it.
 func (c *Cloud) keyRefused(ctx echo.Context, p registry.Principal, view keysView, err error) error {
-	e := bridge.AsError(err)
-	if e.Kind == bridge.Internal {
+	if bridge.AsError(err).Kind == bridge.Internal {
 		return err
 	}
-	view.Error = strings.TrimSpace(e.Detail + ". " + e.Hint)
+	view.Error = sentence(err)
 	return c.renderKeys(ctx, api.Status(err), p, view)
 }
 
@@ -106,7 +105,7 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 	if text := f.Get("max_uses"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 {
-			return c.keyRefused(ctx, p, view, bridge.E(bridge.Invalid, "max_uses", "The number of uses is not a number above 0"))
+			return c.keyRefused(ctx, p, view, bridge.E(bridge.Invalid, "max_uses", "the number of uses is not a number above 0"))
 		}
 		view.Form.MaxUses = n
 	}
@@ -163,7 +162,7 @@ func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
 		return changed("key-enabled", func() error { _, err := c.keys.Enable(r.Context(), by, id); return err })
 	case "revoke":
 		if r.PostForm.Get("sure") != "yes" {
-			return c.keyRefused(ctx, p, keysView{}, bridge.E(bridge.Invalid, "not_confirmed", "Tick the box to say that you are sure"))
+			return c.keyRefused(ctx, p, keysView{}, bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure"))
 		}
 		return changed("key-revoked", func() error {
 			_, err := c.keys.Revoke(r.Context(), by, id, "revoked by "+p.Email)

@@ -19,13 +19,7 @@ func TestAccountInABrowser(t *testing.T) {
 	go func() { _ = w.cloud.Run(background); close(stopped) }()
 	t.Cleanup(func() { stop(); <-stopped })
 	base := string(w.cloudURL)
-	run := func(what string, steps ...step) {
-		t.Helper()
-		if err := chromedp.Do(ctx, steps...); err != nil {
-			body, _ := chromedp.Run(ctx, chromedp.Text("body"))
-			t.Fatalf("%s: %v\n%s", what, err, body)
-		}
-	}
+	run := steps(t, ctx)
 	value := func(selector string) string {
 		t.Helper()
 		got, err := chromedp.Run(ctx, chromedp.Value(selector))

@@ -87,17 +87,22 @@ func eventually(expression string) step {
 	}
 }
 
-func TestDashboardInABrowser(t *testing.T) {
-	ctx := browser(t)
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	base := string(w.cloudURL)
-	run := func(what string, steps ...step) {
+// steps returns what takes steps in a browser; one that fails ends the test with what the page says.
+func steps(t *testing.T, ctx context.Context) func(what string, steps ...step) {
+	return func(what string, steps ...step) {
 		t.Helper()
 		if err := chromedp.Do(ctx, steps...); err != nil {
 			body, _ := chromedp.Run(ctx, chromedp.Text("body"))
 			t.Fatalf("%s: %v\n%s", what, err, body)
 		}
 	}
+}
+
+func TestDashboardInABrowser(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	base := string(w.cloudURL)
+	run := steps(t, ctx)
 
 	run("the sign-in page", chromedp.Navigate(base+"/"), chromedp.WaitVisible(`input[name=email]`))
 	shoot(t, ctx, "login")

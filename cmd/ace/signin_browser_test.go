@@ -46,13 +46,7 @@ func TestLoginsInABrowser(t *testing.T) {
 	ctx := browser(t)
 	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base := string(w.cloudURL)
-	run := func(what string, steps ...step) {
-		t.Helper()
-		if err := chromedp.Do(ctx, steps...); err != nil {
-			body, _ := chromedp.Run(ctx, chromedp.Text("body"))
-			t.Fatalf("%s: %v\n%s", what, err, body)
-		}
-	}
+	run := steps(t, ctx)
 	client := api.NewCloudClient(w.cloudURL, bridge.Secret{}, api.ClientConfig{})
 	meta, err := client.Metadata(t.Context())
 	if err != nil {
