@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,11 +18,6 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/guard"
 )
-
-// forwardedHeaders say where a request came from. Apps believe them, so that none passes as a client sent it.
-var forwardedHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Real-Ip", "True-Client-Ip",
-	"X-Client-Ip", "Cf-Connecting-Ip"}
 
 // refuseOddRequests turns away what has no business here, before anything looks at the path.
 func refuseOddRequests(c echo.Context) error { return guard.CheckRequest(c.Request()) }
@@ -36,22 +30,7 @@ const (
 	// flushInterval is how long a piece of an answer of declared length may wait for the next, so that a short answer is
 	// one write. What has no declared length, and server-sent events, pass as they come: httputil.ReverseProxy sees to that.
 	flushInterval = time.Millisecond
-	bufferSize    = 32 << 10
 )
-
-// bufferPool keeps the buffers through which answers pass, which would be most of the memory that a request takes.
-type bufferPool struct{ free sync.Pool }
-
-// Get implements httputil.BufferPool.
-func (p *bufferPool) Get() []byte {
-	if b, ok := p.free.Get().(*[bufferSize]byte); ok {
-		return b[:]
-	}
-	return make([]byte, bufferSize)
-}
-
-// Put implements httputil.BufferPool.
-func (p *bufferPool) Put(b []byte) { p.free.Put((*[bufferSize]byte)(b)) }
 
 // newGateway is a reverse proxy to the app. Who was let in travels in the request's context.
 func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *httputil.ReverseProxy {
@@ -71,9 +50,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			p.SetURL(upstream)
 			p.Out.Host = p.In.Host
 			guard.StripInbound(p.Out.Header)
-			for _, name := range forwardedHeaders {
-				delete(p.Out.Header, name)
-			}
+			guard.StripForwarded(p.Out.Header)
 			// Trailers arrive after the decision; none may pass for a header of ours, or be one.
 			p.Out.Trailer = nil
 			delete(p.Out.Header, "Te")
@@ -100,7 +77,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 				WithHint("check that it runs at the address in ACE_UPSTREAM_URL"))
 		},
 		FlushInterval: flushInterval,
-		BufferPool:    &bufferPool{},
+		BufferPool:    &api.BufferPool{},
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

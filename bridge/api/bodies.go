@@ -9,7 +9,10 @@ import (
 // Headers of every answer, and of requests between our own parts.
 const (
 	HeaderRequestID = "X-Request-Id"
-	HeaderRelay     = "X-Ace-Relay"
+
+	// HeaderRelay is sent with 1 by whoever calls a relay with a cookie: no page of another site can send it. In an answer of
+	// the relay it says whose that is.
+	HeaderRelay = "X-Ace-Relay"
 
 	// HeaderIdempotencyKey makes a rotation one that can be retried (draft-ietf-httpapi-idempotency-key-header).
 	HeaderIdempotencyKey = "Idempotency-Key"

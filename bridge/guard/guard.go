@@ -50,7 +50,7 @@ const defaultMaxBody = 1 << 20
 // Guard lets requests pass that its verifier admits. [Guard.Run] has to run beside it, or nothing that is open is cut.
 type Guard struct {
 	cfg  Config
-	open *openRequests
+	open *Requests[bridge.Identity]
 }
 
 // New returns a guard.
@@ -58,7 +58,7 @@ func New(cfg Config) *Guard {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = defaultMaxBody
 	}
-	return &Guard{cfg: cfg, open: &openRequests{}}
+	return &Guard{cfg: cfg, open: &Requests[bridge.Identity]{}}
 }
 
 // Run cuts what is open when its key dies: requests under way, streams and WebSockets, within 250 ms. It returns when ctx
@@ -68,16 +68,8 @@ func (g *Guard) Run(ctx context.Context) error {
 	return nil
 }
 
-type identityKey struct{}
-
 // FromContext returns the identity that a guard has verified.
-func FromContext(ctx context.Context) (bridge.Identity, bool) {
-	id, ok := ctx.Value(identityKey{}).(*bridge.Identity)
-	if !ok {
-		return bridge.Identity{}, false
-	}
-	return *id, true
-}
+func FromContext(ctx context.Context) (bridge.Identity, bool) { return Admitted[bridge.Identity](ctx) }
 
 // Wrap lets only admitted requests reach a handler. A refusal is answered as application/problem+json (RFC 9457) with
 // status 401 or 403 and WWW-Authenticate as RFC 6750 section 3 says.
@@ -101,26 +93,14 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Entered is a request that has been admitted and is under way.
-type Entered struct {
-	// Request has the identity in its context, which ends when the key dies, with the reason as its cause.
-	Request *http.Request
-	// Writer is cut when the key dies, also where a handler has taken the connection over.
-	Writer http.ResponseWriter
-	open   *openRequest
-}
-
-// Leave says that the request is done.
-func (e Entered) Leave() { e.open.leave() }
-
 // Enter verifies a request and decides about it. It strips nothing: who hands the request on does.
-func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (Entered, bridge.Identity, error) {
+func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (Entered[bridge.Identity], bridge.Identity, error) {
 	if err := CheckRequest(r); err != nil {
-		return Entered{}, bridge.Identity{}, err
+		return Entered[bridge.Identity]{}, bridge.Identity{}, err
 	}
 	presented, err := Presented(r.Header)
 	if err != nil {
-		return Entered{}, bridge.Identity{}, err
+		return Entered[bridge.Identity]{}, bridge.Identity{}, err
 	}
 	id, err := g.cfg.Verifier.Admit(r.Context(), Call{
 		Presented: presented, Use: bridge.Use{Address: client, UserAgent: r.UserAgent()},
@@ -128,10 +108,10 @@ func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (En
 			Body: bodyOf(w, r, g.cfg.MaxBody)},
 	})
 	if err != nil {
-		return Entered{}, id, err
+		return Entered[bridge.Identity]{}, id, err
 	}
 	WarnOfExpiry(w.Header(), id, time.Now())
-	return g.open.enter(w, r, id), id, nil
+	return g.open.Enter(w, r, id), id, nil
 }
 
 // Presented takes the credential of a request, which must have one.

@@ -63,6 +63,18 @@ func StripInbound(h http.Header) {
 	}
 }
 
+// forwardedHeaders say where a request came from. Apps believe them, so that none passes as a client sent it.
+var forwardedHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
+	"X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Real-Ip", "True-Client-Ip",
+	"X-Client-Ip", "Cf-Connecting-Ip"}
+
+// StripForwarded removes what a client says of where its request came from.
+func StripForwarded(h http.Header) {
+	for _, name := range forwardedHeaders {
+		delete(h, name)
+	}
+}
+
 // reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
 // case, so the folded name counts.
 func reserved(name string) bool { return bridge.FoldsToPrefix(name, "x-ace-") }
