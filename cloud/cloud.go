@@ -113,9 +113,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	if cfg.LookupTXT == nil {
 		cfg.LookupTXT = net.DefaultResolver.LookupTXT
 	}
+	rules := dialRules{loopback: cfg.PublicURL.Loopback(), allow: cfg.RelayAllow}
 	c := &Cloud{
 		cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own,
-		outbound: newOutbound(cfg.PublicURL.Loopback(), cfg.RelayAllow),
+		outbound: rules.client(),
 		logins:   api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
 		devices:  api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
 		tokens:   api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),

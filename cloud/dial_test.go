@@ -26,7 +26,7 @@ func get(t *testing.T, client *http.Client, address string) error {
 }
 
 func TestOutboundReachesNothingInside(t *testing.T) {
-	hosted := newOutbound(false, nil)
+	hosted := dialRules{}.client()
 	for _, host := range []string{
 		"127.0.0.1", "127.1.2.3", "localhost", "0.0.0.0", "[::1]", "[::]", "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.9.9",
 		"192.168.1.1", "169.254.169.254", "169.254.0.1", "168.63.129.16", "100.64.0.1", "100.100.100.200", "192.0.0.1", "192.0.2.1",
@@ -49,7 +49,7 @@ func TestOutboundReachesWhatIsAllowed(t *testing.T) {
 	inside := httptest.NewServer(http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound))
 	t.Cleanup(inside.Close)
 	for name, client := range map[string]*http.Client{
-		"a cloud on loopback": newOutbound(true, nil), "an allowed range": newOutbound(false, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
+		"a cloud on loopback": dialRules{loopback: true}.client(), "an allowed range": dialRules{allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}.client(),
 	} {
 		if err := get(t, client, inside.URL); err != nil { // and the redirect is not followed
 			t.Errorf("%s: %v", name, err)
@@ -58,7 +58,7 @@ func TestOutboundReachesWhatIsAllowed(t *testing.T) {
 			t.Errorf("%s: another private address: %v", name, err)
 		}
 	}
-	if err := get(t, newOutbound(false, []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16")}), "https://169.254.169.254/"); !errors.Is(err, errBlocked) {
+	if err := get(t, dialRules{allow: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16")}}.client(), "https://169.254.169.254/"); !errors.Is(err, errBlocked) {
 		t.Errorf("the metadata service is reached through an allowed range: %v", err)
 	}
 }

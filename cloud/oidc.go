@@ -31,7 +31,7 @@ var idTokenAlgorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256,
 	oidc.PS512, oidc.EdDSA}
 
 // oidcProviders asks the OpenID Connect providers of organizations. What it calls is what a customer has typed in, so it
-// goes through the client of [newOutbound].
+// goes through the client of [dialRules].
 type oidcProviders struct {
 	client   *http.Client
 	loopback bool          // the cloud runs on this machine, and so may a provider
