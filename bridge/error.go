@@ -23,6 +23,7 @@ const (
 	Unreachable     Kind = "unreachable"     // 502: the other side cannot be reached
 	Unavailable     Kind = "unavailable"     // 503: not ready, or shutting down
 	Timeout         Kind = "timeout"         // 504: the other side is too slow
+	Loop            Kind = "loop"            // 508: the request comes round
 )
 
 // Error is the one error type of the project. Code is stable and made for programs; Detail says the cause in a sentence

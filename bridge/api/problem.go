@@ -39,6 +39,7 @@ var statusOfKind = map[bridge.Kind]int{
 	bridge.Unreachable:     http.StatusBadGateway,
 	bridge.Unavailable:     http.StatusServiceUnavailable,
 	bridge.Timeout:         http.StatusGatewayTimeout,
+	bridge.Loop:            http.StatusLoopDetected,
 }
 
 var kindOfStatus = func() map[int]bridge.Kind {

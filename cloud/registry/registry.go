@@ -1,6 +1,7 @@
 // Package registry owns the rules and rows of a cloud: people and organizations, their sessions and device logins, and
 // the connections with their encrypted keys. Every rule is one transaction, together with its audit entry; a key leaves
-// the registry only as a derived access token, or to the owner of a manual connection to a server of another kind.
+// the registry only as a derived access token, or, of a manual connection to a server of another kind, to its owner and
+// through the relay to its server.
 package registry
 
 import (
@@ -83,6 +84,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM login_failures WHERE last_at < $1",
 		"DELETE FROM known_devices WHERE expires_at < $1",
 		"DELETE FROM invitations WHERE expires_at < $1",
+		"DELETE FROM relay_uses WHERE noted_at < $1",
 	} {
 		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {
 			return fmt.Errorf("purge: %w", err)

@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// RelayGrant is what the relay calls a server with on a member's behalf. The credential is for that server and for nobody
+// else: of a server that knows only plain API keys it is the stored key itself, also where the member may not see it.
+type RelayGrant struct {
+	Principal  Principal
+	Connection string // ID
+	Server     bridge.ServerURL
+	Credential api.Credential
+
+	secret, ceiling string // as they were stored
+}
+
+const (
+	relayNoted = 24 * time.Hour // how often a member's use of the relay to a server is audited
+	useNoted   = time.Minute    // how exact a connection's last use is
+)
+
+// Relay grants a member the use of a connection through the relay. The server's audit names the member call by call, where
+// it is an ace server; here each member and server is audited once a day.
+func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audit.Actor) (RelayGrant, error) {
+	if err := p.Need("connection:use"); err != nil {
+		return RelayGrant{}, err
+	}
+	c, err := r.find(ctx, r.db, p, id)
+	if err != nil {
+		return RelayGrant{}, err
+	}
+	now := r.cfg.Now()
+	credential, err := r.credential(c, p.Email, p.Role, now)
+	if err != nil {
+		return RelayGrant{}, err
+	}
+	if err := r.noteRelay(ctx, p, c, now, actor); err != nil {
+		return RelayGrant{}, err
+	}
+	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, secret: c.secret, ceiling: c.ceiling}, nil
+}
+
+// noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
+func (r *Registry) noteRelay(ctx context.Context, p Principal, c connection, now time.Time, actor audit.Actor) error {
+	var noted int64
+	err := r.db.QueryRowContext(ctx, "SELECT noted_at FROM relay_uses WHERE connection_id = $1 AND user_id = $2", c.id, p.UserID).Scan(&noted)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("note a use of the relay: %w", err)
+	}
+	due := now.Add(-relayNoted).Unix()
+	if noted > due && c.usedAt > now.Add(-useNoted).Unix() {
+		return nil
+	}
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1",
+			now.Unix(), c.id); err != nil {
+			return fmt.Errorf("note a use of the relay: %w", err)
+		}
+		first, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO relay_uses (connection_id, user_id, noted_at) VALUES ($1, $2, $3)
+			ON CONFLICT (connection_id, user_id) DO UPDATE SET noted_at = excluded.noted_at WHERE relay_uses.noted_at <= $4`,
+			c.id, p.UserID, now.Unix(), due))
+		if err != nil {
+			return fmt.Errorf("note a use of the relay: %w", err)
+		}
+		if !first {
+			return nil
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "connection.relay", Target: "connection:" + c.id,
+			Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+	})
+}
+
+const relayBatch = 100
+
+// RelayStill reports which grants still hold: the session or membership behind them lives on with the same role, the member
+// sees the connection, and that has the same server, key and ceiling. It asks for many with one statement, as the relay asks
+// for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
+func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]bool, error) {
+	still := make([]bool, len(grants))
+	for from := 0; from < len(grants); from += relayBatch {
+		to := min(from+relayBatch, len(grants))
+		if err := r.relayStill(ctx, grants[from:to], still[from:to]); err != nil {
+			return nil, fmt.Errorf("check open relays: %w", err)
+		}
+	}
+	return still, nil
+}
+
+// visibleToGrant is the rule of who sees a connection, asked of a row g instead of parameters.
+var visibleToGrant = strings.NewReplacer("$1", "g.org", "$2", "g.person", "$3", "g.environment").Replace(visible)
+
+func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []bool) error {
+	const columns = 7
+	args := make([]any, 1, 1+columns*len(grants))
+	args[0] = r.cfg.Now().Unix()
+	var values strings.Builder
+	for i, g := range grants {
+		p, role := g.Principal, ""
+		if p.Kind == "" || p.Kind == bridge.KindPAT {
+			role = string(p.Role)
+		}
+		separator := ", ("
+		if i == 0 {
+			separator = "("
+		}
+		for range columns {
+			values.WriteString(separator + "$" + strconv.Itoa(len(args)+1))
+			separator = ", "
+			args = append(args, nil)
+		}
+		values.WriteString(")")
+		copy(args[len(args)-columns:], []any{strconv.Itoa(i), p.OrgID, p.UserID, p.SessionID, role, p.environment, g.Connection})
+	}
+	rows, err := r.db.QueryContext(ctx, `WITH g (n, org, person, session, role, environment, connection) AS (VALUES `+values.String()+`)
+		SELECT g.n, c.server_url, c.secret, c.ceiling FROM g JOIN connections c ON c.id = g.connection WHERE`+visibleToGrant+`
+		AND (g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.person AND s.org_id = g.org
+			AND s.ended_at = 0 AND s.expires_at > $1))
+		AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.org AND m.user_id = g.person AND m.role = g.role))`,
+		args...) //nolint:gosec // numbers of parameters, and the rule from above
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var n int
+		var now RelayGrant
+		if err := rows.Scan(&n, &now.Server, &now.secret, &now.ceiling); err != nil {
+			return err
+		}
+		g := grants[n]
+		still[n] = g.Server == now.Server && g.secret == now.secret && g.ceiling == now.ceiling
+	}
+	return rows.Err()
+}
