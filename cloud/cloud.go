@@ -36,6 +36,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	RelayAllow     []netip.Prefix // private ranges that the cloud may call
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
+	RelayLimits    RelayLimits
 	Version        string
 	Password       registry.PasswordCost // zero: the default cost
 	Now            func() time.Time      // nil: time.Now
@@ -52,6 +53,7 @@ type Cloud struct {
 	registry *registry.Registry
 	keys     *keys.Authority // of the cloud's own API
 	outbound *http.Client    // to the servers of customers
+	relay    *relay
 	echo     *echo.Echo
 	logins   *api.Limiter
 	devices  *api.Limiter
@@ -116,12 +118,12 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	rules := dialRules{loopback: cfg.PublicURL.Loopback(), allow: cfg.RelayAllow}
 	c := &Cloud{
 		cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own,
-		outbound: rules.client(),
-		logins:   api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
-		devices:  api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
-		tokens:   api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
-		mails:    api.NewLimiter(time.Minute, 5, 300, cfg.Now),
-		mailer:   mailer, kept: kept,
+		outbound: rules.client(), relay: newRelay(cfg.PublicURL, rules, cfg.RelayLimits, log),
+		logins:  api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
+		devices: api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
+		tokens:  api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
+		mails:   api.NewLimiter(time.Minute, 5, 300, cfg.Now),
+		mailer:  mailer, kept: kept,
 
 		invitations: api.NewLimiter(20*time.Second, 50, 500, cfg.Now),
 	}
@@ -148,9 +150,11 @@ func (c *Cloud) Run(ctx context.Context) error {
 		{deliverEvery, nil, c.deliverRevocations},
 		{mailEvery, c.registry.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},
+		{recheckEvery, nil, c.recheckRelays},
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
+	wg.Go(func() { c.probeSuspects(ctx) })
 	defer wg.Wait()
 	return c.keys.Run(ctx)
 }
@@ -176,6 +180,7 @@ func (c *Cloud) every(ctx context.Context, interval time.Duration, wake <-chan s
 // Close closes the database, after Run has returned.
 func (c *Cloud) Close() error {
 	c.outbound.CloseIdleConnections()
+	c.relay.close()
 	if err := c.db.Close(); err != nil {
 		return fmt.Errorf("close the cloud's database: %w", err)
 	}

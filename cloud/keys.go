@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -17,20 +18,34 @@ import (
 // keyPrincipal verifies an API key of this cloud and says who it stands for. What is derived from one, such as an access
 // token, is for servers and not for here.
 func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (registry.Principal, error) {
+	id, err := c.useKey(ctx, presented)
+	if err != nil {
+		return registry.Principal{}, err
+	}
+	return c.keyHolder(ctx.Request().Context(), id)
+}
+
+// useKey verifies an API key of this cloud and counts its use.
+func (c *Cloud) useKey(ctx echo.Context, presented bridge.Presented) (bridge.Identity, error) {
 	r := ctx.Request()
 	id, err := c.keys.Verify(r.Context(), presented, bridge.Use{Address: ctx.RealIP(), UserAgent: r.UserAgent()})
 	if err == nil {
 		err = c.keys.Spend(r.Context(), id)
 	}
 	if err != nil {
-		return registry.Principal{}, toHolder(err)
+		return bridge.Identity{}, toHolder(err)
 	}
 	guard.WarnOfExpiry(ctx.Response().Header(), id, c.cfg.Now())
-	record, err := c.keys.Get(r.Context(), keys.View{Org: id.Org}, id.KeyID)
+	return id, nil
+}
+
+// keyHolder is who a verified key stands for.
+func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (registry.Principal, error) {
+	record, err := c.keys.Get(ctx, keys.View{Org: id.Org}, id.KeyID)
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	return c.registry.KeyPrincipal(r.Context(), id, record.Name, record.IssuedAt)
+	return c.registry.KeyPrincipal(ctx, id, record.Name, record.IssuedAt)
 }
 
 // toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret

@@ -23,6 +23,7 @@ const (
 func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string) (api.Removed, error) {
 	who := actor(ctx, p)
 	removed, err := c.registry.Delete(ctx.Request().Context(), p, id, who)
+	c.relay.targets.forget(id)
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err
 	}

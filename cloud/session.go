@@ -181,13 +181,18 @@ func (c *Cloud) refuseHosts(ctx echo.Context) error {
 		return nil // a load balancer asks by address
 	}
 	scheme, _, _ := strings.Cut(string(c.cfg.PublicURL), ":")
-	asked, err := bridge.CanonicalURL(scheme + "://" + r.Host)
-	own, _ := bridge.CanonicalURL(c.cfg.PublicURL.Origin())
-	if err != nil || !asked.Same(own) {
+	if !c.isOwnOrigin(scheme + "://" + r.Host) {
 		return bridge.E(bridge.Invalid, "host_unknown", "this cloud is not called by that name").
 			WithHint("use %s, or set ACE_PUBLIC_URL to the name it should have", c.cfg.PublicURL)
 	}
 	return nil
+}
+
+// isOwnOrigin reports whether an origin is that of this cloud.
+func (c *Cloud) isOwnOrigin(origin string) bool {
+	asked, err := bridge.CanonicalURL(origin)
+	own, _ := bridge.CanonicalURL(c.cfg.PublicURL.Origin())
+	return err == nil && asked.Same(own)
 }
 
 // refuseCrossOrigin keeps other sites' pages from acting with a person's cookie.

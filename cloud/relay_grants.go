@@ -1,0 +1,189 @@
+package cloud
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const (
+	recheckEvery = 250 * time.Millisecond
+	// grantFresh is how long a grant may be used without having been found to hold. Together with the check of what is open,
+	// it is why whoever loses access is out within a second.
+	grantFresh = 700 * time.Millisecond
+	// grantBlind is how long what is open goes on while the database cannot be asked.
+	grantBlind = 10 * time.Second
+	// tokenRenewed is how old the access token of a new call may be. A stream lives on the server no longer than its token.
+	tokenRenewed = time.Minute
+	grantIdle    = 5 * time.Second
+	maxGrants    = 10_000
+)
+
+// grantKey is who calls, by the hash of their credential, and over which connection.
+type grantKey struct {
+	credential [sha256.Size]byte
+	connection string
+}
+
+// grant is one that has been looked up, and is checked again and again while it is in use.
+type grant struct {
+	registry.RelayGrant
+	key   bridge.Identity // zero: a session
+	until time.Time       // of the member's own credential, and of the token; by the cloud's clock
+	held  atomic.Int64    // when it was last known to hold
+	used  atomic.Int64
+	dead  atomic.Bool
+}
+
+// grants are those of late. The times in them are of the machine's clock, in nanoseconds.
+type grants struct {
+	mu  sync.Mutex
+	all map[grantKey]*grant
+}
+
+func (g *grants) get(key grantKey, now time.Time) *grant {
+	g.mu.Lock()
+	found := g.all[key]
+	g.mu.Unlock()
+	clock := time.Now().UnixNano()
+	if found == nil || found.dead.Load() || !now.Before(found.until) || clock-found.held.Load() > int64(grantFresh) {
+		return nil
+	}
+	found.used.Store(clock)
+	return found
+}
+
+func (g *grants) put(key grantKey, fresh *grant) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.all) >= maxGrants {
+		clear(g.all) // they are looked up again
+	}
+	g.all[key] = fresh
+}
+
+// list returns all, without those that nobody uses.
+func (g *grants) list() []*grant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clock := time.Now().UnixNano()
+	all := make([]*grant, 0, len(g.all))
+	for key, one := range g.all {
+		if one.dead.Load() || clock-one.used.Load() > int64(grantIdle) {
+			delete(g.all, key)
+			continue
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// relayGrant says who calls and what they may call the server with.
+func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) {
+	r := ctx.Request()
+	presented, err := bridge.Credential(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	credential, what := presented.Value, "bearer "
+	if credential.IsZero() {
+		if cookie, err := r.Cookie(c.cookieName()); err == nil {
+			if err := c.fromOwnPage(r); err != nil {
+				return nil, err
+			}
+			credential, what = bridge.NewSecret(cookie.Value), "cookie "
+		}
+	}
+	var keyUsed bridge.Identity
+	if presented.IsKey() { // each use is verified, and counts
+		if keyUsed, err = c.useKey(ctx, presented); err != nil {
+			return nil, err
+		}
+	}
+	key := grantKey{sha256.Sum256([]byte(what + credential.Reveal())), connection}
+	if found := c.relay.grants.get(key, c.cfg.Now()); found != nil {
+		return found, nil
+	}
+	asked := time.Now()
+	var p registry.Principal
+	if presented.IsKey() {
+		p, err = c.keyHolder(r.Context(), keyUsed)
+	} else {
+		p, err = c.principal(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	granted, err := c.registry.Relay(r.Context(), p, connection, actor(ctx, p))
+	if err != nil {
+		return nil, err
+	}
+	fresh := &grant{RelayGrant: granted, key: keyUsed, until: c.cfg.Now().Add(tokenRenewed)}
+	if !p.ExpiresAt.IsZero() && p.ExpiresAt.Before(fresh.until) {
+		fresh.until = p.ExpiresAt
+	}
+	fresh.held.Store(asked.UnixNano())
+	fresh.used.Store(asked.UnixNano())
+	c.relay.grants.put(key, fresh)
+	return fresh, nil
+}
+
+// fromOwnPage refuses a request with a cookie that another site's page may have sent. What such a page cannot send is the
+// header; a WebSocket's handshake, which can have no header of the page's, has the page's origin.
+func (c *Cloud) fromOwnPage(r *http.Request) error {
+	origin, handshake := r.Header["Origin"], len(r.Header["Upgrade"]) > 0
+	if len(origin) > 1 || len(origin) == 1 && !c.isOwnOrigin(origin[0]) || len(origin) == 0 && handshake {
+		return bridge.E(bridge.Forbidden, "cross_origin", "another site's page has sent this request")
+	}
+	if !handshake && r.Header.Get(headerRelay) != "1" {
+		return bridge.E(bridge.Forbidden, "relay_header_missing", "a call of the relay with a cookie needs a header that only the dashboard's own pages send").
+			WithHint("send %s: 1", headerRelay)
+	}
+	return nil
+}
+
+// recheckRelays finds out which grants still hold, and cuts what is open on those that do not.
+func (c *Cloud) recheckRelays(ctx context.Context) error {
+	c.relay.targets.forgetUnused(time.Now().Add(-targetIdle))
+	held := c.relay.grants.list()
+	seen := make(map[*grant]bool, len(held))
+	for _, g := range held {
+		seen[g] = true
+	}
+	for _, call := range c.relay.open.All() {
+		if !seen[call.grant] {
+			seen[call.grant], held = true, append(held, call.grant)
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	asked := time.Now()
+	ask := make([]registry.RelayGrant, len(held))
+	for i, g := range held {
+		ask[i] = g.RelayGrant
+	}
+	still, err := c.registry.RelayStill(ctx, ask)
+	if ctx.Err() != nil {
+		return nil
+	}
+	for i, g := range held {
+		switch {
+		case err != nil && asked.UnixNano()-g.held.Load() > int64(grantBlind),
+			err == nil && !(still[i] && (g.key.Type == "" || c.keys.Alive(g.key))):
+			g.dead.Store(true)
+		case err == nil:
+			g.held.Store(asked.UnixNano())
+		}
+	}
+	c.relay.open.Cut(func(call *relayed) bool { return !call.grant.dead.Load() })
+	return err
+}
