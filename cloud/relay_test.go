@@ -27,14 +27,6 @@ import (
 
 const plainKey = "a-plain-key-of-the-server"
 
-// run does the cloud's background work until the test ends.
-func (f *fixture) run() {
-	ctx, stop := context.WithCancel(context.WithoutCancel(f.t.Context()))
-	ran := make(chan struct{})
-	go func() { _ = f.cloud.Run(ctx); close(ran) }()
-	f.t.Cleanup(func() { stop(); <-ran })
-}
-
 // behind registers a server that knows only plain keys, and returns the path of the relay to it.
 func (f *fixture) behind(h http.HandlerFunc) (relay string, connection api.Connection) {
 	f.t.Helper()
@@ -632,7 +624,7 @@ func TestRelayIsBusy(t *testing.T) {
 func TestRelayEnds(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
-		f.run()
+		t.Cleanup(f.run())
 		left := make(chan struct{}, 8)
 		relay, connection := f.behind(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Upgrade") != "" {
@@ -650,6 +642,20 @@ func TestRelayEnds(t *testing.T) {
 				return err
 			},
 			"key revoked": func(_ bridge.Secret, keyID string) error { _, err := admin.RevokeKey(t.Context(), keyID); return err },
+			"made a viewer": func(credential bridge.Secret, _ string) error {
+				me, err := f.as(credential).Me(t.Context())
+				if err == nil {
+					_, err = admin.ChangeRole(t.Context(), "acme", me.ID, "viewer")
+				}
+				return err
+			},
+			"removed": func(credential bridge.Secret, _ string) error {
+				me, err := f.as(credential).Me(t.Context())
+				if err == nil {
+					_, err = admin.RemoveMember(t.Context(), "acme", me.ID)
+				}
+				return err
+			},
 			"session ended": func(credential bridge.Secret, _ string) error {
 				return f.client().RevokeSession(t.Context(), credential)
 			},
@@ -682,7 +688,12 @@ func TestRelayEnds(t *testing.T) {
 			}
 			<-left
 			<-left
-			t.Logf("%s: cut after %s", name, time.Since(began).Round(time.Millisecond))
+			if took := time.Since(began); took > 5*time.Second { // a quarter of a second; what cannot be looked at is cut after ten
+				t.Errorf("%s: cut after %s", name, took)
+			}
+			if name == "made a viewer" {
+				continue // may call again, as one
+			}
 			if resp, _ := f.do("GET", relay+"/stream", "", "Authorization", bearer); resp.StatusCode == http.StatusOK {
 				t.Errorf("%s: a new call gets through", name)
 			}
@@ -693,7 +704,7 @@ func TestRelayEnds(t *testing.T) {
 // A server that refuses the key, or is gone, is probed at once, so that the connection says so.
 func TestRelayMarksWhatFails(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
-	f.run()
+	t.Cleanup(f.run())
 	var refuse atomic.Bool
 	relay, connection := f.behind(func(w http.ResponseWriter, _ *http.Request) {
 		if !refuse.Load() {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audi
 	}
 	c, err := r.find(ctx, r.db, p, id)
 	if err != nil {
+		return RelayGrant{}, err
+	}
+	if err := c.inUse(); err != nil {
 		return RelayGrant{}, err
 	}
 	now := r.cfg.Now()
@@ -98,13 +102,21 @@ func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]bool,
 	return still, nil
 }
 
+// relayColumns are those of a row g that stands for a grant. v1 and so on are the parameters of [visible], $1 and so on; of
+// these, v1 is the organization and v2 who calls.
+var relayColumns = func() []string {
+	names := []string{"n", "connection", "session", "role"}
+	for i := range (Principal{}).sees() {
+		names = append(names, "v"+strconv.Itoa(i+1))
+	}
+	return names
+}()
+
 // visibleToGrant is the rule of who sees a connection, asked of a row g instead of parameters.
-var visibleToGrant = strings.NewReplacer("$1", "g.org", "$2", "g.person", "$3", "g.environment").Replace(visible)
+var visibleToGrant = regexp.MustCompile(`\$([0-9])`).ReplaceAllString(visible, "g.v$1")
 
 func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []bool) error {
-	const columns = 7
-	args := make([]any, 1, 1+columns*len(grants))
-	args[0] = r.cfg.Now().Unix()
+	args := []any{r.cfg.Now().Unix()}
 	var values strings.Builder
 	for i, g := range grants {
 		p, role := g.Principal, ""
@@ -115,19 +127,19 @@ func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []
 		if i == 0 {
 			separator = "("
 		}
-		for range columns {
-			values.WriteString(separator + "$" + strconv.Itoa(len(args)+1))
+		for _, value := range append([]any{strconv.Itoa(i), g.Connection, p.SessionID, role}, p.sees()...) {
+			args = append(args, value)
+			values.WriteString(separator + "$" + strconv.Itoa(len(args)))
 			separator = ", "
-			args = append(args, nil)
 		}
 		values.WriteString(")")
-		copy(args[len(args)-columns:], []any{strconv.Itoa(i), p.OrgID, p.UserID, p.SessionID, role, p.environment, g.Connection})
 	}
-	rows, err := r.db.QueryContext(ctx, `WITH g (n, org, person, session, role, environment, connection) AS (VALUES `+values.String()+`)
-		SELECT g.n, c.server_url, c.secret, c.ceiling FROM g JOIN connections c ON c.id = g.connection WHERE`+visibleToGrant+`
-		AND (g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.person AND s.org_id = g.org
+	rows, err := r.db.QueryContext(ctx, "WITH g ("+strings.Join(relayColumns, ", ")+") AS (VALUES "+values.String()+`)
+		SELECT g.n, c.server_url, c.secret, c.ceiling FROM g JOIN connections c ON c.id = g.connection JOIN users u ON u.id = c.owner_id
+		WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
+		AND (g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.v2 AND s.org_id = g.v1
 			AND s.ended_at = 0 AND s.expires_at > $1))
-		AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.org AND m.user_id = g.person AND m.role = g.role))`,
+		AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2 AND m.role = g.role))`,
 		args...) //nolint:gosec // numbers of parameters, and the rule from above
 	if err != nil {
 		return err

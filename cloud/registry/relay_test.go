@@ -1,0 +1,183 @@
+package registry_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+func (f *fixture) relay(p registry.Principal, id string) registry.RelayGrant {
+	f.t.Helper()
+	g, err := f.Relay(f.t.Context(), p, id, p.Actor("", ""))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return g
+}
+
+// still asks for one grant among many that hold.
+func (f *fixture) still(g, other registry.RelayGrant) bool {
+	f.t.Helper()
+	all := make([]registry.RelayGrant, 0, 251)
+	for range 250 {
+		all = append(all, other)
+	}
+	all = append(all, g)
+	still, err := f.RelayStill(f.t.Context(), all)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for i, ok := range still[:250] {
+		if !ok {
+			f.t.Fatalf("another grant, the %dth, has ended", i)
+		}
+	}
+	return still[250]
+}
+
+func TestRelayGrantsEnd(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		mine := f.relay(admin, f.register(admin, "https://mine.a.test", aceKey().Text().Reveal()).ID)
+		for name, end := range map[string]func(c api.Connection, member registry.Principal) error{
+			"": func(api.Connection, registry.Principal) error { return nil },
+			"renamed": func(c api.Connection, _ registry.Principal) error {
+				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Name: new("another name")}, admin.Actor("", ""))
+				return err
+			},
+			"unshared": func(c api.Connection, _ registry.Principal) error {
+				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, admin.Actor("", ""))
+				return err
+			},
+			"moved": func(c api.Connection, _ registry.Principal) error {
+				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}, admin.Actor("", ""))
+				return err
+			},
+			"another key": func(c api.Connection, _ registry.Principal) error {
+				f.register(admin, string(c.ServerURL), aceKey().Text().Reveal())
+				return nil
+			},
+			"disconnected": func(c api.Connection, _ registry.Principal) error {
+				_, err := f.Delete(t.Context(), admin, c.ID, admin.Actor("", ""))
+				return err
+			},
+			"session ended": func(_ api.Connection, member registry.Principal) error {
+				return f.EndSession(t.Context(), member, member.Actor("", ""))
+			},
+			"another role": func(_ api.Connection, member registry.Principal) error {
+				_, err := f.ChangeRole(t.Context(), admin, "acme", member.UserID, "viewer", admin.Actor("", ""))
+				return err
+			},
+			"removed": func(_ api.Connection, member registry.Principal) error {
+				_, err := f.RemoveMember(t.Context(), admin, "acme", member.UserID, admin.Actor("", ""))
+				return err
+			},
+		} {
+			slug := fmt.Sprintf("%x", name)
+			member := f.person("m"+slug+"@a.test", "acme", bridge.RoleMember)
+			c := f.register(admin, "https://s"+slug+".a.test", aceKey().Text().Reveal())
+			if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, admin.Actor("", "")); err != nil {
+				t.Fatal(err)
+			}
+			g := f.relay(member, c.ID)
+			if !f.still(g, mine) {
+				t.Errorf("before %q it does not hold", name)
+			}
+			if err := end(c, member); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if want := name == "" || name == "renamed"; f.still(g, mine) != want {
+				t.Errorf("%q: it holds: %v", name, !want)
+			}
+		}
+	})
+}
+
+// What a removed member has left private is nobody's to use, also for who uses it at this moment.
+func TestRelayOfWhatSomebodyLeft(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		mine := f.relay(admin, f.register(admin, "https://mine.a.test", "a-plain-key").ID)
+		c := f.register(member, "https://plain.a.test", "a-plain-key")
+		share := func(visibility string) {
+			if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: &visibility}, admin.Actor("", "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		private := f.register(member, "https://private.a.test", "a-plain-key")
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
+			t.Fatal(err)
+		}
+		g := f.relay(admin, c.ID)
+		if _, err := f.RemoveMember(t.Context(), admin, "acme", member.UserID, admin.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		if !f.still(g, mine) {
+			t.Error("what is shared ends with its owner")
+		}
+		if _, err := f.Relay(t.Context(), admin, private.ID, audit.Actor{}); bridge.CodeOf(err) != "owner_gone" {
+			t.Errorf("what was private: %v", err)
+		}
+		share(registry.Private)
+		if f.still(g, mine) {
+			t.Error("what is private again goes on")
+		}
+	})
+}
+
+func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		c := f.register(admin, "https://plain.a.test", "a-plain-key")
+		if _, err := f.Relay(t.Context(), member, c.ID, audit.Actor{}); bridge.CodeOf(err) != "connection_unknown" {
+			t.Errorf("a private connection: %v", err)
+		}
+		if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, admin.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {
+			t.Errorf("the member is shown the key: %v", err)
+		}
+		noted := func() (n int) {
+			t.Helper()
+			list, _, err := f.Audit(t.Context(), admin, audit.Query{Action: "connection.relay", Target: "connection:" + c.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		for i, step := range []struct {
+			after time.Duration
+			want  int
+		}{{0, 1}, {time.Second, 1}, {2 * time.Minute, 1}, {23 * time.Hour, 1}, {time.Hour, 2}} {
+			f.advance(step.after)
+			if g := f.relay(member, c.ID); g.Credential.Value.Reveal() != "a-plain-key" || g.Credential.Header != "X-Api-Key" {
+				t.Errorf("the relay gets %+v", g.Credential)
+			}
+			if n := noted(); n != step.want {
+				t.Errorf("step %d: %d uses are audited, want %d", i, n, step.want)
+			}
+			if step.after > time.Minute {
+				got, err := f.Connection(t.Context(), admin, c.ID)
+				if err != nil || got.LastUsedAt == nil || got.LastUsedAt.Unix() != f.clock().Unix() {
+					t.Errorf("step %d: last used %v (%v)", i, got.LastUsedAt, err)
+				}
+			}
+		}
+		f.relay(admin, c.ID)
+		if n := noted(); n != 3 {
+			t.Errorf("with the owner's %d uses are audited", n)
+		}
+		if text := fmt.Sprintf("%+v", f.relay(member, c.ID)); text == "" || containsKey(text) {
+			t.Errorf("a grant prints its key: %s", text)
+		}
+	})
+}
+
+func containsKey(s string) bool { return strings.Contains(s, "a-plain-key") }
