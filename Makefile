@@ -18,6 +18,7 @@ dev: ## a cloud, a server and a sample app on this machine
 vuln: ## known vulnerabilities; needs to reach the Go vulnerability database
 	go run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./...
 
-bench: ## keys against one SHA-256, and HTTP against a bare handler and a bare proxy, as ratios of one run
+bench: ## keys against one SHA-256, HTTP against a bare handler, gateway and relay against a bare proxy, as ratios of one run
 	go test -run '^$$' -bench . -benchtime 1s ./bridge/keys
 	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./server
+	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./cloud

@@ -12,8 +12,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -32,7 +31,6 @@ import (
 
 const (
 	benchKeys     = 100_000
-	benchConns    = 16
 	benchRequests = 6000 // of one round
 )
 
@@ -95,94 +93,15 @@ func benchServer(b *testing.B, upstream *url.URL) (address string, some []string
 	return ts.Listener.Addr().String(), some
 }
 
-// load sends requests over connections that are kept, as fast as answers come, and returns how long each took.
-func load(b *testing.B, address, path string, some []string) (took []time.Duration, all time.Duration) {
-	b.Helper()
-	client := &http.Transport{MaxIdleConnsPerHost: benchConns, DisableCompression: true}
-	defer client.CloseIdleConnections()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	start := time.Now()
-	for c := range benchConns {
-		wg.Go(func() {
-			mine := make([]time.Duration, 0, benchRequests/benchConns)
-			for i := range benchRequests / benchConns {
-				r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+address+path, nil)
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				r.Header["X-Api-Key"] = []string{some[(c*7919+i*104729)%len(some)]}
-				sent := time.Now()
-				resp, err := client.RoundTrip(r)
-				if err != nil || resp.StatusCode >= 300 {
-					b.Errorf("%v %v", resp, err)
-					return
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				_ = resp.Body.Close()
-				mine = append(mine, time.Since(sent))
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, mine...)
-		})
-	}
-	wg.Wait()
-	return took, time.Since(start)
-}
-
-// figures are what rounds against one address came to.
-type figures struct {
-	took   []time.Duration
-	all    time.Duration
-	allocs uint64
-}
-
-func (f *figures) rate() float64 { return float64(len(f.took)) / f.all.Seconds() }
-
-// perRequest is how often memory was allocated for a request, the client's part included.
-func (f *figures) perRequest() float64 { return float64(f.allocs) / float64(len(f.took)) }
-
-func (f *figures) p99() float64 {
-	slices.Sort(f.took)
-	return f.took[len(f.took)*99/100].Seconds() * 1e6
-}
-
-// compare takes turns between the measure and ours, and reports the ratios.
+// compare takes turns between the measure and ours, with the same requests.
 func compare(b *testing.B, measure, ours, path string, some []string) {
 	b.Helper()
-	var m, o figures
-	round := func(f *figures, address string) time.Duration {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		took, all := load(b, address, path, some)
-		runtime.ReadMemStats(&after)
-		f.took, f.all, f.allocs = append(f.took, took...), f.all+all, f.allocs+after.Mallocs-before.Mallocs
-		return all
+	headers := make([]http.Header, len(some))
+	for i, key := range some {
+		headers[i] = http.Header{"X-Api-Key": {key}}
 	}
-	var ratios []float64 // of each turn: what disturbs the machine for a moment does not move their median
-	runtime.GC()
-	for turn := 0; b.Loop(); turn++ {
-		var theirs, own time.Duration
-		if turn%2 == 0 {
-			theirs, own = round(&m, measure), round(&o, ours)
-		} else {
-			own, theirs = round(&o, ours), round(&m, measure)
-		}
-		ratios = append(ratios, theirs.Seconds()/own.Seconds())
-	}
-	slices.Sort(ratios)
-	b.ReportMetric(m.rate(), "measure-req/s")
-	b.ReportMetric(o.rate(), "req/s")
-	b.ReportMetric(o.rate()/m.rate(), "rate-ratio")
-	b.ReportMetric(ratios[len(ratios)/2], "median-ratio")
-	b.ReportMetric(m.perRequest(), "measure-allocs/req")
-	b.ReportMetric(o.perRequest(), "allocs/req")
-	b.ReportMetric(m.p99(), "measure-p99-µs")
-	b.ReportMetric(o.p99(), "p99-µs")
-	b.ReportMetric(o.p99()/m.p99(), "p99-ratio")
-	b.ReportMetric(0, "ns/op")
+	benchtest.Compare(b, benchtest.Load{Method: http.MethodGet, Requests: benchRequests}, benchtest.Side{URL: "http://" + measure + path, Headers: headers},
+		benchtest.Side{URL: "http://" + ours + path, Headers: headers})
 }
 
 // BenchmarkHTTPVerify compares forward-auth, with 100,000 keys stored, to an echo handler that does nothing.

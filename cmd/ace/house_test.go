@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"bridge":                 {},
 	"bridge/api":             {"bridge"},
 	"bridge/audit":           {"bridge", "bridge/api", "bridge/sqldb"},
+	"bridge/benchtest":       {},
 	"bridge/catalogue":       {"bridge"},
 	"bridge/guard":           {"bridge", "bridge/api", "bridge/catalogue"},
 	"bridge/keyhttp":         {"bridge", "bridge/api", "bridge/keys"},
