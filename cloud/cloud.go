@@ -50,6 +50,7 @@ type Cloud struct {
 	log      *slog.Logger
 	db       *sqldb.DB
 	root     bridge.SigningRoot
+	origin   bridge.ServerURL // its own URL without the path
 	registry *registry.Registry
 	keys     *keys.Authority // of the cloud's own API
 	outbound *http.Client    // to the servers of customers
@@ -117,7 +118,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	}
 	rules := dialRules{loopback: cfg.PublicURL.Loopback(), allow: cfg.RelayAllow}
 	c := &Cloud{
-		cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own,
+		cfg: cfg, log: log, db: db, root: root, origin: bridge.ServerURL(cfg.PublicURL.Origin()), registry: reg, keys: own,
 		outbound: rules.client(), relay: newRelay(cfg.PublicURL, rules, cfg.RelayLimits, log),
 		logins:  api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
 		devices: api.NewLimiter(2*time.Second, 20, 500, cfg.Now),

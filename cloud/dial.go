@@ -148,18 +148,17 @@ type httpsOnly struct {
 }
 
 func (t *httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && !t.rules.plain(r.URL.Scheme, r.URL.Host) {
-		return nil, errBlocked
+	if r.URL.Scheme != "https" {
+		server, err := bridge.CanonicalURL(r.URL.Scheme + "://" + r.URL.Host)
+		if err != nil || !t.rules.plain(server) {
+			return nil, errBlocked
+		}
 	}
 	return t.Transport.RoundTrip(r)
 }
 
-// plain reports whether a host may be called without TLS.
-func (d dialRules) plain(scheme, host string) bool {
-	server, err := bridge.CanonicalURL(scheme + "://" + host)
-	if err != nil {
-		return false
-	}
+// plain reports whether a server may be called without TLS.
+func (d dialRules) plain(server bridge.ServerURL) bool {
 	if d.loopback && server.Loopback() {
 		return true
 	}

@@ -105,7 +105,7 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if granted.Server.Origin() == c.cfg.PublicURL.Origin() || l.comesRound(r) {
+	if granted.itself || l.comesRound(r) {
 		return bridge.E(bridge.Loop, "relay_loop", "the call has come back to this cloud, through the server it was relayed to").
 			WithHint("give the connection the URL of the server itself")
 	}
@@ -119,9 +119,9 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(ctx.Response(), r.Body, l.limits.Body)
+		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // an answer may begin before the request has ended
 	}
 	call := &relayed{grant: granted, path: path, target: l.targets.get(granted.Connection, granted.Server, time.Now())}
-	_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // an answer may begin before the request has ended
 	entered := l.open.Enter(ctx.Response(), r, call)
 	defer entered.Leave()
 	call.target.proxy.ServeHTTP(entered.Writer, entered.Request)

@@ -36,11 +36,12 @@ type grantKey struct {
 // grant is one that has been looked up, and is checked again and again while it is in use.
 type grant struct {
 	registry.RelayGrant
-	key   bridge.Identity // zero: a session
-	until time.Time       // of the member's own credential, and of the token; by the cloud's clock
-	held  atomic.Int64    // when it was last known to hold
-	used  atomic.Int64
-	dead  atomic.Bool
+	key    bridge.Identity // zero: a session
+	itself bool            // the server is this cloud
+	until  time.Time       // of the member's own credential, and of the token; by the cloud's clock
+	held   atomic.Int64    // when it was last known to hold
+	used   atomic.Int64
+	dead   atomic.Bool
 }
 
 // grants are those of late. The times in them are of the machine's clock, in nanoseconds.
@@ -126,7 +127,8 @@ func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) 
 	if err != nil {
 		return nil, err
 	}
-	fresh := &grant{RelayGrant: granted, key: keyUsed, until: c.cfg.Now().Add(tokenRenewed)}
+	fresh := &grant{RelayGrant: granted, key: keyUsed, until: c.cfg.Now().Add(tokenRenewed),
+		itself: c.isOwnOrigin(granted.Server.Origin())}
 	if !p.ExpiresAt.IsZero() && p.ExpiresAt.Before(fresh.until) {
 		fresh.until = p.ExpiresAt
 	}
@@ -177,11 +179,11 @@ func (c *Cloud) recheckRelays(ctx context.Context) error {
 	}
 	for i, g := range held {
 		switch {
-		case err != nil && asked.UnixNano()-g.held.Load() > int64(grantBlind),
-			err == nil && !(still[i] && (g.key.Type == "" || c.keys.Alive(g.key))):
-			g.dead.Store(true)
-		case err == nil:
+		case err != nil && asked.UnixNano()-g.held.Load() <= int64(grantBlind):
+		case err == nil && still[i] && (g.key.Type == "" || c.keys.Alive(g.key)):
 			g.held.Store(asked.UnixNano())
+		default:
+			g.dead.Store(true)
 		}
 	}
 	c.relay.open.Cut(func(call *relayed) bool { return !call.grant.dead.Load() })

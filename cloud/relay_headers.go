@@ -3,6 +3,7 @@ package cloud
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -28,12 +29,16 @@ func stripRequest(h http.Header) {
 	}
 	for name := range h {
 		// What a careless server takes for a credential of ours, in whichever spelling, it must not get from here.
-		folded := bridge.FoldHeader(name)
-		if folded == "x-api-key" || folded == "authorization" || folded == "cookie" || strings.HasPrefix(folded, "x-forwarded-") ||
+		if folds(name, "x-api-key") || folds(name, "authorization") || folds(name, "cookie") || bridge.FoldsToPrefix(name, "x-forwarded-") ||
 			strings.HasPrefix(name, "Sec-Fetch-") || strings.HasPrefix(name, "Sec-Ch-") {
 			delete(h, name)
 		}
 	}
+}
+
+// folds reports whether a header's name may be taken for another, which is in lower case.
+func folds(name, other string) bool {
+	return len(name) == len(other) && bridge.FoldsToPrefix(name, other)
 }
 
 // rewrite makes the request to the server out of the member's. It runs after the hop-by-hop headers are gone, so that
@@ -117,8 +122,15 @@ func stripAnswer(h http.Header) {
 	delete(h, "X-Content-Type-Options")
 }
 
-// Should a browser ever show an answer as a page, it is one of no origin, without scripts, that loads nothing.
-const sandboxPolicy = "default-src 'none'; frame-ancestors 'none'; sandbox"
+// answerHeaders are those of every answer of a server. What reads them copies the values.
+var answerHeaders = http.Header{
+	// Should a browser ever show an answer as a page, it is one of no origin, without scripts, that loads nothing.
+	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'; sandbox"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Cache-Control":                {"no-store"}, // a kept answer would outlive the access
+	api.HeaderRelay:                {api.RelayServer},
+}
 
 var errStatus = errors.New("the answer's status is none")
 
@@ -130,11 +142,7 @@ func (l *relay) answer(resp *http.Response) error {
 	}
 	h := resp.Header
 	stripAnswer(h)
-	h["Content-Security-Policy"] = []string{sandboxPolicy}
-	h["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
-	h["Referrer-Policy"] = []string{"no-referrer"}
-	h["Cache-Control"] = []string{"no-store"} // a kept answer would outlive the access
-	h[api.HeaderRelay] = []string{api.RelayServer}
+	maps.Copy(h, answerHeaders)
 	l.location(call, resp)
 	if challenge := h["Www-Authenticate"]; len(challenge) > 1 || len(challenge) == 1 && !bearerChallenge.MatchString(challenge[0]) {
 		delete(h, "Www-Authenticate")

@@ -73,7 +73,7 @@ func (t *relayTargets) newTarget(server bridge.ServerURL) *relayTarget {
 	transport.ReadBufferSize, transport.WriteBufferSize = relayBuffer, relayBuffer
 	target := &relayTarget{server: server, url: server.URL(), transport: transport}
 	proxy := t.proxy
-	proxy.Transport = &relayTransport{next: &httpsOnly{rules: t.rules, Transport: transport}}
+	proxy.Transport = &relayTransport{next: transport, blocked: server.URL().Scheme != "https" && !t.rules.plain(server)}
 	target.proxy = &proxy
 	return target
 }
@@ -126,9 +126,17 @@ func (t *relayTargets) suspect(target *relayTarget, now time.Time) bool {
 
 // relayTransport keeps httputil.ReverseProxy from seeing informational answers (1xx), which it would hand to the client with
 // whatever headers they have, and which would take ours with them. [http.Transport] reads past them, up to a bound.
-type relayTransport struct{ next http.RoundTripper }
+//
+// It is [httpsOnly] as well, which it finds out once, since a target has one server.
+type relayTransport struct {
+	next    *http.Transport
+	blocked bool
+}
 
 func (t *relayTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.blocked {
+		return nil, errBlocked
+	}
 	resp, err := t.next.RoundTrip(r.WithContext(quietContext{r.Context()}))
 	if resp != nil {
 		resp.Request = r

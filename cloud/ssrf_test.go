@@ -98,15 +98,12 @@ func hostileURLs() []string {
 			add("%s://%s", scheme, s)
 		}
 	}
-	for _, s := range []string{"https://[fe80::1%25eth0]", "https://[fe80::1%eth0]", "https://[::1%25lo]", "https://[::ffff:7f00:1]", "https://[0:0:0:0:0:ffff:a9fe:a9fe]",
+	return append(all, "https://[fe80::1%25eth0]", "https://[fe80::1%eth0]", "https://[::1%25lo]", "https://[::ffff:7f00:1]", "https://[0:0:0:0:0:ffff:a9fe:a9fe]",
 		"https://[::ffff:0x7f.1]", "https://[::1", "https://::1]", "https://[127.0.0.1]", "https://[2001:0:a00:1::f5ff:fffe]", "https://[fe80::5efe:10.0.0.1]",
 		"https://localhost", "https://LOCALHOST", "https://localhost.", "https://sub.localhost", "https://localhost.localdomain", "https://ip6-localhost",
 		"https://loc\u00adalhost", "https://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3", "https://metadata", "https://metadata.google.internal",
 		"https://instance-data", "https://kubernetes.default.svc", "https://0", "https://00", "https://0x0", "https://1", "https://.", "https://", "https://*",
-		"https://[::]", "https://[::ffff:0:0]", "http://public.test", "https://example.com/../..", "https://example.com/%2e%2e", "https://example.com//"} {
-		all = append(all, s)
-	}
-	return all
+		"https://[::]", "https://[::ffff:0:0]", "http://public.test", "https://example.com/../..", "https://example.com/%2e%2e", "https://example.com//")
 }
 
 // fakeDNS answers names, and counts what it is asked for.
