@@ -141,8 +141,12 @@ func (l *relay) answer(resp *http.Response) error {
 		return errStatus // nothing of the kind can be sent on
 	}
 	h := resp.Header
+	serverID := h.Get(api.HeaderRequestID)
 	stripAnswer(h)
 	maps.Copy(h, answerHeaders)
+	if api.SaneRequestID(serverID) {
+		h[api.HeaderRelayRequestID] = []string{serverID}
+	}
 	l.location(call, resp)
 	if challenge := h["Www-Authenticate"]; len(challenge) > 1 || len(challenge) == 1 && !bearerChallenge.MatchString(challenge[0]) {
 		delete(h, "Www-Authenticate")

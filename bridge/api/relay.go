@@ -9,6 +9,10 @@ const (
 	RelayCloud  = "cloud"
 )
 
+// HeaderRelayRequestID is in an answer of the server that has come through the relay: the ID that the server has given the
+// request, which is the one that its log and `ace why` know.
+const HeaderRelayRequestID = "X-Ace-Relay-Request-Id"
+
 const bufferSize = 32 << 10
 
 // BufferPool keeps the buffers through which the answers of a httputil.ReverseProxy pass, which would be most of the memory
