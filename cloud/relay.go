@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -117,18 +118,38 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 	if r.ContentLength > l.limits.Body {
 		return errRelayBody(l.limits.Body)
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(ctx.Response(), r.Body, l.limits.Body)
-		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // an answer may begin before the request has ended
+	stream := r.ContentLength < 0
+	if stream {
+		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // the answer may begin before the request has ended
 	}
 	call := &relayed{grant: granted, path: path, target: l.targets.get(granted.Connection, granted.Server, time.Now())}
 	entered := l.open.Enter(ctx.Response(), r, call)
 	defer entered.Leave()
+	if r.Body != nil && r.Body != http.NoBody {
+		entered.Request.Body = http.MaxBytesReader(ctx.Response(), r.Body, l.limits.Body)
+	}
 	call.target.proxy.ServeHTTP(entered.Writer, entered.Request)
 	if call.err != nil && entered.Request.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the client is gone, or may not go on: there is nobody to answer
 	}
+	if stream {
+		endStream(ctx, call.err)
+	}
 	return call.err
+}
+
+// endStream ends a request whose answer may have begun before it. What is left of it must be read before the handler returns,
+// or the connection must not be used again: net/http would find the request's end after it has begun to wait for the next.
+func endStream(ctx echo.Context, err error) {
+	r := ctx.Request()
+	if err != nil {
+		if r.ProtoMajor == 1 {
+			ctx.Response().Header().Set("Connection", "close")
+		}
+		return
+	}
+	api.BoundDrain(ctx.Response(), r)
+	_, _ = io.Copy(io.Discard, r.Body)
 }
 
 // relayPath takes the connection's ID and the escaped path at the server out of a request that may be relayed.

@@ -105,7 +105,7 @@ func TestRelayDisarmsAnswers(t *testing.T) {
 	want := http.Header{
 		"Cache-Control": {"no-store"}, "Content-Length": {"54"}, "Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'; sandbox"},
 		"Content-Type": {"text/html"}, "Cross-Origin-Resource-Policy": {"same-origin"}, "Referrer-Policy": {"no-referrer"},
-		"X-Ace-Relay": {"server"}, "X-Ace-Relay-Request-Id": {"evil-evil-evil"}, "X-Content-Type-Options": {"nosniff"}, "X-Kept": {"kept"}, "Age": {"1"},
+		"X-Ace-Relay": {"server"}, "X-Content-Type-Options": {"nosniff"}, "X-Kept": {"kept"}, "Age": {"1"},
 	}
 	for _, path := range []string{"/page", "/early"} {
 		resp, body := f.do("GET", relay+path, "", "Cookie", f.signIn(), "X-Ace-Relay", "1")

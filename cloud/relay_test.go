@@ -100,13 +100,15 @@ func TestRelayPassesRequestsOn(t *testing.T) {
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Of-The-Server", "yes")
+		w.Header().Set(api.HeaderRequestID, "of-the-server")
 		w.WriteHeader(http.StatusTeapot)
 		_ = json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, r.Host, string(body), r.Header})
 	})
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "MKCOL", "X-ODD"} {
 		resp, body := f.do(method, relay+"/a%20b/%E2%82%AC;v=1?q=a%2Fb&;x=%zz&empty", "the body", "Authorization", f.bearer(),
 			"X-Custom", "kept", "Accept-Encoding", "br")
-		if resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Of-The-Server") != "yes" || resp.Header.Get(api.HeaderRelay) != "server" {
+		if resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Of-The-Server") != "yes" || resp.Header.Get(api.HeaderRelay) != "server" ||
+			resp.Header.Get(api.HeaderRelayRequestID) != "of-the-server" || resp.Header.Get(api.HeaderRequestID) == "of-the-server" {
 			t.Errorf("%s: %d %v", method, resp.StatusCode, resp.Header)
 			continue
 		}
