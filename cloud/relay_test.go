@@ -730,3 +730,29 @@ func TestRelayMarksWhatFails(t *testing.T) {
 	}
 	t.Error("the connection's status does not say that the key is refused")
 }
+
+// A server that answers before it has read a stream leaves the client's connection fit for the next request.
+func TestRelayAnswersBeforeTheStreamEnds(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	relay, _ := f.behind(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	host := strings.TrimPrefix(f.url, "http://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	for i := range 50 {
+		_, _ = io.WriteString(conn, "POST "+relay+"/x HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: "+f.bearer()+"\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
+		_, _ = io.WriteString(conn, "0\r\n\r\n")
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || resp.Close {
+			t.Fatalf("request %d: %v", i, resp)
+		}
+	}
+}
