@@ -2,6 +2,8 @@ package registry_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -680,4 +682,79 @@ func TestNoPassword(t *testing.T) {
 			t.Error("somebody without a password is sent a link")
 		}
 	})
+}
+
+// What was approved before a new password is redeemed by nobody after it: it may have been somebody else who approved.
+func TestNewPasswordVoidsApprovals(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		device, code, verifier := f.approve(p)
+		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another horse battery"), audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		f.void(device, code, verifier)
+	})
+}
+
+func TestSignOutEverywhereVoidsApprovals(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		device, code, verifier := f.approve(p)
+		if err := f.EndSessions(t.Context(), p, true, p.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		f.void(device, code, verifier)
+	})
+}
+
+func TestRemovedProviderVoidsApprovals(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner := f.person("own@a.test", "acme", bridge.RoleOwner)
+		provider := f.withProvider(owner)
+		s, err := f.FinishSignIn(t.Context(), provider, vouch("bob@a.test"), audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, code, verifier := f.approve(s.Principal)
+		if err := f.RemoveProvider(t.Context(), owner, "acme", owner.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		f.void(device, code, verifier)
+	})
+}
+
+// approve approves a device login and a request for an authorization code.
+func (f *fixture) approve(p registry.Principal) (device, code, verifier bridge.Secret) {
+	f.t.Helper()
+	d, err := f.StartDevice(f.t.Context(), registry.DeviceStart{ClientID: "cli"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := f.DecideDevice(f.t.Context(), p, d.UserCode, true, p.Actor("", "")); err != nil {
+		f.t.Fatal(err)
+	}
+	verifier = bridge.NewSecret(strings.Repeat("v", 43))
+	sum := sha256.Sum256([]byte(verifier.Reveal()))
+	code, err = f.IssueCode(f.t.Context(), p, registry.CodeGrant{ClientID: "cli", RedirectURI: "http://127.0.0.1:1/",
+		Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}, p.Actor("", ""))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return d.DeviceCode, code, verifier
+}
+
+// void wants that nobody can redeem what was approved.
+func (f *fixture) void(device, code, verifier bridge.Secret) {
+	f.t.Helper()
+	_, err := f.PollDevice(f.t.Context(), registry.DevicePoll{Code: device, ClientID: "cli"}, audit.Actor{})
+	if bridge.CodeOf(err) != "access_denied" {
+		f.t.Errorf("the device login was redeemed: %v", err)
+	}
+	_, err = f.RedeemCode(f.t.Context(), code, verifier, "cli", "http://127.0.0.1:1/", audit.Actor{})
+	if bridge.CodeOf(err) != "invalid_grant" {
+		f.t.Errorf("the code was redeemed: %v", err)
+	}
 }

@@ -191,6 +191,9 @@ func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Sec
 
 // passwordSet does what follows every new password; the session keep, where there is one, goes on.
 func (r *Registry) passwordSet(ctx context.Context, tx *sql.Tx, u User, keep, reason string, actor audit.Actor) error {
+	if err := voidApprovals(ctx, tx, "user_id = $1", u.ID); err != nil {
+		return err
+	}
 	if err := r.endSessions(ctx, tx, reason, actor, "user_id = $1 AND id <> $2", u.ID, keep); err != nil {
 		return err
 	}

@@ -208,6 +208,9 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 
 // forgetProvider deletes a provider with all that it has said of people, and ends the sessions that go back to it.
 func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor) error {
+	if err := voidApprovals(ctx, tx, "provider_id = $1", p.ID); err != nil {
+		return err
+	}
 	if err := r.endSessions(ctx, tx, "sign-in provider changed", actor, "provider_id = $1", p.ID); err != nil {
 		return err
 	}

@@ -71,9 +71,26 @@ func (r *Registry) EndSessions(ctx context.Context, p Principal, current bool, a
 		keep = ""
 	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if err := voidApprovals(ctx, tx, "user_id = $1 AND ($2 = '' OR org_id = $2)", p.UserID, p.reach()); err != nil {
+			return err
+		}
 		return r.endSessions(ctx, tx, "signed out everywhere", actor, "user_id = $1 AND id <> $2 AND ($3 = '' OR org_id = $3)",
 			p.UserID, keep, p.reach())
 	})
+}
+
+// voidApprovals makes void the approvals that a condition names and that no program has redeemed yet. Whoever redeems holds the row, so that this waits for them: it goes before [Registry.endSessions], which then sees
+// the session that came of it.
+func voidApprovals(ctx context.Context, tx *sql.Tx, condition string, args ...any) error {
+	for _, statement := range []string{
+		"UPDATE devices SET state = 'denied' WHERE state = 'approved' AND " + condition, //nolint:gosec // conditions of this package
+		"UPDATE codes SET expires_at = created_at WHERE used_at = 0 AND " + condition,   //nolint:gosec // conditions of this package
+	} {
+		if _, err := tx.ExecContext(ctx, statement, args...); err != nil {
+			return fmt.Errorf("void approvals: %w", err)
+		}
+	}
+	return nil
 }
 
 // endSessions ends the live sessions that a condition names, each in the log of its organization.

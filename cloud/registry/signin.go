@@ -217,6 +217,9 @@ func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who 
 		if err := forgetTOTP(ctx, tx, id); err != nil {
 			return "", err
 		}
+		if err := voidApprovals(ctx, tx, "user_id = $1", id); err != nil {
+			return "", err
+		}
 		if err := r.endSessions(ctx, tx, "address verified by a sign-in provider", actor, "user_id = $1", id); err != nil {
 			return "", err
 		}

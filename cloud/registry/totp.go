@@ -118,6 +118,9 @@ func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, ac
 		if codes, err = newRecoveryCodes(ctx, tx, p.UserID); err != nil {
 			return err
 		}
+		if err := voidApprovals(ctx, tx, "user_id = $1", p.UserID); err != nil {
+			return err
+		}
 		if err := r.endSessions(ctx, tx, "two-factor authentication turned on", actor, "user_id = $1 AND id <> $2",
 			p.UserID, p.SessionID); err != nil {
 			return err
