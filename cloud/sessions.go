@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -23,7 +22,7 @@ func (c *Cloud) routeSessions(v1 *echo.Group) {
 
 // authenticate checks a password, within the limits of the address, the account and all together.
 func (c *Cloud) authenticate(ctx echo.Context, l registry.Login) (registry.Authenticated, error) {
-	if err := c.logins.Allow(api.AddressKey(ctx.RealIP()), "account:"+strings.ToLower(l.Email)); err != nil {
+	if err := c.logins.Allow(api.AddressKey(ctx.RealIP()), "account:"+registry.LoginEmail(l.Email)); err != nil {
 		return registry.Authenticated{}, err
 	}
 	person, err := c.registry.Authenticate(ctx.Request().Context(), l, anonymous(ctx))

@@ -758,3 +758,16 @@ func (f *fixture) void(device, code, verifier bridge.Secret) {
 		f.t.Errorf("the code was redeemed: %v", err)
 	}
 }
+
+func TestLoginWithWhatIsNoAddress(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		for _, email := range []string{"", "a\x00@a.test", "\xff@a.test", strings.Repeat("a", 60000) + "@a.test"} {
+			if err := f.try(email, password, bridge.Secret{}, "192.0.2.9"); bridge.CodeOf(err) != "login_failed" {
+				t.Errorf("%.20q: %v", email, err)
+			}
+		}
+		if got := registry.LoginEmail(" Ann@A.test "); got != "ann@a.test" {
+			t.Errorf("the address is counted as %q", got)
+		}
+	})
+}

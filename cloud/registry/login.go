@@ -26,6 +26,15 @@ type Authenticated struct {
 	TwoFactor bool
 }
 
+// LoginEmail is the e-mail address of a try to sign in, as it is looked up and counted. What nobody can have for one is
+// empty: it may be long, or hold bytes that no text column takes.
+func LoginEmail(s string) string {
+	if s = strings.TrimSpace(s); !bridge.PlainText(s, 200) {
+		return ""
+	}
+	return strings.ToLower(s)
+}
+
 // CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.
 const CodeUnverified = "email_unverified"
 
@@ -37,7 +46,7 @@ const maxPendingTries = 5
 // Authenticate checks an e-mail address and a password. Unknown people cost the same work as known ones and get the
 // same answer, the wait after many wrong tries included.
 func (r *Registry) Authenticate(ctx context.Context, l Login, actor audit.Actor) (Authenticated, error) {
-	email := strings.ToLower(strings.TrimSpace(l.Email))
+	email := LoginEmail(l.Email)
 	var u Authenticated
 	var hash, org string
 	var verified int64
