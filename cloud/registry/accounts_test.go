@@ -710,6 +710,22 @@ func TestSignOutEverywhereVoidsApprovals(t *testing.T) {
 	})
 }
 
+// Whoever comes back to an organization finds nothing there of what they approved before they left.
+func TestRemovalVoidsApprovals(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, p := f.person("own@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
+		device, code, verifier := f.approve(p)
+		if _, err := f.RemoveMember(t.Context(), owner, "acme", p.UserID, owner.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, 'member', 0)",
+			p.OrgID, p.UserID); err != nil {
+			t.Fatal(err)
+		}
+		f.void(device, code, verifier)
+	})
+}
+
 func TestRemovedProviderVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.person("own@a.test", "acme", bridge.RoleOwner)

@@ -214,13 +214,12 @@ func (r *Registry) putOut(ctx context.Context, tx *sql.Tx, orgID, userID string)
 	if err != nil {
 		return 0, fmt.Errorf("end a member's sessions: %w", err)
 	}
-	for _, statement := range []string{
-		"UPDATE devices SET state = 'denied' WHERE org_id = $1 AND user_id = $2 AND state = 'approved'",
-		"UPDATE invitations SET state = 'withdrawn' WHERE org_id = $1 AND inviter_id = $2 AND state = 'open'",
-	} {
-		if _, err := tx.ExecContext(ctx, statement, orgID, userID); err != nil {
-			return 0, fmt.Errorf("end what a member began: %w", err)
-		}
+	if err := voidApprovals(ctx, tx, "org_id = $1 AND user_id = $2", orgID, userID); err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE invitations SET state = 'withdrawn' WHERE org_id = $1 AND inviter_id = $2 AND state = 'open'",
+		orgID, userID); err != nil {
+		return 0, fmt.Errorf("end what a member began: %w", err)
 	}
 	return ended.RowsAffected()
 }
