@@ -351,7 +351,10 @@ func TestUnconfirmedAddress(t *testing.T) {
 	if resp, _ := f.form("/login", credentials); resp.StatusCode != 403 {
 		t.Errorf("opening the link confirms: %d", resp.StatusCode)
 	}
-	if resp, body := f.form("/verify", url.Values{"token": {token}}); resp.StatusCode != http.StatusSeeOther {
+	if resp, body := f.form("/verify", url.Values{"token": {token}, "password": {"not the one"}}); resp.StatusCode != 401 || !strings.Contains(body, "not the password") {
+		t.Errorf("confirm with a wrong password: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := f.form("/verify", url.Values{"token": {token}, "password": {password}}); resp.StatusCode != http.StatusSeeOther {
 		t.Errorf("confirm: %d %s", resp.StatusCode, body)
 	}
 	if resp, body := f.form("/login", credentials); resp.StatusCode != http.StatusSeeOther {

@@ -240,7 +240,10 @@ func (c *Cloud) reset(ctx echo.Context) error {
 
 func (c *Cloud) verify(ctx echo.Context) error {
 	return c.useLink(ctx, registry.PurposeVerify, verifyTitle, func(r *http.Request, token bridge.Secret) error {
-		return c.registry.VerifyEmail(r.Context(), token, anonymous(ctx))
+		if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil {
+			return err
+		}
+		return c.registry.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
 	})
 }
 

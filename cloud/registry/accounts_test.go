@@ -277,7 +277,7 @@ func TestReset(t *testing.T) {
 		if err := f.CheckLink(ctx, registry.PurposeReset, first); err != nil {
 			t.Errorf("a fresh link: %v", err)
 		}
-		if err := f.VerifyEmail(ctx, first, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if err := f.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link to reset verifies: %v", err)
 		}
 		if err := f.ResetPassword(ctx, first, bridge.NewSecret("short"), audit.Actor{}); bridge.CodeOf(err) != "password_length" {
@@ -382,10 +382,13 @@ func TestVerification(t *testing.T) {
 			t.Fatal(err)
 		}
 		token := f.link(registry.PurposeVerify)
-		if err := f.VerifyEmail(t.Context(), token, audit.Actor{}); err != nil {
+		if err := f.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"), audit.Actor{}); bridge.CodeOf(err) != "password_wrong" {
+			t.Errorf("an account of somebody else's is confirmed: %v", err)
+		}
+		if err := f.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.VerifyEmail(t.Context(), token, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if err := f.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link verifies twice: %v", err)
 		}
 		if err := f.try(p.Email, password, bridge.Secret{}, ""); err != nil {

@@ -189,10 +189,14 @@ func (r *Registry) Withdraw(ctx context.Context, p Principal, org, id string, ac
 	if err := p.in(org); err != nil {
 		return err
 	}
-	if err := p.Need("member:invite"); err != nil {
-		return err
-	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		p, err := standing(ctx, tx, p)
+		if err == nil {
+			err = p.Need("member:invite")
+		}
+		if err != nil {
+			return err
+		}
 		withdrawn, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE invitations SET state = 'withdrawn'
 			WHERE id = $1 AND org_id = $2 AND state = 'open'`, id, p.OrgID))
 		if err != nil {

@@ -145,8 +145,26 @@ func (r *Registry) useLink(ctx context.Context, tx *sql.Tx, purpose string, toke
 	return u, nil
 }
 
-// VerifyEmail notes that whoever has the link has the mailbox.
-func (r *Registry) VerifyEmail(ctx context.Context, token bridge.Secret, actor audit.Actor) error {
+// VerifyEmail notes that whoever has made the account has the mailbox: the link shows the one, and the password the other.
+// Somebody who has signed up with another's address must not have it confirmed by that other.
+func (r *Registry) VerifyEmail(ctx context.Context, token, password bridge.Secret, actor audit.Actor) error {
+	var hash string
+	err := r.db.QueryRowContext(ctx, `SELECT u.password FROM mail_tokens t JOIN users u ON u.id = t.user_id
+		WHERE t.hash = $1 AND t.purpose = $2 AND t.used_at = 0 AND t.expires_at > $3`, hashed(token), PurposeVerify, r.cfg.Now().Unix()).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errLink
+	}
+	if err != nil {
+		return fmt.Errorf("look up a link: %w", err)
+	}
+	match, err := r.hasher.check(ctx, password, hash)
+	if err != nil {
+		return err
+	}
+	if !match {
+		return bridge.E(bridge.Unauthenticated, "password_wrong", "that is not the password of the account").
+			WithHint("if you have made no account, somebody else has used your address: set a password of your own with “Forgotten your password?”")
+	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
 		u, err := r.useLink(ctx, tx, PurposeVerify, token)
 		if err != nil {

@@ -119,6 +119,16 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 	}
 	now := r.cfg.Now()
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		p, err := standing(ctx, tx, p)
+		if err == nil {
+			err = p.setsProvider(org)
+		}
+		if err == nil { // what is set counts for as much as the one who sets it
+			err = checkProvider(p, &s)
+		}
+		if err != nil {
+			return err
+		}
 		was, err := r.provider(ctx, tx, "p.org_id", p.OrgID)
 		if err != nil && bridge.CodeOf(err) != errNoProvider.Code {
 			return err
@@ -191,6 +201,13 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 		return err
 	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		p, err := standing(ctx, tx, p)
+		if err == nil {
+			err = p.setsProvider(org)
+		}
+		if err != nil {
+			return err
+		}
 		was, err := r.provider(ctx, tx, "p.org_id", p.OrgID)
 		if err != nil {
 			return err
