@@ -173,3 +173,26 @@ func TestRemovedMemberGetsNothing(t *testing.T) {
 		}
 	})
 }
+
+// A request that began as an admin's or owner's does not end as one.
+func TestProviderIsSetByTheRoleOfNow(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleOwner)
+		invitation, _, _ := f.invite(ann, api.NewInvitation{})
+		if code := f.role(olga, ann, "viewer"); code != "" {
+			t.Fatal(code)
+		}
+		err := f.SetProvider(t.Context(), ann, "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
+			ClientSecret: new(bridge.NewSecret(providerSecret).Disclose()), Domains: []string{domain}, DefaultRole: "member"}, true, ann.Actor("", ""))
+		if bridge.CodeOf(err) != "role_admin" {
+			t.Errorf("somebody who was an owner sets the provider: %v", err)
+		}
+		f.withProvider(olga)
+		if err := f.RemoveProvider(t.Context(), ann, "acme", ann.Actor("", "")); bridge.CodeOf(err) != "role_admin" {
+			t.Errorf("somebody who was an owner removes the provider: %v", err)
+		}
+		if err := f.Withdraw(t.Context(), ann, "acme", invitation.ID, ann.Actor("", "")); bridge.CodeOf(err) != "role_admin" {
+			t.Errorf("somebody who was an owner withdraws an invitation: %v", err)
+		}
+	})
+}
