@@ -18,6 +18,8 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*api.CloudC
 	switch {
 	case ctx.Err() != nil:
 		return nil, m, ctx.Err()
+	case e.Kind == bridge.Unreachable && cloud == bridge.DefaultCloudURL: // most likely nobody has named a cloud yet
+		return nil, m, e.WithHint("name your cloud: ace login --env HOST; or start one to try: ace dev")
 	case passing(e), e.Code == "redirected", e.Code == "issuer_mismatch", e.Code == "metadata_malformed":
 		return nil, m, err
 	}

@@ -48,6 +48,9 @@ func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) err
 	if target.cloud {
 		r.Login = fmt.Sprintf("ace auth login-api-key --env %s --key %s --service-name %s", target.Base(),
 			shellWord(key.KeyID+"."+key.Key.Reveal()), shellWord(key.Name))
+		if key.Kind == string(bridge.KindPAT) {
+			r.Login = fmt.Sprintf("ace login pat --env %s --token %s", target.Base(), shellWord(key.Key.Reveal()))
+		}
 	}
 	return a.print(r, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "API key %s. Save the secret below now — it will NEVER be shown again.\n\n", done)
