@@ -13,21 +13,35 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// A process that has lost the database which others change refuses everything once its lease is over.
-func TestStaleFailsClosed(t *testing.T) {
-	db, err := sqldb.Open(t.Context(), sqldbtest.Postgres(t))
+// alone is an authority over a database, which nothing runs beside.
+func alone(t *testing.T, dsn string) (*sqldb.DB, *Authority) {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = db.Close() })
 	a, err := New(t.Context(), db, Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db, a
+}
+
+func liveKey(t *testing.T, a *Authority) bridge.Key {
+	t.Helper()
 	key, _, err := a.Create(t.Context(), audit.Actor{ID: "x", Org: "acme"}, NewKey{Kind: bridge.KindLive, Name: "k", Org: "acme",
 		Owner: "ann", Scopes: bridge.Scopes{"app:*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+// A process that has lost the database which others change refuses everything once its lease is over.
+func TestStaleFailsClosed(t *testing.T) {
+	db, a := alone(t, sqldbtest.Postgres(t))
+	key := liveKey(t, a)
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan struct{})
 	go func() { _ = a.Run(ctx); close(ran) }()
@@ -98,24 +112,8 @@ func TestManyScopeSets(t *testing.T) {
 
 // A database that has lost commits, at a failover for one, is read anew: the table must not stand for what is gone.
 func TestLostCommits(t *testing.T) {
-	db, err := sqldb.Open(t.Context(), sqldbtest.Postgres(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	a, err := New(t.Context(), db, Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	create := func() bridge.Key {
-		key, _, err := a.Create(t.Context(), audit.Actor{ID: "x", Org: "acme"}, NewKey{Kind: bridge.KindLive, Name: "k", Org: "acme",
-			Owner: "ann", Scopes: bridge.Scopes{"app:*"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-	kept, gone := create(), create()
+	db, a := alone(t, sqldbtest.Postgres(t))
+	kept, gone := liveKey(t, a), liveKey(t, a)
 	if err := a.pull(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -142,20 +140,8 @@ func TestLostCommits(t *testing.T) {
 
 // Reports of a key that is dead already change nothing.
 func TestRepeatedLeaksChangeNothing(t *testing.T) {
-	db, err := sqldb.Open(t.Context(), sqldbtest.SQLite(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	a, err := New(t.Context(), db, Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, _, err := a.Create(t.Context(), audit.Actor{ID: "x", Org: "acme"}, NewKey{Kind: bridge.KindLive, Name: "k", Org: "acme",
-		Owner: "ann", Scopes: bridge.Scopes{"app:*"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, a := alone(t, sqldbtest.SQLite(t))
+	key := liveKey(t, a)
 	for range 3 {
 		if _, ours, err := a.Leaked(t.Context(), audit.Actor{ID: "leak report"}, key.Text(), ""); err != nil || !ours {
 			t.Errorf("%v %v", ours, err)

@@ -103,11 +103,7 @@ func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name st
 	// Towards servers a key counts as a member, however much it may do here.
 	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, name
 	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
-	if id.Kind == bridge.KindTest {
-		p.environment = bridge.EnvironmentTest
-	} else {
-		p.environment = bridge.EnvironmentLive
-	}
+	p.environment = id.Kind.Environment()
 	err := r.db.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", id.Org).Scan(&p.OrgID)
 	if err != nil {
 		return Principal{}, fmt.Errorf("look up a key's organization: %w", err)

@@ -54,7 +54,7 @@ const orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM member
 
 const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
-func scanConnection(s interface{ Scan(...any) error }) (connection, error) {
+func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.ace,
 		&c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created, &c.orphaned)
@@ -87,43 +87,19 @@ func (p Principal) sees(more ...any) []any {
 	return append([]any{p.OrgID, p.UserID, p.environment, manage}, more...)
 }
 
-const (
-	defaultLimit = 50
-	maxLimit     = 500
-)
-
-// pageSize is how many items a page of a list has.
-func pageSize(limit int) int {
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	return min(limit, maxLimit)
-}
-
 // Connections lists what a member sees, oldest first.
 func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, limit int) ([]api.Connection, string, error) {
 	limit = pageSize(limit)
 	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
 		"AND c.id > $5 ORDER BY c.id LIMIT $6", p.sees(cursor, limit+1)...)
+	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
+		c, err := scanConnection(s)
+		return c.api(p), err
+	}, func(c api.Connection) string { return c.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list connections: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Connection{}
-	for rows.Next() {
-		c, err := scanConnection(rows)
-		if err != nil {
-			return nil, "", fmt.Errorf("list connections: %w", err)
-		}
-		out = append(out, c.api(p))
-	}
-	if err := rows.Err(); err != nil {
-		return nil, "", fmt.Errorf("list connections: %w", err)
-	}
-	if len(out) > limit {
-		return out[:limit], out[limit-1].ID, nil
-	}
-	return out, "", nil
+	return out, next, nil
 }
 
 var errConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").

@@ -161,27 +161,19 @@ func (r *Registry) Invitations(ctx context.Context, p Principal, org, cursor str
 	rows, err := r.db.QueryContext(ctx, `SELECT id, email, role, inviter, created_at, expires_at FROM invitations
 		WHERE org_id = $1 AND state = 'open' AND expires_at > $2 AND id > $3 ORDER BY id LIMIT $4`,
 		p.OrgID, r.cfg.Now().Unix(), cursor, limit+1)
+	out, next, err := page(rows, err, limit, func(s scanner) (api.Invitation, error) {
+		var i api.Invitation
+		var created, expires int64
+		if err := s.Scan(&i.ID, &i.Email, &i.Role, &i.InvitedBy, &created, &expires); err != nil {
+			return i, err
+		}
+		i.CreatedAt, i.ExpiresAt = *at(created), *at(expires)
+		return i, nil
+	}, func(i api.Invitation) string { return i.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list invitations: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Invitation{}
-	for rows.Next() {
-		var i api.Invitation
-		var created, expires int64
-		if err := rows.Scan(&i.ID, &i.Email, &i.Role, &i.InvitedBy, &created, &expires); err != nil {
-			return nil, "", fmt.Errorf("list invitations: %w", err)
-		}
-		i.CreatedAt, i.ExpiresAt = *at(created), *at(expires)
-		out = append(out, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, "", fmt.Errorf("list invitations: %w", err)
-	}
-	if len(out) > limit {
-		return out[:limit], out[limit-1].ID, nil
-	}
-	return out, "", nil
+	return out, next, nil
 }
 
 // Withdraw makes an open invitation void.

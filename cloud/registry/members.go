@@ -19,7 +19,7 @@ const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at, (SELEC
 	EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at <> 0)
 	FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
 
-func scanMember(s interface{ Scan(...any) error }) (api.Member, error) {
+func scanMember(s scanner) (api.Member, error) {
 	var m api.Member
 	var joined int64
 	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.Connections, &m.TwoFactor)
@@ -38,28 +38,17 @@ func (r *Registry) Members(ctx context.Context, p Principal, org, cursor string,
 	}
 	limit = pageSize(limit)
 	rows, err := r.db.QueryContext(ctx, selectMembers+"AND u.id > $2 ORDER BY u.id LIMIT $3", p.OrgID, cursor, limit+1)
-	if err != nil {
-		return nil, "", fmt.Errorf("list members: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Member{}
-	for rows.Next() {
-		m, err := scanMember(rows)
-		if err != nil {
-			return nil, "", fmt.Errorf("list members: %w", err)
-		}
+	out, next, err := page(rows, err, limit, func(s scanner) (api.Member, error) {
+		m, err := scanMember(s)
 		if !p.Can("member:remove") && m.ID != p.UserID {
 			m.Connections = 0
 		}
-		out = append(out, m)
-	}
-	if err := rows.Err(); err != nil {
+		return m, err
+	}, func(m api.Member) string { return m.ID })
+	if err != nil {
 		return nil, "", fmt.Errorf("list members: %w", err)
 	}
-	if len(out) > limit {
-		return out[:limit], out[limit-1].ID, nil
-	}
-	return out, "", nil
+	return out, next, nil
 }
 
 func member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
