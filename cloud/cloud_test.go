@@ -130,10 +130,12 @@ func (f *fixture) do(method, path, body string, headers ...string) (*http.Respon
 
 const formType = "application/x-www-form-urlencoded"
 
-// signIn returns the cookie of a new session.
-func (f *fixture) signIn() string {
+// signIn returns the cookie of a new session of the admin's.
+func (f *fixture) signIn() string { return f.signInAs("ann@acme.test") }
+
+func (f *fixture) signInAs(email string) string {
 	f.t.Helper()
-	resp, body := f.do("POST", "/login", url.Values{"email": {"ann@acme.test"}, "password": {password}}.Encode(), "Content-Type", formType)
+	resp, body := f.do("POST", "/login", url.Values{"email": {email}, "password": {password}}.Encode(), "Content-Type", formType)
 	if resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) != 2 {
 		f.t.Fatalf("sign in: %d %s", resp.StatusCode, body)
 	}

@@ -27,6 +27,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/connections", c.page(c.connectionsPage))
 	e.POST("/connections", c.page(c.addConnection))
 	e.GET("/connections/new", c.page(c.newConnectionPage))
+	e.GET("/connections/:id", c.page(c.overviewPage))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
 	c.routeKeyPages(e)
 	c.routeProvider(e)

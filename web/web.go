@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-//go:embed templates/*.html
+//go:embed templates
 var templateFiles embed.FS
 
 //go:embed static
@@ -84,7 +84,7 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
 
-// pages holds a template set for each page: the layout and the page's own blocks.
+// pages holds a template set for each page: the layout, the parts that several pages share, and the page's own blocks.
 var pages = func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
@@ -94,7 +94,7 @@ var pages = func() map[string]*template.Template {
 	for _, name := range names {
 		page := strings.TrimSuffix(strings.TrimPrefix(name, "templates/"), ".html")
 		if page != "layout" {
-			out[page] = template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", name))
+			out[page] = template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts/*.html", name))
 		}
 	}
 	return out

@@ -1,0 +1,75 @@
+package cloud
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+// tab is one of a connection's pages; each has an address of its own, so that it works without scripts.
+type tab struct {
+	Path  string // below /connections/{id}
+	Label string
+	may   func(registry.Principal, api.Connection) bool // nil: whoever sees the connection
+}
+
+// connectionTabs are a connection's pages, in the order of the menu.
+var connectionTabs = []tab{
+	{Path: "", Label: "Overview"},
+}
+
+// frame is what all pages of a connection have in common: its head and its menu.
+type frame struct {
+	Connection api.Connection
+	Tab        string // the path of the one that is open
+	Tabs       []tab
+	Left       bool // nobody but an admin who disconnects it can do anything with it: its owner is gone
+	Admin      bool
+}
+
+// Key says to scripts whether the connection can be called, and how.
+func (f frame) Key() string {
+	switch {
+	case f.Left:
+		return "left"
+	case f.Connection.KeyID != "":
+		return "ace"
+	}
+	return "plain"
+}
+
+// frame finds the connection of a page for a member who sees it; what they may not see is not there.
+func (c *Cloud) frame(ctx echo.Context, p registry.Principal, path string) (frame, error) {
+	connection, err := c.registry.Connection(ctx.Request().Context(), p, ctx.Param("id"))
+	if err != nil {
+		return frame{}, err
+	}
+	f := frame{Connection: connection, Tab: path, Admin: p.Can("connection:manage"),
+		Left: connection.OwnerGone && connection.Visibility == registry.Private}
+	for _, t := range connectionTabs {
+		if t.may == nil || t.may(p, connection) {
+			f.Tabs = append(f.Tabs, t)
+		}
+	}
+	return f, nil
+}
+
+// renderTab writes one of a connection's pages. Its script may call the connection's server.
+func (c *Cloud) renderTab(ctx echo.Context, p registry.Principal, status int, name string, f frame, view any) error {
+	return c.render(ctx, status, name, web.Page{Title: f.Connection.Name, Path: "/connections", User: user(p),
+		Flash: flashes[ctx.QueryParam("done")], View: view}, f.Connection.ServerURL.Origin())
+}
+
+type overviewView struct{ Frame frame }
+
+func (c *Cloud) overviewPage(ctx echo.Context, p registry.Principal) error {
+	f, err := c.frame(ctx, p, "")
+	if err != nil {
+		return err
+	}
+	return c.renderTab(ctx, p, http.StatusOK, "connection", f, overviewView{Frame: f})
+}
