@@ -36,7 +36,7 @@ func Each(t *testing.T, test func(t *testing.T, dsn string)) {
 }
 
 // SQLite returns the URL of a fresh SQLite database.
-func SQLite(t *testing.T) string {
+func SQLite(t testing.TB) string {
 	t.Helper()
 	return "sqlite:" + filepath.Join(t.TempDir(), "test.db")
 }
@@ -44,7 +44,7 @@ func SQLite(t *testing.T) string {
 // Postgres returns the URL of a fresh PostgreSQL database. It is made on the server of ACE_TEST_POSTGRES_URL, or on one
 // that is started for this test process; where there is none, the test is skipped, or fails if ACE_TEST_REQUIRE has
 // "postgres".
-func Postgres(t *testing.T) string {
+func Postgres(t testing.TB) string {
 	t.Helper()
 	admin, err := server()
 	if err != nil {
