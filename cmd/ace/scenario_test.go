@@ -211,7 +211,7 @@ func (w *world) callWith(credential api.Credential, path string) (int, string) {
 func TestScenario(t *testing.T) {
 	for _, db := range []struct {
 		name string
-		dsn  func(*testing.T) string
+		dsn  func(testing.TB) string
 	}{{"sqlite", sqldbtest.SQLite}, {"postgres", sqldbtest.Postgres}} {
 		t.Run(db.name, func(t *testing.T) { scenario(t, newWorld(t, db.dsn(t), db.dsn(t), nil)) })
 	}
