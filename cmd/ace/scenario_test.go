@@ -75,8 +75,12 @@ func listenLoopback(t *testing.T) (net.Listener, string) {
 // newWorld starts everything. change may alter the server's configuration before it starts.
 func newWorld(t *testing.T, cloudDB, serverDB string, change func(*server.Config)) *world {
 	t.Helper()
+	return newLoggedWorld(t, cloudDB, serverDB, change, slog.New(slog.DiscardHandler))
+}
+
+func newLoggedWorld(t *testing.T, cloudDB, serverDB string, change func(*server.Config), log *slog.Logger) *world {
+	t.Helper()
 	w := &world{t: t}
-	log := slog.New(slog.DiscardHandler)
 	cloudLn, cloudPort := listenLoopback(t)
 	serverLn, serverPort := listenLoopback(t)
 	w.cloudURL = bridge.ServerURL("http://127.0.0.1:" + cloudPort)
