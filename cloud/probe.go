@@ -75,13 +75,7 @@ func (c *Cloud) probe(ctx context.Context, t registry.Target) registry.Status {
 	if !t.Ace {
 		path = "/"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Server.Join(path), nil)
-	if err != nil {
-		return registry.Status{Status: registry.StatusOffline, Cause: "the URL cannot be called"}
-	}
-	req.Header.Set(t.Credential.Header, t.Credential.Value.Reveal())
-	req.Header.Set("User-Agent", "ace-cloud/"+c.cfg.Version)
-	resp, err := c.outbound.Do(req)
+	resp, err := c.ask(ctx, t, path)
 	if err != nil {
 		return unreachable(err, t.Server)
 	}
@@ -90,6 +84,17 @@ func (c *Cloud) probe(ctx context.Context, t registry.Target) registry.Status {
 		return plainStatus(resp, t.Server)
 	}
 	return aceStatus(resp, t.Server)
+}
+
+// ask gets a path of a connection's server, with its credential.
+func (c *Cloud) ask(ctx context.Context, t registry.Target, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Server.Join(path), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set(t.Credential.Header, t.Credential.Value.Reveal())
+	req.Header.Set("User-Agent", "ace-cloud/"+c.cfg.Version)
+	return c.outbound.Do(req)
 }
 
 func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {

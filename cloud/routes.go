@@ -41,6 +41,7 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.POST("/connections/:id/credential", c.may("connection:use", c.credential))
 	v1.RouteNotFound("/connections/:id/relay/*", c.relayCall) // any method, also one that echo does not know
 	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
+	c.routeSharing(v1)
 	v1.DELETE("/revocations/:id", c.may("connection:delete", c.confirmRevocation))
 	v1.GET("/scopes", c.member(c.scopes))
 	c.keyHandlers().Routes(e, "/v1/api-keys")

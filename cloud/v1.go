@@ -107,7 +107,7 @@ func (c *Cloud) patchConnection(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	connection, err := c.registry.Patch(ctx.Request().Context(), p, ctx.Param("id"), body, actor(ctx, p))
+	connection, err := c.changeConnectionTo(ctx, p, ctx.Param("id"), body)
 	if err != nil {
 		return err
 	}

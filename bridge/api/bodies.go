@@ -302,16 +302,22 @@ type Connection struct {
 	OwnerGone  bool             `json:"owner_gone,omitempty"` // the owner is no member any more: it is the admins' to disconnect
 	Visibility string           `json:"visibility"`           // private or organization
 	Ceiling    []string         `json:"ceiling"`              // scopes that members get at most; null: the key's own
-	Method     string           `json:"method"`               // exchange or manual
-	Mine       bool             `json:"mine"`
-	Status     string           `json:"status"` // online, offline, unauthorized, unknown
-	Cause      string           `json:"cause,omitempty"`
-	Hint       string           `json:"hint,omitempty"`
-	KeyID      string           `json:"key_id,omitempty"`
-	ExpiresAt  *time.Time       `json:"expires_at"`
-	LastSeenAt *time.Time       `json:"last_seen_at"`
-	LastUsedAt *time.Time       `json:"last_used_at"`
-	CreatedAt  time.Time        `json:"created_at"`
+	// CeilingPreset is the preset of the server's that the ceiling comes from. Access is what the one who asks may do: full,
+	// limited or none; Allowed the scopes that they get at most, null: the key's own.
+	CeilingPreset string   `json:"ceiling_preset,omitempty"`
+	Access        string   `json:"access"`
+	Allowed       []string `json:"allowed"`
+
+	Method     string     `json:"method"` // exchange or manual
+	Mine       bool       `json:"mine"`
+	Status     string     `json:"status"` // online, offline, unauthorized, unknown
+	Cause      string     `json:"cause,omitempty"`
+	Hint       string     `json:"hint,omitempty"`
+	KeyID      string     `json:"key_id,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastSeenAt *time.Time `json:"last_seen_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+	CreatedAt  time.Time  `json:"created_at"`
 }
 
 // ConnectionPatch changes a connection; nil leaves a field as it is. A new ServerURL erases the credential, so it comes
@@ -321,6 +327,7 @@ type ConnectionPatch struct {
 	Visibility *string           `json:"visibility,omitempty"`
 	ServerURL  *string           `json:"server_url,omitempty"`
 	APIKey     *bridge.Disclosed `json:"api_key,omitempty"`
+	Ceiling    CeilingPatch      `json:"ceiling,omitzero"`
 }
 
 // Credential is what to call a server with.

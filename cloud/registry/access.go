@@ -104,7 +104,8 @@ func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name st
 	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, name
 	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
 	p.environment = id.Kind.Environment()
-	err := r.db.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", id.Org).Scan(&p.OrgID)
+	err := r.db.QueryRowContext(ctx, `SELECT o.id, COALESCE((SELECT u.id FROM users u WHERE u.email = $2), '')
+		FROM organizations o WHERE o.slug = $1`, id.Org, id.Subject).Scan(&p.OrgID, &p.makerID)
 	if err != nil {
 		return Principal{}, fmt.Errorf("look up a key's organization: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Patch renames, shares, unshares or moves a connection. Moving it to another URL erases its credential: a key is for
+// Patch renames, shares, unshares or moves a connection, or gives it another ceiling. Moving it to another URL erases its credential: a key is for
 // the server that issued it, and must never be sent to one that somebody typed in later.
 func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (api.Connection, error) {
 	var out connection
@@ -42,6 +42,11 @@ func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.
 				return err
 			}
 		}
+		if patch.Ceiling.Given {
+			if err := c.setCeiling(p, patch.Ceiling.To); err != nil {
+				return err
+			}
+		}
 		if c == before {
 			out = c
 			return nil
@@ -50,7 +55,7 @@ func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.
 			return err
 		}
 		out = c
-		return auditChange(ctx, tx, r, actor, before, c)
+		return auditChanges(ctx, tx, r, actor, before, c)
 	})
 	if err != nil {
 		return api.Connection{}, err
@@ -65,12 +70,20 @@ func (c *connection) setVisibility(p Principal, to string) error {
 	if c.visibility == to {
 		return nil
 	}
-	if err := p.Need("connection:share"); err != nil {
-		return bridge.E(bridge.Forbidden, "share_admin", "only an admin may share a connection with the organization").
-			WithHint("ask an admin of %s", p.Org)
+	if err := p.mayShare(); err != nil {
+		return err
 	}
 	c.visibility = to
 	return nil
+}
+
+// mayShare refuses whoever may not say who uses the organization's connections.
+func (p Principal) mayShare() error {
+	if p.Can("connection:share") {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "share_admin", "only an admin may share a connection with the organization, and say what members may do over it").
+		WithHint("ask an admin of %s", p.Org)
 }
 
 // move gives the connection another URL, another key, or both.
@@ -92,6 +105,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 		return err
 	}
 	c.server, c.secret, c.keyID, c.ace, c.method, c.expires = server, "", "", false, MethodManual, 0
+	c.preset = "" // which is one of the other server's; its scopes stay
 	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
 	c.hint = "ace connect --server " + string(server)
 	if patch.APIKey == nil {
@@ -113,10 +127,11 @@ var errChanged = bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else h
 // store writes a changed row, if it still is the one that was read.
 func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
-		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11
-		WHERE id = $12 AND visibility = $13 AND server_url = $14 AND secret = $15`,
+		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
+		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END
+		WHERE id = $14 AND visibility = $15 AND server_url = $16 AND secret = $17 AND ceiling = $18 AND ceiling_preset = $19`,
 		c.name, c.visibility, string(c.server), c.secret, c.keyID, c.ace, c.method, c.status, c.cause, c.hint, c.expires,
-		c.id, before.visibility, string(before.server), before.secret))
+		c.ceiling, c.preset, c.id, before.visibility, string(before.server), before.secret, before.ceiling, before.preset))
 	if sqldb.IsUnique(err) {
 		return bridge.E(bridge.Conflict, "name_taken", "you have a connection of the name %q already", c.name)
 	}
@@ -129,7 +144,18 @@ func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) 
 	return nil
 }
 
-func auditChange(ctx context.Context, tx *sql.Tx, r *Registry, actor audit.Actor, before, c connection) error {
+// auditChanges writes what was changed; a new ceiling has an entry of its own.
+func auditChanges(ctx context.Context, tx *sql.Tx, r *Registry, actor audit.Actor, before, c connection) error {
+	was, is := before.ceilingText(), c.ceilingText()
+	if was != is {
+		if err := audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.ceiling", Target: "connection:" + c.id,
+			Details: map[string]string{"name": c.name, "before": was, "after": is}}); err != nil {
+			return err
+		}
+		if before.ceiling, before.preset = c.ceiling, c.preset; before == c {
+			return nil
+		}
+	}
 	action := "connection.change"
 	switch {
 	case before.visibility != c.visibility && c.visibility == Organization:

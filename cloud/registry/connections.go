@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -34,6 +35,8 @@ type connection struct {
 	id, orgID, ownerID, owner, name  string
 	server                           bridge.ServerURL
 	method, visibility, ceiling      string
+	preset                           string // of the server, which the ceiling's scopes come from
+	own, maker                       limit  // see [bounds]
 	ace                              bool
 	keyID, secret                    string
 	status, cause, hint              string
@@ -46,7 +49,7 @@ func (c connection) row() RowIdentity {
 }
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
-	c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at, ` + orphaned
+	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at, ` + orphaned
 
 // orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
 // was one.
@@ -56,8 +59,8 @@ const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
 func scanConnection(s scanner) (connection, error) {
 	var c connection
-	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.ace,
-		&c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created, &c.orphaned)
+	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
+		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created, &c.orphaned)
 	return c, err
 }
 
@@ -67,33 +70,41 @@ func (c connection) api(p Principal) api.Connection {
 		Mine: c.ownerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.keyID,
 		OwnerGone: c.orphaned, ExpiresAt: at(c.expires), LastSeenAt: at(c.seenAt), LastUsedAt: at(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
 	}
-	if scopes, err := bridge.ParseScopes(c.ceiling); err == nil && len(scopes) > 0 {
-		out.Ceiling = scopes.Strings()
+	if c.ceiling != "" {
+		out.CeilingPreset, out.Ceiling = c.preset, strings.Fields(c.ceiling)
+	}
+	var allowed bridge.Scopes
+	if out.Access, allowed = c.bounds(p).access(); out.Access == AccessLimited {
+		out.Allowed = allowed.Strings()
+	}
+	if c.inUse() != nil {
+		out.Access, out.Allowed = AccessNone, nil
 	}
 	return out
 }
 
-// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared; what a removed
-// member has left, the admins, see [connection.inUse]; live and test keys see those of their own environment. Its parameters
-// are those of [Principal.sees].
-const visible = " c.org_id = $1 AND (c.owner_id = $2 OR c.visibility = 'organization' OR ($4 = 'manage' AND " + orphaned + ")) AND ($3 = '' OR c.environment = $3) "
+// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared, but for whom an
+// exception leaves nothing, unless they manage it; what a removed member has left, the admins, see [connection.inUse]; live
+// and test keys see those of their own environment. Its parameters are those of [Principal.sees].
+const visible = " c.org_id = $1 AND (c.owner_id = $2 OR (c.visibility = 'organization' AND ($4 = 'manage' OR NOT " + excepted +
+	")) OR ($4 = 'manage' AND " + orphaned + ")) AND ($3 = '' OR c.environment = $3) "
 
-// sees are the parameters of [visible], $1 to $4, followed by more.
+// sees are the parameters of [visible], $1 to $5, followed by more.
 func (p Principal) sees(more ...any) []any {
 	manage := ""
 	if p.Can("connection:manage") {
 		manage = "manage"
 	}
-	return append([]any{p.OrgID, p.UserID, p.environment, manage}, more...)
+	return append([]any{p.OrgID, p.UserID, p.environment, manage, p.makerID}, more...)
 }
 
 // Connections lists what a member sees, oldest first.
 func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, limit int) ([]api.Connection, string, error) {
 	limit = pageSize(limit)
-	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
-		"AND c.id > $5 ORDER BY c.id LIMIT $6", p.sees(cursor, limit+1)...)
+	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
+		"AND c.id > $6 ORDER BY c.id LIMIT $7", p.sees(cursor, limit+1)...)
 	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
-		c, err := scanConnection(s)
+		c, err := scanSeen(s)
 		return c.api(p), err
 	}, func(c api.Connection) string { return c.ID })
 	if err != nil {
@@ -110,8 +121,8 @@ type querier interface {
 }
 
 func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
-	c, err := scanConnection(q.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE"+visible+
-		"AND c.id = $5", p.sees(id)...))
+	c, err := scanSeen(q.QueryRowContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
+		"AND c.id = $6", p.sees(id)...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return connection{}, errConnection
 	}
@@ -340,7 +351,7 @@ func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.
 	if err != nil {
 		return api.Credential{}, err
 	}
-	if err := c.inUse(); err != nil {
+	if c, err = c.use(p); err != nil {
 		return api.Credential{}, err
 	}
 	if !c.ace && c.ownerID != p.UserID {

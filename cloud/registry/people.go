@@ -41,6 +41,7 @@ type Principal struct {
 	granted     bridge.Scopes   // to the key
 	key         bridge.Identity // of the key
 	environment string          // whose connections a key sees; empty: of both
+	makerID     string          // of the person who made the key; empty: a session, or a token, which is its person's own
 }
 
 // NeedOwn refuses a session that goes back to the sign-in provider of an organization: the provider vouches for the person

@@ -24,7 +24,8 @@ type RelayGrant struct {
 	Server     bridge.ServerURL
 	Credential api.Credential
 
-	secret, ceiling string // as they were stored
+	secret string // as it was stored
+	bounds bounds
 }
 
 const (
@@ -42,7 +43,8 @@ func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audi
 	if err != nil {
 		return RelayGrant{}, err
 	}
-	if err := c.inUse(); err != nil {
+	allowed := c.bounds(p)
+	if c, err = c.use(p); err != nil {
 		return RelayGrant{}, err
 	}
 	now := r.cfg.Now()
@@ -53,7 +55,7 @@ func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audi
 	if err := r.noteRelay(ctx, p, c, now, actor); err != nil {
 		return RelayGrant{}, err
 	}
-	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, secret: c.secret, ceiling: c.ceiling}, nil
+	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, secret: c.secret, bounds: allowed}, nil
 }
 
 // noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
@@ -89,7 +91,7 @@ func (r *Registry) noteRelay(ctx context.Context, p Principal, c connection, now
 const relayBatch = 100
 
 // RelayStill reports which grants still hold: the session or membership behind them lives on with the same role, the member
-// sees the connection, and that has the same server, key and ceiling. It asks for many with one statement, as the relay asks
+// sees the connection, and that has the same server and key and lets them do the same. It asks for many with one statement, as the relay asks
 // for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
 func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]bool, error) {
 	still := make([]bool, len(grants))
@@ -112,8 +114,14 @@ var relayColumns = func() []string {
 	return names
 }()
 
-// visibleToGrant is the rule of who sees a connection, asked of a row g instead of parameters.
-var visibleToGrant = regexp.MustCompile(`\$([0-9])`).ReplaceAllString(visible, "g.v$1")
+// ofGrant asks a rule of a row g instead of parameters.
+func ofGrant(rule string) string { return parameter.ReplaceAllString(rule, "g.v$1") }
+
+var (
+	parameter      = regexp.MustCompile(`\$([0-9])`)
+	visibleToGrant = ofGrant(visible)
+	limitsOfGrant  = ofGrant(withLimits)
+)
 
 func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []bool) error {
 	args := []any{r.cfg.Now().Unix()}
@@ -135,8 +143,8 @@ func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []
 		values.WriteString(")")
 	}
 	rows, err := r.db.QueryContext(ctx, "WITH g ("+strings.Join(relayColumns, ", ")+") AS (VALUES "+values.String()+`)
-		SELECT g.n, c.server_url, c.secret, c.ceiling FROM g JOIN connections c ON c.id = g.connection JOIN users u ON u.id = c.owner_id
-		WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
+		SELECT g.n, c.server_url, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
+		JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
 		AND (g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.v2 AND s.org_id = g.v1
 			AND s.ended_at = 0 AND s.expires_at > $1))
 		AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2 AND m.role = g.role))`,
@@ -147,12 +155,12 @@ func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var n int
-		var now RelayGrant
-		if err := rows.Scan(&n, &now.Server, &now.secret, &now.ceiling); err != nil {
+		var now connection
+		if err := rows.Scan(append([]any{&n, &now.server, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...); err != nil {
 			return err
 		}
 		g := grants[n]
-		still[n] = g.Server == now.Server && g.secret == now.secret && g.ceiling == now.ceiling
+		still[n] = g.Server == now.server && g.secret == now.secret && g.bounds == now.bounds(g.Principal)
 	}
 	return rows.Err()
 }

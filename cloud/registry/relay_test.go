@@ -55,6 +55,18 @@ func TestRelayGrantsEnd(t *testing.T) {
 				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, admin.Actor("", ""))
 				return err
 			},
+			"a ceiling": func(c api.Connection, _ registry.Principal) error {
+				return second(f.Patch(t.Context(), admin, c.ID, ceiling("app:read"), admin.Actor("", "")))
+			},
+			"limited": func(c api.Connection, member registry.Principal) error {
+				return f.limit(admin, c.ID, member.UserID, limited("app:read"))
+			},
+			"excepted": func(c api.Connection, member registry.Principal) error {
+				return f.limit(admin, c.ID, member.UserID, nothing())
+			},
+			"an exception for somebody else": func(c api.Connection, _ registry.Principal) error {
+				return f.limit(admin, c.ID, f.person("other@a.test", "acme", bridge.RoleMember).UserID, nothing())
+			},
 			"moved": func(c api.Connection, _ registry.Principal) error {
 				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}, admin.Actor("", ""))
 				return err
@@ -92,9 +104,36 @@ func TestRelayGrantsEnd(t *testing.T) {
 			if err := end(c, member); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if want := name == "" || name == "renamed"; f.still(g, mine) != want {
+			if want := name == "" || name == "renamed" || name == "an exception for somebody else"; f.still(g, mine) != want {
 				t.Errorf("%q: it holds: %v", name, !want)
 			}
+		}
+	})
+}
+
+// What is limited and not hers goes by without a trace for an owner; an admin who is excepted is out, though they see it.
+func TestRelayLimitsOfOwnersAndAdmins(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, boss := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("boss@a.test", "acme", bridge.RoleOwner)
+		max := f.person("max@a.test", "acme", bridge.RoleMember)
+		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
+		mine, theirs := f.relay(admin, c.ID), f.relay(boss, c.ID)
+		service := f.relay(f.service(max, "connection:use"), c.ID)
+		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); err != nil {
+			t.Fatal(err)
+		}
+		if f.still(service, mine) || !f.still(theirs, mine) {
+			t.Error("a key of somebody who is limited goes on, or others do not")
+		}
+		if err := f.limit(admin, c.ID, boss.UserID, nothing()); err != nil {
+			t.Fatal(err)
+		}
+		if f.still(theirs, mine) {
+			t.Error("an admin who is excepted goes on")
+		}
+		f.patch(admin, c.ID, ceiling("app:read"))
+		if !f.still(mine, mine) {
+			t.Error("the owner is cut by a ceiling for others")
 		}
 	})
 }

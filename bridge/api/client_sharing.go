@@ -1,0 +1,50 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Sharing is who uses a connection, up to a bound on members that no organization reaches.
+func (c *CloudClient) Sharing(ctx context.Context, id string) (Sharing, error) {
+	var out Sharing
+	query := url.Values{"limit": {"500"}}
+	for range 1000 {
+		var page Sharing
+		if err := c.do(ctx, call{method: http.MethodGet, path: connectionPath(id, "/sharing"), query: query, out: &page}); err != nil {
+			return out, err
+		}
+		page.Members = append(out.Members, page.Members...)
+		if out = page; out.NextCursor == "" {
+			return out, nil
+		}
+		query.Set("cursor", out.NextCursor)
+	}
+	return out, nil
+}
+
+func exceptionPath(id, member string) string {
+	return connectionPath(id, "/members/"+url.PathEscape(member))
+}
+
+// LimitMember gives a member, or an API key of the cloud, less of a connection than all others have, or nothing.
+func (c *CloudClient) LimitMember(ctx context.Context, id, member string, l MemberLimit) (SharingMember, error) {
+	var out SharingMember
+	err := c.do(ctx, call{method: http.MethodPut, path: exceptionPath(id, member), body: l, out: &out})
+	return out, err
+}
+
+// UnlimitMember ends the exception for a member.
+func (c *CloudClient) UnlimitMember(ctx context.Context, id, member string) (SharingMember, error) {
+	var out SharingMember
+	err := c.do(ctx, call{method: http.MethodDelete, path: exceptionPath(id, member), out: &out})
+	return out, err
+}
+
+// ReadPresets has the cloud read the presets of the connection's server anew.
+func (c *CloudClient) ReadPresets(ctx context.Context, id string) (Sharing, error) {
+	var out Sharing
+	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/sharing/presets"), out: &out})
+	return out, err
+}

@@ -1,0 +1,145 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Exceptee is for whom a connection makes an exception: a member by their ID, or an API key of the cloud by its own, which
+// whoever keeps the keys has found to be one of the principal's organization.
+type Exceptee struct {
+	ID  string
+	Key bool
+}
+
+// LimitMember makes an exception for a member or an API key: less of a connection than all others have, or nothing. A
+// preset's scopes are in the limit as well. It counts from now on, also for what is open through the relay.
+func (r *Registry) LimitMember(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, actor audit.Actor) (api.SharingMember, error) {
+	return r.except(ctx, p, id, who, actor, func(c connection) (limit, string, error) {
+		switch l.Access {
+		case AccessNone:
+			if l.Preset != "" || len(l.Scopes) > 0 {
+				return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "whoever gets nothing needs neither a preset nor scopes")
+			}
+			return limit{access: AccessNone}, "", nil
+		case AccessLimited:
+			scopes, err := c.ceilingScopes(l.Ceiling)
+			if err != nil {
+				return limit{}, "", err
+			}
+			to := limit{AccessLimited, scopes}
+			if _, left := (bounds{ceiling: c.ceiling, own: to}).access(); len(left) == 0 {
+				return limit{}, "", bridge.E(bridge.Invalid, "limit_empty", "nothing of %s lies within the connection's ceiling, which is %s", presetText(l.Preset, scopes), c.ceilingText()).
+					WithHint("to let them do nothing: ace connections limit %s MEMBER --none", c.id)
+			}
+			return to, l.Preset, nil
+		}
+		return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "the access of an exception is limited or none").
+			WithHint("to end an exception: ace connections unlimit %s MEMBER", c.id)
+	})
+}
+
+// UnlimitMember ends the exception for a member, a former one, or an API key. Where there is none it does nothing.
+func (r *Registry) UnlimitMember(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor) (api.SharingMember, error) {
+	return r.except(ctx, p, id, who, actor, func(connection) (limit, string, error) { return limit{}, "", nil })
+}
+
+// except puts one exception in the place of another; an empty one is none.
+func (r *Registry) except(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor, decide func(connection) (limit, string, error)) (api.SharingMember, error) {
+	var out api.SharingMember
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		p, err := standing(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		c, err := r.find(ctx, tx, p, id)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(p.mayShare(), c.inUse()); err != nil {
+			return err
+		}
+		if who.ID == c.ownerID {
+			return c.errOwner()
+		}
+		was, err := c.sharerBefore(ctx, tx, p, who)
+		if err != nil {
+			return err
+		}
+		to, preset, err := decide(c)
+		if err != nil {
+			return err
+		}
+		is := was
+		is.Preset, is.Ceiling, is.Allowed = preset, nil, nil
+		if out = c.sharer(is, to); limitText(out) == limitText(was) {
+			return nil
+		}
+		if err := replaceLimit(ctx, tx, c.id, who.ID, was, to, preset); err != nil {
+			return err
+		}
+		action := "connection.member_limit"
+		if to.access == "" {
+			action = "connection.member_unlimit"
+		}
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.id,
+			Details: map[string]string{"name": c.name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
+	})
+	return out, err
+}
+
+// sharerBefore finds whom an exception is to be for, with the one that there is.
+func (c connection) sharerBefore(ctx context.Context, tx *sql.Tx, p Principal, who Exceptee) (api.SharingMember, error) {
+	for _, query := range []string{selectSharers + "AND m.user_id = $3", selectOutsiders + "AND l.user_id = $3"} {
+		m, err := c.scanSharer(tx.QueryRowContext(ctx, query, c.id, p.OrgID, who.ID))
+		if !errors.Is(err, sql.ErrNoRows) {
+			return m, wrapped("look up an exception", err)
+		}
+	}
+	if !who.Key {
+		return api.SharingMember{}, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s, nor an API key", p.Org).
+			WithHint("ace org members")
+	}
+	return c.sharer(api.SharingMember{UserID: who.ID, Email: "key:" + who.ID}, limit{}), nil
+}
+
+// limitText is what the audit log says of an exception.
+func limitText(m api.SharingMember) string {
+	if m.Access != AccessLimited {
+		return m.Access
+	}
+	return AccessLimited + " to " + presetText(m.Preset, strings.Join(m.Ceiling, " "))
+}
+
+// replaceLimit stores an exception, if the one before it still is what was read.
+func replaceLimit(ctx context.Context, tx *sql.Tx, connection, user string, was api.SharingMember, to limit, preset string) error {
+	var changed bool
+	var err error
+	switch {
+	case was.Access == AccessFull:
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connection_limits (connection_id, user_id, access, preset, ceiling)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connection_id, user_id) DO NOTHING`, connection, user, to.access, preset, to.ceiling))
+	case to.access == "":
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `DELETE FROM connection_limits WHERE connection_id = $1 AND user_id = $2
+			AND access = $3 AND preset = $4 AND ceiling = $5`, connection, user, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
+	default:
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `UPDATE connection_limits SET access = $1, preset = $2, ceiling = $3
+			WHERE connection_id = $4 AND user_id = $5 AND access = $6 AND preset = $7 AND ceiling = $8`,
+			to.access, preset, to.ceiling, connection, user, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
+	}
+	if err != nil {
+		return fmt.Errorf("store an exception: %w", err)
+	}
+	if !changed {
+		return errChanged
+	}
+	return nil
+}

@@ -1,0 +1,354 @@
+package registry_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// shared registers a connection with a key and shares it.
+func (f *fixture) shared(p registry.Principal, server string, key bridge.Secret) api.Connection {
+	f.t.Helper()
+	c := f.register(p, server, key.Reveal())
+	f.patch(p, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+	return c
+}
+
+func (f *fixture) patch(p registry.Principal, id string, patch api.ConnectionPatch) {
+	f.t.Helper()
+	if _, err := f.Patch(f.t.Context(), p, id, patch, p.Actor("", "")); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// ceiling is a patch that sets scopes, or lifts the ceiling where there are none.
+func ceiling(scopes ...string) api.ConnectionPatch {
+	if len(scopes) == 0 {
+		return api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true}}
+	}
+	return api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Scopes: scopes}}}
+}
+
+func limited(scopes ...string) api.MemberLimit {
+	return api.MemberLimit{Access: registry.AccessLimited, Ceiling: api.Ceiling{Scopes: scopes}}
+}
+
+func nothing() api.MemberLimit { return api.MemberLimit{Access: registry.AccessNone} }
+
+func (f *fixture) limit(by registry.Principal, id, user string, l api.MemberLimit) error {
+	f.t.Helper()
+	_, err := f.LimitMember(f.t.Context(), by, id, registry.Exceptee{ID: user, Key: true}, l, by.Actor("", ""))
+	return err
+}
+
+// service is an API key of the cloud as a principal.
+func (f *fixture) service(owner registry.Principal, scopes ...bridge.Scope) registry.Principal {
+	f.t.Helper()
+	p, err := f.KeyPrincipal(f.t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
+		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, "ci", f.clock())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return p
+}
+
+// scopesOf are the scopes of the access token that somebody gets, or the code of the refusal.
+func (f *fixture) scopesOf(p registry.Principal, id string, key bridge.Key, server bridge.ServerURL) string {
+	f.t.Helper()
+	credential, err := f.Credential(f.t.Context(), p, id)
+	g, relayErr := f.Relay(f.t.Context(), p, id, p.Actor("", ""))
+	if bridge.CodeOf(err) != bridge.CodeOf(relayErr) {
+		f.t.Errorf("the relay says %v, the credential %v", relayErr, err)
+	}
+	if err != nil {
+		return bridge.CodeOf(err)
+	}
+	var out []string
+	for _, c := range []api.Credential{credential, g.Credential} {
+		claims, err := bridge.VerifyAccess(c.Value.Secret, key.PublicKey(), []bridge.ServerURL{server}, f.clock())
+		if err != nil || claims.Subject != p.Email || claims.Connection != id {
+			f.t.Fatalf("%+v %v", claims, err)
+		}
+		out = append(out, claims.Scope)
+	}
+	if out[0] != out[1] {
+		f.t.Errorf("the relay's token has %q, the other %q", out[1], out[0])
+	}
+	return out[0]
+}
+
+// Who gets which scopes: the owner all, everybody else what ceiling and exception leave, a key no more than who made it.
+func TestCeilingsAndExceptions(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, admin := f.person("owner@a.test", "acme", bridge.RoleMember), f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		max, eve := f.person("max@a.test", "acme", bridge.RoleMember), f.person("eve@a.test", "acme", bridge.RoleViewer)
+		ci := f.service(max, "connection:use", "connection:read")
+		key, server := aceKey(), bridge.ServerURL("https://ace.a.test")
+		c := f.register(owner, string(server), key.Text().Reveal())
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
+			t.Fatal(err)
+		}
+		all := []registry.Principal{owner, admin, max, eve, ci}
+		check := func(stage string, want ...string) {
+			t.Helper()
+			for i, p := range all {
+				if got := f.scopesOf(p, c.ID, key, server); got != want[i] {
+					t.Errorf("%s: %s gets %q, want %q", stage, p.Email, got, want[i])
+				}
+			}
+		}
+		limit := func(user registry.Principal, l api.MemberLimit, code string) {
+			t.Helper()
+			if err := f.limit(admin, c.ID, user.UserID, l); bridge.CodeOf(err) != code {
+				t.Errorf("%s %+v: %v, want %q", user.Email, l, err, code)
+			}
+		}
+		check("no ceiling", "*", "*", "*", "*", "*")
+		f.patch(admin, c.ID, ceiling("svc:wiki:write", "app:*"))
+		check("a ceiling", "*", "app:* svc:wiki:write", "app:* svc:wiki:write", "app:* svc:wiki:write", "app:* svc:wiki:write")
+		limit(max, limited("svc:*:read", "svc:wiki:read", "*:read", "key:list"), "")
+		check("less", "*", "app:* svc:wiki:write", "svc:wiki:read", "app:* svc:wiki:write", "svc:wiki:read")
+		limit(eve, nothing(), "")
+		limit(max, limited("*"), "") // which does not widen
+		check("none", "*", "app:* svc:wiki:write", "app:* svc:wiki:write", "connection_unknown", "app:* svc:wiki:write")
+		limit(ci, limited("app:read"), "")
+		limit(admin, nothing(), "")
+		check("a key, and an admin", "*", "connection_excepted", "app:* svc:wiki:write", "connection_unknown", "app:read")
+		limit(max, nothing(), "")
+		check("a key of somebody who gets nothing", "*", "connection_excepted", "connection_unknown", "connection_unknown", "connection_unknown")
+		limit(owner, nothing(), "owner_unlimited")
+		limit(max, limited("key:list"), "limit_empty")
+		limit(max, limited(), "ceiling_malformed")
+		limit(max, limited("Not a scope"), "scope_malformed")
+		limit(max, limited(strings.Repeat("a:", 7)+strings.Repeat("b", 100), "x"), "limit_empty")
+		limit(max, api.MemberLimit{Access: "full"}, "limit_malformed")
+		limit(max, api.MemberLimit{Access: "none", Ceiling: api.Ceiling{Scopes: []string{"a"}}}, "limit_malformed")
+		for _, p := range []registry.Principal{admin, max, ci} {
+			if _, err := f.UnlimitMember(t.Context(), admin, c.ID, registry.Exceptee{ID: p.UserID}, admin.Actor("", "")); err != nil {
+				t.Error(err)
+			}
+		}
+		limit(max, limited("svc:wiki:read"), "")
+		f.patch(admin, c.ID, ceiling("app:read"))
+		check("nothing in common", "*", "app:read", "scope_empty", "connection_unknown", "scope_empty")
+		f.patch(admin, c.ID, ceiling())
+		check("lifted", "*", "*", "svc:wiki:read", "connection_unknown", "svc:wiki:read")
+		if got, err := f.Connection(t.Context(), max, c.ID); err != nil || got.Access != "limited" || !slices.Equal(got.Allowed, []string{"svc:wiki:read"}) || got.Ceiling != nil {
+			t.Errorf("max is told %q %v, ceiling %v (%v)", got.Access, got.Allowed, got.Ceiling, err)
+		}
+		if list, _, err := f.Connections(t.Context(), eve, "", 0); err != nil || len(list) != 0 {
+			t.Errorf("eve sees %v (%v)", list, err)
+		}
+	})
+}
+
+func TestOnlyAdminsLimit(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		rival := f.person("rival@b.test", "rival", bridge.RoleOwner)
+		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
+		own := f.register(max, "https://own.a.test", aceKey().Text().Reveal())
+		for name, code := range map[string]string{
+			"ceiling": bridge.CodeOf(second(f.Patch(t.Context(), max, own.ID, ceiling("app:read"), audit.Actor{}))), "limit": bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing())),
+			"their own limit": bridge.CodeOf(second(f.UnlimitMember(t.Context(), max, c.ID, registry.Exceptee{ID: max.UserID}, audit.Actor{}))),
+		} {
+			if code != "share_admin" {
+				t.Errorf("a member sets the %s: %q", name, code)
+			}
+		}
+		if err := f.limit(rival, c.ID, max.UserID, nothing()); bridge.CodeOf(err) != "connection_unknown" {
+			t.Errorf("another organization: %v", err)
+		}
+		for _, id := range []string{rival.UserID, "nobody", ""} {
+			_, err := f.LimitMember(t.Context(), admin, c.ID, registry.Exceptee{ID: id}, nothing(), audit.Actor{})
+			if bridge.CodeOf(err) != "member_unknown" {
+				t.Errorf("%q is limited: %v", id, err)
+			}
+		}
+		if _, err := f.ChangeRole(t.Context(), f.person("boss@a.test", "acme", bridge.RoleOwner), "acme", admin.UserID, "member", audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.limit(admin, c.ID, max.UserID, nothing()); bridge.CodeOf(err) != "share_admin" {
+			t.Errorf("by the role of before: %v", err)
+		}
+	})
+}
+
+
+// A plain key's server would keep to no scopes; none is the one exception there is.
+func TestPlainKeysHaveNoCeiling(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		c := f.shared(admin, "https://plain.a.test", bridge.NewSecret("a-plain-key"))
+		if _, err := f.Patch(t.Context(), admin, c.ID, ceiling("app:read"), audit.Actor{}); bridge.CodeOf(err) != "ceiling_plain" {
+			t.Errorf("a ceiling: %v", err)
+		}
+		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
+			t.Errorf("a limit: %v", err)
+		}
+		f.relay(max, c.ID)
+		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Relay(t.Context(), max, c.ID, audit.Actor{}); bridge.CodeOf(err) != "connection_unknown" {
+			t.Errorf("excepted: %v", err)
+		}
+		// A ceiling that was set while there was an ace key makes the plain one that follows nobody's but the owner's.
+		ace := f.shared(admin, "https://ace.a.test", aceKey().Text())
+		f.patch(admin, ace.ID, ceiling("app:read"))
+		f.register(admin, "https://ace.a.test", "a-plain-key")
+		f.limitOff(admin, ace.ID, max.UserID)
+		if _, err := f.Relay(t.Context(), max, ace.ID, audit.Actor{}); bridge.CodeOf(err) != "ceiling_plain" {
+			t.Errorf("a plain key under a ceiling: %v", err)
+		}
+		f.relay(admin, ace.ID)
+		f.patch(admin, ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.a.test")})
+		if _, err := f.Patch(t.Context(), admin, ace.ID, ceiling("app:read", "x"), audit.Actor{}); bridge.CodeOf(err) != "credential_erased" {
+			t.Errorf("a ceiling without a key: %v", err)
+		}
+		if _, err := f.Relay(t.Context(), max, ace.ID, audit.Actor{}); bridge.CodeOf(err) != "credential_erased" {
+			t.Errorf("without a key: %v", err)
+		}
+		f.patch(admin, ace.ID, ceiling())
+	})
+}
+
+func (f *fixture) limitOff(by registry.Principal, id, user string) {
+	f.t.Helper()
+	if _, err := f.UnlimitMember(f.t.Context(), by, id, registry.Exceptee{ID: user}, by.Actor("", "")); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// An exception outlives the membership: whoever comes back has no more than before. It dies with the connection.
+func TestExceptionsOfThoseWhoLeft(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
+		service := f.service(max, "connection:use", "connection:read")
+		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.RemoveMember(t.Context(), admin, "acme", max.UserID, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Credential(t.Context(), service, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+			t.Errorf("a key that a former member has left: %v", err)
+		}
+		sharing, err := f.Sharing(t.Context(), admin, c.ID, "", 0)
+		if err != nil || len(sharing.Members) != 2 || sharing.Members[1].Email != "max@a.test" || sharing.Members[1].Role != "" || sharing.Members[1].Access != "none" {
+			t.Errorf("%+v (%v)", sharing, err)
+		}
+		_, link, _ := f.invite(admin, api.NewInvitation{Role: "member"})
+		if _, err := f.AcceptInvitation(t.Context(), max, link, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		again := max
+		if _, err := f.Credential(t.Context(), again, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+			t.Errorf("come back: %v", err)
+		}
+		f.limitOff(admin, c.ID, max.UserID)
+		if _, err := f.Credential(t.Context(), again, c.ID); err != nil {
+			t.Errorf("let in again: %v", err)
+		}
+		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Delete(t.Context(), admin, c.ID, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		var left int
+		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM connection_limits").Scan(&left); err != nil || left != 0 {
+			t.Errorf("%d exceptions are left of a connection that is gone (%v)", left, err)
+		}
+	})
+}
+
+func TestSharingIsAudited(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		c := f.register(admin, "https://ace.a.test", aceKey().Text().Reveal())
+		both := ceiling("app:read", "app:write")
+		both.Visibility, both.Ceiling.To.Preset = new(registry.Organization), "app"
+		f.patch(admin, c.ID, both)
+		f.patch(admin, c.ID, both) // changes nothing
+		for range 2 {
+			if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+			t.Fatal(err)
+		}
+		f.limitOff(admin, c.ID, max.UserID)
+		f.limitOff(admin, c.ID, max.UserID)
+		f.patch(admin, c.ID, ceiling())
+		entries, _, err := f.Audit(t.Context(), admin, audit.Query{Target: "connection:" + c.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range slices.Backward(entries) {
+			got = append(got, strings.TrimSpace(e.Action+" "+e.Details["member"]+" "+e.Details["before"]+" → "+e.Details["after"]))
+		}
+		want := []string{"connection.register   →", "connection.ceiling  none → preset app: app:read app:write", "connection.share   →",
+			"connection.member_limit max@a.test full → limited to app:read", "connection.member_limit max@a.test limited to app:read → none",
+			"connection.member_unlimit max@a.test none → full", "connection.ceiling  preset app: app:read app:write → none"}
+		if !slices.Equal(got, want) {
+			t.Errorf("audited:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+func TestSharingList(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
+		f.patch(admin, c.ID, ceiling("app:*"))
+		var people []registry.Principal
+		for _, name := range []string{"bob", "cid", "dan"} {
+			people = append(people, f.person(name+"@a.test", "acme", bridge.RoleMember))
+		}
+		service := f.service(admin, "connection:use", "connection:read")
+		for user, l := range map[string]api.MemberLimit{people[0].UserID: nothing(), people[1].UserID: limited("app:read"), service.UserID: limited("app:write")} {
+			if err := f.limit(admin, c.ID, user, l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		cursor := ""
+		for {
+			s, err := f.Sharing(t.Context(), admin, c.ID, cursor, 2)
+			if err != nil || s.People != 2 || !slices.Equal(s.Ceiling, []string{"app:*"}) {
+				t.Fatalf("%+v (%v)", s, err)
+			}
+			for _, m := range s.Members {
+				got = append(got, strings.TrimSpace(strings.Join([]string{m.Email, m.Role, m.Access, strings.Join(m.Allowed, ",")}, " ")))
+			}
+			if cursor = s.NextCursor; cursor == "" {
+				break
+			}
+		}
+		want := []string{"ann@a.test admin full", "bob@a.test member none", "cid@a.test member limited app:read", "dan@a.test member full app:*",
+			service.Email + "  limited app:write"}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q\nwant %q", got, want)
+		}
+		for _, p := range []registry.Principal{people[1], service} {
+			s, err := f.Sharing(t.Context(), p, c.ID, "", 0)
+			if err != nil || len(s.Members) != 1 || s.Members[0].Email != p.Email || s.People != 0 || s.Presets != nil {
+				t.Errorf("%s is shown %+v (%v)", p.Email, s, err)
+			}
+		}
+		if _, err := f.Sharing(t.Context(), people[0], c.ID, "", 0); bridge.CodeOf(err) != "connection_unknown" {
+			t.Errorf("who gets nothing: %v", err)
+		}
+	})
+}

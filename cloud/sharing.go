@@ -1,0 +1,111 @@
+package cloud
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// routeSharing is the API of who uses a connection, and how much of it.
+func (c *Cloud) routeSharing(v1 *echo.Group) {
+	v1.GET("/connections/:id/sharing", c.may("connection:read", c.getSharing))
+	v1.POST("/connections/:id/sharing/presets", c.may("connection:share", c.refreshPresets))
+	v1.PUT("/connections/:id/members/:user", c.may("connection:share", c.putMemberLimit))
+	v1.DELETE("/connections/:id/members/:user", c.may("connection:share", c.deleteMemberLimit))
+}
+
+func (c *Cloud) getSharing(ctx echo.Context, p registry.Principal) error {
+	sharing, err := c.registry.Sharing(ctx.Request().Context(), p, ctx.Param("id"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, sharing)
+}
+
+func (c *Cloud) refreshPresets(ctx echo.Context, p registry.Principal) error {
+	if err := c.readPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
+		return err
+	}
+	return c.getSharing(ctx, p)
+}
+
+// changeConnectionTo patches a connection. What a ceiling's preset stands for is found out first.
+func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (api.Connection, error) {
+	if patch.Ceiling.To != nil {
+		ceiling, err := c.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
+		if err != nil {
+			return api.Connection{}, err
+		}
+		patch.Ceiling.To = &ceiling
+	}
+	return c.registry.Patch(ctx.Request().Context(), p, id, patch, actor(ctx, p))
+}
+
+func (c *Cloud) putMemberLimit(ctx echo.Context, p registry.Principal) error {
+	body, err := api.Decode[api.MemberLimit](ctx)
+	if err != nil {
+		return err
+	}
+	member, err := c.limitMember(ctx, p, ctx.Param("id"), ctx.Param("user"), body)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, member)
+}
+
+func (c *Cloud) limitMember(ctx echo.Context, p registry.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
+	who, err := c.exceptee(ctx.Request().Context(), p, user)
+	if err != nil {
+		return api.SharingMember{}, err
+	}
+	if l.Access == registry.AccessLimited {
+		if l.Ceiling, err = c.standsFor(ctx.Request().Context(), p, id, l.Ceiling); err != nil {
+			return api.SharingMember{}, err
+		}
+	}
+	return c.registry.LimitMember(ctx.Request().Context(), p, id, who, l, actor(ctx, p))
+}
+
+func (c *Cloud) deleteMemberLimit(ctx echo.Context, p registry.Principal) error {
+	member, err := c.unlimitMember(ctx, p, ctx.Param("id"), ctx.Param("user"))
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, member)
+}
+
+func (c *Cloud) unlimitMember(ctx echo.Context, p registry.Principal, id, user string) (api.SharingMember, error) {
+	who, err := c.exceptee(ctx.Request().Context(), p, user)
+	if err != nil {
+		return api.SharingMember{}, err
+	}
+	return c.registry.UnlimitMember(ctx.Request().Context(), p, id, who, actor(ctx, p))
+}
+
+// exceptee is for whom an exception is to be: an ID may be that of a member or of an API key of the organization. A personal
+// access token is its person, and cannot be told apart from them.
+func (c *Cloud) exceptee(ctx context.Context, p registry.Principal, user string) (registry.Exceptee, error) {
+	who := registry.Exceptee{ID: user}
+	id, err := uuid.Parse(user)
+	if err != nil || id.String() != user {
+		return who, nil // which is nobody's; the registry says so
+	}
+	record, err := c.keys.Get(ctx, keys.View{Org: p.Org}, id)
+	switch {
+	case bridge.CodeOf(err) == "key_unknown":
+		return who, nil
+	case err != nil:
+		return who, err
+	case record.Kind == bridge.KindPAT:
+		return who, bridge.E(bridge.Invalid, "limit_token", "a personal access token does what its person may: limit %s instead", record.Owner)
+	}
+	who.Key = true
+	return who, nil
+}
