@@ -69,13 +69,17 @@ func by(ctx echo.Context, p registry.Principal) keys.By {
 }
 
 func (c *Cloud) keyHandlers() keyhttp.Handlers {
-	return keyhttp.Handlers{Keys: c.keys, Now: c.cfg.Now, Authorize: func(ctx echo.Context, need bridge.Scope) (keys.By, error) {
+	return keyhttp.Handlers{Keys: c.keys, Now: c.cfg.Now, Authorize: func(ctx echo.Context, need keyhttp.Need) (keys.By, error) {
 		p, err := c.principal(ctx)
 		if err != nil {
 			return keys.By{}, err
 		}
 		ctx.Response().Header().Set("Cache-Control", "no-store")
-		return by(ctx, p), p.Need(need)
+		who := by(ctx, p)
+		if scope := need(who.Who); scope != "" {
+			err = p.Need(scope)
+		}
+		return who, err
 	}}
 }
 

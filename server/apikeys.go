@@ -15,9 +15,12 @@ import (
 
 // keyHandlers are the endpoints of this server's keys.
 func (s *Server) keyHandlers() keyhttp.Handlers {
-	return keyhttp.Handlers{Keys: s.keys, Now: s.cfg.Now, Authorize: func(c echo.Context, need bridge.Scope) (keys.By, error) {
-		who, err := s.authorize(c, need)
+	return keyhttp.Handlers{Keys: s.keys, Now: s.cfg.Now, Authorize: func(c echo.Context, need keyhttp.Need) (keys.By, error) {
+		who, err := s.authenticate(c)
 		if err != nil {
+			return keys.By{}, err
+		}
+		if err := s.require(c, who, need(who.Identity)); err != nil {
 			return keys.By{}, err
 		}
 		return s.by(c, who), nil
@@ -75,11 +78,17 @@ func (s *Server) me(c echo.Context) error {
 		Scopes: who.Scopes.Strings()}
 	if who.KeyID != uuid.Nil {
 		id.KeyID = who.KeyID.String()
-		record, err := s.keys.Get(c.Request().Context(), keys.View{Org: who.Org}, who.KeyID)
+		record, err := s.keys.Behind(c.Request().Context(), who.Identity)
 		if err != nil {
 			return err
 		}
 		id.Name = record.Name
+		if !record.ExpiresAt.IsZero() {
+			id.KeyExpiresAt = new(record.ExpiresAt.UTC())
+		}
+		if !record.IssuedAt.IsZero() {
+			id.KeyIssuedAt = new(record.IssuedAt.UTC())
+		}
 	}
 	if !who.ExpiresAt.IsZero() {
 		expires := who.ExpiresAt.UTC()

@@ -148,6 +148,10 @@ type Identity struct {
 	Environment string     `json:"environment"`
 	Scopes      []string   `json:"scopes"`
 	ExpiresAt   *time.Time `json:"expires_at"`
+	// Since and until when the secret of the key is valid that the credential is, or is derived from; null: not known, for
+	// ever.
+	KeyIssuedAt  *time.Time `json:"key_issued_at,omitempty"`
+	KeyExpiresAt *time.Time `json:"key_expires_at,omitempty"`
 }
 
 // IntrospectRequest asks who a credential is. Method and URI, where set, ask for a decision as well.

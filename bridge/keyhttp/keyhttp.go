@@ -19,9 +19,14 @@ import (
 type Handlers struct {
 	Keys *keys.Authority
 	Now  func() time.Time
-	// Authorize finds out who calls, and refuses whoever lacks the scope.
-	Authorize func(c echo.Context, need bridge.Scope) (keys.By, error)
+	// Authorize finds out who calls, and refuses whoever lacks the scope that they need.
+	Authorize func(c echo.Context, need Need) (keys.By, error)
 }
+
+// Need is the scope that something takes of an identity; empty: none.
+type Need func(bridge.Identity) bridge.Scope
+
+func scope(need bridge.Scope) Need { return func(bridge.Identity) bridge.Scope { return need } }
 
 // Routes adds the endpoints under a path, but for revoking, which may take more than a scope; see [Handlers.Revoke].
 func (h Handlers) Routes(e *echo.Echo, path string) {
@@ -43,7 +48,7 @@ func Wish(body api.CreateKeyRequest) keys.Wish {
 }
 
 func (h Handlers) create(c echo.Context) error {
-	by, err := h.Authorize(c, "key:create")
+	by, err := h.Authorize(c, scope("key:create"))
 	if err != nil {
 		return err
 	}
@@ -65,7 +70,7 @@ func (h Handlers) created(c echo.Context, status int, key bridge.Key, record key
 }
 
 func (h Handlers) list(c echo.Context) error {
-	by, err := h.Authorize(c, "key:list")
+	by, err := h.Authorize(c, scope("key:list"))
 	if err != nil {
 		return err
 	}
@@ -97,8 +102,8 @@ func (h Handlers) get(c echo.Context) error {
 }
 
 // reissue answers with a new secret of an existing key.
-func (h Handlers) reissue(c echo.Context, do func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error)) error {
-	by, err := h.Authorize(c, "key:create")
+func (h Handlers) reissue(c echo.Context, need Need, do func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error)) error {
+	by, err := h.Authorize(c, need)
 	if err != nil {
 		return err
 	}
@@ -114,7 +119,7 @@ func (h Handlers) reissue(c echo.Context, do func(by keys.By, id uuid.UUID) (bri
 }
 
 func (h Handlers) revive(c echo.Context) error {
-	return h.reissue(c, func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+	return h.reissue(c, scope("key:create"), func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
 		body, err := api.Decode[api.ReviveKeyRequest](c)
 		if err != nil {
 			return bridge.Key{}, keys.Record{}, err
@@ -124,7 +129,7 @@ func (h Handlers) revive(c echo.Context) error {
 }
 
 func (h Handlers) rotate(c echo.Context) error {
-	return h.reissue(c, func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+	return h.reissue(c, needToRotate(c), func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
 		body, err := api.Decode[api.RotateKeyRequest](c)
 		if err != nil {
 			return bridge.Key{}, keys.Record{}, err
@@ -134,9 +139,19 @@ func (h Handlers) rotate(c echo.Context) error {
 	})
 }
 
+// needToRotate is key:create, but for a connection's key that asks for itself.
+func needToRotate(c echo.Context) Need {
+	return func(who bridge.Identity) bridge.Scope {
+		if id, err := KeyID(c); err == nil && keys.IsOwnKey(who, id) {
+			return ""
+		}
+		return "key:create"
+	}
+}
+
 // change answers with the key as it is after a change.
 func (h Handlers) change(c echo.Context, need bridge.Scope, do func(context.Context, keys.By, uuid.UUID) (keys.Record, error)) error {
-	by, err := h.Authorize(c, need)
+	by, err := h.Authorize(c, scope(need))
 	if err != nil {
 		return err
 	}

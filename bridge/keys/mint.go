@@ -59,8 +59,7 @@ func (a *Authority) boundsOf(by By) (bounds, error) {
 		return bounds{}, errUnknown
 	}
 	if by.Who.Generation != f.generation() {
-		return bounds{}, bridge.E(bridge.Forbidden, "minter_rotated", "a secret that has been replaced gives out no secrets").
-			WithHint("use the new one")
+		return bounds{}, errReplaced
 	}
 	var b bounds
 	if f.special != nil {
@@ -75,6 +74,9 @@ func (a *Authority) boundsOf(by By) (bounds, error) {
 	}
 	return b, nil
 }
+
+var errReplaced = bridge.E(bridge.Forbidden, "minter_rotated", "a secret that has been replaced gives out no secrets").
+	WithHint("use the new one")
 
 // expiry holds a wish against the bound. A wish that nobody made is cut to it.
 func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {

@@ -250,6 +250,16 @@ func (a *Authority) Get(ctx context.Context, v View, id uuid.UUID) (Record, erro
 	return r.Record, err
 }
 
+// Behind returns the key behind a verified identity, with the times of the very secret that it was verified by: the one
+// before a rotation ends with the grace, and since when it was valid is not known any more.
+func (a *Authority) Behind(ctx context.Context, id bridge.Identity) (Record, error) {
+	r, err := loadSeen(ctx, a.db, View{Org: id.Org}, id.KeyID)
+	if err == nil && id.Generation != r.current.generation() {
+		r.IssuedAt, r.ExpiresAt = time.Time{}, r.GraceUntil
+	}
+	return r.Record, err
+}
+
 // loadSeen is load for somebody, to whom what they do not see does not exist.
 func loadSeen(ctx context.Context, q querier, v View, id uuid.UUID) (row, error) {
 	r, err := load(ctx, q, id)

@@ -75,9 +75,12 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		if err != nil {
 			return nil, err
 		}
-		b, err := a.mayReissue(by, r.Record)
-		if err != nil {
-			return nil, err
+		own := IsOwnKey(by.Who, id)
+		var b bounds
+		if !own {
+			if b, err = a.mayReissue(by, r.Record); err != nil {
+				return nil, err
+			}
 		}
 		if state := r.Status(now); state != StatusActive {
 			return nil, stateError(state)
@@ -87,11 +90,19 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			// Nothing changes, but somebody is given the secret.
 			return &audit.Entry{Actor: by.Actor, Action: "key.rotate_again", Details: map[string]string{"name": r.Name}}, nil
 		}
+		if own && by.Who.Generation != r.current.generation() {
+			return nil, errReplaced
+		}
 		if now.Before(r.GraceUntil) {
 			return nil, bridge.E(bridge.Conflict, "rotation_pending", "the grace of another rotation runs until %s",
 				r.GraceUntil.Format(time.RFC3339)).WithHint("wait for its end, or replace the secret at once: ace api-key revive")
 		}
-		expires, err := a.rotatedExpiry(by, b, r.Record, w.ExpiresIn, now)
+		var expires time.Time
+		if own {
+			expires, err = prolonged(r.Record, w.ExpiresIn, now)
+		} else {
+			expires, err = a.rotatedExpiry(by, b, r.Record, w.ExpiresIn, now)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -109,6 +120,31 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		return bridge.Key{}, Record{}, err
 	}
 	return key, record, nil
+}
+
+// IsOwnKey reports whether it is the key of a connection itself that asks about this key. It may rotate itself, which is how
+// a cloud keeps a connection working, and takes no scope: only the cloud has its secret. What members have is derived from
+// it and never is the key, whomever and whichever scopes it names.
+func IsOwnKey(who bridge.Identity, id uuid.UUID) bool {
+	return who.Type == bridge.TypeAPIKey && who.Kind == bridge.KindSK && who.KeyID == id
+}
+
+// prolonged is the expiry of a connection's key that rotates itself: at most as long from now as it was given before, and
+// as an exchange would give.
+func prolonged(r Record, expiresIn string, now time.Time) (time.Time, error) {
+	life := bridge.DefaultKeyLife
+	if !r.ExpiresAt.IsZero() {
+		life = min(life, r.ExpiresAt.Sub(r.IssuedAt))
+	}
+	most := now.Add(life)
+	if expiresIn == "" {
+		return most, nil
+	}
+	expires, err := ParseExpiry(expiresIn, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return bounds{expires: most}.expiry(expires, true)
 }
 
 func (a *Authority) rotatedExpiry(by By, b bounds, r Record, expiresIn string, now time.Time) (expires time.Time, err error) {
