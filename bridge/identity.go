@@ -40,6 +40,7 @@ type Identity struct {
 	Role        Role // of the person, where the credential names one
 	Connection  string
 	Scopes      Scopes
+	IssuedAt    time.Time // of an access token
 	ExpiresAt   time.Time // of the credential; zero: never
 	WarnFrom    time.Time // from then on the holder is told that the key will expire; zero: never
 	// Generation stands for the one secret of the key that was shown, so that what is still under way can be ended when

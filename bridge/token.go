@@ -16,6 +16,7 @@ const (
 	TypeSession    = "ace-session+jwt"
 	TypeAccess     = "ace-access+jwt"
 	TypeRevocation = "ace-revocation+jwt"
+	TypeWithdrawal = "ace-withdrawal+jwt"
 	TypeUser       = "ace-user+jwt"
 )
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -51,6 +52,20 @@ func (s *Server) revokeKey(c echo.Context) error {
 	if bridge.TokenType(presented.Value) != bridge.TypeRevocation {
 		return s.keyHandlers().Revoke(c)
 	}
+	return s.signed(c, presented.Value, s.keys.RevokeSigned)
+}
+
+// withdrawTokens takes a withdrawal that is signed with the key itself.
+func (s *Server) withdrawTokens(c echo.Context) error {
+	presented, err := bridge.Credential(c.Request().Header)
+	if err != nil {
+		return err
+	}
+	return s.signed(c, presented.Value, s.keys.Withdraw)
+}
+
+// signed acts on a statement about the key that the path names, and that has signed it.
+func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(context.Context, audit.Actor, bridge.Secret) (keys.Record, error)) error {
 	id, err := keyhttp.KeyID(c)
 	if err != nil {
 		return err
@@ -58,10 +73,10 @@ func (s *Server) revokeKey(c echo.Context) error {
 	if err := s.exchange.Allow(api.AddressKey(c.RealIP())); err != nil {
 		return err
 	}
-	if named, err := bridge.TokenKeyID(presented.Value); err != nil || named != id {
-		return bridge.E(bridge.Unauthenticated, "revocation_invalid", "the revocation is for another key")
+	if named, err := bridge.TokenKeyID(statement); err != nil || named != id {
+		return bridge.E(bridge.Unauthenticated, "statement_invalid", "the statement is not one of this key")
 	}
-	record, err := s.keys.RevokeSigned(c.Request().Context(), s.actor(c, ""), presented.Value)
+	record, err := act(c.Request().Context(), s.actor(c, ""), statement)
 	if err != nil {
 		return err
 	}

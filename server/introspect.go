@@ -71,6 +71,9 @@ func (s *Server) introspection(id bridge.Identity) api.Introspection {
 		a.KeyID, a.ClientID = id.KeyID.String(), id.KeyID.String()
 		a.Generation = strconv.FormatUint(id.Generation, 16)
 	}
+	if !id.IssuedAt.IsZero() {
+		a.Iat = id.IssuedAt.Unix()
+	}
 	if !id.ExpiresAt.IsZero() {
 		a.Exp = id.ExpiresAt.Unix()
 	}
@@ -205,7 +208,7 @@ func (s *Server) keyChanges(lines []api.KeyChange, view keys.View, ids []uuid.UU
 		if !s.keys.Sees(view, id) {
 			continue // whoever cannot ask about a key has no answer to forget
 		}
-		line := api.KeyChange{KeyID: id.String()}
+		line := api.KeyChange{KeyID: id.String(), Withdrawn: s.keys.Withdrawn(id)}
 		for _, g := range s.keys.Generations(id) {
 			generation := api.KeyGeneration{Generation: strconv.FormatUint(g.ID, 16)}
 			if !g.Until.IsZero() {

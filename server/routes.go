@@ -22,6 +22,7 @@ func (s *Server) routes() *echo.Echo {
 	e.POST("/ace/v1/exchange", s.exchangeToken)
 	s.keyHandlers().Routes(e, "/ace/v1/api-keys")
 	e.DELETE("/ace/v1/api-keys/:id", s.revokeKey)
+	e.DELETE("/ace/v1/api-keys/:id/access-tokens", s.withdrawTokens)
 	e.GET("/ace/v1/scopes", s.scopes)
 	e.POST("/ace/v1/leaks", s.reportLeaks)
 

@@ -173,6 +173,7 @@ type Introspection struct {
 	Username  string `json:"username,omitempty"`
 	TokenType string `json:"token_type,omitempty"` // always Bearer
 	Exp       int64  `json:"exp,omitempty"`        // unix seconds; absent: never
+	Iat       int64  `json:"iat,omitempty"`        // of an access token, unix seconds
 	Sub       string `json:"sub,omitempty"`
 	Iss       string `json:"iss,omitempty"` // the server
 
@@ -200,7 +201,7 @@ type Decision struct {
 }
 
 // KeyChange is one line of the stream of changed keys (GET /ace/v1/revocations): every answer about that key that is kept
-// elsewhere is to be thrown away, and what is open under another generation is to be cut. A line with Reset says that some
+// elsewhere is to be thrown away, and what is open under another generation, or by a withdrawn token, is to be cut. A line with Reset says that some
 // changes are not known, so that the same goes for all keys. A line with neither is a heartbeat: all changes up to its
 // position have been told.
 type KeyChange struct {
@@ -208,6 +209,9 @@ type KeyChange struct {
 	Reset    bool            `json:"reset,omitempty"`
 	KeyID    string          `json:"key_id,omitempty"`
 	Alive    []KeyGeneration `json:"alive,omitempty"` // the generations of the key's secrets that are valid
+	// Withdrawn is until when (unix seconds) the access tokens that were issued to a member are dead, by subject; "*" is
+	// every member.
+	Withdrawn map[string]int64 `json:"withdrawn,omitempty"`
 }
 
 // KeyGeneration is one of a key's secrets, and until when it is valid (unix seconds; 0: without an end).

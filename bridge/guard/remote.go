@@ -57,12 +57,12 @@ type Remote struct {
 	catalogue atomic.Pointer[catalogue.Catalogue]
 
 	mu       sync.Mutex
-	position int64                             // -1: of no stream yet
-	epoch    uint64                            // counts what was heard: an answer that was asked for before is not kept
-	changed  map[uuid.UUID]time.Time           // keys that are settling
-	fates    map[uuid.UUID][]api.KeyGeneration // the generations of changed keys that are alive
-	cutUntil time.Time                         // all that is open is cut: what happened to its keys is not known
-	keepFrom time.Time                         // until then no answer is kept, for the same reason
+	position int64                       // -1: of no stream yet
+	epoch    uint64                      // counts what was heard: an answer that was asked for before is not kept
+	changed  map[uuid.UUID]time.Time     // keys that are settling
+	fates    map[uuid.UUID]api.KeyChange // what is left of changed keys
+	cutUntil time.Time                   // all that is open is cut: what happened to its keys is not known
+	keepFrom time.Time                   // until then no answer is kept, for the same reason
 }
 
 type cacheKey [sha256.Size]byte
@@ -89,7 +89,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	}
 	return &Remote{cfg: cfg, client: api.NewServerClient(cfg.Server, cfg.Key, cfg.Client), cache: cache,
 		slots: make(chan struct{}, maxInFlight), position: -1,
-		changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID][]api.KeyGeneration{}}, nil
+		changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID]api.KeyChange{}}, nil
 }
 
 func (r *Remote) fresh() bool {
@@ -211,6 +211,9 @@ func identity(a api.Introspection) (bridge.Identity, error) {
 			return bridge.Identity{}, errLost.Because(err)
 		}
 	}
+	if a.Iat != 0 {
+		id.IssuedAt = time.Unix(a.Iat, 0).UTC()
+	}
 	if a.Exp != 0 {
 		id.ExpiresAt = time.Unix(a.Exp, 0).UTC()
 	}
@@ -230,9 +233,12 @@ func (r *Remote) Alive(id bridge.Identity) bool {
 	if time.Now().Before(r.cutUntil) {
 		return false
 	}
-	alive, changed := r.fates[id.KeyID]
+	fate, changed := r.fates[id.KeyID]
+	if id.Type == bridge.TypeAccessToken && bridge.Withdrawn(fate.Withdrawn, id.Subject, id.IssuedAt) {
+		return false
+	}
 	generation, now := strconv.FormatUint(id.Generation, 16), time.Now().Unix()
-	return !changed || slices.ContainsFunc(alive, func(g api.KeyGeneration) bool {
+	return !changed || slices.ContainsFunc(fate.Alive, func(g api.KeyGeneration) bool {
 		return g.Generation == generation && (g.Until == 0 || now < g.Until)
 	})
 }
@@ -335,7 +341,7 @@ func (r *Remote) take(change api.KeyChange) {
 		}
 	}
 	r.changed[id] = now
-	if r.fates[id] = change.Alive; len(r.fates) > maxFates {
+	if r.fates[id] = change; len(r.fates) > maxFates {
 		r.forget()
 	}
 	for _, hash := range r.cache.Keys() {
@@ -349,7 +355,7 @@ func (r *Remote) take(change api.KeyChange) {
 func (r *Remote) forget() {
 	r.epoch++
 	r.cache.Purge()
-	r.changed, r.fates = map[uuid.UUID]time.Time{}, map[uuid.UUID][]api.KeyGeneration{}
+	r.changed, r.fates = map[uuid.UUID]time.Time{}, map[uuid.UUID]api.KeyChange{}
 	now := time.Now()
 	r.cutUntil, r.keepFrom = now.Add(2*sweepEvery), now.Add(settle)
 }

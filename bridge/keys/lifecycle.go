@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"fmt"
 
@@ -150,35 +151,46 @@ func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason stri
 // RevokeSigned ends the key that a revocation names. The statement is signed with the key itself, so that no other
 // credential is asked for.
 func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token bridge.Secret) (Record, error) {
-	id, err := bridge.TokenKeyID(token)
+	var statement bridge.Revocation
+	f, err := a.signed(ctx, token, func(public ed25519.PublicKey) (err error) {
+		statement, err = bridge.VerifyRevocation(token, public)
+		return err
+	})
 	if err != nil {
 		return Record{}, err
+	}
+	if f.flags&flagEnded != 0 { // a statement can be sent again and again
+		r, err := load(ctx, a.db, f.id)
+		return r.Record, err
+	}
+	actor.ID, actor.Org = "user:"+statement.Subject, f.org
+	return a.revoke(ctx, actor, f.id, statement.Reason, nil)
+}
+
+// signed finds the key that a statement names, and verifies it with the key's public key, or with the one before a rotation
+// as long as that is valid.
+func (a *Authority) signed(ctx context.Context, token bridge.Secret, verify func(ed25519.PublicKey) error) (found, error) {
+	id, err := bridge.TokenKeyID(token)
+	if err != nil {
+		return found{}, err
 	}
 	f, ok := a.table.find(id)
 	if !ok && a.db.Dialect == sqldb.Postgres { // another process may have made it just now, or this one has lost touch
 		r, err := load(ctx, a.db, id)
 		if err != nil {
-			return Record{}, err
+			return found{}, err
 		}
 		a.take(&r)
 		f, ok = a.table.find(id)
 	}
 	if !ok {
-		return Record{}, errUnknown
+		return found{}, errUnknown
 	}
-	statement, err := bridge.VerifyRevocation(token, f.publicKey())
+	err = verify(f.publicKey())
 	if err != nil && f.special != nil && f.special.grace > a.seconds() {
-		statement, err = bridge.VerifyRevocation(token, f.special.previous.publicKey())
+		err = verify(f.special.previous.publicKey())
 	}
-	if err != nil {
-		return Record{}, err
-	}
-	if f.flags&flagEnded != 0 { // a statement can be sent again and again
-		r, err := load(ctx, a.db, id)
-		return r.Record, err
-	}
-	actor.ID, actor.Org = "user:"+statement.Subject, f.org
-	return a.revoke(ctx, actor, id, statement.Reason, nil)
+	return f, err
 }
 
 func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (Record, error) {

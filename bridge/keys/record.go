@@ -165,21 +165,22 @@ type row struct {
 	previous    secret // while GraceUntil is set
 	rotateToken string
 	rotateSalt  string
+	withdrawn   withdrawals
 }
 
 const columns = `id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at,
 	expires_at, confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at,
 	disabled_at, disabled_by, prev_hash, prev_public, prev_until, rotate_token, rotate_salt, allow_from, rate_count,
-	rate_seconds, max_uses, uses`
+	rate_seconds, max_uses, uses, withdrawn`
 
 func scan(s interface{ Scan(...any) error }) (row, error) {
 	var r row
-	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow string
+	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow, withdrawn string
 	var created, expires, confirm, ended, used, issued, disabled, prevUntil, rateSeconds int64
 	err := s.Scan(&id, &kind, &r.Prefix, &hash, &public, &r.Org, &r.Name, &r.Description, &r.Owner, &r.CreatedBy, &scopes,
 		&created, &expires, &confirm, &ended, &r.EndedBy, &r.EndReason, &used, &r.UsedFrom, &r.UsedAgent, &r.version,
 		&role, &issued, &disabled, &r.DisabledBy, &prevHash, &prevPublic, &prevUntil, &r.rotateToken, &r.rotateSalt,
-		&allow, &r.Limits.Rate.Count, &rateSeconds, &r.Limits.MaxUses, &r.Uses)
+		&allow, &r.Limits.Rate.Count, &rateSeconds, &r.Limits.MaxUses, &r.Uses, &withdrawn)
 	if err != nil {
 		return row{}, err
 	}
@@ -188,7 +189,7 @@ func scan(s interface{ Scan(...any) error }) (row, error) {
 	r.EndedAt, r.UsedAt, r.IssuedAt = at(ended), at(used), at(issued)
 	r.DisabledAt, r.GraceUntil = at(disabled), at(prevUntil)
 	r.Limits.Rate.Per = time.Duration(rateSeconds) * time.Second
-	var errs [5]error
+	var errs [6]error
 	r.ID, errs[0] = uuid.Parse(id)
 	r.current, errs[1] = parseSecret([]byte(hash), []byte(public))
 	if prevUntil != 0 {
@@ -196,6 +197,7 @@ func scan(s interface{ Scan(...any) error }) (row, error) {
 	}
 	r.Scopes, errs[3] = bridge.ParseScopes(scopes)
 	r.Limits.AllowFrom, errs[4] = parsePrefixes(strings.Fields(allow))
+	r.withdrawn, errs[5] = parseWithdrawals(withdrawn)
 	if err := errors.Join(errs[:]...); err != nil {
 		return row{}, fmt.Errorf("the stored key %s is damaged: %w", id, err)
 	}

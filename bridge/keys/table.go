@@ -95,6 +95,7 @@ type special struct {
 	limits   Limits
 	limiter  *rate.Limiter
 	usedUp   bool
+	tokens   withdrawals // of the key's access tokens; the key itself is not concerned
 }
 
 var (
@@ -207,12 +208,13 @@ func (t *table) put(r *row) bool {
 }
 
 func (s *shard) putSpecial(slot uint32, e *entry, r *row) {
-	if r.GraceUntil.IsZero() && !r.Limits.metered() {
+	careful := !r.GraceUntil.IsZero() || r.Limits.metered()
+	if !careful && len(r.withdrawn) == 0 {
 		delete(s.special, slot)
 		return
 	}
 	x := &special{previous: r.previous, grace: unix(r.GraceUntil), limits: r.Limits,
-		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses}
+		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, tokens: r.withdrawn}
 	if c := r.Limits.Rate; c.Count > 0 {
 		x.limiter = rate.NewLimiter(rate.Limit(float64(c.Count)/c.Per.Seconds()), int(c.Count))
 		if old := s.special[slot]; old != nil && old.limits.Rate == c {
@@ -220,7 +222,9 @@ func (s *shard) putSpecial(slot uint32, e *entry, r *row) {
 		}
 	}
 	s.special[slot] = x
-	e.flags |= flagSpecial
+	if careful {
+		e.flags |= flagSpecial
+	}
 }
 
 // seconds32 are unix seconds until 2106, and that year for ever after.

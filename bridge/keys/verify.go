@@ -155,7 +155,11 @@ func (a *Authority) verifyAccess(token bridge.Secret, f found, now int64) (bridg
 	if err != nil {
 		return bridge.Identity{}, err
 	}
-	id.Type, id.Subject, id.Connection = bridge.TypeAccessToken, claims.Subject, claims.Connection
+	issued := time.Unix(claims.IssuedAt, 0).UTC()
+	if f.withdrawn(claims.Subject, issued) {
+		return bridge.Identity{}, refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
+	}
+	id.Type, id.Subject, id.Connection, id.IssuedAt = bridge.TypeAccessToken, claims.Subject, claims.Connection, issued
 	id.Scopes = id.Scopes.Cap(claims.Scopes())
 	if claims.Role != "" {
 		id.Scopes = id.Scopes.Cap(a.cfg.Catalogue.Ceiling(claims.Role))
@@ -259,7 +263,8 @@ func (x *special) pace(now time.Time) error {
 		Detail: fmt.Sprintf("the key may be used %s", x.limits.Rate), Hint: fmt.Sprintf("wait %d seconds", int(math.Ceil(wait.Seconds())))}
 }
 
-// Alive reports whether what an identity was verified by is still valid: the key, and the very secret of it. It is for
+// Alive reports whether what an identity was verified by is still valid: the key, the very secret of it, and the access
+// token that was derived from that. It is for
 // what takes long, such as a stream.
 func (a *Authority) Alive(id bridge.Identity) bool {
 	now := a.seconds()
@@ -268,6 +273,9 @@ func (a *Authority) Alive(id bridge.Identity) bool {
 	}
 	if id.KeyID == uuid.Nil {
 		return true
+	}
+	if f, ok := a.table.find(id.KeyID); !ok || id.Type == bridge.TypeAccessToken && f.withdrawn(id.Subject, id.IssuedAt) {
+		return false
 	}
 	return slices.ContainsFunc(a.Generations(id.KeyID), func(g Generation) bool { return g.ID == id.Generation })
 }
