@@ -31,7 +31,7 @@ func (s *Server) keyHandlers() keyhttp.Handlers {
 // by is the caller as the one who asks for a change.
 func (s *Server) by(c echo.Context, who caller) keys.By {
 	actor := s.actor(c, who.actor())
-	actor.Key = who.key()
+	actor.Key, actor.Connection = who.key(), who.Connection
 	return keys.By{Actor: actor, Who: who.Identity}
 }
 

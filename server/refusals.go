@@ -91,7 +91,7 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 		actor.Address = call.address
 		if call.who.Type != "" {
 			who := caller{call.who}
-			actor.ID, actor.Key = who.actor(), who.key()
+			actor.ID, actor.Key, actor.Connection = who.actor(), who.key(), who.Connection
 		} else if id != uuid.Nil {
 			actor.ID = "key:" + refusal.KeyID
 		}

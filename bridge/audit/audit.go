@@ -38,12 +38,14 @@ const OK = "ok"
 
 // Actor is who acts: "user:<email>", "key:<id>", "operator" or "system", and from where.
 type Actor struct {
-	ID        string
-	Key       string // the ID of the API key behind an access token; it goes into the details
-	Org       string
-	Address   string
-	RequestID string
-	UserAgent string // the program; a session keeps it, the log does not
+	ID  string
+	Key string // the ID of the API key behind an access token; it goes into the details
+	// Connection is the cloud's ID of the connection that an access token was made for; it goes into the details.
+	Connection string
+	Org        string
+	Address    string
+	RequestID  string
+	UserAgent  string // the program; a session keeps it, the log does not
 }
 
 // Entry is one line to be written. Details never hold a secret.
@@ -66,12 +68,14 @@ func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 	if e.Outcome == "" {
 		e.Outcome = OK
 	}
-	if e.Actor.Key != "" {
-		e.Details = maps.Clone(e.Details)
-		if e.Details == nil {
-			e.Details = map[string]string{}
+	for name, value := range map[string]string{"key": e.Actor.Key, "connection": e.Actor.Connection} {
+		if value != "" {
+			e.Details = maps.Clone(e.Details)
+			if e.Details == nil {
+				e.Details = map[string]string{}
+			}
+			e.Details[name] = value
 		}
-		e.Details["key"] = e.Actor.Key
 	}
 	for k, v := range e.Details {
 		e.Details[k] = clip(v)

@@ -181,7 +181,6 @@ func TestOnlyAdminsLimit(t *testing.T) {
 	})
 }
 
-
 // A plain key's server would keep to no scopes; none is the one exception there is.
 func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
