@@ -20,6 +20,13 @@ func (a *app) targetOf(ctx context.Context, cmd *cobra.Command) (keyTarget, erro
 	if o.token == "-" {
 		return keyTarget{}, inputNeeded("stdin is the terminal's")
 	}
+	if args := cmd.Flags().Args(); cmd.Parent().Name() == "connections" && len(args) > 0 { // what its server declares
+		_, c, err := a.namedConnection(ctx, args[0])
+		if err != nil {
+			return keyTarget{}, err
+		}
+		o.server = string(c.ServerURL)
+	}
 	return a.keyTarget(ctx, o)
 }
 

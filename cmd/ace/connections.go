@@ -16,8 +16,7 @@ func (a *app) connectionsCommand() *cobra.Command {
 	list := &cobra.Command{Use: "list", Short: "List the connections that you see", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runConnections(cmd.Context()) }}
 	cmd.AddCommand(list,
-		a.oneConnection("share", "Share a connection with the organization (admins)", shareAs("organization")),
-		a.oneConnection("unshare", "Make a connection private again (admins)", shareAs("private")),
+		a.shareCommand(), a.unshareCommand(), a.sharingCommand(), a.limitCommand(), a.unlimitCommand(),
 		a.oneConnection("check", "Probe a connection's server now", a.check))
 	return cmd
 }
@@ -55,15 +54,7 @@ func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command 
 	return &cobra.Command{Use: name + " NAME|URL|ID", Short: short, Args: someArgs(1, 1, "connection (NAME, URL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			_, cloud, err := a.loggedIn(ctx)
-			if err != nil {
-				return err
-			}
-			connections, err := cloud.Connections(ctx)
-			if err != nil {
-				return err
-			}
-			c, err := findConnection(connections, args[0])
+			cloud, c, err := a.namedConnection(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -74,10 +65,18 @@ func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command 
 		}}
 }
 
-func shareAs(visibility string) onConnection {
-	return func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
-		return cloud.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: &visibility})
+// namedConnection finds a connection that is named on the command line, and the cloud that it is at.
+func (a *app) namedConnection(ctx context.Context, word string) (*api.CloudClient, api.Connection, error) {
+	_, cloud, err := a.loggedIn(ctx)
+	if err != nil {
+		return nil, api.Connection{}, err
 	}
+	connections, err := cloud.Connections(ctx)
+	if err != nil {
+		return nil, api.Connection{}, err
+	}
+	c, err := findConnection(connections, word)
+	return cloud, c, err
 }
 
 func (a *app) check(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {

@@ -77,9 +77,19 @@ ace disconnect --all --yes`,
 ace connections list
 ace connections list -o json`,
 	"connections share": `
-ace connections share production`,
+ace connections share production
+ace connections share production --preset read-only
+ace connections share production --no-ceiling`,
 	"connections unshare": `
 ace connections unshare production`,
+	"connections sharing": `
+ace connections sharing production
+ace connections sharing production -o json`,
+	"connections limit": `
+ace connections limit production ada@company.com --preset read-only
+ace connections limit production key:ci --none`,
+	"connections unlimit": `
+ace connections unlimit production ada@company.com`,
 	"connections check": `
 ace connections check production
 ace connections check https://ace.company.com`,

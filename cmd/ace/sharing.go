@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// ceilingFlags are a preset or scopes.
+func ceilingFlags(cmd *cobra.Command, c *api.Ceiling, what string) {
+	f := cmd.Flags()
+	f.StringVar(&c.Preset, "preset", "", what+", by the name of a preset of the connection's server")
+	f.StringSliceVar(&c.Scopes, "scope", nil, what+"; repeat it, or separate scopes by commas")
+}
+
+func isSet(c api.Ceiling) bool { return c.Preset != "" || len(c.Scopes) > 0 }
+
+func (a *app) shareCommand() *cobra.Command {
+	var ceiling api.Ceiling
+	var lift bool
+	cmd := a.oneConnection("share", "Share a connection with the organization, or change its ceiling (admins)",
+		func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+			patch := api.ConnectionPatch{Visibility: new("organization"), Ceiling: api.CeilingPatch{Given: lift || isSet(ceiling)}}
+			switch {
+			case lift && isSet(ceiling), ceiling.Preset != "" && len(ceiling.Scopes) > 0:
+				return c, usage("--preset, --scope and --no-ceiling exclude each other")
+			case isSet(ceiling):
+				patch.Ceiling.To = &ceiling
+			}
+			c, err := cloud.Patch(ctx, c.ID, patch)
+			if err == nil && c.Ceiling != nil {
+				a.note("Members get at most: %s", printable(upTo(c.CeilingPreset, c.Ceiling)))
+			}
+			return c, err
+		})
+	ceilingFlags(cmd, &ceiling, "the most that members get")
+	cmd.Flags().BoolVar(&lift, "no-ceiling", false, "let members do all that their role may")
+	return cmd
+}
+
+// upTo says which scopes somebody gets at most.
+func upTo(preset string, scopes []string) string {
+	switch {
+	case scopes == nil:
+		return "all that their role may"
+	case len(scopes) == 0:
+		return "nothing"
+	case preset != "":
+		return strings.Join(scopes, " ") + " (" + preset + ")"
+	}
+	return strings.Join(scopes, " ")
+}
+
+func (a *app) unshareCommand() *cobra.Command {
+	var yes bool
+	cmd := a.oneConnection("unshare", "Make a connection private again (admins)",
+		func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+			if c.Visibility == "organization" && !yes {
+				sharing, err := cloud.Sharing(ctx, c.ID)
+				if err != nil {
+					return c, err
+				}
+				if err := a.sure(false, "ace connections unshare "+c.ID, "Make %s private again? %s, and what they have open ends.", printable(c.Name), lose(sharing.People)); err != nil {
+					return c, err
+				}
+			}
+			return cloud.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: new("private")})
+		})
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func lose(people int) string {
+	if people == 1 {
+		return "1 person loses access"
+	}
+	return fmt.Sprintf("%d people lose access", people)
+}
+
+func (a *app) sharingCommand() *cobra.Command {
+	return &cobra.Command{Use: "sharing NAME|URL|ID", Short: "Say who uses a connection, and how much of it", Args: someArgs(1, 1, "connection (NAME, URL or ID)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cloud, c, err := a.namedConnection(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			sharing, err := cloud.Sharing(cmd.Context(), c.ID)
+			if err != nil {
+				return err
+			}
+			return a.print(sharing, func(w io.Writer) {
+				row(w, "Visibility", sharing.Visibility)
+				row(w, "Ceiling", upTo(sharing.CeilingPreset, sharing.Ceiling))
+				_, _ = fmt.Fprintln(w)
+				sharerTable(w, sharing.Members...)
+			})
+		}}
+}
+
+func sharerTable(w io.Writer, members ...api.SharingMember) {
+	row(w, "MEMBER", "ROLE", "ACCESS", "AT MOST")
+	for _, m := range members {
+		access, most := m.Access, upTo("", m.Allowed)
+		if m.Access == "none" {
+			most = "nothing"
+		}
+		if m.Owner {
+			access, most = "owner", "all of its key"
+		}
+		row(w, m.Email, m.Role, access, most)
+	}
+}
+
+// onSharer is a command that changes what one member may do over a connection.
+func (a *app) onSharer(name, short string, do func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error)) *cobra.Command {
+	return &cobra.Command{Use: name + " NAME|URL|ID MEMBER", Short: short, Args: exactly(2, "a connection and a MEMBER (e-mail address, ID, or key:NAME)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			cloud, c, err := a.namedConnection(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			id, err := findSharer(ctx, cloud, c, args[1])
+			if err != nil {
+				return err
+			}
+			m, err := do(ctx, cloud, c.ID, id)
+			if err != nil {
+				return err
+			}
+			return a.print(m, func(w io.Writer) { sharerTable(w, m) })
+		}}
+}
+
+// findSharer finds a member, or somebody for whom there is an exception, by e-mail address or ID, and an API key of the cloud
+// by key:NAME or key:ID.
+func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, word string) (string, error) {
+	sharing, err := cloud.Sharing(ctx, c.ID)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, m := range sharing.Members {
+		if strings.EqualFold(m.Email, word) || m.UserID == word {
+			return m.UserID, nil
+		}
+		names = append(names, m.Email)
+	}
+	if key, ok := strings.CutPrefix(word, "key:"); ok {
+		return findKey(ctx, keyTarget{&cloud.Client, true, "the cloud"}, key)
+	}
+	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, didYouMean(word, names)).
+		WithHint("ace connections sharing %s", shellWord(c.Name))
+}
+
+func (a *app) limitCommand() *cobra.Command {
+	var l api.MemberLimit
+	var none bool
+	cmd := a.onSharer("limit", "Give one member less of a shared connection, or nothing (admins)",
+		func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error) {
+			if l.Access = "limited"; none {
+				l.Access = "none"
+			}
+			return cloud.LimitMember(ctx, connection, member, l)
+		})
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if n := count(none, l.Preset != "", len(l.Scopes) > 0); n != 1 {
+			return usage("%s needs one of --none, --preset and --scope", cmd.CommandPath())
+		}
+		return nil
+	}
+	ceilingFlags(cmd, &l.Ceiling, "the most that the member gets")
+	cmd.Flags().BoolVar(&none, "none", false, "the member neither sees nor uses the connection")
+	return cmd
+}
+
+func count(facts ...bool) (n int) {
+	for _, is := range facts {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *app) unlimitCommand() *cobra.Command {
+	return a.onSharer("unlimit", "Give a member what all others have of a shared connection (admins)",
+		func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error) {
+			return cloud.UnlimitMember(ctx, connection, member)
+		})
+}
