@@ -152,6 +152,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 		{mailEvery, c.registry.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},
 		{recheckEvery, nil, c.recheckRelays},
+		{usesEvery, nil, c.storeUses},
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
@@ -182,6 +183,11 @@ func (c *Cloud) every(ctx context.Context, interval time.Duration, wake <-chan s
 func (c *Cloud) Close() error {
 	c.outbound.CloseIdleConnections()
 	c.relay.close()
+	last, cancel := context.WithTimeout(context.Background(), usesEvery)
+	defer cancel()
+	if err := c.storeUses(last); err != nil {
+		c.log.Warn("the last calls through the relay are not in the history", "error", err)
+	}
 	if err := c.db.Close(); err != nil {
 		return fmt.Errorf("close the cloud's database: %w", err)
 	}

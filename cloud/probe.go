@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,15 +77,25 @@ func (c *Cloud) probe(ctx context.Context, t registry.Target) registry.Status {
 	if !t.Ace {
 		path = "/"
 	}
+	asked := time.Now()
 	resp, err := c.ask(ctx, t, path)
 	if err != nil {
 		return unreachable(err, t.Server)
 	}
+	took := time.Since(asked)
 	defer func() { _ = resp.Body.Close() }()
+	judge := aceStatus
 	if !t.Ace {
-		return plainStatus(resp, t.Server)
+		judge = plainStatus
 	}
-	return aceStatus(resp, t.Server)
+	s := judge(resp, t.Server)
+	s.Latency = took
+	return s
+}
+
+// statusOf is an answer's status, without the words that the server has chosen.
+func statusOf(resp *http.Response) string {
+	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 }
 
 // ask gets a path of a connection's server, with its credential.
@@ -110,10 +122,10 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
 			Hint: "check the URL, and that nothing else listens there"}
 	case resp.StatusCode >= 500:
-		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + resp.Status,
+		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}
-	return registry.Status{Status: registry.StatusOffline, Cause: "an unexpected answer: " + resp.Status,
+	return registry.Status{Status: registry.StatusOffline, Cause: "an unexpected answer: " + statusOf(resp),
 		Hint: "check that the URL is that of the ace server itself, with its path if it has one"}
 }
 
@@ -123,7 +135,7 @@ func plainStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 		return registry.Status{Status: registry.StatusUnauthorized, Cause: "the server does not accept the API key",
 			Hint: "create a new key there, and add it: ace connect --server " + string(server) + " --api-key -"}
 	case resp.StatusCode >= 500:
-		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + resp.Status,
+		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}
 	return registry.Status{Status: registry.StatusOnline}

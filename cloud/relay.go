@@ -55,15 +55,18 @@ type relay struct {
 	grants   grants
 	slots    slots
 	open     guard.Requests[*relayed]
+	uses     relayUses
 	suspects chan suspect
 }
 
 // relayed is a call under way.
 type relayed struct {
-	grant  *grant
-	target *relayTarget
-	path   string // escaped
-	err    error  // why the server has not answered
+	grant   *grant
+	target  *relayTarget
+	path    string // escaped
+	err     error  // why the server has not answered
+	began   time.Time
+	counted bool
 }
 
 // suspect is a connection that has failed.
@@ -122,7 +125,8 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 	if stream {
 		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // the answer may begin before the request has ended
 	}
-	call := &relayed{grant: granted, path: path, target: l.targets.get(granted.Connection, granted.Server, time.Now())}
+	now := time.Now()
+	call := &relayed{grant: granted, path: path, target: l.targets.get(granted.Connection, granted.Server, now), began: now}
 	entered := l.open.Enter(ctx.Response(), r, call)
 	defer entered.Leave()
 	if r.Body != nil && r.Body != http.NoBody {
@@ -190,8 +194,10 @@ func (l *relay) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	call, _ := guard.Admitted[*relayed](r.Context())
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		call.err = errRelayBody(l.limits.Body)
+		l.count(call, false, 0)
 		return
 	}
+	l.count(call, r.Context().Err() == nil, 0)
 	if r.Context().Err() == nil {
 		l.suspect(call)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -140,6 +141,7 @@ func (l *relay) answer(resp *http.Response) error {
 	if resp.StatusCode < http.StatusOK && resp.StatusCode != http.StatusSwitchingProtocols {
 		return errStatus // nothing of the kind can be sent on
 	}
+	l.count(call, resp.StatusCode >= http.StatusInternalServerError, time.Since(call.began))
 	h := resp.Header
 	serverID := h.Get(api.HeaderRequestID)
 	stripAnswer(h)

@@ -40,6 +40,8 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.DELETE("/connections/:id", c.may("connection:delete", c.deleteConnection))
 	v1.POST("/connections/:id/credential", c.may("connection:use", c.credential))
 	v1.RouteNotFound("/connections/:id/relay/*", c.relayCall) // any method, also one that echo does not know
+	v1.GET("/connections/:id/history", c.may("connection:read", c.connectionHistory))
+	v1.GET("/connections/:id/uses", c.may("connection:read", c.connectionUses))
 	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
 	c.routeSharing(v1)
 	v1.DELETE("/revocations/:id", c.may("connection:delete", c.confirmRevocation))

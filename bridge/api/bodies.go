@@ -322,6 +322,7 @@ type Connection struct {
 	Cause      string     `json:"cause,omitempty"`
 	Hint       string     `json:"hint,omitempty"`
 	KeyID      string     `json:"key_id,omitempty"`
+	LatencyMS  *int64     `json:"latency_ms"` // of the last look at the server; null: it did not answer
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastSeenAt *time.Time `json:"last_seen_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`

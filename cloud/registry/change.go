@@ -15,7 +15,7 @@ import (
 // the server that issued it, and must never be sent to one that somebody typed in later.
 func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (api.Connection, error) {
 	var out connection
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.changeTx(ctx, func(tx *sql.Tx) error {
 		c, err := r.find(ctx, tx, p, id)
 		if err != nil {
 			return err
@@ -52,6 +52,10 @@ func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.
 			return nil
 		}
 		if err := r.store(ctx, tx, before, c); err != nil {
+			return err
+		}
+		lost := before.visibility == Organization && c.visibility != Organization
+		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: lost}); err != nil {
 			return err
 		}
 		out = c
@@ -105,7 +109,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 		return err
 	}
 	c.server, c.secret, c.keyID, c.ace, c.method, c.expires = server, "", "", false, MethodManual, 0
-	c.preset = "" // which is one of the other server's; its scopes stay
+	c.preset, c.latency = "", 0 // the preset is one of the other server's; its scopes stay
 	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
 	c.hint = "ace connect --server " + string(server)
 	if patch.APIKey == nil {
@@ -128,10 +132,11 @@ var errChanged = bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else h
 func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
 		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
-		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END
+		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20
 		WHERE id = $14 AND visibility = $15 AND server_url = $16 AND secret = $17 AND ceiling = $18 AND ceiling_preset = $19`,
 		c.name, c.visibility, string(c.server), c.secret, c.keyID, c.ace, c.method, c.status, c.cause, c.hint, c.expires,
-		c.ceiling, c.preset, c.id, before.visibility, string(before.server), before.secret, before.ceiling, before.preset))
+		c.ceiling, c.preset, c.id, before.visibility, string(before.server), before.secret, before.ceiling, before.preset,
+		c.latency))
 	if sqldb.IsUnique(err) {
 		return bridge.E(bridge.Conflict, "name_taken", "you have a connection of the name %q already", c.name)
 	}
@@ -175,7 +180,7 @@ func auditChanges(ctx context.Context, tx *sql.Tx, r *Registry, actor audit.Acto
 // the key itself is gone with the row.
 func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor audit.Actor) (api.Removed, error) {
 	var out api.Removed
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.changeTx(ctx, func(tx *sql.Tx) error {
 		c, err := r.find(ctx, tx, p, id)
 		if err != nil {
 			return err
@@ -193,6 +198,9 @@ func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor aud
 		}
 		if !gone {
 			return errChanged
+		}
+		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: c.visibility == Organization, gone: true}); err != nil {
+			return err
 		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.delete",
 			Target: "connection:" + c.id, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})

@@ -40,6 +40,7 @@ type connection struct {
 	ace                              bool
 	keyID, secret                    string
 	status, cause, hint              string
+	latency                          int64 // of the last probe, milliseconds; 0: unknown
 	seenAt, usedAt, expires, created int64
 	orphaned                         bool // see [orphaned]
 }
@@ -49,7 +50,8 @@ func (c connection) row() RowIdentity {
 }
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
-	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at, ` + orphaned
+	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
+	c.latency_ms, ` + orphaned
 
 // orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
 // was one.
@@ -60,7 +62,8 @@ const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
-		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created, &c.orphaned)
+		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
+		&c.latency, &c.orphaned)
 	return c, err
 }
 
@@ -70,6 +73,7 @@ func (c connection) api(p Principal) api.Connection {
 		Mine: c.ownerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.keyID,
 		OwnerGone: c.orphaned, ExpiresAt: at(c.expires), LastSeenAt: at(c.seenAt), LastUsedAt: at(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
 	}
+	out.LatencyMS = measured(c.latency)
 	if c.ceiling != "" {
 		out.CeilingPreset, out.Ceiling = c.preset, strings.Fields(c.ceiling)
 	}
@@ -230,7 +234,7 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	}
 	var out connection
 	created := false
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.changeTx(ctx, func(tx *sql.Tx) error {
 		if err := lockOwner(ctx, tx, p, r.cfg.Now()); err != nil {
 			return err
 		}
@@ -310,7 +314,7 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 			return connection{}, fmt.Errorf("store a connection: %w", err)
 		}
 		if inserted {
-			return c, nil
+			return c, r.appeared(ctx, tx, c)
 		}
 	}
 	return connection{}, bridge.E(bridge.Conflict, "name_taken", "there are too many connections of the name %q", name)
@@ -328,12 +332,12 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 		return connection{}, err
 	}
 	c.ace, c.keyID, c.method = in.ace, in.keyID(), in.method
-	c.status, c.cause, c.hint, c.expires = StatusUnknown, "not checked yet", "", 0
+	c.status, c.cause, c.hint, c.expires, c.latency = StatusUnknown, "not checked yet", "", 0, 0
 	if in.method == MethodExchange {
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
-		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0 WHERE id = $8 AND server_url = $9 AND secret = $10`,
+		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0, latency_ms = 0 WHERE id = $8 AND server_url = $9 AND secret = $10`,
 		c.secret, c.ace, c.keyID, c.method, c.status, c.cause, c.expires, c.id, string(c.server), replaced))
 	if err != nil {
 		return connection{}, fmt.Errorf("replace a key: %w", err)
@@ -341,7 +345,7 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 	if !changed {
 		return connection{}, errChanged
 	}
-	return c, nil
+	return c, r.changed(ctx, tx, c.orgID, c.id, change{})
 }
 
 // Credential is what a member calls the server with. For an ace server that is a derived access token; a plain key goes
@@ -360,9 +364,8 @@ func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.
 			WithHint("ask %s to connect an ace server instead", c.owner)
 	}
 	now := r.cfg.Now()
-	if _, err := r.db.ExecContext(ctx, "UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1",
-		now.Unix(), c.id); err != nil {
-		return api.Credential{}, fmt.Errorf("note a use: %w", err)
+	if err := r.noteCredential(ctx, p, c.id, now); err != nil {
+		return api.Credential{}, err
 	}
 	return r.credential(c, p.Email, p.Role, now)
 }

@@ -55,7 +55,7 @@ func (r *Registry) UnlimitMember(ctx context.Context, p Principal, id string, wh
 // except puts one exception in the place of another; an empty one is none.
 func (r *Registry) except(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor, decide func(connection) (limit, string, error)) (api.SharingMember, error) {
 	var out api.SharingMember
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.changeTx(ctx, func(tx *sql.Tx) error {
 		p, err := standing(ctx, tx, p)
 		if err != nil {
 			return err
@@ -84,6 +84,9 @@ func (r *Registry) except(ctx context.Context, p Principal, id string, who Excep
 			return nil
 		}
 		if err := replaceLimit(ctx, tx, c.id, who.ID, was, to, preset); err != nil {
+			return err
+		}
+		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: to.access == AccessNone}); err != nil {
 			return err
 		}
 		action := "connection.member_limit"

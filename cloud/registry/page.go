@@ -41,3 +41,17 @@ func page[T any](rows *sql.Rows, err error, limit int, scan func(scanner) (T, er
 	}
 	return items, "", nil
 }
+
+// eachRow reads the rows of a query one by one.
+func eachRow(rows *sql.Rows, err error, read func(scanner) error) error {
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

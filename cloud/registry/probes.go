@@ -2,12 +2,14 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Target is a connection to probe, with what to call it with.
@@ -17,10 +19,12 @@ type Target struct {
 	Ace        bool
 	Credential api.Credential
 	Err        error // why there is no credential
+
+	org string
 }
 
 func (r *Registry) target(c connection, subject string) Target {
-	t := Target{ID: c.id, Server: c.server, Ace: c.ace}
+	t := Target{ID: c.id, Server: c.server, Ace: c.ace, org: c.orgID}
 	t.Credential, t.Err = r.credential(c, subject, bridge.RoleViewer, r.cfg.Now())
 	return t
 }
@@ -58,21 +62,41 @@ func (r *Registry) Target(ctx context.Context, p Principal, id string) (Target, 
 
 // Status is the outcome of a probe.
 type Status struct {
-	Status string
-	Cause  string
-	Hint   string
+	Status  string
+	Cause   string
+	Hint    string
+	Latency time.Duration // until the answer began; zero: there was none
 }
 
-// SetStatus stores the outcome of a probe of a connection, unless it has been given another URL since.
+// SetStatus stores the outcome of a probe of a connection, and counts it, unless the connection has been given another URL
+// since. What is as it was is no change for those who watch.
 func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
-	now := r.cfg.Now().Unix()
-	_, err := r.db.ExecContext(ctx, `UPDATE connections SET status = $1, cause = $2, hint = $3, probed_at = $4,
-		last_seen_at = CASE WHEN $1 = 'online' THEN $4 ELSE last_seen_at END WHERE id = $5 AND server_url = $6`,
-		s.Status, s.Cause, s.Hint, now, t.ID, string(t.Server))
-	if err != nil {
-		return fmt.Errorf("store a status: %w", err)
+	now, news := r.cfg.Now(), false
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		const set = `UPDATE connections SET status = $1, cause = $2, hint = $3, probed_at = $4, latency_ms = $7,
+			last_seen_at = CASE WHEN $1 = 'online' THEN $4 ELSE last_seen_at END WHERE id = $5 AND server_url = $6`
+		args := []any{s.Status, s.Cause, s.Hint, now.Unix(), t.ID, string(t.Server), milliseconds(s.Latency.Microseconds())}
+		same, err := sqldb.Changed(tx.ExecContext(ctx, set+" AND status = $1 AND cause = $2 AND hint = $3", args...))
+		if err != nil {
+			return fmt.Errorf("store a status: %w", err)
+		}
+		if news = !same; news {
+			if news, err = sqldb.Changed(tx.ExecContext(ctx, set, args...)); err != nil {
+				return fmt.Errorf("store a status: %w", err)
+			}
+			if !news {
+				return nil
+			}
+			if err := r.changed(ctx, tx, t.org, t.ID, change{}); err != nil {
+				return err
+			}
+		}
+		return noteProbe(ctx, tx, t.ID, now, s)
+	})
+	if err == nil && news {
+		wake(r.connectionsChanged)
 	}
-	return nil
+	return err
 }
 
 // ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.

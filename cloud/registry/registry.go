@@ -41,7 +41,8 @@ type Registry struct {
 	log    *slog.Logger
 	hasher *hasher
 
-	mailQueued chan struct{}
+	mailQueued         chan struct{}
+	connectionsChanged chan struct{}
 }
 
 // New brings the tables up to date and returns a registry over them.
@@ -63,11 +64,12 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1)}, nil
+	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1),
+		connectionsChanged: make(chan struct{}, 1)}, nil
 }
 
 // Purge deletes what has been over for a day: sessions, refresh tokens, device logins, links, mail, failed sign-ins,
-// invitations and delivered revocations.
+// invitations and delivered revocations; and the history of connections that is older than 30 days.
 func (r *Registry) Purge(ctx context.Context) error {
 	before := r.cfg.Now().Add(-24 * time.Hour).Unix()
 	for _, statement := range []string{
@@ -90,7 +92,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 			return fmt.Errorf("purge: %w", err)
 		}
 	}
-	return nil
+	return r.purgeHistory(ctx)
 }
 
 func newID() (string, error) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -125,30 +124,10 @@ var (
 
 func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []bool) error {
 	args := []any{r.cfg.Now().Unix()}
-	var values strings.Builder
-	for i, g := range grants {
-		p, role := g.Principal, ""
-		if p.Kind == "" || p.Kind == bridge.KindPAT {
-			role = string(p.Role)
-		}
-		separator := ", ("
-		if i == 0 {
-			separator = "("
-		}
-		for _, value := range append([]any{strconv.Itoa(i), g.Connection, p.SessionID, role}, p.sees()...) {
-			args = append(args, value)
-			values.WriteString(separator + "$" + strconv.Itoa(len(args)))
-			separator = ", "
-		}
-		values.WriteString(")")
-	}
-	rows, err := r.db.QueryContext(ctx, "WITH g ("+strings.Join(relayColumns, ", ")+") AS (VALUES "+values.String()+`)
+	rows, err := r.db.QueryContext(ctx, standIns(&args, len(grants), func(i int) (Principal, string) { return grants[i].Principal, grants[i].Connection })+`
 		SELECT g.n, c.server_url, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
 		JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
-		AND (g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.v2 AND s.org_id = g.v1
-			AND s.ended_at = 0 AND s.expires_at > $1))
-		AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2 AND m.role = g.role))`,
-		args...) //nolint:gosec // numbers of parameters, and the rule from above
+		AND `+stillStands, args...) //nolint:gosec // numbers of parameters, and the rules from above
 	if err != nil {
 		return err
 	}

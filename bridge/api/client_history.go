@@ -1,0 +1,18 @@
+package api
+
+import (
+	"context"
+	"net/http"
+)
+
+// History is how a connection was, and how much it was used.
+func (c *CloudClient) History(ctx context.Context, id string) (ConnectionHistory, error) {
+	var out ConnectionHistory
+	err := c.do(ctx, call{method: http.MethodGet, path: connectionPath(id, "/history"), out: &out})
+	return out, err
+}
+
+// MemberUses is who has used a connection within 30 days, the last one first.
+func (c *CloudClient) MemberUses(ctx context.Context, id string) ([]MemberUse, error) {
+	return all[MemberUse](ctx, &c.Client, connectionPath(id, "/uses"), nil)
+}

@@ -1,0 +1,222 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// changeNoted is how long it is remembered that a connection is gone.
+const changeNoted = 30 * day
+
+// change is what a change of a connection does to those who saw it.
+type change struct {
+	lost bool // members do not see it any more
+	gone bool // it is deleted
+}
+
+// changed notes that a connection has changed, for those who watch it. Each change has a number of its own within the
+// organization. The counter's row is held until the commit, so that whoever sees a number sees all changes before it: call
+// it late in a transaction, which runs in [Registry.changeTx].
+func (r *Registry) changed(ctx context.Context, tx *sql.Tx, orgID, id string, what change) error {
+	seq, err := nextChange(ctx, tx, orgID)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE connection_changes SET seq = $1, lost = CASE WHEN $2 THEN $1 ELSE lost END,
+		gone = $3, changed_at = $4 WHERE connection_id = $5`, seq, what.lost, what.gone, r.cfg.Now().Unix(), id); err != nil {
+		return fmt.Errorf("note a change: %w", err)
+	}
+	return nil
+}
+
+// appeared notes that there is a new connection.
+func (r *Registry) appeared(ctx context.Context, tx *sql.Tx, c connection) error {
+	seq, err := nextChange(ctx, tx, c.orgID)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, gone, changed_at)
+		VALUES ($1, $2, $3, $4, 0, FALSE, $5)`, c.id, c.orgID, c.ownerID, seq, r.cfg.Now().Unix()); err != nil {
+		return fmt.Errorf("note a new connection: %w", err)
+	}
+	return nil
+}
+
+func nextChange(ctx context.Context, tx *sql.Tx, orgID string) (seq int64, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO change_counters (org_id, seq) VALUES ($1, 1)
+		ON CONFLICT (org_id) DO UPDATE SET seq = change_counters.seq + 1 RETURNING seq`, orgID).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("count a change: %w", err)
+	}
+	return seq, nil
+}
+
+// ConnectionsChanged tells that there may be changes to tell those who watch.
+func (r *Registry) ConnectionsChanged() <-chan struct{} { return r.connectionsChanged }
+
+// changeTx runs a transaction that changes connections, and wakes those who watch once it is committed.
+func (r *Registry) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	err := r.db.Tx(ctx, fn)
+	wake(r.connectionsChanged)
+	return err
+}
+
+// wake wakes whoever waits, or will; once is enough.
+func wake(waiting chan struct{}) {
+	select {
+	case waiting <- struct{}{}:
+	default:
+	}
+}
+
+// Position is the number of the last change in the principal's organization, and one from which on those since a time are
+// all told.
+func (r *Registry) Position(ctx context.Context, p Principal, since time.Time) (last, from int64, err error) {
+	err = r.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(h.seq) - 1 FROM connection_changes h
+		WHERE h.org_id = n.org_id AND h.changed_at >= $2), n.seq) FROM change_counters n WHERE n.org_id = $1`,
+		p.OrgID, since.Unix()).Scan(&last, &from)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, nil // nothing has changed yet
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("look up the last change: %w", err)
+	}
+	return last, from, nil
+}
+
+// Watcher is a principal whose watching goes on, and the last change in their organization.
+type Watcher struct {
+	Standing bool
+	Last     int64
+}
+
+// Watchers reports whose watching may go on: the session or membership behind them lives on with the same role. It asks for
+// many with one statement. That an API key of the cloud is alive is the key authority's to say.
+func (r *Registry) Watchers(ctx context.Context, who []Principal) ([]Watcher, error) {
+	out := make([]Watcher, len(who))
+	for from := 0; from < len(who); from += relayBatch {
+		some := who[from:min(from+relayBatch, len(who))]
+		args := []any{r.cfg.Now().Unix()}
+		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i], "" })+`
+			SELECT g.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = g.v1), 0) FROM g WHERE `+stillStands, args...)
+		err = eachRow(rows, err, func(s scanner) error {
+			var n int
+			var last int64
+			err := s.Scan(&n, &last)
+			if err == nil {
+				out[from+n] = Watcher{Standing: true, Last: last}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("check who watches: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// Change is one of a connection as a principal may know it.
+type Change struct {
+	Who    int // index of the principal
+	Seq    int64
+	Event  api.ConnectionEvent
+	Lost   bool // the principal does not see the connection any more; of the event only the ID is set
+	hidden bool // and never did
+}
+
+// Changes are those of an organization after a number, a bounded count of them, as each of some principals of it may know
+// them, in order; next is the number from which on to ask for more, and equal to since when there are none.
+func (r *Registry) Changes(ctx context.Context, orgID string, since int64, who []Principal) (changes []Change, next int64, err error) {
+	next = since
+	for from := 0; from < len(who); from += relayBatch {
+		some := who[from:min(from+relayBatch, len(who))]
+		args := []any{orgID, since, changesAtOnce}
+		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i], "" })+selectChanges, args...)
+		err = eachRow(rows, err, func(s scanner) error {
+			c, err := scanChange(s)
+			if err != nil {
+				return err
+			}
+			next = max(next, c.Seq)
+			if c.Who += from; !c.hidden {
+				changes = append(changes, c)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, since, fmt.Errorf("list changes: %w", err)
+		}
+	}
+	return changes, next, nil
+}
+
+// changesAtOnce bounds a page of changes; each is looked at for each of those who watch.
+const changesAtOnce = 100
+
+// selectChanges joins the changes to those who watch. What somebody does not see is told as lost if members have lost it
+// since, to its owner, and to admins once it is deleted: they may know that it was there.
+var selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone FROM connection_changes WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
+	SELECT g.n, h.seq, h.connection_id, COALESCE((` + visibleToGrant + `), FALSE),
+		h.lost > $2 OR h.owner_id = g.v2 OR (h.gone AND g.v4 = 'manage'), COALESCE(c.status, ''), COALESCE(c.cause, ''),
+		COALESCE(c.hint, ''), COALESCE(c.latency_ms, 0), COALESCE(c.last_seen_at, 0), COALESCE(c.last_used_at, 0)
+	FROM h CROSS JOIN g LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
+
+func scanChange(s scanner) (Change, error) {
+	var c Change
+	var sees, told bool
+	var latency, seen, used int64
+	e := &c.Event
+	err := s.Scan(&c.Who, &c.Seq, &e.ID, &sees, &told, &e.Status, &e.Cause, &e.Hint, &latency, &seen, &used)
+	if sees {
+		e.LatencyMS, e.LastSeenAt, e.LastUsedAt = measured(latency), at(seen), at(used)
+		return c, err
+	}
+	c.Event = api.ConnectionEvent{ID: e.ID}
+	c.Lost, c.hidden = told, !told
+	return c, err
+}
+
+// measured is a number that is null where there is none.
+func measured(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}
+
+// stillStands is the condition that the session or membership behind a row g lives on with the same role; $1 is the time.
+const stillStands = `(g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.v2 AND s.org_id = g.v1
+		AND s.ended_at = 0 AND s.expires_at > $1))
+	AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2 AND m.role = g.role))`
+
+// standIns is a statement's beginning with a row g for each of n principals, of the columns [relayColumns], and a connection
+// where the question is about one. Its parameters are added to args.
+func standIns(args *[]any, n int, who func(int) (Principal, string)) string {
+	var values strings.Builder
+	for i := range n {
+		p, connection := who(i)
+		role := ""
+		if p.Kind == "" || p.Kind == bridge.KindPAT {
+			role = string(p.Role)
+		}
+		separator := ", ("
+		if i == 0 {
+			separator = "("
+		}
+		for _, value := range append([]any{strconv.Itoa(i), connection, p.SessionID, role}, p.sees()...) {
+			*args = append(*args, value)
+			values.WriteString(separator + "$" + strconv.Itoa(len(*args)))
+			separator = ", "
+		}
+		values.WriteString(")")
+	}
+	return "WITH g (" + strings.Join(relayColumns, ", ") + ") AS (VALUES " + values.String() + ")"
+}
