@@ -55,6 +55,7 @@ type Cloud struct {
 	keys     *keys.Authority // of the cloud's own API
 	outbound *http.Client    // to the servers of customers
 	relay    *relay
+	watchers watchers
 	echo     *echo.Echo
 	logins   *api.Limiter
 	devices  *api.Limiter
@@ -128,6 +129,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 
 		invitations: api.NewLimiter(20*time.Second, 50, 500, cfg.Now),
 	}
+	c.watchers = watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}
 	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
 	c.echo = c.routes()
 	return c, nil
@@ -157,6 +159,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
 	wg.Go(func() { c.probeSuspects(ctx) })
+	wg.Go(func() { c.watch(ctx) })
 	defer wg.Wait()
 	return c.keys.Run(ctx)
 }
@@ -183,6 +186,7 @@ func (c *Cloud) every(ctx context.Context, interval time.Duration, wake <-chan s
 func (c *Cloud) Close() error {
 	c.outbound.CloseIdleConnections()
 	c.relay.close()
+	c.watchers.close()
 	last, cancel := context.WithTimeout(context.Background(), usesEvery)
 	defer cancel()
 	if err := c.storeUses(last); err != nil {

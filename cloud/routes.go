@@ -35,6 +35,7 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.POST("/developer-tokens", c.person(c.createDeveloperToken))
 	v1.POST("/connections", c.may("connection:create", c.registerConnection))
 	v1.GET("/connections", c.may("connection:read", c.listConnections))
+	v1.GET("/connections/events", c.may("connection:read", c.connectionEvents))
 	v1.GET("/connections/:id", c.may("connection:read", c.getConnection))
 	v1.PATCH("/connections/:id", c.may("connection:update", c.patchConnection))
 	v1.DELETE("/connections/:id", c.may("connection:delete", c.deleteConnection))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -132,20 +133,23 @@ type Change struct {
 	hidden bool // and never did
 }
 
-// Changes are those of an organization after a number, a bounded count of them, as each of some principals of it may know
-// them, in order; next is the number from which on to ask for more, and equal to since when there are none.
-func (r *Registry) Changes(ctx context.Context, orgID string, since int64, who []Principal) (changes []Change, next int64, err error) {
-	next = since
+// Changes are those of an organization after since and at least up to last, a bounded count of them, as each of some principals
+// of it may know them, in order. next is after which to ask for more; it is less than last if there are more already.
+func (r *Registry) Changes(ctx context.Context, orgID string, since, last int64, who []Principal) (changes []Change, next int64, err error) {
+	next = math.MaxInt64
 	for from := 0; from < len(who); from += relayBatch {
 		some := who[from:min(from+relayBatch, len(who))]
 		args := []any{orgID, since, changesAtOnce}
 		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i], "" })+selectChanges, args...)
+		reached, seen := since, 0
 		err = eachRow(rows, err, func(s scanner) error {
 			c, err := scanChange(s)
 			if err != nil {
 				return err
 			}
-			next = max(next, c.Seq)
+			if reached = c.Seq; c.Who == 0 {
+				seen++
+			}
 			if c.Who += from; !c.hidden {
 				changes = append(changes, c)
 			}
@@ -154,6 +158,10 @@ func (r *Registry) Changes(ctx context.Context, orgID string, since int64, who [
 		if err != nil {
 			return nil, since, fmt.Errorf("list changes: %w", err)
 		}
+		if seen < changesAtOnce {
+			reached = max(reached, last)
+		}
+		next = min(next, reached) // something may have changed between two questions: better told twice
 	}
 	return changes, next, nil
 }
