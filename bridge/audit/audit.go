@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,16 +109,22 @@ func clip(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", "�")
 }
 
-// Query selects entries of one organization, newest first. Empty fields select all; Before is the cursor of a page.
+// Refused is what a query gives as outcome to select whatever did not succeed.
+const Refused = "refused"
+
+// Query selects entries of one organization, newest first. Empty fields select all; Before and After are cursors, and only
+// one of them counts.
 type Query struct {
 	Org       string
 	Action    string
 	Actor     string
 	Target    string
+	Outcome   string // OK, Refused, or the code of a refusal
 	RequestID string
 	From      time.Time // zero: from the beginning
 	To        time.Time // entries before it; zero: to the end
-	Before    string
+	Before    string    // the page of what is older than this entry
+	After     string    // the page of what is newer
 	Limit     int
 }
 
@@ -126,30 +133,66 @@ const (
 	maxLimit     = 500
 )
 
-// List returns a page of entries and the cursor of the next one.
+// conditions are the query as SQL, with the values of its parameters.
+func (q Query) conditions() ([]string, []any) {
+	where, args := []string{"org = $1"}, []any{q.Org}
+	add := func(condition string, value any) {
+		args = append(args, value)
+		where = append(where, strings.ReplaceAll(condition, "$?", "$"+strconv.Itoa(len(args))))
+	}
+	for _, f := range []struct{ column, value string }{
+		{"action", q.Action}, {"actor", q.Actor}, {"target", q.Target}, {"request_id", q.RequestID},
+	} {
+		if f.value != "" {
+			add(f.column+" = $?", f.value)
+		}
+	}
+	switch q.Outcome {
+	case "":
+	case OK:
+		where = append(where, "outcome = 'ok'")
+	default: // in the words of the index of refusals
+		where = append(where, "outcome <> 'ok'")
+		if q.Outcome != Refused {
+			add("outcome = $?", q.Outcome)
+		}
+	}
+	if !q.From.IsZero() {
+		add("at >= $?", q.From.Unix())
+	}
+	if !q.To.IsZero() {
+		add("at < $?", q.To.Unix())
+	}
+	switch {
+	case q.After != "":
+		add("(at, id) > (SELECT at, id FROM audit WHERE id = $? AND org = $1)", q.After)
+	case q.Before != "":
+		add("(at, id) < (SELECT at, id FROM audit WHERE id = $? AND org = $1)", q.Before)
+	}
+	return where, args
+}
+
+// statement reads a page and one entry more, which only says that another page follows.
+func (q Query) statement() (string, []any) {
+	order := "at DESC, id DESC"
+	if q.After != "" {
+		order = "at, id"
+	}
+	where, args := q.conditions()
+	args = append(args, q.Limit+1)
+	return `SELECT id, at, org, actor, action, target, outcome, address, request_id, details FROM audit
+		WHERE ` + strings.Join(where, " AND ") + ` ORDER BY ` + order + ` LIMIT $` + strconv.Itoa(len(args)), args
+}
+
+// List returns a page of entries, newest first, and the cursor of the page that follows: of older entries, or of newer ones
+// if q asks for what is after an entry. The cursor is empty where nothing follows.
 func List(ctx context.Context, db *sqldb.DB, q Query) ([]api.AuditEntry, string, error) {
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
 	q.Limit = min(q.Limit, maxLimit)
-	where, args := []string{"org = $1"}, []any{q.Org}
-	for _, f := range []struct{ condition, value string }{
-		{"action = $", q.Action}, {"actor = $", q.Actor}, {"target = $", q.Target}, {"request_id = $", q.RequestID}, {"id < $", q.Before},
-	} {
-		if f.value != "" {
-			args = append(args, f.value)
-			where = append(where, f.condition+strconv.Itoa(len(args)))
-		}
-	}
-	for condition, at := range map[string]time.Time{"at >= $": q.From, "at < $": q.To} {
-		if !at.IsZero() {
-			args = append(args, at.Unix())
-			where = append(where, condition+strconv.Itoa(len(args)))
-		}
-	}
-	args = append(args, q.Limit+1)
-	rows, err := db.QueryContext(ctx, `SELECT id, at, org, actor, action, target, outcome, address, request_id, details
-		FROM audit WHERE `+strings.Join(where, " AND ")+` ORDER BY id DESC LIMIT $`+strconv.Itoa(len(args)), args...) //nolint:gosec // only conditions from above
+	statement, args := q.statement()
+	rows, err := db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("read the audit log: %w", err)
 	}
@@ -172,8 +215,13 @@ func List(ctx context.Context, db *sqldb.DB, q Query) ([]api.AuditEntry, string,
 	if err := rows.Err(); err != nil {
 		return nil, "", fmt.Errorf("read the audit log: %w", err)
 	}
+	next := ""
 	if len(out) > q.Limit {
-		return out[:q.Limit], out[q.Limit-1].ID, nil
+		out = out[:q.Limit]
+		next = out[q.Limit-1].ID
 	}
-	return out, "", nil
+	if q.After != "" {
+		slices.Reverse(out)
+	}
+	return out, next, nil
 }

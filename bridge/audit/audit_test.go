@@ -3,6 +3,7 @@ package audit_test
 import (
 	"database/sql"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,69 @@ func TestAudit(t *testing.T) {
 		})
 		if !errors.Is(err, refused) || count(audit.Query{Org: "gone"}) != 0 {
 			t.Errorf("the entry of a change that failed stays (%v)", err)
+		}
+	})
+}
+
+// Pages lead to older and to newer entries without leaving one out or showing one twice, also where many are of one second.
+func TestPagesInBothDirections(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		ctx := t.Context()
+		db, err := sqldb.Open(ctx, dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		if err := audit.Migrate(ctx, db); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_800_000_000, 0)
+		for i := range 11 {
+			e := audit.Entry{Actor: audit.Actor{ID: "user:ann", Org: "acme"}, Action: "key.create", Target: strconv.Itoa(i)}
+			if i%5 == 0 {
+				e.Outcome = []string{"role_admin", "role_viewer"}[i%2]
+			}
+			if err := audit.Record(ctx, db, now.Add(time.Duration(i/6)*time.Second), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list := func(q audit.Query) (targets string, ids []string, next string) {
+			t.Helper()
+			q.Org = "acme"
+			page, next, err := audit.List(ctx, db, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range page {
+				targets += e.Target + " "
+				ids = append(ids, e.ID)
+			}
+			return targets, ids, next
+		}
+		first, _, next := list(audit.Query{Limit: 4})
+		second, ids, next2 := list(audit.Query{Limit: 4, Before: next})
+		third, _, end := list(audit.Query{Limit: 4, Before: next2})
+		if first != "10 9 8 7 " || second != "6 5 4 3 " || third != "2 1 0 " || end != "" {
+			t.Errorf("older: %q %q %q, then %q", first, second, third, end)
+		}
+		back, _, newer := list(audit.Query{Limit: 3, After: ids[0]})
+		if back != "9 8 7 " || newer == "" {
+			t.Errorf("newer: %q, then %q", back, newer)
+		}
+		if back, _, newer = list(audit.Query{Limit: 3, After: newer}); back != "10 " || newer != "" {
+			t.Errorf("newest: %q, then %q", back, newer)
+		}
+		for outcome, want := range map[string]string{audit.Refused: "10 5 0 ", "role_viewer": "5 ", audit.OK: "9 8 7 6 4 3 2 1 "} {
+			if got, _, _ := list(audit.Query{Outcome: outcome}); got != want {
+				t.Errorf("%s: %q", outcome, got)
+			}
+		}
+		if got, _, _ := list(audit.Query{Before: "no such entry"}); got != "" {
+			t.Errorf("before no entry: %q", got)
+		}
+		rival, _, err := audit.List(ctx, db, audit.Query{Org: "rival", Before: next})
+		if err != nil || len(rival) != 0 {
+			t.Errorf("another organization's cursor: %v %v", rival, err)
 		}
 	})
 }
