@@ -17,22 +17,36 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 )
 
-// auditQuery reads the filters of the audit log; from and to are times of RFC 3339.
+// auditFilters are the parameters with which the audit log is filtered, beside its cursors.
+var auditFilters = []string{"action", "actor", "target", "outcome", "request_id", "from", "to"}
+
+// auditQuery reads the filters of the audit log. from and to are times of RFC 3339, or days in UTC: from the beginning of
+// the one to the end of the other.
 func auditQuery(ctx echo.Context) (audit.Query, error) {
 	q := audit.Query{Action: ctx.QueryParam("action"), Actor: ctx.QueryParam("actor"), Target: ctx.QueryParam("target"),
-		RequestID: ctx.QueryParam("request_id"), Before: ctx.QueryParam("cursor"), Limit: api.PageLimit(ctx)}
-	for name, to := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
-		value := ctx.QueryParam(name)
-		if value == "" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, value)
-		if err != nil {
-			return q, bridge.E(bridge.Invalid, "time_malformed", "%s is not a time of RFC 3339", name).WithHint("%s=2026-01-31T00:00:00Z", name)
-		}
-		*to = at
+		Outcome: ctx.QueryParam("outcome"), RequestID: ctx.QueryParam("request_id"), Before: ctx.QueryParam("cursor"), Limit: api.PageLimit(ctx)}
+	var err error
+	if q.From, err = auditTime("from", ctx.QueryParam("from"), 0); err != nil {
+		return q, err
 	}
-	return q, nil
+	q.To, err = auditTime("to", ctx.QueryParam("to"), 1)
+	return q, err
+}
+
+// auditTime reads a time, or a day and so many more.
+func auditTime(name, value string, days int) (time.Time, error) {
+	if value == "" {
+		return time.Time{}, nil
+	}
+	if day, err := time.Parse(time.DateOnly, value); err == nil {
+		return day.AddDate(0, 0, days), nil
+	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return time.Time{}, bridge.E(bridge.Invalid, "time_malformed", "%s is neither a day nor a time of RFC 3339", name).
+			WithHint("%s=2026-01-31, or %s=2026-01-31T00:00:00Z", name, name)
+	}
+	return at, nil
 }
 
 func (c *Cloud) audit(ctx echo.Context, p registry.Principal) error {
@@ -72,7 +86,7 @@ func (c *Cloud) exportAudit(ctx echo.Context, p registry.Principal) error {
 		return err
 	}
 	details := map[string]string{"format": format}
-	for _, name := range []string{"action", "actor", "target", "request_id", "from", "to", "cursor"} {
+	for _, name := range append([]string{"cursor"}, auditFilters...) {
 		if value := ctx.QueryParam(name); value != "" {
 			details[name] = value
 		}

@@ -28,10 +28,12 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.POST("/connections", c.page(c.addConnection))
 	e.GET("/connections/new", c.page(c.newConnectionPage))
 	e.GET("/connections/:id", c.page(c.overviewPage))
+	e.GET("/connections/:id/audit", c.page(c.connectionAuditPage))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
 	c.routeKeyPages(e)
 	c.routeProvider(e)
 	c.routeMemberPages(e)
+	e.GET("/audit", c.page(c.auditPage))
 	e.GET("/settings", c.page(c.settingsPage))
 	e.POST("/settings", c.page(c.changeSettings))
 }
@@ -91,7 +93,8 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 }
 
 func user(p registry.Principal) *web.User {
-	return &web.User{ID: p.UserID, Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin)}
+	return &web.User{ID: p.UserID, Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin),
+		Audit: p.Can("audit:read")}
 }
 
 // errorPage answers people who look at pages with a page; programs get their problem document.

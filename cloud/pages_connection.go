@@ -20,6 +20,7 @@ type tab struct {
 // connectionTabs are a connection's pages, in the order of the menu.
 var connectionTabs = []tab{
 	{Path: "", Label: "Overview"},
+	{Path: "audit", Label: "Audit", may: mayReadAudit},
 }
 
 // frame is what all pages of a connection have in common: its head and its menu.
@@ -60,7 +61,13 @@ func (c *Cloud) frame(ctx echo.Context, p registry.Principal, path string) (fram
 
 // renderTab writes one of a connection's pages. Its script may call the connection's server.
 func (c *Cloud) renderTab(ctx echo.Context, p registry.Principal, status int, name string, f frame, view any) error {
-	return c.render(ctx, status, name, web.Page{Title: f.Connection.Name, Path: "/connections", User: user(p),
+	title := f.Connection.Name
+	for _, t := range f.Tabs {
+		if t.Path == f.Tab {
+			title = t.Label + " of " + title
+		}
+	}
+	return c.render(ctx, status, name, web.Page{Title: title, Path: "/connections", User: user(p),
 		Flash: flashes[ctx.QueryParam("done")], View: view}, f.Connection.ServerURL.Origin())
 }
 

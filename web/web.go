@@ -35,6 +35,7 @@ type User struct {
 	Org   string
 	Orgs  []string // all that they are in, to switch between
 	Admin bool
+	Audit bool // may read the audit log
 }
 
 var functions = template.FuncMap{

@@ -128,15 +128,6 @@ func (r *Registry) Trust(p Principal, org string) (api.TrustVariables, error) {
 	return api.TrustVariables{Org: org, CloudURL: r.cfg.Issuer, PublicKey: public, JWTSecret: secret.Disclose()}, nil
 }
 
-// Audit returns a page of the organization's audit log, to its admins.
-func (r *Registry) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
-	if err := p.Need("audit:read"); err != nil {
-		return nil, "", err
-	}
-	q.Org = p.Org
-	return audit.List(ctx, r.db, q)
-}
-
 // Note writes an audit entry of something that changed no row of the registry, such as a token that was signed.
 func (r *Registry) Note(ctx context.Context, actor audit.Actor, action, target string, details map[string]string) error {
 	return audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: target, Details: details})

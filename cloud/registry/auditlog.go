@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+)
+
+// Audit returns a page of the organization's audit log, to its admins.
+func (r *Registry) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
+	if err := p.Need("audit:read"); err != nil {
+		return nil, "", err
+	}
+	q.Org = p.Org
+	return audit.List(ctx, r.db, q)
+}
+
+// ConnectionAudit returns a page of what the audit log says of one connection: to the admins, and to the person whose
+// connection it is, who answers for its key and has to know what was done with it. From where others came is for admins.
+func (r *Registry) ConnectionAudit(ctx context.Context, p Principal, id string, q audit.Query) ([]api.AuditEntry, string, error) {
+	c, err := r.find(ctx, r.db, p, id)
+	if err != nil {
+		return nil, "", err
+	}
+	all := p.Can("audit:read")
+	if !all && (p.Kind != "" || c.ownerID != p.UserID) {
+		return nil, "", bridge.E(bridge.Forbidden, "audit_owner", "only %s and the admins of %s may read the audit log of this connection", c.owner, p.Org)
+	}
+	q.Org, q.Target = p.Org, "connection:"+c.id
+	entries, next, err := audit.List(ctx, r.db, q)
+	for i := range entries {
+		if !all && entries[i].Actor != "user:"+p.Email {
+			entries[i].Address = ""
+		}
+	}
+	return entries, next, err
+}
+
+// ConnectionNames are the names of those of some connections that the principal sees, by ID.
+func (r *Registry) ConnectionNames(ctx context.Context, p Principal, ids []string) (map[string]string, error) {
+	names := map[string]string{}
+	if len(ids) == 0 {
+		return names, nil
+	}
+	args := p.sees()
+	var marks []string
+	for _, id := range ids {
+		args = append(args, id)
+		marks = append(marks, "$"+strconv.Itoa(len(args)))
+	}
+	rows, err := r.db.QueryContext(ctx, "SELECT c.id, c.name"+fromConnections+"WHERE"+visible+ //nolint:gosec // only placeholders
+		"AND c.id IN ("+strings.Join(marks, ", ")+")", args...)
+	if err != nil {
+		return nil, fmt.Errorf("look up names of connections: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, fmt.Errorf("look up names of connections: %w", err)
+		}
+		names[id] = name
+	}
+	return names, rows.Err()
+}
