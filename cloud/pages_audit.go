@@ -50,7 +50,7 @@ type auditLine struct {
 
 type auditDetail struct{ Name, Value string }
 
-const auditPageSize = 50
+const auditPageSize = 30
 
 func (c *Cloud) auditPage(ctx echo.Context, p registry.Principal) error {
 	view, status, err := c.auditView(ctx, p, auditView{Path: "/audit"})
