@@ -34,8 +34,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	c.routeProvider(e)
 	c.routeMemberPages(e)
 	e.GET("/audit", c.page(c.auditPage))
-	e.GET("/settings", c.page(c.settingsPage))
-	e.POST("/settings", c.page(c.changeSettings))
+	c.routeSettings(e)
 }
 
 // page is a handler of the dashboard: whoever is not signed in is sent to sign in, and back. Only the cookie counts

@@ -11,12 +11,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
-	"github.com/acebridge/ace/web"
 )
 
 type securityView struct {
 	Account  registry.Account
-	Sessions []api.Session
 	Provider bool // the session goes back to a sign-in provider, which keeps the password and the second factor
 	Error    string
 	Enrol    *enrolView
@@ -49,10 +47,7 @@ func (c *Cloud) security(ctx echo.Context, p registry.Principal, view securityVi
 	if view.Account, err = c.registry.Account(r.Context(), p.UserID); err != nil {
 		return err
 	}
-	if view.Sessions, err = c.registry.Sessions(r.Context(), p); err != nil {
-		return err
-	}
-	return c.render(ctx, status, "security", web.Page{Title: "Security", Path: "/settings", User: user(p), Flash: done, View: view})
+	return c.renderSettings(ctx, p, status, "security", "Security", done, view)
 }
 
 func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
@@ -83,10 +78,6 @@ func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
 		if err = c.mails.Allow("user:" + p.UserID); err == nil {
 			done, err = "A link is on its way to "+p.Email+".", c.registry.StartVerification(r.Context(), p.UserID, by)
 		}
-	case "end-session":
-		done, err = "That session has ended.", c.registry.EndSessionByID(r.Context(), p, r.PostForm.Get("id"), by)
-	case "end-sessions":
-		done, err = "All other sessions have ended.", c.registry.EndSessions(r.Context(), p, false, by)
 	}
 	if err != nil {
 		done = ""

@@ -12,62 +12,51 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-type settingsView struct {
+// routeSettings is what people set for themselves and admins for their organization, a page for each thing.
+func (c *Cloud) routeSettings(e *echo.Echo) {
+	e.GET("/settings", c.page(c.profilePage))
+	e.POST("/settings", c.page(c.changeProfile))
+	e.GET("/settings/sessions", c.page(c.sessionsPage))
+	e.POST("/settings/sessions", c.page(c.changeSessions))
+	e.GET("/settings/token", c.page(c.tokenPage))
+	e.POST("/settings/token", c.page(c.showToken))
+	e.GET("/settings/trust", c.page(c.trustPage))
+	e.POST("/settings/trust", c.page(c.showSharedSecret))
+}
+
+// renderSettings writes one of the settings' pages; its title is its name in their menu.
+func (c *Cloud) renderSettings(ctx echo.Context, p registry.Principal, status int, name, title, done string, view any) error {
+	return c.render(ctx, status, name, web.Page{Title: title, Path: "/settings", User: user(p), Flash: done, View: view})
+}
+
+type profileView struct {
 	Role      string
 	ExpiresAt time.Time
-	Token     string // shown once
-	Trust     *api.TrustVariables
 	Account   registry.Account
-	Error     string // of the profile
-	Done      string
+	Error     string
 }
 
-func (c *Cloud) settings(ctx echo.Context, p registry.Principal, view settingsView) error {
-	view.Role, view.ExpiresAt = string(p.Role), p.ExpiresAt.UTC()
-	if view.Error == "" {
-		var err error
-		if view.Account, err = c.registry.Account(ctx.Request().Context(), p.UserID); err != nil {
-			return err
-		}
-	}
-	status := http.StatusOK
-	if view.Error != "" {
-		status = http.StatusBadRequest
-	}
-	return c.render(ctx, status, "settings", web.Page{Title: "Settings", Path: "/settings", User: user(p), Flash: view.Done, View: view})
+func (c *Cloud) profilePage(ctx echo.Context, p registry.Principal) error {
+	return c.profile(ctx, p, "")
 }
 
-func (c *Cloud) settingsPage(ctx echo.Context, p registry.Principal) error {
-	return c.settings(ctx, p, settingsView{})
-}
-
-func (c *Cloud) changeSettings(ctx echo.Context, p registry.Principal) error {
-	if err := form(ctx); err != nil {
+func (c *Cloud) profile(ctx echo.Context, p registry.Principal, done string) error {
+	account, err := c.registry.Account(ctx.Request().Context(), p.UserID)
+	if err != nil {
 		return err
 	}
-	switch ctx.Request().PostForm.Get("action") {
-	case "developer-token":
-		token, err := c.developerToken(ctx, p)
-		if err != nil {
-			return err
-		}
-		return c.settings(ctx, p, settingsView{Token: token.Token.Reveal()})
-	case "trust":
-		trust, err := c.registry.Trust(p, p.Org)
-		if err != nil {
-			return err
-		}
-		if err := c.registry.Note(ctx.Request().Context(), actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
-			return err
-		}
-		return c.settings(ctx, p, settingsView{Trust: &trust})
-	case "profile":
-		return c.changeProfile(ctx, p)
-	}
-	return c.settingsPage(ctx, p)
+	return c.renderProfile(ctx, p, http.StatusOK, done, profileView{Account: account})
+}
+
+func (c *Cloud) renderProfile(ctx echo.Context, p registry.Principal, status int, done string, view profileView) error {
+	view.Role, view.ExpiresAt = string(p.Role), p.ExpiresAt.UTC()
+	return c.renderSettings(ctx, p, status, "settings", "Profile", done, view)
 }
 
 func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
 	r := ctx.Request()
 	name, country, currency := r.PostForm.Get("name"), r.PostForm.Get("country"), r.PostForm.Get("currency")
 	_, err := c.registry.PatchAccount(r.Context(), p, api.ProfilePatch{Name: &name, Country: &country, Currency: &currency}, actor(ctx, p))
@@ -75,7 +64,69 @@ func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
 		if bridge.AsError(err).Kind == bridge.Internal {
 			return err
 		}
-		return c.settings(ctx, p, settingsView{Error: sentence(err), Account: registry.Account{Name: name, Country: country, Currency: currency}})
+		return c.renderProfile(ctx, p, api.Status(err), "", profileView{Error: sentence(err),
+			Account: registry.Account{Name: name, Country: country, Currency: currency}})
 	}
-	return c.settings(ctx, p, settingsView{Done: "Your profile is saved."})
+	return c.profile(ctx, p, "Your profile is saved.")
+}
+
+type tokenView struct {
+	Token     string // shown this once
+	ExpiresAt time.Time
+	CloudURL  bridge.ServerURL
+}
+
+const tokenTitle = "Developer token"
+
+func (c *Cloud) tokenPage(ctx echo.Context, p registry.Principal) error {
+	return c.renderSettings(ctx, p, http.StatusOK, "token", tokenTitle, "", tokenView{})
+}
+
+func (c *Cloud) showToken(ctx echo.Context, p registry.Principal) error {
+	token, err := c.developerToken(ctx, p)
+	if err != nil {
+		return err
+	}
+	return c.renderSettings(ctx, p, http.StatusOK, "token", tokenTitle, "",
+		tokenView{Token: token.Token.Reveal(), ExpiresAt: token.ExpiresAt, CloudURL: c.cfg.PublicURL})
+}
+
+type sessionsView struct {
+	Sessions []api.Session
+	Error    string
+}
+
+func (c *Cloud) sessionsPage(ctx echo.Context, p registry.Principal) error {
+	return c.sessionsOf(ctx, p, "", nil)
+}
+
+// sessionsOf shows the sessions, with what went right or wrong.
+func (c *Cloud) sessionsOf(ctx echo.Context, p registry.Principal, done string, failed error) error {
+	var view sessionsView
+	status := http.StatusOK
+	if failed != nil {
+		if bridge.AsError(failed).Kind == bridge.Internal {
+			return failed
+		}
+		status, view.Error, done = api.Status(failed), sentence(failed), ""
+	}
+	var err error
+	if view.Sessions, err = c.registry.Sessions(ctx.Request().Context(), p); err != nil {
+		return err
+	}
+	return c.renderSettings(ctx, p, status, "sessions", "Sessions", done, view)
+}
+
+func (c *Cloud) changeSessions(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	switch r.PostForm.Get("action") {
+	case "end":
+		return c.sessionsOf(ctx, p, "That session has ended.", c.registry.EndSessionByID(r.Context(), p, r.PostForm.Get("id"), actor(ctx, p)))
+	case "end-others":
+		return c.sessionsOf(ctx, p, "All other sessions have ended.", c.registry.EndSessions(r.Context(), p, false, actor(ctx, p)))
+	}
+	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/registry"
-	"github.com/acebridge/ace/web"
 )
 
 // LookupTXT finds the TXT records of a name, as [net.Resolver.LookupTXT] does.
@@ -167,7 +166,7 @@ func (c *Cloud) renderProvider(ctx echo.Context, status int, p registry.Principa
 	}
 	view.RedirectURI, view.Dev = c.callbackURI(p.Org), c.cfg.PublicURL.Loopback()
 	view.Roles = []string{string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
-	return c.render(ctx, status, "provider", web.Page{Title: "Sign-in provider", Path: "/settings", User: user(p), View: view})
+	return c.renderSettings(ctx, p, status, "provider", "Sign-in provider", "", view)
 }
 
 func groupLines(roles map[string]string) string {

@@ -169,9 +169,15 @@ func TestSettingsAreAccessible(t *testing.T) {
 	base := string(w.cloudURL)
 	look := visit(t, ctx, base)
 	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
-	look("settings", "/settings")
+	look("profile", "/settings")
 	look("security", "/settings/security")
 	look("sign-in provider", "/settings/provider")
+	look("sessions", "/settings/sessions")
+	look("token", "/settings/token")
+	look("token shown", "/settings/token", chromedp.Click(`form[action="/settings/token"] button`), chromedp.WaitVisible(`#developer-token`))
+	look("trust", "/settings/trust?server=https://ace.acme.test")
+	look("trust secret", "/settings/trust", chromedp.Click(`button[value=secret]`), chromedp.WaitVisible(`#jwt-secret`))
+	look("trust refused", "/settings/trust?server=ace")
 }
 
 func TestConnectionsAreAccessible(t *testing.T) {

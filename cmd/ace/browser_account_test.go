@@ -36,7 +36,9 @@ func TestAccountInABrowser(t *testing.T) {
 		t.Errorf("the country is %q", got)
 	}
 	shoot(t, ctx, "profile")
-	run("security", chromedp.Navigate(base+"/settings/security"), chromedp.WaitVisible(`.rows li`))
+	run("sessions", chromedp.Navigate(base+"/settings/sessions"), chromedp.WaitVisible(`.rows li`))
+	shoot(t, ctx, "sessions")
+	run("security", chromedp.Navigate(base+"/settings/security"), chromedp.WaitVisible(`form:has([value=totp-begin])`))
 	shoot(t, ctx, "security")
 	run("set up", chromedp.SendKeys(`form:has([value=totp-begin]) input[name=password]`, testPassword+"\r"), chromedp.WaitVisible(`svg.qr`))
 	shoot(t, ctx, "totp")

@@ -123,9 +123,9 @@ func TestDashboardInABrowser(t *testing.T) {
 	shoot(t, ctx, "connections")
 	run("the share switch", chromedp.Click(`button[role=switch]`),
 		chromedp.WaitVisible(`button[role=switch][aria-checked=true]`), chromedp.WaitVisible(`.flash`))
-	run("settings", chromedp.Navigate(base+"/settings"), chromedp.Click(`button[value=trust]`), chromedp.WaitVisible(`#public-key`))
+	run("settings", chromedp.Navigate(base+"/settings/trust"), chromedp.WaitVisible(`#trust-env`), chromedp.Click(`button[value=secret]`), chromedp.WaitVisible(`#jwt-secret`))
 	shoot(t, ctx, "settings")
-	run("a developer token", chromedp.Navigate(base+"/settings"), chromedp.Click(`button[value=developer-token]`),
+	run("a developer token", chromedp.Navigate(base+"/settings/token"), chromedp.Click(`form[action="/settings/token"] button`),
 		chromedp.WaitVisible(`#developer-token`))
 	shoot(t, ctx, "token")
 	run("add a connection", chromedp.Navigate(base+"/connections/new"), chromedp.WaitVisible(`input[name=server_url]`))
