@@ -177,7 +177,8 @@ func explainsFailures(t *testing.T, ctx context.Context, w *world, run func(stri
 		card := fmt.Sprintf(`[data-server=%q]`, c.server)
 		run("add "+c.name, chromedp.Navigate(string(w.cloudURL)+"/connections/new"),
 			chromedp.SendKeys(`input[name=server_url]`, c.server), chromedp.SendKeys(`input[name=name]`, c.name),
-			chromedp.SendKeys(`input[name=api_key]`, "some-plain-key\r"), chromedp.WaitVisible(card))
+			chromedp.SendKeys(`input[name=api_key]`, "some-plain-key\r"), chromedp.WaitVisible(card),
+			eventually(`document.querySelector("[data-explain]").textContent.includes("bytes")`)) // what it opened with has been answered
 		run("try "+c.name, chromedp.Click(card+` .try:not([open]) summary`), chromedp.Click(card+` [data-try] button`),
 			eventually(fmt.Sprintf(`document.querySelector('%s [data-explain]').textContent.includes(%q)`, card, c.want)),
 			chromedp.Click(card+` .more summary`))
