@@ -38,6 +38,7 @@ var auditGroups = []auditGroup{
 		{"key.disable", "Disable an API key"},
 		{"key.enable", "Enable an API key"},
 		{"key.revoke", "Revoke an API key"},
+		{"key.withdraw_tokens", "Withdraw members' access tokens"},
 		{"key.expiring", "An API key is about to expire"},
 	}},
 	{"Signing in", []auditAction{
