@@ -35,6 +35,7 @@ type Config struct {
 	SigningKey     bridge.Secret  // ACE_CLOUD_SIGNING_KEY
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	RelayAllow     []netip.Prefix // private ranges that the cloud may call
+	AllowedOrigins []string       // browser origins whose pages may use the API with a token, beside the dashboard itself
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
 	RelayLimits    RelayLimits
 	Version        string

@@ -29,6 +29,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/connections/new", c.page(c.newConnectionPage))
 	e.GET("/connections/:id", c.page(c.overviewPage))
 	e.GET("/connections/:id/audit", c.page(c.connectionAuditPage))
+	e.GET("/connections/:id/explorer", c.page(c.explorerPage))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
 	c.routeKeyPages(e)
 	c.routeProvider(e)

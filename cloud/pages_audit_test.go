@@ -72,11 +72,14 @@ func TestAuditPage(t *testing.T) {
 	if len(seen) != 120 || seen["n 0"] != 1 {
 		t.Errorf("%d entries were seen, the oldest %d times", len(seen), seen["n 0"])
 	}
-	if rows, page = f.auditPage(link(page, "Newer"), cookie); len(rows) != 30 {
-		t.Errorf("the newer page has %d rows", len(rows))
+	pages := 1
+	for ; link(page, "Newer") != ""; pages++ {
+		if rows, page = f.auditPage(link(page, "Newer"), cookie); len(rows) != 30 {
+			t.Errorf("a newer page has %d rows", len(rows))
+		}
 	}
-	if rows, _ = f.auditPage(link(page, "Newer"), cookie); !strings.Contains(rows[0], "n 119") {
-		t.Errorf("the newest page begins with %s", rows[0])
+	if pages != 4 || !strings.Contains(rows[0], "n 119") {
+		t.Errorf("after %d pages the newest begins with %s", pages, rows[0])
 	}
 
 	for query, want := range map[string]int{

@@ -21,6 +21,7 @@ type tab struct {
 var connectionTabs = []tab{
 	{Path: "", Label: "Overview"},
 	{Path: "audit", Label: "Audit", may: mayReadAudit},
+	{Path: "explorer", Label: "Explorer", may: mayUse},
 }
 
 // frame is what all pages of a connection have in common: its head and its menu.

@@ -1,46 +1,25 @@
 package server
 
 import (
-	"net/http"
 	"slices"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
-// cors lets the dashboard of the trusted cloud, and the origins that the operator named, call from a browser. Origins
-// are echoed one by one, never "*"; credentials mode is not allowed, since our credentials are headers that the page
-// sets and never cookies (Fetch standard, "CORS protocol").
+const exposedHeaders = "X-Request-Id, WWW-Authenticate, Retry-After, " + bridge.HeaderKeyExpires
+
+// cors lets the dashboard of the trusted cloud, and the origins that the operator named, call from a browser.
 func (s *Server) cors(c echo.Context) error {
-	r, h := c.Request(), c.Response().Header()
-	h["Vary"] = varyOrigin
-	origin := r.Header.Get("Origin")
+	api.VaryOrigin(c.Response().Header())
+	origin := c.Request().Header.Get("Origin")
 	if origin == "" || !s.allowsOrigin(origin) {
 		return nil
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "X-Request-Id, WWW-Authenticate, Retry-After, "+bridge.HeaderKeyExpires)
-	method := r.Header.Get("Access-Control-Request-Method")
-	if r.Method != http.MethodOptions || method == "" {
-		return nil
-	}
-	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	if httpguts.ValidHeaderFieldName(method) {
-		h.Set("Access-Control-Allow-Methods", method)
-	}
-	if wanted := r.Header.Get("Access-Control-Request-Headers"); wanted != "" && httpguts.ValidHeaderFieldValue(wanted) {
-		h.Set("Access-Control-Allow-Headers", wanted)
-	}
-	if r.Header.Get("Access-Control-Request-Private-Network") == "true" {
-		h.Set("Access-Control-Allow-Private-Network", "true")
-	}
-	h.Set("Access-Control-Max-Age", "600")
-	return c.NoContent(http.StatusNoContent)
+	return api.AllowOrigin(c, origin, exposedHeaders)
 }
-
-var varyOrigin = []string{"Origin"} // no room: who adds a value gets a copy
 
 // allowsOrigin knows the dashboard of a cloud on loopback under each of its names, since people open it by any of them.
 func (s *Server) allowsOrigin(origin string) bool {

@@ -54,7 +54,8 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 	}
 	cfg := cloud.Config{
 		DatabaseURL: s.database, EncryptionKeys: e.EncryptionKey, SigningKey: e.SigningKey, TrustedProxies: s.proxies,
-		RelayAllow: prefixes("ACE_RELAY_ALLOW", e.RelayAllow, &wrong), Version: currentVersion(),
+		RelayAllow: prefixes("ACE_RELAY_ALLOW", e.RelayAllow, &wrong), AllowedOrigins: origins(e.AllowedOrigins, &wrong),
+		Version: currentVersion(),
 	}
 	if !e.SMTPURL.IsZero() {
 		smtp, err := mail.ParseURL(e.SMTPURL)

@@ -52,6 +52,8 @@ type cloudEnv struct {
 	SigningKey bridge.Secret `envconfig:"ACE_CLOUD_SIGNING_KEY"`
 	RelayAllow string        `envconfig:"ACE_RELAY_ALLOW"`
 	SMTPURL    bridge.Secret `envconfig:"ACE_SMTP_URL"` // may hold a password
+
+	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
 }
 
 const maxEnvFile = 64 << 10
@@ -255,6 +257,20 @@ func prefixes(name, value string, wrong *[]string) []netip.Prefix {
 			continue
 		}
 		out = append(out, p.Masked())
+	}
+	return out
+}
+
+// origins reads ACE_ALLOWED_ORIGINS: browser origins, as they stand in an Origin header.
+func origins(value string, wrong *[]string) []string {
+	var out []string
+	for _, origin := range splitComma(value) {
+		u, err := bridge.CanonicalURL(origin)
+		if err != nil || u.Origin() != string(u) {
+			*wrong = append(*wrong, fmt.Sprintf("ACE_ALLOWED_ORIGINS: %q is not an origin such as https://app.company.com", origin))
+			continue
+		}
+		out = append(out, u.Origin())
 	}
 	return out
 }

@@ -55,14 +55,7 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 		PublicURLs: s.publicURLs, DatabaseURL: s.database, Trust: trust, JWTSecret: e.JWTSecret,
 		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies, Version: currentVersion(),
 	}
-	for _, origin := range splitComma(e.AllowedOrigins) {
-		u, err := bridge.CanonicalURL(origin)
-		if err != nil || u.Origin() != string(u) {
-			wrong = append(wrong, fmt.Sprintf("ACE_ALLOWED_ORIGINS: %q is not an origin such as https://app.company.com", origin))
-			continue
-		}
-		cfg.AllowedOrigins = append(cfg.AllowedOrigins, u.Origin())
-	}
+	cfg.AllowedOrigins = origins(e.AllowedOrigins, &wrong)
 	if len(wrong) > 0 {
 		return server.Config{}, s, badEnv(wrong)
 	}

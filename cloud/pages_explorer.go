@@ -1,0 +1,42 @@
+package cloud
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// acePaths are what the explorer suggests to call on an ace server; the first is what it begins with.
+var acePaths = []string{"/ace/v1/me", "/.well-known/ace-server", "/ace/v1/scopes", "/ace/v1/api-keys", "/ace/v1/audit", "/ace/healthz"}
+
+var exploredMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+
+type explorerView struct {
+	Frame   frame
+	Methods []string
+	Path    string   // to begin with
+	Paths   []string // that are suggested
+	Curl    string   // a command that calls the path through the relay; it holds no secret
+}
+
+func mayUse(p registry.Principal, _ api.Connection) bool { return p.Can("connection:use") }
+
+func (c *Cloud) explorerPage(ctx echo.Context, p registry.Principal) error {
+	if err := p.Need("connection:use"); err != nil {
+		return err
+	}
+	f, err := c.frame(ctx, p, "explorer")
+	if err != nil {
+		return err
+	}
+	view := explorerView{Frame: f, Methods: exploredMethods, Path: "/"}
+	if f.Key() == "ace" {
+		view.Path, view.Paths = acePaths[0], acePaths
+	}
+	view.Curl = `curl -H "Authorization: Bearer $(ace auth token)" '` +
+		c.cfg.PublicURL.Join(relayPrefix+f.Connection.ID+"/relay"+view.Path) + "'"
+	return c.renderTab(ctx, p, http.StatusOK, "connection_explorer", f, view)
+}
