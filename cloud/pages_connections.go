@@ -47,33 +47,6 @@ func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
 		Flash: flashes[ctx.QueryParam("done")], View: view}, origins...)
 }
 
-type newView struct{ ServerURL, Name, Error string }
-
-func (c *Cloud) newConnectionPage(ctx echo.Context, p registry.Principal) error {
-	return c.render(ctx, http.StatusOK, "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: newView{}})
-}
-
-func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
-	if err := form(ctx); err != nil {
-		return err
-	}
-	r := ctx.Request()
-	key := bridge.NewSecret(r.PostForm.Get("api_key")).Disclose()
-	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
-	connection, _, err := c.registry.Register(r.Context(), p, req, actor(ctx, p))
-	if err != nil {
-		if bridge.AsError(err).Kind == bridge.Internal {
-			return err
-		}
-		view := newView{ServerURL: req.ServerURL, Name: req.Name, Error: sentence(err)}
-		return c.render(ctx, api.Status(err), "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: view})
-	}
-	if _, err := c.check(r.Context(), p, connection.ID); err != nil {
-		return err
-	}
-	return done(ctx, "added")
-}
-
 func done(ctx echo.Context, what string) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+url.QueryEscape(what))
 }

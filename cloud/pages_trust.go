@@ -72,16 +72,14 @@ func plainURL(text string) (bridge.ServerURL, error) {
 }
 
 const serverLines = `ACE_CLOUD_PUBLIC_KEY=KEY
-ACE_UPSTREAM_URL=http://127.0.0.1:8080
-`
+ACE_UPSTREAM_URL=http://127.0.0.1:8080`
 
 const envLines = `ACE_ADDR=0.0.0.0:7777
 ACE_PUBLIC_URL=SERVER
 ACE_CLOUD_PUBLIC_KEY=KEY
 # Signs the server's own user tokens; made once: openssl rand -base64 48 > /etc/ace/jwt-secret
 ACE_JWT_SECRET_FILE=/etc/ace/jwt-secret
-ACE_UPSTREAM_URL=http://127.0.0.1:8080
-`
+ACE_UPSTREAM_URL=http://127.0.0.1:8080`
 
 const composeLines = `services:
   ace:
@@ -102,8 +100,7 @@ secrets:
   jwt-secret:
     file: ./jwt-secret
 volumes:
-  ace:
-`
+  ace:`
 
 // trustUses are the lines for each way of running a server. A server on one's own machine needs no URL and makes its
 // secrets itself.
@@ -113,9 +110,9 @@ func trustUses(publicKey string, server bridge.ServerURL) []trustUse {
 	if server.Loopback() {
 		env = serverLines
 	}
-	uses := []trustUse{{"env", "An environment file", "For systemd (EnvironmentFile=), for docker run --env-file, or read by a shell.", fill.Replace(env)}}
+	uses := []trustUse{{"env", "An environment file", "For systemd (`EnvironmentFile=`), for `docker run --env-file`, or read by a shell.", fill.Replace(env)}}
 	if !server.Loopback() {
-		uses = append(uses, trustUse{"compose", "docker compose", "Beside your app, which is called app here. Make the secret once: openssl rand -base64 48 > jwt-secret", fill.Replace(composeLines)})
+		uses = append(uses, trustUse{"compose", "docker compose", "Beside your app, which is called app here. Make the secret once: `openssl rand -base64 48 > jwt-secret`", fill.Replace(composeLines)})
 	}
 	return append(uses, trustUse{"shell", "A terminal", "To try it on your own machine, with an app on port 8080.",
 		"ACE_CLOUD_PUBLIC_KEY=" + publicKey + " ACE_UPSTREAM_URL=http://127.0.0.1:8080 ace server"})

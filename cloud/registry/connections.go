@@ -145,6 +145,20 @@ func (r *Registry) Connection(ctx context.Context, p Principal, id string) (api.
 	return c.api(p), nil
 }
 
+// ConnectedSince returns the principal's own connection that was made last, if that was not before since.
+func (r *Registry) ConnectedSince(ctx context.Context, p Principal, since time.Time) ([]api.Connection, error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
+		"AND c.owner_id = $2 AND c.created_at >= $6 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", p.sees(since.Unix())...)
+	out, _, err := page(rows, err, 1, func(s scanner) (api.Connection, error) {
+		c, err := scanSeen(s)
+		return c.api(p), err
+	}, func(c api.Connection) string { return c.ID })
+	if err != nil {
+		return nil, fmt.Errorf("look for a new connection: %w", err)
+	}
+	return out, nil
+}
+
 // may is the rule of who changes a connection: its owner and the organization's admins.
 func (c connection) may(p Principal) error {
 	if c.ownerID == p.UserID || p.Can("connection:manage") {
