@@ -65,6 +65,8 @@ type Cloud struct {
 	mailer   mail.Sender
 	kept     *mail.Kept // nil unless mail goes to a page
 
+	withdrawals deliveries
+
 	providers *oidcProviders // of organizations, for sign-in
 
 	invitations *api.Limiter
@@ -132,6 +134,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	}
 	c.watchers = watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}
 	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
+	c.withdrawals.slots = make(chan struct{}, withdrawAtOnce)
 	c.echo = c.routes()
 	return c, nil
 }
@@ -155,12 +158,14 @@ func (c *Cloud) Run(ctx context.Context) error {
 		{mailEvery, c.registry.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},
 		{recheckEvery, nil, c.recheckRelays},
+		{withdrawEvery, nil, c.withdrawTokens},
 		{usesEvery, nil, c.storeUses},
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
 	wg.Go(func() { c.probeSuspects(ctx) })
 	wg.Go(func() { c.watch(ctx) })
+	defer c.withdrawals.wg.Wait()
 	defer wg.Wait()
 	return c.keys.Run(ctx)
 }

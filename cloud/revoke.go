@@ -39,11 +39,16 @@ func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string) (a
 	return removed, c.registry.RevocationDelivered(bounded, due.ID, who)
 }
 
-var errRefused = errors.New("the server did not take the revocation")
+var errRefused = errors.New("the server did not take the statement")
 
-// deliver hands a server the signed revocation of a key. A server that does not know the key has nothing to revoke.
+// deliver hands a server the signed revocation of a key.
 func (c *Cloud) deliver(ctx context.Context, server bridge.ServerURL, keyID string, token bridge.Secret) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.Join("/ace/v1/api-keys/"+keyID), nil)
+	return c.deliverTo(ctx, server, "/ace/v1/api-keys/"+keyID, token)
+}
+
+// deliverTo hands a server a statement that a key has signed. A server that does not know the key has nothing to do.
+func (c *Cloud) deliverTo(ctx context.Context, server bridge.ServerURL, path string, token bridge.Secret) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.Join(path), nil)
 	if err != nil {
 		return err
 	}

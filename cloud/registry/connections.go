@@ -369,6 +369,7 @@ func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.
 	if err != nil {
 		return api.Credential{}, err
 	}
+	allowed := c.bounds(p)
 	if c, err = c.use(p); err != nil {
 		return api.Credential{}, err
 	}
@@ -378,7 +379,7 @@ func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.
 			WithHint("ask %s to connect an ace server instead", c.owner)
 	}
 	now := r.cfg.Now()
-	if err := r.noteCredential(ctx, p, c.id, now); err != nil {
+	if err := r.noteCredential(ctx, p, c, allowed, now); err != nil {
 		return api.Credential{}, err
 	}
 	return r.credential(c, p.Email, p.Role, now)

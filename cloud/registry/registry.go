@@ -87,6 +87,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM known_devices WHERE expires_at < $1",
 		"DELETE FROM invitations WHERE expires_at < $1",
 		"DELETE FROM relay_uses WHERE noted_at < $1",
+		"DELETE FROM handed_tokens WHERE expires_at < $1",
 	} {
 		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {
 			return fmt.Errorf("purge: %w", err)

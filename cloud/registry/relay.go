@@ -94,13 +94,39 @@ const relayBatch = 100
 // for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
 func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]bool, error) {
 	still := make([]bool, len(grants))
-	for from := 0; from < len(grants); from += relayBatch {
-		to := min(from+relayBatch, len(grants))
-		if err := r.relayStill(ctx, grants[from:to], still[from:to]); err != nil {
-			return nil, fmt.Errorf("check open relays: %w", err)
-		}
+	err := r.stillOpen(ctx, len(grants), func(i int) (Principal, string) { return grants[i].Principal, grants[i].Connection }, func(i int, now connection) {
+		g := grants[i]
+		still[i] = g.Server == now.server && g.secret == now.secret && g.bounds == now.bounds(g.Principal)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("check open relays: %w", err)
 	}
 	return still, nil
+}
+
+// stillOpen tells which of n principals may use a connection, each another, as they have the standing that they had: each of
+// those is found, with what the connection is for them now.
+func (r *Registry) stillOpen(ctx context.Context, n int, who func(int) (Principal, string), found func(i int, now connection)) error {
+	for from := 0; from < n; from += relayBatch {
+		args := []any{r.cfg.Now().Unix()}
+		rows, err := r.db.QueryContext(ctx, standIns(&args, min(relayBatch, n-from), func(i int) (Principal, string) { return who(from + i) })+`
+			SELECT g.n, c.server_url, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
+			JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
+			AND `+stillStands, args...) //nolint:gosec // numbers of parameters, and the rules from above
+		err = eachRow(rows, err, func(s scanner) error {
+			var i int
+			var now connection
+			err := s.Scan(append([]any{&i, &now.server, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)
+			if err == nil {
+				found(from+i, now)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // relayColumns are those of a row g that stands for a grant. v1 and so on are the parameters of [visible], $1 and so on; of
@@ -121,25 +147,3 @@ var (
 	visibleToGrant = ofGrant(visible)
 	limitsOfGrant  = ofGrant(withLimits)
 )
-
-func (r *Registry) relayStill(ctx context.Context, grants []RelayGrant, still []bool) error {
-	args := []any{r.cfg.Now().Unix()}
-	rows, err := r.db.QueryContext(ctx, standIns(&args, len(grants), func(i int) (Principal, string) { return grants[i].Principal, grants[i].Connection })+`
-		SELECT g.n, c.server_url, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
-		JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
-		AND `+stillStands, args...) //nolint:gosec // numbers of parameters, and the rules from above
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var n int
-		var now connection
-		if err := rows.Scan(append([]any{&n, &now.server, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...); err != nil {
-			return err
-		}
-		g := grants[n]
-		still[n] = g.Server == now.server && g.secret == now.secret && g.bounds == now.bounds(g.Principal)
-	}
-	return rows.Err()
-}

@@ -64,8 +64,14 @@ func (r *Registry) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 }
 
 // noteCredential counts a credential that is handed out, with which a member calls the server directly.
-func (r *Registry) noteCredential(ctx context.Context, p Principal, id string, now time.Time) error {
+func (r *Registry) noteCredential(ctx context.Context, p Principal, c connection, allowed bounds, now time.Time) error {
+	id := c.id
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if c.ace {
+			if err := noteHanded(ctx, tx, p, id, allowed, now); err != nil {
+				return err
+			}
+		}
 		for _, note := range []struct {
 			statement string
 			args      []any

@@ -33,6 +33,7 @@ type world struct {
 	operator      *api.ServerClient
 	operatorToken bridge.Secret
 	cloud         *cloud.Cloud
+	server        *server.Server
 
 	mu    sync.Mutex
 	ahead time.Duration // how far the clocks of cloud and server have been put forward
@@ -128,6 +129,7 @@ func newLoggedWorld(t *testing.T, cloudDB, serverDB string, change func(*server.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	w.server = s
 	w.serve(serverLn, s.Handler())
 
 	w.admin, w.member, w.viewer = w.person("admin", bridge.RoleAdmin), w.person("member", bridge.RoleMember), w.person("viewer", bridge.RoleViewer)
@@ -137,6 +139,15 @@ func newLoggedWorld(t *testing.T, cloudDB, serverDB string, change func(*server.
 	}
 	w.operator, w.operatorToken = api.NewServerClient(w.url, token, api.ClientConfig{}), token
 	return w
+}
+
+// run does the background work of both, for the time of the test.
+func (w *world) run() {
+	ctx, stop := context.WithCancel(w.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = w.cloud.Run(ctx) })
+	wg.Go(func() { _ = w.server.Run(ctx) })
+	w.t.Cleanup(func() { stop(); wg.Wait() })
 }
 
 func (w *world) person(name string, role bridge.Role) *api.CloudClient {
