@@ -31,6 +31,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/connections/:id/audit", c.page(c.connectionAuditPage))
 	e.GET("/connections/:id/explorer", c.page(c.explorerPage))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
+	c.routeSharingPages(e)
 	c.routeKeyPages(e)
 	c.routeProvider(e)
 	c.routeMemberPages(e)

@@ -22,6 +22,8 @@ type connectionsView struct {
 // flashes are what a page may say about what was just done; the URL carries only the name.
 var flashes = map[string]string{
 	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
+	"ceiling": "The ceiling counts from now on, also for what is open.", "ceiling-lifted": "There is no ceiling any more.",
+	"member-limit": "What the member may counts from now on, also for what is open.", "presets": "The server's presets were read.",
 	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
 	"key-disabled": "The key is disabled.", "key-enabled": "The key works again.", "key-revoked": "The key is revoked.",
 	"disconnected":      "Disconnected. The key is revoked on the server.",

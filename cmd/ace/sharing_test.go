@@ -78,3 +78,28 @@ func TestSharedWithACeiling(t *testing.T) {
 		}
 	}
 }
+
+// On a terminal it is said how many people lose access, and asked once.
+func TestUnshareAsksOnATerminal(t *testing.T) {
+	w, env := threeConnections(t)
+	connections, err := w.admin.Connections(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := connections[0]
+	if _, err := w.admin.Patch(t.Context(), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		answer, visibility string
+		code               int
+	}{{"n", registry.Organization, 1}, {"", registry.Organization, 1}, {"y", registry.Private, 0}} {
+		x := onTerminal(t, 120, env, "connections", "unshare", c.Name)
+		x.expect("Make " + c.Name + " private again? 2 people lose access, and what they have open ends. [y/N]")
+		x.press(step.answer + enter)
+		x.exits(step.code)
+		if c, err := w.admin.Connection(t.Context(), c.ID); err != nil || c.Visibility != step.visibility {
+			t.Errorf("after %q it is %s (%v)", step.answer, c.Visibility, err)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package cloud
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+func (c *Cloud) routeSharingPages(e *echo.Echo) {
+	e.GET("/connections/:id/sharing", c.page(c.sharingPage))
+	e.POST("/connections/:id/sharing/:action", c.page(c.changeSharing))
+	e.POST("/connections/:id/sharing/members/:user", c.page(c.changeSharer))
+}
+
+type sharingView struct {
+	Frame   frame
+	Sharing api.Sharing
+	Edit    bool // who looks may change it
+	Plain   bool // its key is a plain one, for which there are no limits
+	Ask     bool // whether to stop sharing
+	Ceiling choice
+	Members []sharerView
+	Error   string
+}
+
+// sharerView is a member with the form that changes what they may.
+type sharerView struct {
+	api.SharingMember
+	Me     bool
+	Choice choice
+}
+
+// choice is a select of what somebody may do, with scopes to type for one of its options.
+type choice struct {
+	For, First string // whom or what it is about, and what its first option is called
+	Options    []option
+	Scopes     string
+}
+
+type option struct {
+	Value, Label string
+	Selected     bool
+}
+
+// Typed reports whether scopes can be typed.
+func (c choice) Typed() bool {
+	return slices.ContainsFunc(c.Options, func(o option) bool { return o.Value == chooseScopes })
+}
+
+// The values of a choice; that of a preset is followed by its name.
+const (
+	chooseNone   = "none"
+	chooseScopes = "scopes"
+	choosePreset = "preset:"
+)
+
+// newChoice offers the presets and scopes, with the limit of now selected.
+func newChoice(what, first string, presets []string, plain bool, preset string, scopes []string) choice {
+	out := choice{For: what, First: first, Scopes: strings.Join(scopes, " ")}
+	if preset != "" && !slices.Contains(presets, preset) {
+		presets = append(slices.Clone(presets), preset)
+	}
+	if plain {
+		return out
+	}
+	for _, name := range presets {
+		out.Options = append(out.Options, option{Value: choosePreset + name, Label: "preset " + name, Selected: name == preset && scopes != nil})
+	}
+	out.Options = append(out.Options, option{Value: chooseScopes, Label: "the scopes below", Selected: preset == "" && scopes != nil})
+	return out
+}
+
+// chosen is what a form with a choice says: full, none, or limited to a ceiling.
+func chosen(r *http.Request) (access string, to api.Ceiling) {
+	what := r.PostForm.Get("to")
+	if name, ok := strings.CutPrefix(what, choosePreset); ok {
+		return registry.AccessLimited, api.Ceiling{Preset: name}
+	}
+	switch what {
+	case chooseScopes:
+		return registry.AccessLimited, api.Ceiling{Scopes: strings.Fields(r.PostForm.Get("scopes"))}
+	case chooseNone:
+		return registry.AccessNone, api.Ceiling{}
+	}
+	return registry.AccessFull, api.Ceiling{}
+}
+
+func (c *Cloud) sharingPage(ctx echo.Context, p registry.Principal) error {
+	return c.renderSharing(ctx, http.StatusOK, p, "")
+}
+
+func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal, failed string) error {
+	f, err := c.frame(ctx, p, "sharing")
+	if err != nil {
+		return err
+	}
+	view := sharingView{Frame: f, Error: failed, Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
+	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, ctx.QueryParam("cursor"), 0); err != nil {
+		return err
+	}
+	s := &view.Sharing
+	view.Ceiling = newChoice("members", "no ceiling: all that their role may", s.Presets, view.Plain, s.CeilingPreset, s.Ceiling)
+	for _, m := range s.Members {
+		one := sharerView{SharingMember: m, Me: m.UserID == p.UserID,
+			Choice: newChoice(sharerName(m), "as all others", s.Presets, view.Plain, m.Preset, m.Ceiling)}
+		one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == registry.AccessNone})
+		view.Members = append(view.Members, one)
+	}
+	return c.renderTab(ctx, p, status, "connection_sharing", f, view)
+}
+
+func sharerName(m api.SharingMember) string {
+	if m.Name != "" {
+		return m.Name
+	}
+	return m.Email
+}
+
+// People says how many would lose access.
+func (v sharingView) People() string {
+	if v.Sharing.People == 1 {
+		return "1 person"
+	}
+	return strconv.Itoa(v.Sharing.People) + " people"
+}
+
+// failSharing shows the page with the reason why nothing was done.
+func (c *Cloud) failSharing(ctx echo.Context, p registry.Principal, err error) error {
+	if kind := bridge.AsError(err).Kind; kind == bridge.Internal || kind == bridge.NotFound {
+		return err
+	}
+	return c.renderSharing(ctx, api.Status(err), p, sentence(err))
+}
+
+func sharingDone(ctx echo.Context, what string) error {
+	return ctx.Redirect(http.StatusSeeOther, "/connections/"+ctx.Param("id")+"/sharing?done="+what)
+}
+
+// changeSharing is the switch, the ceiling, and reading the presets anew.
+func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	var patch api.ConnectionPatch
+	done := ""
+	switch ctx.Param("action") {
+	case "on":
+		patch.Visibility, done = new(registry.Organization), "shared"
+	case "off":
+		if ctx.Request().PostForm.Get("sure") != "yes" {
+			return c.failSharing(ctx, p, errNotSure)
+		}
+		patch.Visibility, done = new(registry.Private), "unshared"
+	case "ceiling":
+		done = "ceiling-lifted"
+		patch.Ceiling.Given = true
+		if access, to := chosen(ctx.Request()); access == registry.AccessLimited {
+			patch.Ceiling.To, done = &to, "ceiling"
+		}
+	case "presets":
+		if err := c.readPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
+			return c.failSharing(ctx, p, err)
+		}
+		return sharingDone(ctx, "presets")
+	default:
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	if _, err := c.changeConnectionTo(ctx, p, ctx.Param("id"), patch); err != nil {
+		return c.failSharing(ctx, p, err)
+	}
+	return sharingDone(ctx, done)
+}
+
+// changeSharer makes or ends the exception for one member.
+func (c *Cloud) changeSharer(ctx echo.Context, p registry.Principal) error {
+	if err := form(ctx); err != nil {
+		return err
+	}
+	id, user := ctx.Param("id"), ctx.Param("user")
+	access, to := chosen(ctx.Request())
+	var err error
+	if access == registry.AccessFull {
+		_, err = c.unlimitMember(ctx, p, id, user)
+	} else {
+		_, err = c.limitMember(ctx, p, id, user, api.MemberLimit{Access: access, Ceiling: to})
+	}
+	if err != nil {
+		return c.failSharing(ctx, p, err)
+	}
+	return sharingDone(ctx, "member-limit")
+}
