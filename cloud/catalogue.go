@@ -45,7 +45,7 @@ func (c *Cloud) standsFor(ctx context.Context, p registry.Principal, id string, 
 // hintAtServer names the server in the hint of where its scopes are listed.
 func hintAtServer(err error, server bridge.ServerURL) error {
 	if e := bridge.AsError(err); e.Code == "scope_unknown" {
-		return e.WithHint("ace api-key scopes --server %s lists them", server)
+		return e.WithHint("ace api-key scopes --server %s", server)
 	}
 	return err
 }

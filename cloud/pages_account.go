@@ -53,7 +53,11 @@ func sentence(err error) string {
 		case strings.HasPrefix(text, "ace "):
 			out = append(out, "In a terminal: `"+text+"`.")
 		case text != "":
-			out = append(out, strings.ToUpper(text[:1])+strings.TrimSuffix(text[1:], ".")+".")
+			text = strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".")
+			if !strings.HasSuffix(text, "?") {
+				text += "."
+			}
+			out = append(out, text)
 		}
 	}
 	return strings.Join(out, " ")

@@ -27,6 +27,7 @@ type sharingView struct {
 	Ask     bool // whether to stop sharing
 	Ceiling choice
 	Members []sharerView
+	Yours   api.SharingMember // what who looks may, where they may not change it
 	Error   string
 }
 
@@ -34,6 +35,7 @@ type sharingView struct {
 type sharerView struct {
 	api.SharingMember
 	Me     bool
+	Open   bool // the form was sent in vain
 	Choice choice
 }
 
@@ -77,6 +79,15 @@ func newChoice(what, first string, presets []string, plain bool, preset string, 
 	return out
 }
 
+// sent is what was chosen in a form that was sent in vain.
+func (c choice) sent(r *http.Request) choice {
+	c.Scopes = r.PostForm.Get("scopes")
+	for i := range c.Options {
+		c.Options[i].Selected = c.Options[i].Value == r.PostForm.Get("to")
+	}
+	return c
+}
+
 // chosen is what a form with a choice says: full, none, or limited to a ceiling.
 func chosen(r *http.Request) (access string, to api.Ceiling) {
 	what := r.PostForm.Get("to")
@@ -106,11 +117,21 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 		return err
 	}
 	s := &view.Sharing
+	r := ctx.Request()
 	view.Ceiling = newChoice("members", "no ceiling: all that their role may", s.Presets, view.Plain, s.CeilingPreset, s.Ceiling)
+	if failed != "" && ctx.Param("action") == "ceiling" {
+		view.Ceiling = view.Ceiling.sent(r)
+	}
 	for _, m := range s.Members {
+		if m.UserID == p.UserID {
+			view.Yours = m
+		}
 		one := sharerView{SharingMember: m, Me: m.UserID == p.UserID,
 			Choice: newChoice(sharerName(m), "as all others", s.Presets, view.Plain, m.Preset, m.Ceiling)}
 		one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == registry.AccessNone})
+		if one.Open = failed != "" && ctx.Param("user") == m.UserID; one.Open {
+			one.Choice = one.Choice.sent(r)
+		}
 		view.Members = append(view.Members, one)
 	}
 	return c.renderTab(ctx, p, status, "connection_sharing", f, view)

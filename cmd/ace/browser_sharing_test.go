@@ -67,13 +67,14 @@ func TestSharingInABrowser(t *testing.T) {
 		eventually(`document.querySelector('.sharers').innerText.includes('neither sees nor uses it')`))
 	run("a scope that does not exist", tabTo(`.sharers summary[aria-label="Change what member may"]`), press("\r"),
 		choose(`.sharers details[open] select`, "the scopes"), tabTo(`.sharers details[open] textarea`), press("app:raed"),
-		tabTo(`.sharers details[open] button`), press("\r"), chromedp.WaitVisible(`.error`), eventually(`document.querySelector('.error').innerText.includes('did you mean app:read?')`))
+		tabTo(`.sharers details[open] button`), press("\r"), chromedp.WaitVisible(`.error`), eventually(`document.querySelector('.error').innerText.includes('did you mean app:read?')`),
+		eventually(`document.querySelector('.sharers details[open] textarea').value == 'app:raed'`))
 	shoot(t, ctx, "sharing-error")
 
 	member := browser(t)
 	theirs := steps(t, member)
 	theirs("a member reads what they may", signIn(base, "member@acme.test"), chromedp.Navigate(page),
-		eventually(`document.querySelector('main').innerText.includes('at most app:read')`), eventually(`!document.querySelector('`+toggle+`')`))
+		eventually(`document.querySelector('main').innerText.includes('You get at most app:read')`), eventually(`!document.querySelector('`+toggle+`')`))
 	shoot(t, member, "sharing-member")
 	if _, err := w.viewer.Connection(t.Context(), connection.ID); err == nil {
 		t.Error("the viewer, who gets nothing, sees the connection")
