@@ -35,6 +35,7 @@ type sharingView struct {
 type sharerView struct {
 	api.SharingMember
 	Me     bool
+	Plain  bool // see sharingView
 	Open   bool // the form was sent in vain
 	Choice choice
 }
@@ -126,7 +127,7 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 		if m.UserID == p.UserID {
 			view.Yours = m
 		}
-		one := sharerView{SharingMember: m, Me: m.UserID == p.UserID,
+		one := sharerView{SharingMember: m, Me: m.UserID == p.UserID, Plain: view.Plain,
 			Choice: newChoice(sharerName(m), "as all others", s.Presets, view.Plain, m.Preset, m.Ceiling)}
 		one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == registry.AccessNone})
 		if one.Open = failed != "" && ctx.Param("user") == m.UserID; one.Open {

@@ -164,7 +164,7 @@ func TestCeilingsAreTheServers(t *testing.T) {
 		to           api.Ceiling
 		code, detail string
 	}{
-		{api.Ceiling{Preset: "read-onyl"}, "preset_unknown", "did you mean read-only?"},
+		{api.Ceiling{Preset: "read-on"}, "preset_unknown", "did you mean read-only?"},
 		{api.Ceiling{Scopes: []string{"app:raed"}}, "scope_unknown", "did you mean app:read?"},
 		{api.Ceiling{Scopes: []string{"App"}}, "scope_malformed", ""},
 		{api.Ceiling{Scopes: []string{"app:read"}, Preset: "app"}, "ceiling_malformed", ""},

@@ -40,7 +40,7 @@ func (a *app) shareCommand() *cobra.Command {
 			return c, err
 		})
 	ceilingFlags(cmd, &ceiling, "the most that members get")
-	cmd.Flags().BoolVar(&lift, "no-ceiling", false, "let members do all that their role may")
+	cmd.Flags().BoolVar(&lift, "no-ceiling", false, "lift the ceiling: members get all that their role may")
 	return cmd
 }
 
@@ -48,7 +48,7 @@ func (a *app) shareCommand() *cobra.Command {
 func upTo(preset string, scopes []string) string {
 	switch {
 	case scopes == nil:
-		return "all that their role may"
+		return "no limit"
 	case len(scopes) == 0:
 		return "nothing"
 	case preset != "":
