@@ -22,7 +22,9 @@ type explorerView struct {
 	Curl    string   // a command that calls the path through the relay; it holds no secret
 }
 
-func mayUse(p registry.Principal, _ api.Connection) bool { return p.Can("connection:use") }
+func mayUse(p registry.Principal, c api.Connection) bool {
+	return p.Can("connection:use") && c.Access != registry.AccessNone
+}
 
 func (c *Cloud) explorerPage(ctx echo.Context, p registry.Principal) error {
 	if err := p.Need("connection:use"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
 )
 
 func (c *Cloud) routeSharingPages(e *echo.Echo) {
@@ -27,6 +28,7 @@ type sharingView struct {
 	Ask     bool // whether to stop sharing
 	Ceiling choice
 	Members []sharerView
+	Uses    web.Uses
 	Yours   api.SharingMember // what who looks may, where they may not change it
 	Error   string
 }
@@ -115,6 +117,9 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 	}
 	view := sharingView{Frame: f, Error: failed, Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
 	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, ctx.QueryParam("cursor"), 0); err != nil {
+		return err
+	}
+	if view.Uses, err = c.usesOf(ctx.Request().Context(), p, f.Connection); err != nil {
 		return err
 	}
 	s := &view.Sharing
