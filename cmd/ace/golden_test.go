@@ -263,6 +263,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b[A-Z2-7]{24}\b`), "REQUEST"},
 	{regexp.MustCompile(`[\w-]{40,}=?`), "SECRET"},
 	{regexp.MustCompile(`\bgo1\.[\w.]+`), "GO"},
+	{regexp.MustCompile(`\b(latency_ms"?: ?)\d+`), "${1}MS"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "}, // of a table; YAML's stand at the beginning
 	{regexp.MustCompile(` +\n`), "\n"},
 }
