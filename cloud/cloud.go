@@ -145,7 +145,7 @@ func (c *Cloud) Handler() http.Handler { return c.echo }
 // Registry is the cloud's rules and rows, for the commands of its operator.
 func (c *Cloud) Registry() *registry.Registry { return c.registry }
 
-// Run probes connections, delivers revocations and mail and clears out, until ctx ends.
+// Run probes connections, rotates their keys, delivers revocations and mail and clears out, until ctx ends.
 func (c *Cloud) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, work := range []struct {
@@ -155,6 +155,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 	}{
 		{probeEvery, nil, c.probeStale},
 		{deliverEvery, nil, c.deliverRevocations},
+		{rotateEvery, nil, c.rotateKeys},
 		{mailEvery, c.registry.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},
 		{recheckEvery, nil, c.recheckRelays},

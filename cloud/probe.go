@@ -117,7 +117,7 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 	case resp.StatusCode == http.StatusOK:
 		var id api.Identity
 		if err := json.NewDecoder(io.LimitReader(resp.Body, maxProbeAnswer)).Decode(&id); err == nil && id.Type != "" {
-			return registry.Status{Status: registry.StatusOnline}
+			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id)}
 		}
 		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
 			Hint: "check the URL, and that nothing else listens there"}
@@ -127,6 +127,17 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 	}
 	return registry.Status{Status: registry.StatusOffline, Cause: "an unexpected answer: " + statusOf(resp),
 		Hint: "check that the URL is that of the ace server itself, with its path if it has one"}
+}
+
+// keyLife is what a server says of the key behind the credential with which it was asked.
+func keyLife(id api.Identity) (life registry.KeyLife) {
+	if id.KeyIssuedAt != nil {
+		life.Issued = *id.KeyIssuedAt
+	}
+	if id.KeyExpiresAt != nil {
+		life.Expires = *id.KeyExpiresAt
+	}
+	return life
 }
 
 func plainStatus(resp *http.Response, server bridge.ServerURL) registry.Status {

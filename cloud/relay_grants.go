@@ -42,6 +42,7 @@ type grant struct {
 	held   atomic.Int64    // when it was last known to hold
 	used   atomic.Int64
 	dead   atomic.Bool
+	old    atomic.Bool // the key has another secret: only what is open goes on
 }
 
 // grants are those of late. The times in them are of the machine's clock, in nanoseconds.
@@ -55,7 +56,7 @@ func (g *grants) get(key grantKey, now time.Time) *grant {
 	found := g.all[key]
 	g.mu.Unlock()
 	clock := time.Now().UnixNano()
-	if found == nil || found.dead.Load() || !now.Before(found.until) || clock-found.held.Load() > int64(grantFresh) {
+	if found == nil || found.dead.Load() || found.old.Load() || !now.Before(found.until) || clock-found.held.Load() > int64(grantFresh) {
 		return nil
 	}
 	found.used.Store(clock)
@@ -78,7 +79,7 @@ func (g *grants) list() []*grant {
 	clock := time.Now().UnixNano()
 	all := make([]*grant, 0, len(g.all))
 	for key, one := range g.all {
-		if one.dead.Load() || clock-one.used.Load() > int64(grantIdle) {
+		if one.dead.Load() || one.old.Load() || clock-one.used.Load() > int64(grantIdle) {
 			delete(g.all, key)
 			continue
 		}
@@ -180,7 +181,8 @@ func (c *Cloud) recheckRelays(ctx context.Context) error {
 	for i, g := range held {
 		switch {
 		case err != nil && asked.UnixNano()-g.held.Load() <= int64(grantBlind):
-		case err == nil && still[i] && (g.key.Type == "" || c.keys.Alive(g.key)):
+		case err == nil && still[i] != registry.HoldsNot && (g.key.Type == "" || c.keys.Alive(g.key)):
+			g.old.Store(still[i] == registry.HoldsOld)
 			g.held.Store(asked.UnixNano())
 		default:
 			g.dead.Store(true)

@@ -327,6 +327,14 @@ type Connection struct {
 	LastSeenAt *time.Time `json:"last_seen_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 	CreatedAt  time.Time  `json:"created_at"`
+	Rotation   *Rotation  `json:"rotation,omitempty"` // the last try to renew the key before it expires has failed
+}
+
+// Rotation says why the cloud could not give a connection's key a new secret and a new end, and what to do about it.
+type Rotation struct {
+	At    time.Time `json:"at"`
+	Cause string    `json:"cause"`
+	Hint  string    `json:"hint"`
 }
 
 // ConnectionPatch changes a connection; nil leaves a field as it is. A new ServerURL erases the credential, so it comes

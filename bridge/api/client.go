@@ -23,6 +23,7 @@ type ClientConfig struct {
 	UserAgent string            // "ace/<version>"
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Timeout   time.Duration     // of one call, body included; zero: 15 s
+	MaxAnswer int64             // bytes of an answer's body; zero: 8 MiB
 }
 
 const (
@@ -38,6 +39,7 @@ type Client struct {
 	bearer  bridge.Secret
 	agent   string
 	timeout time.Duration
+	most    int64
 	http    *http.Client
 }
 
@@ -48,7 +50,10 @@ func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg Cli
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "ace"
 	}
-	return Client{base: base, root: root, bearer: bearer, agent: cfg.UserAgent, timeout: cfg.Timeout, http: &http.Client{
+	if cfg.MaxAnswer == 0 {
+		cfg.MaxAnswer = maxAnswer
+	}
+	return Client{base: base, root: root, bearer: bearer, agent: cfg.UserAgent, timeout: cfg.Timeout, most: cfg.MaxAnswer, http: &http.Client{
 		Transport:     cfg.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -159,12 +164,12 @@ func setCredential(h http.Header, credential bridge.Secret) {
 }
 
 func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error {
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, c.most+1))
 	if err != nil {
 		return c.networkError(ctx, err)
 	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if len(raw) > maxAnswer || mediaType != "application/json" || json.Unmarshal(raw, out) != nil {
+	if int64(len(raw)) > c.most || mediaType != "application/json" || json.Unmarshal(raw, out) != nil {
 		return bridge.E(bridge.Invalid, "answer_unexpected", "%s answered something that is not ace's JSON", c.base).
 			WithHint("check the address")
 	}

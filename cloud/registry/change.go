@@ -54,6 +54,11 @@ func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.
 		if err := r.store(ctx, tx, before, c); err != nil {
 			return err
 		}
+		if c.secret != before.secret {
+			if err := r.planRotation(ctx, tx, &c); err != nil {
+				return err
+			}
+		}
 		lost := before.visibility == Organization && c.visibility != Organization
 		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: lost}); err != nil {
 			return err

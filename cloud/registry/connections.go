@@ -42,6 +42,7 @@ type connection struct {
 	status, cause, hint              string
 	latency                          int64 // of the last probe, milliseconds; 0: unknown
 	seenAt, usedAt, expires, created int64
+	rotation                         rotation
 	orphaned                         bool // see [orphaned]
 }
 
@@ -51,7 +52,7 @@ func (c connection) row() RowIdentity {
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
 	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
-	c.latency_ms, ` + orphaned
+	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, ` + orphaned
 
 // orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
 // was one.
@@ -63,7 +64,7 @@ func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
-		&c.latency, &c.orphaned)
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.orphaned)
 	return c, err
 }
 
@@ -74,6 +75,7 @@ func (c connection) api(p Principal) api.Connection {
 		OwnerGone: c.orphaned, ExpiresAt: at(c.expires), LastSeenAt: at(c.seenAt), LastUsedAt: at(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
 	}
 	out.LatencyMS = measured(c.latency)
+	out.Rotation = c.rotation.api(c, p)
 	if c.ceiling != "" {
 		out.CeilingPreset, out.Ceiling = c.preset, strings.Fields(c.ceiling)
 	}
@@ -260,6 +262,9 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 			out, err = r.insertConnection(ctx, tx, p, server, req.Name, in)
 		} else {
 			out, err = r.replaceKey(ctx, tx, p, old, in)
+		}
+		if err == nil {
+			err = r.planRotation(ctx, tx, &out)
 		}
 		if err != nil {
 			return err

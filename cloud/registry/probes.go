@@ -20,11 +20,13 @@ type Target struct {
 	Credential api.Credential
 	Err        error // why there is no credential
 
-	org string
+	org     string
+	secret  string // as it is stored
+	expires int64  // of the key, as far as it is known
 }
 
 func (r *Registry) target(c connection, subject string) Target {
-	t := Target{ID: c.id, Server: c.server, Ace: c.ace, org: c.orgID}
+	t := Target{ID: c.id, Server: c.server, Ace: c.ace, org: c.orgID, secret: c.secret, expires: c.expires}
 	t.Credential, t.Err = r.credential(c, subject, bridge.RoleViewer, r.cfg.Now())
 	return t
 }
@@ -66,11 +68,16 @@ type Status struct {
 	Cause   string
 	Hint    string
 	Latency time.Duration // until the answer began; zero: there was none
+	Key     KeyLife       // of the connection's key, where the server says it
 }
 
 // SetStatus stores the outcome of a probe of a connection, and counts it, unless the connection has been given another URL
 // since. What is as it was is no change for those who watch.
 func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
+	if err := r.learn(ctx, t, s.Key); err != nil {
+		return err
+	}
+	s = t.expired(s, r.cfg.Now())
 	now, news := r.cfg.Now(), false
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		const set = `UPDATE connections SET status = $1, cause = $2, hint = $3, probed_at = $4, latency_ms = $7,

@@ -23,8 +23,8 @@ type RelayGrant struct {
 	Server     bridge.ServerURL
 	Credential api.Credential
 
-	secret string // as it was stored
-	bounds bounds
+	keyID, secret string // as they were stored
+	bounds        bounds
 }
 
 const (
@@ -54,7 +54,7 @@ func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audi
 	if err := r.noteRelay(ctx, p, c, now, actor); err != nil {
 		return RelayGrant{}, err
 	}
-	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, secret: c.secret, bounds: allowed}, nil
+	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, keyID: c.keyID, secret: c.secret, bounds: allowed}, nil
 }
 
 // noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
@@ -89,14 +89,26 @@ func (r *Registry) noteRelay(ctx context.Context, p Principal, c connection, now
 
 const relayBatch = 100
 
+// Hold says whether a grant still holds.
+type Hold int
+
+// The states of a grant.
+const (
+	HoldsNot Hold = iota
+	// HoldsOld is a grant whose key has been given another secret: what is open goes on, what begins takes a new grant.
+	HoldsOld
+	Holds
+)
+
 // RelayStill reports which grants still hold: the session or membership behind them lives on with the same role, the member
 // sees the connection, and that has the same server and key and lets them do the same. It asks for many with one statement, as the relay asks
 // for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
-func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]bool, error) {
-	still := make([]bool, len(grants))
+func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, error) {
+	still := make([]Hold, len(grants))
 	err := r.stillOpen(ctx, len(grants), func(i int) (Principal, string) { return grants[i].Principal, grants[i].Connection }, func(i int, now connection) {
-		g := grants[i]
-		still[i] = g.Server == now.server && g.secret == now.secret && g.bounds == now.bounds(g.Principal)
+		if g := grants[i]; g.Server == now.server && g.bounds == now.bounds(g.Principal) {
+			still[i] = g.hold(now.keyID, now.secret)
+		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("check open relays: %w", err)
@@ -110,13 +122,13 @@ func (r *Registry) stillOpen(ctx context.Context, n int, who func(int) (Principa
 	for from := 0; from < n; from += relayBatch {
 		args := []any{r.cfg.Now().Unix()}
 		rows, err := r.db.QueryContext(ctx, standIns(&args, min(relayBatch, n-from), func(i int) (Principal, string) { return who(from + i) })+`
-			SELECT g.n, c.server_url, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
+			SELECT g.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
 			JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
 			AND `+stillStands, args...) //nolint:gosec // numbers of parameters, and the rules from above
 		err = eachRow(rows, err, func(s scanner) error {
 			var i int
 			var now connection
-			err := s.Scan(append([]any{&i, &now.server, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)
+			err := s.Scan(append([]any{&i, &now.server, &now.keyID, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)
 			if err == nil {
 				found(from+i, now)
 			}
@@ -147,3 +159,14 @@ var (
 	visibleToGrant = ofGrant(visible)
 	limitsOfGrant  = ofGrant(withLimits)
 )
+
+// hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.
+func (g RelayGrant) hold(keyID, secret string) Hold {
+	switch {
+	case g.secret == secret:
+		return Holds
+	case g.keyID != "" && g.keyID == keyID && secret != "":
+		return HoldsOld
+	}
+	return HoldsNot
+}

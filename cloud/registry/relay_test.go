@@ -21,8 +21,10 @@ func (f *fixture) relay(p registry.Principal, id string) registry.RelayGrant {
 	return g
 }
 
-// still asks for one grant among many that hold.
-func (f *fixture) still(g, other registry.RelayGrant) bool {
+func (f *fixture) still(g, other registry.RelayGrant) bool { return f.hold(g, other) == registry.Holds }
+
+// hold asks for one grant among many that hold.
+func (f *fixture) hold(g, other registry.RelayGrant) registry.Hold {
 	f.t.Helper()
 	all := make([]registry.RelayGrant, 0, 251)
 	for range 250 {
@@ -33,8 +35,8 @@ func (f *fixture) still(g, other registry.RelayGrant) bool {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	for i, ok := range still[:250] {
-		if !ok {
+	for i, hold := range still[:250] {
+		if hold != registry.Holds {
 			f.t.Fatalf("another grant, the %dth, has ended", i)
 		}
 	}

@@ -37,8 +37,13 @@ func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal,
 	if err != nil {
 		return nil, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
 	}
+	return r.keepRevocation(ctx, tx, c, key, p.Email, reason)
+}
+
+// keepRevocation keeps the revocation of a connection's key, signed by a secret of it, to be delivered.
+func (r *Registry) keepRevocation(ctx context.Context, tx *sql.Tx, c connection, key bridge.Key, subject, reason string) (*api.RevocationDue, error) {
 	now := r.cfg.Now()
-	token, err := key.SignRevocation(p.Email, reason, now)
+	token, err := key.SignRevocation(subject, reason, now)
 	if err != nil {
 		return nil, fmt.Errorf("sign a revocation: %w", err)
 	}

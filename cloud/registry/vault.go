@@ -125,6 +125,7 @@ type sealedRow struct {
 // sealedColumns are all columns with ciphertexts.
 var sealedColumns = []sealedRow{
 	{table: "connections", column: "secret", key: "id", org: "org_id", server: "server_url"},
+	{table: "connections", column: "rotate_key", key: "id", org: "org_id", server: "server_url", kind: "rotation:"},
 	{table: "revocations", column: "token", key: "id", org: "org_id", server: "server_url"},
 	{table: "providers", column: "client_secret", key: "id", org: "org_id", server: "''", kind: "provider:"},
 	{table: "outbox", column: "body", key: "id", org: "''", server: "''", kind: "mail:"},

@@ -1,0 +1,456 @@
+package registry_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const day = 24 * time.Hour
+
+// exchanged registers a connection as a connect does.
+func (f *fixture) exchanged(p registry.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
+	f.t.Helper()
+	claims, err := f.ConnectClaims(p, server)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	key := bridge.NewKey(bridge.KindSK, uuid.New())
+	sealed, err := bridge.Seal(claims.Sealing, claims.Binding(), key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	c, _, err := f.Register(f.t.Context(), p, api.RegisterRequest{ServerURL: string(server), SealedKey: sealed}, p.Actor("", ""))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c, key
+}
+
+// due lists the IDs of the connections whose keys are to be rotated.
+func (f *fixture) due() []registry.DueRotation {
+	f.t.Helper()
+	due, err := f.DueRotations(f.t.Context(), 100)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return due
+}
+
+// begin takes up the one rotation that is due.
+func (f *fixture) begin() registry.Rotation {
+	f.t.Helper()
+	due := f.due()
+	if len(due) != 1 {
+		f.t.Fatalf("%d rotations are due", len(due))
+	}
+	t, taken, err := f.BeginRotation(f.t.Context(), due[0])
+	if err != nil || !taken || t.Idempotency.Len() < 40 {
+		f.t.Fatalf("begin: taken %v, %d characters (%v)", taken, t.Idempotency.Len(), err)
+	}
+	return t
+}
+
+func (f *fixture) finish(t registry.Rotation) bridge.Key {
+	f.t.Helper()
+	key := bridge.NewKey(bridge.KindSK, t.Key.ID)
+	now := f.clock()
+	if err := f.FinishRotation(f.t.Context(), t, key, registry.KeyLife{Issued: now, Expires: now.Add(90 * day)}); err != nil {
+		f.t.Fatal(err)
+	}
+	return key
+}
+
+// signer says which of the keys has signed the token that a member is given.
+func (f *fixture) signer(p registry.Principal, c api.Connection, keys ...bridge.Key) int {
+	f.t.Helper()
+	cred, err := f.Credential(f.t.Context(), p, c.ID)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return slices.IndexFunc(keys, func(k bridge.Key) bool {
+		_, err := bridge.VerifyAccess(cred.Value.Secret, k.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.clock())
+		return err == nil
+	})
+}
+
+func (f *fixture) audited(p registry.Principal, action string) []api.AuditEntry {
+	f.t.Helper()
+	list, _, err := f.Audit(f.t.Context(), p, audit.Query{Action: action})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return list
+}
+
+func TestRotationIsDueBeforeTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		c, old := f.exchanged(p, "https://ace.a.test")
+		f.advance(76*day - time.Second)
+		if n := len(f.due()); n != 0 {
+			t.Fatalf("%d are due too early", n)
+		}
+		f.advance(time.Second)
+		rotation := f.begin()
+		if !rotation.Key.Text().Equal(old.Text()) || rotation.Server != c.ServerURL || rotation.Err != nil {
+			t.Errorf("the rotation is of another key: %+v", rotation)
+		}
+		fresh := f.finish(rotation)
+		if f.signer(p, c, old, fresh) != 1 {
+			t.Error("members are given tokens of the old secret")
+		}
+		got, err := f.Connection(t.Context(), p, c.ID)
+		if err != nil || got.ExpiresAt == nil || !got.ExpiresAt.Equal(f.clock().Add(90*day)) || got.Rotation != nil {
+			t.Errorf("%+v (%v)", got, err)
+		}
+		entries := f.audited(p, "connection.rotate")
+		if len(entries) != 1 || entries[0].Actor != "system" || entries[0].Details["key_id"] != old.ID.String() || entries[0].Details["expires_at"] == "" {
+			t.Errorf("the audit log has %+v", entries)
+		}
+		f.advance(76*day - time.Second)
+		if n := len(f.due()); n != 0 {
+			t.Errorf("the second one is due too early")
+		}
+		f.advance(time.Second)
+		f.finish(f.begin())
+	})
+}
+
+// The end of a key is what its server says it is, within reason, and a short-lived one is rotated late in its life.
+func TestKeyLifeIsLearned(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
+		start := f.clock()
+		told := func(life registry.KeyLife) *time.Time {
+			t.Helper()
+			target, err := f.Target(t.Context(), p, c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Key: life}); err != nil {
+				t.Fatal(err)
+			}
+			got, err := f.Connection(t.Context(), p, c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got.ExpiresAt
+		}
+		for name, life := range map[string]registry.KeyLife{"nothing": {}, "far": {Expires: start.AddDate(400, 0, 0)},
+			"past": {Expires: time.Unix(0, 0).AddDate(-3000, 0, 0)}, "no end": {Issued: start}} {
+			if got := told(life); got != nil {
+				t.Errorf("%s: it ends at %s", name, got)
+			}
+		}
+		week := registry.KeyLife{Issued: start.Add(-3 * day), Expires: start.Add(5 * day)}
+		if got := told(week); got == nil || !got.Equal(week.Expires) {
+			t.Errorf("it ends at %v, want %s", got, week.Expires)
+		}
+		f.advance(3*day - time.Second)
+		if len(f.due()) != 0 {
+			t.Error("a key of eight days is due more than two before its end")
+		}
+		f.advance(time.Second)
+		f.begin()
+		if got := told(registry.KeyLife{Expires: start.Add(50 * day)}); !got.Equal(week.Expires) {
+			t.Errorf("during a rotation it is learned that the key ends at %s", got)
+		}
+	})
+}
+
+// A key that somebody has created keeps the end that they gave it: they are told in time.
+func TestKeyOfAPersonIsNotRotated(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		key := aceKey()
+		c := f.register(p, "https://ace.a.test", key.Text().Reveal())
+		target, err := f.Target(t.Context(), p, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		life := registry.KeyLife{Issued: f.clock(), Expires: f.clock().Add(30 * day)}
+		if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Key: life}); err != nil {
+			t.Fatal(err)
+		}
+		f.advance(25 * day)
+		rotation := f.begin()
+		if bridge.CodeOf(rotation.Err) != "key_not_of_connection" {
+			t.Fatalf("it is rotated: %v", rotation.Err)
+		}
+		if err := f.RotationFailed(t.Context(), rotation, rotation.Err); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Connection(t.Context(), p, c.ID)
+		if err != nil || got.Rotation == nil || !strings.Contains(got.Rotation.Hint, "ace api-key rotate "+key.ID.String()) {
+			t.Errorf("%+v (%v)", got.Rotation, err)
+		}
+	})
+}
+
+var errDown = bridge.E(bridge.Unreachable, "server_unreachable", "nothing answers at the URL")
+
+func TestRotationFails(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		c, old := f.exchanged(p, "https://ace.a.test")
+		if _, err := f.Patch(t.Context(), p, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		f.advance(76 * day)
+		first := f.begin()
+		fail := func(rotation registry.Rotation, cause error) {
+			t.Helper()
+			if err := f.RotationFailed(t.Context(), rotation, cause); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fail(first, errDown)
+		if len(f.due()) != 0 {
+			t.Fatal("a rotation that has failed is due at once")
+		}
+		f.advance(time.Minute)
+		second := f.begin()
+		if !second.Idempotency.Equal(first.Idempotency) {
+			t.Error("another try is not the same rotation")
+		}
+		fail(second, errDown)
+		f.advance(2*time.Minute - time.Second)
+		if len(f.due()) != 0 {
+			t.Error("the second pause is no longer than the first")
+		}
+		f.advance(time.Second)
+		fail(f.begin(), bridge.E(bridge.Unauthenticated, "key_refused", "the server does not accept the key any more"))
+		entries := f.audited(p, "connection.rotate_failed")
+		if len(entries) != 2 || entries[1].Details["cause"] != errDown.Detail || entries[0].Details["hint"] != "ace connect --server https://ace.a.test" ||
+			entries[0].Outcome != "key_refused" {
+			t.Errorf("the audit log has %+v", entries)
+		}
+		for who, want := range map[string]string{p.Email: "ace connect --server https://ace.a.test", member.Email: "ask ann@a.test"} {
+			as := map[string]registry.Principal{p.Email: p, member.Email: member}[who]
+			got, err := f.Connection(t.Context(), as, c.ID)
+			if err != nil || got.Rotation == nil || !got.Rotation.At.Equal(f.clock()) || !strings.HasPrefix(got.Rotation.Hint, want) {
+				t.Errorf("%s is told %+v (%v)", who, got.Rotation, err)
+			}
+		}
+		if f.signer(p, c, old) != 0 {
+			t.Error("the old secret is not in use any more")
+		}
+		for range 80 { // until its end and beyond
+			f.advance(6 * time.Hour)
+			if len(f.due()) == 1 {
+				fail(f.begin(), errDown)
+			}
+		}
+		f.advance(100 * day)
+		if len(f.due()) != 0 {
+			t.Error("a key that ended long ago is still rotated")
+		}
+		target, err := f.Target(t.Context(), p, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for status, want := range map[string]string{registry.StatusUnknown: registry.StatusUnauthorized,
+			registry.StatusOffline: registry.StatusUnauthorized, registry.StatusOnline: registry.StatusOnline} {
+			if err := f.SetStatus(t.Context(), target, registry.Status{Status: status}); err != nil {
+				t.Fatal(err)
+			}
+			got, err := f.Connection(t.Context(), p, c.ID)
+			if err != nil || got.Status != want || (want == registry.StatusUnauthorized) != (got.Hint == "ace connect --server https://ace.a.test") {
+				t.Errorf("after its end it is %s, which was found %s: %s %s (%v)", got.Status, status, got.Cause, got.Hint, err)
+			}
+		}
+		again, _ := f.exchanged(p, "https://ace.a.test")
+		if again.ID != c.ID || again.Rotation != nil || len(f.due()) != 0 {
+			t.Errorf("a new connect leaves %+v", again.Rotation)
+		}
+	})
+}
+
+// Of two processes that want to rotate a key, one does; when it dies, the other one takes the same rotation up.
+func TestOneProcessRotates(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		c, old := f.exchanged(p, "https://ace.a.test")
+		f.advance(76 * day)
+		due := f.due()
+		var taken atomic.Int64
+		var mu sync.Mutex
+		var first registry.Rotation
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				rotation, ok, err := f.BeginRotation(t.Context(), due[0])
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					taken.Add(1)
+					mu.Lock()
+					first = rotation
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if taken.Load() != 1 || len(f.due()) != 0 {
+			t.Fatalf("%d processes rotate, and %d more will", taken.Load(), len(f.due()))
+		}
+		f.advance(2 * time.Minute)
+		second := f.begin()
+		if !second.Idempotency.Equal(first.Idempotency) {
+			t.Error("the second process makes another rotation")
+		}
+		if err := f.RotationFailed(t.Context(), first, errDown); err != nil { // the first one was only slow
+			t.Fatal(err)
+		}
+		if got, err := f.Connection(t.Context(), p, c.ID); err != nil || got.Rotation != nil {
+			t.Errorf("who has lost the rotation says that it failed: %+v (%v)", got.Rotation, err)
+		}
+		fresh := f.finish(second)
+		life := registry.KeyLife{Issued: f.clock(), Expires: f.clock().Add(90 * day)}
+		if err := f.FinishRotation(t.Context(), first, fresh, life); err != nil { // the server has answered the same
+			t.Fatal(err)
+		}
+		if n := len(f.audited(p, "connection.rotate")); n != 1 || f.signer(p, c, old, fresh) != 1 {
+			t.Errorf("%d rotations are audited", n)
+		}
+		f.advance(time.Hour)
+		if revocations, err := f.DueRevocations(t.Context(), 10); err != nil || len(revocations) != 0 {
+			t.Errorf("%d revocations are due (%v)", len(revocations), err)
+		}
+	})
+}
+
+// What happens to the connection while its key is rotated: no secret is left alive that nobody has.
+func TestRotationIsOvertaken(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(f *fixture, p registry.Principal, c api.Connection)
+		dies bool // the new secret
+	}{
+		"disconnected": {func(f *fixture, p registry.Principal, c api.Connection) {
+			if _, err := f.Delete(f.t.Context(), p, c.ID, audit.Actor{}); err != nil {
+				f.t.Fatal(err)
+			}
+		}, true},
+		"another key": {func(f *fixture, p registry.Principal, c api.Connection) { f.exchanged(p, c.ServerURL) }, true},
+		"moved": {func(f *fixture, p registry.Principal, c api.Connection) {
+			if _, err := f.Patch(f.t.Context(), p, c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}, audit.Actor{}); err != nil {
+				f.t.Fatal(err)
+			}
+		}, true},
+		"encrypted anew": {func(f *fixture, _ registry.Principal, _ api.Connection) {
+			if n, err := f.RotateEncryptionKey(f.t.Context(), func(int, int) {}); err != nil || n != 2 {
+				f.t.Fatalf("%d rows are encrypted anew (%v)", n, err)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, f *fixture) {
+				older := newKeys(t)
+				f.open(older)
+				p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+				connection, old := f.exchanged(p, "https://ace.a.test")
+				f.advance(76 * day)
+				rotation := f.begin()
+				f.open(bridge.NewSecret(newKeys(t).Reveal() + "," + older.Reveal()))
+				c.do(f, p, connection)
+				fresh := f.finish(rotation)
+				f.advance(2 * time.Minute)
+				revocations, err := f.DueRevocations(t.Context(), 10)
+				if err != nil {
+					t.Fatal(err)
+				}
+				signed := map[int]bool{}
+				for _, v := range revocations {
+					for i, key := range []bridge.Key{old, fresh} {
+						if _, err := bridge.VerifyRevocation(v.Token, key.PublicKey()); err == nil && v.KeyID == old.ID.String() && v.Server == "https://ace.a.test" {
+							signed[i] = true
+						}
+					}
+				}
+				if len(revocations) != len(signed) || signed[0] != c.dies || signed[1] != c.dies {
+					t.Errorf("%d revocations, signed by %v", len(revocations), signed)
+				}
+				if c.dies {
+					return
+				}
+				again := f.begin()
+				if !again.Idempotency.Equal(rotation.Idempotency) {
+					t.Error("it is not the same rotation that is taken up again")
+				}
+				if fresh = f.finish(again); f.signer(p, connection, old, fresh) != 1 {
+					t.Error("it is not finished")
+				}
+			})
+		})
+	}
+}
+
+// A connection that nobody can use any more lets its key end; one that is shared lives on without its owner.
+func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		f.exchanged(member, "https://private.a.test")
+		shared, _ := f.exchanged(member, "https://shared.a.test")
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", shared.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.RemoveMember(t.Context(), admin, "acme", member.UserID, admin.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		f.advance(76 * day)
+		rotation := f.begin()
+		if rotation.Connection != shared.ID {
+			t.Fatal("the private one is rotated")
+		}
+		if err := f.RotationFailed(t.Context(), rotation, errDown); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Connection(t.Context(), admin, shared.ID)
+		if err != nil || got.Rotation == nil || !strings.Contains(got.Rotation.Hint, "has left") {
+			t.Errorf("%+v (%v)", got.Rotation, err)
+		}
+	})
+}
+
+// Members' open streams outlive a rotation; what they begin afterwards takes the new secret.
+func TestRelayGrantsOutliveARotation(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		c, _ := f.exchanged(owner, "https://ace.a.test")
+		if _, err := f.Patch(t.Context(), owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		f.advance(76 * day)
+		p := f.person("max@a.test", "acme", bridge.RoleMember) // signed in now
+		mine := f.relay(p, f.register(p, "https://mine.a.test", "a-plain-key").ID)
+		g := f.relay(p, c.ID)
+		rotation := f.begin()
+		if f.hold(g, mine) != registry.Holds {
+			t.Error("a rotation that has begun changes what holds")
+		}
+		f.finish(rotation)
+		if f.hold(g, mine) != registry.HoldsOld {
+			t.Error("after the rotation the grant holds as before, or not at all")
+		}
+		if f.hold(f.relay(p, c.ID), mine) != registry.Holds {
+			t.Error("a new grant does not hold")
+		}
+		f.exchanged(owner, "https://ace.a.test")
+		if f.hold(g, mine) != registry.HoldsNot {
+			t.Error("a grant outlives another connect")
+		}
+	})
+}

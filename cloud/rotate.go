@@ -1,0 +1,119 @@
+package cloud
+
+import (
+	"context"
+	"sync"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const (
+	rotateEvery   = probeEvery
+	rotateBatch   = 32
+	rotatesAtOnce = 4
+	// rotateGrace is how long the server is to take the old secret as well: the most that it grants, and in any case no longer
+	// than to the end that the secret has. Until then a rotation whose answer was lost can be asked for again by it, and
+	// tokens that members were given before go on.
+	rotateGrace = "30d"
+)
+
+// rotateKeys gives the keys of connections that are about to expire a new secret and a new end, a bounded number at a time.
+func (c *Cloud) rotateKeys(ctx context.Context) error {
+	due, err := c.registry.DueRotations(ctx, rotateBatch)
+	if err != nil {
+		return err
+	}
+	slots := make(chan struct{}, rotatesAtOnce)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, d := range due {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := c.rotateKey(ctx, d); err != nil && ctx.Err() == nil {
+				mu.Lock()
+				failed = err
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return failed
+}
+
+// rotateKey makes one try. A crash at any point leaves the old secret in use and the rotation to be taken up again; the
+// server answers the same secret then.
+func (c *Cloud) rotateKey(ctx context.Context, due registry.DueRotation) error {
+	t, taken, err := c.registry.BeginRotation(ctx, due)
+	if err != nil || !taken {
+		return err
+	}
+	key, life, err := c.renew(ctx, t)
+	switch {
+	case ctx.Err() != nil:
+		return nil // a try that was cut off says nothing
+	case err != nil:
+		return c.registry.RotationFailed(ctx, t, err)
+	}
+	return c.registry.FinishRotation(ctx, t, key, life)
+}
+
+// renew has the server rotate the key, and tests the new secret as it will be used: with an access token of it. Nothing that
+// the server says is passed on, but for when the key ends.
+func (c *Cloud) renew(ctx context.Context, t registry.Rotation) (bridge.Key, registry.KeyLife, error) {
+	if t.Err != nil {
+		return bridge.Key{}, registry.KeyLife{}, t.Err
+	}
+	client := api.NewServerClient(t.Server, t.Key.Text(), api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
+		Transport: c.outbound.Transport, Timeout: outboundTimeout, MaxAnswer: maxProbeAnswer})
+	id := t.Key.ID.String()
+	answer, err := client.RotateKey(ctx, id, t.Idempotency, api.RotateKeyRequest{Grace: rotateGrace})
+	if err != nil {
+		return bridge.Key{}, registry.KeyLife{}, rotateError(err, t.Server)
+	}
+	key, err := bridge.ParseKey(answer.Key.Secret)
+	if err != nil || key.ID != t.Key.ID || key.Kind != t.Key.Kind || key.Text().Equal(t.Key.Text()) {
+		return bridge.Key{}, registry.KeyLife{}, bridge.E(bridge.Invalid, "rotation_answer", "the server answered something else than a new secret of the key")
+	}
+	token, err := t.TestToken(key, c.cfg.Now())
+	if err != nil {
+		return bridge.Key{}, registry.KeyLife{}, err
+	}
+	me, err := client.As(token).Me(ctx)
+	switch {
+	case bridge.AsError(err).Kind == bridge.Unauthenticated:
+		err = bridge.E(bridge.Invalid, "rotation_test", "the server does not accept the new secret that it gave out").Because(err)
+	case err != nil:
+		err = rotateError(err, t.Server)
+	case me.KeyID != id:
+		err = bridge.E(bridge.Invalid, "rotation_test", "the server takes the new secret for that of another key")
+	}
+	return key, keyLife(me), err
+}
+
+// rotateError says in our own words why a server has not rotated a key.
+func rotateError(err error, server bridge.ServerURL) error {
+	e := bridge.AsError(err)
+	switch e.Kind {
+	case bridge.Unreachable:
+		return bridge.E(e.Kind, "server_unreachable", "%s", unreachable(err, server).Cause).Because(err)
+	case bridge.Unauthenticated:
+		return bridge.E(e.Kind, "key_refused", "the server does not accept the key any more").Because(err)
+	case bridge.Internal, bridge.Unavailable, bridge.TooMany, bridge.Timeout:
+		return bridge.E(e.Kind, "server_failed", "the server answers with an error").Because(err)
+	}
+	switch e.Code {
+	case "key_of_connection", "scope_missing":
+		return bridge.E(e.Kind, "rotation_unknown", "the server is of a version that does not let a connection renew its key").Because(err).
+			WithHint("update the server, or connect again: ace connect --server %s", server)
+	case "minter_rotated", "rotation_pending":
+		return bridge.E(e.Kind, "rotation_overtaken", "the key has been given another secret, which is not known here").Because(err)
+	case "redirected":
+		return bridge.E(e.Kind, "server_moved", "the server answers with a redirect, which is not followed").Because(err).
+			WithHint("give the connection the URL of the server itself: ace connect --server URL")
+	}
+	return bridge.E(e.Kind, "rotation_answer", "the server answered something else than a new secret of the key").Because(err)
+}
