@@ -1,0 +1,4 @@
+package cloud
+
+// RotateKeys is what [Cloud.Run] does again and again.
+var RotateKeys = (*Cloud).rotateKeys
