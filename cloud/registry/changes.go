@@ -32,7 +32,7 @@ func (r *Registry) changed(ctx context.Context, tx *sql.Tx, orgID, id string, wh
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE connection_changes SET seq = $1, lost = CASE WHEN $2 THEN $1 ELSE lost END,
-		gone = $3, changed_at = $4 WHERE connection_id = $5`, seq, what.lost, what.gone, r.cfg.Now().Unix(), id); err != nil {
+		lost_at = CASE WHEN $2 THEN $4 ELSE lost_at END, gone = $3, changed_at = $4 WHERE connection_id = $5`, seq, what.lost, what.gone, r.cfg.Now().Unix(), id); err != nil {
 		return fmt.Errorf("note a change: %w", err)
 	}
 	return nil
@@ -44,8 +44,8 @@ func (r *Registry) appeared(ctx context.Context, tx *sql.Tx, c connection) error
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, gone, changed_at)
-		VALUES ($1, $2, $3, $4, 0, FALSE, $5)`, c.id, c.orgID, c.ownerID, seq, r.cfg.Now().Unix()); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, lost_at, gone, changed_at)
+		VALUES ($1, $2, $3, $4, 0, 0, FALSE, $5)`, c.id, c.orgID, c.ownerID, seq, r.cfg.Now().Unix()); err != nil {
 		return fmt.Errorf("note a new connection: %w", err)
 	}
 	return nil
@@ -81,7 +81,7 @@ func wake(waiting chan struct{}) {
 // Position is the number of the last change in the principal's organization, and one from which on those since a time are
 // all told.
 func (r *Registry) Position(ctx context.Context, p Principal, since time.Time) (last, from int64, err error) {
-	err = r.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(h.seq) - 1 FROM connection_changes h
+	err = r.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(CASE WHEN h.lost_at >= $2 THEN h.lost ELSE h.seq END) - 1 FROM connection_changes h
 		WHERE h.org_id = n.org_id AND h.changed_at >= $2), n.seq) FROM change_counters n WHERE n.org_id = $1`,
 		p.OrgID, since.Unix()).Scan(&last, &from)
 	if errors.Is(err, sql.ErrNoRows) {

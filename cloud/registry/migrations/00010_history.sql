@@ -41,14 +41,15 @@ CREATE TABLE connection_changes (   -- which of them was the last of each connec
     org_id        TEXT NOT NULL,
     owner_id      TEXT NOT NULL,
     seq           BIGINT NOT NULL,
-    lost          BIGINT NOT NULL,  -- the last by which members stopped seeing it; 0: none
+    lost          BIGINT NOT NULL,  -- the last by which members stopped seeing it, and when that was; 0: none
+    lost_at       BIGINT NOT NULL,
     gone          BOOLEAN NOT NULL,
     changed_at    BIGINT NOT NULL
 );
 CREATE INDEX connection_changes_org ON connection_changes (org_id, seq);
 CREATE INDEX connection_changes_at ON connection_changes (changed_at);
-INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, gone, changed_at)
-    SELECT id, org_id, owner_id, 0, 0, FALSE, 0 FROM connections;
+INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, lost_at, gone, changed_at)
+    SELECT id, org_id, owner_id, 0, 0, 0, FALSE, 0 FROM connections;
 -- +goose Down
 DROP TABLE connection_changes;
 DROP TABLE change_counters;
