@@ -1,0 +1,86 @@
+package cloud
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// An ID is read only as it was written, and only for its organization.
+func FuzzEventID(f *testing.F) {
+	const org = "0190c7d2-0000-7000-8000-000000000001"
+	for _, id := range []string{"", org, org + ".", org + ".7", org + ".-7", org + ".07", org + ".+7", org + ".9223372036854775808", "7", strings.Repeat(org, 10)} {
+		f.Add(id, org)
+	}
+	f.Fuzz(func(t *testing.T, id, org string) {
+		seq, ok := parseEventID(id, org)
+		if ok && (seq < 0 || eventID(org, seq) != id || len(id) > maxEventID) {
+			t.Errorf("%q is read as %d", id, seq)
+		}
+		if again, ok := parseEventID(eventID(org, 42), org); len(org) < 90 && (!ok || again != 42) {
+			t.Errorf("of %q 42 is read as %d", org, again)
+		}
+	})
+}
+
+func TestWatchersAreBoundedInAll(t *testing.T) {
+	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 3}
+	open := func(user string) (*watcher, error) {
+		w := &watcher{who: registry.Principal{OrgID: "o", UserID: user}, ended: make(chan struct{})}
+		return w, ws.add(w)
+	}
+	first, err := open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if _, err := open(fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := open("b"); bridge.CodeOf(err) != "streams_busy" {
+		t.Errorf("a fourth: %v", err)
+	}
+	ws.remove(first)
+	ws.remove(first) // as it ended and was left
+	if _, err := open("b"); err != nil {
+		t.Errorf("in place of the first: %v", err)
+	}
+	ws.close()
+	if _, err := open("c"); bridge.CodeOf(err) != "stopping" || len(ws.all) != 0 || len(ws.of) != 0 {
+		t.Errorf("after the end: %v, %d streams, %d members", err, len(ws.all), len(ws.of))
+	}
+}
+
+// Uses are counted for so many members and connections; what could not be stored is kept, and nothing is counted twice.
+func TestRelayUsesAreBounded(t *testing.T) {
+	var u relayUses
+	u.add(useKey{"c", "a"}, true, 0)
+	u.add(useKey{"c", "a"}, false, 2*time.Second)
+	first, _ := u.take(time.Unix(7, 0))
+	want := registry.RelayUse{Connection: "c", UserID: "a", Calls: 2, Failures: 1, Answers: 1, Latency: 2 * time.Second, LatencyMax: 2 * time.Second, Last: time.Unix(7, 0)}
+	if len(first) != 1 || first[0] != want {
+		t.Errorf("%+v", first)
+	}
+	u.add(useKey{"c", "a"}, false, time.Second)
+	u.putBack(first)
+	both, lost := u.take(time.Unix(7, 0))
+	want.Calls, want.Answers, want.Latency = 3, 2, 3*time.Second
+	if len(both) != 1 || both[0] != want || lost != 0 {
+		t.Errorf("%+v", both)
+	}
+	for i := range maxUses + 5 {
+		u.add(useKey{"c", fmt.Sprint(i)}, false, time.Second)
+	}
+	u.putBack(both)
+	if all, lost := u.take(time.Unix(7, 0)); len(all) != maxUses || lost != 5+3 {
+		t.Errorf("%d are counted, and %d are not", len(all), lost)
+	}
+	if rest, lost := u.take(time.Unix(7, 0)); len(rest) != 0 || lost != 0 {
+		t.Errorf("%d and %d are left", len(rest), lost)
+	}
+}
