@@ -63,11 +63,12 @@ func spark(label, unit string, history []api.HistoryMoment, value func(api.Histo
 
 // usesOf is who has used a connection, for a page: everybody for its owner and for admins, else the one who looks.
 func (c *Cloud) usesOf(ctx context.Context, p registry.Principal, connection api.Connection) (web.Uses, error) {
-	uses, err := c.registry.MemberUses(ctx, p, connection.ID)
+	const shown = 20
+	uses, err := c.registry.MemberUses(ctx, p, connection.ID, shown)
 	if err != nil {
 		return web.Uses{}, err
 	}
-	out := web.Uses{All: connection.Mine || p.Can("connection:manage")}
+	out := web.Uses{All: connection.Mine || p.Can("connection:manage"), Some: len(uses) == shown}
 	for _, u := range uses {
 		use := web.Use{Who: u.Email, About: u.Role, Calls: u.Calls, Failures: u.Failures, Credentials: u.Credentials,
 			Latency: web.Milliseconds(u.CallMS), Last: u.LastUsedAt}

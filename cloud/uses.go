@@ -122,7 +122,7 @@ func (c *Cloud) connectionHistory(ctx echo.Context, p registry.Principal) error 
 }
 
 func (c *Cloud) connectionUses(ctx echo.Context, p registry.Principal) error {
-	uses, err := c.registry.MemberUses(ctx.Request().Context(), p, ctx.Param("id"))
+	uses, err := c.registry.MemberUses(ctx.Request().Context(), p, ctx.Param("id"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}

@@ -106,6 +106,7 @@ func amount(v float64, unit string) string {
 type Uses struct {
 	Items []Use
 	All   bool // of everybody, and not only of who looks
+	Some  bool // there may be more who have used it
 }
 
 // Use is how much a member has used a connection.

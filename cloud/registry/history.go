@@ -16,13 +16,21 @@ const (
 	halfHours   = int(day / halfHour)
 )
 
-// bucket is when the half hour or day of a time began, of which there is one row.
-func bucket(t time.Time, long time.Duration) int64 {
-	return t.Unix() - t.Unix()%int64(long/time.Second)
-}
+// spans are the lengths of time for each of which a connection has a row of history.
+var spans = []time.Duration{halfHour, day}
 
-// historyFrom is when the first day began that is kept.
-func historyFrom(now time.Time) int64 { return bucket(now.Add(-(historyDays-1)*day), day) }
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// bucket is when the half hour or day of a time began, of which there is one row.
+func bucket(t time.Time, span time.Duration) int64 { return t.Unix() - t.Unix()%seconds(span) }
+
+// shownFrom is when the first half hour, or the first day, began that is shown.
+func shownFrom(now time.Time, span time.Duration) int64 {
+	if span == day {
+		return bucket(now, day) - (historyDays-1)*seconds(day)
+	}
+	return bucket(now, halfHour) - int64(halfHours-1)*seconds(halfHour)
+}
 
 // probeColumns are the counters of what a probe found.
 var probeColumns = map[string]string{StatusOnline: "online", StatusOffline: "offline", StatusUnauthorized: "unauthorized"}
@@ -37,27 +45,17 @@ func noteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, s Stat
 	if s.Latency > 0 {
 		answers = 1
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO connection_history (connection_id, bucket, `+found+`, probe_answers, probe_us, probe_us_max)
-		VALUES ($1, $2, 1, $3, $4, $4) ON CONFLICT (connection_id, bucket) DO UPDATE SET `+found+` = connection_history.`+found+` + 1,
-		probe_answers = connection_history.probe_answers + $3, probe_us = connection_history.probe_us + $4,
-		probe_us_max = CASE WHEN connection_history.probe_us_max < $4 THEN $4 ELSE connection_history.probe_us_max END`,
-		id, bucket(now, halfHour), answers, s.Latency.Microseconds()) //nolint:gosec // a name from above
-	if err != nil {
-		return fmt.Errorf("note a probe: %w", err)
+	for _, span := range spans {
+		_, err := tx.ExecContext(ctx, `INSERT INTO connection_history (connection_id, span, bucket, `+found+`, probe_answers, probe_us, probe_us_max)
+			VALUES ($1, $2, $3, 1, $4, $5, $5) ON CONFLICT (connection_id, span, bucket) DO UPDATE SET `+found+` = connection_history.`+found+` + 1,
+			probe_answers = connection_history.probe_answers + $4, probe_us = connection_history.probe_us + $5,
+			probe_us_max = CASE WHEN connection_history.probe_us_max < $5 THEN $5 ELSE connection_history.probe_us_max END`,
+			id, seconds(span), bucket(now, span), answers, s.Latency.Microseconds()) //nolint:gosec // a name from above
+		if err != nil {
+			return fmt.Errorf("note a probe: %w", err)
+		}
 	}
 	return nil
-}
-
-var countedHistory = counted("connection_history", "online", "offline", "unauthorized", "unknown", "probe_answers", "probe_us", "calls",
-	"failures", "answers", "answer_us", "credentials")
-
-// counted are the sums of a table's counters; of integers PostgreSQL makes decimals.
-func counted(table string, columns ...string) string {
-	sums := ""
-	for _, c := range columns {
-		sums += ", CAST(SUM(" + table + "." + c + ") AS BIGINT)"
-	}
-	return sums
 }
 
 // History is how a connection that the principal sees was, and how much it was used: the last 24 hours by half hours, and the
@@ -68,25 +66,24 @@ func (r *Registry) History(ctx context.Context, p Principal, id string) (api.Con
 		return api.ConnectionHistory{}, err
 	}
 	now := r.cfg.Now()
-	hours, days := bucket(now, halfHour)-int64((day-halfHour)/time.Second), historyFrom(now)
+	hours, days := shownFrom(now, halfHour), shownFrom(now, day)
 	out := api.ConnectionHistory{HalfHours: moments(hours, halfHour, halfHours), Days: moments(days, day, historyDays)}
-	const maxes = ", MAX(probe_us_max), MAX(answer_us_max)"
-	rows, err := r.db.QueryContext(ctx, `SELECT 0, bucket`+countedHistory+maxes+` FROM connection_history
-		WHERE connection_id = $1 AND bucket >= $2 GROUP BY bucket
-		UNION ALL SELECT 1, bucket - bucket % 86400`+countedHistory+maxes+` FROM connection_history
-		WHERE connection_id = $1 AND bucket >= $3 GROUP BY bucket - bucket % 86400`, c.id, hours, days) //nolint:gosec // columns from above
+	rows, err := r.db.QueryContext(ctx, `SELECT span, bucket, online, offline, unauthorized, unknown, probe_answers, probe_us, probe_us_max,
+			calls, failures, answers, answer_us, answer_us_max, credentials FROM connection_history
+		WHERE connection_id = $1 AND ((span = $2 AND bucket >= $3) OR (span = $4 AND bucket >= $5))`,
+		c.id, seconds(halfHour), hours, seconds(day), days)
 	err = eachRow(rows, err, func(s scanner) error {
-		var kind, began int64
+		var span, began int64
 		var n historyCounts
-		if err := s.Scan(&kind, &began, &n.online, &n.offline, &n.unauthorized, &n.unknown, &n.probed, &n.probeUS, &n.calls, &n.failures,
-			&n.answers, &n.answerUS, &n.credentials, &n.probeMax, &n.answerMax); err != nil {
+		if err := s.Scan(&span, &began, &n.online, &n.offline, &n.unauthorized, &n.unknown, &n.probed, &n.probeUS, &n.probeMax,
+			&n.calls, &n.failures, &n.answers, &n.answerUS, &n.answerMax, &n.credentials); err != nil {
 			return err
 		}
-		of, i := out.HalfHours, (began-hours)/int64(halfHour/time.Second)
-		if kind == 1 {
-			of, i = out.Days, (began-days)/int64(day/time.Second)
+		of, first := out.HalfHours, hours
+		if span == seconds(day) {
+			of, first = out.Days, days
 		}
-		if i >= 0 && i < int64(len(of)) { // the clock may have been set back since
+		if i := (began - first) / span; i < int64(len(of)) { // the clock may have been set back since
 			n.fill(&of[i])
 		}
 		return nil
@@ -153,8 +150,9 @@ func (r *Registry) purgeHistory(ctx context.Context) error {
 		table, key, when string
 		before           int64
 	}{
-		{"connection_history", "connection_id, bucket", "bucket < $1", historyFrom(now)},
-		{"member_uses", "connection_id, user_id, bucket", "bucket < $1", historyFrom(now)},
+		{"connection_history", "connection_id, span, bucket", "span = 1800 AND bucket < $1", shownFrom(now, halfHour)},
+		{"connection_history", "connection_id, span, bucket", "span = 86400 AND bucket < $1", shownFrom(now, day)},
+		{"member_uses", "connection_id, user_id, bucket", "bucket < $1", shownFrom(now, day)},
 		{"connection_changes", "connection_id", "gone AND changed_at < $1", now.Add(-changeNoted).Unix()},
 	} {
 		for more := true; more; {

@@ -170,7 +170,7 @@ func TestMemberUses(t *testing.T) {
 		c := f.register(owner, "https://ace.a.test", aceKey().Text().Reveal())
 		uses := func(p registry.Principal) []api.MemberUse {
 			t.Helper()
-			got, err := f.MemberUses(t.Context(), p, c.ID)
+			got, err := f.MemberUses(t.Context(), p, c.ID, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestMemberUses(t *testing.T) {
 		if none := uses(owner); none == nil || len(none) != 0 {
 			t.Errorf("nobody has used it: %v", none)
 		}
-		if _, err := f.MemberUses(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.MemberUses(t.Context(), max, c.ID, 0); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
 		if _, err := f.History(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
@@ -279,7 +279,7 @@ func TestMemberUsesAreBounded(t *testing.T) {
 		if err := f.AddRelayUses(t.Context(), uses); err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.MemberUses(t.Context(), p, c.ID)
+		got, err := f.MemberUses(t.Context(), p, c.ID, 100)
 		if err != nil || len(got) != 100 || got[0].UserID != "user-149" || got[99].UserID != "user-050" {
 			t.Errorf("%d members (%v)", len(got), err)
 		}
@@ -291,7 +291,7 @@ func TestHistoryIsPurged(t *testing.T) {
 		f.setClock(midnight.Add(time.Hour))
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
-		const old = 2500 // more than a batch
+		const old, days = 2500, 54 // half hours, more than a batch, and the days that they are of
 		err := f.AddRelayUses(t.Context(), func() (uses []registry.RelayUse) {
 			for i := range old {
 				uses = append(uses, registry.RelayUse{Connection: c.ID, UserID: fmt.Sprint(i), Calls: 1, Last: f.clock().Add(-time.Duration(i) * 30 * time.Minute)})
@@ -305,15 +305,15 @@ func TestHistoryIsPurged(t *testing.T) {
 		if _, err := f.Delete(t.Context(), p, gone.ID, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != old || u != old || n != 2 {
+		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != old+days || u != old || n != 2 {
 			t.Fatalf("%d rows of history, %d of use, %d of changes", h, u, n)
 		}
 		if err := f.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		const kept = 29*48 + 3 // 29 days, and the half hours of today
-		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != kept || u != kept || n != 2 {
-			t.Errorf("%d and %d rows are kept, not %d; %d of changes", h, u, kept, n)
+		const shown, used = 48 + 30, 29*48 + 3 // half hours and days; half hours of use in 30 days
+		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != shown || u != used || n != 2 {
+			t.Errorf("%d and %d rows are kept, %d of changes", h, u, n)
 		}
 		f.advance(40 * 24 * time.Hour)
 		if err := f.Purge(t.Context()); err != nil {

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
@@ -29,9 +31,9 @@ func (r *Registry) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(a.UserID, b.UserID))
 	})
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
-		history, err := tx.PrepareContext(ctx, `INSERT INTO connection_history (connection_id, bucket, calls, failures, answers, answer_us, answer_us_max)
-			SELECT c.id, $2, $3, $4, $5, $6, $7 FROM connections c WHERE c.id = $1
-			ON CONFLICT (connection_id, bucket) DO UPDATE SET calls = connection_history.calls + excluded.calls,
+		history, err := tx.PrepareContext(ctx, `INSERT INTO connection_history (connection_id, span, bucket, calls, failures, answers, answer_us, answer_us_max)
+			SELECT c.id, $2, $3, $4, $5, $6, $7, $8 FROM connections c WHERE c.id = $1
+			ON CONFLICT (connection_id, span, bucket) DO UPDATE SET calls = connection_history.calls + excluded.calls,
 			failures = connection_history.failures + excluded.failures, answers = connection_history.answers + excluded.answers,
 			answer_us = connection_history.answer_us + excluded.answer_us,
 			answer_us_max = CASE WHEN connection_history.answer_us_max < excluded.answer_us_max THEN excluded.answer_us_max ELSE connection_history.answer_us_max END`)
@@ -50,9 +52,11 @@ func (r *Registry) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 		}
 		defer func() { _ = members.Close() }()
 		for _, u := range uses {
-			if _, err := history.ExecContext(ctx, u.Connection, bucket(u.Last, halfHour), u.Calls, u.Failures, u.Answers,
-				u.Latency.Microseconds(), u.LatencyMax.Microseconds()); err != nil {
-				return fmt.Errorf("store uses: %w", err)
+			for _, span := range spans {
+				if _, err := history.ExecContext(ctx, u.Connection, seconds(span), bucket(u.Last, span), u.Calls, u.Failures, u.Answers,
+					u.Latency.Microseconds(), u.LatencyMax.Microseconds()); err != nil {
+					return fmt.Errorf("store uses: %w", err)
+				}
 			}
 			if _, err := members.ExecContext(ctx, u.Connection, u.UserID, bucket(u.Last, day), u.Calls, u.Failures, u.Answers,
 				u.Latency.Microseconds(), u.Last.Unix()); err != nil {
@@ -66,6 +70,8 @@ func (r *Registry) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 // noteCredential counts a credential that is handed out, with which a member calls the server directly.
 func (r *Registry) noteCredential(ctx context.Context, p Principal, c connection, allowed bounds, now time.Time) error {
 	id := c.id
+	const history = `INSERT INTO connection_history (connection_id, span, bucket, credentials) SELECT c.id, $2, $3, 1 FROM connections c WHERE c.id = $1
+		ON CONFLICT (connection_id, span, bucket) DO UPDATE SET credentials = connection_history.credentials + 1`
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
 		if c.ace {
 			if err := noteHanded(ctx, tx, p, id, allowed, now); err != nil {
@@ -77,9 +83,8 @@ func (r *Registry) noteCredential(ctx context.Context, p Principal, c connection
 			args      []any
 		}{
 			{"UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", []any{now.Unix(), id}},
-			{`INSERT INTO connection_history (connection_id, bucket, credentials) SELECT c.id, $2, 1 FROM connections c WHERE c.id = $1
-				ON CONFLICT (connection_id, bucket) DO UPDATE SET credentials = connection_history.credentials + 1`,
-				[]any{id, bucket(now, halfHour)}},
+			{history, []any{id, seconds(halfHour), bucket(now, halfHour)}},
+			{history, []any{id, seconds(day), bucket(now, day)}},
 			{`INSERT INTO member_uses (connection_id, user_id, bucket, credentials, last_at) SELECT c.id, $2, $3, 1, $4 FROM connections c WHERE c.id = $1
 				ON CONFLICT (connection_id, user_id, bucket) DO UPDATE SET credentials = member_uses.credentials + 1, last_at = excluded.last_at`,
 				[]any{id, p.UserID, bucket(now, day), now.Unix()}},
@@ -92,12 +97,9 @@ func (r *Registry) noteCredential(ctx context.Context, p Principal, c connection
 	})
 }
 
-// maxUsers bounds the members whose use is shown: those who have used the connection last.
-const maxUsers = 100
-
-// MemberUses is who has used a connection within 30 days, the last one first: the connection's owner and admins see everybody,
-// anybody else themselves.
-func (r *Registry) MemberUses(ctx context.Context, p Principal, id string) ([]api.MemberUse, error) {
+// MemberUses is who has used a connection within 30 days, the last one first, up to a limit: the connection's owner and admins
+// see everybody, anybody else themselves.
+func (r *Registry) MemberUses(ctx context.Context, p Principal, id string, limit int) ([]api.MemberUse, error) {
 	c, err := r.find(ctx, r.db, p, id)
 	if err != nil {
 		return nil, err
@@ -106,38 +108,44 @@ func (r *Registry) MemberUses(ctx context.Context, p Principal, id string) ([]ap
 	if c.may(p) != nil {
 		only = p.UserID
 	}
-	from := historyFrom(r.cfg.Now())
-	rows, err := r.db.QueryContext(ctx, `SELECT l.user_id, COALESCE(u.email, 'key:' || l.user_id), COALESCE(u.name, ''), COALESCE(m.role, ''), l.last_at,
-			d.bucket, d.calls, d.failures, d.answers, d.answer_us, d.credentials
-		FROM (SELECT user_id, MAX(last_at) AS last_at FROM member_uses WHERE connection_id = $1 AND bucket >= $2 AND ($3 = '' OR user_id = $3)
-			GROUP BY user_id ORDER BY MAX(last_at) DESC, user_id LIMIT $4) l
-		JOIN member_uses d ON d.connection_id = $1 AND d.user_id = l.user_id AND d.bucket >= $2
-		LEFT JOIN users u ON u.id = l.user_id LEFT JOIN members m ON m.org_id = $5 AND m.user_id = l.user_id
-		ORDER BY l.last_at DESC, l.user_id, d.bucket`, c.id, from, only, maxUsers, c.orgID)
+	from := shownFrom(r.cfg.Now(), day)
+	// First who used it last, then their days: CROSS JOIN keeps SQLite from going the other way round.
+	rows, err := r.db.QueryContext(ctx, `WITH l AS (SELECT user_id, MAX(last_at) AS last_at FROM member_uses
+			WHERE connection_id = $1 AND last_at >= $2 AND ($3 = '' OR user_id = $3) GROUP BY user_id ORDER BY MAX(last_at) DESC, user_id LIMIT $4),
+		n AS (SELECT l.user_id, MAX(l.last_at) AS last_at, CAST(SUM(d.calls) AS BIGINT) AS calls, CAST(SUM(d.failures) AS BIGINT) AS failures,
+			CAST(SUM(d.answers) AS BIGINT) AS answers, CAST(SUM(d.answer_us) AS BIGINT) AS answer_us, CAST(SUM(d.credentials) AS BIGINT) AS credentials,
+			STRING_AGG(CAST((d.bucket - $2) / 86400 AS TEXT) || ':' || CAST(d.calls + d.credentials AS TEXT), ' ') AS days
+			FROM l CROSS JOIN member_uses d WHERE d.connection_id = $1 AND d.user_id = l.user_id AND d.bucket >= $2 GROUP BY l.user_id)
+		SELECT n.user_id, COALESCE(u.email, 'key:' || n.user_id), COALESCE(u.name, ''), COALESCE(m.role, ''),
+			n.last_at, n.calls, n.failures, n.answers, n.answer_us, n.credentials, n.days
+		FROM n LEFT JOIN users u ON u.id = n.user_id LEFT JOIN members m ON m.org_id = $5 AND m.user_id = n.user_id
+		ORDER BY n.last_at DESC, n.user_id`, c.id, from, only, pageSize(limit), c.orgID)
 	out := []api.MemberUse{}
-	var answers, us int64
 	err = eachRow(rows, err, func(s scanner) error {
-		var of api.MemberUse
-		var n historyCounts
-		var last, began int64
-		if err := s.Scan(&of.UserID, &of.Email, &of.Name, &of.Role, &last, &began, &n.calls, &n.failures, &n.answers, &n.answerUS, &n.credentials); err != nil {
-			return err
-		}
-		if len(out) == 0 || out[len(out)-1].UserID != of.UserID {
-			of.LastUsedAt, of.Days = time.Unix(last, 0).UTC(), make([]int64, historyDays)
-			out, answers, us = append(out, of), 0, 0
-		}
-		use := &out[len(out)-1]
-		use.Calls, use.Failures, use.Credentials = use.Calls+n.calls, use.Failures+n.failures, use.Credentials+n.credentials
-		answers, us = answers+n.answers, us+n.answerUS
-		use.CallMS = average(us, answers)
-		if i := (began - from) / int64(day/time.Second); i >= 0 && i < historyDays {
-			use.Days[i] = n.calls + n.credentials
-		}
-		return nil
+		var use api.MemberUse
+		var last, answers, us int64
+		var days string
+		err := s.Scan(&use.UserID, &use.Email, &use.Name, &use.Role, &last, &use.Calls, &use.Failures, &answers, &us, &use.Credentials, &days)
+		use.LastUsedAt, use.CallMS, use.Days = time.Unix(last, 0).UTC(), average(us, answers), series(days)
+		out = append(out, use)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the uses of a connection: %w", err)
 	}
 	return out, nil
+}
+
+// series reads the uses of some days, such as "0:7 29:1", into those of all.
+func series(text string) []int64 {
+	days := make([]int64, historyDays)
+	for part := range strings.FieldsSeq(text) {
+		at, uses, _ := strings.Cut(part, ":")
+		i, err := strconv.Atoi(at)
+		n, nerr := strconv.ParseInt(uses, 10, 64)
+		if err == nil && nerr == nil && i >= 0 && i < historyDays {
+			days[i] = n
+		}
+	}
+	return days
 }

@@ -1,8 +1,9 @@
 -- +goose Up
 ALTER TABLE connections ADD COLUMN latency_ms BIGINT NOT NULL DEFAULT 0; -- of the last probe, rounded up; 0: nothing answered
-CREATE TABLE connection_history (   -- how a connection was, by half hours
+CREATE TABLE connection_history (   -- how a connection was, by half hours and by days
     connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
-    bucket        BIGINT NOT NULL,  -- when the half hour began
+    span          BIGINT NOT NULL,  -- 1800 or 86400 seconds
+    bucket        BIGINT NOT NULL,  -- when they began
     online        BIGINT NOT NULL DEFAULT 0, -- probes that found it so, as the next three
     offline       BIGINT NOT NULL DEFAULT 0,
     unauthorized  BIGINT NOT NULL DEFAULT 0,
@@ -16,9 +17,9 @@ CREATE TABLE connection_history (   -- how a connection was, by half hours
     answer_us     BIGINT NOT NULL DEFAULT 0,
     answer_us_max BIGINT NOT NULL DEFAULT 0,
     credentials   BIGINT NOT NULL DEFAULT 0, -- handed out for direct calls
-    PRIMARY KEY (connection_id, bucket)
+    PRIMARY KEY (connection_id, span, bucket)
 );
-CREATE INDEX connection_history_bucket ON connection_history (bucket);
+CREATE INDEX connection_history_bucket ON connection_history (span, bucket);
 CREATE TABLE member_uses (          -- who has used a connection, by days
     connection_id TEXT NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
     user_id       TEXT NOT NULL,    -- or the ID of an API key
@@ -31,6 +32,7 @@ CREATE TABLE member_uses (          -- who has used a connection, by days
     last_at       BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (connection_id, user_id, bucket)
 );
+CREATE INDEX member_uses_last ON member_uses (connection_id, user_id, last_at);
 CREATE INDEX member_uses_bucket ON member_uses (bucket);
 CREATE TABLE change_counters (      -- how many changes of connections an organization has seen
     org_id TEXT PRIMARY KEY REFERENCES organizations (id),

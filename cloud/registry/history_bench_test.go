@@ -1,0 +1,116 @@
+package registry_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// watched is an organization of 50 members who watch 1,000 shared connections, one of them with a full history.
+func watched(b *testing.B, dsn string) (r *registry.Registry, who []registry.Principal, ids []string) {
+	b.Helper()
+	ctx := b.Context()
+	keys, err := registry.NewEncryptionKey()
+	if err != nil {
+		b.Fatal(err)
+	}
+	vault, err := registry.NewVault(keys)
+	if err != nil {
+		b.Fatal(err)
+	}
+	root, err := bridge.ParseSigningRoot(bridge.NewSigningRoot())
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := sqldb.Open(ctx, dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	if r, err = registry.New(ctx, db, registry.Config{Issuer: issuer, Vault: vault, Root: root,
+		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler)); err != nil {
+		b.Fatal(err)
+	}
+	for i := range 50 {
+		u, err := r.AddUser(ctx, audit.Actor{}, registry.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(password), Org: "acme"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s, err := r.OpenSession(ctx, u.ID, "acme", registry.MethodDeveloper, audit.Actor{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		who = append(who, s.Principal)
+	}
+	for i := range 1000 {
+		key := bridge.NewSecret("a-plain-key").Disclose()
+		c, _, err := r.Register(ctx, who[0], api.RegisterRequest{ServerURL: fmt.Sprintf("https://s%d.a.test", i), APIKey: &key}, audit.Actor{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids = append(ids, c.ID)
+	}
+	if _, err := db.ExecContext(ctx, "UPDATE connections SET visibility = 'organization'"); err != nil {
+		b.Fatal(err)
+	}
+	var uses []registry.RelayUse
+	for i := range 30 * 48 {
+		uses = append(uses, registry.RelayUse{Connection: ids[0], UserID: who[i%len(who)].UserID, Calls: 1, Answers: 1, Latency: time.Second,
+			Last: time.Now().Add(-time.Duration(i) * 30 * time.Minute)})
+	}
+	if err := r.AddRelayUses(ctx, uses); err != nil {
+		b.Fatal(err)
+	}
+	return r, who, ids
+}
+
+// BenchmarkWatching measures what live status asks of the database for 50 members and 1,000 connections: several times a
+// second whose streams go on, and after a change of one connection, or of 100, who is told; and what a page asks.
+func BenchmarkWatching(b *testing.B) {
+	for name, dsn := range map[string]func(testing.TB) string{"SQLite": sqldbtest.SQLite, "PostgreSQL": sqldbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			r, who, ids := watched(b, dsn(b))
+			ctx := b.Context()
+			last, _, err := r.Position(ctx, who[0], time.Now())
+			if err != nil {
+				b.Fatal(err)
+			}
+			changes := func(n int64) func() error {
+				return func() error {
+					told, _, err := r.Changes(ctx, who[0].OrgID, last-n, last, who)
+					if err == nil && len(told) != int(n)*len(who) {
+						err = fmt.Errorf("%d are told", len(told))
+					}
+					return err
+				}
+			}
+			for _, c := range []struct {
+				name string
+				do   func() error
+			}{
+				{"Standing", func() error { _, err := r.Watchers(ctx, who); return err }},
+				{"OneChange", changes(1)},
+				{"HundredChanges", changes(100)},
+				{"Position", func() error { _, _, err := r.Position(ctx, who[0], time.Now().Add(-time.Minute)); return err }},
+				{"History", func() error { _, err := r.History(ctx, who[0], ids[0]); return err }},
+				{"MemberUses", func() error { _, err := r.MemberUses(ctx, who[0], ids[0], 20); return err }},
+			} {
+				b.Run(c.name, func(b *testing.B) {
+					for b.Loop() {
+						if err := c.do(); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		})
+	}
+}
