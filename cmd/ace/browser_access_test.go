@@ -150,6 +150,7 @@ func TestEmptyPagesAreAccessible(t *testing.T) {
 	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
 	look("connections", "/connections")
 	look("add", "/connections/new")
+	look("add asked", "/connections/new?since=2000000000")
 	look("add refused", "/connections/new", chromedp.SendKeys(`input[name=server_url]`, "http://127.0.0.1:1/?x"), chromedp.SendKeys(`input[name=api_key]`, "x\r"), chromedp.WaitVisible(`.error`))
 	look("keys", "/keys")
 	look("members", "/members")
