@@ -17,7 +17,7 @@ import (
 
 // routePages is the dashboard.
 func (c *Cloud) routePages(e *echo.Echo) {
-	e.GET("/static/*", echo.WrapHandler(http.StripPrefix("/static", web.Static())))
+	e.GET("/static/*", echo.WrapHandler(web.Static()))
 	e.GET("/", func(ctx echo.Context) error { return ctx.Redirect(http.StatusSeeOther, "/connections") })
 	c.routeAccount(e)
 	c.routeSignIn(e)

@@ -16,9 +16,6 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-//go:embed static
-var staticFiles embed.FS
-
 // Page is what every page is given; View is its own.
 type Page struct {
 	Title string
@@ -39,9 +36,10 @@ type User struct {
 }
 
 var functions = template.FuncMap{
-	"parts": parts,
-	"ago":   func(t time.Time) string { return ago(time.Since(t)) },
-	"time":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"parts":  parts,
+	"static": versioned,
+	"ago":    func(t time.Time) string { return ago(time.Since(t)) },
+	"time":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"method": func(m string) string {
 		if name, ok := methodNames[m]; ok {
 			return name
@@ -117,18 +115,4 @@ func Render(w http.ResponseWriter, status int, page string, p Page) error {
 	w.WriteHeader(status)
 	_, err := buf.WriteTo(w)
 	return err
-}
-
-// Static serves the styles and scripts.
-func Static() http.Handler {
-	fsys, err := fs.Sub(staticFiles, "static")
-	if err != nil {
-		panic(err) // the folder is embedded
-	}
-	files := http.FileServerFS(fsys)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		files.ServeHTTP(w, r)
-	})
 }

@@ -190,7 +190,7 @@ func TestConnectionsAreAccessible(t *testing.T) {
 	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
 	connection := w.connect(w.admin)
 	look("connections", "/connections")
-	for name, tab := range map[string]string{"overview": "", "audit": "/audit"} {
+	for name, tab := range map[string]string{"overview": "", "keys": "/keys", "sharing": "/sharing", "audit": "/audit", "explorer": "/explorer"} {
 		look("connection's "+name, "/connections/"+connection.ID+tab)
 	}
 }
