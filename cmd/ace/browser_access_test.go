@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path"
 	"strings"
 	"testing"
 
@@ -16,14 +17,14 @@ import (
 // path of its axe.min.js; without it the test is skipped, or fails if ACE_TEST_REQUIRE has "axe".
 func axe(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("ACE_TEST_AXE")
-	if path == "" && sqldbtest.Required("axe") {
+	file := os.Getenv("ACE_TEST_AXE")
+	if file == "" && sqldbtest.Required("axe") {
 		t.Fatal("axe is required: set ACE_TEST_AXE to the path of axe.min.js")
 	}
-	if path == "" {
+	if file == "" {
 		t.Skip("skipped: no axe-core: ACE_TEST_AXE is not set")
 	}
-	script, err := os.ReadFile(path)
+	script, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,16 @@ func TestConnectionsAreAccessible(t *testing.T) {
 	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
 	connection := w.connect(w.admin)
 	look("connections", "/connections")
-	for name, tab := range map[string]string{"overview": "", "keys": "/keys", "sharing": "/sharing", "audit": "/audit", "explorer": "/explorer"} {
-		look("connection's "+name, "/connections/"+connection.ID+tab)
+	tabs, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("[data-connection] a")].slice(0, 1).map((a) => a.pathname)`))
+	if err != nil || len(tabs) != 1 || tabs[0] != "/connections/"+connection.ID {
+		t.Fatalf("the list leads to %v (%v)", tabs, err)
+	}
+	look("overview", tabs[0])
+	tabs, err = chromedp.Run(ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("nav.tabs a:not([aria-current])")].map((a) => a.pathname)`))
+	if err != nil || len(tabs) < 2 {
+		t.Fatalf("the connection has the tabs %v (%v)", tabs, err)
+	}
+	for _, tab := range tabs {
+		look("tab "+path.Base(tab), tab)
 	}
 }
