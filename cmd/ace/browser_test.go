@@ -21,14 +21,14 @@ import (
 )
 
 // browser starts Chromium, or skips the test where there is none, with one line that says so.
-func browser(t *testing.T) context.Context {
+func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	options := append([]chromedp.ExecAllocatorOption{}, chromedp.ExecPath(installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()))
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
 		"disable-dev-shm-usage", "hide-scrollbars"} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
-	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), options...)
+	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), append(options, flags...)...)
 	t.Cleanup(cancelAllocator)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)

@@ -81,6 +81,12 @@ func newWorld(t *testing.T, cloudDB, serverDB string, change func(*server.Config
 
 func newLoggedWorld(t *testing.T, cloudDB, serverDB string, change func(*server.Config), log *slog.Logger) *world {
 	t.Helper()
+	return newWorldOf(t, cloudDB, serverDB, func(*cloud.Config) {}, change, log)
+}
+
+// newWorldOf starts everything. changeCloud may alter the cloud's configuration, too.
+func newWorldOf(t *testing.T, cloudDB, serverDB string, changeCloud func(*cloud.Config), change func(*server.Config), log *slog.Logger) *world {
+	t.Helper()
 	w := &world{t: t}
 	cloudLn, cloudPort := listenLoopback(t)
 	serverLn, serverPort := listenLoopback(t)
@@ -92,8 +98,10 @@ func newLoggedWorld(t *testing.T, cloudDB, serverDB string, change func(*server.
 		t.Fatal(err)
 	}
 	signing := bridge.NewSigningRoot()
-	c, err := cloud.New(t.Context(), cloud.Config{PublicURL: w.cloudURL, DatabaseURL: cloudDB, EncryptionKeys: encryption,
-		SigningKey: signing, Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: w.now}, log)
+	cloudCfg := cloud.Config{PublicURL: w.cloudURL, DatabaseURL: cloudDB, EncryptionKeys: encryption,
+		SigningKey: signing, Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: w.now}
+	changeCloud(&cloudCfg)
+	c, err := cloud.New(t.Context(), cloudCfg, log)
 	if err != nil {
 		t.Fatal(err)
 	}

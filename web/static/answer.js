@@ -69,9 +69,9 @@ function download(chunks, name) {
 async function showEvents(box, body, progress) {
   const list = element("ol", "events");
   box.replaceChildren(list);
-  let count = 0, waiting = [], planned = 0, ended = "The server ended the stream.";
+  let count = 0, waiting = [], painting, ended = "The server ended the stream.";
   const paint = () => {
-    planned = 0;
+    painting = undefined;
     list.append(...waiting);
     waiting = [];
     while (list.childElementCount > maxEvents) list.firstElementChild.remove();
@@ -86,13 +86,13 @@ async function showEvents(box, body, progress) {
       pre.append(layOut(data.slice(0, maxEventShown), "", data.length > maxEventShown), data.length > maxEventShown ? " … (cut here)" : "");
       item.append(pre);
       waiting.push(item);
-      if (waiting.length > maxEvents) waiting.shift();
-      planned ||= setTimeout(paint, paintEvery);
+      painting ??= new Promise((resolve) => { setTimeout(() => resolve(paint()), paintEvery); });
+      if (waiting.length >= maxEvents) await painting; // a flood waits in the network, and the page stays usable
     }
   } catch (error) {
     ended = error.name === "AbortError" ? "You stopped it." : `The stream broke off. ${error.code ? error.message : ""}`;
   }
-  clearTimeout(planned);
+  await painting;
   paint();
   box.append(element("p", "hint", ended + (count > maxEvents ? ` The last ${maxEvents} of ${count} events are shown.` : "")));
   return { count, ended };

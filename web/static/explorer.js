@@ -44,6 +44,7 @@ export function explore(find, form) {
   async function call(signal) {
     const { path, init, left } = read(form);
     line.textContent = "Calling …";
+    part("note")?.replaceChildren();
     const conn = await find(id);
     signal.throwIfAborted();
     const started = performance.now();
