@@ -68,20 +68,23 @@ function download(chunks, name) {
 
 async function showEvents(box, body, progress) {
   const list = element("ol", "events");
+  list.tabIndex = 0; // it scrolls
   box.replaceChildren(list);
   let count = 0, waiting = [], painting, ended = "The server ended the stream.";
   const paint = () => {
     painting = undefined;
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 8;
     list.append(...waiting);
     waiting = [];
     while (list.childElementCount > maxEvents) list.firstElementChild.remove();
+    if (atEnd) list.scrollTop = list.scrollHeight;
     progress(`${count} ${count === 1 ? "event" : "events"}`);
   };
   progress("the stream is open");
   try {
     for await (const { event, data, id } of parseEvents(body)) {
       const item = element("li", "");
-      item.append(element("span", "meta", [`${++count}`, event, id && `id ${id}`, new Date().toLocaleTimeString()].filter(Boolean).join(" · ").slice(0, 200)));
+      item.append(element("span", "meta", [`${++count}`, event !== "message" && event, id && `id ${id}`, new Date().toLocaleTimeString()].filter(Boolean).join(" · ").slice(0, 200)));
       const pre = element("pre", "");
       pre.append(layOut(data.slice(0, maxEventShown), "", data.length > maxEventShown), data.length > maxEventShown ? " … (cut here)" : "");
       item.append(pre);
