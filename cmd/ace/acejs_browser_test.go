@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+func TestAceScriptIsSmall(t *testing.T) {
+	text, err := os.ReadFile("../../web/static/ace.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines > 300 {
+		t.Errorf("ace.js has %d lines; 300 is what people read", lines)
+	}
+	for _, forbidden := range []string{"console.", "innerHTML", "document.cookie", "eval("} {
+		if strings.Contains(string(text), forbidden) {
+			t.Errorf("ace.js contains %q", forbidden)
+		}
+	}
+}
+
+// scripted runs scripts in a page of the dashboard, as a page of the vendor's own would.
+type scripted struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// told is what a script tells.
+type told struct {
+	Way, Why, Code, Message, Body string
+	Status                        int
+	All                           []string
+}
+
+// run runs a script that knows Ace and `ace`, which is kept from one script to the next. What it returns is told, together with
+// how `conn` is called in the end.
+func (s scripted) run(script string) told {
+	s.t.Helper()
+	got, err := chromedp.Run(s.ctx, chromedp.Evaluate[told](`import("/static/ace.js").then(async ({ Ace, AceError, parseEvents }) => {
+		const ace = globalThis.ace ??= new Ace();
+		const asked = () => performance.getEntriesByType("resource").filter(({ name }) => name.endsWith("/credential")).length;
+		let conn, told = {};
+		const read = async (answer) => ({ status: answer.status, body: await answer.text() });
+		try {
+			told = await (async () => { `+script+` })();
+		} catch (error) {
+			if (!(error instanceof AceError)) throw error;
+			told = { code: error.code, message: error.message };
+		}
+		return { way: conn?.way ?? "", why: conn?.why ?? "", ...told };
+	})`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		s.t.Fatalf("%s\n%v", script, err)
+	}
+	return got
+}
+
+// plainApp is a server that knows plain API keys only, and counts what comes from pages and what comes at all.
+type plainApp struct {
+	direct, breaks atomic.Int64
+	cors           bool // it lets pages of any origin call
+}
+
+func (p *plainApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") != "" {
+		p.direct.Add(1)
+	}
+	if p.cors {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Allow-Headers", "*")
+		if r.Method == http.MethodOptions {
+			return
+		}
+	}
+	switch r.URL.Path {
+	case "/break":
+		p.breaks.Add(1)
+		panic(http.ErrAbortHandler)
+	case "/ticks":
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = fmt.Fprintf(w, "retry: 1\nid: %s+\ndata: after %s\n\n", r.Header.Get("Last-Event-ID"), r.Header.Get("Last-Event-ID"))
+	default:
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+	}
+}
+
+// byHand connects a server that knows plain keys only.
+func (w *world) byHand(app http.Handler, name string) (api.Connection, *httptest.Server) {
+	w.t.Helper()
+	srv := httptest.NewUnstartedServer(app)
+	srv.Config.SetKeepAlivesEnabled(false) // Chromium sends a request again when a kept connection turns out to be dead
+	srv.Start()
+	w.t.Cleanup(srv.Close)
+	key := bridge.NewSecret("a-plain-key").Disclose()
+	connection, err := w.admin.Register(w.t.Context(), api.RegisterRequest{ServerURL: srv.URL, Name: name, APIKey: &key})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return connection, srv
+}
+
+func (w *world) share(connection api.Connection) {
+	w.t.Helper()
+	if _, err := w.admin.Patch(w.t.Context(), connection.ID, api.ConnectionPatch{Visibility: new("organization")}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestAceScriptInABrowser(t *testing.T) {
+	ctx := browser(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/whoami", http.StatusFound) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Ace-Subject"))
+	})
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), behindIt(t, mux))
+	connection := w.connect(w.admin)
+	plain := &plainApp{cors: true}
+	shared, _ := w.byHand(plain, "plain")
+	for _, one := range []api.Connection{connection, shared} {
+		w.share(one)
+		if _, err := w.admin.Check(t.Context(), one.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, run := scripted{t, ctx}, steps(t, ctx)
+	run("sign in", signIn(string(w.cloudURL), "member@acme.test"), chromedp.Navigate(string(w.cloudURL)+"/settings"))
+	if got := s.run(`conn = await ace.connection(); return read(await conn.fetch("/x"))`); got.Way != "relay" || got.Body != "GET /x member@acme.test" ||
+		!strings.Contains(got.Why, "policy of this page") {
+		t.Errorf("a page whose policy does not name the server: %+v", got)
+	}
+	run("a page whose policy does", chromedp.Evaluate[chromedp.Void](`sessionStorage.clear()`),
+		chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID), chromedp.WaitVisible(`[data-badge]`))
+
+	scriptsWork(t, s)
+	scriptsRefresh(t, s, w)
+	scriptsReadEvents(t, s)
+
+	// The key of a server that knows plain keys only is the owner's: a member goes through the relay, always.
+	if got := s.run(`conn = await ace.connection("plain"); return read(await conn.fetch("/x", { method: "POST", body: "b" }))`); got.Way != "relay" ||
+		got.Body != "POST /x" || got.Why != "Its API key is shown to nobody but its owner." || plain.direct.Load() != 0 {
+		t.Errorf("%+v, and %d direct calls", got, plain.direct.Load())
+	}
+	if got := s.run(`conn = await ace.connection("plain"); return read(await conn.fetch("/%2e%2e/../../../../me"))`); got.Code != "path_outside" {
+		t.Errorf("a path led out of the relay: %+v", got)
+	}
+	if got := s.run(`conn = await ace.connection("plain"); const all = [];
+		const stop = new AbortController();
+		for await (const { data } of conn.events("/ticks", { signal: stop.signal })) if (all.push(data) === 3) stop.abort();
+		return { all }`); strings.Join(got.All, ",") != "after ,after +,after ++" {
+		t.Errorf("events: %q", got.All)
+	}
+	if got := s.run(`conn = await ace.connection(); return { body: conn.info.name }`); got.Body != "plain" {
+		t.Errorf("the choice was not remembered: %+v", got)
+	}
+	if got := s.run(`await ace.connection("none")`); got.Code != "not_found" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// scriptsWork does what the vendor's page does in three lines, and looks for what is left behind.
+func scriptsWork(t *testing.T, s scripted) {
+	t.Helper()
+	if got := s.run(`conn = await new Ace().connection();
+		const answer = await conn.fetch("/whoami");
+		return read(answer)`); got.Way != "direct" || got.Why != "" || got.Body != "GET /whoami member@acme.test" {
+		t.Errorf("%+v", got)
+	}
+	if got := s.run(`conn = await ace.connection();
+		return read(await conn.fetch("/x", { method: "PUT", body: new Blob(["x"]), headers: { Authorization: "Bearer mine", "X-API-Key": "mine" } }))`); got.Way != "direct" ||
+		got.Body != "PUT /x member@acme.test" {
+		t.Errorf("%+v", got)
+	}
+	if got := s.run(`conn = await ace.connection(); return read(await conn.fetch("/moved"))`); got.Body != "GET /whoami member@acme.test" {
+		t.Errorf("a redirect: %+v", got)
+	}
+	if got := s.run(`conn = await ace.connection(); return read(await conn.fetch("/moved", { method: "POST" }))`); got.Code != "redirected" {
+		t.Errorf("a redirect of a call that must not be repeated: %+v", got)
+	}
+	if got := s.run(`conn = await ace.connection();
+		return conn.fetch("/x", { signal: AbortSignal.abort() }).then(read, ({ name }) => ({ code: name }))`); got.Code != "AbortError" {
+		t.Errorf("%+v", got)
+	}
+	if got := s.run(`conn = await ace.connection();
+		return conn.fetch("/x", { headers: { "no header": "" } }).then(read, ({ name }) => ({ code: name }))`); got.Code != "TypeError" || got.Way != "direct" {
+		t.Errorf("the caller's mistake was taken for the server's: %+v", got)
+	}
+	left := s.run(`conn = await ace.connection(); return { all: [JSON.stringify({ ...sessionStorage }), JSON.stringify({ ...localStorage }), JSON.stringify(conn),
+		Object.getOwnPropertyNames(conn).map((name) => JSON.stringify(conn[name])).join(), document.documentElement.outerHTML, location.href, history.length + "",
+		...performance.getEntriesByType("resource").map(({ name }) => name)] }`)
+	for _, text := range left.All {
+		if strings.Contains(text, "eyJ") || strings.Contains(text, "ace_sk_") {
+			t.Errorf("a credential was left in %.200s", text)
+		}
+	}
+	if len(left.All) < 10 {
+		t.Errorf("only %d places were looked at", len(left.All))
+	}
+}
+
+// scriptsRefresh lets credentials come to their end, by the page's clock and by the server's.
+func scriptsRefresh(t *testing.T, s scripted, w *world) {
+	t.Helper()
+	const ahead = `const real = globalThis.realNow ??= Date.now; Date.now = () => real() + %d; `
+	const five = `conn = await ace.connection(); const before = asked();
+		const all = await Promise.all([1, 2, 3, 4, 5].map(() => conn.fetch("/x").then(({ status }) => status)));
+		return { status: asked() - before, body: all.join() }`
+	for _, c := range []struct {
+		what    string
+		ahead   time.Duration
+		advance time.Duration // of the clocks of cloud and server
+		want    int
+	}{
+		{"they share one that is good", 0, 0, 0},
+		{"it is renewed before its end", 4*time.Minute + 30*time.Second, 0, 1},
+		{"the new one is good", 4*time.Minute + 40*time.Second, 0, 0},
+		{"the server refuses it: the clocks differ", 4*time.Minute + 40*time.Second, 6 * time.Minute, 1},
+	} {
+		w.advance(c.advance)
+		got := s.run(fmt.Sprintf(ahead, c.ahead.Milliseconds()) + five)
+		if got.Status != c.want || got.Body != "200,200,200,200,200" {
+			t.Errorf("%s: %d credentials were asked for, want %d; %s", c.what, got.Status, c.want, got.Body)
+		}
+	}
+}
+
+// scriptsReadEvents reads streams that are cut in every place.
+func scriptsReadEvents(t *testing.T, s scripted) {
+	t.Helper()
+	got := s.run("const stream = `\\ufeff: hello\\r\\ndata: one\\r\\ndata:two\\r\\n\\r\\nevent: mine\\rid: 7\\rretry: 25\\rdata\\r\\rdata: ü\\nid: a\\0b\\n\\nid\\ndata:  x\\nother: y\\n\\ndata: cut`;" + `
+		const bytes = new TextEncoder().encode(stream), all = new Set();
+		for (let size = 1; size < 12; size++) {
+			const pieces = [], state = { id: "0", retry: 1 };
+			for (let i = 0; i < bytes.length; i += size) pieces.push(bytes.slice(i, i + size));
+			const events = [];
+			for await (const event of parseEvents(new ReadableStream({ start: (to) => { pieces.forEach((piece) => to.enqueue(piece)); to.close(); } }), state)) events.push(event);
+			all.add(JSON.stringify([events, state]));
+		}
+		return { all: [...all] }`)
+	const want = `[[{"event":"message","data":"one\ntwo","id":"0"},{"event":"mine","data":"","id":"7"},` +
+		`{"event":"message","data":"ü","id":"7"},{"event":"message","data":" x","id":""}],{"id":"","retry":25}]`
+	if len(got.All) != 1 || got.All[0] != want {
+		t.Errorf("got  %q\nwant %q", got.All, want)
+	}
+}
+
+// What stands in the way of a direct call is said in one line, and the relay takes over. Nothing that may have arrived is sent
+// again.
+func TestAceScriptSaysWhyNotDirectly(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	breaking := &plainApp{cors: true}
+	mute := &plainApp{}
+	breaks, _ := w.byHand(breaking, "breaking")
+	w.byHand(mute, "mute")
+	_, closed := w.byHand(&plainApp{}, "closed")
+	closed.Close()
+	s, run := scripted{t, ctx}, steps(t, ctx)
+	run("sign in", signIn(string(w.cloudURL), "admin@acme.test"))
+
+	if got := s.run(`conn = await ace.connection("mute"); return read(await conn.fetch("/x", { method: "POST", body: "b" }))`); got.Way != "relay" ||
+		got.Body != "POST /x" || got.Why != "The server is up, but it redirects or does not let this page read its answers (CORS): start it with ACE_ALLOWED_ORIGINS="+string(w.cloudURL) {
+		t.Errorf("CORS: %+v", got)
+	}
+	if got := s.run(`conn = await ace.connection("closed"); return read(await conn.fetch("/x"))`); got.Way != "relay" || got.Code != "server_unreachable" ||
+		!strings.HasPrefix(got.Why, "The server is unreachable from this browser") {
+		t.Errorf("unreachable: %+v", got)
+	}
+
+	if got := s.run(`conn = await ace.connection("breaking"); return read(await conn.fetch("/x", { method: "POST", body: "b" }))`); got.Way != "direct" || got.Body != "POST /x" {
+		t.Errorf("the owner of a plain key: %+v", got)
+	}
+	if got := s.run(`conn = await ace.connection("breaking"); return read(await conn.fetch("/break", { method: "POST", body: "b" }))`); got.Code != "maybe_sent" ||
+		got.Way != "relay" || !strings.Contains(got.Message, "The call may have arrived all the same") {
+		t.Errorf("a call that broke off: %+v", got)
+	}
+	if n := breaking.breaks.Load(); n != 1 {
+		t.Errorf("the call was sent %d times", n)
+	}
+	if got := s.run(`conn = await ace.connection("breaking"); return read(await conn.fetch("/break", { method: "POST", body: "b" }))`); got.Code != "server_unreachable" {
+		t.Errorf("the next call: %+v", got)
+	}
+	if n := breaking.breaks.Load(); n != 2 {
+		t.Errorf("two calls were sent %d times", n)
+	}
+
+	run("a new page, direct again", chromedp.Evaluate[chromedp.Void](`sessionStorage.clear()`), chromedp.Navigate(string(w.cloudURL)+"/connections/"+breaks.ID), chromedp.WaitVisible(`[data-badge]`))
+	if got := s.run(`conn = await ace.connection("breaking"); await conn.ready(); return { all: [conn.way, await conn.fetch("/break").catch(({ code }) => code)] }`); len(got.All) != 2 ||
+		got.All[0] != "direct" || got.All[1] != "server_unreachable" || breaking.breaks.Load() < 4 {
+		t.Errorf("a call that may be repeated was not: %+v, %d", got, breaking.breaks.Load())
+	}
+}
