@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud"
 )
 
 func TestAceScriptIsSmall(t *testing.T) {
@@ -304,4 +306,50 @@ func TestAceScriptSaysWhyNotDirectly(t *testing.T) {
 		got.All[0] != "direct" || got.All[1] != "server_unreachable" || breaking.breaks.Load() < 4 {
 		t.Errorf("a call that may be repeated was not: %+v, %d", got, breaking.breaks.Load())
 	}
+}
+
+// vendorPage serves a page of the vendor's own, which does what the README shows.
+func vendorPage(t *testing.T) (*httptest.Server, *atomic.Pointer[string]) {
+	t.Helper()
+	var module atomic.Pointer[string]
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<!doctype html><title>vendor</title><pre id="out"></pre><script type="module">%s</script>`, *module.Load())
+	}))
+	t.Cleanup(srv.Close)
+	return srv, &module
+}
+
+// A page of another origin does the same with a token, where the cloud's operator has named that origin. Cookies count for nothing
+// there.
+func TestAceScriptElsewhere(t *testing.T) {
+	ctx := browser(t)
+	vendor, module := vendorPage(t)
+	stranger, strangers := vendorPage(t)
+	w := newWorldOf(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), func(cfg *cloud.Config) { cfg.AllowedOrigins = []string{vendor.URL} },
+		nil, slog.New(slog.DiscardHandler))
+	connection := w.connect(w.member)
+	if _, err := w.member.Check(t.Context(), connection.ID); err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := w.cloud.DeveloperToken(t.Context(), "member@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := steps(t, ctx)
+	run("sign in, so that there is a cookie", signIn(string(w.cloudURL), "admin@acme.test"))
+	page := fmt.Sprintf(`
+		const say = (text) => { document.getElementById("out").textContent += text + "\n"; };
+		const cookie = await fetch("%[1]s/v1/me", { credentials: "include" }).then(({ status }) => status, () => "unreadable");
+		const { Ace } = await import("%[1]s/static/ace.js").catch((error) => { say("no script"); throw error; });
+		const ace = new Ace({ token: async () => "%[2]s" });
+		const conn = await ace.connection();
+		const answer = await conn.fetch("/whoami");
+		say(["cookie", cookie, conn.way, answer.status, await answer.text(), conn.why].join(" "));`, w.cloudURL, token.Reveal())
+	module.Store(&page)
+	strangers.Store(&page)
+	out := `document.getElementById("out")?.textContent`
+	run("the vendor's page", chromedp.Navigate(vendor.URL), eventually(out+`?.includes("cookie unreadable relay 200 member@acme.test app:*")`),
+		eventually(out+`.includes("(CORS): start it with ACE_ALLOWED_ORIGINS=`+vendor.URL+`")`))
+	run("a page that nobody has named", chromedp.Navigate(stranger.URL), eventually(out+`?.includes("no script")`))
 }
