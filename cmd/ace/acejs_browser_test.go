@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 
 	"github.com/acebridge/ace/bridge"
@@ -308,11 +309,11 @@ func TestAceScriptSaysWhyNotDirectly(t *testing.T) {
 	}
 }
 
-// vendorPage serves a page of the vendor's own, which does what the README shows.
-func vendorPage(t *testing.T) (*httptest.Server, *atomic.Pointer[string]) {
+// vendorPage serves a page of the vendor's own, whose script is set later.
+func vendorPage(t *testing.T, start func(http.Handler) *httptest.Server) (*httptest.Server, *atomic.Pointer[string]) {
 	t.Helper()
 	var module atomic.Pointer[string]
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(w, `<!doctype html><title>vendor</title><pre id="out"></pre><script type="module">%s</script>`, *module.Load())
 	}))
@@ -320,36 +321,88 @@ func vendorPage(t *testing.T) (*httptest.Server, *atomic.Pointer[string]) {
 	return srv, &module
 }
 
+const vendorSays = `document.getElementById("out")?.textContent`
+
+// vendorScript does what the README shows, as a member, and tells of it.
+func (w *world) vendorScript() string {
+	w.t.Helper()
+	token, _, err := w.cloud.DeveloperToken(w.t.Context(), "member@acme.test", "acme")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return fmt.Sprintf(`
+		const say = (...words) => { document.getElementById("out").textContent += words.join(" ") + "\n"; };
+		say("cookie", await fetch("%[1]s/v1/me", { credentials: "include" }).then(({ status }) => status, () => "unreadable"));
+		const { Ace } = await import("%[1]s/static/ace.js").catch((error) => { say("no script"); throw error; });
+		const conn = await new Ace({ token: async () => "%[2]s" }).connection();
+		try {
+			const answer = await conn.fetch("/whoami");
+			say(conn.way, answer.status, await answer.text(), conn.why);
+		} catch (error) {
+			say(conn.way, error.code, conn.why);
+		}`, w.cloudURL, token.Reveal())
+}
+
 // A page of another origin does the same with a token, where the cloud's operator has named that origin. Cookies count for nothing
 // there.
 func TestAceScriptElsewhere(t *testing.T) {
 	ctx := browser(t)
-	vendor, module := vendorPage(t)
-	stranger, strangers := vendorPage(t)
+	vendor, module := vendorPage(t, httptest.NewServer)
+	stranger, strangers := vendorPage(t, httptest.NewServer)
 	w := newWorldOf(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), func(cfg *cloud.Config) { cfg.AllowedOrigins = []string{vendor.URL} },
 		nil, slog.New(slog.DiscardHandler))
-	connection := w.connect(w.member)
-	if _, err := w.member.Check(t.Context(), connection.ID); err != nil {
-		t.Fatal(err)
-	}
-	token, _, err := w.cloud.DeveloperToken(t.Context(), "member@acme.test", "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := steps(t, ctx)
-	run("sign in, so that there is a cookie", signIn(string(w.cloudURL), "admin@acme.test"))
-	page := fmt.Sprintf(`
-		const say = (text) => { document.getElementById("out").textContent += text + "\n"; };
-		const cookie = await fetch("%[1]s/v1/me", { credentials: "include" }).then(({ status }) => status, () => "unreadable");
-		const { Ace } = await import("%[1]s/static/ace.js").catch((error) => { say("no script"); throw error; });
-		const ace = new Ace({ token: async () => "%[2]s" });
-		const conn = await ace.connection();
-		const answer = await conn.fetch("/whoami");
-		say(["cookie", cookie, conn.way, answer.status, await answer.text(), conn.why].join(" "));`, w.cloudURL, token.Reveal())
+	w.connect(w.member)
+	page := w.vendorScript()
 	module.Store(&page)
 	strangers.Store(&page)
-	out := `document.getElementById("out")?.textContent`
-	run("the vendor's page", chromedp.Navigate(vendor.URL), eventually(out+`?.includes("cookie unreadable relay 200 member@acme.test app:*")`),
-		eventually(out+`.includes("(CORS): start it with ACE_ALLOWED_ORIGINS=`+vendor.URL+`")`))
-	run("a page that nobody has named", chromedp.Navigate(stranger.URL), eventually(out+`?.includes("no script")`))
+	run := steps(t, ctx)
+	run("sign in, so that there is a cookie", signIn(string(w.cloudURL), "admin@acme.test"))
+	run("the vendor's page", chromedp.Navigate(vendor.URL), eventually(vendorSays+`?.includes("relay 200 member@acme.test app:*")`),
+		eventually(vendorSays+`.includes("cookie unreadable") && `+vendorSays+`.includes("(CORS): start it with ACE_ALLOWED_ORIGINS=`+vendor.URL+`")`))
+	run("a page that nobody has named", chromedp.Navigate(stranger.URL), eventually(vendorSays+`?.includes("no script")`))
+}
+
+// Chromium asks people before a public page may call their own machine or network.
+func TestAceScriptAndTheLocalNetwork(t *testing.T) {
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	connection := w.connect(w.admin)
+	ctx := browser(t, chromedp.Flag("ip-address-space-overrides", strings.TrimPrefix(string(w.cloudURL), "http://")+"=public"))
+	s, run := scripted{t, ctx}, steps(t, ctx)
+	run("sign in", signIn(string(w.cloudURL), "admin@acme.test"))
+	for _, c := range []struct {
+		setting  cdpbrowser.PermissionSetting
+		way, why string
+	}{
+		{cdpbrowser.PermissionSettingDenied, "relay", "This browser forbids the page the local network: allow it in the site's settings."},
+		{cdpbrowser.PermissionSettingGranted, "direct", ""},
+	} {
+		for _, name := range []string{"local-network-access", "local-network", "loopback-network"} {
+			if _, err := chromedp.CallBrowser(ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
+				Permission: &cdpbrowser.PermissionDescriptor{Name: name}, Setting: c.setting, Origin: string(w.cloudURL)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run("the page", chromedp.Evaluate[chromedp.Void](`sessionStorage.clear()`), chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID+"/explorer"),
+			eventually(`document.querySelector("[data-answer]").textContent.includes("admin@acme.test")`),
+			eventually(fmt.Sprintf(`document.querySelector("[data-explain]").textContent.includes(%q)`, c.why)))
+		if got := s.run(`conn = await ace.connection(); return read(await conn.fetch("/whoami"))`); got.Way != c.way || got.Why != c.why || got.Status != http.StatusOK {
+			t.Errorf("%s: %+v", c.setting, got)
+		}
+		shoot(t, ctx, "explorer-network-"+string(c.setting))
+	}
+}
+
+// A page on https may not call a server on http.
+func TestAceScriptAndMixedContent(t *testing.T) {
+	vendor, module := vendorPage(t, httptest.NewTLSServer)
+	origin := strings.Replace(vendor.URL, "127.0.0.1", "vendor.test", 1)
+	w := newWorldOf(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), func(cfg *cloud.Config) { cfg.AllowedOrigins = []string{origin} }, nil, slog.New(slog.DiscardHandler))
+	key := bridge.NewSecret("a-plain-key").Disclose()
+	if _, err := w.member.Register(t.Context(), api.RegisterRequest{ServerURL: "http://server.test:7777", Name: "mixed", APIKey: &key}); err != nil {
+		t.Fatal(err)
+	}
+	page := w.vendorScript()
+	module.Store(&page)
+	ctx := browser(t, chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"))
+	steps(t, ctx)("the vendor's page", chromedp.Navigate(origin), eventually(vendorSays+`?.includes("relay server_unreachable This page is https and the server is http")`))
 }
