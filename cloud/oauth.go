@@ -102,6 +102,9 @@ func (c *Cloud) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	if r.PostForm, err = url.ParseQuery(string(body)); err != nil {
 		return bridge.E(bridge.Invalid, "invalid_request", "the body is not a form")
 	}
+	if err := api.CheckText(r.PostForm); err != nil {
+		return err
+	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "key_id" {
 			return bridge.E(bridge.Invalid, "invalid_request", "the parameter %q is there more than once", name)

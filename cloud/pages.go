@@ -131,7 +131,7 @@ func form(ctx echo.Context) error {
 	if err := r.ParseForm(); err != nil {
 		return bridge.E(bridge.Invalid, "form_malformed", "the form could not be read")
 	}
-	return nil
+	return api.CheckText(r.PostForm)
 }
 
 func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {

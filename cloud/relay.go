@@ -164,13 +164,24 @@ func relayPath(r *http.Request) (connection, path string, err error) {
 	if len(r.Header["Service-Worker"]) > 0 {
 		return "", "", bridge.E(bridge.Forbidden, "service_worker_refused", "what comes through the relay is no script of the dashboard's")
 	}
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), relayPrefix)
-	connection, rest, found := strings.Cut(rest, "/")
-	path, isRelay := strings.CutPrefix(rest, "relay/")
-	if !ok || !found || !isRelay {
+	connection, path, ok := splitRelay(r.URL.EscapedPath())
+	if !ok {
 		return "", "", echo.NewHTTPError(http.StatusNotFound)
 	}
 	return connection, "/" + path, nil
+}
+
+// splitRelay finds the connection and the server's path in the path of a call through the relay; all are escaped.
+func splitRelay(escaped string) (connection, path string, ok bool) {
+	rest, ok := strings.CutPrefix(escaped, relayPrefix)
+	connection, rest, found := strings.Cut(rest, "/")
+	path, isRelay := strings.CutPrefix(rest, "relay/")
+	return connection, path, ok && found && isRelay
+}
+
+func isRelay(escaped string) bool {
+	_, _, ok := splitRelay(escaped)
+	return ok
 }
 
 // comesRound reports whether a request has passed through this cloud's relay before.

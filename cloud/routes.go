@@ -10,7 +10,7 @@ import (
 
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
-	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage,
+	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: isRelay,
 		Before: []func(echo.Context) error{c.refuseHosts, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)

@@ -107,6 +107,9 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	if err != nil {
 		return q, bridge.E(bridge.Invalid, "body_malformed", "the form cannot be read")
 	}
+	if err := api.CheckText(form); err != nil {
+		return q, err
+	}
 	for name, values := range form {
 		if len(values) > 1 {
 			return q, bridge.E(bridge.Invalid, "parameter_twice", "the parameter %.40q is there more than once", name)

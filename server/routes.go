@@ -2,20 +2,21 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
 )
 
-const verifyPath = "/ace/v1/verify"
+const discoveryPath, verifyPath = "/.well-known/ace-server", "/ace/v1/verify"
 
 // routes is the whole surface of the server: its own endpoints under /ace, and everything else to the upstream.
 func (s *Server) routes() *echo.Echo {
-	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies,
+	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies, Foreign: foreign,
 		Before: []func(echo.Context) error{refuseOddRequests, s.cors}})
 
-	e.GET("/.well-known/ace-server", s.discovery)
+	e.GET(discoveryPath, s.discovery)
 	e.GET("/ace/healthz", api.Healthz)
 	e.GET("/ace/readyz", api.Readyz(s.db.PingContext))
 
@@ -39,4 +40,9 @@ func (s *Server) routes() *echo.Echo {
 	e.Any("/ace/*", own)
 	e.Any("/*", s.proxy)
 	return e
+}
+
+// foreign reports whether an escaped path is the app's and not our own. A proxy may ask for a verdict with the app's query.
+func foreign(path string) bool {
+	return path == verifyPath || (path != discoveryPath && path != "/ace" && !strings.HasPrefix(path, "/ace/"))
 }

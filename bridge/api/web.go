@@ -31,6 +31,9 @@ type Web struct {
 	// Before are run one after the other before a request is routed, until one refuses or answers it. Echo's own middleware
 	// would do, but makes a function of each for every request.
 	Before []func(c echo.Context) error
+	// Foreign reports whether an escaped path is another server's, which gets path and query as they are; nil: none is. All
+	// others are refused where they are no text, because their parameters go to the database.
+	Foreign func(path string) bool
 }
 
 // NewEcho returns an echo with what every surface of ours has: request IDs, client addresses that only trusted proxies
@@ -170,6 +173,9 @@ func requestLog(log *slog.Logger, web Web) echo.MiddlewareFunc {
 					return err
 				}
 			}
+			if err := checkURL(r, web.Foreign); err != nil {
+				return err
+			}
 			return next(c)
 		}
 	}
@@ -258,6 +264,9 @@ func Decode[T any](c echo.Context) (T, error) {
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
 		return v, bridge.E(bridge.Invalid, "body_not_json", "the body must be sent as application/json")
+	}
+	if jsonNUL.Match(body) {
+		return v, errText
 	}
 	if err := decodeStrict(body, &v); err != nil {
 		return v, bridge.E(bridge.Invalid, "body_malformed", "the body is not what is expected here: %s", err)

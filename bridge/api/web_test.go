@@ -97,6 +97,56 @@ func TestWebBase(t *testing.T) {
 	}
 }
 
+func TestTextOnly(t *testing.T) {
+	e := api.NewEcho(slog.New(slog.DiscardHandler), api.Web{Foreign: func(path string) bool { return strings.HasPrefix(path, "/app/") }})
+	e.Any("/*", func(c echo.Context) error {
+		if strings.HasPrefix(c.Request().Header.Get("Content-Type"), "application/json") {
+			if _, err := api.Decode[map[string]string](c); err != nil {
+				return err
+			}
+		}
+		return c.NoContent(http.StatusNoContent)
+	})
+	for _, tt := range []struct {
+		target, body string
+		want         int
+	}{
+		{"/v1/keys/caf%C3%A9?cursor=%E2%82%AC&empty", "", 204},
+		{"/v1/keys/%00", "", 400},
+		{"/v1/keys/a%2Fb%00", "", 400},
+		{"/v1/keys/%ff", "", 400},
+		{"/v1/keys?cursor=%00", "", 400},
+		{"/v1/keys?cursor=a&cursor=%c3%28", "", 400},
+		{"/v1/keys?cursor=\xff", "", 400},
+		{"/v1/keys?%00=x", "", 400},
+		{"/v1/keys?a=%zz&b=%00", "", 400},
+		{"/app/%00?x=%ff", "", 204},
+		{"/app%2fx?x=%ff", "", 400},
+		{"/v1/keys", `{"name":"a\u0000b"}`, 400},
+		{"/v1/keys", `{"a\u0000b":"name"}`, 400},
+		{"/v1/keys", `{"name":"a\\u0000b"}`, 204},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(tt.body))
+		u, err := r.URL.Parse(tt.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL = u
+		if tt.body != "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		code := ""
+		if w.Code == http.StatusBadRequest {
+			code = bridge.CodeOf(api.ReadProblem(w.Result()))
+		}
+		if w.Code != tt.want || (tt.want == 400 && code != "text_malformed") {
+			t.Errorf("%s %s: %d %s, want %d", tt.target, tt.body, w.Code, code, tt.want)
+		}
+	}
+}
+
 func TestRequestIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
