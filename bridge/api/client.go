@@ -24,6 +24,8 @@ type ClientConfig struct {
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Timeout   time.Duration     // of one call, body included; zero: 15 s
 	MaxAnswer int64             // bytes of an answer's body; zero: 8 MiB
+	// Refused, where set, may say more of a refusal than the other side can know: where the credential came from, for example.
+	Refused func(*bridge.Error) *bridge.Error
 }
 
 const (
@@ -41,6 +43,7 @@ type Client struct {
 	timeout time.Duration
 	most    int64
 	http    *http.Client
+	refused func(*bridge.Error) *bridge.Error
 }
 
 func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg ClientConfig) Client {
@@ -56,7 +59,7 @@ func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg Cli
 	return Client{base: base, root: root, bearer: bearer, agent: cfg.UserAgent, timeout: cfg.Timeout, most: cfg.MaxAnswer, http: &http.Client{
 		Transport:     cfg.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}, refused: cfg.Refused}
 }
 
 // Base is the address that the client calls.
@@ -91,11 +94,20 @@ func (c *Client) do(ctx context.Context, r call) error {
 		if r.problem != nil {
 			return r.problem(resp)
 		}
-		return ReadProblem(resp)
+		return c.problem(resp)
 	case r.out == nil || resp.StatusCode == http.StatusNoContent:
 		return nil
 	}
 	return c.decode(ctx, resp, r.out)
+}
+
+// problem reads the refusal of a call.
+func (c *Client) problem(resp *http.Response) error {
+	err := ReadProblem(resp)
+	if c.refused == nil {
+		return err
+	}
+	return c.refused(bridge.AsError(err))
 }
 
 // send returns whatever answer there is; its body is the caller's to close.

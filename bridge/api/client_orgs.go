@@ -82,7 +82,7 @@ func (c *CloudClient) ExportAudit(ctx context.Context, query url.Values, w io.Wr
 	defer func() { _ = resp.Body.Close() }()
 	switch {
 	case resp.StatusCode >= 400:
-		return ReadProblem(resp)
+		return c.problem(resp)
 	case resp.StatusCode != http.StatusOK:
 		return c.redirected(resp)
 	}

@@ -81,14 +81,18 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	if err != nil {
 		return nil, err
 	}
-	client := api.NewServerClient(url, bridge.Secret{}, a.clientConfig())
+	from := func(bearer bridge.Secret, source string) *api.ServerClient {
+		cfg := a.clientConfig()
+		cfg.Refused = refusedAt(url, source)
+		return api.NewServerClient(url, bearer, cfg)
+	}
 	if o.token != "" {
 		token, err := a.secretFlag("--token", o.token)
-		return client.As(token), err
+		return from(token, "--token"), err
 	}
 	g, err := fromEnv()
 	if err != nil || g.source != "" {
-		return client.As(g.bearer), err
+		return from(g.bearer, g.source), err
 	}
 	_, cloud, err := a.loggedIn(ctx)
 	if err != nil {
@@ -109,7 +113,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 			WithHint("ace connect --server %s; or on the server: ace server token", url)
 	}
 	credential, err := cloud.Credential(ctx, connection.ID)
-	return client.As(credential.Value.Secret), err
+	return from(credential.Value.Secret, sourceProfile), err
 }
 
 func (a *app) keyCreateCommand() *cobra.Command {

@@ -57,7 +57,7 @@ func (a *app) tokenCommand() *cobra.Command {
 				return err
 			}
 			r := tokenResult{Token: l.bearer.Disclose()}
-			if l.source == "profile" && !l.session.ExpiresAt.IsZero() {
+			if l.source == sourceProfile && !l.session.ExpiresAt.IsZero() {
 				r.ExpiresAt = &l.session.ExpiresAt
 			}
 			return a.print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, l.bearer.Reveal()) })

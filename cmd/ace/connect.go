@@ -126,7 +126,7 @@ func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", printable(iss), sel.cloud).
 			WithHint("if you trust that cloud: ace connect --env %s --token …", printable(iss))
 	}
-	c.cloud, c.issuer = api.NewCloudClient(sel.cloud, token, c.a.clientConfig()), issuerOf(token, sel.cloud)
+	c.cloud, c.issuer = c.a.cloudOf(&login{selection: sel, bearer: token, source: "--token"}), issuerOf(token, sel.cloud)
 	return nil
 }
 

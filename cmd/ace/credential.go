@@ -19,8 +19,8 @@ type login struct {
 	selection
 	store   *store
 	bearer  bridge.Secret
-	source  string  // "ACE_KEY", "ACE_API_KEY_ID", "ACE_TOKEN" or "profile"
-	session session // with source "profile"
+	source  string  // "ACE_KEY", "ACE_API_KEY_ID", "ACE_TOKEN", a flag, or sourceProfile
+	session session // with sourceProfile
 	place   string  // where the key of the store is
 	service string  // what the holder of an API key calls itself
 }
@@ -61,11 +61,7 @@ func (a *app) selected() (*store, selection, error) {
 }
 
 func notLoggedIn(s selection) error {
-	hint := "ace login"
-	if s.cloud != bridge.DefaultCloudURL {
-		hint += " --env " + string(s.cloud)
-	}
-	return bridge.E(bridge.Unauthenticated, "not_logged_in", "you are not logged in to %s", s.cloud).WithHint("%s", hint)
+	return bridge.E(bridge.Unauthenticated, "not_logged_in", "you are not logged in to %s", s.cloud).WithHint("%s", s.login("ace login"))
 }
 
 // login finds the credential of a command; a session of the profile is renewed when it is about to end.
@@ -86,7 +82,7 @@ func (a *app) login(ctx context.Context) (*login, error) {
 		}
 		return l, nil
 	}
-	l.source = "profile"
+	l.source = sourceProfile
 	if a.completing {
 		return l, l.present(ctx)
 	}
@@ -240,6 +236,7 @@ func (a *app) forget(ctx context.Context, st *store, sel selection) error {
 // cloudOf is the client of the credential's cloud.
 func (a *app) cloudOf(l *login) *api.CloudClient {
 	cfg := a.clientConfig()
+	cfg.Refused = l.refused
 	if l.service != "" {
 		cfg.UserAgent += " (" + l.service + ")" // so that the last use of a key says who it was
 	}

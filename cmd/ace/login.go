@@ -161,7 +161,7 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 	r := loginResult{Profile: sel.name, CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method,
 		KeyID: s.KeyID, ServiceName: s.ServiceName, ExpiresAt: sessionEnd(s)}
 	if connect {
-		r.Connection = a.connectLocal(ctx, &login{selection: sel, store: st, bearer: s.AccessToken.Secret, source: "profile",
+		r.Connection = a.connectLocal(ctx, &login{selection: sel, store: st, bearer: s.AccessToken.Secret, source: sourceProfile,
 			session: s, service: s.ServiceName}, me)
 	}
 	if g, err := fromEnv(); err == nil && g.source != "" {
@@ -178,7 +178,7 @@ func (a *app) runGuard(ctx context.Context) error {
 	}
 	r := loginResult{Profile: l.name, CloudURL: l.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: me.Method,
 		KeyID: me.KeyID, ServiceName: l.service, ExpiresAt: me.ExpiresAt}
-	if l.source == "profile" {
+	if l.source == sourceProfile {
 		r.Method, r.ExpiresAt = l.session.Method, sessionEnd(l.session)
 	}
 	if r.ServiceName == "" {

@@ -106,7 +106,7 @@ func (a *app) runOrgSwitch(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	if l.source != "profile" {
+	if l.source != sourceProfile {
 		return usage("%s is what counts, and only the session of a profile can be moved", l.source).
 			WithHint("unset %s, or log in to the other organization with a credential of it", l.source)
 	}

@@ -154,7 +154,7 @@ func (a *app) leaveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if l.source == "profile" { // its session has ended with the membership
+			if l.source == sourceProfile { // its session has ended with the membership
 				if err := a.forget(context.WithoutCancel(ctx), l.store, l.selection); err != nil {
 					return err
 				}

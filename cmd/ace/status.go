@@ -111,7 +111,7 @@ func (r *statusResult) stored(ctx context.Context, l *login) error {
 	if !ok {
 		return notLoggedIn(l.selection)
 	}
-	l.source, l.session, l.place, l.bearer, l.service = "profile", s, place, s.AccessToken.Secret, s.ServiceName
+	l.source, l.session, l.place, l.bearer, l.service = sourceProfile, s, place, s.AccessToken.Secret, s.ServiceName
 	r.LoggedIn, r.Source, r.Method, r.KeyIn = true, l.source, s.Method, keyPlace(place)
 	r.KeyID, r.ServiceName, r.ExpiresAt = s.KeyID, s.ServiceName, sessionEnd(s)
 	if p := l.profile; p != nil {
@@ -151,7 +151,7 @@ func (a *app) checkStatus(ctx context.Context, l *login, r *statusResult) error 
 
 func (r *statusResult) take(me api.Me) {
 	r.Checked, r.Email, r.Org, r.Role, r.Scopes = true, me.Email, me.Org, me.Role, me.Scopes
-	if r.Source == "profile" {
+	if r.Source == sourceProfile {
 		return
 	}
 	r.Method, r.KeyID, r.ExpiresAt = me.Method, me.KeyID, me.ExpiresAt
@@ -169,7 +169,7 @@ func (r statusResult) table(w io.Writer) {
 		if r.Org == "" { // a variable whose credential nobody has confirmed
 			login = "unknown"
 		}
-		if r.Source != "profile" {
+		if r.Source != sourceProfile {
 			login += ", with " + r.Source
 		}
 	}
