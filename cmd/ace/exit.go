@@ -34,8 +34,17 @@ func inputNeeded(format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Invalid, codeInputNeeded, format, args...)
 }
 
+// valueCodes are refusals, by a cloud or a server, of what a flag or an argument says: only they know what there is, and to
+// the person it is the same as what is found wrong here.
+var valueCodes = map[string]bool{"preset_unknown": true, "scope_unknown": true, "scope_malformed": true, "scopes_missing": true,
+	"expiry_malformed": true, "key_expiry": true, "rate_malformed": true, "grace_malformed": true, "allow_from_malformed": true,
+	"max_uses": true, "max_uses_malformed": true, "idempotency_key_malformed": true, "key_name": true, "key_description": true,
+	"key_reason": true, "name_malformed": true, "organization_malformed": true, "email_malformed": true, "role_unknown": true,
+	"time_malformed": true, "url_malformed": true, "text_malformed": true, "user_malformed": true, "password_length": true,
+	"ceiling_malformed": true}
+
 func exitCode(e *bridge.Error) int {
-	if e.Code == codeUsage || e.Code == codeInputNeeded {
+	if e.Code == codeUsage || e.Code == codeInputNeeded || (e.Kind == bridge.Invalid && valueCodes[e.Code]) {
 		return exitUsage
 	}
 	switch e.Kind {
@@ -58,7 +67,7 @@ func explain(err error) *bridge.Error {
 	code := "failed"
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return bridge.E(bridge.Timeout, "timeout", "it took too long")
+		return bridge.E(bridge.Timeout, "timeout", "it took too long").WithHint("try again")
 	case errors.Is(err, fs.ErrPermission):
 		code = "permission"
 	}
