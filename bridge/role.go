@@ -33,7 +33,8 @@ var orgPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 func CheckOrg(slug string) error {
 	if !orgPattern.MatchString(slug) {
 		return E(Invalid, "organization_malformed",
-			"an organization is named by 1 to 63 lower-case letters, digits and inner hyphens")
+			"an organization is named by 1 to 63 lower-case letters, digits and inner hyphens").
+			WithHint("write it like acme or acme-labs; its name to show may be anything")
 	}
 	return nil
 }

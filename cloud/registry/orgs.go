@@ -198,4 +198,5 @@ func standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
 	return p, nil
 }
 
-var errGone = bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more")
+var errGone = bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more").
+	WithHint("ace org list")

@@ -75,7 +75,7 @@ func whyNoSession(ctx context.Context, tx *sql.Tx, userID, org string) error {
 	err := tx.QueryRowContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
 		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) AND `+providerRequired+` ORDER BY o.slug LIMIT 1`, userID, org).Scan(&slug)
 	if errors.Is(err, sql.ErrNoRows) {
-		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization")
+		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization").WithHint("ace org list")
 	}
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)

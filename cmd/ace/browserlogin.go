@@ -156,7 +156,8 @@ func (c *callback) read(q url.Values) callbackResult {
 	case q.Get("iss") != c.issuer:
 		return refuse(bridge.Invalid, "issuer_mismatch", "the browser came back from another cloud than %s", c.issuer)
 	case failed == "access_denied":
-		return callbackResult{err: bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser")}
+		return callbackResult{err: bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser").
+			WithHint("ace login --browser, and approve it there")}
 	case failed != "":
 		return refuse(bridge.Invalid, "authorization_failed", "the cloud refused: %.100s %.300s", printable(failed), printable(q.Get("error_description")))
 	case code == "" || len(code) > maxCode:

@@ -226,7 +226,8 @@ func (c *connecting) firstUse(ctx context.Context, connection api.Connection) er
 		return err
 	}
 	if c.keyID != "" && me.KeyID != c.keyID {
-		return refused("key_other", "the server at %s took another key than the one it issued", c.url)
+		return refused("key_other", "the server at %s took another key than the one it issued", c.url).
+			WithHint("check that its URL leads to one server with one database, and connect again")
 	}
 	return nil
 }

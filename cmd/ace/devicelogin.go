@@ -81,7 +81,8 @@ func pollDevice(ctx context.Context, cloud *api.CloudClient, code bridge.Secret,
 		case ctx.Err() != nil:
 			return t, ctx.Err()
 		case e.Code == "access_denied":
-			return t, bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser")
+			return t, bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser").
+				WithHint("ace login, and approve it there")
 		case e.Code == "expired_token" || e.Code == "invalid_grant":
 			return t, expired
 		case e.Code == "slow_down":

@@ -24,11 +24,11 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*api.CloudC
 		return nil, m, err
 	}
 	if d, serverErr := api.NewServerClient(cloud, bridge.Secret{}, a.clientConfig()).Discovery(ctx); serverErr == nil {
-		none := bridge.E(bridge.Invalid, "not_a_cloud", "%s is an ace server, not a cloud", cloud)
-		if iss := d.Exchange.Issuer; iss != "" {
-			return nil, m, none.WithHint("it trusts the cloud %s; if you do too: ace login --env %s", printable(string(iss)), printable(string(iss)))
+		hint := "log in to a cloud: ace login --env HOST"
+		if iss := printable(string(d.Exchange.Issuer)); iss != "" {
+			hint = "it trusts the cloud " + iss + "; if you do too: ace login --env " + iss
 		}
-		return nil, m, none.WithHint("log in to a cloud: ace login --env HOST")
+		return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "%s is an ace server, not a cloud", cloud).WithHint("%s", hint)
 	}
 	return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "there is no ace cloud at %s: %s", cloud, e.Detail).
 		WithHint("--env takes the address that people open the dashboard by")

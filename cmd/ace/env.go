@@ -89,7 +89,8 @@ func readEnv(spec any) error {
 }
 
 func badEnv(wrong []string) error {
-	return bridge.E(bridge.Invalid, "environment", "the environment is not right:\n  %s", strings.Join(wrong, "\n  "))
+	return bridge.E(bridge.Invalid, "environment", "the environment is not right:\n  %s", strings.Join(wrong, "\n  ")).
+		WithHint("set what is named above; configs/ has examples, and the README says what each variable is")
 }
 
 func eachVariable(v reflect.Value, do func(name string, field reflect.Value)) {

@@ -63,7 +63,8 @@ func (a *app) authKeyCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
-				return usage("%s needs --service-name", cmd.CommandPath())
+				return usage("%s needs --service-name", cmd.CommandPath()).
+					WithHint("say who logs in with the key: --service-name my-service")
 			}
 			return a.runKeyLogin(cmd, k)
 		}}
@@ -270,11 +271,23 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 		t, err = cloud.PasswordSession(ctx, r)
 	}
 	if err != nil {
-		return err
+		return explainPassword(err, sel.cloud)
 	}
 	s := session{Method: methodPassword, AccessToken: t.Token, ExpiresAt: t.ExpiresAt.UTC()}
 	s.keepEndpoints(sel.cloud, found)
 	return a.admit(ctx, st, sel, s, !o.noConnect)
+}
+
+// explainPassword says what helps where the cloud does not take the e-mail address, the password or the code.
+func explainPassword(err error, cloud bridge.ServerURL) error {
+	e := bridge.AsError(err)
+	switch {
+	case e.Hint != "" || e.Kind != bridge.Unauthenticated:
+		return err
+	case strings.HasPrefix(e.Code, "otp_"):
+		return e.WithHint("give the code that your authenticator app shows now, or a recovery code that is left, with --otp")
+	}
+	return e.WithHint("check both, and that the cloud is right (--env HOST); a new password: %s", cloud.Join("/forgot"))
 }
 
 // loginPassword takes the password as it is, spaces and all: only the end of the line is not a part of it.

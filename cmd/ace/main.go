@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
@@ -38,14 +40,23 @@ func run() int {
 func (a *app) execute(ctx context.Context, args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	return a.fail(err)
+	return a.fail(helpful(cmd, err))
+}
+
+// helpful gives a wrong use of a command its help as the fix, where there is no better one.
+func helpful(cmd *cobra.Command, err error) error {
+	e := explain(err)
+	if e.Hint == "" && exitCode(e) == exitUsage {
+		return e.WithHint("%s --help", cmd.CommandPath())
+	}
+	return e
 }
 
 func didYouMean(word string, candidates []string) string {

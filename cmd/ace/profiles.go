@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,6 +110,10 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 	names := slices.Sorted(maps.Keys(c.Profiles))
 	if len(names) == 0 {
 		return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile yet").WithHint("ace login")
+	}
+	if name == "" && !a.interactive() {
+		return inputNeeded("there is no terminal to choose a profile on").
+			WithHint("ace auth switch PROFILE, which is one of: %s", strings.Join(names, ", "))
 	}
 	if name == "" {
 		lines := make([]string, len(names))

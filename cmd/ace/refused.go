@@ -27,7 +27,7 @@ func (l *login) refused(e *bridge.Error) *bridge.Error {
 	bad := e.Kind == bridge.Unauthenticated
 	advised := strings.Contains(e.Hint, "ace login")
 	switch {
-	case l.source == "" || !(bad || advised):
+	case l.source == "" || (!bad && !advised):
 		return e
 	case l.source != sourceProfile:
 		return e.WithHint("%s", l.instead())

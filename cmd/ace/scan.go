@@ -69,7 +69,8 @@ not printed. Exit code 0: none found; 1: some found, or some file could not be r
 				return bridge.E(bridge.Invalid, "keys_found", "%d keys in %d files", len(r.Findings), r.Files).
 					WithHint("revoke each on its server: ace api-key revoke KEY-ID --server URL; removing it from the file does not")
 			case len(r.Skipped) > 0:
-				return bridge.E(bridge.Internal, "not_all_read", "no keys in %d files, and %d could not be read", r.Files, len(r.Skipped))
+				return bridge.E(bridge.Internal, "not_all_read", "no keys in %d files, and %d could not be read", r.Files, len(r.Skipped)).
+					WithHint("run it as a user who may read them")
 			}
 			a.note("no keys in %d files", r.Files)
 			return nil

@@ -160,7 +160,8 @@ func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.
 	if e.TLSCert != "" {
 		pair, err := tls.LoadX509KeyPair(e.TLSCert, e.TLSKey)
 		if err != nil {
-			return nil, nil, bridge.E(bridge.Invalid, "tls", "ACE_TLS_CERT and ACE_TLS_KEY: %w", err)
+			return nil, nil, bridge.E(bridge.Invalid, "tls", "ACE_TLS_CERT and ACE_TLS_KEY: %w", err).
+				WithHint("name two PEM files that this user may read: the certificate with its chain, and its key")
 		}
 		cert = &pair
 	}

@@ -124,7 +124,8 @@ func (s *store) locked(ctx context.Context, change func() error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return bridge.E(bridge.Conflict, "store_locked", "another ace holds the lock %s", s.path("lock"))
+		return bridge.E(bridge.Conflict, "store_locked", "another ace holds the lock %s", s.path("lock")).
+			WithHint("wait until it is done, or end it, and try again")
 	}
 	defer func() { _ = lock.Unlock() }()
 	return change()
