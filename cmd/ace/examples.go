@@ -136,6 +136,7 @@ ace org members
 ace org members -o json`,
 	"org audit": `
 ace org audit --since 24h
+ace org audit --since 2026-01-01 --until 2026-01-31 --action member.remove
 ace org audit --action key.create --format csv`,
 	"org role": `
 ace org role ada@company.com admin`,

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,10 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-type auditOptions struct {
-	action, actor, target, format string
-	since                         time.Duration
-}
+type auditOptions struct{ action, actor, target, outcome, requestID, since, until, format string }
 
 func (a *app) auditCommand() *cobra.Command {
 	var o auditOptions
@@ -25,7 +24,10 @@ func (a *app) auditCommand() *cobra.Command {
 	f.StringVar(&o.action, "action", "", "only this `ACTION`, such as member.remove")
 	f.StringVar(&o.actor, "actor", "", "only by this `ACTOR`, such as user:ann@company.com")
 	f.StringVar(&o.target, "target", "", "only about this `TARGET`")
-	f.DurationVar(&o.since, "since", 0, "only of the last `TIME`, such as 24h")
+	f.StringVar(&o.outcome, "outcome", "", "only what ended so: ok, or the code of a refusal")
+	f.StringVar(&o.requestID, "request-id", "", "only of the request with this `ID`")
+	f.StringVar(&o.since, "since", "", "only since `TIME`: 24h or 7d ago, a day (2026-01-31, in UTC), or 2026-01-31T08:00:00Z")
+	f.StringVar(&o.until, "until", "", "only until `TIME`, which is said like that of --since; a day counts to its end")
 	f.StringVar(&o.format, "format", "", "csv or jsonl: write all of it to stdout")
 	return cmd
 }
@@ -34,17 +36,20 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) error {
 	if formats := []string{"", "csv", "jsonl"}; !slices.Contains(formats, o.format) {
 		return usage("--format %q is not csv or jsonl%s", o.format, didYouMean(o.format, formats[1:]))
 	}
-	if o.since < 0 {
-		return usage("--since is a time into the past, such as 24h")
+	from, err := auditTime("--since", o.since, time.Now())
+	if err != nil {
+		return err
+	}
+	to, err := auditTime("--until", o.until, time.Now())
+	if err != nil {
+		return err
 	}
 	query := url.Values{}
-	for name, value := range map[string]string{"action": o.action, "actor": o.actor, "target": o.target, "format": o.format} {
+	for name, value := range map[string]string{"action": o.action, "actor": o.actor, "target": o.target, "outcome": o.outcome,
+		"request_id": o.requestID, "from": from, "to": to, "format": o.format} {
 		if value != "" {
 			query.Set(name, value)
 		}
-	}
-	if o.since > 0 {
-		query.Set("from", time.Now().Add(-o.since).UTC().Format(time.RFC3339))
 	}
 	_, cloud, err := a.loggedIn(ctx)
 	if err != nil {
@@ -66,4 +71,25 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) error {
 			row(w, when(&e.At), e.Actor, e.Action, e.Target, e.Outcome, e.Address)
 		}
 	})
+}
+
+const maxDaysAgo = 36_500
+
+// auditTime is a time as the cloud takes it: a day, or one of RFC 3339. How long ago it was is counted from now.
+func auditTime(flag, value string, now time.Time) (string, error) {
+	ago, err := time.ParseDuration(value)
+	if days, isDays := strings.CutSuffix(value, "d"); isDays {
+		var n int
+		n, err = strconv.Atoi(days)
+		ago = time.Duration(min(n, maxDaysAgo)) * 24 * time.Hour
+	}
+	if err == nil && ago > 0 {
+		return now.Add(-ago).UTC().Format(time.RFC3339), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if _, err := time.Parse(layout, value); err == nil || value == "" {
+			return value, nil
+		}
+	}
+	return "", usage("%s %q is no time", flag, value).WithHint("%s 24h, %s 7d, %s 2026-01-31, or %s 2026-01-31T08:00:00Z", flag, flag, flag, flag)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 )
@@ -40,4 +41,19 @@ func FuzzInvitationToken(f *testing.F) {
 			t.Errorf("the error repeats the link: %v", err)
 		}
 	})
+}
+
+func TestAuditTime(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]string{"": "", "24h": "2026-02-28T12:00:00Z", "7d": "2026-02-22T12:00:00Z", "1000000d": "1926-03-26T12:00:00Z", "2026-01-31": "2026-01-31",
+		"2026-01-31T08:00:00+01:00": "2026-01-31T08:00:00+01:00"} {
+		if got, err := auditTime("--since", value, now); got != want || err != nil {
+			t.Errorf("%q is %q (%v), want %q", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"-1h", "0", "d", "-1d", "1.5d", "99999999999999999999d", "31.1.2026", "2026-02-30", "now"} {
+		if got, err := auditTime("--since", value, now); err == nil {
+			t.Errorf("%q is %q", value, got)
+		}
+	}
 }
