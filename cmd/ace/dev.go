@@ -26,6 +26,7 @@ import (
 
 const (
 	devOrg       = "acme"
+	devOwner     = "owner@acme.test"
 	devAdmin     = "admin@acme.test"
 	devMember    = "member@acme.test"
 	devTokenLife = 24 * time.Hour
@@ -47,6 +48,7 @@ type devResult struct {
 	CloudURL         bridge.ServerURL `json:"cloud_url"`
 	ServerURL        bridge.ServerURL `json:"server_url"`
 	UpstreamURL      string           `json:"upstream_url"`
+	Owner            devUser          `json:"owner"`
 	Admin            devUser          `json:"admin"`
 	Member           devUser          `json:"member"`
 	ServerAdminToken bridge.Disclosed `json:"server_admin_token"`
@@ -169,11 +171,14 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 	return err
 }
 
-// seed makes the organization with an admin and a member, unless a kept data directory has them.
+// seed makes the organization with an owner, an admin and a member, unless a kept data directory has them.
 func (d *dev) seed(ctx context.Context) (devResult, error) {
 	r := devResult{CloudURL: d.cloudCfg.PublicURL, ServerURL: d.serverCfg.PublicURLs[0],
 		UpstreamURL: d.serverCfg.Upstream.String()}
 	var err error
+	if r.Owner, err = d.user(ctx, devOwner, "Olga Owner", bridge.RoleOwner); err != nil {
+		return r, err
+	}
 	if r.Admin, err = d.user(ctx, devAdmin, "Ada Admin", bridge.RoleAdmin); err != nil {
 		return r, err
 	}
@@ -220,6 +225,7 @@ func (a *app) printDev(r devResult) error {
 		row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
 		row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
 		row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
+		row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
 		row(w, "Mail", r.CloudURL.Join("/dev/mail"))
 		row(w, "Next", next)
 		row(w, "Stop", "Ctrl-C")
