@@ -34,6 +34,9 @@ type loginResult struct {
 
 func (r loginResult) table(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "Logged in to %s as %s\n", r.CloudURL, printable(whoIs(r.Email, r.ServiceName, r.Role, r.Org)))
+}
+
+func (r loginResult) connected(w io.Writer) {
 	if r.Connection != nil {
 		_, _ = fmt.Fprintln(w, connectedLine(*r.Connection))
 	}
@@ -160,6 +163,13 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 	a.endReplaced(ctx, sel, s, replaced)
 	r := loginResult{Profile: sel.name, CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method,
 		KeyID: s.KeyID, ServiceName: s.ServiceName, ExpiresAt: sessionEnd(s)}
+	told := r.table
+	if a.output == outputTable { // at once: what follows takes its time, and has things of its own to say
+		if err := a.print(r, told); err != nil {
+			return err
+		}
+		told = func(w io.Writer) { r.connected(w) }
+	}
 	if connect {
 		r.Connection = a.connectLocal(ctx, &login{selection: sel, store: st, bearer: s.AccessToken.Secret, source: sourceProfile,
 			session: s, service: s.ServiceName}, me)
@@ -167,7 +177,7 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 	if g, err := fromEnv(); err == nil && g.source != "" {
 		a.note("%s is set and counts before this session: unset it to use the session.", g.source)
 	}
-	return a.print(r, r.table)
+	return a.print(r, told)
 }
 
 // runGuard is for scripts: it begins no login, and succeeds when the cloud accepts what there is.

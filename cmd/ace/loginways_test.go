@@ -378,3 +378,19 @@ func TestDebug(t *testing.T) {
 		t.Errorf("--debug prints %s", r.stderr)
 	}
 }
+
+// That one is logged in is said before what else a login does, which takes its time.
+func TestLoginOrder(t *testing.T) {
+	cloud := newFakeCloud(t)
+	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
+	cmd := ace.command("", "login")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// What is said of the server on this machine depends on whether one runs there.
+	before, after, ok := strings.Cut(string(out), "Logged in to "+cloud.URL)
+	if !ok || strings.Contains(before, "erver") || !strings.Contains(after, "erver") {
+		t.Errorf("the login says\n%s", out)
+	}
+}
