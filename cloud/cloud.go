@@ -79,6 +79,10 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	if err != nil {
 		return nil, nil, err
 	}
+	return openRegistry(ctx, cfg, root, log)
+}
+
+func openRegistry(ctx context.Context, cfg Config, root bridge.SigningRoot, log *slog.Logger) (*registry.Registry, *sqldb.DB, error) {
 	vault, err := registry.NewVault(cfg.EncryptionKeys)
 	if err != nil {
 		return nil, nil, err
@@ -99,11 +103,11 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 
 // New opens the database, brings it up to date and builds the handler.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
-	reg, db, err := OpenRegistry(ctx, cfg, log)
+	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
 	if err != nil {
 		return nil, err
 	}
-	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
+	reg, db, err := openRegistry(ctx, cfg, root, log)
 	if err != nil {
 		return nil, err
 	}
