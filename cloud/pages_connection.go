@@ -1,8 +1,6 @@
 package cloud
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
@@ -34,16 +32,24 @@ type frame struct {
 	Admin      bool
 }
 
-// Key says to scripts whether the connection can be called, and how.
-func (f frame) Key() string {
+// Key is the [keyKind] of the connection.
+func (f frame) Key() string { return keyKind(f.Connection, f.Left) }
+
+// Way is how the server is reached, see [wayIn].
+func (f frame) Way() string { return wayIn(f.Connection) }
+
+// keyKind says to scripts whether a connection can be called, and how.
+func keyKind(c api.Connection, left bool) string {
 	switch {
-	case f.Left:
+	case left:
 		return "left"
-	case f.Connection.KeyID != "":
+	case c.KeyID != "":
 		return "ace"
 	}
 	return "plain"
 }
+
+func leftBehind(c api.Connection) bool { return c.OwnerGone && c.Visibility == registry.Private }
 
 // frame finds the connection of a page for a member who sees it; what they may not see is not there.
 func (c *Cloud) frame(ctx echo.Context, p registry.Principal, path string) (frame, error) {
@@ -52,7 +58,7 @@ func (c *Cloud) frame(ctx echo.Context, p registry.Principal, path string) (fram
 		return frame{}, err
 	}
 	f := frame{Connection: connection, Tab: path, Admin: p.Can("connection:manage"),
-		Left: connection.OwnerGone && connection.Visibility == registry.Private}
+		Left: leftBehind(connection)}
 	for _, t := range connectionTabs {
 		if t.may == nil || t.may(p, connection) {
 			f.Tabs = append(f.Tabs, t)
@@ -71,14 +77,4 @@ func (c *Cloud) renderTab(ctx echo.Context, p registry.Principal, status int, na
 	}
 	return c.render(ctx, status, name, web.Page{Title: title, Path: "/connections", User: user(p),
 		Flash: flashes[ctx.QueryParam("done")], View: view}, f.Connection.ServerURL.Origin())
-}
-
-type overviewView struct{ Frame frame }
-
-func (c *Cloud) overviewPage(ctx echo.Context, p registry.Principal) error {
-	f, err := c.frame(ctx, p, "")
-	if err != nil {
-		return err
-	}
-	return c.renderTab(ctx, p, http.StatusOK, "connection", f, overviewView{Frame: f})
 }

@@ -3,6 +3,7 @@ package cloud
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,11 +14,29 @@ import (
 )
 
 type connectionsView struct {
-	Connections []api.Connection
-	Next        string
-	CloudURL    bridge.ServerURL
-	TryPath     string
+	Cards    []card
+	Next     string // address of the next page
+	CloudURL bridge.ServerURL
+
+	Search   bool // there is something to search among
+	Filtered bool
+	Text     string
+	Status   string
+	Statuses []string
+	Error    string
 }
+
+// card is a connection in the list.
+type card struct {
+	api.Connection
+	Left bool   // see [frame]
+	Key  string // see [keyKind]
+	Way  string
+	Try  bool // the page opens on this one
+}
+
+// fewConnections are those that nobody has to search among.
+const fewConnections = 3
 
 // flashes are what a page may say about what was just done; the URL carries only the name.
 var flashes = map[string]string{
@@ -25,6 +44,8 @@ var flashes = map[string]string{
 	"ceiling": "The ceiling counts from now on, also for what is open.", "ceiling-lifted": "There is no ceiling any more.",
 	"member-limit": "What the member may counts from now on, also for what is open.", "presets": "The server's presets were read.",
 	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
+	"moved":        "The connection has another URL.",
+	"key-replaced": "The connection has another key. The old one is revoked on the server, if it can revoke keys.",
 	"key-disabled": "The key is disabled.", "key-enabled": "The key works again.", "key-revoked": "The key is revoked.",
 	"disconnected":      "Disconnected. The key is revoked on the server.",
 	"forgotten":         "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
@@ -36,62 +57,76 @@ var flashes = map[string]string{
 var errNotSure = bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")
 
 func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
-	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), 0)
+	asked := ctx.QueryParams()
+	search := registry.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}
+	items, next, err := c.registry.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), 0)
+	status, failed := http.StatusOK, ""
+	if err != nil && bridge.AsError(err).Kind == bridge.Invalid {
+		status, failed, err = api.Status(err), sentence(err), nil
+	}
 	if err != nil {
 		return err
 	}
+	view := connectionsView{Cards: make([]card, len(items)), CloudURL: c.cfg.PublicURL, Error: failed,
+		Filtered: search != registry.Search{}, Text: search.Text, Status: search.Status,
+		Statuses: []string{registry.StatusOnline, registry.StatusOffline, registry.StatusUnauthorized, registry.StatusUnknown}}
+	view.Search = view.Filtered || len(items) > fewConnections || asked.Has("cursor")
+	if next != "" {
+		asked.Set("cursor", next)
+		asked.Del("done")
+		view.Next = "/connections?" + asked.Encode()
+	}
 	origins := make([]string, 0, len(items))
-	for _, item := range items {
+	for i, item := range items {
+		left := leftBehind(item)
+		view.Cards[i] = card{Connection: item, Left: left, Key: keyKind(item, left), Way: wayIn(item)}
 		origins = append(origins, item.ServerURL.Origin())
 	}
-	view := connectionsView{Connections: items, Next: next, CloudURL: c.cfg.PublicURL, TryPath: "/ace/v1/me"}
-	return c.render(ctx, http.StatusOK, "connections", web.Page{Title: "Connections", Path: "/connections", User: user(p),
-		Flash: flashes[ctx.QueryParam("done")], View: view}, origins...)
+	if i := opening(view.Cards); i >= 0 {
+		first := view.Cards[i]
+		first.Try = true
+		copy(view.Cards[1:], view.Cards[:i])
+		view.Cards[0] = first
+	}
+	return c.render(ctx, status, "connections", web.Page{Title: "Connections", Path: "/connections", User: user(p),
+		Flash: flashes[asked.Get("done")], View: view}, origins...)
+}
+
+// opening is the connection that the page opens on, so that there is nothing to click: the first that works, or else that
+// may; -1 where none does. A plain key counts less, since it is shown to its owner alone.
+func opening(cards []card) int {
+	best, most := -1, 0
+	for i, one := range cards {
+		rank := 0
+		switch {
+		case one.Left:
+			continue
+		case one.Status == registry.StatusOnline:
+			rank = 4
+		case one.Status == registry.StatusUnknown:
+			rank = 2
+		}
+		if one.Key == "ace" {
+			rank++
+		}
+		if best < 0 || rank > most {
+			best, most = i, rank
+		}
+	}
+	return best
+}
+
+// wayIn is how the server is reached, as far as the cloud knows; the script knows what the browser can do beside.
+func wayIn(c api.Connection) string {
+	switch c.Status {
+	case registry.StatusOnline, registry.StatusUnauthorized:
+		return "Through the relay."
+	case registry.StatusUnknown:
+		return "From this network only."
+	}
+	return ""
 }
 
 func done(ctx echo.Context, what string) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+url.QueryEscape(what))
-}
-
-// changeConnection does what a button of a connection's card says.
-func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
-	if err := form(ctx); err != nil {
-		return err
-	}
-	r, id := ctx.Request(), ctx.Param("id")
-	patch := func(patch api.ConnectionPatch, what string) error {
-		if _, err := c.registry.Patch(r.Context(), p, id, patch, actor(ctx, p)); err != nil {
-			return err
-		}
-		return done(ctx, what)
-	}
-	switch ctx.Param("action") {
-	case "share":
-		return patch(api.ConnectionPatch{Visibility: new(registry.Organization)}, "shared")
-	case "unshare":
-		return patch(api.ConnectionPatch{Visibility: new(registry.Private)}, "unshared")
-	case "rename":
-		return patch(api.ConnectionPatch{Name: new(r.PostForm.Get("name"))}, "renamed")
-	case "check":
-		if _, err := c.check(r.Context(), p, id); err != nil {
-			return err
-		}
-		return done(ctx, "checked")
-	case "delete":
-		if r.PostForm.Get("sure") != "yes" {
-			return errNotSure
-		}
-		removed, err := c.disconnect(ctx, p, id)
-		if err != nil {
-			return err
-		}
-		switch due := removed.Revocation; {
-		case due == nil || due.Status == "lost":
-			return done(ctx, "forgotten")
-		case due.Status == "delivered":
-			return done(ctx, "disconnected")
-		}
-		return done(ctx, "pending")
-	}
-	return echo.NewHTTPError(http.StatusNotFound)
 }

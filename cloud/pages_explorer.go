@@ -38,7 +38,6 @@ func (c *Cloud) explorerPage(ctx echo.Context, p registry.Principal) error {
 	if f.Key() == "ace" {
 		view.Path, view.Paths = acePaths[0], acePaths
 	}
-	view.Curl = `curl -H "Authorization: Bearer $(ace auth token)" '` +
-		c.cfg.PublicURL.Join(relayPrefix+f.Connection.ID+"/relay"+view.Path) + "'"
+	view.Curl = relayCommand(c.cfg.PublicURL, f.Connection.ID, view.Path)
 	return c.renderTab(ctx, p, http.StatusOK, "connection_explorer", f, view)
 }

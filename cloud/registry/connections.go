@@ -106,17 +106,7 @@ func (p Principal) sees(more ...any) []any {
 
 // Connections lists what a member sees, oldest first.
 func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, limit int) ([]api.Connection, string, error) {
-	limit = pageSize(limit)
-	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.id > $6 ORDER BY c.id LIMIT $7", p.sees(cursor, limit+1)...)
-	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
-		c, err := scanSeen(s)
-		return c.api(p), err
-	}, func(c api.Connection) string { return c.ID })
-	if err != nil {
-		return nil, "", fmt.Errorf("list connections: %w", err)
-	}
-	return out, next, nil
+	return r.SearchConnections(ctx, p, Search{}, cursor, limit)
 }
 
 var errConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").

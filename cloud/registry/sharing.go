@@ -50,12 +50,32 @@ func wrapped(what string, err error) error {
 	return nil
 }
 
+// sharers counts the members other than its owner who have a connection while it is shared.
+const sharers = `(SELECT COUNT(*) FROM members m WHERE m.org_id = c.org_id AND m.user_id <> c.owner_id
+	AND NOT EXISTS (SELECT 1 FROM connection_limits l WHERE l.connection_id = c.id AND l.user_id = m.user_id AND l.access = 'none'))`
+
+// Users counts the people who have a connection, its owner among them: whoever loses it when it is gone.
+func (r *Registry) Users(ctx context.Context, p Principal, id string) (int, error) {
+	c, err := r.find(ctx, r.db, p, id)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	if c.visibility == Organization {
+		if err := r.db.QueryRowContext(ctx, "SELECT "+sharers+" FROM connections c WHERE c.id = $1", c.id).Scan(&n); err != nil {
+			return 0, fmt.Errorf("count who uses a connection: %w", err)
+		}
+	}
+	if !c.orphaned && !strings.HasPrefix(c.owner, "key:") {
+		n++
+	}
+	return n, nil
+}
+
 // sharingTotals adds what only those see who may share.
 func (r *Registry) sharingTotals(ctx context.Context, c connection, out *api.Sharing) error {
 	var presets string
-	err := r.db.QueryRowContext(ctx, `SELECT c.presets, (SELECT COUNT(*) FROM members m WHERE m.org_id = c.org_id AND m.user_id <> c.owner_id
-		AND NOT EXISTS (SELECT 1 FROM connection_limits l WHERE l.connection_id = c.id AND l.user_id = m.user_id AND l.access = 'none'))
-		FROM connections c WHERE c.id = $1`, c.id).Scan(&presets, &out.People)
+	err := r.db.QueryRowContext(ctx, "SELECT c.presets, "+sharers+" FROM connections c WHERE c.id = $1", c.id).Scan(&presets, &out.People)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errConnection
 	}

@@ -121,7 +121,7 @@ func TestDashboardInABrowser(t *testing.T) {
 		eventually(`document.querySelector("[data-badge]").textContent === "online"`),
 		eventually(`document.querySelector("[data-answer]").textContent.includes('"subject": "admin@acme.test"')`))
 	shoot(t, ctx, "connections")
-	run("the share switch", chromedp.Click(`button[role=switch]`),
+	run("the share switch", chromedp.Click(`[data-connection] h2 a`), chromedp.Click(`button[role=switch]`),
 		chromedp.WaitVisible(`button[role=switch][aria-checked=true]`), chromedp.WaitVisible(`.flash`))
 	run("settings", chromedp.Navigate(base+"/settings/trust"), chromedp.WaitVisible(`#trust-env`), chromedp.Click(`button[value=secret]`), chromedp.WaitVisible(`#jwt-secret`))
 	shoot(t, ctx, "settings")
@@ -179,11 +179,12 @@ func explainsFailures(t *testing.T, ctx context.Context, w *world, run func(stri
 			chromedp.SendKeys(`input[name=server_url]`, c.server), chromedp.SendKeys(`input[name=name]`, c.name),
 			chromedp.SendKeys(`input[name=api_key]`, "some-plain-key\r"), chromedp.WaitVisible(card),
 			eventually(`document.querySelector("[data-explain]").textContent.includes("bytes")`)) // what it opened with has been answered
-		run("try "+c.name, chromedp.Click(card+` .try:not([open]) summary`), chromedp.Click(card+` [data-try] button`),
-			eventually(fmt.Sprintf(`document.querySelector('%s [data-explain]').textContent.includes(%q)`, card, c.want)),
-			chromedp.Click(card+` .more summary`))
+		run("try "+c.name, chromedp.Navigate(string(w.cloudURL)+"/connections?q="+c.name), chromedp.WaitVisible(`[data-try][data-ready]`), chromedp.Click(card+` [data-try] button`),
+			eventually(fmt.Sprintf(`document.querySelector('%s [data-explain]').textContent.includes(%q)`, card, c.want)))
+		shoot(t, ctx, "failure-"+c.name)
 	}
-	shoot(t, ctx, "failures")
+	run("back to the list", chromedp.Navigate(string(w.cloudURL)+"/connections"),
+		eventually(`document.querySelector("[data-explain]").textContent.includes("bytes")`))
 }
 
 // colorScheme makes the browser prefer a theme.

@@ -41,6 +41,8 @@ export function explore(find, form) {
     if (event.key === "Escape" && !stop?.hidden) running?.abort();
   });
 
+  form.dataset.ready = "";
+
   async function call(signal) {
     const { path, init, left } = read(form);
     line.textContent = "Calling …";

@@ -1,0 +1,60 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// Search narrows a list of connections. The zero value is all of them.
+type Search struct {
+	Text   string // that the name, the URL or the owner has in it, in whatever case
+	Status string // exactly
+}
+
+// maxSearch bounds what is searched for, in bytes.
+const maxSearch = 100
+
+func (s Search) valid() error {
+	if !bridge.PlainText(s.Text, maxSearch) {
+		return bridge.E(bridge.Invalid, "search_malformed", "what is searched for is at most %d bytes of plain text", maxSearch)
+	}
+	switch s.Status {
+	case "", StatusOnline, StatusOffline, StatusUnauthorized, StatusUnknown:
+		return nil
+	}
+	return bridge.E(bridge.Invalid, "status_unknown", "the status of a connection is %s, %s, %s or %s",
+		StatusOnline, StatusOffline, StatusUnauthorized, StatusUnknown)
+}
+
+// pattern finds the text anywhere, by LIKE with ! before what would be a wildcard; empty where anything will do.
+func (s Search) pattern() string {
+	if s.Text == "" {
+		return ""
+	}
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s.Text) + "%"
+}
+
+const searched = `($7 = '' OR c.status = $7) AND ($8 = '' OR LOWER(c.name) LIKE LOWER($8) ESCAPE '!'
+	OR LOWER(c.server_url) LIKE LOWER($8) ESCAPE '!' OR LOWER(u.email) LIKE LOWER($8) ESCAPE '!') `
+
+// SearchConnections lists what a member sees of the connections that are searched for, oldest first.
+func (r *Registry) SearchConnections(ctx context.Context, p Principal, search Search, cursor string, limit int) ([]api.Connection, string, error) {
+	if err := search.valid(); err != nil {
+		return nil, "", err
+	}
+	limit = pageSize(limit)
+	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
+		"AND c.id > $6 AND "+searched+"ORDER BY c.id LIMIT $9", p.sees(cursor, search.Status, search.pattern(), limit+1)...)
+	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
+		c, err := scanSeen(s)
+		return c.api(p), err
+	}, func(c api.Connection) string { return c.ID })
+	if err != nil {
+		return nil, "", fmt.Errorf("list connections: %w", err)
+	}
+	return out, next, nil
+}

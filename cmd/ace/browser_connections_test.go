@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// The list of connections, which can be searched, and the overview of one, with all that it is managed by.
+func TestConnectionsInABrowser(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	base := string(w.cloudURL)
+	run := steps(t, ctx)
+	connection := w.connect(w.admin)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	for name, server := range map[string]string{"billing": plain.URL, "search-eu": "http://localhost:1", "archive of the old warehouse": "http://localhost:2"} {
+		key := bridge.NewSecret("a plain key").Disclose()
+		added, err := w.admin.Register(t.Context(), api.RegisterRequest{Name: name, ServerURL: server, APIKey: &key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.admin.Check(t.Context(), added.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.admin.Check(t.Context(), connection.ID); err != nil {
+		t.Fatal(err)
+	}
+
+	run("the list", signIn(base, "admin@acme.test"), eventually(`document.querySelectorAll("[data-connection]").length === 4`),
+		eventually(`document.querySelectorAll("[data-try]").length === 1`),
+		eventually(`document.querySelector("[data-answer]").textContent.includes("admin@acme.test")`))
+	shoot(t, ctx, "list")
+	run("a search", chromedp.SendKeys(`input[name=q]`, "WAREHOUSE\r"), chromedp.WaitVisible(`input[name=q][value=WAREHOUSE]`),
+		eventually(`document.querySelectorAll("[data-connection]").length === 1`))
+	run("a search in vain", chromedp.Navigate(base+"/connections?q=nothing&status=online"), chromedp.WaitVisible(`.empty`))
+	shoot(t, ctx, "list-nothing")
+
+	page := base + "/connections/" + connection.ID
+	run("the overview", chromedp.Navigate(page), chromedp.WaitVisible(`.strip svg`))
+	shoot(t, ctx, "overview")
+	run("a check", chromedp.Click(`form[action$="/check"] button`), chromedp.WaitVisible(`.flash`))
+	run("another name", chromedp.Click(`details:has(form[action$="/rename"]) summary`), chromedp.SetValue(`input[name=name]`, "warehouse"),
+		chromedp.Click(`form[action$="/rename"] button`), chromedp.WaitReady(`input[name=name][value=warehouse]`))
+	run("what is to be known before", evaluate(`document.querySelectorAll("details").forEach((d) => { d.open = true; })`))
+	shoot(t, ctx, "overview-manage")
+	run("a new URL", chromedp.SetValue(`input[name=server_url]`, plain.URL), chromedp.Click(`form[action$="/move"] input[name=sure]`),
+		chromedp.Click(`form[action$="/move"] button`), chromedp.WaitVisible(`#fix`))
+	shoot(t, ctx, "overview-moved")
+	run("the disconnect", chromedp.Click(`details:has(form[action$="/delete"]) summary`), chromedp.Click(`form[action$="/delete"] input[name=sure]`),
+		chromedp.Click(`form[action$="/delete"] button`), chromedp.WaitVisible(`.cards`),
+		eventually(`document.querySelectorAll("[data-connection]").length === 3`))
+}
