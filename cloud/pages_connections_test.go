@@ -111,11 +111,11 @@ func TestOverviewForms(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"move", url.Values{"server_url": {"https://moved.example"}}, http.StatusBadRequest, "tick the box"},
-		{"delete", nil, http.StatusBadRequest, "tick the box"},
+		{"move", url.Values{"server_url": {"https://moved.example"}}, http.StatusBadRequest, "to say that you are sure"},
+		{"delete", nil, http.StatusBadRequest, "to say that you are sure"},
 		{"rename", url.Values{"name": {"\x00"}}, http.StatusBadRequest, "plain text"},
 		{"move", url.Values{"server_url": {"no URL"}, "sure": {"yes"}}, http.StatusBadRequest, `value="no URL"`},
-		{"key", nil, http.StatusBadRequest, "give either"},
+		{"key", nil, http.StatusBadRequest, "ive either"},
 		{"shout", nil, http.StatusNotFound, ""},
 	} {
 		if resp, page := f.post(path+"/"+c.action, admin, c.sent); resp.StatusCode != c.status || !strings.Contains(page, c.says) {
