@@ -1,0 +1,30 @@
+package audit_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// A database that any earlier version has filled is brought up to date, and loses nothing.
+func TestMigrationSteps(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		db, err := sqldb.Open(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		sqldbtest.Steps(t, db.DB, db.Dialect == sqldb.Postgres, "audit", os.DirFS("migrations"), func() {
+			for query, want := range map[string]int{
+				"SELECT COUNT(*) FROM audit WHERE org = 'row 1' AND outcome = 'row 1'": 1,
+			} {
+				var n int
+				if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != want {
+					t.Errorf("%s: %d, %v; want %d", query, n, err, want)
+				}
+			}
+		})
+	})
+}
