@@ -23,6 +23,7 @@ func (c *Cloud) routeSharingPages(e *echo.Echo) {
 type sharingView struct {
 	Frame   frame
 	Sharing api.Sharing
+	Cursor  string
 	Edit    bool // who looks may change it
 	Plain   bool // its key is a plain one, for which there are no limits
 	Ask     bool // whether to stop sharing
@@ -36,9 +37,10 @@ type sharingView struct {
 // sharerView is a member with the form that changes what they may.
 type sharerView struct {
 	api.SharingMember
+	Label  string
 	Me     bool
 	Plain  bool // see sharingView
-	Open   bool // the form was sent in vain
+	Open   bool // the form is shown
 	Choice choice
 }
 
@@ -47,6 +49,7 @@ type choice struct {
 	For, First string // whom or what it is about, and what its first option is called
 	Options    []option
 	Scopes     string
+	Focus      bool // it is what the page was opened for
 }
 
 type option struct {
@@ -115,8 +118,8 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 	if err != nil {
 		return err
 	}
-	view := sharingView{Frame: f, Error: failed, Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
-	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, ctx.QueryParam("cursor"), 0); err != nil {
+	view := sharingView{Frame: f, Error: failed, Cursor: ctx.QueryParam("cursor"), Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
+	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, 0); err != nil {
 		return err
 	}
 	if view.Uses, err = c.usesOf(ctx.Request().Context(), p, f.Connection); err != nil {
@@ -132,15 +135,25 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 		if m.UserID == p.UserID {
 			view.Yours = m
 		}
-		one := sharerView{SharingMember: m, Me: m.UserID == p.UserID, Plain: view.Plain,
-			Choice: newChoice(sharerName(m), "as all others", s.Presets, view.Plain, m.Preset, m.Ceiling)}
-		one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == registry.AccessNone})
-		if one.Open = failed != "" && ctx.Param("user") == m.UserID; one.Open {
-			one.Choice = one.Choice.sent(r)
-		}
-		view.Members = append(view.Members, one)
+		view.Members = append(view.Members, view.member(p, m, r, failed != "" && ctx.Param("user") == m.UserID))
 	}
 	return c.renderTab(ctx, p, status, "connection_sharing", f, view)
+}
+
+// member is one of the list, with the form if that is open: asked for, or sent in vain.
+func (v sharingView) member(p registry.Principal, m api.SharingMember, r *http.Request, failed bool) sharerView {
+	one := sharerView{SharingMember: m, Label: sharerName(m), Me: m.UserID == p.UserID, Plain: v.Plain,
+		Open: failed || r.URL.Query().Get("change") == m.UserID}
+	if !one.Open {
+		return one
+	}
+	one.Choice = newChoice(one.Label, "as all others", v.Sharing.Presets, v.Plain, m.Preset, m.Ceiling)
+	one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == registry.AccessNone})
+	one.Choice.Focus = true
+	if failed {
+		one.Choice = one.Choice.sent(r)
+	}
+	return one
 }
 
 func sharerName(m api.SharingMember) string {
