@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,7 @@ func (a *app) runConnections(ctx context.Context) error {
 	if len(connections) == 0 {
 		a.note("No connections yet. Connect a server with: ace connect --server URL")
 	}
+	a.warnOfRotation(connections...)
 	return a.print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
 		if len(connections) > 0 {
 			connectionTable(w, connections)
@@ -87,7 +89,23 @@ func (a *app) check(ctx context.Context, cloud *api.CloudClient, c api.Connectio
 			a.note("  fix: %s", printable(c.Hint))
 		}
 	}
+	a.warnOfRotation(c)
 	return c, err
+}
+
+// warnOfRotation says of which connections the cloud could not renew the key, why, and what to do before it ends.
+func (a *app) warnOfRotation(connections ...api.Connection) {
+	for _, c := range connections {
+		if c.Rotation == nil {
+			continue
+		}
+		until := ""
+		if c.ExpiresAt != nil {
+			until = ", valid until " + c.ExpiresAt.UTC().Format(time.DateOnly) + ","
+		}
+		a.note("%s: its key%s could not be renewed: %s", printable(c.Name), until, printable(c.Rotation.Cause))
+		a.note("  fix: %s", printable(c.Rotation.Hint))
+	}
 }
 
 // findConnection finds a connection by ID, name or URL; the caller's own come before those that others share.

@@ -32,6 +32,7 @@ type world struct {
 	viewer        *api.CloudClient
 	operator      *api.ServerClient
 	operatorToken bridge.Secret
+	jwtSecret     bridge.Secret // of the server
 	cloud         *cloud.Cloud
 	server        *server.Server
 
@@ -145,6 +146,7 @@ func newWorldOf(t *testing.T, cloudDB, serverDB string, changeCloud func(*cloud.
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.jwtSecret = secret
 	w.operator, w.operatorToken = api.NewServerClient(w.url, token, api.ClientConfig{}), token
 	return w
 }
