@@ -1,4 +1,7 @@
 package cloud
 
-// RotateKeys is what [Cloud.Run] does again and again.
-var RotateKeys = (*Cloud).rotateKeys
+// What [Cloud.Run] does again and again.
+var (
+	RotateKeys    = (*Cloud).rotateKeys
+	RecheckRelays = (*Cloud).recheckRelays
+)

@@ -79,7 +79,7 @@ func (g *grants) list() []*grant {
 	clock := time.Now().UnixNano()
 	all := make([]*grant, 0, len(g.all))
 	for key, one := range g.all {
-		if one.dead.Load() || one.old.Load() || clock-one.used.Load() > int64(grantIdle) {
+		if one.dead.Load() || clock-one.used.Load() > int64(grantIdle) {
 			delete(g.all, key)
 			continue
 		}

@@ -1,7 +1,10 @@
 package cloud_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -34,6 +37,7 @@ type keyServer struct {
 	key        bridge.Key
 	connection api.Connection
 	hook       atomic.Pointer[func(moment)]
+	end        chan struct{} // of the answers to GET /stream
 }
 
 // moment is one of the two at which the server is asked for something, and has done it.
@@ -54,11 +58,21 @@ func (s *keyServer) at(m moment, do func()) {
 
 func startKeyServer(t *testing.T, cloudDB, serverDB string) *keyServer {
 	t.Helper()
-	s := &keyServer{fixture: start(t, cloudDB)}
+	s := &keyServer{fixture: start(t, cloudDB), end: make(chan struct{})}
 	s.at(moment{}, nil)
 	e := echo.New()
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		what := r.Method + " " + path.Base(r.URL.Path)
+		if what == "GET stream" {
+			_, _ = io.WriteString(w, "it begins\n")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-s.end:
+				_, _ = io.WriteString(w, "it ends\n")
+			case <-r.Context().Done():
+			}
+			return
+		}
 		(*s.hook.Load())(moment{what, false})
 		recorded := httptest.NewRecorder()
 		e.ServeHTTP(recorded, r)
@@ -203,6 +217,31 @@ func TestKeysAreRotatedForYears(t *testing.T) {
 			s.works("after the old secret's end")
 		}
 	})
+}
+
+// What members have open goes on through a rotation, and what they begin takes the new secret.
+func TestRotationCutsNothing(t *testing.T) {
+	s := startKeyServer(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t))
+	s.later(80 * day)
+	relay := "/v1/connections/" + s.connection.ID + "/relay"
+	stream := bufio.NewScanner(s.send(s.request("GET", relay+"/stream", nil)).Body)
+	if !stream.Scan() || stream.Text() != "it begins" {
+		t.Fatalf("%q (%v)", stream.Text(), stream.Err())
+	}
+	s.rotate()
+	for range 3 {
+		if err := cloud.RecheckRelays(s.cloud, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var me api.Identity
+	if _, body := s.do("GET", relay+"/ace/v1/me", "", "Authorization", s.bearer()); json.Unmarshal([]byte(body), &me) != nil || me.KeyIssuedAt == nil {
+		t.Errorf("what begins after the rotation takes the old secret: %s", body)
+	}
+	close(s.end)
+	if !stream.Scan() || stream.Text() != "it ends" {
+		t.Errorf("the stream was cut: %q (%v)", stream.Text(), stream.Err())
+	}
 }
 
 // A cloud that is killed at any point of a rotation leaves a connection that works, and the next one brings the same rotation
