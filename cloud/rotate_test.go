@@ -3,6 +3,7 @@ package cloud_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,8 +17,10 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/registry"
 )
 
 const day = 24 * time.Hour
@@ -242,6 +245,53 @@ func TestRotationByAHostileServer(t *testing.T) {
 	r.rotate, r.me = r.honest, r.accept(func() bridge.Key { return r.fresh })
 	if got, fresh := r.try(); !fresh || got.Rotation != nil {
 		t.Errorf("after all that an honest answer does not do: %+v", got.Rotation)
+	}
+}
+
+// Where the cloud may not call the server, it says so in time, and when the key has ended.
+func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
+	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.PublicURL = "https://cloud.example.com" })
+	ctx, rules := t.Context(), f.cloud.Registry()
+	u, err := rules.UserByEmail(ctx, "ann@acme.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := rules.OpenSession(ctx, u.ID, "acme", registry.MethodBrowser, audit.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := session.Principal
+	const server = "http://localhost:7777"
+	claims, err := rules.ConnectClaims(p, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := bridge.Seal(claims.Sealing, claims.Binding(), bridge.NewKey(bridge.KindSK, uuid.New()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := rules.Register(ctx, p, api.RegisterRequest{ServerURL: server, SealedKey: sealed}, audit.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after  time.Duration
+		warned bool
+		status string
+	}{{75 * day, false, "unknown"}, {2 * day, true, "unknown"}, {13 * day, true, "unauthorized"}} {
+		f.advance(step.after)
+		for _, work := range []func(*cloud.Cloud, context.Context) error{cloud.RotateKeys, cloud.ProbeStale} {
+			if err := work(f.cloud, ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c, err = rules.Connection(ctx, p, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		warned := c.Rotation != nil && strings.Contains(c.Rotation.Cause, "the cloud may not call") && c.Rotation.Hint == "ace connect --server "+server
+		if warned != step.warned || c.Status != step.status || step.status == "unauthorized" && c.Hint != "ace connect --server "+server {
+			t.Errorf("after %s: %s, %s, %s, %+v", step.after, c.Status, c.Cause, c.Hint, c.Rotation)
+		}
 	}
 }
 
