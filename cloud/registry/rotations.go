@@ -189,8 +189,8 @@ func (r *Registry) rotatable(c connection) (bridge.Key, error) {
 	}
 	if key.Kind != bridge.KindSK {
 		return bridge.Key{}, bridge.E(bridge.Conflict, "key_not_of_connection",
-			"somebody created this key on the server and gave it its end, which the cloud does not put off").
-			WithHint("`ace api-key rotate %s --server %s`, and hand the new key over: `ace connect --server %s --api-key -`", key.ID, c.server, c.server)
+			"a key that somebody has created on the server keeps the end that it was given").
+			WithHint("`ace api-key rotate %s --server %s`, and give the new key to `ace connect --server %s --api-key -`", key.ID, c.server, c.server)
 	}
 	return key, nil
 }
