@@ -181,6 +181,32 @@ func TestLiveStatus(t *testing.T) {
 	})
 }
 
+// An exception takes a connection away from one member, who is told, and gives it back.
+func TestLiveStatusOfExceptions(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		f := start(t, dsn)
+		defer f.run()()
+		_, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
+		f.share(connection.ID, registry.Organization)
+		max, token := f.join("max@acme.test", bridge.RoleMember)
+		s, other := f.watch("Authorization", "Bearer "+token.Reveal()), f.watch("Authorization", "Bearer "+f.memberToken("eve@acme.test", bridge.RoleMember).Reveal())
+		s.until("status", connection.ID, "")
+		if _, err := f.client().LimitMember(t.Context(), connection.ID, max, api.MemberLimit{Access: registry.AccessNone}); err != nil {
+			t.Fatal(err)
+		}
+		s.until("removed", connection.ID, "")
+		if _, err := f.client().UnlimitMember(t.Context(), connection.ID, max); err != nil {
+			t.Fatal(err)
+		}
+		last := s.until("status", connection.ID, "")
+		for e := other.next(); e.id != last.id; e = other.next() {
+			if e.name != "status" {
+				t.Errorf("another member is told %+v", e)
+			}
+		}
+	})
+}
+
 // Whoever loses their access is told nothing more.
 func TestLiveStatusEnds(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
