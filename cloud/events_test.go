@@ -2,10 +2,13 @@ package cloud_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -374,6 +377,35 @@ func TestLiveStatusOverHTTP2(t *testing.T) {
 		t.Fatalf("it is %s", resp.Proto)
 	}
 	read(t, resp).until("status", connection.ID, "")
+}
+
+// A server that is asked to stop ends its streams as answers end, and does not have to cut them.
+func TestLiveStatusEndsWithTheServer(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	defer f.run()()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stopped := make(chan error, 1)
+	go func() {
+		stopped <- api.Serve(ctx, ln, f.cloud.Handler(), nil, slog.New(slog.DiscardHandler))
+	}()
+	r := f.request("GET", "/v1/connections/events", nil)
+	r.Host, r.URL.Host = r.URL.Host, ln.Addr().String()
+	resp := f.send(r)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status)
+	}
+	stop()
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.HasPrefix(string(body), "retry: ") {
+		t.Errorf("the stream was cut: %q %v", body, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
 }
 
 // Many changes at a time, in more than one page, reach many streams: the last that is told of each is how it is.
