@@ -90,7 +90,7 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 			page.User.Orgs = append(page.User.Orgs, o.Slug)
 		}
 	}
-	return web.Render(ctx.Response(), status, name, page)
+	return web.Render(ctx.Response(), ctx.Request(), status, name, page)
 }
 
 func user(p registry.Principal) *web.User {

@@ -4,12 +4,15 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -99,8 +102,9 @@ var pages = func() map[string]*template.Template {
 	return out
 }()
 
-// Render writes a page. Nothing is sent unless the whole page could be made.
-func Render(w http.ResponseWriter, status int, page string, p Page) error {
+// Render writes a page. Nothing is sent unless the whole page could be made. A page that was asked for with GET is compressed
+// for who takes that; what a form shows once, such as a key, is not, so that its length says nothing of it.
+func Render(w http.ResponseWriter, r *http.Request, status int, page string, p Page) error {
 	t, ok := pages[page]
 	if !ok {
 		return fmt.Errorf("there is no page %q", page)
@@ -112,7 +116,28 @@ func Render(w http.ResponseWriter, status int, page string, p Page) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
+	if r.Method == http.MethodGet && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		h.Set("Content-Encoding", "gzip")
+		w.WriteHeader(status)
+		return compress(w, buf.Bytes())
+	}
 	w.WriteHeader(status)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+// compressors are of the fastest kind: a page is made anew for each request.
+var compressors = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that there is
+	return w
+}}
+
+func compress(w io.Writer, page []byte) error {
+	c := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(c)
+	c.Reset(w)
+	if _, err := c.Write(page); err != nil {
+		return err
+	}
+	return c.Close()
 }

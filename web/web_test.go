@@ -2,6 +2,7 @@ package web
 
 import (
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func TestTemplatesHaveNothingInline(t *testing.T) {
 
 func TestRenderSendsNothingWhereThePageFails(t *testing.T) {
 	w := httptest.NewRecorder()
-	if err := Render(w, 200, "connections", Page{View: struct{}{}}); err == nil {
+	if err := Render(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", http.NoBody), 200, "connections", Page{View: struct{}{}}); err == nil {
 		t.Fatal("a view without the page's fields was rendered")
 	}
 	if w.Body.Len() != 0 {
