@@ -3,13 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"os"
 	"path"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/pquerna/otp/totp"
+	"golang.org/x/oauth2"
 
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
@@ -48,35 +53,36 @@ type window struct {
 	scheme        string
 }
 
+// violations are what axe finds on a page as it is now.
+func violations(t *testing.T, ctx context.Context, script string) []violation {
+	t.Helper()
+	out, err := chromedp.Run(ctx, chromedp.Evaluate[string]("(async () => { if (!window.axe) {"+script+"\n}; return "+axeRun+"; })()", chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []violation
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // accessible looks at a page as it is now: in both themes, wide and as wide as a phone, nothing serious is found, and at no
 // width is there anything to the right of the window.
 func accessible(t *testing.T, ctx context.Context, script, name string) {
 	t.Helper()
-	if err := chromedp.Do(ctx, evaluate(script)); err != nil {
-		t.Fatal(err)
-	}
 	for _, v := range []window{{"light", 1200, 800, "light"}, {"dark", 1200, 800, "dark"}, {"phone", 390, 844, "light"}} {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(v.width, v.height), colorScheme(v.scheme)); err != nil {
 			t.Fatal(err)
 		}
-		out, err := chromedp.Run(ctx, chromedp.Evaluate[string](axeRun, chromedp.EvalAwaitPromise))
-		if err != nil {
-			t.Fatalf("%s, %s: %v", name, v.name, err)
-		}
-		var findings []violation
-		if err := json.Unmarshal([]byte(out), &findings); err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range findings {
-			if f.Impact == "serious" || f.Impact == "critical" {
-				t.Errorf("%s, %s: %s: %s", name, v.name, f.ID, f.Help)
-			} else {
-				t.Logf("%s, %s: %s (%s): %s", name, v.name, f.ID, f.Impact, f.Help)
+		for _, f := range violations(t, ctx, script) {
+			say := t.Errorf
+			if f.Impact != "serious" && f.Impact != "critical" {
+				say = t.Logf
 			}
-			for i, n := range f.Nodes {
-				if i < 3 {
-					t.Logf("  %s", n.HTML)
-				}
+			say("%s, %s: %s (%s): %s", name, v.name, f.ID, f.Impact, f.Help)
+			for _, n := range f.Nodes[:min(3, len(f.Nodes))] {
+				t.Logf("  %s", n.HTML)
 			}
 		}
 	}
@@ -106,101 +112,173 @@ func evaluate(script string) step {
 	}
 }
 
-// visit opens pages one after the other; each is accessible and has a title of its own.
-func visit(t *testing.T, ctx context.Context, base string) func(name, path string, more ...step) {
-	script, run := axe(t), steps(t, ctx)
-	titles := map[string]string{}
-	return func(name, path string, more ...step) {
-		t.Helper()
-		run(name, append([]step{chromedp.Navigate(base + path), chromedp.WaitVisible(`main h1`)}, more...)...)
-		title, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.title`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if page, ok := titles[title]; !ok {
-			titles[title] = name
-		} else if !strings.HasPrefix(name, page+" ") {
-			t.Errorf("%s has the title of %s: %s", name, page, title)
-		}
-		accessible(t, ctx, script, name)
-		shoot(t, ctx, "access-"+strings.ReplaceAll(name, " ", "-"))
+// onlooker looks at pages in a browser; each is accessible and has a title of its own.
+type onlooker struct {
+	t      *testing.T
+	ctx    context.Context
+	base   string
+	script string
+	run    func(what string, steps ...step)
+	titles map[string]string
+}
+
+func newOnlooker(t *testing.T) (*onlooker, *world) {
+	t.Helper()
+	script := axe(t)
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	return &onlooker{t, ctx, string(w.cloudURL), script, steps(t, ctx), map[string]string{}}, w
+}
+
+// at opens a page, takes steps there, and looks.
+func (o *onlooker) at(name, path string, more ...step) {
+	o.t.Helper()
+	o.run(name, chromedp.Navigate(o.base+path), chromedp.WaitVisible(`main h1`))
+	o.after(name, more...)
+}
+
+// after takes steps on the page that is open, and looks. A page in another state has the name of the page and more words.
+func (o *onlooker) after(name string, more ...step) {
+	o.t.Helper()
+	o.run(name, append(more, chromedp.WaitVisible(`main h1`))...)
+	title, err := chromedp.Run(o.ctx, chromedp.Evaluate[string](`document.title`))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if page, ok := o.titles[title]; !ok {
+		o.titles[title] = name
+	} else if !strings.HasPrefix(name, page+" ") {
+		o.t.Errorf("%s has the title of %s: %s", name, page, title)
+	}
+	accessible(o.t, o.ctx, o.script, name)
+	shoot(o.t, o.ctx, "access-"+strings.ReplaceAll(name, " ", "-"))
+}
+
+// value is what a field holds.
+func (o *onlooker) value(selector string) string {
+	o.t.Helper()
+	got, err := chromedp.Run(o.ctx, chromedp.Value(selector))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return got
+}
+
+// What is wrong is found: else the tests below could pass with a script that looks at nothing.
+func TestAxeFindsWhatIsWrong(t *testing.T) {
+	o, _ := newOnlooker(t)
+	o.run("a page with two mistakes", chromedp.Navigate(o.base+"/login"), chromedp.WaitVisible(`main h1`),
+		evaluate(`document.querySelector("main").insertAdjacentHTML("beforeend", "<button></button><p class=faint>faint</p>");
+			document.querySelector(".faint").style.color = "#d0d0d0"`))
+	found := map[string]string{}
+	for _, v := range violations(t, o.ctx, o.script) {
+		found[v.ID] = v.Impact
+	}
+	if found["button-name"] != "critical" || found["color-contrast"] != "serious" {
+		t.Errorf("only this was found: %v", found)
 	}
 }
 
 func TestPagesBeforeTheSignInAreAccessible(t *testing.T) {
-	axe(t)
-	ctx := browser(t)
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	look := visit(t, ctx, string(w.cloudURL))
-	look("login", "/login")
-	look("login refused", "/login", chromedp.SendKeys(`input[name=email]`, "ann@acme.test"), chromedp.SendKeys(`input[name=password]`, "wrong\r"), chromedp.WaitVisible(`.error`))
-	look("forgotten", "/forgot")
-	look("provider", "/login/provider")
-	look("reset", "/reset?token=none")
-	look("verify", "/verify?token=none")
-	look("invitation", "/invite?token=none")
-	look("mail", "/dev/mail")
+	o, w := newOnlooker(t)
+	o.at("login", "/login")
+	o.after("login refused", chromedp.SendKeys(`input[name=email]`, "ann@acme.test"), chromedp.SendKeys(`input[name=password]`, "wrong\r"), chromedp.WaitVisible(`.error`))
+	o.at("forgotten", "/forgot")
+	o.after("forgotten sent", chromedp.SendKeys(`input[name=email]`, "member@acme.test\r"), chromedp.WaitVisible(`.flash`))
+	o.at("provider", "/login/provider")
+	o.after("provider refused", chromedp.SendKeys(`input[name=email]`, "bob@elsewhere.test\r"), chromedp.WaitVisible(`.error`))
+	o.at("reset", "/reset?token=none")
+	o.at("verify", "/verify?token=none")
+	o.at("no invitation", "/invite?token=none")
+	o.at("mail", "/dev/mail")
+	invitation, err := w.admin.Invite(t.Context(), "acme", api.NewInvitation{Role: "member"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.at("invitation", strings.TrimPrefix(invitation.URL.Reveal(), o.base))
 }
 
 func TestEmptyPagesAreAccessible(t *testing.T) {
-	axe(t)
-	ctx := browser(t)
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	base := string(w.cloudURL)
-	look := visit(t, ctx, base)
-	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
-	look("connections", "/connections")
-	look("add", "/connections/new")
-	look("add asked", "/connections/new?since=2000000000")
-	look("add refused", "/connections/new", chromedp.SendKeys(`input[name=server_url]`, "http://127.0.0.1:1/?x"), chromedp.SendKeys(`input[name=api_key]`, "x\r"), chromedp.WaitVisible(`.error`))
-	look("keys", "/keys")
-	look("members", "/members")
-	look("new organization", "/organizations/new")
-	look("audit", "/audit")
-	look("audit empty", "/audit?actor=nobody@acme.test")
-	look("audit refused", "/audit?from=yesterday")
-	look("device", "/device")
-	look("device refused", "/device?user_code=BBBB-BBBB")
-	look("no such connection", "/connections/none")
+	o, _ := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
+	o.at("connections", "/connections")
+	o.at("add", "/connections/new")
+	o.at("add asked", "/connections/new?since=2000000000")
+	o.after("add refused", chromedp.SendKeys(`input[name=server_url]`, "http://127.0.0.1:1/?x"), chromedp.SendKeys(`input[name=api_key]`, "x\r"), chromedp.WaitVisible(`.error`))
+	o.at("keys", "/keys")
+	o.after("keys created", chromedp.SendKeys(`form[action="/keys"] input[name=name]`, "terraform\r"), chromedp.WaitVisible(`#new-key`))
+	o.at("keys manage", "/keys", chromedp.Click(`.more summary`))
+	o.at("members", "/members")
+	o.after("members invited", chromedp.Click(`form[action="/members/invite"] button`), chromedp.WaitVisible(`#invitation`))
+}
+
+func TestFurtherPagesAreAccessible(t *testing.T) {
+	o, _ := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
+	o.at("new organization", "/organizations/new")
+	o.at("audit", "/audit")
+	o.at("audit empty", "/audit?actor=nobody@acme.test")
+	o.at("audit refused", "/audit?from=yesterday")
+	o.at("no such connection", "/connections/none")
+}
+
+func TestApprovalsAreAccessible(t *testing.T) {
+	o, w := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
+	o.at("device", "/device")
+	o.at("device refused", "/device?user_code=BBBB-BBBB")
+	device, err := api.NewCloudClient(w.cloudURL, bridge.Secret{}, api.ClientConfig{}).StartDevice(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.at("device asks", strings.TrimPrefix(device.VerificationURIComplete, o.base))
+	o.after("device approved", chromedp.Click(`button[value=approve]`), chromedp.WaitVisible(`.big`))
+	o.at("authorize", "/oauth/authorize?"+url.Values{"client_id": {api.CLIClientID}, "redirect_uri": {"http://127.0.0.1:1/callback"}, "response_type": {"code"},
+		"state": {"s"}, "code_challenge": {oauth2.S256ChallengeFromVerifier(oauth2.GenerateVerifier())}, "code_challenge_method": {"S256"}}.Encode())
 }
 
 func TestSettingsAreAccessible(t *testing.T) {
-	axe(t)
-	ctx := browser(t)
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	base := string(w.cloudURL)
-	look := visit(t, ctx, base)
-	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
-	look("profile", "/settings")
-	look("security", "/settings/security")
-	look("sign-in provider", "/settings/provider")
-	look("sessions", "/settings/sessions")
-	look("token", "/settings/token")
-	look("token shown", "/settings/token", chromedp.Click(`form[action="/settings/token"] button`), chromedp.WaitVisible(`#developer-token`))
-	look("trust", "/settings/trust?server=https://ace.acme.test")
-	look("trust secret", "/settings/trust", chromedp.Click(`button[value=secret]`), chromedp.WaitVisible(`#jwt-secret`))
-	look("trust refused", "/settings/trust?server=ace")
+	o, _ := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
+	o.at("profile", "/settings")
+	o.at("sign-in provider", "/settings/provider")
+	o.at("sessions", "/settings/sessions")
+	o.at("token", "/settings/token")
+	o.after("token shown", chromedp.Click(`form[action="/settings/token"] button`), chromedp.WaitVisible(`#developer-token`))
+	o.at("trust", "/settings/trust?server=https://ace.acme.test")
+	o.after("trust secret", chromedp.Click(`button[value=secret]`), chromedp.WaitVisible(`#jwt-secret`))
+	o.at("trust refused", "/settings/trust?server=ace")
+}
+
+func TestSecurityIsAccessible(t *testing.T) {
+	o, w := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
+	o.at("security", "/settings/security")
+	o.after("security refused", chromedp.SendKeys(`form:has([value=totp-begin]) input[name=password]`, "wrong\r"), chromedp.WaitVisible(`.error`))
+	o.after("security two-factor", chromedp.SendKeys(`form:has([value=totp-begin]) input[name=password]`, testPassword+"\r"), chromedp.WaitVisible(`svg.qr`))
+	code, err := totp.GenerateCode(o.value(`#totp-secret`), w.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.after("security codes", chromedp.SendKeys(`input[name=otp]`, code+"\r"), chromedp.WaitVisible(`#recovery-codes`))
+	o.at("security on", "/settings/security", chromedp.Click(`summary`))
+	o.run("sign out", chromedp.Click(`.who form[action="/logout"] button`), chromedp.WaitVisible(`input[name=email]`))
+	o.after("second factor", chromedp.SendKeys(`input[name=email]`, "admin@acme.test"), chromedp.SendKeys(`input[name=password]`, testPassword+"\r"),
+		chromedp.WaitVisible(`input[name=otp]`), chromedp.Click(`summary`))
+	o.after("second factor refused", chromedp.SendKeys(`form input[name=otp]`, "000000\r"), chromedp.WaitVisible(`.error`))
 }
 
 func TestConnectionsAreAccessible(t *testing.T) {
-	axe(t)
-	ctx := browser(t)
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	base := string(w.cloudURL)
-	look := visit(t, ctx, base)
-	steps(t, ctx)("sign in", signIn(base, "admin@acme.test"))
+	o, w := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	connection := w.connect(w.admin)
-	look("connections", "/connections")
-	tabs, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("[data-connection] a")].slice(0, 1).map((a) => a.pathname)`))
-	if err != nil || len(tabs) != 1 || tabs[0] != "/connections/"+connection.ID {
-		t.Fatalf("the list leads to %v (%v)", tabs, err)
-	}
-	look("overview", tabs[0])
-	tabs, err = chromedp.Run(ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("nav.tabs a:not([aria-current])")].map((a) => a.pathname)`))
+	o.at("connections", "/connections")
+	o.at("overview", "/connections/"+connection.ID)
+	tabs, err := chromedp.Run(o.ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("nav.tabs a:not([aria-current])")].map((a) => a.pathname)`))
 	if err != nil || len(tabs) < 2 {
 		t.Fatalf("the connection has the tabs %v (%v)", tabs, err)
 	}
 	for _, tab := range tabs {
-		look("tab "+path.Base(tab), tab)
+		o.at("tab "+path.Base(tab), tab)
 	}
 }
