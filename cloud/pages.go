@@ -108,8 +108,13 @@ func (c *Cloud) errorPage(ctx echo.Context, err error) bool {
 	}
 	e := bridge.AsError(err)
 	status := api.Status(err)
-	view := struct{ Detail, Hint, RequestID string }{e.Detail, e.Hint, api.RequestID(r)}
-	return c.render(ctx, status, "error", web.Page{Title: http.StatusText(status), View: view}) == nil
+	page := web.Page{Title: http.StatusText(status), View: struct{ Error, RequestID string }{sentence(e), api.RequestID(r)}}
+	if status < http.StatusInternalServerError { // else the registry may be what has failed
+		if p, signedIn, err := c.visitor(ctx); err == nil && signedIn {
+			page.User = user(p)
+		}
+	}
+	return c.render(ctx, status, "error", page) == nil
 }
 
 // localPath is a path of our own to go on to; anything else, such as //evil.example, is the front page.
