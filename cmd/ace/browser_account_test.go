@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -14,10 +13,7 @@ import (
 func TestAccountInABrowser(t *testing.T) {
 	ctx := browser(t)
 	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	background, stop := context.WithCancel(context.Background())
-	stopped := make(chan struct{})
-	go func() { _ = w.cloud.Run(background); close(stopped) }()
-	t.Cleanup(func() { stop(); <-stopped })
+	w.background()
 	base := string(w.cloudURL)
 	run := steps(t, ctx)
 	value := func(selector string) string {

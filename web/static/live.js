@@ -63,7 +63,11 @@ export function follow(ace) {
 // returns a promise of the first look.
 function listen(refresh, on) {
   let source, timer;
-  const ask = () => refresh().catch((error) => { if (error.status === 401) signedOut(); });
+  const ask = () => refresh().catch((error) => {
+    if (error.status !== 401) return;
+    clearInterval(timer);
+    signedOut();
+  });
   const start = () => {
     source?.close();
     clearInterval(timer);
@@ -74,6 +78,7 @@ function listen(refresh, on) {
       if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
       clearInterval(timer);
       timer = setInterval(ask, pollEvery);
+      ask();
     });
     return ask();
   };

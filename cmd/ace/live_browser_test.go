@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// background runs what a cloud does beside answering, until the test ends.
+func (w *world) background() {
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() { _ = w.cloud.Run(ctx); close(stopped) }()
+	w.t.Cleanup(func() { stop(); <-stopped })
+}
+
+// check probes a connection, which changes its status.
+func (w *world) check(connection api.Connection) {
+	w.t.Helper()
+	if _, err := w.admin.Check(w.t.Context(), connection.ID); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// What changes shows on an open page: a status, the end of the access, the end of the session.
+func TestLiveStatusInABrowser(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w.background()
+	connection, srv := w.byHand(&plainApp{}, "changing")
+	w.check(connection)
+	w.share(connection)
+	run := steps(t, ctx)
+	const badge, cause = `document.querySelector("[data-badge]").textContent`, `document.querySelector("[data-cause]").textContent`
+	run("sign in", signIn(string(w.cloudURL), "member@acme.test"), chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID), eventually(badge+` === "online"`))
+	srv.Close()
+	w.check(connection)
+	run("the status changes", eventually(badge+` === "offline" && `+cause+`.includes("nothing answers")`))
+	if _, err := w.admin.Patch(t.Context(), connection.ID, api.ConnectionPatch{Visibility: new("private")}); err != nil {
+		t.Fatal(err)
+	}
+	run("the access ends", eventually(cause+`.includes("no access to this connection")`))
+	run("sign out elsewhere", chromedp.Evaluate[chromedp.Void](`fetch("/logout", { method: "POST", redirect: "manual" })`, chromedp.EvalAwaitPromise),
+		eventually(`document.querySelector("[data-signed-out] a") !== null`))
+	shoot(t, ctx, "signed-out")
+}
+
+// Where there are no events to be had, the page asks again and again.
+func TestLiveStatusWithoutEvents(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w.background()
+	connection, srv := w.byHand(&plainApp{}, "changing")
+	w.check(connection)
+	w.share(connection)
+	token, _, err := w.cloud.DeveloperToken(t.Context(), "member@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 16 // streams of a member
+	for range most {
+		w.listen(token)
+	}
+	run := steps(t, ctx)
+	run("sign in", signIn(string(w.cloudURL), "member@acme.test"))
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `const slow = setInterval; globalThis.setInterval = (what, ms) => slow(what, ms / 20)`}); err != nil {
+		t.Fatal(err)
+	}
+	run("the page", chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID), eventually(`document.querySelector("[data-badge]").textContent === "online"`),
+		eventually(`performance.getEntriesByType("resource").some(({ name, responseStatus }) => name.endsWith("/events") && responseStatus === 429)`))
+	srv.Close()
+	w.check(connection)
+	run("the status changes", eventually(`document.querySelector("[data-badge]").textContent === "offline"`))
+}
+
+// listen opens a stream of live status, and keeps it open.
+func (w *world) listen(token bridge.Secret) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.cloudURL.Join("/v1/connections/events"), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatal(resp, err)
+	}
+	w.t.Cleanup(func() { _ = resp.Body.Close() })
+}
