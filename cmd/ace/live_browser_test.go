@@ -75,7 +75,7 @@ func TestLiveStatusWithoutEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("the page", chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID), eventually(`document.querySelector("[data-badge]").textContent === "online"`),
-		eventually(`performance.getEntriesByType("resource").some(({ name, responseStatus }) => name.endsWith("/events") && responseStatus === 429)`))
+		eventually(`performance.getEntriesByType("resource").filter(({ name }) => name.endsWith("/v1/connections/`+connection.ID+`")).length > 3`))
 	srv.Close()
 	w.check(connection)
 	run("the status changes", eventually(`document.querySelector("[data-badge]").textContent === "offline"`))
