@@ -16,6 +16,8 @@ import (
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 
+	"golang.org/x/net/websocket"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
@@ -94,6 +96,8 @@ func (p *plainApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/break":
 		p.breaks.Add(1)
 		panic(http.ErrAbortHandler)
+	case "/echo":
+		websocket.Server{Handler: func(ws *websocket.Conn) { _, _ = io.Copy(ws, ws) }}.ServeHTTP(w, r)
 	case "/ticks":
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = fmt.Fprintf(w, "retry: 1\nid: %s+\ndata: after %s\n\n", r.Header.Get("Last-Event-ID"), r.Header.Get("Last-Event-ID"))
@@ -167,6 +171,14 @@ func TestAceScriptInABrowser(t *testing.T) {
 		for await (const { data } of conn.events("/ticks", { signal: stop.signal })) if (all.push(data) === 3) stop.abort();
 		return { all }`); strings.Join(got.All, ",") != "after ,after +,after ++" {
 		t.Errorf("events: %q", got.All)
+	}
+	if got := s.run(`conn = await ace.connection("plain"); const ws = conn.websocket("/echo");
+		return new Promise((resolve) => {
+			ws.onopen = () => ws.send("there and back");
+			ws.onmessage = ({ data }) => { ws.close(); resolve({ body: data }); };
+			ws.onerror = () => resolve({ body: "failed" });
+		})`); got.Body != "there and back" {
+		t.Errorf("a WebSocket: %+v", got)
 	}
 	if got := s.run(`conn = await ace.connection(); return { body: conn.info.name }`); got.Body != "plain" {
 		t.Errorf("the choice was not remembered: %+v", got)
