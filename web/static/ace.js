@@ -83,7 +83,6 @@ async function explain(server, error) {
   const url = new URL(server), local = loopback.test(url.hostname), late = error?.name === "TimeoutError";
   const because = (seen, why) => ({ way: "relay", seen, why });
   if (!navigator.onLine && !local) return because("unknown", "This browser is offline.");
-  if (await localNetwork("denied")) return because("unknown", "This browser forbids the page the local network: allow it in the site's settings.");
   if (location.protocol === "https:" && url.protocol === "http:" && !local) {
     return because("unknown", "This page is https and the server is http: browsers block that (mixed content). Give the server https.");
   }
@@ -91,7 +90,9 @@ async function explain(server, error) {
   if (late) return because("offline", `The server did not answer this browser within ${probeTime / 1000} seconds.`);
   const up = await probe(`${server}/.well-known/ace-server`, { mode: "no-cors", redirect: "follow" }).catch(() => null);
   if (up) return because("unknown", `The server is up, but it redirects or does not let this page read its answers (CORS): start it with ACE_ALLOWED_ORIGINS=${location.origin}`);
+  const denied = await localNetwork("denied"); // meanwhile the page is told what its policy forbids
   if (forbidden.has(url.origin)) return because("unknown", `The policy of this page does not let it call ${url.origin} (connect-src).`);
+  if (denied) return because("unknown", "This browser forbids the page the local network: allow it in the site's settings.");
   return because("offline", `The server is unreachable from this browser: is it running at ${server}?`);
 }
 
@@ -108,11 +109,10 @@ export async function* parseEvents(body, state = { id: "", retry: 3_000 }) {
       rest = lines.pop();
       for (const line of lines) {
         const [, name, text = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line);
-        if (name === "data") data.push(text);
+        if (name === "data") data.push(text), size += text.length + 1;
         else if (name === "event") event = text;
         else if (name === "id" && !text.includes("\0")) id = text;
         else if (name === "retry" && /^\d{1,6}$/.test(text)) state.retry = Number(text);
-        size += line.length;
         if (line !== "") continue;
         state.id = id;
         if (data.length > 0) yield { event: event || "message", data: data.join("\n"), id };
@@ -208,7 +208,7 @@ export class Connection {
 
   async #relay(path, init) {
     const answer = await this.#cloud.send(below(this.#through, path), init);
-    if (answer.headers.get("X-Ace-Relay") !== "server") throw await AceError.of(answer);
+    if (answer.type !== "opaqueredirect" && answer.headers.get("X-Ace-Relay") !== "server") throw await AceError.of(answer);
     return answer;
   }
 
@@ -223,11 +223,12 @@ export class Connection {
     return this.#asking;
   }
 
-  async #decide() {
-    const credential = await this.#credential().catch((error) => { if (error.code !== "key_not_shown") throw error; });
+  async #decide(refused) {
+    const before = this.#held, credential = await this.#credential(refused).catch((error) => { if (error.code !== "key_not_shown") throw error; });
     if (!credential) return this.#settle(keyNotShown);
     const answer = await probe(`${this.server}/ace/v1/me`, { headers: { [credential.header]: credential.value } }).catch((error) => error);
     if (answer instanceof Error) return this.#settle(await explain(this.server, answer));
+    if (answer.status === 401 && credential === before) return this.#decide(credential); // it may have come to its end by the server's clock
     const ours = credential.type === "api_key" || answer.ok && (await answer.json().catch(() => null))?.key_id;
     return this.#settle(ours ? { way: "direct", seen: "online", why: "" } : { way: "relay", seen: answer.status === 401 ? "unauthorized" : "unknown",
       why: `What this browser finds at ${this.server} does not take the connection's credential: it answers ${answer.status}.` });
@@ -255,7 +256,8 @@ export class Ace {
     const own = token ? { mode: "cors", credentials: "omit" } : { mode: "same-origin", credentials: "same-origin" };
     const send = async (url, init) => {
       const call = request(url, init, token ? { Authorization: `Bearer ${await token()}` } : { "X-Ace-Relay": "1" }, own);
-      return fetch(call).catch((cause) => { throw init.signal?.aborted ? cause : new AceError("cloud_unreachable", "The cloud does not answer.", { cause }); });
+      const hint = token ? `is ${location.origin} in its ACE_ALLOWED_ORIGINS?` : "";
+      return fetch(call).catch((cause) => { throw init.signal?.aborted ? cause : new AceError("cloud_unreachable", "The cloud does not answer", { cause, hint }); });
     };
     const ask = async (path, method = "GET") => {
       const answer = await send(base + path, { method });
