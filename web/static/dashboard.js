@@ -13,12 +13,23 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// Whoever is faster than the modules need not press twice.
+const forms = document.querySelectorAll("[data-call], [data-try]");
+const pressed = new Set();
+for (const form of forms) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    pressed.add(form);
+  });
+}
+
 if (document.querySelector("[data-connection]")) {
   const [{ Ace }, { follow }, { explore }] = await Promise.all([import("./ace.js"), import("./live.js"), import("./explorer.js")]);
   const ace = new Ace();
   const find = follow(ace);
-  for (const form of document.querySelectorAll("[data-call], [data-try]")) explore(find, form);
-  begin(ace);
+  for (const form of forms) explore(find, form);
+  if (pressed.size === 0) begin(ace);
+  for (const form of pressed) form.requestSubmit();
 }
 
 // begin calls a server without a click: on a connection's explorer that one, on the list the one that works. A plain key is
