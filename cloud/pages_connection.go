@@ -18,6 +18,7 @@ type tab struct {
 // connectionTabs are a connection's pages, in the order of the menu.
 var connectionTabs = []tab{
 	{Path: "", Label: "Overview"},
+	{Path: "keys", Label: "Keys", may: mayUse},
 	{Path: "sharing", Label: "Sharing"},
 	{Path: "audit", Label: "Audit", may: mayReadAudit},
 	{Path: "explorer", Label: "Explorer", may: mayUse},

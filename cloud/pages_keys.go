@@ -1,12 +1,10 @@
 package cloud
 
 import (
-	"cmp"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -22,31 +20,10 @@ import (
 type keysView struct {
 	Keys    []keyView
 	Next    string
-	Created *createdView // shown this once
-	Form    api.CreateKeyRequest
-	Scopes  []scopeChoice // that the person may give
-	Presets []presetChoice
-	Allow   string
+	Created *createdView
+	Form    keyForm
 	Error   string
 }
-
-type keyView struct {
-	api.APIKey
-	Mine, Alive bool
-	Rotation    string // the idempotency key of the form, so that a page sent again is the same rotation
-}
-
-type createdView struct {
-	api.CreatedKey
-	Done, Login string
-}
-
-type scopeChoice struct {
-	Scope, Meaning string
-	Chosen         bool
-}
-
-type presetChoice struct{ Name, Meaning string }
 
 func (c *Cloud) routeKeyPages(e *echo.Echo) {
 	e.GET("/keys", c.page(c.keysPage))
@@ -55,7 +32,11 @@ func (c *Cloud) routeKeyPages(e *echo.Echo) {
 }
 
 func (c *Cloud) keysPage(ctx echo.Context, p registry.Principal) error {
-	return c.renderKeys(ctx, http.StatusOK, p, keysView{Form: api.CreateKeyRequest{Preset: registry.Scopes.File().DefaultPreset}})
+	return c.renderKeys(ctx, http.StatusOK, p, keysView{Form: newKeyForm()})
+}
+
+func newKeyForm() keyForm {
+	return keyForm{Wish: api.CreateKeyRequest{Preset: registry.Scopes.File().DefaultPreset}}
 }
 
 // renderKeys shows the keys that the person sees, beside what view says.
@@ -65,22 +46,38 @@ func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, v
 		return err
 	}
 	view.Next = next
+	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	for _, r := range records {
 		k := r.API(c.cfg.Now())
-		view.Keys = append(view.Keys, keyView{APIKey: k, Mine: k.Owner == p.Email, Alive: k.Ended == nil && k.Status != keys.StatusExpired,
-			Rotation: uuid.NewString()})
+		alive := k.Ended == nil && k.Status != keys.StatusExpired
+		end := alive || k.Status == keys.StatusExpired
+		view.Keys = append(view.Keys, keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
+			Reissue: end && (k.Owner == p.Email || admin && k.Kind != string(bridge.KindPAT)), Rotation: uuid.NewString()})
 	}
+	view.Form.Open = view.Form.Open || len(view.Keys) == 0
+	view.Form = offerCloudKey(p, view.Form)
+	return c.render(ctx, status, "keys", web.Page{Title: "API keys", Path: "/keys", User: user(p),
+		Flash: flashes[ctx.QueryParam("done")], View: view})
+}
+
+// offerCloudKey completes a form with what the person may give a key of the cloud.
+func offerCloudKey(p registry.Principal, f keyForm) keyForm {
+	var kinds, presets, scopes []choiceOf
+	admin := p.Role.AtLeast(bridge.RoleAdmin)
+	if admin {
+		kinds = []choiceOf{{"live", "Live: " + p.Org + "'s, whoever comes or goes", false}, {"test", "Test: sees only what test keys made", false}}
+	}
+	kinds = append(kinds, choiceOf{"pat", "Personal access token: acts as you, and ends when you leave", false})
 	file := registry.Scopes.File()
 	for _, scope := range slices.Sorted(maps.Keys(file.Scopes)) {
 		if p.Can(bridge.Scope(scope)) {
-			view.Scopes = append(view.Scopes, scopeChoice{scope, file.Scopes[scope], slices.Contains(view.Form.Scopes, scope)})
+			scopes = append(scopes, choiceOf{scope, file.Scopes[scope], slices.Contains(f.Wish.Scopes, scope)})
 		}
 	}
 	for _, name := range registry.Scopes.Presets() {
-		view.Presets = append(view.Presets, presetChoice{name, file.Presets[name].Description})
+		presets = append(presets, choiceOf{name, file.Presets[name].Description, false})
 	}
-	return c.render(ctx, status, "keys", web.Page{Title: "API keys", Path: "/keys", User: user(p),
-		Flash: flashes[ctx.QueryParam("done")], View: view})
+	return f.offer("/keys", kinds, presets, scopes, admin)
 }
 
 // keyRefused shows the form again with what was wrong with it.
@@ -96,20 +93,12 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
-	f := ctx.Request().PostForm
-	view := keysView{Allow: f.Get("allow_from"), Form: api.CreateKeyRequest{
-		Name: f.Get("name"), Description: f.Get("description"), Kind: f.Get("kind"), Preset: f.Get("preset"), Scopes: f["scope"],
-		ExpiresIn: cmp.Or(f.Get("expires_on"), f.Get("expires_in")), Rate: f.Get("rate"),
-		AllowFrom: strings.FieldsFunc(f.Get("allow_from"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }),
-	}}
-	if text := f.Get("max_uses"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 1 {
-			return c.keyRefused(ctx, p, view, bridge.E(bridge.Invalid, "max_uses", "the number of uses is not a number above 0"))
-		}
-		view.Form.MaxUses = n
+	f, err := keyFormOf(ctx.Request())
+	view := keysView{Form: f}
+	if err != nil {
+		return c.keyRefused(ctx, p, view, err)
 	}
-	key, record, err := c.keys.Mint(ctx.Request().Context(), by(ctx, p), keyhttp.Wish(view.Form))
+	key, record, err := c.keys.Mint(ctx.Request().Context(), by(ctx, p), keyhttp.Wish(f.Wish))
 	if err != nil {
 		return c.keyRefused(ctx, p, view, err)
 	}
@@ -120,8 +109,8 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done string, key bridge.Key, record keys.Record) error {
 	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(c.cfg.Now())}
 	return c.renderKeys(ctx, status, p, keysView{
-		Form: api.CreateKeyRequest{Preset: registry.Scopes.File().DefaultPreset},
-		Created: &createdView{created, done, "ace auth login-api-key --env " + string(c.cfg.PublicURL) +
+		Form: newKeyForm(),
+		Created: &createdView{created, done, "Log in with it where the service runs, and paste it there:", "ace auth login-api-key --env " + string(c.cfg.PublicURL) +
 			" --key - --service-name " + strconv.Quote(record.Name)},
 	})
 }
@@ -138,13 +127,13 @@ func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
 	}
 	reissued := func(done string, key bridge.Key, record keys.Record, err error) error {
 		if err != nil {
-			return c.keyRefused(ctx, p, keysView{}, err)
+			return c.keyRefused(ctx, p, keysView{Form: newKeyForm()}, err)
 		}
 		return c.showKey(ctx, p, http.StatusOK, done, key, record)
 	}
 	changed := func(done string, do func() error) error {
 		if err := do(); err != nil {
-			return c.keyRefused(ctx, p, keysView{}, err)
+			return c.keyRefused(ctx, p, keysView{Form: newKeyForm()}, err)
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/keys?done="+done)
 	}
@@ -162,7 +151,7 @@ func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
 		return changed("key-enabled", func() error { _, err := c.keys.Enable(r.Context(), by, id); return err })
 	case "revoke":
 		if r.PostForm.Get("sure") != "yes" {
-			return c.keyRefused(ctx, p, keysView{}, bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure"))
+			return c.keyRefused(ctx, p, keysView{Form: newKeyForm()}, errNotSure)
 		}
 		return changed("key-revoked", func() error {
 			_, err := c.keys.Revoke(r.Context(), by, id, "revoked by "+p.Email)

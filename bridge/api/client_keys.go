@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/acebridge/ace/bridge"
 )
@@ -14,6 +15,17 @@ import (
 // Keys lists the API keys that the credential may see.
 func (c *Client) Keys(ctx context.Context) ([]APIKey, error) {
 	return all[APIKey](ctx, c, c.root+"/api-keys", nil)
+}
+
+// KeysPage is one page of the list, after a cursor; "": the first.
+func (c *Client) KeysPage(ctx context.Context, cursor string, limit int) (List[APIKey], error) {
+	var out List[APIKey]
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/api-keys", query: query, out: &out})
+	return out, err
 }
 
 // CreateKey creates an API key.

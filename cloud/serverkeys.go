@@ -1,0 +1,205 @@
+package cloud
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// The bounds on what a server may take and answer that is asked for its API keys. What it says is not to be trusted.
+const (
+	serverTime      = 5 * time.Second // of all that one page asks
+	maxServerAnswer = 1 << 20         // bytes
+	maxServerKeys   = 50              // on a page
+	maxServerScopes = 20              // that are shown of a key
+	maxServerChoice = 200             // presets and scopes in a form
+	maxServerText   = 200             // characters
+	maxServerCursor = 500             // bytes
+)
+
+var errNoKeyAPI = bridge.E(bridge.Conflict, "server_plain", "the connection has no key of an ace server").
+	WithHint("if it is one, connect it anew: ace connect --server URL")
+
+// serverClient calls a connection's server as a member who may use it, with an access token that names them and has no more
+// scopes than they have: the same grant, and the same rules of what may be called, as with the relay.
+func (c *Cloud) serverClient(ctx echo.Context, p registry.Principal, id string) (*api.ServerClient, error) {
+	granted, err := c.registry.Relay(ctx.Request().Context(), p, id, actor(ctx, p))
+	if err != nil {
+		return nil, err
+	}
+	if granted.Credential.Type != "access_token" || c.isOwnOrigin(granted.Server.Origin()) {
+		return nil, errNoKeyAPI
+	}
+	return api.NewServerClient(granted.Server, granted.Credential.Value.Secret, api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
+		Transport: c.outbound.Transport, Timeout: serverTime, MaxAnswer: maxServerAnswer}), nil
+}
+
+// serverKeys is what a server says of its keys, and of what one who asks may do with them.
+type serverKeys struct {
+	keys      []api.APIKey
+	next      string
+	may       bridge.Scopes // nil: not known
+	declared  catalogue.Catalogue
+	catalogue bool // it was read
+}
+
+// readServerKeys asks all of that at once. Only the list has to be answered.
+func readServerKeys(ctx context.Context, client *api.ServerClient, cursor string) (serverKeys, error) {
+	ctx, cancel := context.WithTimeout(ctx, serverTime)
+	defer cancel()
+	var out serverKeys
+	var failed error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		var list api.List[api.APIKey]
+		if list, failed = client.KeysPage(ctx, cursor, maxServerKeys); failed == nil {
+			out.keys, out.next = tidyKeys(list)
+		} else {
+			cancel()
+		}
+	})
+	wg.Go(func() {
+		if me, err := client.Me(ctx); err == nil {
+			out.may, _ = bridge.NewScopes(me.Scopes)
+		}
+	})
+	wg.Go(func() {
+		if raw, err := client.Scopes(ctx); err == nil {
+			out.declared, err = catalogue.Parse(raw)
+			out.catalogue = err == nil
+		}
+	})
+	wg.Wait()
+	return out, failed
+}
+
+// can reports whether whoever asked may do something with keys, or might.
+func (s serverKeys) can(scope bridge.Scope) bool { return s.may == nil || s.may.Covers(scope) }
+
+// tidyKeys bounds a list of keys and all that stands in it.
+func tidyKeys(list api.List[api.APIKey]) (keys []api.APIKey, next string) {
+	for _, k := range list.Items[:min(len(list.Items), maxServerKeys)] {
+		if tidy, ok := tidyKey(k); ok {
+			keys = append(keys, tidy)
+		}
+	}
+	if bridge.PlainText(list.NextCursor, maxServerCursor) {
+		next = list.NextCursor
+	}
+	return keys, next
+}
+
+// tidyKey bounds all that stands in a key; one whose ID is none is left out.
+func tidyKey(k api.APIKey) (api.APIKey, bool) {
+	id, err := uuid.Parse(k.KeyID)
+	if err != nil {
+		return api.APIKey{}, false
+	}
+	k.KeyID = id.String()
+	for _, text := range []*string{&k.Prefix, &k.Kind, &k.Name, &k.Description, &k.Owner, &k.Org, &k.Status, &k.CreatedBy, &k.Rate} {
+		*text = shown(*text)
+	}
+	k.Name = cmp.Or(k.Name, k.KeyID)
+	k.Scopes, k.AllowFrom = shownAll(k.Scopes), shownAll(k.AllowFrom)
+	if k.LastUsed != nil {
+		k.LastUsed.Address = shown(k.LastUsed.Address)
+	}
+	if k.Disabled != nil {
+		k.Disabled.By = shown(k.Disabled.By)
+	}
+	if k.Ended != nil {
+		k.Ended.Reason, k.Ended.By = shown(k.Ended.Reason), shown(k.Ended.By)
+	}
+	return k, true
+}
+
+// tidyCreated is a new secret as a server has answered it, if it is one, and of the key that was asked for; "": of any.
+func tidyCreated(created api.CreatedKey, id string) (api.CreatedKey, error) {
+	tidy, ok := tidyKey(created.APIKey)
+	key, err := bridge.ParseKey(created.Key.Secret)
+	if !ok || err != nil || key.ID.String() != tidy.KeyID || (id != "" && id != tidy.KeyID) {
+		return api.CreatedKey{}, bridge.E(bridge.Invalid, "answer_unexpected", "the server answered something that is not the key which was asked for")
+	}
+	return api.CreatedKey{Key: key.Text().Disclose(), APIKey: tidy}, nil
+}
+
+// shown is a text of somebody else's as a page may show it: printable, of one line, without what would mark a command, and
+// no longer than a few lines.
+func shown(text string) string {
+	var out strings.Builder
+	n := 0
+	for _, r := range text {
+		if n++; n > maxServerText {
+			out.WriteRune('…')
+			break
+		}
+		switch {
+		case r == '`':
+			r = '\''
+		case unicode.IsSpace(r):
+			r = ' '
+		case !unicode.IsPrint(r):
+			continue
+		}
+		out.WriteRune(r)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+func shownAll(texts []string) []string {
+	out := make([]string, 0, min(len(texts), maxServerScopes))
+	for _, text := range texts[:min(len(texts), maxServerScopes)] {
+		out = append(out, shown(text))
+	}
+	if len(texts) > maxServerScopes {
+		out = append(out, "…")
+	}
+	return out
+}
+
+// serverError is why a connection's server did not do what it was asked, in words of ours; what it said itself is marked
+// as such.
+func serverError(err error, server bridge.ServerURL) *bridge.Error {
+	e := bridge.AsError(err)
+	said := func(text string) string {
+		if detail := shown(e.Detail); detail != "" && !strings.HasPrefix(e.Code, "http_") {
+			return text + ": “" + strings.TrimSuffix(detail, ".") + "”"
+		}
+		return text
+	}
+	fail := func(kind bridge.Kind, code, detail string) *bridge.Error {
+		return bridge.E(kind, code, "%s", detail).Because(err)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fail(bridge.Unreachable, "server_unreachable", "the server does not answer in time").
+			WithHint("check that it runs and that no firewall drops its traffic")
+	case e.Kind == bridge.Unreachable:
+		status := unreachable(err, server)
+		return fail(bridge.Unreachable, "server_unreachable", status.Cause).WithHint("%s", status.Hint)
+	case e.Code == "answer_unexpected" || e.Code == "redirected" || e.Code == "http_404":
+		return fail(bridge.Unreachable, "server_unexpected", "what answers at the URL does not speak the API of an ace server").
+			WithHint("check the URL, and that the server is of the same version as this cloud")
+	case e.Kind == bridge.Unauthenticated:
+		return fail(bridge.Conflict, "server_unauthorized", "the server does not accept the connection's key any more").
+			WithHint("ace connect --server %s", server)
+	case e.Kind == bridge.Forbidden:
+		return fail(bridge.Forbidden, "server_forbidden", said("the server does not let you do that")).
+			WithHint("what you may there is limited by your role, by the key of the connection and by its ceiling")
+	case e.Kind == bridge.Internal || e.Kind == bridge.Unavailable:
+		return fail(bridge.Unreachable, "server_failed", "the server answers with an error").WithHint("look at the server's log")
+	}
+	return fail(e.Kind, "server_refused", said("the server refuses that"))
+}
