@@ -37,8 +37,8 @@ type serverKeysView struct {
 
 // serverRefusal says why there is no list.
 type serverRefusal struct {
-	Cause, Fix string
-	Command    snippet // that does the same where the server can be reached
+	Why     string
+	Command snippet // that does the same where the server can be reached
 }
 
 func (c *Cloud) serverKeysPage(ctx echo.Context, p registry.Principal) error {
@@ -69,8 +69,7 @@ func (c *Cloud) renderServerKeys(ctx echo.Context, p registry.Principal, status 
 		if bridge.AsError(err).Kind == bridge.Internal {
 			return err
 		}
-		e := bridge.AsError(err)
-		view.Refused = &serverRefusal{Cause: e.Detail, Fix: e.Hint, Command: snippet{ID: "list", Label: "In a terminal that reaches the server", Text: "ace api-key list --server " + server}}
+		view.Refused = &serverRefusal{Why: sentence(err), Command: snippet{ID: "list", Label: "In a terminal that reaches the server", Text: "ace api-key list --server " + server}}
 		return c.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
 	}
 	path := "/connections/" + connection.ID

@@ -210,14 +210,14 @@ func TestServerKeysWithoutAList(t *testing.T) {
 	}{
 		{"no scope", refuse(bridge.Forbidden, "scope_missing", "the scope key:list is missing"), "key:list is missing"},
 		{"a dead key", refuse(bridge.Unauthenticated, "key_invalid", "no"), "ace connect --server " + s.URL},
-		{"an error", refuse(bridge.Internal, "internal", "secret path"), "answers with an error"},
+		{"an error", refuse(bridge.Internal, "internal", "secret path"), "nswers with an error"},
 		{"a page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "does not speak the API"},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://evil.test", http.StatusFound)
 		}, "does not speak the API"},
 		{"nothing there", http.NotFound, "does not speak the API"},
 		{"more than is taken", endless, "does not speak the API"},
-		{"a hang-up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "nothing answers"},
+		{"a hang-up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "othing answers"},
 	} {
 		s.set(list, c.h)
 		page := f.page(path, cookie)
