@@ -185,7 +185,7 @@ func (c *Cloud) forgot(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := forgotView{Email: r.PostForm.Get("email")}
-	err := c.mails.Allow(api.AddressKey(ctx.RealIP()), "account:"+strings.ToLower(view.Email))
+	err := c.mails.Allow(api.AddressKey(ctx.RealIP()), "account:"+registry.LoginEmail(view.Email))
 	if err == nil {
 		err = c.registry.RequestReset(r.Context(), view.Email, anonymous(ctx))
 	}

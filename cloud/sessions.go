@@ -20,9 +20,11 @@ func (c *Cloud) routeSessions(v1 *echo.Group) {
 	v1.POST("/sessions/switch", c.person(c.switchSession))
 }
 
-// authenticate checks a password, within the limits of the address, the account and all together.
+// authenticate checks a password, within the limits of the address and of all together. Those of the account are the
+// registry's, which tells strangers from devices that the person has signed in from: one limit for both would let anybody who
+// keeps guessing lock the person out.
 func (c *Cloud) authenticate(ctx echo.Context, l registry.Login) (registry.Authenticated, error) {
-	if err := c.logins.Allow(api.AddressKey(ctx.RealIP()), "account:"+registry.LoginEmail(l.Email)); err != nil {
+	if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil {
 		return registry.Authenticated{}, err
 	}
 	person, err := c.registry.Authenticate(ctx.Request().Context(), l, anonymous(ctx))
