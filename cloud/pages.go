@@ -66,6 +66,22 @@ func (c *Cloud) render(ctx echo.Context, status int, name string, page web.Page,
 	return c.renderUnder(ctx, status, name, page, policy{connect: connect})
 }
 
+var (
+	strictPolicy = []string{"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+	noReferrer   = []string{"no-referrer"}
+	deny         = []string{"DENY"}
+)
+
+// strict gives every answer of the cloud's own, errors and files among them, the policy of what is no page; a page has one of
+// its own. What comes through the relay is given one there.
+func strict(ctx echo.Context) error {
+	if !isRelay(ctx.Request().URL.EscapedPath()) {
+		h := ctx.Response().Header()
+		h["Content-Security-Policy"], h["Referrer-Policy"], h["X-Frame-Options"] = strictPolicy, noReferrer, deny
+	}
+	return nil
+}
+
 // policy is what a page may do beyond the strict policy of all.
 type policy struct {
 	connect    []string // origins that its script calls
@@ -79,9 +95,6 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 		strings.TrimSpace("form-action 'self' " + allowed.formTarget),
 		"frame-ancestors 'none'", "object-src 'none'",
 		strings.Join(append([]string{"connect-src 'self'"}, slices.Compact(allowed.connect)...), " ")}, "; "))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Frame-Options", "DENY")
 	if page.User != nil {
 		orgs, err := c.registry.Orgs(ctx.Request().Context(), page.User.ID)
 		if err != nil {
