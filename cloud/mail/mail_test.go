@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -145,6 +146,9 @@ func TestSend(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in what was sent:\n%s", want, text)
 		}
+	}
+	if id := regexp.MustCompile(`(?m)^Message-ID: <[A-Z2-7]{26}@(.*)>$`).FindStringSubmatch(text); id == nil || id[1] != "example.com" {
+		t.Errorf("the Message-ID is not of the sender's domain: %q", id)
 	}
 	for _, line := range got {
 		if strings.HasPrefix(line, "Bcc:") || strings.HasPrefix(line, "RCPT TO:<evil") {
