@@ -119,7 +119,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	msg.Subject(m.Subject)
 	msg.SetDate()
 	msg.SetMessageIDWithValue(rand.Text() + "@" + s.domain) // go-mail's own would tell what this machine is called
-	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody's holiday notice answers it
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")    // RFC 3834: nobody's holiday notice answers it
 	msg.SetBodyString(smtp.TypeTextPlain, m.Text.Reveal())
 	var conn net.Conn // go-mail leaves it open where the login fails
 	defer func() {

@@ -140,8 +140,12 @@ func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Ti
 }
 
 func (r *Registry) mailInvitation(ctx context.Context, tx *sql.Tx, p Principal, i api.Invitation, link bridge.Secret, actor audit.Actor) error {
+	by := p.Email
+	if i.InvitedBy != by { // a key: its name may be anything, an address to follow for example
+		by = "A program of " + p.Org
+	}
 	text := strings.Join([]string{
-		fmt.Sprintf("%s invites you to the organization %s on %s, as %s %s.", i.InvitedBy, p.Org, r.cfg.Issuer, article(bridge.Role(i.Role)), i.Role),
+		fmt.Sprintf("%s invites you to the organization %s on %s, as %s %s.", by, p.Org, r.cfg.Issuer, article(bridge.Role(i.Role)), i.Role),
 		"Open this link to join. It works once, until " + i.ExpiresAt.Format("2 January 2006, 15:04 MST") + ":\n" + link.Reveal(),
 		"If you do not expect this, you need not do anything.",
 	}, "\n\n") + "\n"
