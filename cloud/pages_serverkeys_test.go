@@ -17,21 +17,21 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// keyServer stands in for an ace server: it keeps what it was asked, and answers what a test sets.
-type keyServer struct {
+// keysServer stands in for an ace server: it keeps what it was asked, and answers what a test sets.
+type keysServer struct {
 	*httptest.Server
 	mu      sync.Mutex
 	asked   []string // method, path and subject of the access token
 	answers map[string]http.HandlerFunc
 }
 
-func (s *keyServer) set(call string, h http.HandlerFunc) {
+func (s *keysServer) set(call string, h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[call] = h
 }
 
-func (s *keyServer) calls(call string) (n int) {
+func (s *keysServer) calls(call string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.asked {
@@ -54,10 +54,10 @@ func refuse(kind bridge.Kind, code, detail string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { api.WriteProblem(w, bridge.E(kind, code, "%s", detail)) }
 }
 
-// keyServer registers a connection to a server that lists one key beside the connection's own.
-func (f *fixture) keyServer() (s *keyServer, connection api.Connection, listed api.APIKey) {
+// keysServer registers a connection to a server that lists one key beside the connection's own.
+func (f *fixture) keysServer() (s *keysServer, connection api.Connection, listed api.APIKey) {
 	f.t.Helper()
-	s = &keyServer{answers: map[string]http.HandlerFunc{}}
+	s = &keysServer{answers: map[string]http.HandlerFunc{}}
 	own := bridge.NewKey(bridge.KindLive, uuid.New())
 	listed = api.APIKey{KeyID: uuid.NewString(), Name: "ci <b>", Kind: "live", Status: "active", Prefix: "ace_live_x", Owner: "ann@acme.test", Scopes: []string{"app:read"}}
 	s.set("GET /ace/v1/me", answer(http.StatusOK, api.Identity{Type: "access_token", Subject: "x", Scopes: []string{"app:*", "key:*"}}))
@@ -90,7 +90,7 @@ func (f *fixture) keyServer() (s *keyServer, connection api.Connection, listed a
 
 func TestServerKeysPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
-	s, connection, listed := f.keyServer()
+	s, connection, listed := f.keysServer()
 	path, cookie := "/connections/"+connection.ID+"/keys", f.signIn()
 	page := f.page(path, cookie)
 	for _, want := range []string{"ci &lt;b&gt;", path + "/" + listed.KeyID + "/rotate", "own key", `value="read-only"`, `value="app:write"`} {
@@ -133,7 +133,7 @@ func TestServerKeysPage(t *testing.T) {
 
 func TestServerKeysForms(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
-	s, connection, listed := f.keyServer()
+	s, connection, listed := f.keysServer()
 	path, cookie := "/connections/"+connection.ID+"/keys", f.signIn()
 	key := bridge.NewKey(bridge.KindLive, uuid.New())
 	made := api.CreatedKey{Key: key.Text().Disclose(), APIKey: api.APIKey{KeyID: key.ID.String(), Name: "new"}}
@@ -192,7 +192,7 @@ func TestServerKeysForms(t *testing.T) {
 // Whatever the server does, the page says what it is and what to do.
 func TestServerKeysWithoutAList(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
-	s, connection, listed := f.keyServer()
+	s, connection, listed := f.keysServer()
 	path, cookie := "/connections/"+connection.ID+"/keys", f.signIn()
 	const list = "GET /ace/v1/api-keys"
 	endless := func(w http.ResponseWriter, _ *http.Request) {
