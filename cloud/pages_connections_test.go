@@ -55,7 +55,7 @@ func TestSearchPage(t *testing.T) {
 	if page := f.page("/connections", cookie); strings.Count(page, "data-try") != 1 || strings.Contains(page, "billing <b>") {
 		t.Errorf("the page:\n%s", page)
 	}
-	for _, query := range []string{"status=well", "q=" + strings.Repeat("x", 101), "q=%00"} {
+	for _, query := range []string{"status=well", "q=" + strings.Repeat("x", 101)} {
 		if resp, page := f.do("GET", "/connections?"+query, "", "Cookie", cookie); resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "Show all") {
 			t.Errorf("%q: %d", query, resp.StatusCode)
 		}
