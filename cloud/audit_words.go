@@ -21,6 +21,8 @@ var auditGroups = []auditGroup{
 		{"connection.ceiling", "Limit what members may do"},
 		{"connection.member_limit", "Limit what one member may do"},
 		{"connection.member_unlimit", "Lift the limit of one member"},
+		{"connection.rotate", "Renew the key of a connection"},
+		{"connection.rotate_failed", "The key of a connection could not be renewed"},
 		{"connection.rename", "Rename a connection"},
 		{"connection.move", "Give a connection another URL"},
 		{"connection.change", "Change a connection"},
