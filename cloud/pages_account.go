@@ -110,10 +110,8 @@ func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 	if err != nil {
 		return err
 	}
-	if before, err := c.registry.BrowserSession(r.Context(), c.secretOf(ctx, sessionCookie)); err == nil {
-		if err := c.registry.EndSession(r.Context(), before, actor(ctx, before)); err != nil {
-			return err
-		}
+	if err := c.endBefore(ctx); err != nil {
+		return err
 	}
 	device := c.secretOf(ctx, deviceCookie)
 	if device.Len() != deviceLength {
@@ -125,6 +123,16 @@ func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 	c.setCookie(ctx, s.Cookie, registry.BrowserLife)
 	c.setSecret(ctx, deviceCookie, device, registry.DeviceLife)
 	return ctx.Redirect(http.StatusSeeOther, next)
+}
+
+// endBefore ends the session that the browser has had so far, whose cookie is about to be replaced.
+func (c *Cloud) endBefore(ctx echo.Context) error {
+	r := ctx.Request()
+	before, err := c.registry.BrowserSession(r.Context(), c.secretOf(ctx, sessionCookie))
+	if err != nil {
+		return nil //nolint:nilerr // there is none to end
+	}
+	return c.registry.EndSession(r.Context(), before, actor(ctx, before))
 }
 
 // A device cookie is 32 random bytes, which are 43 characters.

@@ -126,6 +126,9 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 		}
 		return c.signInFailed(ctx, signInView{Next: localPath(s.Next)}, err)
 	}
+	if err := c.endBefore(ctx); err != nil {
+		return err
+	}
 	c.setCookie(ctx, session.Cookie, registry.BrowserLife)
 	return ctx.Redirect(http.StatusSeeOther, localPath(s.Next))
 }

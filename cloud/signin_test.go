@@ -264,8 +264,12 @@ func TestSignInIsBound(t *testing.T) {
 	refused("no cookie", journey{"", mine.callback})
 	refused("another browser", journey{theirs.cookie, mine.callback})
 	refused("another organization's address", journey{mine.cookie, strings.Replace(mine.callback, "/acme?", "/rival?", 1)})
-	if session, page := f.arrive(mine); session == "" {
+	before := f.signIn()
+	if session, page := f.arrive(journey{mine.cookie + "; " + before, mine.callback}); session == "" {
 		t.Error(page)
+	}
+	if resp, _ := f.do("GET", "/connections", "", "Cookie", before); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("the browser's session from before the sign-in lives on: %d", resp.StatusCode)
 	}
 	refused("once more", mine)
 	f.advance(registry.SignInLife)
