@@ -59,7 +59,8 @@ func (p Principal) Need(need bridge.Scope) error {
 		return bridge.E(bridge.Forbidden, "role_viewer", "a viewer cannot do that").
 			WithHint("ask an admin of %s for the role member", p.Org)
 	}
-	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org)
+	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org).
+		WithHint("ask one; who that is says: ace org members")
 }
 
 // InPerson refuses a key: what is a person's own business, such as their profile and sessions, is not for one.
