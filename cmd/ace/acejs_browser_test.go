@@ -98,6 +98,9 @@ func (p *plainApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case "/echo":
 		websocket.Server{Handler: func(ws *websocket.Conn) { _, _ = io.Copy(ws, ws) }}.ServeHTTP(w, r)
+	case "/many":
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, strings.Repeat("data: one\n\n", 1000))
 	case "/ticks":
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = fmt.Fprintf(w, "retry: 1\nid: %s+\ndata: after %s\n\n", r.Header.Get("Last-Event-ID"), r.Header.Get("Last-Event-ID"))
@@ -171,6 +174,12 @@ func TestAceScriptInABrowser(t *testing.T) {
 		for await (const { data } of conn.events("/ticks", { signal: stop.signal })) if (all.push(data) === 3) stop.abort();
 		return { all }`); strings.Join(got.All, ",") != "after ,after +,after ++" {
 		t.Errorf("events: %q", got.All)
+	}
+	if got := s.run(`conn = await ace.connection("plain"); const all = [];
+		const stop = new AbortController();
+		for await (const { data } of conn.events("/many", { signal: stop.signal })) if (all.push(data) === 3) stop.abort();
+		return { all }`); len(got.All) != 3 {
+		t.Errorf("%d events were given, %d of them after the end", len(got.All), len(got.All)-3)
 	}
 	if got := s.run(`conn = await ace.connection("plain"); const ws = conn.websocket("/echo");
 		return new Promise((resolve) => {

@@ -195,7 +195,7 @@ export class Connection {
           answer.body?.cancel().catch(() => {});
           throw new AceError("no_events", `Instead of sending events the server answered ${answer.status}.`, { status: answer.status });
         }
-        for await (const event of parseEvents(answer.body, state)) yield (failures = 0, event);
+        for await (const event of parseEvents(answer.body, state)) if (signal?.aborted) return; else yield (failures = 0, event);
       } catch (error) {
         if (!signal?.aborted && error instanceof AceError && !error.temporary) throw error;
       }

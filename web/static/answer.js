@@ -11,14 +11,14 @@ const paintEvery = 200; // ms
 const textual = /^(text\/|application\/(.+\+)?(json|xml|yaml|javascript|x-ndjson|graphql|x-www-form-urlencoded|problem\+json)\b)/;
 
 /**
- * Shows an answer in a box as it comes, until it ends, the bounds are reached or the caller's signal fires.
- * @param {HTMLElement} box @param {Response} answer @param {string} name of the file when it is saved
+ * Shows an answer in a box as it comes, until it ends, the bounds are reached or the signal fires.
+ * @param {HTMLElement} box @param {Response} answer @param {string} name of the file when it is saved @param {AbortSignal} signal
  * @param {(text: string) => void} progress is told how far it is
  */
-export async function showAnswer(box, answer, name, progress) {
+export async function showAnswer(box, answer, name, signal, progress) {
   for (const link of box.querySelectorAll("a[download]")) URL.revokeObjectURL(link.href);
   const type = (answer.headers.get("Content-Type") ?? "").toLowerCase();
-  if (answer.body && type.startsWith("text/event-stream")) return showEvents(box, answer.body, progress);
+  if (answer.body && type.startsWith("text/event-stream")) return showEvents(box, answer.body, signal, progress);
   return showBody(box, answer.body, type, name, progress);
 }
 
@@ -66,7 +66,7 @@ function download(chunks, name) {
   return link;
 }
 
-async function showEvents(box, body, progress) {
+async function showEvents(box, body, signal, progress) {
   const list = element("ol", "events");
   list.tabIndex = 0; // it scrolls
   box.replaceChildren(list);
@@ -83,6 +83,7 @@ async function showEvents(box, body, progress) {
   progress("the stream is open");
   try {
     for await (const { event, data, id } of parseEvents(body)) {
+      signal.throwIfAborted(); // what has come before that may be many events yet
       const item = element("li", "");
       item.append(element("span", "meta", [`${++count}`, event !== "message" && event, id && `id ${id}`, new Date().toLocaleTimeString()].filter(Boolean).join(" · ").slice(0, 200)));
       const pre = element("pre", "");

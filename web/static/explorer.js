@@ -64,7 +64,7 @@ export function explore(find, form) {
     say();
     showFacts(answer, conn, left);
     box.hidden = false;
-    const shown = await showAnswer(box, answer, (path.split(/[?#]/)[0].split("/").pop() || "answer").replace(/[^\w.-]/g, "_").slice(0, 80), say);
+    const shown = await showAnswer(box, answer, (path.split(/[?#]/)[0].split("/").pop() || "answer").replace(/[^\w.-]/g, "_").slice(0, 80), signal, say);
     if (!signal.aborted) say(shown.size === undefined ? `${shown.count} events` : bytes(shown.size));
   }
 
