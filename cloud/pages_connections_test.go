@@ -55,7 +55,7 @@ func TestSearchPage(t *testing.T) {
 	if page := f.page("/connections", cookie); strings.Count(page, "data-try") != 1 || strings.Contains(page, "billing <b>") {
 		t.Errorf("the page:\n%s", page)
 	}
-	for _, query := range []string{"status=well", "q=" + strings.Repeat("x", 101)} {
+	for _, query := range []string{"status=well", "q=" + strings.Repeat("x", 101), "q=a%0Ab"} {
 		if resp, page := f.do("GET", "/connections?"+query, "", "Cookie", cookie); resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "Show all") {
 			t.Errorf("%q: %d", query, resp.StatusCode)
 		}
@@ -113,7 +113,7 @@ func TestOverviewForms(t *testing.T) {
 	}{
 		{"move", url.Values{"server_url": {"https://moved.example"}}, http.StatusBadRequest, "to say that you are sure"},
 		{"delete", nil, http.StatusBadRequest, "to say that you are sure"},
-		{"rename", url.Values{"name": {"\x00"}}, http.StatusBadRequest, "plain text"},
+		{"rename", url.Values{"name": {"two\nlines"}}, http.StatusBadRequest, "plain text"},
 		{"move", url.Values{"server_url": {"no URL"}, "sure": {"yes"}}, http.StatusBadRequest, `value="no URL"`},
 		{"key", nil, http.StatusBadRequest, "ive either"},
 		{"shout", nil, http.StatusNotFound, ""},

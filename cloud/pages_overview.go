@@ -114,10 +114,6 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 	var patch api.ConnectionPatch
 	done := ""
 	switch ctx.Param("action") {
-	case "share":
-		patch.Visibility, done = new(registry.Organization), "shared"
-	case "unshare":
-		patch.Visibility, done = new(registry.Private), "unshared"
 	case "check":
 		done = "checked"
 	case "rename":

@@ -121,7 +121,7 @@ func TestDashboardInABrowser(t *testing.T) {
 		eventually(`document.querySelector("[data-badge]").textContent === "online"`),
 		eventually(`document.querySelector("[data-answer]").textContent.includes('"subject": "admin@acme.test"')`))
 	shoot(t, ctx, "connections")
-	run("the share switch", chromedp.Click(`[data-connection] h2 a`), chromedp.Click(`button[role=switch]`),
+	run("the share switch", chromedp.Click(`[data-connection] h2 a`), chromedp.Click(`nav.tabs a[href$="/sharing"]`), chromedp.Click(`button[role=switch]`),
 		chromedp.WaitVisible(`button[role=switch][aria-checked=true]`), chromedp.WaitVisible(`.flash`))
 	run("settings", chromedp.Navigate(base+"/settings/trust"), chromedp.WaitVisible(`#trust-env`), chromedp.Click(`button[value=secret]`), chromedp.WaitVisible(`#jwt-secret`))
 	shoot(t, ctx, "settings")
