@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
@@ -281,4 +282,25 @@ func TestConnectionsAreAccessible(t *testing.T) {
 	for _, tab := range tabs {
 		o.at("tab "+path.Base(tab), tab)
 	}
+}
+
+// Many connections are cards side by side, in whichever state each of them is, and can be searched.
+func TestManyConnectionsAreAccessible(t *testing.T) {
+	o, w := newOnlooker(t)
+	o.run("sign in", signIn(o.base, "admin@acme.test"))
+	w.connect(w.admin)
+	for i := range 12 {
+		key := bridge.NewSecret("a-plain-key").Disclose()
+		c, err := w.admin.Register(t.Context(), api.RegisterRequest{ServerURL: fmt.Sprintf("http://127.0.0.1:%d", i+1), Name: fmt.Sprintf("server %d", i), APIKey: &key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			if _, err := w.admin.Check(t.Context(), c.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	o.at("many connections", "/connections")
+	o.at("many connections not found", "/connections?q=no-such-server")
 }
