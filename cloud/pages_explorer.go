@@ -2,9 +2,11 @@ package cloud
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -14,10 +16,13 @@ var acePaths = []string{"/ace/v1/me", "/.well-known/ace-server", "/ace/v1/scopes
 
 var exploredMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
+const maxExploredPath = 2000
+
 type explorerView struct {
 	Frame   frame
 	Methods []string
 	Path    string   // to begin with
+	Begin   bool     // it is called without a click
 	Paths   []string // that are suggested
 	Curl    string   // a command that calls the path through the relay; it holds no secret
 }
@@ -36,7 +41,10 @@ func (c *Cloud) explorerPage(ctx echo.Context, p registry.Principal) error {
 	}
 	view := explorerView{Frame: f, Methods: exploredMethods, Path: "/"}
 	if f.Key() == "ace" {
-		view.Path, view.Paths = acePaths[0], acePaths
+		view.Path, view.Paths, view.Begin = acePaths[0], acePaths, true
+	}
+	if path := ctx.QueryParam("path"); strings.HasPrefix(path, "/") && bridge.PlainText(path, maxExploredPath) {
+		view.Path, view.Begin = path, false // whoever made the link does not call with it
 	}
 	view.Curl = relayCommand(c.cfg.PublicURL, f.Connection.ID, view.Path)
 	return c.renderTab(ctx, p, http.StatusOK, "connection_explorer", f, view)

@@ -28,6 +28,10 @@ func TestTheExplorersPage(t *testing.T) {
 			t.Errorf("the page has no %q", want)
 		}
 	}
+	_, linked := f.do("GET", path+"?path=/a'%3Bb", "", "Cookie", f.signIn())
+	if !strings.Contains(linked, `value="/a&#39;;b"`) || !strings.Contains(linked, `/relay/a&#39;\&#39;&#39;;b&#39;`) || strings.Contains(linked, "data-begin") {
+		t.Errorf("a link with a path: %s", linked)
+	}
 	f.member("bob@acme.test", bridge.RoleMember)
 	if resp, _ := f.do("GET", path, "", "Cookie", f.signInAs("bob@acme.test")); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a member to whom it is not shared got %d", resp.StatusCode)

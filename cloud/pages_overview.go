@@ -80,7 +80,7 @@ const answer = await conn.fetch("` + path + `");`},
 
 // relayCommand calls a path of a connection's server through the relay; there is no secret in it.
 func relayCommand(cloud bridge.ServerURL, id, path string) string {
-	return `curl -H "Authorization: Bearer $(ace auth token)" '` + cloud.Join(relayPrefix+id+"/relay"+path) + "'"
+	return `curl -H "Authorization: Bearer $(ace auth token)" '` + strings.ReplaceAll(cloud.Join(relayPrefix+id+"/relay"+path), "'", `'\''`) + "'"
 }
 
 var trailingCommand = regexp.MustCompile("^(?:.*: )?(ace [^`]+)$")

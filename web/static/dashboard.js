@@ -35,14 +35,14 @@ if (document.querySelector("[data-connection]")) {
 // begin calls a server without a click: on a connection's explorer that one, on the list the one that works. A plain key is
 // asked for only when somebody wants to call.
 async function begin(ace) {
-  const form = document.querySelector('[data-call][data-key="ace"]') ?? await pick(ace);
+  const form = document.querySelector("[data-begin]") ?? await pick(ace);
   form?.closest("details")?.setAttribute("open", "");
   form?.requestSubmit();
 }
 
 async function pick(ace) {
   const forms = [...document.querySelectorAll('[data-key="ace"] [data-try]')];
-  if (forms.length === 0) return null;
+  if (forms.length <= 1) return forms[0];
   const conn = await ace.connection().catch(() => null);
   return forms.find((form) => form.closest("[data-connection]").dataset.connection === conn?.id) ?? forms[0];
 }
