@@ -98,7 +98,7 @@ function showSeen(card, conn) {
   showWay(card, conn);
   if (conn.seen === "online") setBadge(card, "online");
   else if (conn.seen === "unauthorized") setBadge(card, "unauthorized", "API key is invalid or expired", `run \`ace connect --server ${conn.server}\``);
-  else setBadge(card, conn.seen, conn.why);
+  else setBadge(card, conn.seen, card.querySelector("[data-way]") ? "" : conn.why); // which says why, too
 }
 
 /** Says how this browser reaches a server, once that is known. */
