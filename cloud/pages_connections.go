@@ -28,11 +28,11 @@ type connectionsView struct {
 
 // card is a connection in the list.
 type card struct {
-	api.Connection
-	Left bool   // see [frame]
-	Key  string // see [keyKind]
-	Way  string
-	Try  bool // the page opens on this one
+	Connection api.Connection // not embedded: templates find such fields slowly, and there are many cards
+	Left       bool           // see [frame]
+	Key        string         // see [keyKind]
+	Way        string
+	Try        bool // the page opens on this one
 }
 
 // fewConnections are those that nobody has to search among.
@@ -101,9 +101,9 @@ func opening(cards []card) int {
 		switch {
 		case one.Left:
 			continue
-		case one.Status == registry.StatusOnline:
+		case one.Connection.Status == registry.StatusOnline:
 			rank = 4
-		case one.Status == registry.StatusUnknown:
+		case one.Connection.Status == registry.StatusUnknown:
 			rank = 2
 		}
 		if one.Key == "ace" {
