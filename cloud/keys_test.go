@@ -257,7 +257,10 @@ func TestKeyPages(t *testing.T) {
 	if status, _ := post(at+"/revoke", url.Values{"sure": {"yes"}}); status != http.StatusSeeOther {
 		t.Errorf("revoke: %d", status)
 	}
-	if status, body := post(at+"/revive", nil); status != http.StatusConflict || !strings.Contains(body, "for ever") {
+	if status, body := post(at+"/revive", nil); status != http.StatusBadRequest || !strings.Contains(body, "sure") {
+		t.Errorf("revive without the box: %d", status)
+	}
+	if status, body := post(at+"/revive", url.Values{"sure": {"yes"}}); status != http.StatusConflict || !strings.Contains(body, "for ever") {
 		t.Errorf("revive a revoked key: %d", status)
 	}
 	if status, body := post("/keys", url.Values{"name": {"<b>"}, "scope": {"connection:raed"}}); status != http.StatusBadRequest ||

@@ -139,6 +139,9 @@ func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
 	}
 	switch action := ctx.Param("action"); action {
 	case "revive":
+		if r.PostForm.Get("sure") != "yes" {
+			return c.keyRefused(ctx, p, keysView{Form: newKeyForm()}, errNotSure)
+		}
 		key, record, err := c.keys.Revive(r.Context(), by, id, r.PostForm.Get("expires_in"))
 		return reissued("revived: the old secret is dead", key, record, err)
 	case "rotate":

@@ -18,9 +18,22 @@ import (
 )
 
 func (c *Cloud) routeServerKeys(e *echo.Echo) {
-	e.GET("/connections/:id/keys", c.page(c.serverKeysPage))
-	e.POST("/connections/:id/keys", c.page(c.createServerKey))
-	e.POST("/connections/:id/keys/:key/:action", c.page(c.changeServerKey))
+	e.GET("/connections/:id/keys", c.page(c.calling(c.serverKeysPage)))
+	e.POST("/connections/:id/keys", c.page(c.calling(c.createServerKey)))
+	e.POST("/connections/:id/keys/:key/:action", c.page(c.calling(c.changeServerKey)))
+}
+
+// calling counts a page that calls a connection's server among the calls under way, of which there are only so many: a slow
+// server must not hold more than its share of the cloud.
+func (c *Cloud) calling(h func(echo.Context, registry.Principal) error) func(echo.Context, registry.Principal) error {
+	return func(ctx echo.Context, p registry.Principal) error {
+		free, err := c.relay.slots.take(c.relay.limits, p.OrgID+"/"+p.UserID, ctx.Param("id"))
+		if err != nil {
+			return err
+		}
+		defer free()
+		return h(ctx, p)
+	}
 }
 
 type serverKeysView struct {
@@ -74,7 +87,7 @@ func (c *Cloud) renderServerKeys(ctx echo.Context, p registry.Principal, status 
 	}
 	path := "/connections/" + connection.ID
 	for _, k := range found.keys {
-		view.Keys = append(view.Keys, found.show(k, path, connection.KeyID))
+		view.Keys = append(view.Keys, found.show(k, p, path, connection.KeyID))
 	}
 	if found.next != "" {
 		view.Next = path + "/keys?cursor=" + url.QueryEscape(found.next)
@@ -102,8 +115,9 @@ func (c *Cloud) findServerKeys(ctx echo.Context, p registry.Principal, connectio
 	return found, nil
 }
 
-// show is a key with what can be done with it; own is the ID of the connection's own key.
-func (s serverKeys) show(k api.APIKey, path, own string) keyView {
+// show is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
+// owner, in whose name it acts, and for an admin.
+func (s serverKeys) show(k api.APIKey, p registry.Principal, path, own string) keyView {
 	alive := k.Ended == nil && k.Status != keys.StatusExpired
 	end := alive || k.Status == keys.StatusExpired
 	view := keyView{APIKey: k, Path: path + "/keys/" + k.KeyID, Alive: alive, Rotation: uuid.NewString()}
@@ -112,7 +126,7 @@ func (s serverKeys) show(k api.APIKey, path, own string) keyView {
 		return view
 	}
 	view.End = end && s.can("key:revoke")
-	view.Reissue = end && k.Kind != string(bridge.KindSK) && s.can("key:create")
+	view.Reissue = end && k.Kind != string(bridge.KindSK) && s.can("key:create") && (k.Owner == p.Email || p.Role.AtLeast(bridge.RoleAdmin))
 	return view
 }
 
@@ -211,7 +225,7 @@ func (c *Cloud) changeServerKey(ctx echo.Context, p registry.Principal) error {
 		return echo.NewHTTPError(http.StatusNotFound)
 	case id == f.Connection.KeyID:
 		return refused(errOwnKey)
-	case action == "revoke" && sent.Get("sure") != "yes":
+	case (action == "revoke" || action == "revive") && sent.Get("sure") != "yes":
 		return refused(errNotSure)
 	}
 	client, err := c.serverClient(ctx, p, f.Connection.ID)

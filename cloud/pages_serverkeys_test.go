@@ -15,6 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud"
 )
 
 // keysServer stands in for an ace server: it keeps what it was asked, and answers what a test sets.
@@ -149,7 +150,7 @@ func TestServerKeysForms(t *testing.T) {
 	again := bridge.NewKey(bridge.KindLive, uuid.MustParse(listed.KeyID))
 	for _, action := range []string{"rotate", "revive"} {
 		s.set("POST /ace/v1/api-keys/"+listed.KeyID+"/"+action, answer(http.StatusOK, api.CreatedKey{Key: again.Text().Disclose(), APIKey: listed}))
-		resp, page := f.post(path+"/"+listed.KeyID+"/"+action, cookie, url.Values{"grace": {"1h"}, "expires_in": {"30d"}, "rotation": {"0123456789abcdef"}})
+		resp, page := f.post(path+"/"+listed.KeyID+"/"+action, cookie, url.Values{"grace": {"1h"}, "expires_in": {"30d"}, "sure": {"yes"}, "rotation": {"0123456789abcdef"}})
 		if resp.StatusCode != http.StatusOK || !strings.Contains(page, again.Text().Reveal()) {
 			t.Errorf("%s: %d %s", action, resp.StatusCode, page)
 		}
@@ -158,6 +159,9 @@ func TestServerKeysForms(t *testing.T) {
 		"revoke": "DELETE /ace/v1/api-keys/" + listed.KeyID} {
 		s.set(call, answer(http.StatusOK, listed))
 		if action == "revoke" {
+			if resp, page := f.post(path+"/"+listed.KeyID+"/revive", cookie, nil); resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "sure") {
+				t.Errorf("revived without asking: %d", resp.StatusCode)
+			}
 			if resp, page := f.post(path+"/"+listed.KeyID+"/revoke", cookie, nil); resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "sure") || s.calls(call) != 0 {
 				t.Errorf("revoked without asking: %d", resp.StatusCode)
 			}
@@ -253,5 +257,33 @@ func TestServerKeysOfAPlainServer(t *testing.T) {
 	}
 	if resp, page := f.post(path, cookie, url.Values{"name": {"x"}}); resp.StatusCode != http.StatusConflict || strings.Contains(page, plainKey) {
 		t.Errorf("a form: %d", resp.StatusCode)
+	}
+}
+
+// A server that does not answer holds no more of the cloud than its calls through the relay may.
+func TestServerKeysTakeTurns(t *testing.T) {
+	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = cloud.RelayLimits{Member: 1} })
+	s, connection, _ := f.keysServer()
+	path, cookie := "/connections/"+connection.ID+"/keys", f.signIn()
+	asked, release := make(chan struct{}), make(chan struct{})
+	s.set("GET /ace/v1/api-keys", func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+	})
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+path, http.NoBody)
+		req.Header.Set("Cookie", cookie)
+		if resp, err := f.http.Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-asked
+	resp, _ := f.do("GET", path, "", "Cookie", cookie)
+	close(release)
+	<-first
+	if resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("while the server has not answered, the next got %d", resp.StatusCode)
 	}
 }

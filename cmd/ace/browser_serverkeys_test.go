@@ -49,7 +49,7 @@ func TestServerKeysInABrowser(t *testing.T) {
 	if err != nil || strings.Contains(html, key.Reveal()) {
 		t.Fatal("the secret is shown again", err)
 	}
-	run("another secret", chromedp.Click(`.more summary`), chromedp.Click(`form[action$="/revive"] button`), chromedp.WaitVisible(`#new-key`))
+	run("another secret", chromedp.Click(`.more summary`), chromedp.Click(`form[action$="/revive"] input[name=sure]`), chromedp.Click(`form[action$="/revive"] button`), chromedp.WaitVisible(`#new-key`))
 	revived := secret()
 	if works(key) == "" || works(revived) != "" {
 		t.Errorf("after reviving, the old secret: %q, the new one: %q", works(key), works(revived))
