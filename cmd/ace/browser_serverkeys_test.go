@@ -32,7 +32,8 @@ func TestServerKeysInABrowser(t *testing.T) {
 		return bridge.CodeOf(err)
 	}
 
-	run("the keys of the server", signIn(base, "admin@acme.test"), chromedp.Navigate(page), chromedp.WaitVisible(`.cards`))
+	run("the keys of the server", signIn(base, "admin@acme.test"), chromedp.Navigate(page), chromedp.WaitVisible(`.cards`),
+		eventually(`document.querySelector("[data-way]").textContent.startsWith("This browser")`)) // the line moves what is below it
 	run("the form", chromedp.Click(`details:has(form[action$="/keys"]) summary`), chromedp.WaitVisible(`input[name=name]`))
 	shoot(t, ctx, "serverkeys-form")
 	run("a new key", chromedp.SendKeys(`input[name=name]`, "nightly build"), chromedp.Click(`input[name=preset][value=read-only]`),
@@ -49,7 +50,9 @@ func TestServerKeysInABrowser(t *testing.T) {
 	if err != nil || strings.Contains(html, key.Reveal()) {
 		t.Fatal("the secret is shown again", err)
 	}
-	run("another secret", chromedp.Click(`.more summary`), chromedp.Click(`form[action$="/revive"] input[name=sure]`), chromedp.Click(`form[action$="/revive"] button`), chromedp.WaitVisible(`#new-key`))
+	run("what can be done with it", chromedp.Click(`.more summary`), chromedp.WaitVisible(`form[action$="/revoke"]`))
+	shoot(t, ctx, "serverkeys-manage")
+	run("another secret", chromedp.Click(`form[action$="/revive"] input[name=sure]`), chromedp.Click(`form[action$="/revive"] button`), chromedp.WaitVisible(`#new-key`))
 	revived := secret()
 	if works(key) == "" || works(revived) != "" {
 		t.Errorf("after reviving, the old secret: %q, the new one: %q", works(key), works(revived))
