@@ -122,7 +122,9 @@ func wayIn(c api.Connection) string {
 	case registry.StatusOnline, registry.StatusUnauthorized:
 		return "Through the relay."
 	case registry.StatusUnknown:
-		return "From this network only."
+		if c.Cause != registry.NotChecked {
+			return "From this network only."
+		}
 	}
 	return ""
 }

@@ -124,7 +124,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 	if err != nil {
 		return err
 	}
-	c.ace, c.keyID, c.status, c.cause, c.hint = in.ace, in.keyID(), StatusUnknown, "not checked yet", ""
+	c.ace, c.keyID, c.status, c.cause, c.hint = in.ace, in.keyID(), StatusUnknown, NotChecked, ""
 	c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret)
 	return err
 }

@@ -28,6 +28,8 @@ const (
 	StatusOffline      = "offline"
 	StatusUnauthorized = "unauthorized"
 	StatusUnknown      = "unknown"
+
+	NotChecked = "not checked yet" // the cause of a new one's being unknown
 )
 
 // connection is a row, with its encrypted secret.
@@ -298,7 +300,7 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 		return connection{}, err
 	}
 	c := connection{id: id, orgID: p.OrgID, ownerID: p.UserID, owner: p.Email, server: server, method: in.method,
-		visibility: Private, ace: in.ace, keyID: in.keyID(), status: StatusUnknown, cause: "not checked yet",
+		visibility: Private, ace: in.ace, keyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
 		created: r.cfg.Now().Unix()}
 	if in.ace && in.method == MethodExchange {
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
@@ -341,7 +343,7 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 		return connection{}, err
 	}
 	c.ace, c.keyID, c.method = in.ace, in.keyID(), in.method
-	c.status, c.cause, c.hint, c.expires, c.latency = StatusUnknown, "not checked yet", "", 0, 0
+	c.status, c.cause, c.hint, c.expires, c.latency = StatusUnknown, NotChecked, "", 0, 0
 	if in.method == MethodExchange {
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
