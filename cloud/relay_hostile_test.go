@@ -170,7 +170,7 @@ func TestRelayRedirects(t *testing.T) {
 }
 
 func TestRelaySurvivesHostileServers(t *testing.T) {
-	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = cloud.RelayLimits{Answer: 200 * time.Millisecond} })
+	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = cloud.RelayLimits{Answer: time.Second} })
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	_, _ = io.Copy(z, io.LimitReader(&zeros{left: 64 << 20}, 64<<20))

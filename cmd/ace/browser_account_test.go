@@ -72,7 +72,7 @@ func TestAccountInABrowser(t *testing.T) {
 		}
 	}
 	shoot(t, ctx, "mail")
-	run("its link", chromedp.Click(`a[href*="/reset?token="]`), chromedp.WaitVisible(`input[name=password]`))
+	run("its link", chromedp.Click(`a[href*="/reset?token="]`), chromedp.WaitVisible(`input[name=password]`), eventually(`document.readyState === "complete"`))
 	shoot(t, ctx, "reset")
 	run("the new password", chromedp.SendKeys(`input[name=password]`, "another horse battery\r"), chromedp.WaitVisible(`.flash`))
 	shoot(t, ctx, "login-done")
