@@ -141,6 +141,9 @@ func localPath(s string) string {
 	return s
 }
 
+// pageRows is how many items of a list stand on a page: more are not read, and take time to lay out.
+const pageRows = 30
+
 // maxForm bounds the body of a page's form.
 const maxForm = 64 << 10
 

@@ -50,8 +50,6 @@ type auditLine struct {
 
 type auditDetail struct{ Name, Value string }
 
-const auditPageSize = 30
-
 func (c *Cloud) auditPage(ctx echo.Context, p registry.Principal) error {
 	view, status, err := c.auditView(ctx, p, auditView{Path: "/audit"})
 	if err != nil {
@@ -110,7 +108,7 @@ func (c *Cloud) auditView(ctx echo.Context, p registry.Principal, view auditView
 		return view, http.StatusBadRequest, nil
 	}
 	q.Actor, q.Target, q.RequestID = person(strings.TrimSpace(q.Actor)), person(strings.TrimSpace(q.Target)), strings.TrimSpace(q.RequestID)
-	q.After, q.Limit = ctx.QueryParam("after"), auditPageSize
+	q.After, q.Limit = ctx.QueryParam("after"), pageRows
 	if view.Connection != "" {
 		q.Target = "connection:" + view.Connection
 	}

@@ -59,7 +59,7 @@ var errNotSure = bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say 
 func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
 	asked := ctx.QueryParams()
 	search := registry.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}
-	items, next, err := c.registry.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), 0)
+	items, next, err := c.registry.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), pageRows)
 	status, failed := http.StatusOK, ""
 	if err != nil && bridge.AsError(err).Kind == bridge.Invalid {
 		status, failed, err = api.Status(err), sentence(err), nil

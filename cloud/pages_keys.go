@@ -41,7 +41,7 @@ func newKeyForm() keyForm {
 
 // renderKeys shows the keys that the person sees, beside what view says.
 func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, view keysView) error {
-	records, next, err := c.keys.List(ctx.Request().Context(), c.keys.ViewOf(p.Identity()), ctx.QueryParam("cursor"), 0)
+	records, next, err := c.keys.List(ctx.Request().Context(), c.keys.ViewOf(p.Identity()), ctx.QueryParam("cursor"), pageRows)
 	if err != nil {
 		return err
 	}

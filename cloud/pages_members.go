@@ -55,7 +55,7 @@ func (c *Cloud) membersPage(ctx echo.Context, p registry.Principal) error {
 
 func (c *Cloud) renderMembers(ctx echo.Context, status int, p registry.Principal, view membersView) error {
 	r := ctx.Request()
-	members, next, err := c.registry.Members(r.Context(), p, p.Org, ctx.QueryParam("cursor"), 0)
+	members, next, err := c.registry.Members(r.Context(), p, p.Org, ctx.QueryParam("cursor"), pageRows)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 		return err
 	}
 	view := sharingView{Frame: f, Error: failed, Cursor: ctx.QueryParam("cursor"), Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
-	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, 0); err != nil {
+	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, pageRows); err != nil {
 		return err
 	}
 	if view.Uses, err = c.usesOf(ctx.Request().Context(), p, f.Connection); err != nil {
