@@ -138,7 +138,6 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	}
 	c.watchers = watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}
 	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
-	c.withdrawals.slots = make(chan struct{}, withdrawAtOnce)
 	c.echo = c.routes()
 	return c, nil
 }

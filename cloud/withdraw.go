@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -13,45 +15,74 @@ const (
 	withdrawEvery = 500 * time.Millisecond
 	// withdrawTime is how long a server may take. One that the cloud does not reach holds nobody up; tokens there end by
 	// themselves within five minutes.
-	withdrawTime   = 5 * time.Second
-	withdrawAtOnce = 16
+	withdrawTime = 5 * time.Second
+	// Deliveries at a time: those of one organization's servers, and in all.
+	withdrawOfOrg  = 16
+	withdrawAtOnce = 512
 )
 
-// deliveries are the withdrawals that are being delivered.
+// deliveries count the withdrawals that are being delivered, by organization. The zero value is ready.
 type deliveries struct {
 	wg    sync.WaitGroup
-	slots chan struct{} // one for each, up to withdrawAtOnce
+	mu    sync.Mutex
+	total int
+	taken map[string]int
+}
+
+// begin takes one of an organization's places, if there is one.
+func (d *deliveries) begin(org string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.total >= withdrawAtOnce || d.taken[org] >= withdrawOfOrg {
+		return false
+	}
+	if d.taken == nil {
+		d.taken = map[string]int{}
+	}
+	d.total++
+	d.taken[org]++
+	return true
+}
+
+func (d *deliveries) end(org string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.total--
+	if d.taken[org]--; d.taken[org] == 0 {
+		delete(d.taken, org)
+	}
 }
 
 // withdrawTokens tells servers of the access tokens whose holders are not entitled to them any more. It does not wait for
-// the servers.
+// the servers; what finds no place is found again the next time.
 func (c *Cloud) withdrawTokens(ctx context.Context) error {
-	due, err := c.registry.DueWithdrawals(ctx)
+	all, err := c.registry.LostTokens(ctx, func(apiKey uuid.UUID) bool { return len(c.keys.Generations(apiKey)) > 0 })
 	if err != nil {
 		return err
 	}
-	for _, w := range due {
-		select {
-		case c.withdrawals.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
+	for _, lost := range all {
+		if !c.withdrawals.begin(lost.Org) {
+			continue
 		}
 		c.withdrawals.wg.Go(func() {
-			defer func() { <-c.withdrawals.slots }()
-			c.withdraw(ctx, w)
+			defer c.withdrawals.end(lost.Org)
+			if err := c.withdraw(ctx, lost); err != nil && ctx.Err() == nil {
+				c.log.Warn("access tokens could not be withdrawn; trying again until they expire", "connection", lost.Connection, "error", err)
+			}
 		})
 	}
 	return nil
 }
 
-func (c *Cloud) withdraw(ctx context.Context, w registry.Withdrawal) {
+func (c *Cloud) withdraw(ctx context.Context, lost registry.Lost) error {
+	w, ok, err := c.registry.WithdrawTokens(ctx, lost)
+	if err != nil || !ok {
+		return err
+	}
 	bounded, cancel := context.WithTimeout(ctx, withdrawTime)
 	defer cancel()
-	err := c.deliverTo(bounded, w.Server, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement)
-	if err == nil {
-		err = c.registry.Withdrawn(ctx, w)
+	if err := c.deliverTo(bounded, w.Server, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement); err != nil {
+		return err
 	}
-	if err != nil && ctx.Err() == nil {
-		c.log.Warn("access tokens could not be withdrawn; trying again until they expire", "connection", w.Connection, "error", unreachable(err, w.Server).Cause)
-	}
+	return c.registry.Withdrawn(ctx, w)
 }

@@ -126,6 +126,12 @@ func (a *Authority) Generations(id uuid.UUID) []Generation {
 	return alive
 }
 
+// Knows reports whether there is a key of that ID, as far as this process knows.
+func (a *Authority) Knows(id uuid.UUID) bool {
+	_, ok := a.table.find(id)
+	return ok
+}
+
 // Sees reports whether a view includes a key.
 func (a *Authority) Sees(v View, id uuid.UUID) bool {
 	f, ok := a.table.find(id)

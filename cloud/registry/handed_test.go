@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
@@ -15,12 +17,8 @@ import (
 // withdrawn are the members whose tokens are to be withdrawn now; what is returned counts as delivered.
 func (f *fixture) withdrawn(key bridge.Key) []string {
 	f.t.Helper()
-	due, err := f.DueWithdrawals(f.t.Context())
-	if err != nil {
-		f.t.Fatal(err)
-	}
 	out := map[string]int64{}
-	for _, w := range due {
+	for _, w := range f.statements() {
 		statement, err := bridge.VerifyWithdrawal(w.Statement, key.PublicKey(), f.clock())
 		if err != nil || w.Server != "https://ace.a.test" || w.KeyID != key.ID.String() {
 			f.t.Fatalf("%+v: %v", w, err)
@@ -31,6 +29,25 @@ func (f *fixture) withdrawn(key bridge.Key) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(out))
+}
+
+// statements are those to deliver now.
+func (f *fixture) statements() (out []registry.Withdrawal) {
+	f.t.Helper()
+	lost, err := f.LostTokens(f.t.Context(), func(id uuid.UUID) bool { return !f.dead[id] })
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, l := range lost {
+		w, ok, err := f.WithdrawTokens(f.t.Context(), l)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if ok {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // The tokens that are withdrawn are those of whom a change concerns, and no others.
@@ -89,6 +106,10 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 		if got := f.withdrawn(key); !slices.Equal(got, []string{"eve@a.test"}) {
 			t.Errorf("removed: %v", got)
 		}
+		f.dead = map[uuid.UUID]bool{uuid.MustParse(ci.UserID): true}
+		if got := f.withdrawn(key); !slices.Equal(got, []string{ci.Email}) {
+			t.Errorf("an API key that was revoked: %v", got)
+		}
 	})
 }
 
@@ -100,9 +121,8 @@ func TestWithdrawalsAreMadeAgain(t *testing.T) {
 		share := func(visibility string) { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: &visibility}) }
 		due := func(what string, want int) {
 			t.Helper()
-			got, err := f.DueWithdrawals(t.Context())
-			if err != nil || len(got) != want {
-				t.Errorf("%s: %d are due, want %d (%v)", what, len(got), want, err)
+			if got := f.statements(); len(got) != want {
+				t.Errorf("%s: %d are due, want %d", what, len(got), want)
 			}
 		}
 		if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
@@ -132,6 +152,10 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
+			"connected anew": func(id string) {
+				f.register(owner, "https://ace.a.test", aceKey().Text().Reveal())
+				f.patch(owner, id, api.ConnectionPatch{Visibility: new(registry.Private)})
+			},
 			"moved": func(id string) {
 				f.patch(owner, id, api.ConnectionPatch{Visibility: new(registry.Private), ServerURL: new("https://moved.a.test")})
 			},
@@ -142,8 +166,8 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 			}
 			end(c.ID)
 			for range 2 {
-				if due, err := f.DueWithdrawals(t.Context()); err != nil || len(due) != 0 {
-					t.Errorf("%s: %d are due (%v)", name, len(due), err)
+				if due := f.statements(); len(due) != 0 {
+					t.Errorf("%s: %d are due", name, len(due))
 				}
 			}
 		}

@@ -30,6 +30,7 @@ type fixture struct {
 	t    *testing.T
 	db   *sqldb.DB
 	root bridge.SigningRoot
+	dead map[uuid.UUID]bool // API keys of the cloud that were revoked
 
 	mu  sync.Mutex
 	now time.Time

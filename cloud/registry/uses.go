@@ -74,7 +74,7 @@ func (r *Registry) noteCredential(ctx context.Context, p Principal, c connection
 		ON CONFLICT (connection_id, span, bucket) DO UPDATE SET credentials = connection_history.credentials + 1`
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
 		if c.ace {
-			if err := noteHanded(ctx, tx, p, id, allowed, now); err != nil {
+			if err := noteHanded(ctx, tx, p, c, allowed, now); err != nil {
 				return err
 			}
 		}
