@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
@@ -110,6 +112,35 @@ func BenchmarkWatching(b *testing.B) {
 						}
 					}
 				})
+			}
+		})
+	}
+}
+
+// BenchmarkLostTokens measures the question, asked twice a second, who of 2,000 that hold tokens is not entitled to them
+// any more.
+func BenchmarkLostTokens(b *testing.B) {
+	for name, dsn := range map[string]func(testing.TB) string{"SQLite": sqldbtest.SQLite, "PostgreSQL": sqldbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			url := dsn(b)
+			r, who, _ := watched(b, url)
+			db, err := sqldb.Open(b.Context(), url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = db.Close() })
+			const connections = 40
+			if _, err := db.ExecContext(b.Context(), `INSERT INTO handed_tokens SELECT c.id, m.user_id, '', m.role || '|||||', m.org_id, u.email, m.role,
+				CASE m.role WHEN 'admin' THEN 'manage' ELSE '' END, '', '', c.key_id, $1, $2, 0, 0
+				FROM members m JOIN users u ON u.id = m.user_id, (SELECT id, key_id FROM connections ORDER BY id LIMIT $3) c`,
+				time.Now().Unix(), time.Now().Add(time.Hour).Unix(), connections); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				lost, err := r.LostTokens(b.Context(), func(uuid.UUID) bool { return true })
+				if err != nil || len(lost) != 0 {
+					b.Fatalf("%d of %d are lost (%v)", len(lost), connections*len(who), err)
+				}
 			}
 		})
 	}
