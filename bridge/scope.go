@@ -53,7 +53,7 @@ func notScopeRune(r rune) bool {
 // Covers reports whether holding the scope s satisfies the required scope r: "*" covers one segment and a last "*"
 // covers the rest; in svc:<service>:<tier> admin covers write covers read. The relation is reflexive and transitive.
 func (s Scope) Covers(r Scope) bool {
-	have, need := strings.Split(string(s), ":"), strings.Split(string(r), ":")
+	have, need := s.segments(make([]string, 0, maxScopeSegs)), r.segments(make([]string, 0, maxScopeSegs))
 	for i, seg := range have {
 		if i >= len(need) {
 			return false
@@ -78,6 +78,14 @@ func (s Scope) Covers(r Scope) bool {
 		return false
 	}
 	return len(have) == len(need)
+}
+
+// segments appends the scope's segments, to a list on the caller's stack: Covers is called a lot.
+func (s Scope) segments(to []string) []string {
+	for seg := range strings.SplitSeq(string(s), ":") {
+		to = append(to, seg)
+	}
+	return to
 }
 
 func tierCovers(have, need string) bool {

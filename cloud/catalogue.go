@@ -80,13 +80,13 @@ func (c *Cloud) catalogueOf(ctx context.Context, t registry.Target) (catalogue.C
 	if resp.StatusCode != http.StatusOK {
 		return unread("it answers " + http.StatusText(resp.StatusCode))
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, catalogue.MaxFile+1))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxCatalogue+1))
 	if err != nil {
 		return unread("its answer breaks off")
 	}
-	declared, err := catalogue.Parse(raw)
+	declared, err := parseCatalogue(raw)
 	if err != nil {
-		return unread("it answers something that is no catalogue")
+		return unread(bridge.AsError(err).Detail)
 	}
 	return declared, c.registry.KeepPresets(ctx, t, declared.Presets())
 }

@@ -144,12 +144,18 @@ func (s serverKeys) offer(p registry.Principal, f keyForm, action string) keyFor
 	file := s.declared.File()
 	var presets, scopes []choiceOf
 	for _, name := range s.declared.Presets() {
-		if granted, err := s.declared.Grant(minter, name, nil); err == nil && len(granted) > 0 && len(presets) < maxServerChoice {
+		if len(presets) == maxServerChoice {
+			break
+		}
+		if granted, err := s.declared.Grant(minter, name, nil); err == nil && len(granted) > 0 {
 			presets = append(presets, choiceOf{shown(name), shown(file.Presets[name].Description), false})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(file.Scopes)) {
-		if strings.Contains(name, "<") || len(scopes) == maxServerChoice || s.declared.Within(minter, bridge.Scopes{bridge.Scope(name)}) != nil {
+		if len(scopes) == maxServerChoice {
+			break
+		}
+		if strings.Contains(name, "<") || s.declared.Within(minter, bridge.Scopes{bridge.Scope(name)}) != nil {
 			continue // a pattern stands for many, which are typed
 		}
 		scopes = append(scopes, choiceOf{shown(name), shown(file.Scopes[name]), slices.Contains(f.Wish.Scopes, name)})

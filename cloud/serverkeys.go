@@ -22,6 +22,7 @@ import (
 const (
 	serverTime      = 5 * time.Second // of all that one page asks
 	maxServerAnswer = 1 << 20         // bytes
+	maxCatalogue    = 128 << 10       // bytes of its catalogue
 	maxServerKeys   = 50              // on a page
 	maxServerScopes = 20              // that are shown of a key
 	maxServerChoice = 200             // presets and scopes in a form
@@ -77,12 +78,24 @@ func readServerKeys(ctx context.Context, client *api.ServerClient, cursor string
 	})
 	wg.Go(func() {
 		if raw, err := client.Scopes(ctx); err == nil {
-			out.declared, err = catalogue.Parse(raw)
+			out.declared, err = parseCatalogue(raw)
 			out.catalogue = err == nil
 		}
 	})
 	wg.Wait()
 	return out, failed
+}
+
+// parseCatalogue reads a server's catalogue.
+func parseCatalogue(raw []byte) (catalogue.Catalogue, error) {
+	if len(raw) > maxCatalogue {
+		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, "catalogue_invalid", "its catalogue is larger than %d KiB", maxCatalogue>>10)
+	}
+	declared, err := catalogue.Parse(raw)
+	if err != nil { // in words of ours
+		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, "catalogue_invalid", "it answers something that is no catalogue").Because(err)
+	}
+	return declared, nil
 }
 
 // can reports whether whoever asked may do something with keys, or might.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
 )
 
 const someKeyID = "0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee"
@@ -50,6 +51,25 @@ func TestTidyCreated(t *testing.T) {
 	} {
 		if _, err := tidyCreated(c.answer, c.id); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestParseCatalogue(t *testing.T) {
+	good, err := json.Marshal(catalogue.Builtin().File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	padded := func(size int) string { return string(good) + strings.Repeat(" ", size-len(good)) }
+	for _, c := range []struct{ raw, says string }{
+		{padded(128 << 10), ""}, {padded(128<<10 + 1), "larger than 128 KiB"}, {`{"evil": 1}`, "no catalogue"},
+	} {
+		declared, err := parseCatalogue([]byte(c.raw))
+		if (err == nil) != (c.says == "") || declared.IsZero() != (err != nil) {
+			t.Errorf("%d bytes: %v", len(c.raw), err)
+		}
+		if detail := bridge.AsError(err).Detail; err != nil && (!strings.Contains(detail, c.says) || strings.Contains(detail, "evil")) {
+			t.Errorf("%d bytes: %q", len(c.raw), detail)
 		}
 	}
 }

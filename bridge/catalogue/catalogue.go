@@ -89,6 +89,7 @@ var serverScopes = map[string]string{
 type Catalogue struct {
 	file    File
 	known   bridge.Scopes // placeholders replaced by "*"
+	plain   bridge.Scopes // those of them that are not for admins only
 	axes    bridge.Scopes
 	presets map[string]bridge.Scopes
 	roles   map[bridge.Role]bridge.Scopes

@@ -367,10 +367,23 @@ func FuzzParse(f *testing.F) {
   rules: [{path: "/v1/{s}/{rest...}", methods: [GET], require: ["svc:{path.s}:read"]},
     {path: /rpc, tool: mcp, tools: [{names: ["a_*"], require: ["svc:{tool.prefix}:read"]}]}]}`))
 	f.Add([]byte("scopes: &a {x: *a}"))
+	f.Add([]byte(`{scopes: {"a:b": x}, no_match: deny, presets: {p: {extends: [q, q]}, q: {extends: [r, r]}, r: {extends: &r [s, s], scopes: &s ["a:b"]}, s: {scopes: *s}},
+  roles: {viewer: {extends: *r}, member: {scopes: *s}, admin: {scopes: *s}, owner: {scopes: *s}}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c, err := catalogue.Parse(raw)
 		if err != nil {
 			return
+		}
+		for name, preset := range c.File().Presets {
+			scopes, _ := c.Preset(name)
+			if len(scopes) == 0 || len(scopes) > bridge.MaxScopes {
+				t.Errorf("the preset %s has %d scopes", name, len(scopes))
+			}
+			for _, extended := range preset.Extends {
+				if below, ok := c.Preset(extended); !ok || !scopes.CoversAll(below) {
+					t.Errorf("the preset %s does not have all of %s", name, extended)
+				}
+			}
 		}
 		// No role below admin reaches what is for admins, and what is granted is never more than the minter has.
 		for _, role := range []bridge.Role{bridge.RoleMember, bridge.RoleViewer} {

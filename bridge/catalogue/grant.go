@@ -45,6 +45,11 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 			return nil, err
 		}
 	}
+	for _, s := range scopes { // those of presets are known
+		if err := c.CheckKnown(s); err != nil && !bridge.IsOrgScope(s) {
+			return nil, err
+		}
+	}
 	more, err := c.allowed(m, scopes)
 	if err != nil {
 		return nil, err
@@ -56,7 +61,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	return out, nil
 }
 
-// allowed checks each scope: known, of the minter's organization, within the minter's scopes, not for admins only.
+// allowed checks each scope: of the minter's organization, within the minter's scopes, not for admins only.
 func (c Catalogue) allowed(m Minter, scopes bridge.Scopes) (bridge.Scopes, error) {
 	var out bridge.Scopes
 	for _, s := range scopes {
@@ -65,9 +70,6 @@ func (c Catalogue) allowed(m Minter, scopes bridge.Scopes) (bridge.Scopes, error
 				return nil, bridge.E(bridge.Forbidden, "scope_organization", "a key is always of its own organization, which is %s", m.Org)
 			}
 			continue
-		}
-		if err := c.CheckKnown(s); err != nil {
-			return nil, err
 		}
 		if err := c.below(m, s); err != nil {
 			return nil, err
@@ -110,14 +112,17 @@ func (c Catalogue) withoutAdmins(m Minter, scopes bridge.Scopes) bridge.Scopes {
 		return scopes
 	}
 	// A scope too wide to be granted whole is granted as the known scopes below it that are not for admins.
-	var out bridge.Scopes
+	var out, wide bridge.Scopes
 	for _, s := range scopes {
-		if _, reaches := c.forAdmins(s); !reaches {
+		if _, reaches := c.forAdmins(s); reaches {
+			wide = append(wide, s)
+		} else {
 			out = append(out, s)
-			continue
 		}
-		for _, known := range c.known {
-			if _, reaches := c.forAdmins(known); !reaches && s.Covers(known) {
+	}
+	if len(wide) > 0 {
+		for _, known := range c.plain {
+			if wide.Covers(known) {
 				out = append(out, known)
 			}
 		}
@@ -190,6 +195,9 @@ func overlap(a, b bridge.Scope) bool {
 // CheckKnown refuses a scope that the catalogue does not declare, and names the nearest that it does. A scope with "*"
 // is known when it reaches one that is.
 func (c Catalogue) CheckKnown(s bridge.Scope) error {
+	if _, declared := slices.BinarySearch(c.known, s); declared {
+		return nil
+	}
 	segments := strings.Count(string(s), ":")
 	for _, known := range c.known {
 		if s.Covers(known) || (known.Covers(s) && strings.Count(string(known), ":") == segments) {

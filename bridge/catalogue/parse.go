@@ -18,17 +18,12 @@ import (
 // MaxFile is how large a catalogue may be, in bytes.
 const MaxFile = 1 << 20
 
-const (
-	maxEntries = 2000 // of any one list
-	maxExtends = 16   // depth
-)
-
 func bad(format string, args ...any) error {
 	return bridge.E(bridge.Invalid, "catalogue_invalid", format, args...)
 }
 
 // Parse reads a catalogue from YAML or JSON. Unknown fields, unknown scopes in presets and roles, presets that extend
-// each other in a circle, roles below admin that reach what is for admins only, and rules that could never match or
+// each other in a circle, lists that are too long, roles below admin that reach what is for admins only, and rules that could never match or
 // never be met are refused, with the place named.
 func Parse(data []byte) (Catalogue, error) {
 	if len(data) > MaxFile {
@@ -49,10 +44,10 @@ func Parse(data []byte) (Catalogue, error) {
 
 func compile(f File) (Catalogue, error) {
 	c := Catalogue{file: f, presets: map[string]bridge.Scopes{}, roles: map[bridge.Role]bridge.Scopes{}}
-	if n := max(len(f.Scopes), len(f.Presets), len(f.Rules), len(f.Axes), len(f.AdminOnly.Scopes)); n > maxEntries {
-		return Catalogue{}, bad("a list of the catalogue has more than %d entries", maxEntries)
+	if err := bounded(f); err != nil {
+		return Catalogue{}, err
 	}
-	for _, step := range []func(*Catalogue) error{compileScopes, compilePresets, compileRoles, compileRules} {
+	for _, step := range []func(*Catalogue) error{compileScopes, compileSets, compileRules} {
 		if err := step(&c); err != nil {
 			return Catalogue{}, err
 		}
@@ -92,6 +87,11 @@ func compileScopes(c *Catalogue) error {
 			return err
 		}
 	}
+	for _, s := range c.known {
+		if _, reaches := c.forAdmins(s); !reaches {
+			c.plain = append(c.plain, s)
+		}
+	}
 	return nil
 }
 
@@ -107,77 +107,6 @@ func (c *Catalogue) scopes(where string, list []string) (bridge.Scopes, error) {
 		}
 	}
 	return scopes, nil
-}
-
-func compilePresets(c *Catalogue) error {
-	for name, preset := range c.file.Presets {
-		if name == "" || !bridge.PlainText(name, 64) || !bridge.PlainText(preset.Description, 500) {
-			return bad("the preset %q needs a name and description of plain text", name)
-		}
-		scopes, err := c.resolve("preset "+name, preset, 0)
-		if err != nil {
-			return err
-		}
-		c.presets[name] = scopes
-	}
-	if d := c.file.DefaultPreset; d != "" && c.presets[d] == nil {
-		return bad("default_preset: there is no preset %q", d)
-	}
-	return nil
-}
-
-func (c *Catalogue) resolve(where string, p Preset, depth int) (bridge.Scopes, error) {
-	if depth > maxExtends {
-		return nil, bad("%s: presets extend each other in a circle, or too deeply", where)
-	}
-	out, err := c.scopes(where, p.Scopes)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range p.Extends {
-		base, ok := c.file.Presets[name]
-		if !ok {
-			return nil, bad("%s extends %q, which is not there%s", where, name, didYouMean(name, c.presetNames()))
-		}
-		more, err := c.resolve(where+" → "+name, base, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, more...)
-	}
-	slices.Sort(out)
-	out = slices.Compact(out)
-	if len(out) == 0 || len(out) > bridge.MaxScopes {
-		return nil, bad("%s has no scopes, or more than %d", where, bridge.MaxScopes)
-	}
-	return out, nil
-}
-
-func compileRoles(c *Catalogue) error {
-	for name, p := range c.file.Roles {
-		role := bridge.Role(name)
-		if !role.Valid() {
-			return bad("roles: %q is not one of owner, admin, member, viewer", name)
-		}
-		scopes, err := c.resolve("role "+name, p, 0)
-		if err != nil {
-			return err
-		}
-		if !role.AtLeast(bridge.RoleAdmin) {
-			for _, s := range scopes {
-				if only, ok := c.forAdmins(s); ok {
-					return bad("role %s: %s reaches %s, which is for admins only", name, s, only)
-				}
-			}
-		}
-		c.roles[role] = scopes
-	}
-	for _, role := range []bridge.Role{bridge.RoleOwner, bridge.RoleAdmin, bridge.RoleMember, bridge.RoleViewer} {
-		if len(c.roles[role]) == 0 {
-			return bad("roles: the role %s has no ceiling", role)
-		}
-	}
-	return nil
 }
 
 // adminExpiry reads an entry of admin_only.expiries in days; 0 stands for never.

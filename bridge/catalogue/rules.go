@@ -91,9 +91,6 @@ func (c *Catalogue) compileRule(r Rule) (rule, error) {
 }
 
 func (c *Catalogue) operations(list []Operation, wildcards []string) ([]operation, error) {
-	if len(list) > maxEntries {
-		return nil, bad("more than %d operations", maxEntries)
-	}
 	out := make([]operation, 0, len(list))
 	for _, o := range list {
 		if len(o.Names) == 0 || o.Require == nil {
