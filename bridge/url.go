@@ -22,7 +22,8 @@ func badURL(format string, args ...any) error {
 
 // CanonicalURL checks a server's URL and brings it to its canonical form (RFC 3986 section 6.2). It refuses what could
 // be read in two ways: credentials, a query or fragment, dot segments, empty segments, encoded slashes, backslashes,
-// and IPv4 addresses in any but the dotted decimal form.
+// and IPv4 addresses in any but the dotted decimal form; and what a shell would act on. The brackets of an IPv6 address
+// are left, which make one word of it.
 func CanonicalURL(s string) (ServerURL, error) {
 	canonical, err := canonicalize(s)
 	if err != nil {
@@ -128,7 +129,16 @@ func canonicalPath(u *url.URL) (string, error) {
 	if AmbiguousPath(path) {
 		return "", badURL("the path of the URL can be read in more than one way")
 	}
+	if i := strings.IndexFunc(path, notPathRune); i >= 0 {
+		return "", badURL("the path of the URL holds a %q, which a shell acts on; if it belongs there, write %%%02X", path[i:i+1], path[i])
+	}
 	return path, nil
+}
+
+// notPathRune reports what of an escaped path (RFC 3986 section 3.3) a shell would act on: people are given commands to
+// copy in which a server's URL stands as it is.
+func notPathRune(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/%-._~:@=+,", r)
 }
 
 // AmbiguousPath reports whether an escaped path may mean different things to a proxy and to what stands behind it: dot

@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ func TestCanonicalURL(t *testing.T) {
 		"https://a.example.":                   "https://a.example",
 		"http://127.0.0.1:07777":               "http://127.0.0.1:7777",
 		"https://a.example/x%20y":              "https://a.example/x%20y",
+		"https://a.example/~x/a-b_c.d:@=+,":    "https://a.example/~x/a-b_c.d:@=+,",
+		"https://a.example/%24%28id%29%27":     "https://a.example/%24%28id%29%27",
+		"https://a.example/`\"<>|^{}":          "https://a.example/%60%22%3C%3E%7C%5E%7B%7D",
 		"":                                     "",
 		"ftp://a.example":                      "",
 		"//a.example":                          "",
@@ -56,6 +60,23 @@ func TestCanonicalURL(t *testing.T) {
 	}
 }
 
+// A server's URL stands in commands that people copy, so that a shell must not act on what it holds.
+func TestCanonicalURLInShells(t *testing.T) {
+	for _, c := range "$&'();!*[]" {
+		_, err := bridge.CanonicalURL("https://a.example/x" + string(c) + "y")
+		if bridge.CodeOf(err) != "url_malformed" || !strings.Contains(err.Error(), fmt.Sprintf("holds a %q", string(c))) || !strings.Contains(err.Error(), fmt.Sprintf("write %%%X", c)) {
+			t.Errorf("%c in a path: %v", c, err)
+		}
+	}
+	for _, c := range "$&'();!*[]{}<>|`\"~^=, \t\n" {
+		for _, text := range []string{"https://a" + string(c) + "b.example", "https://" + string(c) + "a.example/x", "https://a.example" + string(c) + ":1", "https://[::1" + string(c) + "]", "https://a.example:1" + string(c)} {
+			if u, err := bridge.CanonicalURL(text); err == nil {
+				t.Errorf("%q is taken: %s", text, u)
+			}
+		}
+	}
+}
+
 func TestSameServer(t *testing.T) {
 	cases := []struct {
 		a, b bridge.ServerURL
@@ -74,7 +95,8 @@ func TestSameServer(t *testing.T) {
 }
 
 func FuzzCanonicalURL(f *testing.F) {
-	for _, s := range []string{"https://a.example", "http://LOCALHOST:80/", "http://[::ffff:127.0.0.1]:1/x", "https://ä.example/é", "http://%41"} {
+	for _, s := range []string{"https://a.example", "http://LOCALHOST:80/", "http://[::ffff:127.0.0.1]:1/x", "https://ä.example/é", "http://%41",
+		"https://a.example/$(id)", "https://a.example/%24%28id%29;x", "http://a.example/['`\"|&!*~{}]"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -88,6 +110,14 @@ func FuzzCanonicalURL(f *testing.F) {
 		}
 		if parsed := u.URL(); parsed.Host == "" || parsed.User != nil || parsed.RawQuery != "" || bridge.AmbiguousPath(parsed.EscapedPath()) {
 			t.Errorf("%q was taken: %q", s, u)
+		}
+		// No character that a shell acts on, but for the brackets of an address.
+		text := string(u)
+		if host := u.URL().Hostname(); strings.Contains(host, ":") {
+			text = strings.Replace(text, "["+host+"]", "", 1)
+		}
+		if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("|&;<>()$`\\\"'*?[]#{}!^", r) }); i >= 0 {
+			t.Errorf("%q becomes %q, on which a shell acts", s, u)
 		}
 	})
 }
