@@ -2,7 +2,8 @@ package cloud
 
 // What [Cloud.Run] does again and again.
 var (
-	RotateKeys    = (*Cloud).rotateKeys
-	ProbeStale    = (*Cloud).probeStale
-	RecheckRelays = (*Cloud).recheckRelays
+	RotateKeys         = (*Cloud).rotateKeys
+	DeliverRevocations = (*Cloud).deliverRevocations
+	ProbeStale         = (*Cloud).probeStale
+	RecheckRelays      = (*Cloud).recheckRelays
 )

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -32,27 +31,13 @@ func (c *Cloud) probeStale(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	slots := make(chan struct{}, probesAtOnce)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for _, target := range targets {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			status := c.probe(ctx, target)
-			if ctx.Err() != nil {
-				return // a probe that was cut off says nothing
-			}
-			if err := c.registry.SetStatus(ctx, target, status); err != nil {
-				mu.Lock()
-				failed = err
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return failed
+	return atOnce(probesAtOnce, targets, func(target registry.Target) error {
+		status := c.probe(ctx, target)
+		if ctx.Err() != nil {
+			return nil // a probe that was cut off says nothing
+		}
+		return c.registry.SetStatus(ctx, target, status)
+	})
 }
 
 // check probes a connection now, on a member's behalf.

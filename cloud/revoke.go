@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	deliverEvery = probeEvery
-	deliverBatch = 32
+	deliverEvery    = probeEvery
+	deliverBatch    = 32
+	deliveredAtOnce = 8 // more than of one organization in a batch
 )
 
 // disconnect removes a connection and tries to have its key revoked at once. Where that fails, the cloud keeps the
@@ -68,25 +69,30 @@ func (c *Cloud) deliverTo(ctx context.Context, server bridge.ServerURL, path str
 	return errRefused
 }
 
-// deliverRevocations tries what is due; what fails is put off.
+// deliverRevocations tries what is due, a bounded number at a time, until nothing is; what fails is put off.
 func (c *Cloud) deliverRevocations(ctx context.Context) error {
-	due, err := c.registry.DueRevocations(ctx, deliverBatch)
-	if err != nil {
-		return err
-	}
-	for _, v := range due {
-		err := c.deliver(ctx, v.Server, v.KeyID, v.Token)
-		if ctx.Err() != nil {
-			return nil
+	for {
+		due, err := c.registry.DueRevocations(ctx, deliverBatch)
+		if err != nil || len(due) == 0 {
+			return err
 		}
-		if err != nil {
-			err = c.registry.RevocationFailed(ctx, v, unreachable(err, v.Server).Cause)
-		} else {
-			err = c.registry.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
-		}
-		if err != nil {
+		err = atOnce(deliveredAtOnce, due, func(v registry.Revocation) error { return c.deliverRevocation(ctx, v) })
+		if err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	return nil
+}
+
+func (c *Cloud) deliverRevocation(ctx context.Context, v registry.Revocation) error {
+	if v.Err != nil {
+		return c.registry.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)
+	}
+	err := c.deliver(ctx, v.Server, v.KeyID, v.Token)
+	switch {
+	case ctx.Err() != nil:
+		return nil // a delivery that was cut off says nothing
+	case err != nil:
+		return c.registry.RevocationFailed(ctx, v, unreachable(err, v.Server).Cause)
+	}
+	return c.registry.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
 }

@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"sync"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -25,23 +24,12 @@ func (c *Cloud) rotateKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	slots := make(chan struct{}, rotatesAtOnce)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for _, d := range due {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := c.rotateKey(ctx, d); err != nil && ctx.Err() == nil {
-				mu.Lock()
-				failed = err
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return failed
+	return atOnce(rotatesAtOnce, due, func(d registry.DueRotation) error {
+		if err := c.rotateKey(ctx, d); ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
 }
 
 // rotateKey makes one try. A crash at any point leaves the old secret in use and the rotation to be taken up again; the

@@ -110,7 +110,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 	if server == c.server && patch.APIKey == nil {
 		return nil
 	}
-	if _, err := r.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key"); err != nil {
+	if _, err := r.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key", dueAtOnce); err != nil {
 		return err
 	}
 	c.server, c.secret, c.keyID, c.ace, c.method, c.expires = server, "", "", false, MethodManual, 0
@@ -194,7 +194,7 @@ func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor aud
 			return err
 		}
 		out = api.Removed{Connection: c.api(p)}
-		if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email); err != nil {
+		if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email, firstDelivery); err != nil {
 			return err
 		}
 		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))

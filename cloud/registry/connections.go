@@ -333,7 +333,7 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 
 func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c connection, in incoming) (connection, error) {
 	if c.keyID != "" && c.keyID != in.keyID() {
-		if _, err := r.queueRevocation(ctx, tx, p, c, "replaced by a new connect"); err != nil {
+		if _, err := r.queueRevocation(ctx, tx, p, c, "replaced by a new connect", dueAtOnce); err != nil {
 			return connection{}, err
 		}
 	}

@@ -16,13 +16,17 @@ import (
 const (
 	revocationPending = "pending"
 	revocationLost    = "lost" // the row cannot be decrypted, so that nothing can sign
-	// firstDelivery is how long the one who disconnects has to deliver the revocation before the cloud tries.
+	// firstDelivery is how long the one who disconnects has to deliver the revocation before the cloud tries. Where nobody
+	// else is to deliver it, it is due at once.
 	firstDelivery = 30 * time.Second
+	dueAtOnce     = time.Duration(0)
+	// revocationsOfOrg is how many revocations of an organization are delivered at a time: its servers may all be slow.
+	revocationsOfOrg = 4
 )
 
-// queueRevocation signs a connection's key out of the world. A plain key of a server that is not ours can only be
-// forgotten; then there is nothing to deliver.
-func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal, c connection, reason string) (*api.RevocationDue, error) {
+// queueRevocation signs a connection's key out of the world; the cloud tries to deliver that after a while. A plain key of a
+// server that is not ours can only be forgotten; then there is nothing to deliver.
+func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal, c connection, reason string, after time.Duration) (*api.RevocationDue, error) {
 	if !c.ace || c.secret == "" {
 		return nil, nil //nolint:nilnil // nothing is due
 	}
@@ -37,11 +41,11 @@ func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal,
 	if err != nil {
 		return nil, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
 	}
-	return r.keepRevocation(ctx, tx, c, key, p.Email, reason)
+	return r.keepRevocation(ctx, tx, c, key, p.Email, reason, after)
 }
 
-// keepRevocation keeps the revocation of a connection's key, signed by a secret of it, to be delivered.
-func (r *Registry) keepRevocation(ctx context.Context, tx *sql.Tx, c connection, key bridge.Key, subject, reason string) (*api.RevocationDue, error) {
+// keepRevocation keeps the revocation of a connection's key, signed by a secret of it, to be delivered after a while.
+func (r *Registry) keepRevocation(ctx context.Context, tx *sql.Tx, c connection, key bridge.Key, subject, reason string, after time.Duration) (*api.RevocationDue, error) {
 	now := r.cfg.Now()
 	token, err := key.SignRevocation(subject, reason, now)
 	if err != nil {
@@ -62,7 +66,7 @@ func (r *Registry) keepRevocation(ctx context.Context, tx *sql.Tx, c connection,
 	if _, err := tx.ExecContext(ctx, `INSERT INTO revocations
 		(id, org_id, owner_id, server_url, key_id, token, state, cause, tries, next_at, expires_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, 'pending', '', 0, $7, $8, $9)`,
-		id, c.orgID, c.ownerID, string(c.server), c.keyID, sealed, now.Add(firstDelivery).Unix(), expires, now.Unix()); err != nil {
+		id, c.orgID, c.ownerID, string(c.server), c.keyID, sealed, now.Add(after).Unix(), expires, now.Unix()); err != nil {
 		return nil, fmt.Errorf("keep a revocation: %w", err)
 	}
 	disclosed := token.Disclose()
@@ -76,14 +80,18 @@ type Revocation struct {
 	Server bridge.ServerURL
 	Token  bridge.Secret
 	Tries  int
+	Err    error // why it cannot be delivered, where Token is empty
 }
 
-// DueRevocations lists the revocations that are to be delivered now. Two processes may deliver one at the same time,
-// which does no harm: a key dies once.
+// DueRevocations lists the revocations that are to be delivered now: first one of each organization, then a second one, and
+// so on up to a few, so that none fills the list. Two processes may deliver one at the same time, which does no harm: a key
+// dies once.
 func (r *Registry) DueRevocations(ctx context.Context, limit int) ([]Revocation, error) {
 	now := r.cfg.Now()
-	rows, err := r.db.QueryContext(ctx, `SELECT id, org_id, key_id, server_url, token, tries FROM revocations
-		WHERE state = 'pending' AND next_at <= $1 AND expires_at > $1 ORDER BY next_at LIMIT $2`, now.Unix(), limit)
+	rows, err := r.db.QueryContext(ctx, `SELECT id, org_id, key_id, server_url, token, tries FROM (
+			SELECT id, org_id, key_id, server_url, token, tries, next_at, ROW_NUMBER() OVER (PARTITION BY org_id ORDER BY next_at, id) AS n
+			FROM revocations WHERE state = 'pending' AND next_at <= $1 AND expires_at > $1) AS due
+		WHERE n <= $2 ORDER BY n, next_at, id LIMIT $3`, now.Unix(), revocationsOfOrg, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list revocations: %w", err)
 	}
@@ -97,7 +105,7 @@ func (r *Registry) DueRevocations(ctx context.Context, limit int) ([]Revocation,
 		}
 		if v.Token, err = r.cfg.Vault.Open(RowIdentity{Org: org, Connection: v.ID, Server: v.Server}, token); err != nil {
 			r.log.Warn("a kept revocation cannot be decrypted", "revocation", v.ID)
-			continue
+			v.Err = bridge.E(bridge.Internal, "row_unreadable", "the kept revocation cannot be decrypted; revoke the key on the server: ace api-key revoke %s", v.KeyID).Because(err)
 		}
 		out = append(out, v)
 	}

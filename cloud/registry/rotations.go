@@ -251,7 +251,7 @@ func (r *Registry) rotationOvertaken(ctx context.Context, tx *sql.Tx, t Rotation
 	if err == nil && keyID == t.due.keyID && server == t.Server {
 		return nil
 	}
-	_, err = r.keepRevocation(ctx, tx, t.due.connection, key, "cloud", "the connection was removed or given another key while the key was rotated")
+	_, err = r.keepRevocation(ctx, tx, t.due.connection, key, "cloud", "the connection was removed or given another key while the key was rotated", dueAtOnce)
 	return err
 }
 

@@ -1,0 +1,103 @@
+package registry_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// revoked delivers all revocations that are due, and returns the IDs of their keys in the order of their delivery.
+func (f *fixture) revoked() (keys []string) {
+	f.t.Helper()
+	for {
+		due, err := f.DueRevocations(f.t.Context(), 100)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if len(due) == 0 {
+			return keys
+		}
+		for _, v := range due {
+			if err := f.RevocationDelivered(f.t.Context(), v.ID, audit.Actor{ID: "system"}); err != nil {
+				f.t.Fatal(err)
+			}
+			keys = append(keys, v.KeyID)
+		}
+	}
+}
+
+// disconnects removes connections that are made for it, a second after each other, and returns the IDs of their keys.
+func (f *fixture) disconnects(p registry.Principal, n int) (keys []string) {
+	f.t.Helper()
+	for i := range n {
+		c := f.register(p, fmt.Sprintf("https://%d.%s.test", i, p.Org), aceKey().Text().Reveal())
+		if _, err := f.Delete(f.t.Context(), p, c.ID, audit.Actor{}); err != nil {
+			f.t.Fatal(err)
+		}
+		f.advance(time.Second)
+		keys = append(keys, c.KeyID)
+	}
+	return keys
+}
+
+// However many revocations of an organization wait, those of others take their turn; and all come in the end, oldest first.
+func TestRevocationsTakeTurns(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		flood := f.disconnects(f.person("eve@e.test", "flood", bridge.RoleMember), 10)
+		few := f.disconnects(f.person("ann@a.test", "acme", bridge.RoleMember), 2)
+		one := f.disconnects(f.person("bob@b.test", "bold", bridge.RoleMember), 1)
+		if due, err := f.DueRevocations(t.Context(), 100); err != nil || len(due) != 0 {
+			t.Errorf("%d are due while those who have disconnected deliver them (%v)", len(due), err)
+		}
+		f.advance(time.Minute)
+		due, err := f.DueRevocations(t.Context(), 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, v := range due {
+			got = append(got, v.KeyID)
+		}
+		if want := []string{flood[0], few[0], one[0], flood[1], few[1]}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		want := slices.Concat([]string{flood[0], few[0], one[0], flood[1], few[1]}, flood[2:])
+		if got := f.revoked(); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
+// What cannot be decrypted is put off like what cannot be delivered, and stands in nobody's way.
+func TestRevocationThatCannotBeDecrypted(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		f.disconnects(p, 5)
+		f.open(newKeys(t))
+		last := f.disconnects(p, 1)
+		f.advance(time.Minute)
+		for range 2 {
+			due, err := f.DueRevocations(t.Context(), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range due {
+				if v.Err == nil {
+					if v.KeyID != last[0] {
+						t.Errorf("%+v is decrypted", v)
+					}
+					return
+				}
+				if err := f.RevocationFailed(t.Context(), v, v.Err.Error()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		t.Error("what can be delivered is not due")
+	})
+}
