@@ -22,7 +22,7 @@ const (
 	// watchedBefore is how far back a stream begins that does not say where the last one ended: before its page was made.
 	watchedBefore = time.Minute
 
-	maxStreams       = 2000 // in all
+	maxStreams       = 2000 // in all, of which an organization may have a quarter
 	maxMemberStreams = 16   // of a member: their tabs
 )
 
@@ -30,7 +30,7 @@ const (
 type watchers struct {
 	mu     sync.Mutex
 	all    map[*watcher]struct{}
-	of     map[string]int // streams of a member in an organization
+	of     map[string]int // streams of a member in an organization, and of an organization
 	closed bool
 	most   int
 	asked  time.Time // when it was last known whose streams go on, by the machine's clock; touched by [Cloud.tellWatchers] only
@@ -47,8 +47,10 @@ type watcher struct {
 	since int64 // the last change that it was told; touched by [Cloud.tellWatchers] only
 }
 
-// member names who is limited together.
-func (w *watcher) member() string { return w.who.OrgID + "/" + w.who.UserID }
+// names are those of whom it counts for: the member, and the organization.
+func (w *watcher) names() (member, org string) {
+	return w.who.OrgID + "/" + w.who.UserID, orgName(w.who)
+}
 
 // add lets a stream begin, or says that there are too many.
 func (ws *watchers) add(w *watcher) error {
@@ -58,16 +60,20 @@ func (ws *watchers) add(w *watcher) error {
 		return &bridge.Error{Kind: bridge.TooMany, Code: "streams_busy", Detail: fmt.Sprintf(format, most), RetryAfter: 5 * time.Second,
 			Hint: "close tabs that are not needed"}
 	}
-	switch {
+	member, org := w.names()
+	switch most := share(ws.most); {
 	case ws.closed:
 		return bridge.E(bridge.Unavailable, "stopping", "this cloud is stopping")
-	case ws.of[w.member()] >= maxMemberStreams:
+	case ws.of[member] >= maxMemberStreams:
 		return busy("you have %d streams of live status open already", maxMemberStreams)
+	case ws.of[org] >= most:
+		return busy("your organization has %d streams of live status open already", most)
 	case len(ws.all) >= ws.most:
 		return busy("there are %d streams of live status open already", ws.most)
 	}
 	ws.all[w] = struct{}{}
-	ws.of[w.member()]++
+	ws.of[member]++
+	ws.of[org]++
 	return nil
 }
 
@@ -80,8 +86,11 @@ func (ws *watchers) remove(w *watcher) {
 	}
 	delete(ws.all, w)
 	close(w.ended)
-	if ws.of[w.member()]--; ws.of[w.member()] == 0 {
-		delete(ws.of, w.member())
+	member, org := w.names()
+	for _, name := range []string{member, org} {
+		if ws.of[name]--; ws.of[name] == 0 {
+			delete(ws.of, name)
+		}
 	}
 }
 

@@ -27,10 +27,55 @@ func FuzzEventID(f *testing.F) {
 	})
 }
 
+// An organization has a quarter of the calls at a time and of the streams; the others go on meanwhile, up to as many as there
+// are in all.
+func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
+	calls := slots{taken: map[string]int{}}
+	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 8}
+	for name, take := range map[string]func(registry.Principal) (func(), error){
+		"relay_busy": func(p registry.Principal) (func(), error) {
+			return calls.take(RelayLimits{Total: 8}.orDefaults(), p, "connection of "+p.UserID)
+		},
+		"streams_busy": func(p registry.Principal) (func(), error) {
+			w := &watcher{who: p, ended: make(chan struct{})}
+			return func() { ws.remove(w) }, ws.add(w)
+		},
+	} {
+		var taken []func()
+		open := func(org, user, refusal string) {
+			t.Helper()
+			free, err := take(registry.Principal{OrgID: org, UserID: user})
+			switch {
+			case refusal != "" && (bridge.CodeOf(err) != name || !strings.HasPrefix(err.Error(), refusal)), refusal == "" && err != nil:
+				t.Fatalf("%s of %s: %v, want %q", user, org, err, refusal)
+			case err == nil:
+				taken = append(taken, free)
+			}
+		}
+		open("o", "a", "")
+		open("o", "b", "")
+		open("o", "c", "your organization has 2 ")
+		open("p", "a", "")
+		taken[0]()
+		open("o", "c", "")
+		open("o", "a", "your organization has 2 ")
+		for i := range 5 {
+			open(fmt.Sprint(i), "a", "")
+		}
+		open("p", "b", "there are 8 ")
+		for _, free := range taken[1:] {
+			free()
+		}
+	}
+	if len(calls.taken) != 0 || calls.total != 0 || len(ws.of) != 0 || len(ws.all) != 0 {
+		t.Errorf("left of what was given back: %v, %d, %v", calls.taken, calls.total, ws.of)
+	}
+}
+
 func TestWatchersAreBoundedInAll(t *testing.T) {
 	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 3}
 	open := func(user string) (*watcher, error) {
-		w := &watcher{who: registry.Principal{OrgID: "o", UserID: user}, ended: make(chan struct{})}
+		w := &watcher{who: registry.Principal{OrgID: "of " + user, UserID: user}, ended: make(chan struct{})}
 		return w, ws.add(w)
 	}
 	first, err := open("a")
@@ -42,7 +87,7 @@ func TestWatchersAreBoundedInAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := open("b"); bridge.CodeOf(err) != "streams_busy" {
+	if _, err := open("b"); bridge.CodeOf(err) != "streams_busy" || !strings.HasPrefix(err.Error(), "there are 3 ") {
 		t.Errorf("a fourth: %v", err)
 	}
 	ws.remove(first)

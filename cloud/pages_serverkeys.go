@@ -27,7 +27,7 @@ func (c *Cloud) routeServerKeys(e *echo.Echo) {
 // server must not hold more than its share of the cloud.
 func (c *Cloud) calling(h func(echo.Context, registry.Principal) error) func(echo.Context, registry.Principal) error {
 	return func(ctx echo.Context, p registry.Principal) error {
-		free, err := c.relay.slots.take(c.relay.limits, p.OrgID+"/"+p.UserID, ctx.Param("id"))
+		free, err := c.relay.slots.take(c.relay.limits, p, ctx.Param("id"))
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,8 @@ type RelayLimits struct {
 	Silence time.Duration // that a stream may keep: five minutes without a byte in either direction
 	Body    int64         // bytes of a request: 8 GiB
 
-	// Calls at a time, streams among them: 64 of a member, 256 over a connection, 4096 in all.
+	// Calls at a time, streams among them: 64 of a member, 256 over a connection, 4096 in all, of which an organization may
+	// have a quarter.
 	Member, Connection, Total int
 }
 
@@ -113,7 +114,7 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 		return bridge.E(bridge.Loop, "relay_loop", "the call has come back to this cloud, through the server it was relayed to").
 			WithHint("give the connection the URL of the server itself")
 	}
-	free, err := l.slots.take(l.limits, granted.Principal.OrgID+"/"+granted.Principal.UserID, granted.Connection)
+	free, err := l.slots.take(l.limits, granted.Principal, granted.Connection)
 	if err != nil {
 		return err
 	}
@@ -252,28 +253,37 @@ func (c *Cloud) probeSuspects(ctx context.Context) {
 type slots struct {
 	mu    sync.Mutex
 	total int
-	taken map[string]int // by member, and by connection
+	taken map[string]int // by member, by connection, and by organization
 }
 
 // take takes a slot of each, or none; free gives them back.
-func (s *slots) take(limits RelayLimits, member, connection string) (free func(), err error) {
+func (s *slots) take(limits RelayLimits, p registry.Principal, connection string) (free func(), err error) {
+	member, org := p.OrgID+"/"+p.UserID, orgName(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
+	switch most := share(limits.Total); {
 	case s.taken[member] >= limits.Member:
 		return nil, relayBusy("you have %d calls under way already", limits.Member)
 	case s.taken[connection] >= limits.Connection:
 		return nil, relayBusy("there are %d calls over this connection under way already", limits.Connection)
+	case s.taken[org] >= most:
+		return nil, relayBusy("your organization has %d calls under way already", most)
 	case s.total >= limits.Total:
 		return nil, relayBusy("there are %d calls through this cloud under way already", limits.Total)
 	}
-	s.add(1, member, connection)
+	s.add(1, member, connection, org)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.add(-1, member, connection)
+		s.add(-1, member, connection, org)
 	}, nil
 }
+
+// share is how much of what there is in all one organization may take, so that there is some left for the others.
+func share(total int) int { return max(1, total/4) }
+
+// orgName names a principal's organization among others who are limited.
+func orgName(p registry.Principal) string { return "org:" + p.OrgID }
 
 func (s *slots) add(n int, names ...string) {
 	s.total += n

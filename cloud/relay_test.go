@@ -605,7 +605,7 @@ func TestRelayLimits(t *testing.T) {
 }
 
 func TestRelayIsBusy(t *testing.T) {
-	for name, limits := range map[string]cloud.RelayLimits{"member": {Member: 2}, "connection": {Connection: 2}, "total": {Total: 2}} {
+	for name, limits := range map[string]cloud.RelayLimits{"member": {Member: 2}, "connection": {Connection: 2}, "organization": {Total: 8}} {
 		f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = limits })
 		relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).Flush()
