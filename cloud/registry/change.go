@@ -16,6 +16,10 @@ import (
 func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (api.Connection, error) {
 	var out connection
 	err := r.changeTx(ctx, func(tx *sql.Tx) error {
+		var err error
+		if p, err = standing(ctx, tx, p); err != nil {
+			return err
+		}
 		c, err := r.find(ctx, tx, p, id)
 		if err != nil {
 			return err

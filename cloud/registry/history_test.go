@@ -185,7 +185,9 @@ func TestMemberUses(t *testing.T) {
 		if _, err := f.History(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
-		f.patch(asAdmin(owner), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		f.role(admin, owner, "admin")
+		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		f.role(admin, owner, "member")
 		const service = "0190c7d2-0000-7000-8000-000000000001"
 		add := func(user string, calls, failures int64) {
 			t.Helper()
@@ -251,12 +253,6 @@ func TestMemberUses(t *testing.T) {
 			}
 		}
 	})
-}
-
-// asAdmin is a member as an admin, who may share what they have registered.
-func asAdmin(of registry.Principal) registry.Principal {
-	of.Role = bridge.RoleAdmin
-	return of
 }
 
 func (f *fixture) rows(table string) (n int) {

@@ -86,7 +86,7 @@ func (r *Registry) except(ctx context.Context, p Principal, id string, who Excep
 		if err := replaceLimit(ctx, tx, c.id, who.ID, was, to, preset); err != nil {
 			return err
 		}
-		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: to.access == AccessNone}); err != nil {
+		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
 			return err
 		}
 		action := "connection.member_limit"

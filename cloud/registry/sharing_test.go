@@ -172,11 +172,60 @@ func TestOnlyAdminsLimit(t *testing.T) {
 				t.Errorf("%q is limited: %v", id, err)
 			}
 		}
-		if _, err := f.ChangeRole(t.Context(), f.person("boss@a.test", "acme", bridge.RoleOwner), "acme", admin.UserID, "member", audit.Actor{}); err != nil {
+		private := f.register(admin, "https://private.a.test", aceKey().Text().Reveal())
+		boss := f.person("boss@a.test", "acme", bridge.RoleOwner)
+		if code := f.role(boss, admin, "member"); code != "" {
+			t.Fatal(code)
+		}
+		for what, err := range map[string]error{
+			"limits":   f.limit(admin, c.ID, max.UserID, nothing()),
+			"shares":   second(f.Patch(t.Context(), admin, private.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, audit.Actor{})),
+			"unshares": second(f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, audit.Actor{})),
+			"caps":     second(f.Patch(t.Context(), admin, c.ID, ceiling("app:read"), audit.Actor{})),
+			"uncaps":   second(f.Patch(t.Context(), admin, c.ID, ceiling(), audit.Actor{})),
+		} {
+			if bridge.CodeOf(err) != "share_admin" {
+				t.Errorf("%s by the role of before: %v", what, err)
+			}
+		}
+		if _, err := f.RemoveMember(t.Context(), boss, "acme", admin.UserID, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.limit(admin, c.ID, max.UserID, nothing()); bridge.CodeOf(err) != "share_admin" {
-			t.Errorf("by the role of before: %v", err)
+		if _, err := f.Patch(t.Context(), admin, private.ID, api.ConnectionPatch{Name: new("mine")}, audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
+			t.Errorf("by a membership of before: %v", err)
+		}
+	})
+}
+
+// An exception is told as a loss to those who saw the connection; of a private one nobody learns anything by it.
+func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		who := []registry.Principal{admin, max, f.person("eve@a.test", "acme", bridge.RoleMember)}
+		shared, private := f.shared(admin, "https://ace.a.test", aceKey().Text()), f.register(admin, "https://private.a.test", aceKey().Text().Reveal())
+		for _, c := range []struct {
+			id   string
+			want string
+		}{{shared.ID, "ann@a.test max@a.test:lost eve@a.test"}, {private.ID, "ann@a.test"}} {
+			since, _, err := f.Position(t.Context(), admin, f.clock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.limit(admin, c.id, max.UserID, nothing()); err != nil {
+				t.Fatal(err)
+			}
+			changes, _, err := f.Changes(t.Context(), admin.OrgID, since, since+1, who)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.SortFunc(changes, func(a, b registry.Change) int { return a.Who - b.Who })
+			var told []string
+			for _, change := range changes {
+				told = append(told, who[change.Who].Email+map[bool]string{true: ":lost"}[change.Lost])
+			}
+			if got := strings.Join(told, " "); got != c.want {
+				t.Errorf("told: %q, want %q", got, c.want)
+			}
 		}
 	})
 }
