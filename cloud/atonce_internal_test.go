@@ -16,10 +16,9 @@ func TestAtOnce(t *testing.T) {
 		err := atOnce(3, []error{nil, second, first, nil, nil, nil, nil}, func(err error) error {
 			most.Store(max(most.Load(), under.Add(1)))
 			defer under.Add(-1)
-			switch err { //nolint:errorlint // they are themselves
-			case first:
+			if errors.Is(err, first) {
 				time.Sleep(time.Second)
-			default:
+			} else {
 				time.Sleep(time.Minute)
 			}
 			done.Add(1)

@@ -369,19 +369,26 @@ func TestRotationIsOvertaken(t *testing.T) {
 				c.do(f, p, connection)
 				f.open(newer)
 				fresh := f.finish(rotation)
-				f.advance(2 * time.Minute)
-				revocations, err := f.DueRevocations(t.Context(), 10)
-				if err != nil {
-					t.Fatal(err)
-				}
-				signed := map[int]bool{}
-				for _, v := range revocations {
-					for i, key := range []bridge.Key{old, fresh} {
-						if _, err := bridge.VerifyRevocation(v.Token, key.PublicKey()); err == nil && v.KeyID == old.ID.String() && v.Server == "https://ace.a.test" {
-							signed[i] = true
+				due := func() (revocations []registry.Revocation, signed map[int]bool) {
+					revocations, err := f.DueRevocations(t.Context(), 10)
+					if err != nil {
+						t.Fatal(err)
+					}
+					signed = map[int]bool{}
+					for _, v := range revocations {
+						for i, key := range []bridge.Key{old, fresh} {
+							if _, err := bridge.VerifyRevocation(v.Token, key.PublicKey()); err == nil && v.KeyID == old.ID.String() && v.Server == "https://ace.a.test" {
+								signed[i] = true
+							}
 						}
 					}
+					return revocations, signed
 				}
+				if _, signed := due(); signed[1] != c.dies {
+					t.Errorf("due at once are revocations signed by %v: nobody else delivers that of the new secret", signed)
+				}
+				f.advance(2 * time.Minute)
+				revocations, signed := due()
 				if len(revocations) != len(signed) || signed[0] != c.dies || signed[1] != c.dies {
 					t.Errorf("%d revocations, signed by %v", len(revocations), signed)
 				}
