@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -327,6 +328,60 @@ func TestAceScriptSaysWhyNotDirectly(t *testing.T) {
 	if got := s.run(`conn = await ace.connection("breaking"); await conn.ready(); return { all: [conn.way, await conn.fetch("/break").catch(({ code }) => code)] }`); len(got.All) != 2 ||
 		got.All[0] != "direct" || got.All[1] != "server_unreachable" || breaking.breaks.Load() < 4 {
 		t.Errorf("a call that may be repeated was not: %+v, %d", got, breaking.breaks.Load())
+	}
+}
+
+// keyed is a plain app that keeps which keys pages have shown it.
+type keyed struct {
+	plainApp
+	keys sync.Map
+}
+
+func (k *keyed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if key := r.Header.Get("X-Api-Key"); key != "" && r.Header.Get("Origin") != "" {
+		k.keys.Store(key, true)
+	}
+	k.plainApp.ServeHTTP(w, r)
+}
+
+// has reports whether pages have shown it a key.
+func (k *keyed) has(key string) bool {
+	_, found := k.keys.Load(key)
+	return found
+}
+
+// A connection that is moved has another key: what the page holds is shown to no other server than it was for, and the way is
+// looked for again.
+func TestAceScriptOfAConnectionThatIsMoved(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	mute, open, last := &keyed{}, &keyed{plainApp: plainApp{cors: true}}, &keyed{plainApp: plainApp{cors: true}}
+	connection, _ := w.byHand(mute, "moving")
+	_, opened := w.byHand(open, "open") // so that the page's policy lets it call their servers
+	_, lasting := w.byHand(last, "last")
+	move := func(to, key string) {
+		t.Helper()
+		sealed := bridge.NewSecret(key).Disclose()
+		if _, err := w.admin.Patch(t.Context(), connection.ID, api.ConnectionPatch{ServerURL: &to, APIKey: &sealed}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const call = `conn = await ace.connection("moving"); return read(await conn.fetch("/x", { method: "POST", body: "b" }))`
+	s, run := scripted{t, ctx}, steps(t, ctx)
+	run("sign in", signIn(string(w.cloudURL), "admin@acme.test"), eventually(`document.querySelectorAll("[data-connection]").length === 3`))
+
+	if got := s.run(call); got.Way != "relay" || got.Body != "POST /x" || !strings.Contains(got.Why, "(CORS)") {
+		t.Errorf("before: %+v", got)
+	}
+	move(opened.URL, "second-key")
+	got := s.run(`const real = Date.now; Date.now = () => real() + 70_000; ` + call) // the way is looked for again, the credential is good yet
+	if got.Way != "direct" || got.Body != "POST /x" || open.has("a-plain-key") || !open.has("second-key") || mute.has("second-key") {
+		t.Errorf("moved: %+v", got)
+	}
+	before := open.direct.Load()
+	move(lasting.URL, "third-key")
+	if got := s.run(call); got.Way != "direct" || got.Body != "POST /x" || open.direct.Load() != before || last.has("second-key") || !last.has("third-key") {
+		t.Errorf("moved again, while the way of before is held: %+v, %d calls to the server of before", got, open.direct.Load()-before)
 	}
 }
 

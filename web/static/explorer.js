@@ -6,6 +6,7 @@ import { setHint, showWay } from "./live.js";
 const maxPaths = 12; // of late that are suggested
 const maxHeaders = 100;
 const shownHeaders = ["content-type", "retry-after", "www-authenticate"]; // in the line about the answer
+const plainId = /^[\w.][\w.-]{0,99}$/; // a request's ID that can stand in a command: servers give what they like
 const ofAce = ["authorization", "x-api-key", "x-ace-api-key", "x-ace-relay", "cookie"]; // headers that are not the caller's to set
 
 /** Makes a form call a server. @param {(id: string) => Promise<import("./ace.js").Connection>} find @param {HTMLFormElement} form */
@@ -72,10 +73,11 @@ export function explore(find, form) {
   function showFacts(answer, conn, left) {
     const note = part("note"), list = part("headers");
     if (note) {
-      const id = answer.headers.get("X-Ace-Relay-Request-Id") ?? answer.headers.get("X-Request-Id") ?? "";
+      const told = answer.headers.get("X-Ace-Relay-Request-Id") ?? answer.headers.get("X-Request-Id") ?? "";
+      const id = plainId.test(told) ? told : "";
       const refused = answer.status === 401 || answer.status === 403;
-      setHint(note, [left.length > 0 && `${left.join(", ")}: set by ace, so yours was left out.`, id && `Request ID ${id.slice(0, 100)}`]
-        .filter(Boolean).join(" "), refused && id ? `to see why it was refused, run \`ace why ${id.slice(0, 100)} --server ${conn.server}\`` : "");
+      setHint(note, [left.length > 0 && `${left.join(", ")}: set by ace, so yours was left out.`, id && `Request ID ${id}`]
+        .filter(Boolean).join(" "), refused && id ? `to see why it was refused, run \`ace why ${id} --server ${conn.server}\`` : "");
     }
     if (!list) return;
     list.replaceChildren(...[...answer.headers].slice(0, maxHeaders).flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value.slice(0, 2_000))]));
