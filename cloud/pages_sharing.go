@@ -30,7 +30,6 @@ type sharingView struct {
 	Ceiling choice
 	Members []sharerView
 	Uses    web.Uses
-	Yours   api.SharingMember // what who looks may, where they may not change it
 	Error   string
 }
 
@@ -132,9 +131,6 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 		view.Ceiling = view.Ceiling.sent(r)
 	}
 	for _, m := range s.Members {
-		if m.UserID == p.UserID {
-			view.Yours = m
-		}
 		view.Members = append(view.Members, view.member(p, m, r, failed != "" && ctx.Param("user") == m.UserID))
 	}
 	return c.renderTab(ctx, p, status, "connection_sharing", f, view)
