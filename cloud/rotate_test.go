@@ -30,22 +30,32 @@ type rotating struct {
 	*fixture
 	connection api.Connection
 	key, fresh bridge.Key
-	rotate, me http.HandlerFunc
+	rotate, me handlerOfNow
 	asked      atomic.Int64 // for a rotation
 }
+
+// handlerOfNow is a handler that a test changes, also while a request that was sent again may be under way.
+type handlerOfNow struct {
+	now atomic.Pointer[http.HandlerFunc]
+}
+
+func (h *handlerOfNow) set(f http.HandlerFunc) { h.now.Store(&f) }
+
+func (h *handlerOfNow) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*h.now.Load())(w, r) }
 
 func startRotating(t *testing.T) *rotating {
 	t.Helper()
 	r := &rotating{fixture: start(t, sqldbtest.SQLite(t)), key: bridge.NewKey(bridge.KindSK, uuid.New())}
 	r.fresh = bridge.NewKey(bridge.KindSK, r.key.ID)
-	r.rotate, r.me = r.honest, r.accept(func() bridge.Key { return r.fresh })
+	r.rotate.set(r.honest)
+	r.me.set(r.accept(func() bridge.Key { return r.fresh }))
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch req.Method + " " + req.URL.Path {
 		case "POST /ace/v1/api-keys/" + r.key.ID.String() + "/rotate":
 			r.asked.Add(1)
-			r.rotate(w, req)
+			r.rotate.ServeHTTP(w, req)
 		case "GET /ace/v1/me":
-			r.me(w, req)
+			r.me.ServeHTTP(w, req)
 		default:
 			t.Errorf("the server is asked for %s %s", req.Method, req.URL.Path)
 		}
@@ -56,11 +66,11 @@ func startRotating(t *testing.T) *rotating {
 	if r.connection, err = r.client().Register(t.Context(), api.RegisterRequest{ServerURL: ts.URL, APIKey: &key}); err != nil {
 		t.Fatal(err)
 	}
-	r.me = r.accept(func() bridge.Key { return r.key })
+	r.me.set(r.accept(func() bridge.Key { return r.key }))
 	if r.connection, err = r.client().Check(t.Context(), r.connection.ID); err != nil || r.connection.ExpiresAt == nil {
 		t.Fatalf("the probe does not find out when the key ends: %+v (%v)", r.connection, err)
 	}
-	r.me = r.accept(func() bridge.Key { return r.fresh })
+	r.me.set(r.accept(func() bridge.Key { return r.fresh }))
 	r.later(76 * day)
 	return r
 }
@@ -220,12 +230,13 @@ func TestRotationByAHostileServer(t *testing.T) {
 		"a hang-up in the test": {me: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, cause: "nothing answers"},
 	}
 	for name, c := range cases {
-		r.rotate, r.me = r.honest, r.accept(func() bridge.Key { return r.fresh })
+		r.rotate.set(r.honest)
+		r.me.set(r.accept(func() bridge.Key { return r.fresh }))
 		if c.rotate != nil {
-			r.rotate = c.rotate
+			r.rotate.set(c.rotate)
 		}
 		if c.me != nil {
-			r.me = c.me
+			r.me.set(c.me)
 		}
 		asked := r.asked.Load()
 		got, fresh := r.try()
@@ -242,7 +253,8 @@ func TestRotationByAHostileServer(t *testing.T) {
 	if _, body := r.do("GET", "/v1/audit?limit=500", "", "Authorization", r.bearer()); strings.Contains(body, "evil") || !strings.Contains(body, "connection.rotate_failed") {
 		t.Errorf("the audit log: %s", body)
 	}
-	r.rotate, r.me = r.honest, r.accept(func() bridge.Key { return r.fresh })
+	r.rotate.set(r.honest)
+	r.me.set(r.accept(func() bridge.Key { return r.fresh }))
 	if got, fresh := r.try(); !fresh || got.Rotation != nil {
 		t.Errorf("after all that an honest answer does not do: %+v", got.Rotation)
 	}
@@ -298,13 +310,13 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 // A server that says again and again that the key is about to end has it rotated once an hour, and no more often.
 func TestRotationOfWhatAlwaysEnds(t *testing.T) {
 	r := startRotating(t)
-	r.rotate = func(w http.ResponseWriter, req *http.Request) {
+	r.rotate.set(func(w http.ResponseWriter, req *http.Request) {
 		answerKey(bridge.NewKey(bridge.KindSK, r.key.ID))(w, req)
-	}
-	r.me = func(w http.ResponseWriter, _ *http.Request) {
+	})
+	r.me.set(func(w http.ResponseWriter, _ *http.Request) {
 		now := r.clock()
 		answerJSON(w, api.Identity{Type: bridge.TypeAccessToken, KeyID: r.key.ID.String(), KeyIssuedAt: new(now.Add(-80 * day)), KeyExpiresAt: new(now.Add(time.Minute))})
-	}
+	})
 	for range 20 {
 		if err := cloud.RotateKeys(r.cloud, t.Context()); err != nil {
 			t.Fatal(err)

@@ -35,7 +35,7 @@ func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Contex
 	if err := chromedp.Do(ctx); err != nil { // starts it; its life is that of this context
 		t.Fatal(err)
 	}
-	bounded, cancelBounded := context.WithTimeout(ctx, 2*time.Minute)
+	bounded, cancelBounded := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancelBounded)
 	return bounded
 }
@@ -82,7 +82,7 @@ func signIn(base, email string) step {
 // eventually waits until a JavaScript expression is true; the page changes by itself.
 func eventually(expression string) step {
 	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
-		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second))(ctx, t)
+		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute))(ctx, t)
 		return chromedp.Void{}, err
 	}
 }
