@@ -233,6 +233,9 @@ func TestKeyPages(t *testing.T) {
 	if _, err := f.as(key.Text()).Me(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, body := post("/keys", url.Values{"name": {"it's $(id)"}, "kind": {"live"}, "preset": {"connect"}, "expires_in": {"30d"}}); !strings.Contains(body, `--service-name &#39;it&#39;\&#39;&#39;s $(id)&#39;`) {
+		t.Errorf("a name that a shell would act on:\n%s", body)
+	}
 	_, body = f.do("GET", "/keys", "", "Cookie", cookie)
 	if strings.Contains(body, secret) || !strings.Contains(body, ">ci<") {
 		t.Error("the list shows the secret, or not the key")

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -111,7 +110,7 @@ func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done
 	return c.renderKeys(ctx, status, p, keysView{
 		Form: newKeyForm(),
 		Created: &createdView{created, done, "Log in with it where the service runs, and paste it there:", "ace auth login-api-key --env " + string(c.cfg.PublicURL) +
-			" --key - --service-name " + strconv.Quote(record.Name)},
+			" --key - --service-name " + shellWord(record.Name)},
 	})
 }
 

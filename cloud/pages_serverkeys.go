@@ -205,7 +205,7 @@ func (c *Cloud) showServerKey(ctx echo.Context, p registry.Principal, status int
 		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(err, f.Connection.ServerURL))
 	}
 	return c.renderServerKeys(ctx, p, status, serverKeysView{Frame: f, Created: &createdView{created, done,
-		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" '` + f.Connection.ServerURL.Join("/ace/v1/me") + "'"}})
+		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" ` + shellWord(f.Connection.ServerURL.Join("/ace/v1/me"))}})
 }
 
 var errOwnKey = bridge.E(bridge.Conflict, "own_key", "that is the connection's own key, which the cloud renews by itself").

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"encoding/json"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,16 @@ func TestShown(t *testing.T) {
 	} {
 		if got := shown(text); got != want {
 			t.Errorf("%.40q is shown as %.40q", text, got)
+		}
+	}
+}
+
+// A shell reads a quoted text as it was.
+func TestShellWord(t *testing.T) {
+	for _, text := range []string{"", "plain", "it's", "$(id) `id` $HOME", `"a" \ b`, "'; id; '", "* ~ #x !y\nz"} {
+		read, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellWord(text)).Output() //nolint:gosec // that is what is tested
+		if err != nil || string(read) != text {
+			t.Errorf("%q is read as %q (%v)", text, read, err)
 		}
 	}
 }

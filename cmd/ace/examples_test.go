@@ -220,6 +220,7 @@ func TestMenuArguments(t *testing.T) {
 	for _, tt := range []struct{ entry, answers, want string }{
 		{"API Key", "ci\n\n", "login api-key --profile=x --name=ci"},
 		{"API Key", "my key\norg-123\n", `login api-key --profile=x "--name=my key" --organization-id=org-123`},
+		{"API Key", "$(id)\n\n", "login api-key --profile=x '--name=$(id)'"},
 		{"API Key", "\n", ""},
 		{"E-mail and password", "a@b.c\n123456\n", "login --profile=x --email=a@b.c --otp=123456"},
 		{"Revive: a new secret, the old one dies at once", "\n--all\n30d\n", "api-key revive --profile=x --expires=30d -- --all"},

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -256,8 +255,8 @@ func commandLine(args []string) string {
 	words := make([]string, len(args))
 	for i, arg := range args {
 		words[i] = printable(arg)
-		if strings.ContainsAny(arg, " \t\"'$\\*?|&;<>()") {
-			words[i] = strconv.Quote(words[i])
+		if strings.ContainsAny(arg, " \t\"'`$\\*?|&;<>()[]{}#!~") {
+			words[i] = shellWord(words[i])
 		}
 	}
 	return strings.Join(words, " ")
