@@ -55,6 +55,9 @@ func TestRevocationsTakeTurns(t *testing.T) {
 			t.Errorf("%d are due while those who have disconnected deliver them (%v)", len(due), err)
 		}
 		f.advance(time.Minute)
+		if due, err := f.DueRevocations(t.Context(), 100); err != nil || len(due) != 4+2+1 {
+			t.Errorf("%d are listed, want no more than 4 of each organization (%v)", len(due), err)
+		}
 		due, err := f.DueRevocations(t.Context(), 5)
 		if err != nil {
 			t.Fatal(err)
