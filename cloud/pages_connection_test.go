@@ -60,6 +60,8 @@ func TestWhatThePagesSayOfAKey(t *testing.T) {
 	says(owner, path+"/explorer", "this browser calls with the key itself")
 	says(member, path+"/explorer", "The API key is added by the relay")
 	says(owner, path, "<dt>You may</dt><dd>all that its key may</dd>")
+	says(owner, path, "The page is given the API key itself when you open it")
+	says(member, path, "Neither shows anybody the key")
 	says(member, path, "<dt>You may</dt><dd>all that the key may, through the cloud</dd>")
 	says(member, path+"/sharing", "You get all that the key may, through the cloud.")
 	if _, err := f.client().Patch(t.Context(), plain.ID, api.ConnectionPatch{ServerURL: new("https://moved.example")}); err != nil {

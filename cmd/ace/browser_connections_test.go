@@ -38,6 +38,8 @@ func TestConnectionsInABrowser(t *testing.T) {
 	run("the list", signIn(base, "admin@acme.test"), eventually(`document.querySelectorAll("[data-connection]").length === 4`),
 		eventually(`document.querySelectorAll("[data-try]").length === 1`),
 		eventually(`document.querySelector("[data-answer]").textContent.includes("admin@acme.test")`))
+	run("the line of the way has its place before it comes", eventually(`document.querySelector("[data-way]:empty") &&
+		new Set([...document.querySelectorAll("[data-way]")].map((line) => Math.round(line.getBoundingClientRect().height))).size === 1`))
 	shoot(t, ctx, "list")
 	run("a search", chromedp.SendKeys(`input[name=q]`, "WAREHOUSE\r"), chromedp.WaitVisible(`input[name=q][value=WAREHOUSE]`),
 		eventually(`document.querySelectorAll("[data-connection]").length === 1`))
