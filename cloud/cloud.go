@@ -157,7 +157,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 		do    func(context.Context) error
 	}{
 		{probeEvery, nil, c.probeStale},
-		{deliverEvery, nil, c.deliverRevocations},
+		{deliverEvery, c.registry.RevocationsDue(), c.deliverRevocations},
 		{rotateEvery, nil, c.rotateKeys},
 		{mailEvery, c.registry.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},

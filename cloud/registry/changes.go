@@ -67,6 +67,7 @@ func (r *Registry) ConnectionsChanged() <-chan struct{} { return r.connectionsCh
 func (r *Registry) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	err := r.db.Tx(ctx, fn)
 	wake(r.connectionsChanged)
+	wake(r.revocationsDue) // of a key that was replaced
 	return err
 }
 

@@ -43,6 +43,7 @@ type Registry struct {
 
 	mailQueued         chan struct{}
 	connectionsChanged chan struct{}
+	revocationsDue     chan struct{}
 }
 
 // New brings the tables up to date and returns a registry over them.
@@ -64,7 +65,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1),
+	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1), revocationsDue: make(chan struct{}, 1),
 		connectionsChanged: make(chan struct{}, 1)}, nil
 }
 

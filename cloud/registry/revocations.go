@@ -83,6 +83,9 @@ type Revocation struct {
 	Err    error // why it cannot be delivered, where Token is empty
 }
 
+// RevocationsDue tells that there may be a revocation to deliver.
+func (r *Registry) RevocationsDue() <-chan struct{} { return r.revocationsDue }
+
 // DueRevocations lists the revocations that are to be delivered now: first one of each organization, then a second one, and
 // so on up to a few, so that none fills the list. Two processes may deliver one at the same time, which does no harm: a key
 // dies once.
