@@ -46,7 +46,10 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 		}
 	}
 	for _, s := range scopes { // those of presets are known
-		if err := c.CheckKnown(s); err != nil && !bridge.IsOrgScope(s) {
+		if bridge.IsOrgScope(s) {
+			continue
+		}
+		if err := c.CheckKnown(s); err != nil {
 			return nil, err
 		}
 	}

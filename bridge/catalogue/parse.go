@@ -23,8 +23,8 @@ func bad(format string, args ...any) error {
 }
 
 // Parse reads a catalogue from YAML or JSON. Unknown fields, unknown scopes in presets and roles, presets that extend
-// each other in a circle, lists that are too long, roles below admin that reach what is for admins only, and rules that could never match or
-// never be met are refused, with the place named.
+// each other in a circle, roles below admin that reach what is for admins only, rules that could never match or never be
+// met, and lists that are too long are refused, with the place named.
 func Parse(data []byte) (Catalogue, error) {
 	if len(data) > MaxFile {
 		return Catalogue{}, bad("the catalogue is larger than %d KiB", MaxFile>>10)
