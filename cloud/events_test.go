@@ -268,6 +268,11 @@ func TestLiveStatusGoesOn(t *testing.T) {
 	defer f.run()()
 	_, first := f.behind(func(http.ResponseWriter, *http.Request) {})
 	_, second := f.behind(func(http.ResponseWriter, *http.Request) {})
+	for _, c := range []api.Connection{first, second} { // so that no probe finds anything new
+		if _, err := f.client().Check(t.Context(), c.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s := f.watch("Authorization", f.bearer())
 	last := s.until("status", second.ID, "")
 	rename := func(id, name string) {
