@@ -396,9 +396,9 @@ func (r *Registry) credential(c connection, subject string, role bridge.Role, no
 		out.Value = secret.Disclose()
 		return out, nil
 	}
-	key, err := bridge.ParseKey(secret)
+	key, err := storedKey(secret)
 	if err != nil {
-		return out, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+		return out, err
 	}
 	scope := c.ceiling
 	if scope == "" {
@@ -412,4 +412,21 @@ func (r *Registry) credential(c connection, subject string, role bridge.Role, no
 	}
 	out.Type, out.Value, out.ExpiresAt = "access_token", token.Disclose(), at(times.ExpiresAt)
 	return out, nil
+}
+
+// aceKey opens the key of a connection to an ace server.
+func (r *Registry) aceKey(c connection) (bridge.Key, error) {
+	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	if err != nil {
+		return bridge.Key{}, err
+	}
+	return storedKey(secret)
+}
+
+func storedKey(secret bridge.Secret) (bridge.Key, error) {
+	key, err := bridge.ParseKey(secret)
+	if err != nil {
+		return bridge.Key{}, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+	}
+	return key, nil
 }

@@ -103,8 +103,7 @@ var selectLost = `WITH g AS (SELECT h.connection_id AS connection, '' AS session
 		h.subject, h.api_key_id, h.terms, h.server_key_id, h.issued_at
 		FROM handed_tokens h WHERE h.expires_at > $1 AND h.withdrawn_at < h.issued_at AND h.next_at <= $1),
 	held AS (SELECT g.*, EXISTS (SELECT 1 FROM connections c JOIN users u ON u.id = c.owner_id` + limitsOfGrant + `
-		WHERE c.id = g.connection AND` + visibleToGrant + ` AND (c.visibility = 'organization' OR NOT ` + orphaned + `)
-		AND ` + stillStands + ` AND g.terms = ` + termsNow + `) AS entitled FROM g)
+		WHERE c.id = g.connection AND` + grantHolds + ` AND g.terms = ` + termsNow + `) AS entitled FROM g)
 	SELECT connection, v1, v2, subject, api_key_id, terms, server_key_id, issued_at, entitled FROM held
 	WHERE NOT entitled OR api_key_id <> '' ORDER BY entitled, connection, v2 LIMIT $2`
 
@@ -136,13 +135,9 @@ func (r *Registry) WithdrawTokens(ctx context.Context, lost Lost) (w Withdrawal,
 	if len(until) == 0 || c.secret == "" {
 		return w, false, r.Withdrawn(ctx, w)
 	}
-	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	key, err := r.aceKey(c)
 	if err != nil {
 		return w, false, err
-	}
-	key, err := bridge.ParseKey(secret)
-	if err != nil {
-		return w, false, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
 	}
 	w.Server, w.KeyID = c.server, c.keyID
 	if w.Statement, err = key.SignWithdrawal(until, r.cfg.Now()); err != nil {

@@ -105,40 +105,29 @@ const (
 // for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
 func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, error) {
 	still := make([]Hold, len(grants))
-	err := r.stillOpen(ctx, len(grants), func(i int) (Principal, string) { return grants[i].Principal, grants[i].Connection }, func(i int, now connection) {
-		if g := grants[i]; g.Server == now.server && g.bounds == now.bounds(g.Principal) {
-			still[i] = g.hold(now.keyID, now.secret)
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("check open relays: %w", err)
-	}
-	return still, nil
-}
-
-// stillOpen tells which of n principals may use a connection, each another, as they have the standing that they had: each of
-// those is found, with what the connection is for them now.
-func (r *Registry) stillOpen(ctx context.Context, n int, who func(int) (Principal, string), found func(i int, now connection)) error {
-	for from := 0; from < n; from += relayBatch {
+	for from := 0; from < len(grants); from += relayBatch {
+		some := grants[from:min(from+relayBatch, len(grants))]
 		args := []any{r.cfg.Now().Unix()}
-		rows, err := r.db.QueryContext(ctx, standIns(&args, min(relayBatch, n-from), func(i int) (Principal, string) { return who(from + i) })+`
+		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i].Principal, some[i].Connection })+`
 			SELECT g.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
-			JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+visibleToGrant+` AND (c.visibility = 'organization' OR NOT `+orphaned+`)
-			AND `+stillStands, args...) //nolint:gosec // numbers of parameters, and the rules from above
+			JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+grantHolds, args...) //nolint:gosec // numbers of parameters, and the rules from above
 		err = eachRow(rows, err, func(s scanner) error {
 			var i int
 			var now connection
 			err := s.Scan(append([]any{&i, &now.server, &now.keyID, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)
-			if err == nil {
-				found(from+i, now)
+			if err != nil {
+				return err
 			}
-			return err
+			if g := some[i]; g.Server == now.server && g.bounds == now.bounds(g.Principal) {
+				still[from+i] = g.hold(now.keyID, now.secret)
+			}
+			return nil
 		})
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("check open relays: %w", err)
 		}
 	}
-	return nil
+	return still, nil
 }
 
 // relayColumns are those of a row g that stands for a grant. v1 and so on are the parameters of [visible], $1 and so on; of
@@ -158,6 +147,9 @@ var (
 	parameter      = regexp.MustCompile(`\$([0-9])`)
 	visibleToGrant = ofGrant(visible)
 	limitsOfGrant  = ofGrant(withLimits)
+
+	// grantHolds is the condition that a row g stands for somebody who may use the connection c of the owner u; $1 is the time.
+	grantHolds = visibleToGrant + " AND (c.visibility = 'organization' OR NOT " + orphaned + ") AND " + stillStands
 )
 
 // hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.

@@ -37,9 +37,9 @@ func (r *Registry) queueRevocation(ctx context.Context, tx *sql.Tx, p Principal,
 		return &api.RevocationDue{KeyID: c.keyID, ServerURL: c.server, Status: revocationLost,
 			Cause: "the stored key cannot be decrypted; revoke it on the server: ace api-key revoke " + c.keyID}, nil
 	}
-	key, err := bridge.ParseKey(secret)
+	key, err := storedKey(secret)
 	if err != nil {
-		return nil, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+		return nil, err
 	}
 	return r.keepRevocation(ctx, tx, c, key, p.Email, reason, after)
 }

@@ -179,13 +179,9 @@ func (r *Registry) BeginRotation(ctx context.Context, due DueRotation) (Rotation
 
 // rotatable opens a key that may rotate itself. One that people have created has the end that they gave it.
 func (r *Registry) rotatable(c connection) (bridge.Key, error) {
-	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	key, err := r.aceKey(c)
 	if err != nil {
 		return bridge.Key{}, err
-	}
-	key, err := bridge.ParseKey(secret)
-	if err != nil {
-		return bridge.Key{}, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
 	}
 	if key.Kind != bridge.KindSK {
 		return bridge.Key{}, bridge.E(bridge.Conflict, "key_not_of_connection",
