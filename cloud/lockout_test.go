@@ -42,3 +42,31 @@ func TestGuesserLocksNobodyOut(t *testing.T) {
 		t.Errorf("the person, in a known network with another browser: %d", status)
 	}
 }
+
+// An office behind one address signs in at nine o'clock; who guesses from there still waits.
+func TestSuccessesAreNotGuesses(t *testing.T) {
+	f := startWith(t, sqldbtest.SQLite(t), func(cfg *cloud.Config) {
+		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	try := func(address, email, pass string) int {
+		resp, _ := f.form("/login", url.Values{"email": {email}, "password": {pass}}, "X-Forwarded-For", address)
+		return resp.StatusCode
+	}
+	for i := range 40 {
+		if status := try("203.0.113.5", "ann@acme.test", password); status != http.StatusSeeOther {
+			t.Fatalf("sign-in %d of an office: %d", i, status)
+		}
+	}
+	refused := 0
+	for i := range 20 {
+		if try("203.0.113.5", fmt.Sprintf("nobody%d@acme.test", i), "wrong password") == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused < 10 {
+		t.Errorf("guesses from the same address: %d of 20 wait", refused)
+	}
+	if status := try("198.51.100.7", "ann@acme.test", password); status != http.StatusSeeOther {
+		t.Errorf("another address: %d", status)
+	}
+}

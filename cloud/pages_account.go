@@ -156,13 +156,14 @@ func (c *Cloud) loginCode(ctx echo.Context) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
-	if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil {
-		return err
-	}
 	r := ctx.Request()
 	next := localPath(r.PostForm.Get("next"))
-	u, err := c.registry.FinishSecondStep(r.Context(), c.secretOf(ctx, pendingCookie), r.PostForm.Get("otp"),
-		c.secretOf(ctx, deviceCookie), anonymous(ctx))
+	var u registry.User
+	err := c.guess(ctx, func() (err error) {
+		u, err = c.registry.FinishSecondStep(r.Context(), c.secretOf(ctx, pendingCookie), r.PostForm.Get("otp"),
+			c.secretOf(ctx, deviceCookie), anonymous(ctx))
+		return err
+	})
 	if err == nil {
 		c.setSecret(ctx, pendingCookie, bridge.NewSecret("-"), -time.Second)
 		return c.enter(ctx, u, next)
@@ -252,10 +253,9 @@ func (c *Cloud) reset(ctx echo.Context) error {
 
 func (c *Cloud) verify(ctx echo.Context) error {
 	return c.useLink(ctx, registry.PurposeVerify, verifyTitle, func(r *http.Request, token bridge.Secret) error {
-		if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil {
-			return err
-		}
-		return c.registry.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
+		return c.guess(ctx, func() error {
+			return c.registry.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
+		})
 	})
 }
 

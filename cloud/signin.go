@@ -70,10 +70,14 @@ func (c *Cloud) beginSignIn(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := signInView{Email: strings.TrimSpace(r.PostForm.Get("email")), Next: localPath(r.PostForm.Get("next"))}
-	if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil {
-		return c.signInFailed(ctx, view, err)
+	err := c.tokens.Allow(api.AddressKey(ctx.RealIP())) // each begins a sign-in in the database
+	var s registry.SignIn
+	if err == nil {
+		err = c.guess(ctx, func() (err error) {
+			s, err = c.registry.BeginSignIn(r.Context(), view.Email, view.Next)
+			return err
+		})
 	}
-	s, err := c.registry.BeginSignIn(r.Context(), view.Email, view.Next)
 	if err != nil {
 		return c.signInFailed(ctx, view, err)
 	}
@@ -100,24 +104,25 @@ func (c *Cloud) setSignInCookie(ctx echo.Context, value bridge.Secret, life time
 // finishSignIn is where a provider sends the browser back to (RFC 6749 section 4.1.2).
 func (c *Cloud) finishSignIn(ctx echo.Context) error {
 	r := ctx.Request()
-	if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil {
-		return c.signInFailed(ctx, signInView{}, err)
-	}
 	var cookie bridge.Secret
 	if presented, err := r.Cookie(c.cookieNamed(signInCookie)); err == nil {
 		cookie = bridge.NewSecret(presented.Value)
 	}
 	query := r.URL.Query()
-	s, err := c.registry.TakeSignIn(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org"))
+	var s registry.SignIn
 	var who registry.Vouched
-	if err == nil {
-		c.setSignInCookie(ctx, bridge.NewSecret("-"), -time.Second)
-		who, err = c.vouched(ctx, s, query)
-	}
 	var session registry.Session
-	if err == nil {
+	err := c.guess(ctx, func() (err error) {
+		if s, err = c.registry.TakeSignIn(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org")); err != nil {
+			return err
+		}
+		c.setSignInCookie(ctx, bridge.NewSecret("-"), -time.Second)
+		if who, err = c.vouched(ctx, s, query); err != nil {
+			return err
+		}
 		session, err = c.registry.FinishSignIn(r.Context(), s.Provider, who, anonymous(ctx))
-	}
+		return err
+	})
 	if err != nil {
 		if s.Provider.ID != "" {
 			if err := c.registry.RefuseSignIn(r.Context(), s.Provider, who.Email, err, anonymous(ctx)); err != nil {

@@ -70,6 +70,19 @@ func (l *Limiter) Allow(keys ...string) error {
 	return nil
 }
 
+// Return gives back the try that Allow has taken for every key, where only failures are to count.
+func (l *Limiter) Return(keys ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	for _, key := range keys {
+		if limiter, ok := l.keys[key]; ok {
+			limiter.AllowN(now, -1)
+		}
+	}
+	l.global.AllowN(now, -1)
+}
+
 // forget drops the keys that have all their tries back.
 func (l *Limiter) forget(now time.Time) {
 	for key, limiter := range l.keys {

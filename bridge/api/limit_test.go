@@ -44,3 +44,26 @@ func TestAddressKey(t *testing.T) {
 		t.Error("IPv6 counts by its /64, IPv4 by its address")
 	}
 }
+
+// A try that is given back costs nothing; one that is not counts, and no more than the burst comes back.
+func TestLimiterReturn(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	l := api.NewLimiter(time.Minute, 3, 5, func() time.Time { return now })
+	for i := range 50 {
+		if err := l.Allow("a"); err != nil {
+			t.Fatalf("success %d: %v", i, err)
+		}
+		l.Return("a")
+	}
+	for range 20 {
+		l.Return("a", "never seen")
+	}
+	for i := range 3 {
+		if err := l.Allow("a"); err != nil {
+			t.Fatalf("failure %d: %v", i, err)
+		}
+	}
+	if err := l.Allow("a"); bridge.AsError(err).Kind != bridge.TooMany {
+		t.Errorf("a fourth failure: %v", err)
+	}
+}
