@@ -23,6 +23,11 @@ type AccessClaims struct {
 	Role Role `json:"role,omitempty"`
 	// Connection is the cloud's ID of the connection, for the server's audit.
 	Connection string `json:"connection,omitempty"`
+	// Number is that of the key's last withdrawal when the token was made; 0: the cloud does not number its withdrawals. A cloud
+	// that does begins with 1 for "none yet", so that its first withdrawal has the number 2.
+	Number int64 `json:"number,omitempty"`
+	// Probe says that the cloud asks with the key's own subject whether the server answers.
+	Probe bool `json:"probe,omitempty"`
 }
 
 // ForServer sets the audience.
@@ -85,8 +90,11 @@ func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, n
 	if !slices.ContainsFunc(servers, func(s ServerURL) bool { return s.Same(ServerURL(c.Audience)) }) {
 		return AccessClaims{}, refuse("token_audience", "the access token is for %q, not for this server", clip(string(c.Audience)))
 	}
-	if c.Subject == "" || len(c.Subject) > maxSubject || len(c.Connection) > maxSubject {
-		return AccessClaims{}, refuse("token_subject", "the access token names no member")
+	if !PlainSubject(c.Subject) || !PlainText(c.Connection, maxSubject) {
+		return AccessClaims{}, refuse("token_subject", "the access token names no member, or not in plain text")
+	}
+	if c.Number < 0 || c.Number > MaxStatementNumber {
+		return AccessClaims{}, refuse("token_number", "the number in the access token is not between 1 and %d", int64(MaxStatementNumber))
 	}
 	if c.Role != "" && !c.Role.Valid() {
 		return AccessClaims{}, refuse("token_role", "the access token has no known role")

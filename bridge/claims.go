@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 )
 
 // ConnectClaims are the claims of a connect token: who may have which key from which server.
@@ -23,6 +25,9 @@ type ConnectClaims struct {
 	KeyLife  int64          `json:"key_life"`       // the longest the key may live, seconds
 	JTI      string         `json:"jti"`            // at least 128 bits
 	Sealing  string         `json:"seal,omitempty"` // see SigningRoot.SealingKey
+	// Replaces is the ID of the connection key that the new one replaces: the keys made through it move to the new one
+	// as soon as that is confirmed. Empty: none.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // Server is the audience.
@@ -146,10 +151,12 @@ func (t Trust) checkTimes(c ConnectClaims, now time.Time) error {
 
 func (c ConnectClaims) checkFields() error {
 	switch {
-	case c.Subject == "" || len(c.Subject) > maxSubject:
-		return refuse("connect_subject", "the token names no member")
-	case len(c.Email) > maxSubject:
-		return refuse("connect_subject", "the token's email is too long")
+	case !PlainSubject(c.Subject):
+		return refuse("connect_subject", "the token names no member, or not in plain text")
+	case c.Email != "" && !PlainSubject(c.Email):
+		return refuse("connect_subject", "the token's email is too long or no plain text")
+	case c.Replaces != "" && !isKeyID(c.Replaces):
+		return refuse("connect_replaces", "the token says that the key replaces another, and not which")
 	case !c.Role.Valid():
 		return refuse("connect_role", "the token has no known role")
 	case len(c.JTI) < minJTI || len(c.JTI) > maxJTI || !isToken(c.JTI):
@@ -173,10 +180,25 @@ func isToken(s string) bool {
 	return true
 }
 
+// isKeyID reports whether s is a key ID as it is written.
+func isKeyID(s string) bool {
+	id, err := uuid.Parse(s)
+	return err == nil && id.String() == s
+}
+
 // PlainText reports whether s is valid UTF-8 without control characters and at most most bytes long: fit for a name, a
 // log line and a text column.
 func PlainText(s string, most int) bool {
 	return len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
+// PlainSubject reports whether s can name a subject: 1 to 256 bytes of plain text that reads the same everywhere.
+//
+// It has no control, format or line-breaking characters (U+202E makes one name look like another), no space at its ends, which
+// a header would lose, and is not "*", which stands for everybody.
+func PlainSubject(s string) bool {
+	return s != "" && s != Everybody && PlainText(s, maxSubject) && strings.TrimSpace(s) == s &&
+		strings.IndexFunc(s, func(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }) < 0
 }
 
 // clip bounds a value from outside before it is put into a message.

@@ -41,6 +41,8 @@ type Identity struct {
 	Connection  string
 	Scopes      Scopes
 	IssuedAt    time.Time // of an access token
+	Number      int64     // of an access token; see AccessClaims.Number
+	Probe       bool      // the access token is a probe of the cloud
 	ExpiresAt   time.Time // of the credential; zero: never
 	WarnFrom    time.Time // from then on the holder is told that the key will expire; zero: never
 	// Generation stands for the one secret of the key that was shown, so that what is still under way can be ended when

@@ -114,7 +114,7 @@ func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life 
 	switch {
 	case secret.Len() < minJWTSecret:
 		return bridge.Secret{}, bridge.E(bridge.Invalid, "jwt_secret_short", "ACE_JWT_SECRET has less than %d bytes", minJWTSecret)
-	case subject == "" || !bridge.PlainText(subject, maxUserSubject):
+	case !bridge.PlainSubject(subject):
 		return bridge.Secret{}, bridge.E(bridge.Invalid, "subject_malformed", "the subject is empty, too long or no plain text")
 	case life <= 0:
 		return bridge.Secret{}, bridge.E(bridge.Invalid, "life_negative", "the token would be expired already")
@@ -147,14 +147,11 @@ func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
 		return refuse(errors.New("expired"))
 	case claims.IssuedAt == nil || claims.IssuedAt.After(now.Add(bridge.ClockSkew)):
 		return refuse(errors.New("issued in the future"))
-	case claims.Subject == "" || !bridge.PlainText(claims.Subject, maxUserSubject) || !claims.Role.Valid():
+	case !bridge.PlainSubject(claims.Subject) || !claims.Role.Valid():
 		return refuse(errors.New("no subject or role"))
 	}
 	return bridge.Identity{Type: bridge.TypeUserToken, Subject: claims.Subject, Org: s.org(),
 		Environment: bridge.EnvironmentLive, Role: claims.Role, Scopes: s.cfg.Catalogue.Ceiling(claims.Role), ExpiresAt: claims.ExpiresAt.Time}, nil
 }
 
-const (
-	minJWTSecret   = 32 // bytes; RFC 7518 section 3.2
-	maxUserSubject = 256
-)
+const minJWTSecret = 32 // bytes; RFC 7518 section 3.2

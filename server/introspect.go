@@ -66,7 +66,7 @@ func (s *Server) introspect(c echo.Context) error {
 func (s *Server) introspection(id bridge.Identity) api.Introspection {
 	a := api.Introspection{Active: true, Scope: id.Scopes.String(), ClientID: id.Subject, Username: id.Subject, TokenType: "Bearer",
 		Sub: id.Subject, Iss: string(s.cfg.PublicURLs[0]), Type: id.Type, Kind: string(id.Kind), Org: id.Org,
-		Environment: id.Environment, Role: string(id.Role), Connection: id.Connection, Metered: id.Metered, Counted: id.Counted}
+		Environment: id.Environment, Role: string(id.Role), Connection: id.Connection, Number: id.Number, Probe: id.Probe, Metered: id.Metered, Counted: id.Counted}
 	if id.KeyID != uuid.Nil {
 		a.KeyID, a.ClientID = id.KeyID.String(), id.KeyID.String()
 		a.Generation = strconv.FormatUint(id.Generation, 16)

@@ -34,7 +34,7 @@ func TestWithdrawnTokensAreCut(t *testing.T) {
 			streams[name+" "+member] = open(t, address, "GET /stream HTTP/1.1\r\nHost: "+f.host+"\r\nX-Api-Key: "+credential+"\r\n\r\n")
 		}
 	}
-	statement, err := key.SignWithdrawal(map[string]int64{"bob": time.Now().Unix()}, time.Now())
+	statement, err := key.SignWithdrawal(bridge.Withdrawal{Until: map[string]int64{"bob": time.Now().Unix()}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

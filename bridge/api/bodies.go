@@ -36,6 +36,12 @@ type Discovery struct {
 	Time         time.Time          `json:"time"` // the server's clock, to explain a refusal by it
 }
 
+// The capabilities that decide how a cloud speaks to a server; see [Discovery].
+const (
+	CapabilityNumberedWithdrawals = "numbered_withdrawals" // withdrawals and access tokens with numbers
+	CapabilityLineage             = "lineage"              // personal keys, and connect tokens that replace a key
+)
+
 // DiscoveryExchange says whether and for whom the server exchanges connect tokens.
 type DiscoveryExchange struct {
 	Configured bool             `json:"configured"`
@@ -73,6 +79,7 @@ type CreateKeyRequest struct {
 	AllowFrom   []string `json:"allow_from,omitempty"` // IP addresses and CIDRs
 	Rate        string   `json:"rate,omitempty"`       // "10/s", "100/m", "5000/h", "100000/d"
 	MaxUses     int64    `json:"max_uses,omitempty"`
+	Lineage     string   `json:"lineage,omitempty"` // personal or organization; empty: what the maker may make
 }
 
 // ReviveKeyRequest asks for a new secret of a key, whose old one dies at once.
@@ -110,6 +117,17 @@ type APIKey struct {
 	LastUsed   *LastUse     `json:"last_used,omitempty"`
 	Disabled   *KeyDisabled `json:"disabled,omitempty"`
 	Ended      *KeyEnd      `json:"ended,omitempty"` // why, when and by whom a dead key died
+
+	// Lineage is personal or organization; empty for a connection's key. A personal key ends with its parent and with the access
+	// of its subject.
+	Lineage string `json:"lineage,omitempty"`
+	Parent  string `json:"parent,omitempty"`  // the ID of the key through which it was made
+	Subject string `json:"subject,omitempty"` // on whose behalf
+	// ParentUnknown: it was made before parents were recorded. Withdrawals of any connection's key limit it.
+	ParentUnknown bool `json:"parent_unknown,omitempty"`
+	// Children is the number of living keys made through it, where one key is asked about; Descendants includes theirs.
+	Children    int `json:"children,omitempty"`
+	Descendants int `json:"descendants,omitempty"`
 }
 
 // KeyDisabled says since when and by whom a key is disabled.
@@ -148,6 +166,12 @@ type Identity struct {
 	Environment string     `json:"environment"`
 	Scopes      []string   `json:"scopes"`
 	ExpiresAt   *time.Time `json:"expires_at"`
+	// Owner is the owner of the key behind the credential; CanActAs says that its access tokens may name other subjects.
+	Owner    string `json:"owner,omitempty"`
+	CanActAs bool   `json:"can_act_as"`
+	Kind     string `json:"kind,omitempty"`
+	Lineage  string `json:"lineage,omitempty"` // of the key, as in APIKey
+	Parent   string `json:"parent,omitempty"`
 	// Since and until when the secret of the key is valid that the credential is, or is derived from; null: not known, for
 	// ever.
 	KeyIssuedAt  *time.Time `json:"key_issued_at,omitempty"`
@@ -184,6 +208,8 @@ type Introspection struct {
 	Environment string `json:"environment,omitempty"`
 	Role        string `json:"role,omitempty"`
 	Connection  string `json:"connection,omitempty"`
+	Number      int64  `json:"number,omitempty"` // of an access token: that of its key's last withdrawal when it was made
+	Probe       bool   `json:"probe,omitempty"`  // an access token with which the cloud asks whether the server answers
 	WarnFrom    int64  `json:"warn_from,omitempty"`
 	Generation  string `json:"generation,omitempty"` // of the key's secret, as in KeyChange
 	Metered     bool   `json:"metered,omitempty"`    // each use is looked at: this answer must not be kept
@@ -212,6 +238,10 @@ type KeyChange struct {
 	// Withdrawn is until when (unix seconds) the access tokens that were issued to a member are dead, by subject; "*" is
 	// every member.
 	Withdrawn map[string]int64 `json:"withdrawn,omitempty"`
+	// Numbers is the number below which the access tokens of a member are dead that have one, by subject; Clocks until when they
+	// were issued that statements without a number have ended. See bridge.Taken.
+	Numbers map[string]int64 `json:"withdrawn_numbers,omitempty"`
+	Clocks  map[string]int64 `json:"withdrawn_clocks,omitempty"`
 }
 
 // KeyGeneration is one of a key's secrets, and until when it is valid (unix seconds; 0: without an end).

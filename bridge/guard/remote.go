@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -195,14 +196,19 @@ func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Ident
 	return identity(answer)
 }
 
+var errSubject = errors.New("the server names a subject that is no plain text")
+
 // identity reads the answer of an introspection.
 func identity(a api.Introspection) (bridge.Identity, error) {
 	scopes, err := bridge.ParseScopes(a.Scope)
 	if err != nil {
 		return bridge.Identity{}, errLost.Because(err)
 	}
+	if !bridge.PlainSubject(a.Sub) {
+		return bridge.Identity{}, errLost.Because(errSubject)
+	}
 	id := bridge.Identity{Type: a.Type, Kind: bridge.KeyKind(a.Kind), Subject: a.Sub, Org: a.Org, Environment: a.Environment,
-		Role: bridge.Role(a.Role), Connection: a.Connection, Scopes: scopes, Metered: a.Metered, Counted: a.Counted}
+		Role: bridge.Role(a.Role), Connection: a.Connection, Number: a.Number, Probe: a.Probe, Scopes: scopes, Metered: a.Metered, Counted: a.Counted}
 	if a.KeyID != "" {
 		if id.KeyID, err = uuid.Parse(a.KeyID); err != nil {
 			return bridge.Identity{}, errLost.Because(err)
@@ -234,7 +240,9 @@ func (r *Remote) Alive(id bridge.Identity) bool {
 		return false
 	}
 	fate, changed := r.fates[id.KeyID]
-	if id.Type == bridge.TypeAccessToken && bridge.Withdrawn(fate.Withdrawn, id.Subject, id.IssuedAt) {
+	if id.Type == bridge.TypeAccessToken && bridge.Withdrawn(func(name string) bridge.Taken {
+		return bridge.Taken{Until: fate.Withdrawn[name], Number: fate.Numbers[name], Clock: fate.Clocks[name]}
+	}, id.Subject, id.IssuedAt, id.Number) {
 		return false
 	}
 	generation, now := strconv.FormatUint(id.Generation, 16), time.Now().Unix()

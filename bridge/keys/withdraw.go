@@ -64,7 +64,9 @@ func (w withdrawals) with(until map[string]int64, now time.Time) withdrawals {
 }
 
 func (f *found) withdrawn(subject string, issued time.Time) bool {
-	return f.special != nil && bridge.Withdrawn(f.special.tokens, subject, issued)
+	return f.special != nil && bridge.Withdrawn(func(name string) bridge.Taken {
+		return bridge.Taken{Until: f.special.tokens[name]}
+	}, subject, issued, 0)
 }
 
 // Withdraw ends access tokens of the key that a withdrawal names. The statement is signed with the key itself, so that no

@@ -22,7 +22,7 @@ func (f fixture) access(t *testing.T, key bridge.Key, member string) bridge.Secr
 
 func (f fixture) withdraw(t *testing.T, key bridge.Key, until map[string]int64) error {
 	t.Helper()
-	statement, err := key.SignWithdrawal(until, f.clock.now())
+	statement, err := key.SignWithdrawal(bridge.Withdrawal{Until: until}, f.clock.now())
 	if err != nil {
 		t.Fatal(err)
 	}

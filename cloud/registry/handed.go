@@ -140,7 +140,7 @@ func (r *Registry) WithdrawTokens(ctx context.Context, lost Lost) (w Withdrawal,
 		return w, false, err
 	}
 	w.Server, w.KeyID = c.server, c.keyID
-	if w.Statement, err = key.SignWithdrawal(until, r.cfg.Now()); err != nil {
+	if w.Statement, err = key.SignWithdrawal(bridge.Withdrawal{Until: until}, r.cfg.Now()); err != nil {
 		return w, false, fmt.Errorf("sign a withdrawal: %w", err)
 	}
 	return w, true, nil
