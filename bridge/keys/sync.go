@@ -180,10 +180,10 @@ func (a *Authority) listenOnce(ctx context.Context) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	return conn.Raw(func(driver any) error {
-		pg, ok := driver.(*stdlib.Conn)
+	return conn.Raw(func(raw any) error {
+		pg, ok := sqldb.Native(raw).(*stdlib.Conn)
 		if !ok {
-			return fmt.Errorf("the driver is a %T", driver)
+			return fmt.Errorf("the driver is a %T", raw)
 		}
 		if _, err := pg.Conn().Exec(ctx, "LISTEN "+channel); err != nil {
 			return err

@@ -16,8 +16,9 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -39,7 +40,15 @@ type DB struct {
 	Dialect Dialect
 	file    string // of a SQLite database
 	owned   *flock.Flock
+
+	patience time.Duration // how long a change waits for a connection and for locks, in all
 }
+
+const (
+	patience = 10 * time.Second
+	// busyTimeout is how long SQLite waits for a lock at a time. Changes try again until their patience is over.
+	busyTimeout = time.Second
+)
 
 // Open opens "sqlite:PATH" or "postgres://…" and checks that it answers. The file of a new SQLite database is made
 // readable by its owner only.
@@ -60,6 +69,9 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	}
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
+		if e, ok := errors.AsType[*bridge.Error](err); ok && e.Code != CodeUnreachable {
+			return nil, e
+		}
 		// The driver's text may repeat the URL with its password: it goes to the log only where it was asked for.
 		return nil, bridge.E(bridge.Unavailable, "database_unreachable", "the %s database cannot be opened: %s",
 			db.Dialect, withoutURL(err, dsn)).WithHint("check ACE_DATABASE_URL")
@@ -68,6 +80,9 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 }
 
 func withoutURL(err error, dsn string) string {
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause // the driver's, behind our own words
+	}
 	text := strings.ReplaceAll(err.Error(), dsn, "[the database URL]")
 	if u, perr := url.Parse(dsn); perr == nil && u.User != nil {
 		if password, ok := u.User.Password(); ok && password != "" {
@@ -95,70 +110,44 @@ func openSQLite(path string) (*DB, error) {
 		}
 		_ = f.Close()
 	}
-	dsn := "file:" + path + "?_txlock=immediate" +
-		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)"
-	db, err := sql.Open("sqlite", dsn)
+	dsn := fmt.Sprintf("file:%s?_txlock=immediate&_pragma=busy_timeout(%d)"+
+		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)", path, busyTimeout.Milliseconds())
+	plain, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
+	db := sql.OpenDB(connector{named{plain.Driver(), dsn}})
 	if path == ":memory:" {
 		db.SetMaxOpenConns(1) // each connection would be a database of its own
 	} else {
 		db.SetMaxOpenConns(8)
 		db.SetMaxIdleConns(8)
 	}
-	return &DB{DB: db, Dialect: SQLite, file: path}, nil
+	return &DB{DB: db, Dialect: SQLite, file: path, patience: patience}, nil
 }
 
+const connectTimeout = 5 * time.Second
+
 func openPostgres(dsn string) (*DB, error) {
-	db, err := sql.Open("pgx", dsn)
+	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, bridge.E(bridge.Invalid, "database_url", "the database URL cannot be read")
 	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	db := sql.OpenDB(connector{stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		if _, set := cfg.RuntimeParams["lock_timeout"]; set {
+			return nil
+		}
+		// Not a parameter of the connection's start: poolers refuse those that they do not know.
+		_, err := c.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", patience.Milliseconds()))
+		return err
+	}))})
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(8)
 	db.SetConnMaxLifetime(time.Hour)
-	return &DB{DB: db, Dialect: Postgres}, nil
-}
-
-const txAttempts = 5
-
-// Tx runs fn in a transaction and commits it unless fn fails. A transaction that the database gave up in favour of
-// another one (SQLITE_BUSY, a deadlock, a serialization failure) is run again, a few times: fn must not keep state
-// from an attempt.
-func (db *DB) Tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	var err error
-	for range txAttempts {
-		if err = db.tx(ctx, fn); err == nil || !retryable(err) || ctx.Err() != nil {
-			return err
-		}
-	}
-	return err
-}
-
-func (db *DB) tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // after a panic too; nothing once it is committed
-	if err := fn(tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-func retryable(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.Code == "40001" || pg.Code == "40P01"
-	}
-	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
-		return lite.Code()&0xff == sqlite3.SQLITE_BUSY
-	}
-	return false
+	return &DB{DB: db, Dialect: Postgres, patience: patience}, nil
 }
 
 // IsUnique reports whether err says that a unique constraint was violated.

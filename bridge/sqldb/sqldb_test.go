@@ -123,7 +123,7 @@ func TestPragmasReachEveryConnection(t *testing.T) {
 		}
 		defer func() { _ = conn.Close() }()
 		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1",
-			"busy_timeout": "10000"} {
+			"busy_timeout": "1000"} {
 			var got string
 			if err := conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 				t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)

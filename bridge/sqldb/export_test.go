@@ -1,0 +1,6 @@
+package sqldb
+
+import "time"
+
+// SetPatience shortens how long changes of a database wait, for tests.
+func (db *DB) SetPatience(d time.Duration) { db.patience = d }

@@ -1,0 +1,97 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	txAttempts = 5 // at transactions that PostgreSQL gave up in favour of others
+	retryPause = 5 * time.Millisecond
+)
+
+// Tx runs fn in a transaction and commits it unless fn fails. A transaction that the database gave up in favour of
+// another one (SQLITE_BUSY, a deadlock, a serialization failure) is run again: fn must not keep state from an attempt.
+// After 10 s in all of waiting for a connection and for locks it fails with [CodeBusy] or [CodeConnections].
+func (db *DB) Tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return db.again(ctx, func(c *sql.Conn) error { return inTx(ctx, c, fn) })
+}
+
+// ExecContext runs one statement, and waits for locks as [DB.Tx] does.
+func (db *DB) ExecContext(ctx context.Context, query string, args ...any) (result sql.Result, err error) {
+	err = db.again(ctx, func(c *sql.Conn) error {
+		result, err = c.ExecContext(ctx, query, args...)
+		return err
+	})
+	return result, err
+}
+
+// again runs a change on a connection until it succeeds, fails for good, or has waited long enough.
+func (db *DB) again(ctx context.Context, change func(*sql.Conn) error) error {
+	until := time.Now().Add(db.patience)
+	for attempt := 1; ; attempt++ {
+		err := db.once(ctx, until, change)
+		locked := isLocked(err)
+		if !locked && !givenUp(err) || ctx.Err() != nil {
+			return Classify(err)
+		}
+		if locked && time.Until(until) < min(busyTimeout, db.patience/2) || !locked && attempt == txAttempts {
+			return Classify(err)
+		}
+		if locked { // where SQLite answers at once instead of waiting
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(min(time.Duration(attempt), 20) * retryPause):
+			}
+		}
+	}
+}
+
+func (db *DB) once(ctx context.Context, until time.Time, change func(*sql.Conn) error) error {
+	waiting, cancel := context.WithDeadline(ctx, until)
+	c, err := db.Conn(waiting)
+	cancel()
+	switch {
+	case err != nil && ctx.Err() == nil && err == context.DeadlineExceeded: //nolint:errorlint // as the pool gives it, and no driver
+		return errPool.Because(err)
+	case err != nil:
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	return change(c)
+}
+
+func inTx(ctx context.Context, c *sql.Conn, fn func(tx *sql.Tx) error) error {
+	tx, err := c.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after a panic too; nothing once it is committed
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// isLocked reports whether SQLite waited in vain for a lock.
+func isLocked(err error) bool {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && lite.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// givenUp reports whether PostgreSQL gave up a transaction in favour of another one.
+func givenUp(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
