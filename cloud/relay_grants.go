@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,10 +46,27 @@ type grant struct {
 	old    atomic.Bool // the key has another secret: only what is open goes on
 }
 
-// grants are those of late. The times in them are of the machine's clock, in nanoseconds.
+// grants are those used recently. The times in them are of the machine's clock, in nanoseconds.
 type grants struct {
-	mu  sync.Mutex
-	all map[grantKey]*grant
+	mu    sync.Mutex
+	all   map[grantKey]*grant
+	turns int // how often all were forgotten
+}
+
+// forget drops every grant, so that the next call over each connection asks the database again. It is called after a change of
+// who may do what and before that change is answered.
+func (g *grants) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.all)
+	g.turns++
+}
+
+// turn is what [grants.put] has to be given by a call that begins to look up a grant now.
+func (g *grants) turn() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.turns
 }
 
 func (g *grants) get(key grantKey, now time.Time) *grant {
@@ -63,9 +81,13 @@ func (g *grants) get(key grantKey, now time.Time) *grant {
 	return found
 }
 
-func (g *grants) put(key grantKey, fresh *grant) {
+// put keeps a grant that was looked up, unless a change came in between: then it serves the one call that asked for it.
+func (g *grants) put(key grantKey, fresh *grant, turn int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if turn != g.turns {
+		return
+	}
 	if len(g.all) >= maxGrants {
 		clear(g.all) // they are looked up again
 	}
@@ -114,7 +136,7 @@ func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) 
 	if found := c.relay.grants.get(key, c.cfg.Now()); found != nil {
 		return found, nil
 	}
-	asked := time.Now()
+	asked, turn := time.Now(), c.relay.grants.turn()
 	var p registry.Principal
 	if presented.IsKey() {
 		p, err = c.keyHolder(r.Context(), keyUsed)
@@ -135,8 +157,24 @@ func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) 
 	}
 	fresh.held.Store(asked.UnixNano())
 	fresh.used.Store(asked.UnixNano())
-	c.relay.grants.put(key, fresh)
+	c.relay.grants.put(key, fresh, turn)
 	return fresh, nil
+}
+
+// forgetGrants has the relay ask the database again after any request that may have changed who may do what, before that request
+// is answered. Only the few frequent requests that change nothing of the kind are exempt.
+func (c *Cloud) forgetGrants(ctx echo.Context) error {
+	r := ctx.Request()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	if path := r.URL.Path; isRelay(r.URL.EscapedPath()) || path == "/oauth/token" || path == "/oauth/device_authorization" ||
+		strings.HasPrefix(path, relayPrefix) && (strings.HasSuffix(path, "/credential") || strings.HasSuffix(path, "/check")) {
+		return nil
+	}
+	ctx.Response().Before(c.relay.grants.forget)
+	return nil
 }
 
 // fromOwnPage refuses a request with a cookie that another site's page may have sent. What such a page cannot send is the

@@ -11,7 +11,7 @@ import (
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
 	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: isRelay,
-		Before: []func(echo.Context) error{strict, c.refuseHosts, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
+		Before: []func(echo.Context) error{strict, c.refuseHosts, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)
 	e.GET("/readyz", api.Readyz(c.db.PingContext))
