@@ -24,6 +24,7 @@ const (
 	Unavailable     Kind = "unavailable"     // 503: not ready, or shutting down
 	Timeout         Kind = "timeout"         // 504: the other side is too slow
 	Loop            Kind = "loop"            // 508: the request comes round
+	ClientGone      Kind = "client_gone"     // 499, in the log alone: the client hung up
 )
 
 // Error is the one error type of the project. Code is stable and made for programs; Detail says the cause in a sentence

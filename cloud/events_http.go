@@ -72,6 +72,9 @@ func (c *Cloud) connectionEvents(ctx echo.Context, p registry.Principal) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx
 	ctx.Response().WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	// An ID without an event is kept by the browser, and no event.
 	text := "retry: 2000\nid: " + eventID(p.OrgID, from) + "\n\n"
 	beat := time.NewTicker(streamBeat)

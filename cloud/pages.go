@@ -53,7 +53,7 @@ func (c *Cloud) page(h func(echo.Context, registry.Principal) error) echo.Handle
 			return h(ctx, p)
 		}
 		next := "/connections"
-		if r.Method == http.MethodGet {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			next = r.URL.RequestURI()
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(next))

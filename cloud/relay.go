@@ -165,9 +165,12 @@ func relayPath(r *http.Request) (connection, path string, err error) {
 	if len(r.Header["Service-Worker"]) > 0 {
 		return "", "", bridge.E(bridge.Forbidden, "service_worker_refused", "what comes through the relay is no script of the dashboard's")
 	}
-	connection, path, ok := splitRelay(r.URL.EscapedPath())
+	connection, path, ok := splitRelay(guard.SentPath(r))
 	if !ok {
 		return "", "", echo.NewHTTPError(http.StatusNotFound)
+	}
+	if guard.Climbs(path) {
+		return "", "", guard.ErrClimbs // out of what is relayed, as a proxy in front of this cloud may read it
 	}
 	return connection, "/" + path, nil
 }

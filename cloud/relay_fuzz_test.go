@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -44,12 +45,12 @@ func FuzzRelayPath(f *testing.F) {
 		if err != nil {
 			return
 		}
-		connection, path, err := relayPath(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}})
+		connection, path, err := relayPath(&http.Request{Method: http.MethodGet, URL: u, RequestURI: relayPrefix + rest, Header: http.Header{}})
 		if err != nil {
 			return
 		}
-		if strings.Contains(connection, "/") || !strings.HasPrefix(path, "/") || bridge.AmbiguousPath(path) ||
-			relayPrefix+connection+"/relay"+path != u.EscapedPath() {
+		if strings.Contains(connection, "/") || !strings.HasPrefix(path, "/") || guard.Climbs(path) ||
+			!strings.HasPrefix(relayPrefix+rest, relayPrefix+connection+"/relay"+path) && relayPrefix+connection+"/relay"+path != u.EscapedPath() {
 			t.Errorf("%q is %q at %q", rest, path, connection)
 		}
 	})

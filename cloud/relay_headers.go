@@ -2,11 +2,9 @@ package cloud
 
 import (
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -30,7 +28,7 @@ func stripRequest(h http.Header) {
 	}
 	for name := range h {
 		// What a careless server takes for a credential of ours, in whichever spelling, it must not get from here.
-		if folds(name, "x-api-key") || folds(name, "authorization") || folds(name, "cookie") || bridge.FoldsToPrefix(name, "x-forwarded-") ||
+		if folds(name, "x-api-key") || folds(name, "authorization") || folds(name, "cookie") ||
 			strings.HasPrefix(name, "Sec-Fetch-") || strings.HasPrefix(name, "Sec-Ch-") {
 			delete(h, name)
 		}
@@ -47,53 +45,12 @@ func folds(name, other string) bool {
 func (l *relay) rewrite(p *httputil.ProxyRequest) {
 	call, _ := guard.Admitted[*relayed](p.In.Context())
 	out := p.Out
-	escaped := call.target.url.EscapedPath() + call.path
-	path, err := url.PathUnescape(escaped)
-	if err != nil {
-		path = escaped // cannot be: net/url has parsed it
-	}
-	// The query as it came: nobody here reads it, so that nobody reads it in another way.
-	out.URL = &url.URL{Scheme: call.target.url.Scheme, Host: call.target.url.Host, Path: path, RawPath: escaped,
-		RawQuery: p.In.URL.RawQuery, ForceQuery: p.In.URL.ForceQuery}
+	guard.Aim(p, call.target.url, call.path)
 	out.Host = ""
 	stripRequest(out.Header)
 	out.Header[http.CanonicalHeaderKey(call.grant.Credential.Header)] = []string{call.grant.Credential.Value.Reveal()}
 	out.Header["Via"] = append(out.Header["Via"][:len(out.Header["Via"]):len(out.Header["Via"])], "1.1 "+l.name)
-	passTrailer(p.In, out)
-}
-
-// passTrailer passes on the trailers that the client has announced. What it sends beside them, and what would not pass as a
-// header, does not.
-func passTrailer(in, out *http.Request) {
-	out.Trailer = nil
-	if len(in.Trailer) == 0 || out.Body == nil {
-		return
-	}
-	announced := make(http.Header, len(in.Trailer))
-	for name := range in.Trailer {
-		announced[name] = nil
-	}
-	stripRequest(announced)
-	out.Trailer = announced
-	out.Body = &endedBody{out.Body, func() {
-		for name := range announced {
-			announced[name] = in.Trailer[name]
-		}
-	}}
-}
-
-// endedBody does something when a body has ended, as its trailers are there then.
-type endedBody struct {
-	io.ReadCloser
-	ended func()
-}
-
-func (b *endedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF { //nolint:errorlint // io.Reader promises it as it is
-		b.ended()
-	}
-	return n, err
+	guard.PassTrailer(p.In, out, stripRequest)
 }
 
 // ofTheOrigin are headers of an answer that a browser applies to where the answer comes from, which is the cloud: what keeps
@@ -160,7 +117,7 @@ func (l *relay) answer(resp *http.Response) error {
 		return nil // there is no body, but a connection
 	}
 	stripAnswer(resp.Trailer)
-	resp.Body = &endedBody{resp.Body, func() { stripAnswer(resp.Trailer) }}
+	resp.Body = &guard.EndedBody{ReadCloser: resp.Body, Ended: func() { stripAnswer(resp.Trailer) }}
 	return nil
 }
 

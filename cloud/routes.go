@@ -10,7 +10,7 @@ import (
 
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
-	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: isRelay,
+	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: c.foreign,
 		Before: []func(echo.Context) error{strict, c.refuseHosts, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)
@@ -40,7 +40,6 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.PATCH("/connections/:id", c.may("connection:update", c.patchConnection))
 	v1.DELETE("/connections/:id", c.may("connection:delete", c.deleteConnection))
 	v1.POST("/connections/:id/credential", c.may("connection:use", c.credential))
-	v1.RouteNotFound("/connections/:id/relay/*", c.relayCall) // any method, also one that echo does not know
 	v1.GET("/connections/:id/history", c.may("connection:read", c.connectionHistory))
 	v1.GET("/connections/:id/uses", c.may("connection:read", c.connectionUses))
 	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
@@ -52,8 +51,16 @@ func (c *Cloud) routes() *echo.Echo {
 	c.routeOrgs(v1)
 	v1.GET("/audit", c.may("audit:read", c.audit))
 	v1.GET("/audit/export", c.may("audit:read", c.exportAudit))
-	v1.Any("/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
+	v1.RouteNotFound("/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
 
 	c.routePages(e)
 	return e
+}
+
+// foreign is what answers at a path that leads through the relay, by any method.
+func (c *Cloud) foreign(path string) echo.HandlerFunc {
+	if isRelay(path) {
+		return c.relayCall
+	}
+	return nil
 }

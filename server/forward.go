@@ -21,7 +21,7 @@ func (s *Server) verify(c echo.Context) error {
 	r := c.Request()
 	who, err := s.forwardAuth(c)
 	if err != nil {
-		if e := bridge.AsError(err); e.Kind == bridge.Invalid || e.Kind == bridge.TooLarge {
+		if e := bridge.AsError(err); e.Kind == bridge.Invalid || e.Kind == bridge.TooLarge || e.Kind == bridge.NotAllowed {
 			// Proxies know 401 and 403; any other answer they take for a failure of this server.
 			forbidden := *e
 			forbidden.Kind = bridge.Forbidden
@@ -47,7 +47,10 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 	if err != nil {
 		return bridge.Identity{}, err
 	}
-	if err := guard.CheckSpelling(r.Header); err != nil {
+	if err := guard.CheckReserved(r.Header); err != nil {
+		return bridge.Identity{}, err
+	}
+	if err := checkOriginal(r.Header); err != nil {
 		return bridge.Identity{}, err
 	}
 	var request catalogue.Request
@@ -69,6 +72,28 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 	}
 	return s.verifier.Admit(r.Context(), guard.Call{Presented: presented,
 		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})
+}
+
+// checkOriginal refuses, whether or not there are rules and whoever says it, what no door passes: CONNECT and TRACE, and the
+// paths of this server, in whatever spelling.
+func checkOriginal(h http.Header) error {
+	for name, values := range h {
+		folded := bridge.FoldHeader(name)
+		for _, value := range values {
+			switch folded {
+			case "x-forwarded-method", "x-original-method":
+				if guard.Refused(value) {
+					return bridge.E(bridge.NotAllowed, "method_not_allowed", "the method %.20s is not taken", value)
+				}
+			case "x-forwarded-uri", "x-original-uri":
+				if path, _, _ := strings.Cut(value, "?"); reservedPath(path) {
+					return bridge.E(bridge.Forbidden, "path_reserved", "the path belongs to the server and is not the app's").
+						WithHint("see configs/ for what the proxy has to pass to the server")
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // original are the headers of the request that is asked about: those that the proxy passed on, less its own. What a client

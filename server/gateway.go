@@ -47,24 +47,19 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			// Rewrite runs after the hop-by-hop headers are gone, so that "Connection: X-Ace-Subject" removes nothing.
 			who, _ := guard.FromContext(p.In.Context())
 			requestID := api.RequestID(p.In)
-			p.SetURL(upstream)
+			guard.Aim(p, upstream, guard.SentPath(p.In))
 			p.Out.Host = p.In.Host
-			guard.StripInbound(p.Out.Header)
-			guard.StripForwarded(p.Out.Header)
-			// Trailers arrive after the decision; none may pass for a header of ours, or be one.
-			p.Out.Trailer = nil
-			delete(p.Out.Header, "Te")
+			stripRequest(p.Out.Header)
+			guard.PassTrailer(p.In, p.Out, stripRequest)
 			who.SetHeaders(p.Out.Header, requestID)
 			setForwarded(p.Out.Header, p.In, trusted)
 			p.Out.Header[api.HeaderRequestID] = p.Out.Header[bridge.HeaderRequestID]
 		},
 		ModifyResponse: func(resp *http.Response) error {
-			delete(resp.Header, api.HeaderRequestID)     // ours is set already
-			delete(resp.Header, bridge.HeaderKeyExpires) // and this is ours alone
-			for name := range resp.Header {
-				if strings.HasPrefix(name, "Access-Control-") {
-					delete(resp.Header, name) // who may read across origins is decided here
-				}
+			stripAnswer(resp.Header)
+			if resp.StatusCode != http.StatusSwitchingProtocols { // which has no body, but a connection
+				stripAnswer(resp.Trailer)
+				resp.Body = &guard.EndedBody{ReadCloser: resp.Body, Ended: func() { stripAnswer(resp.Trailer) }}
 			}
 			return nil
 		},
@@ -82,11 +77,31 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 	}
 }
 
+// stripRequest removes what an app must not see as a client sent it.
+func stripRequest(h http.Header) {
+	guard.StripInbound(h)
+	guard.StripForwarded(h)
+}
+
+// stripAnswer removes what an app has no say in.
+func stripAnswer(h http.Header) {
+	delete(h, api.HeaderRequestID)     // ours is set already
+	delete(h, bridge.HeaderKeyExpires) // and this is ours alone
+	for name := range h {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(h, name) // who may read across origins is decided here
+		}
+	}
+}
+
 // proxy passes a request of a known caller to the app.
 func (s *Server) proxy(c echo.Context) error {
 	if s.gateway == nil {
 		return bridge.E(bridge.NotFound, "no_upstream", "there is nothing at this address, and no app behind this server").
 			WithHint("set ACE_UPSTREAM_URL to the address of the app")
+	}
+	if len(s.cfg.Upstream.Path) > 1 && guard.Climbs(c.Request().URL.EscapedPath()) {
+		return guard.ErrClimbs // out of the app's own path
 	}
 	entered, who, err := s.guard.Enter(c.Response(), c.Request(), c.RealIP())
 	if err != nil {

@@ -168,6 +168,9 @@ func (s *Server) revocations(c echo.Context) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx
 	c.Response().WriteHeader(http.StatusOK)
+	if c.Request().Method == http.MethodHead {
+		return nil
+	}
 	out := json.NewEncoder(c.Response())
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -13,7 +13,7 @@ const discoveryPath, verifyPath = "/.well-known/ace-server", "/ace/v1/verify"
 
 // routes is the whole surface of the server: its own endpoints under /ace, and everything else to the upstream.
 func (s *Server) routes() *echo.Echo {
-	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies, Foreign: foreign,
+	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies, Foreign: s.foreign,
 		Before: []func(echo.Context) error{refuseOddRequests, s.cors}})
 
 	e.GET(discoveryPath, s.discovery)
@@ -28,21 +28,48 @@ func (s *Server) routes() *echo.Echo {
 	e.POST("/ace/v1/leaks", s.reportLeaks)
 
 	e.GET("/ace/v1/me", s.me)
-	e.Any(verifyPath, s.verify)
 	e.POST("/ace/v1/introspect", s.introspect)
 	e.GET("/ace/v1/revocations", s.revocations)
 
 	e.GET("/ace/v1/audit", s.audit)
 	e.GET("/ace/v1/refusals/:id", s.refusal)
-
-	own := func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) }
-	e.Any("/ace", own)
-	e.Any("/ace/*", own)
-	e.Any("/*", s.proxy)
 	return e
 }
 
-// foreign reports whether an escaped path is the app's and not our own. A proxy may ask for a verdict with the app's query.
-func foreign(path string) bool {
-	return path == verifyPath || (path != discoveryPath && path != "/ace" && !strings.HasPrefix(path, "/ace/"))
+// foreign is what answers at an escaped path that is the app's and not our own, by any method. A proxy may ask for a verdict
+// with the app's query.
+func (s *Server) foreign(path string) echo.HandlerFunc {
+	switch {
+	case path == verifyPath:
+		return s.verify
+	case reservedPath(path):
+		return nil
+	}
+	return s.proxy
+}
+
+// reservedPath reports whether a path is the server's own, as a proxy in front, or the app, may read it: unescaped, with
+// other slashes, without dot segments or parameters, and in any case.
+func reservedPath(escaped string) bool {
+	if clean := len(escaped) > 1 && escaped[1] != 'a' && escaped[1] != 'A' && !strings.ContainsAny(escaped, `%\;.`) &&
+		!strings.Contains(escaped, "//"); clean {
+		return false // as most do
+	}
+	plain, err := url.PathUnescape(escaped)
+	if err != nil {
+		plain = escaped
+	}
+	var parts []string
+	for segment := range strings.SplitSeq(strings.ReplaceAll(plain, `\`, "/"), "/") {
+		name, _, _ := strings.Cut(segment, ";")
+		switch name {
+		case "", ".":
+		case "..":
+			parts = parts[:max(0, len(parts)-1)]
+		default:
+			parts = append(parts, name)
+		}
+	}
+	return len(parts) > 0 && strings.EqualFold(parts[0], "ace") ||
+		len(parts) > 1 && strings.EqualFold(strings.Join(parts[:2], "/"), discoveryPath[1:])
 }

@@ -116,7 +116,7 @@ func Render(w http.ResponseWriter, r *http.Request, status int, page string, p P
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	if r.Method == http.MethodGet && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		w.WriteHeader(status)
 		return compress(w, buf.Bytes())

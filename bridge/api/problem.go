@@ -40,6 +40,7 @@ var statusOfKind = map[bridge.Kind]int{
 	bridge.Unavailable:     http.StatusServiceUnavailable,
 	bridge.Timeout:         http.StatusGatewayTimeout,
 	bridge.Loop:            http.StatusLoopDetected,
+	bridge.ClientGone:      StatusClientGone,
 }
 
 var kindOfStatus = func() map[int]bridge.Kind {
@@ -49,6 +50,9 @@ var kindOfStatus = func() map[int]bridge.Kind {
 	}
 	return m
 }()
+
+// StatusClientGone stands in the log for a request whose client hung up, as nginx writes it. Nobody is answered with it.
+const StatusClientGone = 499
 
 // Status is the HTTP status of an error.
 func Status(err error) int {

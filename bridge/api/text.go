@@ -28,11 +28,8 @@ func CheckText(values url.Values) error {
 	return nil
 }
 
-// checkURL refuses a request whose path or query is no text once it is unescaped, unless another server is to get it as it is.
-func checkURL(r *http.Request, foreign func(path string) bool) error {
-	if foreign != nil && foreign(r.URL.EscapedPath()) {
-		return nil
-	}
+// checkURL refuses a request whose path or query is no text once it is unescaped.
+func checkURL(r *http.Request) error {
 	if !isText(r.URL.Path) {
 		return errText
 	}

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -31,9 +32,9 @@ type Web struct {
 	// Before are run one after the other before a request is routed, until one refuses or answers it. Echo's own middleware
 	// would do, but makes a function of each for every request.
 	Before []func(c echo.Context) error
-	// Foreign reports whether an escaped path is another server's, which gets path and query as they are; nil: none is. All
-	// others are refused where they are no text, because their parameters go to the database.
-	Foreign func(path string) bool
+	// Foreign returns what answers at an escaped path that is another server's, by any method and with path and query as
+	// they are; nil where the path is our own, which is refused where it is no text, because its parameters go to the database.
+	Foreign func(path string) echo.HandlerFunc
 }
 
 // NewEcho returns an echo with what every surface of ours has: request IDs, client addresses that only trusted proxies
@@ -47,13 +48,16 @@ func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 			return
 		}
 		err = fromEcho(err)
+		if allow := c.Response().Header().Get(echo.HeaderAllow); strings.Contains(allow, http.MethodGet) {
+			c.Response().Header().Set(echo.HeaderAllow, allow+", "+http.MethodHead)
+		}
 		if web.OnError != nil && web.OnError(c, err) {
 			return
 		}
 		BoundDrain(c.Response(), c.Request())
 		WriteProblem(c.Response(), err)
 	}
-	e.Pre(requestLog(log, web))
+	e.Pre(requestLog(e, log, web))
 	return e
 }
 
@@ -148,7 +152,7 @@ var noSniff = []string{"nosniff"}
 
 // requestLog gives the request its ID, answers panics and errors, and writes one line to the log. Neither query nor
 // headers are logged: they may carry secrets.
-func requestLog(log *slog.Logger, web Web) echo.MiddlewareFunc {
+func requestLog(e *echo.Echo, log *slog.Logger, web Web) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
 			start := time.Now()
@@ -156,14 +160,15 @@ func requestLog(log *slog.Logger, web Web) echo.MiddlewareFunc {
 			id := TakeRequestID(r, web.TrustedProxies)
 			h[HeaderRequestID], h["X-Content-Type-Options"] = r.Header[HeaderRequestID], noSniff
 			defer func() {
-				if r := recover(); r != nil {
-					if r == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise
-						panic(r)
+				if p := recover(); p != nil {
+					if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise
+						logRequest(log, c, id, start, aborted(c.Request()))
+						panic(p)
 					}
 					err = bridge.E(bridge.Internal, "internal", "something went wrong on our side")
-					log.Error("panic", "request_id", id, "panic", r)
+					log.Error("panic", "request_id", id, "panic", p)
 				}
-				if err != nil {
+				if err = ofTheClient(c.Request(), err); err != nil {
 					c.Error(err)
 				}
 				logRequest(log, c, id, start, err)
@@ -173,12 +178,50 @@ func requestLog(log *slog.Logger, web Web) echo.MiddlewareFunc {
 					return err
 				}
 			}
-			if err := checkURL(r, web.Foreign); err != nil {
-				return err
-			}
-			return next(c)
+			return route(e, web, next, c)
 		}
 	}
+}
+
+// errClientGone is for the log alone: the client hung up, and nobody reads the answer.
+var errClientGone = bridge.E(bridge.ClientGone, "client_gone", "the client hung up before the answer was complete")
+
+// ofTheClient says so where a request has failed because its client hung up, whatever came of that: a database reports it as
+// an interruption, for one.
+func ofTheClient(r *http.Request, err error) error {
+	if err == nil || r.Context().Err() == nil {
+		return err
+	}
+	if e, known := errors.AsType[*bridge.Error](err); known && e.Kind != bridge.Internal && !errors.Is(err, context.Canceled) {
+		return err // it was refused all the same
+	}
+	return errClientGone.Because(err)
+}
+
+// aborted is why an answer has been broken off.
+func aborted(r *http.Request) error {
+	if r.Context().Err() != nil {
+		return errClientGone
+	}
+	return bridge.E(bridge.Unreachable, "answer_cut", "the answer broke off: its source did, or what let the request in has died")
+}
+
+// route answers a request: another server's path by any method, our own as its route says, and HEAD wherever GET is answered.
+func route(e *echo.Echo, web Web, next echo.HandlerFunc, c echo.Context) error {
+	r := c.Request()
+	if web.Foreign != nil {
+		if answer := web.Foreign(r.URL.EscapedPath()); answer != nil {
+			return answer(c)
+		}
+	}
+	if err := checkURL(r); err != nil {
+		return err
+	}
+	if r.Method != http.MethodHead {
+		return next(c)
+	}
+	e.Router().Find(http.MethodGet, echo.GetPath(r), c)
+	return c.Handler()(c)
 }
 
 func logRequest(log *slog.Logger, c echo.Context, id string, start time.Time, err error) {
@@ -187,8 +230,12 @@ func logRequest(log *slog.Logger, c echo.Context, id string, start time.Time, er
 		return
 	}
 	const most = 9
+	status := c.Response().Status
+	if err != nil && bridge.AsError(err).Kind == bridge.ClientGone {
+		status = StatusClientGone
+	}
 	attrs := append(make([]slog.Attr, 0, most), slog.String("request_id", id), slog.String("method", r.Method),
-		slog.String("path", r.URL.Path), slog.Int("status", c.Response().Status), slog.Int64("bytes", c.Response().Size),
+		slog.String("path", r.URL.Path), slog.Int("status", status), slog.Int64("bytes", c.Response().Size),
 		slog.Duration("took", time.Since(start).Round(time.Microsecond)), slog.String("from", c.RealIP()))
 	if err != nil {
 		e := bridge.AsError(err)

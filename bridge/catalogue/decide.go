@@ -76,7 +76,9 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 func checkUnambiguous(r Request) error {
 	if !strings.HasPrefix(r.Path, "/") || bridge.AmbiguousPath(r.Path) || strings.ContainsAny(r.Path, ";?#") ||
 		strings.Contains(strings.ToLower(r.Path), "%3b") {
-		return refuse("path_ambiguous", "the path can be read in more than one way: %q", clip(r.Path))
+		return bridge.E(bridge.Invalid, "path_ambiguous",
+			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash, a backslash or the like: %q",
+			clip(r.Path))
 	}
 	if !ValidMethod(r.Method) {
 		return refuse("method_malformed", "the method is not in upper case: %q", clip(r.Method))

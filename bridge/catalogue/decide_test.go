@@ -154,7 +154,7 @@ func TestServicesDecisions(t *testing.T) {
 			if cause(err) != test.want {
 				t.Errorf("%v (%s), want %q", err, cause(err), test.want)
 			}
-			if err != nil && bridge.AsError(err).Kind != bridge.Forbidden {
+			if e := bridge.AsError(err); err != nil && e.Kind != bridge.Forbidden && (e.Kind != bridge.Invalid || e.Code != "path_ambiguous") {
 				t.Errorf("kind %s", bridge.AsError(err).Kind)
 			}
 		})

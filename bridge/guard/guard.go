@@ -88,6 +88,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		}
 		defer entered.Leave()
 		StripInbound(entered.Request.Header)
+		stripTrailer(entered.Request)
 		id.SetHeaders(entered.Request.Header, requestID)
 		next.ServeHTTP(entered.Writer, entered.Request)
 	})

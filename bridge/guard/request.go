@@ -12,29 +12,55 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// CheckRequest turns away what no rule can be held against: CONNECT and TRACE, a path that can be read in more than one
-// way, and every upgrade but a well-formed WebSocket handshake.
+// CheckRequest turns away what nobody passes on: CONNECT, TRACE, a target that is no path, and a WebSocket handshake that is
+// none. Every other offer to upgrade is optional for the client, and is dropped (RFC 9110 section 7.8). Paths are not looked
+// at: where rules decide, they refuse the ambiguous ones.
 func CheckRequest(r *http.Request) error {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+	if Refused(r.Method) {
 		return bridge.E(bridge.NotAllowed, "method_not_allowed", "the method %s is not taken", r.Method)
 	}
-	if bridge.AmbiguousPath(r.URL.EscapedPath()) || !strings.HasPrefix(r.URL.Path, "/") {
-		return bridge.E(bridge.Invalid, "path_ambiguous",
-			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash or a backslash")
+	if !strings.HasPrefix(r.URL.Path, "/") {
+		return bridge.E(bridge.Invalid, "path_malformed", "the target of the request is not a path")
 	}
-	if len(r.Header["Upgrade"]) > 0 && !websocketRequest(r) {
-		return bridge.E(bridge.Invalid, "upgrade_refused", "only a WebSocket upgrade is taken")
+	if len(r.Header["Upgrade"]) == 0 {
+		return nil
+	}
+	if r.ProtoMajor != 1 || len(r.Header["Upgrade"]) != 1 || !strings.EqualFold(strings.TrimSpace(r.Header["Upgrade"][0]), "websocket") {
+		dropUpgrade(r.Header)
+		return nil
+	}
+	if !websocketRequest(r) {
+		return bridge.E(bridge.Invalid, "upgrade_refused", "the WebSocket handshake is malformed (RFC 6455 section 4.1)")
 	}
 	return nil
 }
 
-// websocketRequest reports whether r is a well-formed opening handshake (RFC 6455 section 4.1). Any other upgrade, h2c
-// among them, would open a raw pipe past the guard.
+// Refused reports whether no door passes a method on, in whatever case it is spelled.
+func Refused(method string) bool {
+	return strings.EqualFold(method, http.MethodConnect) || strings.EqualFold(method, http.MethodTrace)
+}
+
+// dropUpgrade removes an offer to upgrade, with what announces it in the header Connection.
+func dropUpgrade(h http.Header) {
+	delete(h, "Upgrade")
+	delete(h, "Http2-Settings")
+	var options []string
+	for option := range strings.SplitSeq(strings.Join(h["Connection"], ","), ",") {
+		option = strings.TrimSpace(option)
+		if option != "" && !strings.EqualFold(option, "upgrade") && !strings.EqualFold(option, "http2-settings") {
+			options = append(options, option)
+		}
+	}
+	if delete(h, "Connection"); len(options) > 0 {
+		h["Connection"] = []string{strings.Join(options, ", ")}
+	}
+}
+
+// websocketRequest reports whether r is a well-formed opening handshake (RFC 6455 section 4.1). Any other upgrade would
+// open a raw pipe past the guard.
 func websocketRequest(r *http.Request) bool {
-	upgrade := r.Header.Values("Upgrade")
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 && len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
-		websocketKey(r.Header.Values("Sec-Websocket-Key")) && r.Header.Get("Sec-Websocket-Version") == "13" &&
-		r.ContentLength == 0 && len(r.TransferEncoding) == 0
+	return r.Method == http.MethodGet && websocketKey(r.Header.Values("Sec-Websocket-Key")) &&
+		r.Header.Get("Sec-Websocket-Version") == "13" && r.ContentLength == 0 && len(r.TransferEncoding) == 0
 }
 
 // websocketKey reports whether there is one key of 16 bytes in base64.
@@ -61,33 +87,6 @@ func StripInbound(h http.Header) {
 			break
 		}
 	}
-}
-
-// forwardedHeaders say where a request came from. Apps believe them, so that none passes as a client sent it.
-var forwardedHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Real-Ip", "True-Client-Ip",
-	"X-Client-Ip", "Cf-Connecting-Ip"}
-
-// StripForwarded removes what a client says of where its request came from.
-func StripForwarded(h http.Header) {
-	for _, name := range forwardedHeaders {
-		delete(h, name)
-	}
-}
-
-// reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
-// case, so the folded name counts.
-func reserved(name string) bool { return bridge.FoldsToPrefix(name, "x-ace-") }
-
-// CheckSpelling refuses a header that is none of ours and that a careless app would take for one: X~Ace-Subject, for
-// example. It is for where somebody else hands the request on, who may not strip it.
-func CheckSpelling(h http.Header) error {
-	for name := range h {
-		if reserved(name) && !strings.EqualFold(name, bridge.FoldHeader(name)) {
-			return bridge.E(bridge.Invalid, "header_ambiguous", "the header %.60q can be taken for one of ace's own", name)
-		}
-	}
-	return nil
 }
 
 // bodyOf is how a rule reads the body of a request.

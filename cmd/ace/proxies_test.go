@@ -60,6 +60,10 @@ func TestProxyWithoutRules(t *testing.T) {
 			start(p, t, program)
 			key := p.key(t, api.CreateKeyRequest{})
 			for _, spoofed := range append(spoofedRequest, spoofedIdentity...) {
+				if p.unstrippable(spoofed) {
+					p.refused(t, 403, http.MethodGet, allowed, bearer(key), spoofed)
+					continue
+				}
 				resp, saw := p.send(t, http.MethodGet, allowed, bearer(key), spoofed)
 				if resp.StatusCode != http.StatusOK || saw.URI != allowed || saw.Method != http.MethodGet {
 					t.Errorf("%s: %d %+v", spoofed, resp.StatusCode, saw)
@@ -74,6 +78,7 @@ func TestProxyWithoutRules(t *testing.T) {
 
 func (p *proxied) startNginx(t *testing.T, program string) {
 	t.Helper()
+	p.cannot = true
 	dir := t.TempDir()
 	p.shipped(t, "nginx/forward-auth.conf", filepath.Join(dir, "ace.conf"), "listen 80;", "listen "+p.proxy+";")
 	user := ""
@@ -137,6 +142,7 @@ func installed(t *testing.T, name string) string {
 type proxied struct {
 	proxy    string
 	rules    bool // the server has some, those of the catalogue services
+	cannot   bool // strip headers by the beginning of their names: the server refuses them
 	server   *httptest.Server
 	app      *httptest.Server
 	token    bridge.Secret // a user token
@@ -423,7 +429,7 @@ func (p *proxied) checkAllowed(t *testing.T, key api.CreatedKey) {
 		t.Errorf("the app's own 500 became %d", resp.StatusCode)
 	}
 	// A user token has no key ID, and the app sees none: neither a client's nor the name of a proxy's variable.
-	resp, saw = p.send(t, http.MethodGet, allowed, "Authorization: Bearer "+p.token.Reveal(), "X-Ace-Key-Id: spoofed")
+	resp, saw = p.send(t, http.MethodGet, allowed, "Authorization: Bearer "+p.token.Reveal())
 	if resp.StatusCode != http.StatusOK || saw.Header.Get(bridge.HeaderSubject) != "ops" ||
 		saw.Header.Get(bridge.HeaderKeyID) != "" {
 		t.Errorf("%d %+v", resp.StatusCode, saw)
@@ -524,8 +530,17 @@ var spoofedIdentity = []string{"X-Ace-Subject: root", "x_ace_subject: root", "X-
 	"X-Ace.Subject: root", "X.Ace.Subject: root", "X_Ace-Subject: root", "X-ACE-SUBJECT: root", "X-Ace-Scopes: *",
 	"X-Ace-Key-Expires: root", "Connection: close, X-Ace-Subject, X-Ace-Key-Id, X-Ace-Scopes"}
 
+// unstrippable reports whether the proxy passes a header on to the server's question, which refuses it.
+func (p *proxied) unstrippable(header string) bool {
+	return p.cannot && strings.HasPrefix(strings.ToLower(header), "x-ace-")
+}
+
 func (p *proxied) checkSpoofedIdentity(t *testing.T, key api.CreatedKey) {
 	for _, spoofed := range spoofedIdentity {
+		if p.unstrippable(spoofed) {
+			p.refused(t, 403, http.MethodGet, allowed, bearer(key), spoofed)
+			continue
+		}
 		resp, saw := p.send(t, http.MethodGet, allowed, bearer(key), spoofed)
 		if resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d", spoofed, resp.StatusCode)
