@@ -34,7 +34,7 @@ func TestRelayedCallsAreCounted(t *testing.T) {
 		}
 		f.do("GET", relay+"/x", "", "Authorization", f.bearer())
 		f.do("GET", relay+"/a/../b", "", "Authorization", f.bearer()) // refused, and no call
-		ctx, cancel := context.WithCancel(t.Context())              // of somebody who has gone
+		ctx, cancel := context.WithCancel(t.Context())                // of somebody who has gone
 		r := f.request("GET", relay+"/x", nil).WithContext(ctx)
 		cancel()
 		if _, err := f.http.Do(r); err == nil { //nolint:bodyclose // there is none
