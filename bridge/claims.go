@@ -186,10 +186,13 @@ func isKeyID(s string) bool {
 	return err == nil && id.String() == s
 }
 
-// PlainText reports whether s is valid UTF-8 without control characters and at most most bytes long: fit for a name, a
-// log line and a text column.
+// PlainText reports whether s is fit for a name, a log line and a text column: valid UTF-8 of at most most bytes without
+// control characters, among them those that turn the direction of writing (U+202E makes one name look like another) or end a
+// line or paragraph.
 func PlainText(s string, most int) bool {
-	return len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+	return len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+	}) < 0
 }
 
 // PlainSubject reports whether s can name a subject: 1 to 256 bytes of plain text that reads the same everywhere.

@@ -153,7 +153,7 @@ func (c *Cloud) deleteOnPage(ctx echo.Context, p registry.Principal) error {
 	if ctx.Request().PostForm.Get("sure") != "yes" {
 		return c.failOverview(ctx, p, errNotSure)
 	}
-	removed, err := c.disconnect(ctx, p, ctx.Param("id"))
+	removed, err := c.disconnect(ctx, p, ctx.Param("id"), registry.AsItWas{})
 	if err != nil {
 		return c.failOverview(ctx, p, err)
 	}

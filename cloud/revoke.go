@@ -21,9 +21,9 @@ const (
 
 // disconnect removes a connection and tries to have its key revoked at once. Where that fails, the cloud keeps the
 // revocation, goes on trying, and hands it to the caller as well, who may be nearer to the server.
-func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string) (api.Removed, error) {
+func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string, was registry.AsItWas) (api.Removed, error) {
 	who := actor(ctx, p)
-	removed, err := c.registry.Delete(ctx.Request().Context(), p, id, who)
+	removed, err := c.registry.DeleteIf(ctx.Request().Context(), p, id, was, who)
 	c.relay.targets.forget(id)
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err

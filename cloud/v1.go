@@ -115,7 +115,8 @@ func (c *Cloud) patchConnection(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) deleteConnection(ctx echo.Context, p registry.Principal) error {
-	removed, err := c.disconnect(ctx, p, ctx.Param("id"))
+	removed, err := c.disconnect(ctx, p, ctx.Param("id"),
+		registry.AsItWas{KeyID: ctx.QueryParam("key_id"), Revision: ctx.QueryParam("revision")})
 	if err != nil {
 		return err
 	}
@@ -123,6 +124,11 @@ func (c *Cloud) deleteConnection(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) credential(ctx echo.Context, p registry.Principal) error {
+	if ctx.QueryParam("keep") == "true" {
+		if err := c.registry.Keep(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
+			return err
+		}
+	}
 	credential, err := c.registry.Credential(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return err

@@ -329,6 +329,9 @@ type RegisterRequest struct {
 	Name      string            `json:"name,omitempty"`
 	SealedKey string            `json:"sealed_key,omitempty"`
 	APIKey    *bridge.Disclosed `json:"api_key,omitempty"`
+	// IfKeyID, where set, is the ID of the key that the member's connection to this server must have now ("" where there is
+	// no connection); otherwise nothing is replaced, and the answer is the code connection_moved.
+	IfKeyID *string `json:"if_key_id,omitempty"`
 }
 
 // Connection is a registered server. It never carries a key.
@@ -358,7 +361,12 @@ type Connection struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 	CreatedAt  time.Time  `json:"created_at"`
 	Rotation   *Rotation  `json:"rotation,omitempty"` // the last try to renew the key before it expires has failed
+	// Revision comes with the answer to a registration that made the connection: [CloudClient.DeleteIf] takes it back.
+	Revision string `json:"revision,omitempty"`
 }
+
+// CodeConnectionMoved says that another connect has registered the connection meanwhile, or uses it.
+const CodeConnectionMoved = "connection_moved"
 
 // Rotation says why the cloud could not give a connection's key a new secret and a new end, and what to do about it.
 type Rotation struct {

@@ -88,10 +88,30 @@ func (c *CloudClient) Delete(ctx context.Context, id string) (Removed, error) {
 	return out, err
 }
 
+// DeleteIf is Delete of a connection that still is as it was registered: with this key and this revision.
+func (c *CloudClient) DeleteIf(ctx context.Context, id, keyID, revision string) (Removed, error) {
+	query := url.Values{}
+	for name, value := range map[string]string{"key_id": keyID, "revision": revision} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	var out Removed
+	err := c.do(ctx, call{method: http.MethodDelete, path: connectionPath(id, ""), query: query, out: &out})
+	return out, err
+}
+
 // Credential is what to call the connection's server with.
 func (c *CloudClient) Credential(ctx context.Context, id string) (Credential, error) {
 	var out Credential
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/credential"), out: &out})
+	return out, err
+}
+
+// KeepCredential is Credential of a connection that another connect has made; that one can then not take it back.
+func (c *CloudClient) KeepCredential(ctx context.Context, id string) (Credential, error) {
+	var out Credential
+	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/credential"), query: url.Values{"keep": {"true"}}, out: &out})
 	return out, err
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,19 +54,26 @@ func (l *Limiter) Allow(keys ...string) error {
 		limiters = append(limiters, limiter)
 	}
 	var wait time.Duration
+	whose := ""
 	taken := make([]*rate.Reservation, 0, len(limiters)+1)
-	for _, limiter := range append(limiters, l.global) {
+	for i, limiter := range append(limiters, l.global) {
 		reservation := limiter.ReserveN(now, 1)
 		taken = append(taken, reservation)
-		wait = max(wait, reservation.DelayFrom(now))
+		if delay := reservation.DelayFrom(now); delay > wait {
+			wait, whose = delay, "by everybody together"
+			if i < len(keys) {
+				whose = limitedBy(keys[i])
+			}
+		}
 	}
 	if wait > 0 {
 		// A refused try costs nothing anywhere, or one address could use up what all share.
 		for _, reservation := range taken {
 			reservation.CancelAt(now)
 		}
-		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "too many tries", RetryAfter: wait,
-			Hint: "wait " + wait.Round(time.Second).String() + " and try again"}
+		wait = WholeSeconds(wait)
+		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "too many tries " + whose, RetryAfter: wait,
+			Hint: "wait " + wait.String() + " and try again"}
 	}
 	return nil
 }
@@ -81,6 +89,28 @@ func (l *Limiter) Return(keys ...string) {
 		}
 	}
 	l.global.AllowN(now, -1)
+}
+
+// WholeSeconds rounds a wait up to seconds, as Retry-After counts.
+func WholeSeconds(wait time.Duration) time.Duration {
+	if rest := wait % time.Second; rest > 0 {
+		wait += time.Second - rest
+	}
+	return wait
+}
+
+// limitedBy says whose limit a key is: the word before its colon tells.
+func limitedBy(key string) string {
+	kind, _, _ := strings.Cut(key, ":")
+	switch kind {
+	case "addr":
+		return "from your address"
+	case "user", "account":
+		return "for this account"
+	case "org", "provider":
+		return "for this organization"
+	}
+	return "for one caller"
 }
 
 // forget drops the keys that have all their tries back.

@@ -37,6 +37,34 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// A refusal says whose limit it is and a wait of whole seconds, never none.
+func TestLimiterSaysWhoseAndHowLong(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct {
+		name, key, whose string
+		interval         time.Duration
+		burst, global    int
+		wait             time.Duration
+		hint             string
+	}{
+		{"address", "addr:192.0.2.1", "from your address", 100 * time.Millisecond, 1, 5, time.Second, "wait 1s and try again"},
+		{"account", "user:1", "for this account", 1500 * time.Millisecond, 1, 5, 2 * time.Second, "wait 2s and try again"},
+		{"organization", "org:1", "for this organization", time.Minute, 1, 5, time.Minute, "wait 1m0s and try again"},
+		{"everybody", "addr:192.0.2.1", "by everybody together", 2 * time.Second, 5, 1, 2 * time.Second, "wait 2s and try again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := api.NewLimiter(c.interval, c.burst, c.global, func() time.Time { return now })
+			if err := l.Allow(c.key); err != nil {
+				t.Fatal(err)
+			}
+			e := bridge.AsError(l.Allow(c.key))
+			if e.RetryAfter != c.wait || e.Hint != c.hint || e.Detail != "too many tries "+c.whose {
+				t.Errorf("%s; %s (%s)", e.Detail, e.Hint, e.RetryAfter)
+			}
+		})
+	}
+}
+
 func TestAddressKey(t *testing.T) {
 	same := func(a, b string) bool { return api.AddressKey(a) == api.AddressKey(b) }
 	if !same("2001:db8::1", "2001:db8::ffff:1") || same("2001:db8::1", "2001:db8:0:1::1") || same("192.0.2.1", "192.0.2.2") ||

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/acebridge/ace/bridge"
@@ -188,6 +190,57 @@ func auditChanges(ctx context.Context, tx *sql.Tx, r *Registry, actor audit.Acto
 // Delete removes a connection. The key's last act is to sign its own revocation, which the cloud keeps and delivers;
 // the key itself is gone with the row.
 func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor audit.Actor) (api.Removed, error) {
+	return r.DeleteIf(ctx, p, id, AsItWas{}, actor)
+}
+
+// AsItWas is a condition on a connection; empty fields demand nothing.
+type AsItWas struct {
+	KeyID    string
+	Revision string // of [api.Connection]
+}
+
+func (was AsItWas) holds(c connection) bool {
+	return (was.KeyID == "" || was.KeyID == c.keyID) && (was.Revision == "" || was.Revision == c.revision())
+}
+
+var errMoved = bridge.E(bridge.Conflict, api.CodeConnectionMoved, "another connect has registered this connection meanwhile, or uses it").
+	WithHint("ace connections list")
+
+// revision names the sealed secret of a row: it changes with every write of it.
+func (c connection) revision() string {
+	sum := sha256.Sum256([]byte(c.secret))
+	return hex.EncodeToString(sum[:12])
+}
+
+// Keep seals the secret of the principal's own connection again, so that the connect which registered it cannot take it back
+// by its revision: another connect uses it.
+func (r *Registry) Keep(ctx context.Context, p Principal, id string) error {
+	return r.changeTx(ctx, func(tx *sql.Tx) error {
+		c, err := r.find(ctx, tx, p, id)
+		if err != nil || c.secret == "" || c.ownerID != p.UserID {
+			return err
+		}
+		secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+		if err != nil {
+			return err
+		}
+		again, err := r.cfg.Vault.Seal(c.row(), secret)
+		if err != nil {
+			return err
+		}
+		kept, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE connections SET secret = $1 WHERE id = $2 AND secret = $3", again, c.id, c.secret))
+		if err != nil {
+			return fmt.Errorf("keep a connection: %w", err)
+		}
+		if !kept {
+			return errMoved
+		}
+		return nil
+	})
+}
+
+// DeleteIf is Delete of a connection that is still as it was.
+func (r *Registry) DeleteIf(ctx context.Context, p Principal, id string, was AsItWas, actor audit.Actor) (api.Removed, error) {
 	var out api.Removed
 	err := r.changeTx(ctx, func(tx *sql.Tx) error {
 		c, err := r.find(ctx, tx, p, id)
@@ -196,6 +249,9 @@ func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor aud
 		}
 		if err := c.may(p); err != nil {
 			return err
+		}
+		if !was.holds(c) {
+			return errMoved
 		}
 		out = api.Removed{Connection: c.api(p)}
 		if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email, firstDelivery); err != nil {

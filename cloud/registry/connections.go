@@ -220,7 +220,8 @@ func (r *Registry) open(p Principal, server bridge.ServerURL, sealed string, pla
 }
 
 // Register stores a connection with its key. A member has one connection to a server: registering it again replaces
-// the key, and the old one is revoked on the server.
+// the key, and the old one is revoked on the server. Of several connects at once one registers; the others, whose IfKeyID
+// does not hold any more, are told to use that connection, and keep it (see [Registry.Keep]).
 func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRequest, actor audit.Actor) (api.Connection, bool, error) {
 	var none api.Connection
 	if err := p.Need("connection:create"); err != nil {
@@ -250,6 +251,9 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 		if err != nil {
 			return err
 		}
+		if old.id != "" && req.IfKeyID != nil && *req.IfKeyID != old.keyID {
+			return errMoved
+		}
 		if created = old.id == ""; created {
 			out, err = r.insertConnection(ctx, tx, p, server, req.Name, in)
 		} else {
@@ -271,7 +275,11 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	if err != nil {
 		return none, false, err
 	}
-	return out.api(p), created, nil
+	answer := out.api(p)
+	if created {
+		answer.Revision = out.revision()
+	}
+	return answer, created, nil
 }
 
 // own finds the member's own connection to a server, under whichever loopback name; its id is empty when there is none.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -102,5 +103,54 @@ func TestRevocationThatCannotBeDecrypted(t *testing.T) {
 			}
 		}
 		t.Error("what can be delivered is not due")
+	})
+}
+
+// A connection is registered, and taken back, only as it was: another connect's stays.
+func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		register := func(url string, key bridge.Key, ifKeyID string) (api.Connection, error) {
+			disclosed := key.Text().Disclose()
+			c, _, err := f.Register(ctx, p, api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID}, audit.Actor{})
+			return c, err
+		}
+		const moved = api.CodeConnectionMoved
+		first, second := aceKey(), aceKey()
+		c, err := register("https://ace.a.test", first, "")
+		if err != nil || c.Revision == "" {
+			t.Fatalf("%+v (%v)", c, err)
+		}
+		if _, err := register("https://ace.a.test", second, ""); bridge.CodeOf(err) != moved {
+			t.Errorf("a second connect that has seen no connection: %v", err)
+		}
+		for name, was := range map[string]registry.AsItWas{
+			"another key":      {KeyID: second.ID.String()},
+			"another revision": {KeyID: first.ID.String(), Revision: "0"},
+		} {
+			if _, err := f.DeleteIf(ctx, p, c.ID, was, audit.Actor{}); bridge.CodeOf(err) != moved {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := f.Keep(ctx, p, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.DeleteIf(ctx, p, c.ID, registry.AsItWas{KeyID: c.KeyID, Revision: c.Revision}, audit.Actor{}); bridge.CodeOf(err) != moved {
+			t.Errorf("one that another connect keeps: %v", err)
+		}
+		if _, err := f.Credential(ctx, p, c.ID); err != nil {
+			t.Errorf("the key of a kept connection: %v", err)
+		}
+		if again, err := register("https://ace.a.test", second, first.ID.String()); err != nil || again.ID != c.ID || again.Revision != "" {
+			t.Errorf("a connect later: %+v (%v)", again, err)
+		}
+		other, err := register("https://other.a.test", aceKey(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.DeleteIf(ctx, p, other.ID, registry.AsItWas{KeyID: other.KeyID, Revision: other.Revision}, audit.Actor{}); err != nil {
+			t.Errorf("as it was: %v", err)
+		}
 	})
 }

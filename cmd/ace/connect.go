@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +46,11 @@ type connecting struct {
 	connectToken bridge.Secret
 	found        api.Discovery
 	clock        clock
-	keyID        string
+	keyID        string // of the key that this connect has registered
+
+	patience time.Duration // that is left for waiting at limits
+	// pause waits; nil: time passes. Tests set it.
+	pause func(ctx context.Context, d time.Duration) error
 }
 
 // clock is what the server's clock said between two looks at ours.
@@ -146,94 +149,9 @@ func issuerOf(token bridge.Secret, cloud bridge.ServerURL) bridge.ServerURL {
 	return cloud
 }
 
-// run is the whole flow: nothing is changed before the exchange; what dies after it leaves a key that dies unconfirmed.
-func (c *connecting) run(ctx context.Context) (api.Connection, error) {
-	me, err := c.cloud.Me(ctx)
-	if err != nil {
-		return api.Connection{}, err
-	}
-	if err := c.discover(ctx); err != nil {
-		return api.Connection{}, err
-	}
-	if err := c.checkTrust(me); err != nil {
-		return api.Connection{}, err
-	}
-	before, err := c.cloud.Connections(ctx)
-	if err != nil {
-		return api.Connection{}, err
-	}
-	token := c.connectToken
-	if token.IsZero() {
-		if token, err = c.cloud.ConnectToken(ctx, c.url, c.found.Exchange.KeyIDs); err != nil {
-			return api.Connection{}, c.explainNarrowing(err)
-		}
-	}
-	key, err := c.server.Exchange(ctx, token, api.ExchangeRequest{Name: c.name})
-	if err != nil {
-		return api.Connection{}, c.explainExchange(err)
-	}
-	c.keyID = key.KeyID
-	if key.SealedKey == "" {
-		return api.Connection{}, bridge.E(bridge.Invalid, "key_not_sealed", "the server did not seal its key for the cloud").
-			WithHint("give no connect token that names no sealing key; the key dies by itself at %s", when(&key.ConfirmBy))
-	}
-	connection, err := c.cloud.Register(ctx, api.RegisterRequest{ServerURL: string(c.url), Name: c.name, SealedKey: key.SealedKey})
-	if err != nil {
-		c.a.note("The server's key was not registered; unused, it dies by itself at %s.", key.ConfirmBy.Local().Format("15:04:05"))
-		return api.Connection{}, err
-	}
-	existed := slices.ContainsFunc(before, func(b api.Connection) bool { return b.ID == connection.ID })
-	return c.confirm(ctx, connection, existed)
-}
-
-// confirm makes the first use of the key, through the credential that the dashboard will use: it proves the whole path
-// and keeps the key alive.
-func (c *connecting) confirm(ctx context.Context, connection api.Connection, existed bool) (api.Connection, error) {
-	err := c.firstUse(ctx, connection)
-	if err == nil {
-		if now, err := c.cloud.Check(ctx, connection.ID); err == nil {
-			connection = now
-		}
-		return connection, nil
-	}
-	if existed {
-		c.a.note("The connection %s is kept, with a key that dies unused within %s; `ace connect` again completes it.",
-			printable(connection.Name), bridge.UnconfirmedLife)
-		return connection, err
-	}
-	after, cancel := background(ctx)
-	defer cancel()
-	if _, cleanErr := c.a.remove(after, c.cloud, connection); cleanErr != nil {
-		c.a.note("The connection %s could not be removed again (%s); its key dies unused within %s.",
-			printable(connection.Name), explain(cleanErr).Detail, bridge.UnconfirmedLife)
-	} else {
-		c.a.note("The connection was removed again.")
-	}
-	return connection, err
-}
-
-func (c *connecting) firstUse(ctx context.Context, connection api.Connection) error {
-	credential, err := c.cloud.Credential(ctx, connection.ID)
-	if err != nil {
-		return err
-	}
-	me, err := c.server.MeWith(ctx, credential)
-	if err != nil {
-		if bridge.AsError(err).Kind == bridge.Unauthenticated {
-			return refused("key_refused", "the server at %s does not take the key that it issued: %s", c.url, explain(err).Detail).
-				WithHint("check that its URL leads to one server with one database, and connect again")
-		}
-		return err
-	}
-	if c.keyID != "" && me.KeyID != c.keyID {
-		return refused("key_other", "the server at %s took another key than the one it issued", c.url).
-			WithHint("check that its URL leads to one server with one database, and connect again")
-	}
-	return nil
-}
-
 // manual registers a key that an admin made on the server.
 func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connection, error) {
+	c.patience = connectPatience
 	if _, err := c.cloud.Me(ctx); err != nil {
 		return api.Connection{}, err
 	}
@@ -251,7 +169,7 @@ func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connect
 	default:
 		return api.Connection{}, err
 	}
-	before, err := c.cloud.Connections(ctx)
+	before, err := c.own(ctx)
 	if err != nil {
 		return api.Connection{}, err
 	}
@@ -260,8 +178,8 @@ func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connect
 	if err != nil || !isAce {
 		return connection, err
 	}
-	existed := slices.ContainsFunc(before, func(b api.Connection) bool { return b.ID == connection.ID })
-	if err := c.firstUse(ctx, connection); err != nil {
+	existed := before != nil && before.ID == connection.ID
+	if err := c.firstUse(ctx, connection, c.keyID); err != nil {
 		return connection, unusedManual(connection, existed, err)
 	}
 	if now, err := c.cloud.Check(ctx, connection.ID); err == nil {
@@ -332,7 +250,7 @@ func (c *connecting) already(ctx context.Context) *api.Connection {
 		return nil
 	}
 	for _, connection := range connections {
-		if connection.Mine && connection.ServerURL.Same(c.url) && c.firstUse(ctx, connection) == nil {
+		if connection.Mine && connection.ServerURL.Same(c.url) && c.firstUse(ctx, connection, "") == nil {
 			return &connection
 		}
 	}

@@ -156,7 +156,12 @@ func (a *app) pickConnection(connections []api.Connection, yes bool) (api.Connec
 // remove deletes a connection. Where the cloud could not reach the server, this machine may: it delivers the revocation
 // itself and tells the cloud, which would otherwise go on trying.
 func (a *app) remove(ctx context.Context, cloud *api.CloudClient, connection api.Connection) (removal, error) {
-	removed, err := cloud.Delete(ctx, connection.ID)
+	return a.removeIf(ctx, cloud, connection, "")
+}
+
+// removeIf is remove of a connection that still has this key, and the revision that it was registered with.
+func (a *app) removeIf(ctx context.Context, cloud *api.CloudClient, connection api.Connection, keyID string) (removal, error) {
+	removed, err := cloud.DeleteIf(ctx, connection.ID, keyID, connection.Revision)
 	if err != nil {
 		return removal{}, err
 	}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// quietApp is an app that talks to nobody.
+func quietApp(t *testing.T) *app {
+	t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = null.Close() })
+	return newApp(null, null, null)
+}
+
+// connecting is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
+func (w *world) connecting(a *app, cloud bridge.ServerURL) *connecting {
+	return &connecting{a: a, url: w.url, issuer: w.cloudURL, cloud: w.cloudAt(cloud),
+		server: api.NewServerClient(w.url, bridge.Secret{}, api.ClientConfig{})}
+}
+
+func (w *world) cloudAt(cloud bridge.ServerURL) *api.CloudClient {
+	token, _, err := w.cloud.DeveloperToken(w.t.Context(), "admin@acme.test", "acme")
+	if err != nil {
+		w.t.Error(err)
+	}
+	return api.NewCloudClient(cloud, token, api.ClientConfig{})
+}
+
+// oneAlive checks that the admin has one connection, that its key works and lives on, and that no other key does when those
+// that were never used have lapsed.
+func (w *world) oneAlive() {
+	w.t.Helper()
+	connections, err := w.admin.Connections(w.t.Context())
+	if err != nil || len(connections) != 1 {
+		w.t.Fatalf("%d connections (%v)", len(connections), err)
+	}
+	w.advance(bridge.UnconfirmedLife + time.Minute)
+	if status, body := w.call(w.again("admin"), connections[0].ID, "/whoami"); status != http.StatusOK {
+		w.t.Errorf("its key: %d %s", status, body)
+	}
+	keys, err := w.operator.Keys(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, key := range keys {
+		if key.Status == "active" && key.KeyID != connections[0].KeyID {
+			w.t.Errorf("the key %s lives, and belongs to no connection", key.KeyID)
+		}
+	}
+}
+
+// Of fifty connects at once all succeed, with one connection.
+func TestFiftyConnectsAtOnce(t *testing.T) {
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	a := quietApp(t)
+	first := make(chan struct{})
+	var once sync.Once
+	var all sync.WaitGroup
+	ids := make([]string, 50)
+	for i := range ids {
+		c := w.connecting(a, w.cloudURL)
+		c.pause = func(ctx context.Context, _ time.Duration) error { // at a limit, until one is through
+			select {
+			case <-first:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		all.Go(func() {
+			connection, err := c.run(t.Context())
+			once.Do(func() { close(first) })
+			if err != nil {
+				t.Errorf("connect %d: %v (%s)", i, err, bridge.CodeOf(err))
+			}
+			ids[i] = connection.ID
+		})
+	}
+	all.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Errorf("one has the connection %s, another %s", ids[0], id)
+		}
+	}
+	w.oneAlive()
+}
+
+// A connect whose first use fails takes back its own key, and nothing of another connect that came meanwhile.
+func TestALosersCleanUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		winnerFirst bool // the other connect registers before this one does
+		fails       bool
+	}{
+		"it registers first, and the other one finds its connection": {false, true},
+		"the other one registers first":                              {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+			a := quietApp(t)
+			other := func() {
+				if _, err := w.connecting(a, w.cloudURL).run(t.Context()); err != nil {
+					t.Errorf("the other connect: %v", err)
+				}
+			}
+			var once sync.Once
+			target, _ := url.Parse(string(w.cloudURL))
+			proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(target)
+				r.Out.Host = target.Host
+			}}
+			between := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				switch registers := r.URL.Path == "/v1/connections" && r.Method == http.MethodPost; {
+				case registers && c.winnerFirst:
+					once.Do(other)
+				case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/credential") && !c.winnerFirst:
+					once.Do(other)
+					http.Error(rw, "no", http.StatusInternalServerError)
+					return
+				}
+				proxy.ServeHTTP(rw, r)
+			}))
+			defer between.Close()
+			_, err := w.connecting(a, bridge.ServerURL(between.URL)).run(t.Context())
+			if (err != nil) != c.fails {
+				t.Errorf("the loser: %v", err)
+			}
+			w.oneAlive()
+		})
+	}
+}
+
+// Alone, a connect whose first use fails leaves nothing.
+func TestAFailedConnectLeavesNothing(t *testing.T) {
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	target, _ := url.Parse(string(w.cloudURL))
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	between := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path != "/v1/connections" && r.URL.Path != "/oauth/token" {
+			http.Error(rw, "no", http.StatusInternalServerError)
+			return
+		}
+		r.Host = target.Host
+		proxy.ServeHTTP(rw, r)
+	}))
+	defer between.Close()
+	if _, err := w.connecting(quietApp(t), bridge.ServerURL(between.URL)).run(t.Context()); err == nil {
+		t.Error("it connects")
+	}
+	if connections, err := w.admin.Connections(t.Context()); err != nil || len(connections) != 0 {
+		t.Errorf("%v (%v)", connections, err)
+	}
+}
