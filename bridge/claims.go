@@ -125,6 +125,9 @@ func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
 		}
 		return []byte(key.secret.Reveal()), nil
 	}, &c)
+	if malformed, ok := errors.AsType[*claimsError](err); ok {
+		return ConnectClaims{}, refuse("connect_malformed", "the connect token cannot be read: %w", malformed)
+	}
 	if err != nil {
 		return ConnectClaims{}, refuse("connect_signature",
 			"the token's signature does not match the cloud secret of this server").Because(err).

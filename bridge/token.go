@@ -4,8 +4,11 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -46,9 +49,8 @@ type header struct {
 	B64      json.RawMessage `json:"b64"`
 }
 
-// readHeader decodes the header of a compact JWS without trusting any of it. golang-jwt does not look at `typ` and
-// `crit` (RFC 7515 section 4.1.11), so they are looked at here.
-func readHeader(token string) (header, error) {
+// parseHeader decodes the header of a compact JWS without trusting any of it.
+func parseHeader(token string) (header, error) {
 	var h header
 	if len(token) > maxToken {
 		return h, errors.New("the token is too long")
@@ -69,8 +71,28 @@ func readHeader(token string) (header, error) {
 	if err != nil {
 		return h, errors.New("the token's header is not base64url")
 	}
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return h, errors.New("the token's header is not JSON")
+	if err := decodeObject(raw, &h); err != nil {
+		return header{}, fmt.Errorf("the token's header is malformed: %w", err)
+	}
+	return h, nil
+}
+
+// CheckTokenHeader refuses a token of somebody else's whose header can be read in more than one way.
+func CheckTokenHeader(token Secret) error {
+	text, _, _ := strings.Cut(token.Reveal(), ".")
+	raw, err := b64.DecodeString(text)
+	if err != nil {
+		return errors.New("the token's header is not base64url")
+	}
+	return decodeObject(raw, &header{})
+}
+
+// readHeader is parseHeader without what is not taken here. golang-jwt does not look at `typ` and `crit` (RFC 7515 section
+// 4.1.11), so they are looked at here.
+func readHeader(token string) (header, error) {
+	h, err := parseHeader(token)
+	if err != nil {
+		return h, err
 	}
 	for _, forbidden := range []json.RawMessage{h.Critical, h.JKU, h.JWK, h.X5U, h.X5C, h.Zip, h.B64} {
 		if forbidden != nil {
@@ -105,7 +127,8 @@ func (k SigningKey) SignToken(typ string, claims jwt.Claims) (Secret, error) {
 
 // VerifyToken checks signature, `typ`, `alg` and header of a token and decodes its claims, which it does not check:
 // the times and names in them are the caller's to hold against what it expects. key is given the token's `kid`.
-func VerifyToken(token Secret, typ, alg string, key func(kid string) (any, error), claims jwt.Claims) error {
+// Header and claims are decoded strictly, see [DecodeStrict].
+func VerifyToken(token Secret, typ, alg string, key func(kid string) (any, error), claims any) error {
 	h, err := readHeader(token.Reveal())
 	if err != nil {
 		return err
@@ -116,10 +139,49 @@ func VerifyToken(token Secret, typ, alg string, key func(kid string) (any, error
 	if h.Alg != alg {
 		return errors.New("the token is signed with another algorithm")
 	}
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{alg}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
-	_, err = parser.ParseWithClaims(token.Reveal(), claims, func(*jwt.Token) (any, error) { return key(h.KeyID) })
-	return err
+	method := jwt.GetSigningMethod(alg)
+	if method == nil {
+		return errors.New("the algorithm is not known here")
+	}
+	verifier, err := key(h.KeyID)
+	if err != nil {
+		return err
+	}
+	text := token.Reveal()
+	last := strings.LastIndexByte(text, '.')
+	signature, err := b64.DecodeString(text[last+1:])
+	if err != nil {
+		return errors.New("the token's signature is not base64url")
+	}
+	if err := method.Verify(text[:last], signature, verifier); err != nil {
+		return err
+	}
+	payload, err := b64.DecodeString(text[strings.IndexByte(text, '.')+1 : last])
+	if err != nil {
+		return errors.New("the token's claims are not base64url")
+	}
+	if err := decodeObject(payload, claims); err != nil {
+		return &claimsError{err}
+	}
+	return nil
 }
+
+// decodeObject is DecodeStrict for what must be an object: null is none.
+func decodeObject(raw []byte, v any) error {
+	if jsontext.Value(raw).Kind() != '{' {
+		return errors.New("it is not a JSON object")
+	}
+	return DecodeStrict(raw, v)
+}
+
+// claimsError says that the signature of a token is right and its claims cannot be read.
+type claimsError struct{ err error }
+
+// Error implements error.
+func (e *claimsError) Error() string { return "the token's claims are malformed: " + e.err.Error() }
+
+// Unwrap implements the errors package's interface.
+func (e *claimsError) Unwrap() error { return e.err }
 
 // strictAudience is an `aud` that is one string: golang-jwt, as RFC 7519 allows, would take an array as well.
 type strictAudience string

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-json-experiment/json/jsontext"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/oauth2"
 
@@ -197,12 +198,46 @@ func (o *oidcProviders) redeem(ctx context.Context, s registry.SignIn, redirectU
 	if id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil {
 		return registry.Vouched{}, refusedToken("its ID token is of another access token", nil)
 	}
-	return readClaims(id, s.Provider)
+	return readClaims(raw, id, s.Provider)
 }
 
-func readClaims(id *oidc.IDToken, settings registry.Provider) (registry.Vouched, error) {
+// idTokenClaims are the claims of an ID token that something is decided by. go-oidc reads some of them as well, and takes
+// other spellings for them, which are refused here.
+type idTokenClaims struct {
+	Issuer        jsontext.Value `json:"iss"`
+	Subject       jsontext.Value `json:"sub"`
+	Audience      jsontext.Value `json:"aud"`
+	Expires       jsontext.Value `json:"exp"`
+	Issued        jsontext.Value `json:"iat"`
+	NotBefore     jsontext.Value `json:"nbf"`
+	Nonce         jsontext.Value `json:"nonce"`
+	AtHash        jsontext.Value `json:"at_hash"`
+	Party         jsontext.Value `json:"azp"`
+	Email         jsontext.Value `json:"email"`
+	EmailVerified jsontext.Value `json:"email_verified"`
+	Name          jsontext.Value `json:"name"`
+}
+
+// strictClaims decodes the claims of an ID token whose signature is right.
+func strictClaims(raw string, id *oidc.IDToken) (map[string]json.RawMessage, error) {
+	if err := bridge.CheckTokenHeader(bridge.NewSecret(raw)); err != nil {
+		return nil, err
+	}
+	var payload json.RawMessage
+	if err := id.Claims(&payload); err != nil {
+		return nil, err
+	}
+	var known idTokenClaims
+	if err := bridge.DecodeStrict(payload, &known); err != nil {
+		return nil, err
+	}
 	claims := map[string]json.RawMessage{}
-	if err := id.Claims(&claims); err != nil {
+	return claims, bridge.DecodeStrict(payload, &claims)
+}
+
+func readClaims(raw string, id *oidc.IDToken, settings registry.Provider) (registry.Vouched, error) {
+	claims, err := strictClaims(raw, id)
+	if err != nil {
 		return registry.Vouched{}, refusedToken("its ID token cannot be read", err)
 	}
 	if azp := text(claims["azp"]); (azp != "" || len(id.Audience) > 1) && azp != settings.ClientID {

@@ -3,7 +3,6 @@ package cloud
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -101,7 +100,8 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 		return registry.Status{Status: registry.StatusUnauthorized, Cause: "API key is invalid or expired", Hint: reconnect}
 	case resp.StatusCode == http.StatusOK:
 		var id api.Identity
-		if err := json.NewDecoder(io.LimitReader(resp.Body, maxProbeAnswer)).Decode(&id); err == nil && id.Type != "" {
+		raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeAnswer))
+		if err == nil && bridge.DecodeStrict(raw, &id) == nil && id.Type != "" {
 			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id)}
 		}
 		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",

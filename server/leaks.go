@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -80,12 +79,12 @@ func parseLeaks(raw []byte) ([]leak, error) {
 	bad := bridge.E(bridge.Invalid, "body_malformed", `the body is neither {"token": KEY} nor an array of such objects`)
 	var found []leak
 	if raw = bytes.TrimSpace(raw); bytes.HasPrefix(raw, []byte("[")) {
-		if json.Unmarshal(raw, &found) != nil {
+		if bridge.DecodeStrict(raw, &found) != nil {
 			return nil, bad
 		}
 	} else {
 		var one leak
-		if json.Unmarshal(raw, &one) != nil {
+		if bridge.DecodeStrict(raw, &one) != nil {
 			return nil, bad
 		}
 		found = []leak{one}

@@ -1,6 +1,10 @@
 package api
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/acebridge/ace/bridge"
+)
 
 // Ceiling is the most that members get over a shared connection, or a limit for one of them: a preset of the server's, or
 // scopes. In an answer it is both, where the scopes come from a preset.
@@ -24,7 +28,7 @@ func (c CeilingPatch) MarshalJSON() ([]byte, error) { return json.Marshal(c.To) 
 // UnmarshalJSON reads a ceiling or null.
 func (c *CeilingPatch) UnmarshalJSON(raw []byte) error {
 	*c = CeilingPatch{Given: true}
-	return decodeStrict(raw, &c.To)
+	return bridge.DecodeClosed(raw, &c.To)
 }
 
 // Sharing is who uses a connection and how much of it (GET /v1/connections/{id}/sharing). Whoever is no admin is shown

@@ -181,7 +181,7 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error
 		return c.networkError(ctx, err)
 	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if int64(len(raw)) > c.most || mediaType != "application/json" || json.Unmarshal(raw, out) != nil {
+	if int64(len(raw)) > c.most || mediaType != "application/json" || bridge.DecodeStrict(raw, out) != nil {
 		return bridge.E(bridge.Invalid, "answer_unexpected", "%s answered something that is not ace's JSON", c.base).
 			WithHint("check the address")
 	}

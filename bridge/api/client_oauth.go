@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -58,7 +57,7 @@ type OAuthError struct {
 func readOAuthError(resp *http.Response) error {
 	var o OAuthError
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
-	if err != nil || json.Unmarshal(raw, &o) != nil || o.Code == "" {
+	if err != nil || bridge.DecodeStrict(raw, &o) != nil || o.Code == "" {
 		return ReadProblem(resp)
 	}
 	kind, ok := kindOfStatus[resp.StatusCode]

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -297,8 +295,8 @@ func BoundDrain(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Decode reads a JSON body strictly: bounded, of the right media type, one value, no unknown fields. An empty body is
-// the zero value.
+// Decode reads a JSON body strictly: bounded, of the right media type, one value, exact names, none twice, none unknown. An
+// empty body is the zero value.
 func Decode[T any](c echo.Context) (T, error) {
 	var v T
 	r := c.Request()
@@ -315,22 +313,10 @@ func Decode[T any](c echo.Context) (T, error) {
 	if jsonNUL.Match(body) {
 		return v, errText
 	}
-	if err := decodeStrict(body, &v); err != nil {
+	if err := bridge.DecodeClosed(body, &v); err != nil {
 		return v, bridge.E(bridge.Invalid, "body_malformed", "the body is not what is expected here: %s", err)
 	}
 	return v, nil
-}
-
-func decodeStrict(body []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
-	}
-	return nil
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 const maxBatch = 100
@@ -14,12 +16,6 @@ type object struct {
 	fields map[string]jsontext.Value
 	folded map[string]string // how a careless reader sees a name, to the name
 }
-
-// fold is how a reader sees a name who ignores case, '_' and '-', as Go's encoding/json and others do in part. Upper case
-// comes first: it makes one letter of those that are the same to some readers, 's' and the long 's' for example.
-func fold(name string) string { return strings.ToLower(strings.ToUpper(foldings.Replace(name))) }
-
-var foldings = strings.NewReplacer("_", "", "-", "")
 
 // parseObject reads one JSON object and nothing after it (RFC 8259; duplicate names and invalid UTF-8 are refused, as
 // RFC 7493 wants).
@@ -79,10 +75,10 @@ func fieldsOf(value jsontext.Value) (object, error) {
 			return object{}, refuse("body_malformed", "the body is not JSON")
 		}
 		name := token.String()
-		if _, twice := o.folded[fold(name)]; twice {
+		if _, twice := o.folded[bridge.FoldName(name)]; twice {
 			return object{}, refuse("body_ambiguous", "the body has the field %q in two spellings", clip(name))
 		}
-		o.folded[fold(name)] = name
+		o.folded[bridge.FoldName(name)] = name
 		v, err := d.ReadValue()
 		if err != nil {
 			return object{}, refuse("body_malformed", "the body is not JSON")
@@ -97,7 +93,7 @@ func (o object) get(name string) (jsontext.Value, bool, error) {
 	if value, ok := o.fields[name]; ok {
 		return value, value.Kind() != 'n', nil
 	}
-	if other, ok := o.folded[fold(name)]; ok {
+	if other, ok := o.folded[bridge.FoldName(name)]; ok {
 		return nil, false, refuse("body_ambiguous", "the body has %q, which is nearly the field %s", clip(other), name)
 	}
 	return nil, false, nil

@@ -284,7 +284,7 @@ func (r *Remote) follow(ctx context.Context) error {
 	first := true
 	return r.client.KeyChanges(ctx, position, func(line json.RawMessage) error {
 		var change api.KeyChange
-		if err := json.Unmarshal(line, &change); err != nil {
+		if err := bridge.DecodeStrict(line, &change); err != nil {
 			return err
 		}
 		watchdog.Reset(r.cfg.Lease)

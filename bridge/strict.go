@@ -1,0 +1,146 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DecodeStrict decodes one JSON value that something is decided by: names match exactly, no object has a name twice, and
+// nothing follows. Unknown names are ignored, but one that a careless reader would take for a known name is refused.
+func DecodeStrict(raw []byte, v any) error {
+	if err := json.Unmarshal(raw, v); err != nil {
+		return plainJSONError(err)
+	}
+	return checkSpelling(jsontext.NewDecoder(strings.NewReader(string(raw))), reflect.TypeOf(v))
+}
+
+// DecodeClosed is DecodeStrict for values in which every name must be known.
+func DecodeClosed(raw []byte, v any) error {
+	return plainJSONError(json.Unmarshal(raw, v, json.RejectUnknownMembers(true)))
+}
+
+// plainJSONError says what is wrong with a value without the words of the library, and without the value.
+func plainJSONError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		where := e.JSONPointer.LastToken()
+		switch {
+		case errors.Is(err, json.ErrUnknownName):
+			return fmt.Errorf("unknown field %q", clip(where))
+		case e.JSONPointer != "":
+			return fmt.Errorf("the field %q cannot be read as what it should be", clip(where))
+		}
+		return errors.New("the value is not of the right kind")
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return fmt.Errorf("the field %q is there twice", clip(e.JSONPointer.LastToken()))
+		}
+		return fmt.Errorf("it is not one JSON value in UTF-8 (at byte %d)", e.ByteOffset)
+	}
+	return err
+}
+
+// FoldName is a field's name as a reader sees it that ignores case, '_' and '-', as many do in part. Upper case comes
+// first: it makes one letter of those that are the same to some readers, 's' and the long 's' for example.
+func FoldName(name string) string { return strings.ToLower(strings.ToUpper(foldings.Replace(name))) }
+
+var foldings = strings.NewReplacer("_", "", "-", "")
+
+// fieldNames are the names of a struct's JSON fields.
+type fieldNames struct {
+	exact  map[string]reflect.Type
+	folded map[string]string
+}
+
+var namesOfTypes sync.Map // of reflect.Type to fieldNames
+
+func namesOf(t reflect.Type) fieldNames {
+	if known, ok := namesOfTypes.Load(t); ok {
+		names, _ := known.(fieldNames)
+		return names
+	}
+	names := fieldNames{exact: map[string]reflect.Type{}, folded: map[string]string{}}
+	addNames(names, t)
+	namesOfTypes.Store(t, names)
+	return names
+}
+
+func addNames(names fieldNames, t reflect.Type) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Anonymous && name == "" && elem(field.Type).Kind() == reflect.Struct:
+			addNames(names, elem(field.Type))
+		case field.IsExported() && name != "-":
+			if name == "" {
+				name = field.Name
+			}
+			names.exact[name], names.folded[FoldName(name)] = field.Type, name
+		}
+	}
+}
+
+func elem(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
+// checkSpelling reads one valid value and refuses the names in it that are nearly those of the fields of t.
+func checkSpelling(d *jsontext.Decoder, t reflect.Type) error {
+	t = elem(t)
+	switch kind := d.PeekKind(); {
+	case kind == '{' && t.Kind() == reflect.Struct:
+		return checkFields(d, namesOf(t))
+	case kind == '[' && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && elem(t.Elem()).Kind() == reflect.Struct:
+		if _, err := d.ReadToken(); err != nil {
+			return err
+		}
+		for d.PeekKind() != ']' {
+			if err := checkSpelling(d, t.Elem()); err != nil {
+				return err
+			}
+		}
+		_, err := d.ReadToken()
+		return err
+	}
+	return d.SkipValue()
+}
+
+func checkFields(d *jsontext.Decoder, names fieldNames) error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		t, known := names.exact[name]
+		if !known {
+			if near, is := names.folded[FoldName(name)]; is {
+				return fmt.Errorf("the field %q is nearly %q", clip(name), near)
+			}
+			err = d.SkipValue()
+		} else {
+			err = checkSpelling(d, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
