@@ -79,26 +79,31 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	if err != nil {
 		return nil, nil, err
 	}
-	return openRegistry(ctx, cfg, root, log)
-}
-
-func openRegistry(ctx context.Context, cfg Config, root bridge.SigningRoot, log *slog.Logger) (*registry.Registry, *sqldb.DB, error) {
-	vault, err := registry.NewVault(cfg.EncryptionKeys)
+	vault, db, err := openVault(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
-	if err != nil {
-		return nil, nil, err
-	}
-	mailer, _ := chooseMailer(cfg.Mail, cfg.PublicURL)
-	reg, err := registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
-		Password: cfg.Password, Mail: mailer != nil, Now: cfg.Now}, log)
+	reg, err := newRegistry(ctx, cfg, db, vault, root, log)
 	if err != nil {
 		_ = db.Close()
 		return nil, nil, err
 	}
 	return reg, db, nil
+}
+
+func openVault(ctx context.Context, cfg Config) (*registry.Vault, *sqldb.DB, error) {
+	vault, err := registry.NewVault(cfg.EncryptionKeys)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	return vault, db, err
+}
+
+func newRegistry(ctx context.Context, cfg Config, db *sqldb.DB, vault *registry.Vault, root bridge.SigningRoot, log *slog.Logger) (*registry.Registry, error) {
+	mailer, _ := chooseMailer(cfg.Mail, cfg.PublicURL)
+	return registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
+		Password: cfg.Password, Mail: mailer != nil, Now: cfg.Now}, log)
 }
 
 // New opens the database, brings it up to date and builds the handler.
@@ -107,7 +112,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	reg, db, err := openRegistry(ctx, cfg, root, log)
+	vault, db, err := openVault(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +122,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	if cfg.Now == nil { // the authority, which was given nil, keeps a clock of its own
-		cfg.Now = time.Now
+	cfg.Now = own.Now // the one clock, which never runs backwards
+	reg, err := newRegistry(ctx, cfg, db, vault, root, log)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
 	}
 	mailer, kept := chooseMailer(cfg.Mail, cfg.PublicURL)
 	if cfg.LookupTXT == nil {

@@ -11,10 +11,10 @@ import (
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
 	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: c.foreign,
-		Before: []func(echo.Context) error{strict, c.refuseHosts, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
+		Before: []func(echo.Context) error{strict, c.refuseHosts, c.refuseInTrouble, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)
-	e.GET("/readyz", api.Readyz(c.db.PingContext))
+	e.GET("/readyz", api.Readyz(c.ready))
 	e.GET(api.PathMetadata, c.metadata)
 	e.GET("/.well-known/jwks.json", c.jwks)
 	e.GET("/oauth/authorize", c.authorize)

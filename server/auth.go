@@ -141,6 +141,9 @@ func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
 	if err != nil {
 		return refuse(err)
 	}
+	if err := s.keys.Trouble(); err != nil {
+		return bridge.Identity{}, err
+	}
 	now := s.cfg.Now()
 	switch {
 	case claims.ExpiresAt == nil || !now.Before(claims.ExpiresAt.Time):

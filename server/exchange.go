@@ -65,7 +65,7 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 	key, record, err := s.keys.Create(c.Request().Context(), *actor, keys.NewKey{
 		Kind: bridge.KindSK, Name: name, Org: claims.Org, Owner: owner, Role: claims.Role,
 		Scopes: s.cfg.Catalogue.WithOrg(s.cfg.Catalogue.Ceiling(claims.Role).Cap(claims.Scopes()), claims.Org), ExpiresAt: now.Add(life),
-		Exchange: &keys.Exchange{Issuer: claims.Issuer, JTI: claims.JTI, Expires: time.Unix(claims.ExpiresAt, 0)},
+		Exchange: &keys.Exchange{Issuer: claims.Issuer, JTI: claims.JTI, Issued: time.Unix(claims.IssuedAt, 0), Expires: time.Unix(claims.ExpiresAt, 0)},
 	})
 	if err != nil {
 		return none, err

@@ -61,10 +61,6 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, bridge.E(bridge.Invalid, "public_url_missing", "the server does not know its own URL").
 			WithHint("set ACE_PUBLIC_URL")
 	}
-	keysNow := cfg.Now // nil lets the authority keep a clock of its own
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	if cfg.Catalogue.IsZero() {
 		cfg.Catalogue = catalogue.Builtin()
 	}
@@ -73,11 +69,12 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	issued, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue,
-		Pepper: cfg.JWTSecret, Now: keysNow}, log)
+		Pepper: cfg.JWTSecret, Now: cfg.Now}, log)
 	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
+	cfg.Now = issued.Now // the one clock, which never runs backwards
 	s := &Server{
 		cfg: cfg, log: log, db: db, keys: issued,
 		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),

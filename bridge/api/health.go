@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -24,6 +25,9 @@ func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 		defer cancel()
 		if err := ping(ctx); err != nil {
+			if e, ok := errors.AsType[*bridge.Error](err); ok {
+				return e
+			}
 			return bridge.E(bridge.Unavailable, "database_unreachable", "the database does not answer").Because(err)
 		}
 		return c.JSON(http.StatusOK, map[string]string{"status": "ready"})

@@ -51,6 +51,7 @@ type Authority struct {
 
 	realTime  bool         // cfg.Now is time.Now
 	clock     atomic.Int64 // unix seconds, kept by Run; 0: ask cfg.Now
+	time      clock        // cfg.Now is its time
 	version   atomic.Int64 // all changes up to this one are in the table
 	synced    atomic.Int64 // when they were last compared with the database, on the monotonic clock
 	attempted atomic.Int64 // when that was last tried
@@ -59,27 +60,36 @@ type Authority struct {
 	pulling   sync.Mutex
 }
 
-// New brings the tables up to date, loads all keys and returns an authority over them.
-func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Authority, error) {
+// Migrate brings the tables of keys and their audit log up to date.
+func Migrate(ctx context.Context, db *sqldb.DB) error {
 	fsys, err := fs.Sub(files, "migrations")
 	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+		return fmt.Errorf("keys: %w", err)
 	}
+	if err := db.Migrate(ctx, "keys", fsys); err != nil {
+		return err
+	}
+	return audit.Migrate(ctx, db)
+}
+
+// New brings the tables up to date, loads all keys and returns an authority over them.
+func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Authority, error) {
 	if err := db.Own(); err != nil {
 		return nil, err
 	}
-	if err := db.Migrate(ctx, "keys", fsys); err != nil {
-		return nil, err
-	}
-	if err := audit.Migrate(ctx, db); err != nil {
+	if err := Migrate(ctx, db); err != nil {
 		return nil, err
 	}
 	a := &Authority{db: db, cfg: cfg, log: log, table: newTable(), use: newUsage(), feed: newFeed(),
 		wake: make(chan struct{}, 1)}
+	a.time.system, a.cfg.Now = cfg.Now, a.time.now
 	if cfg.Now == nil {
-		a.cfg.Now, a.realTime = time.Now, true
+		a.time.system, a.realTime = time.Now, true
 	}
 	if err := a.load(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.storeTime(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil

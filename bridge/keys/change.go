@@ -18,12 +18,17 @@ const channel = "ace_keys" // of PostgreSQL's NOTIFY
 // change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry,
 // or nil where there was nothing to change. After the commit the table in memory has the change before change returns.
 func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx, version int64) (*audit.Entry, error)) (Record, error) {
+	if err := a.Trouble(); err != nil {
+		return Record{}, err
+	}
 	var after row
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
 		var version int64
+		now := a.cfg.Now()
 		// The lock of this row is held until the commit, so that versions are committed in their order.
-		if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1 WHERE id = 1
-			RETURNING version`).Scan(&version); err != nil {
+		if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1,
+			newest = CASE WHEN newest < $1 AND epoch = $2 THEN $1 ELSE newest END WHERE id = 1
+			RETURNING version`, now.Unix(), a.time.marks.Load().epoch).Scan(&version); err != nil {
 			return fmt.Errorf("take the next version: %w", err)
 		}
 		entry, err := do(tx, version)
@@ -42,7 +47,7 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 				return fmt.Errorf("tell of the change: %w", err)
 			}
 		}
-		return audit.Write(ctx, tx, a.cfg.Now(), *entry)
+		return audit.Write(ctx, tx, now, *entry)
 	})
 	if err != nil {
 		a.doubt(ctx, id)

@@ -18,6 +18,7 @@ import (
 type Exchange struct {
 	Issuer  bridge.ServerURL
 	JTI     string
+	Issued  time.Time // of the token
 	Expires time.Time // of the token: its jti is remembered until then
 }
 
@@ -100,18 +101,34 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 }
 
 // useUp records a connect token's jti; the primary key lets one of several attempts win.
+//
+// A token that may have been used, and whose use is forgotten, counts as used, as does one from before an operator
+// accepted a clock. The caller holds the lock of key_changes.
 func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
+	var forgotten, accepted int64
+	if err := tx.QueryRowContext(ctx, "SELECT forgotten, accepted FROM key_changes WHERE id = 1").Scan(&forgotten, &accepted); err != nil {
+		return fmt.Errorf("use up the connect token: %w", err)
+	}
+	if x.Expires.Unix() <= forgotten {
+		return errTokenUsed
+	}
+	if accepted != 0 && x.Issued.Unix() < accepted {
+		return bridge.E(bridge.Unauthenticated, "connect_token_old", "this connect token is from before the operator accepted the server's clock or database").
+			WithHint("run the connect again: it takes a new token")
+	}
 	fresh, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO used_tokens (issuer, jti, expires_at)
 		VALUES ($1, $2, $3) ON CONFLICT (issuer, jti) DO NOTHING`, string(x.Issuer), x.JTI, x.Expires.Unix()))
 	if err != nil {
 		return fmt.Errorf("use up the connect token: %w", err)
 	}
 	if !fresh {
-		return bridge.E(bridge.Unauthenticated, "connect_token_used", "this connect token has been used already").
-			WithHint("run the connect again: it takes a new token")
+		return errTokenUsed
 	}
 	return nil
 }
+
+var errTokenUsed = bridge.E(bridge.Unauthenticated, "connect_token_used", "this connect token has been used already").
+	WithHint("run the connect again: it takes a new token")
 
 func insert(ctx context.Context, tx *sql.Tx, r row) error {
 	hash, public := r.current.columns()

@@ -85,6 +85,9 @@ func (a *Authority) Run(ctx context.Context) error {
 			defer cancel()
 			return a.flush(last)
 		case <-flush.C:
+			if err := a.storeTime(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("could not store the newest time; trying again", "error", err)
+			}
 			if err := a.flush(ctx); err != nil && ctx.Err() == nil {
 				a.log.Warn("could not store when keys were last used; trying again", "error", err)
 			}
@@ -95,13 +98,27 @@ func (a *Authority) Run(ctx context.Context) error {
 }
 
 func (a *Authority) housekeeping(ctx context.Context) {
-	_, err := a.db.ExecContext(ctx, "DELETE FROM used_tokens WHERE expires_at < $1", a.cfg.Now().Add(-time.Minute).Unix())
-	if err != nil && ctx.Err() == nil {
+	if err := a.forget(ctx); err != nil && ctx.Err() == nil {
 		a.log.Warn("could not forget expired connect tokens; trying again", "error", err)
 	}
 	if err := a.warn(ctx); err != nil && ctx.Err() == nil {
 		a.log.Warn("could not warn of keys that expire; trying again", "error", err)
 	}
+}
+
+// forget deletes used connect tokens that have expired, and keeps the latest expiry of them: should the clock go back, one
+// that expires no later counts as used.
+func (a *Authority) forget(ctx context.Context) error {
+	before := a.cfg.Now().Add(-time.Minute).Unix()
+	return a.db.Tx(ctx, func(tx *sql.Tx) error {
+		// Expiries that are no later than one forgotten before change nothing.
+		if _, err := tx.ExecContext(ctx, `UPDATE key_changes SET forgotten = (SELECT MAX(expires_at) FROM used_tokens WHERE expires_at < $1)
+			WHERE id = 1 AND EXISTS (SELECT 1 FROM used_tokens WHERE expires_at < $1 AND expires_at > key_changes.forgotten)`, before); err != nil {
+			return fmt.Errorf("keep the latest forgotten expiry: %w", err)
+		}
+		_, err := tx.ExecContext(ctx, "DELETE FROM used_tokens WHERE expires_at < $1", before)
+		return err
+	})
 }
 
 func (a *Authority) flush(ctx context.Context) error {

@@ -37,10 +37,10 @@ var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", Retry
 //
 // The use of an identity that is Counted is counted by [Authority.Spend], once it is known that it is allowed.
 func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (id bridge.Identity, err error) {
-	if a.stale.Load() {
-		return id, errStale
-	}
 	now := a.seconds()
+	if a.stale.Load() || a.time.late.Load() {
+		return id, a.Trouble()
+	}
 	if note, ok := a.table.hot(&p, now, &id); ok {
 		if note {
 			a.use.note(id.KeyID, now, use)
@@ -92,6 +92,9 @@ func (a *Authority) verify(ctx context.Context, p bridge.Presented, use bridge.U
 			}
 		}
 		if err != nil {
+			if a.time.stored.Load() < now && f.special != nil && f.special.grace != 0 && now >= f.special.grace {
+				a.noteEnd(ctx, f.special.grace)
+			}
 			return bridge.Identity{}, err
 		}
 		if err := a.usable(ctx, f, use, now); err != nil {
@@ -155,6 +158,9 @@ func (a *Authority) verifyAccess(token bridge.Secret, f found, now int64) (bridg
 	if err != nil {
 		return bridge.Identity{}, err
 	}
+	if a.time.ended(claims.IssuedAt, claims.ExpiresAt) {
+		return bridge.Identity{}, refuse("token_expired", "the access token had expired before the clock was set back")
+	}
 	issued := time.Unix(claims.IssuedAt, 0).UTC()
 	if f.withdrawn(claims.Subject, issued) {
 		return bridge.Identity{}, refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
@@ -196,6 +202,12 @@ func (a *Authority) usable(ctx context.Context, f found, use bridge.Use, now int
 			return err
 		}
 	default:
+		switch state {
+		case StatusExpired:
+			a.noteEnd(ctx, int64(f.expires))
+		case StatusLapsed:
+			a.noteEnd(ctx, f.confirmBy)
+		}
 		return refuse("key_"+state, "the key is %s", state)
 	}
 	if f.special == nil {
@@ -268,7 +280,7 @@ func (x *special) pace(now time.Time) error {
 // what takes long, such as a stream.
 func (a *Authority) Alive(id bridge.Identity) bool {
 	now := a.seconds()
-	if a.stale.Load() || (!id.ExpiresAt.IsZero() && now >= id.ExpiresAt.Unix()) {
+	if a.stale.Load() || a.time.late.Load() || (!id.ExpiresAt.IsZero() && now >= id.ExpiresAt.Unix()) {
 		return false
 	}
 	if id.KeyID == uuid.Nil {

@@ -22,7 +22,7 @@ func (a *app) cloudCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCloud(cmd.Context()) }}
 	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
 	user.AddCommand(a.cloudUserAddCommand())
-	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.cloudHealthCommand(),
+	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(),
 		a.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
 		a.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
 	return cmd

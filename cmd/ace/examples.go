@@ -164,6 +164,10 @@ ace server token --role admin
 ace server token --role member --subject ci --life 1h`,
 	"server health": `
 ace server health`,
+	"server accept-clock": `
+ace server accept-clock`,
+	"cloud accept-clock": `
+ace cloud accept-clock`,
 	"cloud": `
 ace cloud
 ace cloud user add --email ada@company.com --org acme`,

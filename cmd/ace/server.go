@@ -28,7 +28,7 @@ const (
 func (a *app) serverCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server; the environment configures it", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runServer(cmd.Context()) }}
-	cmd.AddCommand(a.serverTokenCommand(), a.serverHealthCommand())
+	cmd.AddCommand(a.serverTokenCommand(), a.serverHealthCommand(), a.serverAcceptClockCommand())
 	return cmd
 }
 

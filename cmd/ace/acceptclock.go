@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+type clockResult struct {
+	Was   time.Time `json:"was"`
+	Now   time.Time `json:"now"`
+	Ended int64     `json:"ended_keys"`
+}
+
+// acceptClockCommand is `accept-clock` of a server or a cloud; open opens its database, and says who the audit log names.
+func (a *app) acceptClockCommand(what string, open func(context.Context) (*sqldb.DB, audit.Actor, error), also ...keys.Cut) *cobra.Command {
+	return &cobra.Command{Use: "accept-clock", Args: noArgs,
+		Short: "Accept that the clock of this machine is right although the " + what + " has seen a later time",
+		Long: `Accept that the clock of this machine is right although the ` + what + ` has seen a later time (clock_behind). What had expired
+by the later time stays expired; connect tokens from before now are refused. Works beside a running ` + what + `, and on a stopped one's database.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			db, actor, err := open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = db.Close() }()
+			if err := keys.Migrate(cmd.Context(), db); err != nil {
+				return err
+			}
+			done, err := keys.AcceptClock(cmd.Context(), db, time.Now(), actor, also...)
+			if err != nil {
+				return err
+			}
+			r := clockResult{done.Was, done.Now, done.Ended}
+			return a.print(r, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "the time is %s again; the newest seen was %s\n", r.Now.Format(time.RFC3339), r.Was.Format(time.RFC3339))
+				_, _ = fmt.Fprintf(w, "keys that had expired meanwhile, and stay so: %d\n", r.Ended)
+			})
+		}}
+}
+
+// openServerDatabase opens the database of the server of this environment.
+func openServerDatabase(ctx context.Context) (*sqldb.DB, audit.Actor, error) {
+	var e serverEnv
+	if err := readEnv(&e); err != nil {
+		return nil, audit.Actor{}, err
+	}
+	cfg, _, err := e.config()
+	if err != nil {
+		return nil, audit.Actor{}, err
+	}
+	actor := operator()
+	if actor.Org = cfg.Trust.Org; actor.Org == "" {
+		actor.Org = "local"
+	}
+	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	return db, actor, err
+}
+
+// openCloudDatabase opens the database of the cloud of this environment.
+func openCloudDatabase(ctx context.Context) (*sqldb.DB, audit.Actor, error) {
+	var e cloudEnv
+	if err := readEnv(&e); err != nil {
+		return nil, audit.Actor{}, err
+	}
+	cfg, _, err := e.config()
+	if err != nil {
+		return nil, audit.Actor{}, err
+	}
+	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	return db, operator(), err
+}
+
+func (a *app) serverAcceptClockCommand() *cobra.Command {
+	return a.acceptClockCommand("server", openServerDatabase)
+}
+
+func (a *app) cloudAcceptClockCommand() *cobra.Command {
+	return a.acceptClockCommand("cloud", openCloudDatabase, registry.CutExpiries)
+}
