@@ -96,6 +96,8 @@ var goldens = []golden{
 	{name: "auth_switch", command: "auth switch pat-table"},
 	{name: "logout", command: "logout", before: []string{"auth login-token --token $TOKEN"}},
 	{name: "server_token", command: "server token --role member --subject ci"},
+	{name: "server_accept-clock", command: "server accept-clock"},
+	{name: "cloud_accept-clock", command: "cloud accept-clock"},
 	{name: "cloud_user_add", command: "cloud user add --email $FORMAT@acme.test --name Ada --org acme --password long-enough-$FORMAT"},
 	{name: "cloud_init", command: "cloud init --dir $DIR/init-$FORMAT --public-url https://cloud.example --org acme"},
 	{name: "cloud_rotate", command: "cloud rotate-encryption-key"},
