@@ -31,6 +31,8 @@ import (
 type Config struct {
 	PublicURL      bridge.ServerURL
 	DatabaseURL    string
+	DataDir        string         // remembers which database was used; empty: nothing does
+	NewDatabase    bool           // another database than before, or an empty one, is meant
 	EncryptionKeys bridge.Secret  // ACE_DATABASE_ENCRYPTION_KEY
 	SigningKey     bridge.Secret  // ACE_CLOUD_SIGNING_KEY
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
@@ -79,7 +81,7 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	if err != nil {
 		return nil, nil, err
 	}
-	vault, db, err := openVault(ctx, cfg)
+	vault, db, err := openVault(ctx, cfg, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,12 +93,12 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	return reg, db, nil
 }
 
-func openVault(ctx context.Context, cfg Config) (*registry.Vault, *sqldb.DB, error) {
+func openVault(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Vault, *sqldb.DB, error) {
 	vault, err := registry.NewVault(cfg.EncryptionKeys)
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	db, err := sqldb.OpenChecked(ctx, sqldb.Start{URL: cfg.DatabaseURL, Role: "cloud", Dir: cfg.DataDir, New: cfg.NewDatabase}, log)
 	return vault, db, err
 }
 
@@ -112,7 +114,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	vault, db, err := openVault(ctx, cfg)
+	vault, db, err := openVault(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +127,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	cfg.Now = own.Now // the one clock, which never runs backwards
 	reg, err := newRegistry(ctx, cfg, db, vault, root, log)
 	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	if err := audit.Replaced(ctx, db, "", cfg.Now()); err != nil {
 		_ = db.Close()
 		return nil, err
 	}

@@ -12,7 +12,7 @@ func (c *Cloud) ready(ctx context.Context) error {
 	if err := c.keys.Trouble(); err != nil {
 		return err
 	}
-	return c.db.PingContext(ctx)
+	return c.db.Writable(ctx)
 }
 
 // refuseInTrouble refuses everything that asks for a session, a key or a code while the time or the database is not to be

@@ -7,5 +7,5 @@ func (s *Server) ready(ctx context.Context) error {
 	if err := s.keys.Trouble(); err != nil {
 		return err
 	}
-	return s.db.PingContext(ctx)
+	return s.db.Writable(ctx)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/bridge/keys"
@@ -30,6 +31,8 @@ import (
 type Config struct {
 	PublicURLs     []bridge.ServerURL // what the server is called; the first is what it calls itself
 	DatabaseURL    string
+	DataDir        string              // remembers which database was used; empty: nothing does
+	NewDatabase    bool                // another database than before, or an empty one, is meant
 	Trust          bridge.Trust        // zero: no exchange
 	JWTSecret      bridge.Secret       // signs and verifies the server's own user tokens; zero: none are taken
 	Upstream       *url.URL            // the app behind the gateway; nil: no gateway
@@ -64,7 +67,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if cfg.Catalogue.IsZero() {
 		cfg.Catalogue = catalogue.Builtin()
 	}
-	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
+	db, err := sqldb.OpenChecked(ctx, sqldb.Start{URL: cfg.DatabaseURL, Role: "server", Dir: cfg.DataDir, New: cfg.NewDatabase}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +83,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
 		leaks:    api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
 		refusals: newRefusals(db, log, cfg.Now),
+	}
+	if err := audit.Replaced(ctx, db, s.org(), cfg.Now()); err != nil {
+		_ = db.Close()
+		return nil, err
 	}
 	s.verifier = guard.Local{Authority: authority{s}, Catalogue: cfg.Catalogue}
 	s.guard = guard.New(guard.Config{Verifier: s.verifier})

@@ -41,6 +41,8 @@ type DB struct {
 	file    string // of a SQLite database
 	owned   *flock.Flock
 
+	replaced string // see Replaced
+	writes   writes
 	patience time.Duration // how long a change waits for a connection and for locks, in all
 }
 

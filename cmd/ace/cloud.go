@@ -18,8 +18,10 @@ import (
 )
 
 func (a *app) cloudCommand() *cobra.Command {
+	var newDatabase bool
 	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud; the environment configures it", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCloud(cmd.Context()) }}
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCloud(cmd.Context(), newDatabase) }}
+	newDatabaseFlag(cmd, &newDatabase)
 	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
 	user.AddCommand(a.cloudUserAddCommand())
 	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(),
@@ -53,7 +55,7 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 		}
 	}
 	cfg := cloud.Config{
-		DatabaseURL: s.database, EncryptionKeys: e.EncryptionKey, SigningKey: e.SigningKey, TrustedProxies: s.proxies,
+		DatabaseURL: s.database, DataDir: s.stateDir, EncryptionKeys: e.EncryptionKey, SigningKey: e.SigningKey, TrustedProxies: s.proxies,
 		RelayAllow: prefixes("ACE_RELAY_ALLOW", e.RelayAllow, &wrong), AllowedOrigins: origins(e.AllowedOrigins, &wrong),
 		Version: currentVersion(),
 	}
@@ -100,7 +102,7 @@ func keepCloudSecrets(cfg *cloud.Config, dir string) (err error) {
 	return err
 }
 
-func (a *app) runCloud(ctx context.Context) error {
+func (a *app) runCloud(ctx context.Context, newDatabase bool) error {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {
 		return err
@@ -109,6 +111,7 @@ func (a *app) runCloud(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.NewDatabase = newDatabase
 	log, err := e.logger(a.err)
 	if err != nil {
 		return err

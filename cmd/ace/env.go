@@ -139,6 +139,7 @@ type settings struct {
 	loopback   bool
 	publicURLs []bridge.ServerURL
 	dataDir    string
+	stateDir   string // the data directory, where it belongs to this database
 	database   string
 	proxies    []netip.Prefix
 }
@@ -171,6 +172,9 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 			*wrong = append(*wrong, "ACE_DATA_DIR is not set, and there is no home directory to put ~/.ace/"+role+" into")
 		}
 		s.dataDir = filepath.Join(home, ".ace", role)
+	}
+	if e.DataDir != "" || e.DatabaseURL.IsZero() { // a database elsewhere has nothing to do with the directory that is nobody's choice
+		s.stateDir = s.dataDir
 	}
 	s.database = e.DatabaseURL.Reveal()
 	if s.database == "" {

@@ -26,10 +26,16 @@ const (
 )
 
 func (a *app) serverCommand() *cobra.Command {
+	var newDatabase bool
 	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server; the environment configures it", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runServer(cmd.Context()) }}
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runServer(cmd.Context(), newDatabase) }}
+	newDatabaseFlag(cmd, &newDatabase)
 	cmd.AddCommand(a.serverTokenCommand(), a.serverHealthCommand(), a.serverAcceptClockCommand())
 	return cmd
+}
+
+func newDatabaseFlag(cmd *cobra.Command, set *bool) {
+	cmd.Flags().BoolVar(set, "new-database", false, "use another database than before, or an empty one: what the old one held is given up")
 }
 
 func (e *serverEnv) config() (server.Config, settings, error) {
@@ -52,7 +58,7 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 		wrong = append(wrong, "ACE_SCOPES_FILE: "+err.Error())
 	}
 	cfg := server.Config{Catalogue: scopes,
-		PublicURLs: s.publicURLs, DatabaseURL: s.database, Trust: trust, JWTSecret: e.JWTSecret,
+		PublicURLs: s.publicURLs, DatabaseURL: s.database, DataDir: s.stateDir, Trust: trust, JWTSecret: e.JWTSecret,
 		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies, Version: currentVersion(),
 	}
 	cfg.AllowedOrigins = origins(e.AllowedOrigins, &wrong)
@@ -113,7 +119,7 @@ func (e *serverEnv) jwtSecret(s settings) (bridge.Secret, error) {
 	return keptSecret(s.dataDir, "jwt-secret", newJWTSecret)
 }
 
-func (a *app) runServer(ctx context.Context) error {
+func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	var e serverEnv
 	if err := readEnv(&e); err != nil {
 		return err
@@ -122,6 +128,7 @@ func (a *app) runServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.NewDatabase = newDatabase
 	log, err := e.logger(a.err)
 	if err != nil {
 		return err
