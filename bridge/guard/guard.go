@@ -88,6 +88,9 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		}
 		defer entered.Leave()
 		StripInbound(entered.Request.Header)
+		if !api.FromTrusted(r, g.cfg.TrustedProxies) {
+			StripForwarded(entered.Request.Header)
+		}
 		stripTrailer(entered.Request)
 		id.SetHeaders(entered.Request.Header, requestID)
 		next.ServeHTTP(entered.Writer, entered.Request)

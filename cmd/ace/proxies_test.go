@@ -164,8 +164,8 @@ func newProxied(t *testing.T, scopes catalogue.Catalogue) *proxied {
 	secret := bridge.NewSecret(bridge.RandomToken(32))
 	s, err := server.New(t.Context(), server.Config{PublicURLs: []bridge.ServerURL{address}, JWTSecret: secret,
 		DatabaseURL: sqldbtest.SQLite(t), Catalogue: scopes,
-		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		Now:            func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) },
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, AllowedOrigins: []string{pageOrigin},
+		Now: func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) },
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -286,6 +286,8 @@ func (p *proxied) echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("X-Request-Id", "the-apps-own")
 	w.Header().Set("X-Ace-Key-Expires", "the-apps-own")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Allow-Credentials", "true")
 	w.Header().Set("Content-Type", "application/json")
 	if strings.HasSuffix(r.URL.Path, "/broken") {
 		w.WriteHeader(http.StatusInternalServerError)
