@@ -115,18 +115,6 @@ func (s *Server) proxy(c echo.Context) error {
 // setForwarded tells the app where the request came from: the client's address, and the host and scheme that the client
 // used, which a trusted proxy in front has seen.
 func setForwarded(out http.Header, in *http.Request, trusted []netip.Prefix) {
-	host, proto := in.Host, "http"
-	if in.TLS != nil {
-		proto = "https"
-	}
-	if len(trusted) > 0 && api.FromTrusted(in, trusted) {
-		if h := in.Header.Get("X-Forwarded-Host"); h != "" {
-			host = h
-		}
-		if p := in.Header.Get("X-Forwarded-Proto"); p == "https" || p == "http" {
-			proto = p
-		}
-	}
-	values := [3]string{api.ClientAddress(in, trusted), host, proto}
+	values := [3]string{api.ClientAddress(in, trusted), api.ForwardedHost(in, trusted), api.ForwardedScheme(in, trusted)}
 	out["X-Forwarded-For"], out["X-Forwarded-Host"], out["X-Forwarded-Proto"] = values[0:1:1], values[1:2:2], values[2:3:3]
 }

@@ -120,7 +120,7 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	if q.Token.IsZero() {
 		return q, bridge.E(bridge.Invalid, "token_missing", "the parameter token is missing")
 	}
-	if q.Address != "" {
+	if q.Address != "" && q.Address != api.UnknownAddress {
 		addr, err := netip.ParseAddr(q.Address)
 		if err != nil {
 			return q, bridge.E(bridge.Invalid, "address_malformed", "client_address is not an IP address")

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +39,7 @@ type Web struct {
 func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.IPExtractor = ipExtractor(web.TrustedProxies)
+	e.IPExtractor = addressOf(web.TrustedProxies)
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
 		if c.Response().Committed {
 			return
@@ -57,20 +56,6 @@ func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 	}
 	e.Pre(requestLog(e, log, web))
 	return e
-}
-
-func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
-	if len(trusted) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range trusted {
-		_, network, err := net.ParseCIDR(p.Masked().String())
-		if err == nil {
-			options = append(options, echo.TrustIPRange(network))
-		}
-	}
-	return echo.ExtractIPFromXFFHeader(options...)
 }
 
 // fromEcho turns echo's own errors, of its router for example, into ours.
@@ -96,22 +81,6 @@ func fromEcho(err error) error {
 	}
 	return bridge.E(kind, "http_error", "%s", http.StatusText(he.Code)).Because(err)
 }
-
-// FromTrusted reports whether a request comes straight from one of the trusted proxies.
-func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer.Addr().Unmap()) })
-}
-
-// ClientAddress is the IP address that a request comes from: the peer's, or what trusted proxies say.
-func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
-	if len(trusted) == 0 {
-		return peerAddress(r)
-	}
-	return ipExtractor(trusted)(r)
-}
-
-var peerAddress = echo.ExtractIPDirect()
 
 // NewRequestID returns a fresh request ID, of letters and digits: people pass it to commands, where a "-" in front would be
 // taken for a flag. Its 120 bits come from the runtime's ChaCha8 generator: an ID must not come twice and is no secret, so

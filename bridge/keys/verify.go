@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -214,6 +215,9 @@ func (a *Authority) usable(ctx context.Context, f found, use bridge.Use, now int
 		return nil
 	}
 	if !allows(f.special.limits.AllowFrom, use.Address) {
+		if _, err := netip.ParseAddr(use.Address); err != nil {
+			return refuse("key_address", "the key is limited to addresses, and the client's address is not known")
+		}
 		return refuse("key_address", "the key is not to be used from %s", use.Address)
 	}
 	return nil

@@ -261,6 +261,9 @@ func prefixes(name, value string, wrong *[]string) []netip.Prefix {
 			*wrong = append(*wrong, fmt.Sprintf("%s: %q is not a CIDR such as 10.0.0.0/8", name, part))
 			continue
 		}
+		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 { // addresses are compared without it
+			p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96)
+		}
 		out = append(out, p.Masked())
 	}
 	return out

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// UnknownAddress stands for a client's address that cannot be read. No address limit lets it pass.
+const UnknownAddress = "unknown"
+
+// maxHops is how many entries of X-Forwarded-For are looked at.
+const maxHops = 64
+
+// ClientAddress is the IP address that a request comes from: the peer's, or what trusted proxies say in X-Forwarded-For.
+//
+// The list is read from the right, past trusted proxies. Where the entry that counts cannot be read, the address is
+// [UnknownAddress], and never that of a proxy.
+func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
+	peer, ok := peerAddress(r)
+	switch {
+	case !ok:
+		return UnknownAddress
+	case len(trusted) == 0 || !trusts(trusted, peer):
+		return peer.String()
+	}
+	lines, given := r.Header["X-Forwarded-For"]
+	if !given {
+		if len(r.Header["Forwarded"]) > 0 { // only X-Forwarded-For is read: a proxy that adds none may pass this one on from anybody
+			return UnknownAddress
+		}
+		return peer.String()
+	}
+	client, found := netip.Addr{}, false
+	hops := 0
+	for _, line := range slices.Backward(lines) {
+		for rest, more := line, true; more; {
+			var entry string
+			if i := strings.LastIndexByte(rest, ','); i >= 0 {
+				rest, entry = rest[:i], rest[i+1:]
+			} else {
+				entry, more = rest, false
+			}
+			if entry = strings.Trim(entry, " \t"); entry == "" {
+				continue
+			}
+			addr, ok := parseNode(entry)
+			if hops++; !ok || hops > maxHops {
+				return UnknownAddress
+			}
+			if client, found = addr, true; !trusts(trusted, addr) {
+				return client.String()
+			}
+		}
+	}
+	if !found {
+		return UnknownAddress
+	}
+	return client.String()
+}
+
+// addressOf is ClientAddress for echo.
+func addressOf(trusted []netip.Prefix) echo.IPExtractor {
+	return func(r *http.Request) string { return ClientAddress(r, trusted) }
+}
+
+// peerAddress is the address at the other end of the connection, canonical and without a zone, which only this machine knows.
+func peerAddress(r *http.Request) (netip.Addr, bool) {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr().Unmap().WithZone(""), err == nil
+}
+
+func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// parseNode reads an entry of X-Forwarded-For: an IP address, alone or with a port (RFC 7239 section 6).
+func parseNode(s string) (netip.Addr, bool) {
+	host := s
+	switch i := strings.LastIndexByte(s, ':'); {
+	case strings.HasPrefix(s, "["):
+		var rest string
+		host, rest, _ = strings.Cut(s[1:], "]")
+		if !strings.HasSuffix(s[:len(s)-len(rest)], "]") || !strings.Contains(host, ":") || (rest != "" && !isNodePort(rest)) {
+			return netip.Addr{}, false
+		}
+	case i >= 0 && strings.IndexByte(s, ':') == i: // one colon: an IPv4 address and a port
+		host = s[:i]
+		if !isNodePort(s[i:]) || strings.Contains(host, ":") {
+			return netip.Addr{}, false
+		}
+	}
+	addr, err := netip.ParseAddr(host)
+	addr = addr.Unmap()
+	if err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+		return netip.Addr{}, false
+	}
+	return addr, true
+}
+
+var obfuscatedPort = regexp.MustCompile(`^_[0-9A-Za-z._-]{1,64}$`)
+
+// isNodePort reports whether s is a colon and a port, or a name in place of one (RFC 7239 section 6.3).
+func isNodePort(s string) bool {
+	port, ok := strings.CutPrefix(s, ":")
+	if !ok {
+		return false
+	}
+	if obfuscatedPort.MatchString(port) {
+		return true
+	}
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && len(port) <= 5
+}
+
+// FromTrusted reports whether a request comes straight from one of the trusted proxies.
+func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
+	peer, ok := peerAddress(r)
+	return ok && trusts(trusted, peer)
+}
+
+// ForwardedScheme is the scheme that a client used, http or https, as a trusted proxy in front saw it. Of several the first
+// counts, the client's own. What cannot be read is not https.
+func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
+	if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 && FromTrusted(r, trusted) {
+		switch strings.ToLower(firstOf(said)) {
+		case "https", "wss":
+			return "https"
+		}
+		return "http"
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+var plainHost = regexp.MustCompile(`^(?:[0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$`)
+
+// ForwardedHost is the host that a client asked for, as a trusted proxy in front saw it, or else the request's own.
+func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
+	if said := r.Header["X-Forwarded-Host"]; len(said) > 0 && FromTrusted(r, trusted) {
+		if host := firstOf(said); plainHost.MatchString(host) {
+			return host
+		}
+	}
+	return r.Host
+}
+
+// firstOf is the first entry of a list that is in one header or several.
+func firstOf(lines []string) string {
+	for _, line := range lines {
+		for entry := range strings.SplitSeq(line, ",") {
+			if entry = strings.Trim(entry, " \t"); entry != "" {
+				return entry
+			}
+		}
+	}
+	return ""
+}

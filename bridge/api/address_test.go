@@ -1,0 +1,126 @@
+package api_test
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/acebridge/ace/bridge/api"
+)
+
+var proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+
+func TestClientAddress(t *testing.T) {
+	const proxy = "127.0.0.1:999"
+	for _, c := range []struct {
+		name, peer, want string
+		lines            []string
+	}{
+		{"no header: the proxy itself", proxy, "127.0.0.1", nil},
+		{"IPv4", proxy, "203.0.113.9", []string{"203.0.113.9"}},
+		{"IPv4 and port", proxy, "203.0.113.9", []string{"203.0.113.9:5555"}},
+		{"IPv4 and a name for a port", proxy, "203.0.113.9", []string{"203.0.113.9:_p1"}},
+		{"IPv6", proxy, "2001:db8::1", []string{"2001:DB8:0::1"}},
+		{"IPv6 in brackets", proxy, "2001:db8::1", []string{"[2001:db8::1]"}},
+		{"IPv6 and port", proxy, "2001:db8::1", []string{"[2001:db8::1]:443"}},
+		{"mapped", proxy, "203.0.113.9", []string{"::ffff:203.0.113.9"}},
+		{"mapped and port", proxy, "203.0.113.9", []string{"[::ffff:203.0.113.9]:80"}},
+		{"past a trusted one", proxy, "203.0.113.9", []string{"192.0.2.1, 203.0.113.9 , 10.0.0.1:80"}},
+		{"past a trusted one that is mapped", proxy, "203.0.113.9", []string{"203.0.113.9,::ffff:10.0.0.1"}},
+		{"several lines", proxy, "203.0.113.9", []string{"192.0.2.1", "203.0.113.9", "10.0.0.1"}},
+		{"empty entries", proxy, "203.0.113.9", []string{"203.0.113.9,, ,", ""}},
+		{"all trusted: the first", proxy, "10.0.0.7", []string{"10.0.0.7, 127.0.0.1"}},
+		{"mapped peer", "[::ffff:127.0.0.1]:1", "203.0.113.9", []string{"203.0.113.9"}},
+		{"a stranger's header", "192.0.2.9:1", "192.0.2.9", []string{"127.0.0.1"}},
+		{"a stranger with a zone", "[fe80::1%eth0]:1", "fe80::1", nil},
+		{"unknown", proxy, "unknown", []string{"unknown"}},
+		{"hidden", proxy, "unknown", []string{"_secret"}},
+		{"hidden behind a readable one", proxy, "unknown", []string{"127.0.0.1, unknown"}},
+		{"unreadable one in the middle", proxy, "unknown", []string{"203.0.113.9, junk, 10.0.0.1"}},
+		{"nothing", proxy, "unknown", []string{""}},
+		{"commas", proxy, "unknown", []string{", ,", ","}},
+		{"zone", proxy, "unknown", []string{"fe80::1%eth0"}},
+		{"zone in brackets", proxy, "unknown", []string{"[fe80::1%25eth0]:1"}},
+		{"quotes", proxy, "unknown", []string{`"203.0.113.9"`}},
+		{"leading zeros", proxy, "unknown", []string{"127.0.0.01"}},
+		{"short form", proxy, "unknown", []string{"127.1"}},
+		{"number", proxy, "unknown", []string{"2130706433"}},
+		{"port without digits", proxy, "unknown", []string{"203.0.113.9:"}},
+		{"port too high", proxy, "unknown", []string{"203.0.113.9:65536"}},
+		{"port signed", proxy, "unknown", []string{"203.0.113.9:+80"}},
+		{"bracket open", proxy, "unknown", []string{"[2001:db8::1"}},
+		{"bracket and junk", proxy, "unknown", []string{"[2001:db8::1]x"}},
+		{"IPv4 in brackets", proxy, "unknown", []string{"[203.0.113.9]"}},
+		{"unspecified", proxy, "unknown", []string{"0.0.0.0"}},
+		{"another space", proxy, "unknown", []string{"203.0.113.9\u00a0"}},
+		{"too many", proxy, "unknown", []string{"203.0.113.9" + strings.Repeat(",10.0.0.1", 5000)}},
+		{"no peer", "", "unknown", []string{"203.0.113.9"}},
+		{"peer of a socket", "@", "unknown", nil},
+	} {
+		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{}}
+		if c.lines != nil {
+			r.Header["X-Forwarded-For"] = c.lines
+		}
+		if got := api.ClientAddress(r, proxies); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	r := &http.Request{RemoteAddr: proxy, Header: http.Header{"Forwarded": {"for=203.0.113.9"}}}
+	if got := api.ClientAddress(r, proxies); got != "unknown" {
+		t.Errorf("another header than the one that is read: %q", got)
+	}
+	if api.AddressKey(api.UnknownAddress) != api.AddressKey("") {
+		t.Error("clients without an address do not share a limit")
+	}
+}
+
+func TestForwardedScheme(t *testing.T) {
+	for _, c := range []struct {
+		said []string
+		tls  bool
+		want string
+	}{
+		{nil, false, "http"}, {nil, true, "https"}, {[]string{"https"}, false, "https"}, {[]string{"HTTPS"}, false, "https"},
+		{[]string{"https,http"}, false, "https"}, {[]string{" https , http"}, false, "https"}, {[]string{"wss"}, false, "https"},
+		{[]string{"https", "http"}, false, "https"}, {[]string{"http,https"}, true, "http"}, {[]string{"ws"}, true, "http"},
+		{[]string{"httpsx"}, true, "http"}, {[]string{""}, true, "http"}, {[]string{"junk"}, false, "http"}, {[]string{"HTTP"}, true, "http"},
+	} {
+		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{}}
+		if c.said != nil {
+			r.Header["X-Forwarded-Proto"] = c.said
+		}
+		if c.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if got := api.ForwardedScheme(r, proxies); got != c.want {
+			t.Errorf("%q (TLS %v): %q, want %q", c.said, c.tls, got, c.want)
+		}
+		if r.RemoteAddr = "192.0.2.1:1"; api.ForwardedScheme(r, proxies) != map[bool]string{true: "https", false: "http"}[c.tls] {
+			t.Errorf("%q: a stranger is believed", c.said)
+		}
+	}
+	r := &http.Request{RemoteAddr: "10.0.0.1:1", Host: "own", Header: http.Header{"X-Forwarded-Host": {"app.test:8443, inner"}}}
+	if got := api.ForwardedHost(r, proxies); got != "app.test:8443" {
+		t.Errorf("host: %q", got)
+	}
+	if r.Header.Set("X-Forwarded-Host", "evil/../x"); api.ForwardedHost(r, proxies) != "own" {
+		t.Error("what is no host is taken for one")
+	}
+}
+
+func FuzzClientAddress(f *testing.F) {
+	f.Add("203.0.113.9:5555", "[::1]:80")
+	f.Add("unknown", "")
+	f.Fuzz(func(t *testing.T, one, two string) {
+		r := &http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {one, two}}}
+		got := api.ClientAddress(r, proxies)
+		if got == api.UnknownAddress {
+			return
+		}
+		if addr, err := netip.ParseAddr(got); err != nil || addr.Zone() != "" || addr.Is4In6() || addr.String() != got {
+			t.Errorf("%q %q: %q", one, two, got)
+		}
+	})
+}
