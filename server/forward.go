@@ -66,9 +66,6 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 			return bridge.Identity{}, err
 		}
 		request.Path, request.RawQuery, _ = strings.Cut(uri, "?")
-		if bridge.AmbiguousPath(request.Path) {
-			return bridge.Identity{}, bridge.E(bridge.Invalid, "path_ambiguous", "the path can be read in more than one way")
-		}
 	}
 	return s.verifier.Admit(r.Context(), guard.Call{Presented: presented,
 		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})

@@ -29,6 +29,9 @@ type File struct {
 	// credential passes.
 	NoMatch string `yaml:"no_match" json:"no_match"`
 	Rules   []Rule `yaml:"rules,omitempty" json:"rules,omitempty"`
+	// EncodedSlash is "allow" where %2F in a path is an ordinary character of one segment to the app, as it is then to the
+	// rules. Otherwise a path with it is refused where there are rules.
+	EncodedSlash string `yaml:"encoded_slash,omitempty" json:"encoded_slash,omitempty"`
 }
 
 // Preset is a named set of scopes; it has those of the presets that it extends as well.

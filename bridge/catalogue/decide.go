@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
@@ -14,6 +13,8 @@ type Request struct {
 	Path     string // as it was sent, escaped, without the query
 	RawQuery string
 	Header   http.Header
+	// Length is the length of the body where it is known before it is read; otherwise below zero.
+	Length int64
 	// Body reads the whole body, whose length its owner bounds; nil where the body cannot be seen.
 	Body func() ([]byte, error)
 }
@@ -49,14 +50,13 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 	if !c.HasRules() {
 		return nil
 	}
+	parts, err := c.readPath(r.Path)
+	if err != nil {
+		return err
+	}
 	if err := checkUnambiguous(r); err != nil {
 		return err
 	}
-	decoded, err := url.PathUnescape(r.Path)
-	if err != nil {
-		return refuse("path_ambiguous", "the path cannot be read")
-	}
-	parts := split(decoded)
 	for i := range c.rules {
 		rule := &c.rules[i]
 		switch matches, exactly := rule.matches(r.Method, parts); {
@@ -74,12 +74,6 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 
 // checkUnambiguous refuses what an app may read otherwise than the rules do.
 func checkUnambiguous(r Request) error {
-	if !strings.HasPrefix(r.Path, "/") || bridge.AmbiguousPath(r.Path) || strings.ContainsAny(r.Path, ";?#") ||
-		strings.Contains(strings.ToLower(r.Path), "%3b") {
-		return bridge.E(bridge.Invalid, "path_ambiguous",
-			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash, a backslash or the like: %q",
-			clip(r.Path))
-	}
 	if !ValidMethod(r.Method) {
 		return refuse("method_malformed", "the method is not in upper case: %q", clip(r.Method))
 	}
@@ -98,7 +92,7 @@ func checkUnambiguous(r Request) error {
 			}
 		}
 	}
-	return nil
+	return checkParameters(r)
 }
 
 func (r *rule) decide(id bridge.Identity, req Request, parts []string) error {
@@ -132,6 +126,9 @@ func (r *rule) check(id bridge.Identity, v *values) error {
 		list := r.tools
 		if call.message {
 			list = r.messages
+		}
+		if err := checkName(call.name); err != nil {
+			return err
 		}
 		o, ok := find(list, call.name)
 		if !ok {

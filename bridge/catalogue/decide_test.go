@@ -195,8 +195,10 @@ rules:
 		want string
 	}{
 		{query("id=7"), ""}, {query("id=8"), "scope_missing"}, {query(""), "value_missing"}, {query("id=7&id=8"), "value_ambiguous"},
-		{query("id=7&ID=8"), "value_ambiguous"}, {query("id[]=8"), "value_ambiguous"}, {query("id=7;id=8"), "value_ambiguous"},
-		{query("id=7:read"), "value_malformed"}, {query("id=%zz"), "value_ambiguous"},
+		{query("id=7&ID=8"), "value_ambiguous"}, {query("id[]=8"), "value_ambiguous"}, {query("id=7;id=8"), "query_ambiguous"},
+		{query("id=7:read"), "value_malformed"}, {query("id=%zz"), "query_ambiguous"},
+		{query("id=7&_id=8"), "value_ambiguous"}, {query("id=7&I-D=8"), "value_ambiguous"}, {query("_id=7"), "value_ambiguous"},
+		{query("id=7&x=%zz"), "query_ambiguous"}, {query("id=7&a=1;b=2"), "query_ambiguous"},
 		{get("/orgs/acme/x/y"), ""}, {get("/orgs/rival/x"), "scope_missing"}, {get("/orgs/x/y"), "scope_missing"}, {get("/orgs/acme"), ""},
 		{post("/move", `{"from":{"id":"7"},"tenant":"t1_x"}`), ""}, {post("/move", `{"from":{"id":"7"}}`), "scope_missing"},
 		{post("/move", `{"from":"7"}`), "value_malformed"}, {post("/move", `{"from":{"id":7}}`), "value_malformed"},

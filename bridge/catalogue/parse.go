@@ -125,6 +125,10 @@ func compileRules(c *Catalogue) error {
 	if c.file.NoMatch != NoMatchDeny && c.file.NoMatch != NoMatchAuthenticated {
 		return bad("no_match must be %s or %s: what happens to a request that no rule matches", NoMatchDeny, NoMatchAuthenticated)
 	}
+	if c.file.EncodedSlash != "" && c.file.EncodedSlash != encodedSlashAllow {
+		return bad("encoded_slash is %q: leave it out, or say %s where the app takes %%2F for a character of one segment",
+			clip(c.file.EncodedSlash), encodedSlashAllow)
+	}
 	for i, r := range c.file.Rules {
 		compiled, err := c.compileRule(r)
 		if err != nil {

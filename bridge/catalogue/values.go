@@ -65,11 +65,12 @@ func (v *values) header(name string) (string, bool, error) {
 func (v *values) query(name string) (string, bool, error) {
 	query, err := url.ParseQuery(v.request.RawQuery)
 	if err != nil {
-		return "", false, refuse("value_ambiguous", "the query cannot be read")
+		return "", false, bridge.E(bridge.Invalid, "query_ambiguous",
+			"the query can be read in more than one way: it has a semicolon, or a %% that escapes nothing")
 	}
 	var found []string
 	for key, values := range query {
-		if bare, _, _ := strings.Cut(key, "["); strings.EqualFold(bare, name) { // some apps read name[] and name[x] as one with it
+		if bare, _, _ := strings.Cut(key, "["); bridge.FoldName(strings.TrimSpace(bare)) == bridge.FoldName(name) { // some apps read name[] and name[x] as one with it
 			found = append(found, values...)
 		}
 	}
