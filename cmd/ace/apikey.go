@@ -101,7 +101,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 			return nil, err
 		}
 		return nil, bridge.E(bridge.Unauthenticated, e.Code, "%s, and there is no --token for %s", e.Detail, url).
-			WithHint("on the server: ace server token; then: ace api-key … --server %s --token …", url)
+			WithHint("on the server: %s; then: ace api-key … --server %s --token …", serverToken(url), url)
 	}
 	connections, err := cloud.Connections(ctx)
 	if err != nil {
@@ -110,7 +110,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	connection, err := findConnection(connections, string(url))
 	if err != nil {
 		return nil, bridge.E(bridge.Unauthenticated, "not_connected", "you have no connection of %s, and there is no --token for it", url).
-			WithHint("ace connect --server %s; or on the server: ace server token", url)
+			WithHint("ace connect --server %s; or with --token -, and on the server: %s", url, serverToken(url))
 	}
 	credential, err := cloud.Credential(ctx, connection.ID)
 	return from(credential.Value.Secret, sourceProfile), err

@@ -87,7 +87,12 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 	return a.print(connection, func(w io.Writer) { _, _ = fmt.Fprintln(w, connectedLine(connection)) })
 }
 
-const statusOnline = "online"
+// The states of a connection.
+const (
+	statusOnline       = "online"
+	statusOffline      = "offline"
+	statusUnauthorized = "unauthorized"
+)
 
 // connectedLine says what was connected, and how it looks from the cloud where that is not online.
 func connectedLine(c api.Connection) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"strings"
@@ -18,7 +19,7 @@ func (a *app) connectionsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runConnections(cmd.Context()) }}
 	cmd.AddCommand(list,
 		a.shareCommand(), a.unshareCommand(), a.sharingCommand(), a.limitCommand(), a.unlimitCommand(),
-		a.oneConnection("check", "Probe a connection's server now", a.check))
+		a.checkCommand())
 	return cmd
 }
 
@@ -81,9 +82,45 @@ func (a *app) namedConnection(ctx context.Context, word string) (*api.CloudClien
 	return cloud, c, err
 }
 
+const checkLong = `Probe a connection's server now.
+
+Exit codes say what the cloud saw: 0 the server is online, 6 it is offline, 5 it refuses the connection's key. 0 as well where the cloud
+cannot look (localhost, a private network): the status is "unknown" then, and why is said.`
+
+func (a *app) checkCommand() *cobra.Command {
+	var checked api.Connection
+	cmd := a.oneConnection("check", "Probe a connection's server now", func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+		var err error
+		checked, err = a.check(ctx, cloud, c)
+		return checked, err
+	})
+	cmd.Long = checkLong
+	show := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := show(cmd, args); err != nil {
+			return err
+		}
+		return notOnline(checked)
+	}
+	return cmd
+}
+
+// notOnline is the failure of a check that found a server which does not serve.
+func notOnline(c api.Connection) error {
+	switch c.Status {
+	case statusOffline:
+		return bridge.E(bridge.Unreachable, "connection_offline", "%s is offline: %s", c.Name, c.Cause).
+			WithHint("%s", cmp.Or(c.Hint, "check that the server runs, and that the cloud can reach it"))
+	case statusUnauthorized:
+		return bridge.E(bridge.Forbidden, "connection_unauthorized", "the server of %s does not take its key: %s", c.Name, c.Cause).
+			WithHint("%s", cmp.Or(c.Hint, "ace connect --server "+string(c.ServerURL)))
+	}
+	return nil
+}
+
 func (a *app) check(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
-	if err == nil && c.Cause != "" {
+	if err == nil && c.Cause != "" && notOnline(c) == nil {
 		a.note("%s: %s", printable(c.Name), printable(c.Cause))
 		if c.Hint != "" {
 			a.note("  fix: %s", printable(c.Hint))

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -52,6 +54,8 @@ type devResult struct {
 	Admin            devUser          `json:"admin"`
 	Member           devUser          `json:"member"`
 	ServerAdminToken bridge.Disclosed `json:"server_admin_token"`
+
+	operator string // the command that makes another server_admin_token
 }
 
 type devUser struct {
@@ -187,6 +191,9 @@ func (d *dev) seed(ctx context.Context) (devResult, error) {
 	}
 	token, err := server.MintUserToken(d.serverCfg.JWTSecret, "operator", bridge.RoleAdmin, devTokenLife, time.Now())
 	r.ServerAdminToken = token.Disclose()
+	dir, absErr := filepath.Abs(d.dataDir)
+	err = errors.Join(err, absErr)
+	r.operator = "ACE_DATA_DIR=" + quotedPath(filepath.Join(dir, "server")) + " " + selfCommand() + " server token"
 	return r, err
 }
 
@@ -226,18 +233,52 @@ func (a *app) printDev(r devResult) error {
 		row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
 		row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
 		row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
+		row(w, "Operator", r.operator)
 		row(w, "Mail", r.CloudURL.Join("/dev/mail"))
 		row(w, "Next", next)
 		row(w, "Stop", "Ctrl-C")
 	})
 }
 
-// selfCommand is how this program was called: from a checkout by go run, which builds into the build cache's temporary
-// directory, or by its name.
+// selfCommand is what a person types to run this program again: its name where the shell finds it by that, else the path that
+// was typed, or go run.
 func selfCommand() string {
+	const name = "ace"
 	path, err := os.Executable()
-	if err == nil && strings.Contains(filepath.ToSlash(path), "/go-build") {
+	if err != nil {
+		return name
+	}
+	found, err := exec.LookPath(name)
+	return selfCommandOf(filepath.ToSlash(path), os.Args[0], err == nil && sameFile(found, path))
+}
+
+// goRunPath is where go run builds: a temporary directory, or since Go 1.24 the build cache, wherever that is.
+var goRunPath = regexp.MustCompile(`/go-build|/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
+
+func selfCommandOf(path, typed string, found bool) string {
+	switch {
+	case found:
+		return "ace"
+	case goRunPath.MatchString(path):
 		return "go run ./cmd/ace"
+	case strings.ContainsAny(typed, `/\`):
+		return quotedPath(typed)
 	}
 	return "ace"
+}
+
+// quotedPath quotes a path for a shell where it has to be.
+func quotedPath(path string) string {
+	if plainPath.MatchString(path) {
+		return path
+	}
+	return shellWord(path)
+}
+
+var plainPath = regexp.MustCompile(`^[\w./:+-]+$`)
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }

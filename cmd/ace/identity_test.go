@@ -31,7 +31,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		stdin string
 		args  []string
 	}{
-		{"", []string{"login", "--no-connect", "--force"}},
+		{"", []string{"login", "--no-browser", "--no-connect", "--force"}},
 		{canaryPassword, []string{"login", "--email", "ada@acme.test", "--password-stdin", "--no-connect", "--force"}},
 		{pat, []string{"login", "pat", "--token", "-", "--force"}},
 		{key, []string{"login", "api-key", "--name", "ci", "--secret", "-", "--force"}},
@@ -118,7 +118,7 @@ func TestNoSecretInArguments(t *testing.T) {
 func TestRefreshOnceOfFifty(t *testing.T) {
 	cloud := newFakeCloud(t)
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
-	ace.must("", "login", "--no-connect")
+	ace.must("", "login", "--no-browser", "--no-connect")
 	ace.age(t)
 	var all sync.WaitGroup
 	var failed atomic.Int32
@@ -219,7 +219,7 @@ func TestKeyringBudget(t *testing.T) {
 func TestModes(t *testing.T) {
 	cloud := newFakeCloud(t)
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
-	cmd := ace.command("", "login")
+	cmd := ace.command("", "login", "--no-browser")
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", "umask 000; exec ace login pat --token " + cloud.pat.Text().Reveal()}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

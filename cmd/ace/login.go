@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,8 +59,22 @@ const loginLong = `Log in to the cloud.
   ace login pat --token -         with a personal access token
   ace login api-key --name N --secret -
 
---env HOST says at which cloud; its endpoints are discovered from there. With --non-interactive alone nothing is begun: the
-command succeeds when there is a session that the cloud accepts, and exits with 4 when there is none.`
+--env HOST says at which cloud; its endpoints are discovered from there. With --non-interactive, where CI is set and where there
+is no terminal, nothing is begun: the command succeeds when there is a session that the cloud accepts, and exits with 4 when
+there is none. --no-browser, --browser and --qr begin a login without a terminal, too; where CI is set, only on one.`
+
+// canBegin reports whether somebody may be there to confirm a login in a browser.
+func (a *app) canBegin(o loginOptions) bool {
+	asked := o.noBrowser || o.browser || o.qr
+	terminal := isTerminal(a.err)
+	switch {
+	case a.nonInteractive:
+		return false
+	case inCI():
+		return asked && terminal
+	}
+	return asked || terminal
+}
 
 func (a *app) loginCommand() *cobra.Command {
 	var o loginOptions
@@ -72,7 +87,7 @@ func (a *app) loginCommand() *cobra.Command {
 			switch {
 			case o.email != "":
 				return a.runPasswordLogin(cmd.Context(), o)
-			case a.nonInteractive:
+			case !a.canBegin(o):
 				return a.runGuard(cmd.Context())
 			}
 			return a.runLogin(cmd.Context(), o)
@@ -183,6 +198,10 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 // runGuard is for scripts: it begins no login, and succeeds when the cloud accepts what there is.
 func (a *app) runGuard(ctx context.Context) error {
 	l, me, err := a.whoAmI(ctx)
+	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated && (l == nil || l.source == sourceProfile) {
+		return e.WithHint("set ACE_KEY to an API key or token, or %s together, or ACE_TOKEN; or on a terminal: %s",
+			strings.Join(trio[:], ", "), commandOf(e.Hint, "ace login"))
+	}
 	if err != nil {
 		return err
 	}
@@ -195,6 +214,14 @@ func (a *app) runGuard(ctx context.Context) error {
 		r.ServiceName = me.Name
 	}
 	return a.print(r, r.table)
+}
+
+// commandOf is the hint that is such a command, with the flags that it needs, or the command alone.
+func commandOf(hint, command string) string {
+	if strings.HasPrefix(hint, command) {
+		return hint
+	}
+	return command
 }
 
 // whoAmI asks the cloud. A session token that it refuses, though its time is not over, is renewed once.

@@ -26,7 +26,7 @@ func TestLoginWays(t *testing.T) {
 		name, stdin, method string
 		args                []string
 	}{
-		{"device", "", methodDevice, []string{"login", "--no-connect"}},
+		{"device", "", methodDevice, []string{"login", "--no-browser", "--no-connect"}},
 		{"password", canaryPassword + "\n", methodPassword, []string{"login", "--email", "ada@acme.test", "--password-stdin", "--otp", "123456", "--no-connect"}},
 		{"pat", cloud.pat.Text().Reveal(), methodPAT, []string{"login", "pat", "--token", "-"}},
 		{"api key", cloud.key.Text().Reveal(), methodAPIKey, []string{"login", "api-key", "--name", "ci", "--secret", "-", "--organization-id", "org-123"}},
@@ -169,7 +169,7 @@ func TestGuard(t *testing.T) {
 	cloud := newFakeCloud(t)
 	ace := newTerminal(t)
 	guard := []string{"auth", "login", "--env", cloud.URL, "--non-interactive"}
-	ace.must("", "auth", "login", "--env", cloud.URL, "--no-connect")
+	ace.must("", "auth", "login", "--env", cloud.URL, "--no-browser", "--no-connect")
 	if r := ace.must("", guard...); !strings.Contains(r.stdout, "as ada@acme.test (admin of acme)") {
 		t.Errorf("the guard prints %s", r.stdout)
 	}
@@ -193,7 +193,7 @@ func TestGuard(t *testing.T) {
 func TestLogoutRevokes(t *testing.T) {
 	cloud := newFakeCloud(t)
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
-	ace.must("", "login", "--no-connect")
+	ace.must("", "login", "--no-browser", "--no-connect")
 	ace.must("", "logout")
 	ace.must(canaryPassword, "login", "--email", "ada@acme.test", "--password-stdin", "--no-connect")
 	ace.must(canaryPassword, "auth", "logout")
@@ -219,7 +219,7 @@ func TestDiscoveredEndpoints(t *testing.T) {
 		}
 	})
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
-	ace.must("", "login", "--no-connect")
+	ace.must("", "login", "--no-browser", "--no-connect")
 	ace.must("", "logout")
 	count := func(f *fakeCloud) (n int) {
 		f.set(func() { n = len(f.revoked) })
@@ -383,7 +383,7 @@ func TestDebug(t *testing.T) {
 func TestLoginOrder(t *testing.T) {
 	cloud := newFakeCloud(t)
 	ace := newTerminal(t, "ACE_ENV="+cloud.URL)
-	cmd := ace.command("", "login")
+	cmd := ace.command("", "login", "--no-browser")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -62,15 +62,24 @@ func unset(source string) string {
 	return "unset " + source
 }
 
+// serverToken is the command that makes a token of a server. One of `ace dev` has a secret of its own.
+func serverToken(server bridge.ServerURL) string {
+	const command = "ace server token"
+	if isLoopback(server.URL().Hostname()) {
+		return command + " (where `ace dev` runs it: the command that it printed beside Operator)"
+	}
+	return command
+}
+
 // refusedAt is what helps where a server refuses the credential of a source.
 func refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *bridge.Error {
 	return func(e *bridge.Error) *bridge.Error {
-		const another = "another one: on the server, ace server token"
+		another := "another one: on the server, " + serverToken(server)
 		switch {
 		case e.Kind != bridge.Unauthenticated:
 			return e
 		case source == sourceProfile:
-			return e.WithHint("ace connect --server %s", server)
+			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, serverToken(server))
 		case strings.HasPrefix(source, "--"):
 			return e.WithHint("give %s %s", source, another)
 		}

@@ -133,7 +133,7 @@ func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: login approve|deny EMAIL PASSWORD [FLAG…]")
 	}
-	stdout, stderr, cmd := start(ts, environment(ts), append([]string{"login"}, args[3:]...)...)
+	stdout, stderr, cmd := start(ts, environment(ts), append([]string{"login", "--no-browser"}, args[3:]...)...)
 	var said strings.Builder
 	if code := readUntil(stderr, &said, codePattern); code != "" {
 		decide(ts, args[0], args[1], args[2], code)
