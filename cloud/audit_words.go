@@ -57,6 +57,7 @@ var auditGroups = []auditGroup{
 	{"Accounts", []auditAction{
 		{"user.add", "Create an account"},
 		{"user.change", "Change a profile"},
+		{"user.handover", "Make void what an account had before"},
 		{"user.verify", "Confirm an e-mail address"},
 		{"verify.mail", "Send a link to confirm an address"},
 		{"password.change", "Change a password"},
@@ -73,6 +74,7 @@ var auditGroups = []auditGroup{
 		{"organization.rename", "Rename an organization"},
 		{"invitation.create", "Invite somebody"},
 		{"invitation.accept", "Accept an invitation"},
+		{"invitation.await", "Accept an invitation, before the address is confirmed"},
 		{"invitation.withdraw", "Withdraw an invitation"},
 		{"member.add", "Add a member"},
 		{"member.update", "Update a member at sign-in"},

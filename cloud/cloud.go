@@ -134,6 +134,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		_ = db.Close()
 		return nil, err
 	}
+	reg.UseKeys(own)
+	if err := reg.AdoptTokens(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
 	mailer, kept := chooseMailer(cfg.Mail, cfg.PublicURL)
 	if cfg.LookupTXT == nil {
 		cfg.LookupTXT = net.DefaultResolver.LookupTXT

@@ -45,7 +45,7 @@ func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (registry.Pri
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	return c.registry.KeyPrincipal(ctx, id, record.Name, record.IssuedAt)
+	return c.registry.KeyPrincipal(ctx, id, record.Name)
 }
 
 // toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret
@@ -64,8 +64,8 @@ func toHolder(err error) error {
 }
 
 // by is a principal as the one who asks for a change of keys.
-func by(ctx echo.Context, p registry.Principal) keys.By {
-	return keys.By{Actor: actor(ctx, p), Who: p.Identity()}
+func (c *Cloud) by(ctx echo.Context, p registry.Principal) keys.By {
+	return keys.By{Actor: actor(ctx, p), Who: p.Identity(), Bind: c.registry.BindToken(p)}
 }
 
 func (c *Cloud) keyHandlers() keyhttp.Handlers {
@@ -75,7 +75,7 @@ func (c *Cloud) keyHandlers() keyhttp.Handlers {
 			return keys.By{}, err
 		}
 		ctx.Response().Header().Set("Cache-Control", "no-store")
-		who := by(ctx, p)
+		who := c.by(ctx, p)
 		if scope := need(who.Who); scope != "" {
 			err = p.Need(scope)
 		}

@@ -196,7 +196,7 @@ func TestPersonalAccessTokenLeavesWithItsPerson(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = pat.Me(ctx)
-		wantCode(t, "the token of somebody who has left", err, "not_a_member")
+		wantCode(t, "the token of somebody who has left", err, "key_revoked")
 		f.advance(time.Minute)
 		back, err := admin.Invite(ctx, "acme", api.NewInvitation{})
 		if err != nil {
@@ -207,7 +207,7 @@ func TestPersonalAccessTokenLeavesWithItsPerson(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = pat.Me(ctx)
-		wantCode(t, "the token of somebody who has left and come back", err, "not_a_member")
+		wantCode(t, "the token of somebody who has left and come back", err, "key_revoked")
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -92,7 +94,10 @@ var invitationLink = regexp.MustCompile(`/invite\?token=([\w-]+)`)
 
 // Everything of the pages, as a browser without scripts does it.
 func TestMemberPages(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+	mailer := &outbox{tried: make(chan struct{}), sent: make(chan mail.Message, 8)}
+	mailer.first.Do(func() {}) // none fails
+	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.Mail = mailer })
+	t.Cleanup(f.run())
 	cookie := f.signIn()
 	_, body := f.post("/members/invite", cookie, url.Values{"role": {"viewer"}, "expires_in": {"7d"}})
 	link := invitationLink.FindStringSubmatch(body)
@@ -113,10 +118,10 @@ func TestMemberPages(t *testing.T) {
 	}
 	account.Set("password", password)
 	resp, _ = f.post("/invite", "", account)
-	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/connections?done=joined-unverified" || len(resp.Cookies()) != 1 {
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/confirm" || len(resp.Cookies()) != 1 {
 		t.Fatalf("sign up: %d %v", resp.StatusCode, resp.Header)
 	}
-	theirs := resp.Cookies()[0].Name + "=" + resp.Cookies()[0].Value
+	theirs := f.proves(mailer, resp.Cookies()[0].Name+"="+resp.Cookies()[0].Value, "new@acme.test")
 	if _, page := f.do("GET", "/members", "", "Cookie", theirs); !strings.Contains(page, "New &lt;b&gt;") || strings.Contains(page, "Invite somebody") {
 		t.Errorf("a viewer's page:\n%s", page)
 	}
@@ -149,6 +154,45 @@ func TestMemberPages(t *testing.T) {
 	if resp, _ := f.do("GET", "/members", "", "Cookie", theirs); !strings.HasPrefix(resp.Header.Get("Location"), "/login") {
 		t.Errorf("the cookie of a removed member: %d %v", resp.StatusCode, resp.Header)
 	}
+}
+
+// proves holds that an account whose address is not proven is nobody on every surface, proves the address and returns the cookie
+// of the sign-in that follows.
+func (f *fixture) proves(mailer *outbox, cookie, email string) string {
+	f.t.Helper()
+	first := mailer.next(f.t)
+	for _, path := range []string{"/connections", "/keys", "/members", "/settings", "/device", "/audit", "/organizations/new"} {
+		if resp, _ := f.do("GET", path, "", "Cookie", cookie, "Accept", "text/html"); resp.StatusCode < 300 || resp.StatusCode == 303 && resp.Header.Get("Location") != "/confirm" {
+			f.t.Errorf("%s for nobody: %d %v", path, resp.StatusCode, resp.Header)
+		}
+	}
+	for _, call := range [][2]string{{"GET", "/v1/me"}, {"GET", "/v1/organizations"}, {"POST", "/v1/organizations"}, {"POST", "/v1/developer-tokens"},
+		{"POST", "/v1/api-keys"}, {"POST", "/v1/invitations/accept"}, {"GET", "/v1/connections"}, {"GET", "/v1/sessions"}, {"PATCH", "/v1/me"}} {
+		if resp, body := f.do(call[0], call[1], "{}", "Cookie", cookie, "Content-Type", "application/json", "Sec-Fetch-Site", "same-origin"); resp.StatusCode != 403 || codeOf(f.t, body) != "email_unverified" {
+			f.t.Errorf("%v for nobody: %d %s", call, resp.StatusCode, body)
+		}
+	}
+	if _, err := f.client().PasswordSession(f.t.Context(), api.SessionRequest{Email: email, Password: bridge.NewSecret(password).Disclose()}); bridge.CodeOf(err) != "email_unverified" {
+		f.t.Errorf("a session of a program for nobody: %v", err)
+	}
+	if _, _, err := f.cloud.DeveloperToken(f.t.Context(), email, ""); err == nil {
+		f.t.Error("a developer token for nobody")
+	}
+	mailer.next(f.t) // the sign-in has sent another link
+	if resp, page := f.post("/confirm", cookie, url.Values{"action": {"resend"}}); resp.StatusCode != 200 || !strings.Contains(page, "on its way") {
+		f.t.Errorf("another link: %d %s", resp.StatusCode, page)
+	}
+	mailer.next(f.t)
+	_, after, _ := strings.Cut(first.Text.Reveal(), "/verify?token=")
+	token, _, _ := strings.Cut(after, "\n")
+	if resp, page := f.form("/verify", url.Values{"token": {token}, "password": {password}}); resp.StatusCode != http.StatusSeeOther {
+		f.t.Fatalf("the proof: %d %s", resp.StatusCode, page)
+	}
+	if resp, _ := f.do("GET", "/confirm", "", "Cookie", cookie); resp.Header.Get("Location") != "/login" {
+		f.t.Errorf("the page of nobody after the proof: %d", resp.StatusCode)
+	}
+	resp, _ := f.form("/login", url.Values{"email": {email}, "password": {password}})
+	return jar("", resp)
 }
 
 // What a removed member leaves is on the admins' page, with nothing to use it by.

@@ -47,6 +47,8 @@ func (c *Cloud) page(h func(echo.Context, registry.Principal) error) echo.Handle
 		r := ctx.Request()
 		p, signedIn, err := c.visitor(ctx)
 		switch {
+		case bridge.CodeOf(err) == registry.CodeUnverified:
+			return ctx.Redirect(http.StatusSeeOther, confirmPath)
 		case err != nil:
 			return err
 		case signedIn:
@@ -96,7 +98,8 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 		"frame-ancestors 'none'", "object-src 'none'",
 		strings.Join(append([]string{"connect-src 'self'"}, slices.Compact(allowed.connect)...), " ")}, "; "))
 	if page.User != nil {
-		orgs, err := c.registry.Orgs(ctx.Request().Context(), page.User.ID)
+		p, _ := ctx.Get(visitorKey).(registry.Principal)
+		orgs, err := c.registry.Orgs(ctx.Request().Context(), p)
 		if err != nil {
 			return err
 		}

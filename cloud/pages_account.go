@@ -26,6 +26,8 @@ func (c *Cloud) routeAccount(e *echo.Echo) {
 	e.POST("/"+registry.PurposeReset, c.reset)
 	e.GET("/"+registry.PurposeVerify, c.verifyPage)
 	e.POST("/"+registry.PurposeVerify, c.verify)
+	e.GET(confirmPath, c.confirmPage)
+	e.POST(confirmPath, c.confirm)
 	e.GET("/settings/security", c.page(c.securityPage))
 	e.POST("/settings/security", c.page(c.changeSecurity))
 	if c.kept != nil {
@@ -128,7 +130,11 @@ func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 // endBefore ends the session that the browser has had so far, whose cookie is about to be replaced.
 func (c *Cloud) endBefore(ctx echo.Context) error {
 	r := ctx.Request()
-	before, err := c.registry.BrowserSession(r.Context(), c.secretOf(ctx, sessionCookie))
+	cookie := c.secretOf(ctx, sessionCookie)
+	if u, err := c.registry.UnprovenSession(r.Context(), cookie); err == nil {
+		return c.registry.EndUnproven(r.Context(), u)
+	}
+	before, err := c.registry.BrowserSession(r.Context(), cookie)
 	if err != nil {
 		return nil //nolint:nilerr // there is none to end
 	}
@@ -182,7 +188,7 @@ type forgotView struct{ Email, Error, Done string }
 func (c *Cloud) forgotPage(ctx echo.Context) error {
 	var view forgotView
 	if err := c.registry.CanMail(); err != nil {
-		view.Error = "A new password needs mail, and " + sentence(err) + "."
+		view.Error = "A new password needs mail. " + sentence(err)
 	}
 	return c.render(ctx, http.StatusOK, "forgot", web.Page{Title: "Forgotten password", View: view})
 }
@@ -247,7 +253,8 @@ func (c *Cloud) verifyPage(ctx echo.Context) error {
 
 func (c *Cloud) reset(ctx echo.Context) error {
 	return c.useLink(ctx, registry.PurposeReset, resetTitle, func(r *http.Request, token bridge.Secret) error {
-		return c.registry.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
+		tokens := r.PostForm.Get("revoke_tokens") != "" || r.PostForm.Get("tokens_asked") == "" // yes, unless the box was there and is not ticked
+		return c.registry.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), tokens, anonymous(ctx))
 	})
 }
 

@@ -47,11 +47,10 @@ var flashes = map[string]string{
 	"moved":        "The connection has another URL.",
 	"key-replaced": "The connection has another key. The old one is revoked on the server, if it can revoke keys.",
 	"key-disabled": "The key is disabled.", "key-enabled": "The key works again.", "key-revoked": "The key is revoked.",
-	"disconnected":      "Disconnected. The key is revoked on the server.",
-	"forgotten":         "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
-	"joined":            "You have joined the organization.",
-	"joined-unverified": "You have joined the organization. A mail was sent to your address: open its link to confirm that it is yours.",
-	"pending":           "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
+	"disconnected": "Disconnected. The key is revoked on the server.",
+	"forgotten":    "Disconnected. The key is forgotten here and still valid on the server: revoke it there as well.",
+	"joined":       "You have joined the organization.",
+	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
 }
 
 var errNotSure = bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")

@@ -19,7 +19,10 @@ type inviteView struct {
 	Token  string
 	SignIn string // where to sign in and come back
 	Form   registry.NewAccount
-	Error  string
+	NoMail bool // the cloud sends none
+
+	Unproven string // the address of the account that is signed in, and is not proven
+	Error    string
 }
 
 func (c *Cloud) invitePage(ctx echo.Context) error {
@@ -33,12 +36,20 @@ func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) erro
 		return err
 	}
 	p, signedIn, err := c.visitor(ctx)
-	if err != nil {
+	if err != nil && bridge.CodeOf(err) != registry.CodeUnverified {
 		return err
+	}
+	if err != nil {
+		u, err := c.registry.UnprovenSession(ctx.Request().Context(), c.secretOf(ctx, sessionCookie))
+		if err != nil {
+			return err
+		}
+		view.Unproven = u.Email
 	}
 	if view.Form.Email == "" {
 		view.Form.Email = view.Email
 	}
+	view.NoMail = c.registry.CanMail() != nil
 	view.SignIn = "/login?next=" + url.QueryEscape("/invite?token="+url.QueryEscape(view.Token))
 	page := web.Page{Title: "Invitation to " + view.Org, View: view}
 	if signedIn {
@@ -64,6 +75,9 @@ func (c *Cloud) acceptFromPage(ctx echo.Context) error {
 	view := inviteView{Token: r.PostForm.Get("token")}
 	token := bridge.NewSecret(view.Token)
 	p, signedIn, err := c.visitor(ctx)
+	if bridge.CodeOf(err) == registry.CodeUnverified {
+		return c.acceptUnproven(ctx, view)
+	}
 	if err != nil {
 		return err
 	}
@@ -78,21 +92,43 @@ func (c *Cloud) acceptFromPage(ctx echo.Context) error {
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
 	}
-	if err := c.logins.Allow(api.AddressKey(ctx.RealIP())); err != nil { // a password is hashed
-		return c.failInvite(ctx, view, err)
-	}
 	view.Form = registry.NewAccount{Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email"), Password: bridge.NewSecret(r.PostForm.Get("password"))}
-	up, err := c.registry.SignUp(r.Context(), token, view.Form, anonymous(ctx))
+	var up registry.SignedUp
+	err = c.guess(ctx, func() (err error) { // a password is hashed
+		up, err = c.registry.SignUp(r.Context(), token, view.Form, anonymous(ctx))
+		return err
+	})
 	if err != nil {
 		return c.failInvite(ctx, view, err)
 	}
-	c.setCookie(ctx, up.Session.Cookie, registry.BrowserLife)
-	done := "joined"
-	if up.Mailed {
-		done = "joined-unverified"
+	if !up.Verified {
+		c.setCookie(ctx, up.Waiting, registry.UnprovenLife)
+		return ctx.Redirect(http.StatusSeeOther, confirmPath)
 	}
-	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+done)
+	c.setCookie(ctx, up.Session.Cookie, registry.BrowserLife)
+	return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
 }
+
+// acceptUnproven accepts an invitation for an account whose address is not proven: with the link that was mailed there, it is.
+func (c *Cloud) acceptUnproven(ctx echo.Context, view inviteView) error {
+	r := ctx.Request()
+	u, err := c.registry.UnprovenSession(r.Context(), c.secretOf(ctx, sessionCookie))
+	if err != nil {
+		return err
+	}
+	s, err := c.registry.AcceptUnproven(r.Context(), u, bridge.NewSecret(view.Token), anonymous(ctx))
+	if err != nil {
+		return c.failInvite(ctx, view, err)
+	}
+	if s.Cookie.IsZero() {
+		return ctx.Redirect(http.StatusSeeOther, confirmPath)
+	}
+	c.setCookie(ctx, s.Cookie, registry.BrowserLife)
+	return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
+}
+
+// visitorKey is where the principal of a page is kept.
+const visitorKey = "visitor"
 
 // visitor is whoever is signed in on the dashboard, if anybody is.
 func (c *Cloud) visitor(ctx echo.Context) (p registry.Principal, signedIn bool, err error) {
@@ -105,5 +141,6 @@ func (c *Cloud) visitor(ctx echo.Context) (p registry.Principal, signedIn bool, 
 	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated {
 		return p, false, nil
 	}
+	ctx.Set(visitorKey, p)
 	return p, err == nil, err
 }

@@ -97,7 +97,7 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return c.keyRefused(ctx, p, view, err)
 	}
-	key, record, err := c.keys.Mint(ctx.Request().Context(), by(ctx, p), keyhttp.Wish(f.Wish))
+	key, record, err := c.keys.Mint(ctx.Request().Context(), c.by(ctx, p), keyhttp.Wish(f.Wish))
 	if err != nil {
 		return c.keyRefused(ctx, p, view, err)
 	}
@@ -119,7 +119,7 @@ func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
-	r, by := ctx.Request(), by(ctx, p)
+	r, by := ctx.Request(), c.by(ctx, p)
 	id, err := keyhttp.KeyID(ctx)
 	if err != nil {
 		return err

@@ -74,10 +74,6 @@ func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
 		done, err = "Two-factor authentication is off.", c.registry.DisableTOTP(r.Context(), p, password, otp, by)
 	case "recovery-codes":
 		view.Codes, err = c.registry.RenewRecoveryCodes(r.Context(), p, password, otp, by)
-	case "verify":
-		if err = c.mails.Allow("user:" + p.UserID); err == nil {
-			done, err = "A link is on its way to "+p.Email+".", c.registry.StartVerification(r.Context(), p.UserID, by)
-		}
 	}
 	if err != nil {
 		done = ""

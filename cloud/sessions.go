@@ -47,7 +47,11 @@ func (c *Cloud) authenticate(ctx echo.Context, l registry.Login) (registry.Authe
 		// Whoever has the password gets another link: the first mail may be lost.
 		if merr := c.registry.StartVerification(ctx.Request().Context(), person.ID, anonymous(ctx)); merr != nil {
 			e := bridge.AsError(merr)
-			return person, bridge.AsError(err).WithHint("It cannot be confirmed now: %s (%s).", e.Detail, e.Hint)
+			hint := "It cannot be confirmed now: " + e.Detail + "."
+			if c.registry.CanMail() != nil {
+				hint = "This cloud sends no mail: sign in through your organization's provider, or ask the operator to vouch for your address (`ace cloud user add`)."
+			}
+			return person, bridge.AsError(err).WithHint("%s", hint)
 		}
 	}
 	return person, err

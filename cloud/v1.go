@@ -29,7 +29,7 @@ func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) organizations(ctx echo.Context, p registry.Principal) error {
-	orgs, err := c.registry.Orgs(ctx.Request().Context(), p.UserID)
+	orgs, err := c.registry.Orgs(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type NewKey struct {
 	// Exchange, when set, uses up the connect token in the key's own transaction and lets the key die unless it is
 	// used within bridge.UnconfirmedLife.
 	Exchange *Exchange
+
+	bind func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error // see [By]
 }
 
 const (
@@ -90,6 +92,11 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 		r.version = version
 		if err := insert(ctx, tx, r); err != nil {
 			return nil, err
+		}
+		if n.bind != nil {
+			if err := n.bind(ctx, tx, id); err != nil {
+				return nil, err
+			}
 		}
 		return &audit.Entry{Actor: actor, Action: action,
 			Details: map[string]string{"name": n.Name, "scopes": n.Scopes.String(), "owner": n.Owner}}, nil

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"database/sql"
 	"net/netip"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 type By struct {
 	audit.Actor
 	Who bridge.Identity
+	// Bind runs in the transaction that makes a personal access token, to bind it to what it must end with; nil: nothing.
+	Bind func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error
 }
 
 // confined reports whether the identity comes from a key that somebody created: for an app, or for themselves. Such a key
@@ -141,6 +144,9 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record
 	}
 	if n.Scopes, err = a.cfg.Catalogue.Grant(by.minter(), w.Preset, w.Scopes); err != nil {
 		return none, Record{}, err
+	}
+	if n.Kind == bridge.KindPAT {
+		n.bind = by.Bind
 	}
 	return a.Create(ctx, by.Actor, n)
 }

@@ -82,18 +82,19 @@ func (p Principal) Identity() bridge.Identity {
 		Role: p.Role, Scopes: p.Scopes()}
 }
 
-// KeyPrincipal is who a verified API key of this cloud, of that name and issued then, stands for: a personal access token
-// for its person, any other key for itself, in its organization. A token counts for the membership in which it was issued:
-// who has left and come back makes a new one.
-func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name string, issued time.Time) (Principal, error) {
+// KeyPrincipal is who a verified API key of this cloud, of that name, stands for: a personal access token for its person, any
+// other key for itself, in its organization. A token is bound to the membership in which it was made: who has left and come
+// back makes a new one.
+func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name string) (Principal, error) {
 	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, granted: id.Scopes, key: id}
 	if id.Kind == bridge.KindPAT {
 		p.Method = MethodPAT
-		err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, o.id, m.role FROM members m
+		err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, o.id, m.id, m.role, t.provider_id FROM token_members t JOIN members m ON m.id = t.member_id
 			JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
-			WHERE u.email = $1 AND o.slug = $2 AND m.joined_at <= $3`, id.Subject, id.Org, issued.Unix()).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Role)
+			WHERE t.key_id = $1 AND u.email = $2 AND o.slug = $3 AND u.verified_at <> 0 AND `+livesThrough("t.provider_id"),
+			id.KeyID.String(), id.Subject, id.Org).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Member, &p.Role, &p.Provider)
 		if errors.Is(err, sql.ErrNoRows) {
-			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "the one whose token this is has left %s", id.Org)
+			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "the token has ended with its owner's membership in %s, or with the way in which they sign in", id.Org)
 		}
 		if err != nil {
 			return Principal{}, fmt.Errorf("look up a token's person: %w", err)

@@ -23,25 +23,23 @@ type Account struct {
 	HasPassword   bool   // false: they sign in through their organization
 	TwoFactor     bool
 	RecoveryCodes int // that are left
-	Verified      bool
 }
 
 // Account reads the account of a person.
 func (r *Registry) Account(ctx context.Context, userID string) (Account, error) {
 	var a Account
 	var password string
-	var verified int64
-	err := r.db.QueryRowContext(ctx, `SELECT name, country, currency, password, verified_at,
+	err := r.db.QueryRowContext(ctx, `SELECT name, country, currency, password,
 		EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at > 0),
 		(SELECT COUNT(*) FROM recovery_codes c WHERE c.user_id = u.id AND c.used_at = 0) FROM users u WHERE id = $1`, userID).
-		Scan(&a.Name, &a.Country, &a.Currency, &password, &verified, &a.TwoFactor, &a.RecoveryCodes)
+		Scan(&a.Name, &a.Country, &a.Currency, &password, &a.TwoFactor, &a.RecoveryCodes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Account{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("read an account: %w", err)
 	}
-	a.HasPassword, a.Verified = password != "", verified != 0
+	a.HasPassword = password != ""
 	return a, nil
 }
 

@@ -272,7 +272,7 @@ func TestReset(t *testing.T) {
 		}
 		first, second := ask(), ask()
 		use := func(token bridge.Secret) error {
-			return f.ResetPassword(context.Background(), token, bridge.NewSecret("another horse battery"), audit.Actor{})
+			return f.ResetPassword(context.Background(), token, bridge.NewSecret("another horse battery"), false, audit.Actor{})
 		}
 		if err := f.CheckLink(ctx, registry.PurposeReset, first); err != nil {
 			t.Errorf("a fresh link: %v", err)
@@ -280,7 +280,7 @@ func TestReset(t *testing.T) {
 		if err := f.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link to reset verifies: %v", err)
 		}
-		if err := f.ResetPassword(ctx, first, bridge.NewSecret("short"), audit.Actor{}); bridge.CodeOf(err) != "password_length" {
+		if err := f.ResetPassword(ctx, first, bridge.NewSecret("short"), false, audit.Actor{}); bridge.CodeOf(err) != "password_length" {
 			t.Errorf("a short password: %v", err)
 		}
 		if got := race(4, func() error { return use(first) }); got[""] != 1 || got["link_invalid"] != 3 {
@@ -329,7 +329,7 @@ func TestResetOfASquattedAccount(t *testing.T) {
 			if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), audit.Actor{}); err != nil {
+			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
 			u, err := f.Authenticate(t.Context(), registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
@@ -453,7 +453,7 @@ func TestLockout(t *testing.T) {
 		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), audit.Actor{}); err != nil {
+		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.try(p.Email, password, none, far); err != nil {
@@ -695,7 +695,7 @@ func TestNewPasswordVoidsApprovals(t *testing.T) {
 		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another horse battery"), audit.Actor{}); err != nil {
+		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another horse battery"), false, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)

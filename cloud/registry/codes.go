@@ -31,9 +31,9 @@ func (r *Registry) IssueCode(ctx context.Context, p Principal, g CodeGrant, acto
 	now := r.cfg.Now()
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO codes (hash, client_id, redirect_uri, challenge, user_id, org_id,
-			provider_id, created_at, expires_at, used_at, session_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '')`,
+			provider_id, created_at, expires_at, used_at, session_id, member_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10)`,
 			hashed(code), g.ClientID, g.RedirectURI, g.Challenge, p.UserID, p.OrgID, p.Provider, now.Unix(),
-			now.Add(codeLife).Unix()); err != nil {
+			now.Add(codeLife).Unix(), p.Member); err != nil {
 			return fmt.Errorf("issue a code: %w", err)
 		}
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "code.issue", Target: "client:" + g.ClientID,
@@ -58,11 +58,12 @@ func (r *Registry) RedeemCode(ctx context.Context, code, verifier bridge.Secret,
 		if err != nil {
 			return fmt.Errorf("redeem a code: %w", err)
 		}
-		var challenge, redirect, userID, slug, provider, opened string
+		o := opening{method: MethodCode}
+		var challenge, redirect, opened string
 		var expires int64
-		err = tx.QueryRowContext(ctx, `SELECT c.challenge, c.redirect_uri, c.user_id, o.slug, c.provider_id, c.session_id,
+		err = tx.QueryRowContext(ctx, `SELECT c.challenge, c.redirect_uri, c.user_id, o.slug, c.provider_id, c.member_id, c.session_id,
 			c.expires_at FROM codes c JOIN organizations o ON o.id = c.org_id WHERE c.hash = $1 AND c.client_id = $2`,
-			hashed(code), clientID).Scan(&challenge, &redirect, &userID, &slug, &provider, &opened, &expires)
+			hashed(code), clientID).Scan(&challenge, &redirect, &o.userID, &o.org, &o.provider, &o.member, &opened, &expires)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return oauthError("invalid_grant", "the code is not known")
@@ -85,15 +86,12 @@ func (r *Registry) RedeemCode(ctx context.Context, code, verifier bridge.Secret,
 			answer = oauthError("invalid_grant", "the code_verifier does not answer the code_challenge")
 			return nil
 		}
-		s, err = r.openSession(ctx, tx, userID, slug, MethodCode, actor)
+		s, err = r.openSession(ctx, tx, o, actor)
 		if err != nil && bridge.AsError(err).Kind == bridge.Forbidden {
 			answer = oauthError("invalid_grant", "the one who approved is not a member any more")
 			return nil
 		}
 		if err != nil {
-			return err
-		}
-		if err := s.bindProvider(ctx, tx, provider); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE codes SET session_id = $1 WHERE hash = $2", s.Principal.SessionID, hashed(code))

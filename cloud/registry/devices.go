@@ -133,9 +133,9 @@ func (r *Registry) DecideDevice(ctx context.Context, p Principal, userCode strin
 		state, action = "approved", "device.approve"
 	}
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
-		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3, provider_id = $4
+		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3, provider_id = $4, member_id = $7
 			WHERE user_code = $5 AND state = 'pending' AND expires_at > $6`,
-			state, p.UserID, p.OrgID, p.Provider, canonicalUserCode(userCode), now.Unix()))
+			state, p.UserID, p.OrgID, p.Provider, canonicalUserCode(userCode), now.Unix(), p.Member))
 		if err != nil {
 			return fmt.Errorf("decide a device login: %w", err)
 		}
@@ -165,11 +165,12 @@ func (r *Registry) PollDevice(ctx context.Context, poll DevicePoll, actor audit.
 	var answer error
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		answer = nil
-		var state, userID, slug, provider string
+		o := opening{method: MethodDevice}
+		var state string
 		var expires int64
-		err := tx.QueryRowContext(ctx, `SELECT d.state, d.user_id, COALESCE(o.slug, ''), d.provider_id, d.expires_at FROM devices d
+		err := tx.QueryRowContext(ctx, `SELECT d.state, d.user_id, COALESCE(o.slug, ''), d.provider_id, d.member_id, d.expires_at FROM devices d
 			LEFT JOIN organizations o ON o.id = d.org_id WHERE d.code = $1 AND d.client_id = $2`, hashed(poll.Code), poll.ClientID).
-			Scan(&state, &userID, &slug, &provider, &expires)
+			Scan(&state, &o.userID, &o.org, &o.provider, &o.member, &expires)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return oauthError("invalid_grant", "the device code is not known")
@@ -193,10 +194,8 @@ func (r *Registry) PollDevice(ctx context.Context, poll DevicePoll, actor audit.
 		if !redeemed {
 			return oauthError("invalid_grant", "the device code has been used")
 		}
-		if s, err = r.openSession(ctx, tx, userID, slug, MethodDevice, actor); err != nil {
-			return err
-		}
-		return s.bindProvider(ctx, tx, provider)
+		s, err = r.openSession(ctx, tx, o, actor)
+		return err
 	})
 	if err == nil {
 		err = answer

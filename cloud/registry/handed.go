@@ -17,11 +17,11 @@ import (
 // terms are what an access token's rights follow from, besides its connection: as long as they are these, the token may live
 // until it expires. No scope, role or access has the separator in it.
 func terms(p Principal, b bounds) string {
-	return strings.Join([]string{string(p.Role), b.ceiling, b.own.access, b.own.ceiling, b.maker.access, b.maker.ceiling}, "|")
+	return strings.Join([]string{p.Member, string(p.Role), b.ceiling, b.own.access, b.own.ceiling, b.maker.access, b.maker.ceiling}, "|")
 }
 
 // termsNow is the same of a row g, a connection c, and the exceptions l and k; see [withLimits].
-const termsNow = `CASE WHEN c.owner_id = g.v2 THEN g.its_role || '|||||' ELSE g.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
+const termsNow = `COALESCE((SELECT m.id FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2), '') || '|' || CASE WHEN c.owner_id = g.v2 THEN g.its_role || '|||||' ELSE g.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
 	COALESCE(l.ceiling, '') || '|' || COALESCE(k.access, '') || '|' || COALESCE(k.ceiling, '') END`
 
 // noteHanded keeps that a token is about to be handed out.

@@ -232,6 +232,9 @@ type OfferedInvitation struct {
 	mailed    bool // the token is the one that was sent to the address
 }
 
+// Proves reports whether the link proves the address, because it was mailed there.
+func (o OfferedInvitation) Proves() bool { return o.mailed }
+
 var errInvitation = bridge.E(bridge.NotFound, "invitation_unknown", "this invitation is not known: it has been used or withdrawn, or it has expired").
 	WithHint("ask for a new one")
 

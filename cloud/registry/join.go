@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -36,6 +37,9 @@ func (r *Registry) take(ctx context.Context, tx *sql.Tx, token bridge.Secret, u 
 	if err != nil {
 		return o, err
 	}
+	if proven, err := isProven(ctx, tx, u.ID); err != nil || !proven {
+		return o, cmp.Or(err, error(errUnproven))
+	}
 	if !added {
 		return o, bridge.E(bridge.Conflict, "already_member", "you are a member of %s already", o.Org).WithHint("ace org switch %s", o.Org)
 	}
@@ -49,8 +53,8 @@ func forAnother(o OfferedInvitation, email string) error {
 		WithHint("sign in as %s, or ask %s for another one", o.Email, o.InvitedBy)
 }
 
-// AcceptInvitation makes the person who is signed in a member. An invitation for an address is for whoever has shown that it
-// is theirs: earlier, or by coming with the link that was sent there.
+// AcceptInvitation makes the person who is signed in a member. Their address is proven, or they would be nobody; see
+// [Registry.AcceptUnproven].
 func (r *Registry) AcceptInvitation(ctx context.Context, p Principal, token bridge.Secret, actor audit.Actor) (api.Organization, error) {
 	var out api.Organization
 	if err := p.alone(); err != nil {
@@ -60,19 +64,6 @@ func (r *Registry) AcceptInvitation(ctx context.Context, p Principal, token brid
 		o, err := r.take(ctx, tx, token, User{ID: p.UserID, Email: p.Email}, actor)
 		if err != nil {
 			return err
-		}
-		if o.mailed {
-			if _, err := tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0", r.cfg.Now().Unix(), p.UserID); err != nil {
-				return fmt.Errorf("accept an invitation: %w", err)
-			}
-		}
-		var verified int64
-		if err := tx.QueryRowContext(ctx, "SELECT verified_at FROM users WHERE id = $1", p.UserID).Scan(&verified); err != nil {
-			return fmt.Errorf("accept an invitation: %w", err)
-		}
-		if o.Email != "" && verified == 0 {
-			return bridge.E(bridge.Forbidden, "email_unverified", "this invitation is for %s, and that address is not confirmed as yours yet", o.Email).
-				WithHint("open the link that was mailed to you, and then this one again")
 		}
 		out = api.Organization{ID: o.orgID, Slug: o.Org, Name: o.OrgName, Role: o.Role}
 		return nil
@@ -89,14 +80,16 @@ type NewAccount struct {
 	Password    bridge.Secret
 }
 
-// SignedUp is a new person's first session. Unless their address is Verified, a link that confirms it was Mailed there, where
-// the cloud sends mail.
+// SignedUp is a new person's first session, where the link that they came with has proven the address. Otherwise the account is
+// nobody yet: Waiting opens the page where the mail can be sent again, a first one having been Mailed where the cloud sends any.
 type SignedUp struct {
 	Session          Session
+	Waiting          bridge.Secret
 	Verified, Mailed bool
 }
 
-// SignUp makes an account by an invitation, the one way for a person to make their own, and opens a session on the dashboard.
+// SignUp makes an account by an invitation, the one way for a person to make their own. The link that was mailed to the address
+// proves it, and opens a session on the dashboard; with any other the account is nobody until the address is proven.
 func (r *Registry) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, actor audit.Actor) (SignedUp, error) {
 	var out SignedUp
 	email, err := canonicalEmail(n.Email)
@@ -121,30 +114,31 @@ func (r *Registry) SignUp(ctx context.Context, token bridge.Secret, n NewAccount
 	if u.ID, err = newID(); err != nil {
 		return out, err
 	}
-	now := r.cfg.Now()
-	verified := int64(0)
-	if o.mailed {
-		verified = now.Unix()
-	}
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
-			VALUES ($1, $2, $3, $4, $5, $6)`, u.ID, u.Email, u.Name, hash, now.Unix(), verified); err != nil {
+	err = r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
+		out = SignedUp{Verified: o.mailed}
+		if !o.mailed {
+			out.Waiting, err = r.signUpUnproven(ctx, tx, token, u, hash)
+			return err
+		}
+		by := actor
+		by.ID, by.Org = "user:"+u.Email, o.Org
+		if u, err = r.signUpProven(ctx, tx, u, hash, by, after); err != nil {
 			return err
 		}
 		if _, err := r.take(ctx, tx, token, u, actor); err != nil {
 			return err
 		}
-		out.Session, err = r.openSession(ctx, tx, u.ID, o.Org, MethodBrowser, actor)
+		out.Session, err = r.openSession(ctx, tx, opening{userID: u.ID, org: o.Org, method: MethodBrowser}, actor)
 		return err
 	})
-	if sqldb.IsUnique(err) {
+	if sqldb.IsUnique(err) || bridge.CodeOf(err) == errUserExists.Code {
 		return SignedUp{}, bridge.E(bridge.Conflict, "user_exists", "there is an account with that e-mail address already").
 			WithHint("sign in, and open this link again")
 	}
 	if err != nil {
 		return SignedUp{}, err
 	}
-	if out.Verified = o.mailed; o.mailed {
+	if out.Verified {
 		return out, nil
 	}
 	actor.ID, actor.Org = "user:"+u.Email, o.Org
@@ -153,4 +147,48 @@ func (r *Registry) SignUp(ctx context.Context, token bridge.Secret, n NewAccount
 		r.log.Warn("a new person could not be mailed", "error", err)
 	}
 	return out, nil
+}
+
+// signUpProven makes an account of somebody who has come with the link that was mailed to the address. An account that somebody
+// else has made with it and never proven is theirs now.
+func (r *Registry) signUpProven(ctx context.Context, tx *sql.Tx, u User, hash string, actor audit.Actor, after *settled) (User, error) {
+	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, r.cfg.Now().Unix()))
+	if err != nil || made {
+		return u, wrapped("make an account", err)
+	}
+	return r.takeOver(ctx, tx, u, hash, Handover{Reason: "address proven by an invitation", Actor: actor, after: after})
+}
+
+// takeOver gives an account whose address nobody has proven to the one who proves it now, with a name and password of theirs.
+func (r *Registry) takeOver(ctx context.Context, tx *sql.Tx, u User, hash string, h Handover) (User, error) {
+	if err := tx.QueryRowContext(ctx, "SELECT id FROM users WHERE email = $1", u.Email).Scan(&u.ID); err != nil {
+		return u, fmt.Errorf("take an account over: %w", err)
+	}
+	h.User = u
+	first, err := r.prove(ctx, tx, h)
+	if err != nil {
+		return u, err
+	}
+	if !first {
+		return u, errUserExists
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE users SET name = $1, password = $2 WHERE id = $3", u.Name, hash, u.ID)
+	return u, wrapped("take an account over", err)
+}
+
+// signUpUnproven makes an account of somebody who has come with a link that proves nothing, and lets the invitation wait.
+func (r *Registry) signUpUnproven(ctx context.Context, tx *sql.Tx, token bridge.Secret, u User, hash string) (bridge.Secret, error) {
+	o, err := r.offered(ctx, tx, token)
+	if err != nil {
+		return bridge.Secret{}, err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at) VALUES ($1, $2, $3, $4, $5, 0)`,
+		u.ID, u.Email, u.Name, hash, r.cfg.Now().Unix()); err != nil {
+		return bridge.Secret{}, err
+	}
+	if err := r.await(ctx, tx, o, u); err != nil {
+		return bridge.Secret{}, err
+	}
+	return r.openUnproven(ctx, tx, u.ID)
 }

@@ -78,8 +78,7 @@ func (r *Registry) Authenticate(ctx context.Context, l Login, actor audit.Actor)
 		return Authenticated{}, err
 	}
 	if verified == 0 {
-		return u, bridge.E(bridge.Forbidden, CodeUnverified, "Your e-mail address has not been confirmed yet.").
-			WithHint("Open the link in the mail that you were sent.")
+		return u, errUnproven
 	}
 	return u, nil
 }

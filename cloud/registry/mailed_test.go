@@ -24,7 +24,7 @@ func TestNamesAreInNoMail(t *testing.T) {
 			t.Fatal(err)
 		}
 		key, err := f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
-			Subject: owner.Email, Org: "acme", Scopes: []bridge.Scope{"member:invite"}}, lure, f.clock())
+			Subject: owner.Email, Org: "acme", Scopes: []bridge.Scope{"member:invite"}}, lure)
 		if err != nil {
 			t.Fatal(err)
 		}

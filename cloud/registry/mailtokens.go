@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -134,14 +135,6 @@ func (r *Registry) useLink(ctx context.Context, tx *sql.Tx, purpose string, toke
 		WHERE t.hash = $1`, hashed(token)).Scan(&u.ID, &u.Email, &u.Name); err != nil {
 		return User{}, fmt.Errorf("use a link: %w", err)
 	}
-	first, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0", now, u.ID))
-	if err != nil {
-		return User{}, fmt.Errorf("use a link: %w", err) // whoever has the link has the mailbox
-	}
-	if first && purpose == PurposeReset {
-		// Somebody else may have made the account: nothing of theirs stays.
-		return u, forgetTOTP(ctx, tx, u.ID)
-	}
 	return u, nil
 }
 
@@ -165,7 +158,7 @@ func (r *Registry) VerifyEmail(ctx context.Context, token, password bridge.Secre
 		return bridge.E(bridge.Unauthenticated, "password_wrong", "that is not the password of the account").
 			WithHint("if you have made no account, somebody else has used your address: set a password of your own with “Forgotten your password?”")
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		u, err := r.useLink(ctx, tx, PurposeVerify, token)
 		if err != nil {
 			return err
@@ -174,13 +167,17 @@ func (r *Registry) VerifyEmail(ctx context.Context, token, password bridge.Secre
 		if err != nil {
 			return err
 		}
+		if _, err := r.prove(ctx, tx, Handover{User: u, Own: true, Reason: "address proven", Actor: by, after: after}); err != nil {
+			return err
+		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "user.verify", Target: "user:" + u.Email})
 	})
 }
 
 // ResetPassword sets a new password with a link that was mailed. It ends all sessions of the person, the other links, and
-// what stands in the way of a sign-in after wrong passwords.
-func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Secret, actor audit.Actor) error {
+// what stands in the way of a sign-in after wrong passwords; and their personal access tokens, if tokens says so. Where nobody
+// had proven the address, it is proven now, and nothing stays of what somebody else may have made.
+func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Secret, tokens bool, actor audit.Actor) error {
 	if err := r.CheckLink(ctx, PurposeReset, token); err != nil {
 		return err // before the work of hashing
 	}
@@ -188,7 +185,7 @@ func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Sec
 	if err != nil {
 		return err
 	}
-	return r.mailTx(ctx, func(tx *sql.Tx) error {
+	return r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		u, err := r.useLink(ctx, tx, PurposeReset, token)
 		if err != nil {
 			return err
@@ -199,6 +196,15 @@ func (r *Registry) ResetPassword(ctx context.Context, token, password bridge.Sec
 		by, err := accountActor(ctx, tx, u, actor)
 		if err != nil {
 			return err
+		}
+		if _, err := r.prove(ctx, tx, Handover{User: u, Reason: "address proven by a password reset", Actor: by, after: after}); err != nil {
+			return err
+		}
+		if tokens {
+			if err := r.voidTokens(ctx, tx, after, keys.Ending{Actor: by, Reason: "password reset"},
+				"t.member_id IN (SELECT m.id FROM members m WHERE m.user_id = $1)", u.ID); err != nil {
+				return err
+			}
 		}
 		if err := r.passwordSet(ctx, tx, u, "", "password reset", by); err != nil {
 			return err

@@ -149,7 +149,7 @@ func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string
 	if err := p.in(org); err != nil {
 		return out, err
 	}
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		p, err := standing(ctx, tx, p)
 		if err != nil {
 			return err
@@ -171,6 +171,10 @@ func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string
 		if err := p.above(bridge.Role(m.Role)); err != nil {
 			return err
 		}
+		ended, err := texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, id))
+		if err != nil {
+			return fmt.Errorf("remove a member: %w", err)
+		}
 		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, p.OrgID, id))
 		if err != nil {
 			return fmt.Errorf("remove a member: %w", err)
@@ -179,38 +183,21 @@ func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string
 			return errLastOwner
 		}
 		out = api.RemovedMember{Member: m}
-		ended, err := r.putOut(ctx, tx, p.OrgID, id)
-		if err != nil {
+		// The row of the membership, which whoever opens a session holds, is deleted by now: none is overlooked.
+		if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: p.OrgID, Members: ended,
+			Reason: "no member any more", Actor: actor, after: after}); err != nil {
 			return err
 		}
 		if out.Connections, err = r.left(ctx, tx, p, id); err != nil {
 			return err
 		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + m.Email,
-			Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(ended, 10), "connections": strconv.Itoa(m.Connections)}})
+			Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
 	})
 	if err != nil {
 		return api.RemovedMember{}, err
 	}
 	return out, nil
-}
-
-// putOut ends all that a person still has of an organization. Whoever opens a session holds the row of the membership,
-// which is deleted by now: so none is overlooked here, to live on should the person come back.
-func (r *Registry) putOut(ctx context.Context, tx *sql.Tx, orgID, userID string) (sessions int64, err error) {
-	ended, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE org_id = $2 AND user_id = $3 AND ended_at = 0",
-		r.cfg.Now().Unix(), orgID, userID)
-	if err != nil {
-		return 0, fmt.Errorf("end a member's sessions: %w", err)
-	}
-	if err := voidApprovals(ctx, tx, "org_id = $1 AND user_id = $2", orgID, userID); err != nil {
-		return 0, err
-	}
-	if _, err := tx.ExecContext(ctx, "UPDATE invitations SET state = 'withdrawn' WHERE org_id = $1 AND inviter_id = $2 AND state = 'open'",
-		orgID, userID); err != nil {
-		return 0, fmt.Errorf("end what a member began: %w", err)
-	}
-	return ended.RowsAffected()
 }
 
 // left lists the private connections that a person leaves behind.

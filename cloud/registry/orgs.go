@@ -135,9 +135,15 @@ func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
 	return taken.WithHint("choose another one")
 }
 
+// addMember makes a person a member, unless they are one. Nobody is made one whose address is not proven.
 func addMember(ctx context.Context, tx *sql.Tx, orgID, userID string, role bridge.Role, source string, now int64) (added bool, err error) {
-	added, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at, source)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, user_id) DO NOTHING`, orgID, userID, string(role), now, source))
+	id, err := newID()
+	if err != nil {
+		return false, err
+	}
+	added, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO members (id, org_id, user_id, role, joined_at, source)
+		SELECT $1, $2, u.id, $3, $4, $5 FROM users u WHERE u.id = $6 AND u.verified_at <> 0
+		ON CONFLICT (org_id, user_id) DO NOTHING`, id, orgID, string(role), now, source, userID))
 	if err != nil {
 		return false, fmt.Errorf("add a member: %w", err)
 	}
@@ -188,7 +194,7 @@ func standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
 	if p.Kind != "" && p.Kind != bridge.KindPAT {
 		return p, nil // a key has its scopes, and stands as a member
 	}
-	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, p.UserID).Scan(&p.Role)
+	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2 AND id = $3", p.OrgID, p.UserID, p.Member).Scan(&p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, errGone
 	}

@@ -378,8 +378,11 @@ func TestInvitations(t *testing.T) {
 		if got := accept(guest, link); got != "email_unverified" {
 			t.Errorf("an address that is not verified, by the inviter's link: %q", got)
 		}
-		if got := accept(guest, mailed); got != "" {
-			t.Errorf("by the link that was mailed: %q", got)
+		if got := accept(guest, mailed); got != "email_unverified" {
+			t.Errorf("a session from before, by the link that was mailed: %q", got)
+		}
+		if _, err := f.AcceptUnproven(ctx, registry.Unproven{User: registry.User{ID: guest.UserID, Email: guest.Email}}, mailed, audit.Actor{}); err != nil {
+			t.Errorf("by the link that was mailed: %v", err)
 		}
 		if got := accept(guest, link); got != "invitation_unknown" {
 			t.Errorf("used twice: %q", got)
@@ -438,12 +441,14 @@ func TestSignUp(t *testing.T) {
 		if code != "" || up.Verified {
 			t.Fatalf("%+v %q", up, code)
 		}
-		p, err := f.BrowserSession(ctx, up.Session.Cookie)
-		if err != nil || p.Email != "new@a.test" || p.Role != bridge.RoleViewer || p.Org != "acme" {
-			t.Errorf("%+v %v", p, err)
+		if p, err := f.BrowserSession(ctx, up.Waiting); bridge.CodeOf(err) != registry.CodeUnverified || !up.Session.Cookie.IsZero() {
+			t.Errorf("somebody whose address is not proven: %+v %v", p, err)
 		}
-		if due, _ := f.DueMail(ctx, 10); len(due) != 1 || due[0].To != "new@a.test" {
-			t.Errorf("no mail to confirm the address: %+v", due)
+		if err := f.VerifyEmail(ctx, f.link(registry.PurposeVerify), bridge.NewSecret(password), audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if list, _, _ := f.Members(ctx, owner, "acme", "", 0); len(list) != 2 || list[1].Email != "new@a.test" || list[1].Role != "viewer" {
+			t.Errorf("the membership does not start with the proof: %+v", list)
 		}
 		_, shown, mailed := f.invite(owner, api.NewInvitation{Email: "bea@a.test"})
 		if _, code := f.signUp(mailed, "bob@a.test"); code != "invitation_for_another" {
@@ -474,13 +479,13 @@ func TestSignUp(t *testing.T) {
 			switch code := <-codes; code {
 			case "":
 				joined++
-			case "invitation_unknown":
+			case "invitation_awaited":
 			default:
 				t.Errorf("sign up: %q", code)
 			}
 		}
-		if joined != 1 {
-			t.Errorf("one invitation let %d people in", joined)
+		if list, _, _ := f.Members(ctx, owner, "acme", "", 0); joined != 5 || len(list) != 3 {
+			t.Errorf("%d people wait with one invitation; the members are %+v", joined, list)
 		}
 		for _, table := range []string{"invitations", "audit", "users"} {
 			dump(t, f.db, table, []string{token.Reveal(), shown.Reveal(), mailed.Reveal(), password})

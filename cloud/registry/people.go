@@ -31,6 +31,7 @@ type Principal struct {
 	OrgID     string
 	Org       string // slug
 	Role      bridge.Role
+	Member    string // ID of the membership; empty: an organization's API key
 	SessionID string
 	Method    string
 	Provider  string    // ID of the sign-in provider that the session goes back to; empty: none
@@ -90,7 +91,21 @@ type AddedUser struct {
 	Role bridge.Role
 }
 
-// AddUser adds a person as a member of an organization.
+// vouchedByOperator makes an account, or takes over one whose address nobody has proven: the operator vouches for the address.
+func (r *Registry) vouchedByOperator(ctx context.Context, tx *sql.Tx, u User, hash string, actor audit.Actor, after *settled) (User, error) {
+	now := r.cfg.Now().Unix()
+	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, now))
+	if err != nil || made {
+		return u, err
+	}
+	return r.takeOver(ctx, tx, u, hash, Handover{Reason: "address vouched for by the operator", Actor: actor, after: after})
+}
+
+var errUserExists = bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
+
+// AddUser adds a person as a member of an organization. The operator vouches for the address, also where somebody has signed
+// up with it and never proven it.
 func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (AddedUser, error) {
 	email, err := canonicalEmail(n.Email)
 	if err != nil {
@@ -114,7 +129,7 @@ func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (A
 		return AddedUser{}, err
 	}
 	now := r.cfg.Now()
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		orgID, err := ensureOrg(ctx, tx, n.Org, now)
 		if err != nil {
 			return err
@@ -128,20 +143,23 @@ func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (A
 				u.Role = bridge.RoleMember
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
-			VALUES ($1, $2, $3, $4, $5, $5)`, u.ID, u.Email, u.Name, hash, now.Unix()); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, $3, $4)`,
-			orgID, u.ID, string(u.Role), now.Unix()); err != nil {
-			return err
-		}
+		actor := actor
 		actor.Org = n.Org
+		if u.User, err = r.vouchedByOperator(ctx, tx, u.User, hash, actor, after); err != nil {
+			return err
+		}
+		if added, err := addMember(ctx, tx, orgID, u.ID, u.Role, "operator", now.Unix()); err != nil {
+			return err
+		} else if !added { // an invitation has made them a member just now
+			if err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", orgID, u.ID).Scan(&u.Role); err != nil {
+				return err
+			}
+		}
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + email,
 			Details: map[string]string{"role": string(u.Role)}})
 	})
-	if sqldb.IsUnique(err) {
-		return AddedUser{}, bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
+	if sqldb.IsUnique(err) || bridge.CodeOf(err) == errUserExists.Code {
+		return AddedUser{}, errUserExists
 	}
 	if err != nil {
 		return AddedUser{}, fmt.Errorf("add a user: %w", err)
@@ -162,10 +180,20 @@ func ensureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (str
 	return id, err
 }
 
-// Orgs lists the organizations of a person, by name.
-func (r *Registry) Orgs(ctx context.Context, userID string) ([]api.Organization, error) {
+// confined reports whether the principal sees its organization alone: an API key, or what goes back to a sign-in provider.
+func (p Principal) confined() bool { return p.Kind != "" || p.Provider != "" }
+
+// Orgs lists the organizations of the principal, by name: all of a person's, or the one that a key or a provider's session is for.
+func (r *Registry) Orgs(ctx context.Context, p Principal) ([]api.Organization, error) {
+	if p.confined() {
+		o := api.Organization{ID: p.OrgID, Slug: p.Org, Role: string(p.Role)}
+		if err := r.db.QueryRowContext(ctx, "SELECT name FROM organizations WHERE id = $1", p.OrgID).Scan(&o.Name); err != nil {
+			return nil, fmt.Errorf("look up an organization: %w", err)
+		}
+		return []api.Organization{o}, nil
+	}
 	rows, err := r.db.QueryContext(ctx, `SELECT o.id, o.slug, o.name, m.role FROM members m
-		JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY o.slug`, userID)
+		JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY o.slug`, p.UserID)
 	if err != nil {
 		return nil, fmt.Errorf("list organizations: %w", err)
 	}

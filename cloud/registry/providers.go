@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -118,7 +119,7 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 		return err
 	}
 	now := r.cfg.Now()
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		p, err := standing(ctx, tx, p)
 		if err == nil {
 			err = p.setsProvider(org)
@@ -138,7 +139,7 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 		}
 		same := err == nil && was.Issuer == s.Issuer && was.ClientID == s.ClientID
 		if err == nil && !same {
-			if err := r.forgetProvider(ctx, tx, was, actor); err != nil {
+			if err := r.forgetProvider(ctx, tx, was, actor, after); err != nil {
 				return err
 			}
 		}
@@ -161,6 +162,11 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 			id, p.OrgID, s.Issuer, s.ClientID, sealed, s.DefaultRole, s.GroupsClaim, string(groups), s.Required, string(p.Role),
 			now.Unix()); err != nil {
 			return fmt.Errorf("set a provider: %w", err)
+		}
+		if s.Required {
+			if err := r.endWithoutProvider(ctx, tx, p.OrgID, actor, after); err != nil {
+				return err
+			}
 		}
 		if err := setDomains(ctx, tx, p.OrgID, s.Domains); err != nil {
 			return err
@@ -200,7 +206,7 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 	if err := p.setsProvider(org); err != nil {
 		return err
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		p, err := standing(ctx, tx, p)
 		if err == nil {
 			err = p.setsProvider(org)
@@ -212,7 +218,7 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 		if err != nil {
 			return err
 		}
-		if err := r.forgetProvider(ctx, tx, was, actor); err != nil {
+		if err := r.forgetProvider(ctx, tx, was, actor, after); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM provider_domains WHERE org_id = $1", p.OrgID); err != nil {
@@ -223,8 +229,27 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 	})
 }
 
-// forgetProvider deletes a provider with all that it has said of people, and ends the sessions that go back to it.
-func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor) error {
+// fromProvider names the members of an organization ($1) who have come through its sign-in provider.
+const fromProvider = "(SELECT m.id FROM members m WHERE m.org_id = $1 AND m.source = 'provider')"
+
+// endWithoutProvider ends what an organization ($1) that takes no password has no use for any more: the sessions and tokens of those
+// who have come through the provider, where these do not go back to it.
+func (r *Registry) endWithoutProvider(ctx context.Context, tx *sql.Tx, orgID string, actor audit.Actor, after *settled) error {
+	const reason = "the organization takes no password"
+	if err := voidApprovals(ctx, tx, "provider_id = '' AND member_id IN "+fromProvider, orgID); err != nil {
+		return err
+	}
+	if err := r.endSessions(ctx, tx, reason, actor, "provider_id = '' AND member_id IN "+fromProvider, orgID); err != nil {
+		return err
+	}
+	return r.voidTokens(ctx, tx, after, keys.Ending{Actor: actor, Reason: reason}, "t.provider_id = '' AND t.member_id IN "+fromProvider, orgID)
+}
+
+// forgetProvider deletes a provider with all that it has said of people, and ends the sessions and tokens that go back to it.
+func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor, after *settled) error {
+	if err := r.voidTokens(ctx, tx, after, keys.Ending{Actor: actor, Reason: "sign-in provider changed"}, "t.provider_id = $1", p.ID); err != nil {
+		return err
+	}
 	if err := voidApprovals(ctx, tx, "provider_id = $1", p.ID); err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ type Registry struct {
 	mailQueued         chan struct{}
 	connectionsChanged chan struct{}
 	revocationsDue     chan struct{}
+
+	keys Keys // of the cloud itself; nil: see [Registry.UseKeys]
 }
 
 // New brings the tables up to date and returns a registry over them.
@@ -83,6 +85,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM mail_tokens WHERE expires_at < $1",
 		"DELETE FROM outbox WHERE expires_at < $1",
 		"DELETE FROM pending_logins WHERE expires_at < $1",
+		"DELETE FROM unproven_sessions WHERE expires_at < $1",
 		"DELETE FROM totp WHERE confirmed_at = 0 AND created_at < $1",
 		"DELETE FROM login_failures WHERE last_at < $1",
 		"DELETE FROM known_devices WHERE expires_at < $1",

@@ -115,9 +115,9 @@ func (r *Registry) SwitchSession(ctx context.Context, p Principal, org string, a
 		return Principal{}, err
 	}
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
-		var orgID string
-		err := tx.QueryRowContext(ctx, `SELECT o.id FROM organizations o JOIN members m ON m.org_id = o.id
-			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, p.UserID).Scan(&orgID)
+		var orgID, member string
+		err := tx.QueryRowContext(ctx, `SELECT o.id, m.id FROM organizations o JOIN members m ON m.org_id = o.id
+			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, p.UserID).Scan(&orgID, &member)
 		if errors.Is(err, sql.ErrNoRows) && org == "" {
 			return bridge.E(bridge.Invalid, "org_missing", "say which organization to switch to").WithHint("ace org list")
 		}
@@ -130,8 +130,8 @@ func (r *Registry) SwitchSession(ctx context.Context, p Principal, org string, a
 		if err := lockMember(ctx, tx, orgID, p.UserID); err != nil {
 			return err
 		}
-		moved, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE sessions SET org_id = $1, moves = moves + 1
-			WHERE id = $2 AND user_id = $3 AND moves = $4 AND ended_at = 0`, orgID, p.SessionID, p.UserID, p.Moves))
+		moved, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE sessions SET org_id = $1, member_id = $5, moves = moves + 1
+			WHERE id = $2 AND user_id = $3 AND moves = $4 AND ended_at = 0`, orgID, p.SessionID, p.UserID, p.Moves, member))
 		if err != nil {
 			return fmt.Errorf("switch a session: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -60,10 +61,19 @@ func (r *Registry) OpenSession(ctx context.Context, userID, org, method string, 
 	var s Session
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		var err error
-		s, err = r.openSession(ctx, tx, userID, org, method, actor)
+		s, err = r.openSession(ctx, tx, opening{userID: userID, org: org, method: method}, actor)
 		return err
 	})
 	return s, err
+}
+
+// opening says which session to open.
+type opening struct {
+	userID   string
+	org      string // slug; empty: the first by name
+	method   string
+	provider string // the sign-in provider that it goes back to; empty: none
+	member   string // the membership that it must be for; empty: the one that there is
 }
 
 // providerRequired is the condition that member m has come through the sign-in provider of an organization that then takes
@@ -84,30 +94,37 @@ func whyNoSession(ctx context.Context, tx *sql.Tx, userID, org string) error {
 		WithHint("choose “Continue with your organization” on the sign-in page")
 }
 
-func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, method string, actor audit.Actor) (Session, error) {
+// providerLives is the condition that what goes back to the sign-in provider ? may be used for the membership m: the provider is
+// still the organization's, and one of the organization's own is not asked for where there is none.
+const providerLives = `CASE WHEN ? <> '' THEN EXISTS (SELECT 1 FROM providers v WHERE v.id = ? AND v.org_id = m.org_id) ELSE NOT ` + providerRequired + ` END`
+
+// livesThrough is [providerLives] for a column or parameter.
+func livesThrough(provider string) string { return strings.ReplaceAll(providerLives, "?", provider) }
+
+func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, o opening, actor audit.Actor) (Session, error) {
 	id, err := newID()
 	if err != nil {
 		return Session{}, err
 	}
 	now := r.cfg.Now()
-	p := Principal{UserID: userID, SessionID: id, Method: method}
-	err = tx.QueryRowContext(ctx, `SELECT u.email, u.name, o.id, o.slug, m.role FROM members m
+	p := Principal{UserID: o.userID, SessionID: id, Method: o.method, Provider: o.provider}
+	err = tx.QueryRowContext(ctx, `SELECT u.email, u.name, o.id, o.slug, m.id, m.role FROM members m
 		JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
-		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) AND ($3 OR NOT `+providerRequired+`) ORDER BY o.slug LIMIT 1`,
-		userID, org, method != MethodBrowser && method != MethodPassword).
-		Scan(&p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
+		WHERE m.user_id = $1 AND u.verified_at <> 0 AND ($2 = '' OR o.slug = $2) AND ($4 = '' OR m.id = $4) AND `+livesThrough("$3")+`
+		ORDER BY o.slug LIMIT 1`, o.userID, o.org, o.provider, o.member).
+		Scan(&p.Email, &p.Name, &p.OrgID, &p.Org, &p.Member, &p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Session{}, whyNoSession(ctx, tx, userID, org)
+		return Session{}, whyNoSession(ctx, tx, o.userID, o.org)
 	}
 	if err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
-	if err := lockMember(ctx, tx, p.OrgID, userID); err != nil {
+	if err := lockMember(ctx, tx, p.OrgID, o.userID); err != nil {
 		return Session{}, err
 	}
-	how, known := methods[method]
+	how, known := methods[o.method]
 	if !known {
-		return Session{}, fmt.Errorf("open a session: no method %q", method)
+		return Session{}, fmt.Errorf("open a session: no method %q", o.method)
 	}
 	s := Session{}
 	p.ExpiresAt = now.Add(how.life)
@@ -118,9 +135,10 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 	}
 	s.Principal = p
 	if _, err := tx.ExecContext(ctx, `INSERT INTO sessions
-		(id, user_id, org_id, method, cookie, created_at, expires_at, ended_at, address, user_agent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)`,
-		id, userID, p.OrgID, method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address, clipAgent(actor.UserAgent)); err != nil {
+		(id, user_id, org_id, method, cookie, created_at, expires_at, ended_at, address, user_agent, member_id, provider_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)`,
+		id, o.userID, p.OrgID, o.method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address, clipAgent(actor.UserAgent), p.Member,
+		o.provider); err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
 	if how.refresh {
@@ -130,7 +148,7 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, userID, org, met
 	}
 	actor.ID, actor.Org = "user:"+p.Email, p.Org
 	return s, audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "session.open", Target: "session:" + id,
-		Details: map[string]string{"method": method}})
+		Details: map[string]string{"method": o.method}})
 }
 
 // OpenSessionFrom opens another session of the person of p, in the same organization. What comes of a session that a
@@ -139,24 +157,10 @@ func (r *Registry) OpenSessionFrom(ctx context.Context, p Principal, method stri
 	var s Session
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		var err error
-		if s, err = r.openSession(ctx, tx, p.UserID, p.Org, method, actor); err != nil {
-			return err
-		}
-		return s.bindProvider(ctx, tx, p.Provider)
+		s, err = r.openSession(ctx, tx, opening{userID: p.UserID, org: p.Org, method: method, provider: p.Provider, member: p.Member}, actor)
+		return err
 	})
 	return s, err
-}
-
-// bindProvider notes through which sign-in provider a new session came about; empty: none.
-func (s *Session) bindProvider(ctx context.Context, tx *sql.Tx, provider string) error {
-	if provider == "" {
-		return nil
-	}
-	s.Principal.Provider = provider
-	if _, err := tx.ExecContext(ctx, "UPDATE sessions SET provider_id = $1 WHERE id = $2", provider, s.Principal.SessionID); err != nil {
-		return fmt.Errorf("open a session: %w", err)
-	}
-	return nil
 }
 
 func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time) (bridge.Secret, error) {
@@ -171,9 +175,17 @@ func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time
 
 var errSession = bridge.E(bridge.Unauthenticated, "session_ended", "the session has ended").WithHint("ace login")
 
-// BrowserSession finds the live session of a cookie.
+// BrowserSession finds the live session of a cookie. One of an account whose address is not proven is no session, and is
+// refused with the code [CodeUnverified]; see [Registry.UnprovenSession].
 func (r *Registry) BrowserSession(ctx context.Context, cookie bridge.Secret) (Principal, error) {
-	return r.session(ctx, "s.method IN ('browser', 'provider') AND s.cookie", hashed(cookie))
+	p, err := r.session(ctx, "s.method IN ('browser', 'provider') AND s.cookie", hashed(cookie))
+	if err == nil || bridge.CodeOf(err) != errSession.Code {
+		return p, err
+	}
+	if _, unproven := r.UnprovenSession(ctx, cookie); unproven == nil {
+		return Principal{}, errUnproven
+	}
+	return p, err
 }
 
 // SessionByID finds a live session whose member is still one; the role is today's.
@@ -184,11 +196,11 @@ func (r *Registry) SessionByID(ctx context.Context, id string) (Principal, error
 func (r *Registry) session(ctx context.Context, column, value string) (Principal, error) {
 	var p Principal
 	var expires int64
-	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.moves, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.role
+	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.moves, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.id, m.role
 		FROM sessions s JOIN users u ON u.id = s.user_id JOIN organizations o ON o.id = s.org_id
-		JOIN members m ON m.org_id = s.org_id AND m.user_id = s.user_id
-		WHERE `+column+` = $1 AND s.ended_at = 0 AND s.expires_at > $2`, value, r.cfg.Now().Unix()). //nolint:gosec // columns from above
-		Scan(&p.SessionID, &p.Method, &p.Provider, &p.Moves, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Role)
+		JOIN members m ON m.id = s.member_id AND m.org_id = s.org_id AND m.user_id = s.user_id
+		WHERE `+column+` = $1 AND s.ended_at = 0 AND s.expires_at > $2 AND u.verified_at <> 0 AND `+livesThrough("s.provider_id"), value, r.cfg.Now().Unix()). //nolint:gosec // columns from above
+		Scan(&p.SessionID, &p.Method, &p.Provider, &p.Moves, &expires, &p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Org, &p.Member, &p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Principal{}, errSession
 	}

@@ -154,7 +154,7 @@ func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, ac
 	}
 	who.Email = email
 	var s Session
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
 		now, err := r.provider(ctx, tx, "p.id", p.ID)
 		if err != nil {
 			return err
@@ -166,17 +166,15 @@ func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, ac
 		}
 		actor := actor
 		actor.ID, actor.Org = "user:"+email, now.Org
-		userID, err := r.vouchedUser(ctx, tx, now, who, actor)
+		userID, err := r.vouchedUser(ctx, tx, now, who, actor, after)
 		if err != nil {
 			return err
 		}
 		if err := r.vouchedMember(ctx, tx, now, userID, who, actor); err != nil {
 			return err
 		}
-		if s, err = r.openSession(ctx, tx, userID, now.Org, MethodProvider, actor); err != nil {
-			return err
-		}
-		return s.bindProvider(ctx, tx, now.ID)
+		s, err = r.openSession(ctx, tx, opening{userID: userID, org: now.Org, method: MethodProvider, provider: now.ID}, actor)
+		return err
 	})
 	if sqldb.IsUnique(err) {
 		return Session{}, bridge.E(bridge.Conflict, "signin_raced", "You are signing in twice at once.").WithHint("begin again")
@@ -185,7 +183,7 @@ func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, ac
 }
 
 // vouchedUser finds the person that a subject is, or who has the address; otherwise it makes one, without a password.
-func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor) (string, error) {
+func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor, after *settled) (string, error) {
 	var id string
 	err := tx.QueryRowContext(ctx, "SELECT user_id FROM provider_subjects WHERE provider_id = $1 AND subject = $2", p.ID, who.Subject).Scan(&id)
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
@@ -211,17 +209,12 @@ func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who 
 	case verified == 0:
 		// Somebody has signed up with this address and never shown that it is theirs: what they have set must not open what
 		// becomes of the account now.
-		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = '', verified_at = $1 WHERE id = $2", now.Unix(), id); err != nil {
+		if _, err := r.prove(ctx, tx, Handover{User: User{ID: id, Email: who.Email}, Reason: "address verified by a sign-in provider",
+			Actor: actor, after: after}); err != nil {
+			return "", err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = '', name = $1 WHERE id = $2", who.Name, id); err != nil {
 			return "", fmt.Errorf("verify a user: %w", err)
-		}
-		if err := forgetTOTP(ctx, tx, id); err != nil {
-			return "", err
-		}
-		if err := voidApprovals(ctx, tx, "user_id = $1", id); err != nil {
-			return "", err
-		}
-		if err := r.endSessions(ctx, tx, "address verified by a sign-in provider", actor, "user_id = $1", id); err != nil {
-			return "", err
 		}
 	}
 	return id, linkSubject(ctx, tx, p, id, who.Subject, now)
@@ -279,8 +272,7 @@ func (r *Registry) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, us
 		if role == "" {
 			return noRole
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO members (org_id, user_id, role, joined_at, source)
-			VALUES ($1, $2, $3, $4, 'provider')`, p.OrgID, userID, string(role), now.Unix()); err != nil {
+		if _, err := addMember(ctx, tx, p.OrgID, userID, role, "provider", now.Unix()); err != nil {
 			return err
 		}
 		return audit.Write(ctx, tx, now, change)

@@ -1,0 +1,103 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Ending says which keys end together with something else, and why.
+type Ending struct {
+	Actor  audit.Actor
+	Reason string
+	IDs    []string
+	Owner  string // all keys of this owner as well; empty: of nobody
+}
+
+// RevokeIn revokes keys within a transaction of somebody else's, which has more to end. After its commit, hand the IDs that it
+// returns to [Authority.TakeIn]: only then does the table in memory know.
+func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.UUID, error) {
+	ids := e.IDs
+	if e.Owner != "" {
+		owned, err := ownedKeys(ctx, tx, e.Owner)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids[:len(ids):len(ids)], owned...)
+	}
+	var ended []uuid.UUID
+	for _, s := range ids {
+		id, err := uuid.Parse(s)
+		if err != nil {
+			return nil, fmt.Errorf("revoke keys: %w", err)
+		}
+		changed, err := a.revokeOneIn(ctx, tx, id, e)
+		if err != nil {
+			return nil, err
+		}
+		if changed {
+			ended = append(ended, id)
+		}
+	}
+	if len(ended) > 0 && a.db.Dialect == sqldb.Postgres {
+		if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {
+			return nil, fmt.Errorf("tell of the change: %w", err)
+		}
+	}
+	return ended, nil
+}
+
+func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 AND ended_at = 0", owner)
+	if err != nil {
+		return nil, fmt.Errorf("look for the keys of %s: %w", owner, err)
+	}
+	defer func() { _ = rows.Close() }()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("look for the keys of %s: %w", owner, err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+func (a *Authority) revokeOneIn(ctx context.Context, tx *sql.Tx, id uuid.UUID, e Ending) (bool, error) {
+	now := a.cfg.Now()
+	var version int64
+	if err := tx.QueryRowContext(ctx, "UPDATE key_changes SET version = version + 1 WHERE id = 1 RETURNING version").Scan(&version); err != nil {
+		return false, fmt.Errorf("take the next version: %w", err)
+	}
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3, version = $4
+		WHERE id = $5 AND ended_at = 0`, now.Unix(), e.Actor.ID, e.Reason, version, id.String()))
+	if err != nil || !changed {
+		return false, wrap("revoke a key", err)
+	}
+	actor := e.Actor
+	if err := tx.QueryRowContext(ctx, "SELECT org FROM api_keys WHERE id = $1", id.String()).Scan(&actor.Org); err != nil {
+		return false, fmt.Errorf("revoke a key: %w", err)
+	}
+	return true, audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "key.revoke", Target: "key:" + id.String(),
+		Details: map[string]string{"reason": e.Reason}})
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// TakeIn brings keys that were changed by [Authority.RevokeIn] into the table in memory.
+func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
+	for _, id := range ids {
+		a.doubt(ctx, id)
+	}
+}

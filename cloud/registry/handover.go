@@ -1,0 +1,239 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Handover is an account that changes hands, or a membership that ends. All that was handed out before is void with it.
+type Handover struct {
+	User     User
+	OrgID    string   // of the membership that ends; empty: it is about the whole account
+	Members  []string // IDs of the memberships that what is void was bound to
+	Unproven bool     // nobody had proven the address: a stranger may have made all that there is
+	Own      bool     // the account's maker proves it: password and second factor stay
+	Reason   string
+	Actor    audit.Actor
+
+	after *settled
+}
+
+// whole reports whether the handover is about the whole account.
+func (h Handover) whole() bool { return h.OrgID == "" }
+
+// settled is what is left to do after the commit of a handover.
+type settled struct {
+	keys     []uuid.UUID
+	sessions int64
+}
+
+// Voider makes void what an account was given of one kind.
+type Voider struct {
+	Kind   string
+	Tables []string // where it is kept; a test holds that every table is listed, here or among those without credentials
+	Void   func(ctx context.Context, tx *sql.Tx, h Handover) error
+}
+
+// Keys are the API keys of the cloud itself, as a handover ends them; see [keys.Authority].
+type Keys interface {
+	RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error)
+	TakeIn(ctx context.Context, ids ...uuid.UUID)
+}
+
+// UseKeys gives the registry the cloud's own API keys. Without it, as beside a running cloud, personal access tokens die with
+// the membership that they are bound to, and are not marked as revoked.
+func (r *Registry) UseKeys(k Keys) { r.keys = k }
+
+// Voiders are all kinds of credential, in the order in which they are made void: approvals before the sessions that may come
+// of them, memberships after what is found by them.
+func (r *Registry) Voiders() []Voider {
+	return []Voider{
+		{"approvals", []string{"devices", "codes"}, r.voidGiven},
+		{"sessions", []string{"sessions", "refresh_tokens"}, r.voidSessions},
+		{"sign-ins", []string{"pending_logins", "unproven_sessions", "known_devices", "mail_tokens", "outbox"}, r.voidSignIns},
+		{"second factors", []string{"totp", "recovery_codes"}, r.voidFactors},
+		{"invitations", []string{"invitations"}, r.voidInvitations},
+		{"API keys", []string{"api_keys", "token_members"}, r.voidKeys},
+		{"memberships and handed-out access tokens", []string{"members", "handed_tokens"}, r.voidMemberships},
+		{"connections", []string{"connections"}, r.voidConnections},
+	}
+}
+
+// handTx runs a transaction with a handover in it, and does what is left after the commit.
+func (r *Registry) handTx(ctx context.Context, fn func(tx *sql.Tx, after *settled) error) error {
+	var after settled
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		after = settled{}
+		return fn(tx, &after)
+	})
+	wake(r.mailQueued)
+	wake(r.connectionsChanged)
+	wake(r.revocationsDue)
+	if r.keys != nil {
+		r.keys.TakeIn(ctx, after.keys...) // also after an error, which leaves open whether there was a commit
+	}
+	return err
+}
+
+// handOver makes void all that was handed out before: at the first proof of an address, when a provider takes an account
+// over, and when a membership ends.
+func (r *Registry) handOver(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if h.whole() {
+		var err error
+		if h.Members, err = texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE user_id = $1", h.User.ID)); err != nil {
+			return fmt.Errorf("hand over an account: %w", err)
+		}
+	}
+	for _, v := range r.Voiders() {
+		if err := v.Void(ctx, tx, h); err != nil {
+			return fmt.Errorf("make void %s: %w", v.Kind, err)
+		}
+	}
+	if !h.whole() {
+		return nil
+	}
+	return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: h.Actor, Action: "user.handover", Target: "user:" + h.User.Email,
+		Details: map[string]string{"reason": h.Reason}})
+}
+
+func (r *Registry) voidGiven(ctx context.Context, tx *sql.Tx, h Handover) error {
+	return voidApprovals(ctx, tx, "user_id = $1 AND ($2 = '' OR org_id = $2)", h.User.ID, h.OrgID)
+}
+
+func (r *Registry) voidSessions(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if h.whole() {
+		return r.endSessions(ctx, tx, h.Reason, h.Actor, "user_id = $1", h.User.ID)
+	}
+	ended, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE org_id = $2 AND user_id = $3 AND ended_at = 0",
+		r.cfg.Now().Unix(), h.OrgID, h.User.ID)
+	if err != nil {
+		return err
+	}
+	h.after.sessions, err = ended.RowsAffected()
+	return err
+}
+
+func (r *Registry) voidSignIns(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if !h.whole() {
+		return nil
+	}
+	for _, statement := range []string{
+		"DELETE FROM pending_logins WHERE user_id = $1",
+		"DELETE FROM unproven_sessions WHERE user_id = $1",
+		"DELETE FROM known_devices WHERE user_id = $1",
+		"UPDATE mail_tokens SET used_at = expires_at WHERE user_id = $1 AND used_at = 0",
+	} {
+		if _, err := tx.ExecContext(ctx, statement, h.User.ID); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE recipient = $1 AND kind IN ('verify', 'reset')", h.User.Email)
+	return err
+}
+
+func (r *Registry) voidFactors(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if !h.whole() || h.Own {
+		return nil
+	}
+	return forgetTOTP(ctx, tx, h.User.ID)
+}
+
+func (r *Registry) voidInvitations(ctx context.Context, tx *sql.Tx, h Handover) error {
+	_, err := tx.ExecContext(ctx, `UPDATE invitations SET state = 'withdrawn'
+		WHERE inviter_id = $1 AND ($2 = '' OR org_id = $2) AND state = 'open'`, h.User.ID, h.OrgID)
+	return err
+}
+
+// voidKeys revokes the personal access tokens of the memberships. Where a stranger may have made them, the keys that they made
+// for the organization go, too.
+func (r *Registry) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
+	e := keys.Ending{Actor: h.Actor, Reason: h.Reason}
+	if h.whole() && h.Unproven {
+		e.Owner = h.User.Email
+	}
+	for _, member := range h.Members {
+		ids, err := texts(tx.QueryContext(ctx, "SELECT key_id FROM token_members WHERE member_id = $1", member))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM token_members WHERE member_id = $1", member); err != nil {
+			return err
+		}
+		e.IDs = append(e.IDs, ids...)
+	}
+	return r.revokeKeys(ctx, tx, e, h.after)
+}
+
+func (r *Registry) revokeKeys(ctx context.Context, tx *sql.Tx, e keys.Ending, after *settled) error {
+	if r.keys == nil || (len(e.IDs) == 0 && e.Owner == "") {
+		return nil
+	}
+	ended, err := r.keys.RevokeIn(ctx, tx, e)
+	after.keys = append(after.keys, ended...)
+	return err
+}
+
+// voidMemberships gives the memberships that go on new IDs: what is bound to the old ones, such as the access tokens that were
+// handed out, is bound to none.
+func (r *Registry) voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) error {
+	for _, member := range h.Members {
+		id, err := newID()
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE members SET id = $1 WHERE id = $2", id, member); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET next_at = 0 WHERE user_id = $1 AND ($2 = '' OR org_id = $2)`, h.User.ID, h.OrgID)
+	return err
+}
+
+// voidConnections removes the connections that a stranger may have made under the address; the revocations of their keys are
+// delivered at once.
+func (r *Registry) voidConnections(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if !h.whole() || !h.Unproven {
+		return nil
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.owner_id = $1 ORDER BY c.org_id, c.id", h.User.ID)
+	var all []connection
+	err = eachRow(rows, err, func(s scanner) error {
+		c, err := scanConnection(s)
+		all = append(all, c)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if _, err := r.queueRevocation(ctx, tx, Principal{Email: h.User.Email}, c, h.Reason, dueAtOnce); err != nil {
+			return err
+		}
+		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))
+		if err != nil {
+			return err
+		}
+		if !gone {
+			return errChanged
+		}
+		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: c.visibility == Organization, gone: true}); err != nil {
+			return err
+		}
+		by := h.Actor
+		if err := tx.QueryRowContext(ctx, "SELECT slug FROM organizations WHERE id = $1", c.orgID).Scan(&by.Org); err != nil {
+			return err
+		}
+		if err := audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "connection.delete", Target: "connection:" + c.id,
+			Details: map[string]string{"name": c.name, "server_url": string(c.server), "reason": h.Reason}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

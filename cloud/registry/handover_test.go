@@ -1,0 +1,417 @@
+package registry_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// noCredentials are the tables with nothing in them that anybody can act with. A new table goes here, or to a Voider.
+var noCredentials = map[string]string{
+	"users":              "what proves or takes over an account sets the password",
+	"organizations":      "names",
+	"providers":          "of an organization, set by its admins",
+	"provider_domains":   "of an organization",
+	"provider_subjects":  "who is who at a provider; the provider says it anew",
+	"provider_logins":    "a sign-in that the provider has still to vouch for",
+	"waiting_members":    "start with the proof, or are dropped by it",
+	"login_failures":     "counters",
+	"connection_limits":  "take away; they outlive a membership on purpose",
+	"connection_history": "figures",
+	"connection_changes": "numbers of changes",
+	"change_counters":    "numbers of changes",
+	"member_uses":        "figures",
+	"relay_uses":         "what was audited when",
+	"revocations":        "end keys",
+	"audit":              "the log",
+	"key_changes":        "the number of the last change",
+	"used_tokens":        "what was used up",
+}
+
+// newAuthority opens the cloud's own keys beside the registry, as the cloud does.
+func (f *fixture) newAuthority() *keys.Authority {
+	f.t.Helper()
+	a, err := keys.New(f.t.Context(), f.db, keys.Config{Servers: []bridge.ServerURL{issuer}, Catalogue: registry.Scopes, Personal: true, Now: f.clock},
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.UseKeys(a)
+	if err := f.AdoptTokens(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	return a
+}
+
+func (f *fixture) tables() []string {
+	f.t.Helper()
+	query := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+	if f.db.Dialect == sqldb.Postgres {
+		query = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
+	}
+	rows, err := f.db.QueryContext(f.t.Context(), query)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			f.t.Fatal(err)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// Every table is one of a kind of credential that a handover makes void, or says why it is none.
+func TestEveryKindOfCredentialIsVoided(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.newAuthority()
+		unlisted := func() (out []string) {
+			listed := map[string]bool{}
+			for _, v := range f.Voiders() {
+				for _, table := range v.Tables {
+					listed[table] = true
+				}
+			}
+			for _, table := range f.tables() {
+				if _, none := noCredentials[table]; !listed[table] && !none && !strings.HasPrefix(table, "schema_") {
+					out = append(out, table)
+				}
+			}
+			return out
+		}
+		if got := unlisted(); len(got) > 0 {
+			t.Errorf("no voider has the tables %v: add each to one in handover.go, or to noCredentials with the reason", got)
+		}
+		if _, err := f.db.ExecContext(t.Context(), "CREATE TABLE wonder_tokens (hash TEXT PRIMARY KEY, user_id TEXT NOT NULL)"); err != nil {
+			t.Fatal(err)
+		}
+		if got := unlisted(); !slices.Equal(got, []string{"wonder_tokens"}) {
+			t.Errorf("a new kind of credential is not noticed: %v", got)
+		}
+	})
+}
+
+// given is one of each kind of what an account can be given.
+type given struct {
+	p          registry.Principal
+	cookie     bridge.Secret
+	refresh    bridge.Secret
+	developer  registry.Principal
+	device     registry.Device
+	code       bridge.Secret
+	pending    bridge.Secret
+	invitation bridge.Secret
+	pat, live  uuid.UUID
+	patID      bridge.Identity
+	connection api.Connection
+}
+
+const clientID, redirectURI, verifier = "ace-cli", "http://127.0.0.1:4000/", "verifier-verifier-verifier-verifier-verifier"
+
+func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
+	f.t.Helper()
+	ctx, by, g := f.t.Context(), p.Actor("", ""), given{p: p}
+	must := func(err error) {
+		f.t.Helper()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	s, err := f.OpenSession(ctx, p.UserID, p.Org, registry.MethodBrowser, by)
+	must(err)
+	g.cookie = s.Cookie
+	s, err = f.OpenSession(ctx, p.UserID, p.Org, registry.MethodDevice, by)
+	must(err)
+	g.refresh = s.Refresh
+	s, err = f.OpenSessionFrom(ctx, p, registry.MethodDeveloper, by)
+	must(err)
+	g.developer = s.Principal
+	g.device, err = f.StartDevice(ctx, registry.DeviceStart{ClientID: clientID})
+	must(err)
+	sum := sha256.Sum256([]byte(verifier))
+	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
+	must(f.DecideDevice(ctx, p, g.device.UserCode, true, by))
+	g.code, err = f.IssueCode(ctx, p, registry.CodeGrant{ClientID: clientID, RedirectURI: redirectURI, Challenge: challenge}, by)
+	must(err)
+	g.pending, err = f.BeginSecondStep(ctx, registry.User{ID: p.UserID, Email: p.Email}, by)
+	must(err)
+	_, g.invitation, _ = f.invite(p, api.NewInvitation{Role: "viewer"})
+	mint := func(kind bridge.KeyKind) keys.Record {
+		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: f.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
+		must(err)
+		return r
+	}
+	pat := mint(bridge.KindPAT)
+	g.pat, g.live = pat.ID, mint(bridge.KindLive).ID
+	g.patID = bridge.Identity{Type: bridge.TypeAPIKey, KeyID: pat.ID, Kind: bridge.KindPAT, Subject: p.Email, Org: p.Org, Scopes: pat.Scopes}
+	if _, err := f.KeyPrincipal(ctx, g.patID, "n"); err != nil {
+		f.t.Fatalf("a token that was just made: %v", err)
+	}
+	g.connection = f.register(p, "https://"+p.Org+".a.test", aceKey().Text().Reveal())
+	return g
+}
+
+// alive names what of it still works.
+func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	note := func(what string, err error) {
+		if err == nil {
+			out = append(out, what)
+		}
+	}
+	_, err := f.BrowserSession(ctx, g.cookie)
+	note("session", err)
+	_, err = f.RefreshSession(ctx, g.refresh, audit.Actor{})
+	note("refresh token", err)
+	_, err = f.SessionByID(ctx, g.developer.SessionID)
+	note("developer token", err)
+	_, err = f.PollDevice(ctx, registry.DevicePoll{Code: g.device.DeviceCode, ClientID: clientID}, audit.Actor{})
+	note("device approval", err)
+	_, err = f.RedeemCode(ctx, g.code, bridge.NewSecret(verifier), clientID, redirectURI, audit.Actor{})
+	note("authorization code", err)
+	_, err = f.PendingLogin(ctx, g.pending)
+	note("pending login", err)
+	_, err = f.LookupInvitation(ctx, g.invitation)
+	note("invitation", err)
+	_, err = f.KeyPrincipal(ctx, g.patID, "n")
+	note("personal access token", err)
+	for what, id := range map[string]uuid.UUID{"row of the token": g.pat, "organization key": g.live} {
+		r, err := a.Get(ctx, keys.View{Org: g.p.Org}, id)
+		if err == nil && r.EndedAt.IsZero() {
+			out = append(out, what)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// However an account changes hands, nothing of what was handed out before works, and it is one transaction.
+func TestHandover(t *testing.T) {
+	verify := func(f *fixture, _ registry.Provider, g given) error {
+		if err := f.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
+			return err
+		}
+		return f.VerifyEmail(f.t.Context(), f.link(registry.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
+	}
+	reset := func(f *fixture, _ registry.Provider, g given) error {
+		if err := f.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
+			return err
+		}
+		return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
+	}
+	provider := func(f *fixture, p registry.Provider, g given) error {
+		_, err := f.FinishSignIn(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
+		return err
+	}
+	operator := func(f *fixture, _ registry.Provider, g given) error {
+		_, err := f.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
+		return err
+	}
+	for name, by := range map[string]func(*fixture, registry.Provider, given) error{"the link with the password": verify, "a reset": reset,
+		"a provider": provider, "the operator": operator} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, f *fixture) {
+				a := f.newAuthority()
+				p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
+				g := f.give(a, f.person("ceo@a.test", "acme", bridge.RoleAdmin))
+				f.mailed()
+				// As an earlier version has left it: a member, with all of this, and nobody had shown the address.
+				if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0 WHERE email = 'ceo@a.test'"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.SessionByID(t.Context(), g.p.SessionID); err == nil {
+					t.Error("somebody whose address is not proven has a session")
+				}
+				if _, err := f.KeyPrincipal(t.Context(), g.patID, "n"); err == nil {
+					t.Error("somebody whose address is not proven has a token")
+				}
+				if err := by(f, p, g); err != nil {
+					t.Fatal(err)
+				}
+				if got := f.alive(a, g); len(got) > 0 {
+					t.Errorf("works on: %v", got)
+				}
+				if _, err := f.Connection(t.Context(), g.p, g.connection.ID); bridge.CodeOf(err) != "connection_unknown" {
+					t.Errorf("the connection that was made before: %v", err)
+				}
+				if due, err := f.DueRevocations(t.Context(), 10); err != nil || len(due) != 1 {
+					t.Errorf("the connection's key is not revoked: %v %v", due, err)
+				}
+				fresh, err := f.OpenSession(t.Context(), g.p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+				if err != nil || fresh.Principal.Member == g.p.Member {
+					t.Errorf("the membership goes on under its old ID: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A member who is removed and comes back, within the same second, has a new membership.
+func TestComingBack(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		a := f.newAuthority()
+		owner, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		home, err := f.CreateOrganization(t.Context(), ann, api.NewOrganization{Slug: "home"}, ann.Actor("", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere, err := f.OpenSession(t.Context(), ann.UserID, home.Slug, registry.MethodDevice, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, kept := f.give(a, ann), f.give(a, elsewhere.Principal)
+		if _, err := f.RemoveMember(t.Context(), owner, "acme", ann.UserID, owner.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
+		if _, err := f.AcceptInvitation(t.Context(), elsewhere.Principal, back, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.alive(a, g); !slices.Equal(got, []string{"organization key", "pending login"}) {
+			t.Errorf("works on: %v", got)
+		}
+		if got := f.alive(a, kept); len(got) != 10 {
+			t.Errorf("of another organization only this is left: %v", got)
+		}
+	})
+}
+
+// What is made in a session of a sign-in provider ends with the provider, and sees its organization alone.
+func TestTokensOfAProvider(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		a := f.newAuthority()
+		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		p := f.withProvider(owner)
+		s, err := f.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, r, err := a.Mint(t.Context(), keys.By{Who: s.Principal.Identity(), Bind: f.BindToken(s.Principal)},
+			keys.Wish{Kind: bridge.KindPAT, Name: "n", Scopes: []string{"connection:read"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := bridge.Identity{Type: bridge.TypeAPIKey, KeyID: r.ID, Kind: bridge.KindPAT, Subject: "bob@a.test", Org: "acme", Scopes: r.Scopes}
+		developer, err := f.OpenSessionFrom(t.Context(), s.Principal, registry.MethodDeveloper, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := f.KeyPrincipal(t.Context(), id, "n")
+		if err != nil || token.Provider != p.ID {
+			t.Fatalf("%+v %v", token, err)
+		}
+		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (id, org_id, user_id, role, joined_at) SELECT 'x', o.id, $1, 'owner', 0 FROM organizations o WHERE o.slug = 'rival'",
+			s.Principal.UserID); err != nil {
+			t.Fatal(err)
+		}
+		for name, p := range map[string]registry.Principal{"session": s.Principal, "token": token} {
+			if orgs, err := f.Orgs(t.Context(), p); err != nil || len(orgs) != 1 || orgs[0].Slug != "acme" {
+				t.Errorf("a %s sees the organizations %v %v", name, orgs, err)
+			}
+		}
+		if err := f.RemoveProvider(t.Context(), owner, "acme", owner.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.KeyPrincipal(t.Context(), id, "n"); err == nil {
+			t.Error("a token outlives the provider")
+		}
+		if _, err := f.SessionByID(t.Context(), developer.Principal.SessionID); err == nil {
+			t.Error("a developer token outlives the provider")
+		}
+		if r, err := a.Get(t.Context(), keys.View{Org: "acme"}, r.ID); err != nil || r.EndedAt.IsZero() {
+			t.Errorf("the token is not marked as revoked: %v", err)
+		}
+	})
+}
+
+// A reset of a proven account revokes its tokens if it is told to.
+func TestResetRevokesTokens(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		a := f.newAuthority()
+		g := f.give(a, f.person("ann@a.test", "acme", bridge.RoleAdmin))
+		for _, tokens := range []bool{false, true} {
+			f.mailed()
+			if err := f.RequestReset(t.Context(), g.p.Email, audit.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.KeyPrincipal(t.Context(), g.patID, "n"); (err == nil) == tokens {
+				t.Errorf("with tokens %v: %v", tokens, err)
+			}
+			if _, err := f.BrowserSession(t.Context(), g.cookie); err == nil {
+				t.Error("a session outlives a reset")
+			}
+		}
+	})
+}
+
+// Nobody whose address is not proven becomes a member, and a stranger's acceptance is not the owner's of the address.
+func TestWaitingMembership(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		members := func() int {
+			list, _, err := f.Members(ctx, owner, "acme", "", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		_, open, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
+		if up, code := f.signUp(open, "ceo@a.test"); code != "" || up.Verified || !up.Session.Cookie.IsZero() {
+			t.Fatalf("%+v %q", up, code)
+		}
+		_, shown, _ := f.invite(owner, api.NewInvitation{Email: "cfo@a.test", Role: "admin"})
+		if up, code := f.signUp(shown, "cfo@a.test"); code != "" || up.Verified {
+			t.Fatalf("by the inviter's copy: %+v %q", up, code)
+		}
+		if members() != 1 {
+			t.Error("somebody whose address is not proven is a member")
+		}
+		for _, email := range []string{"ceo@a.test", "cfo@a.test"} {
+			u, err := f.UserByEmail(ctx, email)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, method := range []string{registry.MethodBrowser, registry.MethodDevice, registry.MethodPassword, registry.MethodDeveloper} {
+				if _, err := f.OpenSession(ctx, u.ID, "", method, audit.Actor{}); err == nil {
+					t.Errorf("%s opens a session: %s", email, method)
+				}
+			}
+			f.mailed()
+			if err := f.RequestReset(ctx, email, audit.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.ResetPassword(ctx, f.link(registry.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, _, _ := f.Members(ctx, owner, "acme", "", 0)
+		if len(list) != 2 || list[1].Email != "cfo@a.test" {
+			t.Errorf("after resets by the owners of both addresses: %s", fmt.Sprint(list))
+		}
+		if _, err := f.LookupInvitation(ctx, open); err != nil {
+			t.Errorf("the open invitation is used up by a stranger: %v", err)
+		}
+	})
+}
