@@ -23,6 +23,8 @@ type AccessClaims struct {
 	Role Role `json:"role,omitempty"`
 	// Connection is the cloud's ID of the connection, for the server's audit.
 	Connection string `json:"connection,omitempty"`
+	// Generation is the highest change number that the server has told the cloud. A server whose own is lower has lost changes.
+	Generation int64 `json:"generation,omitempty"`
 	// Number is that of the key's last withdrawal when the token was made; 0: the cloud does not number its withdrawals. A cloud
 	// that does begins with 1 for "none yet", so that its first withdrawal has the number 2.
 	Number int64 `json:"number,omitempty"`

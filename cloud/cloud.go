@@ -22,6 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
@@ -56,7 +57,8 @@ type Cloud struct {
 	origin   bridge.ServerURL // its own URL without the path
 	registry *registry.Registry
 	keys     *keys.Authority // of the cloud's own API
-	outbound *http.Client    // to the servers of customers
+	mark     *mark.File
+	outbound *http.Client // to the servers of customers
 	relay    *relay
 	watchers watchers
 	echo     *echo.Echo
@@ -118,10 +120,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := keys.New(ctx, db, keys.Config{Servers: []bridge.ServerURL{cfg.PublicURL}, Catalogue: registry.Scopes,
-		Pepper: cfg.SigningKey, Personal: true, Now: cfg.Now}, log)
+	kept, err := mark.Open(mark.Place{Dir: cfg.DataDir, Role: "cloud", New: db.Replaced() != ""}, log)
 	if err != nil {
 		_ = db.Close()
+		return nil, err
+	}
+	own, err := keys.New(ctx, db, keys.Config{Servers: []bridge.ServerURL{cfg.PublicURL}, Catalogue: registry.Scopes,
+		Pepper: cfg.SigningKey, Personal: true, Now: cfg.Now, Mark: kept}, log)
+	if err != nil {
+		_, _ = db.Close(), kept.Close()
 		return nil, err
 	}
 	cfg.Now = own.Now // the one clock, which never runs backwards
@@ -139,19 +146,19 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	mailer, kept := chooseMailer(cfg.Mail, cfg.PublicURL)
+	mailer, mails := chooseMailer(cfg.Mail, cfg.PublicURL)
 	if cfg.LookupTXT == nil {
 		cfg.LookupTXT = net.DefaultResolver.LookupTXT
 	}
 	rules := dialRules{loopback: cfg.PublicURL.Loopback(), allow: cfg.RelayAllow}
 	c := &Cloud{
-		cfg: cfg, log: log, db: db, root: root, origin: bridge.ServerURL(cfg.PublicURL.Origin()), registry: reg, keys: own,
+		cfg: cfg, log: log, db: db, root: root, origin: bridge.ServerURL(cfg.PublicURL.Origin()), registry: reg, keys: own, mark: kept,
 		outbound: rules.client(), relay: newRelay(cfg.PublicURL, rules, cfg.RelayLimits, log),
 		logins:  api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
 		devices: api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
 		tokens:  api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
 		mails:   api.NewLimiter(time.Minute, 5, 300, cfg.Now),
-		mailer:  mailer, kept: kept,
+		mailer:  mailer, kept: mails,
 
 		invitations: api.NewLimiter(20*time.Second, 50, 500, cfg.Now),
 	}
@@ -221,7 +228,7 @@ func (c *Cloud) Close() error {
 	if err := c.storeUses(last); err != nil {
 		c.log.Warn("the last calls through the relay are not in the history", "error", err)
 	}
-	if err := c.db.Close(); err != nil {
+	if err := errors.Join(c.db.Close(), c.mark.Close()); err != nil {
 		return fmt.Errorf("close the cloud's database: %w", err)
 	}
 	return nil

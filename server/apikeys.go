@@ -84,6 +84,7 @@ func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(contex
 	if err != nil {
 		return err
 	}
+	s.tellNumbers(c, record.Kind)
 	return c.JSON(http.StatusOK, record.API(s.cfg.Now()))
 }
 
@@ -113,6 +114,7 @@ func (s *Server) me(c echo.Context) error {
 		expires := who.ExpiresAt.UTC()
 		id.ExpiresAt = &expires
 	}
+	s.tellNumbers(c, who.Kind)
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, id)
 }

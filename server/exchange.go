@@ -29,6 +29,7 @@ func (s *Server) exchangeToken(c echo.Context) error {
 		s.refusals.audit(actor, "key.exchange", c.Request().URL.Path, err)
 		return err
 	}
+	s.tellNumbers(c, bridge.KindSK)
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusCreated, answer)
 }

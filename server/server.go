@@ -7,6 +7,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -49,6 +51,7 @@ type Server struct {
 	log      *slog.Logger
 	db       *sqldb.DB
 	keys     *keys.Authority
+	mark     *mark.File
 	echo     *echo.Echo
 	verifier guard.Local // the one decision of the gateway and of forward-auth
 	guard    *guard.Guard
@@ -71,15 +74,20 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	issued, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue,
-		Pepper: cfg.JWTSecret, Now: cfg.Now}, log)
+	kept, err := mark.Open(mark.Place{Dir: cfg.DataDir, Role: "server", New: db.Replaced() != ""}, log)
 	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
+	issued, err := keys.New(ctx, db, keys.Config{Servers: cfg.PublicURLs, Catalogue: cfg.Catalogue,
+		Pepper: cfg.JWTSecret, Now: cfg.Now, Mark: kept}, log)
+	if err != nil {
+		_, _ = db.Close(), kept.Close()
+		return nil, err
+	}
 	cfg.Now = issued.Now // the one clock, which never runs backwards
 	s := &Server{
-		cfg: cfg, log: log, db: db, keys: issued,
+		cfg: cfg, log: log, db: db, keys: issued, mark: kept,
 		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
 		leaks:    api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
 		refusals: newRefusals(db, log, cfg.Now),
@@ -111,7 +119,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Close closes the database, after Run has returned.
 func (s *Server) Close() error {
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.mark.Close()); err != nil {
 		return fmt.Errorf("close the server's database: %w", err)
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	// Personal: people have personal access tokens, and a key of the organization takes an admin.
 	Personal bool
 	Now      func() time.Time // nil: time.Now
+	Mark     *mark.File       // the change number outside the database; nil: none is kept
 }
 
 // Authority issues and verifies keys. Its methods are safe for concurrent use; [Authority.Run] has to run beside them.
@@ -56,6 +58,9 @@ type Authority struct {
 	synced    atomic.Int64 // when they were last compared with the database, on the monotonic clock
 	attempted atomic.Int64 // when that was last tried
 	stale     atomic.Bool  // that was too long ago
+	highest   atomic.Int64 // the highest change number that this process, the mark or the cloud knows
+	loaded    atomic.Int64 // marks.restored when all keys were loaded
+	behind    atomic.Pointer[lag]
 	wake      chan struct{}
 	pulling   sync.Mutex
 }
@@ -86,8 +91,12 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	if cfg.Now == nil {
 		a.time.system, a.realTime = time.Now, true
 	}
+	a.highest.Store(cfg.Mark.Number())
 	if err := a.load(ctx); err != nil {
 		return nil, err
+	}
+	if l := a.behind.Load(); l != nil {
+		return nil, errBehind(l.found, l.known)
 	}
 	if err := a.storeTime(ctx); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 		return Record{}, err
 	}
 	var after row
+	var made int64
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
 		var version int64
 		now := a.cfg.Now()
@@ -30,6 +31,9 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 			newest = CASE WHEN newest < $1 AND epoch = $2 THEN $1 ELSE newest END WHERE id = 1
 			RETURNING version`, now.Unix(), a.time.marks.Load().epoch).Scan(&version); err != nil {
 			return fmt.Errorf("take the next version: %w", err)
+		}
+		if known := a.highest.Load(); version <= known { // under the lock, so that nobody else has just made that change
+			return errBehind(version-1, known)
 		}
 		entry, err := do(tx, version)
 		if err != nil {
@@ -47,13 +51,20 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 				return fmt.Errorf("tell of the change: %w", err)
 			}
 		}
+		made = version
 		return audit.Write(ctx, tx, now, *entry)
 	})
 	if err != nil {
+		if e := bridge.AsError(err); e.Code == "database_behind" {
+			_, _ = a.look(ctx)
+		}
 		a.doubt(ctx, id)
 		return Record{}, err
 	}
 	a.take(&after)
+	if made != 0 {
+		a.made(made)
+	}
 	return after.Record, nil
 }
 

@@ -32,12 +32,13 @@ type clock struct {
 // marks are what the one row of key_changes says.
 type marks struct {
 	version, newest, epoch, accepted, ended int64
+	known, restored                         int64
 }
 
 func readMarks(ctx context.Context, q querier) (marks, error) {
 	var m marks
-	if err := q.QueryRowContext(ctx, "SELECT version, newest, epoch, accepted, ended FROM key_changes WHERE id = 1").
-		Scan(&m.version, &m.newest, &m.epoch, &m.accepted, &m.ended); err != nil {
+	if err := q.QueryRowContext(ctx, "SELECT version, newest, epoch, accepted, ended, known, restored FROM key_changes WHERE id = 1").
+		Scan(&m.version, &m.newest, &m.epoch, &m.accepted, &m.ended, &m.known, &m.restored); err != nil {
 		return marks{}, fmt.Errorf("read the version of the keys: %w", err)
 	}
 	return m, nil
@@ -93,6 +94,9 @@ func (a *Authority) Trouble() error {
 	switch {
 	case a.time.late.Load():
 		return a.time.behind()
+	case a.behind.Load() != nil:
+		l := a.behind.Load()
+		return errBehind(l.found, l.known)
 	case a.stale.Load():
 		return errStale
 	}
@@ -117,11 +121,16 @@ func (a *Authority) storeTime(ctx context.Context) error {
 			return fmt.Errorf("store the newest time: %w", err)
 		}
 	}
-	m, err := readMarks(ctx, a.db)
+	m, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
-	a.time.adopt(m)
+	if err := a.cfg.Mark.Advance(a.highest.Load()); err != nil {
+		a.log.Error("the number of the last change could not be kept outside the database", "change", a.highest.Load(), "error", err)
+	}
+	if a.db.Dialect == sqldb.SQLite && m.restored != a.loaded.Load() {
+		a.poke()
+	}
 	return nil
 }
 

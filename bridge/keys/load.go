@@ -13,11 +13,10 @@ import (
 // load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
 // within seconds.
 func (a *Authority) load(ctx context.Context) error {
-	now, err := readMarks(ctx, a.db)
+	now, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
-	a.time.adopt(now)
 	const plain = `prev_until = 0 AND allow_from = '' AND rate_count = 0 AND max_uses = 0 AND ended_at = 0 AND disabled_at = 0
 		AND confirm_by = 0 AND withdrawn = ''`
 	// One goroutine reads while another fills the table.
@@ -50,6 +49,7 @@ func (a *Authority) load(ctx context.Context) error {
 	}
 	// What changed meanwhile has a later version, and is caught up with.
 	a.version.Store(now.version)
+	a.loaded.Store(now.restored)
 	a.synced.Store(monotonic())
 	return nil
 }

@@ -62,8 +62,8 @@ func (a *Authority) keepUp(ctx context.Context) {
 			return
 		case <-a.wake:
 		case <-poll.C:
-			if a.db.Dialect == sqldb.SQLite && !a.time.late.Load() {
-				continue // nobody else changes it, unless an operator accepts the clock
+			if a.db.Dialect == sqldb.SQLite && !a.time.late.Load() && a.behind.Load() == nil {
+				continue // nobody else changes it, unless an operator accepts the clock or the database
 			}
 		}
 		if err := a.pull(ctx); err != nil && ctx.Err() == nil {
@@ -87,12 +87,11 @@ func (a *Authority) pullLocked(ctx context.Context) error {
 	defer cancel()
 	since, asked := a.version.Load(), monotonic()
 	a.attempted.Store(asked)
-	now, err := readMarks(ctx, a.db)
+	now, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
-	a.time.adopt(now)
-	if now.version < since {
+	if now.version < since || now.restored != a.loaded.Load() {
 		return a.startOver(ctx, since, now.version)
 	}
 	last := since
@@ -122,7 +121,11 @@ func (a *Authority) startOver(ctx context.Context, since, now int64) error {
 	a.feed.startOver()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startOverTimeout)
 	defer cancel()
-	return a.load(ctx)
+	err := a.load(ctx)
+	if err == nil {
+		a.stale.Store(false)
+	}
+	return err
 }
 
 // fresh reports whether a key ID (a UUID of version 7, RFC 9562 section 5.7) says that it was made a moment ago.

@@ -39,7 +39,7 @@ var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", Retry
 // The use of an identity that is Counted is counted by [Authority.Spend], once it is known that it is allowed.
 func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (id bridge.Identity, err error) {
 	now := a.seconds()
-	if a.stale.Load() || a.time.late.Load() {
+	if a.stale.Load() || a.time.late.Load() || a.behind.Load() != nil {
 		return id, a.Trouble()
 	}
 	if note, ok := a.table.hot(&p, now, &id); ok {
@@ -85,9 +85,9 @@ func (a *Authority) verify(ctx context.Context, p bridge.Presented, use bridge.U
 		case p.IsKey():
 			id, err = a.verifyKey(key, f, now)
 		default:
-			id, err = a.verifyAccess(p.Value, f, now)
+			id, err = a.verifyAccess(ctx, p.Value, f, now)
 		}
-		if err != nil && again && a.db.Dialect == sqldb.Postgres {
+		if err != nil && again && a.db.Dialect == sqldb.Postgres && a.behind.Load() == nil {
 			if created := !ok && fresh(keyID, a.cfg.Now()); (ok || created) && a.catchUp(ctx, created) {
 				continue
 			}
@@ -147,7 +147,7 @@ func (f *found) previousIdentity() bridge.Identity {
 	return id
 }
 
-func (a *Authority) verifyAccess(token bridge.Secret, f found, now int64) (bridge.Identity, error) {
+func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, f found, now int64) (bridge.Identity, error) {
 	at1 := time.Unix(now, 0)
 	id := f.identity()
 	claims, err := bridge.VerifyAccess(token, f.publicKey(), a.cfg.Servers, at1)
@@ -158,6 +158,11 @@ func (a *Authority) verifyAccess(token bridge.Secret, f found, now int64) (bridg
 	}
 	if err != nil {
 		return bridge.Identity{}, err
+	}
+	if f.kind() == bridge.KindSK && claims.Generation > a.highest.Load() {
+		if err := a.told(ctx, claims.Generation); err != nil {
+			return bridge.Identity{}, err
+		}
 	}
 	if a.time.ended(claims.IssuedAt, claims.ExpiresAt) {
 		return bridge.Identity{}, refuse("token_expired", "the access token had expired before the clock was set back")
@@ -284,7 +289,7 @@ func (x *special) pace(now time.Time) error {
 // what takes long, such as a stream.
 func (a *Authority) Alive(id bridge.Identity) bool {
 	now := a.seconds()
-	if a.stale.Load() || a.time.late.Load() || (!id.ExpiresAt.IsZero() && now >= id.ExpiresAt.Unix()) {
+	if a.stale.Load() || a.time.late.Load() || a.behind.Load() != nil || (!id.ExpiresAt.IsZero() && now >= id.ExpiresAt.Unix()) {
 		return false
 	}
 	if id.KeyID == uuid.Nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
@@ -20,22 +19,22 @@ type clockResult struct {
 	Ended int64     `json:"ended_keys"`
 }
 
-// acceptClockCommand is `accept-clock` of a server or a cloud; open opens its database, and says who the audit log names.
-func (a *app) acceptClockCommand(what string, open func(context.Context) (*sqldb.DB, audit.Actor, error), also ...keys.Cut) *cobra.Command {
+// acceptClockCommand is `accept-clock` of a server or a cloud; open opens its database.
+func (a *app) acceptClockCommand(what string, open func(context.Context) (ownDatabase, error), also ...keys.Cut) *cobra.Command {
 	return &cobra.Command{Use: "accept-clock", Args: noArgs,
 		Short: "Accept that the clock of this machine is right although the " + what + " has seen a later time",
 		Long: `Accept that the clock of this machine is right although the ` + what + ` has seen a later time (clock_behind). What had expired
 by the later time stays expired; connect tokens from before now are refused. Works beside a running ` + what + `, and on a stopped one's database.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, actor, err := open(cmd.Context())
+			own, err := open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer func() { _ = db.Close() }()
-			if err := keys.Migrate(cmd.Context(), db); err != nil {
+			defer func() { _ = own.db.Close() }()
+			if err := keys.Migrate(cmd.Context(), own.db); err != nil {
 				return err
 			}
-			done, err := keys.AcceptClock(cmd.Context(), db, time.Now(), actor, also...)
+			done, err := keys.AcceptClock(cmd.Context(), own.db, time.Now(), own.actor, also...)
 			if err != nil {
 				return err
 			}
@@ -48,35 +47,35 @@ by the later time stays expired; connect tokens from before now are refused. Wor
 }
 
 // openServerDatabase opens the database of the server of this environment.
-func openServerDatabase(ctx context.Context) (*sqldb.DB, audit.Actor, error) {
+func openServerDatabase(ctx context.Context) (ownDatabase, error) {
 	var e serverEnv
 	if err := readEnv(&e); err != nil {
-		return nil, audit.Actor{}, err
+		return ownDatabase{}, err
 	}
 	cfg, _, err := e.config()
 	if err != nil {
-		return nil, audit.Actor{}, err
+		return ownDatabase{}, err
 	}
-	actor := operator()
-	if actor.Org = cfg.Trust.Org; actor.Org == "" {
-		actor.Org = "local"
+	own := ownDatabase{dir: cfg.DataDir, actor: operator()}
+	if own.actor.Org = cfg.Trust.Org; own.actor.Org == "" {
+		own.actor.Org = "local"
 	}
-	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
-	return db, actor, err
+	own.db, err = sqldb.Open(ctx, cfg.DatabaseURL)
+	return own, err
 }
 
 // openCloudDatabase opens the database of the cloud of this environment.
-func openCloudDatabase(ctx context.Context) (*sqldb.DB, audit.Actor, error) {
+func openCloudDatabase(ctx context.Context) (ownDatabase, error) {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {
-		return nil, audit.Actor{}, err
+		return ownDatabase{}, err
 	}
 	cfg, _, err := e.config()
 	if err != nil {
-		return nil, audit.Actor{}, err
+		return ownDatabase{}, err
 	}
 	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
-	return db, operator(), err
+	return ownDatabase{db, cfg.DataDir, operator()}, err
 }
 
 func (a *app) serverAcceptClockCommand() *cobra.Command {

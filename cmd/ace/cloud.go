@@ -24,7 +24,7 @@ func (a *app) cloudCommand() *cobra.Command {
 	newDatabaseFlag(cmd, &newDatabase)
 	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
 	user.AddCommand(a.cloudUserAddCommand())
-	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(),
+	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(), a.cloudRestoreCommand(),
 		a.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
 		a.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
 	return cmd

@@ -168,6 +168,11 @@ ace server health`,
 ace server accept-clock`,
 	"cloud accept-clock": `
 ace cloud accept-clock`,
+	"server restore": `
+ace server restore --accept
+ace server restore --accept --disable-keys`,
+	"cloud restore": `
+ace cloud restore --accept`,
 	"cloud": `
 ace cloud
 ace cloud user add --email ada@company.com --org acme`,

@@ -98,6 +98,8 @@ var goldens = []golden{
 	{name: "server_token", command: "server token --role member --subject ci"},
 	{name: "server_accept-clock", command: "server accept-clock"},
 	{name: "cloud_accept-clock", command: "cloud accept-clock"},
+	{name: "server_restore", command: "server restore --accept --disable-keys"},
+	{name: "cloud_restore", command: "cloud restore --accept"},
 	{name: "cloud_user_add", command: "cloud user add --email $FORMAT@acme.test --name Ada --org acme --password long-enough-$FORMAT"},
 	{name: "cloud_init", command: "cloud init --dir $DIR/init-$FORMAT --public-url https://cloud.example --org acme"},
 	{name: "cloud_rotate", command: "cloud rotate-encryption-key"},

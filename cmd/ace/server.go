@@ -30,7 +30,7 @@ func (a *app) serverCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server; the environment configures it", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runServer(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
-	cmd.AddCommand(a.serverTokenCommand(), a.serverHealthCommand(), a.serverAcceptClockCommand())
+	cmd.AddCommand(a.serverTokenCommand(), a.serverHealthCommand(), a.serverAcceptClockCommand(), a.serverRestoreCommand())
 	return cmd
 }
 

@@ -1,0 +1,207 @@
+package keys_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/mark"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// marked starts an authority with a mark in a folder.
+func marked(t *testing.T, dsn, dir string, c *clock) (fixture, func(), error) {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mark.Open(mark.Place{Dir: dir, Role: "server"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := func() { _, _ = db.Close(), m.Close() }
+	a, err := keys.New(t.Context(), db, keys.Config{Servers: []bridge.ServerURL{self}, Catalogue: catalogue.Builtin(), Now: c.now, Mark: m},
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		stop()
+	} else {
+		t.Cleanup(stop)
+	}
+	return fixture{a, db, c}, stop, err
+}
+
+// copyFile copies a SQLite database that nobody has open.
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{"-wal", "-shm"} {
+		_ = os.Remove(to + more)
+	}
+}
+
+// Yesterday's file put in place is refused at start until that is accepted. Then what may have been taken away since is dead
+// or listed.
+func TestOldBackup(t *testing.T) {
+	dsn, dir := sqldbtest.SQLite(t), t.TempDir()
+	file := strings.TrimPrefix(dsn, "sqlite:")
+	backup := filepath.Join(dir, "backup.db")
+	c := &clock{t: time.Unix(1_800_000_000, 0)}
+	f, stop, err := marked(t, dsn, dir, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked, record := f.create(t, nil)
+	rotated, rotating := f.create(t, nil)
+	connection, _ := f.create(t, func(n *keys.NewKey) { n.Kind = bridge.KindSK })
+	exchange := func(f fixture, issued time.Time) error {
+		_, _, err := f.Create(t.Context(), operator, keys.NewKey{Kind: bridge.KindSK, Name: "c", Org: "acme", Owner: "ann", Scopes: bridge.Scopes{"app:*"},
+			Exchange: &keys.Exchange{Issuer: "https://c", JTI: "1", Issued: issued, Expires: issued.Add(5 * time.Minute)}})
+		return err
+	}
+	issued := c.now()
+	stop()
+	copyFile(t, file, backup)
+	if f, stop, err = marked(t, dsn, dir, c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Revoke(t.Context(), admin, record.ID, "leaked"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Revive(t.Context(), admin, rotating.ID, "1h"); err != nil {
+		t.Fatal(err)
+	}
+	if err := exchange(f, issued); err != nil {
+		t.Fatal(err)
+	}
+	last := f.Numbers().Last
+	stop()
+	copyFile(t, backup, file)
+	if _, _, err := marked(t, dsn, dir, c); bridge.CodeOf(err) != "database_behind" || bridge.AsError(err).Hint == "" {
+		t.Fatalf("a start on yesterday's file: %v, want database_behind with a hint", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "server-generation")); err != nil { // the database was told, too
+		t.Fatal(err)
+	}
+	if _, _, err := marked(t, dsn, dir, c); bridge.CodeOf(err) != "database_behind" {
+		t.Fatalf("a second start: %v, want database_behind", err)
+	}
+	c.advance(time.Second)
+	db, err := sqldb.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := keys.AcceptRestore(t.Context(), db, c.now(), keys.RestoreChoice{DisableKeys: true}, audit.Actor{ID: "operator", Org: "acme"})
+	if err != nil || done.Known != last || done.Now <= last || done.Unconfirmed != 1 || len(done.Keys) != 2 {
+		t.Fatalf("accepted: %+v, %v", done, err)
+	}
+	_ = db.Close()
+	if f, _, err = marked(t, dsn, dir, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []bridge.Key{revoked, rotated} {
+		if _, err := f.verify(t, key.Text()); cause(err) != "key_disabled" {
+			t.Errorf("a key that may be dead: %v", cause(err))
+		}
+	}
+	if err := exchange(f, issued); bridge.CodeOf(err) != "connect_token_old" {
+		t.Errorf("the used connect token: %v", err)
+	}
+	if f.Numbers().Restored != done.Now {
+		t.Errorf("the numbers are %+v", f.Numbers())
+	}
+	c.advance(25 * time.Hour)
+	if _, err := f.verify(t, connection.Text()); cause(err) != "key_lapsed" {
+		t.Errorf("a connection's key that nobody has used for a day: %v", cause(err))
+	}
+}
+
+// A running process whose database falls behind refuses everything, until that is accepted beside it.
+func TestBehindWhileRunning(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		c := &clock{t: time.Unix(1_800_000_000, 0)}
+		f, _, err := marked(t, dsn, t.TempDir(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, record := f.create(t, nil)
+		f.create(t, nil)
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE key_changes SET version = 0"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Revoke(t.Context(), admin, record.ID, "x"); bridge.CodeOf(err) != "database_behind" {
+			t.Errorf("a change: %v, want database_behind", err)
+		}
+		if _, err := f.verify(t, key.Text()); bridge.CodeOf(err) != "database_behind" || bridge.AsError(err).Kind != bridge.Unavailable {
+			t.Errorf("a verification: %v, want database_behind", err)
+		}
+		if _, err := keys.AcceptRestore(t.Context(), f.db, c.now(), keys.RestoreChoice{}, audit.Actor{ID: "operator"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Pull(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.verify(t, key.Text()); err != nil {
+			t.Errorf("accepted: %v", err)
+		}
+		if _, err := f.Revoke(t.Context(), admin, record.ID, "x"); err != nil {
+			t.Errorf("a change once it is accepted: %v", err)
+		}
+	})
+}
+
+// A machine without the file takes the number that the cloud names in its own tokens; nobody else's counts.
+func TestCloudKnowsBetter(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		connection, _ := f.create(t, func(n *keys.NewKey) { n.Kind = bridge.KindSK })
+		other, _ := f.create(t, nil)
+		present := func(key bridge.Key, generation int64) error {
+			token, err := key.SignAccess(bridge.AccessClaims{Times: bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife), Subject: "ann@example.com",
+				Scope: "app:*", Generation: generation}.ForServer(self))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = f.verify(t, token)
+			return err
+		}
+		for _, ok := range []struct {
+			key    bridge.Key
+			number int64
+		}{{connection, 0}, {connection, 2}, {connection, -1}, {connection, 1 << 62}, {other, 100}} {
+			if err := present(ok.key, ok.number); err != nil {
+				t.Errorf("%s key, %d: %v", ok.key.Kind, ok.number, err)
+			}
+		}
+		if err := present(connection, 100); bridge.CodeOf(err) != "database_behind" {
+			t.Errorf("the cloud knows change 100: %v, want database_behind", err)
+		}
+		if _, err := f.verify(t, other.Text()); bridge.CodeOf(err) != "database_behind" {
+			t.Errorf("another key: %v, want database_behind", err)
+		}
+		done, err := keys.AcceptRestore(t.Context(), f.db, f.clock.now(), keys.RestoreChoice{}, audit.Actor{ID: "operator"})
+		if err != nil || done.Now != 101 {
+			t.Fatalf("accepted: %+v, %v", done, err)
+		}
+		if err := f.Pull(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.clock.advance(time.Second)
+		if err := present(connection, 100); err != nil {
+			t.Errorf("accepted: %v", err)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/mark"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+type restoreResult struct {
+	Found       int64         `json:"found"`
+	Known       int64         `json:"known"`
+	Now         int64         `json:"now"`
+	Unconfirmed int64         `json:"unconfirmed_keys"`
+	Keys        []restoredKey `json:"keys"`
+}
+
+type restoredKey struct {
+	ID     string `json:"key_id"`
+	Name   string `json:"name"`
+	Owner  string `json:"owner"`
+	Status string `json:"status"`
+	Revoke string `json:"revoke"`
+	Keep   string `json:"keep"`
+}
+
+// ownDatabase is the database of the server or the cloud of this environment.
+type ownDatabase struct {
+	db    *sqldb.DB
+	dir   string      // where it keeps its mark; empty: nowhere
+	actor audit.Actor // who the audit log names
+}
+
+// restoreCommand is `restore` of a server or a cloud; open opens its database.
+func (a *app) restoreCommand(role string, open func(context.Context) (ownDatabase, error)) *cobra.Command {
+	var accept bool
+	var choice keys.RestoreChoice
+	cmd := &cobra.Command{Use: "restore", Args: noArgs,
+		Short: "Accept a database that has lost changes, such as a restored backup",
+		Long: `Accept a database that has lost changes, such as a restored backup (database_behind). Revocations that were made since the backup are
+lost with it. So connect tokens and access tokens from before now are refused, a connection's key dies unless it is used within a day, and
+keys that people made are listed, to be decided on: each with the command to revoke it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !accept {
+				return usage("%s needs --accept: what was revoked since the backup is lost with it", cmd.CommandPath())
+			}
+			own, err := open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { _ = own.db.Close() }()
+			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(a.err, nil)))
+			if err != nil {
+				return err
+			}
+			return a.print(r, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, %d is known, and it goes on at %d\n", r.Found, r.Known, r.Now)
+				_, _ = fmt.Fprintf(w, "keys of connections that die unless they are used within a day: %d\n", r.Unconfirmed)
+				if len(r.Keys) == 0 {
+					return
+				}
+				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each:")
+				row(w, "KEY", "NAME", "OWNER", "STATUS", "TO END IT", "TO KEEP IT")
+				for _, k := range r.Keys {
+					row(w, k.ID, k.Name, k.Owner, k.Status, k.Revoke, k.Keep)
+				}
+			})
+		}}
+	cmd.Flags().BoolVar(&accept, "accept", false, "accept it, although what was revoked since the backup is lost")
+	cmd.Flags().BoolVar(&choice.DisableKeys, "disable-keys", false, "disable every key that a person made, until it is enabled")
+	return cmd
+}
+
+func acceptRestore(ctx context.Context, own ownDatabase, role string, choice keys.RestoreChoice, log *slog.Logger) (restoreResult, error) {
+	if err := keys.Migrate(ctx, own.db); err != nil {
+		return restoreResult{}, err
+	}
+	kept, err := mark.Open(mark.Place{Dir: own.dir, Role: role}, log)
+	if err != nil {
+		return restoreResult{}, err
+	}
+	defer func() { _ = kept.Close() }()
+	choice.Known = kept.Number()
+	now := time.Now()
+	done, err := keys.AcceptRestore(ctx, own.db, now, choice, own.actor)
+	if err != nil {
+		return restoreResult{}, err
+	}
+	r := restoreResult{Found: done.Found, Known: done.Known, Now: done.Now, Unconfirmed: done.Unconfirmed, Keys: []restoredKey{}}
+	where := ""
+	if role == "cloud" {
+		where = " --cloud"
+	}
+	for _, k := range done.Keys {
+		key := restoredKey{ID: k.ID.String(), Name: k.Name, Owner: k.Owner, Status: k.Status(now), Revoke: "ace api-key revoke" + where + " " + k.ID.String(), Keep: "-"}
+		if key.Status == keys.StatusDisabled {
+			key.Keep = "ace api-key enable" + where + " " + key.ID
+		}
+		r.Keys = append(r.Keys, key)
+	}
+	return r, kept.Advance(done.Now)
+}
+
+func (a *app) serverRestoreCommand() *cobra.Command {
+	return a.restoreCommand("server", openServerDatabase)
+}
+
+func (a *app) cloudRestoreCommand() *cobra.Command {
+	return a.restoreCommand("cloud", openCloudDatabase)
+}
