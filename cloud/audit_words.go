@@ -87,6 +87,9 @@ var auditGroups = []auditGroup{
 		{"trust.show", "Show the trust variables"},
 		{"audit.export", "Export the audit log"},
 	}},
+	{"Operation", []auditAction{
+		{"clock.accept", "Accept that the clock is right"},
+	}},
 }
 
 // auditWords are the words for each action.
