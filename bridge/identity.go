@@ -98,10 +98,39 @@ func (id Identity) SetHeaders(h http.Header, requestID string) {
 		keyID = id.KeyID.String()
 	}
 	// One array for the six values; each slice ends where the next begins, so that appending to one copies it.
-	values := [6]string{keyID, id.Subject, id.Org, id.Environment, id.Scopes.String(), requestID}
+	values := [6]string{keyID, HeaderText(id.Subject), id.Org, id.Environment, id.Scopes.String(), requestID}
 	for i, name := range [...]string{HeaderKeyID, HeaderSubject, HeaderOrg, HeaderEnvironment, HeaderScopes, HeaderRequestID} {
 		h[name] = values[i : i+1 : i+1]
 	}
+}
+
+// extPrefix begins an ext-value of UTF-8 (RFC 8187 section 3.2.1).
+const extPrefix = "UTF-8''"
+
+// HeaderText is text as a header carries it: printable ASCII as it is, anything else as an ext-value (RFC 8187), UTF-8”
+// and percent-encoded, at every door. Text that looks like one is encoded as well, so that no two texts become one.
+func HeaderText(s string) string {
+	plain := strings.TrimSpace(s) == s && !(len(s) >= len(extPrefix) && strings.EqualFold(s[:len(extPrefix)], extPrefix))
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] >= ' ' && s[i] < 0x7f
+	}
+	if plain {
+		return s
+	}
+	const attrChar = "!#$&+-.^_`|~" // beside letters and digits
+	var out strings.Builder
+	out.WriteString(extPrefix)
+	for i := range len(s) {
+		if c := s[i]; c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte(attrChar, c) >= 0 {
+			out.WriteByte(c)
+		} else {
+			const hex = "0123456789ABCDEF"
+			out.WriteByte('%')
+			out.WriteByte(hex[c>>4])
+			out.WriteByte(hex[c&0xf])
+		}
+	}
+	return out.String()
 }
 
 // FoldHeader is how a careless reader may see a header's name: lower case, and '-' for all that is neither letter nor

@@ -304,10 +304,15 @@ func Draining(ctx context.Context) <-chan struct{} {
 }
 
 // Serve answers requests on ln until ctx ends, and then lets those under way finish, for a bounded time. There is no
-// limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size.
+// limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size. Connections
+// are bounded by default, where ln is not of [Bound].
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, cert *tls.Certificate, log *slog.Logger) error {
+	bound, isBound := ln.(*boundListener)
+	if !isBound {
+		bound, _ = Bound(ln, ConnLimits{}, log).(*boundListener)
+	}
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: takeSteadily(h, bound.limits.Stuck), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.Background(), drainingKey{}, ctx.Done())
@@ -319,9 +324,9 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, cert *tls.Certi
 	failed := make(chan error, 1)
 	go func() {
 		if cert != nil {
-			failed <- srv.ServeTLS(ln, "", "")
+			failed <- srv.ServeTLS(bound, "", "")
 		} else {
-			failed <- srv.Serve(ln)
+			failed <- srv.Serve(bound)
 		}
 	}()
 	select {

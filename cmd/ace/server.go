@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -158,7 +159,7 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	if !cfg.Trust.Configured() {
 		log.Warn("no cloud secret: `ace connect` cannot exchange keys here; set ACE_CLOUD_PUBLIC_KEY to what `ace org trust` prints")
 	}
-	return serve(ctx, log, part{ln: ln, cert: cert, handler: srv.Handler(), run: srv.Run, close: srv.Close})
+	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, handler: srv.Handler(), run: srv.Run, close: srv.Close})
 }
 
 // listen opens the port, and reads the certificate where there is one.
@@ -261,6 +262,11 @@ func (a *app) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api
 	cfg := a.clientConfig()
 	cfg.Timeout, cfg.Transport = 3*time.Second, ownTransport()
 	return base, cfg, err
+}
+
+// bound limits what clients may hold: through trusted proxies come many people.
+func bound(ln net.Listener, proxies []netip.Prefix, log *slog.Logger) net.Listener {
+	return api.Bound(ln, api.ConnLimits{Proxies: proxies}, log)
 }
 
 // part is a server or a cloud, ready to serve.

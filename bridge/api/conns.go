@@ -1,0 +1,241 @@
+package api
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ConnLimits bound what clients may hold; a zero value is the default.
+type ConnLimits struct {
+	// Total and PerAddress are connections at a time: 16,384 in all, and 2,048 from one address (an IPv6 /64). More are closed
+	// at once. Loopback and Proxies, through which many people come, count in all alone.
+	Total, PerAddress int
+	Proxies           []netip.Prefix
+	// Stuck is how long a client may take nothing of what is written to it: 30 s. The time runs during a write and begins
+	// again with each piece that is taken, so that it bounds neither a stream's silence nor a download's length.
+	Stuck time.Duration
+}
+
+const (
+	defaultConns   = 16 << 10
+	defaultPerAddr = 2 << 10
+	defaultStuck   = 30 * time.Second
+	writePiece     = 64 << 10 // that must be taken in the time
+	sayFullEvery   = time.Minute
+)
+
+// Bound returns a listener whose connections are within limits.
+func Bound(ln net.Listener, limits ConnLimits, log *slog.Logger) net.Listener {
+	limits.Total, limits.PerAddress = cmp.Or(limits.Total, defaultConns), cmp.Or(limits.PerAddress, defaultPerAddr)
+	limits.Stuck = cmp.Or(limits.Stuck, defaultStuck)
+	return &boundListener{Listener: ln, limits: limits, log: log, from: map[string]int{}}
+}
+
+type boundListener struct {
+	net.Listener
+	limits ConnLimits
+	log    *slog.Logger
+	mu     sync.Mutex
+	total  int
+	from   map[string]int
+	said   time.Time
+}
+
+// Accept implements net.Listener.
+func (l *boundListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		key := l.key(conn.RemoteAddr())
+		if l.take(key) {
+			return &boundConn{Conn: conn, of: l, key: key}, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+// key is what a connection counts under; "" where it counts in all alone.
+func (l *boundListener) key(a net.Addr) string {
+	peer, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return ""
+	}
+	addr := peer.Addr().Unmap()
+	if addr.IsLoopback() || slices.ContainsFunc(l.limits.Proxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return ""
+	}
+	return AddressKey(addr.String())
+}
+
+func (l *boundListener) take(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total >= l.limits.Total || key != "" && l.from[key] >= l.limits.PerAddress {
+		if now := time.Now(); now.Sub(l.said) > sayFullEvery {
+			l.said = now
+			l.log.Warn("connections are refused: there are too many", "total", l.total, "from", key, "from_there", l.from[key])
+		}
+		return false
+	}
+	l.total++
+	if key != "" {
+		l.from[key]++
+	}
+	return true
+}
+
+func (l *boundListener) free(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+	if key == "" {
+		return
+	}
+	if l.from[key]--; l.from[key] == 0 {
+		delete(l.from, key)
+	}
+}
+
+// boundConn is a connection whose client must go on taking what is written.
+type boundConn struct {
+	net.Conn
+	of     *boundListener
+	key    string
+	closed sync.Once
+
+	mu       sync.Mutex
+	deadline time.Time // that others have set
+}
+
+// arm sets the deadline of the next piece, and reports whether one of others has passed.
+func (c *boundConn) arm() (passed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	until := now.Add(c.of.limits.Stuck)
+	if !c.deadline.IsZero() && c.deadline.Before(until) {
+		until, passed = c.deadline, !now.Before(c.deadline)
+	}
+	_ = c.Conn.SetWriteDeadline(until)
+	return passed
+}
+
+// Write implements net.Conn.
+func (c *boundConn) Write(p []byte) (n int, err error) {
+	passed := c.arm()
+	for {
+		m, err := c.Conn.Write(p[n:min(len(p), n+writePiece)])
+		n += m
+		if err == nil && n == len(p) {
+			return n, nil
+		}
+		if err != nil && (m == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			if passed = c.arm(); !passed && errors.Is(err, os.ErrDeadlineExceeded) {
+				c.drop()
+			}
+			return n, err
+		}
+		if passed = c.arm(); err != nil && passed {
+			return n, err
+		}
+	}
+}
+
+// drop closes a connection whose client takes nothing. What waits to be sent is thrown away.
+func (c *boundConn) drop() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *boundConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (c *boundConn) SetDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	return c.Conn.SetDeadline(t)
+}
+
+// Close implements net.Conn.
+func (c *boundConn) Close() error {
+	c.closed.Do(func() { c.of.free(c.key) })
+	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http end an answer before it closes.
+func (c *boundConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// takeSteadily bounds the writes of HTTP/2, whose streams can stand still while their connection does not.
+func takeSteadily(next http.Handler, stuck time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		control := http.NewResponseController(w)
+		// What is left goes out after the handler.
+		defer func() { _ = control.SetWriteDeadline(time.Now().Add(stuck)) }()
+		next.ServeHTTP(&steadyWriter{w, control, stuck}, r)
+	})
+}
+
+type steadyWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stuck   time.Duration
+}
+
+// Unwrap lets http.ResponseController find what is below.
+func (w *steadyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (w *steadyWriter) Write(p []byte) (n int, err error) {
+	for {
+		var m int
+		err = w.within(func() (err error) {
+			m, err = w.ResponseWriter.Write(p[n:min(len(p), n+writePiece)])
+			return err
+		})
+		if n += m; err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// Flush implements http.Flusher.
+func (w *steadyWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is what http.ResponseController calls.
+func (w *steadyWriter) FlushError() error { return w.within(w.control.Flush) }
+
+// within does something under a deadline, which is taken away again: it would end a stream that is silent.
+func (w *steadyWriter) within(do func() error) error {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.stuck))
+	err := do()
+	_ = w.control.SetWriteDeadline(time.Time{})
+	return err
+}
