@@ -67,7 +67,7 @@ func relayBench(b *testing.B) (server *url.URL, relay benchtest.Side) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()
+	key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
 	connection, err := api.NewCloudClient(bridge.ServerURL(ts.URL), token, api.ClientConfig{}).Register(ctx,
 		api.RegisterRequest{ServerURL: app.URL, APIKey: &key})
 	if err != nil {

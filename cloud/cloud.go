@@ -70,6 +70,7 @@ type Cloud struct {
 	kept     *mail.Kept // nil unless mail goes to a page
 
 	withdrawals deliveries
+	sweep       sweep
 
 	providers *oidcProviders // of organizations, for sign-in
 
@@ -188,7 +189,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 		{mailEvery, c.registry.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},
 		{recheckEvery, nil, c.recheckRelays},
-		{withdrawEvery, nil, c.withdrawTokens},
+		{withdrawEvery, c.registry.WithdrawalsDue(), c.withdrawTokens},
 		{usesEvery, nil, c.storeUses},
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })

@@ -335,7 +335,7 @@ func TestProbes(t *testing.T) {
 		"plain http":        {"http://ace.example.com", "unknown", "may not call"},
 		"metadata":          {"https://169.254.169.254", "unknown", "may not call"},
 	} {
-		key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()
+		key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
 		connection, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: c.url, APIKey: &key})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -359,7 +359,7 @@ func TestRevocationIsDeliveredLater(t *testing.T) {
 	}
 	address := ln.Addr().String()
 	_ = ln.Close()
-	apiKey := bridge.NewKey(bridge.KindLive, uuid.New())
+	apiKey := bridge.NewKey(bridge.KindSK, uuid.New())
 	key := apiKey.Text().Disclose()
 	connection, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: "http://" + address, APIKey: &key})
 	if err != nil {

@@ -27,7 +27,7 @@ func TestFirstLoad(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()
 	for i := range 60 { // more than a page lists
-		key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()
+		key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
 		if _, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: fmt.Sprintf("https://server-%d.acme.test", i), APIKey: &key}); err != nil {
 			t.Fatal(err)
 		}

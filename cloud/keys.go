@@ -45,7 +45,7 @@ func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (registry.Pri
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	return c.registry.KeyPrincipal(ctx, id, record.Name)
+	return c.registry.KeyPrincipal(ctx, id, registry.KeyFacts{Name: record.Name})
 }
 
 // toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret

@@ -168,7 +168,7 @@ func TestPersonalAccessTokens(t *testing.T) {
 }
 
 func aceKey() *bridge.Disclosed {
-	return new(bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose())
+	return new(bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose())
 }
 
 // A personal access token dies with the membership in which it was made, and with what its person may.

@@ -63,7 +63,7 @@ func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection strin
 		b.Fatal(err)
 	}
 	for i := range benchConnections {
-		key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()
+		key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
 		c, _, err := reg.Register(ctx, session.Principal, api.RegisterRequest{ServerURL: fmt.Sprintf("https://server-%d.example", i), APIKey: &key}, actor)
 		if err != nil {
 			b.Fatal(err)

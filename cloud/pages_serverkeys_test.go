@@ -59,7 +59,7 @@ func refuse(kind bridge.Kind, code, detail string) http.HandlerFunc {
 func (f *fixture) keysServer() (s *keysServer, connection api.Connection, listed api.APIKey) {
 	f.t.Helper()
 	s = &keysServer{answers: map[string]http.HandlerFunc{}}
-	own := bridge.NewKey(bridge.KindLive, uuid.New())
+	own := bridge.NewKey(bridge.KindSK, uuid.New())
 	listed = api.APIKey{KeyID: uuid.NewString(), Name: "ci <b>", Kind: "live", Status: "active", Prefix: "ace_live_x", Owner: "ann@acme.test", Scopes: []string{"app:read"}}
 	s.set("GET /ace/v1/me", answer(http.StatusOK, api.Identity{Type: "access_token", Subject: "x", Scopes: []string{"app:*", "key:*"}}))
 	s.set("GET /ace/v1/scopes", answer(http.StatusOK, catalogue.Builtin().File()))

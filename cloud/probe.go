@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -102,7 +103,7 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 		var id api.Identity
 		raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeAnswer))
 		if err == nil && bridge.DecodeStrict(raw, &id) == nil && id.Type != "" {
-			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id)}
+			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs}
 		}
 		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
 			Hint: "check the URL, and that nothing else listens there"}

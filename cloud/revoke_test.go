@@ -28,7 +28,7 @@ func TestSlowServersHoldUpNoRevocation(t *testing.T) {
 		}))
 		t.Cleanup(s.Close)
 		for range 2 {
-			key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()
+			key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
 			if _, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: s.URL, APIKey: &key}); err != nil {
 				t.Fatal(err)
 			}

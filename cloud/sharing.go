@@ -45,6 +45,14 @@ func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id st
 		}
 		patch.Ceiling.To = &ceiling
 	}
+	changed, err := c.registry.Patch(ctx.Request().Context(), p, id, patch, actor(ctx, p))
+	if bridge.CodeOf(err) != "key_cannot_act_as" || patch.Visibility == nil {
+		return changed, err
+	}
+	// Whether the key may act as others may not be known yet: a check asks its server.
+	if checked, failed := c.check(ctx.Request().Context(), p, id); failed != nil || checked.OwnerOnly {
+		return changed, err
+	}
 	return c.registry.Patch(ctx.Request().Context(), p, id, patch, actor(ctx, p))
 }
 

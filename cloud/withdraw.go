@@ -53,10 +53,25 @@ func (d *deliveries) end(org string) {
 	}
 }
 
+// sweepEvery is how often everybody who may hold something is looked at. In between only those are whom a change may concern.
+const sweepEvery = time.Minute
+
+// sweep is when everybody was looked at last. The zero value is ready.
+type sweep struct{ last time.Time }
+
+func (s *sweep) due(now time.Time) bool {
+	if now.Sub(s.last) < sweepEvery {
+		return false
+	}
+	s.last = now
+	return true
+}
+
 // withdrawTokens tells servers of the access tokens whose holders are not entitled to them any more. It does not wait for
 // the servers; what finds no place is found again the next time.
 func (c *Cloud) withdrawTokens(ctx context.Context) error {
-	all, err := c.registry.LostTokens(ctx, func(apiKey uuid.UUID) bool { return len(c.keys.Generations(apiKey)) > 0 })
+	all, err := c.registry.LostTokens(ctx, func(apiKey uuid.UUID) bool { return len(c.keys.Generations(apiKey)) > 0 },
+		c.sweep.due(time.Now()))
 	if err != nil {
 		return err
 	}

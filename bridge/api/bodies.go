@@ -336,13 +336,15 @@ type RegisterRequest struct {
 
 // Connection is a registered server. It never carries a key.
 type Connection struct {
-	ID         string           `json:"id"`
-	Name       string           `json:"name"`
-	ServerURL  bridge.ServerURL `json:"server_url"`
-	Owner      string           `json:"owner"`                // email
-	OwnerGone  bool             `json:"owner_gone,omitempty"` // the owner is no member any more: it is the admins' to disconnect
-	Visibility string           `json:"visibility"`           // private or organization
-	Ceiling    []string         `json:"ceiling"`              // scopes that members get at most; null: the key's own
+	ID        string           `json:"id"`
+	Name      string           `json:"name"`
+	ServerURL bridge.ServerURL `json:"server_url"`
+	Owner     string           `json:"owner"` // email
+	// OwnerOnly: its key speaks for its own subject alone, so that nobody but the owner can use the connection.
+	OwnerOnly  bool     `json:"owner_only,omitempty"`
+	OwnerGone  bool     `json:"owner_gone,omitempty"` // the owner is no member any more: it is the admins' to disconnect
+	Visibility string   `json:"visibility"`           // private or organization
+	Ceiling    []string `json:"ceiling"`              // scopes that members get at most; null: the key's own
 	// CeilingPreset is the preset of the server's that the ceiling comes from. Access is what the one who asks may do: full,
 	// limited or none; Allowed the scopes that they get at most, null: the key's own.
 	CeilingPreset string   `json:"ceiling_preset,omitempty"`

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -82,10 +84,16 @@ func (p Principal) Identity() bridge.Identity {
 		Role: p.Role, Scopes: p.Scopes()}
 }
 
-// KeyPrincipal is who a verified API key of this cloud, of that name, stands for: a personal access token for its person, any
-// other key for itself, in its organization. A token is bound to the membership in which it was made: who has left and come
-// back makes a new one.
-func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name string) (Principal, error) {
+// KeyFacts are what is known of an API key of this cloud besides its [bridge.Identity].
+type KeyFacts struct {
+	Name    string
+	Parents []uuid.UUID // the keys that it was made with, the nearest first
+}
+
+// KeyPrincipal is who a verified API key of this cloud stands for: a personal access token for its person, any other key for
+// itself, in its organization. A token is bound to the membership in which it was made: who has left and come back makes a new one.
+// A key is limited with each of the keys that it was made with.
+func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFacts) (Principal, error) {
 	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, granted: id.Scopes, key: id}
 	if id.Kind == bridge.KindPAT {
 		p.Method = MethodPAT
@@ -103,9 +111,15 @@ func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, name st
 		return p, nil
 	}
 	// Towards servers a key counts as a member, however much it may do here.
-	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, name
+	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, of.Name
 	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
 	p.environment = id.Kind.Environment()
+	for i, parent := range of.Parents {
+		if i == maxParents {
+			return Principal{}, bridge.E(bridge.Unauthenticated, "chain_too_long", "the key was made with a chain of more than %d others", maxParents)
+		}
+		p.parents[i] = parent.String()
+	}
 	err := r.db.QueryRowContext(ctx, `SELECT o.id, COALESCE((SELECT u.id FROM users u WHERE u.email = $2), '')
 		FROM organizations o WHERE o.slug = $1`, id.Org, id.Subject).Scan(&p.OrgID, &p.makerID)
 	if err != nil {

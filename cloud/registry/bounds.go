@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"github.com/acebridge/ace/bridge"
 )
 
@@ -18,24 +20,25 @@ type limit struct{ access, ceiling string }
 // limits nothing; it is the owner's.
 type bounds struct {
 	ceiling string
-	own     limit // for whoever calls
-	maker   limit // for the person who made the API key that calls: nobody gets more by a key than they have themselves
+	own     limit             // for whoever calls
+	maker   limit             // for the person who made the API key that calls: nobody gets more by a key than they have themselves
+	parents [maxParents]limit // for the API keys that it was made with
 }
 
 func (c connection) bounds(p Principal) bounds {
 	if c.ownerID == p.UserID {
 		return bounds{}
 	}
-	return bounds{ceiling: c.ceiling, own: c.own, maker: c.maker}
+	return bounds{ceiling: c.ceiling, own: c.own, maker: c.maker, parents: c.parents}
 }
 
 // access is what the bounds leave, with limited access the scopes. An exception takes away from the ceiling and never adds
 // to it; what cannot be read allows nothing.
 func (b bounds) access() (string, bridge.Scopes) {
-	if b.own.access == AccessNone || b.maker.access == AccessNone {
+	limits := append([]limit{b.own, b.maker}, b.parents[:]...)
+	if slices.ContainsFunc(limits, func(l limit) bool { return l.access == AccessNone }) {
 		return AccessNone, nil
 	}
-	limits := []limit{b.own, b.maker}
 	if b.ceiling != "" {
 		limits = append(limits, limit{AccessLimited, b.ceiling})
 	}
@@ -61,6 +64,9 @@ func (c connection) use(p Principal) (connection, error) {
 	if err := c.inUse(); err != nil {
 		return c, err
 	}
+	if !c.actAs && c.ownerID != p.UserID {
+		return c, c.errCannotActAs()
+	}
 	access, most := c.bounds(p).access()
 	c.ceiling = most.String()
 	switch {
@@ -77,25 +83,35 @@ func (c connection) use(p Principal) (connection, error) {
 	return c, nil
 }
 
-// Exceptions by the parameters of [Principal.sees]: $2 is who calls, and $5 who made the API key that calls.
+// Exceptions by the parameters of [Principal.sees]: $2 is who calls, $5 who made the API key that calls, and $6 to $8 are the keys
+// that it was made with.
 const (
-	excepted = "EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.user_id IN ($2, $5) AND e.access = '" + AccessNone + "')"
+	excepted = "EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.user_id IN ($2, $5, $6, $7, $8) AND e.access = '" + AccessNone + "')"
 
 	withLimits = ` LEFT JOIN connection_limits l ON l.connection_id = c.id AND l.user_id = $2
-		LEFT JOIN connection_limits k ON k.connection_id = c.id AND k.user_id = $5 `
+		LEFT JOIN connection_limits k ON k.connection_id = c.id AND k.user_id = $5
+		LEFT JOIN connection_limits k1 ON k1.connection_id = c.id AND k1.user_id = $6
+		LEFT JOIN connection_limits k2 ON k2.connection_id = c.id AND k2.user_id = $7
+		LEFT JOIN connection_limits k3 ON k3.connection_id = c.id AND k3.user_id = $8 `
 
-	limitColumns = `COALESCE(l.access, ''), COALESCE(l.ceiling, ''), COALESCE(k.access, ''), COALESCE(k.ceiling, '')`
+	limitColumns = `COALESCE(l.access, ''), COALESCE(l.ceiling, ''), COALESCE(k.access, ''), COALESCE(k.ceiling, ''),
+		COALESCE(k1.access, ''), COALESCE(k1.ceiling, ''), COALESCE(k2.access, ''), COALESCE(k2.ceiling, ''),
+		COALESCE(k3.access, ''), COALESCE(k3.ceiling, '')`
 )
 
 func (c *connection) limitFields() []any {
-	return []any{&c.own.access, &c.own.ceiling, &c.maker.access, &c.maker.ceiling}
+	fields := []any{&c.own.access, &c.own.ceiling, &c.maker.access, &c.maker.ceiling}
+	for i := range c.parents {
+		fields = append(fields, &c.parents[i].access, &c.parents[i].ceiling)
+	}
+	return fields
 }
 
 // scanSeen reads a connection together with the exceptions for whoever asks.
 func scanSeen(s scanner) (connection, error) {
 	var seen connection
 	c, err := scanConnection(further{s, seen.limitFields()})
-	c.own, c.maker = seen.own, seen.maker
+	c.own, c.maker, c.parents = seen.own, seen.maker, seen.parents
 	return c, err
 }
 

@@ -88,6 +88,9 @@ func (c *connection) setVisibility(p Principal, to string) error {
 	if err := p.mayShare(); err != nil {
 		return err
 	}
+	if to == Organization && !c.actAs {
+		return c.errCannotActAs()
+	}
 	c.visibility = to
 	return nil
 }
@@ -119,7 +122,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 	if _, err := r.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key", dueAtOnce); err != nil {
 		return err
 	}
-	c.server, c.secret, c.keyID, c.ace, c.method, c.expires = server, "", "", false, MethodManual, 0
+	c.server, c.secret, c.keyID, c.ace, c.method, c.expires, c.actAs, c.keySubject = server, "", "", false, MethodManual, 0, true, ""
 	c.preset, c.latency = "", 0 // the preset is one of the other server's; its scopes stay
 	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
 	c.hint = "ace connect --server " + string(server)
@@ -130,7 +133,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 	if err != nil {
 		return err
 	}
-	c.ace, c.keyID, c.status, c.cause, c.hint = in.ace, in.keyID(), StatusUnknown, NotChecked, ""
+	c.ace, c.keyID, c.status, c.cause, c.hint, c.actAs = in.ace, in.keyID(), StatusUnknown, NotChecked, "", in.actsAs()
 	c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret)
 	return err
 }
@@ -143,11 +146,11 @@ var errChanged = bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else h
 func (r *Registry) store(ctx context.Context, tx *sql.Tx, before, c connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
 		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
-		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20
+		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20, act_as = $21, key_subject = $22
 		WHERE id = $14 AND visibility = $15 AND server_url = $16 AND secret = $17 AND ceiling = $18 AND ceiling_preset = $19`,
 		c.name, c.visibility, string(c.server), c.secret, c.keyID, c.ace, c.method, c.status, c.cause, c.hint, c.expires,
 		c.ceiling, c.preset, c.id, before.visibility, string(before.server), before.secret, before.ceiling, before.preset,
-		c.latency))
+		c.latency, c.actAs, c.keySubject))
 	if sqldb.IsUnique(err) {
 		return bridge.E(bridge.Conflict, "name_taken", "you have a connection of the name %q already", c.name)
 	}

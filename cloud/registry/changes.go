@@ -68,6 +68,7 @@ func (r *Registry) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) erro
 	err := r.db.Tx(ctx, fn)
 	wake(r.connectionsChanged)
 	wake(r.revocationsDue) // of a key that was replaced
+	wake(r.withdrawalsDue)
 	return err
 }
 

@@ -39,13 +39,17 @@ type connection struct {
 	method, visibility, ceiling      string
 	preset                           string // of the server, which the ceiling's scopes come from
 	own, maker                       limit  // see [bounds]
+	parents                          [maxParents]limit
 	ace                              bool
 	keyID, secret                    string
 	status, cause, hint              string
 	latency                          int64 // of the last probe, milliseconds; 0: unknown
 	seenAt, usedAt, expires, created int64
 	rotation                         rotation
-	orphaned                         bool // see [orphaned]
+	number                           int64  // of the last statement about the key
+	actAs                            bool   // access tokens may name other subjects than the key's own
+	keySubject                       string // the key's own, where actAs is false; empty: not known yet
+	orphaned                         bool   // see [orphaned]
 }
 
 func (c connection) row() RowIdentity {
@@ -54,7 +58,7 @@ func (c connection) row() RowIdentity {
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
 	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
-	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, ` + orphaned
+	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, c.statement_number, c.act_as, c.key_subject, ` + orphaned
 
 // orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
 // was one.
@@ -66,7 +70,7 @@ func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
-		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.orphaned)
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.orphaned)
 	return c, err
 }
 
@@ -85,7 +89,8 @@ func (c connection) api(p Principal) api.Connection {
 	if out.Access, allowed = c.bounds(p).access(); out.Access == AccessLimited {
 		out.Allowed = allowed.Strings()
 	}
-	if c.inUse() != nil {
+	out.OwnerOnly = !c.actAs
+	if c.inUse() != nil || !c.actAs && c.ownerID != p.UserID {
 		out.Access, out.Allowed = AccessNone, nil
 	}
 	return out
@@ -97,13 +102,13 @@ func (c connection) api(p Principal) api.Connection {
 const visible = " c.org_id = $1 AND (c.owner_id = $2 OR (c.visibility = 'organization' AND ($4 = 'manage' OR NOT " + excepted +
 	")) OR ($4 = 'manage' AND " + orphaned + ")) AND ($3 = '' OR c.environment = $3) "
 
-// sees are the parameters of [visible], $1 to $5, followed by more.
+// sees are the parameters of [visible], $1 to $8, followed by more.
 func (p Principal) sees(more ...any) []any {
 	manage := ""
 	if p.Can("connection:manage") {
 		manage = "manage"
 	}
-	return append([]any{p.OrgID, p.UserID, p.environment, manage, p.makerID}, more...)
+	return append([]any{p.OrgID, p.UserID, p.environment, manage, p.makerID, p.parents[0], p.parents[1], p.parents[2]}, more...)
 }
 
 // Connections lists what a member sees, oldest first.
@@ -120,7 +125,7 @@ type querier interface {
 
 func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
 	c, err := scanSeen(q.QueryRowContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.id = $6", p.sees(id)...))
+		"AND c.id = $9", p.sees(id)...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return connection{}, errConnection
 	}
@@ -142,7 +147,7 @@ func (r *Registry) Connection(ctx context.Context, p Principal, id string) (api.
 // ConnectedSince returns the principal's own connection that was made last, if that was not before since.
 func (r *Registry) ConnectedSince(ctx context.Context, p Principal, since time.Time) ([]api.Connection, error) {
 	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.owner_id = $2 AND c.created_at >= $6 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", p.sees(since.Unix())...)
+		"AND c.owner_id = $2 AND c.created_at >= $9 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", p.sees(since.Unix())...)
 	out, _, err := page(rows, err, 1, func(s scanner) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.api(p), err
@@ -171,6 +176,24 @@ func (c connection) inUse() error {
 		WithHint("connect yourself: ace connect --server %s", c.server)
 }
 
+// errCannotActAs says that a connection is its owner's alone.
+func (c connection) errCannotActAs() error {
+	return bridge.E(bridge.Forbidden, "key_cannot_act_as", "the connection's key speaks for its own subject alone, so that only %s can use the connection", c.owner).
+		WithHint("on the server: ace api-key create --for-connection; then: ace connect --server %s --api-key -", c.server)
+}
+
+// speaksFor is the subject of a principal's access tokens: themselves, where the key may say so, else the key's own. Before the
+// server was reached that is not known, and the server decides.
+func (c connection) speaksFor(p Principal) (string, error) {
+	switch {
+	case c.actAs:
+		return p.Email, nil
+	case c.ownerID != p.UserID:
+		return "", c.errCannotActAs()
+	}
+	return cmp.Or(c.keySubject, p.Email), nil
+}
+
 const maxPlainKey = 4 << 10
 
 // incoming is a key that arrives, opened.
@@ -187,6 +210,10 @@ func (in incoming) keyID() string {
 	}
 	return in.key.ID.String()
 }
+
+// actsAs reports whether access tokens of the key may name other subjects than its own, as far as that is known before its
+// server is asked. A plain key signs none.
+func (in incoming) actsAs() bool { return !in.ace || in.key.Kind == bridge.KindSK }
 
 func (r *Registry) open(p Principal, server bridge.ServerURL, sealed string, plain *bridge.Disclosed) (incoming, error) {
 	switch {
@@ -309,7 +336,7 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 	}
 	c := connection{id: id, orgID: p.OrgID, ownerID: p.UserID, owner: p.Email, server: server, method: in.method,
 		visibility: Private, ace: in.ace, keyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
-		created: r.cfg.Now().Unix()}
+		created: r.cfg.Now().Unix(), number: 1, actAs: in.actsAs()}
 	if in.ace && in.method == MethodExchange {
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
@@ -324,11 +351,11 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 		}
 		inserted, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connections
 			(id, org_id, owner_id, name, server_url, method, visibility, ceiling, ace, key_id, secret, status, cause, hint,
-			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15)
+			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment, act_as)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15, $16)
 			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
 			c.id, c.orgID, c.ownerID, c.name, string(c.server), c.method, c.visibility, c.ace, c.keyID, c.secret, c.status,
-			c.cause, c.expires, c.created, cmp.Or(p.environment, bridge.EnvironmentLive)))
+			c.cause, c.expires, c.created, cmp.Or(p.environment, bridge.EnvironmentLive), c.actAs))
 		if err != nil {
 			return connection{}, fmt.Errorf("store a connection: %w", err)
 		}
@@ -350,14 +377,14 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 	if c.secret, err = r.cfg.Vault.Seal(c.row(), in.secret); err != nil {
 		return connection{}, err
 	}
-	c.ace, c.keyID, c.method = in.ace, in.keyID(), in.method
+	c.ace, c.keyID, c.method, c.actAs, c.keySubject = in.ace, in.keyID(), in.method, in.actsAs(), ""
 	c.status, c.cause, c.hint, c.expires, c.latency = StatusUnknown, NotChecked, "", 0, 0
 	if in.method == MethodExchange {
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
-		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0, latency_ms = 0 WHERE id = $8 AND server_url = $9 AND secret = $10`,
-		c.secret, c.ace, c.keyID, c.method, c.status, c.cause, c.expires, c.id, string(c.server), replaced))
+		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0, latency_ms = 0, act_as = $11, key_subject = '' WHERE id = $8 AND server_url = $9 AND secret = $10`,
+		c.secret, c.ace, c.keyID, c.method, c.status, c.cause, c.expires, c.id, string(c.server), replaced, c.actAs))
 	if err != nil {
 		return connection{}, fmt.Errorf("replace a key: %w", err)
 	}
@@ -370,27 +397,45 @@ func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c co
 // Credential is what a member calls the server with. For an ace server that is a derived access token; a plain key goes
 // to the owner of the connection and to nobody else.
 func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.Credential, error) {
-	c, err := r.find(ctx, r.db, p, id)
+	var c connection
+	now := r.cfg.Now()
+	err := r.db.Tx(ctx, func(tx *sql.Tx) (err error) {
+		if c, err = r.find(ctx, tx, p, id); err != nil {
+			return err
+		}
+		allowed := c.bounds(p)
+		if c, err = c.use(p); err != nil {
+			return err
+		}
+		if !c.ace && c.ownerID != p.UserID {
+			return bridge.E(bridge.Forbidden, "key_not_shown",
+				"this server knows only plain API keys, and its key is shown to nobody but %s", c.owner).
+				WithHint("ask %s to connect an ace server instead", c.owner)
+		}
+		now, err = r.noteCredential(ctx, tx, p, c, allowed, r.cfg.Now())
+		return err
+	})
 	if err != nil {
 		return api.Credential{}, err
 	}
-	allowed := c.bounds(p)
-	if c, err = c.use(p); err != nil {
+	subject, err := c.speaksFor(p)
+	if err != nil {
 		return api.Credential{}, err
 	}
-	if !c.ace && c.ownerID != p.UserID {
-		return api.Credential{}, bridge.E(bridge.Forbidden, "key_not_shown",
-			"this server knows only plain API keys, and its key is shown to nobody but %s", c.owner).
-			WithHint("ask %s to connect an ace server instead", c.owner)
-	}
-	now := r.cfg.Now()
-	if err := r.noteCredential(ctx, p, c, allowed, now); err != nil {
-		return api.Credential{}, err
-	}
-	return r.credential(c, p.Email, p.Role, now)
+	return r.credential(c, speaker{subject, p.Role, false}, now)
 }
 
-func (r *Registry) credential(c connection, subject string, role bridge.Role, now time.Time) (api.Credential, error) {
+// tokenScope is the scope of access tokens over a connection as [connection.use] has bounded it.
+func (c connection) tokenScope() string { return cmp.Or(c.ceiling, "*") }
+
+// speaker is for whom an access token is signed.
+type speaker struct {
+	subject string
+	role    bridge.Role
+	probe   bool
+}
+
+func (r *Registry) credential(c connection, of speaker, now time.Time) (api.Credential, error) {
 	out := api.Credential{Type: "api_key", Header: bridge.HeaderAPIKey, ServerURL: c.server}
 	if c.secret == "" {
 		return out, bridge.E(bridge.Conflict, "credential_erased", "the connection has no key: its URL was changed").
@@ -408,13 +453,9 @@ func (r *Registry) credential(c connection, subject string, role bridge.Role, no
 	if err != nil {
 		return out, err
 	}
-	scope := c.ceiling
-	if scope == "" {
-		scope = "*"
-	}
 	times := bridge.NewTimes(now, bridge.MaxAccessTokenLife)
-	token, err := key.SignAccess(bridge.AccessClaims{Times: times, Subject: subject, Scope: scope, Role: role,
-		Connection: c.id}.ForServer(c.server))
+	token, err := key.SignAccess(bridge.AccessClaims{Times: times, Subject: of.subject, Scope: c.tokenScope(), Role: of.role,
+		Connection: c.id, Number: c.number, Probe: of.probe}.ForServer(c.server))
 	if err != nil {
 		return out, fmt.Errorf("sign an access token: %w", err)
 	}

@@ -17,36 +17,95 @@ import (
 // terms are what an access token's rights follow from, besides its connection: as long as they are these, the token may live
 // until it expires. No scope, role or access has the separator in it.
 func terms(p Principal, b bounds) string {
-	return strings.Join([]string{p.Member, string(p.Role), b.ceiling, b.own.access, b.own.ceiling, b.maker.access, b.maker.ceiling}, "|")
+	parts := []string{p.Member, string(p.Role), b.ceiling, b.own.access, b.own.ceiling, b.maker.access, b.maker.ceiling}
+	for _, l := range b.parents {
+		if l.access != "" {
+			parts = append(parts, l.access, l.ceiling)
+		}
+	}
+	return strings.Join(parts, "|")
 }
 
-// termsNow is the same of a row g, a connection c, and the exceptions l and k; see [withLimits].
-const termsNow = `COALESCE((SELECT m.id FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2), '') || '|' || CASE WHEN c.owner_id = g.v2 THEN g.its_role || '|||||' ELSE g.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
-	COALESCE(l.ceiling, '') || '|' || COALESCE(k.access, '') || '|' || COALESCE(k.ceiling, '') END`
+// termsNow is the same of a row g, a connection c, and the exceptions l, k and k1 to k3; see [withLimits].
+const termsNow = `COALESCE((SELECT m.id FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2), '') || '|' ||
+	CASE WHEN c.owner_id = g.v2 THEN g.its_role || '|||||' ELSE g.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
+	COALESCE(l.ceiling, '') || '|' || COALESCE(k.access, '') || '|' || COALESCE(k.ceiling, '') ||
+	COALESCE('|' || k1.access || '|' || k1.ceiling, '') || COALESCE('|' || k2.access || '|' || k2.ceiling, '') ||
+	COALESCE('|' || k3.access || '|' || k3.ceiling, '') END`
 
-// noteHanded keeps that a token is about to be handed out.
-func noteHanded(ctx context.Context, tx *sql.Tx, p Principal, c connection, b bounds, now time.Time) error {
+// makesKeys reports whether an access token of these scopes may create or change API keys on its server. What the server's
+// catalogue makes of a wildcard is not known here, so that one counts.
+func makesKeys(scope string) bool {
+	for _, s := range strings.Fields(scope) {
+		first, rest, _ := strings.Cut(s, ":")
+		if first == "*" || first == "key" && rest != "read" {
+			return true
+		}
+	}
+	return false
+}
+
+// noteHanded keeps that a token is about to be handed out, and returns when it is issued: at a moment that no withdrawal of
+// other tokens of its subject covers, for servers that go by times.
+func noteHanded(ctx context.Context, tx *sql.Tx, p Principal, c connection, b bounds, now time.Time) (time.Time, error) {
 	apiKey := ""
 	if p.Kind != "" {
 		apiKey = p.key.KeyID.String()
 	}
-	sees := p.sees() // organization, user, environment, whether they manage, and who made the key
-	_, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, api_key_id, terms, subject, role, server_key_id, issued_at,
-		expires_at, org_id, user_id, environment, manage, maker_id, withdrawn_at, next_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0)
-		ON CONFLICT (connection_id, user_id, api_key_id, terms) DO UPDATE SET issued_at = excluded.issued_at, expires_at = excluded.expires_at,
-		server_key_id = excluded.server_key_id, manage = excluded.manage, next_at = 0`,
-		append([]any{c.id, apiKey, terms(p, b), p.Email, string(p.Role), c.keyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix()}, sees...)...)
+	subject, _ := c.speaksFor(p)
+	its := terms(p, b)
+	var issued int64
+	err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(CASE WHEN number = 0 AND user_id = $3 AND api_key_id = $4 AND terms = $5
+		THEN issued_at ELSE issued_at + 1 END), 0) FROM handed_tokens WHERE connection_id = $1 AND subject = $2 AND issued_at >= $6`,
+		c.id, subject, p.UserID, apiKey, its, now.Unix()).Scan(&issued)
 	if err != nil {
-		return fmt.Errorf("keep that a token is handed out: %w", err)
+		return now, fmt.Errorf("look for tokens that were handed out: %w", err)
 	}
-	return nil
+	if issued > now.Unix() {
+		now = time.Unix(issued, 0)
+	}
+	sees := p.sees() // organization, user, environment, whether they manage, who made the key, and with which
+	_, err = tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, api_key_id, terms, subject, role, server_key_id, issued_at,
+		expires_at, makes_keys, org_id, user_id, environment, manage, maker_id, parent_1, parent_2, parent_3, withdrawn_at, next_at, number)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, 0, 0)
+		ON CONFLICT (connection_id, user_id, api_key_id, terms) DO UPDATE SET issued_at = excluded.issued_at, expires_at = excluded.expires_at,
+		subject = excluded.subject, server_key_id = excluded.server_key_id, manage = excluded.manage, next_at = 0, number = 0, withdrawn_at = 0,
+		makes_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.makes_keys END`,
+		append([]any{c.id, apiKey, its, subject, string(p.Role), c.keyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix(),
+			makesKeys(c.tokenScope())}, sees...)...)
+	if err != nil {
+		return now, fmt.Errorf("keep that a token is handed out: %w", err)
+	}
+	return now, nil
+}
+
+// noted reports whether the row that [noteHanded] writes stands already, so that nothing has to be written for a token that
+// stays within the cloud.
+func (r *Registry) noted(ctx context.Context, p Principal, c connection, b bounds) (bool, error) {
+	if !makesKeys(c.tokenScope()) {
+		return true, nil
+	}
+	apiKey := ""
+	if p.Kind != "" {
+		apiKey = p.key.KeyID.String()
+	}
+	var n int
+	err := r.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM handed_tokens WHERE connection_id = $1 AND user_id = $2 AND api_key_id = $3 AND terms = $4
+		AND makes_keys AND number = 0 AND withdrawn_at < issued_at AND server_key_id = $5`, c.id, p.UserID, apiKey, terms(p, b), c.keyID).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look for tokens that were handed out: %w", err)
+	}
+	return n > 0, nil
 }
 
 // handed are the access tokens of a connection that somebody holds, of the same terms.
 type handed struct {
 	userID, subject, apiKey, terms, serverKey string
 	until                                     int64 // the last was issued then, unix seconds
+	number                                    int64 // of the withdrawal that is under way; 0: none is
+	makesKeys, keyEnded                       bool
+	environment, manage, maker                string // see [Principal.sees]
+	parents                                   [maxParents]string
 }
 
 // Lost are access tokens of one connection whose holders are not entitled to them any more, or to less.
@@ -62,26 +121,37 @@ const (
 	withdrawAgain = 15 * time.Second
 )
 
+// accessNoted is how long after a change of access those are looked at whom it may concern.
+const accessNoted = 2 * time.Minute
+
 // LostTokens finds the access tokens to withdraw: after a connection was unshared, a limit set, a role changed, a member
 // removed, or when alive denies the API key of this cloud that has asked for them. What [Registry.WithdrawTokens] has taken is not
-// found again for a while.
+// found again for a while. Where a token has expired and its holder may have made personal keys with it, it is looked at after a
+// change, and when everything is.
 //
 // A session that has ended does not concern its tokens: whoever signs out is entitled to the connection as before.
-func (r *Registry) LostTokens(ctx context.Context, alive func(apiKey uuid.UUID) bool) ([]Lost, error) {
-	now := r.cfg.Now().Unix()
-	rows, err := r.db.QueryContext(ctx, selectLost, now, lostBatch)
+func (r *Registry) LostTokens(ctx context.Context, alive func(apiKey uuid.UUID) bool, everything bool) ([]Lost, error) {
+	now := r.cfg.Now()
+	query, args := selectLost(changedHolders), []any{now.Unix(), lostBatch, now.Add(-accessNoted).Unix()}
+	if everything {
+		query, args = selectLost(allHolders), args[:2]
+	}
+	rows, err := r.db.QueryContext(ctx, query, args...)
 	var out []Lost
 	err = eachRow(rows, err, func(s scanner) error {
 		var h handed
 		var org, connection string
 		var entitled bool
-		if err := s.Scan(&connection, &org, &h.userID, &h.subject, &h.apiKey, &h.terms, &h.serverKey, &h.until, &entitled); err != nil {
+		if err := s.Scan(&connection, &org, &h.userID, &h.environment, &h.manage, &h.maker, &h.parents[0], &h.parents[1], &h.parents[2],
+			&h.subject, &h.apiKey, &h.terms, &h.serverKey, &h.until, &h.number, &h.makesKeys, &entitled); err != nil {
 			return err
 		}
-		if entitled {
-			if id, err := uuid.Parse(h.apiKey); err != nil || alive(id) {
-				return nil
-			}
+		if h.apiKey != "" {
+			id, err := uuid.Parse(h.apiKey)
+			h.keyEnded = err == nil && !alive(id)
+		}
+		if entitled && !h.keyEnded {
+			return nil
 		}
 		if last := len(out) - 1; last < 0 || out[last].Connection != connection || len(out[last].of) == bridge.MaxWithdrawals {
 			out = append(out, Lost{Org: org, Connection: connection})
@@ -96,16 +166,28 @@ func (r *Registry) LostTokens(ctx context.Context, alive func(apiKey uuid.UUID) 
 	return out, nil
 }
 
+// The rows that may have to be withdrawn: of tokens that are alive, and of those that personal keys may have been made with,
+// if their access may have changed since $3, or all.
+const (
+	allHolders     = "(h.expires_at > $1 OR h.makes_keys)"
+	changedHolders = `(h.expires_at > $1 OR h.number <> 0
+		OR h.connection_id IN (SELECT n.connection_id FROM connection_changes n WHERE n.changed_at >= $3)
+		OR h.user_id IN (SELECT n.user_id FROM access_changes n WHERE n.changed_at >= $3))`
+)
+
 // selectLost asks the rules of who may use a connection of all who hold tokens; $1 is the time. Those that API keys have
 // asked for are found, too, as whether the key is alive is not for a row here to say.
-var selectLost = `WITH g AS (SELECT h.connection_id AS connection, '' AS session, h.org_id AS v1, h.user_id AS v2, h.environment AS v3,
-		h.manage AS v4, h.maker_id AS v5, h.role AS its_role, CASE WHEN h.user_id = h.api_key_id THEN '' ELSE h.role END AS role,
-		h.subject, h.api_key_id, h.terms, h.server_key_id, h.issued_at
-		FROM handed_tokens h WHERE h.expires_at > $1 AND h.withdrawn_at < h.issued_at AND h.next_at <= $1),
+func selectLost(holders string) string {
+	return `WITH g AS (SELECT h.connection_id AS connection, '' AS session, h.org_id AS v1, h.user_id AS v2, h.environment AS v3,
+		h.manage AS v4, h.maker_id AS v5, h.parent_1 AS v6, h.parent_2 AS v7, h.parent_3 AS v8,
+		h.role AS its_role, CASE WHEN h.user_id = h.api_key_id THEN '' ELSE h.role END AS role,
+		h.subject, h.api_key_id, h.terms, h.server_key_id, h.issued_at, h.number, h.makes_keys
+		FROM handed_tokens h WHERE h.withdrawn_at < h.issued_at AND h.next_at <= $1 AND (h.expires_at > $1 OR h.makes_keys) AND ` + holders + `),
 	held AS (SELECT g.*, EXISTS (SELECT 1 FROM connections c JOIN users u ON u.id = c.owner_id` + limitsOfGrant + `
 		WHERE c.id = g.connection AND` + grantHolds + ` AND g.terms = ` + termsNow + `) AS entitled FROM g)
-	SELECT connection, v1, v2, subject, api_key_id, terms, server_key_id, issued_at, entitled FROM held
+	SELECT connection, v1, v2, v3, v4, v5, v6, v7, v8, subject, api_key_id, terms, server_key_id, issued_at, number, makes_keys, entitled FROM held
 	WHERE NOT entitled OR api_key_id <> '' ORDER BY entitled, connection, v2 LIMIT $2`
+}
 
 // Withdrawal is a statement to deliver to a server: from whom the access tokens of its key are withdrawn.
 type Withdrawal struct {
@@ -113,69 +195,210 @@ type Withdrawal struct {
 	Server    bridge.ServerURL
 	KeyID     string
 	Statement bridge.Secret // see [bridge.Withdrawal]
+
+	number int64
+	left   map[string]rights // by subject
+}
+
+// rights are what a person or an API key may do over a connection now.
+type rights struct {
+	access bridge.KeyAccess
+	terms  string
 }
 
 // WithdrawTokens makes the statement that withdraws lost tokens, which is to be delivered now; ok is false where there is nothing
-// to deliver: another process does, or the key that signed them is gone from the connection, and its revocation under way.
+// to deliver: another process does, or the key that signed them is gone from the connection, and its revocation under way. The
+// statement says what is left to the personal keys of each holder, by the rules and rows of now.
 func (r *Registry) WithdrawTokens(ctx context.Context, lost Lost) (w Withdrawal, ok bool, err error) {
-	w.Org, w.Connection = lost.Org, lost.Connection
-	if w.of, err = r.claimLost(ctx, lost); err != nil || len(w.of) == 0 {
-		return w, false, err
-	}
-	c, err := scanConnection(r.db.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.id = $1", lost.Connection))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return w, false, fmt.Errorf("look up a connection: %w", err)
-	}
-	until := map[string]int64{}
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		w = Withdrawal{Lost: Lost{Org: lost.Org, Connection: lost.Connection}, left: map[string]rights{}}
+		ok = false
+		if err := r.claimLost(ctx, tx, lost, &w); err != nil || len(w.of) == 0 {
+			return err
+		}
+		c, err := scanConnection(tx.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.id = $1", lost.Connection))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("look up a connection: %w", err)
+		}
+		until := map[string]int64{}
+		for _, h := range w.of {
+			if h.serverKey == c.keyID {
+				until[h.subject] = max(until[h.subject], h.until)
+			}
+		}
+		if len(until) == 0 || c.secret == "" {
+			return r.noteWithdrawn(ctx, tx, w)
+		}
+		ok = true
+		return r.stateWithdrawal(ctx, tx, c, until, &w)
+	})
+	return w, ok && err == nil, err
+}
+
+// stateWithdrawal signs a withdrawal. One that would be too long is for the first half of the holders; the others are found again.
+func (r *Registry) stateWithdrawal(ctx context.Context, tx *sql.Tx, c connection, until map[string]int64, w *Withdrawal) error {
+	keys, none := map[string]bridge.KeyAccess{}, map[string]bool{}
 	for _, h := range w.of {
-		if h.serverKey == c.keyID {
-			until[h.subject] = max(until[h.subject], h.until)
+		left, has, err := r.rightsNow(ctx, tx, c, w.Org, h)
+		if err != nil {
+			return err
+		}
+		if w.left[h.subject], keys[h.subject] = left, left.access; !has {
+			none[h.subject] = true
 		}
 	}
-	if len(until) == 0 || c.secret == "" {
-		return w, false, r.Withdrawn(ctx, w)
+	for subject := range none {
+		delete(w.left, subject)
+		delete(keys, subject)
 	}
 	key, err := r.aceKey(c)
 	if err != nil {
-		return w, false, err
+		return err
 	}
 	w.Server, w.KeyID = c.server, c.keyID
-	if w.Statement, err = key.SignWithdrawal(bridge.Withdrawal{Until: until}, r.cfg.Now()); err != nil {
-		return w, false, fmt.Errorf("sign a withdrawal: %w", err)
-	}
-	return w, true, nil
-}
-
-// claimLost puts off the next look at lost tokens, and returns those of them that no other process has claimed.
-func (r *Registry) claimLost(ctx context.Context, lost Lost) (claimed []handed, err error) {
-	now := r.cfg.Now()
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
-		claimed = nil
-		for _, h := range lost.of {
-			mine, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE handed_tokens SET next_at = $1 WHERE connection_id = $2 AND user_id = $3
-				AND api_key_id = $4 AND terms = $5 AND issued_at = $6 AND next_at <= $7`, now.Add(withdrawAgain).Unix(), lost.Connection,
-				h.userID, h.apiKey, h.terms, h.until, now.Unix()))
-			if err != nil {
-				return fmt.Errorf("claim tokens to withdraw: %w", err)
-			}
-			if mine {
-				claimed = append(claimed, h)
+	w.Statement, err = key.SignWithdrawal(bridge.Withdrawal{Number: w.number, Until: until, Keys: keys}, r.cfg.Now())
+	if bridge.CodeOf(err) == "withdrawal_too_long" && len(w.of) > 1 {
+		half := len(w.of) / 2
+		for _, h := range w.of[half:] {
+			if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET next_at = 0"+ofHanded, w.Connection, h.userID, h.apiKey, h.terms); err != nil {
+				return fmt.Errorf("put off a withdrawal: %w", err)
 			}
 		}
-		return nil
-	})
-	return claimed, err
+		w.of, w.left = w.of[:half], map[string]rights{}
+		some := map[string]int64{}
+		for _, h := range w.of {
+			some[h.subject] = until[h.subject]
+		}
+		return r.stateWithdrawal(ctx, tx, c, some, w)
+	}
+	if err != nil {
+		return fmt.Errorf("sign a withdrawal: %w", err)
+	}
+	return nil
 }
+
+// rightsNow are what a holder of tokens may do over the connection now, by the one rule of who may: [Registry.find] and
+// [connection.use]. A person has them with every session and personal access token of one membership; has is false where nothing
+// is left.
+func (r *Registry) rightsNow(ctx context.Context, tx *sql.Tx, c connection, orgID string, h handed) (left rights, has bool, err error) {
+	p := Principal{UserID: h.userID, Email: h.subject, OrgID: orgID, environment: h.environment, makerID: h.maker, parents: h.parents}
+	if h.userID == h.apiKey {
+		p.Kind, p.Role = bridge.KindLive, bridge.RoleMember
+		if h.manage != "" {
+			p.granted = bridge.Scopes{"connection:manage"}
+		}
+		if h.keyEnded {
+			return left, false, nil
+		}
+	} else {
+		err := tx.QueryRowContext(ctx, `SELECT m.id, m.role, u.email FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 AND m.user_id = $2`,
+			orgID, h.userID).Scan(&p.Member, &p.Role, &p.Email)
+		if errors.Is(err, sql.ErrNoRows) {
+			return left, false, nil
+		}
+		if err != nil {
+			return left, false, fmt.Errorf("look up a member: %w", err)
+		}
+		member, _, _ := strings.Cut(h.terms, "|")
+		if member != p.Member && !bridge.Role(member).Valid() { // a role stands first in rows of older versions
+			return left, false, nil
+		}
+	}
+	seen, err := r.find(ctx, tx, p, c.id)
+	if errors.Is(err, errConnection) {
+		return left, false, nil
+	}
+	if err != nil {
+		return left, false, err
+	}
+	allowed := seen.bounds(p)
+	if seen, err = seen.use(p); err != nil {
+		return left, false, nil //nolint:nilerr // it is refused, so that nothing is left
+	}
+	return rights{bridge.KeyAccess{Scope: seen.tokenScope(), Role: p.Role}, terms(p, allowed)}, true, nil
+}
+
+// claimLost puts off the next look at lost tokens, and takes those of them that no other process has claimed. The first claim
+// of a token gives its withdrawal a number, which it keeps until it is delivered: what is handed out meanwhile has that number,
+// and is not concerned.
+func (r *Registry) claimLost(ctx context.Context, tx *sql.Tx, lost Lost, w *Withdrawal) error {
+	now, fresh := r.cfg.Now(), false
+	for _, h := range lost.of {
+		mine, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE handed_tokens SET next_at = $5"+ofHanded+" AND issued_at = $6 AND next_at <= $7 AND number = $8",
+			lost.Connection, h.userID, h.apiKey, h.terms, now.Add(withdrawAgain).Unix(), h.until, now.Unix(), h.number))
+		if err != nil {
+			return fmt.Errorf("claim tokens to withdraw: %w", err)
+		}
+		if mine {
+			w.of, w.number, fresh = append(w.of, h), max(w.number, h.number), fresh || h.number == 0
+		}
+	}
+	if !fresh {
+		return nil
+	}
+	err := tx.QueryRowContext(ctx, "UPDATE connections SET statement_number = statement_number + 1 WHERE id = $1 RETURNING statement_number",
+		lost.Connection).Scan(&w.number)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // the connection is gone, and its key with it
+	}
+	if err != nil {
+		return fmt.Errorf("number a withdrawal: %w", err)
+	}
+	for i := range w.of {
+		h := &w.of[i]
+		h.number = w.number
+		if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET number = $5"+ofHanded, lost.Connection, h.userID, h.apiKey, h.terms, h.number); err != nil {
+			return fmt.Errorf("number a withdrawal: %w", err)
+		}
+	}
+	return nil
+}
+
+const ofHanded = " WHERE connection_id = $1 AND user_id = $2 AND api_key_id = $3 AND terms = $4"
 
 // Withdrawn notes that a server has taken a withdrawal.
 func (r *Registry) Withdrawn(ctx context.Context, w Withdrawal) error {
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
-		for _, h := range w.of {
-			if _, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET withdrawn_at = $1 WHERE connection_id = $2 AND user_id = $3
-				AND api_key_id = $4 AND terms = $5 AND withdrawn_at < $1`, h.until, w.Connection, h.userID, h.apiKey, h.terms); err != nil {
-				return fmt.Errorf("note a withdrawal: %w", err)
-			}
+	return r.db.Tx(ctx, func(tx *sql.Tx) error { return r.noteWithdrawn(ctx, tx, w) })
+}
+
+// noteWithdrawn also keeps that a holder may have personal keys still, by the terms that the server has been told. A row that a
+// token was handed out for meanwhile stays as it is.
+func (r *Registry) noteWithdrawn(ctx context.Context, tx *sql.Tx, w Withdrawal) error {
+	for _, h := range w.of {
+		done, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE handed_tokens SET withdrawn_at = issued_at, makes_keys = FALSE, number = 0"+ofHanded+
+			" AND number = $5", w.Connection, h.userID, h.apiKey, h.terms, h.number))
+		if err != nil {
+			return fmt.Errorf("note a withdrawal: %w", err)
 		}
-		return nil
-	})
+		left, has := w.left[h.subject]
+		if !done || !h.makesKeys || !has {
+			continue
+		}
+		apiKey := h.apiKey
+		if h.userID != apiKey {
+			apiKey = "" // what a person has made with a token of theirs is the person's
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage,
+			environment, maker_id, parent_1, parent_2, parent_3, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, number)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, TRUE, 0)
+			ON CONFLICT (connection_id, user_id, api_key_id, terms) DO UPDATE SET makes_keys = TRUE, number = 0,
+			withdrawn_at = CASE WHEN handed_tokens.withdrawn_at < handed_tokens.issued_at THEN handed_tokens.withdrawn_at ELSE 0 END`,
+			w.Connection, h.userID, apiKey, left.terms, w.Org, h.subject, string(left.access.Role), h.manage, h.environment, h.maker,
+			h.parents[0], h.parents[1], h.parents[2], h.serverKey, h.until); err != nil {
+			return fmt.Errorf("keep who may have personal keys: %w", err)
+		}
+	}
+	return nil
+}
+
+// WithdrawalsDue tells that there may be tokens to withdraw.
+func (r *Registry) WithdrawalsDue() <-chan struct{} { return r.withdrawalsDue }
+
+// accessChanged notes that somebody's role or membership has changed, so that what they hold is looked at.
+func (r *Registry) accessChanged(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) VALUES ($1, $2, $3)
+		ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`, orgID, userID, r.cfg.Now().Unix()); err != nil {
+		return fmt.Errorf("note a change of access: %w", err)
+	}
+	return nil
 }

@@ -34,7 +34,7 @@ func (f *fixture) withdrawn(key bridge.Key) []string {
 // statements are those to deliver now.
 func (f *fixture) statements() (out []registry.Withdrawal) {
 	f.t.Helper()
-	lost, err := f.LostTokens(f.t.Context(), func(id uuid.UUID) bool { return !f.dead[id] })
+	lost, err := f.LostTokens(f.t.Context(), func(id uuid.UUID) bool { return !f.dead[id] }, false)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -113,7 +113,8 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 	})
 }
 
-// What was not delivered is made again, until the tokens have expired by themselves or their holder is entitled again.
+// What was not delivered is made again, until the holder is entitled again; also when the tokens have expired, as there may be
+// personal keys that were made with them.
 func TestWithdrawalsAreMadeAgain(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
@@ -138,7 +139,7 @@ func TestWithdrawalsAreMadeAgain(t *testing.T) {
 		due("shared again", 0)
 		share(registry.Private)
 		f.advance(bridge.MaxAccessTokenLife)
-		due("when it has expired", 0)
+		due("when it has expired: there may be keys that were made with it", 1)
 	})
 }
 
@@ -170,6 +171,225 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 					t.Errorf("%s: %d are due", name, len(due))
 				}
 			}
+		}
+	})
+}
+
+// Withdrawals have numbers and say what is left to the personal keys of a member, also long after the last access token.
+func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		number := func() int64 {
+			t.Helper()
+			credential, err := f.Credential(t.Context(), max, c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.clock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return claims.Number
+		}
+		role := func(to string) func() {
+			return func() {
+				if _, err := f.ChangeRole(t.Context(), owner, "acme", max.UserID, to, audit.Actor{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := number(); n != 1 {
+			t.Fatalf("the first token has the number %d", n)
+		}
+		for i, step := range []struct {
+			name   string
+			change func()
+			left   string // "": nothing
+		}{
+			{"a ceiling", func() { f.patch(owner, c.ID, ceiling("app:*", "key:*")) }, "app:* key:* member"},
+			{"a limit", func() { _ = f.limit(owner, c.ID, max.UserID, limited("app:read")) }, "app:read member"},
+			{"no limit", func() { f.limitOff(owner, c.ID, max.UserID) }, "app:* key:* member"},
+			{"a role", role("viewer"), "app:* key:* viewer"},
+			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}) }, ""},
+		} {
+			f.advance(10 * time.Minute) // no access token is alive
+			step.change()
+			due := f.statements()
+			if len(due) != 1 {
+				t.Fatalf("%s: %d statements", step.name, len(due))
+			}
+			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.clock())
+			if err != nil || w.Number != int64(i)+2 || !w.Names("max@a.test") {
+				t.Fatalf("%s: %+v %v", step.name, w, err)
+			}
+			got := ""
+			if left, has := w.Left("max@a.test"); has {
+				got = left.Scope + " " + string(left.Role)
+			}
+			if got != step.left {
+				t.Errorf("%s: left is %q, want %q", step.name, got, step.left)
+			}
+			if err := f.Withdrawn(t.Context(), due[0]); err != nil {
+				t.Fatal(err)
+			}
+			if again := f.statements(); len(again) != 0 {
+				t.Errorf("%s: %d again", step.name, len(again))
+			}
+		}
+		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		max.Role = bridge.RoleViewer
+		if n := number(); n != 6 {
+			t.Errorf("a new token has the number %d, which the last withdrawal covers", n)
+		}
+	})
+}
+
+// What is handed out while a withdrawal is under way is not concerned by it, however often it is made again.
+func TestWithdrawalsKeepTheirNumber(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		token := func() bridge.AccessClaims {
+			t.Helper()
+			credential, err := f.Credential(t.Context(), max, c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.clock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return claims
+		}
+		token()
+		f.patch(owner, c.ID, ceiling("app:*", "key:*"))
+		statement := func() bridge.Withdrawal {
+			t.Helper()
+			due := f.statements()
+			if len(due) != 1 {
+				t.Fatalf("%d statements", len(due))
+			}
+			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.clock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		first := statement()
+		now := token() // within the same second: a server that goes by times takes it, too
+		f.advance(16 * time.Second)
+		again := statement()
+		if now.Number != first.Number || again.Number != first.Number || again.Until["max@a.test"] >= now.IssuedAt {
+			t.Errorf("a token of number %d at %d, withdrawals %+v and %+v", now.Number, now.IssuedAt, first, again)
+		}
+	})
+}
+
+// A key that was made with others is limited with each of them, in Go and in SQL.
+func TestKeysAreLimitedWithTheirParents(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		parents := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
+		child, err := f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
+			Subject: max.Email, Org: "acme", Scopes: bridge.Scopes{"connection:use"}}, registry.KeyFacts{Name: "child", Parents: parents})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, parent := range parents {
+			f.advance(2 * time.Second)
+			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "*" {
+				t.Fatalf("before: %s", got)
+			}
+			if err := f.limit(owner, c.ID, parent.String(), limited("app:read")); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.withdrawn(key); !slices.Equal(got, []string{child.Email}) {
+				t.Errorf("withdrawn from %v", got)
+			}
+			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "app:read" {
+				t.Errorf("under a limited parent: %s", got)
+			}
+			if err := f.limit(owner, c.ID, parent.String(), nothing()); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "connection_unknown" {
+				t.Errorf("under a parent that is limited to nothing: %s", got)
+			}
+			f.limitOff(owner, c.ID, parent.String())
+			_ = f.withdrawn(key)
+		}
+	})
+}
+
+// The key that a person has created speaks for its own subject, so that its connection is its owner's alone.
+func TestKeysThatCannotActAs(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		for _, kind := range []bridge.KeyKind{bridge.KindLive, bridge.KindTest} {
+			key := bridge.NewKey(kind, uuid.New())
+			server := "https://" + string(kind) + ".a.test"
+			c := f.register(owner, server, key.Text().Reveal())
+			share := api.ConnectionPatch{Visibility: new(registry.Organization)}
+			if _, err := f.Patch(t.Context(), owner, c.ID, share, audit.Actor{}); bridge.CodeOf(err) != "key_cannot_act_as" {
+				t.Errorf("%s: shared: %v", kind, err)
+			}
+			target, err := f.Target(t.Context(), owner, c.ID)
+			if err != nil || target.Credential.Type != "api_key" {
+				t.Fatalf("%s: the first probe asks with %s, %v", kind, target.Credential.Type, err)
+			}
+			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Subject: "ops"}); err != nil {
+				t.Fatal(err)
+			}
+			subject := func(credential api.Credential) bridge.AccessClaims {
+				t.Helper()
+				claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{bridge.ServerURL(server)}, f.clock())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return claims
+			}
+			credential, err := f.Credential(t.Context(), owner, c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if claims := subject(credential); claims.Subject != "ops" || claims.Probe {
+				t.Errorf("%s: a token for %q", kind, claims.Subject)
+			}
+			if target, err = f.Target(t.Context(), owner, c.ID); err != nil {
+				t.Fatal(err)
+			}
+			if claims := subject(target.Credential); claims.Subject != "ops" || !claims.Probe {
+				t.Errorf("%s: a probe for %q", kind, claims.Subject)
+			}
+			if got, err := f.Connection(t.Context(), owner, c.ID); err != nil || !got.OwnerOnly {
+				t.Errorf("%s: %+v %v", kind, got, err)
+			}
+		}
+		// Shared, then given such a key: members are out.
+		first := bridge.NewKey(bridge.KindSK, uuid.New())
+		c := f.shared(owner, "https://ace.a.test", first.Text())
+		if got := f.scopesOf(max, c.ID, first, c.ServerURL); got != "*" {
+			t.Fatal(got)
+		}
+		f.register(owner, "https://ace.a.test", bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal())
+		if got := f.scopesOf(max, c.ID, first, c.ServerURL); got != "key_cannot_act_as" {
+			t.Errorf("a member of a connection that was shared before: %s", got)
+		}
+		// Where the server says that the key may, it is like a connection's own.
+		target, err := f.Target(t.Context(), owner, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Subject: "ops", ActsAs: true}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+			t.Errorf("a member, by a key that may act as others: %v", err)
 		}
 	})
 }

@@ -76,6 +76,7 @@ func (r *Registry) handTx(ctx context.Context, fn func(tx *sql.Tx, after *settle
 	wake(r.mailQueued)
 	wake(r.connectionsChanged)
 	wake(r.revocationsDue)
+	wake(r.withdrawalsDue)
 	if r.keys != nil {
 		r.keys.TakeIn(ctx, after.keys...) // also after an error, which leaves open whether there was a commit
 	}
@@ -191,6 +192,11 @@ func (r *Registry) voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) 
 		if _, err := tx.ExecContext(ctx, "UPDATE members SET id = $1 WHERE id = $2", id, member); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) SELECT DISTINCT org_id, user_id, CAST($3 AS BIGINT) FROM handed_tokens
+		WHERE user_id = $1 AND ($2 = '' OR org_id = $2) ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`,
+		h.User.ID, h.OrgID, r.cfg.Now().Unix()); err != nil {
+		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET next_at = 0 WHERE user_id = $1 AND ($2 = '' OR org_id = $2)`, h.User.ID, h.OrgID)
 	return err

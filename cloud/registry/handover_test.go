@@ -33,6 +33,7 @@ var noCredentials = map[string]string{
 	"connection_history": "figures",
 	"connection_changes": "numbers of changes",
 	"change_counters":    "numbers of changes",
+	"access_changes":     "times of changes",
 	"member_uses":        "figures",
 	"relay_uses":         "what was audited when",
 	"revocations":        "end keys",
@@ -161,7 +162,7 @@ func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
 	pat := mint(bridge.KindPAT)
 	g.pat, g.live = pat.ID, mint(bridge.KindLive).ID
 	g.patID = bridge.Identity{Type: bridge.TypeAPIKey, KeyID: pat.ID, Kind: bridge.KindPAT, Subject: p.Email, Org: p.Org, Scopes: pat.Scopes}
-	if _, err := f.KeyPrincipal(ctx, g.patID, "n"); err != nil {
+	if _, err := f.KeyPrincipal(ctx, g.patID, registry.KeyFacts{Name: "n"}); err != nil {
 		f.t.Fatalf("a token that was just made: %v", err)
 	}
 	g.connection = f.register(p, "https://"+p.Org+".a.test", aceKey().Text().Reveal())
@@ -191,7 +192,7 @@ func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
 	note("pending login", err)
 	_, err = f.LookupInvitation(ctx, g.invitation)
 	note("invitation", err)
-	_, err = f.KeyPrincipal(ctx, g.patID, "n")
+	_, err = f.KeyPrincipal(ctx, g.patID, registry.KeyFacts{Name: "n"})
 	note("personal access token", err)
 	for what, id := range map[string]uuid.UUID{"row of the token": g.pat, "organization key": g.live} {
 		r, err := a.Get(ctx, keys.View{Org: g.p.Org}, id)
@@ -240,7 +241,7 @@ func TestHandover(t *testing.T) {
 				if _, err := f.SessionByID(t.Context(), g.p.SessionID); err == nil {
 					t.Error("somebody whose address is not proven has a session")
 				}
-				if _, err := f.KeyPrincipal(t.Context(), g.patID, "n"); err == nil {
+				if _, err := f.KeyPrincipal(t.Context(), g.patID, registry.KeyFacts{Name: "n"}); err == nil {
 					t.Error("somebody whose address is not proven has a token")
 				}
 				if err := by(f, p, g); err != nil {
@@ -314,7 +315,7 @@ func TestTokensOfAProvider(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := f.KeyPrincipal(t.Context(), id, "n")
+		token, err := f.KeyPrincipal(t.Context(), id, registry.KeyFacts{Name: "n"})
 		if err != nil || token.Provider != p.ID {
 			t.Fatalf("%+v %v", token, err)
 		}
@@ -330,7 +331,7 @@ func TestTokensOfAProvider(t *testing.T) {
 		if err := f.RemoveProvider(t.Context(), owner, "acme", owner.Actor("", "")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.KeyPrincipal(t.Context(), id, "n"); err == nil {
+		if _, err := f.KeyPrincipal(t.Context(), id, registry.KeyFacts{Name: "n"}); err == nil {
 			t.Error("a token outlives the provider")
 		}
 		if _, err := f.SessionByID(t.Context(), developer.Principal.SessionID); err == nil {
@@ -355,7 +356,7 @@ func TestResetRevokesTokens(t *testing.T) {
 			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.KeyPrincipal(t.Context(), g.patID, "n"); (err == nil) == tokens {
+			if _, err := f.KeyPrincipal(t.Context(), g.patID, registry.KeyFacts{Name: "n"}); (err == nil) == tokens {
 				t.Errorf("with tokens %v: %v", tokens, err)
 			}
 			if _, err := f.BrowserSession(t.Context(), g.cookie); err == nil {

@@ -130,14 +130,15 @@ func BenchmarkLostTokens(b *testing.B) {
 			}
 			b.Cleanup(func() { _ = db.Close() })
 			const connections = 40
-			if _, err := db.ExecContext(b.Context(), `INSERT INTO handed_tokens SELECT c.id, m.user_id, '', m.role || '|||||', m.org_id, u.email, m.role,
+			if _, err := db.ExecContext(b.Context(), `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage, environment, maker_id,
+				server_key_id, issued_at, expires_at, withdrawn_at, next_at) SELECT c.id, m.user_id, '', m.role || '|||||', m.org_id, u.email, m.role,
 				CASE m.role WHEN 'admin' THEN 'manage' ELSE '' END, '', '', c.key_id, $1, $2, 0, 0
 				FROM members m JOIN users u ON u.id = m.user_id, (SELECT id, key_id FROM connections ORDER BY id LIMIT $3) c`,
 				time.Now().Unix(), time.Now().Add(time.Hour).Unix(), connections); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				lost, err := r.LostTokens(b.Context(), func(uuid.UUID) bool { return true })
+				lost, err := r.LostTokens(b.Context(), func(uuid.UUID) bool { return true }, true)
 				if err != nil || len(lost) != 0 {
 					b.Fatalf("%d of %d are lost (%v)", len(lost), connections*len(who), err)
 				}

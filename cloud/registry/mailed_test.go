@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
 )
 
 // What anybody can choose freely, the name of a key or of a person, is in no mail of the cloud's: it could be an address to
@@ -24,7 +25,7 @@ func TestNamesAreInNoMail(t *testing.T) {
 			t.Fatal(err)
 		}
 		key, err := f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
-			Subject: owner.Email, Org: "acme", Scopes: []bridge.Scope{"member:invite"}}, lure)
+			Subject: owner.Email, Org: "acme", Scopes: []bridge.Scope{"member:invite"}}, registry.KeyFacts{Name: lure})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -106,7 +106,7 @@ func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role st
 	if err != nil {
 		return out, err
 	}
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.changeTx(ctx, func(tx *sql.Tx) error {
 		p, err := standing(ctx, tx, p)
 		if err != nil {
 			return err
@@ -132,6 +132,9 @@ func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role st
 			return errLastOwner
 		}
 		out.Role = string(to)
+		if err := r.accessChanged(ctx, tx, p.OrgID, id); err != nil {
+			return err
+		}
 		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "member.role", Target: "user:" + out.Email,
 			Details: map[string]string{"from": string(from), "to": string(to)}})
 	})

@@ -21,6 +21,7 @@ func TestMigrationSteps(t *testing.T) {
 				"SELECT COUNT(*) FROM users WHERE id = 'row 1' AND verified_at = created_at":                                  1,
 				"SELECT COUNT(*) FROM connections c JOIN connection_changes h ON h.connection_id = c.id WHERE c.id = 'row 1'": 1,
 				"SELECT COUNT(*) FROM connections WHERE id = 'row 5' AND environment = 'live' AND ceiling_preset = ''":        1,
+				"SELECT COUNT(*) FROM connections WHERE id = 'row 1' AND statement_number = 1 AND key_subject = ''":           1,
 			} {
 				var n int
 				if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != want {

@@ -38,12 +38,16 @@ type Principal struct {
 	Moves     int64     // how often the session went to another organization
 	ExpiresAt time.Time // of the session or key; zero: never
 
-	Kind        bridge.KeyKind  // of the key; empty: a session
-	granted     bridge.Scopes   // to the key
-	key         bridge.Identity // of the key
-	environment string          // whose connections a key sees; empty: of both
-	makerID     string          // of the person who made the key; empty: a session, or a token, which is its person's own
+	Kind        bridge.KeyKind     // of the key; empty: a session
+	granted     bridge.Scopes      // to the key
+	key         bridge.Identity    // of the key
+	environment string             // whose connections a key sees; empty: of both
+	makerID     string             // of the person who made the key; empty: a session, or a token, which is its person's own
+	parents     [maxParents]string // IDs of the keys that the key was made with, the nearest first
 }
+
+// maxParents is how many keys may stand above another: a chain has at most four.
+const maxParents = 3
 
 // NeedOwn refuses a session that goes back to the sign-in provider of an organization: the provider vouches for the person
 // there, and says nothing of their other organizations, their password or their second factor.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -22,12 +23,16 @@ type Target struct {
 
 	org     string
 	secret  string // as it is stored
+	asks    bool   // with the key itself, of which nothing is known yet
 	expires int64  // of the key, as far as it is known
 }
 
-func (r *Registry) target(c connection, subject string) Target {
+func (r *Registry) target(c connection) Target {
 	t := Target{ID: c.id, Server: c.server, Ace: c.ace, org: c.orgID, secret: c.secret, expires: c.expires}
-	t.Credential, t.Err = r.credential(c, subject, bridge.RoleViewer, r.cfg.Now())
+	if t.asks = c.ace && !c.actAs && c.keySubject == ""; t.asks {
+		c.ace = false // once, so that its server says whom it speaks for
+	}
+	t.Credential, t.Err = r.credential(c, speaker{cmp.Or(c.keySubject, prober), bridge.RoleViewer, true}, r.cfg.Now())
 	return t
 }
 
@@ -48,7 +53,7 @@ func (r *Registry) ProbeTargets(ctx context.Context, since time.Time, limit int)
 		if err != nil {
 			return nil, fmt.Errorf("list connections to probe: %w", err)
 		}
-		out = append(out, r.target(c, prober))
+		out = append(out, r.target(c))
 	}
 	return out, rows.Err()
 }
@@ -59,7 +64,7 @@ func (r *Registry) Target(ctx context.Context, p Principal, id string) (Target, 
 	if err != nil {
 		return Target{}, err
 	}
-	return r.target(c, prober), nil
+	return r.target(c), nil
 }
 
 // Status is the outcome of a probe.
@@ -69,12 +74,17 @@ type Status struct {
 	Hint    string
 	Latency time.Duration // until the answer began; zero: there was none
 	Key     KeyLife       // of the connection's key, where the server says it
+	Subject string        // of the key itself, where the server says it
+	ActsAs  bool          // its access tokens may name other subjects
 }
 
 // SetStatus stores the outcome of a probe of a connection, and counts it, unless the connection has been given another URL
 // since. What is as it was is no change for those who watch.
 func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
 	if err := r.learn(ctx, t, s.Key); err != nil {
+		return err
+	}
+	if err := r.learnSubject(ctx, t, s); err != nil {
 		return err
 	}
 	s = t.expired(s, r.cfg.Now())
@@ -104,6 +114,21 @@ func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
 		wake(r.connectionsChanged)
 	}
 	return err
+}
+
+const maxKeySubject = 256 // bytes
+
+// learnSubject stores what a server has said of whom a connection's key speaks for.
+func (r *Registry) learnSubject(ctx context.Context, t Target, s Status) error {
+	if !t.asks || s.Subject == "" || !bridge.PlainText(s.Subject, maxKeySubject) {
+		return nil
+	}
+	_, err := r.db.ExecContext(ctx, `UPDATE connections SET key_subject = $1, act_as = $2 WHERE id = $3 AND server_url = $4 AND secret = $5 AND NOT act_as`,
+		s.Subject, s.ActsAs, t.ID, string(t.Server), t.secret)
+	if err != nil {
+		return fmt.Errorf("store whom a key speaks for: %w", err)
+	}
+	return nil
 }
 
 // ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.

@@ -44,6 +44,7 @@ type Registry struct {
 	mailQueued         chan struct{}
 	connectionsChanged chan struct{}
 	revocationsDue     chan struct{}
+	withdrawalsDue     chan struct{}
 
 	keys Keys // of the cloud itself; nil: see [Registry.UseKeys]
 }
@@ -68,7 +69,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 		return nil, err
 	}
 	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1), revocationsDue: make(chan struct{}, 1),
-		connectionsChanged: make(chan struct{}, 1)}, nil
+		connectionsChanged: make(chan struct{}, 1), withdrawalsDue: make(chan struct{}, 1)}, nil
 }
 
 // Purge deletes what has been over for a day: sessions, refresh tokens, device logins, links, mail, failed sign-ins,
@@ -91,7 +92,8 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM known_devices WHERE expires_at < $1",
 		"DELETE FROM invitations WHERE expires_at < $1",
 		"DELETE FROM relay_uses WHERE noted_at < $1",
-		"DELETE FROM handed_tokens WHERE expires_at < $1",
+		"DELETE FROM handed_tokens WHERE expires_at < $1 AND NOT makes_keys",
+		"DELETE FROM access_changes WHERE changed_at < $1",
 	} {
 		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {
 			return fmt.Errorf("purge: %w", err)

@@ -117,7 +117,7 @@ func (f *fixture) register(p registry.Principal, server, key string) api.Connect
 	return c
 }
 
-func aceKey() bridge.Key { return bridge.NewKey(bridge.KindLive, uuid.New()) }
+func aceKey() bridge.Key { return bridge.NewKey(bridge.KindSK, uuid.New()) }
 
 // Who may do what with a connection of the organization, before and after it is shared.
 func TestVisibility(t *testing.T) {

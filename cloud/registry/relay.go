@@ -47,7 +47,14 @@ func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audi
 		return RelayGrant{}, err
 	}
 	now := r.cfg.Now()
-	credential, err := r.credential(c, p.Email, p.Role, now)
+	if c, now, err = r.noteRelayed(ctx, p, c, allowed, now); err != nil {
+		return RelayGrant{}, err
+	}
+	subject, err := c.speaksFor(p)
+	if err != nil {
+		return RelayGrant{}, err
+	}
+	credential, err := r.credential(c, speaker{subject, p.Role, false}, now)
 	if err != nil {
 		return RelayGrant{}, err
 	}
@@ -55,6 +62,30 @@ func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audi
 		return RelayGrant{}, err
 	}
 	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, keyID: c.keyID, secret: c.secret, bounds: allowed}, nil
+}
+
+// noteRelayed keeps that a token is about to be used that personal keys may be made with; see [noteHanded]. It returns the
+// connection as it was read when that was noted.
+func (r *Registry) noteRelayed(ctx context.Context, p Principal, c connection, allowed bounds, now time.Time) (connection, time.Time, error) {
+	if !c.ace {
+		return c, now, nil
+	}
+	if done, err := r.noted(ctx, p, c, allowed); done || err != nil {
+		return c, now, err
+	}
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		fresh, err := r.find(ctx, tx, p, c.id)
+		if err != nil {
+			return err
+		}
+		allowed = fresh.bounds(p)
+		if c, err = fresh.use(p); err != nil || !c.ace {
+			return err
+		}
+		now, err = noteHanded(ctx, tx, p, c, allowed, now)
+		return err
+	})
+	return c, now, err
 }
 
 // noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
@@ -149,7 +180,7 @@ var (
 	limitsOfGrant  = ofGrant(withLimits)
 
 	// grantHolds is the condition that a row g stands for somebody who may use the connection c of the owner u; $1 is the time.
-	grantHolds = visibleToGrant + " AND (c.visibility = 'organization' OR NOT " + orphaned + ") AND " + stillStands
+	grantHolds = visibleToGrant + " AND (c.visibility = 'organization' OR NOT " + orphaned + ") AND (c.act_as OR c.owner_id = g.v2) AND " + stillStands
 )
 
 // hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.

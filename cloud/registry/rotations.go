@@ -194,7 +194,7 @@ func (r *Registry) rotatable(c connection) (bridge.Key, error) {
 // TestToken is an access token of the new secret, as a probe has it.
 func (t Rotation) TestToken(key bridge.Key, now time.Time) (bridge.Secret, error) {
 	token, err := key.SignAccess(bridge.AccessClaims{Times: bridge.NewTimes(now, bridge.MaxAccessTokenLife), Subject: prober,
-		Scope: "*", Role: bridge.RoleViewer, Connection: t.Connection}.ForServer(t.Server))
+		Scope: "*", Role: bridge.RoleViewer, Connection: t.Connection, Probe: true}.ForServer(t.Server))
 	if err != nil {
 		return bridge.Secret{}, fmt.Errorf("sign an access token: %w", err)
 	}

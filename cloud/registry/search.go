@@ -38,8 +38,8 @@ func (s Search) pattern() string {
 	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s.Text) + "%"
 }
 
-const searched = `($7 = '' OR c.status = $7) AND ($8 = '' OR LOWER(c.name) LIKE LOWER($8) ESCAPE '!'
-	OR LOWER(c.server_url) LIKE LOWER($8) ESCAPE '!' OR LOWER(u.email) LIKE LOWER($8) ESCAPE '!') `
+const searched = `($10 = '' OR c.status = $10) AND ($11 = '' OR LOWER(c.name) LIKE LOWER($11) ESCAPE '!'
+	OR LOWER(c.server_url) LIKE LOWER($11) ESCAPE '!' OR LOWER(u.email) LIKE LOWER($11) ESCAPE '!') `
 
 // SearchConnections lists what a member sees of the connections that are searched for, oldest first.
 func (r *Registry) SearchConnections(ctx context.Context, p Principal, search Search, cursor string, limit int) ([]api.Connection, string, error) {
@@ -48,7 +48,7 @@ func (r *Registry) SearchConnections(ctx context.Context, p Principal, search Se
 	}
 	limit = pageSize(limit)
 	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.id > $6 AND "+searched+"ORDER BY c.id LIMIT $9", p.sees(cursor, search.Status, search.pattern(), limit+1)...)
+		"AND c.id > $9 AND "+searched+"ORDER BY c.id LIMIT $12", p.sees(cursor, search.Status, search.pattern(), limit+1)...)
 	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.api(p), err

@@ -52,7 +52,7 @@ func (f *fixture) limit(by registry.Principal, id, user string, l api.MemberLimi
 func (f *fixture) service(owner registry.Principal, scopes ...bridge.Scope) registry.Principal {
 	f.t.Helper()
 	p, err := f.KeyPrincipal(f.t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
-		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, "ci")
+		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, registry.KeyFacts{Name: "ci"})
 	if err != nil {
 		f.t.Fatal(err)
 	}

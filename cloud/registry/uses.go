@@ -68,33 +68,32 @@ func (r *Registry) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 }
 
 // noteCredential counts a credential that is handed out, with which a member calls the server directly.
-func (r *Registry) noteCredential(ctx context.Context, p Principal, c connection, allowed bounds, now time.Time) error {
+func (r *Registry) noteCredential(ctx context.Context, tx *sql.Tx, p Principal, c connection, allowed bounds, now time.Time) (issued time.Time, err error) {
 	id := c.id
 	const history = `INSERT INTO connection_history (connection_id, span, bucket, credentials) SELECT c.id, $2, $3, 1 FROM connections c WHERE c.id = $1
 		ON CONFLICT (connection_id, span, bucket) DO UPDATE SET credentials = connection_history.credentials + 1`
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
-		if c.ace {
-			if err := noteHanded(ctx, tx, p, c, allowed, now); err != nil {
-				return err
-			}
+	issued = now
+	if c.ace {
+		if issued, err = noteHanded(ctx, tx, p, c, allowed, now); err != nil {
+			return issued, err
 		}
-		for _, note := range []struct {
-			statement string
-			args      []any
-		}{
-			{"UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", []any{now.Unix(), id}},
-			{history, []any{id, seconds(halfHour), bucket(now, halfHour)}},
-			{history, []any{id, seconds(day), bucket(now, day)}},
-			{`INSERT INTO member_uses (connection_id, user_id, bucket, credentials, last_at) SELECT c.id, $2, $3, 1, $4 FROM connections c WHERE c.id = $1
+	}
+	for _, note := range []struct {
+		statement string
+		args      []any
+	}{
+		{"UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", []any{now.Unix(), id}},
+		{history, []any{id, seconds(halfHour), bucket(now, halfHour)}},
+		{history, []any{id, seconds(day), bucket(now, day)}},
+		{`INSERT INTO member_uses (connection_id, user_id, bucket, credentials, last_at) SELECT c.id, $2, $3, 1, $4 FROM connections c WHERE c.id = $1
 				ON CONFLICT (connection_id, user_id, bucket) DO UPDATE SET credentials = member_uses.credentials + 1, last_at = excluded.last_at`,
-				[]any{id, p.UserID, bucket(now, day), now.Unix()}},
-		} {
-			if _, err := tx.ExecContext(ctx, note.statement, note.args...); err != nil {
-				return fmt.Errorf("note a use: %w", err)
-			}
+			[]any{id, p.UserID, bucket(now, day), now.Unix()}},
+	} {
+		if _, err := tx.ExecContext(ctx, note.statement, note.args...); err != nil {
+			return issued, fmt.Errorf("note a use: %w", err)
 		}
-		return nil
-	})
+	}
+	return issued, nil
 }
 
 // MemberUses is who has used a connection within 30 days, the last one first, up to a limit: the connection's owner and admins
