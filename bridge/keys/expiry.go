@@ -10,12 +10,12 @@ import (
 
 const maxLife = 10 * 366 * 24 * time.Hour
 
-// ParseExpiry reads when a key is to expire: "" (90 days), days ("30d"), a duration ("12h"), a date or a time of RFC
-// 3339 ("2027-01-31", its end in UTC), or "never", which is the zero time.
+// ParseExpiry reads when a key is to expire: "" (90 days), days ("30d"), a duration ("12h"), a date ("2027-01-31": its last
+// second in UTC), a time of RFC 3339, which names its zone, or "never", which is the zero time.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	bad := func(why string) (time.Time, error) {
 		return time.Time{}, bridge.E(bridge.Invalid, "expiry_malformed", "the expiry %s", why).
-			WithHint("say 30d, 12h, 2027-01-31 or never")
+			WithHint("say 30d, 12h, 2027-01-31 (the end of that day, UTC), 2027-01-31T18:00:00+01:00 or never")
 	}
 	if len(s) > 40 {
 		return bad("is too long")
@@ -34,7 +34,7 @@ func ParseExpiry(s string, now time.Time) (time.Time, error) {
 		expires = now.Add(time.Duration(days) * 24 * time.Hour) //nolint:gosec // 16 bits
 	default:
 		if day, err := time.Parse(time.DateOnly, s); err == nil {
-			expires = day.Add(24 * time.Hour)
+			expires = day.Add(24*time.Hour - time.Second)
 		} else if at, err := time.Parse(time.RFC3339, s); err == nil {
 			expires = at.UTC()
 		} else if life, err := time.ParseDuration(s); err == nil {

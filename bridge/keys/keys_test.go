@@ -336,6 +336,22 @@ func TestList(t *testing.T) {
 	})
 }
 
+// A date is the end of that day in UTC, wherever the machine is; a time has the zone that it names.
+func TestParseExpiry(t *testing.T) {
+	now := time.Date(2026, 12, 1, 10, 0, 0, 0, time.FixedZone("here", -8*3600))
+	for s, want := range map[string]string{
+		"2026-12-01": "2026-12-01T23:59:59Z", "2026-12-31": "2026-12-31T23:59:59Z", "2028-02-29": "2028-02-29T23:59:59Z",
+		"2026-12-02T00:30:00+02:00": "2026-12-01T22:30:00Z", "2026-12-02T09:00:00+01:00": "2026-12-02T08:00:00Z", "2026-12-01T18:00:01Z": "2026-12-01T18:00:01Z",
+		"12h": "2026-12-02T06:00:00Z", "1d": "2026-12-02T18:00:00Z",
+		"2026-11-30": "", "2026-12-01T18:00:00Z": "", "2026-02-30": "", "1.12.2026": "", "2026-12-02T09:00:00": "",
+	} {
+		at, err := keys.ParseExpiry(s, now)
+		if got := at.UTC().Format(time.RFC3339); (err != nil) != (want == "") || (err == nil && got != want) {
+			t.Errorf("%s is %s (%v), not %s", s, got, err, want)
+		}
+	}
+}
+
 func FuzzParseExpiry(f *testing.F) {
 	for _, s := range []string{"", "never", "90d", "12h", "2027-01-31", "2027-01-31T10:00:00Z", "-1d", "9999999d", "1e9h"} {
 		f.Add(s)

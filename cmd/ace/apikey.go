@@ -116,6 +116,8 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	return from(credential.Value.Secret, sourceProfile), err
 }
 
+const expiresUsage = "when it expires: 7d, 12h, 2027-01-31 (the end of that day, UTC), a time with its zone (RFC 3339) or never"
+
 func (a *app) keyCreateCommand() *cobra.Command {
 	var o apiKeyOptions
 	var r api.CreateKeyRequest
@@ -147,7 +149,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 	f.StringVar(&r.Description, "description", "", "more about it")
 	f.StringVar(&r.Preset, "preset", "", "what it may do, by the name of a preset; see ace api-key scopes")
 	f.StringSliceVar(&r.Scopes, "scope", nil, "what it may do; repeat it, or separate scopes by commas")
-	f.StringVar(&r.ExpiresIn, "expires", "", "when it expires: 7d, 30d, 90d, 365d, 12h, 2027-01-31 or never; 90d by default")
+	f.StringVar(&r.ExpiresIn, "expires", "", expiresUsage+"; 90d by default")
 	f.StringSliceVar(&r.AllowFrom, "allow-from", nil, "the only addresses it works from: IPv4, IPv6 or CIDR")
 	f.StringVar(&r.Rate, "rate", "", "how often it may be used: 10/s, 100/m, 5000/h or 100000/d")
 	f.Int64Var(&r.MaxUses, "max-uses", 0, "how often it may be used in all")
@@ -160,7 +162,7 @@ func expiry(k api.APIKey) string {
 	if k.ExpiresAt == nil {
 		return "never"
 	}
-	return when(k.ExpiresAt)
+	return until(k.ExpiresAt)
 }
 
 // ended says when, by whom and why a key died or was disabled.

@@ -116,6 +116,7 @@ func (a *app) runCloud(ctx context.Context, newDatabase bool) error {
 	if err != nil {
 		return err
 	}
+	warnOfVariables(log)
 	ln, cert, err := e.listen(ctx, s)
 	if err != nil {
 		return err

@@ -90,6 +90,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dataDir)) }()
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: a.devLevel()}))
+	warnOfVariables(log)
 	if err := d.listen(ctx); err != nil {
 		return err
 	}

@@ -11,11 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/catalogue"
 )
 
 // CommonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
@@ -86,6 +88,50 @@ func readEnv(spec any) error {
 		return badEnv(wrong)
 	}
 	return nil
+}
+
+// cliVariables are the variables of the commands, which no file can give.
+var cliVariables = []string{"ACE_ENV", "ACE_PROFILE", "ACE_KEY", "ACE_TOKEN", trio[0], trio[1], trio[2], authKeyVariable}
+
+// settingVariables are the variables of a server and a cloud.
+func settingVariables() []string {
+	var names []string
+	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
+		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, _ reflect.Value) { names = append(names, name) })
+	}
+	return names
+}
+
+// unknownVariables says which of the variables look like settings of ace and are none: most are mistyped, and their owner
+// believes in them. Values are not looked at.
+func unknownVariables(environ []string) []string {
+	settings := settingVariables()
+	known := slices.Clone(cliVariables)
+	for _, name := range settings {
+		known = append(known, name, name+"_FILE")
+	}
+	var out []string
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		upper := strings.ToUpper(name)
+		if !strings.HasPrefix(upper, "ACE_") || strings.HasPrefix(upper, "ACE_TEST_") || strings.HasPrefix(upper, "ACE_BENCH_") || slices.Contains(known, name) {
+			continue
+		}
+		line := printable(name) + " is no variable of ace, and does nothing"
+		if nearest := catalogue.Nearest(upper, known); nearest != "" {
+			line += "; did you mean " + nearest + "?"
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// warnOfVariables names the unknown variables in the log of what starts.
+func warnOfVariables(log *slog.Logger) {
+	for _, line := range unknownVariables(os.Environ()) {
+		log.Warn(line)
+	}
 }
 
 func badEnv(wrong []string) error {

@@ -65,7 +65,7 @@ func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) err
 			row(w, limit[0], limit[1])
 		}
 		if key.GraceUntil != nil {
-			row(w, "Old key until", when(key.GraceUntil))
+			row(w, "Old key until", until(key.GraceUntil))
 		}
 		if r.Login != "" {
 			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", printable(r.Login))
@@ -106,7 +106,7 @@ func (a *app) keyReviveCommand() *cobra.Command {
 			}
 			return a.printSecret(target, "revived", key)
 		})
-	cmd.Flags().StringVar(&r.ExpiresIn, "expires", "", "when it expires: 7d, 90d, 12h, 2027-01-31 or never; 90d by default")
+	cmd.Flags().StringVar(&r.ExpiresIn, "expires", "", expiresUsage+"; 90d by default")
 	return cmd
 }
 
@@ -139,7 +139,7 @@ func (a *app) keyRotateCommand() *cobra.Command {
 		})
 	f := cmd.Flags()
 	f.StringVar(&r.Grace, "grace", "", "how long the old secret stays valid: 24h by default, 7d, or 0s for not at all")
-	f.StringVar(&r.ExpiresIn, "expires", "", "when it expires; by default as long from now as it was given at first")
+	f.StringVar(&r.ExpiresIn, "expires", "", expiresUsage+"; by default as long from now as it was given at first")
 	f.StringVar(&idempotency, "idempotency-key", "", "repeat the rotation that was begun with this key, instead of another one")
 	return cmd
 }

@@ -32,13 +32,13 @@ func (a *app) inviteCommand() *cobra.Command {
 			if i.Email != "" {
 				who = "Only " + printable(i.Email)
 			}
-			a.note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, printable(i.Role), when(&i.ExpiresAt))
+			a.note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, printable(i.Role), until(&i.ExpiresAt))
 			return a.print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, printable(i.URL.Reveal())) })
 		}}
 	f := cmd.Flags()
 	f.StringVar(&n.Email, "email", "", "only this `ADDRESS` may accept; a mail goes there too, where the cloud sends mail")
 	f.StringVar(&n.Role, "role", string(bridge.RoleMember), "owner, admin, member or viewer")
-	f.StringVar(&n.ExpiresIn, "expires", "7d", "how long it is good, at most 30d")
+	f.StringVar(&n.ExpiresIn, "expires", "7d", "how long it is good, at most 30d: 7d, 12h, or a date (the end of that day, UTC)")
 	return cmd
 }
 
@@ -56,7 +56,7 @@ func (a *app) invitationsCommand() *cobra.Command {
 			return a.print(api.List[api.Invitation]{Items: items}, func(w io.Writer) {
 				row(w, "ID", "FOR", "ROLE", "INVITED BY", "UNTIL")
 				for _, i := range items {
-					row(w, i.ID, i.Email, i.Role, i.InvitedBy, when(&i.ExpiresAt))
+					row(w, i.ID, i.Email, i.Role, i.InvitedBy, until(&i.ExpiresAt))
 				}
 			})
 		}}

@@ -100,6 +100,14 @@ func when(t *time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
+// until is when for the end of something, in UTC as it is stored, which it says.
+func until(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04 MST")
+}
+
 // printableLines is printable for text that may have several lines.
 func printableLines(s string) string {
 	lines := strings.Split(s, "\n")

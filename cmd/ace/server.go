@@ -134,6 +134,7 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	if err != nil {
 		return err
 	}
+	warnOfVariables(log)
 	if cfg.JWTSecret, err = e.jwtSecret(s); err != nil {
 		return err
 	}

@@ -3,7 +3,10 @@ package main
 import (
 	"bufio"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -130,5 +133,79 @@ func TestSelfCommand(t *testing.T) {
 				t.Errorf("%q, not %q", got, c.want)
 			}
 		})
+	}
+}
+
+// Variables that look like settings and are none are named, with the nearest that there is; values are not told.
+func TestUnknownVariables(t *testing.T) {
+	for variable, want := range map[string]string{
+		"ACE_UPSTREAM_ULR":         "did you mean ACE_UPSTREAM_URL?",
+		"ACE_JWT_SECRET_FIEL":      "did you mean ACE_JWT_SECRET_FILE?",
+		"ACE_PUBLIC_URLS":          "did you mean ACE_PUBLIC_URL?",
+		"ACE_DATABASE":             "did you mean ACE_DATABASE_URL?",
+		"ace_addr":                 "did you mean ACE_ADDR?",
+		"ACE_SOMETHING_ELSE":       "does nothing",
+		"ACE_KEY_FILE":             "does nothing",
+		"ACE_ADDR":                 "",
+		"ACE_DATABASE_URL_FILE":    "",
+		"ACE_SMTP_URL":             "",
+		"ACE_AUTH_KEY":             "",
+		"ACE_KEY":                  "",
+		"ACE_API_KEY_SERVICE_NAME": "",
+		"ACE_TEST_REQUIRE":         "",
+		"PLACE_ADDR":               "",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			lines := unknownVariables([]string{variable + "=canary"})
+			if got := strings.Join(lines, "\n"); (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "canary") {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+// Each of the three starts says so.
+func TestUnknownVariablesAreNamedAtStart(t *testing.T) {
+	for _, args := range [][]string{{"server"}, {"cloud"}, {"dev", "--cloud-addr", "127.0.0.1:0", "--server-addr", "127.0.0.1:0"}} {
+		t.Run(args[0], func(t *testing.T) {
+			ace := newTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_UPSTREAM_ULR=http://127.0.0.1:1")
+			cmd := ace.command("", args...)
+			said, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+			for lines := bufio.NewScanner(said); lines.Scan(); {
+				if strings.Contains(lines.Text(), "ACE_UPSTREAM_ULR is no variable of ace, and does nothing; did you mean ACE_UPSTREAM_URL?") {
+					return
+				}
+			}
+			t.Error("it is not named")
+		})
+	}
+}
+
+// Every variable that the commands read is known.
+func TestEveryVariableIsKnown(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		raw, err := os.ReadFile(file) //nolint:gosec // of this package
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`"(ACE_[A-Z_]*[A-Z])"`).FindAllStringSubmatch(string(raw), -1) {
+			if lines := unknownVariables([]string{name[1] + "=x"}); len(lines) > 0 {
+				t.Errorf("%s: %s", file, lines[0])
+			}
+		}
 	}
 }
