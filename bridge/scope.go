@@ -17,6 +17,17 @@ const (
 // tiers are the ordered capabilities of svc:<service>:<tier>.
 var tiers = []string{"read", "write", "admin"}
 
+// The scopes that only an admin in person grants, by name: no wildcard covers them, no preset and no role below admin holds them.
+const (
+	// ScopeActAs lets the access tokens of a key name subjects other than the key's owner.
+	ScopeActAs Scope = "key:act-as"
+	// ScopeCreateOrganization lets a key make organization keys, which outlive it.
+	ScopeCreateOrganization Scope = "key:create-organization"
+)
+
+// Reserved reports whether s is granted by name only; see [ScopeActAs].
+func (s Scope) Reserved() bool { return s == ScopeActAs || s == ScopeCreateOrganization }
+
 // Scope is one permission: segments of [a-z0-9._-]+ or "*", joined by colons.
 type Scope string
 
@@ -51,8 +62,12 @@ func notScopeRune(r rune) bool {
 }
 
 // Covers reports whether holding the scope s satisfies the required scope r: "*" covers one segment and a last "*"
-// covers the rest; in svc:<service>:<tier> admin covers write covers read. The relation is reflexive and transitive.
+// covers the rest; in svc:<service>:<tier> admin covers write covers read. A reserved scope is covered by itself alone. The
+// relation is reflexive and transitive.
 func (s Scope) Covers(r Scope) bool {
+	if s.Reserved() || r.Reserved() {
+		return s == r
+	}
 	have, need := s.segments(make([]string, 0, maxScopeSegs)), r.segments(make([]string, 0, maxScopeSegs))
 	for i, seg := range have {
 		if i >= len(need) {

@@ -82,3 +82,43 @@ func FuzzParseScope(f *testing.F) {
 		}
 	})
 }
+
+// A reserved scope is covered by itself alone, and covers nothing else; so is what capping leaves of it.
+func TestReservedScopes(t *testing.T) {
+	for _, reserved := range []bridge.Scope{bridge.ScopeActAs, bridge.ScopeCreateOrganization} {
+		for _, s := range []bridge.Scope{"*", "key:*", "*:*", "*:act-as", "*:create-organization", "key:create", "key:act-as:*"} {
+			if s.Covers(reserved) || reserved.Covers(s) {
+				t.Errorf("%s and %s cover one another", s, reserved)
+			}
+			if got := (bridge.Scopes{reserved}).Cap(bridge.Scopes{s}); len(got) != 0 {
+				t.Errorf("%s capped by %s is %v", reserved, s, got)
+			}
+			if got := (bridge.Scopes{s}).Cap(bridge.Scopes{reserved}); len(got) != 0 {
+				t.Errorf("%s capped by %s is %v", s, reserved, got)
+			}
+		}
+		if !reserved.Covers(reserved) || !(bridge.Scopes{"app:*", reserved}).Covers(reserved) {
+			t.Errorf("%s does not cover itself", reserved)
+		}
+	}
+}
+
+func TestPlainSubject(t *testing.T) {
+	for s, want := range map[string]bool{
+		"bob@acme.test": true, "Jörg": true, "山田@例え.jp": true, "a b": true, "x": true,
+		"": false, "*": false, " bob": false, "bob ": false, "\u00a0bob": false, "bob\n": false, "bo\x00b": false, "bo\x7fb": false,
+		"bob\u202etset.emca": false, "bob\u2066": false, "\u200fbob": false, "bo\u200bb": false, "\ufeffbob": false, "bob\u2028x": false,
+		"bob\u0085x": false, "b\xffb": false,
+	} {
+		if bridge.PlainSubject(s) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
+	}
+	long := make([]byte, 257)
+	for i := range long {
+		long[i] = 'x'
+	}
+	if bridge.PlainSubject(string(long)) || !bridge.PlainSubject(string(long[1:])) {
+		t.Error("the bound is not where it should be")
+	}
+}

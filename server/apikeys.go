@@ -102,7 +102,11 @@ func (s *Server) me(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		id.Name = record.Name
+		id.Name, id.Owner, id.Kind, id.Lineage = record.Name, record.Owner, string(record.Kind), record.Lineage.Kind
+		id.CanActAs = s.keys.CanActAs(who.KeyID)
+		if record.Lineage.Parent != uuid.Nil {
+			id.Parent = record.Lineage.Parent.String()
+		}
 		if !record.ExpiresAt.IsZero() {
 			id.KeyExpiresAt = new(record.ExpiresAt.UTC())
 		}

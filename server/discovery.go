@@ -15,7 +15,7 @@ func (s *Server) discovery(c echo.Context) error {
 		Exchange: api.DiscoveryExchange{Configured: s.cfg.Trust.Configured()},
 		Time:     s.cfg.Now().UTC(),
 	}
-	d.Capabilities = []string{"api-keys", "access-tokens", "verify"}
+	d.Capabilities = []string{"api-keys", "access-tokens", "verify", api.CapabilityNumberedWithdrawals, api.CapabilityLineage}
 	if d.Exchange.Configured {
 		d.Exchange.Issuer, d.Exchange.Org, d.Exchange.KeyIDs = s.cfg.Trust.Issuer, s.cfg.Trust.Org, s.cfg.Trust.KeyIDs()
 		d.Capabilities = append(d.Capabilities, "exchange")

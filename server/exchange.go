@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
@@ -63,9 +64,11 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 		name = "connection of " + owner
 	}
 	life := min(time.Duration(claims.KeyLife)*time.Second, bridge.DefaultKeyLife)
+	replaces, _ := uuid.Parse(claims.Replaces) // VerifyConnect has checked it; none is zero
 	key, record, err := s.keys.Create(c.Request().Context(), *actor, keys.NewKey{
 		Kind: bridge.KindSK, Name: name, Org: claims.Org, Owner: owner, Role: claims.Role,
 		Scopes: s.cfg.Catalogue.WithOrg(s.cfg.Catalogue.Ceiling(claims.Role).Cap(claims.Scopes()), claims.Org), ExpiresAt: now.Add(life),
+		Replaces: replaces,
 		Exchange: &keys.Exchange{Issuer: claims.Issuer, JTI: claims.JTI, Issued: time.Unix(claims.IssuedAt, 0), Expires: time.Unix(claims.ExpiresAt, 0)},
 	})
 	if err != nil {

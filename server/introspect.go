@@ -215,6 +215,7 @@ func (s *Server) keyChanges(lines []api.KeyChange, view keys.View, ids []uuid.UU
 			continue // whoever cannot ask about a key has no answer to forget
 		}
 		line := api.KeyChange{KeyID: id.String(), Withdrawn: s.keys.Withdrawn(id)}
+		line.Numbers, line.Clocks = s.keys.WithdrawnNumbers(id)
 		for _, g := range s.keys.Generations(id) {
 			generation := api.KeyGeneration{Generation: strconv.FormatUint(g.ID, 16)}
 			if !g.Until.IsZero() {

@@ -86,6 +86,9 @@ var serverScopes = map[string]string{
 	"key:create": "create, rotate, revive and enable API keys, within one's own scopes",
 	"key:revoke": "revoke and disable API keys",
 	"audit:read": "read the audit log",
+
+	string(bridge.ScopeActAs):              "sign access tokens for other people; only an admin in person grants it, by name",
+	string(bridge.ScopeCreateOrganization): "create organization keys, which outlive the key; only an admin in person grants it, by name",
 }
 
 // Catalogue is a checked catalogue. The zero value declares nothing and lets nothing pass; see [Builtin].

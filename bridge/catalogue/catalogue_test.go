@@ -92,7 +92,7 @@ func TestAgentsDeclaresExactlyTheTable(t *testing.T) {
 	c := shipped(t, "agents")
 	var declared []string
 	for s := range c.File().Scopes {
-		if s != "audit:read" { // the server's own
+		if s != "audit:read" && !bridge.Scope(s).Reserved() { // the server's own
 			declared = append(declared, s)
 		}
 	}
@@ -441,5 +441,60 @@ func TestOrganizationIsNeverWidened(t *testing.T) {
 	full, err := c.Grant(catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}}, "full", nil)
 	if err != nil || full.Covers("org:rival") {
 		t.Errorf("a key's preset full gives %v (%v)", full, err)
+	}
+}
+
+// The reserved scopes exist in every catalogue; an admin in person grants them, by name, and nothing else gives them.
+func TestReservedScopes(t *testing.T) {
+	custom, err := catalogue.Parse([]byte(`{name: x, scopes: {"a:b": x}, presets: {all: {scopes: ["*"], capped: true}}, no_match: authenticated,
+		roles: {viewer: {scopes: ["a:b"]}, member: {scopes: ["a:b", "key:*"]}, admin: {scopes: ["*"]}, owner: {scopes: ["*"]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]catalogue.Catalogue{"builtin": catalogue.Builtin(), "custom": custom} {
+		for _, s := range []bridge.Scope{bridge.ScopeActAs, bridge.ScopeCreateOrganization} {
+			if c.CheckKnown(s) != nil || c.File().Scopes[string(s)] == "" {
+				t.Errorf("%s: %s does not exist", name, s)
+			}
+			admin := catalogue.Minter{Org: "acme", Scopes: c.Ceiling(bridge.RoleAdmin), Admin: true}
+			if got, err := c.Grant(admin, "", []string{string(s)}); err != nil || !got.Covers(s) {
+				t.Errorf("%s: an admin grants %s: %v, %v", name, s, got, err)
+			}
+			for who, m := range map[string]catalogue.Minter{
+				"a member":        {Org: "acme", Scopes: bridge.Scopes{"a:b", "key:*"}},
+				"a key with all":  {Org: "acme", Scopes: bridge.Scopes{"*"}},
+				"a key that does": {Org: "acme", Scopes: bridge.Scopes{"*", s}},
+			} {
+				if _, err := c.Grant(m, "", []string{string(s)}); bridge.CodeOf(err) != "scope_admin" {
+					t.Errorf("%s: %s grants %s: %v", name, who, s, err)
+				}
+				if err := c.Within(m, bridge.Scopes{s}); bridge.CodeOf(err) != "scope_admin" {
+					t.Errorf("%s: %s reissues %s: %v", name, who, s, err)
+				}
+			}
+			for _, wish := range []string{"*", "key:*"} {
+				if got, err := c.Grant(catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}, Admin: true}, "", []string{wish}); err != nil || got.Covers(s) {
+					t.Errorf("%s: %s gives %s: %v, %v", name, wish, s, got, err)
+				}
+			}
+			for _, preset := range c.Presets() {
+				if got, err := c.Grant(admin, preset, nil); err == nil && got.Covers(s) {
+					t.Errorf("%s: the preset %s gives %s", name, preset, s)
+				}
+			}
+			for _, role := range []bridge.Role{bridge.RoleViewer, bridge.RoleMember, bridge.RoleAdmin, bridge.RoleOwner} {
+				if c.Ceiling(role).Covers(s) {
+					t.Errorf("%s: the role %s holds %s", name, role, s)
+				}
+			}
+		}
+	}
+	for name, file := range map[string]string{
+		"preset": `{name: x, scopes: {"a:b": x}, presets: {p: {scopes: ["key:act-as"]}}, no_match: deny, roles: {viewer: {scopes: ["a:b"]}, member: {scopes: ["a:b"]}, admin: {scopes: ["*"]}, owner: {scopes: ["*"]}}}`,
+		"role":   `{name: x, scopes: {"a:b": x}, presets: {p: {scopes: ["a:b"]}}, no_match: deny, roles: {viewer: {scopes: ["a:b"]}, member: {scopes: ["a:b", "key:create-organization"]}, admin: {scopes: ["*"]}, owner: {scopes: ["*"]}}}`,
+	} {
+		if _, err := catalogue.Parse([]byte(file)); bridge.CodeOf(err) != "catalogue_invalid" {
+			t.Errorf("a %s holds a reserved scope: %v", name, err)
+		}
 	}
 }

@@ -26,7 +26,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	if err != nil {
 		return nil, err
 	}
-	if preset == "" && len(scopes) == 0 {
+	if preset == "" && !slices.ContainsFunc(scopes, func(s bridge.Scope) bool { return !s.Reserved() }) {
 		if preset = c.file.DefaultPreset; preset == "" {
 			return nil, bridge.E(bridge.Invalid, "scopes_missing", "the key needs a preset or scopes").
 				WithHint("take one of the presets %s, or scopes from: ace api-key scopes", strings.Join(c.Presets(), ", "))
@@ -98,6 +98,13 @@ func (c Catalogue) Within(m Minter, scopes bridge.Scopes) error {
 
 // below checks one scope: within the minter's scopes, and not for admins only.
 func (c Catalogue) below(m Minter, s bridge.Scope) error {
+	if s.Reserved() {
+		if m.Admin {
+			return nil
+		}
+		return bridge.E(bridge.Forbidden, "scope_admin", "only an admin in person may grant the scope %s", s).
+			WithHint("ask an admin, or use: ace server token --role admin")
+	}
 	if !m.Scopes.Covers(s) {
 		return bridge.E(bridge.Forbidden, "scope_ceiling",
 			"the scope %s is more than the minter's own, which are: %s", s, m.Scopes)

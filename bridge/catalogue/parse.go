@@ -79,6 +79,9 @@ func compileScopes(c *Catalogue) error {
 	if c.axes, err = c.scopes("axes", c.file.Axes); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(c.axes, bridge.Scope.Reserved) {
+		return bad("axes: what only an admin grants, by name, is no axis")
+	}
 	if c.admin, err = c.scopes("admin_only", c.file.AdminOnly.Scopes); err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func compileScopes(c *Catalogue) error {
 		}
 	}
 	for _, s := range c.known {
-		if _, reaches := c.forAdmins(s); !reaches {
+		if _, reaches := c.forAdmins(s); !reaches && !s.Reserved() {
 			c.plain = append(c.plain, s)
 		}
 	}

@@ -125,6 +125,9 @@ func (r *resolver) resolve(where string, p Preset, depth int) (bridge.Scopes, in
 		height = max(height, below+1)
 		out = append(out, r.presets[name]...)
 	}
+	if i := slices.IndexFunc(out, bridge.Scope.Reserved); i >= 0 {
+		return nil, 0, bad("%s: %s is granted by name, by an admin in person, and no preset or role holds it", where, out[i])
+	}
 	slices.Sort(out)
 	out = slices.Compact(out)
 	if len(out) == 0 || len(out) > bridge.MaxScopes {

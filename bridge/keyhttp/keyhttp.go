@@ -44,6 +44,7 @@ func Wish(body api.CreateKeyRequest) keys.Wish {
 	return keys.Wish{
 		Kind: bridge.KeyKind(body.Kind), Name: body.Name, Description: body.Description, Preset: body.Preset,
 		Scopes: body.Scopes, ExpiresIn: body.ExpiresIn, AllowFrom: body.AllowFrom, Rate: body.Rate, MaxUses: body.MaxUses,
+		Lineage: body.Lineage,
 	}
 }
 
@@ -74,7 +75,13 @@ func (h Handlers) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	records, next, err := h.Keys.List(c.Request().Context(), h.Keys.ViewOf(by.Who), c.QueryParam("cursor"), api.PageLimit(c))
+	view := h.Keys.ViewOf(by.Who)
+	if parent := c.QueryParam("parent"); parent != "" {
+		if view.Parent, err = uuid.Parse(parent); err != nil {
+			return bridge.E(bridge.Invalid, "key_id_malformed", "the parent's key ID is not a UUID")
+		}
+	}
+	records, next, err := h.Keys.List(c.Request().Context(), view, c.QueryParam("cursor"), api.PageLimit(c))
 	if err != nil {
 		return err
 	}
@@ -96,9 +103,31 @@ func KeyID(c echo.Context) (uuid.UUID, error) {
 }
 
 func (h Handlers) get(c echo.Context) error {
-	return h.change(c, "key:read", func(ctx context.Context, by keys.By, id uuid.UUID) (keys.Record, error) {
-		return h.Keys.Get(ctx, h.Keys.ViewOf(by.Who), id)
-	})
+	by, err := h.Authorize(c, scope("key:read"))
+	if err != nil {
+		return err
+	}
+	id, err := KeyID(c)
+	if err != nil {
+		return err
+	}
+	ctx, view := c.Request().Context(), h.Keys.ViewOf(by.Who)
+	record, err := h.Keys.Get(ctx, view, id)
+	if err != nil {
+		return err
+	}
+	below, err := h.Keys.Descendants(ctx, view, id)
+	if err != nil {
+		return err
+	}
+	k := record.API(h.Now())
+	k.Descendants = len(below)
+	for _, d := range below {
+		if d.Lineage.Parent == id {
+			k.Children++
+		}
+	}
+	return c.JSON(http.StatusOK, k)
 }
 
 // reissue answers with a new secret of an existing key.

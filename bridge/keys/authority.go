@@ -19,6 +19,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
@@ -50,6 +54,8 @@ type Authority struct {
 	table *table
 	use   *usage
 	feed  *feed
+
+	statements *lru.Cache[uuid.UUID, *rate.Limiter] // by key
 
 	realTime  bool         // cfg.Now is time.Now
 	clock     atomic.Int64 // unix seconds, kept by Run; 0: ask cfg.Now
@@ -85,7 +91,11 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	if err := Migrate(ctx, db); err != nil {
 		return nil, err
 	}
-	a := &Authority{db: db, cfg: cfg, log: log, table: newTable(), use: newUsage(), feed: newFeed(),
+	statements, err := lru.New[uuid.UUID, *rate.Limiter](statementKeys)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	a := &Authority{db: db, cfg: cfg, log: log, table: newTable(), use: newUsage(), feed: newFeed(), statements: statements,
 		wake: make(chan struct{}, 1)}
 	a.time.system, a.cfg.Now = cfg.Now, a.time.now
 	if cfg.Now == nil {

@@ -18,12 +18,21 @@ const channel = "ace_keys" // of PostgreSQL's NOTIFY
 // change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry,
 // or nil where there was nothing to change. After the commit the table in memory has the change before change returns.
 func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx, version int64) (*audit.Entry, error)) (Record, error) {
+	return a.changeFamily(ctx, id, audit.Actor{}, func(x *relatives, version int64) (*audit.Entry, error) { return do(x.tx, version) })
+}
+
+// changeFamily is change for a rule that changes other keys as well, for the same actor and in the same transaction.
+func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.Actor,
+	do func(x *relatives, version int64) (*audit.Entry, error)) (Record, error) {
 	if err := a.Trouble(); err != nil {
 		return Record{}, err
 	}
 	var after row
 	var made int64
+	var others []row
+	var x *relatives
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
+		x, others = &relatives{a: a, tx: tx, actor: actor}, nil
 		var version int64
 		now := a.cfg.Now()
 		// The lock of this row is held until the commit, so that versions are committed in their order.
@@ -35,12 +44,19 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 		if known := a.highest.Load(); version <= known { // under the lock, so that nobody else has just made that change
 			return errBehind(version-1, known)
 		}
-		entry, err := do(tx, version)
+		entry, err := do(x, version)
 		if err != nil {
 			return err
 		}
 		if after, err = load(ctx, tx, id); err != nil || entry == nil {
 			return err
+		}
+		for _, other := range x.ids {
+			r, err := load(ctx, tx, other)
+			if err != nil {
+				return err
+			}
+			others = append(others, r)
 		}
 		entry.Target = "key:" + id.String()
 		if entry.Actor.Org == "" {
@@ -51,7 +67,7 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 				return fmt.Errorf("tell of the change: %w", err)
 			}
 		}
-		made = version
+		made = max(version, x.last)
 		return audit.Write(ctx, tx, now, *entry)
 	})
 	if err != nil {
@@ -59,9 +75,15 @@ func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx
 			_, _ = a.look(ctx)
 		}
 		a.doubt(ctx, id)
+		if x != nil && len(x.ids) > 0 {
+			a.poke()
+		}
 		return Record{}, err
 	}
 	a.take(&after)
+	for i := range others {
+		a.take(&others[i])
+	}
 	if made != 0 {
 		a.made(made)
 	}

@@ -36,6 +36,8 @@ type NewKey struct {
 	// Exchange, when set, uses up the connect token in the key's own transaction and lets the key die unless it is
 	// used within bridge.UnconfirmedLife.
 	Exchange *Exchange
+	Lineage  Lineage
+	Replaces uuid.UUID // the connection key whose children move to this one when it is confirmed
 
 	bind func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error // see [By]
 }
@@ -76,8 +78,11 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 	r := row{current: secretOf(key), Record: Record{
 		ID: id, Kind: n.Kind, Prefix: key.Prefix(), Name: n.Name, Description: n.Description, Org: n.Org,
 		Owner: n.Owner, CreatedBy: actor.ID, Role: n.Role, Scopes: n.Scopes, Limits: n.Limits, CreatedAt: now, IssuedAt: now,
-		ExpiresAt: n.ExpiresAt,
+		ExpiresAt: n.ExpiresAt, Lineage: n.Lineage, Replaces: n.Replaces,
 	}}
+	if r.Lineage.Kind == "" && n.Kind != bridge.KindSK {
+		r.Lineage.Kind = LineageOrganization
+	}
 	action := "key.create"
 	if n.Exchange != nil {
 		r.ConfirmBy = now.Add(bridge.UnconfirmedLife)
@@ -98,8 +103,14 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 				return nil, err
 			}
 		}
-		return &audit.Entry{Actor: actor, Action: action,
-			Details: map[string]string{"name": n.Name, "scopes": n.Scopes.String(), "owner": n.Owner}}, nil
+		details := map[string]string{"name": n.Name, "scopes": n.Scopes.String(), "owner": n.Owner, "lineage": r.Lineage.Kind}
+		if n.Lineage.Parent != uuid.Nil {
+			if err := parentLives(ctx, tx, n.Lineage.Parent, now); err != nil {
+				return nil, err
+			}
+			details["parent"] = n.Lineage.Parent.String()
+		}
+		return &audit.Entry{Actor: actor, Action: action, Details: details}, nil
 	})
 	if err != nil {
 		return bridge.Key{}, Record{}, err
@@ -142,13 +153,14 @@ func insert(ctx context.Context, tx *sql.Tx, r row) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
 		(id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at, expires_at,
 		 confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at, allow_from,
-		 rate_count, rate_seconds, max_uses)
+		 rate_count, rate_seconds, max_uses, lineage, parent_id, subject, limit_role, limit_number, limit_at, replaces)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, '', '', 0, '', '', $15, $16, $17, $18, $19,
-		 $20, $21)`,
+		 $20, $21, $22, $23, $24, $25, $26, $27, $28)`,
 		r.ID.String(), string(r.Kind), r.Prefix, hash, public, r.Org, r.Name, r.Description, r.Owner, r.CreatedBy,
 		r.Scopes.String(), r.CreatedAt.Unix(), unix(r.ExpiresAt), unix(r.ConfirmBy), r.version, string(r.Role),
 		r.IssuedAt.Unix(), strings.Join(prefixStrings(r.Limits.AllowFrom), " "), r.Limits.Rate.Count,
-		int64(r.Limits.Rate.Per/time.Second), r.Limits.MaxUses)
+		int64(r.Limits.Rate.Per/time.Second), r.Limits.MaxUses, r.Lineage.Kind, idText(r.Lineage.Parent), r.Lineage.Subject,
+		string(r.Lineage.Limit.Role), r.Lineage.Limit.Number, r.Lineage.Limit.At, idText(r.Replaces))
 	if err != nil {
 		return fmt.Errorf("store the key: %w", err)
 	}

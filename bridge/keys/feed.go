@@ -118,7 +118,11 @@ func (a *Authority) Generations(id uuid.UUID) []Generation {
 	if state := f.status(now); state != StatusActive && state != StatusUsedUp {
 		return nil
 	}
-	alive := []Generation{{f.generation(), at(int64(f.expires))}}
+	narrowed := f.identity()
+	if a.chain(&f, &narrowed, nil, now) != nil {
+		return nil
+	}
+	alive := []Generation{{f.generation(), narrowed.ExpiresAt}}
 	if f.special != nil && now < f.special.grace {
 		previous := f.previousIdentity()
 		alive = append(alive, Generation{previous.Generation, previous.ExpiresAt})

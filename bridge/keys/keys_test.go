@@ -214,7 +214,7 @@ func TestConnectTokenIsUsedOnce(t *testing.T) {
 
 func TestAccessToken(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
-		key, record := f.create(t, nil)
+		key, record := f.create(t, func(n *keys.NewKey) { n.Kind = bridge.KindSK })
 		sign := func(c bridge.AccessClaims) bridge.Secret {
 			t.Helper()
 			c.Times = bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife)

@@ -35,8 +35,8 @@ func stateError(state string) error {
 func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn string) (bridge.Key, Record, error) {
 	now := a.cfg.Now()
 	var key bridge.Key
-	record, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := load(ctx, tx, id)
+	record, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		r, err := load(ctx, x.tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -56,15 +56,24 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		} else if !r.DisabledAt.IsZero() { // and expired
 			return nil, stateError(StatusDisabled)
 		}
+		if r.Lineage.Parent != uuid.Nil {
+			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
+				return nil, err
+			}
+			expires = a.minted(r.Lineage, expires)
+		}
 		key = bridge.NewKey(r.Kind, id)
 		hash, public := secretOf(key).columns()
-		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = '',
+		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = '',
 			prev_public = '', prev_until = 0, rotate_token = '', rotate_salt = '', issued_at = $3, expires_at = $4,
 			warned_days = 0, version = $5
 			WHERE id = $6 AND ended_at = 0 AND disabled_at = 0 AND confirm_by = 0 AND (max_uses = 0 OR uses < max_uses)`,
 			hash, public, now.Unix(), unix(expires), version, id.String()))
 		if err != nil || !changed {
 			return nil, lost("revive", err)
+		}
+		if err := x.touchBelow(ctx, id); err != nil {
+			return nil, err
 		}
 		return &audit.Entry{Actor: by.Actor, Action: "key.revive", Details: map[string]string{"name": r.Name}}, nil
 	})
@@ -85,8 +94,8 @@ func lost(what string, err error) error {
 // Disable lets a key be refused until it is enabled. Disabling a disabled key changes nothing.
 func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	now := a.cfg.Now()
-	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := loadSeen(ctx, tx, a.ViewOf(by.Who), id)
+	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
 		}
@@ -97,10 +106,13 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 		default:
 			return nil, stateError(state)
 		}
-		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = $1, disabled_by = $2, version = $3
+		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = $1, disabled_by = $2, version = $3
 			WHERE id = $4 AND ended_at = 0 AND disabled_at = 0`, now.Unix(), by.ID, version, id.String()))
 		if err != nil || !changed {
 			return nil, lost("disable", err)
+		}
+		if err := x.touchBelow(ctx, id); err != nil {
+			return nil, err
 		}
 		return &audit.Entry{Actor: by.Actor, Action: "key.disable", Details: map[string]string{"name": r.Name}}, nil
 	})
@@ -108,8 +120,8 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 
 // Enable ends what Disable began. It asks for as much as minting the key would.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
-	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := loadSeen(ctx, tx, a.ViewOf(by.Who), id)
+	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
 		}
@@ -130,10 +142,13 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 		if r.DisabledAt.IsZero() {
 			return nil, nil
 		}
-		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', version = $1
+		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', version = $1
 			WHERE id = $2 AND ended_at = 0 AND disabled_at <> 0`, version, id.String()))
 		if err != nil || !changed {
 			return nil, lost("enable", err)
+		}
+		if err := x.touchBelow(ctx, id); err != nil {
+			return nil, err
 		}
 		return &audit.Entry{Actor: by.Actor, Action: "key.enable", Details: map[string]string{"name": r.Name}}, nil
 	})
@@ -159,9 +174,8 @@ func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token b
 	if err != nil {
 		return Record{}, err
 	}
-	if f.flags&flagEnded != 0 { // a statement can be sent again and again
-		r, err := load(ctx, a.db, f.id)
-		return r.Record, err
+	if done, r, err := a.nothingToState(ctx, &f); done {
+		return r, err
 	}
 	actor.ID, actor.Org = "user:"+statement.Subject, f.org
 	return a.revoke(ctx, actor, f.id, statement.Reason, nil)
@@ -175,7 +189,7 @@ func (a *Authority) signed(ctx context.Context, token bridge.Secret, verify func
 		return found{}, err
 	}
 	f, ok := a.table.find(id)
-	if !ok && a.db.Dialect == sqldb.Postgres { // another process may have made it just now, or this one has lost touch
+	if !ok && a.db.Dialect == sqldb.Postgres && fresh(id, a.cfg.Now()) { // another process may have made it just now
 		r, err := load(ctx, a.db, id)
 		if err != nil {
 			return found{}, err
@@ -195,19 +209,22 @@ func (a *Authority) signed(ctx context.Context, token bridge.Secret, verify func
 
 func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (Record, error) {
 	now := a.cfg.Now()
-	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+	return a.changeFamily(ctx, id, actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		if view != nil {
-			if _, err := loadSeen(ctx, tx, *view, id); err != nil {
+			if _, err := loadSeen(ctx, x.tx, *view, id); err != nil {
 				return nil, err
 			}
 		}
-		ended, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3,
+		ended, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3,
 			version = $4 WHERE id = $5 AND ended_at = 0`, now.Unix(), actor.ID, reason, version, id.String()))
 		if err != nil {
 			return nil, fmt.Errorf("revoke the key: %w", err)
 		}
 		if !ended {
 			return nil, nil
+		}
+		if err := x.revokeBelow(ctx, id); err != nil {
+			return nil, err
 		}
 		return &audit.Entry{Actor: actor, Action: "key.revoke", Details: map[string]string{"reason": reason}}, nil
 	})
@@ -232,7 +249,7 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 		reason = "leaked: " + where
 	}
 	switch {
-	case hash == f.secret.hash && f.flags&flagEnded != 0:
+	case hash == f.secret.hash && dead(f.status(a.seconds())):
 		return Record{}, true, nil // nothing is left to do, however often it is reported
 	case hash == f.secret.hash:
 		r, err := a.revoke(ctx, actor, key.ID, reason, nil)

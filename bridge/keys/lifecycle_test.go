@@ -239,7 +239,7 @@ func TestOnlyAPersonIsAnAdmin(t *testing.T) {
 			want bridge.Role
 		}{{bridge.KindLive, "", ""}, {bridge.KindSK, bridge.RoleMember, bridge.RoleMember}, {bridge.KindSK, bridge.RoleAdmin, bridge.RoleAdmin}} {
 			key, _ := f.create(t, func(n *keys.NewKey) { n.Kind, n.Role = c.kind, c.role })
-			claims := bridge.AccessClaims{Subject: "mallory", Scope: "*", Role: bridge.RoleOwner,
+			claims := bridge.AccessClaims{Subject: "ann@example.com", Scope: "*", Role: bridge.RoleOwner,
 				Times: bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife)}
 			token, err := key.SignAccess(claims.ForServer(self))
 			if err != nil {

@@ -18,7 +18,8 @@ func (a *Authority) load(ctx context.Context) error {
 		return err
 	}
 	const plain = `prev_until = 0 AND allow_from = '' AND rate_count = 0 AND max_uses = 0 AND ended_at = 0 AND disabled_at = 0
-		AND confirm_by = 0 AND withdrawn = ''`
+		AND confirm_by = 0 AND withdrawn = '' AND parent_id = '' AND limit_scopes = '' AND limit_role = '' AND withdrawn_numbers = ''
+		AND withdrawn_highest = 0`
 	// One goroutine reads while another fills the table.
 	batches, filled := make(chan []row, 4), make(chan struct{})
 	go func() {

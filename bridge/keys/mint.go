@@ -113,6 +113,7 @@ type Wish struct {
 	AllowFrom   []string
 	Rate        string
 	MaxUses     int64
+	Lineage     string // personal or organization; empty: what the minter may make
 }
 
 // Mint creates a key for somebody who holds key:create: within the minter's scopes and ceiling, environment, expiry and
@@ -127,12 +128,19 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record
 	if n.Kind, err = a.mintedKind(by, w.Kind); err != nil {
 		return none, Record{}, err
 	}
+	if n.Lineage, err = a.lineageOf(by, n.Kind, w.Lineage); err != nil {
+		return none, Record{}, err
+	}
+	if n.Lineage.Kind == LineageOrganization {
+		b.expires = time.Time{} // it outlives its maker
+	}
 	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, a.cfg.Now()); err != nil {
 		return none, Record{}, err
 	}
 	if n.ExpiresAt, err = a.grantExpiry(by, b, n.ExpiresAt, w.ExpiresIn != ""); err != nil {
 		return none, Record{}, err
 	}
+	n.ExpiresAt = a.minted(n.Lineage, n.ExpiresAt)
 	if n.Limits, err = ParseLimits(w.AllowFrom, w.Rate, w.MaxUses); err != nil {
 		return none, Record{}, err
 	}

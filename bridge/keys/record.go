@@ -56,6 +56,8 @@ type Record struct {
 	EndedAt     time.Time
 	EndedBy     string
 	EndReason   string
+	Lineage     Lineage
+	Replaces    uuid.UUID // of a connection's key: the one that it replaces
 }
 
 // Status is the state of the key at a time.
@@ -115,6 +117,10 @@ func (r Record) API(now time.Time) api.APIKey {
 		CreatedAt: r.CreatedAt, Ended: r.end(now), AllowFrom: prefixStrings(r.Limits.AllowFrom),
 		Rate: r.Limits.Rate.String(), MaxUses: r.Limits.MaxUses, Uses: r.Uses,
 	}
+	k.Lineage, k.Subject, k.ParentUnknown = r.Lineage.Kind, r.Lineage.Subject, r.Lineage.ParentUnknown
+	if r.Lineage.Parent != uuid.Nil {
+		k.Parent = r.Lineage.Parent.String()
+	}
 	if !r.ExpiresAt.IsZero() {
 		k.ExpiresAt = &r.ExpiresAt
 	}
@@ -166,21 +172,26 @@ type row struct {
 	rotateToken string
 	rotateSalt  string
 	withdrawn   withdrawals
+	numbers     takenNumbers
+	highest     int64 // number of a withdrawal
 }
 
 const columns = `id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at,
 	expires_at, confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at,
 	disabled_at, disabled_by, prev_hash, prev_public, prev_until, rotate_token, rotate_salt, allow_from, rate_count,
-	rate_seconds, max_uses, uses, withdrawn`
+	rate_seconds, max_uses, uses, withdrawn, lineage, parent_id, parent_unknown, subject, limit_scopes, limit_role, limit_number,
+	limit_at, replaces, withdrawn_numbers, withdrawn_highest`
 
 func scan(s interface{ Scan(...any) error }) (row, error) {
 	var r row
-	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow, withdrawn string
+	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow, withdrawn, parent, limitScopes, limitRole, replaces, numbers string
 	var created, expires, confirm, ended, used, issued, disabled, prevUntil, rateSeconds int64
 	err := s.Scan(&id, &kind, &r.Prefix, &hash, &public, &r.Org, &r.Name, &r.Description, &r.Owner, &r.CreatedBy, &scopes,
 		&created, &expires, &confirm, &ended, &r.EndedBy, &r.EndReason, &used, &r.UsedFrom, &r.UsedAgent, &r.version,
 		&role, &issued, &disabled, &r.DisabledBy, &prevHash, &prevPublic, &prevUntil, &r.rotateToken, &r.rotateSalt,
-		&allow, &r.Limits.Rate.Count, &rateSeconds, &r.Limits.MaxUses, &r.Uses, &withdrawn)
+		&allow, &r.Limits.Rate.Count, &rateSeconds, &r.Limits.MaxUses, &r.Uses, &withdrawn,
+		&r.Lineage.Kind, &parent, &r.Lineage.ParentUnknown, &r.Lineage.Subject, &limitScopes, &limitRole, &r.Lineage.Limit.Number,
+		&r.Lineage.Limit.At, &replaces, &numbers, &r.highest)
 	if err != nil {
 		return row{}, err
 	}
@@ -189,7 +200,7 @@ func scan(s interface{ Scan(...any) error }) (row, error) {
 	r.EndedAt, r.UsedAt, r.IssuedAt = at(ended), at(used), at(issued)
 	r.DisabledAt, r.GraceUntil = at(disabled), at(prevUntil)
 	r.Limits.Rate.Per = time.Duration(rateSeconds) * time.Second
-	var errs [6]error
+	var errs [10]error
 	r.ID, errs[0] = uuid.Parse(id)
 	r.current, errs[1] = parseSecret([]byte(hash), []byte(public))
 	if prevUntil != 0 {
@@ -198,10 +209,31 @@ func scan(s interface{ Scan(...any) error }) (row, error) {
 	r.Scopes, errs[3] = bridge.ParseScopes(scopes)
 	r.Limits.AllowFrom, errs[4] = parsePrefixes(strings.Fields(allow))
 	r.withdrawn, errs[5] = parseWithdrawals(withdrawn)
+	r.Lineage.Limit.Role = bridge.Role(limitRole)
+	r.Lineage.Limit.Scopes, errs[6] = bridge.ParseScopes(limitScopes)
+	r.Lineage.Parent, errs[7] = parseID(parent)
+	r.Replaces, errs[8] = parseID(replaces)
+	r.numbers, errs[9] = parseNumbers(numbers)
 	if err := errors.Join(errs[:]...); err != nil {
 		return row{}, fmt.Errorf("the stored key %s is damaged: %w", id, err)
 	}
 	return r, nil
+}
+
+// parseID reads a key ID; none is zero.
+func parseID(s string) (uuid.UUID, error) {
+	if s == "" {
+		return uuid.Nil, nil
+	}
+	return uuid.Parse(s)
+}
+
+// idText is a key ID as it is stored; none is empty.
+func idText(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
 }
 
 func at(unix int64) time.Time {
@@ -237,8 +269,9 @@ func load(ctx context.Context, q querier, id uuid.UUID) (row, error) {
 type View struct {
 	Org         string
 	Environment string
-	owner       string // empty: everybody's
-	impersonal  bool   // no personal access tokens
+	Parent      uuid.UUID // in a list: only the keys made through this one
+	owner       string    // empty: everybody's
+	impersonal  bool      // no personal access tokens
 }
 
 func (v View) sees(r Record) bool {
@@ -256,7 +289,7 @@ func (a *Authority) Get(ctx context.Context, v View, id uuid.UUID) (Record, erro
 // before a rotation ends with the grace, and since when it was valid is not known any more.
 func (a *Authority) Behind(ctx context.Context, id bridge.Identity) (Record, error) {
 	r, err := loadSeen(ctx, a.db, View{Org: id.Org}, id.KeyID)
-	if err == nil && id.Generation != r.current.generation() {
+	if err == nil && id.Generation != r.generation() {
 		r.IssuedAt, r.ExpiresAt = time.Time{}, r.GraceUntil
 	}
 	return r.Record, err
@@ -289,7 +322,7 @@ func (a *Authority) List(ctx context.Context, v View, cursor string, limit int) 
 	const test, personal = string(bridge.KindTest), string(bridge.KindPAT)
 	rows, err := a.db.QueryContext(ctx, "SELECT "+columns+` FROM api_keys WHERE org = $1 AND id < $2
 		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) AND ($4 = '' OR owner = $4) AND (NOT $5 OR kind <> '`+personal+`')
-		ORDER BY id DESC LIMIT $6`, v.Org, cursor, v.Environment, v.owner, v.impersonal, limit+1)
+		AND ($6 = '' OR parent_id = $6) ORDER BY id DESC LIMIT $7`, v.Org, cursor, v.Environment, v.owner, v.impersonal, idText(v.Parent), limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list keys: %w", err)
 	}

@@ -70,8 +70,8 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			"the idempotency key is not %d to %d random characters", minIdempotency, maxIdempotency).WithHint("take a UUID, for one")
 	}
 	var key bridge.Key
-	record, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		r, err := load(ctx, tx, id)
+	record, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		r, err := load(ctx, x.tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +90,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			// Nothing changes, but somebody is given the secret.
 			return &audit.Entry{Actor: by.Actor, Action: "key.rotate_again", Details: map[string]string{"name": r.Name}}, nil
 		}
-		if own && by.Who.Generation != r.current.generation() {
+		if own && by.Who.Generation != r.generation() {
 			return nil, errReplaced
 		}
 		if now.Before(r.GraceUntil) {
@@ -106,11 +106,20 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		if err != nil {
 			return nil, err
 		}
+		if r.Lineage.Parent != uuid.Nil {
+			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
+				return nil, err
+			}
+			expires = a.minted(r.Lineage, expires)
+		}
 		var salt, token string
 		if key, salt, token, err = a.rotatedKey(r.Kind, id, w.Idempotency); err != nil {
 			return nil, err
 		}
-		if err := storeRotation(ctx, tx, r, rotated{key, salt, token, now, grace, expires, version}); err != nil {
+		if err := storeRotation(ctx, x.tx, r, rotated{key, salt, token, now, grace, expires, version}); err != nil {
+			return nil, err
+		}
+		if err := x.touchBelow(ctx, id); err != nil {
 			return nil, err
 		}
 		return &audit.Entry{Actor: by.Actor, Action: "key.rotate",

@@ -95,7 +95,8 @@ type special struct {
 	limits   Limits
 	limiter  *rate.Limiter
 	usedUp   bool
-	tokens   withdrawals // of the key's access tokens; the key itself is not concerned
+	taken    taken // from its access tokens; the key itself is not concerned
+	lineage  Lineage
 }
 
 var (
@@ -208,13 +209,13 @@ func (t *table) put(r *row) bool {
 }
 
 func (s *shard) putSpecial(slot uint32, e *entry, r *row) {
-	careful := !r.GraceUntil.IsZero() || r.Limits.metered()
-	if !careful && len(r.withdrawn) == 0 {
+	careful := !r.GraceUntil.IsZero() || r.Limits.metered() || r.Lineage.limited()
+	if !careful && len(r.withdrawn) == 0 && len(r.numbers) == 0 && r.highest == 0 {
 		delete(s.special, slot)
 		return
 	}
 	x := &special{previous: r.previous, grace: unix(r.GraceUntil), limits: r.Limits,
-		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, tokens: r.withdrawn}
+		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, taken: taken{r.withdrawn, r.numbers, r.highest}, lineage: r.Lineage}
 	if c := r.Limits.Rate; c.Count > 0 {
 		x.limiter = rate.NewLimiter(rate.Limit(float64(c.Count)/c.Per.Seconds()), int(c.Count))
 		if old := s.special[slot]; old != nil && old.limits.Rate == c {
@@ -296,7 +297,7 @@ func (t *table) learn(key bridge.Key, now int64) {
 	}
 	e := s.at(slot)
 	atomic.StoreUint64(&e.print, t.fingerprint(key.Text()))
-	if x := s.special[slot]; x != nil && now >= x.grace && !x.limits.metered() {
+	if x := s.special[slot]; x != nil && now >= x.grace && !x.limits.metered() && !x.lineage.limited() {
 		e.flags &^= flagSpecial
 	}
 }

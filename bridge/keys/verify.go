@@ -3,7 +3,6 @@ package keys
 import (
 	"context"
 	"crypto/subtle"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -101,6 +100,9 @@ func (a *Authority) verify(ctx context.Context, p bridge.Presented, use bridge.U
 		if err := a.usable(ctx, f, use, now); err != nil {
 			return bridge.Identity{}, err
 		}
+		if err := a.chain(&f, &id, &use, now); err != nil {
+			return bridge.Identity{}, err
+		}
 		if p.IsKey() && !id.Metered { // a metered key goes the careful way each time
 			a.table.learn(key, now)
 		}
@@ -132,6 +134,7 @@ func (f *found) identity() bridge.Identity {
 	id.Subject, id.Org, id.Scopes = f.owner, f.org, f.scopes
 	if f.special != nil {
 		id.Metered, id.Counted = f.special.limits.metered(), f.special.limits.counted()
+		id.Generation = f.generation()
 	}
 	return id
 }
@@ -139,7 +142,7 @@ func (f *found) identity() bridge.Identity {
 // previousIdentity is the key's by the secret before a rotation: it lives until the grace ends.
 func (f *found) previousIdentity() bridge.Identity {
 	id := f.identity()
-	id.Generation = f.special.previous.generation()
+	id.Generation = f.special.lineage.Limit.generation(f.special.previous.generation())
 	if grace := at(f.special.grace); id.ExpiresAt.IsZero() || grace.Before(id.ExpiresAt) {
 		id.ExpiresAt = grace
 	}
@@ -168,10 +171,14 @@ func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, f fou
 		return bridge.Identity{}, refuse("token_expired", "the access token had expired before the clock was set back")
 	}
 	issued := time.Unix(claims.IssuedAt, 0).UTC()
-	if f.withdrawn(claims.Subject, issued) {
+	if f.withdrawn(claims.Subject, issued, claims.Number) {
 		return bridge.Identity{}, refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
 	}
 	id.Type, id.Subject, id.Connection, id.IssuedAt = bridge.TypeAccessToken, claims.Subject, claims.Connection, issued
+	id.Number, id.Probe = claims.Number, claims.Probe
+	if claims.Subject != f.owner && !a.actsAs(&f, now) {
+		return bridge.Identity{}, errCannotActAs
+	}
 	id.Scopes = id.Scopes.Cap(claims.Scopes())
 	if claims.Role != "" {
 		id.Scopes = id.Scopes.Cap(a.cfg.Catalogue.Ceiling(claims.Role))
@@ -183,6 +190,24 @@ func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, f fou
 		id.ExpiresAt, id.WarnFrom = expires, time.Time{}
 	}
 	return id, nil
+}
+
+var errCannotActAs = bridge.E(bridge.Unauthenticated, "key_cannot_act_as", "the access token names another subject than the key's owner, and the key does not speak for others").
+	WithHint("make one that does, on the server: ace api-key create --for-connection")
+
+// actsAs reports whether the access tokens of a key may name other subjects than its owner.
+func (a *Authority) actsAs(f *found, now int64) bool {
+	if f.kind() == bridge.KindSK {
+		return true
+	}
+	id := f.identity()
+	return id.Scopes.Covers(bridge.ScopeActAs) && a.chain(f, &id, nil, now) == nil && id.Scopes.Covers(bridge.ScopeActAs)
+}
+
+// CanActAs reports whether the access tokens of a key may name other subjects than its owner.
+func (a *Authority) CanActAs(id uuid.UUID) bool {
+	f, ok := a.table.find(id)
+	return ok && a.actsAs(&f, a.seconds())
 }
 
 // lower is the lower of two roles. Who holds a key can sign any role: only a key that was exchanged for a person makes a
@@ -295,7 +320,7 @@ func (a *Authority) Alive(id bridge.Identity) bool {
 	if id.KeyID == uuid.Nil {
 		return true
 	}
-	if f, ok := a.table.find(id.KeyID); !ok || id.Type == bridge.TypeAccessToken && f.withdrawn(id.Subject, id.IssuedAt) {
+	if f, ok := a.table.find(id.KeyID); !ok || id.Type == bridge.TypeAccessToken && f.withdrawn(id.Subject, id.IssuedAt, id.Number) {
 		return false
 	}
 	return slices.ContainsFunc(a.Generations(id.KeyID), func(g Generation) bool { return g.ID == id.Generation })
@@ -305,8 +330,9 @@ var errLost = errors.New("another request was faster")
 
 // confirm makes an exchanged key one that stays.
 func (a *Authority) confirm(ctx context.Context, f found, now int64) error {
-	_, err := a.change(ctx, f.id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
-		confirmed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET confirm_by = 0, version = $1
+	actor := audit.Actor{ID: "key:" + f.id.String(), Org: f.org}
+	_, err := a.changeFamily(ctx, f.id, actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		confirmed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET confirm_by = 0, version = $1
 			WHERE id = $2 AND confirm_by > $3 AND ended_at = 0`, version, f.id.String(), now))
 		if err != nil {
 			return nil, fmt.Errorf("confirm the key: %w", err)
@@ -314,7 +340,16 @@ func (a *Authority) confirm(ctx context.Context, f found, now int64) error {
 		if !confirmed {
 			return nil, errLost
 		}
-		return &audit.Entry{Actor: audit.Actor{ID: "key:" + f.id.String(), Org: f.org}, Action: "key.confirm"}, nil
+		r, err := load(ctx, x.tx, f.id)
+		if err != nil {
+			return nil, err
+		}
+		if r.Replaces != uuid.Nil {
+			if err := x.moveChildren(ctx, r.Replaces, f.id); err != nil {
+				return nil, err
+			}
+		}
+		return &audit.Entry{Actor: actor, Action: "key.confirm"}, nil
 	})
 	if !errors.Is(err, errLost) {
 		return err

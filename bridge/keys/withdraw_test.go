@@ -7,6 +7,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
 )
 
 // access is an access token of a member, issued now.
@@ -19,6 +20,9 @@ func (f fixture) access(t *testing.T, key bridge.Key, member string) bridge.Secr
 	}
 	return token
 }
+
+// connection makes a key that of a connection.
+func connection(n *keys.NewKey) { n.Kind, n.Role = bridge.KindSK, bridge.RoleAdmin }
 
 func (f fixture) withdraw(t *testing.T, key bridge.Key, until map[string]int64) error {
 	t.Helper()
@@ -33,7 +37,7 @@ func (f fixture) withdraw(t *testing.T, key bridge.Key, until map[string]int64) 
 // What was issued to a member until a time is dead; what others have, what is issued later, and the key live on.
 func TestWithdraw(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
-		key, record := f.create(t, nil)
+		key, record := f.create(t, connection)
 		bob, eve := f.access(t, key, "bob"), f.access(t, key, "eve")
 		ofBob, err := f.verify(t, bob)
 		if err != nil || !f.Alive(ofBob) {
@@ -65,7 +69,7 @@ func TestWithdraw(t *testing.T) {
 		if _, err := f.again(t).verify(t, bob); cause(err) != "token_withdrawn" {
 			t.Errorf("another process: %v", err)
 		}
-		forged := bridge.NewKey(bridge.KindLive, key.ID)
+		forged := bridge.NewKey(bridge.KindSK, key.ID)
 		if err := f.withdraw(t, forged, map[string]int64{"eve": f.clock.now().Unix()}); bridge.CodeOf(err) != "withdrawal_invalid" {
 			t.Errorf("signed by another key: %v", err)
 		}
@@ -75,7 +79,7 @@ func TestWithdraw(t *testing.T) {
 // However many are named, what is kept is bounded: then all members fetch a new token.
 func TestWithdrawIsBounded(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
-		key, _ := f.create(t, nil)
+		key, _ := f.create(t, connection)
 		eve := f.access(t, key, "eve")
 		for n := range 6 {
 			until := map[string]int64{}

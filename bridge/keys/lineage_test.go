@@ -1,0 +1,456 @@
+package keys_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+)
+
+// shared is a connection's key of an admin, with all that members may have of it.
+func (f fixture) shared(t *testing.T) bridge.Key {
+	t.Helper()
+	key, _ := f.create(t, connection)
+	f.lives(t, key)
+	return key
+}
+
+// through is a member who calls with an access token of a key.
+func (f fixture) through(t *testing.T, key bridge.Key, c bridge.AccessClaims) keys.By {
+	t.Helper()
+	c.Times = bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife)
+	if c.Scope == "" {
+		c.Scope = "*"
+	}
+	token, err := key.SignAccess(c.ForServer(self))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := f.verify(t, token)
+	if err != nil {
+		t.Fatal(cause(err))
+	}
+	return keys.By{Actor: audit.Actor{ID: "user:" + id.Subject, Org: id.Org, Key: id.KeyID.String()}, Who: id}
+}
+
+// state is a withdrawal as the cloud writes it.
+func (f fixture) state(t *testing.T, key bridge.Key, w bridge.Withdrawal) error {
+	t.Helper()
+	if w.Until == nil {
+		w.Until = map[string]int64{"bob": f.clock.now().Unix()}
+	}
+	statement, err := key.SignWithdrawal(w, f.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Withdraw(t.Context(), audit.Actor{}, statement)
+	return err
+}
+
+func (f fixture) entries(t *testing.T, action string) []string {
+	t.Helper()
+	entries, _, err := audit.List(t.Context(), f.db, audit.Query{Org: "acme", Action: action})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Target)
+	}
+	return out
+}
+
+var bob = bridge.AccessClaims{Subject: "bob"}
+
+func TestOnlyAKeyThatMayActAsNamesOthers(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		plain := f.mint(t, admin, keys.Wish{Preset: "full"})
+		acting := f.mint(t, admin, keys.Wish{Preset: "full", Scopes: []string{"key:act-as"}})
+		member, _ := f.create(t, func(n *keys.NewKey) { n.Scopes = bridge.Scopes{"*"} })
+		for _, c := range []struct {
+			name    string
+			key     bridge.Key
+			subject string
+			want    string
+		}{
+			{"a connection's", f.shared(t), "bob", ""}, {"one that may", acting, "bob", ""}, {"a plain one, its owner", plain, "ops", ""},
+			{"a plain one, another", plain, "bob", "key_cannot_act_as"}, {"one with all scopes", member, "bob", "key_cannot_act_as"},
+		} {
+			token, err := c.key.SignAccess(bridge.AccessClaims{Times: bridge.NewTimes(f.clock.now(), time.Minute), Subject: c.subject,
+				Scope: "*"}.ForServer(self))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, err := f.verify(t, token)
+			if got := cause(errOr(err)); got != c.want {
+				t.Errorf("%s: %q, want %q", c.name, got, c.want)
+			}
+			if err == nil && id.Covers(bridge.ScopeActAs) {
+				t.Errorf("%s: the token has the scope itself", c.name)
+			}
+		}
+		for name, by := range map[string]keys.By{"the key": f.as(t, acting), "a token of it": f.through(t, acting, bridge.AccessClaims{
+			Subject: "bob", Scope: "* key:act-as", Role: bridge.RoleOwner})} {
+			if _, _, err := f.Mint(t.Context(), by, keys.Wish{Name: "x", Scopes: []string{"key:act-as"}}); bridge.CodeOf(err) != "scope_admin" {
+				t.Errorf("%s passes it on: %v", name, err)
+			}
+		}
+		if _, _, err := f.Revive(t.Context(), f.as(t, acting), acting.ID, ""); bridge.CodeOf(err) != "scope_admin" {
+			t.Errorf("it gets itself a new secret: %v", err)
+		}
+	})
+}
+
+func errOr(err error) error {
+	if err == nil {
+		return &bridge.Error{}
+	}
+	return err
+}
+
+func TestLineageOfANewKey(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		sk := f.shared(t)
+		terraform := f.mint(t, admin, keys.Wish{Preset: "full", Scopes: []string{"key:create-organization"}})
+		plain := f.mint(t, admin, keys.Wish{Preset: "full"})
+		for _, c := range []struct {
+			name           string
+			by             keys.By
+			wish           string
+			kind, err      string
+			parent, oflife uuid.UUID
+		}{
+			{"an admin", admin, "", "organization", "", uuid.Nil, uuid.Nil},
+			{"an admin, personal", admin, "personal", "personal", "", uuid.Nil, uuid.Nil},
+			{"an admin through a connection", f.through(t, sk, bridge.AccessClaims{Subject: "ann", Role: bridge.RoleAdmin}), "", "organization", "", uuid.Nil, uuid.Nil},
+			{"a member through a connection", f.through(t, sk, bob), "", "personal", "", sk.ID, sk.ID},
+			{"a member who wants more", f.through(t, sk, bob), "organization", "", "lineage_organization", uuid.Nil, uuid.Nil},
+			{"a connection's key", f.as(t, sk), "", "personal", "", sk.ID, sk.ID},
+			{"a key", f.as(t, plain), "", "personal", "", plain.ID, plain.ID},
+			{"a key that may", f.as(t, terraform), "", "organization", "", uuid.Nil, uuid.Nil},
+			{"nonsense", admin, "royal", "", "lineage_unknown", uuid.Nil, uuid.Nil},
+		} {
+			_, r, err := f.Mint(t.Context(), c.by, keys.Wish{Name: "x", Scopes: []string{"app:read"}, Lineage: c.wish})
+			if bridge.CodeOf(err) != c.err || err == nil && (r.Lineage.Kind != c.kind || r.Lineage.Parent != c.parent) {
+				t.Errorf("%s: %+v, %v; want %s %s %s", c.name, r.Lineage, err, c.kind, c.parent, c.err)
+			}
+		}
+	})
+}
+
+// A personal key has what its ancestors and its subject have now; the whole tree ends with any of them.
+func TestPersonalKeysEndWithTheirParent(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		sk := f.shared(t)
+		child := f.mint(t, f.through(t, sk, bob), keys.Wish{Preset: "full", ExpiresIn: "365d"})
+		grandchild := f.mint(t, f.as(t, child), keys.Wish{Preset: "full"})
+		last := f.mint(t, f.as(t, grandchild), keys.Wish{Preset: "full"})
+		if _, _, err := f.Mint(t.Context(), f.as(t, last), keys.Wish{Name: "x"}); bridge.CodeOf(err) != "lineage_too_long" {
+			t.Errorf("a fifth: %v", err)
+		}
+		other := f.mint(t, f.through(t, sk, bridge.AccessClaims{Subject: "eve"}), keys.Wish{Preset: "full"})
+		id := f.lives(t, last)
+		if r, err := f.Get(t.Context(), acme, child.ID); err != nil || r.ExpiresAt.After(f.clock.now().Add(bridge.DefaultKeyLife)) {
+			t.Errorf("the child outlives its parent: %v, %v", r.ExpiresAt, err)
+		}
+		list, _, err := f.List(t.Context(), keys.View{Org: "acme", Parent: sk.ID}, "", 0)
+		if below, err2 := f.Descendants(t.Context(), acme, sk.ID); err != nil || err2 != nil || len(list) != 2 || len(below) != 4 {
+			t.Errorf("%d children, %d descendants (%v, %v), want 2 and 4", len(list), len(below), err, err2)
+		}
+		// Disabled: all below are refused for as long.
+		if _, err := f.Disable(t.Context(), admin, child.ID); err != nil {
+			t.Fatal(err)
+		}
+		f.dies(t, grandchild, "parent_disabled")
+		f.dies(t, last, "parent_disabled")
+		if f.Alive(id) || len(f.Generations(last.ID)) != 0 {
+			t.Error("a stream goes on below a disabled key")
+		}
+		if _, err := f.Enable(t.Context(), admin, child.ID); err != nil {
+			t.Fatal(err)
+		}
+		if !f.Alive(f.lives(t, last)) {
+			t.Error("enabled, and not alive")
+		}
+		// Revoked: all below die for good, each with its entry.
+		if _, err := f.Revoke(t.Context(), admin, child.ID, "gone"); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []bridge.Key{child, grandchild, last} {
+			f.dies(t, k, "key_revoked")
+			f.again(t).dies(t, k, "key_revoked")
+		}
+		if n := len(f.entries(t, "key.revoke")); n != 3 {
+			t.Errorf("%d revocations are audited, want 3", n)
+		}
+		f.lives(t, other)
+		statement, err := sk.SignRevocation("ann", "disconnected", f.clock.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := f.RevokeSigned(t.Context(), audit.Actor{}, statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.dies(t, other, "key_revoked")
+		if n := len(f.entries(t, "key.revoke")); n != 5 {
+			t.Errorf("%d revocations are audited, want 5", n)
+		}
+	})
+}
+
+func TestPersonalKeysReach(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		parent := f.mint(t, admin, keys.Wish{Scopes: []string{"app:*", "key:*"}, AllowFrom: []string{"192.0.2.0/24"}, ExpiresIn: "10d"})
+		child := f.mint(t, f.as(t, parent), keys.Wish{Scopes: []string{"app:*"}})
+		id := f.lives(t, child)
+		if !id.Metered || id.ExpiresAt.After(f.clock.now().Add(10*24*time.Hour)) {
+			t.Errorf("the child reaches further than its parent: %+v", id)
+		}
+		if _, err := f.Verify(t.Context(), bridge.Presented{Value: child.Text()}, bridge.Use{Address: "203.0.113.1"}); err == nil {
+			t.Error("the child works from elsewhere")
+		}
+		// Once the parent's secret expires earlier, so does the child.
+		if _, _, err := f.Revive(t.Context(), admin, parent.ID, "1d"); err != nil {
+			t.Fatal(err)
+		}
+		if id := f.lives(t, child); !id.ExpiresAt.Equal(f.clock.now().Add(24 * time.Hour).UTC()) {
+			t.Errorf("the child ends at %v", id.ExpiresAt)
+		}
+		f.clock.advance(25 * time.Hour)
+		f.dies(t, child, "parent_expired")
+		if _, _, err := f.Revive(t.Context(), admin, child.ID, ""); bridge.CodeOf(err) != "parent_expired" {
+			t.Errorf("a child of an expired key is revived: %v", err)
+		}
+	})
+}
+
+// A withdrawal ends the personal keys of the member, or leaves them what it says; others keep theirs.
+func TestWithdrawalsReachPersonalKeys(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		sk := f.shared(t)
+		claims := bob
+		claims.Number = 1
+		by := f.through(t, sk, claims)
+		ofBob := f.mint(t, by, keys.Wish{Preset: "full"})
+		below := f.mint(t, f.as(t, ofBob), keys.Wish{Preset: "full"})
+		ofEve := f.mint(t, f.through(t, sk, bridge.AccessClaims{Subject: "eve", Number: 1}), keys.Wish{Preset: "full"})
+		before := f.lives(t, below)
+		for range 2 {
+			if err := f.state(t, sk, bridge.Withdrawal{Number: 3, Keys: map[string]bridge.KeyAccess{"bob": {Scope: "app:read"}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f.Alive(by.Who) || f.Alive(before) {
+			t.Error("a stream goes on with what was withdrawn")
+		}
+		for _, g := range []fixture{f, f.again(t)} {
+			for _, k := range []bridge.Key{ofBob, below} {
+				if id := g.lives(t, k); id.Scopes.String() != "app:read" {
+					t.Errorf("what is left is %s", id.Scopes)
+				}
+			}
+		}
+		if n := len(f.entries(t, "key.limit")); n != 2 {
+			t.Errorf("%d limits are audited, want 2", n)
+		}
+		// An older one, late, and one of before that comes again, change nothing.
+		if err := f.state(t, sk, bridge.Withdrawal{Number: 2}); err != nil {
+			t.Fatal(err)
+		}
+		f.lives(t, ofBob)
+		// What the member makes afterwards is not concerned.
+		claims.Number = 3
+		after := f.mint(t, f.through(t, sk, claims), keys.Wish{Preset: "full"})
+		if err := f.state(t, sk, bridge.Withdrawal{Number: 3}); err != nil {
+			t.Fatal(err)
+		}
+		f.lives(t, after)
+		f.clock.advance(24 * time.Hour) // nothing is remembered of the tokens any more
+		if err := f.state(t, sk, bridge.Withdrawal{Number: 4}); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []bridge.Key{ofBob, below, after} {
+			f.dies(t, k, "key_revoked")
+		}
+		f.lives(t, ofEve)
+		if err := f.state(t, sk, bridge.Withdrawal{Number: 5, Until: map[string]int64{bridge.Everybody: f.clock.now().Unix()}}); err != nil {
+			t.Fatal(err)
+		}
+		f.dies(t, ofEve, "key_revoked")
+	})
+}
+
+// Numbers decide about tokens that have one, whatever the clocks say.
+func TestNumberedWithdrawals(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		sk := f.shared(t)
+		of := func(number int64) bridge.Identity {
+			return f.through(t, sk, bridge.AccessClaims{Subject: "bob", Number: number}).Who
+		}
+		old, next, plain := of(1), of(2), of(0)
+		if err := f.state(t, sk, bridge.Withdrawal{Number: 2}); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range []fixture{f, f.again(t)} {
+			if g.Alive(old) || !g.Alive(next) || g.Alive(plain) {
+				t.Errorf("alive: %v %v %v, want only the second", g.Alive(old), g.Alive(next), g.Alive(plain))
+			}
+		}
+		if err := f.withdraw(t, sk, map[string]int64{"bob": f.clock.now().Unix()}); err != nil || f.Alive(next) {
+			t.Errorf("a statement without a number leaves %v, %v", f.Alive(next), err)
+		}
+	})
+}
+
+// Of a key that is dead, statements and reports change nothing and are not audited.
+func TestStatementsOfADeadKey(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		for name, die := range map[string]func(bridge.Key){
+			"revoked": func(k bridge.Key) {
+				if _, err := f.Revoke(t.Context(), admin, k.ID, "x"); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"expired": func(bridge.Key) { f.clock.advance(bridge.DefaultKeyLife) },
+		} {
+			key, _ := f.create(t, connection)
+			die(key)
+			count := func() int { return len(f.entries(t, "key.revoke")) + len(f.entries(t, "key.withdraw_tokens")) }
+			n := count()
+			statement, err := key.SignRevocation("ann", "", f.clock.now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for number := range int64(3) {
+				_, err1 := f.RevokeSigned(t.Context(), audit.Actor{}, statement)
+				err2 := f.state(t, key, bridge.Withdrawal{Number: number + 1})
+				_, ours, err3 := f.Leaked(t.Context(), audit.Actor{}, key.Text(), "")
+				if err1 != nil || err2 != nil || err3 != nil || !ours {
+					t.Errorf("%s: %v, %v, %v %v", name, err1, err2, ours, err3)
+				}
+			}
+			if got := count(); got != n {
+				t.Errorf("%s: %d entries more", name, got-n)
+			}
+		}
+	})
+}
+
+func TestStatementsAreBounded(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		sk, other := f.shared(t), f.shared(t)
+		var err error
+		n := int64(0)
+		for ; err == nil && n < 1000; n++ {
+			err = f.state(t, sk, bridge.Withdrawal{Number: n + 1})
+		}
+		if e := bridge.AsError(err); e.Kind != bridge.TooMany || e.RetryAfter == 0 || n < 50 {
+			t.Errorf("after %d: %v", n, err)
+		}
+		if err := f.state(t, other, bridge.Withdrawal{Number: 1}); err != nil {
+			t.Errorf("another key's: %v", err)
+		}
+		f.clock.advance(2 * time.Second)
+		if err := f.state(t, sk, bridge.Withdrawal{Number: 2000}); err != nil {
+			t.Errorf("later: %v", err)
+		}
+	})
+}
+
+// The children of a replaced connection's key move when the new one is confirmed, and not before.
+func TestChildrenMoveToTheNewKey(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		old := f.shared(t)
+		child := f.mint(t, f.through(t, old, bridge.AccessClaims{Subject: "bob", Number: 9}), keys.Wish{Preset: "full"})
+		replace := func(jti string) bridge.Key {
+			key, _ := f.create(t, func(n *keys.NewKey) {
+				connection(n)
+				n.Replaces = old.ID
+				n.Exchange = &keys.Exchange{Issuer: "https://cloud.test", JTI: jti, Expires: f.clock.now().Add(time.Minute)}
+			})
+			return key
+		}
+		parent := func() uuid.UUID {
+			r, err := f.Get(t.Context(), acme, child.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Lineage.Parent
+		}
+		replace("lapses")
+		f.clock.advance(bridge.UnconfirmedLife)
+		if parent() != old.ID {
+			t.Error("the child moved to a key that lapsed")
+		}
+		key := replace("stays")
+		f.lives(t, key)
+		if parent() != key.ID {
+			t.Error("the child did not move")
+		}
+		if _, err := f.Revoke(t.Context(), admin, old.ID, "replaced"); err != nil {
+			t.Fatal(err)
+		}
+		f.lives(t, child)
+		if err := f.state(t, key, bridge.Withdrawal{Number: 2}); err != nil {
+			t.Fatal(err)
+		}
+		f.dies(t, child, "key_revoked")
+	})
+}
+
+// A second process of the server knows within a second what a change to a parent means for its children.
+func TestLineageOnAnotherReplica(t *testing.T) {
+	dsn := sqldbtest.Postgres(t)
+	open := func() fixture {
+		db, err := sqldb.Open(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		a, err := keys.New(t.Context(), db, keys.Config{Servers: []bridge.ServerURL{self}, Catalogue: catalogue.Builtin()},
+			slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fixture{a, db, &clock{t: time.Now()}}
+	}
+	one, two := open(), open()
+	done := make(chan struct{})
+	go func() { _ = two.Run(t.Context()); close(done) }()
+	t.Cleanup(func() { <-done })
+	sk := one.shared(t)
+	child := one.mint(t, one.through(t, sk, bob), keys.Wish{Preset: "full"})
+	grandchild := one.mint(t, one.as(t, child), keys.Wish{Preset: "full"})
+	two.lives(t, grandchild)
+	_, place, _, changed := two.Changes(0)
+	within := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.After(10 * time.Second); !ok(); {
+			select {
+			case <-changed:
+				_, place, _, changed = two.Changes(place)
+			case <-deadline:
+				t.Errorf("%s: not known", what)
+				return
+			}
+		}
+	}
+	if err := one.state(t, sk, bridge.Withdrawal{Number: 2, Keys: map[string]bridge.KeyAccess{"bob": {Scope: "app:read"}}}); err != nil {
+		t.Fatal(err)
+	}
+	within("limited", func() bool { return two.lives(t, grandchild).Scopes.String() == "app:read" })
+	if _, err := one.Revoke(t.Context(), admin, sk.ID, "x"); err != nil {
+		t.Fatal(err)
+	}
+	within("revoked", func() bool { _, err := two.verify(t, grandchild.Text()); return cause(errOr(err)) == "key_revoked" })
+}
