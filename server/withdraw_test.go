@@ -12,7 +12,7 @@ import (
 // elsewhere; what another member has open goes on.
 func TestWithdrawnTokensAreCut(t *testing.T) {
 	f := start(t, http.HandlerFunc(endlessOr), nil)
-	text, id := f.mint(`{"name":"k"}`)
+	text, id := f.mint(`{"name":"k","preset":"full","scopes":["key:act-as"]}`)
 	key, err := bridge.ParseKey(bridge.NewSecret(text))
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 		return nil, err
 	}
 	if preset == "" && !slices.ContainsFunc(scopes, func(s bridge.Scope) bool { return !s.Reserved() }) {
-		if preset = c.file.DefaultPreset; preset == "" {
+		if preset = c.file.DefaultPreset; preset == "" && len(scopes) == 0 {
 			return nil, bridge.E(bridge.Invalid, "scopes_missing", "the key needs a preset or scopes").
 				WithHint("take one of the presets %s, or scopes from: ace api-key scopes", strings.Join(c.Presets(), ", "))
 		}

@@ -111,6 +111,9 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	if err := a.storeTime(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.adopt(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 

@@ -18,7 +18,7 @@ func TestMigrationSteps(t *testing.T) {
 		defer func() { _ = db.Close() }()
 		sqldbtest.Steps(t, db.DB, db.Dialect == sqldb.Postgres, "keys", os.DirFS("migrations"), func() {
 			for query, want := range map[string]int{
-				"SELECT COUNT(*) FROM api_keys WHERE id = 'row 1' AND issued_at = created_at AND version = 0 AND withdrawn = ''": 1,
+				"SELECT COUNT(*) FROM api_keys WHERE id = 'row 1' AND issued_at = created_at AND version = 0 AND withdrawn = '' AND lineage = '' AND NOT parent_unknown": 1,
 			} {
 				var n int
 				if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != want {

@@ -1,0 +1,174 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// adopt gives a lineage to the keys that were made before lineages were recorded.
+//
+// What is known of such a key: created_by says whether a person through a cloud ("user:…"), a user token of the server
+// ("operator:…") or a key ("key:ID") made it, and the audit entry of its creation names the key behind a person's access token.
+// The role of the person was recorded nowhere. That an admin made the key is taken as known where nobody below admin could
+// have: by the scopes that roles have, by an expiry that only an admin grants, or since the person has connected as an admin. Every
+// other key that a person made through a cloud, or a key made, becomes personal. Keys made with a user token stay the
+// organization's: the operator has the secret of these.
+func (a *Authority) adopt(ctx context.Context) error {
+	var waiting bool
+	if err := a.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM api_keys WHERE lineage = '' AND kind <> 'sk')").Scan(&waiting); err != nil {
+		return fmt.Errorf("look for keys without a lineage: %w", err)
+	}
+	if waiting {
+		if err := a.db.Tx(ctx, func(tx *sql.Tx) error { return a.adoptIn(ctx, tx) }); err != nil {
+			return fmt.Errorf("give the keys a lineage: %w", err)
+		}
+		if err := a.pull(ctx); err != nil {
+			return err
+		}
+	}
+	orphans, err := a.Orphans(ctx)
+	if err != nil {
+		return err
+	}
+	for i, r := range orphans {
+		if i == maxOrphansLogged {
+			a.log.Warn("there are more personal keys whose parent is not known", "keys", len(orphans)-i)
+			break
+		}
+		a.log.Warn("the parent of this personal key is not known; what any connection withdraws from its subject limits it: "+
+			"replace it, or revoke it", "key", r.ID, "name", r.Name, "subject", r.Lineage.Subject)
+	}
+	return nil
+}
+
+const maxOrphansLogged = 50
+
+// Orphans are the living personal keys whose parent is not known.
+func (a *Authority) Orphans(ctx context.Context) ([]Record, error) {
+	rows, err := rowsOf(ctx, a.db, "SELECT "+columns+" FROM api_keys WHERE parent_unknown AND ended_at = 0 ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for _, r := range rows {
+		if r.end(a.cfg.Now()) == nil {
+			out = append(out, r.Record)
+		}
+	}
+	return out, nil
+}
+
+func (a *Authority) adoptIn(ctx context.Context, tx *sql.Tx) error {
+	x := &relatives{a: a, tx: tx, actor: audit.Actor{ID: "system"}}
+	// The lock of this row keeps other processes from doing the same.
+	if _, err := tx.ExecContext(ctx, "UPDATE key_changes SET version = version + 1 WHERE id = 1"); err != nil {
+		return err
+	}
+	queries := []string{
+		`UPDATE api_keys SET lineage = 'personal', subject = owner WHERE lineage = '' AND kind = 'pat' AND created_by NOT LIKE 'key:%'`,
+		`UPDATE api_keys SET lineage = 'organization' WHERE lineage = '' AND kind IN ('live', 'test') AND created_by NOT LIKE 'user:%'
+			AND created_by NOT LIKE 'key:%'`,
+	}
+	if a.cfg.Personal || !a.membersCreate() {
+		queries = append(queries, `UPDATE api_keys SET lineage = 'organization' WHERE lineage = '' AND kind IN ('live', 'test')
+			AND created_by LIKE 'user:%'`)
+	}
+	for _, query := range queries {
+		if _, err := tx.ExecContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	rows, err := rowsOf(ctx, tx, "SELECT "+columns+" FROM api_keys WHERE lineage = '' AND kind <> 'sk' ORDER BY id")
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if err := x.adopt(ctx, &rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// membersCreate reports whether anybody below admin may create keys.
+func (a *Authority) membersCreate() bool {
+	return a.cfg.Catalogue.Ceiling(bridge.RoleMember).Covers("key:create") || a.cfg.Catalogue.Ceiling(bridge.RoleViewer).Covers("key:create")
+}
+
+// adopt gives one key its lineage.
+func (x *relatives) adopt(ctx context.Context, r *row) error {
+	byKey, made := strings.CutPrefix(r.CreatedBy, "key:")
+	if !made {
+		byAdmin, err := x.byAdmin(ctx, r)
+		if err != nil {
+			return err
+		}
+		if byAdmin {
+			_, err := x.tx.ExecContext(ctx, "UPDATE api_keys SET lineage = 'organization' WHERE id = $1", r.ID.String())
+			return err
+		}
+		if byKey, err = x.keyBehind(ctx, r); err != nil {
+			return err
+		}
+	}
+	var parent string
+	if id, err := uuid.Parse(byKey); err == nil && id != r.ID {
+		err := x.tx.QueryRowContext(ctx, "SELECT id FROM api_keys WHERE id = $1 AND org = $2", id.String(), r.Org).Scan(&parent)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	version, err := x.next(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if _, err := x.tx.ExecContext(ctx, `UPDATE api_keys SET lineage = 'personal', parent_id = $1, parent_unknown = $2, subject = owner,
+		limit_at = created_at, version = $3 WHERE id = $4`, parent, parent == "", version, r.ID.String()); err != nil {
+		return err
+	}
+	if !r.EndedAt.IsZero() {
+		return nil
+	}
+	return x.audit(ctx, r, "key.adopt", map[string]string{"lineage": LineagePersonal, "parent": parent, "subject": r.Owner})
+}
+
+// byAdmin reports whether it is known that an admin made a key.
+func (x *relatives) byAdmin(ctx context.Context, r *row) (known bool, err error) {
+	if x.a.cfg.Catalogue.GrantExpiry(catalogue.Minter{Org: r.Org}, r.ExpiresAt, r.CreatedAt.Add(time.Minute)) != nil {
+		return true, nil
+	}
+	err = x.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM api_keys WHERE kind = 'sk' AND org = $1 AND owner = $2
+		AND role IN ('admin', 'owner'))`, r.Org, r.Owner).Scan(&known)
+	return known, err
+}
+
+// keyBehind is the ID of the key whose access token made a key, as the audit log has it; empty: it does not say.
+func (x *relatives) keyBehind(ctx context.Context, r *row) (string, error) {
+	var details string
+	err := x.tx.QueryRowContext(ctx, "SELECT details FROM audit WHERE target = $1 AND action = 'key.create' ORDER BY id LIMIT 1",
+		"key:"+r.ID.String()).Scan(&details)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var d struct {
+		Key string `json:"key"`
+	}
+	if err := json.Unmarshal([]byte(details), &d); err != nil {
+		return "", nil //nolint:nilerr // an entry that cannot be read says nothing
+	}
+	return d.Key, nil
+}
