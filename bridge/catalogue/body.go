@@ -21,15 +21,29 @@ type object struct {
 // RFC 7493 wants).
 func parseObject(raw []byte) (object, error) {
 	value := jsontext.Value(raw)
+	if err := checkUnicode(value); err != nil {
+		return object{}, err
+	}
 	if !value.IsValid() || value.Kind() != '{' {
 		return object{}, refuse("body_malformed", "the body is not one JSON object with each name once")
 	}
 	return fieldsOf(value)
 }
 
+// checkUnicode refuses JSON whose only fault is text that is no Unicode: readers make different things of it.
+func checkUnicode(value jsontext.Value) error {
+	if !value.IsValid() && value.IsValid(jsontext.AllowInvalidUTF8(true)) {
+		return bridge.E(bridge.Invalid, "body_text", "the body holds text that is not Unicode: half of a surrogate pair, or bytes that are not UTF-8")
+	}
+	return nil
+}
+
 // parseMessages reads one JSON object or an array of them.
 func parseMessages(raw []byte) ([]object, error) {
 	value := jsontext.Value(raw)
+	if err := checkUnicode(value); err != nil {
+		return nil, err
+	}
 	if !value.IsValid() {
 		return nil, refuse("body_malformed", "the body is not JSON with each name once")
 	}

@@ -116,6 +116,12 @@ func (r *rule) check(id bridge.Identity, v *values) error {
 	if r.tool == "" {
 		return covered(id, r.require, v)
 	}
+	if bare, err := r.withoutMessage(v); bare || err != nil {
+		if err == nil {
+			err = covered(id, r.ofTheRequest(), v)
+		}
+		return err
+	}
 	calls, err := v.calls()
 	if err != nil {
 		return err
@@ -131,6 +137,12 @@ func (r *rule) check(id bridge.Identity, v *values) error {
 			return err
 		}
 		o, ok := find(list, call.name)
+		if !ok && call.message && r.protocol(call.name) {
+			if err := covered(id, r.ofTheRequest(), v); err != nil {
+				return err
+			}
+			continue
+		}
 		if !ok {
 			return refuse("operation_unknown", "nothing says what the operation %q needs", clip(call.name))
 		}

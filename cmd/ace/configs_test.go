@@ -95,6 +95,12 @@ type traefikFile struct {
 			} `yaml:"forwardAuth"`
 			Headers *struct {
 				CustomRequestHeaders map[string]string `yaml:"customRequestHeaders"`
+				Origins              []string          `yaml:"accessControlAllowOriginList"`
+				Methods              []string          `yaml:"accessControlAllowMethods"`
+				Allowed              []string          `yaml:"accessControlAllowHeaders"`
+				Exposed              []string          `yaml:"accessControlExposeHeaders"`
+				MaxAge               int               `yaml:"accessControlMaxAge"`
+				Vary                 bool              `yaml:"addVaryHeader"`
 			}
 		}
 		Services map[string]any
@@ -123,7 +129,7 @@ func TestTraefikExample(t *testing.T) {
 			t.Errorf("%s: there is no service %q", name, router.Service)
 		}
 	}
-	if got := file.HTTP.Routers["app"].Middlewares; !slices.Equal(got, []string{"ace-clean", "ace-verify", "ace-strip"}) {
+	if got := file.HTTP.Routers["app"].Middlewares; !slices.Equal(got, []string{"ace-cors", "ace-clean", "ace-verify", "ace-strip"}) {
 		t.Fatalf("the app is behind %v", got) // what strips the credential comes after what reads it
 	}
 	verify := file.HTTP.Middlewares["ace-verify"].ForwardAuth
@@ -139,6 +145,10 @@ func TestTraefikExample(t *testing.T) {
 	}
 	if spellings.MatchString("X-Acetone-Level") {
 		t.Error("the app's own headers do not pass")
+	}
+	if cors := file.HTTP.Middlewares["ace-cors"].Headers; cors == nil || len(cors.Origins) != 1 || !cors.Vary ||
+		!slices.Contains(cors.Allowed, bridge.HeaderAuthorization) || !slices.Contains(cors.Methods, "DELETE") {
+		t.Errorf("pages of other origins: %+v", cors)
 	}
 	stripped := file.HTTP.Middlewares["ace-strip"].Headers.CustomRequestHeaders
 	for _, header := range []string{bridge.HeaderAuthorization, bridge.HeaderAPIKey, bridge.HeaderAceAPIKey,

@@ -1,0 +1,41 @@
+package catalogue
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// withoutMessage reports whether a request is one of MCP's transport that carries no message: GET opens the stream of the
+// server's messages, DELETE ends the session. One with a body is read as any other.
+func (r *rule) withoutMessage(v *values) (bool, error) {
+	switch v.request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete:
+	default:
+		return false, nil
+	}
+	if r.tool != toolMCP || v.request.Body == nil {
+		return false, nil
+	}
+	body, err := v.request.Body()
+	return err == nil && len(body) == 0, err
+}
+
+// protocol reports whether a message is MCP's own and touches no tool: it passes unless the rule's messages name it. The list
+// of tools does so where the rule names no messages at all.
+func (r *rule) protocol(name string) bool {
+	switch name {
+	case "initialize", "ping", mcpResponse:
+		return true
+	case "tools/list":
+		return len(r.messages) == 0
+	}
+	return strings.HasPrefix(name, "notifications/")
+}
+
+// ofTheRequest is what the rule requires, less what stands in a tool's name or in the body.
+func (r *rule) ofTheRequest() []template {
+	return slices.DeleteFunc(slices.Clone(r.require), func(t template) bool {
+		return slices.ContainsFunc(t.parts, func(p part) bool { return p.source == fromTool || p.source == fromBody })
+	})
+}
