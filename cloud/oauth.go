@@ -2,12 +2,10 @@ package cloud
 
 import (
 	"encoding/base64"
-	"math"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -73,9 +71,7 @@ func (c *Cloud) oauth(h echo.HandlerFunc) echo.HandlerFunc {
 		switch e.Kind {
 		case bridge.Internal, bridge.TooMany, bridge.TooLarge, bridge.Unavailable:
 			status = api.Status(err)
-			if e.RetryAfter > 0 {
-				header.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-			}
+			api.SetRetryAfter(header, err)
 			c.log.Warn("an OAuth request failed", "request_id", api.RequestID(r), "code", e.Code, "cause", e.Err)
 		}
 		if body.Code == errClient.Code && usesBasic(r) {

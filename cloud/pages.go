@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/web"
 )
@@ -115,6 +116,9 @@ func user(p registry.Principal) *web.User {
 		Audit: p.Can("audit:read")}
 }
 
+// ours reports whether an error is a failure on our side, which a form cannot put right: the error page says it.
+func ours(err error) bool { return bridge.AsError(err).Kind == bridge.Internal || sqldb.IsFault(err) }
+
 // errorPage answers people who look at pages with a page; programs get their problem document.
 func (c *Cloud) errorPage(ctx echo.Context, err error) bool {
 	r := ctx.Request()
@@ -131,6 +135,7 @@ func (c *Cloud) errorPage(ctx echo.Context, err error) bool {
 			page.User = user(p)
 		}
 	}
+	api.SetRetryAfter(ctx.Response().Header(), err)
 	return c.render(ctx, status, "error", page) == nil
 }
 

@@ -97,7 +97,7 @@ func (c *Cloud) login(ctx echo.Context) error {
 	if err == nil {
 		err = c.enter(ctx, person.User, view.Next)
 	}
-	if err == nil || bridge.AsError(err).Kind == bridge.Internal {
+	if err == nil || ours(err) {
 		return err
 	}
 	view.Error = sentence(err)
@@ -175,7 +175,7 @@ func (c *Cloud) loginCode(ctx echo.Context) error {
 		return c.enter(ctx, u, next)
 	}
 	switch e := bridge.AsError(err); {
-	case e.Kind == bridge.Internal:
+	case ours(e):
 		return err
 	case e.Code == registry.CodeLoginExpired:
 		return c.render(ctx, api.Status(err), "login", web.Page{Title: "Sign in", View: loginView{Next: next, Error: sentence(err)}})
@@ -206,7 +206,7 @@ func (c *Cloud) forgot(ctx echo.Context) error {
 	}
 	status := http.StatusOK
 	if err != nil {
-		if bridge.AsError(err).Kind == bridge.Internal {
+		if ours(err) {
 			return err
 		}
 		view.Error, status = sentence(err), api.Status(err)
@@ -233,7 +233,7 @@ func (c *Cloud) link(ctx echo.Context, purpose, title, token string, err error) 
 	status := http.StatusOK
 	if err != nil {
 		e := bridge.AsError(err)
-		if e.Kind == bridge.Internal {
+		if ours(e) {
 			return err
 		}
 		status, view.Error, view.Dead = api.Status(err), sentence(err), e.Kind == bridge.NotFound

@@ -59,7 +59,7 @@ func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) erro
 }
 
 func (c *Cloud) failInvite(ctx echo.Context, view inviteView, err error) error {
-	if bridge.AsError(err).Kind == bridge.Internal || bridge.CodeOf(err) == "invitation_unknown" {
+	if ours(err) || bridge.CodeOf(err) == "invitation_unknown" {
 		return err
 	}
 	view.Error = sentence(err)

@@ -81,7 +81,7 @@ func offerCloudKey(p registry.Principal, f keyForm) keyForm {
 
 // keyRefused shows the form again with what was wrong with it.
 func (c *Cloud) keyRefused(ctx echo.Context, p registry.Principal, view keysView, err error) error {
-	if bridge.AsError(err).Kind == bridge.Internal {
+	if ours(err) {
 		return err
 	}
 	view.Error = sentence(err)

@@ -84,7 +84,7 @@ func (c *Cloud) failMembers(ctx echo.Context, p registry.Principal, view members
 	if view.Form.Role == "" {
 		view.Form.Role = string(bridge.RoleMember)
 	}
-	if bridge.AsError(err).Kind == bridge.Internal {
+	if ours(err) {
 		return err
 	}
 	view.Error = sentence(err)
@@ -162,7 +162,7 @@ func (c *Cloud) addOrganization(ctx echo.Context, p registry.Principal) error {
 	r := ctx.Request()
 	n := api.NewOrganization{Slug: strings.TrimSpace(r.PostForm.Get("slug")), Name: strings.TrimSpace(r.PostForm.Get("name"))}
 	if _, err := c.registry.CreateOrganization(r.Context(), p, n, actor(ctx, p)); err != nil {
-		if bridge.AsError(err).Kind == bridge.Internal {
+		if ours(err) {
 			return err
 		}
 		view := newOrganizationView{Form: n, Error: sentence(err)}

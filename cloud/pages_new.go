@@ -54,7 +54,7 @@ func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
 	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
 	connection, _, err := c.registry.Register(r.Context(), p, req, actor(ctx, p))
 	if err != nil {
-		if bridge.AsError(err).Kind == bridge.Internal {
+		if ours(err) {
 			return err
 		}
 		return c.renderNew(ctx, p, api.Status(err), newView{Since: c.cfg.Now().Unix(), ServerURL: req.ServerURL, Name: req.Name, Error: sentence(err)})

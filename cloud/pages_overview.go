@@ -101,7 +101,7 @@ func commandOf(hint string) string {
 
 // failOverview shows the page with the reason why nothing was done.
 func (c *Cloud) failOverview(ctx echo.Context, p registry.Principal, err error) error {
-	if kind := bridge.AsError(err).Kind; kind == bridge.Internal || kind == bridge.NotFound {
+	if ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
 	}
 	return c.renderOverview(ctx, api.Status(err), p, sentence(err))

@@ -37,7 +37,7 @@ func (c *Cloud) security(ctx echo.Context, p registry.Principal, view securityVi
 	r := ctx.Request()
 	status := http.StatusOK
 	if failed != nil {
-		if bridge.AsError(failed).Kind == bridge.Internal {
+		if ours(failed) {
 			return failed
 		}
 		status, view.Error = api.Status(failed), sentence(failed)

@@ -79,7 +79,7 @@ func (c *Cloud) renderServerKeys(ctx echo.Context, p registry.Principal, status 
 	}
 	found, err := c.findServerKeys(ctx, p, connection)
 	if err != nil {
-		if bridge.AsError(err).Kind == bridge.Internal {
+		if ours(err) {
 			return err
 		}
 		view.Refused = &serverRefusal{Why: sentence(err), Command: snippet{ID: "list", Label: "In a terminal that reaches the server", Text: "ace api-key list --server " + server}}
@@ -191,7 +191,7 @@ func (c *Cloud) createServerKey(ctx echo.Context, p registry.Principal) error {
 
 // serverKeyRefused shows the page with why nothing was done.
 func (c *Cloud) serverKeyRefused(ctx echo.Context, p registry.Principal, view serverKeysView, err error) error {
-	if bridge.AsError(err).Kind == bridge.Internal {
+	if ours(err) {
 		return err
 	}
 	view.Error = sentence(err)

@@ -61,7 +61,7 @@ func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
 	name, country, currency := r.PostForm.Get("name"), r.PostForm.Get("country"), r.PostForm.Get("currency")
 	_, err := c.registry.PatchAccount(r.Context(), p, api.ProfilePatch{Name: &name, Country: &country, Currency: &currency}, actor(ctx, p))
 	if err != nil {
-		if bridge.AsError(err).Kind == bridge.Internal {
+		if ours(err) {
 			return err
 		}
 		return c.renderProfile(ctx, p, api.Status(err), "", profileView{Error: sentence(err),
@@ -105,7 +105,7 @@ func (c *Cloud) sessionsOf(ctx echo.Context, p registry.Principal, done string, 
 	var view sessionsView
 	status := http.StatusOK
 	if failed != nil {
-		if bridge.AsError(failed).Kind == bridge.Internal {
+		if ours(failed) {
 			return failed
 		}
 		status, view.Error, done = api.Status(failed), sentence(failed), ""

@@ -169,7 +169,7 @@ func (v sharingView) People() string {
 
 // failSharing shows the page with the reason why nothing was done.
 func (c *Cloud) failSharing(ctx echo.Context, p registry.Principal, err error) error {
-	if kind := bridge.AsError(err).Kind; kind == bridge.Internal || kind == bridge.NotFound {
+	if ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
 	}
 	return c.renderSharing(ctx, api.Status(err), p, sentence(err))

@@ -90,7 +90,7 @@ func (c *Cloud) testProvider(ctx context.Context, p registry.Principal, org stri
 			continue
 		}
 		err := c.proveDomain(ctx, p, d, by)
-		if err != nil && bridge.AsError(err).Kind == bridge.Internal {
+		if err != nil && ours(err) {
 			return api.ProviderCheck{}, err
 		}
 		if failed == nil {
@@ -237,7 +237,7 @@ func (c *Cloud) saveProvider(ctx echo.Context, p registry.Principal) error {
 		return ctx.Redirect(http.StatusSeeOther, "/settings/provider")
 	}
 	e := bridge.AsError(err)
-	if e.Kind == bridge.Internal {
+	if ours(e) {
 		return err
 	}
 	return c.renderProvider(ctx, api.Status(err), p, providerView{Error: sentences(e), Domains: v.Get("domains"), Groups: v.Get("groups"),

@@ -46,6 +46,9 @@ func (c *Cloud) authenticate(ctx echo.Context, l registry.Login) (registry.Authe
 	if bridge.CodeOf(err) == registry.CodeUnverified {
 		// Whoever has the password gets another link: the first mail may be lost.
 		if merr := c.registry.StartVerification(ctx.Request().Context(), person.ID, anonymous(ctx)); merr != nil {
+			if ours(merr) {
+				return person, merr
+			}
 			e := bridge.AsError(merr)
 			hint := "It cannot be confirmed now: " + e.Detail + "."
 			if c.registry.CanMail() != nil {

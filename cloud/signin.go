@@ -37,7 +37,7 @@ func (c *Cloud) renderSignIn(ctx echo.Context, status int, view signInView) erro
 // signInFailed tells a person why it did not work, on the page where they can begin again.
 func (c *Cloud) signInFailed(ctx echo.Context, view signInView, err error) error {
 	e := bridge.AsError(err)
-	if e.Kind == bridge.Internal {
+	if ours(e) {
 		return err
 	}
 	if e.Err != nil {

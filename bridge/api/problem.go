@@ -69,9 +69,7 @@ func WriteProblem(w http.ResponseWriter, err error) {
 	if h.Get("WWW-Authenticate") == "" {
 		challenge(h, status, e)
 	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
-	}
+	SetRetryAfter(h, e)
 	h.Set("Content-Type", ContentTypeProblem)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -80,6 +78,13 @@ func WriteProblem(w http.ResponseWriter, err error) {
 		Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint,
 		RequestID: h.Get(HeaderRequestID),
 	})
+}
+
+// SetRetryAfter says in a header when to try again, where an error knows.
+func SetRetryAfter(h http.Header, err error) {
+	if e := bridge.AsError(err); e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
 }
 
 // challenge writes what RFC 6750 section 3.1 tells the holder of a bearer credential: nothing but the scheme where there

@@ -67,6 +67,7 @@ type Authority struct {
 	highest   atomic.Int64 // the highest change number that this process, the mark or the cloud knows
 	loaded    atomic.Int64 // marks.restored when all keys were loaded
 	behind    atomic.Pointer[lag]
+	unread    atomic.Bool // what has changed could not be read the last time
 	wake      chan struct{}
 	pulling   sync.Mutex
 }

@@ -82,7 +82,8 @@ func (a *Authority) pull(ctx context.Context) error {
 	return a.pullLocked(ctx)
 }
 
-func (a *Authority) pullLocked(ctx context.Context) error {
+func (a *Authority) pullLocked(ctx context.Context) (err error) {
+	defer func() { a.unread.Store(err != nil) }()
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	since, asked := a.version.Load(), monotonic()

@@ -31,6 +31,10 @@ func refuse(code, format string, args ...any) error {
 var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", RetryAfter: pollEvery,
 	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
 
+// errUnread is for a credential that does not fit what is known, while it is not known what has changed.
+var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_behind", RetryAfter: pollEvery,
+	Detail: "this server cannot reach its database, and does not know whether this credential was made a moment ago"}
+
 // Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
 // key confirms it, and nothing is read from the database. A refusal of the credential has the code key_invalid and wraps
 // the exact cause.
@@ -87,8 +91,12 @@ func (a *Authority) verify(ctx context.Context, p bridge.Presented, use bridge.U
 			id, err = a.verifyAccess(ctx, p.Value, f, now)
 		}
 		if err != nil && again && a.db.Dialect == sqldb.Postgres && a.behind.Load() == nil {
-			if created := !ok && fresh(keyID, a.cfg.Now()); (ok || created) && a.catchUp(ctx, created) {
+			created := !ok && fresh(keyID, a.cfg.Now())
+			if (ok || created) && a.catchUp(ctx, created) {
 				continue
+			}
+			if (ok || created) && a.unread.Load() {
+				return bridge.Identity{}, errUnread
 			}
 		}
 		if err != nil {

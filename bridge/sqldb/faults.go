@@ -94,14 +94,16 @@ func faultOf(err error) *bridge.Error {
 		}
 		return faultsOfSQLite[lite.Code()&0xff]
 	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		if e := faultsOfPostgres[pg.Code]; e != nil || len(pg.Code) < 2 {
+		if e := faultsOfPostgres[pg.Code]; e != nil {
 			return e
 		}
-		return faultsOfPostgres[pg.Code[:2]]
+		if e := faultsOfPostgres[pg.Code[:min(2, len(pg.Code))]]; e != nil || !connecting {
+			return e
+		}
 	}
 	_, network := errors.AsType[net.Error](err)
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch {
 	case network, connecting, pgconn.SafeToRetry(err), pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):

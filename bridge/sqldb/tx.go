@@ -72,7 +72,7 @@ func (db *DB) once(ctx context.Context, until time.Time, change func(*sql.Conn) 
 func inTx(ctx context.Context, c *sql.Conn, fn func(tx *sql.Tx) error) error {
 	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return notBegun{err}
 	}
 	defer func() { _ = tx.Rollback() }() // after a panic too; nothing once it is committed
 	if err := fn(tx); err != nil {
@@ -90,8 +90,18 @@ func isLocked(err error) bool {
 	return ok && lite.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// givenUp reports whether PostgreSQL gave up a transaction in favour of another one.
+// notBegun is why a transaction did not begin: nothing was done, so that it can be tried again.
+type notBegun struct{ error }
+
+func (e notBegun) Error() string { return "begin: " + e.error.Error() }
+func (e notBegun) Unwrap() error { return e.error }
+
+// givenUp reports whether PostgreSQL gave up a transaction in favour of another one, or the pool's connection had been lost
+// before it.
 func givenUp(err error) bool {
+	if lost, ok := errors.AsType[notBegun](err); ok && errors.Is(lost.error, errUnreachable) {
+		return true
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }

@@ -103,7 +103,7 @@ func (r *Registry) notify(ctx context.Context, tx *sql.Tx, userID, what string, 
 	}
 	subject, text := r.noticeText(what, actor.Address)
 	err := r.queueMail(ctx, tx, queued{kind: mailText, to: email, subject: subject, text: text, life: noticeLife, actor: actor})
-	if refusal, ok := errors.AsType[*bridge.Error](err); ok && refusal.Kind == bridge.Unavailable {
+	if refusal, ok := errors.AsType[*bridge.Error](err); ok && refusal.Kind == bridge.Unavailable && !sqldb.IsFault(err) {
 		r.log.Warn("a person could not be told of a change to the account", "cause", refusal.Detail)
 		return nil
 	}

@@ -41,6 +41,7 @@ type Registry struct {
 	log    *slog.Logger
 	hasher *hasher
 
+	remembered         remembered
 	mailQueued         chan struct{}
 	connectionsChanged chan struct{}
 	revocationsDue     chan struct{}
@@ -68,8 +69,12 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, mailQueued: make(chan struct{}, 1), revocationsDue: make(chan struct{}, 1),
-		connectionsChanged: make(chan struct{}, 1), withdrawalsDue: make(chan struct{}, 1)}, nil
+	remembered, err := newRemembered()
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	return &Registry{db: db, cfg: cfg, log: log, hasher: hasher, remembered: remembered, mailQueued: make(chan struct{}, 1),
+		revocationsDue: make(chan struct{}, 1), connectionsChanged: make(chan struct{}, 1), withdrawalsDue: make(chan struct{}, 1)}, nil
 }
 
 // Purge deletes what has been over for a day: sessions, refresh tokens, device logins, links, mail, failed sign-ins,

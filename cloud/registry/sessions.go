@@ -178,7 +178,7 @@ var errSession = bridge.E(bridge.Unauthenticated, "session_ended", "the session 
 // BrowserSession finds the live session of a cookie. One of an account whose address is not proven is no session, and is
 // refused with the code [CodeUnverified]; see [Registry.UnprovenSession].
 func (r *Registry) BrowserSession(ctx context.Context, cookie bridge.Secret) (Principal, error) {
-	p, err := r.session(ctx, "s.method IN ('browser', 'provider') AND s.cookie", hashed(cookie))
+	p, err := r.session(ctx, r.db, "s.method IN ('browser', 'provider') AND s.cookie", hashed(cookie))
 	if err == nil || bridge.CodeOf(err) != errSession.Code {
 		return p, err
 	}
@@ -190,13 +190,13 @@ func (r *Registry) BrowserSession(ctx context.Context, cookie bridge.Secret) (Pr
 
 // SessionByID finds a live session whose member is still one; the role is today's.
 func (r *Registry) SessionByID(ctx context.Context, id string) (Principal, error) {
-	return r.session(ctx, "s.id", id)
+	return r.session(ctx, r.db, "s.id", id)
 }
 
-func (r *Registry) session(ctx context.Context, column, value string) (Principal, error) {
+func (r *Registry) session(ctx context.Context, q querier, column, value string) (Principal, error) {
 	var p Principal
 	var expires int64
-	err := r.db.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.moves, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.id, m.role
+	err := q.QueryRowContext(ctx, `SELECT s.id, s.method, s.provider_id, s.moves, s.expires_at, u.id, u.email, u.name, o.id, o.slug, m.id, m.role
 		FROM sessions s JOIN users u ON u.id = s.user_id JOIN organizations o ON o.id = s.org_id
 		JOIN members m ON m.id = s.member_id AND m.org_id = s.org_id AND m.user_id = s.user_id
 		WHERE `+column+` = $1 AND s.ended_at = 0 AND s.expires_at > $2 AND u.verified_at <> 0 AND `+livesThrough("s.provider_id"), value, r.cfg.Now().Unix()). //nolint:gosec // columns from above
@@ -249,7 +249,13 @@ func (r *Registry) RefreshSession(ctx context.Context, refresh bridge.Secret, ac
 			return errRefresh
 		}
 		s.Principal.SessionID = sessionID
-		s.Refresh, err = newRefresh(ctx, tx, sessionID, now)
+		if s.Refresh, err = newRefresh(ctx, tx, sessionID, now); err != nil {
+			return err
+		}
+		// In the same transaction: a refresh token is spent only where its session is found.
+		if s.Principal, err = r.session(ctx, tx, "s.id", sessionID); errors.Is(err, errSession) {
+			return errRefresh.Because(err)
+		}
 		return err
 	})
 	if err != nil {
@@ -257,9 +263,6 @@ func (r *Registry) RefreshSession(ctx context.Context, refresh bridge.Secret, ac
 	}
 	if reused {
 		return Session{}, errRefresh
-	}
-	if s.Principal, err = r.SessionByID(ctx, s.Principal.SessionID); err != nil {
-		return Session{}, errRefresh.Because(err)
 	}
 	return s, nil
 }

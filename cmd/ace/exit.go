@@ -52,7 +52,7 @@ func exitCode(e *bridge.Error) int {
 		return exitNotLoggedIn
 	case bridge.Forbidden:
 		return exitForbidden
-	case bridge.Unreachable, bridge.Timeout:
+	case bridge.Unreachable, bridge.Timeout, bridge.Unavailable:
 		return exitUnreachable
 	}
 	return exitFailed
