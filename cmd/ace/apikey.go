@@ -101,7 +101,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 			return nil, err
 		}
 		return nil, bridge.E(bridge.Unauthenticated, e.Code, "%s, and there is no --token for %s", e.Detail, url).
-			WithHint("on the server: %s; then: ace api-key … --server %s --token …", serverToken(url), url)
+			WithHint("on the server: %s; then: ace api-key list --server %s --token -", serverToken(url), url)
 	}
 	connections, err := cloud.Connections(ctx)
 	if err != nil {

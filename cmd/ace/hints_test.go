@@ -5,6 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,4 +72,43 @@ func errorCode(call *ast.CallExpr) string {
 	}
 	code, _ := strconv.Unquote(literal.Value)
 	return code
+}
+
+// comingFlags are shown by hints before the command has them; remove a name here with the change that adds the flag.
+var comingFlags = map[string]bool{"for-connection": true}
+
+// Every command that a hint begins with, or names after a colon, exists and has the flags that are shown.
+func TestHintsNameRealCommands(t *testing.T) {
+	found := 0
+	for _, dir := range []string{".", "../../bridge", "../../bridge/keys", "../../bridge/catalogue", "../../server", "../../cloud", "../../cloud/registry"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			raw, err := os.ReadFile(file) //nolint:gosec // of this repository
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, hint := range regexp.MustCompile(`WithHint\("((?:[^"\\]|\\.)*)"`).FindAllStringSubmatch(string(raw), -1) {
+				for _, m := range regexp.MustCompile(`(?:^|: )ace ([a-z][^;,:(]*)`).FindAllStringSubmatch(hint[1], -1) {
+					found++
+					words := strings.Fields(m[1])
+					cmd, _, err := newApp(os.Stdin, os.Stdout, os.Stderr).rootCommand().Find(words)
+					if err != nil || cmd.Name() == "ace" {
+						t.Errorf("%s: there is no `ace %s`", file, m[1])
+						continue
+					}
+					for _, word := range words {
+						if name, isFlag := strings.CutPrefix(word, "--"); isFlag && cmd.Flag(name) == nil && !comingFlags[name] {
+							t.Errorf("%s: `ace %s` has no --%s", file, m[1], name)
+						}
+					}
+				}
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d commands were found", found)
+	}
 }
