@@ -45,7 +45,15 @@ func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (registry.Pri
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	return c.registry.KeyPrincipal(ctx, id, registry.KeyFacts{Name: record.Name})
+	facts := registry.KeyFacts{Name: record.Name}
+	for parent := record.Lineage.Parent; parent != uuid.Nil; {
+		above, err := c.keys.Get(ctx, keys.View{Org: id.Org}, parent)
+		if err != nil {
+			return registry.Principal{}, err
+		}
+		facts.Parents, parent = append(facts.Parents, parent), above.Lineage.Parent
+	}
+	return c.registry.KeyPrincipal(ctx, id, facts)
 }
 
 // toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret

@@ -304,7 +304,7 @@ func (c *Cloud) exchangeToken(ctx echo.Context) error {
 			"the server trusts other keys than those of this cloud for the organization %q", p.Org).
 			WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}
-	claims, err := c.registry.ConnectClaims(p, server)
+	claims, err := c.registry.ConnectClaims(r.Context(), p, server)
 	if err != nil {
 		return err
 	}

@@ -274,7 +274,7 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	}
 	p := session.Principal
 	const server = "http://localhost:7777"
-	claims, err := rules.ConnectClaims(p, server)
+	claims, err := rules.ConnectClaims(ctx, p, server)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -366,9 +366,29 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 	return connection{}, bridge.E(bridge.Conflict, "name_taken", "there are too many connections of the name %q", name)
 }
 
+// revokeReplaced revokes the key that another one replaces. Where the new one is of the same connect, the server moves the
+// personal keys of the old one to it at its first use, so that the revocation waits for that, or until the new key has lapsed.
+func (r *Registry) revokeReplaced(ctx context.Context, tx *sql.Tx, p Principal, c connection, in incoming) error {
+	after := dueAtOnce
+	if in.method == MethodExchange {
+		after = bridge.UnconfirmedLife
+	}
+	due, err := r.queueRevocation(ctx, tx, p, c, "replaced by a new connect", after)
+	if err != nil || due == nil || in.method != MethodExchange {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE revocations SET after_key = $1 WHERE id = $2", in.keyID(), due.ID); err != nil {
+		return fmt.Errorf("keep a revocation: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET server_key_id = $1 WHERE connection_id = $2 AND makes_keys", in.keyID(), c.id); err != nil {
+		return fmt.Errorf("keep who may have personal keys: %w", err)
+	}
+	return nil
+}
+
 func (r *Registry) replaceKey(ctx context.Context, tx *sql.Tx, p Principal, c connection, in incoming) (connection, error) {
 	if c.keyID != "" && c.keyID != in.keyID() {
-		if _, err := r.queueRevocation(ctx, tx, p, c, "replaced by a new connect", dueAtOnce); err != nil {
+		if err := r.revokeReplaced(ctx, tx, p, c, in); err != nil {
 			return connection{}, err
 		}
 	}

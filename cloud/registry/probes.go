@@ -108,6 +108,9 @@ func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
 				return err
 			}
 		}
+		if err := r.keyWorks(ctx, tx, t, s); err != nil {
+			return err
+		}
 		return noteProbe(ctx, tx, t.ID, now, s)
 	})
 	if err == nil && news {
@@ -131,8 +134,25 @@ func (r *Registry) learnSubject(ctx context.Context, t Target, s Status) error {
 	return nil
 }
 
+// keyWorks makes the revocation of a replaced key due, once a server has accepted the key that replaces it: the personal keys
+// made through the old one have moved to it by then.
+func (r *Registry) keyWorks(ctx context.Context, tx *sql.Tx, t Target, s Status) error {
+	if s.Status != StatusOnline || !t.Ace {
+		return nil
+	}
+	due, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE revocations SET next_at = $1 WHERE state = 'pending' AND tries = 0 AND next_at > $1 AND after_key <> ''
+		AND after_key = (SELECT c.key_id FROM connections c WHERE c.id = $2 AND c.secret = $3)`, r.cfg.Now().Unix(), t.ID, t.secret))
+	if err != nil {
+		return fmt.Errorf("make a revocation due: %w", err)
+	}
+	if due {
+		wake(r.revocationsDue)
+	}
+	return nil
+}
+
 // ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.
-func (r *Registry) ConnectClaims(p Principal, server bridge.ServerURL) (bridge.ConnectClaims, error) {
+func (r *Registry) ConnectClaims(ctx context.Context, p Principal, server bridge.ServerURL) (bridge.ConnectClaims, error) {
 	if err := p.Need("connection:create"); err != nil {
 		return bridge.ConnectClaims{}, err
 	}
@@ -141,8 +161,16 @@ func (r *Registry) ConnectClaims(p Principal, server bridge.ServerURL) (bridge.C
 	if err != nil {
 		return bridge.ConnectClaims{}, err
 	}
+	var old connection
+	err = r.db.Tx(ctx, func(tx *sql.Tx) (err error) {
+		old, err = r.own(ctx, tx, p, server)
+		return err
+	})
+	if err != nil {
+		return bridge.ConnectClaims{}, err
+	}
 	return bridge.ConnectClaims{
-		Times: bridge.NewTimes(r.cfg.Now(), bridge.MaxConnectTokenLife), Issuer: r.cfg.Issuer, Org: p.Org,
+		Replaces: old.keyID, Times: bridge.NewTimes(r.cfg.Now(), bridge.MaxConnectTokenLife), Issuer: r.cfg.Issuer, Org: p.Org,
 		Subject: p.UserID, Email: p.Email, Role: p.Role, Scope: "*", KeyLife: int64(bridge.DefaultKeyLife / time.Second),
 		JTI: jti, Sealing: sealing,
 	}.ForServer(server), nil

@@ -154,3 +154,34 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 		}
 	})
 }
+
+// A connect that replaces a connection's key names the one before, which is revoked once the new one works, or has lapsed.
+func TestReplacedKeyIsRevokedOnceTheNewOneWorks(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		c, first := f.exchanged(p, "https://ace.a.test")
+		claims, err := f.ConnectClaims(t.Context(), p, "https://ace.a.test")
+		if err != nil || claims.Replaces != first.ID.String() {
+			t.Fatalf("it replaces %q, %v", claims.Replaces, err)
+		}
+		_, second := f.exchanged(p, "https://ace.a.test")
+		if got := f.revoked(); len(got) != 0 {
+			t.Errorf("revoked before the new key works: %v", got)
+		}
+		target, err := f.Target(t.Context(), p, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.revoked(); !slices.Equal(got, []string{first.ID.String()}) {
+			t.Errorf("the new key works: %v", got)
+		}
+		f.exchanged(p, "https://ace.a.test")
+		f.advance(bridge.UnconfirmedLife)
+		if got := f.revoked(); !slices.Equal(got, []string{second.ID.String()}) {
+			t.Errorf("the new key has lapsed: %v", got)
+		}
+	})
+}

@@ -21,7 +21,7 @@ const day = 24 * time.Hour
 // exchanged registers a connection as a connect does.
 func (f *fixture) exchanged(p registry.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
 	f.t.Helper()
-	claims, err := f.ConnectClaims(p, server)
+	claims, err := f.ConnectClaims(f.t.Context(), p, server)
 	if err != nil {
 		f.t.Fatal(err)
 	}
