@@ -121,7 +121,7 @@ const expiresUsage = "when it expires: 7d, 12h, 2027-01-31 (the end of that day,
 func (a *app) keyCreateCommand() *cobra.Command {
 	var o apiKeyOptions
 	var r api.CreateKeyRequest
-	var test, personal bool
+	var test, personal, forConnection bool
 	cmd := &cobra.Command{Use: "create", Short: "Create an API key; it is shown once", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -134,9 +134,21 @@ func (a *app) keyCreateCommand() *cobra.Command {
 			case personal:
 				r.Kind = string(bridge.KindPAT)
 			}
+			if forConnection {
+				if personal || o.cloud {
+					return usage("--for-connection makes a key of a server, which speaks for its members")
+				}
+				r.Scopes, r.Lineage = append(r.Scopes, string(bridge.ScopeActAs)), "organization"
+				if o.server == "" && o.token == "" {
+					o.server = string(bridge.DefaultServerURL)
+				}
+			}
 			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
 				return err
+			}
+			if personal && !target.cloud { // a server has personal keys, and no personal access tokens
+				r.Kind, r.Lineage = "", "personal"
 			}
 			key, err := target.CreateKey(cmd.Context(), r)
 			if err != nil {
@@ -154,7 +166,8 @@ func (a *app) keyCreateCommand() *cobra.Command {
 	f.StringVar(&r.Rate, "rate", "", "how often it may be used: 10/s, 100/m, 5000/h or 100000/d")
 	f.Int64Var(&r.MaxUses, "max-uses", 0, "how often it may be used in all")
 	f.BoolVar(&test, "test", false, "a key for a sandbox (ace_test_…)")
-	f.BoolVar(&personal, "personal", false, "a personal access token of the cloud (ace_pat_…), which acts as you")
+	f.BoolVar(&personal, "personal", false, "a key that ends with your access: at the cloud a personal access token (ace_pat_…)")
+	f.BoolVar(&forConnection, "for-connection", false, "a key to enter in the dashboard: it may sign tokens for all members (key:act-as); takes an admin")
 	return o.flags(cmd)
 }
 
