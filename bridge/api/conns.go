@@ -132,7 +132,7 @@ func (c *boundConn) arm() (passed bool) {
 
 // Write implements net.Conn.
 func (c *boundConn) Write(p []byte) (n int, err error) {
-	passed := c.arm()
+	c.arm()
 	for {
 		m, err := c.Conn.Write(p[n:min(len(p), n+writePiece)])
 		n += m
@@ -140,12 +140,12 @@ func (c *boundConn) Write(p []byte) (n int, err error) {
 			return n, nil
 		}
 		if err != nil && (m == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
-			if passed = c.arm(); !passed && errors.Is(err, os.ErrDeadlineExceeded) {
+			if !c.arm() && errors.Is(err, os.ErrDeadlineExceeded) {
 				c.drop()
 			}
 			return n, err
 		}
-		if passed = c.arm(); err != nil && passed {
+		if passed := c.arm(); err != nil && passed {
 			return n, err
 		}
 	}

@@ -134,7 +134,9 @@ func TestSlowReaders(t *testing.T) {
 				_ = client.Close()
 				reading.Wait()
 				stop()
-				_ = <-served
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
 			})
 		})
 	}
@@ -172,7 +174,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	_ = open[0].Close()
 	_ = open[0].Close() // counts once
 	_ = ln.dial("192.0.2.1:4")
-	_ = <-accepted
+	<-accepted
 	client := ln.dial("203.0.113.1:2")
 	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("a connection too many is taken: %v", err)
