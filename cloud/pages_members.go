@@ -30,6 +30,7 @@ type membersView struct {
 	Invitations []api.Invitation
 	Invited     *api.Invitation // just now, with its link
 	Mailed      bool
+	NoMail      bool // the cloud sends none, so that nobody new can prove an address by mail
 	Give        []bridge.Role // the roles that the person may give
 	Form        api.NewInvitation
 	MayInvite   bool
@@ -105,7 +106,7 @@ func (c *Cloud) inviteMember(ctx echo.Context, p registry.Principal) error {
 		return c.failMembers(ctx, p, membersView{Form: n}, err)
 	}
 	return c.renderMembers(ctx, http.StatusOK, p, membersView{Invited: &invitation, Form: api.NewInvitation{Role: string(bridge.RoleMember)},
-		Mailed: invitation.Email != "" && c.registry.CanMail() == nil})
+		Mailed: invitation.Email != "" && c.registry.CanMail() == nil, NoMail: c.registry.CanMail() != nil})
 }
 
 func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {

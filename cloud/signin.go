@@ -120,6 +120,7 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 		if who, err = c.vouched(ctx, s, query); err != nil {
 			return err
 		}
+		ctx.Response().Before(c.relay.grants.forget) // an account may be taken over
 		session, err = c.registry.FinishSignIn(r.Context(), s.Provider, who, anonymous(ctx))
 		return err
 	})

@@ -231,8 +231,16 @@ func TestHandover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
 				a := f.newAuthority()
-				p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
+				owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+				p := f.withProvider(owner)
 				g := f.give(a, f.person("ceo@a.test", "acme", bridge.RoleAdmin))
+				shared := f.register(owner, "https://shared.a.test", aceKey().Text().Reveal())
+				if _, err := f.Patch(t.Context(), owner, shared.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, owner.Actor("", "")); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.Credential(t.Context(), g.p, shared.ID); err != nil {
+					t.Fatal(err)
+				}
 				f.mailed()
 				// As an earlier version has left it: a member, with all of this, and nobody had shown the address.
 				if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0 WHERE email = 'ceo@a.test'"); err != nil {
@@ -255,6 +263,9 @@ func TestHandover(t *testing.T) {
 				}
 				if due, err := f.DueRevocations(t.Context(), 10); err != nil || len(due) != 1 {
 					t.Errorf("the connection's key is not revoked: %v %v", due, err)
+				}
+				if lost, err := f.LostTokens(t.Context(), func(uuid.UUID) bool { return true }); err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
+					t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
 				}
 				fresh, err := f.OpenSession(t.Context(), g.p.UserID, "acme", registry.MethodDevice, audit.Actor{})
 				if err != nil || fresh.Principal.Member == g.p.Member {

@@ -154,7 +154,12 @@ func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (A
 		}
 		if added, err := addMember(ctx, tx, orgID, u.ID, u.Role, "operator", now.Unix()); err != nil {
 			return err
-		} else if !added { // an invitation has made them a member just now
+		} else if !added { // a membership that waited for the proof has started just now
+			if n.Role != "" {
+				if _, err := tx.ExecContext(ctx, "UPDATE members SET role = $1 WHERE org_id = $2 AND user_id = $3", string(n.Role), orgID, u.ID); err != nil {
+					return err
+				}
+			}
 			if err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", orgID, u.ID).Scan(&u.Role); err != nil {
 				return err
 			}

@@ -178,7 +178,7 @@ type userResult struct {
 func (a *app) cloudUserAddCommand() *cobra.Command {
 	var email, name, org, role, password string
 	var passwordStdin bool
-	cmd := &cobra.Command{Use: "add", Short: "Add a person and, where it is missing, the organization", Args: noArgs,
+	cmd := &cobra.Command{Use: "add", Short: "Add a person and, where it is missing, the organization; you vouch for the address", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if email == "" || org == "" {
 				return usage("%s needs --email and --org", cmd.CommandPath())

@@ -33,6 +33,7 @@ func (a *app) inviteCommand() *cobra.Command {
 				who = "Only " + printable(i.Email)
 			}
 			a.note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, printable(i.Role), until(&i.ExpiresAt))
+			a.note("Somebody new is a member once their address is proven: by mail, by your sign-in provider, or by the operator (ace cloud user add).")
 			return a.print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, printable(i.URL.Reveal())) })
 		}}
 	f := cmd.Flags()
