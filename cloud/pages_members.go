@@ -30,7 +30,7 @@ type membersView struct {
 	Invitations []api.Invitation
 	Invited     *api.Invitation // just now, with its link
 	Mailed      bool
-	NoMail      bool // the cloud sends none, so that nobody new can prove an address by mail
+	NoMail      bool          // the cloud sends none, so that nobody new can prove an address by mail
 	Give        []bridge.Role // the roles that the person may give
 	Form        api.NewInvitation
 	MayInvite   bool

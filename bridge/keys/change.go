@@ -33,16 +33,10 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 	var x *relatives
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
 		x, others = &relatives{a: a, tx: tx, actor: actor}, nil
-		var version int64
 		now := a.cfg.Now()
-		// The lock of this row is held until the commit, so that versions are committed in their order.
-		if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1,
-			newest = CASE WHEN newest < $1 AND epoch = $2 THEN $1 ELSE newest END WHERE id = 1
-			RETURNING version`, now.Unix(), a.time.marks.Load().epoch).Scan(&version); err != nil {
-			return fmt.Errorf("take the next version: %w", err)
-		}
-		if known := a.highest.Load(); version <= known { // under the lock, so that nobody else has just made that change
-			return errBehind(version-1, known)
+		version, err := a.nextVersion(ctx, tx, now)
+		if err != nil {
+			return err
 		}
 		entry, err := do(x, version)
 		if err != nil {
@@ -88,6 +82,20 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 		a.made(made)
 	}
 	return after.Record, nil
+}
+
+// nextVersion takes the next number of the common version. The lock of its row is held until the commit, so that versions are
+// committed in their order.
+func (a *Authority) nextVersion(ctx context.Context, tx *sql.Tx, now time.Time) (version int64, err error) {
+	if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1,
+		newest = CASE WHEN newest < $1 AND epoch = $2 THEN $1 ELSE newest END WHERE id = 1
+		RETURNING version`, now.Unix(), a.time.marks.Load().epoch).Scan(&version); err != nil {
+		return 0, fmt.Errorf("take the next version: %w", err)
+	}
+	if known := a.highest.Load(); version <= known { // under the lock, so that nobody else has just made that change
+		return 0, errBehind(version-1, known)
+	}
+	return version, nil
 }
 
 // take brings a row that is committed into the table and tells who listens.

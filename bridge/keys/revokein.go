@@ -30,6 +30,9 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 		}
 		ids = append(ids[:len(ids):len(ids)], owned...)
 	}
+	if err := a.Trouble(); err != nil && len(ids) > 0 {
+		return nil, err
+	}
 	var ended []uuid.UUID
 	for _, s := range ids {
 		id, err := uuid.Parse(s)
@@ -71,9 +74,9 @@ func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) 
 
 func (a *Authority) revokeOneIn(ctx context.Context, tx *sql.Tx, id uuid.UUID, e Ending) (bool, error) {
 	now := a.cfg.Now()
-	var version int64
-	if err := tx.QueryRowContext(ctx, "UPDATE key_changes SET version = version + 1 WHERE id = 1 RETURNING version").Scan(&version); err != nil {
-		return false, fmt.Errorf("take the next version: %w", err)
+	version, err := a.nextVersion(ctx, tx, now)
+	if err != nil {
+		return false, err
 	}
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3, version = $4
 		WHERE id = $5 AND ended_at = 0`, now.Unix(), e.Actor.ID, e.Reason, version, id.String()))
@@ -97,7 +100,19 @@ func wrap(what string, err error) error {
 
 // TakeIn brings keys that were changed by [Authority.RevokeIn] into the table in memory.
 func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
+	defer cancel()
+	var last int64
 	for _, id := range ids {
-		a.doubt(ctx, id)
+		r, err := load(ctx, a.db, id)
+		if err != nil {
+			a.poke()
+			continue
+		}
+		a.take(&r)
+		last = max(last, r.version)
+	}
+	if last != 0 {
+		a.made(last)
 	}
 }

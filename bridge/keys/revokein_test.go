@@ -1,0 +1,50 @@
+package keys_test
+
+import (
+	"database/sql"
+	"errors"
+	"testing"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys"
+)
+
+// Keys that end in somebody else's transaction end with its commit and not before, and memory knows once it is told.
+func TestRevokeIn(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		named, _ := f.create(t, nil)
+		owned, _ := f.create(t, func(n *keys.NewKey) { n.Owner = "ceo@example.com" })
+		other, _ := f.create(t, nil)
+		failed := errors.New("rolled back")
+		for _, outcome := range []error{failed, nil} {
+			err := f.db.Tx(t.Context(), func(tx *sql.Tx) error {
+				ended, err := f.RevokeIn(t.Context(), tx, keys.Ending{Actor: operator, Reason: "handed over", IDs: []string{named.ID.String()}, Owner: "ceo@example.com"})
+				if err != nil || len(ended) != 2 {
+					t.Fatalf("%v %v", ended, err)
+				}
+				return outcome
+			})
+			if !errors.Is(err, outcome) {
+				t.Fatal(err)
+			}
+			f.TakeIn(t.Context(), named.ID, owned.ID)
+			for _, key := range []struct {
+				name string
+				err  error
+			}{{"named", verifyErr(f.verify(t, named.Text()))}, {"owned", verifyErr(f.verify(t, owned.Text()))}} {
+				if (key.err == nil) != (outcome != nil) {
+					t.Errorf("after %v the %s key: %v", outcome, key.name, key.err)
+				}
+			}
+		}
+		if _, err := f.verify(t, other.Text()); err != nil {
+			t.Errorf("another key: %v", err)
+		}
+		if _, _, err := f.Create(t.Context(), operator, keys.NewKey{Kind: "live", Name: "next", Org: "acme", Owner: "ann@example.com",
+			Scopes: bridge.Scopes{"app:read"}}); err != nil {
+			t.Errorf("the next change: %v", err)
+		}
+	})
+}
+
+func verifyErr[T any](_ T, err error) error { return err }
