@@ -103,11 +103,21 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
 		var id api.Identity
 		raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeAnswer))
 		if err == nil && bridge.DecodeStrict(raw, &id) == nil && id.Type != "" {
-			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs}
+			last, restored := api.ChangeNumbers(resp.Header)
+			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs,
+				Numbers: registry.ChangeNumbers{Last: last, Restored: restored}}
 		}
 		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
 			Hint: "check the URL, and that nothing else listens there"}
 	case resp.StatusCode >= 500:
+		switch bridge.CodeOf(api.ReadProblem(resp)) {
+		case "database_behind":
+			return registry.Status{Status: registry.StatusOffline, Cause: "the server's database has lost changes, as an old backup has",
+				Hint: "restore the newest database there; if it is the newest there is: ace server restore --accept"}
+		case "clock_behind":
+			return registry.Status{Status: registry.StatusOffline, Cause: "the server's clock is behind the time that it has seen",
+				Hint: "set its clock right; if it is right now: ace server accept-clock"}
+		}
 		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}

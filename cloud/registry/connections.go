@@ -50,6 +50,7 @@ type connection struct {
 	actAs                            bool   // access tokens may name other subjects than the key's own
 	keySubject                       string // the key's own, where actAs is false; empty: not known yet
 	orphaned                         bool   // see [orphaned]
+	generation                       int64  // the highest change number that the server of this key has told
 }
 
 func (c connection) row() RowIdentity {
@@ -58,7 +59,8 @@ func (c connection) row() RowIdentity {
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
 	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
-	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, c.statement_number, c.act_as, c.key_subject, ` + orphaned
+	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, c.statement_number, c.act_as, c.key_subject,
+	CASE WHEN c.generation_key = c.key_id THEN c.server_generation ELSE 0 END, ` + orphaned
 
 // orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
 // was one.
@@ -70,7 +72,7 @@ func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
-		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.orphaned)
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.generation, &c.orphaned)
 	return c, err
 }
 
@@ -486,7 +488,7 @@ func (r *Registry) credential(c connection, of speaker, now time.Time) (api.Cred
 	}
 	times := bridge.NewTimes(now, bridge.MaxAccessTokenLife)
 	token, err := key.SignAccess(bridge.AccessClaims{Times: times, Subject: of.subject, Scope: c.tokenScope(), Role: of.role,
-		Connection: c.id, Number: c.number, Probe: of.probe}.ForServer(c.server))
+		Connection: c.id, Number: c.number, Probe: of.probe, Generation: c.generation}.ForServer(c.server))
 	if err != nil {
 		return out, fmt.Errorf("sign an access token: %w", err)
 	}

@@ -23,12 +23,13 @@ type Target struct {
 
 	org     string
 	secret  string // as it is stored
+	keyID   string
 	asks    bool   // with the key itself, of which nothing is known yet
 	expires int64  // of the key, as far as it is known
 }
 
 func (r *Registry) target(c connection) Target {
-	t := Target{ID: c.id, Server: c.server, Ace: c.ace, org: c.orgID, secret: c.secret, expires: c.expires}
+	t := Target{ID: c.id, Server: c.server, Ace: c.ace, org: c.orgID, secret: c.secret, keyID: c.keyID, expires: c.expires}
 	if t.asks = c.ace && !c.actAs && c.keySubject == ""; t.asks {
 		c.ace = false // once, so that its server says whom it speaks for
 	}
@@ -76,12 +77,16 @@ type Status struct {
 	Key     KeyLife       // of the connection's key, where the server says it
 	Subject string        // of the key itself, where the server says it
 	ActsAs  bool          // its access tokens may name other subjects
+	Numbers ChangeNumbers
 }
 
 // SetStatus stores the outcome of a probe of a connection, and counts it, unless the connection has been given another URL
 // since. What is as it was is no change for those who watch.
 func (r *Registry) SetStatus(ctx context.Context, t Target, s Status) error {
 	if err := r.learn(ctx, t, s.Key); err != nil {
+		return err
+	}
+	if err := r.learnNumbers(ctx, t, s.Numbers); err != nil {
 		return err
 	}
 	if err := r.learnSubject(ctx, t, s); err != nil {

@@ -127,7 +127,7 @@ func (r *Registry) RevocationDelivered(ctx context.Context, id string, actor aud
 		if err != nil {
 			return fmt.Errorf("note a delivery: %w", err)
 		}
-		done, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE revocations SET state = 'delivered', cause = '', token = ''
+		done, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE revocations SET state = 'delivered', cause = ''
 			WHERE id = $1 AND state = 'pending'`, id))
 		if err != nil {
 			return fmt.Errorf("note a delivery: %w", err)

@@ -1,0 +1,49 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// ChangeNumbers are what a server says of its changes in an answer; zero: nothing.
+type ChangeNumbers struct {
+	Last     int64
+	Restored int64 // at which a database that had lost changes was last accepted
+}
+
+// learnNumbers keeps the highest change number that a server has told, which the connection's access tokens name from then
+// on. Where the server goes on with a database that had lost changes, the revocations that it took before are sent again.
+func (r *Registry) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) error {
+	if n.Last == 0 || t.keyID == "" {
+		return nil
+	}
+	again := false
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		again = false
+		_, err := tx.ExecContext(ctx, `UPDATE connections SET server_generation = $1, generation_key = key_id
+			WHERE id = $2 AND server_url = $3 AND key_id = $4 AND (generation_key <> key_id OR server_generation < $1)`,
+			n.Last, t.ID, string(t.Server), t.keyID)
+		if err != nil {
+			return fmt.Errorf("keep a server's change number: %w", err)
+		}
+		restored, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET server_restored = $1
+			WHERE id = $2 AND server_url = $3 AND server_restored <> $1 AND $1 <> 0`, n.Restored, t.ID, string(t.Server)))
+		if err != nil || !restored {
+			return err
+		}
+		again, err = sqldb.Changed(tx.ExecContext(ctx, `UPDATE revocations SET state = 'pending', cause = '', tries = 0, next_at = $1
+			WHERE org_id = $2 AND server_url = $3 AND state = 'delivered' AND token <> '' AND expires_at > $1`,
+			r.cfg.Now().Unix(), t.org, string(t.Server)))
+		if err != nil {
+			return fmt.Errorf("send revocations again: %w", err)
+		}
+		return nil
+	})
+	if err == nil && again {
+		wake(r.revocationsDue)
+	}
+	return err
+}
