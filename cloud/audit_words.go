@@ -89,6 +89,7 @@ var auditGroups = []auditGroup{
 	}},
 	{"Operation", []auditAction{
 		{"clock.accept", "Accept that the clock is right"},
+		{"database.accept", "Accept a restored database"},
 	}},
 }
 
