@@ -24,8 +24,8 @@ type Target struct {
 	org     string
 	secret  string // as it is stored
 	keyID   string
-	asks    bool   // with the key itself, of which nothing is known yet
-	expires int64  // of the key, as far as it is known
+	asks    bool  // with the key itself, of which nothing is known yet
+	expires int64 // of the key, as far as it is known
 }
 
 func (r *Registry) target(c connection) Target {
