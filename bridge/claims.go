@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -187,15 +186,6 @@ func isToken(s string) bool {
 func isKeyID(s string) bool {
 	id, err := uuid.Parse(s)
 	return err == nil && id.String() == s
-}
-
-// PlainText reports whether s is fit for a name, a log line and a text column: valid UTF-8 of at most most bytes without
-// control characters, among them those that turn the direction of writing (U+202E makes one name look like another) or end a
-// line or paragraph.
-func PlainText(s string, most int) bool {
-	return len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
-	}) < 0
 }
 
 // PlainSubject reports whether s can name a subject: 1 to 256 bytes of plain text that reads the same everywhere.

@@ -47,7 +47,7 @@ func canonicalize(s string) (ServerURL, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return "", badURL("the URL cannot be read: %w", err)
+		return "", badURL("the URL cannot be read: its host, its port or an escape in it is malformed") // net/url would repeat it
 	}
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch {

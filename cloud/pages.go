@@ -161,7 +161,22 @@ func form(ctx echo.Context) error {
 	if err := r.ParseForm(); err != nil {
 		return bridge.E(bridge.Invalid, "form_malformed", "the form could not be read")
 	}
-	return api.CheckText(r.PostForm)
+	if err := api.CheckText(r.PostForm); err != nil {
+		return err
+	}
+	for name, values := range r.PostForm {
+		if strings.Contains(name, "password") {
+			continue // white space may be a part of it
+		}
+		for i := range values {
+			text, err := bridge.OutsideText(values[i])
+			if err != nil {
+				return bridge.E(bridge.Invalid, "text_malformed", "the field %.40q cannot be read: %w", name, err)
+			}
+			values[i] = text
+		}
+	}
+	return nil
 }
 
 func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {

@@ -201,26 +201,42 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 		return cause
 	}
+	return bridge.E(bridge.Unreachable, "unreachable", "cannot reach %s: %s", c.base, WhyUnreachable(err)).Because(quiet{err}).
+		WithHint("check the address, and that it runs")
+}
+
+// quiet is an error whose text may repeat what is secret: the user and password of a proxy, for example.
+type quiet struct{ err error }
+
+// Error implements error.
+func (q quiet) Error() string { return WhyUnreachable(q.err) }
+
+// Unwrap implements the errors package's interface.
+func (q quiet) Unwrap() error { return q.err }
+
+// WhyUnreachable says why nobody answered, with nothing of an address: that of a proxy may hold a password.
+func WhyUnreachable(err error) string {
 	why := "the connection failed"
 	var dns *net.DNSError
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
-	switch {
+	switch text := err.Error(); {
+	case strings.Contains(text, "proxyconnect") || strings.Contains(text, "invalid proxy") || strings.Contains(text, "Proxy Authentication"):
+		why = "the proxy of HTTPS_PROXY or HTTP_PROXY is malformed, or does not let it through"
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
 		why = "no answer in time"
 	case errors.As(err, &dns):
 		why = "the host name is not known"
 	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &invalid):
 		why = "its TLS certificate is not trusted"
-	case errors.As(err, &record) || strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+	case errors.As(err, &record) || strings.Contains(text, "HTTP response to HTTPS client"):
 		why = "it does not speak TLS"
 	case isRefused(err):
 		why = "nothing listens there"
 	}
-	return bridge.E(bridge.Unreachable, "unreachable", "cannot reach %s: %s", c.base, why).Because(err).
-		WithHint("check the address, and that it runs")
+	return why
 }
 
 func isTimeout(err error) bool {

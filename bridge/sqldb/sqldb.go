@@ -6,10 +6,12 @@ package sqldb
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,22 +78,38 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		}
 		// The driver's text may repeat the URL with its password: it goes to the log only where it was asked for.
 		return nil, bridge.E(bridge.Unavailable, "database_unreachable", "the %s database cannot be opened: %s",
-			db.Dialect, withoutURL(err, dsn)).WithHint("check ACE_DATABASE_URL")
+			db.Dialect, whyNot(err)).WithHint("check ACE_DATABASE_URL")
 	}
 	return db, nil
 }
 
-func withoutURL(err error, dsn string) string {
-	if cause := errors.Unwrap(err); cause != nil {
-		err = cause // the driver's, behind our own words
+// whyNot is the kind of mistake behind a database that cannot be opened. Nothing of the URL is in it, whatever its form is: a
+// part of a malformed one may be a password, and the driver may take it for a host or a name.
+func whyNot(err error) string {
+	var dns *net.DNSError
+	var dial *net.OpError
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var path *fs.PathError
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return "it answers with SQLSTATE " + pg.Code
 	}
-	text := strings.ReplaceAll(err.Error(), dsn, "[the database URL]")
-	if u, perr := url.Parse(dsn); perr == nil && u.User != nil {
-		if password, ok := u.User.Password(); ok && password != "" {
-			text = strings.ReplaceAll(text, password, bridge.Redacted)
-		}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return fmt.Sprintf("SQLite answers with code %d (%s)", lite.Code(), sqlite.ErrorCodeString[lite.Code()&0xff])
 	}
-	return text
+	switch {
+	case errors.As(err, &dns):
+		return "its host name is not known"
+	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
+		return "it does not answer in time"
+	case errors.As(err, &host), errors.As(err, &authority):
+		return "its TLS certificate is not trusted"
+	case errors.As(err, &dial):
+		return "nothing listens at its address"
+	case errors.As(err, &path):
+		return path.Err.Error()
+	}
+	return "the driver does not get through to it"
 }
 
 // openSQLite puts every pragma into the DSN, because a PRAGMA statement reaches one pooled connection only. WAL lets
@@ -104,11 +122,11 @@ func openSQLite(path string) (*DB, error) {
 	}
 	if path != ":memory:" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("make the database's folder: %w", err)
+			return nil, fmt.Errorf("make the folder of the file that ACE_DATABASE_URL names: %s", whyNot(err))
 		}
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
 		if err != nil {
-			return nil, fmt.Errorf("open the database file: %w", err)
+			return nil, fmt.Errorf("open the file that ACE_DATABASE_URL names: %s", whyNot(err))
 		}
 		_ = f.Close()
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -29,10 +31,14 @@ type Authenticated struct {
 // LoginEmail is the e-mail address of a try to sign in, as it is looked up and counted. What nobody can have for one is
 // empty: it may be long, or hold bytes that no text column takes.
 func LoginEmail(s string) string {
-	if s = strings.TrimSpace(s); !bridge.PlainText(s, 200) {
+	s = strings.TrimSpace(s)
+	if email, err := canonicalEmail(s); err == nil {
+		return email
+	}
+	if !bridge.PlainText(s, 200) {
 		return ""
 	}
-	return strings.ToLower(s)
+	return strings.ToLower(norm.NFC.String(s))
 }
 
 // CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.

@@ -8,6 +8,11 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -81,12 +86,36 @@ type NewUser struct {
 	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
 }
 
+// canonicalEmail is an e-mail address in the one spelling in which addresses are kept, compared and written to: its local part
+// as RFC 8265 section 3.3 compares names (lower case, NFC), its domain in A-labels.
 func canonicalEmail(s string) (string, error) {
+	malformed := bridge.E(bridge.Invalid, "email_malformed", "that is not an e-mail address")
+	s = norm.NFC.String(s)
 	address, err := mail.ParseAddress(s)
 	if err != nil || address.Address != s || len(s) > 200 || !bridge.PlainText(s, 200) {
-		return "", bridge.E(bridge.Invalid, "email_malformed", "that is not an e-mail address")
+		return "", malformed
 	}
-	return strings.ToLower(s), nil
+	at := strings.LastIndexByte(s, '@')
+	local, domain := strings.ToLower(s[:at]), strings.ToLower(strings.TrimSuffix(s[at+1:], "."))
+	if !isASCII(local) {
+		if local, err = precis.UsernameCaseMapped.String(local); err != nil {
+			return "", malformed.Because(err)
+		}
+	}
+	if !isASCII(domain) {
+		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+			return "", malformed.Because(err)
+		}
+	}
+	email := local + "@" + domain
+	if again, err := mail.ParseAddress(email); err != nil || again.Address != email || len(email) > 200 {
+		return "", malformed
+	}
+	return email, nil
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // AddedUser is a new person with the role that they got.
@@ -221,7 +250,7 @@ func (r *Registry) Orgs(ctx context.Context, p Principal) ([]api.Organization, e
 // UserByEmail finds a person.
 func (r *Registry) UserByEmail(ctx context.Context, email string) (User, error) {
 	var u User
-	err := r.db.QueryRowContext(ctx, "SELECT id, email, name FROM users WHERE email = $1", strings.ToLower(email)).
+	err := r.db.QueryRowContext(ctx, "SELECT id, email, name FROM users WHERE email = $1", LoginEmail(email)).
 		Scan(&u.ID, &u.Email, &u.Name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return User{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")

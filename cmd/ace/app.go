@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 )
@@ -65,7 +66,12 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.BoolVar(&a.debug, "debug", false, "tell of each HTTP request on stderr: address, status, duration, request ID")
 	root.SetFlagErrorFunc(flagError)
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkOutput() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		if err := cleanArguments(cmd, args); err != nil {
+			return err
+		}
+		return a.checkOutput()
+	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		a.loginCommand(), a.logoutCommand(), a.authCommand(),
@@ -79,6 +85,33 @@ func (a *app) rootCommand() *cobra.Command {
 	describe(root)
 	a.completions(root)
 	return root
+}
+
+// cleanArguments reads flags and arguments as all text from outside is read: they are often pasted, or come from a variable.
+func cleanArguments(cmd *cobra.Command, args []string) error {
+	if cmd.Name() == "scan" { // file names are bytes
+		return nil
+	}
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() != "string" || err != nil {
+			return
+		}
+		text, wrong := bridge.OutsideText(f.Value.String())
+		if wrong != nil {
+			err = usage("--%s: %w", f.Name, wrong)
+			return
+		}
+		err = f.Value.Set(text)
+	})
+	for i := range args {
+		text, wrong := bridge.OutsideText(args[i])
+		if wrong != nil {
+			return usage("argument %d: %w", i+1, wrong)
+		}
+		args[i] = text
+	}
+	return err
 }
 
 // helpCommand is `ace help COMMAND…`, where cobra's own exits with 0 for a command that there is not.
@@ -116,7 +149,10 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if len(names) == 0 {
-		return usage("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+		return usage("%s takes no argument", cmd.CommandPath()) // which may be a secret
+	}
+	if strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz-") != "" || len(args[0]) > 30 { // no command, and perhaps a secret
+		return usage("%s has no such command", cmd.CommandPath()).WithHint("%s --help", cmd.CommandPath())
 	}
 	return usage("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean(args[0], names)).
 		WithHint("%s --help", cmd.CommandPath())
@@ -129,7 +165,7 @@ func someArgs(least, most int, what string) cobra.PositionalArgs {
 		case len(args) < least:
 			return usage("%s needs %s", cmd.CommandPath(), what)
 		case len(args) > most:
-			return usage("%s takes one %s, got %q too", cmd.CommandPath(), what, args[most])
+			return usage("%s takes one %s, got %d", cmd.CommandPath(), what, len(args))
 		}
 		return nil
 	}

@@ -75,6 +75,16 @@ func readEnv(spec any) error {
 			wrong = append(wrong, name+" and "+name+"_FILE are both set")
 		case set && value == "":
 			wrong = append(wrong, name+" is set, but empty")
+		case set:
+			text, err := bridge.OutsideText(value)
+			if err == nil && text == "" {
+				err = errors.New("there is only white space in it")
+			}
+			if err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s: %v", name, err))
+				return
+			}
+			setString(field, text)
 		case hasFile:
 			text, err := readSmallFile(file)
 			if err != nil {
@@ -134,6 +144,29 @@ func warnOfVariables(log *slog.Logger) {
 	}
 }
 
+// outsideVariable reads a variable of the CLI. White space around it counts for nothing, but white space alone is a mistake: it is
+// what a broken template leaves behind.
+func outsideVariable(name string) (string, error) {
+	value := os.Getenv(name)
+	text, err := bridge.OutsideText(value)
+	switch {
+	case err != nil:
+		return "", usage("%s: %w", name, err)
+	case text == "" && value != "":
+		return "", usage("%s: there is only white space in it", name)
+	}
+	return text, nil
+}
+
+// bearerVariable reads a variable that holds one credential.
+func bearerVariable(name string) (bridge.Secret, error) {
+	text, err := outsideVariable(name)
+	if err == nil && strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return bridge.Secret{}, usage("%s is not one key or token: there is white space, or something other than ASCII, in the middle", name)
+	}
+	return bridge.NewSecret(text), err
+}
+
 func badEnv(wrong []string) error {
 	return bridge.E(bridge.Invalid, "environment", "the environment is not right:\n  %s", strings.Join(wrong, "\n  ")).
 		WithHint("set what is named above; configs/ has examples, and the README says what each variable is")
@@ -158,7 +191,7 @@ func setString(field reflect.Value, text string) {
 	field.Set(reflect.ValueOf(bridge.NewSecret(text)))
 }
 
-// readSmallFile reads a secret or setting of bounded size and drops the line end that editors leave.
+// readSmallFile reads a secret or setting of bounded size; see [bridge.OutsideText].
 func readSmallFile(path string) (string, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -169,10 +202,12 @@ func readSmallFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := strings.TrimRight(string(raw), "\r\n")
+	text, err := bridge.OutsideText(string(raw))
 	switch {
 	case len(raw) > maxEnvFile:
 		return "", fmt.Errorf("%s is too large", path)
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", path, err)
 	case text == "":
 		return "", fmt.Errorf("%s is empty", path)
 	}
@@ -198,13 +233,13 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	}
 	host, port, err := net.SplitHostPort(s.addr)
 	if err != nil {
-		*wrong = append(*wrong, fmt.Sprintf("ACE_ADDR: %q is not HOST:PORT", s.addr))
+		*wrong = append(*wrong, "ACE_ADDR: it is not HOST:PORT")
 	}
 	s.loopback = isLoopback(host)
 	for _, raw := range splitComma(e.PublicURL) {
 		u, err := bridge.CanonicalURL(raw)
 		if err != nil {
-			*wrong = append(*wrong, "ACE_PUBLIC_URL: "+err.Error())
+			*wrong = append(*wrong, "ACE_PUBLIC_URL: "+bridge.AsError(err).Detail)
 			continue
 		}
 		s.publicURLs = append(s.publicURLs, u)
@@ -254,7 +289,7 @@ func (e *CommonEnv) scheme() string {
 func (e *CommonEnv) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(e.LogLevel)); err != nil {
-		return nil, fmt.Errorf("ACE_LOG_LEVEL: %q is not debug, info, warn or error", e.LogLevel)
+		return nil, errors.New("ACE_LOG_LEVEL: it is not debug, info, warn or error")
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch e.LogFormat {
@@ -263,7 +298,7 @@ func (e *CommonEnv) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
-	return nil, fmt.Errorf("ACE_LOG_FORMAT: %q is not text or json", e.LogFormat)
+	return nil, errors.New("ACE_LOG_FORMAT: it is not text or json")
 }
 
 func isLoopback(host string) bool {
@@ -298,13 +333,13 @@ func splitComma(s string) []string {
 
 func prefixes(name, value string, wrong *[]string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, part := range splitComma(value) {
+	for i, part := range splitComma(value) {
 		p, err := netip.ParsePrefix(part)
 		if addr, addrErr := netip.ParseAddr(part); addrErr == nil {
 			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
 		if err != nil {
-			*wrong = append(*wrong, fmt.Sprintf("%s: %q is not a CIDR such as 10.0.0.0/8", name, part))
+			*wrong = append(*wrong, fmt.Sprintf("%s: entry %d is not a CIDR such as 10.0.0.0/8", name, i+1))
 			continue
 		}
 		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 { // addresses are compared without it
@@ -318,10 +353,10 @@ func prefixes(name, value string, wrong *[]string) []netip.Prefix {
 // origins reads ACE_ALLOWED_ORIGINS: browser origins, as they stand in an Origin header.
 func origins(value string, wrong *[]string) []string {
 	var out []string
-	for _, origin := range splitComma(value) {
+	for i, origin := range splitComma(value) {
 		u, err := bridge.CanonicalURL(origin)
 		if err != nil || u.Origin() != string(u) {
-			*wrong = append(*wrong, fmt.Sprintf("ACE_ALLOWED_ORIGINS: %q is not an origin such as https://app.company.com", origin))
+			*wrong = append(*wrong, fmt.Sprintf("ACE_ALLOWED_ORIGINS: entry %d is not an origin such as https://app.company.com", i+1))
 			continue
 		}
 		out = append(out, u.Origin())
@@ -334,11 +369,8 @@ func parseUpstream(value string, wrong *[]string) *url.URL {
 		return nil
 	}
 	u, err := url.Parse(value)
-	if err == nil && ((u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "") {
-		err = errors.New("it must be http://HOST or https://HOST")
-	}
-	if err != nil {
-		*wrong = append(*wrong, "ACE_UPSTREAM_URL: "+err.Error())
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		*wrong = append(*wrong, "ACE_UPSTREAM_URL: it must be http://HOST or https://HOST, without a user or a query")
 		return nil
 	}
 	return u

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
@@ -32,10 +31,18 @@ func fromEnv() (given, error) {
 			g.ignored = append(g.ignored, name+": "+g.source+" counts before it")
 		}
 	}
-	take(bridge.NewSecret(os.Getenv("ACE_KEY")), "ACE_KEY")
+	bearer, err := bearerVariable("ACE_KEY")
+	if err != nil {
+		return given{}, err
+	}
+	take(bearer, "ACE_KEY")
 	var have, lack []string
+	parts := map[string]string{}
 	for _, name := range trio {
-		if os.Getenv(name) == "" {
+		if parts[name], err = outsideVariable(name); err != nil {
+			return given{}, err
+		}
+		if parts[name] == "" {
 			lack = append(lack, name)
 		} else {
 			have = append(have, name)
@@ -49,16 +56,19 @@ func fromEnv() (given, error) {
 		return given{}, usage("%s is set without %s", strings.Join(have, " and "), strings.Join(lack, " and ")).
 			WithHint("set all three of %s, or none", strings.Join(trio[:], ", "))
 	default:
-		key, err := keyOfParts(os.Getenv(trio[0]), bridge.NewSecret(os.Getenv(trio[1])))
+		key, err := keyOfParts(parts[trio[0]], bridge.NewSecret(parts[trio[1]]))
 		if err != nil {
 			return given{}, err
 		}
 		take(key, trio[0])
-		if g.service = os.Getenv(trio[2]); !bridge.PlainText(g.service, maxServiceName) {
+		if g.service = parts[trio[2]]; !bridge.PlainText(g.service, maxServiceName) {
 			return given{}, usage("%s is no name: %d bytes of text at most", trio[2], maxServiceName)
 		}
 	}
-	take(bridge.NewSecret(os.Getenv("ACE_TOKEN")), "ACE_TOKEN")
+	if bearer, err = bearerVariable("ACE_TOKEN"); err != nil {
+		return given{}, err
+	}
+	take(bearer, "ACE_TOKEN")
 	return g, nil
 }
 

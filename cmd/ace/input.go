@@ -32,9 +32,16 @@ func (a *app) secretFlag(flag, value string) (bridge.Secret, error) {
 		if err != nil {
 			return bridge.Secret{}, usage("%s: %w", flag, err)
 		}
-		return bridge.NewSecret(strings.TrimSpace(text)), nil
+		return bridge.NewSecret(text), nil
 	}
-	return bridge.NewSecret(value), nil
+	text, err := bridge.OutsideText(value)
+	if err == nil && text == "" {
+		err = errors.New("there is only white space in it")
+	}
+	if err != nil {
+		return bridge.Secret{}, usage("%s: %w", flag, err)
+	}
+	return bridge.NewSecret(text), nil
 }
 
 func (a *app) secretStdin(flag string) (bridge.Secret, error) {
@@ -43,26 +50,44 @@ func (a *app) secretStdin(flag string) (bridge.Secret, error) {
 		return a.askSecret(flag)
 	}
 	text, err := a.readStdin(flag)
-	return bridge.NewSecret(strings.TrimSpace(text)), err
+	return bridge.NewSecret(text), err
 }
 
 // readStdin reads all of stdin, which is not a terminal, once.
 func (a *app) readStdin(flag string) (string, error) {
+	_, text, err := a.allStdin(flag)
+	return text, err
+}
+
+// passwordStdin reads a password: white space around it may be a part of it, line ends and a byte-order mark are not.
+func (a *app) passwordStdin(flag string) (string, error) {
+	raw, _, err := a.allStdin(flag)
+	return strings.TrimPrefix(strings.TrimRight(raw, "\r\n"), "\ufeff"), err
+}
+
+// allStdin reads all of stdin as it is and as text from outside is read.
+func (a *app) allStdin(flag string) (read, text string, err error) {
 	switch {
 	case a.stdinUsed:
-		return "", usage("%s: stdin has been read already", flag)
+		return "", "", usage("%s: stdin has been read already", flag)
 	case isTerminal(a.in):
-		return "", inputNeeded("%s: nothing comes in on stdin", flag)
+		return "", "", inputNeeded("%s: nothing comes in on stdin", flag)
 	}
 	a.stdinUsed = true
 	raw, err := await(a, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.in, maxSecretInput+1)) })
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	if strings.TrimSpace(string(raw)) == "" || len(raw) > maxSecretInput {
-		return "", usage("%s: stdin is empty or too long", flag)
+	text, err = bridge.OutsideText(string(raw))
+	switch {
+	case len(raw) > maxSecretInput:
+		return "", "", usage("%s: stdin is too long", flag)
+	case err != nil:
+		return "", "", usage("%s: stdin: %w", flag, err)
+	case text == "":
+		return "", "", usage("%s: stdin is empty", flag)
 	}
-	return string(raw), nil
+	return string(raw), text, nil
 }
 
 // askSecret reads a line without an echo. The terminal is changed here and not by whatever reads, which after a Ctrl-C that

@@ -296,6 +296,6 @@ func (a *app) loginPassword(o loginOptions) (bridge.Disclosed, error) {
 		password, err := a.askSecret("Password")
 		return password.Disclose(), err
 	}
-	text, err := a.readStdin("--password-stdin")
-	return bridge.NewSecret(strings.TrimRight(text, "\r\n")).Disclose(), err
+	text, err := a.passwordStdin("--password-stdin")
+	return bridge.NewSecret(text).Disclose(), err
 }

@@ -43,12 +43,20 @@ func cloudURL(source, value string) (bridge.ServerURL, error) {
 
 // selectProfile applies the order --profile, --env, ACE_PROFILE, ACE_ENV, active profile.
 func (a *app) selectProfile(c config) (selection, error) {
+	profileName, err := outsideVariable("ACE_PROFILE")
+	if err != nil {
+		return selection{}, err
+	}
+	env, err := outsideVariable("ACE_ENV")
+	if err != nil {
+		return selection{}, err
+	}
 	sources := []struct {
 		name, value string
 		isCloud     bool
 	}{
 		{"--profile", a.profile, false}, {"--env", a.env, true},
-		{"ACE_PROFILE", os.Getenv("ACE_PROFILE"), false}, {"ACE_ENV", os.Getenv("ACE_ENV"), true},
+		{"ACE_PROFILE", profileName, false}, {"ACE_ENV", env, true},
 		{"the active profile", c.Active, false},
 	}
 	s := selection{name: defaultProfile, cloud: bridge.DefaultCloudURL, why: "there is no profile yet"}
@@ -85,7 +93,7 @@ func (a *app) selectProfile(c config) (selection, error) {
 func (a *app) newProfileCloud(s selection) (selection, error) {
 	source, value := "--env", a.env
 	if value == "" {
-		source, value = "ACE_ENV", os.Getenv("ACE_ENV")
+		source, value = "ACE_ENV", strings.TrimSpace(os.Getenv("ACE_ENV"))
 	}
 	if value == "" || s.explicit != "" {
 		return s, nil

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +19,8 @@ import (
 
 const (
 	scanWindow  = 256 << 10
-	scanOverlap = 256 // more than a key and what stands around it
+	scanOverlap = 512 // more than a key, in UTF-32 too, and what stands around it
+	maxScan     = 4 << 30
 )
 
 // finding is a key in a file. It never has the secret: the output of a scanner ends up in logs.
@@ -32,15 +36,21 @@ type finding struct {
 type scanResult struct {
 	Findings []finding `json:"findings"`
 	Files    int       `json:"files"`
-	Skipped  []string  `json:"skipped,omitempty"` // files that could not be read
+	Skipped  []string  `json:"skipped,omitempty"` // what could not be searched
+	why      []string  // of Skipped
+}
+
+func (r *scanResult) skip(path, why string) {
+	r.Skipped, r.why = append(r.Skipped, path), append(r.why, why)
 }
 
 func (a *app) scanCommand() *cobra.Command {
 	return &cobra.Command{Use: "scan [PATH…|-]", Short: "Find API keys in files, offline",
 		Long: `Find API keys in files, offline: by their pattern and checksum, so that what looks like a key and is none is not reported.
 
-Folders are searched with all that is in them but .git; - is stdin; without a path it is the current folder. The secret is
-not printed. Exit code 0: none found; 1: some found, or some file could not be read.`,
+Folders are searched with all that is in them but .git; a link, a pipe or a device is followed where it is named itself; - is
+stdin; without a path it is the current folder. Files in UTF-8, UTF-16 and UTF-32 are searched, packed ones are not unpacked. The
+secret is not printed. Exit code 0: none found; 1: some found, or something was not searched, which is named.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
@@ -59,8 +69,8 @@ not printed. Exit code 0: none found; 1: some found, or some file could not be r
 					row(w, fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column), f.Prefix+"…", f.KeyID)
 				}
 			})
-			for _, path := range r.Skipped {
-				a.say("could not read %s", printable(path))
+			for i, path := range r.Skipped {
+				a.say("not searched: %s: %s", printable(path), r.why[i])
 			}
 			switch {
 			case err != nil:
@@ -69,8 +79,11 @@ not printed. Exit code 0: none found; 1: some found, or some file could not be r
 				return bridge.E(bridge.Invalid, "keys_found", "%d keys in %d files", len(r.Findings), r.Files).
 					WithHint("revoke each on its server: ace api-key revoke KEY-ID --server URL; removing it from the file does not")
 			case len(r.Skipped) > 0:
-				return bridge.E(bridge.Internal, "not_all_read", "no keys in %d files, and %d could not be read", r.Files, len(r.Skipped)).
-					WithHint("run it as a user who may read them")
+				return bridge.E(bridge.Internal, "not_all_read", "no keys in %d files, and %d could not be searched", r.Files, len(r.Skipped)).
+					WithHint("run it as a user who may read them, or name them")
+			case r.Files == 0:
+				return bridge.E(bridge.Invalid, "nothing_scanned", "there is no file to search, so that nothing was looked at").
+					WithHint("name files, folders, or - for stdin")
 			}
 			a.note("no keys in %d files", r.Files)
 			return nil
@@ -79,44 +92,108 @@ not printed. Exit code 0: none found; 1: some found, or some file could not be r
 
 func (a *app) scanPath(ctx context.Context, path string, r *scanResult) error {
 	if path == "-" {
-		r.Files++
-		return scanReader(ctx, "-", a.in, r)
+		return scanNamed(ctx, "-", a.in, r)
 	}
-	if _, err := os.Stat(path); err != nil {
+	info, err := os.Stat(path) // a link that is named is followed
+	if err != nil {
 		return usage("cannot scan: %s", err)
 	}
-	return filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+	if !info.IsDir() {
+		return a.scanFile(ctx, path, r)
+	}
+	root := path
+	if last := len(path) - 1; !os.IsPathSeparator(path[last]) {
+		root += string(filepath.Separator) // or a link to a folder would be looked at as a link
+	}
+	return filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			r.Skipped = append(r.Skipped, file)
+			r.skip(file, reason(err))
 			return nil
-		case entry.IsDir() && entry.Name() == ".git":
+		case entry.IsDir() && entry.Name() == ".git" && file != root:
 			return filepath.SkipDir
+		case entry.IsDir():
+			return nil
 		}
-		info, err := os.Stat(file) // a link that was named itself is followed, others lead elsewhere or back
-		if err != nil || !info.Mode().IsRegular() || (entry.Type()&fs.ModeSymlink != 0 && file != path) {
-			return nil //nolint:nilerr // a socket, a device, a dangling link
-		}
-		if err := scanFile(ctx, file, r); err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			r.Skipped = append(r.Skipped, file)
-		}
-		return nil
+		return a.scanEntry(ctx, root, file, entry, r)
 	})
 }
 
-func scanFile(ctx context.Context, path string, r *scanResult) error {
-	f, err := os.Open(path) //nolint:gosec // the person names it
+// scanEntry searches one entry of a folder. A link to somewhere in the folder is passed over, because that is searched anyway.
+func (a *app) scanEntry(ctx context.Context, root, file string, entry fs.DirEntry, r *scanResult) error {
+	if entry.Type()&fs.ModeSymlink != 0 {
+		target, err := filepath.EvalSymlinks(file)
+		if err != nil {
+			r.skip(file, "it is a link to nothing that can be read")
+			return nil
+		}
+		if base, err := filepath.EvalSymlinks(root); err == nil && within(base, target) {
+			return nil
+		}
+	}
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		r.skip(file, reason(err))
+	case info.IsDir():
+		r.skip(file, "it is a link to a folder elsewhere; name it to have it searched")
+	case !info.Mode().IsRegular():
+		r.skip(file, "it is no file, but a pipe, a socket or a device")
+	default:
+		return a.scanFile(ctx, file, r)
+	}
+	return nil
+}
+
+// within reports whether a path is in a folder and searched with it.
+func within(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
 	if err != nil {
-		return err
+		return false
+	}
+	first := strings.Split(rel, string(filepath.Separator))
+	return first[0] != ".." && !slices.Contains(first, ".git")
+}
+
+// reason is the cause of an error about a file, without the name of the file.
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// scanFile searches a file, or whatever else can be opened under a name.
+func (a *app) scanFile(ctx context.Context, path string, r *scanResult) error {
+	f, err := await(a, func() (*os.File, error) { return os.Open(path) }) //nolint:gosec // the person names it; a pipe may have no writer
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.skip(path, reason(err))
+		return nil
 	}
 	defer func() { _ = f.Close() }()
-	r.Files++
-	return scanReader(ctx, path, f, r)
+	return scanNamed(ctx, path, f, r)
+}
+
+// scanNamed searches what it reads under a name, up to a bound: a device may have no end.
+func scanNamed(ctx context.Context, name string, in io.Reader, r *scanResult) error {
+	bounded := &io.LimitedReader{R: in, N: maxScan}
+	err := scanReader(ctx, name, bounded, r)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		r.skip(name, reason(err))
+	case bounded.N <= 0:
+		r.skip(name, "it is larger than 4 GiB, and was searched no further")
+	default:
+		r.Files++
+	}
+	return nil
 }
 
 // scanReader looks through what it reads in windows that overlap, so that no file is held as a whole and no key falls
@@ -138,17 +215,10 @@ func scanReader(ctx context.Context, name string, in io.Reader, r *scanResult) e
 		if !end {
 			limit -= scanOverlap
 		}
-		for _, at := range bridge.KeyPattern.FindAllIndex(buf, -1) {
-			start, stop := at[0], at[1]
-			if start > limit {
-				break
-			}
-			if start == 0 && !first {
-				continue // the window before has had it
-			}
-			key, err := bridge.ParseKey(bridge.NewSecret(string(buf[start:stop])))
-			if err != nil {
-				continue
+		for _, found := range keysIn(buf) {
+			start, key := found.start, found.key
+			if start > limit || (start == 0 && !first) {
+				continue // the next window has it whole, or the one before has had it
 			}
 			l, c := position(buf[:start], line, column)
 			r.Findings = append(r.Findings, finding{File: name, Line: l, Column: c, Prefix: key.Prefix(), KeyID: key.ID.String(), Kind: string(key.Kind)})
@@ -159,6 +229,43 @@ func scanReader(ctx context.Context, name string, in io.Reader, r *scanResult) e
 		}
 	}
 	return nil
+}
+
+type foundKey struct {
+	start int
+	key   bridge.Key
+}
+
+// keysIn lists the keys in a window, and where they begin. Where text may be in UTF-16 or UTF-32, it is searched without its
+// NUL bytes as well.
+func keysIn(buf []byte) []foundKey {
+	var out []foundKey
+	find := func(text []byte, at func(int) int) {
+		for _, m := range bridge.KeyPattern.FindAllIndex(text, -1) {
+			if key, err := bridge.ParseKey(bridge.NewSecret(string(text[m[0]:m[1]]))); err == nil {
+				out = append(out, foundKey{at(m[0]), key})
+			}
+		}
+	}
+	find(buf, func(i int) int { return i })
+	if bytes.Contains(buf, []byte("a\x00c\x00e\x00_")) || bytes.Contains(buf, []byte("a\x00\x00\x00c\x00\x00\x00e\x00\x00\x00_")) {
+		text, places := make([]byte, 0, len(buf)), make([]int, 0, len(buf))
+		for i, b := range buf {
+			if b != 0 {
+				text, places = append(text, b), append(places, i)
+			}
+		}
+		plain := len(out)
+		find(text, func(i int) int { return places[i] })
+		kept := slices.Clone(out[:plain])
+		for _, f := range out[plain:] {
+			if !slices.ContainsFunc(kept, func(k foundKey) bool { return k.start == f.start }) {
+				kept = append(kept, f)
+			}
+		}
+		out = kept
+	}
+	return out
 }
 
 // position is the line and column after some bytes.

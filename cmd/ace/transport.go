@@ -40,7 +40,7 @@ func (t tracing) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(r)
 	took := time.Since(start).Round(time.Millisecond)
 	if err != nil {
-		t.say("debug: %s %s failed after %s: %s", r.Method, printable(where.String()), took, printable(err.Error()))
+		t.say("debug: %s %s failed after %s: %s", r.Method, printable(where.String()), took, api.WhyUnreachable(err))
 		return resp, err
 	}
 	id := resp.Header.Get(api.HeaderRequestID)
