@@ -249,7 +249,7 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 		reason = "leaked: " + where
 	}
 	switch {
-	case hash == f.secret.hash && dead(f.status(a.seconds())):
+	case hash == f.secret.hash && f.dead(a.seconds()):
 		return Record{}, true, nil // nothing is left to do, however often it is reported
 	case hash == f.secret.hash:
 		r, err := a.revoke(ctx, actor, key.ID, reason, nil)

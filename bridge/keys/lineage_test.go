@@ -346,6 +346,22 @@ func TestStatementsOfADeadKey(t *testing.T) {
 	})
 }
 
+// An expired key may be revived, and what was taken away meanwhile does not come back with it.
+func TestStatementsOfAnExpiredKey(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		acting := f.mint(t, admin, keys.Wish{Preset: "full", Scopes: []string{"key:act-as"}, ExpiresIn: "1h"})
+		ofBob := f.mint(t, f.through(t, acting, bob), keys.Wish{Preset: "full"})
+		f.clock.advance(2 * time.Hour)
+		if err := f.state(t, acting, bridge.Withdrawal{Number: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := f.Revive(t.Context(), admin, acting.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		f.dies(t, ofBob, "key_revoked")
+	})
+}
+
 func TestStatementsAreBounded(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		sk, other := f.shared(t), f.shared(t)

@@ -19,8 +19,8 @@ type Ending struct {
 	Owner  string // all keys of this owner as well; empty: of nobody
 }
 
-// RevokeIn revokes keys within a transaction of somebody else's, which has more to end. After its commit, hand the IDs that it
-// returns to [Authority.TakeIn]: only then does the table in memory know.
+// RevokeIn revokes keys, and all that were made with them, within the caller's transaction. After its commit, hand the IDs that
+// it returns to [Authority.TakeIn]: only then does the table in memory know.
 func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.UUID, error) {
 	ids := e.IDs
 	if e.Owner != "" {
@@ -43,9 +43,14 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 		if err != nil {
 			return nil, err
 		}
-		if changed {
-			ended = append(ended, id)
+		if !changed {
+			continue
 		}
+		below := relatives{a: a, tx: tx, actor: e.Actor}
+		if err := below.revokeBelow(ctx, id); err != nil {
+			return nil, err
+		}
+		ended = append(append(ended, id), below.ids...)
 	}
 	if len(ended) > 0 && a.db.Dialect == sqldb.Postgres {
 		if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {

@@ -140,9 +140,16 @@ func (f *found) withdrawn(subject string, issued time.Time, number int64) bool {
 	return f.special != nil && bridge.Withdrawn(f.special.taken.of, subject, issued, number)
 }
 
-// dead reports whether a key in this state is dead.
-func dead(state string) bool {
-	return state == StatusRevoked || state == StatusExpired || state == StatusLapsed || state == StatusUsedUp
+// dead reports whether the key is dead for good. An expired key is not where [Authority.Revive] can bring it back, and with it
+// the keys that were made with it.
+func (f *found) dead(now int64) bool {
+	switch f.status(now) {
+	case StatusRevoked, StatusLapsed, StatusUsedUp:
+		return true
+	case StatusExpired:
+		return f.kind() == bridge.KindSK
+	}
+	return false
 }
 
 // nothingToState bounds the statements about a key, and is done where the key is dead: nothing is left to take away.
@@ -150,7 +157,7 @@ func (a *Authority) nothingToState(ctx context.Context, f *found) (done bool, r 
 	if err := a.pace(f.id); err != nil {
 		return true, Record{}, err
 	}
-	if !dead(f.status(a.seconds())) {
+	if !f.dead(a.seconds()) {
 		return false, Record{}, nil
 	}
 	after, err := load(ctx, a.db, f.id)
