@@ -379,11 +379,19 @@ func (r *Registry) revokeReplaced(ctx context.Context, tx *sql.Tx, p Principal, 
 	if err != nil || due == nil || in.method != MethodExchange {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE revocations SET after_key = $1 WHERE id = $2", in.keyID(), due.ID); err != nil {
-		return fmt.Errorf("keep a revocation: %w", err)
+	if err := revokeAfter(ctx, tx, due.ID, in.keyID()); err != nil {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET server_key_id = $1 WHERE connection_id = $2 AND makes_keys", in.keyID(), c.id); err != nil {
 		return fmt.Errorf("keep who may have personal keys: %w", err)
+	}
+	return nil
+}
+
+// revokeAfter has a revocation wait for the key that replaces the one it is about; see [Registry.keyWorks].
+func revokeAfter(ctx context.Context, tx *sql.Tx, revocation, key string) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE revocations SET after_key = $1 WHERE id = $2", key, revocation); err != nil {
+		return fmt.Errorf("keep a revocation: %w", err)
 	}
 	return nil
 }

@@ -238,17 +238,25 @@ func (r *Registry) FinishRotation(ctx context.Context, t Rotation, key bridge.Ke
 // rotationOvertaken looks at what has become of a connection whose row is not as the rotation has found it. While it has
 // the same key, nothing is lost: either the new secret is there already, or the rotation is taken up again.
 func (r *Registry) rotationOvertaken(ctx context.Context, tx *sql.Tx, t Rotation, key bridge.Key) error {
-	var keyID string
+	var keyID, method string
 	var server bridge.ServerURL
-	err := tx.QueryRowContext(ctx, "SELECT key_id, server_url FROM connections WHERE id = $1", t.Connection).Scan(&keyID, &server)
+	err := tx.QueryRowContext(ctx, "SELECT key_id, server_url, method FROM connections WHERE id = $1", t.Connection).Scan(&keyID, &server, &method)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("look at a rotated connection: %w", err)
 	}
 	if err == nil && keyID == t.due.keyID && server == t.Server {
 		return nil
 	}
-	_, err = r.keepRevocation(ctx, tx, t.due.connection, key, "cloud", "the connection was removed or given another key while the key was rotated", dueAtOnce)
-	return err
+	const reason = "the connection was removed or given another key while the key was rotated"
+	if err != nil || server != t.Server || method != MethodExchange {
+		_, err = r.keepRevocation(ctx, tx, t.due.connection, key, "cloud", reason, dueAtOnce)
+		return err
+	}
+	due, err := r.keepRevocation(ctx, tx, t.due.connection, key, "cloud", reason, bridge.UnconfirmedLife)
+	if err != nil {
+		return err
+	}
+	return revokeAfter(ctx, tx, due.ID, keyID)
 }
 
 // RotationFailed notes why a try has failed, and puts the next one off: a minute, then twice as long each time, up to six

@@ -174,7 +174,7 @@ func TestKeyLifeIsLearned(t *testing.T) {
 func TestKeyOfAPersonIsNotRotated(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		key := aceKey()
+		key := bridge.NewKey(bridge.KindLive, uuid.New())
 		c := f.register(p, "https://ace.a.test", key.Text().Reveal())
 		target, err := f.Target(t.Context(), p, c.ID)
 		if err != nil {
@@ -384,10 +384,13 @@ func TestRotationIsOvertaken(t *testing.T) {
 					}
 					return revocations, signed
 				}
-				if _, signed := due(); signed[1] != c.dies {
+				waits := name == "another key" // for that one to work, as the personal keys of this one move to it then
+				if _, signed := due(); signed[1] != (c.dies && !waits) {
 					t.Errorf("due at once are revocations signed by %v: nobody else delivers that of the new secret", signed)
 				}
-				f.advance(2 * time.Minute)
+				if f.advance(2 * time.Minute); waits {
+					f.advance(bridge.UnconfirmedLife)
+				}
 				revocations, signed := due()
 				if len(revocations) != len(signed) || signed[0] != c.dies || signed[1] != c.dies {
 					t.Errorf("%d revocations, signed by %v", len(revocations), signed)
