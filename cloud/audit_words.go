@@ -41,6 +41,9 @@ var auditGroups = []auditGroup{
 		{"key.enable", "Enable an API key"},
 		{"key.revoke", "Revoke an API key"},
 		{"key.withdraw_tokens", "Withdraw members' access tokens"},
+		{"key.limit", "Limit a personal key, with its owner's access"},
+		{"key.move", "Move a personal key to a connection's new key"},
+		{"key.adopt", "Make a key from before a personal one"},
 		{"key.expiring", "An API key is about to expire"},
 	}},
 	{"Signing in", []auditAction{
