@@ -107,10 +107,10 @@ func (id Identity) SetHeaders(h http.Header, requestID string) {
 // extPrefix begins an ext-value of UTF-8 (RFC 8187 section 3.2.1).
 const extPrefix = "UTF-8''"
 
-// HeaderText is text as a header carries it: printable ASCII as it is, anything else as an ext-value (RFC 8187), UTF-8”
-// and percent-encoded, at every door. Text that looks like one is encoded as well, so that no two texts become one.
+// HeaderText is text as a header carries it: printable ASCII as it is, anything else as an ext-value of UTF-8 (RFC 8187), at
+// every door. Text that looks like an ext-value is encoded as well, so that no two texts become one.
 func HeaderText(s string) string {
-	plain := strings.TrimSpace(s) == s && !(len(s) >= len(extPrefix) && strings.EqualFold(s[:len(extPrefix)], extPrefix))
+	plain := strings.TrimSpace(s) == s && (len(s) < len(extPrefix) || !strings.EqualFold(s[:len(extPrefix)], extPrefix))
 	for i := 0; plain && i < len(s); i++ {
 		plain = s[i] >= ' ' && s[i] < 0x7f
 	}

@@ -13,12 +13,8 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-const (
-	// maxBehind is how far the system's clock may be behind the newest time seen before everything is refused.
-	maxBehind = 5 * time.Minute
-	// storeTimeEvery bounds how far the stored newest time is behind the one in memory.
-	storeTimeEvery = 5 * time.Second
-)
+// maxBehind is how far the system's clock may be behind the newest time seen before everything is refused.
+const maxBehind = 5 * time.Minute
 
 // clock is the time of an authority: the system's, and never below the newest time seen.
 type clock struct {
@@ -177,9 +173,11 @@ func AcceptClock(ctx context.Context, db *sqldb.DB, now time.Time, actor audit.A
 		cut := func(column string) string {
 			return "CASE WHEN " + column + " > $1 AND " + column + " <= $2 THEN $1 ELSE " + column + " END"
 		}
+		//nolint:gosec // columns named above
 		result, err := tx.ExecContext(ctx, "UPDATE api_keys SET expires_at = "+cut("expires_at")+", confirm_by = "+cut("confirm_by")+
 			", prev_until = "+cut("prev_until")+`, version = $3 WHERE (expires_at > $1 AND expires_at <= $2)
-			OR (confirm_by > $1 AND confirm_by <= $2) OR (prev_until > $1 AND prev_until <= $2)`, now.Unix(), newest, version)
+			OR (confirm_by > $1 AND confirm_by <= $2) OR (prev_until > $1 AND prev_until <= $2)`,
+			now.Unix(), newest, version)
 		if err != nil {
 			return fmt.Errorf("write down what has ended: %w", err)
 		}
