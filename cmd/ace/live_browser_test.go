@@ -81,8 +81,47 @@ func TestLiveStatusWithoutEvents(t *testing.T) {
 	run("the status changes", eventually(`document.querySelector("[data-badge]").textContent === "offline"`))
 }
 
-// listen opens a stream of live status, and keeps it open.
-func (w *world) listen(token bridge.Secret) {
+// A page whose stream a proxy or the cloud has refused, once, comes back to it.
+func TestLiveStatusComesBack(t *testing.T) {
+	ctx := browser(t)
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w.background()
+	connection, _ := w.byHand(&plainApp{}, "steady")
+	w.check(connection)
+	w.share(connection)
+	token, _, err := w.cloud.DeveloperToken(t.Context(), "member@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 16 // streams of a member
+	var others []func()
+	for range most {
+		others = append(others, w.listen(token))
+	}
+	run := steps(t, ctx)
+	run("sign in", signIn(string(w.cloudURL), "member@acme.test"))
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `const later = setTimeout, Source = EventSource;
+			globalThis.setTimeout = (what, ms, ...more) => later(what, ms / 20, ...more);
+			globalThis.tried = globalThis.opened = 0;
+			globalThis.EventSource = class extends Source {
+				constructor(url) {
+					super(url);
+					tried++;
+					this.addEventListener("open", () => { opened++; });
+				}
+			}`}); err != nil {
+		t.Fatal(err)
+	}
+	run("it is refused", chromedp.Navigate(string(w.cloudURL)+"/connections/"+connection.ID), eventually(`tried > 1 && opened === 0`))
+	for _, end := range others {
+		end()
+	}
+	run("it comes back", eventually(`opened === 1`))
+}
+
+// listen opens a stream of live status, and keeps it open until the test ends or it is told to end.
+func (w *world) listen(token bridge.Secret) (end func()) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.cloudURL.Join("/v1/connections/events"), nil)
 	if err != nil {
@@ -93,5 +132,7 @@ func (w *world) listen(token bridge.Secret) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		w.t.Fatal(resp, err)
 	}
-	w.t.Cleanup(func() { _ = resp.Body.Close() })
+	end = func() { _ = resp.Body.Close() }
+	w.t.Cleanup(end)
+	return end
 }

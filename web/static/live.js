@@ -1,6 +1,8 @@
 // Live status: badges, causes, and how this browser reaches each server.
 
 const pollEvery = 15_000; // ms, where the cloud sends no events
+const retryFirst = 4_000; // ms, until events are asked for again; twice as long after each failure
+const retryMost = 120_000;
 const lookEvery = 60_000; // ms; how a server looks from here; each look costs a credential
 const maxLooks = 8; // servers at a time
 
@@ -59,25 +61,33 @@ export function follow(ace) {
   };
 }
 
-// listen takes the cloud's events while the page is to be seen, and asks again and again where there are none to be had. It
-// returns a promise of the first look.
+// listen takes the cloud's events while the page is visible. Where there are none to be had, it polls, and asks for events again
+// after a while that is different for each page. It returns a promise of the first look.
 function listen(refresh, on) {
-  let source, timer;
+  let source, timer, again, failures = 0, ended = false;
+  const rest = () => {
+    clearInterval(timer);
+    clearTimeout(again);
+  };
   const ask = () => refresh().catch((error) => {
     if (error.status !== 401) return;
-    clearInterval(timer);
+    ended = true;
+    rest();
     signedOut();
   });
   const start = () => {
     source?.close();
-    clearInterval(timer);
+    rest();
     if (document.hidden) return Promise.resolve(); // browsers give a host few connections for all their tabs
     source = new EventSource("/v1/connections/events");
     for (const name of ["status", "removed"]) source.addEventListener(name, (event) => on(name, JSON.parse(event.data)));
+    source.addEventListener("open", () => { failures = 0; });
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
-      clearInterval(timer);
+      rest();
+      if (ended) return;
       timer = setInterval(ask, pollEvery);
+      again = setTimeout(start, Math.min(retryMost, retryFirst * 2 ** failures++) * (0.5 + Math.random()));
       ask();
     });
     return ask();
