@@ -45,6 +45,9 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 	if err != nil {
 		return none, err
 	}
+	if err := s.keys.Trouble(); err != nil {
+		return none, err
+	}
 	now := s.cfg.Now()
 	claims, err := s.cfg.Trust.VerifyConnect(presented.Value, s.cfg.PublicURLs, now)
 	if err != nil {

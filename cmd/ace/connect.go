@@ -184,6 +184,10 @@ func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connect
 		return connection, err
 	}
 	existed := before != nil && before.ID == connection.ID
+	// The cloud learns from the server whom the key speaks for, where it reaches it, and signs in that name.
+	if _, err := c.cloud.Check(ctx, connection.ID); err != nil {
+		return connection, unusedManual(connection, existed, err)
+	}
 	if err := c.firstUse(ctx, connection, c.keyID); err != nil {
 		return connection, unusedManual(connection, existed, err)
 	}

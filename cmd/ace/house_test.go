@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"bridge/catalogue":       {"bridge"},
 	"bridge/guard":           {"bridge", "bridge/api", "bridge/catalogue"},
 	"bridge/keyhttp":         {"bridge", "bridge/api", "bridge/keys"},
-	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/sqldb"},
+	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/mark", "bridge/sqldb"},
+	"bridge/mark":            {"bridge"},
 	"bridge/sqldb":           {"bridge"},
 	"bridge/sqldb/sqldbtest": {},
 }

@@ -257,7 +257,7 @@ func TestDiscoverRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakeCloud(t)
 			f.set(func() { tt.start(f) })
-			if r := newTerminal(t).run("", "auth", "login", "--env", f.URL); r.code != exitFailed || !strings.Contains(r.stderr, tt.say) {
+			if r := newTerminal(t).run("", "auth", "login", "--no-browser", "--env", f.URL); r.code != exitFailed || !strings.Contains(r.stderr, tt.say) {
 				t.Errorf("it exits with %d, want %q\n%s", r.code, tt.say, r.stderr)
 			}
 		})

@@ -174,7 +174,7 @@ func (x *console) exits(code int) string {
 func threeConnections(t *testing.T) (*world, []string) {
 	t.Helper()
 	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	key := bridge.NewKey(bridge.KindLive, [16]byte{1}).Text().Disclose()
+	key := bridge.NewKey(bridge.KindSK, [16]byte{1}).Text().Disclose()
 	for name, url := range map[string]string{"laptop": "http://127.0.0.1:1", "office": "http://127.0.0.1:2", "cellar": "http://127.0.0.1:3"} {
 		if _, err := w.admin.Register(t.Context(), api.RegisterRequest{ServerURL: url, Name: name, APIKey: &key}); err != nil {
 			t.Fatal(err)
@@ -413,7 +413,7 @@ func TestPipes(t *testing.T) {
 		args []string
 		code int
 	}{
-		{[]string{"--help"}, 0}, {[]string{"connections", "list"}, 0}, {[]string{"connections", "check", "laptop"}, 0},
+		{[]string{"--help"}, 0}, {[]string{"connections", "list"}, 0}, {[]string{"connections", "check", "laptop"}, exitUnreachable},
 		{[]string{"auth", "status"}, 0}, {[]string{"conect"}, exitUsage}, {[]string{"-i"}, exitUsage},
 		{[]string{"disconnect"}, exitUsage}, {[]string{"disconnect", "nobody"}, exitFailed},
 		{[]string{"auth", "login-token", "--token", "-"}, exitUsage},
