@@ -47,7 +47,7 @@ func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, v
 	view.Next = next
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	for _, r := range records {
-		k := r.API(c.cfg.Now())
+		k := c.keys.API(r)
 		alive := k.Ended == nil && k.Status != keys.StatusExpired
 		end := alive || k.Status == keys.StatusExpired
 		view.Keys = append(view.Keys, keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
@@ -106,7 +106,7 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 
 // showKey shows a secret, this once.
 func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done string, key bridge.Key, record keys.Record) error {
-	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(c.cfg.Now())}
+	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: c.keys.API(record)}
 	return c.renderKeys(ctx, status, p, keysView{
 		Form: newKeyForm(),
 		Created: &createdView{created, done, "Log in with it where the service runs, and paste it there:", "ace auth login-api-key --env " + string(c.cfg.PublicURL) +

@@ -120,7 +120,7 @@ func (s *keyServer) routes(e *echo.Echo) {
 		}
 		return s.keys.Verify(c.Request().Context(), presented, bridge.Use{Address: "192.0.2.1"})
 	}
-	keyhttp.Handlers{Keys: s.keys, Now: s.clock, Authorize: func(c echo.Context, need keyhttp.Need) (keys.By, error) {
+	keyhttp.Handlers{Keys: s.keys, Authorize: func(c echo.Context, need keyhttp.Need) (keys.By, error) {
 		id, err := who(c)
 		if scope := need(id); err == nil && scope != "" && !id.Covers(scope) {
 			err = catalogue.MissingScope(scope)
@@ -136,7 +136,7 @@ func (s *keyServer) routes(e *echo.Echo) {
 		if err != nil {
 			return err
 		}
-		return c.JSON(http.StatusOK, record.API(s.clock()))
+		return c.JSON(http.StatusOK, s.keys.API(record))
 	})
 	e.GET("/ace/v1/me", func(c echo.Context) error {
 		id, err := who(c)

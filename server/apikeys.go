@@ -16,7 +16,7 @@ import (
 
 // keyHandlers are the endpoints of this server's keys.
 func (s *Server) keyHandlers() keyhttp.Handlers {
-	return keyhttp.Handlers{Keys: s.keys, Now: s.cfg.Now, Authorize: func(c echo.Context, need keyhttp.Need) (keys.By, error) {
+	return keyhttp.Handlers{Keys: s.keys, Authorize: func(c echo.Context, need keyhttp.Need) (keys.By, error) {
 		who, err := s.authenticate(c)
 		if err != nil {
 			return keys.By{}, err
@@ -85,7 +85,7 @@ func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(contex
 		return err
 	}
 	s.tellNumbers(c, record.Kind)
-	return c.JSON(http.StatusOK, record.API(s.cfg.Now()))
+	return c.JSON(http.StatusOK, s.keys.API(record))
 }
 
 // me says who the credential is; its first use confirms an exchanged key.

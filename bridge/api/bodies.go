@@ -104,7 +104,8 @@ type APIKey struct {
 	Owner       string   `json:"owner"`
 	Org         string   `json:"org,omitempty"`
 	Scopes      []string `json:"scopes"`
-	// Status is active, unconfirmed, disabled, or, of a dead key, expired, revoked, used_up or lapsed.
+	// Status is active, unconfirmed, disabled, or, of a dead key, expired, revoked, used_up or lapsed. A key that is active
+	// itself, and is refused since an ancestor is not active, has the ancestor's: parent_disabled, parent_expired and so on.
 	Status     string       `json:"status"`
 	CreatedBy  string       `json:"created_by"`
 	CreatedAt  time.Time    `json:"created_at"`
@@ -125,9 +126,27 @@ type APIKey struct {
 	Subject string `json:"subject,omitempty"` // on whose behalf
 	// ParentUnknown: it was made before parents were recorded. Withdrawals of any connection's key limit it.
 	ParentUnknown bool `json:"parent_unknown,omitempty"`
+	// StatusCause is the ancestor that a status parent_… is about.
+	StatusCause *KeyCause `json:"status_cause,omitempty"`
+	// Limit is what the access of its subject leaves to it; absent: all that its own scopes allow.
+	Limit *KeyLimit `json:"limit,omitempty"`
 	// Children is the number of living keys made through it, where one key is asked about; Descendants includes theirs.
 	Children    int `json:"children,omitempty"`
 	Descendants int `json:"descendants,omitempty"`
+}
+
+// KeyCause is the ancestor of a key that keeps it from being used.
+type KeyCause struct {
+	KeyID  string `json:"key_id"`
+	Status string `json:"status"` // the ancestor's own, or unknown
+	Detail string `json:"detail"`
+	Hint   string `json:"hint"`
+}
+
+// KeyLimit is the most that a personal key may, by the access of its subject.
+type KeyLimit struct {
+	Scopes []string    `json:"scopes,omitempty"` // none: no limit of scopes
+	Role   bridge.Role `json:"role,omitempty"`   // its ceiling; empty: no limit by role
 }
 
 // KeyDisabled says since when and by whom a key is disabled.

@@ -5,7 +5,6 @@ package keyhttp
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -18,7 +17,6 @@ import (
 // Handlers answer requests about the keys of one authority.
 type Handlers struct {
 	Keys *keys.Authority
-	Now  func() time.Time
 	// Authorize finds out who calls, and refuses whoever lacks the scope that they need.
 	Authorize func(c echo.Context, need Need) (keys.By, error)
 }
@@ -67,7 +65,7 @@ func (h Handlers) create(c echo.Context) error {
 // created answers with a secret, which is shown this once.
 func (h Handlers) created(c echo.Context, status int, key bridge.Key, record keys.Record) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: record.API(h.Now())})
+	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: h.Keys.API(record)})
 }
 
 func (h Handlers) list(c echo.Context) error {
@@ -87,7 +85,7 @@ func (h Handlers) list(c echo.Context) error {
 	}
 	list := api.List[api.APIKey]{Items: make([]api.APIKey, 0, len(records)), NextCursor: next}
 	for _, r := range records {
-		list.Items = append(list.Items, r.API(h.Now()))
+		list.Items = append(list.Items, h.Keys.API(r))
 	}
 	return c.JSON(http.StatusOK, list)
 }
@@ -120,7 +118,7 @@ func (h Handlers) get(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	k := record.API(h.Now())
+	k := h.Keys.API(record)
 	k.Descendants = len(below)
 	for _, d := range below {
 		if d.Lineage.Parent == id {
@@ -192,7 +190,7 @@ func (h Handlers) change(c echo.Context, need bridge.Scope, do func(context.Cont
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, record.API(h.Now()))
+	return c.JSON(http.StatusOK, h.Keys.API(record))
 }
 
 func (h Handlers) disable(c echo.Context) error { return h.change(c, "key:revoke", h.Keys.Disable) }

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 )
 
@@ -133,12 +135,9 @@ func (a *Authority) chain(f *found, id *bridge.Identity, use *bridge.Use, now in
 		if l.Parent == uuid.Nil {
 			return nil
 		}
-		parent, ok := a.table.find(l.Parent)
-		if !ok {
-			return refuse("parent_unknown", "the key that it was made with does not exist")
-		}
-		if state := parent.status(now); state != StatusActive {
-			return refuse("parent_"+state, "the key that it was made with is %s", state)
+		parent, state := a.parent(l, now)
+		if state != StatusActive {
+			return refuse("parent_"+state, "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", repair(l.Parent, state))
 		}
 		if use != nil && parent.special != nil && !allows(parent.special.limits.AllowFrom, use.Address) {
 			return refuse("parent_address", "the key that it was made with is not to be used from %s", use.Address)
@@ -152,6 +151,67 @@ func (a *Authority) chain(f *found, id *bridge.Identity, use *bridge.Use, now in
 		child = &parent
 	}
 	return refuse("lineage_too_long", "the key is made through more than %d keys", maxLineage)
+}
+
+// stateUnknown is the state of a parent that does not exist.
+const stateUnknown = "unknown"
+
+func isState(state string) string {
+	if state == stateUnknown {
+		return "does not exist"
+	}
+	return "is " + strings.ReplaceAll(state, "_", " ")
+}
+
+// repair says how the keys below one that is not active come to work again.
+func repair(id uuid.UUID, state string) string {
+	switch state {
+	case StatusDisabled:
+		return "ace api-key enable " + id.String()
+	case StatusExpired:
+		return "ace api-key revive " + id.String()
+	}
+	return "create another: ace api-key create"
+}
+
+// parent is the key that one was made with, and its state.
+func (a *Authority) parent(l Lineage, now int64) (f found, state string) {
+	f, ok := a.table.find(l.Parent)
+	if !ok {
+		return f, stateUnknown
+	}
+	return f, f.status(now)
+}
+
+// blocked is what keeps a key from being used although it is active itself: the nearest ancestor that is not; nil: nothing.
+func (a *Authority) blocked(l Lineage, now int64) *api.KeyCause {
+	for range maxLineage {
+		if l.Parent == uuid.Nil {
+			return nil
+		}
+		f, state := a.parent(l, now)
+		if state != StatusActive {
+			return &api.KeyCause{KeyID: l.Parent.String(), Status: state, Hint: repair(l.Parent, state),
+				Detail: fmt.Sprintf("the key %s that it was made with %s", l.Parent, isState(state))}
+		}
+		if f.special == nil {
+			return nil
+		}
+		l = f.special.lineage
+	}
+	return nil
+}
+
+// API is a key as it goes over the wire, with its state as it is now: a key whose parent is not active is not either.
+func (a *Authority) API(r Record) api.APIKey {
+	now := a.cfg.Now()
+	k := r.api(now)
+	if k.Status == StatusActive || k.Status == StatusUnconfirmed {
+		if k.StatusCause = a.blocked(r.Lineage, now.Unix()); k.StatusCause != nil {
+			k.Status = "parent_" + k.StatusCause.Status
+		}
+	}
+	return k
 }
 
 // family are living keys below one, in the order in which they were made.

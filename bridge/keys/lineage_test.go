@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
@@ -234,6 +235,69 @@ func TestPersonalKeysReach(t *testing.T) {
 	})
 }
 
+// A key that is refused for an ancestor's sake is not shown as active, and says whose fault it is.
+func TestStatusFollowsTheAncestors(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		status := func(key bridge.Key) (string, *api.KeyCause) {
+			t.Helper()
+			r, err := f.Get(t.Context(), acme, key.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k := f.API(r)
+			return k.Status, k.StatusCause
+		}
+		for _, c := range []struct {
+			name string
+			wish keys.Wish // of the first key
+			spoil,
+			mend func(keyID uuid.UUID) error
+			want, hint string // of the keys below
+		}{
+			{"disabled", keys.Wish{}, func(id uuid.UUID) error { _, err := f.Disable(t.Context(), admin, id); return err },
+				func(id uuid.UUID) error { _, err := f.Enable(t.Context(), admin, id); return err }, "disabled", "ace api-key enable "},
+			{"expired", keys.Wish{ExpiresIn: "30d"}, func(id uuid.UUID) error {
+				_, _, err := f.Revive(t.Context(), admin, id, "1h")
+				f.clock.advance(2 * time.Hour)
+				return err
+			}, func(id uuid.UUID) error { _, _, err := f.Revive(t.Context(), admin, id, "30d"); return err }, "expired", "ace api-key revive "},
+		} {
+			w := c.wish
+			w.Preset = "full"
+			first := f.mint(t, admin, w)
+			child := f.mint(t, f.as(t, first), keys.Wish{Preset: "full"})
+			grandchild := f.mint(t, f.as(t, child), keys.Wish{Preset: "full"})
+			if err := c.spoil(first.ID); err != nil {
+				t.Fatal(c.name, err)
+			}
+			for _, key := range []bridge.Key{child, grandchild} {
+				got, cause := status(key)
+				if got != "parent_"+c.want || cause == nil || cause.KeyID != first.ID.String() || cause.Status != c.want ||
+					cause.Hint != c.hint+first.ID.String() {
+					t.Errorf("%s: %q for %+v", c.name, got, cause)
+				}
+				f.dies(t, key, got)
+			}
+			if err := c.mend(first.ID); err != nil {
+				t.Fatal(c.name, err)
+			}
+			if got, cause := status(grandchild); got != "active" || cause != nil {
+				t.Errorf("%s, and mended: %q for %+v", c.name, got, cause)
+			}
+			// What a key is itself comes before what its parent is.
+			if _, err := f.Disable(t.Context(), admin, grandchild.ID); err != nil {
+				t.Fatal(c.name, err)
+			}
+			if err := c.spoil(first.ID); err != nil {
+				t.Fatal(c.name, err)
+			}
+			if got, _ := status(grandchild); got != "disabled" {
+				t.Errorf("%s: one that is disabled itself is %q", c.name, got)
+			}
+		}
+	})
+}
+
 // A withdrawal ends the personal keys of the member, or leaves them what it says; others keep theirs.
 func TestWithdrawalsReachPersonalKeys(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
@@ -259,6 +323,9 @@ func TestWithdrawalsReachPersonalKeys(t *testing.T) {
 					t.Errorf("what is left is %s", id.Scopes)
 				}
 			}
+		}
+		if r, err := f.Get(t.Context(), acme, ofBob.ID); err != nil || f.API(r).Limit == nil || f.API(r).Limit.Scopes[0] != "app:read" {
+			t.Errorf("its limit is not told: %+v, %v", f.API(r).Limit, err)
 		}
 		if n := len(f.entries(t, "key.limit")); n != 2 {
 			t.Errorf("%d limits are audited, want 2", n)

@@ -109,8 +109,8 @@ func (r Record) end(now time.Time) *api.KeyEnd {
 	return nil
 }
 
-// API is the key as it goes over the wire.
-func (r Record) API(now time.Time) api.APIKey {
+// api is the key as it goes over the wire, less what its ancestors mean for it.
+func (r Record) api(now time.Time) api.APIKey {
 	k := api.APIKey{
 		KeyID: r.ID.String(), Prefix: r.Prefix, Kind: string(r.Kind), Name: r.Name, Description: r.Description,
 		Owner: r.Owner, Org: r.Org, Scopes: r.Scopes.Strings(), Status: r.Status(now), CreatedBy: r.CreatedBy,
@@ -118,8 +118,9 @@ func (r Record) API(now time.Time) api.APIKey {
 		Rate: r.Limits.Rate.String(), MaxUses: r.Limits.MaxUses, Uses: r.Uses,
 	}
 	k.Lineage, k.Subject, k.ParentUnknown = r.Lineage.Kind, r.Lineage.Subject, r.Lineage.ParentUnknown
-	if r.Lineage.Parent != uuid.Nil {
-		k.Parent = r.Lineage.Parent.String()
+	k.Parent = idText(r.Lineage.Parent)
+	if l := r.Lineage.Limit; len(l.Scopes) > 0 || l.Role != "" {
+		k.Limit = &api.KeyLimit{Scopes: l.Scopes.Strings(), Role: l.Role}
 	}
 	if !r.ExpiresAt.IsZero() {
 		k.ExpiresAt = &r.ExpiresAt

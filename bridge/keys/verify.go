@@ -24,7 +24,7 @@ func invalid(cause error) error {
 		WithHint("connect again with `ace connect`, or create a key with `ace api-key create`")
 }
 
-func refuse(code, format string, args ...any) error {
+func refuse(code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Unauthenticated, code, format, args...)
 }
 
