@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// errCannotActAs says that a connection is its owner's alone.
+func (c connection) errCannotActAs() error {
+	return bridge.E(bridge.Forbidden, "key_cannot_act_as", "the connection's key speaks for its own subject alone, so that only %s can use the connection", c.owner).
+		WithHint("on the server: ace api-key create --for-connection; then: ace connect --server %s --api-key -", c.server)
+}
+
+// speaksFor is the subject of a principal's access tokens: themselves, where the key may say so, else the key's own. Before the
+// server was reached that is not known, and the server decides.
+func (c connection) speaksFor(p Principal) (string, error) {
+	switch {
+	case c.actAs:
+		return p.Email, nil
+	case c.ownerID != p.UserID:
+		return "", c.errCannotActAs()
+	}
+	return cmp.Or(c.keySubject, p.Email), nil
+}
+
+// Credential is what a member calls the server with. For an ace server that is a derived access token; a plain key goes
+// to the owner of the connection and to nobody else.
+func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.Credential, error) {
+	var c connection
+	var key string
+	now := r.cfg.Now()
+	err := r.db.Tx(ctx, func(tx *sql.Tx) (err error) {
+		if c, err = r.find(ctx, tx, p, id); err != nil {
+			return err
+		}
+		allowed := c.bounds(p)
+		key = rememberedKey(p, c, allowed)
+		if c, err = c.use(p); err != nil {
+			return err
+		}
+		if !c.ace && c.ownerID != p.UserID {
+			return bridge.E(bridge.Forbidden, "key_not_shown",
+				"this server knows only plain API keys, and its key is shown to nobody but %s", c.owner).
+				WithHint("ask %s to connect an ace server instead", c.owner)
+		}
+		now, err = r.noteCredential(ctx, tx, p, c, allowed, r.cfg.Now())
+		return err
+	})
+	if sqldb.IsFault(err) {
+		if again, ok := r.handedBefore(ctx, p, id); ok {
+			return again, nil
+		}
+	}
+	if err != nil {
+		return api.Credential{}, err
+	}
+	subject, err := c.speaksFor(p)
+	if err != nil {
+		return api.Credential{}, err
+	}
+	credential, err := r.credential(c, speaker{subject, p.Role, false}, now)
+	if err == nil && c.ace {
+		r.remembered.put(key, credential)
+	}
+	return credential, err
+}
+
+// tokenScope is the scope of access tokens over a connection as [connection.use] has bounded it.
+func (c connection) tokenScope() string { return cmp.Or(c.ceiling, "*") }
+
+// speaker is for whom an access token is signed.
+type speaker struct {
+	subject string
+	role    bridge.Role
+	probe   bool
+}
+
+func (r *Registry) credential(c connection, of speaker, now time.Time) (api.Credential, error) {
+	out := api.Credential{Type: "api_key", Header: bridge.HeaderAPIKey, ServerURL: c.server}
+	if c.secret == "" {
+		return out, bridge.E(bridge.Conflict, "credential_erased", "the connection has no key: its URL was changed").
+			WithHint("connect again: ace connect --server %s", c.server)
+	}
+	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	if err != nil {
+		return out, err
+	}
+	if !c.ace {
+		out.Value = secret.Disclose()
+		return out, nil
+	}
+	key, err := storedKey(secret)
+	if err != nil {
+		return out, err
+	}
+	times := bridge.NewTimes(now, bridge.MaxAccessTokenLife)
+	token, err := key.SignAccess(bridge.AccessClaims{Times: times, Subject: of.subject, Scope: c.tokenScope(), Role: of.role,
+		Connection: c.id, Number: c.number, Probe: of.probe, Generation: c.generation}.ForServer(c.server))
+	if err != nil {
+		return out, fmt.Errorf("sign an access token: %w", err)
+	}
+	out.Type, out.Value, out.ExpiresAt = "access_token", token.Disclose(), at(times.ExpiresAt)
+	return out, nil
+}
+
+// aceKey opens the key of a connection to an ace server.
+func (r *Registry) aceKey(c connection) (bridge.Key, error) {
+	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	if err != nil {
+		return bridge.Key{}, err
+	}
+	return storedKey(secret)
+}
+
+func storedKey(secret bridge.Secret) (bridge.Key, error) {
+	key, err := bridge.ParseKey(secret)
+	if err != nil {
+		return bridge.Key{}, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+	}
+	return key, nil
+}
