@@ -22,19 +22,25 @@ const maxHops = 64
 // The list is read from the right, past trusted proxies. Where the entry that counts cannot be read, the address is
 // [UnknownAddress], and never that of a proxy.
 func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
+	address, _ := clientAddress(r, trusted)
+	return address
+}
+
+// clientAddress is ClientAddress, with how many proxies the request has passed beyond the one that it comes from.
+func clientAddress(r *http.Request, trusted []netip.Prefix) (address string, beyond int) {
 	peer, ok := peerAddress(r)
 	switch {
 	case !ok:
-		return UnknownAddress
+		return UnknownAddress, 0
 	case len(trusted) == 0 || !trusts(trusted, peer):
-		return peer.String()
+		return peer.String(), 0
 	}
 	lines, given := r.Header["X-Forwarded-For"]
 	if !given {
 		if len(r.Header["Forwarded"]) > 0 { // only X-Forwarded-For is read: a proxy that adds none may pass this one on from anybody
-			return UnknownAddress
+			return UnknownAddress, 0
 		}
-		return peer.String()
+		return peer.String(), 0
 	}
 	client, found := netip.Addr{}, false
 	hops := 0
@@ -51,17 +57,17 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
 			}
 			addr, ok := parseNode(entry)
 			if hops++; !ok || hops > maxHops {
-				return UnknownAddress
+				return UnknownAddress, hops - 1
 			}
 			if client, found = addr, true; !trusts(trusted, addr) {
-				return client.String()
+				return client.String(), hops - 1
 			}
 		}
 	}
 	if !found {
-		return UnknownAddress
+		return UnknownAddress, 0
 	}
-	return client.String()
+	return client.String(), hops - 1
 }
 
 // addressOf is ClientAddress for echo.
@@ -124,11 +130,11 @@ func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
 	return ok && trusts(trusted, peer)
 }
 
-// ForwardedScheme is the scheme that a client used, http or https, as a trusted proxy in front saw it. Of several the first
-// counts, the client's own. What cannot be read is not https.
+// ForwardedScheme is the scheme that a client used, http or https, as the trusted proxy saw it that the client came to. What
+// cannot be read is not https.
 func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 && FromTrusted(r, trusted) {
-		switch strings.ToLower(firstOf(said)) {
+		switch strings.ToLower(forwardedEntry(r, trusted, said)) {
 		case "https", "wss":
 			return "https"
 		}
@@ -142,24 +148,46 @@ func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 
 var plainHost = regexp.MustCompile(`^(?:[0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$`)
 
-// ForwardedHost is the host that a client asked for, as a trusted proxy in front saw it, or else the request's own.
+// ForwardedHost is the host that a client asked for, as the trusted proxy saw it that the client came to, or else the
+// request's own.
 func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Host"]; len(said) > 0 && FromTrusted(r, trusted) {
-		if host := firstOf(said); plainHost.MatchString(host) {
+		if host := forwardedEntry(r, trusted, said); plainHost.MatchString(host) {
 			return host
 		}
 	}
 	return r.Host
 }
 
-// firstOf is the first entry of a list that is in one header or several.
-func firstOf(lines []string) string {
-	for _, line := range lines {
-		for entry := range strings.SplitSeq(line, ",") {
-			if entry = strings.Trim(entry, " \t"); entry != "" {
-				return entry
+// forwardedEntry is the entry of a list that belongs to the client's in X-Forwarded-For, counted from the right. The client may
+// have written what is left of it. A proxy that sets the header instead of adding to it makes the list shorter.
+func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) string {
+	last := ""
+	_, beyond := clientAddress(r, trusted)
+	for _, line := range slices.Backward(lines) {
+		for rest, more := line, true; more; {
+			var entry string
+			if i := strings.LastIndexByte(rest, ','); i >= 0 {
+				rest, entry = rest[:i], rest[i+1:]
+			} else {
+				entry, more = rest, false
 			}
+			if entry = strings.Trim(entry, " \t"); entry == "" {
+				continue
+			}
+			if last = unquoted(entry); beyond == 0 {
+				return last
+			}
+			beyond--
 		}
 	}
-	return ""
+	return last
+}
+
+// unquoted takes the quotes off an entry that some proxies quote.
+func unquoted(s string) string {
+	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
+		return s[1 : len(s)-1]
+	}
+	return s
 }

@@ -77,36 +77,58 @@ func TestClientAddress(t *testing.T) {
 }
 
 func TestForwardedScheme(t *testing.T) {
+	const client, inner = "203.0.113.9", "10.0.0.2"
 	for _, c := range []struct {
-		said []string
-		tls  bool
-		want string
+		through []string // X-Forwarded-For
+		said    []string
+		tls     bool
+		want    string
 	}{
-		{nil, false, "http"}, {nil, true, "https"}, {[]string{"https"}, false, "https"}, {[]string{"HTTPS"}, false, "https"},
-		{[]string{"https,http"}, false, "https"}, {[]string{" https , http"}, false, "https"}, {[]string{"wss"}, false, "https"},
-		{[]string{"https", "http"}, false, "https"}, {[]string{"http,https"}, true, "http"}, {[]string{"ws"}, true, "http"},
-		{[]string{"httpsx"}, true, "http"}, {[]string{""}, true, "http"}, {[]string{"junk"}, false, "http"}, {[]string{"HTTP"}, true, "http"},
+		{nil, nil, false, "http"}, {nil, nil, true, "https"}, {nil, []string{"https"}, false, "https"}, {nil, []string{"HTTPS"}, false, "https"},
+		{nil, []string{"wss"}, false, "https"}, {nil, []string{"WSS"}, false, "https"}, {nil, []string{`"https"`}, false, "https"}, {nil, []string{"ws"}, true, "http"},
+		{nil, []string{"httpsx"}, true, "http"}, {nil, []string{""}, true, "http"}, {nil, []string{"junk"}, false, "http"}, {nil, []string{"HTTP"}, true, "http"},
+		{nil, []string{`"https`}, false, "http"}, {nil, []string{`"`}, false, "http"}, {nil, []string{"ht tps"}, false, "http"},
+		// The nearest proxy added the last entry; what is before it a client may have sent.
+		{nil, []string{"https,http"}, false, "http"}, {[]string{client}, []string{"https,http"}, true, "http"},
+		{[]string{client}, []string{"https", "http"}, true, "http"}, {[]string{inner + ", " + client}, []string{"https, https, http"}, true, "http"},
+		{[]string{client}, []string{"http,https"}, false, "https"}, {[]string{client}, []string{"junk, https , "}, false, "https"},
+		// Behind two proxies that add entries, the outer one's counts; one that sets the header leaves one.
+		{[]string{client + ", " + inner}, []string{"https,http"}, false, "https"}, {[]string{client, inner}, []string{" HTTPS ", "http"}, false, "https"},
+		{[]string{client + ", " + inner}, []string{"https, http, http"}, true, "http"}, {[]string{client + ", " + inner}, []string{"https"}, false, "https"},
+		{[]string{client + ", " + inner}, []string{`https, "http", http`}, true, "http"}, {[]string{inner}, []string{"https,http"}, true, "http"},
+		{[]string{"unknown"}, []string{"https,http"}, true, "http"}, {[]string{"unknown, " + inner}, []string{"https,http"}, false, "https"},
 	} {
 		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{}}
 		if c.said != nil {
 			r.Header["X-Forwarded-Proto"] = c.said
 		}
+		if c.through != nil {
+			r.Header["X-Forwarded-For"] = c.through
+		}
 		if c.tls {
 			r.TLS = &tls.ConnectionState{}
 		}
 		if got := api.ForwardedScheme(r, proxies); got != c.want {
-			t.Errorf("%q (TLS %v): %q, want %q", c.said, c.tls, got, c.want)
+			t.Errorf("%q through %q (TLS %v): %q, want %q", c.said, c.through, c.tls, got, c.want)
 		}
 		if r.RemoteAddr = "192.0.2.1:1"; api.ForwardedScheme(r, proxies) != map[bool]string{true: "https", false: "http"}[c.tls] {
 			t.Errorf("%q: a stranger is believed", c.said)
 		}
 	}
-	r := &http.Request{RemoteAddr: "10.0.0.1:1", Host: "own", Header: http.Header{"X-Forwarded-Host": {"app.test:8443, inner"}}}
-	if got := api.ForwardedHost(r, proxies); got != "app.test:8443" {
-		t.Errorf("host: %q", got)
-	}
-	if r.Header.Set("X-Forwarded-Host", "evil/../x"); api.ForwardedHost(r, proxies) != "own" {
-		t.Error("what is no host is taken for one")
+}
+
+func TestForwardedHost(t *testing.T) {
+	for _, c := range []struct{ through, said, want string }{
+		{"", "app.test:8443", "app.test:8443"}, {"203.0.113.9", "evil.test, app.test", "app.test"}, {"203.0.113.9, 10.0.0.2", "evil.test, app.test, inner", "app.test"},
+		{"203.0.113.9, 10.0.0.2", "app.test", "app.test"}, {"203.0.113.9", `"app.test"`, "app.test"}, {"203.0.113.9", "evil/../x", "own"}, {"203.0.113.9", "", "own"},
+	} {
+		r := &http.Request{RemoteAddr: "10.0.0.1:1", Host: "own", Header: http.Header{"X-Forwarded-Host": {c.said}}}
+		if c.through != "" {
+			r.Header.Set("X-Forwarded-For", c.through)
+		}
+		if got := api.ForwardedHost(r, proxies); got != c.want {
+			t.Errorf("%q through %q: %q, want %q", c.said, c.through, got, c.want)
+		}
 	}
 }
 
@@ -115,6 +137,10 @@ func FuzzClientAddress(f *testing.F) {
 	f.Add("unknown", "")
 	f.Fuzz(func(t *testing.T, one, two string) {
 		r := &http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {one, two}}}
+		r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"] = []string{two, one}, []string{one, two}
+		if scheme := api.ForwardedScheme(r, proxies); scheme != "http" && scheme != "https" || strings.ContainsAny(api.ForwardedHost(r, proxies), ", \"") {
+			t.Errorf("%q %q: %s", one, two, scheme)
+		}
 		got := api.ClientAddress(r, proxies)
 		if got == api.UnknownAddress {
 			return
