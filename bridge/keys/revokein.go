@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -30,34 +31,39 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 		}
 		ids = append(ids[:len(ids):len(ids)], owned...)
 	}
-	if err := a.Trouble(); err != nil && len(ids) > 0 {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if err := a.Trouble(); err != nil {
 		return nil, err
 	}
-	var ended []uuid.UUID
+	if _, err := a.nextVersion(ctx, tx, a.cfg.Now()); err != nil { // its lock keeps others from changing the keys meanwhile
+		return nil, err
+	}
+	x := &relatives{a: a, tx: tx, actor: e.Actor}
+	x.actor.Org = "" // an entry belongs to the organization of its key
 	for _, s := range ids {
 		id, err := uuid.Parse(s)
 		if err != nil {
 			return nil, fmt.Errorf("revoke keys: %w", err)
 		}
-		changed, err := a.revokeOneIn(ctx, tx, id, e)
-		if err != nil {
-			return nil, err
-		}
-		if !changed {
+		r, err := load(ctx, tx, id)
+		if errors.Is(err, errUnknown) || err == nil && !r.EndedAt.IsZero() {
 			continue
 		}
-		below := relatives{a: a, tx: tx, actor: e.Actor}
-		if err := below.revokeBelow(ctx, id); err != nil {
+		if err != nil {
+			return nil, fmt.Errorf("revoke keys: %w", err)
+		}
+		if err := x.revoke(ctx, &r, e.Reason); err != nil {
 			return nil, err
 		}
-		ended = append(append(ended, id), below.ids...)
 	}
-	if len(ended) > 0 && a.db.Dialect == sqldb.Postgres {
+	if len(x.ids) > 0 && a.db.Dialect == sqldb.Postgres {
 		if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {
 			return nil, fmt.Errorf("tell of the change: %w", err)
 		}
 	}
-	return ended, nil
+	return x.ids, nil
 }
 
 func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) {
@@ -75,32 +81,6 @@ func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) 
 		ids = append(ids, id)
 	}
 	return ids, rows.Err()
-}
-
-func (a *Authority) revokeOneIn(ctx context.Context, tx *sql.Tx, id uuid.UUID, e Ending) (bool, error) {
-	now := a.cfg.Now()
-	version, err := a.nextVersion(ctx, tx, now)
-	if err != nil {
-		return false, err
-	}
-	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET ended_at = $1, ended_by = $2, end_reason = $3, version = $4
-		WHERE id = $5 AND ended_at = 0`, now.Unix(), e.Actor.ID, e.Reason, version, id.String()))
-	if err != nil || !changed {
-		return false, wrap("revoke a key", err)
-	}
-	actor := e.Actor
-	if err := tx.QueryRowContext(ctx, "SELECT org FROM api_keys WHERE id = $1", id.String()).Scan(&actor.Org); err != nil {
-		return false, fmt.Errorf("revoke a key: %w", err)
-	}
-	return true, audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "key.revoke", Target: "key:" + id.String(),
-		Details: map[string]string{"reason": e.Reason}})
-}
-
-func wrap(what string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
 }
 
 // TakeIn brings keys that were changed by [Authority.RevokeIn] into the table in memory.
