@@ -56,8 +56,14 @@ func (d *deliveries) end(org string) {
 // sweepEvery is how often everybody who may hold something is looked at. In between only those are whom a change may concern.
 const sweepEvery = time.Minute
 
-// sweep is when everybody was looked at last. The zero value is ready.
-type sweep struct{ last time.Time }
+// keysOverlap is how many changes of keys are looked at again: those made at the same time may become known out of order.
+const keysOverlap = 100
+
+// sweep is when everybody was looked at last, and which changes of API keys have been. The zero value is ready.
+type sweep struct {
+	last time.Time
+	keys int64
+}
 
 func (s *sweep) due(now time.Time) bool {
 	if now.Sub(s.last) < sweepEvery {
@@ -70,13 +76,16 @@ func (s *sweep) due(now time.Time) bool {
 // withdrawTokens tells servers of the access tokens whose holders are not entitled to them any more. It does not wait for
 // the servers; what finds no place is found again the next time.
 func (c *Cloud) withdrawTokens(ctx context.Context) error {
-	all, err := c.registry.LostTokens(ctx, func(apiKey uuid.UUID) bool { return len(c.keys.Generations(apiKey)) > 0 },
-		c.sweep.due(time.Now()))
+	known := c.keys.Position() // before the question: what changes meanwhile is asked about again
+	all, err := c.registry.LostTokens(ctx, registry.Look{
+		Alive:     func(apiKey uuid.UUID) bool { return len(c.keys.Generations(apiKey)) > 0 },
+		KeysSince: c.sweep.keys - keysOverlap, Everybody: c.sweep.due(time.Now())})
 	if err != nil {
 		return err
 	}
 	for _, lost := range all {
 		if !c.withdrawals.begin(lost.Org) {
+			known = c.sweep.keys
 			continue
 		}
 		c.withdrawals.wg.Go(func() {
@@ -86,6 +95,7 @@ func (c *Cloud) withdrawTokens(ctx context.Context) error {
 			}
 		})
 	}
+	c.sweep.keys = known
 	return nil
 }
 

@@ -124,16 +124,23 @@ const (
 // accessNoted is how long after a change of access those are looked at whom it may concern.
 const accessNoted = 2 * time.Minute
 
+// Look says at whom [Registry.LostTokens] looks.
+type Look struct {
+	Alive     func(apiKey uuid.UUID) bool // reports whether an API key of this cloud is
+	KeysSince int64                       // API keys of this cloud that have changed after this version count as changed
+	Everybody bool                        // and not only those whom a change concerns
+}
+
 // LostTokens finds the access tokens to withdraw: after a connection was unshared, a limit set, a role changed, a member
-// removed, or when alive denies the API key of this cloud that has asked for them. What [Registry.WithdrawTokens] has taken is not
+// removed, or when the API key of this cloud that has asked for them is not alive. What [Registry.WithdrawTokens] has taken is not
 // found again for a while. Where a token has expired and its holder may have made personal keys with it, it is looked at after a
-// change, and when everything is.
+// change, and when everybody is.
 //
 // A session that has ended does not concern its tokens: whoever signs out is entitled to the connection as before.
-func (r *Registry) LostTokens(ctx context.Context, alive func(apiKey uuid.UUID) bool, everything bool) ([]Lost, error) {
+func (r *Registry) LostTokens(ctx context.Context, look Look) ([]Lost, error) {
 	now := r.cfg.Now()
-	query, args := selectLost(changedHolders), []any{now.Unix(), lostBatch, now.Add(-accessNoted).Unix()}
-	if everything {
+	query, args := selectLost(changedHolders), []any{now.Unix(), lostBatch, now.Add(-accessNoted).Unix(), look.KeysSince}
+	if look.Everybody {
 		query, args = selectLost(allHolders), args[:2]
 	}
 	rows, err := r.db.QueryContext(ctx, query, args...)
@@ -148,7 +155,7 @@ func (r *Registry) LostTokens(ctx context.Context, alive func(apiKey uuid.UUID) 
 		}
 		if h.apiKey != "" {
 			id, err := uuid.Parse(h.apiKey)
-			h.keyEnded = err == nil && !alive(id)
+			h.keyEnded = err == nil && !look.Alive(id)
 		}
 		if entitled && !h.keyEnded {
 			return nil
@@ -167,12 +174,14 @@ func (r *Registry) LostTokens(ctx context.Context, alive func(apiKey uuid.UUID) 
 }
 
 // The rows that may have to be withdrawn: of tokens that are alive, and of those that personal keys may have been made with,
-// if their access may have changed since $3, or all.
+// if their access may have changed since $3, or the API key that asked after version $4, or all.
 const (
 	allHolders     = "(h.expires_at > $1 OR h.makes_keys)"
 	changedHolders = `(h.expires_at > $1 OR h.number <> 0
 		OR h.connection_id IN (SELECT n.connection_id FROM connection_changes n WHERE n.changed_at >= $3)
-		OR h.user_id IN (SELECT n.user_id FROM access_changes n WHERE n.changed_at >= $3))`
+		OR h.user_id IN (SELECT n.user_id FROM access_changes n WHERE n.changed_at >= $3)
+		OR h.api_key_id IN (SELECT n.id FROM api_keys n WHERE n.version > $4)
+		OR h.api_key_id IN (SELECT n.id FROM api_keys n WHERE n.expires_at >= $3 AND n.expires_at <= $1))`
 )
 
 // selectLost asks the rules of who may use a connection of all who hold tokens; $1 is the time. Those that API keys have

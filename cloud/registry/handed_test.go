@@ -34,7 +34,7 @@ func (f *fixture) withdrawn(key bridge.Key) []string {
 // statements are those to deliver now.
 func (f *fixture) statements() (out []registry.Withdrawal) {
 	f.t.Helper()
-	lost, err := f.LostTokens(f.t.Context(), func(id uuid.UUID) bool { return !f.dead[id] }, false)
+	lost, err := f.LostTokens(f.t.Context(), registry.Look{Alive: func(id uuid.UUID) bool { return !f.dead[id] }})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -264,7 +264,7 @@ func TestHandover(t *testing.T) {
 				if due, err := f.DueRevocations(t.Context(), 10); err != nil || len(due) != 1 {
 					t.Errorf("the connection's key is not revoked: %v %v", due, err)
 				}
-				if lost, err := f.LostTokens(t.Context(), func(uuid.UUID) bool { return true }, true); err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
+				if lost, err := f.LostTokens(t.Context(), registry.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true}); err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
 					t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
 				}
 				fresh, err := f.OpenSession(t.Context(), g.p.UserID, "acme", registry.MethodDevice, audit.Actor{})

@@ -138,7 +138,7 @@ func BenchmarkLostTokens(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				lost, err := r.LostTokens(b.Context(), func(uuid.UUID) bool { return true }, true)
+				lost, err := r.LostTokens(b.Context(), registry.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
 				if err != nil || len(lost) != 0 {
 					b.Fatalf("%d of %d are lost (%v)", len(lost), connections*len(who), err)
 				}

@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -59,7 +59,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	if err := db.Migrate(ctx, "registry", fsys); err != nil {
 		return nil, err
 	}
-	if err := audit.Migrate(ctx, db); err != nil {
+	if err := keys.Migrate(ctx, db); err != nil { // of the cloud itself, and the audit log
 		return nil, err
 	}
 	if cfg.Now == nil {
