@@ -77,7 +77,7 @@ func (c *Cloud) by(ctx echo.Context, p registry.Principal) keys.By {
 }
 
 func (c *Cloud) keyHandlers() keyhttp.Handlers {
-	return keyhttp.Handlers{Keys: c.keys, Authorize: func(ctx echo.Context, need keyhttp.Need) (keys.By, error) {
+	return keyhttp.Handlers{Keys: c.keys, Ends: c.endsOfKeys, Authorize: func(ctx echo.Context, need keyhttp.Need) (keys.By, error) {
 		p, err := c.principal(ctx)
 		if err != nil {
 			return keys.By{}, err

@@ -44,6 +44,7 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.GET("/connections/:id/uses", c.may("connection:read", c.connectionUses))
 	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
 	c.routeSharing(v1)
+	c.routeEnds(v1)
 	v1.DELETE("/revocations/:id", c.may("connection:delete", c.confirmRevocation))
 	v1.GET("/scopes", c.member(c.scopes))
 	c.keyHandlers().Routes(e, "/v1/api-keys")

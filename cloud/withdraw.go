@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -77,8 +75,7 @@ func (s *sweep) due(now time.Time) bool {
 // the servers; what finds no place is found again the next time.
 func (c *Cloud) withdrawTokens(ctx context.Context) error {
 	known := c.keys.Position() // before the question: what changes meanwhile is asked about again
-	all, err := c.registry.LostTokens(ctx, registry.Look{
-		Alive:     func(apiKey uuid.UUID) bool { return len(c.keys.Generations(apiKey)) > 0 },
+	all, err := c.registry.LostTokens(ctx, registry.Look{Alive: c.keyAlive,
 		KeysSince: c.sweep.keys - keysOverlap, Everybody: c.sweep.due(time.Now())})
 	if err != nil {
 		return err

@@ -19,6 +19,8 @@ type Handlers struct {
 	Keys *keys.Authority
 	// Authorize finds out who calls, and refuses whoever lacks the scope that they need.
 	Authorize func(c echo.Context, need Need) (keys.By, error)
+	// Ends adds what else ends with keys to what revoking them would end; nil: nothing does.
+	Ends func(c echo.Context, ending []keys.Record, out *api.Ends) error
 }
 
 // Need is the scope that something takes of an identity; empty: none.
@@ -31,6 +33,7 @@ func (h Handlers) Routes(e *echo.Echo, path string) {
 	e.POST(path, h.create)
 	e.GET(path, h.list)
 	e.GET(path+"/:id", h.get)
+	e.GET(path+"/:id/ends", h.ends)
 	e.POST(path+"/:id/revive", h.revive)
 	e.POST(path+"/:id/rotate", h.rotate)
 	e.POST(path+"/:id/disable", h.disable)
@@ -126,6 +129,33 @@ func (h Handlers) get(c echo.Context) error {
 		}
 	}
 	return c.JSON(http.StatusOK, k)
+}
+
+// ends answers with what revoking the key would end, to whoever may revoke it.
+func (h Handlers) ends(c echo.Context) error {
+	by, err := h.Authorize(c, scope("key:revoke"))
+	if err != nil {
+		return err
+	}
+	id, err := KeyID(c)
+	if err != nil {
+		return err
+	}
+	ending, err := h.Keys.Ends(c.Request().Context(), h.Keys.ViewOf(by.Who), id)
+	if err != nil {
+		return err
+	}
+	var out api.Ends
+	out.Add()
+	for _, r := range ending {
+		out.Add(api.EndingOf(h.Keys.API(r)))
+	}
+	if h.Ends != nil {
+		if err := h.Ends(c, ending, &out); err != nil {
+			return err
+		}
+	}
+	return c.JSON(http.StatusOK, out)
 }
 
 // reissue answers with a new secret of an existing key.

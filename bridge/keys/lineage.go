@@ -263,6 +263,16 @@ func (a *Authority) Descendants(ctx context.Context, v View, id uuid.UUID) ([]Re
 	return out, err
 }
 
+// Ends are the living keys that end when a key is revoked, itself first; none where it has ended.
+func (a *Authority) Ends(ctx context.Context, v View, id uuid.UUID) ([]Record, error) {
+	r, err := loadSeen(ctx, a.db, v, id)
+	if err != nil || r.end(a.cfg.Now()) != nil && r.Status(a.cfg.Now()) != StatusExpired {
+		return nil, err
+	}
+	below, err := a.Descendants(ctx, v, id)
+	return append([]Record{r.Record}, below...), err
+}
+
 // relatives changes keys beside the one that a rule is about: each takes a version of its own, and is taken over with it.
 type relatives struct {
 	a     *Authority

@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -81,6 +83,28 @@ func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) 
 		ids = append(ids, id)
 	}
 	return ids, rows.Err()
+}
+
+// EndedIn are those of some keys that were alive until the caller's transaction has revoked them.
+func (a *Authority) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error) {
+	var out []api.APIKey
+	for _, id := range ids {
+		r, err := load(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if r.EndedAt = (time.Time{}); r.end(a.cfg.Now()) == nil {
+			out = append(out, r.api(a.cfg.Now()))
+		}
+	}
+	return out, nil
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // TakeIn brings keys that were changed by [Authority.RevokeIn] into the table in memory.

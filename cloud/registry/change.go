@@ -17,65 +17,67 @@ import (
 // the server that issued it, and must never be sent to one that somebody typed in later.
 func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (api.Connection, error) {
 	var out connection
-	err := r.changeTx(ctx, func(tx *sql.Tx) error {
-		var err error
-		if p, err = standing(ctx, tx, p); err != nil {
-			return err
+	err := r.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		if p, err = standing(ctx, tx, p); err == nil {
+			out, err = r.patchIn(ctx, tx, p, id, patch, actor)
 		}
-		c, err := r.find(ctx, tx, p, id)
-		if err != nil {
-			return err
-		}
-		if err := c.inUse(); err != nil {
-			return err
-		}
-		before := c
-		if patch.Visibility != nil {
-			if err := c.setVisibility(p, *patch.Visibility); err != nil {
-				return err
-			}
-		}
-		if patch.Name != nil {
-			if err := c.may(p); err != nil {
-				return err
-			}
-			if c.name = *patch.Name; c.name == "" || !bridge.PlainText(c.name, 100) {
-				return bridge.E(bridge.Invalid, "name_malformed", "a name is at most 100 bytes of plain text")
-			}
-		}
-		if patch.ServerURL != nil || patch.APIKey != nil {
-			if err := r.move(ctx, tx, p, &c, patch); err != nil {
-				return err
-			}
-		}
-		if patch.Ceiling.Given {
-			if err := c.setCeiling(p, patch.Ceiling.To); err != nil {
-				return err
-			}
-		}
-		if c == before {
-			out = c
-			return nil
-		}
-		if err := r.store(ctx, tx, before, c); err != nil {
-			return err
-		}
-		if c.secret != before.secret {
-			if err := r.planRotation(ctx, tx, &c); err != nil {
-				return err
-			}
-		}
-		lost := before.visibility == Organization && c.visibility != Organization
-		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: lost}); err != nil {
-			return err
-		}
-		out = c
-		return auditChanges(ctx, tx, r, actor, before, c)
+		return err
 	})
 	if err != nil {
 		return api.Connection{}, err
 	}
 	return out.api(p), nil
+}
+
+// patchIn is Patch by a principal as they stand in the transaction.
+func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (connection, error) {
+	c, err := r.find(ctx, tx, p, id)
+	if err != nil {
+		return c, err
+	}
+	if err := c.inUse(); err != nil {
+		return c, err
+	}
+	before := c
+	if patch.Visibility != nil {
+		if err := c.setVisibility(p, *patch.Visibility); err != nil {
+			return c, err
+		}
+	}
+	if patch.Name != nil {
+		if err := c.may(p); err != nil {
+			return c, err
+		}
+		if c.name = *patch.Name; c.name == "" || !bridge.PlainText(c.name, 100) {
+			return c, bridge.E(bridge.Invalid, "name_malformed", "a name is at most 100 bytes of plain text")
+		}
+	}
+	if patch.ServerURL != nil || patch.APIKey != nil {
+		if err := r.move(ctx, tx, p, &c, patch); err != nil {
+			return c, err
+		}
+	}
+	if patch.Ceiling.Given {
+		if err := c.setCeiling(p, patch.Ceiling.To); err != nil {
+			return c, err
+		}
+	}
+	if c == before {
+		return c, nil
+	}
+	if err := r.store(ctx, tx, before, c); err != nil {
+		return c, err
+	}
+	if c.secret != before.secret {
+		if err := r.planRotation(ctx, tx, &c); err != nil {
+			return c, err
+		}
+	}
+	lost := before.visibility == Organization && c.visibility != Organization
+	if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: lost}); err != nil {
+		return c, err
+	}
+	return c, auditChanges(ctx, tx, r, actor, before, c)
 }
 
 func (c *connection) setVisibility(p Principal, to string) error {
@@ -245,33 +247,38 @@ func (r *Registry) Keep(ctx context.Context, p Principal, id string) error {
 // DeleteIf is Delete of a connection that is still as it was.
 func (r *Registry) DeleteIf(ctx context.Context, p Principal, id string, was AsItWas, actor audit.Actor) (api.Removed, error) {
 	var out api.Removed
-	err := r.changeTx(ctx, func(tx *sql.Tx) error {
-		c, err := r.find(ctx, tx, p, id)
-		if err != nil {
-			return err
-		}
-		if err := c.may(p); err != nil {
-			return err
-		}
-		if !was.holds(c) {
-			return errMoved
-		}
-		out = api.Removed{Connection: c.api(p)}
-		if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email, firstDelivery); err != nil {
-			return err
-		}
-		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))
-		if err != nil {
-			return fmt.Errorf("delete a connection: %w", err)
-		}
-		if !gone {
-			return errChanged
-		}
-		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: c.visibility == Organization, gone: true}); err != nil {
-			return err
-		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.delete",
-			Target: "connection:" + c.id, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+	err := r.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = r.deleteIn(ctx, tx, p, id, was, actor)
+		return err
 	})
 	return out, err
+}
+
+func (r *Registry) deleteIn(ctx context.Context, tx *sql.Tx, p Principal, id string, was AsItWas, actor audit.Actor) (out api.Removed, err error) {
+	c, err := r.find(ctx, tx, p, id)
+	if err != nil {
+		return out, err
+	}
+	if err := c.may(p); err != nil {
+		return out, err
+	}
+	if !was.holds(c) {
+		return out, errMoved
+	}
+	out = api.Removed{Connection: c.api(p)}
+	if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email, firstDelivery); err != nil {
+		return out, err
+	}
+	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))
+	if err != nil {
+		return out, fmt.Errorf("delete a connection: %w", err)
+	}
+	if !gone {
+		return out, errChanged
+	}
+	if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: c.visibility == Organization, gone: true}); err != nil {
+		return out, err
+	}
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.delete",
+		Target: "connection:" + c.id, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
 }

@@ -143,7 +143,12 @@ func (r *Registry) LostTokens(ctx context.Context, look Look) ([]Lost, error) {
 	if look.Everybody {
 		query, args = selectLost(allHolders), args[:2]
 	}
-	rows, err := r.db.QueryContext(ctx, query, args...)
+	return lostTokens(ctx, r.db, look.Alive, query, args...)
+}
+
+// lostTokens is [Registry.LostTokens] by a query of [selectLost].
+func lostTokens(ctx context.Context, q queryer, alive func(apiKey uuid.UUID) bool, query string, args ...any) ([]Lost, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	var out []Lost
 	err = eachRow(rows, err, func(s scanner) error {
 		var h handed
@@ -155,7 +160,7 @@ func (r *Registry) LostTokens(ctx context.Context, look Look) ([]Lost, error) {
 		}
 		if h.apiKey != "" {
 			id, err := uuid.Parse(h.apiKey)
-			h.keyEnded = err == nil && !look.Alive(id)
+			h.keyEnded = err == nil && !alive(id)
 		}
 		if entitled && !h.keyEnded {
 			return nil
@@ -177,6 +182,7 @@ func (r *Registry) LostTokens(ctx context.Context, look Look) ([]Lost, error) {
 // if their access may have changed since $3, or the API key that asked after version $4, or all.
 const (
 	allHolders     = "(h.expires_at > $1 OR h.makes_keys)"
+	holdersOf      = "h.org_id = $3 AND " + allHolders // an organization
 	changedHolders = `(h.expires_at > $1 OR h.number <> 0
 		OR h.connection_id IN (SELECT n.connection_id FROM connection_changes n WHERE n.changed_at >= $3)
 		OR h.user_id IN (SELECT n.user_id FROM access_changes n WHERE n.changed_at >= $3)

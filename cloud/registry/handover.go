@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -39,11 +40,15 @@ type Voider struct {
 	Kind   string
 	Tables []string // where it is kept; a test holds that every table is listed, here or among those without credentials
 	Void   func(ctx context.Context, tx *sql.Tx, h Handover) error
+	// Living selects an identity, kind, public ID and name of each that is alive: of organization $1, person $2, at time $3.
+	// Empty: a membership that ends leaves them, or they are found otherwise.
+	Living string
 }
 
 // Keys are the API keys of the cloud itself, as a handover ends them; see [keys.Authority].
 type Keys interface {
 	RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error)
+	EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error)
 	TakeIn(ctx context.Context, ids ...uuid.UUID)
 }
 
@@ -55,14 +60,14 @@ func (r *Registry) UseKeys(k Keys) { r.keys = k }
 // of them, memberships after what is found by them.
 func (r *Registry) Voiders() []Voider {
 	return []Voider{
-		{"approvals", []string{"devices", "codes"}, r.voidGiven},
-		{"sessions", []string{"sessions", "refresh_tokens"}, r.voidSessions},
-		{"sign-ins", []string{"pending_logins", "unproven_sessions", "known_devices", "mail_tokens", "outbox"}, r.voidSignIns},
-		{"second factors", []string{"totp", "recovery_codes"}, r.voidFactors},
-		{"invitations", []string{"invitations"}, r.voidInvitations},
-		{"API keys", []string{"api_keys", "token_members"}, r.voidKeys},
-		{"memberships and handed-out access tokens", []string{"members", "handed_tokens"}, r.voidMemberships},
-		{"connections", []string{"connections"}, r.voidConnections},
+		{"approvals", []string{"devices", "codes"}, r.voidGiven, livingApprovals},
+		{"sessions", []string{"sessions", "refresh_tokens"}, r.voidSessions, livingSessions},
+		{"sign-ins", []string{"pending_logins", "unproven_sessions", "known_devices", "mail_tokens", "outbox"}, r.voidSignIns, ""},
+		{"second factors", []string{"totp", "recovery_codes"}, r.voidFactors, ""},
+		{"invitations", []string{"invitations"}, r.voidInvitations, livingInvitations},
+		{"API keys", []string{"api_keys", "token_members"}, r.voidKeys, ""},
+		{"memberships and handed-out access tokens", []string{"members", "handed_tokens"}, r.voidMemberships, ""},
+		{"connections", []string{"connections"}, r.voidConnections, ""},
 	}
 }
 

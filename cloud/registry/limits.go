@@ -23,7 +23,15 @@ type Exceptee struct {
 // LimitMember makes an exception for a member or an API key: less of a connection than all others have, or nothing. A
 // preset's scopes are in the limit as well. It counts from now on, also for what is open through the relay.
 func (r *Registry) LimitMember(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, actor audit.Actor) (api.SharingMember, error) {
-	return r.except(ctx, p, id, who, actor, func(c connection) (limit, string, error) {
+	return r.except(ctx, p, id, who, actor, limitTo(l))
+}
+
+// decision says which exception a connection is to make, and from which preset it comes.
+type decision func(connection) (limit, string, error)
+
+// limitTo decides for what a request asks for.
+func limitTo(l api.MemberLimit) decision {
+	return func(c connection) (limit, string, error) {
 		switch l.Access {
 		case AccessNone:
 			if l.Preset != "" || len(l.Scopes) > 0 {
@@ -44,7 +52,7 @@ func (r *Registry) LimitMember(ctx context.Context, p Principal, id string, who 
 		}
 		return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "the access of an exception is limited or none").
 			WithHint("to end an exception: ace connections unlimit %s MEMBER", c.id)
-	})
+	}
 }
 
 // UnlimitMember ends the exception for a member, a former one, or an API key. Where there is none it does nothing.
@@ -53,50 +61,54 @@ func (r *Registry) UnlimitMember(ctx context.Context, p Principal, id string, wh
 }
 
 // except puts one exception in the place of another; an empty one is none.
-func (r *Registry) except(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor, decide func(connection) (limit, string, error)) (api.SharingMember, error) {
+func (r *Registry) except(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor, decide decision) (api.SharingMember, error) {
 	var out api.SharingMember
-	err := r.changeTx(ctx, func(tx *sql.Tx) error {
-		p, err := standing(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		c, err := r.find(ctx, tx, p, id)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(p.mayShare(), c.inUse()); err != nil {
-			return err
-		}
-		if who.ID == c.ownerID {
-			return c.errOwner()
-		}
-		was, err := c.sharerBefore(ctx, tx, p, who)
-		if err != nil {
-			return err
-		}
-		to, preset, err := decide(c)
-		if err != nil {
-			return err
-		}
-		is := was
-		is.Preset, is.Ceiling, is.Allowed = preset, nil, nil
-		if out = c.sharer(is, to); limitText(out) == limitText(was) {
-			return nil
-		}
-		if err := replaceLimit(ctx, tx, c.id, who.ID, was, to, preset); err != nil {
-			return err
-		}
-		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
-			return err
-		}
-		action := "connection.member_limit"
-		if to.access == "" {
-			action = "connection.member_unlimit"
-		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.id,
-			Details: map[string]string{"name": c.name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
+	err := r.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = r.exceptIn(ctx, tx, p, id, who, actor, decide)
+		return err
 	})
 	return out, err
+}
+
+func (r *Registry) exceptIn(ctx context.Context, tx *sql.Tx, p Principal, id string, who Exceptee, actor audit.Actor, decide decision) (out api.SharingMember, err error) {
+	if p, err = standing(ctx, tx, p); err != nil {
+		return out, err
+	}
+	c, err := r.find(ctx, tx, p, id)
+	if err != nil {
+		return out, err
+	}
+	if err := errors.Join(p.mayShare(), c.inUse()); err != nil {
+		return out, err
+	}
+	if who.ID == c.ownerID {
+		return out, c.errOwner()
+	}
+	was, err := c.sharerBefore(ctx, tx, p, who)
+	if err != nil {
+		return out, err
+	}
+	to, preset, err := decide(c)
+	if err != nil {
+		return out, err
+	}
+	is := was
+	is.Preset, is.Ceiling, is.Allowed = preset, nil, nil
+	if out = c.sharer(is, to); limitText(out) == limitText(was) {
+		return out, nil
+	}
+	if err := replaceLimit(ctx, tx, c.id, who.ID, was, to, preset); err != nil {
+		return out, err
+	}
+	if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
+		return out, err
+	}
+	action := "connection.member_limit"
+	if to.access == "" {
+		action = "connection.member_unlimit"
+	}
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.id,
+		Details: map[string]string{"name": c.name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
 }
 
 // sharerBefore finds whom an exception is to be for, with the one that there is.

@@ -106,42 +106,48 @@ func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role st
 	if err != nil {
 		return out, err
 	}
-	err = r.changeTx(ctx, func(tx *sql.Tx) error {
-		p, err := standing(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		if err := p.Need("member:update"); err != nil {
-			return err
-		}
-		if out, err = member(ctx, tx, p, id); err != nil {
-			return err
-		}
-		from := bridge.Role(out.Role)
-		if from == to {
-			return nil
-		}
-		if err := p.above(from, to); err != nil {
-			return err
-		}
-		changed, err := setRole(ctx, tx, p.OrgID, id, from, to)
-		if err != nil {
-			return err
-		}
-		if !changed {
-			return errLastOwner
-		}
-		out.Role = string(to)
-		if err := r.accessChanged(ctx, tx, p.OrgID, id); err != nil {
-			return err
-		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "member.role", Target: "user:" + out.Email,
-			Details: map[string]string{"from": string(from), "to": string(to)}})
+	err = r.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = r.changeRoleIn(ctx, tx, p, id, to, actor)
+		return err
 	})
 	if err != nil {
 		return api.Member{}, err
 	}
 	return out, nil
+}
+
+func (r *Registry) changeRoleIn(ctx context.Context, tx *sql.Tx, p Principal, id string, to bridge.Role, actor audit.Actor) (api.Member, error) {
+	p, err := standing(ctx, tx, p)
+	if err != nil {
+		return api.Member{}, err
+	}
+	if err := p.Need("member:update"); err != nil {
+		return api.Member{}, err
+	}
+	out, err := member(ctx, tx, p, id)
+	if err != nil {
+		return out, err
+	}
+	from := bridge.Role(out.Role)
+	if from == to {
+		return out, nil
+	}
+	if err := p.above(from, to); err != nil {
+		return out, err
+	}
+	changed, err := setRole(ctx, tx, p.OrgID, id, from, to)
+	if err != nil {
+		return out, err
+	}
+	if !changed {
+		return out, errLastOwner
+	}
+	out.Role = string(to)
+	if err := r.accessChanged(ctx, tx, p.OrgID, id); err != nil {
+		return out, err
+	}
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "member.role", Target: "user:" + out.Email,
+		Details: map[string]string{"from": string(from), "to": string(to)}})
 }
 
 // RemoveMember takes a member out of the organization, or lets the caller leave it. They are out with the commit: their
@@ -152,55 +158,59 @@ func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string
 	if err := p.in(org); err != nil {
 		return out, err
 	}
-	err := r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
-		p, err := standing(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		action := "member.remove"
-		if id == p.UserID {
-			action = "member.leave"
-			err = p.InPerson()
-		} else {
-			err = p.Need("member:remove")
-		}
-		if err != nil {
-			return err
-		}
-		m, err := member(ctx, tx, p, id)
-		if err != nil {
-			return err
-		}
-		if err := p.above(bridge.Role(m.Role)); err != nil {
-			return err
-		}
-		ended, err := texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, id))
-		if err != nil {
-			return fmt.Errorf("remove a member: %w", err)
-		}
-		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, p.OrgID, id))
-		if err != nil {
-			return fmt.Errorf("remove a member: %w", err)
-		}
-		if !gone {
-			return errLastOwner
-		}
-		out = api.RemovedMember{Member: m}
-		// The row of the membership, which whoever opens a session holds, is deleted by now: none is overlooked.
-		if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: p.OrgID, Members: ended,
-			Reason: "no member any more", Actor: actor, after: after}); err != nil {
-			return err
-		}
-		if out.Connections, err = r.left(ctx, tx, p, id); err != nil {
-			return err
-		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + m.Email,
-			Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
+	err := r.handTx(ctx, func(tx *sql.Tx, after *settled) (err error) {
+		out, err = r.removeMemberIn(ctx, tx, p, id, actor, after)
+		return err
 	})
 	if err != nil {
 		return api.RemovedMember{}, err
 	}
 	return out, nil
+}
+
+func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, p Principal, id string, actor audit.Actor, after *settled) (out api.RemovedMember, err error) {
+	if p, err = standing(ctx, tx, p); err != nil {
+		return out, err
+	}
+	action := "member.remove"
+	if id == p.UserID {
+		action = "member.leave"
+		err = p.InPerson()
+	} else {
+		err = p.Need("member:remove")
+	}
+	if err != nil {
+		return out, err
+	}
+	m, err := member(ctx, tx, p, id)
+	if err != nil {
+		return out, err
+	}
+	if err := p.above(bridge.Role(m.Role)); err != nil {
+		return out, err
+	}
+	ended, err := texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, id))
+	if err != nil {
+		return out, fmt.Errorf("remove a member: %w", err)
+	}
+	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, p.OrgID, id))
+	if err != nil {
+		return out, fmt.Errorf("remove a member: %w", err)
+	}
+	if !gone {
+		return out, errLastOwner
+	}
+	out = api.RemovedMember{Member: m}
+	// The row of the membership, which whoever opens a session holds, is deleted by now: none is overlooked.
+	if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: p.OrgID, Members: ended,
+		Reason: "no member any more", Actor: actor, after: after}); err != nil {
+		return out, err
+	}
+	if out.Connections, err = r.left(ctx, tx, p, id); err != nil {
+		return out, err
+	}
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + m.Email,
+		Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
 }
 
 // left lists the private connections that a person leaves behind.

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// The kinds of what ends.
+const (
+	EndsConnection          = "connection"
+	EndsConnectionKey       = "connection_key"
+	EndsAPIKey              = "api_key" // of people and organizations
+	EndsPersonalAccessToken = "personal_access_token"
+	EndsSession             = "session"
+	EndsApproval            = "approval" // of a login that no program has redeemed yet
+	EndsInvitation          = "invitation"
+	EndsAccessToken         = "access_token" // those that one person or key holds over one connection
+)
+
+// The fates of what a change concerns.
+const (
+	FateEnds    = "ends"
+	FateLimited = "limited" // goes on with less
+	FateLeft    = "left"    // stays, and only admins can disconnect it
+)
+
+// What is known of a server's personal keys.
+const (
+	ServerAsked       = "known"       // it has answered: items and total are of its list
+	ServerUnreachable = "unreachable" // it does not answer now; it decides when it is told
+	ServerUndecided   = "unknown"     // it was not asked, or does not say
+)
+
+// MaxEnds is the most items that one answer lists.
+const MaxEnds = 200
+
+// Ends says what a change would end, without changing anything (GET …/ends).
+type Ends struct {
+	Total   int            `json:"total"`             // of all that ends here, listed or not
+	Counts  map[string]int `json:"counts"`            // the same by kind
+	Items   []Ending       `json:"items"`             // at most [MaxEnds]
+	Servers []ServerEnds   `json:"servers,omitempty"` // where personal keys end or are limited
+}
+
+// Ending is one thing that ends.
+type Ending struct {
+	Kind       string `json:"kind"`
+	Fate       string `json:"fate"`
+	ID         string `json:"id,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Owner      string `json:"owner,omitempty"`      // whose it is
+	Parent     string `json:"parent,omitempty"`     // ID of the key that a key was made with
+	Lineage    string `json:"lineage,omitempty"`    // of a key
+	Connection string `json:"connection,omitempty"` // ID; of an access token
+}
+
+// ServerEnds is what happens to personal keys on a connection's server, which the server decides.
+type ServerEnds struct {
+	Connection string           `json:"connection"` // ID
+	Name       string           `json:"name"`
+	ServerURL  bridge.ServerURL `json:"server_url"`
+	Status     string           `json:"status"`          // known, unreachable or unknown
+	Cause      string           `json:"cause,omitempty"` // why it is not known
+	All        bool             `json:"all,omitempty"`   // every personal key made through the connection ends, whoever's it is
+	Subjects   []SubjectEnds    `json:"subjects"`        // who may have made keys there
+	Total      int              `json:"total"`           // keys that end or are limited, where that is known
+	More       bool             `json:"more,omitempty"`  // there are more than the server was asked for
+	Items      []Ending         `json:"items"`
+}
+
+// SubjectEnds is what happens to the personal keys of one person, or of one of the cloud's API keys.
+type SubjectEnds struct {
+	Subject string   `json:"subject"`
+	Fate    string   `json:"fate"`           // ends or limited
+	Scopes  []string `json:"scopes"`         // that are left at most
+	Role    string   `json:"role,omitempty"` // whose ceiling is left at most
+}
+
+// Add counts something that ends, and lists it while there is room.
+func (e *Ends) Add(items ...Ending) {
+	if e.Counts == nil {
+		e.Counts, e.Items = map[string]int{}, []Ending{}
+	}
+	for _, item := range items {
+		e.Total++
+		e.Counts[item.Kind]++
+		if len(e.Items) < MaxEnds {
+			e.Items = append(e.Items, item)
+		}
+	}
+}
+
+// Fate is what happens to the keys of a subject; ok is false where nothing does.
+func (s ServerEnds) Fate(subject string) (fate string, ok bool) {
+	if s.All {
+		return FateEnds, true
+	}
+	for _, of := range s.Subjects {
+		if of.Subject == subject {
+			return of.Fate, true
+		}
+	}
+	return "", false
+}
+
+// EndingOf is a key as one of the things that end.
+func EndingOf(k APIKey) Ending {
+	out := Ending{Kind: EndsAPIKey, Fate: FateEnds, ID: k.KeyID, Name: k.Name, Owner: k.Owner, Parent: k.Parent, Lineage: k.Lineage}
+	switch k.Kind {
+	case string(bridge.KindSK):
+		out.Kind = EndsConnectionKey
+	case string(bridge.KindPAT):
+		out.Kind = EndsPersonalAccessToken
+	}
+	if k.Subject != "" {
+		out.Owner = k.Subject
+	}
+	return out
+}
+
+// EndsOfConnection says what disconnecting a connection would end or, with a patch, what a change of its visibility or ceiling would.
+func (c *CloudClient) EndsOfConnection(ctx context.Context, id string, p ConnectionPatch) (Ends, error) {
+	query := url.Values{}
+	if p.Visibility != nil {
+		query.Set("visibility", *p.Visibility)
+	}
+	if p.Ceiling.To != nil {
+		p.Ceiling.To.query(query)
+	}
+	return c.ends(ctx, connectionPath(id, "/ends"), query)
+}
+
+// EndsOfMember says what removing a member would end or, with a role, what giving them that role would.
+func (c *CloudClient) EndsOfMember(ctx context.Context, org, id, role string) (Ends, error) {
+	query := url.Values{}
+	if role != "" {
+		query.Set("role", role)
+	}
+	return c.ends(ctx, orgPath(org, "/members/"+url.PathEscape(id)+"/ends"), query)
+}
+
+// EndsOfLimit says what limiting a member or an API key would end.
+func (c *CloudClient) EndsOfLimit(ctx context.Context, id, member string, l MemberLimit) (Ends, error) {
+	query := url.Values{"access": {l.Access}}
+	l.query(query)
+	return c.ends(ctx, exceptionPath(id, member)+"/ends", query)
+}
+
+func (c *Client) ends(ctx context.Context, path string, query url.Values) (Ends, error) {
+	var out Ends
+	err := c.do(ctx, call{method: http.MethodGet, path: path, query: query, out: &out})
+	return out, err
+}
+
+func (c Ceiling) query(values url.Values) {
+	if c.Preset != "" {
+		values.Set("preset", c.Preset)
+	}
+	for _, scope := range c.Scopes {
+		values.Add("scope", scope)
+	}
+}
+
+// KeyEnds says what revoking an API key would end.
+func (c *Client) KeyEnds(ctx context.Context, id string) (Ends, error) {
+	return c.ends(ctx, c.keyPath(id, "/ends"), nil)
+}

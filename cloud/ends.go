@@ -1,0 +1,232 @@
+package cloud
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// maxServersAsked is how many servers are asked for one preview.
+const maxServersAsked = 8
+
+// routeEnds is the API of what a change would end. Each asks for what the change itself asks for.
+func (c *Cloud) routeEnds(v1 *echo.Group) {
+	v1.GET("/connections/:id/ends", c.may("connection:read", answerEnds(c.endsOfConnection)))
+	v1.GET("/connections/:id/members/:user/ends", c.may("connection:share", answerEnds(c.endsOfLimit)))
+	v1.GET("/organizations/:org/members/:id/ends", c.member(answerEnds(c.endsOfMember)))
+}
+
+func answerEnds(find func(echo.Context, registry.Principal) (api.Ends, error)) func(echo.Context, registry.Principal) error {
+	return func(ctx echo.Context, p registry.Principal) error {
+		out, err := find(ctx, p)
+		if err != nil {
+			return err
+		}
+		return ctx.JSON(http.StatusOK, out)
+	}
+}
+
+// endsOfConnection is about disconnecting or, where the query names one, about another visibility or ceiling.
+func (c *Cloud) endsOfConnection(ctx echo.Context, p registry.Principal) (api.Ends, error) {
+	var patch api.ConnectionPatch
+	if visibility := ctx.QueryParam("visibility"); visibility != "" {
+		patch.Visibility = &visibility
+	}
+	if to := ceilingOf(ctx); to.Preset != "" || len(to.Scopes) > 0 {
+		patch.Ceiling = api.CeilingPatch{Given: true, To: &to}
+	}
+	if patch.Visibility == nil && !patch.Ceiling.Given {
+		return c.endsOfDisconnect(ctx, p, ctx.Param("id"))
+	}
+	return c.endsOfPatch(ctx, p, ctx.Param("id"), patch)
+}
+
+func ceilingOf(ctx echo.Context) api.Ceiling {
+	return api.Ceiling{Preset: ctx.QueryParam("preset"), Scopes: ctx.QueryParams()["scope"]}
+}
+
+func (c *Cloud) endsOfDisconnect(ctx echo.Context, p registry.Principal, id string) (api.Ends, error) {
+	if err := p.Need("connection:delete"); err != nil {
+		return api.Ends{}, err
+	}
+	found, err := c.registry.EndsOfDelete(ctx.Request().Context(), p, id, c.keyAlive)
+	return c.endsWithServers(ctx, p, found, err)
+}
+
+func (c *Cloud) endsOfPatch(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (api.Ends, error) {
+	if err := p.Need("connection:update"); err != nil {
+		return api.Ends{}, err
+	}
+	if patch.Ceiling.To != nil {
+		ceiling, err := c.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
+		if err != nil {
+			return api.Ends{}, err
+		}
+		patch.Ceiling.To = &ceiling
+	}
+	found, err := c.registry.EndsOfPatch(ctx.Request().Context(), p, id, patch, c.keyAlive)
+	return c.endsWithServers(ctx, p, found, err)
+}
+
+func (c *Cloud) endsOfLimit(ctx echo.Context, p registry.Principal) (api.Ends, error) {
+	return c.endsOfLimitTo(ctx, p, ctx.Param("id"), ctx.Param("user"), api.MemberLimit{Access: ctx.QueryParam("access"), Ceiling: ceilingOf(ctx)})
+}
+
+func (c *Cloud) endsOfLimitTo(ctx echo.Context, p registry.Principal, id, user string, l api.MemberLimit) (api.Ends, error) {
+	r := ctx.Request().Context()
+	who, err := c.exceptee(r, p, user)
+	if err != nil {
+		return api.Ends{}, err
+	}
+	if l.Access == registry.AccessLimited {
+		if l.Ceiling, err = c.standsFor(r, p, id, l.Ceiling); err != nil {
+			return api.Ends{}, err
+		}
+	}
+	found, err := c.registry.EndsOfLimit(r, p, id, who, l, c.keyAlive)
+	return c.endsWithServers(ctx, p, found, err)
+}
+
+func (c *Cloud) endsOfMember(ctx echo.Context, p registry.Principal) (api.Ends, error) {
+	return c.endsOfMemberTo(ctx, p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"))
+}
+
+// endsOfMemberTo is about a removal or, with a role, about giving them that.
+func (c *Cloud) endsOfMemberTo(ctx echo.Context, p registry.Principal, org, id, role string) (api.Ends, error) {
+	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, org, id, role, c.keyAlive)
+	return c.endsWithServers(ctx, p, found, err)
+}
+
+// endsOfKeys adds what ends with API keys of this cloud: what was handed to them, and made with that on servers.
+func (c *Cloud) endsOfKeys(ctx echo.Context, ending []keys.Record, out *api.Ends) error {
+	p, err := c.principal(ctx)
+	if err != nil {
+		return err
+	}
+	ids := make([]uuid.UUID, 0, len(ending))
+	for _, k := range ending {
+		ids = append(ids, k.ID)
+	}
+	found, err := c.registry.EndsOfKeys(ctx.Request().Context(), p, ids, c.keyAlive)
+	if err != nil {
+		return err
+	}
+	out.Add(found.Here...)
+	out.Servers = c.endsOnServers(ctx, p, found)
+	return nil
+}
+
+// keyAlive reports whether an API key of this cloud may be used.
+func (c *Cloud) keyAlive(id uuid.UUID) bool { return len(c.keys.Generations(id)) > 0 }
+
+func (c *Cloud) endsWithServers(ctx echo.Context, p registry.Principal, found registry.Ends, err error) (api.Ends, error) {
+	var out api.Ends
+	if err != nil {
+		return out, err
+	}
+	out.Add(found.Here...)
+	out.Servers = c.endsOnServers(ctx, p, found)
+	return out, nil
+}
+
+// endsOnServers says what is known of personal keys on the servers that are concerned. It asks some of them, as whoever
+// asks here: what they cannot see there, the server decides.
+func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found registry.Ends) []api.ServerEnds {
+	var out []api.ServerEnds
+	at := map[string]int{}
+	server := func(of api.Connection) *api.ServerEnds {
+		i, ok := at[of.ID]
+		if !ok {
+			i = len(out)
+			at[of.ID] = i
+			out = append(out, api.ServerEnds{Connection: of.ID, Name: of.Name, ServerURL: of.ServerURL, Status: api.ServerUndecided,
+				Cause: "the server was not asked", Subjects: []api.SubjectEnds{}, Items: []api.Ending{}, More: found.More})
+		}
+		return &out[i]
+	}
+	keyOf := map[string]string{}
+	if c := found.Removed; c != nil && c.KeyID != "" {
+		server(*c).All = true
+		keyOf[c.ID] = c.KeyID
+	}
+	for _, h := range found.Holders {
+		s := server(h.Connection)
+		keyOf[h.Connection.ID] = h.Connection.KeyID
+		subject := api.SubjectEnds{Subject: h.Subject, Fate: api.FateLimited, Scopes: h.Left.Scopes().Strings(), Role: string(h.Left.Role)}
+		if h.Ends {
+			subject = api.SubjectEnds{Subject: h.Subject, Fate: api.FateEnds, Scopes: []string{}}
+		}
+		s.Subjects = append(s.Subjects, subject)
+	}
+	bounded, cancel := context.WithTimeout(ctx.Request().Context(), serverTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range out[:min(len(out), maxServersAsked)] {
+		client, free, err := c.endsClient(ctx, p, out[i].Connection)
+		if err != nil {
+			out[i].Cause = sentence(err)
+			continue
+		}
+		wg.Go(func() {
+			defer free()
+			askEnds(bounded, client, keyOf[out[i].Connection], &out[i])
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// endsClient calls a server within the bounds of all calls to connections' servers.
+func (c *Cloud) endsClient(ctx echo.Context, p registry.Principal, connection string) (*api.ServerClient, func(), error) {
+	free, err := c.relay.slots.take(c.relay.limits, p, connection)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := c.serverClient(ctx, p, connection)
+	if err != nil {
+		free()
+		return nil, nil, err
+	}
+	return client, free, nil
+}
+
+// askEnds asks a server which keys were made with a connection's key, and picks those of the subjects.
+func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.ServerEnds) {
+	answer, err := client.KeyEnds(ctx, key)
+	if err != nil {
+		e := serverError(err, to.ServerURL)
+		switch to.Cause = sentence(e); e.Code {
+		case "server_unreachable", "server_failed":
+			to.Status = api.ServerUnreachable
+		case "server_unexpected":
+			to.Cause = "the server does not say which keys were made through the connection; a newer version does"
+		}
+		return
+	}
+	to.Status, to.Cause = api.ServerAsked, ""
+	to.More = to.More || answer.Total > len(answer.Items)
+	if to.All {
+		to.Total = max(answer.Total-1, 0) // the key itself
+	}
+	for _, item := range answer.Items[:min(len(answer.Items), api.MaxEnds)] {
+		fate, concerned := to.Fate(item.Owner)
+		if item.ID == key || !concerned {
+			continue
+		}
+		if !to.All {
+			to.Total++
+		}
+		item.Fate = fate
+		for _, text := range []*string{&item.Name, &item.Owner, &item.ID, &item.Parent, &item.Kind, &item.Lineage} {
+			*text = shown(*text)
+		}
+		to.Items = append(to.Items, item)
+	}
+}

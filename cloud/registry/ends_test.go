@@ -1,0 +1,266 @@
+package registry_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// works is what can be acted with, a line each, by the rows alone.
+func (f *fixture) works() (out []string) {
+	f.t.Helper()
+	for _, query := range []string{
+		"SELECT 'session ' || id FROM sessions WHERE ended_at = 0",
+		"SELECT 'approval cli' FROM devices WHERE state = 'approved'",
+		"SELECT 'approval cli' FROM codes WHERE used_at = 0 AND expires_at > created_at",
+		"SELECT 'invitation ' || id FROM invitations WHERE state = 'open'",
+		"SELECT 'key ' || id FROM api_keys WHERE ended_at = 0",
+		"SELECT 'connection ' || c.id FROM connections c",
+		"SELECT 'connection_key ' || c.key_id FROM connections c",
+	} {
+		rows, err := f.db.QueryContext(f.t.Context(), query)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				f.t.Fatal(err)
+			}
+			out = append(out, line)
+		}
+		_ = rows.Close()
+	}
+	slices.Sort(out)
+	return out
+}
+
+// content is all that is stored, but for the times that are noted by themselves.
+func (f *fixture) content() (out []string) {
+	f.t.Helper()
+	for _, table := range f.tables() {
+		rows, err := f.db.QueryContext(f.t.Context(), "SELECT * FROM "+table)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for rows.Next() {
+			values, pointers := make([]any, len(columns)), make([]any, len(columns))
+			for i := range values {
+				pointers[i] = &values[i]
+			}
+			if err := rows.Scan(pointers...); err != nil {
+				f.t.Fatal(err)
+			}
+			out = append(out, table+" "+fmt.Sprint(values...))
+		}
+		_ = rows.Close()
+	}
+	slices.Sort(out)
+	return out
+}
+
+// missing are the lines of one list that are not in another, each as often as it is.
+func missing(from, of []string) (out []string) {
+	rest := slices.Clone(from)
+	for _, line := range of {
+		if i := slices.Index(rest, line); i >= 0 {
+			rest = slices.Delete(rest, i, i+1)
+		} else {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// What a preview says is what the change does, and asking changes nothing.
+func TestEndsArePreviewed(t *testing.T) {
+	type world struct {
+		*fixture
+		a               *keys.Authority
+		org             string
+		boss, ann, max  registry.Principal
+		g               given
+		key             bridge.Key
+		shared, private api.Connection
+		ci              registry.Principal
+		dead            []uuid.UUID
+	}
+	alive := func(w *world) registry.Alive {
+		return func(id uuid.UUID) bool { return !slices.Contains(w.dead, id) && len(w.a.Generations(id)) > 0 }
+	}
+	setup := func(t *testing.T, f *fixture, a *keys.Authority, org string) *world {
+		w := &world{fixture: f, a: a, key: aceKey(), org: org}
+		w.boss, w.ann = f.person("boss@"+org, org, bridge.RoleOwner), f.person("ann@"+org, org, bridge.RoleAdmin)
+		w.max = f.person("max@"+org, org, bridge.RoleMember)
+		w.g = f.give(w.a, w.ann)
+		w.shared, w.private = f.shared(w.boss, "https://ace.a.test", w.key.Text()), w.g.connection
+		live, err := w.a.Get(t.Context(), keys.View{Org: org}, w.g.live)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ci, err = f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: live.ID, Kind: bridge.KindLive, Subject: live.Owner,
+			Org: org, Scopes: bridge.Scopes{"connection:use", "connection:read"}}, registry.KeyFacts{Name: "ci"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []registry.Principal{w.ann, w.max, w.ci} {
+			if _, err := f.Credential(t.Context(), p, w.shared.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return w
+	}
+	all := func(w *world) []string {
+		return []string{w.ann.Email + " ends", "key:" + w.g.live.String() + " ends", w.max.Email + " ends"}
+	}
+	limitedTo := func(subjects ...string) (out []string) {
+		for _, s := range subjects {
+			out = append(out, s+" app:*")
+		}
+		return out
+	}
+	cases := []struct {
+		name    string
+		preview func(w *world) (registry.Ends, error)
+		deed    func(w *world) error
+		holders func(w *world) []string // of personal keys on the shared connection's server
+		gone    int                     // how many lines are not in works any more
+	}{
+		{"disconnect", func(w *world) (registry.Ends, error) {
+			return w.EndsOfDelete(t.Context(), w.boss, w.shared.ID, alive(w))
+		}, func(w *world) error { return second(w.Delete(w.t.Context(), w.boss, w.shared.ID, audit.Actor{})) }, all, 2},
+		{"unshare", func(w *world) (registry.Ends, error) {
+			return w.EndsOfPatch(t.Context(), w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, alive(w))
+		}, func(w *world) error {
+			w.patch(w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+			return nil
+		}, all, 0},
+		{"a ceiling", func(w *world) (registry.Ends, error) {
+			return w.EndsOfPatch(t.Context(), w.boss, w.shared.ID, ceiling("app:*"), alive(w))
+		}, func(w *world) error { w.patch(w.boss, w.shared.ID, ceiling("app:*")); return nil }, func(w *world) []string {
+			return limitedTo(w.ann.Email, "key:"+w.g.live.String(), w.max.Email)
+		}, 0},
+		{"nothing for a member", func(w *world) (registry.Ends, error) {
+			return w.EndsOfLimit(t.Context(), w.boss, w.shared.ID, registry.Exceptee{ID: w.max.UserID}, nothing(), alive(w))
+		}, func(w *world) error { return w.limit(w.boss, w.shared.ID, w.max.UserID, nothing()) }, func(w *world) []string {
+			return []string{w.max.Email + " ends"}
+		}, 0},
+		{"less for whoever has made a key", func(w *world) (registry.Ends, error) {
+			return w.EndsOfLimit(t.Context(), w.boss, w.shared.ID, registry.Exceptee{ID: w.ann.UserID}, limited("app:*"), alive(w))
+		}, func(w *world) error { return w.limit(w.boss, w.shared.ID, w.ann.UserID, limited("app:*")) }, func(w *world) []string {
+			return limitedTo(w.ann.Email, "key:"+w.g.live.String())
+		}, 0},
+		{"another role", func(w *world) (registry.Ends, error) {
+			return w.EndsOfMember(t.Context(), w.boss, w.org, w.max.UserID, "viewer", alive(w))
+		}, func(w *world) error {
+			return second(w.ChangeRole(w.t.Context(), w.boss, w.org, w.max.UserID, "viewer", audit.Actor{}))
+		}, func(w *world) []string { return []string{w.max.Email + " *"} }, 0},
+		{"a removal", func(w *world) (registry.Ends, error) {
+			return w.EndsOfMember(t.Context(), w.boss, w.org, w.ann.UserID, "", alive(w))
+		}, func(w *world) error {
+			return second(w.RemoveMember(w.t.Context(), w.boss, w.org, w.ann.UserID, audit.Actor{}))
+		}, func(w *world) []string { return []string{w.ann.Email + " ends"} }, 8},
+		{"a key of the organization", func(w *world) (registry.Ends, error) {
+			return w.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.live}, alive(w))
+		}, func(w *world) error { w.dead = []uuid.UUID{w.g.live}; return nil }, func(w *world) []string {
+			return []string{"key:" + w.g.live.String() + " ends"}
+		}, 0},
+	}
+	each(t, func(t *testing.T, f *fixture) {
+		a := f.newAuthority()
+		for i, c := range cases {
+			w := setup(t, f, a, "org"+strconv.Itoa(i))
+			before, stored := w.works(), w.content()
+			said, err := c.preview(w)
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			if changed := missing(stored, w.content()); len(changed) > 0 {
+				t.Fatalf("%s: asking has changed something: %v", c.name, changed)
+			}
+			f.advance(time.Second)
+			if err := c.deed(w); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			gone := missing(w.works(), before)
+			var want, tokens []string
+			for _, e := range said.Here {
+				switch {
+				case e.Kind == api.EndsAccessToken:
+					tokens = append(tokens, e.Owner)
+				case e.Kind == api.EndsPersonalAccessToken || e.Kind == api.EndsAPIKey:
+					want = append(want, "key "+e.ID)
+				case e.Kind == api.EndsApproval:
+					want = append(want, "approval cli")
+				case e.Fate == api.FateEnds:
+					want = append(want, e.Kind+" "+e.ID)
+				case e.Fate == api.FateLeft && e.ID != w.private.ID:
+					t.Errorf("%s: %+v is left", c.name, e)
+				}
+			}
+			if slices.Sort(want); !slices.Equal(gone, want) || len(gone) != c.gone {
+				t.Errorf("%s: gone are\n%s\nsaid was\n%s", c.name, strings.Join(gone, "\n"), strings.Join(want, "\n"))
+			}
+			w.wantHolders(c.name, w.key, said, tokens, c.holders(w), alive(w))
+		}
+	})
+}
+
+// wantHolders compares what was said of tokens and personal keys with the statement that the server is sent.
+func (f *fixture) wantHolders(name string, key bridge.Key, said registry.Ends, tokens, want []string, alive registry.Alive) {
+	f.t.Helper()
+	var holders, subjects, stated []string
+	for _, h := range said.Holders {
+		subjects = append(subjects, h.Subject)
+		holders = append(holders, h.Subject+" "+map[bool]string{true: "ends", false: h.Left.Scope}[h.Ends])
+	}
+	slices.Sort(holders)
+	slices.Sort(subjects)
+	slices.Sort(tokens)
+	if !slices.Equal(holders, want) || !slices.Equal(tokens, subjects) {
+		f.t.Errorf("%s: said was %v of keys and %v of tokens, want %v", name, holders, tokens, want)
+	}
+	lost, err := f.LostTokens(f.t.Context(), registry.Look{Alive: alive})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, l := range lost {
+		w, ok, err := f.WithdrawTokens(f.t.Context(), l)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if !ok {
+			stated = holders // its key, with all that was made with it, is being revoked
+			continue
+		}
+		statement, err := bridge.VerifyWithdrawal(w.Statement, key.PublicKey(), f.clock())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for subject := range statement.Until {
+			left, some := statement.Left(subject)
+			stated = append(stated, subject+" "+map[bool]string{true: left.Scope, false: "ends"}[some])
+		}
+		if err := f.Withdrawn(f.t.Context(), w); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	if slices.Sort(stated); !slices.Equal(stated, want) {
+		f.t.Errorf("%s: the server is told %v, want %v", name, stated, want)
+	}
+}
