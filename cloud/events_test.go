@@ -396,7 +396,7 @@ func TestLiveStatusEndsWithTheServer(t *testing.T) {
 	defer stop()
 	stopped := make(chan error, 1)
 	go func() {
-		stopped <- api.Serve(ctx, ln, f.cloud.Handler(), nil, slog.New(slog.DiscardHandler))
+		stopped <- api.Serve(ctx, ln, f.cloud.Handler(), api.Serving{Log: slog.New(slog.DiscardHandler)})
 	}()
 	r := f.request("GET", "/v1/connections/events", nil)
 	r.Host, r.URL.Host = r.URL.Host, ln.Addr().String()

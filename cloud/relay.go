@@ -134,6 +134,9 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 		entered.Request.Body = http.MaxBytesReader(ctx.Response(), r.Body, l.limits.Body)
 	}
 	call.target.proxy.ServeHTTP(entered.Writer, entered.Request)
+	if stopped := api.Stopped(r.Context()); call.err != nil && stopped != nil {
+		return stopped
+	}
 	if call.err != nil && entered.Request.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the client is gone, or may not go on: there is nobody to answer
 	}

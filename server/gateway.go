@@ -64,6 +64,10 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if stopped := api.Stopped(r.Context()); stopped != nil {
+				api.WriteProblem(w, stopped)
+				return
+			}
 			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 				panic(http.ErrAbortHandler) // the client is gone
 			}

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -112,6 +114,8 @@ type boundConn struct {
 	of     *boundListener
 	key    string
 	closed sync.Once
+	busy   atomic.Bool // a request is answered on it
+	last   atomic.Bool // no other is taken
 
 	mu       sync.Mutex
 	deadline time.Time // that others have set
@@ -128,6 +132,14 @@ func (c *boundConn) arm() (passed bool) {
 	}
 	_ = c.Conn.SetWriteDeadline(until)
 	return passed
+}
+
+// Read implements net.Conn.
+func (c *boundConn) Read(p []byte) (int, error) {
+	if c.last.Load() {
+		return 0, io.EOF
+	}
+	return c.Conn.Read(p)
 }
 
 // Write implements net.Conn.

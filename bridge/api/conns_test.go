@@ -108,7 +108,7 @@ func TestSlowReaders(t *testing.T) {
 				handler, ended := writers()
 				ctx, stop := context.WithCancel(t.Context())
 				ln, served := newPipes(), make(chan error, 1)
-				go func() { served <- api.Serve(ctx, ln, handler, nil, slog.New(slog.DiscardHandler)) }()
+				go func() { served <- api.Serve(ctx, ln, handler, api.Serving{Log: slog.New(slog.DiscardHandler)}) }()
 				client, began := ln.dial("192.0.2.1:1000"), time.Now()
 				if _, err := io.WriteString(client, "GET "+c.path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 					t.Fatal(err)

@@ -19,11 +19,14 @@ func Healthz(c echo.Context) error {
 
 const readyTimeout = 2 * time.Second
 
-// Readyz says whether the process can do its work, which needs its database; ping asks that.
+// Readyz says whether the process is to be given work: it needs its database, which ping asks, and must not be about to stop.
 func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 		defer cancel()
+		if err := leavingNow(ctx); err != nil {
+			return err
+		}
 		if err := ping(ctx); err != nil {
 			if e, ok := errors.AsType[*bridge.Error](err); ok {
 				return e

@@ -2,13 +2,11 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"mime"
-	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -162,11 +160,17 @@ func ofTheClient(r *http.Request, err error) error {
 	if e, known := errors.AsType[*bridge.Error](err); known && e.Kind != bridge.Internal && !errors.Is(err, context.Canceled) {
 		return err // it was refused all the same
 	}
+	if stopped := Stopped(r.Context()); stopped != nil {
+		return stopped
+	}
 	return errClientGone.Because(err)
 }
 
 // aborted is why an answer has been broken off.
 func aborted(r *http.Request) error {
+	if err := Stopped(r.Context()); err != nil {
+		return err
+	}
 	if r.Context().Err() != nil {
 		return errClientGone
 	}
@@ -286,58 +290,4 @@ func Decode[T any](c echo.Context) (T, error) {
 		return v, bridge.E(bridge.Invalid, "body_malformed", "the body is not what is expected here: %s", err)
 	}
 	return v, nil
-}
-
-const (
-	headerTimeout   = 10 * time.Second
-	idleTimeout     = 2 * time.Minute
-	maxHeader       = 64 << 10
-	shutdownTimeout = 10 * time.Second
-)
-
-type drainingKey struct{}
-
-// Draining is closed when [Serve] begins to stop, for handlers that would never end by themselves.
-func Draining(ctx context.Context) <-chan struct{} {
-	done, _ := ctx.Value(drainingKey{}).(<-chan struct{})
-	return done
-}
-
-// Serve answers requests on ln until ctx ends, and then lets those under way finish, for a bounded time. There is no
-// limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size. Connections
-// are bounded by default, where ln is not of [Bound].
-func Serve(ctx context.Context, ln net.Listener, h http.Handler, cert *tls.Certificate, log *slog.Logger) error {
-	bound, isBound := ln.(*boundListener)
-	if !isBound {
-		bound, _ = Bound(ln, ConnLimits{}, log).(*boundListener)
-	}
-	srv := &http.Server{
-		Handler: takeSteadily(h, bound.limits.Stuck), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context {
-			return context.WithValue(context.Background(), drainingKey{}, ctx.Done())
-		},
-	}
-	if cert != nil {
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12}
-	}
-	failed := make(chan error, 1)
-	go func() {
-		if cert != nil {
-			failed <- srv.ServeTLS(bound, "", "")
-		} else {
-			failed <- srv.Serve(bound)
-		}
-	}()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := srv.Shutdown(last); err != nil {
-		return srv.Close() // streams that are still open are cut
-	}
-	return nil
 }

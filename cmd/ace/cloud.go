@@ -134,7 +134,7 @@ func (a *app) runCloud(ctx context.Context, newDatabase bool) error {
 		return err
 	}
 	log.Info("cloud is up", "addr", ln.Addr().String(), "url", cfg.PublicURL)
-	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, handler: c.Handler(), run: c.Run, close: c.Close})
+	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: c.Handler(), run: c.Run, close: c.Close})
 }
 
 // ownURL is the URL of a listener whose port may have been chosen by the system.

@@ -19,7 +19,7 @@ func (a *app) devAppCommand() *cobra.Command {
 				return usage("--addr: %w", err)
 			}
 			a.note("The sample app answers at http://%s", ln.Addr())
-			return api.Serve(cmd.Context(), ln, sampleApp(), nil, slog.New(slog.DiscardHandler))
+			return api.Serve(cmd.Context(), ln, sampleApp(), api.Serving{Log: slog.New(slog.DiscardHandler)})
 		}}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	return cmd

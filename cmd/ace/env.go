@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kelseyhightower/envconfig"
 
@@ -32,6 +33,7 @@ type CommonEnv struct {
 	TLSCert        string        `envconfig:"ACE_TLS_CERT"`
 	TLSKey         string        `envconfig:"ACE_TLS_KEY"`
 	TrustedProxies string        `envconfig:"ACE_TRUSTED_PROXIES"`
+	Drain          string        `envconfig:"ACE_DRAIN"`
 	LogLevel       string        `envconfig:"ACE_LOG_LEVEL" default:"info"`
 	LogFormat      string        `envconfig:"ACE_LOG_FORMAT" default:"text"`
 	MetricsAddr    string        `envconfig:"ACE_METRICS_ADDR"`
@@ -223,7 +225,13 @@ type settings struct {
 	stateDir   string // the data directory, where it belongs to this database
 	database   string
 	proxies    []netip.Prefix
+	drain      time.Duration
 }
+
+const (
+	defaultDrain = 3 * time.Second // on loopback none: nobody else would answer instead
+	maxDrain     = 10 * time.Minute
+)
 
 // settings checks the common variables. What is wrong is collected, so that one start names every mistake.
 func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
@@ -262,6 +270,7 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 		s.database = "sqlite:" + filepath.Join(s.dataDir, role+".db")
 	}
 	s.proxies = prefixes("ACE_TRUSTED_PROXIES", e.TrustedProxies, wrong)
+	s.drain = e.drain(s.loopback, wrong)
 	if (e.TLSCert == "") != (e.TLSKey == "") {
 		*wrong = append(*wrong, "ACE_TLS_CERT and ACE_TLS_KEY go together, and one is missing")
 	}
@@ -270,6 +279,20 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	}
 	notYet(wrong, "ACE_METRICS_ADDR", e.MetricsAddr)
 	return s
+}
+
+func (e *CommonEnv) drain(loopback bool, wrong *[]string) time.Duration {
+	switch {
+	case e.Drain == "" && loopback:
+		return 0
+	case e.Drain == "":
+		return defaultDrain
+	}
+	d, err := time.ParseDuration(e.Drain)
+	if err != nil || d < 0 || d > maxDrain {
+		*wrong = append(*wrong, fmt.Sprintf("ACE_DRAIN: it is not a time such as 5s, of %s at most", maxDrain))
+	}
+	return d
 }
 
 // notYet refuses a setting that this version does not act on: ignoring it would make its owner believe in it.

@@ -160,7 +160,7 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	if !cfg.Trust.Configured() {
 		log.Warn("no cloud secret: `ace connect` cannot exchange keys here; set ACE_CLOUD_PUBLIC_KEY to what `ace org trust` prints")
 	}
-	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, handler: srv.Handler(), run: srv.Run, close: srv.Close})
+	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: srv.Handler(), run: srv.Run, close: srv.Close})
 }
 
 // listen opens the port, and reads the certificate where there is one.
@@ -274,6 +274,7 @@ func bound(ln net.Listener, proxies []netip.Prefix, log *slog.Logger) net.Listen
 type part struct {
 	ln      net.Listener
 	cert    *tls.Certificate
+	drain   time.Duration // see [api.Serving]
 	handler httpHandler
 	run     func(context.Context) error
 	close   func() error
@@ -321,7 +322,7 @@ func (p part) serve(ctx context.Context, stop context.CancelCauseFunc, log *slog
 		}
 		ran <- err
 	}()
-	err := api.Serve(ctx, p.ln, p.handler, p.cert, log)
+	err := api.Serve(ctx, p.ln, p.handler, api.Serving{Cert: p.cert, Drain: p.drain, Log: log})
 	stopBackground()
 	if runErr := <-ran; err == nil && runErr != nil && errors.Is(context.Cause(ctx), runErr) {
 		err = runErr
