@@ -103,6 +103,7 @@ func (s *Server) me(c echo.Context) error {
 			return err
 		}
 		id.Name, id.Owner, id.Kind, id.Lineage = record.Name, record.Owner, string(record.Kind), record.Lineage.Kind
+		id.KeySubject, id.ParentUnknown, id.Limit = record.Lineage.Subject, record.Lineage.ParentUnknown, record.Lineage.Limit.API()
 		id.CanActAs = s.keys.CanActAs(who.KeyID)
 		if record.Lineage.Parent != uuid.Nil {
 			id.Parent = record.Lineage.Parent.String()

@@ -27,7 +27,7 @@ func (s *Server) exchangeToken(c echo.Context) error {
 	}
 	answer, err := s.doExchange(c, &actor)
 	if err != nil {
-		s.refusals.audit(actor, "key.exchange", c.Request().URL.Path, err)
+		s.refusals.audit(actor, "key.exchange", api.Refusal{Path: c.Request().URL.Path}, err)
 		return err
 	}
 	s.tellNumbers(c, bridge.KindSK)

@@ -84,9 +84,12 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 	}
 	if id != uuid.Nil {
 		refusal.KeyID = id.String()
+		if e.Scope != "" && call.who.Type != "" {
+			refusal.LimitedBy = s.keys.LimitedBy(id, e.Scope)
+		}
 	}
 	s.refusals.remember(refusal)
-	if known := call.who.Type != "" || knownKey[cause.Code]; known {
+	if known := call.who.Type != "" || knownKey[cause.Code] || strings.HasPrefix(cause.Code, "parent_"); known {
 		actor := s.actor(c, "unknown")
 		actor.Address = call.address
 		if call.who.Type != "" {
@@ -95,7 +98,7 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 		} else if id != uuid.Nil {
 			actor.ID = "key:" + refusal.KeyID
 		}
-		s.refusals.audit(actor, "access.refuse", refusal.Path, err)
+		s.refusals.audit(actor, "access.refuse", refusal, err)
 	}
 	return err
 }
@@ -147,7 +150,7 @@ func (r *refusals) remember(refusal api.Refusal) {
 }
 
 // audit puts a refusal into the audit log, soon.
-func (r *refusals) audit(actor audit.Actor, action, target string, err error) {
+func (r *refusals) audit(actor audit.Actor, action string, of api.Refusal, err error) {
 	if r.limit.Allow(api.AddressKey(actor.Address)) != nil {
 		return
 	}
@@ -159,10 +162,13 @@ func (r *refusals) audit(actor audit.Actor, action, target string, err error) {
 	if e.Scope != "" {
 		details["scope"] = string(e.Scope)
 	}
+	if of.LimitedBy != "" {
+		details["limited_by"] = of.LimitedBy
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.pending) < maxPending {
-		r.pending = append(r.pending, pendingEntry{r.now(), audit.Entry{Actor: actor, Action: action, Target: target,
+		r.pending = append(r.pending, pendingEntry{r.now(), audit.Entry{Actor: actor, Action: action, Target: of.Path,
 			Outcome: e.Code, Details: details}})
 	}
 }
@@ -222,7 +228,7 @@ func (s *Server) refusal(c echo.Context) error {
 			continue
 		}
 		refusal = api.Refusal{RequestID: id, At: e.At, Code: e.Outcome, Cause: e.Outcome, Detail: e.Details["detail"],
-			Scope: e.Details["scope"], Path: e.Target, Address: e.Address}
+			Scope: e.Details["scope"], LimitedBy: e.Details["limited_by"], Path: e.Target, Address: e.Address}
 		if cause := e.Details["cause"]; cause != "" {
 			refusal.Cause = cause
 		}

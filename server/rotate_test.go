@@ -34,8 +34,14 @@ func (f *fixture) exchanged(role bridge.Role) bridge.Key {
 // derived is the header with which a member calls who has all scopes and the highest role.
 func (f *fixture) derived(key bridge.Key) string {
 	f.t.Helper()
-	token, err := key.SignAccess(bridge.AccessClaims{Times: bridge.NewTimes(time.Now(), bridge.MaxAccessTokenLife),
-		Subject: "bob@example.com", Scope: "*", Role: bridge.RoleOwner, Connection: "c1"}.ForServer(bridge.ServerURL(f.url)))
+	return f.derivedFor(key, bridge.AccessClaims{Subject: "bob@example.com", Scope: "*", Role: bridge.RoleOwner, Connection: "c1"})
+}
+
+// derivedFor is the header of an access token with these claims.
+func (f *fixture) derivedFor(key bridge.Key, claims bridge.AccessClaims) string {
+	f.t.Helper()
+	claims.Times = bridge.NewTimes(time.Now(), bridge.MaxAccessTokenLife)
+	token, err := key.SignAccess(claims.ForServer(bridge.ServerURL(f.url)))
 	if err != nil {
 		f.t.Fatal(err)
 	}

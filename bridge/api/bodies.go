@@ -191,6 +191,10 @@ type Identity struct {
 	Kind     string `json:"kind,omitempty"`
 	Lineage  string `json:"lineage,omitempty"` // of the key, as in APIKey
 	Parent   string `json:"parent,omitempty"`
+	// KeySubject is on whose behalf the key was made, and Limit what their access leaves to it, as in APIKey.
+	KeySubject    string    `json:"key_subject,omitempty"`
+	ParentUnknown bool      `json:"parent_unknown,omitempty"`
+	Limit         *KeyLimit `json:"limit,omitempty"`
 	// Since and until when the secret of the key is valid that the credential is, or is derived from; null: not known, for
 	// ever.
 	KeyIssuedAt  *time.Time `json:"key_issued_at,omitempty"`
@@ -288,6 +292,7 @@ type Refusal struct {
 	Detail    string    `json:"detail"` // the exact cause
 	Hint      string    `json:"hint,omitempty"`
 	Scope     string    `json:"scope,omitempty"`
+	LimitedBy string    `json:"limited_by,omitempty"` // what takes that scope from the key, which has it itself
 	KeyID     string    `json:"key_id,omitempty"`
 	Subject   string    `json:"subject,omitempty"`
 	Method    string    `json:"method,omitempty"`

@@ -17,6 +17,15 @@ func (c *Client) Keys(ctx context.Context) ([]APIKey, error) {
 	return all[APIKey](ctx, c, c.root+"/api-keys", nil)
 }
 
+// KeysOf lists the API keys made with one, by its ID; unknown: the living ones whose parent is not known; empty: all.
+func (c *Client) KeysOf(ctx context.Context, parent string) ([]APIKey, error) {
+	query := url.Values{}
+	if parent != "" {
+		query.Set("parent", parent)
+	}
+	return all[APIKey](ctx, c, c.root+"/api-keys", query)
+}
+
 // KeysPage is one page of the list, after a cursor; "": the first.
 func (c *Client) KeysPage(ctx context.Context, cursor string, limit int) (List[APIKey], error) {
 	var out List[APIKey]

@@ -40,6 +40,9 @@ func (h Handlers) Routes(e *echo.Echo, path string) {
 	e.POST(path+"/:id/enable", h.enable)
 }
 
+// ParentUnknown lists, in the place of a parent's ID, the living keys whose parent is not known.
+const ParentUnknown = "unknown"
+
 // Wish is what a request wants a new key to be.
 func Wish(body api.CreateKeyRequest) keys.Wish {
 	return keys.Wish{
@@ -77,9 +80,11 @@ func (h Handlers) list(c echo.Context) error {
 		return err
 	}
 	view := h.Keys.ViewOf(by.Who)
-	if parent := c.QueryParam("parent"); parent != "" {
+	if parent := c.QueryParam("parent"); parent == ParentUnknown {
+		view.Orphans = true
+	} else if parent != "" {
 		if view.Parent, err = uuid.Parse(parent); err != nil {
-			return bridge.E(bridge.Invalid, "key_id_malformed", "the parent's key ID is not a UUID")
+			return bridge.E(bridge.Invalid, "key_id_malformed", "the parent is neither a key ID nor %s", ParentUnknown)
 		}
 	}
 	records, next, err := h.Keys.List(c.Request().Context(), view, c.QueryParam("cursor"), api.PageLimit(c))

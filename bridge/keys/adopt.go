@@ -47,7 +47,7 @@ func (a *Authority) adopt(ctx context.Context) error {
 			break
 		}
 		a.log.Warn("the parent of this personal key is not known; what any connection withdraws from its subject limits it: "+
-			"replace it, or revoke it", "key", r.ID, "name", r.Name, "subject", r.Lineage.Subject)
+			"replace it, and revoke it: ace api-key list --parent unknown", "key", r.ID, "name", r.Name, "subject", r.Lineage.Subject)
 	}
 	return nil
 }

@@ -92,8 +92,10 @@ func TestUpgradeGivesKeysALineage(t *testing.T) {
 		if r, err := f.Get(t.Context(), acme, gone); err != nil || !r.EndedAt.IsZero() {
 			t.Errorf("dan's key died (%v)", err)
 		}
-		if orphans, err := f.Orphans(t.Context()); err != nil || len(orphans) != 1 {
-			t.Errorf("%d are listed (%v)", len(orphans), err)
+		orphans, err := f.Orphans(t.Context())
+		listed, _, err2 := f.List(t.Context(), keys.View{Org: "acme", Orphans: true}, "", 0)
+		if err != nil || err2 != nil || len(orphans) != 1 || len(listed) != 1 || listed[0].ID != gone || !f.API(listed[0]).ParentUnknown {
+			t.Errorf("%d are known, %d listed (%v, %v)", len(orphans), len(listed), err, err2)
 		}
 	})
 }

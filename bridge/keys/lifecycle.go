@@ -14,19 +14,19 @@ import (
 )
 
 // stateError refuses a change that the state of the key does not allow.
-func stateError(state string) error {
+func stateError(id uuid.UUID, state string) error {
 	e := bridge.E(bridge.Conflict, "key_"+state, "the key is %s", state)
 	switch state {
 	case StatusRevoked:
 		e.Detail = "the key is revoked, which is for ever"
-		return e.WithHint("create another: ace api-key create")
+		return e.WithHint("create another: ace api-key create --name NAME")
 	case StatusDisabled:
-		return e.WithHint("ace api-key enable")
+		return e.WithHint("ace api-key enable %s", id)
 	case StatusExpired:
-		return e.WithHint("give it a new secret and expiry: ace api-key revive")
+		return e.WithHint("give it a new secret and expiry: ace api-key revive %s", id)
 	case StatusUsedUp:
 		e.Detail = "all uses of the key are taken"
-		return e.WithHint("create another: ace api-key create")
+		return e.WithHint("create another: ace api-key create --name NAME")
 	}
 	return e
 }
@@ -52,9 +52,9 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 			return nil, err
 		}
 		if state := r.Status(now); state != StatusActive && state != StatusExpired {
-			return nil, stateError(state)
+			return nil, stateError(id, state)
 		} else if !r.DisabledAt.IsZero() { // and expired
-			return nil, stateError(StatusDisabled)
+			return nil, stateError(id, StatusDisabled)
 		}
 		if r.Lineage.Parent != uuid.Nil {
 			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
@@ -104,7 +104,7 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 			return nil, nil
 		case StatusActive, StatusUnconfirmed:
 		default:
-			return nil, stateError(state)
+			return nil, stateError(id, state)
 		}
 		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = $1, disabled_by = $2, version = $3
 			WHERE id = $4 AND ended_at = 0 AND disabled_at = 0`, now.Unix(), by.ID, version, id.String()))
@@ -137,7 +137,7 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 			return nil, err
 		}
 		if !r.EndedAt.IsZero() {
-			return nil, stateError(StatusRevoked)
+			return nil, stateError(id, StatusRevoked)
 		}
 		if r.DisabledAt.IsZero() {
 			return nil, nil

@@ -171,7 +171,7 @@ func repair(id uuid.UUID, state string) string {
 	case StatusExpired:
 		return "ace api-key revive " + id.String()
 	}
-	return "create another: ace api-key create"
+	return "create another: ace api-key create --name NAME"
 }
 
 // parent is the key that one was made with, and its state.
@@ -200,6 +200,31 @@ func (a *Authority) blocked(l Lineage, now int64) *api.KeyCause {
 		l = f.special.lineage
 	}
 	return nil
+}
+
+// LimitedBy says what takes a scope from a key that has it among its own: a limit, or what an ancestor may. Empty: nothing does.
+func (a *Authority) LimitedBy(id uuid.UUID, need bridge.Scope) string {
+	f, ok := a.table.find(id)
+	which := "the key"
+	for range maxLineage {
+		if !ok || f.special == nil || !f.scopes.Covers(need) {
+			return ""
+		}
+		l := f.special.lineage
+		switch {
+		case len(l.Limit.Scopes) > 0 && !l.Limit.Scopes.Covers(need):
+			return fmt.Sprintf("%s is limited to %s, which is what the access of %s leaves it", which, l.Limit.Scopes, l.Subject)
+		case l.Limit.Role != "" && !a.cfg.Catalogue.Ceiling(l.Limit.Role).Covers(need):
+			return fmt.Sprintf("%s is limited to what a %s may, which is the role of %s", which, l.Limit.Role, l.Subject)
+		case l.Parent == uuid.Nil:
+			return ""
+		}
+		if f, ok = a.table.find(l.Parent); ok && !f.scopes.Covers(need) {
+			return fmt.Sprintf("%s was made with the key %s, which does not have that scope", which, l.Parent)
+		}
+		which = "the key " + l.Parent.String() + " that it was made with"
+	}
+	return ""
 }
 
 // API is a key as it goes over the wire, with its state as it is now: a key whose parent is not active is not either.
@@ -411,7 +436,7 @@ func parentLives(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) e
 		}
 		if state := r.Status(now); state != StatusActive {
 			return bridge.E(bridge.Conflict, "parent_"+state, "the key %s that it was made with is %s", id, state).
-				WithHint("create another: ace api-key create")
+				WithHint("%s", repair(id, state))
 		}
 		id = r.Lineage.Parent
 	}

@@ -119,9 +119,7 @@ func (r Record) api(now time.Time) api.APIKey {
 	}
 	k.Lineage, k.Subject, k.ParentUnknown = r.Lineage.Kind, r.Lineage.Subject, r.Lineage.ParentUnknown
 	k.Parent = idText(r.Lineage.Parent)
-	if l := r.Lineage.Limit; len(l.Scopes) > 0 || l.Role != "" {
-		k.Limit = &api.KeyLimit{Scopes: l.Scopes.Strings(), Role: l.Role}
-	}
+	k.Limit = r.Lineage.Limit.API()
 	if !r.ExpiresAt.IsZero() {
 		k.ExpiresAt = &r.ExpiresAt
 	}
@@ -135,6 +133,14 @@ func (r Record) api(now time.Time) api.APIKey {
 		k.LastUsed = &api.LastUse{At: r.UsedAt, Address: r.UsedFrom, UserAgent: r.UsedAgent}
 	}
 	return k
+}
+
+// API is the limit as it goes over the wire; nil: there is none.
+func (l Limit) API() *api.KeyLimit {
+	if len(l.Scopes) == 0 && l.Role == "" {
+		return nil
+	}
+	return &api.KeyLimit{Scopes: l.Scopes.Strings(), Role: l.Role}
 }
 
 // secret is what is stored of a key's secret.
@@ -271,6 +277,7 @@ type View struct {
 	Org         string
 	Environment string
 	Parent      uuid.UUID // in a list: only the keys made through this one
+	Orphans     bool      // in a list: only the keys that have not been revoked and whose parent is not known
 	owner       string    // empty: everybody's
 	impersonal  bool      // no personal access tokens
 }
@@ -323,7 +330,8 @@ func (a *Authority) List(ctx context.Context, v View, cursor string, limit int) 
 	const test, personal = string(bridge.KindTest), string(bridge.KindPAT)
 	rows, err := a.db.QueryContext(ctx, "SELECT "+columns+` FROM api_keys WHERE org = $1 AND id < $2
 		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) AND ($4 = '' OR owner = $4) AND (NOT $5 OR kind <> '`+personal+`')
-		AND ($6 = '' OR parent_id = $6) ORDER BY id DESC LIMIT $7`, v.Org, cursor, v.Environment, v.owner, v.impersonal, idText(v.Parent), limit+1)
+		AND ($6 = '' OR parent_id = $6) AND (NOT $7 OR (parent_unknown AND ended_at = 0)) ORDER BY id DESC LIMIT $8`,
+		v.Org, cursor, v.Environment, v.owner, v.impersonal, idText(v.Parent), v.Orphans, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list keys: %w", err)
 	}

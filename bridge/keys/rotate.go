@@ -83,7 +83,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			}
 		}
 		if state := r.Status(now); state != StatusActive {
-			return nil, stateError(state)
+			return nil, stateError(id, state)
 		}
 		if again, ok := a.rotatedBefore(r, w.Idempotency); ok {
 			key = again
@@ -95,7 +95,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		}
 		if now.Before(r.GraceUntil) {
 			return nil, bridge.E(bridge.Conflict, "rotation_pending", "the grace of another rotation runs until %s",
-				r.GraceUntil.Format(time.RFC3339)).WithHint("wait for its end, or replace the secret at once: ace api-key revive")
+				r.GraceUntil.Format(time.RFC3339)).WithHint("wait for its end, or replace the secret at once: ace api-key revive %s", id)
 		}
 		var expires time.Time
 		if own {

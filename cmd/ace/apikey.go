@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,10 @@ func (a *app) apiKeyCommand() *cobra.Command {
 logged in to none, the server on this machine.
 
 A server is asked with --token (a user token, as ace server token prints it), ACE_KEY, ACE_API_KEY_ID with its secret,
-or ACE_TOKEN; without them, with the credential of your connection of that server.`})
+or ACE_TOKEN; without them, with the credential of your connection of that server.
+
+A personal key ends with the key that it was made with and with the access of the person, a connection's key with the connection;
+an organization key, which takes an admin, outlives people and connections. ace api-key list shows which is which.`})
 	cmd.AddCommand(a.keyCreateCommand(), a.keyListCommand(), a.keyReviveCommand(), a.keyRotateCommand(), a.keyDisableCommand(),
 		a.keyEnableCommand(), a.keyRevokeCommand(), a.keyScopesCommand())
 	return cmd
@@ -48,7 +50,11 @@ type keyTarget struct {
 	*api.Client
 	cloud bool
 	name  string // for messages
+	flags string // that mean it
 }
+
+// command is one about keys of the target, as it can be typed.
+func (t keyTarget) command(words string) string { return "ace api-key " + words + t.flags }
 
 // keyTarget finds out whose keys are meant, and what to ask with.
 func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error) {
@@ -59,7 +65,7 @@ func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error)
 	if !elsewhere {
 		l, cloud, err := a.loggedIn(ctx)
 		if err == nil {
-			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.cloud)}, nil
+			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.cloud), " --cloud"}, nil
 		}
 		if o.cloud || explain(err).Code != "not_logged_in" {
 			return keyTarget{}, err
@@ -69,7 +75,7 @@ func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error)
 	if err != nil {
 		return keyTarget{}, err
 	}
-	return keyTarget{&server.Client, false, fmt.Sprintf("the server %s", server.Base())}, nil
+	return keyTarget{&server.Client, false, fmt.Sprintf("the server %s", server.Base()), serverFlags(server.Base(), o.token != "")}, nil
 }
 
 // serverClient finds what to call the server with.
@@ -138,7 +144,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 				if personal || o.cloud {
 					return usage("--for-connection makes a key of a server, which speaks for its members")
 				}
-				r.Scopes, r.Lineage = append(r.Scopes, string(bridge.ScopeActAs)), "organization"
+				r.Scopes, r.Lineage = append(r.Scopes, string(bridge.ScopeActAs)), lineageOrganization
 				if o.server == "" && o.token == "" {
 					o.server = string(bridge.DefaultServerURL)
 				}
@@ -148,7 +154,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 				return err
 			}
 			if personal && !target.cloud { // a server has personal keys, and no personal access tokens
-				r.Kind, r.Lineage = "", "personal"
+				r.Kind, r.Lineage = "", lineagePersonal
 			}
 			key, err := target.CreateKey(cmd.Context(), r)
 			if err != nil {
@@ -185,37 +191,12 @@ func ended(k api.APIKey) string {
 		return fmt.Sprintf("%s by %s: %s", when(&k.Ended.At), k.Ended.By, k.Ended.Reason)
 	case k.Ended != nil:
 		return fmt.Sprintf("%s by %s", when(&k.Ended.At), k.Ended.By)
+	case k.StatusCause != nil:
+		return k.StatusCause.Detail
 	case k.Disabled != nil:
 		return fmt.Sprintf("disabled %s by %s", when(&k.Disabled.At), k.Disabled.By)
 	}
 	return ""
-}
-
-func keyTable(w io.Writer, keys []api.APIKey) {
-	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "STATUS", "EXPIRES", "LAST USED", "ENDED")
-	for _, k := range keys {
-		used := ""
-		if k.LastUsed != nil {
-			used = when(&k.LastUsed.At)
-		}
-		row(w, k.KeyID, k.Prefix, k.Name, k.Owner, k.Status, expiry(k), used, ended(k))
-	}
-}
-
-func (a *app) keyListCommand() *cobra.Command {
-	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: "list", Short: "List API keys", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			target, err := a.keyTarget(cmd.Context(), o)
-			if err != nil {
-				return err
-			}
-			keys, err := target.Keys(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { keyTable(w, keys) })
-		}})
 }
 
 func (a *app) keyRevokeCommand() *cobra.Command {
@@ -245,7 +226,7 @@ func findKey(ctx context.Context, target keyTarget, word string) (string, error)
 	switch len(ids) {
 	case 0:
 		return "", bridge.E(bridge.NotFound, "key_not_found", "there is no live key %q%s", word, didYouMean(word, names)).
-			WithHint("ace api-key list")
+			WithHint("%s", target.command("list"))
 	case 1:
 		return ids[0], nil
 	}

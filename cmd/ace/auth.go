@@ -89,7 +89,7 @@ func (a *app) runLogout(ctx context.Context) error {
 	case readErr != nil:
 		a.note("The stored session cannot be read, so it is removed here and ends by itself at the cloud.")
 	case s.isKey():
-		a.note("The API key is removed here and stays valid. To end it: ace api-key revoke %s --cloud", printable(s.KeyID))
+		a.note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.login("ace login"), printable(s.KeyID))
 	default:
 		err := a.endAtCloud(ctx, sel.cloud, s)
 		if errors.Is(err, context.Canceled) {

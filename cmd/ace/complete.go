@@ -50,6 +50,7 @@ var flagWords = map[string]source{
 	"profile":    profileNames,
 	"env":        cloudURLs,
 	"server":     serverURLs,
+	"parent":     keyNames,
 	"role":       fixed(roleNames...),
 	"preset":     presetNames,
 	"scope":      scopeNames,

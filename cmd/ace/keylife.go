@@ -59,6 +59,9 @@ func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) err
 		row(w, "Key ID", key.KeyID)
 		row(w, "For", target.name)
 		row(w, "Owner", key.Owner)
+		if text := lives(key.APIKey); text != "" {
+			row(w, "Lineage", text)
+		}
 		row(w, "Scopes", strings.Join(key.Scopes, " "))
 		row(w, "Expires", expiry(key.APIKey))
 		for _, limit := range limits(key.APIKey) {
@@ -90,10 +93,21 @@ func limits(k api.APIKey) (out [][2]string) {
 	if k.Rate != "" {
 		out = append(out, [2]string{"Rate", k.Rate})
 	}
+	if k.Limit != nil {
+		out = append(out, [2]string{"Limit", strings.TrimSpace(strings.Join(k.Limit.Scopes, " ") + " " + asRole(k.Limit.Role))})
+	}
 	if k.MaxUses > 0 {
 		out = append(out, [2]string{"Uses", fmt.Sprintf("%d of %d", k.Uses, k.MaxUses)})
 	}
 	return out
+}
+
+// asRole says that a key may no more than a role.
+func asRole(role bridge.Role) string {
+	if role == "" {
+		return ""
+	}
+	return "what a " + string(role) + " may"
 }
 
 func (a *app) keyReviveCommand() *cobra.Command {

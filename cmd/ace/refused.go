@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
@@ -77,7 +78,7 @@ func refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *brid
 		another := "another one: on the server, " + serverToken(server)
 		switch {
 		case e.Kind != bridge.Unauthenticated:
-			return e
+			return e.WithHint("%s", aimed(e.Hint, serverFlags(server, strings.HasPrefix(source, "--"))))
 		case source == sourceProfile:
 			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, serverToken(server))
 		case strings.HasPrefix(source, "--"):
@@ -85,4 +86,24 @@ func refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *brid
 		}
 		return e.WithHint("%s, so that your connection counts; or give --token %s", unset(source), another)
 	}
+}
+
+// serverFlags make a command about keys one about a server's.
+func serverFlags(server bridge.ServerURL, token bool) string {
+	flags := " --server " + string(server)
+	if token {
+		flags += " --token -"
+	}
+	return flags
+}
+
+var keyCommand = regexp.MustCompile(`ace api-key [a-z]+( [0-9a-f-]{36})?`)
+
+// aimed gives the commands in a server's hint the flags that mean the server. It cannot know them: without any the command may
+// ask the cloud.
+func aimed(hint, flags string) string {
+	if strings.Contains(hint, "--server") || strings.Contains(hint, "on the server") {
+		return hint
+	}
+	return keyCommand.ReplaceAllString(hint, "${0}"+strings.ReplaceAll(flags, "$", "$$"))
 }

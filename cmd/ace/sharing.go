@@ -153,7 +153,7 @@ func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, w
 		names = append(names, m.Email)
 	}
 	if key, ok := strings.CutPrefix(word, "key:"); ok {
-		return findKey(ctx, keyTarget{&cloud.Client, true, "the cloud"}, key)
+		return findKey(ctx, keyTarget{&cloud.Client, true, "the cloud", " --cloud"}, key)
 	}
 	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, didYouMean(word, names)).
 		WithHint("ace connections sharing %s", shellWord(c.Name))

@@ -32,8 +32,11 @@ the answer. It takes the scope audit:read: see ace api-key --help for how the se
 				if r.Scope != "" {
 					row(w, "Missing scope", r.Scope)
 				}
+				if r.LimitedBy != "" {
+					row(w, "Limited by", r.LimitedBy)
+				}
 				if r.Hint != "" {
-					row(w, "Fix", r.Hint)
+					row(w, "Fix", aimed(r.Hint, serverFlags(client.Base(), o.token != "")))
 				}
 				if r.Status != 0 {
 					row(w, "Answer", strconv.Itoa(r.Status)+" "+r.Code)

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+const (
+	lineagePersonal     = "personal"
+	lineageOrganization = "organization"
+)
+
+// lineage says in a word or two what a key is.
+func lineage(k api.APIKey) string {
+	word := k.Lineage
+	switch {
+	case word == "" && k.Kind == string(bridge.KindSK):
+		return "connection"
+	case word == lineagePersonal && k.ParentUnknown:
+		word += ", parent unknown"
+	}
+	if k.Subject != "" && k.Subject != k.Owner {
+		word += " of " + k.Subject
+	}
+	return word
+}
+
+// lives says what a key ends with; empty where the server or cloud does not say.
+func lives(k api.APIKey) string {
+	switch {
+	case k.Lineage == lineageOrganization:
+		return "organization: outlives people and connections"
+	case k.Lineage != lineagePersonal && k.Kind == string(bridge.KindSK):
+		return "connection: the personal keys made with it end with it"
+	case k.Lineage != lineagePersonal:
+		return ""
+	}
+	end := "the access of " + k.Subject
+	if k.Subject == "" {
+		end = "its owner's access"
+	}
+	if k.Parent != "" {
+		end = "the key " + k.Parent + " that it was made with, and with " + end
+	}
+	return "personal: ends with " + end
+}
+
+// leaf is a key in its place in the tree.
+type leaf struct {
+	api.APIKey
+	depth  int
+	placed bool // below its parent
+}
+
+// tree puts keys below those that they were made with, and leaves them in their order otherwise.
+func tree(keys []api.APIKey) []leaf {
+	listed, below := map[string]bool{}, map[string][]api.APIKey{}
+	for _, k := range keys {
+		listed[k.KeyID] = true
+	}
+	for _, k := range keys {
+		if listed[k.Parent] {
+			below[k.Parent] = append(below[k.Parent], k)
+		}
+	}
+	out := make([]leaf, 0, len(keys))
+	var add func(k api.APIKey, depth int)
+	add = func(k api.APIKey, depth int) {
+		if !listed[k.KeyID] { // shown already: what is no tree does not go round in circles
+			return
+		}
+		listed[k.KeyID] = false
+		out = append(out, leaf{k, depth, depth > 0})
+		for _, child := range below[k.KeyID] {
+			add(child, depth+1)
+		}
+	}
+	roots := slices.DeleteFunc(slices.Clone(keys), func(k api.APIKey) bool { return listed[k.Parent] })
+	for _, k := range append(roots, keys...) {
+		add(k, 0)
+	}
+	return out
+}
+
+// keyTable lists keys as a tree. The parent of a key that stands alone is named, unless it is the one that all have.
+func keyTable(w io.Writer, keys []api.APIKey, parent string) {
+	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "LINEAGE", "STATUS", "EXPIRES", "LAST USED", "ENDED")
+	for _, k := range tree(keys) {
+		used, name, kind := "", k.Name, lineage(k.APIKey)
+		if k.LastUsed != nil {
+			used = when(&k.LastUsed.At)
+		}
+		if k.placed {
+			name = strings.Repeat("  ", k.depth-1) + "└ " + name
+		} else if k.Parent != "" && k.Parent != parent {
+			kind += ", made with " + k.Parent
+		}
+		row(w, k.KeyID, k.Prefix, name, k.Owner, kind, k.Status, expiry(k.APIKey), used, ended(k.APIKey))
+	}
+}
+
+// parentUnknown is the word for the parent of keys that were made before parents were recorded.
+const parentUnknown = "unknown"
+
+func (a *app) keyListCommand() *cobra.Command {
+	var o apiKeyOptions
+	var parent string
+	cmd := &cobra.Command{Use: "list", Short: "List API keys, each below the key that it was made with", Args: noArgs,
+		Long: `List API keys, each below the key that it was made with, and what each is:
+
+  organization   made by an admin for the organization; outlives people and connections
+  personal       ends, and is limited, with the key that it was made with and with the access of the person
+  connection     of a connection; the personal keys made with it end with it
+
+A personal key below one that is disabled or expired is refused for as long: its status is parent_disabled, parent_expired
+and so on. --parent unknown lists the personal keys of older versions whose parent was not recorded.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			target, err := a.keyTarget(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if parent != "" && parent != parentUnknown {
+				if parent, err = findKey(cmd.Context(), target, parent); err != nil {
+					return err
+				}
+			}
+			keys, err := target.KeysOf(cmd.Context(), parent)
+			if err != nil {
+				return err
+			}
+			keys = slices.DeleteFunc(keys, func(k api.APIKey) bool { return !ofParent(k, parent) }) // older servers list all
+			err = a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { keyTable(w, keys, parent) })
+			if err == nil && a.output == outputTable {
+				a.noteOrphans(target, keys)
+			}
+			return err
+		}}
+	cmd.Flags().StringVar(&parent, "parent", "", "only the keys made with this one (its ID or `NAME`), or those whose parent is unknown")
+	return o.flags(cmd)
+}
+
+func ofParent(k api.APIKey, parent string) bool {
+	switch parent {
+	case "":
+		return true
+	case parentUnknown:
+		return k.ParentUnknown && k.Ended == nil
+	}
+	return k.Parent == parent
+}
+
+// noteOrphans says what to do about keys whose parent is not known.
+func (a *app) noteOrphans(target keyTarget, keys []api.APIKey) {
+	var orphans []api.APIKey
+	for _, k := range keys {
+		if ofParent(k, parentUnknown) {
+			orphans = append(orphans, k)
+		}
+	}
+	if len(orphans) == 0 {
+		return
+	}
+	which := "1 personal key has"
+	if len(orphans) > 1 {
+		which = fmt.Sprintf("%d personal keys have", len(orphans))
+	}
+	a.note("%s no known parent (made before parents were recorded): what any connection withdraws from the owner limits it.", which)
+	a.note("  fix: replace each by a new key, and revoke it: %s", target.command("revoke "+orphans[0].KeyID))
+}
