@@ -100,13 +100,6 @@ func (a *Authority) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([
 	return out, nil
 }
 
-func wrap(what string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
 // TakeIn brings keys that were changed by [Authority.RevokeIn] into the table in memory.
 func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
