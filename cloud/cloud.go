@@ -108,7 +108,8 @@ func openVault(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Vau
 func newRegistry(ctx context.Context, cfg Config, db *sqldb.DB, vault *registry.Vault, root bridge.SigningRoot, log *slog.Logger) (*registry.Registry, error) {
 	mailer, _ := chooseMailer(cfg.Mail, cfg.PublicURL)
 	return registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
-		Password: cfg.Password, Mail: mailer != nil, Now: cfg.Now}, log)
+		Password: cfg.Password, Mail: mailer != nil, Now: cfg.Now,
+		Mark: mark.Place{Dir: cfg.DataDir, Role: "cloud"}}, log)
 }
 
 // New opens the database, brings it up to date and builds the handler.

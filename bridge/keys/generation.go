@@ -110,10 +110,13 @@ const (
 	maxTokenLife    = time.Hour // of access tokens of every kind
 )
 
+// Settle decides in the same transaction what may live on in other tables of the database.
+type Settle func(ctx context.Context, tx *sql.Tx, now time.Time) error
+
 // AcceptRestore accepts a database that has lost changes. Connect tokens and access tokens from before now are refused, as
 // are secrets that a rotation had replaced; a connection's key dies unless it is used within a day; keys that people made
 // are returned to be decided on.
-func AcceptRestore(ctx context.Context, db transactor, now time.Time, c RestoreChoice, actor audit.Actor) (Restored, error) {
+func AcceptRestore(ctx context.Context, db transactor, now time.Time, c RestoreChoice, actor audit.Actor, also ...Settle) (Restored, error) {
 	var out Restored
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		out = Restored{}
@@ -130,6 +133,11 @@ func AcceptRestore(ctx context.Context, db transactor, now time.Time, c RestoreC
 		}
 		if err := settleKeys(ctx, tx, now, c, &out); err != nil {
 			return err
+		}
+		for _, settle := range also {
+			if err := settle(ctx, tx, now); err != nil {
+				return err
+			}
 		}
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "database.accept", Target: "database", Details: map[string]string{
 			"found": strconv.FormatInt(out.Found, 10), "known": strconv.FormatInt(out.Known, 10), "now": strconv.FormatInt(out.Now, 10),

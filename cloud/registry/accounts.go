@@ -95,7 +95,7 @@ func (r *Registry) PatchAccount(ctx context.Context, p Principal, patch api.Prof
 	if a == before {
 		return a, nil
 	}
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.tx(ctx, func(tx *sql.Tx) error {
 		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE users SET name = $1, country = $2, currency = $3
 			WHERE id = $4 AND name = $5 AND country = $6 AND currency = $7`,
 			a.Name, a.Country, a.Currency, p.UserID, before.Name, before.Country, before.Currency))

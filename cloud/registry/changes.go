@@ -65,7 +65,7 @@ func (r *Registry) ConnectionsChanged() <-chan struct{} { return r.connectionsCh
 
 // changeTx runs a transaction that changes connections, and wakes those who watch once it is committed.
 func (r *Registry) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	err := r.db.Tx(ctx, fn)
+	err := r.tx(ctx, fn)
 	wake(r.connectionsChanged)
 	wake(r.revocationsDue) // of a key that was replaced
 	wake(r.withdrawalsDue)

@@ -51,7 +51,7 @@ func (r *Registry) RedeemCode(ctx context.Context, code, verifier bridge.Secret,
 	now := r.cfg.Now()
 	var s Session
 	var answer error
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.tx(ctx, func(tx *sql.Tx) error {
 		answer = nil
 		first, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE codes SET used_at = $1 WHERE hash = $2 AND client_id = $3 AND used_at = 0",
 			now.Unix(), hashed(code), clientID))

@@ -132,7 +132,7 @@ func (r *Registry) DecideDevice(ctx context.Context, p Principal, userCode strin
 	if approve {
 		state, action = "approved", "device.approve"
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3, provider_id = $4, member_id = $7
 			WHERE user_code = $5 AND state = 'pending' AND expires_at > $6`,
 			state, p.UserID, p.OrgID, p.Provider, canonicalUserCode(userCode), now.Unix(), p.Member))
@@ -163,39 +163,9 @@ type DevicePoll struct {
 func (r *Registry) PollDevice(ctx context.Context, poll DevicePoll, actor audit.Actor) (Session, error) {
 	var s Session
 	var answer error
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
-		answer = nil
-		o := opening{method: MethodDevice}
-		var state string
-		var expires int64
-		err := tx.QueryRowContext(ctx, `SELECT d.state, d.user_id, COALESCE(o.slug, ''), d.provider_id, d.member_id, d.expires_at FROM devices d
-			LEFT JOIN organizations o ON o.id = d.org_id WHERE d.code = $1 AND d.client_id = $2`, hashed(poll.Code), poll.ClientID).
-			Scan(&state, &o.userID, &o.org, &o.provider, &o.member, &expires)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return oauthError("invalid_grant", "the device code is not known")
-		case err != nil:
-			return fmt.Errorf("poll a device login: %w", err)
-		case state == "redeemed":
-			return oauthError("invalid_grant", "the device code has been used")
-		case expires <= r.cfg.Now().Unix():
-			return oauthError("expired_token", "the code has expired")
-		case state == "denied":
-			return oauthError("access_denied", "the login was denied")
-		case state == "pending":
-			answer, err = r.notePoll(ctx, tx, poll)
-			return err
-		}
-		redeemed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE devices SET state = 'redeemed' WHERE code = $1 AND state = 'approved'",
-			hashed(poll.Code)))
-		if err != nil {
-			return fmt.Errorf("redeem a device login: %w", err)
-		}
-		if !redeemed {
-			return oauthError("invalid_grant", "the device code has been used")
-		}
-		s, err = r.openSession(ctx, tx, o, actor)
-		return err
+	err := r.numbered(ctx, func(tx *sql.Tx) (redeemed bool, err error) {
+		s, answer, err = r.pollDevice(ctx, tx, poll, actor)
+		return answer == nil, err
 	})
 	if err == nil {
 		err = answer
@@ -204,6 +174,41 @@ func (r *Registry) PollDevice(ctx context.Context, poll DevicePoll, actor audit.
 		return Session{}, err
 	}
 	return s, nil
+}
+
+// pollDevice opens the session of an approved login. answer is why there is none yet.
+func (r *Registry) pollDevice(ctx context.Context, tx *sql.Tx, poll DevicePoll, actor audit.Actor) (s Session, answer, err error) {
+	o := opening{method: MethodDevice}
+	var state string
+	var expires int64
+	err = tx.QueryRowContext(ctx, `SELECT d.state, d.user_id, COALESCE(o.slug, ''), d.provider_id, d.member_id, d.expires_at FROM devices d
+		LEFT JOIN organizations o ON o.id = d.org_id WHERE d.code = $1 AND d.client_id = $2`, hashed(poll.Code), poll.ClientID).
+		Scan(&state, &o.userID, &o.org, &o.provider, &o.member, &expires)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return s, nil, oauthError("invalid_grant", "the device code is not known")
+	case err != nil:
+		return s, nil, fmt.Errorf("poll a device login: %w", err)
+	case state == "redeemed":
+		return s, nil, oauthError("invalid_grant", "the device code has been used")
+	case expires <= r.cfg.Now().Unix():
+		return s, nil, oauthError("expired_token", "the code has expired")
+	case state == "denied":
+		return s, nil, oauthError("access_denied", "the login was denied")
+	case state == "pending":
+		answer, err = r.notePoll(ctx, tx, poll)
+		return s, answer, err
+	}
+	redeemed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE devices SET state = 'redeemed' WHERE code = $1 AND state = 'approved'",
+		hashed(poll.Code)))
+	if err != nil {
+		return s, nil, fmt.Errorf("redeem a device login: %w", err)
+	}
+	if !redeemed {
+		return s, nil, oauthError("invalid_grant", "the device code has been used")
+	}
+	s, err = r.openSession(ctx, tx, o, actor)
+	return s, nil, err
 }
 
 // notePoll keeps the time of a poll of a login that nobody has decided, and says whether it came too early: then the

@@ -80,7 +80,7 @@ func (r *Registry) DomainProven(ctx context.Context, p Principal, domain string,
 	if err := p.own(p.Org); err != nil {
 		return err
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error { return r.domainProven(ctx, tx, p.OrgID, domain, actor) })
+	return r.tx(ctx, func(tx *sql.Tx) error { return r.domainProven(ctx, tx, p.OrgID, domain, actor) })
 }
 
 func (r *Registry) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain string, actor audit.Actor) error {

@@ -225,15 +225,15 @@ type rights struct {
 // to deliver: another process does, or the key that signed them is gone from the connection, and its revocation under way. The
 // statement says what is left to the personal keys of each holder, by the rules and rows of now.
 func (r *Registry) WithdrawTokens(ctx context.Context, lost Lost) (w Withdrawal, ok bool, err error) {
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.numbered(ctx, func(tx *sql.Tx) (claimed bool, err error) {
 		w = Withdrawal{Lost: Lost{Org: lost.Org, Connection: lost.Connection}, left: map[string]rights{}}
 		ok = false
 		if err := r.claimLost(ctx, tx, lost, &w); err != nil || len(w.of) == 0 {
-			return err
+			return false, err
 		}
 		c, err := scanConnection(tx.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.id = $1", lost.Connection))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("look up a connection: %w", err)
+			return false, fmt.Errorf("look up a connection: %w", err)
 		}
 		until := map[string]int64{}
 		for _, h := range w.of {
@@ -242,10 +242,10 @@ func (r *Registry) WithdrawTokens(ctx context.Context, lost Lost) (w Withdrawal,
 			}
 		}
 		if len(until) == 0 || c.secret == "" {
-			return r.noteWithdrawn(ctx, tx, w)
+			return true, r.noteWithdrawn(ctx, tx, w)
 		}
 		ok = true
-		return r.stateWithdrawal(ctx, tx, c, until, &w)
+		return true, r.stateWithdrawal(ctx, tx, c, until, &w)
 	})
 	return w, ok && err == nil, err
 }

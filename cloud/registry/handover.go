@@ -50,6 +50,7 @@ type Keys interface {
 	RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error)
 	EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error)
 	TakeIn(ctx context.Context, ids ...uuid.UUID)
+	Numbered(ctx context.Context, rule keys.Rule) error
 }
 
 // UseKeys gives the registry the cloud's own API keys. Without it, as beside a running cloud, personal access tokens die with
@@ -74,7 +75,7 @@ func (r *Registry) Voiders() []Voider {
 // handTx runs a transaction with a handover in it, and does what is left after the commit.
 func (r *Registry) handTx(ctx context.Context, fn func(tx *sql.Tx, after *settled) error) error {
 	var after settled
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.tx(ctx, func(tx *sql.Tx) error {
 		after = settled{}
 		return fn(tx, &after)
 	})

@@ -185,7 +185,7 @@ func (r *Registry) Withdraw(ctx context.Context, p Principal, org, id string, ac
 	if err := p.in(org); err != nil {
 		return err
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		p, err := standing(ctx, tx, p)
 		if err == nil {
 			err = p.Need("member:invite")

@@ -60,7 +60,7 @@ func (r *Registry) AcceptInvitation(ctx context.Context, p Principal, token brid
 	if err := p.alone(); err != nil {
 		return out, err
 	}
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.tx(ctx, func(tx *sql.Tx) error {
 		o, err := r.take(ctx, tx, token, User{ID: p.UserID, Email: p.Email}, actor)
 		if err != nil {
 			return err

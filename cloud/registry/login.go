@@ -164,14 +164,13 @@ func (r *Registry) FinishSecondStep(ctx context.Context, pending bridge.Secret, 
 	if err := r.CheckOTP(ctx, u, otp, device, actor); err != nil {
 		return User{}, err
 	}
-	finished, err := sqldb.Changed(r.db.ExecContext(ctx, "DELETE FROM pending_logins WHERE hash = $1", hashed(pending)))
-	if err != nil {
-		return User{}, fmt.Errorf("finish a login: %w", err)
-	}
-	if !finished {
-		return User{}, errPending
-	}
-	return u, nil
+	return u, r.tx(ctx, func(tx *sql.Tx) error {
+		finished, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM pending_logins WHERE hash = $1", hashed(pending)))
+		if err == nil && !finished {
+			return errPending
+		}
+		return wrapped("finish a login", err)
+	})
 }
 
 // CheckOTP checks a code of the authenticator app or a recovery code, and uses it up. Wrong ones are counted and audited
@@ -187,7 +186,7 @@ func (r *Registry) CheckOTP(ctx context.Context, u User, otp string, device brid
 		return err
 	}
 	var by audit.Actor
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.tx(ctx, func(tx *sql.Tx) error {
 		var err error
 		if by, err = accountActor(ctx, tx, u, actor); err != nil {
 			return err

@@ -47,7 +47,7 @@ func (r *Registry) MailQueued() <-chan struct{} { return r.mailQueued }
 
 // mailTx runs a transaction that queues mail, and wakes the delivery once it is committed.
 func (r *Registry) mailTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	err := r.db.Tx(ctx, fn)
+	err := r.tx(ctx, fn)
 	wake(r.mailQueued)
 	return err
 }

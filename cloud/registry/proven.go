@@ -154,8 +154,10 @@ func (r *Registry) UnprovenSession(ctx context.Context, cookie bridge.Secret) (U
 
 // EndUnproven signs an account without a proven address out.
 func (r *Registry) EndUnproven(ctx context.Context, u Unproven) error {
-	_, err := r.db.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE hash = $1", u.hash)
-	return wrapped("end a session", err)
+	return r.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE hash = $1", u.hash)
+		return wrapped("end a session", err)
+	})
 }
 
 // AcceptUnproven accepts an invitation for an account without a proven address. The link that was mailed to the address proves

@@ -7,6 +7,7 @@ package registry
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"embed"
 	"encoding/hex"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -31,6 +33,7 @@ type Config struct {
 	Root     bridge.SigningRoot
 	Password PasswordCost     // zero: the default cost
 	Mail     bool             // somebody delivers what [Registry.DueMail] gives
+	Mark     mark.Place       // of the change number, where [Registry.UseKeys] gives no keys; zero: none is kept
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -50,16 +53,21 @@ type Registry struct {
 	keys Keys // of the cloud itself; nil: see [Registry.UseKeys]
 }
 
-// New brings the tables up to date and returns a registry over them.
-func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Registry, error) {
+// Migrate brings the tables of a cloud up to date: the registry's, those of its own keys, and the audit log.
+func Migrate(ctx context.Context, db *sqldb.DB) error {
 	fsys, err := fs.Sub(files, "migrations")
 	if err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
+		return fmt.Errorf("registry: %w", err)
 	}
 	if err := db.Migrate(ctx, "registry", fsys); err != nil {
-		return nil, err
+		return err
 	}
-	if err := keys.Migrate(ctx, db); err != nil { // of the cloud itself, and the audit log
+	return keys.Migrate(ctx, db)
+}
+
+// New brings the tables up to date and returns a registry over them.
+func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Registry, error) {
+	if err := Migrate(ctx, db); err != nil {
 		return nil, err
 	}
 	if cfg.Now == nil {
@@ -105,6 +113,21 @@ func (r *Registry) Purge(ctx context.Context) error {
 		}
 	}
 	return r.purgeHistory(ctx)
+}
+
+// tx runs a transaction that takes something away, or may: a session, a role, what is used once. It gets a change number, which is
+// kept outside the database before tx returns, so that an old backup put in place is noticed. What only gives, notes or counts uses
+// the database itself, and a test knows why.
+func (r *Registry) tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return r.numbered(ctx, func(tx *sql.Tx) (bool, error) { return true, fn(tx) })
+}
+
+// numbered is tx for a transaction that knows whether it took something away.
+func (r *Registry) numbered(ctx context.Context, rule keys.Rule) error {
+	if r.keys != nil {
+		return r.keys.Numbered(ctx, rule)
+	}
+	return keys.Numbered(ctx, r.db, r.cfg.Mark, r.log, rule)
 }
 
 func newID() (string, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/registry"
@@ -31,6 +32,7 @@ type fixture struct {
 	db   *sqldb.DB
 	root bridge.SigningRoot
 	dead map[uuid.UUID]bool // API keys of the cloud that were revoked
+	mark mark.Place
 
 	mu  sync.Mutex
 	now time.Time
@@ -55,7 +57,7 @@ func (f *fixture) open(keys bridge.Secret) {
 		f.t.Fatal(err)
 	}
 	f.Registry, err = registry.New(f.t.Context(), f.db, registry.Config{Issuer: issuer, Vault: vault, Root: f.root,
-		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock}, slog.New(slog.DiscardHandler))
+		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock, Mark: f.mark}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}

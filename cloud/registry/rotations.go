@@ -214,7 +214,7 @@ func (r *Registry) FinishRotation(ctx context.Context, t Rotation, key bridge.Ke
 	if !life.Expires.IsZero() {
 		expires = life.Expires.Unix()
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		stored, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, expires_at = $2, rotate_at = $3,
 			rotated_at = $4, rotate_key = '', rotate_tries = 0, rotate_failed_at = 0, rotate_cause = '', rotate_hint = ''
 			WHERE id = $5 AND server_url = $6 AND secret = $7`,

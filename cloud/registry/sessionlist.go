@@ -49,7 +49,7 @@ func (r *Registry) Sessions(ctx context.Context, p Principal) ([]api.Session, er
 
 // EndSessionByID ends one session of the caller.
 func (r *Registry) EndSessionByID(ctx context.Context, p Principal, id string, actor audit.Actor) error {
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		var one int
 		err := tx.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = 0
 			AND ($3 = '' OR org_id = $3)`, id, p.UserID, p.reach()).Scan(&one)
@@ -70,7 +70,7 @@ func (r *Registry) EndSessions(ctx context.Context, p Principal, current bool, a
 	if current {
 		keep = ""
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		if err := voidApprovals(ctx, tx, "user_id = $1 AND ($2 = '' OR org_id = $2)", p.UserID, p.reach()); err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (r *Registry) SwitchSession(ctx context.Context, p Principal, org string, a
 	if err := p.NeedOwn(); err != nil {
 		return Principal{}, err
 	}
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.tx(ctx, func(tx *sql.Tx) error {
 		var orgID, member string
 		err := tx.QueryRowContext(ctx, `SELECT o.id, m.id FROM organizations o JOIN members m ON m.org_id = o.id
 			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, p.UserID).Scan(&orgID, &member)

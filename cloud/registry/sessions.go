@@ -219,7 +219,7 @@ func (r *Registry) RefreshSession(ctx context.Context, refresh bridge.Secret, ac
 	now := r.cfg.Now()
 	var s Session
 	reused := false
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.tx(ctx, func(tx *sql.Tx) error {
 		reused = false
 		var sessionID string
 		err := tx.QueryRowContext(ctx, "SELECT session_id FROM refresh_tokens WHERE hash = $1 AND expires_at > $2",
@@ -288,14 +288,14 @@ func endSession(ctx context.Context, tx *sql.Tx, id, reason string, now time.Tim
 
 // EndSession signs a person out of this session.
 func (r *Registry) EndSession(ctx context.Context, p Principal, actor audit.Actor) error {
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		return endSession(ctx, tx, p.SessionID, "signed out", r.cfg.Now(), actor)
 	})
 }
 
 // RevokeRefresh ends the session of a refresh token (RFC 7009); an unknown token is no error there.
 func (r *Registry) RevokeRefresh(ctx context.Context, refresh bridge.Secret, actor audit.Actor) error {
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+	return r.tx(ctx, func(tx *sql.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, "SELECT session_id FROM refresh_tokens WHERE hash = $1", hashed(refresh)).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {

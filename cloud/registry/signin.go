@@ -87,7 +87,7 @@ var errSignIn = bridge.E(bridge.Invalid, "signin_unknown", "This sign-in was not
 // section 4.4). With an error it returns the provider that the browser was sent to, where that is known.
 func (r *Registry) TakeSignIn(ctx context.Context, cookie, state bridge.Secret, org string) (SignIn, error) {
 	s := SignIn{Cookie: cookie}
-	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err := r.tx(ctx, func(tx *sql.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, "SELECT provider_id, next FROM provider_logins WHERE hash = $1", hashed(cookie)).Scan(&id, &s.Next)
 		if errors.Is(err, sql.ErrNoRows) {

@@ -75,7 +75,14 @@ func openCloudDatabase(ctx context.Context) (ownDatabase, error) {
 		return ownDatabase{}, err
 	}
 	db, err := sqldb.Open(ctx, cfg.DatabaseURL)
-	return ownDatabase{db, cfg.DataDir, operator()}, err
+	if err != nil {
+		return ownDatabase{}, err
+	}
+	if err := registry.Migrate(ctx, db); err != nil {
+		_ = db.Close()
+		return ownDatabase{}, err
+	}
+	return ownDatabase{db, cfg.DataDir, operator()}, nil
 }
 
 func (a *app) serverAcceptClockCommand() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/registry"
 )
 
 type restoreResult struct {
@@ -40,7 +41,7 @@ type ownDatabase struct {
 }
 
 // restoreCommand is `restore` of a server or a cloud; open opens its database.
-func (a *app) restoreCommand(role string, open func(context.Context) (ownDatabase, error)) *cobra.Command {
+func (a *app) restoreCommand(role string, open func(context.Context) (ownDatabase, error), also ...keys.Settle) *cobra.Command {
 	var accept bool
 	var choice keys.RestoreChoice
 	cmd := &cobra.Command{Use: "restore", Args: noArgs,
@@ -57,13 +58,18 @@ keys that people made are listed, to be decided on: each with the command to rev
 				return err
 			}
 			defer func() { _ = own.db.Close() }()
-			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(a.err, nil)))
+			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(a.err, nil)), also...)
 			if err != nil {
 				return err
 			}
 			return a.print(r, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, %d is known, and it goes on at %d\n", r.Found, r.Known, r.Now)
-				_, _ = fmt.Fprintf(w, "keys of connections that die unless they are used within a day: %d\n", r.Unconfirmed)
+				if role == "cloud" {
+					_, _ = fmt.Fprintln(w, "everybody has to sign in again; invitations and mailed links are void")
+					_, _ = fmt.Fprintln(w, "members, roles, passwords, second factors, connections and limits are as in the backup: who was removed since is back (ace org members)")
+				} else {
+					_, _ = fmt.Fprintf(w, "keys of connections that die unless they are used within a day: %d\n", r.Unconfirmed)
+				}
 				if len(r.Keys) == 0 {
 					return
 				}
@@ -79,7 +85,7 @@ keys that people made are listed, to be decided on: each with the command to rev
 	return cmd
 }
 
-func acceptRestore(ctx context.Context, own ownDatabase, role string, choice keys.RestoreChoice, log *slog.Logger) (restoreResult, error) {
+func acceptRestore(ctx context.Context, own ownDatabase, role string, choice keys.RestoreChoice, log *slog.Logger, also ...keys.Settle) (restoreResult, error) {
 	if err := keys.Migrate(ctx, own.db); err != nil {
 		return restoreResult{}, err
 	}
@@ -90,7 +96,7 @@ func acceptRestore(ctx context.Context, own ownDatabase, role string, choice key
 	defer func() { _ = kept.Close() }()
 	choice.Known = kept.Number()
 	now := time.Now()
-	done, err := keys.AcceptRestore(ctx, own.db, now, choice, own.actor)
+	done, err := keys.AcceptRestore(ctx, own.db, now, choice, own.actor, also...)
 	if err != nil {
 		return restoreResult{}, err
 	}
@@ -114,5 +120,5 @@ func (a *app) serverRestoreCommand() *cobra.Command {
 }
 
 func (a *app) cloudRestoreCommand() *cobra.Command {
-	return a.restoreCommand("cloud", openCloudDatabase)
+	return a.restoreCommand("cloud", openCloudDatabase, registry.SettleRestored)
 }

@@ -1,0 +1,230 @@
+package registry_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/mark"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// unnumbered are the functions that change the database without a change number, and why nothing is taken away there.
+var unnumbered = map[string]string{
+	"numbered":            "numbers what it runs",
+	"AddRelayUses":        "counts",
+	"AdoptTokens":         "is done again at each start",
+	"BeginRotation":       "leases; the secret is replaced by FinishRotation",
+	"BeginSecondStep":     "gives",
+	"BeginSignIn":         "gives",
+	"BeginTOTP":           "gives; nothing is on before the first code",
+	"ConnectClaims":       "reads",
+	"CreateOrganization":  "gives",
+	"Credential":          "gives, and is too frequent for a write to another file",
+	"FinishSecondStep":    "counts tries; the end of the step is numbered",
+	"IssueCode":           "gives",
+	"KeepPresets":         "notes what a server says",
+	"KnowDevice":          "gives",
+	"MailDone":            "notes; a mail is sent twice otherwise",
+	"OpenSession":         "gives",
+	"OpenSessionFrom":     "gives",
+	"Purge":               "deletes what is over by its time",
+	"RenameOrganization":  "changes a name",
+	"RevocationDelivered": "notes; a revocation is sent twice otherwise",
+	"RevocationFailed":    "notes",
+	"RotateEncryptionKey": "seals anew what is there",
+	"RotationFailed":      "notes",
+	"SetStatus":           "notes",
+	"StartDevice":         "gives",
+	"Withdrawn":           "notes; a withdrawal is sent twice otherwise",
+	"charge":              "counts",
+	"forgive":             "counts",
+	"learn":               "notes what a server says",
+	"learnNumbers":        "notes what a server says",
+	"learnSubject":        "notes what a server says",
+	"noteRelay":           "notes",
+	"noteRelayed":         "gives, and is too frequent for a write to another file",
+	"purgeHistory":        "deletes what is old",
+	"takeMail":            "gives",
+}
+
+// Every change of the registry has a change number unless it is known why it needs none.
+func TestEveryChangeIsNumbered(t *testing.T) {
+	seen := map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(fn, func(n ast.Node) bool {
+				c, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				call, ok := c.Fun.(*ast.SelectorExpr)
+				if !ok || call.Sel.Name != "Tx" && call.Sel.Name != "ExecContext" && call.Sel.Name != "BeginTx" && call.Sel.Name != "Numbered" {
+					return true
+				}
+				if of, ok := call.X.(*ast.Ident); ok && of.Name == "tx" {
+					return true // within a transaction
+				}
+				seen[fn.Name.Name] = true
+				if unnumbered[fn.Name.Name] == "" {
+					t.Errorf("%s: %s changes the database without a change number: use Registry.tx, or say here why not", name, fn.Name.Name)
+				}
+				return true
+			})
+		}
+	}
+	for name := range unnumbered {
+		if !seen[name] {
+			t.Errorf("%s does not exist any more, or is numbered", name)
+		}
+	}
+}
+
+// What takes something away moves the number, in the database and outside it; what is frequent and takes nothing does not.
+func TestNumbersMove(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		f.mark = mark.Place{Dir: t.TempDir(), Role: "cloud"}
+		f.open(newKeys(t))
+		ctx, by := t.Context(), audit.Actor{ID: "test"}
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
+		eve := f.person("eve@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		refresh := func() registry.Session {
+			t.Helper()
+			s, err := f.OpenSession(ctx, max.UserID, "acme", registry.MethodDevice, by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first, second := refresh(), refresh()
+		code := func() bridge.Secret {
+			t.Helper()
+			code, err := f.IssueCode(ctx, max, registry.CodeGrant{ClientID: "x", RedirectURI: "http://127.0.0.1/", Challenge: "x"}, by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return code
+		}()
+		invited, err := f.Invite(ctx, owner, "acme", api.NewInvitation{Role: "member"}, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, err := f.StartDevice(ctx, registry.DeviceStart{ClientID: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := f.Target(ctx, owner, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unshared := api.ConnectionPatch{Visibility: new(registry.Private)}
+		number := func() (n int64) {
+			t.Helper()
+			if err := f.db.QueryRowContext(ctx, "SELECT version FROM key_changes").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		kept := func() int64 {
+			t.Helper()
+			m, err := mark.Open(f.mark, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = m.Close() }()
+			return m.Number()
+		}
+		for _, op := range []struct {
+			name  string
+			moves bool
+			do    func() error
+		}{
+			{"a credential", false, func() error { _, err := f.Credential(ctx, max, c.ID); return err }},
+			{"a call through the relay", false, func() error { _, err := f.Relay(ctx, max, c.ID, by); return err }},
+			{"a probe", false, func() error { return f.SetStatus(ctx, target, registry.Status{Status: registry.StatusOnline}) }},
+			{"a session is opened", false, func() error { _, err := f.OpenSession(ctx, eve.UserID, "acme", registry.MethodBrowser, by); return err }},
+			{"a device waits", false, func() error {
+				_, err := f.PollDevice(ctx, registry.DevicePoll{Code: device.DeviceCode, ClientID: "x"}, by)
+				return wantCode(err, "authorization_pending")
+			}},
+			{"a device is approved", true, func() error { return f.DecideDevice(ctx, max, device.UserCode, true, by) }},
+			{"a device code is used", true, func() error {
+				_, err := f.PollDevice(ctx, registry.DevicePoll{Code: device.DeviceCode, ClientID: "x"}, by)
+				return err
+			}},
+			{"a code is used", true, func() error {
+				_, err := f.RedeemCode(ctx, code, bridge.NewSecret("y"), "x", "http://127.0.0.1/", by)
+				return wantCode(err, "invalid_grant")
+			}},
+			{"a refresh token is used", true, func() error { _, err := f.RefreshSession(ctx, first.Refresh, by); return err }},
+			{"a refresh token is used twice", true, func() error {
+				_, err := f.RefreshSession(ctx, first.Refresh, by)
+				return wantCode(err, "invalid_grant")
+			}},
+			{"a refresh token is revoked", true, func() error { return f.RevokeRefresh(ctx, second.Refresh, by) }},
+			{"an invitation is withdrawn", true, func() error { return f.Withdraw(ctx, owner, "acme", invited.ID, by) }},
+			{"a password is changed", true, func() error {
+				return f.ChangePassword(ctx, eve, bridge.NewSecret(password), bridge.NewSecret("another correct horse"), by)
+			}},
+			{"a limit", true, func() error { return f.limit(owner, c.ID, max.UserID, limited("app:read")) }},
+			{"a ceiling", true, func() error { _, err := f.Patch(ctx, owner, c.ID, ceiling("app:read"), by); return err }},
+			{"a role", true, func() error { _, err := f.ChangeRole(ctx, owner, "acme", max.UserID, "viewer", by); return err }},
+			{"unshared", true, func() error { _, err := f.Patch(ctx, owner, c.ID, unshared, by); return err }},
+			{"a withdrawal is signed", true, func() error { f.statements(); return nil }},
+			{"sessions end", true, func() error { return f.EndSessions(ctx, eve, true, by) }},
+			{"a member is removed", true, func() error { _, err := f.RemoveMember(ctx, owner, "acme", max.UserID, by); return err }},
+			{"a connection is deleted", true, func() error { _, err := f.Delete(ctx, owner, c.ID, by); return err }},
+			{"a session ends", true, func() error { return f.EndSession(ctx, owner, by) }},
+		} {
+			before := number()
+			if err := op.do(); err != nil {
+				t.Fatalf("%s: %v", op.name, err)
+			}
+			after := number()
+			if moved := after > before; moved != op.moves {
+				t.Errorf("%s: the number went from %d to %d", op.name, before, after)
+			}
+			if op.moves && kept() != after {
+				t.Errorf("%s: %d is kept outside the database, want %d", op.name, kept(), after)
+			}
+			f.advance(time.Second)
+		}
+	})
+}
+
+// wantCode is nil where an error has a code.
+func wantCode(err error, code string) error {
+	if bridge.CodeOf(err) == code {
+		return nil
+	}
+	if err == nil {
+		return fs.ErrNotExist
+	}
+	return err
+}

@@ -1,0 +1,35 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// SettleRestored is a [keys.Settle] of the registry. What may have ended or been used since the backup, and is a matter of
+// signing in again, ends. The numbers of withdrawals go on above all that were given since, so that servers hear them.
+func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "mail_tokens", "pending_logins", "known_devices",
+		"invitations", "unproven_sessions"} {
+		//nolint:gosec // tables named above
+		if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET expires_at = $1 WHERE expires_at > $1", now.Unix()); err != nil {
+			return fmt.Errorf("end what may have been used in %s: %w", table, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE ended_at = 0", now.Unix()); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE totp SET last_step = $1 WHERE last_step < $1 AND confirmed_at <> 0", now.Unix()/totpPeriod); err != nil {
+		return fmt.Errorf("use up the codes of authenticator apps: %w", err)
+	}
+	// Statements are fewer than one a second, so that no number that was given is as high as the time.
+	if _, err := tx.ExecContext(ctx, `UPDATE connections SET statement_number = $1 +
+		CASE WHEN statement_number < $2 THEN $2 ELSE statement_number END`, statementsSkipped, now.Unix()); err != nil {
+		return fmt.Errorf("go on above the numbers of withdrawals: %w", err)
+	}
+	return nil
+}
+
+// statementsSkipped is how many numbers of withdrawals a restored cloud leaves out at least.
+const statementsSkipped = 1 << 20

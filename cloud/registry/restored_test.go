@@ -1,0 +1,68 @@
+package registry_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// The numbers of a restored cloud's withdrawals are above those that a server has taken from it since the backup, so that it
+// hears the next one.
+func TestRestoredCloudGoesOnAbove(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		withdrawal := func(scopes ...string) int64 {
+			t.Helper()
+			f.patch(owner, c.ID, ceiling(scopes...))
+			if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+				t.Fatal(err)
+			}
+			f.patch(owner, c.ID, ceiling("app:read"))
+			due := f.statements()
+			if len(due) != 1 {
+				t.Fatalf("%d statements", len(due))
+			}
+			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.clock())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Withdrawn(t.Context(), due[0]); err != nil {
+				t.Fatal(err)
+			}
+			return w.Number
+		}
+		var backup int64
+		if err := f.db.QueryRowContext(t.Context(), "SELECT statement_number FROM connections").Scan(&backup); err != nil {
+			t.Fatal(err)
+		}
+		last := withdrawal("app:*")
+		if last = withdrawal("app:*", "key:read"); last <= backup {
+			t.Fatalf("the withdrawals end at %d, begun after %d", last, backup)
+		}
+		if err := f.db.Tx(t.Context(), func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(t.Context(), "UPDATE connections SET statement_number = $1", backup); err != nil {
+				return err
+			}
+			return registry.SettleRestored(t.Context(), tx, f.clock())
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, who := range []*registry.Principal{&owner, &max} {
+			s, err := f.OpenSession(t.Context(), who.UserID, "acme", registry.MethodBrowser, audit.Actor{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *who, err = f.BrowserSession(t.Context(), s.Cookie); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := withdrawal("app:*"); n <= last {
+			t.Errorf("after the restore a withdrawal has the number %d, and the server knows %d", n, last)
+		}
+	})
+}
