@@ -22,7 +22,11 @@ func OutsideText(raw string) (string, error) {
 	case !utf8.ValidString(raw):
 		return "", errors.New("it is not UTF-8 (Latin-1, perhaps): " + again)
 	}
-	return strings.TrimFunc(raw, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }), nil
+	return trimOutside(raw), nil
+}
+
+func trimOutside(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
 }
 
 // looksWide reports whether every other byte of a text is NUL, as in UTF-16 without a mark.
@@ -35,6 +39,16 @@ func looksWide(raw string) bool {
 
 // OneForm is a name in the one Unicode form in which names are kept and compared (NFC).
 func OneForm(name string) string { return norm.NFC.String(name) }
+
+// SameName reports whether two names are one name: equal in the one form.
+func SameName(a, b string) bool { return a == b || OneForm(a) == OneForm(b) }
+
+// PlainName is a name from outside as it is kept: without white space around it, in the one form. It reports whether that is
+// fit to be kept: of 1 to most bytes, and plain, see [PlainText].
+func PlainName(raw string, most int) (string, bool) {
+	name := OneForm(trimOutside(raw))
+	return name, name != "" && PlainText(name, most)
+}
 
 // PlainText reports whether s is valid UTF-8 of at most most bytes without control characters and without characters that
 // are not seen, those that change the direction of text among them: fit for a name, a log line and a text column.

@@ -31,7 +31,7 @@ func CanonicalURL(s string) (ServerURL, error) {
 	}
 	// A canonical form is its own: what does not come back the same, as some names do not from idna, is none.
 	if again, err := canonicalize(string(canonical)); err != nil || again != canonical {
-		return "", badURL("%q is not spelled in a way that can be compared", clip(s))
+		return "", badURL("the URL is not spelled in a way that can be compared")
 	}
 	return canonical, nil
 }
@@ -79,29 +79,41 @@ func canonicalHost(host string, bracketed bool) (string, error) {
 	if bracketed {
 		addr, err := netip.ParseAddr(host)
 		if err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", badURL("%q is not an IPv6 address", host)
+			return "", badURL("what is in brackets in the URL is not an IPv6 address")
 		}
 		return "[" + addr.String() + "]", nil
 	}
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
 		return addr.String(), nil
 	}
-	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
-	if err != nil || ascii == "" || len(ascii) > 253 {
-		return "", badURL("%q is not a host name", host)
-	}
-	if strings.HasSuffix(ascii, ".") || strings.Contains(ascii, "..") {
-		return "", badURL("%q has an empty part between its dots", host)
+	ascii, ok := CanonicalDomain(host)
+	if !ok {
+		return "", badURL("the host of the URL is not a host name")
 	}
 	// A last label that is a number makes resolvers read the whole as an address (0x7f.1, 2130706433).
 	last := ascii[strings.LastIndexByte(ascii, '.')+1:]
 	if last != "" && (last[0] >= '0' && last[0] <= '9') {
 		if _, err := strconv.ParseUint(strings.TrimPrefix(last, "0x"), 16, 64); err == nil {
-			return "", badURL("%q looks like an address in an unusual form", host)
+			return "", badURL("the host of the URL looks like an address in an unusual form")
 		}
 	}
 	return ascii, nil
 }
+
+// CanonicalDomain brings the name of a host or a domain to the one spelling in which names are compared and dialled: A-labels
+// in lower case (RFC 5891), no dot at the end.
+func CanonicalDomain(name string) (string, bool) {
+	ascii, err := idna.Lookup.ToASCII(name)
+	ascii = strings.TrimSuffix(ascii, ".") // which may have been written in another script
+	ok := err == nil && len(ascii) <= 253
+	for label := range strings.SplitSeq(ascii, ".") {
+		ok = ok && label != "" && len(label) <= maxLabel
+	}
+	return ascii, ok
+}
+
+// maxLabel is how long what stands between two dots of a name may be (RFC 1035 section 2.3.4).
+const maxLabel = 63
 
 func canonicalPort(u *url.URL) (string, error) {
 	port := u.Port()
@@ -113,7 +125,7 @@ func canonicalPort(u *url.URL) (string, error) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		return "", badURL("%q is not a port", port)
+		return "", badURL("the port of the URL is not a number from 1 to 65535")
 	}
 	if (u.Scheme == "http" && n == 80) || (u.Scheme == "https" && n == 443) {
 		return "", nil

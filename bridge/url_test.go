@@ -23,6 +23,17 @@ func TestCanonicalURL(t *testing.T) {
 		"https://a.example/~x/a-b_c.d:@=+,":    "https://a.example/~x/a-b_c.d:@=+,",
 		"https://a.example/%24%28id%29%27":     "https://a.example/%24%28id%29%27",
 		"https://a.example/`\"<>|^{}":          "https://a.example/%60%22%3C%3E%7C%5E%7B%7D",
+		"https://BU\u0308CHER.example":         "https://xn--bcher-kva.example",
+		"https://xn--BCHER-KVA.example":        "https://xn--bcher-kva.example",
+		"https://bücher。example．":              "https://xn--bcher-kva.example",
+		"https://ａｃｅ.example":                  "https://ace.example",
+		"https://b%C3%BCcher.example":          "https://xn--bcher-kva.example",
+		"https://straße.example":               "https://xn--strae-oqa.example",
+		"https://a.example..":                  "",
+		"https://.a.example":                   "",
+		"https://１２７.0.0.1":                    "",
+		"https://a\u200db.example":             "",
+		"https://xn--a.example":                "",
 		"":                                     "",
 		"ftp://a.example":                      "",
 		"//a.example":                          "",
@@ -56,6 +67,18 @@ func TestCanonicalURL(t *testing.T) {
 		got, err := bridge.CanonicalURL(in)
 		if string(got) != want || (err == nil) != (want != "") {
 			t.Errorf("%q becomes %q (%v), want %q", in, got, err, want)
+		}
+	}
+}
+
+// TestCanonicalURLRepeatsNothing: somebody may have pasted a secret where a URL belongs.
+func TestCanonicalURLRepeatsNothing(t *testing.T) {
+	const canary = "canary-7f3a"
+	for _, in := range []string{canary, "https://" + canary + "_x", "https://" + canary + "..x", "https://u:" + canary + "@h", "https://h:" + canary, "https://[" + canary + "]",
+		"https://h/?x=" + canary, "https://h/%zz" + canary, "https://" + canary + ".0x7f", "https://h/" + canary + "$", canary + "://h", "https://h/" + canary + "//x",
+		"https://h/" + canary + "\n", "https://" + canary + "%zz", "https://" + canary + strings.Repeat("a", 70) + ".example"} {
+		if _, err := bridge.CanonicalURL(in); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("%q: %v", in, err)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type fixture struct {
 	http  *http.Client  // follows no redirect
 	cfg   cloud.Config
 	serve func(http.Handler) // what answers from now on
+	log   slog.Handler       // of the cloud from its next start on; nil: discarded
 
 	mu  sync.Mutex
 	now time.Time
@@ -94,7 +95,11 @@ func (f *fixture) restart() {
 		_ = f.cloud.Close()
 	}
 	var err error
-	if f.cloud, err = cloud.New(f.t.Context(), f.cfg, slog.New(slog.DiscardHandler)); err != nil {
+	log := f.log
+	if log == nil {
+		log = slog.DiscardHandler
+	}
+	if f.cloud, err = cloud.New(f.t.Context(), f.cfg, slog.New(log)); err != nil {
 		f.t.Fatal(err)
 	}
 	f.serve(f.cloud.Handler())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -181,10 +183,11 @@ func (o *oidcProviders) redeem(ctx context.Context, s registry.SignIn, redirectU
 	}
 	token, err := p.config(s.Provider, redirectURI).Exchange(ctx, code.Reveal(), oauth2.VerifierOption(s.Verifier().Reveal()))
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // its text would repeat the provider's answer
-		return registry.Vouched{}, refusedToken("it does not redeem the code", errors.New("the token endpoint answered "+refused.Response.Status))
+		return registry.Vouched{}, refusedToken("it does not redeem the code", fmt.Errorf("the token endpoint answered %d", refused.Response.StatusCode))
 	}
-	if err != nil {
-		return registry.Vouched{}, providerError("provider_unreachable", "The sign-in provider's token endpoint cannot be reached.", "begin again", err)
+	if err != nil { // nor the text of a malformed answer
+		return registry.Vouched{}, providerError("provider_unreachable", "The sign-in provider's token endpoint cannot be reached.", "begin again",
+			errors.New(api.WhyUnreachable(err)))
 	}
 	raw, _ := token.Extra("id_token").(string)
 	verifier := p.Verifier(&oidc.Config{ClientID: s.Provider.ClientID, SupportedSigningAlgs: idTokenAlgorithms, Now: o.now})

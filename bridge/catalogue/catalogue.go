@@ -122,7 +122,7 @@ func (c Catalogue) Presets() []string { return slices.Sorted(maps.Keys(c.presets
 
 // Preset returns the scopes of a preset.
 func (c Catalogue) Preset(name string) (bridge.Scopes, bool) {
-	scopes, ok := c.presets[name]
+	scopes, ok := c.presets[presetName(name)]
 	return scopes, ok
 }
 

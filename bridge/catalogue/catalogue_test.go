@@ -498,3 +498,30 @@ func TestReservedScopes(t *testing.T) {
 		}
 	}
 }
+
+// TestPresetsInOneForm: a preset is one, however its name is spelled.
+func TestPresetsInOneForm(t *testing.T) {
+	const file = `
+scopes: {app:read: r}
+presets: {"zoe\u0308": {scopes: ["app:read"], capped: true}, more: {extends: ["zo\u00eb"]}OTHER}
+default_preset: "zo\u00eb"
+roles: {viewer: {scopes: ["app:read"]}, member: {extends: ["zoe\u0308"]}, admin: {extends: [more]}, owner: {extends: [more]}}
+no_match: deny
+`
+	c, err := catalogue.Parse([]byte(strings.Replace(file, "OTHER", "", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"app:read"}}
+	for _, name := range []string{"", "zo\u00eb", "zoe\u0308", " zo\u00eb\n", "more"} {
+		if _, err := c.Grant(m, name, nil); err != nil {
+			t.Errorf("%+q: %v", name, err)
+		}
+	}
+	if _, known := c.Preset("zoe\u0308"); !known || c.File().DefaultPreset != "zo\u00eb" {
+		t.Error("a preset is not found by another spelling")
+	}
+	if _, err := catalogue.Parse([]byte(strings.Replace(file, "OTHER", `, "zo\u00eb": {scopes: ["app:read"]}`, 1))); err == nil || !strings.Contains(err.Error(), "two spellings") {
+		t.Errorf("two presets of one name: %v", err)
+	}
+}

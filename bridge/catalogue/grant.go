@@ -26,6 +26,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	if err != nil {
 		return nil, err
 	}
+	preset = presetName(preset)
 	if preset == "" && !slices.ContainsFunc(scopes, func(s bridge.Scope) bool { return !s.Reserved() }) {
 		if preset = c.file.DefaultPreset; preset == "" && len(scopes) == 0 {
 			return nil, bridge.E(bridge.Invalid, "scopes_missing", "the key needs a preset or scopes").

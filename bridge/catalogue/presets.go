@@ -12,10 +12,12 @@ import (
 const (
 	maxScopes  = 1000 // declared
 	maxPresets = 100
-	maxRules   = 2000
-	maxExtends = 16   // presets that one extends, and how deep
-	maxNamed   = 5000 // scopes in presets, roles and rules, all in all
-	maxNames   = 5000 // of operations and methods in rules, all in all
+
+	maxPresetName = 64 // bytes
+	maxRules      = 2000
+	maxExtends    = 16   // presets that one extends, and how deep
+	maxNamed      = 5000 // scopes in presets, roles and rules, all in all
+	maxNames      = 5000 // of operations and methods in rules, all in all
 )
 
 // bounded refuses a catalogue that holds too much, before anything is made of it.
@@ -71,9 +73,12 @@ func compileSets(c *Catalogue) error {
 }
 
 func (r *resolver) compilePresets() error {
+	if err := r.oneForm(); err != nil {
+		return err
+	}
 	names := r.presetNames()
 	for _, name := range names {
-		if name == "" || !bridge.PlainText(name, 64) || !bridge.PlainText(r.file.Presets[name].Description, 500) {
+		if name == "" || !bridge.PlainText(name, maxPresetName) || !bridge.PlainText(r.file.Presets[name].Description, 500) {
 			return bad("the preset %q needs a name and description of plain text", name)
 		}
 	}
@@ -86,6 +91,26 @@ func (r *resolver) compilePresets() error {
 		return bad("default_preset: there is no preset %q", d)
 	}
 	return nil
+}
+
+// oneForm gives the presets the names by which they are looked up. Two that are one name are refused.
+func (r *resolver) oneForm() error {
+	presets := make(map[string]Preset, len(r.file.Presets))
+	for written, p := range r.file.Presets {
+		name := presetName(written)
+		if _, twice := presets[name]; twice {
+			return bad("the preset %q is there twice, in two spellings", name)
+		}
+		presets[name] = p
+	}
+	r.file.Presets, r.file.DefaultPreset = presets, presetName(r.file.DefaultPreset)
+	return nil
+}
+
+// presetName is the name of a preset as it is looked up.
+func presetName(written string) string {
+	name, _ := bridge.PlainName(written, maxPresetName)
+	return name
 }
 
 // preset resolves a preset that is extended at this depth, and returns its height; its scopes are in r.presets then.
@@ -115,6 +140,7 @@ func (r *resolver) resolve(where string, p Preset, depth int) (bridge.Scopes, in
 	}
 	height := 0
 	for _, name := range p.Extends {
+		name = presetName(name)
 		if _, ok := r.file.Presets[name]; !ok {
 			return nil, 0, bad("%s extends %q, which is not there%s", where, name, didYouMean(name, r.presetNames()))
 		}

@@ -67,6 +67,8 @@ func (n NewKey) check(now time.Time) error {
 // the only place where its secret ever stands.
 func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (bridge.Key, Record, error) {
 	now := a.cfg.Now()
+	n.Name, _ = bridge.PlainName(n.Name, maxName)
+	n.Description, _ = bridge.PlainName(n.Description, maxDescription)
 	if err := n.check(now); err != nil {
 		return bridge.Key{}, Record{}, err
 	}

@@ -45,6 +45,7 @@ type fakeSMTP struct {
 	ln      net.Listener
 	offers  []string // extensions
 	rcpt    string   // the answer to RCPT; empty: it is taken
+	echo    string   // the verb to which it answers 535 and what it was sent
 	tls     bool     // from the first byte
 	session chan []string
 }
@@ -82,6 +83,8 @@ func (f *fakeSMTP) serve() {
 		got = append(got, line)
 		verb := strings.ToUpper(line)
 		switch {
+		case f.echo != "" && !data && strings.HasPrefix(verb, f.echo):
+			say("535 5.7.8 " + line)
 		case data && line == ".":
 			data = false
 			say("250 taken")
@@ -157,6 +160,53 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestAnswersAreNotRepeated: a server may send back the password, in whatever form, or the link of a mail.
+func TestAnswersAreNotRepeated(t *testing.T) {
+	for _, verb := range []string{"AUTH", "MAIL", "RCPT", "DATA", "EHLO"} {
+		for _, offers := range [][]string{{"AUTH PLAIN"}, {"AUTH LOGIN PLAIN", "ENHANCEDSTATUSCODES"}} {
+			f := newFakeSMTP(t, offers...)
+			f.echo = verb
+			_, err := f.send(t, "smtp://user:canary@127.0.0.1")
+			login := base64.StdEncoding.EncodeToString([]byte("\x00user\x00canary"))
+			if err == nil || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), login) || strings.Contains(err.Error(), "ann@") || (verb != "EHLO" && !strings.Contains(err.Error(), "535")) {
+				t.Errorf("%s: %v", verb, err)
+			}
+		}
+	}
+}
+
+// TestAddressesOnTheWire: domains go out in A-labels, and what is left beyond ASCII to servers that take it.
+func TestAddressesOnTheWire(t *testing.T) {
+	for _, c := range []struct {
+		to, wire string
+		offers   []string
+		refused  bool
+	}{
+		{"ann@b\u00fccher.test", "RCPT TO:<ann@xn--bcher-kva.test>", nil, false},
+		{"zo\u00eb@a.test", "RCPT TO:<zo\u00eb@a.test>", []string{"SMTPUTF8"}, false},
+		{"zo\u00eb@a.test", "", nil, true},
+	} {
+		f := newFakeSMTP(t, c.offers...)
+		_, port, err := net.SplitHostPort(f.ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go f.serve()
+		s, err := mail.ParseURL(bridge.NewSecret("smtp://127.0.0.1:" + port + "?from=Ace <ace@B\u00dcCHER.example>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Send(t.Context(), mail.Message{To: c.to, Subject: "hi", Text: bridge.NewSecret("hello")})
+		text := strings.Join(<-f.session, "\n")
+		if (err != nil) != c.refused || errors.Is(err, mail.ErrRefused) != c.refused || !strings.Contains(text, c.wire) || strings.Contains(text, "RCPT TO") == c.refused {
+			t.Errorf("%+q: %v\n%s", c.to, err, text)
+		}
+		if !c.refused && (!strings.Contains(text, "MAIL FROM:<ace@xn--bcher-kva.example>") || strings.Contains(text, "SMTPUTF8") != (c.offers != nil)) {
+			t.Errorf("%+q: %s", c.to, text)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		rcpt    string
@@ -216,6 +266,9 @@ func TestParseURL(t *testing.T) {
 		{"smtp://mail.example.com?from=ace@example.com&from=b@example.com", false},
 		{"smtp://mail.example.com?from=ace@example.com&starttls=no", false},
 		{"smtp://mail.example.com?from=nobody", false},
+		{"smtp://mail.example.com?from=a@b\u200d.example", false},
+		{"smtp://mail..example.com?from=ace@example.com", false},
+		{"smtp://mail.b\u00fccher.example?from=ace@b\u00fccher.example", true},
 		{"mail.example.com", false},
 		{"", false},
 	} {

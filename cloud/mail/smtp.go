@@ -9,14 +9,17 @@ import (
 	"net"
 	"net/mail"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	smtp "github.com/wneessen/go-mail"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
 // Timeout bounds the handing over of one message.
@@ -73,12 +76,35 @@ func ParseURL(value bridge.Secret) (*SMTP, error) {
 	if s.from = query.Get("from"); s.from == "" {
 		s.from = s.user
 	}
-	address, err := mail.ParseAddress(s.from)
+	address, err := mail.ParseAddress(bridge.OneForm(s.from))
 	if err != nil || !bridge.PlainText(s.from, 200) {
 		return nil, badURL("the sender is not an e-mail address; name it with ?from=")
 	}
-	s.from, s.domain = address.String(), address.Address[strings.LastIndexByte(address.Address, '@')+1:]
+	var ok bool
+	if address.Address, s.domain, ok = onTheWire(address.Address); !ok {
+		return nil, badURL("the domain of the sender is none; name it with ?from=")
+	}
+	s.from = address.String()
+	if _, err := netip.ParseAddr(s.host); err != nil {
+		if s.host, ok = bridge.CanonicalDomain(s.host); !ok {
+			return nil, badURL("the host is not a host name")
+		}
+	}
 	return s, nil
+}
+
+// onTheWire is an address as mail servers read it, its domain in A-labels, and that domain.
+func onTheWire(address string) (wire, domain string, ok bool) {
+	at := strings.LastIndexByte(address, '@')
+	if domain = address[at+1:]; ascii(domain) {
+		return address, domain, true
+	}
+	domain, ok = bridge.CanonicalDomain(domain)
+	return address[:at+1] + domain, domain, ok
+}
+
+func ascii(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 func (s *SMTP) loopback() bool {
@@ -113,8 +139,9 @@ func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, err
 // Send implements [Sender].
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	msg := smtp.NewMsg()
-	if err := errors.Join(msg.From(s.from), msg.To(m.To)); err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+	to, _, ok := onTheWire(m.To)
+	if !ok || msg.From(s.from) != nil || msg.To(to) != nil {
+		return fmt.Errorf("%w: the address is none", ErrRefused)
 	}
 	msg.Subject(m.Subject)
 	msg.SetDate()
@@ -132,17 +159,48 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 		return conn, err
 	})
 	if err != nil {
-		return fmt.Errorf("send a mail: %w", err)
+		return fmt.Errorf("send a mail: %w", withoutAnswer(err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	err = client.DialAndSendWithContext(ctx, msg)
+	err = handOver(ctx, client, msg, ascii(s.from) && ascii(to))
 	if refused, ok := errors.AsType[*smtp.SendError](err); ok && !refused.IsTemp() && refused.ErrorCode() >= 500 &&
 		(refused.Reason == smtp.ErrSMTPRcptTo || refused.Reason == smtp.ErrSMTPDataClose) {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, withoutAnswer(err))
+	}
+	if err != nil && !errors.Is(err, ErrRefused) {
+		err = withoutAnswer(err)
 	}
 	if err != nil {
 		return fmt.Errorf("send a mail: %w", err)
 	}
 	return nil
+}
+
+// handOver dials and sends. An address that is not ASCII goes to servers that say that they take it (RFC 6531 section 3.1).
+func handOver(ctx context.Context, client *smtp.Client, msg *smtp.Msg, plain bool) error {
+	session, err := client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	if takes, _ := session.Extension("SMTPUTF8"); !takes && !plain {
+		_ = client.CloseWithSMTPClient(session)
+		return fmt.Errorf("%w: it does not take addresses beyond ASCII (SMTPUTF8)", ErrRefused)
+	}
+	return errors.Join(client.SendWithSMTPClient(session, msg), client.CloseWithSMTPClient(session))
+}
+
+// withoutAnswer is an error without the text of a mail server, which may repeat what it was sent: the password in some form,
+// or the link of a mail. Its codes are kept.
+func withoutAnswer(err error) error {
+	if refused, ok := errors.AsType[*smtp.SendError](err); ok {
+		return fmt.Errorf("%s: the mail server answered %d %s", refused.Reason, refused.ErrorCode(), refused.EnhancedStatusCode())
+	}
+	if answer, ok := errors.AsType[*textproto.Error](err); ok {
+		return fmt.Errorf("the mail server answered %d", answer.Code)
+	}
+	if strings.Contains(err.Error(), "STARTTLS") {
+		return errors.New("the mail server offers no STARTTLS, without which no password is sent")
+	}
+	return errors.New(api.WhyUnreachable(err))
 }

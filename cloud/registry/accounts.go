@@ -78,7 +78,8 @@ func (r *Registry) PatchAccount(ctx context.Context, p Principal, patch api.Prof
 	}
 	a := before
 	if patch.Name != nil {
-		if a.Name = *patch.Name; a.Name == "" || !bridge.PlainText(a.Name, 100) {
+		var plain bool
+		if a.Name, plain = bridge.PlainName(*patch.Name, maxName); !plain {
 			return Account{}, bridge.E(bridge.Invalid, "name_malformed", "A name is 1 to 100 bytes of plain text.")
 		}
 	}

@@ -60,7 +60,7 @@ func (c *connection) setCeiling(p Principal, to *api.Ceiling) error {
 	if err != nil {
 		return err
 	}
-	c.ceiling, c.preset = scopes, to.Preset
+	c.ceiling, c.preset = scopes, bridge.OneForm(to.Preset)
 	return nil
 }
 
@@ -83,7 +83,7 @@ func presetText(preset, scopes string) string {
 func (r *Registry) KeepPresets(ctx context.Context, t Target, names []string) error {
 	kept := make([]string, 0, min(len(names), maxPresets))
 	for _, name := range names {
-		if len(kept) < maxPresets && name != "" && bridge.PlainText(name, maxPresetName) {
+		if name, plain := bridge.PlainName(name, maxPresetName); plain && len(kept) < maxPresets {
 			kept = append(kept, name)
 		}
 	}

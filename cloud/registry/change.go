@@ -48,8 +48,9 @@ func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id stri
 		if err := c.may(p); err != nil {
 			return c, err
 		}
-		if c.name = *patch.Name; c.name == "" || !bridge.PlainText(c.name, 100) {
-			return c, bridge.E(bridge.Invalid, "name_malformed", "a name is at most 100 bytes of plain text")
+		var plain bool
+		if c.name, plain = bridge.PlainName(*patch.Name, maxName); !plain {
+			return c, errName
 		}
 	}
 	if patch.ServerURL != nil || patch.APIKey != nil {

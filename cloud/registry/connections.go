@@ -215,11 +215,12 @@ func (r *Registry) open(p Principal, server bridge.ServerURL, sealed string, pla
 		}
 		return incoming{secret: key.Text(), key: key, ace: true, method: MethodExchange}, nil
 	}
-	if n := plain.Len(); n > maxPlainKey || !bridge.PlainText(plain.Reveal(), maxPlainKey) {
-		return incoming{}, bridge.E(bridge.Invalid, "key_malformed", "the API key is too long or has control characters")
+	text, err := bridge.OutsideText(plain.Reveal())
+	if err != nil || text == "" || !bridge.PlainText(text, maxPlainKey) {
+		return incoming{}, bridge.E(bridge.Invalid, "key_malformed", "the API key is too long, has control characters, or is only white space")
 	}
-	in := incoming{secret: plain.Secret, method: MethodManual}
-	if presented, err := bridge.ParsePresented(plain.Secret); err == nil && presented.IsKey() {
+	in := incoming{secret: bridge.NewSecret(text), method: MethodManual}
+	if presented, err := bridge.ParsePresented(in.secret); err == nil && presented.IsKey() {
 		// It says it is ours: a mistyped one is caught here rather than on the first call.
 		if in.key, err = presented.Key(); err != nil {
 			e := bridge.AsError(err)
@@ -242,11 +243,9 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	if err != nil {
 		return none, false, err
 	}
-	if req.Name == "" {
-		req.Name = server.URL().Host
-	}
-	if !bridge.PlainText(req.Name, 100) {
-		return none, false, bridge.E(bridge.Invalid, "name_malformed", "a name is at most 100 bytes of plain text")
+	name, plain := bridge.PlainName(cmp.Or(req.Name, server.URL().Host), maxName)
+	if !plain {
+		return none, false, errName
 	}
 	in, err := r.open(p, server, req.SealedKey, req.APIKey)
 	if err != nil {
@@ -266,7 +265,7 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 			return errMoved
 		}
 		if created = old.id == ""; created {
-			out, err = r.insertConnection(ctx, tx, p, server, req.Name, in)
+			out, err = r.insertConnection(ctx, tx, p, server, name, in)
 		} else {
 			out, err = r.replaceKey(ctx, tx, p, old, in)
 		}

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
@@ -21,8 +19,8 @@ const DomainRecord = "ace-domain-verification="
 
 // canonicalDomain brings the domain of e-mail addresses to lower case and A-labels.
 func canonicalDomain(s string) (string, error) {
-	domain, err := idna.Lookup.ToASCII(strings.TrimSuffix(strings.TrimSpace(s), "."))
-	if err != nil || len(domain) > 200 || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "@/: ") {
+	domain, ok := bridge.CanonicalDomain(strings.TrimSpace(s))
+	if !ok || len(domain) > 200 || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "@/: ") {
 		return "", bridge.E(bridge.Invalid, "domain_malformed", "that is not a domain of e-mail addresses").
 			WithHint("give what stands behind the @, for example acme.com")
 	}

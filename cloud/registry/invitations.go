@@ -36,7 +36,7 @@ func (r *Registry) Invite(ctx context.Context, p Principal, org string, n api.Ne
 		return none, err
 	}
 	if n.Email != "" {
-		if n.Email, err = canonicalEmail(n.Email); err != nil {
+		if n.Email, err = bridge.CanonicalEmail(n.Email); err != nil {
 			return none, err
 		}
 	}

@@ -92,12 +92,13 @@ type SignedUp struct {
 // proves it, and opens a session on the dashboard; with any other the account is nobody until the address is proven.
 func (r *Registry) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, actor audit.Actor) (SignedUp, error) {
 	var out SignedUp
-	email, err := canonicalEmail(n.Email)
+	email, err := bridge.CanonicalEmail(n.Email)
 	if err != nil {
 		return out, err
 	}
-	if n.Name == "" || !bridge.PlainText(n.Name, 100) {
-		return out, bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to 100 bytes of plain text")
+	name, plain := bridge.PlainName(n.Name, maxName)
+	if !plain {
+		return out, errName
 	}
 	o, err := r.LookupInvitation(ctx, token) // before the work of hashing
 	if err != nil {
@@ -110,7 +111,7 @@ func (r *Registry) SignUp(ctx context.Context, token bridge.Secret, n NewAccount
 	if err != nil {
 		return out, err
 	}
-	u := User{Email: email, Name: n.Name}
+	u := User{Email: email, Name: name}
 	if u.ID, err = newID(); err != nil {
 		return out, err
 	}

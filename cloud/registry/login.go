@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -32,13 +30,13 @@ type Authenticated struct {
 // empty: it may be long, or hold bytes that no text column takes.
 func LoginEmail(s string) string {
 	s = strings.TrimSpace(s)
-	if email, err := canonicalEmail(s); err == nil {
+	if email, err := bridge.CanonicalEmail(s); err == nil {
 		return email
 	}
 	if !bridge.PlainText(s, 200) {
 		return ""
 	}
-	return strings.ToLower(norm.NFC.String(s))
+	return strings.ToLower(bridge.OneForm(s))
 }
 
 // CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.

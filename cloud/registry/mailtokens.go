@@ -28,7 +28,7 @@ const maxLinks = 5
 // RequestReset asks for a link that sets a new password. Nothing is looked up here, but when the mail is due: so the
 // answer takes as long for an address that is known as for one that is not.
 func (r *Registry) RequestReset(ctx context.Context, email string, actor audit.Actor) error {
-	email, err := canonicalEmail(email)
+	email, err := bridge.CanonicalEmail(email)
 	if err != nil {
 		return err
 	}

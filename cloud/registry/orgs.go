@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -48,12 +49,7 @@ func printableOrg(org string) string {
 	return org
 }
 
-func orgName(name string) error {
-	if name == "" || !bridge.PlainText(name, 100) {
-		return bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to 100 bytes of plain text")
-	}
-	return nil
-}
+var errName = bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to %d bytes of plain text", maxName)
 
 // CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
 func (r *Registry) CreateOrganization(ctx context.Context, p Principal, n api.NewOrganization, actor audit.Actor) (api.Organization, error) {
@@ -64,11 +60,9 @@ func (r *Registry) CreateOrganization(ctx context.Context, p Principal, n api.Ne
 	if err := bridge.CheckOrg(n.Slug); err != nil {
 		return none, err
 	}
-	if n.Name == "" {
-		n.Name = n.Slug
-	}
-	if err := orgName(n.Name); err != nil {
-		return none, err
+	var plain bool
+	if n.Name, plain = bridge.PlainName(cmp.Or(n.Name, n.Slug), maxName); !plain {
+		return none, errName
 	}
 	now := r.cfg.Now()
 	out := api.Organization{Slug: n.Slug, Name: n.Name, Role: string(bridge.RoleOwner)}
@@ -156,8 +150,9 @@ func (r *Registry) RenameOrganization(ctx context.Context, p Principal, org stri
 	if err := p.own(org); err != nil {
 		return none, err
 	}
-	if err := orgName(patch.Name); err != nil {
-		return none, err
+	var plain bool
+	if patch.Name, plain = bridge.PlainName(patch.Name, maxName); !plain {
+		return none, errName
 	}
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		renamed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE organizations SET name = $1 WHERE id = $2 AND name <> $1", patch.Name, p.OrgID))

@@ -63,7 +63,7 @@ func (h *hasher) hash(ctx context.Context, password bridge.Secret) (string, erro
 		return "", err
 	}
 	defer release()
-	hash, err := argon2id.CreateHash(password.Reveal(), h.params)
+	hash, err := argon2id.CreateHash(bridge.OneForm(password.Reveal()), h.params) // keyboards differ: RFC 8265 section 4.2.2
 	if err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
 	}
@@ -84,7 +84,10 @@ func (h *hasher) check(ctx context.Context, password bridge.Secret, hash string)
 	if !known {
 		hash = h.nobody
 	}
-	match, err := h.compare(password.Reveal(), hash)
+	match, err := h.compare(bridge.OneForm(password.Reveal()), hash)
+	if raw := password.Reveal(); err == nil && !match && bridge.OneForm(raw) != raw { // an older version has hashed it as it came
+		match, err = h.compare(raw, hash)
+	}
 	if err != nil {
 		return false, fmt.Errorf("check a password: %w", err)
 	}

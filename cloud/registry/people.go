@@ -1,18 +1,13 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/mail"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/net/idna"
-	"golang.org/x/text/secure/precis"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -86,37 +81,8 @@ type NewUser struct {
 	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
 }
 
-// canonicalEmail is an e-mail address in the one spelling in which addresses are kept, compared and written to: its local part
-// as RFC 8265 section 3.3 compares names (lower case, NFC), its domain in A-labels.
-func canonicalEmail(s string) (string, error) {
-	malformed := bridge.E(bridge.Invalid, "email_malformed", "that is not an e-mail address")
-	s = norm.NFC.String(s)
-	address, err := mail.ParseAddress(s)
-	if err != nil || address.Address != s || len(s) > 200 || !bridge.PlainText(s, 200) {
-		return "", malformed
-	}
-	at := strings.LastIndexByte(s, '@')
-	local, domain := strings.ToLower(s[:at]), strings.ToLower(strings.TrimSuffix(s[at+1:], "."))
-	if !isASCII(local) {
-		if local, err = precis.UsernameCaseMapped.String(local); err != nil {
-			return "", malformed.Because(err)
-		}
-	}
-	if !isASCII(domain) {
-		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
-			return "", malformed.Because(err)
-		}
-	}
-	email := local + "@" + domain
-	if again, err := mail.ParseAddress(email); err != nil || again.Address != email || len(email) > 200 {
-		return "", malformed
-	}
-	return email, nil
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-}
+// maxName bounds the names of people, organizations and connections, in bytes.
+const maxName = 100
 
 // AddedUser is a new person with the role that they got.
 type AddedUser struct {
@@ -140,24 +106,22 @@ var errUserExists = bridge.E(bridge.Conflict, "user_exists", "there is a user wi
 // AddUser adds a person as a member of an organization. The operator vouches for the address, also where somebody has signed
 // up with it and never proven it.
 func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (AddedUser, error) {
-	email, err := canonicalEmail(n.Email)
+	email, err := bridge.CanonicalEmail(n.Email)
 	if err != nil {
 		return AddedUser{}, err
 	}
 	if err := bridge.CheckOrg(n.Org); err != nil {
 		return AddedUser{}, err
 	}
-	if (n.Role != "" && !n.Role.Valid()) || !bridge.PlainText(n.Name, 100) {
+	name, plain := bridge.PlainName(cmp.Or(n.Name, email[:strings.LastIndexByte(email, '@')]), maxName)
+	if (n.Role != "" && !n.Role.Valid()) || !plain {
 		return AddedUser{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
 	}
 	hash, err := r.hasher.hash(ctx, n.Password)
 	if err != nil {
 		return AddedUser{}, err
 	}
-	if n.Name == "" {
-		n.Name, _, _ = strings.Cut(email, "@")
-	}
-	u := AddedUser{User: User{Email: email, Name: n.Name}}
+	u := AddedUser{User: User{Email: email, Name: name}}
 	if u.ID, err = newID(); err != nil {
 		return AddedUser{}, err
 	}

@@ -49,6 +49,15 @@ var errNoProvider = bridge.E(bridge.NotFound, "provider_unknown", "the organizat
 // checkProvider brings settings to the form in which they are stored.
 func checkProvider(p Principal, s *api.ProviderSettings) error {
 	bad := func(code, detail string) error { return bridge.E(bridge.Invalid, code, "%s", detail) }
+	s.Issuer, s.ClientID, s.GroupsClaim = strings.TrimSpace(s.Issuer), strings.TrimSpace(s.ClientID), strings.TrimSpace(s.GroupsClaim)
+	if s.ClientSecret != nil {
+		text, err := bridge.OutsideText(s.ClientSecret.Reveal())
+		if err != nil || (text == "" && !s.ClientSecret.IsZero()) {
+			return bad("client_malformed", "the client secret is not text in UTF-8, or only white space")
+		}
+		secret := bridge.NewSecret(text).Disclose()
+		s.ClientSecret = &secret
+	}
 	if _, err := bridge.CanonicalURL(s.Issuer); err != nil {
 		return bridge.E(bridge.Invalid, "issuer_malformed", "the issuer is not a URL: %s", bridge.AsError(err).Detail).
 			WithHint("give the issuer as the provider spells it, for example https://accounts.google.com")
@@ -70,14 +79,18 @@ func checkProvider(p Principal, s *api.ProviderSettings) error {
 	case s.DefaultRole != "" && !bridge.Role(s.DefaultRole).Valid(), s.DefaultRole == string(bridge.RoleOwner):
 		return bad("role_malformed", "the default role is admin, member or viewer, or empty")
 	}
+	roles := make(map[string]string, len(s.GroupRoles))
 	for group, role := range s.GroupRoles {
-		if group == "" || !bridge.PlainText(group, maxClaim) || !bridge.Role(role).Valid() {
-			return bad("groups_malformed", "each group is plain text and has the role owner, admin, member or viewer")
+		group, plain := bridge.PlainName(group, maxClaim)
+		if _, twice := roles[group]; twice || !plain || !bridge.Role(role).Valid() {
+			return bad("groups_malformed", "each group is plain text, there once, and has the role owner, admin, member or viewer")
 		}
+		roles[group] = role
 		if !p.Role.AtLeast(bridge.Role(role)) {
 			return bridge.E(bridge.Forbidden, "role_above", "only an owner of %s may let a group make owners", p.Org)
 		}
 	}
+	s.GroupRoles = roles
 	for i, domain := range s.Domains {
 		var err error
 		if s.Domains[i], err = canonicalDomain(domain); err != nil {
@@ -297,8 +310,13 @@ func (r *Registry) provider(ctx context.Context, q queryer, column, value string
 	if err != nil {
 		return Provider{}, fmt.Errorf("look up a provider: %w", err)
 	}
-	if err := json.Unmarshal([]byte(groups), &p.GroupRoles); err != nil {
+	stored := map[string]bridge.Role{}
+	if err := json.Unmarshal([]byte(groups), &stored); err != nil {
 		return Provider{}, fmt.Errorf("look up a provider: %w", err)
+	}
+	p.GroupRoles = make(map[string]bridge.Role, len(stored))
+	for group, role := range stored { // older versions kept them as they came
+		p.GroupRoles[bridge.OneForm(group)] = role
 	}
 	p.UpdatedAt = *at(updated)
 	p.Domains, err = texts(q.QueryContext(ctx, "SELECT domain FROM provider_domains WHERE org_id = $1 AND verified_at <> 0", p.OrgID))

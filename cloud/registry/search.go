@@ -35,7 +35,7 @@ func (s Search) pattern() string {
 	if s.Text == "" {
 		return ""
 	}
-	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s.Text) + "%"
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(bridge.OneForm(s.Text)) + "%"
 }
 
 const searched = `($10 = '' OR c.status = $10) AND ($11 = '' OR LOWER(c.name) LIKE LOWER($11) ESCAPE '!'

@@ -47,7 +47,7 @@ func (s SignIn) Verifier() bridge.Secret { return bridge.NewSecret(s.derive("ver
 
 // BeginSignIn finds the provider that vouches for an e-mail address, and begins a sign-in there.
 func (r *Registry) BeginSignIn(ctx context.Context, email, next string) (SignIn, error) {
-	email, err := canonicalEmail(strings.TrimSpace(email))
+	email, err := bridge.CanonicalEmail(strings.TrimSpace(email))
 	if err != nil {
 		return SignIn{}, err
 	}
@@ -132,7 +132,7 @@ type Vouched struct {
 func (r *Registry) RefuseSignIn(ctx context.Context, p Provider, email string, cause error, actor audit.Actor) error {
 	actor.Org = p.Org
 	if email != "" {
-		actor.ID = "user:" + strings.ToLower(email)
+		actor.ID = "user:" + LoginEmail(email)
 	}
 	return audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "provider:" + p.ID,
 		Outcome: bridge.CodeOf(cause), Details: map[string]string{"method": MethodProvider}})
@@ -141,7 +141,7 @@ func (r *Registry) RefuseSignIn(ctx context.Context, p Provider, email string, c
 // FinishSignIn opens the session of a person whom a provider vouches for, in the provider's organization and no other. The
 // first time it makes the person, unless the e-mail address is known, and the member.
 func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (Session, error) {
-	email, err := canonicalEmail(who.Email)
+	email, err := bridge.CanonicalEmail(who.Email)
 	if err != nil || !who.EmailVerified {
 		return Session{}, bridge.E(bridge.Forbidden, "email_unverified", "the provider of %s does not say that your e-mail address is yours", p.Org).
 			WithHint("have it verified there; the ID token must have email, and email_verified true")
@@ -149,7 +149,8 @@ func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, ac
 	if who.Subject == "" || !bridge.PlainText(who.Subject, 255) {
 		return Session{}, bridge.E(bridge.Forbidden, "subject_malformed", "the provider of %s does not say who you are there", p.Org)
 	}
-	if !bridge.PlainText(who.Name, 100) || who.Name == "" {
+	var plain bool
+	if who.Name, plain = bridge.PlainName(who.Name, maxName); !plain {
 		who.Name, _, _ = strings.Cut(email, "@")
 	}
 	who.Email = email
@@ -247,7 +248,7 @@ func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject st
 // decide at all; role is empty where nothing gives one.
 func (p Provider) roleFor(groups []string) (role bridge.Role, mapped bool) {
 	for _, group := range groups {
-		if r, ok := p.GroupRoles[group]; ok && (role == "" || r.AtLeast(role)) {
+		if r, ok := p.GroupRoles[bridge.OneForm(group)]; ok && (role == "" || r.AtLeast(role)) {
 			role = r
 		}
 	}

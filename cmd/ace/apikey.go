@@ -218,7 +218,7 @@ func findKey(ctx context.Context, target keyTarget, word string) (string, error)
 	for _, k := range keys {
 		if k.Ended == nil {
 			names = append(names, k.Name)
-			if k.Name == word || k.Prefix == word {
+			if bridge.SameName(k.Name, word) || k.Prefix == word {
 				ids = append(ids, k.KeyID)
 			}
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -29,7 +31,8 @@ type app struct {
 	noColor        bool
 	debug          bool
 
-	stdinUsed bool // a second "-" would read nothing
+	typed     []string // of the command line, as they were typed
+	stdinUsed bool     // a second "-" would read nothing
 
 	ring       *ring // the keyring, once the store has been opened
 	progress   progress
@@ -171,18 +174,33 @@ func someArgs(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-func flagError(cmd *cobra.Command, err error) error {
-	text := err.Error()
-	name, unknown := strings.CutPrefix(text, "unknown flag: --")
-	if unknown {
+// wrongFlag says what is wrong with the flags, without a value: that may be a secret.
+func wrongFlag(cmd *cobra.Command, err error) string {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if group := e.GetSpecifiedShortnames(); group != "" {
+			return "unknown flag: -" + group[:1]
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if n := catalogue.Nearest(name, names); n != "" {
+		text := "unknown flag: --" + e.GetSpecifiedName()
+		if n := catalogue.Nearest(e.GetSpecifiedName(), names); n != "" {
 			text += fmt.Sprintf("; did you mean --%s?", n)
 		}
+		return text
 	}
-	return usage("%s", text).WithHint("%s --help", cmd.CommandPath())
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return "flag needs an argument: --" + e.GetFlag().Name
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "duration": "a duration such as 90s or 2h"}
+		return fmt.Sprintf("--%s: the value is not %s", e.GetFlag().Name, cmp.Or(kinds[e.GetFlag().Value.Type()], "what it should be"))
+	}
+	return "the flags cannot be read"
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	return usage("%s", wrongFlag(cmd, err)).WithHint("%s --help", cmd.CommandPath())
 }
 
 // interactive reports whether there is somebody to ask.

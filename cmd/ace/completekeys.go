@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
@@ -42,14 +43,14 @@ func keyNames(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error)
 	seen := map[string]int{}
 	for _, k := range keys {
 		if k.Ended == nil {
-			seen[k.Name]++
+			seen[bridge.OneForm(k.Name)]++
 		}
 	}
 	var out []string
 	for _, k := range keys {
 		switch {
 		case k.Ended != nil && cmd.Name() != "revive", k.Status == "revoked":
-		case k.Ended == nil && seen[k.Name] == 1:
+		case k.Ended == nil && seen[bridge.OneForm(k.Name)] == 1:
 			out = append(out, k.Name+"\t"+k.Prefix+"… "+k.Status)
 		default: // the name would not do
 			out = append(out, k.KeyID+"\t"+k.Name+" "+k.Status)

@@ -155,7 +155,7 @@ func findConnection(connections []api.Connection, word string) (api.Connection, 
 		if c.ID == word {
 			return c, nil
 		}
-		if c.Name == word || urlErr == nil && c.ServerURL.Same(url) {
+		if bridge.SameName(c.Name, word) || urlErr == nil && c.ServerURL.Same(url) {
 			found = append(found, c)
 		}
 	}

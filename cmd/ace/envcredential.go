@@ -61,7 +61,8 @@ func fromEnv() (given, error) {
 			return given{}, err
 		}
 		take(key, trio[0])
-		if g.service = parts[trio[2]]; !bridge.PlainText(g.service, maxServiceName) {
+		var plain bool
+		if g.service, plain = bridge.PlainName(parts[trio[2]], maxServiceName); !plain {
 			return given{}, usage("%s is no name: %d bytes of text at most", trio[2], maxServiceName)
 		}
 	}

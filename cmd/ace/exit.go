@@ -84,7 +84,7 @@ type failure struct {
 
 // fail prints an error and returns the exit code.
 func (a *app) fail(err error) int {
-	e := explain(err)
+	e := a.without(explain(err))
 	code := exitCode(e)
 	if a.output == outputJSON {
 		line, _ := json.Marshal(failure{Code: e.Code, Detail: e.Detail, Hint: e.Hint, ExitCode: code})

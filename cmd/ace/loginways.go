@@ -76,7 +76,8 @@ func (a *app) authKeyCommand() *cobra.Command {
 
 func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	ctx := cmd.Context()
-	if !bridge.PlainText(k.service, maxServiceName) {
+	var plain bool
+	if k.service, plain = bridge.PlainName(k.service, maxServiceName); !plain && k.service != "" { // a token needs none
 		return usage("that is no name: %d bytes of text at most", maxServiceName)
 	}
 	secret, err := a.secretOrAsk(cmd, k.what(), k.flag, k.value)

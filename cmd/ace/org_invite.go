@@ -76,7 +76,7 @@ func (a *app) withdrawCommand() *cobra.Command {
 				return err
 			}
 			for _, i := range items {
-				if i.ID != args[0] && (i.Email == "" || !strings.EqualFold(i.Email, args[0])) {
+				if i.ID != args[0] && !bridge.SameEmail(i.Email, args[0]) {
 					continue
 				}
 				if err := cloud.WithdrawInvitation(ctx, me.Org, i.ID); err != nil {

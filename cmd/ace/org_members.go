@@ -42,7 +42,7 @@ func findMember(ctx context.Context, cloud *api.CloudClient, org, word string) (
 	}
 	var names []string
 	for _, m := range members {
-		if strings.EqualFold(m.Email, word) || m.ID == word {
+		if bridge.SameEmail(m.Email, word) || m.ID == word {
 			return m, nil
 		}
 		names = append(names, m.Email)

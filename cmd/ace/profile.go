@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -23,6 +22,9 @@ type selection struct {
 
 // cloudURL reads --env: a URL, or a host, which is https unless it is this machine.
 func cloudURL(source, value string) (bridge.ServerURL, error) {
+	if mayBeSecret(value) {
+		return "", usage("%s: it looks like a key or a token, and not like the address of a cloud", source)
+	}
 	if !strings.Contains(value, "://") {
 		host := value
 		if h, _, err := net.SplitHostPort(value); err == nil {
@@ -41,6 +43,25 @@ func cloudURL(source, value string) (bridge.ServerURL, error) {
 	return u, nil
 }
 
+// profileSource is a flag or variable that says which profile is meant.
+type profileSource struct {
+	name, value string
+	isCloud     bool
+}
+
+// shown is the source with its value, unless that is none: it may be a secret in the wrong place.
+func (s profileSource) shown() string {
+	if s.isCloud {
+		if _, err := cloudURL(s.name, s.value); err != nil {
+			return s.name
+		}
+	}
+	if mayBeSecret(s.value) {
+		return s.name
+	}
+	return s.name + "=" + s.value
+}
+
 // selectProfile applies the order --profile, --env, ACE_PROFILE, ACE_ENV, active profile.
 func (a *app) selectProfile(c config) (selection, error) {
 	profileName, err := outsideVariable("ACE_PROFILE")
@@ -51,10 +72,7 @@ func (a *app) selectProfile(c config) (selection, error) {
 	if err != nil {
 		return selection{}, err
 	}
-	sources := []struct {
-		name, value string
-		isCloud     bool
-	}{
+	sources := []profileSource{
 		{"--profile", a.profile, false}, {"--env", a.env, true},
 		{"ACE_PROFILE", profileName, false}, {"ACE_ENV", env, true},
 		{"the active profile", c.Active, false},
@@ -66,7 +84,7 @@ func (a *app) selectProfile(c config) (selection, error) {
 		switch {
 		case source.value == "":
 		case chosen && source.name != "the active profile":
-			s.ignored = append(s.ignored, fmt.Sprintf("%s=%s: %s counts before it", source.name, source.value, s.why))
+			s.ignored = append(s.ignored, source.shown()+": "+s.why+" counts before it")
 		case chosen:
 		case source.isCloud:
 			u, err := cloudURL(source.name, source.value)
@@ -76,16 +94,30 @@ func (a *app) selectProfile(c config) (selection, error) {
 			s.name, s.profile, s.cloud, s.why, s.explicit = profileOf(c, u), nil, u, source.name, source.value
 			s.profile, chosen = c.Profiles[s.name], true
 		default:
-			s.name, s.profile, s.why, chosen = source.value, c.Profiles[source.value], source.name, true
+			name := c.named(source.value)
+			s.name, s.profile, s.why, chosen = name, c.Profiles[name], source.name, true
 		}
 	}
 	if s.profile != nil && s.explicit == "" {
 		s.cloud = s.profile.CloudURL
 	}
-	if len(s.name) > 100 || !bridge.PlainText(s.name, 100) {
+	if !bridge.PlainText(s.name, 100) || s.profile == nil && mayBeSecret(s.name) {
 		return s, usage("%s: that is no name for a profile", s.why)
 	}
 	return s, nil
+}
+
+// named is the name of a profile as the store has it, or as it will.
+func (c config) named(name string) string {
+	if c.Profiles[name] != nil {
+		return name
+	}
+	for have := range c.Profiles {
+		if bridge.SameName(have, name) {
+			return have
+		}
+	}
+	return bridge.OneForm(name)
 }
 
 // newProfileCloud is the cloud of a profile that --profile or ACE_PROFILE names for the first time: what --env or
@@ -105,7 +137,7 @@ func (a *app) newProfileCloud(s selection) (selection, error) {
 	if s.profile != nil && !s.profile.CloudURL.Same(u) {
 		if source == "--env" {
 			return s, usage("the profile %q is for %s, not for %s", s.name, s.profile.CloudURL, u).
-				WithHint("take another name: --profile NAME --env %s", value)
+				WithHint("take another name: --profile NAME --env %s", u)
 		}
 		return s, nil
 	}

@@ -137,6 +137,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		name := c.named(name)
 		p := c.Profiles[name]
 		if p == nil {
 			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", printable(name), didYouMean(name, names)).

@@ -147,7 +147,7 @@ func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, w
 	}
 	var names []string
 	for _, m := range sharing.Members {
-		if strings.EqualFold(m.Email, word) || m.UserID == word {
+		if bridge.SameEmail(m.Email, word) || m.UserID == word {
 			return m.UserID, nil
 		}
 		names = append(names, m.Email)

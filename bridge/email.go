@@ -1,0 +1,55 @@
+package bridge
+
+import (
+	"net/mail"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+)
+
+// MaxEmail is how long an e-mail address may be, in bytes.
+const MaxEmail = 200
+
+// CanonicalEmail is an e-mail address in the one spelling in which addresses are kept, compared and written to: its local part
+// as RFC 8265 section 3.3 compares names (lower case, NFC), its domain in A-labels.
+func CanonicalEmail(s string) (string, error) {
+	malformed := E(Invalid, "email_malformed", "that is not an e-mail address")
+	s = OneForm(trimOutside(s))
+	address, err := mail.ParseAddress(s)
+	if err != nil || address.Address != s || !PlainText(s, MaxEmail) {
+		return "", malformed
+	}
+	at := strings.LastIndexByte(s, '@')
+	local, domain := strings.ToLower(s[:at]), strings.ToLower(strings.TrimSuffix(s[at+1:], "."))
+	if !isASCII(local) {
+		if local, err = precis.UsernameCaseMapped.String(local); err != nil {
+			return "", malformed.Because(err)
+		}
+	}
+	if !isASCII(domain) {
+		var ok bool
+		if domain, ok = CanonicalDomain(domain); !ok {
+			return "", malformed
+		}
+	}
+	email := local + "@" + domain
+	if again, err := mail.ParseAddress(email); err != nil || again.Address != email || len(email) > MaxEmail {
+		return "", malformed
+	}
+	return email, nil
+}
+
+// SameEmail reports whether two texts name one e-mail address.
+func SameEmail(a, b string) bool {
+	one, err := CanonicalEmail(a)
+	if err != nil {
+		return false
+	}
+	other, err := CanonicalEmail(b)
+	return err == nil && one == other
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// secretVariables are the variables of the commands that hold a secret, and those of proxies, which may.
+var secretVariables = []string{"ACE_KEY", "ACE_TOKEN", trio[1], authKeyVariable, "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
+
+// secretFlags are the flags that take a secret.
+var secretFlags = []string{"token", "api-key", "key", "secret", "password", "otp", "code"}
+
+// leastSecret is how long a secret is at least that is looked for in messages: shorter text stands there by chance.
+const leastSecret = 6
+
+// without is an error whose texts repeat no secret: not those that the command was given, nor words that may be one which
+// somebody has pasted into the wrong place.
+func (a *app) without(e *bridge.Error) *bridge.Error {
+	c := *e
+	secrets := a.secrets()
+	c.Detail, c.Hint = redact(e.Detail, secrets), redact(e.Hint, secrets)
+	return &c
+}
+
+// secrets are the texts that the command was given and that no message repeats, the longest first.
+func (a *app) secrets() []string {
+	var out []string
+	add := func(text string) {
+		for _, piece := range append(strings.Fields(text), text, strings.TrimSpace(text)) {
+			quoted := strconv.Quote(piece)
+			out = append(out, piece, quoted[1:len(quoted)-1])
+		}
+	}
+	for _, name := range secretVariables {
+		value := os.Getenv(name)
+		if strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
+			value = userinfo(value)
+		}
+		add(value)
+	}
+	for i, word := range a.typed {
+		flag, value, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		switch {
+		case strings.HasPrefix(word, "-") && slices.Contains(secretFlags, flag):
+			if !given && i+1 < len(a.typed) {
+				value = a.typed[i+1]
+			}
+			if !strings.HasPrefix(value, "file:") {
+				add(value)
+			}
+		case strings.HasPrefix(word, "-") && given && mayBeSecret(value):
+			add(value)
+		case mayBeSecret(word):
+			add(strings.TrimLeft(word, "-"))
+		}
+		add(userinfo(word))
+	}
+	out = slices.DeleteFunc(out, func(s string) bool { return len(s) < leastSecret })
+	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(out)
+}
+
+var (
+	secretShapes = regexp.MustCompile(`(?i)ace_[a-z0-9]{1,10}_[0-9a-z]{12,}|ace_cs1\.[^\s"]+|eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){0,2}`)
+	userPart     = regexp.MustCompile(`//[^/\s"'@]+@`)
+)
+
+// redact takes out of a text the given secrets, in whatever case, and what has the shape of a key, a token or the user of a URL.
+func redact(text string, secrets []string) string {
+	for _, s := range secrets {
+		if i := strings.Index(strings.ToLower(text), strings.ToLower(s)); i >= 0 {
+			text = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(s)).ReplaceAllLiteralString(text, bridge.Redacted)
+		}
+	}
+	text = secretShapes.ReplaceAllLiteralString(text, bridge.Redacted)
+	return userPart.ReplaceAllLiteralString(text, "//"+bridge.Redacted+"@")
+}
+
+// userinfo is what stands before the host of a URL, well-formed or not.
+func userinfo(s string) string {
+	i, j := strings.Index(s, "://"), strings.LastIndexByte(s, '@')
+	if i < 0 || j < i {
+		return ""
+	}
+	_, password, found := strings.Cut(s[i+3:j], ":")
+	if found {
+		return password
+	}
+	return s[i+3 : j]
+}
+
+// mayBeSecret reports whether a word looks like a key, a token, a URL with a user, or random text.
+func mayBeSecret(word string) bool {
+	if secretShapes.MatchString(word) || userinfo(word) != "" {
+		return true
+	}
+	for _, start := range []string{"/", "./", "../", "~/"} {
+		if strings.HasPrefix(word, start) { // a path
+			return false
+		}
+	}
+	if strings.Contains(word, ".") || strings.Contains(word, "://") { // the hosts of some providers are random in part
+		return false
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(word, notRandom), random)
+}
+
+// notRandom reports what never stands in random text as programs write it (hex, base32, base58, base62, base64url).
+func notRandom(r rune) bool {
+	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_'
+}
+
+// random reports whether a run of letters and digits changes between them as often as random text does and words do not.
+func random(s string) bool {
+	const least, often = 20, 5 // once in so many characters
+	if _, err := uuid.Parse(s); err == nil || len(s) < least {
+		return false
+	}
+	changes := 0
+	for i := 1; i < len(s); i++ {
+		before, after := rune(s[i-1]), rune(s[i])
+		switch {
+		case unicode.IsDigit(before) != unicode.IsDigit(after) && unicode.IsLetter(before) != unicode.IsLetter(after),
+			unicode.IsLower(before) && unicode.IsUpper(after):
+			changes++
+		}
+	}
+	return changes*often >= len(s)
+}
