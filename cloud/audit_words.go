@@ -93,6 +93,7 @@ var auditGroups = []auditGroup{
 	{"Operation", []auditAction{
 		{"clock.accept", "Accept that the clock is right"},
 		{"database.accept", "Accept a restored database"},
+		{"encryption_key.accept_missing", "Accept that an encryption key is lost"},
 	}},
 }
 

@@ -78,8 +78,21 @@ type Cloud struct {
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be
-// running.
+// running. It refuses rows whose encryption key is missing.
 func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, *sqldb.DB, error) {
+	reg, db, err := OpenAnyway(ctx, cfg, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := reg.CheckKeys(ctx); err != nil {
+		_ = db.Close()
+		return nil, nil, err
+	}
+	return reg, db, nil
+}
+
+// OpenAnyway is OpenRegistry for the commands that do something about missing encryption keys.
+func OpenAnyway(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, *sqldb.DB, error) {
 	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
 	if err != nil {
 		return nil, nil, err
@@ -139,6 +152,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		_ = db.Close()
 		return nil, err
 	}
+	if err := checkKeys(ctx, reg); err != nil {
+		_, _ = db.Close(), kept.Close()
+		return nil, err
+	}
 	if err := audit.Replaced(ctx, db, "", cfg.Now()); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -170,6 +187,17 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	return c, nil
 }
 
+// checkKeys refuses a database whose rows or servers need other keys than are there, and notes those that are.
+func checkKeys(ctx context.Context, reg *registry.Registry) error {
+	if err := reg.CheckKeys(ctx); err != nil {
+		return err
+	}
+	if err := reg.UseSigningKeys(ctx); err != nil {
+		return err
+	}
+	return reg.UseEncryptionKeys(ctx)
+}
+
 // Handler answers everything the cloud answers.
 func (c *Cloud) Handler() http.Handler { return c.echo }
 
@@ -192,6 +220,7 @@ func (c *Cloud) Run(ctx context.Context) error {
 		{recheckEvery, nil, c.recheckRelays},
 		{withdrawEvery, c.registry.WithdrawalsDue(), c.withdrawTokens},
 		{usesEvery, nil, c.storeUses},
+		{keysEvery, nil, c.registry.WatchKeys},
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
@@ -202,7 +231,10 @@ func (c *Cloud) Run(ctx context.Context) error {
 	return c.keys.Run(ctx)
 }
 
-const purgeEvery = time.Hour
+const (
+	purgeEvery = time.Hour
+	keysEvery  = 10 * time.Minute
+)
 
 func (c *Cloud) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do func(context.Context) error) {
 	ticker := time.NewTicker(interval)

@@ -88,7 +88,7 @@ func (r *Registry) credential(c connection, of speaker, now time.Time) (api.Cred
 		return out, bridge.E(bridge.Conflict, "credential_erased", "the connection has no key: its URL was changed").
 			WithHint("connect again: ace connect --server %s", c.server)
 	}
-	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	secret, err := r.openKey(c)
 	if err != nil {
 		return out, err
 	}
@@ -112,17 +112,27 @@ func (r *Registry) credential(c connection, of speaker, now time.Time) (api.Cred
 
 // aceKey opens the key of a connection to an ace server.
 func (r *Registry) aceKey(c connection) (bridge.Key, error) {
-	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	secret, err := r.openKey(c)
 	if err != nil {
 		return bridge.Key{}, err
 	}
 	return storedKey(secret)
 }
 
+// openKey opens a connection's key, and says what to do where that cannot be done: the connection can be given another one.
+func (r *Registry) openKey(c connection) (bridge.Secret, error) {
+	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
+	if err != nil && bridge.CodeOf(err) == codeRowUnreadable {
+		return secret, bridge.E(bridge.Conflict, codeRowUnreadable, "the stored key of the connection cannot be decrypted any more").
+			WithHint("connect again: %s", reconnect(c.server)).Because(err)
+	}
+	return secret, err
+}
+
 func storedKey(secret bridge.Secret) (bridge.Key, error) {
 	key, err := bridge.ParseKey(secret)
 	if err != nil {
-		return bridge.Key{}, bridge.E(bridge.Internal, "row_unreadable", "the stored key is damaged").Because(err)
+		return bridge.Key{}, bridge.E(bridge.Internal, codeRowUnreadable, "the stored key is damaged").Because(err)
 	}
 	return key, nil
 }

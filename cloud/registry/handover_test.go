@@ -37,6 +37,8 @@ var noCredentials = map[string]string{
 	"member_uses":        "figures",
 	"relay_uses":         "what was audited when",
 	"revocations":        "end keys",
+	"encryption_keys":    "IDs of keys, which open nothing",
+	"signing_keys":       "public keys",
 	"audit":              "the log",
 	"key_changes":        "the number of the last change",
 	"used_tokens":        "what was used up",

@@ -120,7 +120,7 @@ func (r *Registry) DueMail(ctx context.Context, limit int) ([]Mail, error) {
 	var out []Mail
 	for _, row := range rows {
 		m, due, err := r.takeMail(ctx, row)
-		if e := bridge.AsError(err); err != nil && e.Code == "row_unreadable" {
+		if e := bridge.AsError(err); err != nil && e.Code == codeRowUnreadable {
 			r.log.Warn("a mail cannot be decrypted", "mail", row.id)
 			continue
 		}

@@ -330,10 +330,15 @@ func (r *Registry) openProvider(p Provider) (Provider, error) {
 	}
 	var err error
 	p.ClientSecret, err = r.cfg.Vault.Open(RowIdentity{Org: p.OrgID, Connection: "provider:" + p.ID}, p.sealed)
+	if err != nil && bridge.CodeOf(err) == codeRowUnreadable {
+		return p, bridge.E(bridge.Conflict, codeRowUnreadable, "the client secret of the sign-in provider cannot be decrypted any more").
+			WithHint("an admin of %s has to enter it again, in the settings of the organization", p.Org).Because(err)
+	}
 	return p, err
 }
 
-// ProviderOf is the provider of the principal's organization with its client secret, and what there is to show of it.
+// ProviderOf is the provider of the principal's organization with its client secret, and what there is to show of it. A secret
+// that cannot be decrypted any more counts as none.
 func (r *Registry) ProviderOf(ctx context.Context, p Principal, org string) (Provider, api.Provider, error) {
 	if err := p.own(org); err != nil {
 		return Provider{}, api.Provider{}, err
@@ -352,5 +357,8 @@ func (r *Registry) ProviderOf(ctx context.Context, p Principal, org string) (Pro
 		return Provider{}, api.Provider{}, err
 	}
 	found, err = r.openProvider(found)
+	if bridge.CodeOf(err) == codeRowUnreadable {
+		shown.HasSecret, err = false, nil
+	}
 	return found, shown, err
 }

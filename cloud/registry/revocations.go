@@ -108,7 +108,7 @@ func (r *Registry) DueRevocations(ctx context.Context, limit int) ([]Revocation,
 		}
 		if v.Token, err = r.cfg.Vault.Open(RowIdentity{Org: org, Connection: v.ID, Server: v.Server}, token); err != nil {
 			r.log.Warn("a kept revocation cannot be decrypted", "revocation", v.ID)
-			v.Err = bridge.E(bridge.Internal, "row_unreadable", "the kept revocation cannot be decrypted; revoke the key on the server: ace api-key revoke %s", v.KeyID).Because(err)
+			v.Err = bridge.E(bridge.Internal, codeRowUnreadable, "the kept revocation cannot be decrypted; revoke the key on the server: ace api-key revoke %s", v.KeyID).Because(err)
 		}
 		out = append(out, v)
 	}

@@ -217,6 +217,10 @@ func (r *Registry) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string,
 		return fmt.Errorf("read a TOTP secret: %w", err)
 	}
 	secret, err := r.cfg.Vault.Open(totpRow(userID), sealed)
+	if err != nil && bridge.CodeOf(err) == codeRowUnreadable {
+		return bridge.E(bridge.Conflict, codeRowUnreadable, "codes of the app cannot be checked: what they are compared with cannot be decrypted any more").
+			WithHint("use a recovery code, and set two-factor authentication up anew").Because(err)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -31,9 +32,38 @@ func (r RowIdentity) info() string {
 }
 
 // Vault encrypts the secrets of rows with Fernet (github.com/fernet/spec), each row under a key of its own that is
-// derived by HKDF-SHA256 from a Fernet key and the row's identity. The first key encrypts, all decrypt.
+// derived by HKDF-SHA256 from a Fernet key and the row's identity. The first key encrypts, all decrypt. The ID of the key stands before
+// each token, as in ab12cd34.gAAAAA…; rows of older versions lack it until [Registry.CheckKeys] has found it out.
 type Vault struct {
-	keys []*fernet.Key
+	keys []vaultKey
+}
+
+type vaultKey struct {
+	id  string
+	key *fernet.Key
+}
+
+const (
+	keyIDLength = 8 // hex digits
+	keyIDEnd    = "."
+)
+
+// keyID names an encryption key, and is of no help to find it.
+func keyID(k *fernet.Key) string {
+	raw, err := hkdf.Key(sha256.New, k[:], nil, "ace encryption key id v1", keyIDLength/2)
+	if err != nil {
+		panic(err) // only for a length that HKDF cannot make
+	}
+	return hex.EncodeToString(raw)
+}
+
+// KeyIDs are the IDs of the keys, the first one first.
+func (v *Vault) KeyIDs() []string {
+	var out []string
+	for _, k := range v.keys {
+		out = append(out, k.id)
+	}
+	return out
 }
 
 // NewVault reads ACE_DATABASE_ENCRYPTION_KEY: one or more Fernet keys, separated by commas.
@@ -47,7 +77,7 @@ func NewVault(value bridge.Secret) (*Vault, error) {
 				WithHint("make one with: ace cloud new-encryption-key")
 		}
 		key := fernet.Key(raw)
-		v.keys = append(v.keys, &key)
+		v.keys = append(v.keys, vaultKey{keyID(&key), &key})
 	}
 	return v, nil
 }
@@ -72,7 +102,7 @@ func rowKey(k *fernet.Key, row RowIdentity) (*fernet.Key, error) {
 
 // Seal encrypts a row's secret.
 func (v *Vault) Seal(row RowIdentity, secret bridge.Secret) (string, error) {
-	key, err := rowKey(v.keys[0], row)
+	key, err := rowKey(v.keys[0].key, row)
 	if err != nil {
 		return "", err
 	}
@@ -80,78 +110,104 @@ func (v *Vault) Seal(row RowIdentity, secret bridge.Secret) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encrypt a row: %w", err)
 	}
-	return string(token), nil
+	return v.keys[0].id + keyIDEnd + string(token), nil
 }
 
-// errVault is deliberately one error for every reason.
-func errVault() error {
-	return bridge.E(bridge.Internal, "row_unreadable", "the stored credential cannot be decrypted").
+const codeRowUnreadable = "row_unreadable"
+
+// errVault is deliberately one error for every reason; a missing key's ID is for the log alone.
+func errVault(missing string) error {
+	e := bridge.E(bridge.Internal, codeRowUnreadable, "the stored credential cannot be decrypted").
 		WithHint("is the key that encrypted it still in ACE_DATABASE_ENCRYPTION_KEY?")
+	if missing != "" {
+		return e.Because(fmt.Errorf("the encryption key with the ID %s is not in ACE_DATABASE_ENCRYPTION_KEY", missing))
+	}
+	return e
 }
 
 // Open decrypts a row's secret. Tokens do not age (ttl 0); one that is not in canonical base64 is refused, which
 // fernet-go would read.
-func (v *Vault) Open(row RowIdentity, token string) (bridge.Secret, error) {
-	secret, _, err := v.open(row, token)
+func (v *Vault) Open(row RowIdentity, stored string) (bridge.Secret, error) {
+	secret, _, err := v.open(row, stored)
 	return secret, err
 }
 
-// open says as well whether the first key has encrypted the token.
-func (v *Vault) open(row RowIdentity, token string) (secret bridge.Secret, current bool, err error) {
+// open says as well which key has encrypted the token.
+func (v *Vault) open(row RowIdentity, stored string) (secret bridge.Secret, by string, err error) {
+	id, token := splitSealed(stored)
 	raw, err := base64.URLEncoding.Strict().DecodeString(token)
 	if err != nil || base64.URLEncoding.EncodeToString(raw) != token {
-		return bridge.Secret{}, false, errVault()
+		return bridge.Secret{}, "", errVault("")
 	}
-	for i, k := range v.keys {
-		key, err := rowKey(k, row)
+	missing := id
+	for _, k := range v.keys {
+		if id != "" && k.id != id {
+			continue
+		}
+		missing = ""
+		key, err := rowKey(k.key, row)
 		if err != nil {
-			return bridge.Secret{}, false, err
+			return bridge.Secret{}, "", err
 		}
 		if text := fernet.VerifyAndDecrypt([]byte(token), 0, []*fernet.Key{key}); text != nil {
-			return bridge.NewSecret(string(text)), i == 0, nil
+			return bridge.NewSecret(string(text)), k.id, nil
 		}
 	}
-	return bridge.Secret{}, false, errVault()
+	return bridge.Secret{}, "", errVault(missing)
+}
+
+// splitSealed parts what is stored into the ID of its key, empty in a row of an older version, and the token.
+func splitSealed(stored string) (id, token string) {
+	if len(stored) > keyIDLength && stored[keyIDLength:keyIDLength+1] == keyIDEnd {
+		return stored[:keyIDLength], stored[keyIDLength+1:]
+	}
+	return "", stored
 }
 
 // sealedRow is a row with a ciphertext: where it is, and whose.
 type sealedRow struct {
 	table, column, key string // key: the column that names the row
 	org, server, kind  string // SQL for the organization and the server, and what stands before the row's ID, of its identity
+	what               string // as people call it
 	id, token          string
 	identity           RowIdentity
 }
 
 // sealedColumns are all columns with ciphertexts.
 var sealedColumns = []sealedRow{
-	{table: "connections", column: "secret", key: "id", org: "org_id", server: "server_url"},
-	{table: "connections", column: "rotate_key", key: "id", org: "org_id", server: "server_url", kind: "rotation:"},
-	{table: "revocations", column: "token", key: "id", org: "org_id", server: "server_url"},
-	{table: "providers", column: "client_secret", key: "id", org: "org_id", server: "''", kind: "provider:"},
-	{table: "outbox", column: "body", key: "id", org: "''", server: "''", kind: "mail:"},
-	{table: "totp", column: "secret", key: "user_id", org: "''", server: "''", kind: "totp:"},
+	{table: "connections", column: "secret", key: "id", org: "org_id", server: "server_url", what: "connection"},
+	{table: "connections", column: "rotate_key", key: "id", org: "org_id", server: "server_url", kind: "rotation:", what: "rotation"},
+	{table: "revocations", column: "token", key: "id", org: "org_id", server: "server_url", what: "revocation"},
+	{table: "providers", column: "client_secret", key: "id", org: "org_id", server: "''", kind: "provider:", what: "sign-in provider"},
+	{table: "outbox", column: "body", key: "id", org: "''", server: "''", kind: "mail:", what: "mail"},
+	{table: "totp", column: "secret", key: "user_id", org: "''", server: "''", kind: "totp:", what: "second factor"},
 }
 
 // RotateEncryptionKey encrypts every row anew with the first key. It goes row by row, each in one conditional UPDATE,
 // so that it can be interrupted and run again, beside a running cloud. A row that no key opens does not stop the others;
-// the error at the end counts them. progress is told after each row.
+// the error at the end says how many there are, and which keys they need. progress is told after each row.
 func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, total int)) (changed int, err error) {
-	rows, err := r.sealedRows(ctx)
-	if err != nil {
-		return 0, err
-	}
-	unreadable := 0
-	for i, row := range rows {
-		secret, current, err := r.cfg.Vault.open(row.identity, row.token)
+	var rows []sealedRow
+	for _, q := range sealedColumns {
+		some, err := r.sealedRows(ctx, q, "", "")
 		if err != nil {
-			unreadable++
-		} else if !current {
+			return 0, err
+		}
+		rows = append(rows, some...)
+	}
+	var unreadable keyNeeds
+	first := r.cfg.Vault.keys[0].id
+	for i, row := range rows {
+		id, _ := splitSealed(row.token)
+		secret, _, err := r.cfg.Vault.open(row.identity, row.token)
+		if err != nil {
+			unreadable.add(id, row.what, 1)
+		} else if id != first {
 			token, err := r.cfg.Vault.Seal(row.identity, secret)
 			if err != nil {
 				return changed, err
 			}
-			done, err := sqldb.Changed(r.db.ExecContext(ctx, "UPDATE "+row.table+" SET "+row.column+ //nolint:gosec // names from below
-				" = $1 WHERE "+row.key+" = $2 AND "+row.column+" = $3", token, row.id, row.token))
+			done, err := row.replace(ctx, r.db, token)
 			if err != nil {
 				return changed, fmt.Errorf("rotate a row: %w", err)
 			}
@@ -161,36 +217,40 @@ func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, 
 		}
 		progress(i+1, len(rows))
 	}
-	if unreadable > 0 {
-		return changed, bridge.E(bridge.Conflict, "rows_unreadable", "%d of %d rows open with none of the keys", unreadable, len(rows)).
-			WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
+	if len(unreadable) == 0 {
+		return changed, nil
 	}
-	return changed, nil
+	facts, err := r.encryptionKeys(ctx)
+	if err != nil {
+		return changed, err
+	}
+	return changed, bridge.E(bridge.Conflict, "rows_unreadable", "%d of %d rows could not be encrypted anew. %s", unreadable.total(), len(rows),
+		unreadable.words(r.cfg.Vault, facts)).
+		WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
 }
 
-func (r *Registry) sealedRows(ctx context.Context) ([]sealedRow, error) {
+// replace stores another token in a row, unless it was changed since it was read.
+func (s sealedRow) replace(ctx context.Context, db execer, token string) (bool, error) {
+	return sqldb.Changed(db.ExecContext(ctx, "UPDATE "+s.table+" SET "+s.column+" = $1 WHERE "+s.key+" = $2 AND "+s.column+" = $3", //nolint:gosec // names from above
+		token, s.id, s.token))
+}
+
+// sealedRows reads the rows of a column with a ciphertext, in the order of their IDs; of is more SQL for which.
+func (r *Registry) sealedRows(ctx context.Context, q sealedRow, of, end string, args ...any) ([]sealedRow, error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT "+q.key+", "+q.org+", "+q.server+", "+q.column+ //nolint:gosec // names from above
+		" FROM "+q.table+" WHERE "+q.column+" <> ''"+of+" ORDER BY "+q.key+end, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the %s: %w", q.table, err)
+	}
+	defer func() { _ = rows.Close() }()
 	var out []sealedRow
-	for _, q := range sealedColumns {
-		err := func() error {
-			rows, err := r.db.QueryContext(ctx, "SELECT "+q.key+", "+q.org+", "+q.server+", "+q.column+ //nolint:gosec // names from above
-				" FROM "+q.table+" WHERE "+q.column+" <> '' ORDER BY "+q.key)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = rows.Close() }()
-			for rows.Next() {
-				row := q
-				if err := rows.Scan(&row.id, &row.identity.Org, &row.identity.Server, &row.token); err != nil {
-					return err
-				}
-				row.identity.Connection = row.kind + row.id
-				out = append(out, row)
-			}
-			return rows.Err()
-		}()
-		if err != nil {
+	for rows.Next() {
+		row := q
+		if err := rows.Scan(&row.id, &row.identity.Org, &row.identity.Server, &row.token); err != nil {
 			return nil, fmt.Errorf("read the %s: %w", q.table, err)
 		}
+		row.identity.Connection = row.kind + row.id
+		out = append(out, row)
 	}
-	return out, nil
+	return out, rows.Err()
 }

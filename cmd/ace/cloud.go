@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
@@ -24,7 +26,7 @@ func (a *app) cloudCommand() *cobra.Command {
 	newDatabaseFlag(cmd, &newDatabase)
 	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
 	user.AddCommand(a.cloudUserAddCommand())
-	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(), a.cloudRestoreCommand(),
+	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.acceptMissingKeyCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(), a.cloudRestoreCommand(),
 		a.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
 		a.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
 	return cmd
@@ -145,6 +147,11 @@ func ownURL(scheme, host string, ln net.Listener) (bridge.ServerURL, error) {
 
 // onRegistry opens the cloud's database for an operator's command, beside a cloud that may be running.
 func (a *app) onRegistry(ctx context.Context, do func(*registry.Registry) error) error {
+	return a.onRegistryAs(ctx, cloud.OpenRegistry, do)
+}
+
+func (a *app) onRegistryAs(ctx context.Context, open func(context.Context, cloud.Config, *slog.Logger) (*registry.Registry, *sqldb.DB, error),
+	do func(*registry.Registry) error) error {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {
 		return err
@@ -157,7 +164,7 @@ func (a *app) onRegistry(ctx context.Context, do func(*registry.Registry) error)
 	if err != nil {
 		return err
 	}
-	r, db, err := cloud.OpenRegistry(ctx, cfg, log)
+	r, db, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -230,7 +237,7 @@ func (a *app) rotateCommand() *cobra.Command {
 		Short: "Encrypt every row with the first key of ACE_DATABASE_ENCRYPTION_KEY; can be interrupted and rerun",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n := 0
-			err := a.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
+			err := a.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(r *registry.Registry) (err error) {
 				n, err = r.RotateEncryptionKey(cmd.Context(), func(done, total int) {
 					if a.screen() && (done == total || done%100 == 0) {
 						a.note("%d of %d rows", done, total)
@@ -239,9 +246,36 @@ func (a *app) rotateCommand() *cobra.Command {
 				return err
 			})
 			if err != nil {
+				if n > 0 {
+					a.note("%d rows encrypted anew", n)
+				}
 				return err
 			}
 			return a.print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
+		}}
+}
+
+type missingKeyResult struct {
+	Key        string `json:"key"`
+	Unreadable string `json:"unreadable"`
+}
+
+func (a *app) acceptMissingKeyCommand() *cobra.Command {
+	return &cobra.Command{Use: "accept-missing-key ID", Args: someArgs(1, 1, "ID of a key"),
+		Short: "Let a cloud start although an encryption key is lost; what it has encrypted stays unreadable",
+		Long: `Let a cloud start although a key of ACE_DATABASE_ENCRYPTION_KEY is lost (encryption_key_missing, which names the ID). What the key has
+encrypted stays as it is, and can be read again once the key is back. Until then a connection says that it has to be connected again, codes of an
+authenticator app are refused (recovery codes are not), a sign-in provider's secret has to be entered again, and mail is not sent.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r := missingKeyResult{Key: args[0]}
+			err := a.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(reg *registry.Registry) (err error) {
+				r.Unreadable, err = reg.AcceptMissingKey(cmd.Context(), r.Key, operator())
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted: what stays unreadable is %s\n", r.Unreadable) })
 		}}
 }
 

@@ -183,6 +183,8 @@ ace cloud user add --email ada@company.com --org acme --password-stdin`,
 ace cloud init --dir secrets --public-url https://cloud.company.com --org acme`,
 	"cloud rotate-encryption-key": `
 ace cloud rotate-encryption-key`,
+	"cloud accept-missing-key": `
+ace cloud accept-missing-key ab12cd34`,
 	"cloud health": `
 ace cloud health`,
 	"cloud new-signing-key": `

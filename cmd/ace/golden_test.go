@@ -103,6 +103,7 @@ var goldens = []golden{
 	{name: "cloud_user_add", command: "cloud user add --email $FORMAT@acme.test --name Ada --org acme --password long-enough-$FORMAT"},
 	{name: "cloud_init", command: "cloud init --dir $DIR/init-$FORMAT --public-url https://cloud.example --org acme"},
 	{name: "cloud_rotate", command: "cloud rotate-encryption-key"},
+	{name: "cloud_accept-missing-key", command: "cloud accept-missing-key ab12cd34"},
 	{name: "cloud_new-signing-key", command: "cloud new-signing-key"},
 	{name: "cloud_new-encryption-key", command: "cloud new-encryption-key"},
 }

@@ -1,0 +1,274 @@
+package registry_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// sealed is a registry with a row of every kind that is encrypted, by the first of keys.
+type sealed struct {
+	person     registry.Principal
+	connection string // ID
+	enrolment  registry.Enrolment
+	recovery   bridge.Secret
+}
+
+func (f *fixture) sealAll(keys bridge.Secret) sealed {
+	f.t.Helper()
+	f.open(keys)
+	if err := f.UseEncryptionKeys(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	p := f.person("olga@a.test", "acme", bridge.RoleOwner)
+	c, _ := f.exchanged(p, "https://a.test")
+	f.exec("UPDATE connections SET rotate_at = 1")
+	f.begin() // stores the key of a rotation that is under way
+	gone := f.register(p, "https://b.test", aceKey().Text().Reveal())
+	if _, err := f.Delete(f.t.Context(), p, gone.ID, audit.Actor{}); err != nil {
+		f.t.Fatal(err)
+	}
+	f.withProvider(p)
+	enrolment, recovery := f.enrol(p) // and the mail that says so
+	return sealed{p, c.ID, enrolment, recovery[0]}
+}
+
+// ids are the IDs of the keys of a value of ACE_DATABASE_ENCRYPTION_KEY.
+func ids(t *testing.T, keys bridge.Secret) []string {
+	t.Helper()
+	v, err := registry.NewVault(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.KeyIDs()
+}
+
+func list(keys ...bridge.Secret) bridge.Secret {
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.Reveal())
+	}
+	return bridge.NewSecret(strings.Join(out, ","))
+}
+
+// older makes the rows those of a version that did not write the ID of their key.
+func (f *fixture) older() {
+	f.t.Helper()
+	for table, column := range map[string]string{"connections": "secret", "revocations": "token", "providers": "client_secret", "outbox": "body", "totp": "secret"} {
+		f.exec("UPDATE " + table + " SET " + column + " = substr(" + column + ", 10) WHERE substr(" + column + ", 9, 1) = '.'")
+	}
+	f.exec("UPDATE connections SET rotate_key = substr(rotate_key, 10) WHERE substr(rotate_key, 9, 1) = '.'")
+}
+
+func (f *fixture) exec(query string, args ...any) {
+	f.t.Helper()
+	if _, err := f.db.ExecContext(f.t.Context(), query, args...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+const everyKind = "1 connection, 1 rotation, 1 revocation, 1 sign-in provider, 1 mail, 1 second factor"
+
+func TestMissingEncryptionKey(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		first, second := newKeys(t), newKeys(t)
+		f.sealAll(first)
+		id, other := ids(t, first)[0], ids(t, second)[0]
+		if !regexp.MustCompile("^[0-9a-f]{8}$").MatchString(id) || id == other {
+			t.Fatalf("IDs of keys: %q, %q", id, other)
+		}
+		check := func(stage string, keys bridge.Secret, says ...string) {
+			t.Helper()
+			f.open(keys)
+			e := bridge.AsError(f.CheckKeys(t.Context()))
+			if e.Code != "encryption_key_missing" || e.Kind != bridge.Unavailable {
+				t.Fatalf("%s: %v", stage, e)
+			}
+			for _, text := range says {
+				if !strings.Contains(e.Detail+" | "+e.Hint, text) {
+					t.Errorf("%s: %q is not in: %s | %s", stage, text, e.Detail, e.Hint)
+				}
+			}
+		}
+		fine := func(stage string, keys bridge.Secret) {
+			t.Helper()
+			f.open(keys)
+			if err := f.CheckKeys(t.Context()); err != nil {
+				t.Fatalf("%s: %v", stage, err)
+			}
+		}
+		fine("the key itself", first)
+		fine("a new first key", list(second, first))
+		check("another key alone", second, "6 rows need the encryption key with the ID "+id+", which is not in ACE_DATABASE_ENCRYPTION_KEY",
+			everyKind, "it was last the first key on 15 January 2027", "the key that is there has the ID "+other,
+			"after a comma; if it is lost: ace cloud accept-missing-key "+id)
+
+		f.older()
+		check("rows of an older version", second, "6 rows of an older version need an encryption key", everyKind, "accept-missing-key unknown")
+		fine("both keys find out whose the rows are", list(second, first))
+		check("from then on their key is known", second, "6 rows need the encryption key with the ID "+id, everyKind)
+
+		f.open(list(second, first))
+		f.register(f.person("nils@b.test", "other", bridge.RoleMember), "https://c.test", "plain")
+		check("the new key gone from a half-rotated cloud", first, "1 row needs the encryption key with the ID "+other, "(1 connection)")
+		f.open(second)
+		n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {})
+		if e := bridge.AsError(err); n != 0 || e.Code != "rows_unreadable" || !strings.Contains(e.Detail, "6 of 7 rows") || !strings.Contains(e.Detail, id) {
+			t.Errorf("rotation without the old key: %d rows, %v", n, err)
+		}
+		third := newKeys(t)
+		f.open(list(third, second))
+		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || bridge.CodeOf(err) != "rows_unreadable" {
+			t.Errorf("rotation changes what it can: %d rows, %v", n, err)
+		}
+		f.open(list(third, first))
+		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 6 || err != nil {
+			t.Errorf("rotation with all keys: %d rows, %v", n, err)
+		}
+		fine("the retired keys gone", third)
+	})
+}
+
+func TestAcceptMissingKey(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		first, second := newKeys(t), newKeys(t)
+		was := f.sealAll(first)
+		id := ids(t, first)[0]
+		f.open(second)
+		for _, wrong := range []string{"", "unknown", ids(t, second)[0], strings.Repeat("x", 1000)} {
+			if _, err := f.AcceptMissingKey(t.Context(), wrong, audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "encryption_key_not_missing" {
+				t.Errorf("%.20q: %v", wrong, err)
+			}
+		}
+		for range 2 {
+			if kinds, err := f.AcceptMissingKey(t.Context(), id, audit.Actor{ID: "operator"}); err != nil || kinds != everyKind {
+				t.Fatalf("%q %v", kinds, err)
+			}
+		}
+		if err := f.CheckKeys(t.Context()); err != nil {
+			t.Fatalf("once it is accepted: %v", err)
+		}
+		if err := f.UseEncryptionKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(f.outcomes("", "encryption_key.accept_missing")); n != 2 {
+			t.Errorf("%d entries in the log", n)
+		}
+
+		if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
+			t.Errorf("mail: %v %v", due, err)
+		}
+		p := was.person
+		if e := bridge.AsError(f.credentialError(p, was.connection)); e.Code != "row_unreadable" || e.Hint != "connect again: ace connect --server https://a.test" {
+			t.Errorf("the connection: %v %s", e, e.Hint)
+		}
+		target, err := f.Target(t.Context(), p, was.connection)
+		if err != nil || bridge.AsError(target.Err).Hint != "connect again: ace connect --server https://a.test" {
+			t.Errorf("a probe: %v %v", err, target.Err)
+		}
+		f.advance(time.Minute)
+		u := registry.User{ID: p.UserID, Email: p.Email}
+		if err := f.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{}, audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
+			t.Errorf("a code of the app: %v", err)
+		}
+		if err := f.CheckOTP(t.Context(), u, was.recovery.Reveal(), bridge.Secret{}, audit.Actor{}); err != nil {
+			t.Errorf("a recovery code: %v", err)
+		}
+		if provider, shown, err := f.ProviderOf(t.Context(), p, "acme"); err != nil || shown.HasSecret || !provider.ClientSecret.IsZero() || shown.Issuer == "" {
+			t.Errorf("the provider: %+v %v", shown, err)
+		}
+
+		f.open(list(second, first))
+		if err := f.WatchKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.credentialError(p, was.connection); err != nil {
+			t.Errorf("once the key is back: %v", err)
+		}
+		f.open(second)
+		if err := f.WatchKeys(t.Context()); bridge.CodeOf(err) != "encryption_key_missing" {
+			t.Errorf("a key that goes missing again: %v", err)
+		}
+	})
+}
+
+func (f *fixture) credentialError(p registry.Principal, id string) error {
+	_, err := f.Credential(f.t.Context(), p, id)
+	return err
+}
+
+// TestManyOlderRows holds that rows are looked at page by page, and those that no key opens are counted once.
+func TestManyOlderRows(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		keys := newKeys(t)
+		f.open(keys)
+		v, err := registry.NewVault(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const rows = 1_200
+		tx, err := f.db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		for i := range rows {
+			id := string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+			body, err := v.Seal(registry.RowIdentity{Connection: "mail:" + id}, bridge.NewSecret("text"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i%100 == 7 {
+				body = "id000000.gAAAA" // no key has ever made that
+			}
+			if _, err := tx.ExecContext(t.Context(), `INSERT INTO outbox (id, kind, recipient, subject, body, address, request_id, tries, next_at, expires_at, created_at)
+				VALUES ($1, 'text', 'a@a.test', 's', $2, '', '', 0, 0, 0, 0)`, id, body[9:]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if e := bridge.AsError(f.CheckKeys(t.Context())); e.Code != "encryption_key_missing" || !strings.HasPrefix(e.Detail, "12 rows of an older version") {
+				t.Fatal(e)
+			}
+		}
+		var labelled int
+		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM outbox WHERE substr(body, 1, 9) = $1", v.KeyIDs()[0]+".").Scan(&labelled); err != nil || labelled != rows-12 {
+			t.Errorf("%d rows have the ID of their key (%v)", labelled, err)
+		}
+	})
+}
+
+func TestSigningKeyOfTheSameNumber(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		one, another := bridge.NewSigningRoot().Reveal(), bridge.NewSigningRoot().Reveal()
+		two := "2." + strings.TrimPrefix(another, "1.")
+		for _, step := range []struct{ name, keys, code string }{
+			{"the first", one, ""},
+			{"the same", one, ""},
+			{"another one of the same number", another, "signing_key_other"},
+			{"beside a new one", two + "," + another, "signing_key_other"},
+			{"the old one again", one, ""},
+			{"a new number in front", two + "," + one, ""},
+			{"the old one gone", two, ""},
+			{"a third alone", "3." + strings.TrimPrefix(bridge.NewSigningRoot().Reveal(), "1."), ""},
+			{"the second as another", "2." + strings.TrimPrefix(one, "1."), "signing_key_other"},
+		} {
+			var err error
+			if f.root, err = bridge.ParseSigningRoot(bridge.NewSecret(step.keys)); err != nil {
+				t.Fatal(err)
+			}
+			f.open(newKeys(t))
+			if err := f.UseSigningKeys(t.Context()); bridge.CodeOf(err) != step.code {
+				t.Errorf("%s: %v", step.name, err)
+			}
+		}
+	})
+}

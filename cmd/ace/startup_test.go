@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// runOnce runs a command line in the environment of a test and returns its exit code and what it said; a server or a cloud
+// is stopped once it is up.
+func runOnce(t *testing.T, args ...string) (code int, said string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	read := make(chan string, 1)
+	go func() {
+		var all strings.Builder
+		lines := bufio.NewReader(r)
+		for {
+			line, err := lines.ReadString('\n')
+			all.WriteString(line)
+			if strings.Contains(line, `"server is up"`) || strings.Contains(line, `"cloud is up"`) {
+				stop()
+			}
+			if err != nil {
+				read <- all.String()
+				return
+			}
+		}
+	}()
+	code = newApp(null, w, w).execute(ctx, args)
+	_, _ = w.Close(), null.Close()
+	said = <-read
+	_ = r.Close()
+	return code, said
+}
+
+// operatorHome gives a test an environment of its own for a server and a cloud.
+func operatorHome(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, value := range map[string]string{"HOME": dir, "ACE_ADDR": "127.0.0.1:0", "ACE_DATA_DIR": filepath.Join(dir, "data"),
+		"ACE_ENV": "", "ACE_PROFILE": "", "ACE_KEY": "", "ACE_TOKEN": "", "ACE_LOG_LEVEL": "info"} {
+		t.Setenv(name, value)
+	}
+	return dir
+}
+
+func newEncryptionKey(t *testing.T) (value, id string) {
+	t.Helper()
+	key, err := registry.NewEncryptionKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := registry.NewVault(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.Reveal(), v.KeyIDs()[0]
+}
+
+// TestCloudMissesAnEncryptionKey holds the way of an operator who starts a cloud without a key that rows need.
+func TestCloudMissesAnEncryptionKey(t *testing.T) {
+	dir := operatorHome(t)
+	first, id := newEncryptionKey(t)
+	second, other := newEncryptionKey(t)
+	expect := func(what string, wantCode int, code int, said string, texts ...string) {
+		t.Helper()
+		if code != wantCode {
+			t.Fatalf("%s: exit code %d, not %d:\n%s", what, code, wantCode, said)
+		}
+		for _, text := range texts {
+			if !strings.Contains(said, text) {
+				t.Errorf("%s: %q is not in:\n%s", what, text, said)
+			}
+		}
+	}
+	start := func(what, keys string, wantCode int, texts ...string) {
+		t.Helper()
+		t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", keys)
+		code, said := runOnce(t, "cloud")
+		expect(what, wantCode, code, said, texts...)
+	}
+	start("a new cloud", first, 0, "cloud is up")
+	addConnection(t, dir, first)
+
+	start("another key", second, exitUnreachable, "1 row needs the encryption key with the ID "+id, "1 connection", "it was last the first key on",
+		"the key that is there has the ID "+other, "if it is lost: ace cloud accept-missing-key "+id)
+	code, said := runOnce(t, "cloud", "user", "add", "--email", "bob@acme.test", "--org", "acme", "--password", "correct horse battery")
+	expect("another command", exitUnreachable, code, said, "ace cloud accept-missing-key "+id)
+	code, said = runOnce(t, "cloud", "rotate-encryption-key")
+	expect("rotation", exitFailed, code, said, "1 of 1 rows could not be encrypted anew", "the ID "+id)
+	start("both keys", second+","+first, 0, "cloud is up")
+
+	t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", second)
+	code, said = runOnce(t, "cloud", "accept-missing-key", other)
+	expect("a key that is there", exitFailed, code, said, "no row needs a missing encryption key with the ID \""+other, "the ID "+id)
+	code, said = runOnce(t, "cloud", "accept-missing-key", id)
+	expect("acceptance", 0, code, said, "accepted: what stays unreadable is 1 connection")
+	start("after it", second, 0, "cloud is up", "rows stay unreadable", id)
+
+	t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", second+","+first)
+	code, said = runOnce(t, "cloud", "rotate-encryption-key")
+	expect("rotation with both keys", 0, code, said, "1 rows encrypted anew")
+	start("the retired key gone", second, 0, "cloud is up")
+}
+
+// addConnection stores a connection, whose key is encrypted, as a cloud that is not running would.
+func addConnection(t *testing.T, dir, key string) {
+	t.Helper()
+	cfg := cloud.Config{PublicURL: "http://127.0.0.1:7700", DatabaseURL: "sqlite:" + filepath.Join(dir, "data", "cloud.db"),
+		EncryptionKeys: bridge.NewSecret(key), SigningKey: bridge.NewSigningRoot(), Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}}
+	reg, db, err := cloud.OpenRegistry(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	u, err := reg.AddUser(t.Context(), operator(), registry.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := reg.OpenSession(t.Context(), u.ID, "acme", registry.MethodDeveloper, operator())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := bridge.NewSecret("a plain key").Disclose()
+	if _, _, err := reg.Register(t.Context(), s.Principal, api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}, operator()); err != nil {
+		t.Fatal(err)
+	}
+}
