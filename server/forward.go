@@ -13,6 +13,13 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
+// What a proxy does with a refusal, which it says by the query of its question. Without one it is told 401, 403 or 429, since
+// some proxies take any other answer for a failure of this server.
+const (
+	refusalStatus = "refusal=status" // it passes on answers of any status: Caddy, Traefik
+	refusalHeader = "refusal=header" // it knows 401 and 403, and shows a page of its own: nginx, which makes the answer of headers
+)
+
 // verify is the forward-auth endpoint: 204 with the identity headers, 401, 403, or 429 for a key with a rate.
 //
 // The request that is asked about is in headers, which count only as a trusted proxy sends them. Where there are rules,
@@ -21,13 +28,7 @@ func (s *Server) verify(c echo.Context) error {
 	r := c.Request()
 	who, err := s.forwardAuth(c)
 	if err != nil {
-		if e := bridge.AsError(err); e.Kind == bridge.Invalid || e.Kind == bridge.TooLarge || e.Kind == bridge.NotAllowed {
-			// Proxies know 401 and 403; any other answer they take for a failure of this server.
-			forbidden := *e
-			forbidden.Kind = bridge.Forbidden
-			err = &forbidden
-		}
-		return s.refused(c, who, err)
+		return s.verdict(c, who, err)
 	}
 	h := c.Response().Header()
 	// Not for an answer without content that nobody may keep. What is left fits where a map of headers begins.
@@ -40,6 +41,32 @@ func (s *Server) verify(c echo.Context) error {
 }
 
 var noStore = []string{"no-store"}
+
+// verdict refuses a request in the way that the proxy can pass on.
+func (s *Server) verdict(c echo.Context, who bridge.Identity, err error) error {
+	switch c.Request().URL.RawQuery {
+	case refusalStatus:
+		return s.refused(c, who, err)
+	case refusalHeader:
+		err = s.refused(c, who, err)
+		api.SetRefusal(c.Response().Header(), err)
+		return forbidden(err)
+	}
+	switch bridge.AsError(err).Kind {
+	case bridge.Invalid, bridge.TooLarge, bridge.NotAllowed:
+		err = forbidden(err)
+	}
+	return s.refused(c, who, err)
+}
+
+// forbidden is an error as 403, where it is not 401.
+func forbidden(err error) error {
+	e := *bridge.AsError(err)
+	if e.Kind != bridge.Unauthenticated {
+		e.Kind = bridge.Forbidden
+	}
+	return &e
+}
 
 func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 	r := c.Request()

@@ -74,10 +74,32 @@ func WriteProblem(w http.ResponseWriter, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(Problem{
-		Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint,
-		RequestID: h.Get(HeaderRequestID),
-	})
+	_ = json.NewEncoder(w).Encode(problemOf(err, h.Get(HeaderRequestID)))
+}
+
+func problemOf(err error, requestID string) Problem {
+	e, status := bridge.AsError(err), Status(err)
+	return Problem{Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint, RequestID: requestID}
+}
+
+// The headers in which the answer to a request is said that a proxy has asked about: its status and its [Problem].
+const (
+	HeaderRefusal       = "X-Ace-Refusal"
+	HeaderRefusalStatus = "X-Ace-Refusal-Status"
+)
+
+const maxRefusal = 8 << 10
+
+// SetRefusal says an error in the headers of an answer, for a proxy that shows nothing of its body.
+func SetRefusal(h http.Header, err error) {
+	p := problemOf(err, h.Get(HeaderRequestID))
+	line, _ := json.Marshal(p)
+	if len(line) > maxRefusal {
+		p.Detail, p.Hint = p.Title, ""
+		line, _ = json.Marshal(p)
+	}
+	h.Set(HeaderRefusal, string(line))
+	h.Set(HeaderRefusalStatus, strconv.Itoa(p.Status))
 }
 
 // SetRetryAfter says in a header when to try again, where an error knows.

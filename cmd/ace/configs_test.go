@@ -133,7 +133,7 @@ func TestTraefikExample(t *testing.T) {
 		t.Fatalf("the app is behind %v", got) // what strips the credential comes after what reads it
 	}
 	verify := file.HTTP.Middlewares["ace-verify"].ForwardAuth
-	if verify == nil || verify.Address != "http://127.0.0.1:7777/ace/v1/verify" || verify.TrustForwardHeader == nil ||
+	if verify == nil || verify.Address != "http://127.0.0.1:7777/ace/v1/verify?refusal=status" || verify.TrustForwardHeader == nil ||
 		*verify.TrustForwardHeader || !slices.Equal(verify.AuthResponseHeaders, identityHeaders) {
 		t.Fatalf("%+v", verify)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -31,7 +32,6 @@ type door struct {
 	prefix     string // of the path
 	credential string // a header
 	asks       bool   // it only says whether a request may pass: forward-auth, asked directly
-	noProblem  bool   // a refusal is the proxy's own page, without a code
 }
 
 // at is what is different at one door, which is a limit that docs/security.md names.
@@ -79,13 +79,13 @@ var freeRows = slices.Concat([]doorRow{
 	{name: "method HEAD", method: "HEAD", target: "/items"},
 	{name: "method MKCOL", method: "MKCOL", target: "/items"},
 	{name: "CONNECT", method: "CONNECT", target: "/items", status: 405, code: "method_not_allowed",
-		doors: map[string]at{"nginx": {status: 405}, "caddy": {status: 403}, "verify": {status: 403}}},
+		doors: map[string]at{"verify": {status: 403}}},
 	{name: "TRACE", method: "TRACE", target: "/items", status: 405, code: "method_not_allowed",
-		doors: map[string]at{"caddy": {status: 403}, "verify": {status: 403}}},
+		doors: map[string]at{"verify": {status: 403}}},
 	{name: "no credential", method: "GET", target: "/items", anonymous: true, status: 401, code: "credential_missing",
 		doors: map[string]at{"relay": {code: "not_signed_in"}}},
 	{name: "two credentials", method: "GET", target: "/items", headers: []string{"X-Ace-Api-Key: x"}, status: 400, code: "credential_ambiguous",
-		doors: map[string]at{"nginx": {status: 403}, "caddy": {status: 403}, "verify": {status: 403}}},
+		doors: map[string]at{"verify": {status: 403}}},
 	{name: "WebSocket", method: "GET", target: "/items", headers: handshake, status: 101, app: map[string]string{"Upgrade": "-"}},
 	{name: "page of an allowed origin", method: "GET", target: "/items", headers: []string{"Origin: " + pageOrigin},
 		answer: map[string]string{"Access-Control-Allow-Origin": pageOrigin, "Access-Control-Allow-Credentials": "-"},
@@ -116,23 +116,23 @@ func methodRows() (rows []doorRow) {
 // strippedRows are headers that no client may send to the app.
 func strippedRows() (rows []doorRow) {
 	for _, name := range []string{"X-Ace-Role", "X-Ace-Subject", "x-ace-org", "X-Ace-Key-Expires", "X-Ace-Client", "X-Ace-", "X-Ace-Anything-New"} {
-		refused := at{status: 403}
+		refused := at{status: 403, code: "header_reserved"}
 		rows = append(rows, doorRow{name: "header " + name, method: "GET", target: "/items", headers: []string{name + ": " + evil},
 			doors: map[string]at{"nginx": refused, "verify": refused}})
 	}
 	for _, name := range []string{"X_Ace_Role", "X-Ace_Subject", "X.Ace.Scopes", "X_Forwarded_For", "X_Real_Ip", "X_Forwarded_User", "X.Original.Uri"} {
 		rows = append(rows, doorRow{name: "header " + name, method: "GET", target: "/items", headers: []string{name + ": " + evil},
-			doors: map[string]at{"verify": {status: 403}}})
+			doors: map[string]at{"verify": {status: 403, code: "header_reserved"}}})
 	}
 	for _, name := range []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
 		"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Forwarded-Ssl", "X-Forwarded-Anything"} {
-		refused := at{status: 403}
+		refused := at{status: 403, code: "header_reserved"}
 		rows = append(rows, doorRow{name: "header " + name, method: "GET", target: "/items", headers: []string{name + ": " + evil},
 			doors: map[string]at{"nginx": refused, "verify": refused}})
 	}
 	for _, name := range []string{"X-Original-Host", "X-Original-Forwarded-For"} {
 		rows = append(rows, doorRow{name: "header " + name, method: "GET", target: "/items", headers: []string{name + ": " + evil},
-			doors: map[string]at{"nginx": {status: 403}, "verify": {status: 403}}})
+			doors: map[string]at{"nginx": {status: 403, code: "header_reserved"}, "verify": {status: 403, code: "header_reserved"}}})
 	}
 	for _, name := range []string{"X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-Uri", "X-Original-Method", "X-Original-Url", "X-Rewrite-Url",
 		"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
@@ -178,11 +178,10 @@ const anyRefusal = -1 // 4xx
 
 // ruledRows are those where rules decide, of the catalogue services.
 var ruledRows = func() (rows []doorRow) {
-	forbidden := at{status: 403}
 	for _, path := range []string{"/api/v1/wiki//x", "/api/v1/wiki/%2e%2e/tasks/1", "/api/v1/wiki/..%2ftasks", "/api/v1/wiki/x%2fy", "/api/v1/wiki/x;y",
 		"/api/v1/wiki/%5c..", "/api/v1/wiki/..;/x"} {
 		rows = append(rows, doorRow{name: "ambiguous " + path, method: "GET", target: path, status: 400, code: "path_ambiguous",
-			doors: map[string]at{"nginx": forbidden, "caddy": forbidden, "verify": forbidden}})
+			doors: map[string]at{"verify": {status: 403}}})
 	}
 	return append(rows,
 		doorRow{name: "allowed", method: "GET", target: allowed},
@@ -230,7 +229,7 @@ func openDoors(t *testing.T, scopes catalogue.Catalogue) ([]door, *proxied) {
 			p.proxy = ln.Addr().String()
 			_ = ln.Close()
 			proxy.start(p, t, program)
-			doors = append(doors, door{name: proxy.name, address: p.proxy, credential: key, noProblem: proxy.name == "nginx"})
+			doors = append(doors, door{name: proxy.name, address: p.proxy, credential: key})
 		})
 	}
 	doors = append(doors, door{name: "guard", address: p.guarded(t), credential: key})
@@ -395,20 +394,27 @@ func (d door) check(t *testing.T, app *proxied, row doorRow) {
 	d.checkSeen(t, row, body)
 }
 
+// checkCode holds that a refusal is a problem document with its code, whoever answers.
 func (d door) checkCode(t *testing.T, row doorRow, resp *http.Response, body []byte) {
 	t.Helper()
-	if row.code == "" || d.noProblem || row.method == http.MethodHead || resp.Header.Get("Content-Type") != api.ContentTypeProblem {
-		if row.code != "" && !d.noProblem && row.method != http.MethodHead && row.doors[d.name].status == 0 {
-			t.Errorf("%s: no problem document, but %.200s", row.name, body)
-		}
-		return
-	}
 	code := row.code
 	if here := row.doors[d.name].code; here != "" {
 		code = here
 	}
+	if code == "" {
+		return
+	}
+	if got := resp.Header.Get("Content-Type"); got != api.ContentTypeProblem {
+		t.Errorf("%s: the refusal is %q: %.200s", row.name, got, body)
+	}
+	if ids := resp.Header.Values("X-Request-Id"); len(ids) != 1 || !api.SaneRequestID(ids[0]) {
+		t.Errorf("%s: the refusal has the IDs %q", row.name, ids)
+	}
+	if row.method == http.MethodHead {
+		return
+	}
 	var problem api.Problem
-	if err := json.Unmarshal(body, &problem); err != nil || problem.Code != code {
+	if err := json.Unmarshal(body, &problem); err != nil || problem.Code != code || !d.asks && problem.Status != resp.StatusCode || problem.RequestID != cmp.Or(resp.Header.Get(api.HeaderRelayRequestID), resp.Header.Get("X-Request-Id")) {
 		t.Errorf("%s: %s, want the code %s", row.name, body, code)
 	}
 }

@@ -406,6 +406,8 @@ func (p *proxied) check(t *testing.T) {
 	t.Run("websocket", func(t *testing.T) { p.checkSocket(t, key) })
 	t.Run("own endpoints", func(t *testing.T) { p.checkOwnEndpoints(t, key) })
 	t.Run("expiry", p.checkExpiry)
+	t.Run("app down", func(t *testing.T) { p.checkAppDown(t, key) })
+	t.Run("server in trouble", func(t *testing.T) { p.checkTrouble(t, key) })
 	t.Run("server down", func(t *testing.T) { p.checkServerDown(t, key) })
 }
 
@@ -505,9 +507,9 @@ func (p *proxied) checkRefused(t *testing.T, key api.CreatedKey) {
 	p.refused(t, 403, http.MethodPost, "/api/v1/mcp/tools/invoke", bearer(key), "Content-Length: 20",
 		"Content-Type: application/json", "", `{"tool":"wiki_list"}`)
 	// Two credentials, each good.
-	p.refused(t, 403, http.MethodGet, allowed, bearer(key), "X-Api-Key: "+key.Key.Reveal())
-	p.refused(t, 403, http.MethodGet, allowed, bearer(key), "X-Ace-Api-Key: "+key.Key.Reveal())
-	p.refused(t, 403, http.MethodGet, allowed, "X-Api-Key: "+key.Key.Reveal(), "X-Ace-Api-Key: "+key.Key.Reveal())
+	p.refused(t, 400, http.MethodGet, allowed, bearer(key), "X-Api-Key: "+key.Key.Reveal())
+	p.refused(t, 400, http.MethodGet, allowed, bearer(key), "X-Ace-Api-Key: "+key.Key.Reveal())
+	p.refused(t, 400, http.MethodGet, allowed, "X-Api-Key: "+key.Key.Reveal(), "X-Ace-Api-Key: "+key.Key.Reveal())
 
 	revoked := p.key(t, api.CreateKeyRequest{})
 	if resp, _ := p.send(t, http.MethodGet, allowed, bearer(revoked)); resp.StatusCode != http.StatusOK {
@@ -698,8 +700,7 @@ func (p *proxied) checkOwnEndpoints(t *testing.T, key api.CreatedKey) {
 
 func (p *proxied) checkExpiry(t *testing.T) {
 	key := p.key(t, api.CreateKeyRequest{ExpiresIn: "10d"})
-	p.ahead.Store(int64(5 * 24 * time.Hour))
-	defer p.ahead.Store(0)
+	p.ahead.Store(int64(5 * 24 * time.Hour)) // until checkTrouble puts it back
 	resp, saw := p.send(t, http.MethodGet, allowed, bearer(key))
 	want := key.ExpiresAt.UTC().Format(time.RFC3339)
 	if got := resp.Header.Values(bridge.HeaderKeyExpires); len(got) != 1 || got[0] != want {
@@ -710,12 +711,41 @@ func (p *proxied) checkExpiry(t *testing.T) {
 	}
 }
 
+// problem is the code of a refusal, which every answer of ours has.
+func (p *proxied) problem(t *testing.T, status int, headers ...string) (code, retryAfter string) {
+	t.Helper()
+	before := p.reached.Load()
+	_, _, resp := p.open(t, http.MethodGet, allowed, headers...)
+	e := bridge.AsError(api.ReadProblem(resp))
+	if resp.StatusCode != status || p.reached.Load() != before || len(resp.Header.Values("X-Request-Id")) != 1 || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d, want %d; %d requests came to the app; %v", resp.StatusCode, status, p.reached.Load()-before, resp.Header)
+	}
+	return e.Code, resp.Header.Get("Retry-After")
+}
+
+// A server that cannot answer says so in its own words.
+func (p *proxied) checkTrouble(t *testing.T, key api.CreatedKey) {
+	p.ahead.Store(0) // behind what it was
+	if code, after := p.problem(t, 503, bearer(key)); code != "clock_behind" || after == "" {
+		t.Errorf("%s, Retry-After %q", code, after)
+	}
+}
+
+func (p *proxied) checkAppDown(t *testing.T, key api.CreatedKey) {
+	p.app.Close()
+	if code, _ := p.problem(t, 502, bearer(key)); code != "upstream_unreachable" {
+		t.Error(code)
+	}
+}
+
 // Where the server cannot be asked, nothing passes.
 func (p *proxied) checkServerDown(t *testing.T, key api.CreatedKey) {
 	p.server.Close()
-	before := p.reached.Load()
-	resp, _ := p.send(t, http.MethodGet, allowed, bearer(key))
-	if resp.StatusCode < 502 || p.reached.Load() != before {
-		t.Errorf("%d, %d requests came to the app", resp.StatusCode, p.reached.Load()-before)
+	status, want := 503, "authority_lost"
+	if !p.cannot { // Caddy has one answer for both
+		status, want = 502, "upstream_unreachable"
+	}
+	if code, _ := p.problem(t, status, bearer(key)); code != want {
+		t.Error(code)
 	}
 }
