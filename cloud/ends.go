@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -61,46 +62,46 @@ func (c *Cloud) endsOfDisconnect(ctx echo.Context, p registry.Principal, id stri
 }
 
 func (c *Cloud) endsOfPatch(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (api.Ends, error) {
+	found, err := c.foundOfPatch(ctx, p, id, patch)
+	return c.endsWithServers(ctx, p, found, err)
+}
+
+func (c *Cloud) foundOfPatch(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (registry.Ends, error) {
 	if err := p.Need("connection:update"); err != nil {
-		return api.Ends{}, err
+		return registry.Ends{}, err
 	}
 	if patch.Ceiling.To != nil {
 		ceiling, err := c.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
 		if err != nil {
-			return api.Ends{}, err
+			return registry.Ends{}, err
 		}
 		patch.Ceiling.To = &ceiling
 	}
-	found, err := c.registry.EndsOfPatch(ctx.Request().Context(), p, id, patch, c.keyAlive)
-	return c.endsWithServers(ctx, p, found, err)
+	return c.registry.EndsOfPatch(ctx.Request().Context(), p, id, patch, c.keyAlive)
 }
 
 func (c *Cloud) endsOfLimit(ctx echo.Context, p registry.Principal) (api.Ends, error) {
-	return c.endsOfLimitTo(ctx, p, ctx.Param("id"), ctx.Param("user"), api.MemberLimit{Access: ctx.QueryParam("access"), Ceiling: ceilingOf(ctx)})
-}
-
-func (c *Cloud) endsOfLimitTo(ctx echo.Context, p registry.Principal, id, user string, l api.MemberLimit) (api.Ends, error) {
-	r := ctx.Request().Context()
-	who, err := c.exceptee(r, p, user)
-	if err != nil {
-		return api.Ends{}, err
-	}
-	if l.Access == registry.AccessLimited {
-		if l.Ceiling, err = c.standsFor(r, p, id, l.Ceiling); err != nil {
-			return api.Ends{}, err
-		}
-	}
-	found, err := c.registry.EndsOfLimit(r, p, id, who, l, c.keyAlive)
+	found, err := c.foundOfLimit(ctx, p, ctx.Param("id"), ctx.Param("user"), api.MemberLimit{Access: ctx.QueryParam("access"), Ceiling: ceilingOf(ctx)})
 	return c.endsWithServers(ctx, p, found, err)
 }
 
-func (c *Cloud) endsOfMember(ctx echo.Context, p registry.Principal) (api.Ends, error) {
-	return c.endsOfMemberTo(ctx, p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"))
+func (c *Cloud) foundOfLimit(ctx echo.Context, p registry.Principal, id, user string, l api.MemberLimit) (registry.Ends, error) {
+	r := ctx.Request().Context()
+	who, err := c.exceptee(r, p, user)
+	if err != nil {
+		return registry.Ends{}, err
+	}
+	if l.Access == registry.AccessLimited {
+		if l.Ceiling, err = c.standsFor(r, p, id, l.Ceiling); err != nil {
+			return registry.Ends{}, err
+		}
+	}
+	return c.registry.EndsOfLimit(r, p, id, who, l, c.keyAlive)
 }
 
-// endsOfMemberTo is about a removal or, with a role, about giving them that.
-func (c *Cloud) endsOfMemberTo(ctx echo.Context, p registry.Principal, org, id, role string) (api.Ends, error) {
-	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, org, id, role, c.keyAlive)
+// endsOfMember is about a removal or, with a role, about giving them that.
+func (c *Cloud) endsOfMember(ctx echo.Context, p registry.Principal) (api.Ends, error) {
+	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"), c.keyAlive)
 	return c.endsWithServers(ctx, p, found, err)
 }
 
@@ -110,6 +111,10 @@ func (c *Cloud) endsOfKeys(ctx echo.Context, ending []keys.Record, out *api.Ends
 	if err != nil {
 		return err
 	}
+	return c.endsOfKeysFor(ctx, p, ending, out)
+}
+
+func (c *Cloud) endsOfKeysFor(ctx echo.Context, p registry.Principal, ending []keys.Record, out *api.Ends) error {
 	ids := make([]uuid.UUID, 0, len(ending))
 	for _, k := range ending {
 		ids = append(ids, k.ID)
@@ -215,7 +220,7 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 	if to.All {
 		to.Total = max(answer.Total-1, 0) // the key itself
 	}
-	for _, item := range answer.Items[:min(len(answer.Items), api.MaxEnds)] {
+	for _, item := range tidyEndings(answer.Items) {
 		fate, concerned := to.Fate(item.Owner)
 		if item.ID == key || !concerned {
 			continue
@@ -224,9 +229,24 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 			to.Total++
 		}
 		item.Fate = fate
-		for _, text := range []*string{&item.Name, &item.Owner, &item.ID, &item.Parent, &item.Kind, &item.Lineage} {
-			*text = shown(*text)
-		}
 		to.Items = append(to.Items, item)
 	}
+}
+
+// tidyEndings bounds what a server says of keys, and all that stands in it; one whose ID is none is left out.
+func tidyEndings(items []api.Ending) []api.Ending {
+	out := make([]api.Ending, 0, min(len(items), api.MaxEnds))
+	for _, item := range items[:min(len(items), api.MaxEnds)] {
+		id, err := uuid.Parse(item.ID)
+		if err != nil {
+			continue
+		}
+		item.ID = id.String()
+		for _, text := range []*string{&item.Kind, &item.Fate, &item.Name, &item.Owner, &item.Parent, &item.Lineage} {
+			*text = shown(*text)
+		}
+		item.Name, item.Connection = cmp.Or(item.Name, item.ID), ""
+		out = append(out, item)
+	}
+	return out
 }

@@ -203,7 +203,7 @@ func TestLeftConnectionOnPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookie := f.signIn()
-	if _, page := f.do("GET", "/members", "", "Cookie", cookie); !strings.Contains(page, "1 private connection goes to the admins") {
+	if _, page := f.do("GET", "/members/"+id+"/remove", "", "Cookie", cookie); !strings.Contains(page, "1 private connection, which admins can only disconnect: plain.test") {
 		t.Errorf("the page does not say what removing breaks:\n%s", page)
 	}
 	resp, _ := f.post("/members/"+id+"/remove", cookie, url.Values{"sure": {"yes"}})

@@ -32,6 +32,7 @@ func (c *Cloud) routePages(e *echo.Echo) {
 	e.GET("/connections/:id/audit", c.page(c.connectionAuditPage))
 	e.GET("/connections/:id/explorer", c.page(c.explorerPage))
 	c.routeServerKeys(e)
+	e.GET("/connections/:id/delete", c.page(c.askDelete))
 	e.POST("/connections/:id/:action", c.page(c.changeConnection))
 	c.routeSharingPages(e)
 	c.routeKeyPages(e)

@@ -90,7 +90,7 @@ func TestOverviewForms(t *testing.T) {
 	path := "/connections/" + connection.ID
 	admin := f.signIn()
 
-	if page := f.page(path, admin); !strings.Contains(page, "3 people lose access") {
+	if page := f.page(path+"/delete", admin); !strings.Contains(page, "3 people lose access") {
 		t.Errorf("disconnecting does not say what it breaks:\n%s", page)
 	}
 	for _, email := range []string{"bob@acme.test", "eve@acme.test"} {

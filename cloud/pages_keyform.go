@@ -20,6 +20,54 @@ type keyView struct {
 	Alive        bool
 	Reissue, End bool   // whether it can be given a new secret, and be disabled and revoked
 	Rotation     string // the idempotency key of the form, so that a page sent again is the same rotation
+
+	MadeWith     string // name, or else ID, of the key that it was made with
+	MadeWithPath string
+	Below        []keyView // those of the page that were made with it
+}
+
+// Who is whose a personal key is.
+func (k keyView) Who() string { return cmp.Or(k.Subject, k.Owner) }
+
+// State is the status as people read it.
+func (k keyView) State() string { return strings.ReplaceAll(k.Status, "_", " ") }
+
+// asTree puts the keys of a page below those that they were made with; path leads to the page of a key.
+func asTree(keys []keyView, path string) []keyView {
+	names, below := map[string]string{}, map[string][]keyView{}
+	for _, k := range keys {
+		names[k.KeyID] = k.Name
+	}
+	for _, k := range keys {
+		parent := k.Parent
+		if parent != "" {
+			k.MadeWith, k.MadeWithPath = cmp.Or(names[parent], parent), path+parent
+		}
+		if names[parent] == "" || parent == k.KeyID {
+			parent = ""
+		}
+		below[parent] = append(below[parent], k)
+	}
+	placed := map[string]bool{}
+	var grow func(parent string) []keyView
+	grow = func(parent string) (out []keyView) {
+		for _, k := range below[parent] {
+			if !placed[k.KeyID] {
+				placed[k.KeyID] = true
+				k.Below = grow(k.KeyID)
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	out := grow("")
+	for _, k := range keys { // what a server says may lead in a circle
+		if !placed[k.KeyID] {
+			placed[k.KeyID] = true
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // createdView is a new secret, shown this once.

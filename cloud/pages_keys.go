@@ -27,6 +27,7 @@ type keysView struct {
 func (c *Cloud) routeKeyPages(e *echo.Echo) {
 	e.GET("/keys", c.page(c.keysPage))
 	e.POST("/keys", c.page(c.createKey))
+	e.GET("/keys/:id", c.page(c.keyPage))
 	e.POST("/keys/:id/:action", c.page(c.changeKey))
 }
 
@@ -45,18 +46,22 @@ func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, v
 		return err
 	}
 	view.Next = next
-	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	for _, r := range records {
-		k := c.keys.API(r)
-		alive := k.Ended == nil && k.Status != keys.StatusExpired
-		end := alive || k.Status == keys.StatusExpired
-		view.Keys = append(view.Keys, keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
-			Reissue: end && (k.Owner == p.Email || admin && k.Kind != string(bridge.KindPAT)), Rotation: uuid.NewString()})
+		view.Keys = append(view.Keys, showCloudKey(c.keys.API(r), p))
 	}
+	view.Keys = asTree(view.Keys, "/keys/")
 	view.Form.Open = view.Form.Open || len(view.Keys) == 0
 	view.Form = offerCloudKey(p, view.Form)
 	return c.render(ctx, status, "keys", web.Page{Title: "API keys", Path: "/keys", User: user(p),
 		Flash: flashes[ctx.QueryParam("done")], View: view})
+}
+
+// showCloudKey is a key of the cloud with what can be done with it.
+func showCloudKey(k api.APIKey, p registry.Principal) keyView {
+	alive := k.Ended == nil && k.Status != keys.StatusExpired
+	end := alive || k.Status == keys.StatusExpired
+	return keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
+		Reissue: end && (k.Owner == p.Email || p.Role.AtLeast(bridge.RoleAdmin) && k.Kind != string(bridge.KindPAT)), Rotation: uuid.NewString()}
 }
 
 // offerCloudKey completes a form with what the person may give a key of the cloud.

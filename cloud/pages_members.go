@@ -15,6 +15,7 @@ import (
 func (c *Cloud) routeMemberPages(e *echo.Echo) {
 	e.GET("/members", c.page(c.membersPage))
 	e.POST("/members/invite", c.page(c.inviteMember))
+	e.GET("/members/:id/remove", c.page(c.askRemove))
 	e.POST("/members/:id/:action", c.page(c.changeMember))
 	e.POST("/members/invitations/:id/withdraw", c.page(c.withdrawFromPage))
 	e.GET("/organizations/new", c.page(c.newOrganizationPage))
@@ -122,8 +123,7 @@ func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
 		_, err = c.registry.ChangeRole(r.Context(), p, p.Org, id, r.PostForm.Get("role"), actor(ctx, p))
 	case "remove":
 		if r.PostForm.Get("sure") != "yes" {
-			err = errNotSure
-			break
+			return c.askRemove(ctx, p)
 		}
 		var removed api.RemovedMember
 		removed, err = c.registry.RemoveMember(r.Context(), p, p.Org, id, actor(ctx, p))

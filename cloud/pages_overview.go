@@ -151,7 +151,7 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 
 func (c *Cloud) deleteOnPage(ctx echo.Context, p registry.Principal) error {
 	if ctx.Request().PostForm.Get("sure") != "yes" {
-		return c.failOverview(ctx, p, errNotSure)
+		return c.askDelete(ctx, p)
 	}
 	removed, err := c.disconnect(ctx, p, ctx.Param("id"), registry.AsItWas{})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 func (c *Cloud) routeServerKeys(e *echo.Echo) {
 	e.GET("/connections/:id/keys", c.page(c.calling(c.serverKeysPage)))
 	e.POST("/connections/:id/keys", c.page(c.calling(c.createServerKey)))
+	e.GET("/connections/:id/keys/:key", c.page(c.calling(c.serverKeyPage)))
 	e.POST("/connections/:id/keys/:key/:action", c.page(c.calling(c.changeServerKey)))
 }
 
@@ -89,6 +90,7 @@ func (c *Cloud) renderServerKeys(ctx echo.Context, p registry.Principal, status 
 	for _, k := range found.keys {
 		view.Keys = append(view.Keys, found.show(k, p, path, connection.KeyID))
 	}
+	view.Keys = asTree(view.Keys, path+"/keys/")
 	if found.next != "" {
 		view.Next = path + "/keys?cursor=" + url.QueryEscape(found.next)
 	}

@@ -99,7 +99,7 @@ func TestServerKeysPage(t *testing.T) {
 			t.Errorf("the page has no %q", want)
 		}
 	}
-	if strings.Contains(page, path+"/"+connection.KeyID) || strings.Contains(page, "<b>") {
+	if strings.Contains(page, path+"/"+connection.KeyID+"/") || strings.Contains(page, "<b>") {
 		t.Errorf("the page:\n%s", page)
 	}
 	if f.auditOf("connection.relay") == nil {
@@ -108,7 +108,7 @@ func TestServerKeysPage(t *testing.T) {
 
 	// Who may do less there is offered less, be it by role, by the ceiling or by the connection's key.
 	s.set("GET /ace/v1/me", answer(http.StatusOK, api.Identity{Type: "access_token", Scopes: []string{"app:read", "key:list"}}))
-	if page := f.page(path, cookie); strings.Contains(page, path+"/"+listed.KeyID) || strings.Contains(page, `name="preset"`) ||
+	if page := f.page(path, cookie); strings.Contains(page, path+"/"+listed.KeyID+"/") || strings.Contains(page, "Revoke…") || strings.Contains(page, `name="preset"`) ||
 		!strings.Contains(page, "What you may on this server lets you see keys") {
 		t.Errorf("more is offered than the server will do:\n%s", page)
 	}

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,9 +25,10 @@ type sharingView struct {
 	Frame   frame
 	Sharing api.Sharing
 	Cursor  string
-	Edit    bool // who looks may change it
-	Plain   bool // its key is a plain one, for which there are no limits
-	Ask     bool // whether to stop sharing
+	Edit    bool     // who looks may change it
+	Plain   bool     // its key is a plain one, for which there are no limits
+	Ask     bool     // whether to stop sharing
+	Ends    endsView // what that ends
 	Ceiling choice
 	Members []sharerView
 	Uses    web.Uses
@@ -121,6 +123,13 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, pageRows); err != nil {
 		return err
 	}
+	if view.Ask && view.Edit && f.Connection.Visibility == registry.Organization {
+		ends, err := c.endsOfPatch(ctx, p, f.Connection.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+		if err != nil {
+			return err
+		}
+		view.Ends = endsOf(ends, "")
+	}
 	if view.Uses, err = c.usesOf(ctx.Request().Context(), p, f.Connection); err != nil {
 		return err
 	}
@@ -199,6 +208,9 @@ func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
 		patch.Ceiling.Given = true
 		if access, to := chosen(ctx.Request()); access == registry.AccessLimited {
 			patch.Ceiling.To, done = &to, "ceiling"
+			if asked, err := c.askCeiling(ctx, p, patch); asked || err != nil {
+				return err
+			}
 		}
 	case "presets":
 		if err := c.readPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
@@ -214,6 +226,18 @@ func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
 	return sharingDone(ctx, done)
 }
 
+// askCeiling asks whether a ceiling is meant that takes something away.
+func (c *Cloud) askCeiling(ctx echo.Context, p registry.Principal, patch api.ConnectionPatch) (asked bool, err error) {
+	if ctx.Request().PostForm.Get("sure") == "yes" {
+		return false, nil
+	}
+	found, err := c.foundOfPatch(ctx, p, ctx.Param("id"), patch)
+	if err != nil {
+		return true, c.failSharing(ctx, p, err)
+	}
+	return c.askLess(ctx, p, "Set the ceiling", found)
+}
+
 // changeSharer makes or ends the exception for one member.
 func (c *Cloud) changeSharer(ctx echo.Context, p registry.Principal) error {
 	if err := form(ctx); err != nil {
@@ -224,7 +248,16 @@ func (c *Cloud) changeSharer(ctx echo.Context, p registry.Principal) error {
 	var err error
 	if access == registry.AccessFull {
 		_, err = c.unlimitMember(ctx, p, id, user)
-	} else {
+	} else if limit := (api.MemberLimit{Access: access, Ceiling: to}); ctx.Request().PostForm.Get("sure") != "yes" {
+		var found registry.Ends
+		if found, err = c.foundOfLimit(ctx, p, id, user, limit); err == nil {
+			asked, err := c.askLess(ctx, p, "Limit "+cmp.Or(found.Member.Name, found.Member.Email), found)
+			if asked || err != nil {
+				return err
+			}
+		}
+	}
+	if err == nil && access != registry.AccessFull {
 		_, err = c.limitMember(ctx, p, id, user, api.MemberLimit{Access: access, Ceiling: to})
 	}
 	if err != nil {

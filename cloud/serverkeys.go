@@ -121,11 +121,24 @@ func tidyKey(k api.APIKey) (api.APIKey, bool) {
 		return api.APIKey{}, false
 	}
 	k.KeyID = id.String()
-	for _, text := range []*string{&k.Prefix, &k.Kind, &k.Name, &k.Description, &k.Owner, &k.Org, &k.Status, &k.CreatedBy, &k.Rate} {
+	for _, text := range []*string{&k.Prefix, &k.Kind, &k.Name, &k.Description, &k.Owner, &k.Org, &k.Status, &k.CreatedBy, &k.Rate,
+		&k.Lineage, &k.Subject, &k.Parent} {
 		*text = shown(*text)
 	}
 	k.Name = cmp.Or(k.Name, k.KeyID)
 	k.Scopes, k.AllowFrom = shownAll(k.Scopes), shownAll(k.AllowFrom)
+	if parent, err := uuid.Parse(k.Parent); err != nil {
+		k.Parent = ""
+	} else {
+		k.Parent = parent.String()
+	}
+	if k.StatusCause != nil {
+		id, _ := uuid.Parse(k.StatusCause.KeyID)
+		k.StatusCause = &api.KeyCause{KeyID: id.String(), Status: shown(k.StatusCause.Status)}
+	}
+	if k.Limit != nil {
+		k.Limit = &api.KeyLimit{Scopes: shownAll(k.Limit.Scopes), Role: bridge.Role(shown(string(k.Limit.Role)))}
+	}
 	if k.LastUsed != nil {
 		k.LastUsed.Address = shown(k.LastUsed.Address)
 	}

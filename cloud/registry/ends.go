@@ -22,7 +22,8 @@ type Ends struct {
 	Holders []Holder     // of personal keys on connections' servers
 	// Removed is the connection whose key dies with it, and every key that was made through it; nil: none.
 	Removed *api.Connection
-	More    bool // holders than were looked at
+	More    bool       // holders than were looked at
+	Member  api.Member // whom it is about, where it is about one
 }
 
 // Holder is who may have personal keys on a connection's server, and what a change would leave to them.
@@ -273,7 +274,8 @@ func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patc
 // EndsOfLimit is what an exception for a member or an API key would end.
 func (r *Registry) EndsOfLimit(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
-		_, err := r.exceptIn(ctx, x.tx, p, id, who, x.actor, limitTo(l))
+		m, err := r.exceptIn(ctx, x.tx, p, id, who, x.actor, limitTo(l))
+		x.out.Member = api.Member{ID: m.UserID, Email: m.Email, Name: m.Name}
 		return err
 	})
 }
@@ -300,6 +302,7 @@ func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role 
 	}
 	return r.rehearse(ctx, p, alive, person, func(x *rehearsal) error {
 		removed, err := r.removeMemberIn(ctx, x.tx, p, id, x.actor, &x.after)
+		x.out.Member = removed.Member
 		for _, c := range removed.Connections {
 			x.out.Here = append(x.out.Here, api.Ending{Kind: api.EndsConnection, Fate: api.FateLeft, ID: c.ID, Name: c.Name, Owner: c.Owner})
 		}

@@ -1,0 +1,109 @@
+package cloud
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keyhttp"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+// keyPageView is one key, of the cloud or of a connection's server: what it is, what was made with it, and what its
+// revocation ends.
+type keyPageView struct {
+	Frame   *frame // of the connection; nil: the cloud's own
+	List    string // address of the list
+	Key     keyView
+	Tree    []keyNode
+	Ends    endsView
+	Unknown string // why what it ends is not known
+}
+
+// keyPage shows one key of the cloud.
+func (c *Cloud) keyPage(ctx echo.Context, p registry.Principal) error {
+	id, err := keyhttp.KeyID(ctx)
+	if err != nil {
+		return err
+	}
+	r, seen := ctx.Request().Context(), c.keys.ViewOf(p.Identity())
+	record, err := c.keys.Get(r, seen, id)
+	if err != nil {
+		return err
+	}
+	view := keyPageView{List: "/keys", Key: showCloudKey(c.keys.API(record), p)}
+	if parent := record.Lineage.Parent; parent != uuid.Nil {
+		view.Key.MadeWith = parent.String()
+		if above, err := c.keys.Get(r, seen, parent); err == nil {
+			view.Key.MadeWith, view.Key.MadeWithPath = above.Name, "/keys/"+parent.String()
+		}
+	}
+	if view.Key.End {
+		ending, err := c.keys.Ends(r, seen, id)
+		if err != nil {
+			return err
+		}
+		var ends api.Ends
+		for _, k := range ending {
+			ends.Add(api.EndingOf(c.keys.API(k)))
+		}
+		view.Tree = treeOf(ends.Items, id.String(), "/keys/")
+		if err := c.endsOfKeysFor(ctx, p, ending, &ends); err != nil {
+			return err
+		}
+		view.Ends = endsOf(ends, id.String())
+	}
+	return c.render(ctx, http.StatusOK, "key", web.Page{Title: "Key " + view.Key.Name, Path: "/keys", User: user(p), View: view})
+}
+
+// serverKeyPage shows one key of a connection's server.
+func (c *Cloud) serverKeyPage(ctx echo.Context, p registry.Principal) error {
+	f, err := c.serverKeysFrame(ctx, p)
+	if err != nil {
+		return err
+	}
+	id, err := uuid.Parse(ctx.Param("key"))
+	if err != nil {
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	client, err := c.serverClient(ctx, p, f.Connection.ID)
+	if err != nil {
+		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, err)
+	}
+	bounded, cancel := context.WithTimeout(ctx.Request().Context(), serverTime)
+	defer cancel()
+	key, err := client.Key(bounded, id.String())
+	if err != nil {
+		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(err, f.Connection.ServerURL))
+	}
+	tidy, ok := tidyKey(key)
+	if !ok || tidy.KeyID != id.String() {
+		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(bridge.E(bridge.Invalid, "answer_unexpected", "another key"), f.Connection.ServerURL))
+	}
+	path := "/connections/" + f.Connection.ID
+	var may serverKeys
+	if me, err := client.Me(bounded); err == nil {
+		may.may, _ = bridge.NewScopes(me.Scopes)
+	}
+	view := keyPageView{Frame: &f, List: path + "/keys", Key: may.show(tidy, p, path, f.Connection.KeyID)}
+	if parent := tidy.Parent; parent != "" {
+		view.Key.MadeWith, view.Key.MadeWithPath = parent, path+"/keys/"+parent
+		if above, err := client.Key(bounded, parent); err == nil && shown(above.Name) != "" {
+			view.Key.MadeWith = shown(above.Name)
+		}
+	}
+	if view.Key.Alive || view.Key.End {
+		ends, err := client.KeyEnds(bounded, id.String())
+		if err != nil {
+			view.Unknown = sentence(serverError(err, f.Connection.ServerURL))
+		}
+		ends.Items, ends.Servers = tidyEndings(ends.Items), nil
+		view.Tree, view.Ends = treeOf(ends.Items, id.String(), path+"/keys/"), endsOf(ends, id.String())
+	}
+	return c.renderTab(ctx, p, http.StatusOK, "key", f, view)
+}

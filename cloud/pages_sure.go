@@ -1,0 +1,114 @@
+package cloud
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/web"
+)
+
+// sureView asks whether something is meant that ends more than itself, and says what.
+type sureView struct {
+	Title, Heading string
+	Lead           []string
+	Ends           endsView
+	Action, Back   string // addresses
+	Box, Button    string
+	Fields         []field // what the form says besides
+	Error          string
+}
+
+// field is a hidden one of a form.
+type field struct{ Name, Value string }
+
+// askSure shows the question. A form that was sent without its box comes back with that.
+func (c *Cloud) askSure(ctx echo.Context, p registry.Principal, section string, view sureView) error {
+	status := http.StatusOK
+	if view.Heading == "" {
+		view.Heading = "What ends"
+	}
+	if ctx.Request().Method == http.MethodPost && ctx.FormValue("sure") == "" && view.Error == "" && len(view.Fields) == 0 {
+		status, view.Error = api.Status(errNotSure), sentence(errNotSure)
+	}
+	return c.render(ctx, status, "sure", web.Page{Title: view.Title, Path: section, User: user(p), View: view})
+}
+
+// askDelete asks whether to disconnect.
+func (c *Cloud) askDelete(ctx echo.Context, p registry.Principal) error {
+	r, id := ctx.Request().Context(), ctx.Param("id")
+	connection, err := c.registry.Connection(r, p, id)
+	if err != nil {
+		return err
+	}
+	ends, err := c.endsOfDisconnect(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	users, err := c.registry.Users(r, p, id)
+	if err != nil {
+		return err
+	}
+	key := "The key is forgotten here. The server keeps it: revoke it there as well."
+	if connection.KeyID != "" {
+		key = "The connection's key is revoked on the server, now or as soon as it answers."
+	}
+	return c.askSure(ctx, p, "/connections", sureView{Title: "Disconnect " + connection.Name, Lead: []string{whoLoses(connection, p, users), key},
+		Ends: endsOf(ends, connection.ID), Action: "/connections/" + id + "/delete", Back: "/connections/" + id,
+		Box: "Yes, disconnect " + connection.Name, Button: "Disconnect"})
+}
+
+// whoLoses says how many people lose a connection.
+func whoLoses(c api.Connection, p registry.Principal, users int) string {
+	switch {
+	case leftBehind(c):
+		return "Nobody has used it since " + c.Owner + " left."
+	case users == 0:
+		return "No person loses access; API keys of " + p.Org + " do."
+	case users == 1 && c.Mine:
+		return "1 person loses access at once: you."
+	case users == 1:
+		return "1 person loses access at once."
+	case c.Mine || c.Visibility == registry.Organization:
+		return count(users, "", "people lose access at once, you among them.")
+	}
+	return count(users, "", "people lose access at once.")
+}
+
+// askRemove asks whether to remove a member, or to leave.
+func (c *Cloud) askRemove(ctx echo.Context, p registry.Principal) error {
+	id := ctx.Param("id")
+	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, p.Org, id, "", c.keyAlive)
+	if err != nil {
+		return c.failMembers(ctx, p, membersView{}, err)
+	}
+	ends, m := api.Ends{Servers: c.endsOnServers(ctx, p, found)}, found.Member
+	ends.Add(found.Here...)
+	view := sureView{Ends: endsOf(ends, ""), Action: "/members/" + id + "/remove", Back: "/members"}
+	kept := "Shared connections and the organization's API keys go on working."
+	if id == p.UserID {
+		view.Title, view.Box, view.Button = "Leave "+p.Org, "Yes, I leave", "Leave"
+		view.Lead = []string{"You are signed out here at once, and come back only by a new invitation.", kept}
+		return c.askSure(ctx, p, "/members", view)
+	}
+	view.Title, view.Box, view.Button = "Remove "+m.Name, "Yes, remove "+m.Name, "Remove"
+	view.Lead = []string{m.Email + " is out at once. Whoever comes back has a new membership, and nothing of this.", kept}
+	return c.askSure(ctx, p, "/members", view)
+}
+
+// askLess asks whether to give somebody, or everybody, less of a connection, if that ends anything; asked is whether it did.
+func (c *Cloud) askLess(ctx echo.Context, p registry.Principal, title string, found registry.Ends) (asked bool, err error) {
+	if len(found.Here) == 0 && len(found.Holders) == 0 {
+		return false, nil
+	}
+	ends := api.Ends{Servers: c.endsOnServers(ctx, p, found)}
+	ends.Add(found.Here...)
+	view := endsOf(ends, "")
+	r := ctx.Request()
+	return true, c.askSure(ctx, p, "/connections", sureView{Title: title, Heading: "What ends or gets less", Ends: view,
+		Lead:   []string{"It counts at once, also for what is open. Whoever still has access gets new access tokens with less."},
+		Action: r.URL.Path, Back: "/connections/" + ctx.Param("id") + "/sharing", Box: "Yes, that is meant", Button: "Save",
+		Fields: []field{{"to", r.PostForm.Get("to")}, {"scopes", r.PostForm.Get("scopes")}}})
+}
