@@ -38,7 +38,7 @@ var endsWords = []struct{ kind, fate, one, many string }{
 	{api.EndsSession, api.FateEnds, "session", "sessions"},
 	{api.EndsApproval, api.FateEnds, "approved login that has not begun", "approved logins that have not begun"},
 	{api.EndsInvitation, api.FateEnds, "open invitation", "open invitations"},
-	{api.EndsAccessToken, api.FateEnds, "holder's access tokens for the server", "holders' access tokens for the server"},
+	{api.EndsAccessToken, api.FateEnds, "person or program loses its access tokens", "people or programs lose their access tokens"},
 	{api.EndsConnection, api.FateLeft, "private connection, which admins can only disconnect", "private connections, which admins can only disconnect"},
 }
 

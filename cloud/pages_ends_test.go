@@ -48,7 +48,7 @@ func TestPagesSayWhatEnds(t *testing.T) {
 		return page
 	}
 
-	says("disconnect", f.page(path+"/delete", cookie), "2 people lose access at once, you among them", "1 holder&#39;s access tokens for the server: bob@acme.test",
+	says("disconnect", f.page(path+"/delete", cookie), "2 people lose access at once, you among them", "1 person or program loses its access tokens: bob@acme.test",
 		"2 personal keys end for good: bob&#39;s ci (bob@acme.test), ann&#39;s (ann@acme.test)", `action="`+path+`/delete"`)
 	says("removal", f.page("/members/"+id+"/remove", cookie), "2 personal access tokens: laptop, child &lt;b&gt;", "1 session", "1 personal key ends for good: bob&#39;s ci")
 	says("unsharing", f.page(path+"/sharing?ask=off", cookie), "loses access", "1 personal key ends for good: bob&#39;s ci")

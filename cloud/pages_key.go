@@ -105,5 +105,6 @@ func (c *Cloud) serverKeyPage(ctx echo.Context, p registry.Principal) error {
 		ends.Items, ends.Servers = tidyEndings(ends.Items), nil
 		view.Tree, view.Ends = treeOf(ends.Items, id.String(), path+"/keys/"), endsOf(ends, id.String())
 	}
-	return c.renderTab(ctx, p, http.StatusOK, "key", f, view)
+	return c.render(ctx, http.StatusOK, "key", web.Page{Title: "Key " + tidy.Name + " of " + f.Connection.Name, Path: "/connections", User: user(p), View: view},
+		f.Connection.ServerURL.Origin())
 }

@@ -57,7 +57,9 @@ func TestConnectionsInABrowser(t *testing.T) {
 	run("a new URL", chromedp.SetValue(`input[name=server_url]`, plain.URL), chromedp.Click(`form[action$="/move"] input[name=sure]`),
 		chromedp.Click(`form[action$="/move"] button`), chromedp.WaitVisible(`#fix`))
 	shoot(t, ctx, "overview-moved")
-	run("the disconnect", chromedp.Click(`details:has(form[action$="/delete"]) summary`), chromedp.Click(`form[action$="/delete"] input[name=sure]`),
+	run("what a disconnect ends", chromedp.Click(`a[href$="/delete"]`), chromedp.WaitVisible(`form[action$="/delete"]`))
+	shoot(t, ctx, "disconnect")
+	run("the disconnect", chromedp.Click(`form[action$="/delete"] input[name=sure]`),
 		chromedp.Click(`form[action$="/delete"] button`), chromedp.WaitVisible(`.cards`),
 		eventually(`document.querySelectorAll("[data-connection]").length === 3`))
 }

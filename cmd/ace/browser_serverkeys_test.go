@@ -50,15 +50,16 @@ func TestServerKeysInABrowser(t *testing.T) {
 	if err != nil || strings.Contains(html, key.Reveal()) {
 		t.Fatal("the secret is shown again", err)
 	}
-	run("what can be done with it", chromedp.Click(`.more summary`), chromedp.WaitVisible(`form[action$="/revoke"]`))
+	run("what can be done with it", chromedp.Click(`.more summary`), chromedp.WaitVisible(`form[action$="/revive"]`))
 	shoot(t, ctx, "serverkeys-manage")
 	run("another secret", chromedp.Click(`form[action$="/revive"] input[name=sure]`), chromedp.Click(`form[action$="/revive"] button`), chromedp.WaitVisible(`#new-key`))
 	revived := secret()
 	if works(key) == "" || works(revived) != "" {
 		t.Errorf("after reviving, the old secret: %q, the new one: %q", works(key), works(revived))
 	}
-	run("what revoking breaks", chromedp.Navigate(page), chromedp.Click(`.more summary`), chromedp.WaitVisible(`form[action$="/revoke"]`))
+	run("what revoking breaks", chromedp.Navigate(page), chromedp.Click(`.more summary`), chromedp.WaitVisible(`a[href$="#revoke"]`))
 	shoot(t, ctx, "serverkeys")
+	run("its page", chromedp.Click(`a[href$="#revoke"]`), chromedp.WaitVisible(`form[action$="/revoke"]`))
 	run("revoke", chromedp.Click(`form[action$="/revoke"] input[name=sure]`), chromedp.Click(`form[action$="/revoke"] button`), chromedp.WaitVisible(`.flash`))
 	if works(revived) == "" {
 		t.Error("a revoked key works")
