@@ -21,6 +21,7 @@ import (
 // unnumbered are the functions that change the database without a change number, and why nothing is taken away there.
 var unnumbered = map[string]string{
 	"numbered":            "numbers what it runs",
+	"rehearse":            "takes back what it has done",
 	"AddRelayUses":        "counts",
 	"AdoptTokens":         "is done again at each start",
 	"BeginRotation":       "leases; the secret is replaced by FinishRotation",
