@@ -62,7 +62,9 @@ func TestWhatEndsIsAccessible(t *testing.T) {
 		}
 	}
 	page := "/connections/" + connection.ID
-	says := func(words string) step { return eventually(`document.querySelector("main").innerText.includes("` + words + `")`) }
+	says := func(words string) step {
+		return eventually(`document.querySelector("main").innerText.includes("` + words + `")`)
+	}
 
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("keys on the server", page+"/keys", says("Made with nightly build"), says("Organization key"))
