@@ -106,6 +106,12 @@ func OpenAnyway(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Re
 		_ = db.Close()
 		return nil, nil, err
 	}
+	own, err := keys.NewBeside(ctx, db, mark.Place{Dir: cfg.DataDir, Role: "cloud"}, cfg.Now, log)
+	if err != nil {
+		_ = db.Close()
+		return nil, nil, err
+	}
+	reg.UseKeys(own)
 	return reg, db, nil
 }
 

@@ -45,7 +45,11 @@ func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (registry.Pri
 	if err != nil {
 		return registry.Principal{}, err
 	}
-	facts := registry.KeyFacts{Name: record.Name}
+	if !record.EndedAt.IsZero() { // by an operator's command beside this process, which has not heard of it
+		c.keys.TakeIn(ctx, id.KeyID)
+		return registry.Principal{}, errToken
+	}
+	facts := registry.KeyFacts{Name: record.Name, Owner: record.Owner}
 	for parent := record.Lineage.Parent; parent != uuid.Nil; {
 		above, err := c.keys.Get(ctx, keys.View{Org: id.Org}, parent)
 		if err != nil {

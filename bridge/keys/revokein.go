@@ -11,7 +11,6 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Ending says which keys end together with something else, and why.
@@ -60,12 +59,10 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 			return nil, err
 		}
 	}
-	if len(x.ids) > 0 && a.db.Dialect == sqldb.Postgres {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {
-			return nil, fmt.Errorf("tell of the change: %w", err)
-		}
+	if len(x.ids) == 0 {
+		return nil, nil
 	}
-	return x.ids, nil
+	return x.ids, a.tell(ctx, tx)
 }
 
 func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) {
@@ -100,7 +97,7 @@ func (a *Authority) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([
 	return out, nil
 }
 
-// TakeIn brings keys that were changed by [Authority.RevokeIn] into the table in memory.
+// TakeIn brings keys that were changed by [Authority.RevokeIn] or [Authority.ReownIn] into the table in memory.
 func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
 	defer cancel()

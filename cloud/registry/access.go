@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -87,6 +88,7 @@ func (p Principal) Identity() bridge.Identity {
 // KeyFacts are what is known of an API key of this cloud besides its [bridge.Identity].
 type KeyFacts struct {
 	Name    string
+	Owner   string      // as the database has it; empty: the identity's subject
 	Parents []uuid.UUID // the keys that it was made with, the nearest first
 }
 
@@ -94,6 +96,7 @@ type KeyFacts struct {
 // itself, in its organization. A token is bound to the membership in which it was made: who has left and come back makes a new one.
 // A key is limited with each of the keys that it was made with.
 func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFacts) (Principal, error) {
+	id.Subject = cmp.Or(of.Owner, id.Subject)
 	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, granted: id.Scopes, key: id}
 	if id.Kind == bridge.KindPAT {
 		p.Method = MethodPAT

@@ -10,7 +10,7 @@ import (
 // expired when an earlier one is accepted.
 func CutExpiries(ctx context.Context, tx *sql.Tx, now, was int64) error {
 	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "sessions", "mail_tokens", "pending_logins",
-		"known_devices", "invitations", "unproven_sessions"} {
+		"known_devices", "invitations", "unproven_sessions", "address_changes", "first_links"} {
 		//nolint:gosec // tables named above
 		if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET expires_at = $1 WHERE expires_at > $1 AND expires_at <= $2", now, was); err != nil {
 			return fmt.Errorf("write down what has expired in %s: %w", table, err)

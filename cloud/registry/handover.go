@@ -49,12 +49,13 @@ type Voider struct {
 type Keys interface {
 	RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error)
 	EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error)
+	ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error)
 	TakeIn(ctx context.Context, ids ...uuid.UUID)
 	Numbered(ctx context.Context, rule keys.Rule) error
 }
 
-// UseKeys gives the registry the cloud's own API keys. Without it, as beside a running cloud, personal access tokens die with
-// the membership that they are bound to, and are not marked as revoked.
+// UseKeys gives the registry the cloud's own API keys. Without it, personal access tokens die with the membership that they are
+// bound to, and are not marked as revoked.
 func (r *Registry) UseKeys(k Keys) { r.keys = k }
 
 // Voiders are all kinds of credential, in the order in which they are made void: approvals before the sessions that may come
@@ -64,6 +65,7 @@ func (r *Registry) Voiders() []Voider {
 		{"approvals", []string{"devices", "codes"}, r.voidGiven, livingApprovals},
 		{"sessions", []string{"sessions", "refresh_tokens"}, r.voidSessions, livingSessions},
 		{"sign-ins", []string{"pending_logins", "unproven_sessions", "known_devices", "mail_tokens", "outbox"}, r.voidSignIns, ""},
+		{"changes of the address", []string{"address_changes"}, r.voidAddressChanges, ""},
 		{"second factors", []string{"totp", "recovery_codes"}, r.voidFactors, ""},
 		{"invitations", []string{"invitations"}, r.voidInvitations, livingInvitations},
 		{"API keys", []string{"api_keys", "token_members"}, r.voidKeys, ""},
@@ -90,7 +92,7 @@ func (r *Registry) handTx(ctx context.Context, fn func(tx *sql.Tx, after *settle
 }
 
 // handOver makes void all that was handed out before: at the first proof of an address, when a provider takes an account
-// over, and when a membership ends.
+// over, when an address changes, and when a membership ends.
 func (r *Registry) handOver(ctx context.Context, tx *sql.Tx, h Handover) error {
 	if h.whole() {
 		var err error
@@ -143,6 +145,11 @@ func (r *Registry) voidSignIns(ctx context.Context, tx *sql.Tx, h Handover) erro
 	}
 	_, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE recipient = $1 AND kind IN ('verify', 'reset')", h.User.Email)
 	return err
+}
+
+// voidAddressChanges stops a change that waits, also where only a membership ends: who is removed has no say in it any more.
+func (r *Registry) voidAddressChanges(ctx context.Context, tx *sql.Tx, h Handover) error {
+	return r.endAddressChanges(ctx, tx, h.User.ID)
 }
 
 func (r *Registry) voidFactors(ctx context.Context, tx *sql.Tx, h Handover) error {

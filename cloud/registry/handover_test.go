@@ -1,8 +1,12 @@
 package registry_test
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -42,6 +46,7 @@ var noCredentials = map[string]string{
 	"audit":              "the log",
 	"key_changes":        "the number of the last change",
 	"used_tokens":        "what was used up",
+	"first_links":        "makes the first account, and is good for nothing once there is one",
 }
 
 // newAuthority opens the cloud's own keys beside the registry, as the cloud does.
@@ -121,6 +126,7 @@ type given struct {
 	code       bridge.Secret
 	pending    bridge.Secret
 	invitation bridge.Secret
+	address    bridge.Secret // the link to another address
 	pat, live  uuid.UUID
 	patID      bridge.Identity
 	connection api.Connection
@@ -156,6 +162,10 @@ func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
 	g.pending, err = f.BeginSecondStep(ctx, registry.User{ID: p.UserID, Email: p.Email}, by)
 	must(err)
 	_, g.invitation, _ = f.invite(p, api.NewInvitation{Role: "viewer"})
+	f.mailed()
+	_, err = f.RequestAddress(ctx, p, registry.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)}, by)
+	must(err)
+	g.address = f.link("address")
 	mint := func(kind bridge.KeyKind) keys.Record {
 		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: f.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
 		must(err)
@@ -194,6 +204,8 @@ func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
 	note("pending login", err)
 	_, err = f.LookupInvitation(ctx, g.invitation)
 	note("invitation", err)
+	_, err = f.OfferedAddress(ctx, g.address, false)
+	note("change of the address", err)
 	_, err = f.KeyPrincipal(ctx, g.patID, registry.KeyFacts{Name: "n"})
 	note("personal access token", err)
 	for what, id := range map[string]uuid.UUID{"row of the token": g.pat, "organization key": g.live} {
@@ -206,30 +218,78 @@ func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
 	return out
 }
 
+// moment is one in which an account changes hands.
+type moment struct {
+	unproven  bool // nobody had shown the address
+	removal   bool
+	providers bool   // the account is a sign-in provider's
+	address   string // that the account has afterwards; empty: the same
+	survivors []string
+	do        func(f *fixture, owner registry.Principal, p registry.Provider, g given) error
+}
+
+func moments() map[string]moment {
+	const moved = "ceo@new.test"
+	changed := func(address string, do func(*fixture, registry.Principal, registry.Provider, given) error) moment {
+		return moment{address: address, survivors: []string{"organization key"}, do: do}
+	}
+	return map[string]moment{
+		"the link with the password": {unproven: true, do: func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
+			if err := f.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
+				return err
+			}
+			return f.VerifyEmail(f.t.Context(), f.link(registry.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
+		}},
+		"a reset": {unproven: true, do: func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
+			if err := f.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
+				return err
+			}
+			return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
+		}},
+		"a provider": {unproven: true, do: func(f *fixture, _ registry.Principal, p registry.Provider, g given) error {
+			_, err := f.FinishSignIn(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
+			return err
+		}},
+		"the operator": {unproven: true, do: func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
+			_, err := f.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
+			return err
+		}},
+		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
+			_, err := f.ConfirmAddress(f.t.Context(), g.p, g.address, g.p.Actor("", ""))
+			return err
+		}),
+		"another address by the operator": changed(moved, func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
+			_, err := f.SetAddress(f.t.Context(), g.p.Email, moved, audit.Actor{ID: "operator"})
+			return err
+		}),
+		"another address at the provider": {address: "ceo2@a.test", survivors: []string{"organization key"}, providers: true,
+			do: func(f *fixture, _ registry.Principal, p registry.Provider, g given) error {
+				_, err := f.FinishSignIn(f.t.Context(), p, registry.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
+				return err
+			}},
+		"a removal": {removal: true, survivors: []string{"organization key", "pending login"},
+			do: func(f *fixture, owner registry.Principal, _ registry.Provider, g given) error {
+				_, err := f.RemoveMember(f.t.Context(), owner, "acme", g.p.UserID, owner.Actor("", ""))
+				return err
+			}},
+	}
+}
+
+// failing is the cloud's keys at a moment at which the last thing that is done fails.
+type failing struct{ registry.Keys }
+
+func (k failing) RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error) {
+	if _, err := k.Keys.RevokeIn(ctx, tx, e); err != nil {
+		return nil, err
+	}
+	return nil, errFailing
+}
+
+var errFailing = errors.New("the database is away")
+
 // However an account changes hands, nothing of what was handed out before works, and it is one transaction.
 func TestHandover(t *testing.T) {
-	verify := func(f *fixture, _ registry.Provider, g given) error {
-		if err := f.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
-			return err
-		}
-		return f.VerifyEmail(f.t.Context(), f.link(registry.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
-	}
-	reset := func(f *fixture, _ registry.Provider, g given) error {
-		if err := f.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
-			return err
-		}
-		return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
-	}
-	provider := func(f *fixture, p registry.Provider, g given) error {
-		_, err := f.FinishSignIn(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
-		return err
-	}
-	operator := func(f *fixture, _ registry.Provider, g given) error {
-		_, err := f.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
-		return err
-	}
-	for name, by := range map[string]func(*fixture, registry.Provider, given) error{"the link with the password": verify, "a reset": reset,
-		"a provider": provider, "the operator": operator} {
+	for name, m := range moments() {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
 				a := f.newAuthority()
@@ -244,38 +304,124 @@ func TestHandover(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.mailed()
-				// As an earlier version has left it: a member, with all of this, and nobody had shown the address.
-				if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0 WHERE email = 'ceo@a.test'"); err != nil {
+				if m.unproven {
+					f.unprove(g)
+				}
+				if m.providers {
+					f.make("UPDATE users SET password = '' WHERE id = $1", g.p.UserID)
+					f.make("INSERT INTO provider_subjects (provider_id, subject, user_id, created_at) VALUES ($2, 'ceo', $1, 0)", g.p.UserID, p.ID)
+				}
+				before := f.state()
+				f.UseKeys(failing{a})
+				if err := m.do(f, owner, p, g); !errors.Is(err, errFailing) {
+					t.Fatalf("%v", err)
+				}
+				if now := f.state(); now != before {
+					t.Errorf("a handover that fails leaves something:\n%s\nbefore:\n%s", now, before)
+				}
+				f.UseKeys(a)
+				if err := m.do(f, owner, p, g); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := f.SessionByID(t.Context(), g.p.SessionID); err == nil {
-					t.Error("somebody whose address is not proven has a session")
-				}
-				if _, err := f.KeyPrincipal(t.Context(), g.patID, registry.KeyFacts{Name: "n"}); err == nil {
-					t.Error("somebody whose address is not proven has a token")
-				}
-				if err := by(f, p, g); err != nil {
-					t.Fatal(err)
-				}
-				if got := f.alive(a, g); len(got) > 0 {
-					t.Errorf("works on: %v", got)
-				}
-				if _, err := f.Connection(t.Context(), g.p, g.connection.ID); bridge.CodeOf(err) != "connection_unknown" {
-					t.Errorf("the connection that was made before: %v", err)
-				}
-				if due, err := f.DueRevocations(t.Context(), 10); err != nil || len(due) != 1 {
-					t.Errorf("the connection's key is not revoked: %v %v", due, err)
-				}
-				if lost, err := f.LostTokens(t.Context(), registry.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true}); err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
-					t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
-				}
-				fresh, err := f.OpenSession(t.Context(), g.p.UserID, "acme", registry.MethodDevice, audit.Actor{})
-				if err != nil || fresh.Principal.Member == g.p.Member {
-					t.Errorf("the membership goes on under its old ID: %v", err)
-				}
+				f.handedOver(a, m, g, shared)
 			})
 		})
 	}
+}
+
+// make changes a row as no rule does.
+func (f *fixture) make(query string, args ...any) {
+	f.t.Helper()
+	if _, err := f.db.ExecContext(f.t.Context(), query, args...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// unprove makes the account what an earlier version has left: a member, with all of this, and nobody has shown the address.
+func (f *fixture) unprove(g given) {
+	f.t.Helper()
+	f.make("UPDATE users SET verified_at = 0 WHERE id = $1", g.p.UserID)
+	if _, err := f.SessionByID(f.t.Context(), g.p.SessionID); err == nil {
+		f.t.Error("somebody whose address is not proven has a session")
+	}
+	if _, err := f.KeyPrincipal(f.t.Context(), g.patID, registry.KeyFacts{Name: "n"}); err == nil {
+		f.t.Error("somebody whose address is not proven has a token")
+	}
+}
+
+// state is what a handover changes, as one text.
+func (f *fixture) state() string {
+	f.t.Helper()
+	var out []string
+	for _, query := range []string{"SELECT id || email || password || verified_at FROM users", "SELECT id || ended_at FROM sessions",
+		"SELECT hash || expires_at FROM codes", "SELECT id || user_id FROM members", "SELECT id || state FROM invitations",
+		"SELECT hash || ended_at FROM address_changes", "SELECT id || owner || ended_at FROM api_keys", "SELECT id || secret FROM connections",
+		"SELECT terms || next_at FROM handed_tokens", "SELECT key_id || member_id FROM token_members"} {
+		rows, err := f.db.QueryContext(f.t.Context(), query+" ORDER BY 1")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for rows.Next() {
+			var row string
+			if err := rows.Scan(&row); err != nil {
+				f.t.Fatal(err)
+			}
+			out = append(out, row)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// handedOver checks what is left after a moment.
+func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Connection) {
+	t, ctx := f.t, f.t.Context()
+	t.Helper()
+	if got := f.alive(a, g); !slices.Equal(got, m.survivors) {
+		t.Errorf("works on: %v, want %v", got, m.survivors)
+	}
+	owner, err := f.OpenSession(ctx, f.userID("olga@a.test"), "acme", registry.MethodDevice, audit.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone bool
+	if err := f.db.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT 1 FROM connections WHERE id = $1)", g.connection.ID).Scan(&gone); err != nil || gone != m.unproven {
+		t.Errorf("the connection that was made before is gone: %v %v", gone, err)
+	}
+	if due, err := f.DueRevocations(ctx, 10); err != nil || (len(due) == 1) != m.unproven {
+		t.Errorf("the revocations of its key: %v %v", due, err)
+	}
+	lost, err := f.LostTokens(ctx, registry.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
+	if err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
+		t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
+	}
+	r, err := a.Get(ctx, keys.View{Org: "acme"}, g.live)
+	if want := cmp.Or(m.address, g.p.Email); err != nil || r.Owner != want {
+		t.Errorf("the organization's key is of %q (%v), want %s", r.Owner, err, want)
+	}
+	fresh, err := f.OpenSession(ctx, g.p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+	switch {
+	case m.removal:
+		if bridge.CodeOf(err) != "not_a_member" {
+			t.Errorf("a removed member comes in: %v", err)
+		}
+	case err != nil || fresh.Principal.Member == g.p.Member || fresh.Principal.Email != cmp.Or(m.address, g.p.Email):
+		t.Errorf("the membership goes on under its old ID or name: %+v %v", fresh.Principal, err)
+	}
+	if got := f.audited(owner.Principal, "address.change"); (len(got) == 1) != (m.address != "") {
+		t.Errorf("audited: %+v", got)
+	}
+}
+
+func (f *fixture) userID(email string) string {
+	f.t.Helper()
+	u, err := f.UserByEmail(f.t.Context(), email)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return u.ID
 }
 
 // A member who is removed and comes back, within the same second, has a new membership.

@@ -233,6 +233,9 @@ func (r *Registry) passwordSet(ctx context.Context, tx *sql.Tx, u User, keep, re
 	if _, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE recipient = $1 AND kind = 'reset'", u.Email); err != nil {
 		return fmt.Errorf("set a password: %w", err)
 	}
+	if err := r.endAddressChanges(ctx, tx, u.ID); err != nil {
+		return err
+	}
 	if err := forgive(ctx, tx, passwordLane(u.Email, "")); err != nil {
 		return err
 	}

@@ -98,6 +98,8 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM sessions WHERE expires_at < $1 AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = sessions.id)",
 		"DELETE FROM revocations WHERE expires_at < $1",
 		"DELETE FROM mail_tokens WHERE expires_at < $1",
+		"DELETE FROM address_changes WHERE expires_at < $1",
+		"DELETE FROM first_links WHERE expires_at < $1",
 		"DELETE FROM outbox WHERE expires_at < $1",
 		"DELETE FROM pending_logins WHERE expires_at < $1",
 		"DELETE FROM unproven_sessions WHERE expires_at < $1",

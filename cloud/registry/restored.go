@@ -11,7 +11,7 @@ import (
 // signing in again, ends. The numbers of withdrawals go on above all that were given since, so that servers hear them.
 func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "mail_tokens", "pending_logins", "known_devices",
-		"invitations", "unproven_sessions"} {
+		"invitations", "unproven_sessions", "address_changes", "first_links"} {
 		//nolint:gosec // tables named above
 		if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET expires_at = $1 WHERE expires_at > $1", now.Unix()); err != nil {
 			return fmt.Errorf("end what may have been used in %s: %w", table, err)

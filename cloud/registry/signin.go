@@ -187,7 +187,10 @@ func (r *Registry) FinishSignIn(ctx context.Context, p Provider, who Vouched, ac
 func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor, after *settled) (string, error) {
 	var id string
 	err := tx.QueryRowContext(ctx, "SELECT user_id FROM provider_subjects WHERE provider_id = $1 AND subject = $2", p.ID, who.Subject).Scan(&id)
-	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+	if err == nil {
+		return id, r.followAddress(ctx, tx, p, id, who, actor, after)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
 	now := r.cfg.Now()
@@ -219,6 +222,27 @@ func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who 
 		}
 	}
 	return id, linkSubject(ctx, tx, p, id, who.Subject, now)
+}
+
+// followAddress gives the account of a subject the address that the provider says now. The provider has to vouch for both, and
+// the account to be the provider's alone: with a password it reaches further, and whoever moved it to a mailbox of theirs could reset that.
+func (r *Registry) followAddress(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor, after *settled) error {
+	u := User{ID: userID}
+	var password string
+	if err := tx.QueryRowContext(ctx, "SELECT email, password FROM users WHERE id = $1", userID).Scan(&u.Email, &password); err != nil {
+		return fmt.Errorf("look up a user: %w", err)
+	}
+	domain, err := emailDomain(u.Email)
+	if u.Email == who.Email || password != "" || err != nil || !slices.Contains(p.Domains, domain) {
+		return nil //nolint:nilerr // an address without a domain is not the provider's
+	}
+	actor.ID = "user:" + u.Email
+	err = r.moveAddress(ctx, tx, who.Email, Handover{User: u, Reason: "address changed at the sign-in provider", Actor: actor, after: after})
+	if bridge.CodeOf(err) == errAddressTaken.Code {
+		r.log.Warn("a person's address at their sign-in provider is another account's", "user", userID, "org", p.Org)
+		return nil
+	}
+	return err
 }
 
 // linkSubject notes who a subject is. Somebody who has been another subject there is taken for another person who has got

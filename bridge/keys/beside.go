@@ -1,0 +1,45 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge/mark"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Beside changes keys for an operator's command, next to a process that owns the database and learns of it from there. It has no
+// table in memory, and verifies nothing.
+type Beside struct {
+	*Authority
+	place mark.Place
+}
+
+// NewBeside brings the tables up to date and returns a [Beside] over them; place is where the change number is kept, now is the
+// clock, nil for the system's.
+func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() time.Time, log *slog.Logger) (Beside, error) {
+	if err := Migrate(ctx, db); err != nil {
+		return Beside{}, err
+	}
+	a := &Authority{db: db, log: log, table: newTable(), use: newUsage(), feed: newFeed(), wake: make(chan struct{}, 1)}
+	a.time.system, a.cfg.Now = now, a.time.now
+	if now == nil {
+		a.time.system = time.Now
+	}
+	if _, err := a.look(ctx); err != nil {
+		return Beside{}, fmt.Errorf("keys: %w", err)
+	}
+	return Beside{a, place}, nil
+}
+
+// TakeIn does nothing: there is no table to bring anything into.
+func (Beside) TakeIn(context.Context, ...uuid.UUID) {}
+
+// Numbered is [Numbered] of the place.
+func (b Beside) Numbered(ctx context.Context, rule Rule) error {
+	return Numbered(ctx, b.db, b.place, b.log, rule)
+}

@@ -1,0 +1,70 @@
+package keys
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// ReownIn gives the keys of one owner, ended ones too, to the name that the owner goes by from now on, within the caller's
+// transaction. After its commit, hand the IDs that it returns to [Authority.TakeIn].
+func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error) {
+	owned, err := uuids(tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 OR subject = $1", from))
+	if err != nil || len(owned) == 0 {
+		return nil, wrap("look for the keys of "+from, err)
+	}
+	if err := a.Trouble(); err != nil {
+		return nil, err
+	}
+	for _, id := range owned {
+		version, err := a.nextVersion(ctx, tx, a.cfg.Now())
+		if err != nil {
+			return nil, err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE api_keys SET owner = CASE WHEN owner = $1 THEN $2 ELSE owner END,
+			subject = CASE WHEN subject = $1 THEN $2 ELSE subject END, version = $3 WHERE id = $4`, from, to, version, id.String()); err != nil {
+			return nil, wrap("rename the owner of a key", err)
+		}
+	}
+	return owned, a.tell(ctx, tx)
+}
+
+// tell wakes other processes on the same database after the commit.
+func (a *Authority) tell(ctx context.Context, tx *sql.Tx) error {
+	if a.db.Dialect != sqldb.Postgres {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel)
+	return wrap("tell of the change", err)
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func uuids(rows *sql.Rows, err error) ([]uuid.UUID, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var out []uuid.UUID
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		id, err := uuid.Parse(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
