@@ -28,6 +28,7 @@ func (c *Cloud) routeAccount(e *echo.Echo) {
 	e.POST("/"+registry.PurposeVerify, c.verify)
 	e.GET(confirmPath, c.confirmPage)
 	e.POST(confirmPath, c.confirm)
+	c.routeAddress(e)
 	e.GET("/settings/security", c.page(c.securityPage))
 	e.POST("/settings/security", c.page(c.changeSecurity))
 	if c.kept != nil {
@@ -115,16 +116,24 @@ func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 	if err := c.endBefore(ctx); err != nil {
 		return err
 	}
+	if err := c.carry(ctx, s); err != nil {
+		return err
+	}
+	return ctx.Redirect(http.StatusSeeOther, next)
+}
+
+// carry gives the browser its session; browser and network are known as the person's from now on.
+func (c *Cloud) carry(ctx echo.Context, s registry.Session) error {
 	device := c.secretOf(ctx, deviceCookie)
 	if device.Len() != deviceLength {
 		device = bridge.NewSecret(bridge.RandomToken(deviceBytes))
 	}
-	if err := c.registry.KnowDevice(r.Context(), u.ID, device, ctx.RealIP()); err != nil {
+	if err := c.registry.KnowDevice(ctx.Request().Context(), s.Principal.UserID, device, ctx.RealIP()); err != nil {
 		return err
 	}
 	c.setCookie(ctx, s.Cookie, registry.BrowserLife)
 	c.setSecret(ctx, deviceCookie, device, registry.DeviceLife)
-	return ctx.Redirect(http.StatusSeeOther, next)
+	return nil
 }
 
 // endBefore ends the session that the browser has had so far, whose cookie is about to be replaced.

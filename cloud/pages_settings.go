@@ -34,21 +34,34 @@ type profileView struct {
 	ExpiresAt time.Time
 	Account   registry.Account
 	Error     string
+	Address   addressView
 }
 
+// profileDone are the messages that the page may be opened with; the query only chooses one.
+var profileDone = map[string]string{"address": "Your e-mail address is changed, and everything else that was signed in has ended."}
+
 func (c *Cloud) profilePage(ctx echo.Context, p registry.Principal) error {
-	return c.profile(ctx, p, "")
+	return c.profile(ctx, p, profileDone[ctx.QueryParam("done")])
 }
 
 func (c *Cloud) profile(ctx echo.Context, p registry.Principal, done string) error {
+	return c.profileWith(ctx, p, http.StatusOK, done, addressView{})
+}
+
+func (c *Cloud) profileWith(ctx echo.Context, p registry.Principal, status int, done string, address addressView) error {
 	account, err := c.registry.Account(ctx.Request().Context(), p.UserID)
 	if err != nil {
 		return err
 	}
-	return c.renderProfile(ctx, p, http.StatusOK, done, profileView{Account: account})
+	return c.renderProfile(ctx, p, status, done, profileView{Account: account, Address: address})
 }
 
 func (c *Cloud) renderProfile(ctx echo.Context, p registry.Principal, status int, done string, view profileView) error {
+	view.Address.TwoFactor = view.Account.TwoFactor
+	var err error
+	if view.Address, err = c.addressSection(ctx, p, view.Address); err != nil {
+		return err
+	}
 	view.Role, view.ExpiresAt = string(p.Role), p.ExpiresAt.UTC()
 	return c.renderSettings(ctx, p, status, "settings", "Profile", done, view)
 }
@@ -64,8 +77,12 @@ func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
 		if ours(err) {
 			return err
 		}
-		return c.renderProfile(ctx, p, api.Status(err), "", profileView{Error: sentence(err),
-			Account: registry.Account{Name: name, Country: country, Currency: currency}})
+		account, aerr := c.registry.Account(r.Context(), p.UserID)
+		if aerr != nil {
+			return aerr
+		}
+		account.Name, account.Country, account.Currency = name, country, currency
+		return c.renderProfile(ctx, p, api.Status(err), "", profileView{Error: sentence(err), Account: account})
 	}
 	return c.profile(ctx, p, "Your profile is saved.")
 }

@@ -13,6 +13,9 @@ import (
 
 func (c *Cloud) routeSessions(v1 *echo.Group) {
 	v1.PATCH("/me", c.person(c.patchMe))
+	v1.GET("/me/address", c.person(c.getAddress))
+	v1.POST("/me/address", c.person(c.postAddress))
+	v1.DELETE("/me/address", c.person(c.deleteAddress))
 	v1.POST("/sessions", c.createSession)
 	v1.GET("/sessions", c.person(c.listSessions))
 	v1.DELETE("/sessions", c.person(c.endSessions))

@@ -13,6 +13,20 @@ type ProfilePatch struct {
 	Currency *string `json:"currency,omitempty"` // ISO 4217, or empty
 }
 
+// AddressRequest asks for another e-mail address of the caller's account (POST /v1/me/address). The address changes when the
+// link that is mailed there is confirmed.
+type AddressRequest struct {
+	Email    string           `json:"email"`
+	Password bridge.Disclosed `json:"password"`
+	OTP      string           `json:"otp,omitempty"` // where the account has a second factor
+}
+
+// PendingAddress is an e-mail address that waits for its confirmation (GET /v1/me/address).
+type PendingAddress struct {
+	Email     string    `json:"email"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // SessionRequest logs a person in with a password (POST /v1/sessions). Where the account has a second factor, the first
 // answer is the code otp_required.
 type SessionRequest struct {

@@ -19,3 +19,22 @@ func (c *CloudClient) PasswordSession(ctx context.Context, r SessionRequest) (Se
 	}
 	return out, err
 }
+
+// PendingAddress is the e-mail address that the caller has asked for and not confirmed.
+func (c *CloudClient) PendingAddress(ctx context.Context) (PendingAddress, error) {
+	var out PendingAddress
+	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/address", out: &out})
+	return out, err
+}
+
+// RequestAddress asks for another e-mail address; see [AddressRequest].
+func (c *CloudClient) RequestAddress(ctx context.Context, r AddressRequest) (PendingAddress, error) {
+	var out PendingAddress
+	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/me/address", body: r, out: &out})
+	return out, err
+}
+
+// CancelAddress stops the change of the address that the caller has asked for.
+func (c *CloudClient) CancelAddress(ctx context.Context) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/me/address"})
+}

@@ -1,0 +1,300 @@
+package registry_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+const newAddress = "ann@new.test"
+
+// askAddress asks for another address and returns the links that are mailed to the new one and to the old one.
+func (f *fixture) askAddress(p registry.Principal, to string) (confirm, stop bridge.Secret) {
+	f.t.Helper()
+	f.mailed()
+	if _, err := f.RequestAddress(f.t.Context(), p, registry.NewAddress{Email: to, Password: bridge.NewSecret(password)}, p.Actor("", "")); err != nil {
+		f.t.Fatal(err)
+	}
+	for _, m := range f.mailed() {
+		path, link := registry.AddressStopPath, &stop
+		if m.To != p.Email {
+			path, link = registry.AddressPath, &confirm
+		}
+		_, after, ok := strings.Cut(m.Text.Reveal(), string(issuer)+path+"?token=")
+		token, _, _ := strings.Cut(after, "\n")
+		if !ok || m.To != p.Email && (m.To != to || strings.Contains(m.Text.Reveal(), p.Email)) {
+			f.t.Errorf("to %s: %s", m.To, m.Text.Reveal())
+		}
+		*link = bridge.NewSecret(token)
+	}
+	return confirm, stop
+}
+
+// confirm opens the link to a new address, and returns the code of the refusal.
+func (f *fixture) confirm(p registry.Principal, token bridge.Secret) string {
+	f.t.Helper()
+	s, err := f.ConfirmAddress(f.t.Context(), p, token, p.Actor("", ""))
+	if err == nil {
+		if again, err := f.BrowserSession(f.t.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
+			f.t.Errorf("the session after it: %+v %v", again, err)
+		}
+	}
+	return bridge.CodeOf(err)
+}
+
+func (f *fixture) emailOf(p registry.Principal) (email string) {
+	f.t.Helper()
+	if err := f.db.QueryRowContext(f.t.Context(), "SELECT email FROM users WHERE id = $1", p.UserID).Scan(&email); err != nil {
+		f.t.Fatal(err)
+	}
+	return email
+}
+
+func TestChangeOfAddress(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ann := f.person("ann@a.test", "acme", bridge.RoleOwner)
+		_, codes := f.enrol(ann)
+		for _, n := range []registry.NewAddress{{Email: newAddress, Password: bridge.NewSecret(password)},
+			{Email: newAddress, Password: bridge.NewSecret(password), OTP: "000000"}} {
+			if _, err := f.RequestAddress(t.Context(), ann, n, ann.Actor("", "")); bridge.AsError(err).Kind != bridge.Forbidden {
+				t.Errorf("without the second factor: %v", err)
+			}
+		}
+		f.mailed()
+		if _, err := f.RequestAddress(t.Context(), ann, registry.NewAddress{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
+			OTP: codes[0].Reveal()}, ann.Actor("", "")); err != nil {
+			t.Fatal(err)
+		}
+		token := f.link("address")
+		if pending, err := f.PendingAddress(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.clock().Add(registry.AddressLife).UTC()) {
+			t.Errorf("%+v %v", pending, err)
+		}
+		for range 2 { // a program that scans mail comes first
+			if _, err := f.OfferedAddress(t.Context(), token, false); err != nil {
+				t.Errorf("opened: %v", err)
+			}
+		}
+		if code := f.confirm(ann, token); code != "" || f.emailOf(ann) != newAddress {
+			t.Fatalf("%q %s", code, f.emailOf(ann))
+		}
+		if mails := f.mailed(); len(mails) != 1 || mails[0].To != "ann@a.test" || !strings.Contains(mails[0].Text.Reveal(), newAddress) {
+			t.Errorf("the old address is told: %v", mails)
+		}
+		if code := f.confirm(ann, token); code != "link_invalid" {
+			t.Errorf("twice: %q", code)
+		}
+		if err := f.try("ann@a.test", password, bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
+			t.Errorf("the old address signs in: %v", err)
+		}
+		who, err := f.Authenticate(t.Context(), registry.Login{Email: newAddress, Password: bridge.NewSecret(password)}, audit.Actor{})
+		if err != nil || !who.TwoFactor || who.ID != ann.UserID {
+			t.Errorf("the new one: %+v %v", who, err)
+		}
+	})
+}
+
+// A change that waits is void by all that says that the account's person wants another thing.
+func TestWaitingAddressIsVoid(t *testing.T) {
+	type state struct {
+		*fixture
+		p, owner registry.Principal
+		stop     bridge.Secret
+	}
+	cases := map[string]func(s state) error{ // each with a person of its own
+		"a reset": func(s state) error {
+			s.mailed()
+			if err := s.RequestReset(s.t.Context(), s.p.Email, audit.Actor{}); err != nil {
+				return err
+			}
+			return s.ResetPassword(s.t.Context(), s.link(registry.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
+		},
+		"a new password": func(s state) error {
+			return s.ChangePassword(s.t.Context(), s.p, bridge.NewSecret(password), bridge.NewSecret(password), audit.Actor{})
+		},
+		"another change": func(s state) error { s.askAddress(s.p, "other@new.test"); return nil },
+		"a removal": func(s state) error {
+			_, err := s.RemoveMember(s.t.Context(), s.owner, "acme", s.p.UserID, audit.Actor{})
+			return err
+		},
+		"the link to the old address": func(s state) error { return s.StopAddress(s.t.Context(), s.stop, audit.Actor{}) },
+		"its person":                  func(s state) error { return s.CancelAddress(s.t.Context(), s.p, audit.Actor{}) },
+		"a day":                       func(s state) error { s.advance(registry.AddressLife); return nil },
+		"the operator": func(s state) error {
+			_, err := s.SetAddress(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
+			return err
+		},
+	}
+	each(t, func(t *testing.T, f *fixture) {
+		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		for name, void := range cases {
+			at := strings.ReplaceAll(name, " ", "-")
+			s := state{fixture: f, owner: owner, p: f.person(at+"@a.test", "acme", bridge.RoleMember)}
+			var token bridge.Secret
+			token, s.stop = f.askAddress(s.p, at+"@new.test")
+			if err := void(s); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if code := f.confirm(s.p, token); code != "link_invalid" || f.emailOf(s.p) == at+"@new.test" {
+				t.Errorf("%s: %q %s", name, code, f.emailOf(s.p))
+			}
+			if err := f.StopAddress(t.Context(), s.stop, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+				t.Errorf("%s: stopped again: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestAddressRefusals(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
+		ask := func(p registry.Principal, to, pass string) string {
+			t.Helper()
+			_, err := f.RequestAddress(ctx, p, registry.NewAddress{Email: to, Password: bridge.NewSecret(pass)}, p.Actor("", ""))
+			return bridge.CodeOf(err)
+		}
+		for _, c := range []struct{ to, pass, want string }{
+			{"ann@a.test", password, "address_same"}, {"Ann@A.test", password, "address_same"}, {"ann", password, "email_malformed"},
+			{newAddress, "wrong", "password_wrong"},
+		} {
+			if got := ask(ann, c.to, c.pass); got != c.want {
+				t.Errorf("%s: %q, want %q", c.to, got, c.want)
+			}
+		}
+		// Who has an account already is not told when it is asked for, and nothing changes when it is confirmed.
+		token, _ := f.askAddress(ann, "olga@a.test")
+		if code := f.confirm(olga, token); code != "link_invalid" {
+			t.Errorf("by another account: %q", code)
+		}
+		if code := f.confirm(ann, token); code != "address_taken" || f.emailOf(ann) != "ann@a.test" {
+			t.Errorf("an address that is taken: %q %s", code, f.emailOf(ann))
+		}
+		if _, err := f.SessionByID(ctx, ann.SessionID); err != nil {
+			t.Errorf("a refused change ends the session: %v", err)
+		}
+		if _, err := f.SetAddress(ctx, "ann@a.test", "olga@a.test", audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "address_taken" {
+			t.Errorf("by the operator: %v", err)
+		}
+		// One that somebody else has signed up with and never proven is nobody's.
+		squatter := f.person("squat@a.test", "squat", bridge.RoleOwner)
+		f.make("UPDATE users SET verified_at = 0 WHERE id = $1", squatter.UserID)
+		token, _ = f.askAddress(ann, "squat@a.test")
+		if code := f.confirm(ann, token); code != "" || f.emailOf(ann) != "squat@a.test" {
+			t.Errorf("an address that nobody has proven: %q", code)
+		}
+		if _, err := f.SessionByID(ctx, squatter.SessionID); err == nil {
+			t.Error("the squatter's session lives on")
+		}
+		who, err := f.Authenticate(ctx, registry.Login{Email: "squat@a.test", Password: bridge.NewSecret(password)}, audit.Actor{})
+		if err != nil || who.ID != ann.UserID {
+			t.Errorf("%+v %v", who, err)
+		}
+		ann, err = f.SessionByID(ctx, f.sessionOf(ann))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 2; i < 5; i++ {
+			if got := ask(ann, newAddress, password); got != "" {
+				t.Errorf("change %d: %q", i, got)
+			}
+		}
+		if got := ask(ann, newAddress, password); got != "too_many_requests" {
+			t.Errorf("one too many: %q", got)
+		}
+	})
+}
+
+// sessionOf opens a session of somebody whose last one has ended.
+func (f *fixture) sessionOf(p registry.Principal) string {
+	f.t.Helper()
+	s, err := f.OpenSession(f.t.Context(), p.UserID, p.Org, registry.MethodBrowser, audit.Actor{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s.Principal.SessionID
+}
+
+// The address of an account that a sign-in provider knows is the provider's to change.
+func TestAddressOfAProvider(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
+		f.person("ann@a.test", "acme", bridge.RoleMember)
+		for email, hint := range map[string]string{"bob@a.test": "sign in through acme again", "ann@a.test": "ace cloud user set-address"} {
+			s, err := f.FinishSignIn(t.Context(), p, vouch(email), audit.Actor{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = f.RequestAddress(t.Context(), s.Principal, registry.NewAddress{Email: newAddress, Password: bridge.NewSecret(password)}, audit.Actor{})
+			if e := bridge.AsError(err); e.Code != "address_of_provider" || !strings.Contains(e.Hint, hint) {
+				t.Errorf("%s: %v, %s", email, err, e.Hint)
+			}
+		}
+		for _, c := range []struct{ subject, email, want, why string }{
+			{"bob@a.test", "olga@a.test", "bob@a.test", "another account has it"},
+			{"ann@a.test", "ann2@a.test", "ann@a.test", "the account has a password, and reaches further"},
+			{"bob@a.test", "bob2@a.test", "bob2@a.test", "the provider's own"},
+		} {
+			s, err := f.FinishSignIn(t.Context(), p, registry.Vouched{Subject: c.subject, Email: c.email, EmailVerified: true}, audit.Actor{})
+			if err != nil || s.Principal.Email != c.want {
+				t.Errorf("%s: %s %v, want %s: %s", c.subject, s.Principal.Email, err, c.want, c.why)
+			}
+		}
+	})
+}
+
+// However many confirm at once, and while the member is removed, the account has one address, and nothing of before works.
+func TestAddressRaces(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		for round, with := range []func(p registry.Principal){
+			func(registry.Principal) {},
+			func(p registry.Principal) {
+				if _, err := f.RemoveMember(t.Context(), olga, "acme", p.UserID, audit.Actor{}); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			name := string(rune('a' + round))
+			ann := f.person(name+"@a.test", "acme", bridge.RoleMember)
+			token, _ := f.askAddress(ann, name+"@new.test")
+			f.advance(time.Second)
+			var wg sync.WaitGroup
+			codes := make(chan string, 4)
+			for range cap(codes) {
+				wg.Go(func() {
+					_, err := f.ConfirmAddress(t.Context(), ann, token, audit.Actor{})
+					codes <- bridge.CodeOf(err)
+				})
+			}
+			wg.Go(func() { with(ann) })
+			wg.Wait()
+			close(codes)
+			done := 0
+			for code := range codes {
+				switch code {
+				case "":
+					done++
+				case "link_invalid", "not_a_member":
+				default:
+					t.Errorf("refused with %q", code)
+				}
+			}
+			if want := map[bool]string{true: name + "@new.test", false: name + "@a.test"}[done == 1]; done > 1 || f.emailOf(ann) != want {
+				t.Errorf("%d confirmed, and the address is %s", done, f.emailOf(ann))
+			}
+			if _, err := f.SessionByID(t.Context(), ann.SessionID); err == nil {
+				t.Error("the session from before lives on")
+			}
+			if round == 1 {
+				if list, err := f.OpenSession(t.Context(), ann.UserID, "acme", registry.MethodDevice, audit.Actor{}); err == nil {
+					t.Errorf("somebody who is removed comes in: %+v", list.Principal)
+				}
+			}
+		}
+	})
+}
