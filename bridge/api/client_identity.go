@@ -10,6 +10,9 @@ import (
 // CodeOTPRequired is the code of the refusal of a password that is right, where the account has a second factor.
 const CodeOTPRequired = "otp_required"
 
+// CodeNoAddressChange is the code of the answer that no change of the address waits.
+const CodeNoAddressChange = "address_change_unknown"
+
 // PasswordSession logs a person in with a password; see [SessionRequest] and [CodeOTPRequired].
 func (c *CloudClient) PasswordSession(ctx context.Context, r SessionRequest) (SessionToken, error) {
 	var out SessionToken

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -39,7 +40,7 @@ type AddressChange struct {
 var (
 	errAddressTaken = bridge.E(bridge.Conflict, "address_taken", "there is another account with the new address").
 			WithHint("sign in to that one, or take another address; nothing was changed")
-	errNoChange = bridge.E(bridge.NotFound, "address_change_unknown", "no change of the address is waiting")
+	errNoChange = bridge.E(bridge.NotFound, api.CodeNoAddressChange, "no change of the address is waiting")
 )
 
 // CanChangeAddress refuses where no link can be mailed, and where a sign-in provider says what the address is.
@@ -100,7 +101,7 @@ func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress
 			err = r.mailTx(ctx, ask)
 		}
 	case n.OTP == "":
-		err = bridge.E(bridge.Forbidden, "otp_required", "your account has two-factor authentication: a code is needed, too").
+		err = bridge.E(bridge.Forbidden, api.CodeOTPRequired, "your account has two-factor authentication: a code is needed, too").
 			WithHint("give the six digits of your authenticator app, or a recovery code")
 	default:
 		err = r.withBothFactors(ctx, p, n.Password, n.OTP, actor, ask)

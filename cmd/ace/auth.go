@@ -14,7 +14,7 @@ import (
 
 func (a *app) authCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "auth", Short: "The session: who you are, its token, profiles, other ways in"})
-	cmd.AddCommand(a.loginCommand(), a.loginTokenCommand(), a.authKeyCommand(), a.meCommand(), a.statusCommand(),
+	cmd.AddCommand(a.loginCommand(), a.loginTokenCommand(), a.authKeyCommand(), a.meCommand(), a.addressCommand(), a.statusCommand(),
 		a.switchCommand(), a.listCommand(), a.tokenCommand(), a.logoutCommand())
 	return cmd
 }

@@ -25,7 +25,7 @@ func (a *app) cloudCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCloud(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
 	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
-	user.AddCommand(a.cloudUserAddCommand())
+	user.AddCommand(a.cloudUserAddCommand(), a.cloudSetAddressCommand())
 	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.acceptMissingKeyCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(), a.cloudRestoreCommand(),
 		a.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
 		a.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
@@ -224,6 +224,28 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 	f.StringVar(&password, "password", "", "the password: `-` for stdin, file:PATH, or a literal")
 	f.BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin")
 	return cmd
+}
+
+type setAddressResult struct {
+	ID    string `json:"id"`
+	Email string `json:"email"`
+}
+
+func (a *app) cloudSetAddressCommand() *cobra.Command {
+	return &cobra.Command{Use: "set-address OLD NEW", Short: "Give a person another e-mail address; you vouch for it", Args: exactly(2, "OLD and NEW"),
+		Long: `Give a person another e-mail address; you vouch that it is theirs. All that was handed out to them before is void: sessions, tokens, and the
+keys that they have made on servers. Password and second factor stay. Works beside a running cloud.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var u registry.User
+			err := a.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
+				u, err = r.SetAddress(cmd.Context(), args[0], args[1], operator())
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(setAddressResult{u.ID, u.Email}, func(w io.Writer) { row(w, "Email", u.Email) })
+		}}
 }
 
 var roleNames = []string{string(bridge.RoleOwner), string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}

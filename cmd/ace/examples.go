@@ -54,6 +54,11 @@ ace auth logout`,
 	"auth me": `
 ace auth me
 ace auth me -o json`,
+	"auth address": `
+ace auth address
+ace auth address ada@company.com
+ace auth address ada@company.com --password-stdin
+ace auth address --cancel`,
 	"auth status": `
 ace auth status
 ace auth status --output json`,
@@ -179,6 +184,8 @@ ace cloud user add --email ada@company.com --org acme`,
 	"cloud user add": `
 ace cloud user add --email ada@company.com --name "Ada Admin" --org acme --role owner
 ace cloud user add --email ada@company.com --org acme --password-stdin`,
+	"cloud user set-address": `
+ace cloud user set-address ada@company.com ada@new.company.com`,
 	"cloud init": `
 ace cloud init --dir secrets --public-url https://cloud.company.com --org acme`,
 	"cloud rotate-encryption-key": `

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+type addressOptions struct {
+	otp                   string
+	passwordStdin, cancel bool
+}
+
+type addressResult struct {
+	Email     string     `json:"email"`
+	Pending   string     `json:"pending,omitempty"` // the address that waits for its confirmation
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+func (a *app) addressCommand() *cobra.Command {
+	var o addressOptions
+	cmd := &cobra.Command{Use: "address [NEW]", Short: "Show the e-mail address of your account, or change it", Args: someArgs(0, 1, "address"),
+		Long: `Show the e-mail address of your account, or change it. A link is mailed to the new address, and a notice to the old one. When the
+link is confirmed, all your sessions, personal access tokens and the keys that you have made on servers end: log in again then.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 1 && o.cancel:
+				return usage("%s takes an address or --cancel", cmd.CommandPath())
+			case len(args) == 1:
+				return a.changeAddress(cmd.Context(), args[0], o)
+			case o.otp != "" || o.passwordStdin:
+				return usage("%s: --otp and --password-stdin are for a new address", cmd.CommandPath())
+			}
+			return a.showAddress(cmd.Context(), o.cancel)
+		}}
+	f := cmd.Flags()
+	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read your password from stdin")
+	f.StringVar(&o.otp, "otp", "", "the `CODE` of your authenticator app, or a recovery code")
+	f.BoolVar(&o.cancel, "cancel", false, "stop the change that waits for its confirmation")
+	return cmd
+}
+
+func (a *app) showAddress(ctx context.Context, cancel bool) error {
+	l, me, err := a.whoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	cloud := a.cloudOf(l)
+	if cancel {
+		if err := cloud.CancelAddress(ctx); err != nil {
+			return err
+		}
+		return a.printAddress(addressResult{Email: me.Email})
+	}
+	r := addressResult{Email: me.Email}
+	pending, err := cloud.PendingAddress(ctx)
+	switch {
+	case err == nil:
+		r.Pending, r.ExpiresAt = pending.Email, &pending.ExpiresAt
+	case bridge.CodeOf(err) != api.CodeNoAddressChange:
+		return err
+	}
+	return a.printAddress(r)
+}
+
+func (a *app) changeAddress(ctx context.Context, address string, o addressOptions) error {
+	if !o.passwordStdin && !a.interactive() {
+		return inputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+	}
+	email, err := bridge.OutsideText(address)
+	if err != nil {
+		return usage("the address: %w", err)
+	}
+	r := api.AddressRequest{Email: email}
+	if o.otp != "" {
+		otp, err := a.secretFlag("--otp", o.otp)
+		if err != nil {
+			return err
+		}
+		r.OTP = otp.Reveal()
+	}
+	l, me, err := a.whoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Password, err = a.loginPassword(loginOptions{passwordStdin: o.passwordStdin}); err != nil {
+		return err
+	}
+	cloud := a.cloudOf(l)
+	pending, err := cloud.RequestAddress(ctx, r)
+	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
+		if !a.interactive() {
+			return inputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+		}
+		otp, askErr := a.askSecret("Code of your authenticator app")
+		if askErr != nil {
+			return askErr
+		}
+		r.OTP = otp.Reveal()
+		pending, err = cloud.RequestAddress(ctx, r)
+	}
+	if err != nil {
+		return err
+	}
+	a.note("A link was mailed to %s. Your address changes when you open it; all your sessions end then.", printable(pending.Email))
+	return a.printAddress(addressResult{Email: me.Email, Pending: pending.Email, ExpiresAt: &pending.ExpiresAt})
+}
+
+func (a *app) printAddress(r addressResult) error {
+	return a.print(r, func(w io.Writer) {
+		row(w, "Email", r.Email)
+		if r.Pending != "" {
+			row(w, "Waiting", r.Pending+" (until "+when(r.ExpiresAt)+")")
+		}
+	})
+}
