@@ -39,6 +39,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts
 	RelayAllow     []netip.Prefix // private ranges that the cloud may call
 	AllowedOrigins []string       // browser origins whose pages may use the API with a token, beside the dashboard itself
+	FirstEmail     string         // who alone makes the first account, with a link that is logged; empty: an operator's command does
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
 	RelayLimits    RelayLimits
 	Version        string
@@ -190,6 +191,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	c.watchers = watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}
 	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
 	c.echo = c.routes()
+	if err := c.offerFirst(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
 	return c, nil
 }
 

@@ -26,6 +26,8 @@ func (c *Cloud) routeAccount(e *echo.Echo) {
 	e.POST("/"+registry.PurposeReset, c.reset)
 	e.GET("/"+registry.PurposeVerify, c.verifyPage)
 	e.POST("/"+registry.PurposeVerify, c.verify)
+	e.GET(registry.FirstPath, c.firstPage)
+	e.POST(registry.FirstPath, c.makeFirst)
 	e.GET(confirmPath, c.confirmPage)
 	e.POST(confirmPath, c.confirm)
 	c.routeAddress(e)

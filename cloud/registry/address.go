@@ -82,7 +82,7 @@ func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress
 	if err := r.CanChangeAddress(ctx, p); err != nil {
 		return none, err
 	}
-	to, err := canonicalEmail(n.Email)
+	to, err := bridge.CanonicalEmail(n.Email)
 	if err != nil {
 		return none, err
 	}
@@ -265,7 +265,7 @@ func (r *Registry) ConfirmAddress(ctx context.Context, p Principal, token bridge
 
 // SetAddress gives an account another address, for which the operator vouches. All that was handed out before is void.
 func (r *Registry) SetAddress(ctx context.Context, from, to string, actor audit.Actor) (User, error) {
-	to, err := canonicalEmail(to)
+	to, err := bridge.CanonicalEmail(to)
 	if err != nil {
 		return User{}, err
 	}

@@ -68,6 +68,11 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 		}
 		cfg.Mail = smtp
 	}
+	if cfg.FirstEmail = e.FirstEmail; cfg.FirstEmail != "" {
+		if _, err := bridge.CanonicalEmail(cfg.FirstEmail); err != nil {
+			wrong = append(wrong, "ACE_FIRST_EMAIL: "+bridge.AsError(err).Detail)
+		}
+	}
 	if len(wrong) > 0 {
 		return cloud.Config{}, s, badEnv(wrong)
 	}

@@ -56,6 +56,7 @@ type cloudEnv struct {
 	SigningKey bridge.Secret `envconfig:"ACE_CLOUD_SIGNING_KEY"`
 	RelayAllow string        `envconfig:"ACE_RELAY_ALLOW"`
 	SMTPURL    bridge.Secret `envconfig:"ACE_SMTP_URL"` // may hold a password
+	FirstEmail string        `envconfig:"ACE_FIRST_EMAIL"`
 
 	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
 }

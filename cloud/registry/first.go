@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// FirstLife is how long the link of a cloud's first person works.
+const FirstLife = 24 * time.Hour
+
+// FirstPath is the page of that link.
+const FirstPath = "/first"
+
+// hasPeople is the condition that a cloud is not fresh any more. API keys have rows among the users, too.
+const hasPeople = "EXISTS (SELECT 1 FROM users WHERE email NOT LIKE 'key:%')"
+
+// Fresh reports whether nobody has an account yet.
+func (r *Registry) Fresh(ctx context.Context) (bool, error) {
+	var people bool
+	err := r.db.QueryRowContext(ctx, "SELECT "+hasPeople).Scan(&people)
+	return !people, wrapped("look for people", err)
+}
+
+// OfferFirst makes the link with which the one who has the address makes the first account of a fresh cloud, and mails it where
+// the cloud sends mail. The operator who names the address vouches for it. ok is false where somebody has an account.
+func (r *Registry) OfferFirst(ctx context.Context, email string) (link bridge.Secret, ok bool, err error) {
+	email, err = bridge.CanonicalEmail(email)
+	if err != nil {
+		return link, false, err
+	}
+	token, now := bridge.NewSecret(bridge.RandomToken(32)), r.cfg.Now()
+	link = bridge.NewSecret(r.mailedLink(FirstPath, token))
+	err = r.mailTx(ctx, func(tx *sql.Tx) error {
+		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO first_links (hash, email, created_at, expires_at, used_at)
+			SELECT $1, $2, CAST($3 AS BIGINT), CAST($4 AS BIGINT), 0 WHERE NOT `+hasPeople, hashed(token), email, now.Unix(), now.Add(FirstLife).Unix()))
+		if ok = made; err != nil || !made {
+			return wrapped("offer the first account", err)
+		}
+		if r.CanMail() != nil {
+			return nil
+		}
+		return r.queueMail(ctx, tx, queued{kind: mailText, to: email, subject: "Your account at " + r.cfg.Issuer.URL().Host, life: FirstLife,
+			text: r.sign("The operator of this cloud has named your address as that of its first person.",
+				"To make your account and your organization, open this link. It works once, for 24 hours.", link.Reveal())})
+	})
+	return link, ok && err == nil, err
+}
+
+// FirstPerson is the address that a link makes the first account for. Nothing is used up.
+func (r *Registry) FirstPerson(ctx context.Context, token bridge.Secret) (email string, err error) {
+	err = r.db.QueryRowContext(ctx, "SELECT email FROM first_links WHERE hash = $1 AND used_at = 0 AND expires_at > $2 AND NOT "+hasPeople,
+		hashed(token), r.cfg.Now().Unix()).Scan(&email)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", errFirst
+	}
+	return email, wrapped("look up a link", err)
+}
+
+var errFirst = bridge.E(bridge.NotFound, errLink.Code, "this link has expired, or somebody has an account here already").
+	WithHint("sign in, or start the cloud again for another link")
+
+// First is what the first person of a cloud says of themselves.
+type First struct {
+	Name, Org string
+	Password  bridge.Secret
+}
+
+// MakeFirst makes the first account of a cloud, as the owner of an organization. However many links there are, one is used.
+func (r *Registry) MakeFirst(ctx context.Context, token bridge.Secret, f First, actor audit.Actor) (Session, error) {
+	var plain bool
+	if f.Name, plain = bridge.PlainName(f.Name, maxName); !plain || f.Name == "" {
+		return Session{}, errName
+	}
+	if err := bridge.CheckOrg(f.Org); err != nil {
+		return Session{}, err
+	}
+	if _, err := r.FirstPerson(ctx, token); err != nil {
+		return Session{}, err // before the work of hashing
+	}
+	hash, err := r.hasher.hash(ctx, f.Password)
+	if err != nil {
+		return Session{}, err
+	}
+	id, err := newID()
+	if err != nil {
+		return Session{}, err
+	}
+	var s Session
+	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		email, err := r.useFirst(ctx, tx, token)
+		if err != nil {
+			return err
+		}
+		now := r.cfg.Now()
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at) VALUES ($1, $2, $3, $4, $5, $5)`,
+			id, email, f.Name, hash, now.Unix()); err != nil {
+			return fmt.Errorf("make the first account: %w", err)
+		}
+		orgID, err := ensureOrg(ctx, tx, f.Org, now)
+		if err != nil {
+			return fmt.Errorf("make the first organization: %w", err)
+		}
+		if _, err := addMember(ctx, tx, orgID, id, bridge.RoleOwner, sourceFounder, now.Unix()); err != nil {
+			return err
+		}
+		by := actor
+		by.ID, by.Org = "user:"+email, f.Org
+		if err := audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "user.add", Target: "user:" + email,
+			Details: map[string]string{"role": string(bridge.RoleOwner), "reason": "the first person, named by the operator"}}); err != nil {
+			return err
+		}
+		s, err = r.openSession(ctx, tx, opening{userID: id, org: f.Org, method: MethodBrowser}, actor)
+		return err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	return s, nil
+}
+
+// useFirst uses up all links at once, so that two of them make one account.
+func (r *Registry) useFirst(ctx context.Context, tx *sql.Tx, token bridge.Secret) (email string, err error) {
+	now := r.cfg.Now().Unix()
+	used, err := tx.ExecContext(ctx, "UPDATE first_links SET used_at = $1 WHERE used_at = 0 AND expires_at > $1", now)
+	if err != nil {
+		return "", fmt.Errorf("use a link: %w", err)
+	}
+	if n, err := used.RowsAffected(); err != nil || n == 0 {
+		return "", errFirst
+	}
+	err = tx.QueryRowContext(ctx, "SELECT email FROM first_links WHERE hash = $1 AND used_at = $2 AND NOT "+hasPeople, hashed(token), now).Scan(&email)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", errFirst
+	}
+	return email, wrapped("use a link", err)
+}
