@@ -62,6 +62,21 @@ func start(t *testing.T, dsn string) *fixture {
 
 func startWith(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
 	t.Helper()
+	f := startFresh(t, dsn, change)
+	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test",
+		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleAdmin}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if f.token, _, err = f.cloud.DeveloperToken(t.Context(), "ann@acme.test", "acme"); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// startFresh starts a cloud with nobody in it.
+func startFresh(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
+	t.Helper()
 	f := &fixture{t: t, now: time.Now(), http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	var handler atomic.Pointer[http.Handler]
 	f.serve = func(h http.Handler) { handler.Store(&h) }
@@ -78,13 +93,6 @@ func startWith(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
 	change(&f.cfg)
 	f.restart()
 	t.Cleanup(func() { ts.Close(); _ = f.cloud.Close() })
-	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test",
-		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleAdmin}); err != nil {
-		t.Fatal(err)
-	}
-	if f.token, _, err = f.cloud.DeveloperToken(t.Context(), "ann@acme.test", "acme"); err != nil {
-		t.Fatal(err)
-	}
 	return f
 }
 
