@@ -93,7 +93,7 @@ func (r *Registry) MakeFirst(ctx context.Context, token bridge.Secret, f First, 
 		return Session{}, err
 	}
 	var s Session
-	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+	err = r.tx(ctx, func(tx *sql.Tx) error {
 		email, err := r.useFirst(ctx, tx, token)
 		if err != nil {
 			return err
