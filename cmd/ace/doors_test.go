@@ -31,6 +31,7 @@ type door struct {
 	address    string
 	prefix     string // of the path
 	credential string // a header
+	jorg       string // a header: the credential of somebody whose name is not ASCII
 	asks       bool   // it only says whether a request may pass: forward-auth, asked directly
 }
 
@@ -202,6 +203,9 @@ func TestDoors(t *testing.T) {
 			doors, app := openDoors(t, world.scopes)
 			for _, d := range doors {
 				t.Run(d.name, func(t *testing.T) {
+					if !app.rules {
+						d.checkTalks(t, app)
+					}
 					for _, row := range world.rows {
 						if !row.doors[d.name].skip {
 							d.check(t, app, row)
@@ -217,8 +221,8 @@ func TestDoors(t *testing.T) {
 func openDoors(t *testing.T, scopes catalogue.Catalogue) ([]door, *proxied) {
 	t.Helper()
 	p := newProxied(t, scopes)
-	key := bearer(p.key(t, api.CreateKeyRequest{}))
-	doors := []door{{name: "verify", address: p.server.Listener.Addr().String(), credential: key, asks: true}}
+	key, jorg := bearer(p.key(t, api.CreateKeyRequest{})), userToken(t, p.secret, "Jörg")
+	doors := []door{{name: "verify", address: p.server.Listener.Addr().String(), credential: key, jorg: jorg, asks: true}}
 	for _, proxy := range []struct {
 		name  string
 		start func(*proxied, *testing.T, string)
@@ -229,10 +233,10 @@ func openDoors(t *testing.T, scopes catalogue.Catalogue) ([]door, *proxied) {
 			p.proxy = ln.Addr().String()
 			_ = ln.Close()
 			proxy.start(p, t, program)
-			doors = append(doors, door{name: proxy.name, address: p.proxy, credential: key})
+			doors = append(doors, door{name: proxy.name, address: p.proxy, credential: key, jorg: jorg})
 		})
 	}
-	doors = append(doors, door{name: "guard", address: p.guarded(t), credential: key})
+	doors = append(doors, door{name: "guard", address: p.guarded(t), credential: key, jorg: jorg})
 	gateway, relay := p.behindCloud(t, scopes)
 	return append(doors, gateway, relay), p
 }
@@ -307,13 +311,19 @@ func (p *proxied) behindCloud(t *testing.T, scopes catalogue.Catalogue) (gateway
 		t.Fatal(err)
 	}
 	connection := w.connect(w.admin)
-	token, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
-	if err != nil {
-		t.Fatal(err)
+	w.person("jörg", bridge.RoleAdmin)
+	w.share(connection)
+	tokens := map[string]string{}
+	for _, name := range []string{"admin@acme.test", "jörg@acme.test"} {
+		token, _, err := w.cloud.DeveloperToken(t.Context(), name, "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens[name] = "Authorization: Bearer " + token.Reveal()
 	}
-	return door{name: "gateway", address: strings.TrimPrefix(string(w.url), "http://"), credential: bearer(key)},
+	return door{name: "gateway", address: strings.TrimPrefix(string(w.url), "http://"), credential: bearer(key), jorg: userToken(t, w.jwtSecret, "Jörg")},
 		door{name: "relay", address: strings.TrimPrefix(string(w.cloudURL), "http://"), prefix: "/v1/connections/" + connection.ID + "/relay",
-			credential: "Authorization: Bearer " + token.Reveal()}
+			credential: tokens["admin@acme.test"], jorg: tokens["jörg@acme.test"]}
 }
 
 // send sends a row's request and returns the answer with its body.

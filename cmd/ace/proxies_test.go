@@ -145,7 +145,9 @@ type proxied struct {
 	cannot   bool // strip headers by the beginning of their names: the server refuses them
 	server   *httptest.Server
 	app      *httptest.Server
+	secret   bridge.Secret // signs user tokens
 	token    bridge.Secret // a user token
+	next     chan struct{} // lets /stream go on
 	operator *api.ServerClient
 	reached  atomic.Int64 // requests that came to the app
 	ahead    atomic.Int64 // how far the server's clock is ahead
@@ -185,6 +187,7 @@ func newProxied(t *testing.T, scopes catalogue.Catalogue) *proxied {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.secret, p.next = secret, make(chan struct{})
 	p.token, p.operator = token, api.NewServerClient(address, token, api.ClientConfig{})
 	return p
 }
@@ -281,6 +284,9 @@ func (p *proxied) echo(w http.ResponseWriter, r *http.Request) {
 	p.reached.Add(1)
 	if r.Header.Get("Upgrade") != "" {
 		echoSocket(w, r)
+		return
+	}
+	if p.talks(w, r) {
 		return
 	}
 	body, _ := io.ReadAll(r.Body)
