@@ -1,5 +1,7 @@
 package cloud
 
+import "context"
+
 // What [Cloud.Run] does again and again.
 var (
 	RotateKeys         = (*Cloud).rotateKeys
@@ -7,3 +9,10 @@ var (
 	ProbeStale         = (*Cloud).probeStale
 	RecheckRelays      = (*Cloud).recheckRelays
 )
+
+// WithdrawTokens delivers what is to be withdrawn, and waits for the servers.
+func WithdrawTokens(c *Cloud, ctx context.Context) error {
+	err := c.withdrawTokens(ctx)
+	c.withdrawals.wg.Wait()
+	return err
+}

@@ -14,9 +14,11 @@ import (
 )
 
 type connectionsView struct {
-	Cards    []card
-	Next     string // address of the next page
-	CloudURL bridge.ServerURL
+	Cards []card
+	// Undelivered are the statements that servers have not taken yet.
+	Undelivered []api.Undelivered
+	Next        string // address of the next page
+	CloudURL    bridge.ServerURL
 
 	Search   bool // there is something to search among
 	Filtered bool
@@ -69,6 +71,9 @@ func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
 	view := connectionsView{Cards: make([]card, len(items)), CloudURL: c.cfg.PublicURL, Error: failed,
 		Filtered: search != registry.Search{}, Text: search.Text, Status: search.Status,
 		Statuses: []string{registry.StatusOnline, registry.StatusOffline, registry.StatusUnauthorized, registry.StatusUnknown}}
+	if view.Undelivered, err = c.registry.Undelivered(ctx.Request().Context(), p); err != nil {
+		return err
+	}
 	view.Search = view.Filtered || len(items) > fewConnections || asked.Has("cursor")
 	if next != "" {
 		asked.Set("cursor", next)

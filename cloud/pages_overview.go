@@ -3,6 +3,7 @@ package cloud
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -20,6 +21,8 @@ type overviewView struct {
 	Fix     snippet
 	Show    []snippet // how it is used
 	History historyView
+
+	Undelivered []api.Undelivered // of this connection
 
 	Failed string // the form that was sent in vain
 	Error  string
@@ -53,6 +56,10 @@ func (c *Cloud) renderOverview(ctx echo.Context, status int, p registry.Principa
 	if view.History, err = c.historyOf(r.Context(), p, id); err != nil {
 		return err
 	}
+	if view.Undelivered, err = c.registry.Undelivered(r.Context(), p); err != nil {
+		return err
+	}
+	view.Undelivered = slices.DeleteFunc(view.Undelivered, func(u api.Undelivered) bool { return u.Connection != id })
 	view.Show = c.howToUse(f)
 	return c.renderTab(ctx, p, status, "connection", f, view)
 }

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -33,7 +34,7 @@ func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string, wa
 	defer cancel()
 	due := removed.Revocation
 	if err := c.deliver(bounded, due.ServerURL, due.KeyID, due.Token.Secret); err != nil {
-		due.Cause = unreachable(err, due.ServerURL).Cause
+		due.Cause = notTaken(err, due.ServerURL)
 		return removed, nil
 	}
 	due.Status, due.Token = "delivered", nil
@@ -63,10 +64,22 @@ func (c *Cloud) deliverTo(ctx context.Context, server bridge.ServerURL, path str
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	if bridge.CodeOf(api.ReadProblem(resp)) == "key_unknown" {
+	code := bridge.CodeOf(api.ReadProblem(resp))
+	switch {
+	case code == "key_unknown":
 		return nil
+	case code != "" && bridge.PlainText(code, 64):
+		return fmt.Errorf("%w (%s)", errRefused, code)
 	}
 	return errRefused
+}
+
+// notTaken says why a statement is not delivered.
+func notTaken(err error, server bridge.ServerURL) string {
+	if errors.Is(err, errRefused) {
+		return err.Error()
+	}
+	return unreachable(err, server).Cause
 }
 
 // deliverRevocations tries what is due, a bounded number at a time, until nothing is; what fails is put off.
@@ -92,7 +105,7 @@ func (c *Cloud) deliverRevocation(ctx context.Context, v registry.Revocation) er
 	case ctx.Err() != nil:
 		return nil // a delivery that was cut off says nothing
 	case err != nil:
-		return c.registry.RevocationFailed(ctx, v, unreachable(err, v.Server).Cause)
+		return c.registry.RevocationFailed(ctx, v, notTaken(err, v.Server))
 	}
 	return c.registry.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
 }

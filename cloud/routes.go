@@ -45,6 +45,7 @@ func (c *Cloud) routes() *echo.Echo {
 	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
 	c.routeSharing(v1)
 	c.routeEnds(v1)
+	v1.GET("/revocations", c.may("connection:read", c.undelivered))
 	v1.DELETE("/revocations/:id", c.may("connection:delete", c.confirmRevocation))
 	v1.GET("/scopes", c.member(c.scopes))
 	c.keyHandlers().Routes(e, "/v1/api-keys")

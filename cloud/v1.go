@@ -144,6 +144,14 @@ func (c *Cloud) checkConnection(ctx echo.Context, p registry.Principal) error {
 	return ctx.JSON(http.StatusOK, connection)
 }
 
+func (c *Cloud) undelivered(ctx echo.Context, p registry.Principal) error {
+	items, err := c.registry.Undelivered(ctx.Request().Context(), p)
+	if err != nil {
+		return err
+	}
+	return ctx.JSON(http.StatusOK, api.List[api.Undelivered]{Items: items})
+}
+
 func (c *Cloud) confirmRevocation(ctx echo.Context, p registry.Principal) error {
 	if err := c.registry.ConfirmRevocation(ctx.Request().Context(), p, ctx.Param("id"), actor(ctx, p)); err != nil {
 		return err

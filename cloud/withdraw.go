@@ -2,9 +2,12 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -98,13 +101,20 @@ func (c *Cloud) withdrawTokens(ctx context.Context) error {
 
 func (c *Cloud) withdraw(ctx context.Context, lost registry.Lost) error {
 	w, ok, err := c.registry.WithdrawTokens(ctx, lost)
-	if err != nil || !ok {
+	if sqldb.IsFault(err) || err == nil && !ok {
 		return err
+	}
+	if err != nil {
+		return errors.Join(err, c.registry.WithdrawalFailed(ctx, lost, bridge.AsError(err).Detail))
 	}
 	bounded, cancel := context.WithTimeout(ctx, withdrawTime)
 	defer cancel()
-	if err := c.deliverTo(bounded, w.Server, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement); err != nil {
-		return err
+	err = c.deliverTo(bounded, w.Server, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement)
+	switch {
+	case ctx.Err() != nil:
+		return nil // a delivery that was cut off says nothing
+	case err != nil:
+		return errors.Join(err, c.registry.WithdrawalFailed(ctx, w.Lost, notTaken(err, w.Server)))
 	}
 	return c.registry.Withdrawn(ctx, w)
 }

@@ -438,6 +438,28 @@ type RevocationDue struct {
 	Token     *bridge.Disclosed `json:"token,omitempty"` // while pending
 }
 
+// The kinds of [Undelivered].
+const (
+	StatementRevocation = "revocation"
+	StatementWithdrawal = "withdrawal"
+)
+
+// Undelivered is a statement that a server has not taken yet. The cloud keeps it and sends it again.
+type Undelivered struct {
+	Kind       string           `json:"kind"`         // revocation or withdrawal
+	ID         string           `json:"id,omitempty"` // of a revocation: whoever delivers it by other means says so with DELETE /v1/revocations/{id}
+	KeyID      string           `json:"key_id"`
+	ServerURL  bridge.ServerURL `json:"server_url"`
+	Connection string           `json:"connection,omitempty"` // ID, of a withdrawal
+	Name       string           `json:"name,omitempty"`       // of the connection
+	Members    []string         `json:"members,omitempty"`    // whom a withdrawal takes access from
+	Since      time.Time        `json:"since"`
+	Tries      int64            `json:"tries"`
+	Cause      string           `json:"cause"` // of the last one that failed
+	NextTryAt  *time.Time       `json:"next_try_at,omitempty"`
+	Hint       string           `json:"hint,omitempty"`
+}
+
 // DeveloperToken is a cloud JWT for scripts, shown once.
 type DeveloperToken struct {
 	Token     bridge.Disclosed `json:"token"`

@@ -127,6 +127,13 @@ func (c *CloudClient) RevocationDelivered(ctx context.Context, id string) error 
 	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/revocations/" + url.PathEscape(id)})
 }
 
+// Undelivered lists the revocations and withdrawals that servers have not taken yet.
+func (c *CloudClient) Undelivered(ctx context.Context) ([]Undelivered, error) {
+	var out List[Undelivered]
+	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/revocations", out: &out})
+	return out.Items, err
+}
+
 // DeveloperToken mints a developer token.
 func (c *CloudClient) DeveloperToken(ctx context.Context) (DeveloperToken, error) {
 	var out DeveloperToken

@@ -363,7 +363,7 @@ func (r *Registry) revokeReplaced(ctx context.Context, tx *sql.Tx, p Principal, 
 	if err := revokeAfter(ctx, tx, due.ID, in.keyID()); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET server_key_id = $1 WHERE connection_id = $2 AND makes_keys", in.keyID(), c.id); err != nil {
+	if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET server_key_id = $1 WHERE connection_id = $2 AND (makes_keys OR made_keys)", in.keyID(), c.id); err != nil {
 		return fmt.Errorf("keep who may have personal keys: %w", err)
 	}
 	return nil

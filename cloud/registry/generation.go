@@ -15,7 +15,8 @@ type ChangeNumbers struct {
 }
 
 // learnNumbers keeps the highest change number that a server has told, which the connection's access tokens name from then
-// on. Where the server goes on with a database that had lost changes, the revocations that it took before are sent again.
+// on. Where the server goes on with a database that had lost changes, the revocations and withdrawals that it took before are sent
+// again.
 func (r *Registry) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) error {
 	if n.Last == 0 || t.keyID == "" {
 		return nil
@@ -40,10 +41,16 @@ func (r *Registry) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) 
 		if err != nil {
 			return fmt.Errorf("send revocations again: %w", err)
 		}
-		return nil
+		// With their numbers: what was made after a withdrawal has a higher one, and is not concerned.
+		told, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE handed_tokens SET restate = TRUE, number = told_number, makes_keys = TRUE,
+			withdrawn_at = 0, next_at = 0, lost_at = $1, tries = 0, cause = ''
+			WHERE connection_id = $2 AND made_keys AND told_number <> 0`, r.cfg.Now().Unix(), t.ID))
+		again = again || told
+		return wrapped("send withdrawals again", err)
 	})
 	if err == nil && again {
 		wake(r.revocationsDue)
+		wake(r.withdrawalsDue)
 	}
 	return err
 }

@@ -1,6 +1,8 @@
 package registry_test
 
 import (
+	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -76,6 +78,94 @@ func TestServerNumbers(t *testing.T) {
 		f.register(p, url, other.Text().Reveal())
 		if n := named(other); n != 0 {
 			t.Errorf("the token of another key names %d", n)
+		}
+	})
+}
+
+// A server that goes on with a backup is told again, with their numbers and in their order, of all withdrawals that personal keys
+// there may have been made before, also long after the person has left.
+func TestWithdrawalsAfterARestore(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
+		eve, kim := f.person("eve@a.test", "acme", bridge.RoleMember), f.person("kim@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		for _, who := range []registry.Principal{max, eve, kim} {
+			if _, err := f.Credential(t.Context(), who, c.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told := func() map[string]string { // by member: number and what is left
+			t.Helper()
+			out := map[string]string{}
+			for _, due := range f.statements() {
+				w, err := bridge.VerifyWithdrawal(due.Statement, key.PublicKey(), f.clock())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for subject := range w.Until {
+					left, _ := w.Left(subject)
+					out[subject] = fmt.Sprintf("%d %s", w.Number, left.Scope)
+				}
+				if err := f.Withdrawn(t.Context(), due); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return out
+		}
+		restored := func(at int64) {
+			t.Helper()
+			target, err := f.Target(t.Context(), owner, c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline,
+				Numbers: registry.ChangeNumbers{Last: at + 1, Restored: at}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := f.RemoveMember(t.Context(), owner, "acme", eve.UserID, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		first := told()
+		if err := f.limit(owner, c.ID, max.UserID, limited("app:read")); err != nil {
+			t.Fatal(err)
+		}
+		second := told()
+		want := map[string]string{"eve@a.test": "2 ", "max@a.test": "3 app:read"}
+		if maps.Copy(first, second); !maps.Equal(first, want) {
+			t.Fatalf("told: %v, want %v", first, want)
+		}
+		f.advance(10 * 24 * time.Hour)
+		if err := f.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if again := told(); len(again) != 0 {
+			t.Fatalf("told again for nothing: %v", again)
+		}
+		for at := range int64(2) {
+			restored(20 + 20*at)
+			if got := told(); !maps.Equal(got, map[string]string{"eve@a.test": want["eve@a.test"]}) {
+				t.Errorf("restored, the server is told first: %v", got)
+			}
+			if got := told(); !maps.Equal(got, map[string]string{"max@a.test": want["max@a.test"]}) {
+				t.Errorf("restored, the server is told then: %v", got)
+			}
+			if restored(20 + 20*at); len(told()) != 0 {
+				t.Error("told again for the same restore")
+			}
+		}
+		if _, err := f.Delete(t.Context(), owner, c.ID, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		_ = f.statements()
+		f.advance(2 * 24 * time.Hour)
+		if err := f.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var left int
+		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM handed_tokens").Scan(&left); err != nil || left != 0 {
+			t.Errorf("%d rows are left of a connection that is gone (%v)", left, err)
 		}
 	})
 }

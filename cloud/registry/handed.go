@@ -66,11 +66,13 @@ func noteHanded(ctx context.Context, tx *sql.Tx, p Principal, c connection, b bo
 	}
 	sees := p.sees() // organization, user, environment, whether they manage, who made the key, and with which
 	_, err = tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, api_key_id, terms, subject, role, server_key_id, issued_at,
-		expires_at, makes_keys, org_id, user_id, environment, manage, maker_id, parent_1, parent_2, parent_3, withdrawn_at, next_at, number)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, 0, 0)
+		expires_at, makes_keys, org_id, user_id, environment, manage, maker_id, parent_1, parent_2, parent_3, withdrawn_at, next_at, number, made_keys)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, 0, 0, $9)
 		ON CONFLICT (connection_id, user_id, api_key_id, terms) DO UPDATE SET issued_at = excluded.issued_at, expires_at = excluded.expires_at,
-		subject = excluded.subject, server_key_id = excluded.server_key_id, manage = excluded.manage, next_at = 0, number = 0, withdrawn_at = 0,
-		makes_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.makes_keys END`,
+		subject = excluded.subject, server_key_id = excluded.server_key_id, manage = excluded.manage, next_at = 0, withdrawn_at = 0,
+		number = CASE WHEN handed_tokens.restate THEN handed_tokens.number ELSE 0 END, lost_at = 0, tries = 0, cause = '',
+		makes_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.makes_keys END,
+		made_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.made_keys END`,
 		append([]any{c.id, apiKey, its, subject, string(p.Role), c.keyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix(),
 			makesKeys(c.tokenScope())}, sees...)...)
 	if err != nil {
@@ -104,6 +106,7 @@ type handed struct {
 	until                                     int64 // the last was issued then, unix seconds
 	number                                    int64 // of the withdrawal that is under way; 0: none is
 	makesKeys, keyEnded                       bool
+	restate                                   bool   // the server went on with a backup: it is told the same again
 	environment, manage, maker                string // see [Principal.sees]
 	parents                                   [maxParents]string
 }
@@ -155,17 +158,18 @@ func lostTokens(ctx context.Context, q queryer, alive func(apiKey uuid.UUID) boo
 		var org, connection string
 		var entitled bool
 		if err := s.Scan(&connection, &org, &h.userID, &h.environment, &h.manage, &h.maker, &h.parents[0], &h.parents[1], &h.parents[2],
-			&h.subject, &h.apiKey, &h.terms, &h.serverKey, &h.until, &h.number, &h.makesKeys, &entitled); err != nil {
+			&h.subject, &h.apiKey, &h.terms, &h.serverKey, &h.until, &h.number, &h.makesKeys, &h.restate, &entitled); err != nil {
 			return err
 		}
 		if h.apiKey != "" {
 			id, err := uuid.Parse(h.apiKey)
 			h.keyEnded = err == nil && !alive(id)
 		}
-		if entitled && !h.keyEnded {
+		if entitled && !h.keyEnded && !h.restate {
 			return nil
 		}
-		if last := len(out) - 1; last < 0 || out[last].Connection != connection || len(out[last].of) == bridge.MaxWithdrawals {
+		if last := len(out) - 1; last < 0 || out[last].Connection != connection || out[last].of[0].number != h.number ||
+			len(out[last].of) == bridge.MaxWithdrawals {
 			out = append(out, Lost{Org: org, Connection: connection})
 		}
 		last := &out[len(out)-1]
@@ -183,7 +187,7 @@ func lostTokens(ctx context.Context, q queryer, alive func(apiKey uuid.UUID) boo
 const (
 	allHolders     = "(h.expires_at > $1 OR h.makes_keys)"
 	holdersOf      = "h.org_id = $3 AND " + allHolders // an organization
-	changedHolders = `(h.expires_at > $1 OR h.number <> 0
+	changedHolders = `(h.expires_at > $1 OR h.number <> 0 OR h.restate
 		OR h.connection_id IN (SELECT n.connection_id FROM connection_changes n WHERE n.changed_at >= $3)
 		OR h.user_id IN (SELECT n.user_id FROM access_changes n WHERE n.changed_at >= $3)
 		OR h.api_key_id IN (SELECT n.id FROM api_keys n WHERE n.version > $4)
@@ -191,17 +195,19 @@ const (
 )
 
 // selectLost asks the rules of who may use a connection of all who hold tokens; $1 is the time. Those that API keys have
-// asked for are found, too, as whether the key is alive is not for a row here to say.
+// asked for are found, too, as whether the key is alive is not for a row here to say. What is sent again goes in the order of its
+// numbers, since a server takes no lower one about the same member after a higher one.
 func selectLost(holders string) string {
 	return `WITH g AS (SELECT h.connection_id AS connection, '' AS session, h.org_id AS v1, h.user_id AS v2, h.environment AS v3,
 		h.manage AS v4, h.maker_id AS v5, h.parent_1 AS v6, h.parent_2 AS v7, h.parent_3 AS v8,
 		h.role AS its_role, CASE WHEN h.user_id = h.api_key_id THEN '' ELSE h.role END AS role,
-		h.subject, h.api_key_id, h.terms, h.server_key_id, h.issued_at, h.number, h.makes_keys
-		FROM handed_tokens h WHERE h.withdrawn_at < h.issued_at AND h.next_at <= $1 AND (h.expires_at > $1 OR h.makes_keys) AND ` + holders + `),
+		h.subject, h.api_key_id, h.terms, h.server_key_id, h.issued_at, h.number, h.makes_keys, h.restate
+		FROM handed_tokens h WHERE h.withdrawn_at < h.issued_at AND h.next_at <= $1 AND (h.expires_at > $1 OR h.makes_keys) AND ` + holders + `
+		AND (NOT h.restate OR NOT EXISTS (SELECT 1 FROM handed_tokens o WHERE o.restate AND o.connection_id = h.connection_id AND o.number < h.number))),
 	held AS (SELECT g.*, EXISTS (SELECT 1 FROM connections c JOIN users u ON u.id = c.owner_id` + limitsOfGrant + `
 		WHERE c.id = g.connection AND` + grantHolds + ` AND g.terms = ` + termsNow + `) AS entitled FROM g)
-	SELECT connection, v1, v2, v3, v4, v5, v6, v7, v8, subject, api_key_id, terms, server_key_id, issued_at, number, makes_keys, entitled FROM held
-	WHERE NOT entitled OR api_key_id <> '' ORDER BY entitled, connection, v2 LIMIT $2`
+	SELECT connection, v1, v2, v3, v4, v5, v6, v7, v8, subject, api_key_id, terms, server_key_id, issued_at, number, makes_keys, restate, entitled FROM held
+	WHERE NOT entitled OR restate OR api_key_id <> '' ORDER BY entitled, connection, number, v2 LIMIT $2`
 }
 
 // Withdrawal is a statement to deliver to a server: from whom the access tokens of its key are withdrawn.
@@ -362,7 +368,7 @@ func (r *Registry) claimLost(ctx context.Context, tx *sql.Tx, lost Lost, w *With
 	for i := range w.of {
 		h := &w.of[i]
 		h.number = w.number
-		if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET number = $5"+ofHanded, lost.Connection, h.userID, h.apiKey, h.terms, h.number); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET lost_at = CASE WHEN lost_at = 0 THEN $6 ELSE lost_at END, number = $5"+ofHanded, lost.Connection, h.userID, h.apiKey, h.terms, h.number, now.Unix()); err != nil {
 			return fmt.Errorf("number a withdrawal: %w", err)
 		}
 	}
@@ -376,16 +382,32 @@ func (r *Registry) Withdrawn(ctx context.Context, w Withdrawal) error {
 	return r.db.Tx(ctx, func(tx *sql.Tx) error { return r.noteWithdrawn(ctx, tx, w) })
 }
 
-// noteWithdrawn also keeps that a holder may have personal keys still, by the terms that the server has been told. A row that a
-// token was handed out for meanwhile stays as it is.
+// WithdrawalFailed notes why a server has not been told of a withdrawal, which is tried again.
+func (r *Registry) WithdrawalFailed(ctx context.Context, lost Lost, cause string) error {
+	now := r.cfg.Now()
+	return r.db.Tx(ctx, func(tx *sql.Tx) error {
+		for _, h := range lost.of {
+			if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET tries = tries + 1, cause = $5, next_at = $6, lost_at = CASE WHEN lost_at = 0 THEN $7 ELSE lost_at END"+
+				ofHanded+" AND issued_at = $8", lost.Connection, h.userID, h.apiKey, h.terms, cause, now.Add(withdrawAgain).Unix(), now.Unix(), h.until); err != nil {
+				return fmt.Errorf("note that a withdrawal was not taken: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// noteWithdrawn also keeps that a holder may have personal keys still, by the terms that the server has been told; and where
+// nothing is left, that it is to be told again if it goes on with a backup. A row that a token was handed out for meanwhile stays
+// as it is.
 func (r *Registry) noteWithdrawn(ctx context.Context, tx *sql.Tx, w Withdrawal) error {
 	for _, h := range w.of {
-		done, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE handed_tokens SET withdrawn_at = issued_at, makes_keys = FALSE, number = 0"+ofHanded+
-			" AND number = $5", w.Connection, h.userID, h.apiKey, h.terms, h.number))
+		left, has := w.left[h.subject]
+		done, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE handed_tokens SET withdrawn_at = issued_at, makes_keys = FALSE, number = 0, next_at = 0, restate = FALSE,
+			lost_at = 0, tries = 0, cause = '', told_number = $5, made_keys = CASE WHEN $6 THEN FALSE ELSE made_keys END`+ofHanded+
+			" AND number = $5", w.Connection, h.userID, h.apiKey, h.terms, h.number, has))
 		if err != nil {
 			return fmt.Errorf("note a withdrawal: %w", err)
 		}
-		left, has := w.left[h.subject]
 		if !done || !h.makesKeys || !has {
 			continue
 		}
@@ -394,12 +416,14 @@ func (r *Registry) noteWithdrawn(ctx context.Context, tx *sql.Tx, w Withdrawal) 
 			apiKey = "" // what a person has made with a token of theirs is the person's
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage,
-			environment, maker_id, parent_1, parent_2, parent_3, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, number)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, TRUE, 0)
-			ON CONFLICT (connection_id, user_id, api_key_id, terms) DO UPDATE SET makes_keys = TRUE, number = 0,
+			environment, maker_id, parent_1, parent_2, parent_3, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, number, made_keys, told_number)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, TRUE, 0, TRUE, $16)
+			ON CONFLICT (connection_id, user_id, api_key_id, terms) DO UPDATE SET makes_keys = TRUE, made_keys = TRUE, next_at = 0,
+			number = CASE WHEN handed_tokens.restate THEN handed_tokens.number ELSE 0 END,
+			told_number = CASE WHEN handed_tokens.told_number < excluded.told_number THEN excluded.told_number ELSE handed_tokens.told_number END,
 			withdrawn_at = CASE WHEN handed_tokens.withdrawn_at < handed_tokens.issued_at THEN handed_tokens.withdrawn_at ELSE 0 END`,
 			w.Connection, h.userID, apiKey, left.terms, w.Org, h.subject, string(left.access.Role), h.manage, h.environment, h.maker,
-			h.parents[0], h.parents[1], h.parents[2], h.serverKey, h.until); err != nil {
+			h.parents[0], h.parents[1], h.parents[2], h.serverKey, h.until, h.number); err != nil {
 			return fmt.Errorf("keep who may have personal keys: %w", err)
 		}
 	}

@@ -288,6 +288,30 @@ func TestWithdrawalsKeepTheirNumber(t *testing.T) {
 	})
 }
 
+// Changes that follow each other within seconds are each stated at once.
+func TestWithdrawalsOneAfterAnother(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		key := aceKey()
+		c := f.shared(owner, "https://ace.a.test", key.Text())
+		if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if err := f.limit(owner, c.ID, max.UserID, limited("app:read")); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.withdrawn(key); !slices.Equal(got, []string{max.Email}) {
+				t.Errorf("%d: limited: withdrawn from %v", i, got)
+			}
+			f.limitOff(owner, c.ID, max.UserID)
+			if got := f.withdrawn(key); !slices.Equal(got, []string{max.Email}) {
+				t.Errorf("%d: the limit ends: withdrawn from %v", i, got)
+			}
+		}
+	})
+}
+
 // A key that was made with others is limited with each of them, in Go and in SQL.
 func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {

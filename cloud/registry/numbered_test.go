@@ -46,6 +46,7 @@ var unnumbered = map[string]string{
 	"RotationFailed":      "notes",
 	"SetStatus":           "notes",
 	"StartDevice":         "gives",
+	"WithdrawalFailed":    "notes",
 	"Withdrawn":           "notes; a withdrawal is sent twice otherwise",
 	"charge":              "counts",
 	"forgive":             "counts",

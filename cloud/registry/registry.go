@@ -108,7 +108,8 @@ func (r *Registry) Purge(ctx context.Context) error {
 		"DELETE FROM known_devices WHERE expires_at < $1",
 		"DELETE FROM invitations WHERE expires_at < $1",
 		"DELETE FROM relay_uses WHERE noted_at < $1",
-		"DELETE FROM handed_tokens WHERE expires_at < $1 AND NOT makes_keys",
+		`DELETE FROM handed_tokens WHERE expires_at < $1 AND NOT makes_keys
+			AND NOT (made_keys AND connection_id IN (SELECT c.id FROM connections c WHERE c.secret <> ''))`,
 		"DELETE FROM access_changes WHERE changed_at < $1",
 	} {
 		if _, err := r.db.ExecContext(ctx, statement, before); err != nil {

@@ -28,6 +28,14 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		CASE WHEN statement_number < $2 THEN $2 ELSE statement_number END`, statementsSkipped, now.Unix()); err != nil {
 		return fmt.Errorf("go on above the numbers of withdrawals: %w", err)
 	}
+	// Who may have made personal keys since the backup is not known: servers are told anew what each member may.
+	if _, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage, environment,
+		maker_id, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, made_keys)
+		SELECT c.id, m.user_id, '', m.id || '|restored', m.org_id, u.email, m.role, '', '', '', c.key_id, $1, 0, 0, 0, TRUE, TRUE
+		FROM connections c JOIN members m ON m.org_id = c.org_id JOIN users u ON u.id = m.user_id WHERE c.ace AND c.act_as AND c.secret <> ''
+		ON CONFLICT (connection_id, user_id, api_key_id, terms) DO NOTHING`, now.Unix()); err != nil {
+		return fmt.Errorf("tell servers anew what members may: %w", err)
+	}
 	return nil
 }
 

@@ -61,6 +61,17 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		anew := f.statements()
+		if len(anew) != 1 {
+			t.Fatalf("%d statements tell the server anew what members may", len(anew))
+		}
+		w, err := bridge.VerifyWithdrawal(anew[0].Statement, key.PublicKey(), f.clock())
+		if left, _ := w.Left("max@a.test"); err != nil || !w.Names("max@a.test") || left.Scope != "app:read" || w.Number <= last {
+			t.Errorf("after the restore the server is told %+v, %v", w, err)
+		}
+		if err := f.Withdrawn(t.Context(), anew[0]); err != nil {
+			t.Fatal(err)
+		}
 		if n := withdrawal("app:*"); n <= last {
 			t.Errorf("after the restore a withdrawal has the number %d, and the server knows %d", n, last)
 		}

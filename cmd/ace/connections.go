@@ -36,6 +36,9 @@ func (a *app) runConnections(ctx context.Context) error {
 		a.note("No connections yet. Connect a server with: ace connect --server URL")
 	}
 	a.warnOfRotation(connections...)
+	if err := a.warnOfUndelivered(ctx, cloud); err != nil {
+		return err
+	}
 	return a.print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
 		if len(connections) > 0 {
 			connectionTable(w, connections)
@@ -143,6 +146,26 @@ func (a *app) warnOfRotation(connections ...api.Connection) {
 		a.note("%s: its key%s could not be renewed: %s", printable(c.Name), until, printable(c.Rotation.Cause))
 		a.note("  fix: %s", printable(c.Rotation.Hint))
 	}
+}
+
+// warnOfUndelivered names what servers have not been told yet of what was taken away. Clouds before this version do not know.
+func (a *app) warnOfUndelivered(ctx context.Context, cloud *api.CloudClient) error {
+	all, err := cloud.Undelivered(ctx)
+	if err != nil {
+		if k := bridge.AsError(err).Kind; k == bridge.NotFound || k == bridge.Forbidden {
+			return nil
+		}
+		return err
+	}
+	for _, u := range all {
+		what := "the revocation of key " + u.KeyID
+		if u.Kind == api.StatementWithdrawal {
+			what = "the withdrawal of " + strings.Join(u.Members, ", ")
+		}
+		a.note("not delivered to %s since %s: %s: %s", printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), printable(what), printable(u.Cause))
+		a.note("  fix: %s", printable(u.Hint))
+	}
+	return nil
 }
 
 // findConnection finds a connection by ID, name or URL; the caller's own come before those that others share.
