@@ -215,7 +215,7 @@ func (a *Authority) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 		case len(l.Limit.Scopes) > 0 && !l.Limit.Scopes.Covers(need):
 			return fmt.Sprintf("%s is limited to %s, which is what the access of %s leaves it", which, l.Limit.Scopes, l.Subject)
 		case l.Limit.Role != "" && !a.cfg.Catalogue.Ceiling(l.Limit.Role).Covers(need):
-			return fmt.Sprintf("%s is limited to what a %s may, which is the role of %s", which, l.Limit.Role, l.Subject)
+			return fmt.Sprintf("%s is limited to the role %s of %s", which, l.Limit.Role, l.Subject)
 		case l.Parent == uuid.Nil:
 			return ""
 		}

@@ -89,7 +89,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	}
 	from := func(bearer bridge.Secret, source string) *api.ServerClient {
 		cfg := a.clientConfig()
-		cfg.Refused = refusedAt(url, source)
+		cfg.Refused = a.refusedAt(url, source)
 		return api.NewServerClient(url, bearer, cfg)
 	}
 	if o.token != "" {
@@ -107,7 +107,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 			return nil, err
 		}
 		return nil, bridge.E(bridge.Unauthenticated, e.Code, "%s, and there is no --token for %s", e.Detail, url).
-			WithHint("on the server: %s; then: ace api-key list --server %s --token -", serverToken(url), url)
+			WithHint("on the server: %s; then: ace api-key list --server %s --token -", a.serverToken(url), url)
 	}
 	connections, err := cloud.Connections(ctx)
 	if err != nil {
@@ -116,7 +116,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	connection, err := findConnection(connections, string(url))
 	if err != nil {
 		return nil, bridge.E(bridge.Unauthenticated, "not_connected", "you have no connection of %s, and there is no --token for it", url).
-			WithHint("ace connect --server %s; or with --token -, and on the server: %s", url, serverToken(url))
+			WithHint("ace connect --server %s; or with --token -, and on the server: %s", url, a.serverToken(url))
 	}
 	credential, err := cloud.Credential(ctx, connection.ID)
 	return from(credential.Value.Secret, sourceProfile), err
@@ -197,12 +197,6 @@ func ended(k api.APIKey) string {
 		return fmt.Sprintf("disabled %s by %s", when(&k.Disabled.At), k.Disabled.By)
 	}
 	return ""
-}
-
-func (a *app) keyRevokeCommand() *cobra.Command {
-	return a.onKey("revoke", "Revoke an API key, for ever", func(ctx context.Context, target keyTarget, id string) error {
-		return a.switched(target.RevokeKey(ctx, id))("Revoked")
-	})
 }
 
 // findKey takes a key ID as it is, and otherwise the name of the one live key that has it.

@@ -31,6 +31,7 @@ type app struct {
 	noColor        bool
 	debug          bool
 
+	self      string   // what a person types to run this program
 	typed     []string // of the command line, as they were typed
 	stdinUsed bool     // a second "-" would read nothing
 
@@ -40,7 +41,7 @@ type app struct {
 }
 
 func newApp(in, out, err *os.File) *app {
-	return &app{in: in, out: out, err: err, output: outputTable}
+	return &app{in: in, out: out, err: err, output: outputTable, self: "ace"}
 }
 
 const rootLong = `ace connects a self-hosted server to its cloud.
@@ -218,7 +219,9 @@ func (a *app) note(format string, args ...any) {
 }
 
 // say is note for what has to be seen even with --quiet.
-func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
+func (a *app) say(format string, args ...any) {
+	_, _ = fmt.Fprintln(a.err, a.asTyped(fmt.Sprintf(format, args...)))
+}
 
 func (a *app) bold(s string) string {
 	if !a.colours() {

@@ -205,7 +205,7 @@ func unusedManual(connection api.Connection, existed bool, cause error) error {
 	}
 	e := explain(cause)
 	return bridge.E(e.Kind, e.Code, "the connection %s is %s, but its first use failed: %s", connection.Name, verb, e.Detail).
-		WithHint("ace connections check %s, or ace disconnect %s, which also revokes the key", connection.Name, connection.Name)
+		WithHint("ace connections check %s, or ace disconnect %s, which also revokes the key", argument(connection.Name), argument(connection.Name))
 }
 
 // connectLocal is what `ace login` does at its end: it connects the server on this machine, if there is one that trusts

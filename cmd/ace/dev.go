@@ -55,7 +55,7 @@ type devResult struct {
 	Member           devUser          `json:"member"`
 	ServerAdminToken bridge.Disclosed `json:"server_admin_token"`
 
-	operator string // the command that makes another server_admin_token
+	operator string // the variable for `server token`, which makes another server_admin_token
 }
 
 type devUser struct {
@@ -194,7 +194,7 @@ func (d *dev) seed(ctx context.Context) (devResult, error) {
 	r.ServerAdminToken = token.Disclose()
 	dir, absErr := filepath.Abs(d.dataDir)
 	err = errors.Join(err, absErr)
-	r.operator = "ACE_DATA_DIR=" + quotedPath(filepath.Join(dir, "server")) + " " + selfCommand() + " server token"
+	r.operator = "ACE_DATA_DIR=" + argument(filepath.Join(dir, "server"))
 	return r, err
 }
 
@@ -224,7 +224,7 @@ func (a *app) printDev(r devResult) error {
 		_, err = fmt.Fprintf(a.out, "%s\n", line)
 		return err
 	}
-	next := selfCommand() + " login"
+	next := a.self + " login"
 	if r.CloudURL != bridge.DefaultCloudURL {
 		next += " --env " + string(r.CloudURL)
 	}
@@ -234,7 +234,7 @@ func (a *app) printDev(r devResult) error {
 		row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
 		row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
 		row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
-		row(w, "Operator", r.operator)
+		row(w, "Operator", r.operator+" "+a.self+" server token")
 		row(w, "Mail", r.CloudURL.Join("/dev/mail"))
 		row(w, "Next", next)
 		row(w, "Stop", "Ctrl-C")
@@ -263,20 +263,10 @@ func selfCommandOf(path, typed string, found bool) string {
 	case goRunPath.MatchString(path):
 		return "go run ./cmd/ace"
 	case strings.ContainsAny(typed, `/\`):
-		return quotedPath(typed)
+		return argument(typed)
 	}
 	return "ace"
 }
-
-// quotedPath quotes a path for a shell where it has to be.
-func quotedPath(path string) string {
-	if plainPath.MatchString(path) {
-		return path
-	}
-	return shellWord(path)
-}
-
-var plainPath = regexp.MustCompile(`^[\w./:+-]+$`)
 
 func sameFile(a, b string) bool {
 	x, errX := os.Stat(a)

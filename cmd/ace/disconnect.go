@@ -44,8 +44,11 @@ func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) e
 	if err != nil {
 		return err
 	}
-	chosen, err := a.toRemove(connections, args, all, yes)
+	chosen, ask, err := a.toRemove(connections, args, all, yes)
 	if err != nil {
+		return err
+	}
+	if err := a.agreeToRemove(ctx, cloud, chosen, ask, yes); err != nil {
 		return err
 	}
 	result := api.List[removal]{Items: []removal{}}
@@ -93,11 +96,12 @@ const (
 	revocationNone      = "none"
 )
 
-// toRemove finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal.
-func (a *app) toRemove(connections []api.Connection, args []string, all, yes bool) ([]api.Connection, error) {
+// toRemove finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal. It reports
+// whether a yes is needed whatever else ends with them.
+func (a *app) toRemove(connections []api.Connection, args []string, all, yes bool) (chosen []api.Connection, ask bool, err error) {
 	if len(args) == 1 {
 		c, err := findConnection(connections, args[0])
-		return []api.Connection{c}, err
+		return []api.Connection{c}, false, err
 	}
 	var mine []api.Connection
 	for _, c := range connections {
@@ -107,50 +111,72 @@ func (a *app) toRemove(connections []api.Connection, args []string, all, yes boo
 	}
 	switch {
 	case all && (len(mine) == 0 || yes):
-		return mine, nil
+		return mine, false, nil
+	case all && !a.interactive():
+		return nil, false, inputNeeded("disconnecting all %d connections needs a yes", len(mine)).WithHint("ace disconnect --all --yes")
 	case all:
-		if !a.interactive() {
-			return nil, inputNeeded("disconnecting all %d connections needs a yes", len(mine)).WithHint("ace disconnect --all --yes")
-		}
-		ok, err := a.confirm("Disconnect all %d connections?", len(mine))
-		if err == nil && !ok {
-			err = bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
-		}
-		return mine, err
+		return mine, true, nil
 	case len(mine) == 0:
-		return nil, bridge.E(bridge.NotFound, "connection_not_found", "you have no connection").WithHint("ace connect --server URL")
+		return nil, false, bridge.E(bridge.NotFound, "connection_not_found", "you have no connection").WithHint("ace connect --server URL")
 	case !a.interactive():
 		var names []string
 		for _, c := range mine {
 			names = append(names, c.Name)
 		}
-		return nil, inputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", names[0])
+		return nil, false, inputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", argument(names[0]))
 	}
-	c, err := a.pickConnection(mine, yes)
-	return []api.Connection{c}, err
+	c, err := a.pickConnection(mine)
+	return []api.Connection{c}, true, err
 }
 
-func (a *app) pickConnection(connections []api.Connection, yes bool) (api.Connection, error) {
+var errNothingDisconnected = bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
+
+// agreeToRemove says what ends with the connections, and asks at a terminal: always where ask is set, else where more ends
+// than the connection and its key.
+func (a *app) agreeToRemove(ctx context.Context, cloud *api.CloudClient, chosen []api.Connection, ask, yes bool) error {
+	all, err := foretellAll(ctx, len(chosen), func(ctx context.Context, i int) (foretold, error) {
+		c := chosen[i]
+		return foretell(ctx, func(ctx context.Context) (api.Ends, error) {
+			return cloud.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{})
+		},
+			func(e api.Ending) bool { return ofConnection(e, c) })
+	})
+	if err != nil {
+		return err
+	}
+	all.say(a)
+	if yes || !a.interactive() || !ask && !all.any() {
+		return nil
+	}
+	question := fmt.Sprintf("Disconnect all %d connections?", len(chosen))
+	if len(chosen) == 1 {
+		question = "Disconnect " + printable(chosen[0].Name) + " and revoke its key?"
+	}
+	ok, err := a.confirm("%s", question)
+	if err == nil && !ok {
+		err = errNothingDisconnected
+	}
+	return err
+}
+
+// ofConnection reports whether something that ends is a connection itself, its key, or what its owner was handed over it.
+func ofConnection(e api.Ending, c api.Connection) bool {
+	return e.ID == c.ID || e.Kind == api.EndsConnectionKey || e.Kind == api.EndsAccessToken && c.Mine && e.Owner == c.Owner
+}
+
+func (a *app) pickConnection(connections []api.Connection) (api.Connection, error) {
 	var lines []string
 	for _, c := range connections {
 		lines = append(lines, fmt.Sprintf("%s  %s  %s", c.Name, c.ServerURL, c.Status))
 	}
-	cancelled := bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
 	i, err := a.pick("Disconnect which one?", lines)
 	if errors.Is(err, errNothingChosen) {
-		err = cancelled
+		err = errNothingDisconnected
 	}
 	if err != nil {
 		return api.Connection{}, err
 	}
-	c := connections[i]
-	if !yes {
-		ok, err := a.confirm("Disconnect %s and revoke its key?", printable(c.Name))
-		if err != nil || !ok {
-			return c, errors.Join(err, cancelled)
-		}
-	}
-	return c, nil
+	return connections[i], nil
 }
 
 // remove deletes a connection. Where the cloud could not reach the server, this machine may: it delivers the revocation

@@ -107,7 +107,7 @@ func asRole(role bridge.Role) string {
 	if role == "" {
 		return ""
 	}
-	return "what a " + string(role) + " may"
+	return "at most the role " + string(role)
 }
 
 func (a *app) keyReviveCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -173,4 +174,32 @@ func (a *app) noteOrphans(target keyTarget, keys []api.APIKey) {
 	}
 	a.note("%s no known parent (made before parents were recorded): what any connection withdraws from the owner limits it.", which)
 	a.note("  fix: replace each by a new key, and revoke it: %s", target.command("revoke "+orphans[0].KeyID))
+}
+
+func (a *app) keyRevokeCommand() *cobra.Command {
+	var yes bool
+	cmd := a.onKey("revoke", "Revoke an API key, for ever, and all that was made with it", func(ctx context.Context, target keyTarget, id string) error {
+		f, err := foretellKey(ctx, target, id)
+		if err != nil {
+			return err
+		}
+		if f.keys && !yes && !a.interactive() {
+			return inputNeeded("this needs a yes, since it also ends %s", printable(strings.Join(f.ends, "; "))).WithHint("%s", target.command("revoke "+id)+" --yes")
+		}
+		if err := a.agreed(yes, f, "Revoke it for ever, with all that?"); err != nil {
+			return err
+		}
+		return a.switched(target.RevokeKey(ctx, id))("Revoked")
+	})
+	cmd.Long = `Revoke an API key, for ever, and all that was made with it.
+
+Where keys end with it, you are asked at a terminal, and without one --yes is needed. ace api-key list --parent KEY lists what was made with it.`
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where more than the key ends")
+	return cmd
+}
+
+// foretellKey is what ends with a key beside itself, and beside the access tokens that hang on it.
+func foretellKey(ctx context.Context, target keyTarget, id string) (foretold, error) {
+	return foretell(ctx, func(ctx context.Context) (api.Ends, error) { return target.KeyEnds(ctx, id) },
+		func(e api.Ending) bool { return e.ID == id || e.Kind == api.EndsAccessToken })
 }

@@ -33,6 +33,7 @@ func run() int {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
 	a.interrupted = ctx.Done()
+	a.self = selfCommand()
 	return a.execute(ctx, os.Args[1:])
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 )
 
@@ -183,7 +182,7 @@ func (a *app) sure(yes bool, command, format string, args ...any) error {
 	}
 	ok, err := a.confirm(format, args...)
 	if err == nil && !ok {
-		err = bridge.E(bridge.Conflict, "cancelled", "nothing was changed")
+		err = errNothingChanged
 	}
 	return err
 }

@@ -52,7 +52,8 @@ func findMember(ctx context.Context, cloud *api.CloudClient, org, word string) (
 }
 
 func (a *app) roleCommand() *cobra.Command {
-	return &cobra.Command{Use: "role EMAIL ROLE", Short: "Give a member another role (admins)", Args: exactly(2, "EMAIL and ROLE"),
+	var yes bool
+	cmd := &cobra.Command{Use: "role EMAIL ROLE", Short: "Give a member another role (admins)", Args: exactly(2, "EMAIL and ROLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if err := checkRoleWord(args[1]); err != nil {
@@ -66,11 +67,20 @@ func (a *app) roleCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, me.Org, m.ID, args[1]) }, tokens)
+			if err == nil {
+				err = a.agreed(yes, f, "Make %s %s?", printable(m.Email), args[1])
+			}
+			if err != nil {
+				return err
+			}
 			if m, err = cloud.ChangeRole(ctx, me.Org, m.ID, args[1]); err != nil {
 				return err
 			}
 			return a.print(m, func(w io.Writer) { memberTable(w, m) })
 		}}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a lower role takes something away")
+	return cmd
 }
 
 func checkRoleWord(role string) error {
@@ -105,6 +115,11 @@ func (a *app) removeMemberCommand() *cobra.Command {
 			if m.ID == me.ID {
 				return usage("that is you").WithHint("ace org leave")
 			}
+			if yes || a.interactive() {
+				if err := a.foretellMember(ctx, cloud, me.Org, m.ID); err != nil {
+					return err
+				}
+			}
 			if err := a.sure(yes, "ace org remove "+m.Email, "Remove %s from %s? Their sessions end, and %s.", printable(m.Email), me.Org, leaves(m.Connections)); err != nil {
 				return err
 			}
@@ -116,6 +131,15 @@ func (a *app) removeMemberCommand() *cobra.Command {
 		}}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+// foretellMember says what ends with a membership.
+func (a *app) foretellMember(ctx context.Context, cloud *api.CloudClient, org, id string) error {
+	f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, org, id, "") }, nil)
+	if err == nil {
+		f.say(a)
+	}
+	return err
 }
 
 func leaves(connections int) string {
@@ -133,7 +157,8 @@ func (a *app) printRemoved(r api.RemovedMember, done string) error {
 	return a.print(r, func(w io.Writer) {
 		_, _ = fmt.Fprintln(w, done)
 		for _, c := range r.Connections {
-			_, _ = fmt.Fprintf(w, "Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s\n", printable(c.Name), printable(string(c.ServerURL)), printable(c.ID))
+			_, _ = fmt.Fprintln(w, a.asTyped(fmt.Sprintf("Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s", printable(c.Name),
+				printable(string(c.ServerURL)), printable(c.ID))))
 		}
 	})
 }
@@ -146,6 +171,11 @@ func (a *app) leaveCommand() *cobra.Command {
 			l, cloud, me, err := a.inOrg(ctx)
 			if err != nil {
 				return err
+			}
+			if yes || a.interactive() {
+				if err := a.foretellMember(ctx, cloud, me.Org, me.ID); err != nil {
+					return err
+				}
 			}
 			if err := a.sure(yes, "ace org leave", "Leave %s? You come back only by a new invitation.", me.Org); err != nil {
 				return err

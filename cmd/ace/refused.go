@@ -64,23 +64,22 @@ func unset(source string) string {
 }
 
 // serverToken is the command that makes a token of a server. One of `ace dev` has a secret of its own.
-func serverToken(server bridge.ServerURL) string {
-	const command = "ace server token"
+func (a *app) serverToken(server bridge.ServerURL) string {
 	if isLoopback(server.URL().Hostname()) {
-		return command + " (where `ace dev` runs it: the command that it printed beside Operator)"
+		return a.self + " server token (where `ace dev` runs it: the command that it printed beside Operator)"
 	}
-	return command
+	return "ace server token"
 }
 
 // refusedAt is what helps where a server refuses the credential of a source.
-func refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *bridge.Error {
+func (a *app) refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *bridge.Error {
 	return func(e *bridge.Error) *bridge.Error {
-		another := "another one: on the server, " + serverToken(server)
+		another := "another one: on the server, " + a.serverToken(server)
 		switch {
 		case e.Kind != bridge.Unauthenticated:
 			return e.WithHint("%s", aimed(e.Hint, serverFlags(server, strings.HasPrefix(source, "--"))))
 		case source == sourceProfile:
-			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, serverToken(server))
+			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, a.serverToken(server))
 		case strings.HasPrefix(source, "--"):
 			return e.WithHint("give %s %s", source, another)
 		}

@@ -23,7 +23,7 @@ func isSet(c api.Ceiling) bool { return c.Preset != "" || len(c.Scopes) > 0 }
 
 func (a *app) shareCommand() *cobra.Command {
 	var ceiling api.Ceiling
-	var lift bool
+	var lift, yes bool
 	cmd := a.oneConnection("share", "Share a connection with the organization, or change its ceiling (admins)",
 		func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
 			patch := api.ConnectionPatch{Visibility: new("organization"), Ceiling: api.CeilingPatch{Given: lift || isSet(ceiling)}}
@@ -33,6 +33,15 @@ func (a *app) shareCommand() *cobra.Command {
 			case isSet(ceiling):
 				patch.Ceiling.To = &ceiling
 			}
+			if isSet(ceiling) && c.Visibility == "organization" { // it may take something away
+				f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfConnection(ctx, c.ID, patch) }, tokens)
+				if err == nil {
+					err = a.agreed(yes, f, "Set the ceiling of %s?", printable(c.Name))
+				}
+				if err != nil {
+					return c, err
+				}
+			}
 			c, err := cloud.Patch(ctx, c.ID, patch)
 			if err == nil && c.Ceiling != nil {
 				a.note("Members get at most: %s", printable(upTo(c.CeilingPreset, c.Ceiling)))
@@ -41,6 +50,7 @@ func (a *app) shareCommand() *cobra.Command {
 		})
 	ceilingFlags(cmd, &ceiling, "the most that members get")
 	cmd.Flags().BoolVar(&lift, "no-ceiling", false, "lift the ceiling: members get all that their role may")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a lower ceiling takes something away")
 	return cmd
 }
 
@@ -61,7 +71,18 @@ func (a *app) unshareCommand() *cobra.Command {
 	var yes bool
 	cmd := a.oneConnection("unshare", "Make a connection private again (admins)",
 		func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
-			if c.Visibility == "organization" && !yes {
+			to := api.ConnectionPatch{Visibility: new("private")}
+			if c.Visibility != "organization" {
+				return cloud.Patch(ctx, c.ID, to)
+			}
+			if yes || a.interactive() {
+				f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfConnection(ctx, c.ID, to) }, nil)
+				if err != nil {
+					return c, err
+				}
+				f.say(a)
+			}
+			if !yes {
 				sharing, err := cloud.Sharing(ctx, c.ID)
 				if err != nil {
 					return c, err
@@ -70,7 +91,7 @@ func (a *app) unshareCommand() *cobra.Command {
 					return c, err
 				}
 			}
-			return cloud.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: new("private")})
+			return cloud.Patch(ctx, c.ID, to)
 		})
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -156,16 +177,23 @@ func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, w
 		return findKey(ctx, keyTarget{&cloud.Client, true, "the cloud", " --cloud"}, key)
 	}
 	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, didYouMean(word, names)).
-		WithHint("ace connections sharing %s", shellWord(c.Name))
+		WithHint("ace connections sharing %s", argument(c.Name))
 }
 
 func (a *app) limitCommand() *cobra.Command {
 	var l api.MemberLimit
-	var none bool
+	var none, yes bool
 	cmd := a.onSharer("limit", "Give one member less of a shared connection, or nothing (admins)",
 		func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error) {
 			if l.Access = "limited"; none {
 				l.Access = "none"
+			}
+			f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfLimit(ctx, connection, member, l) }, tokens)
+			if err != nil {
+				return api.SharingMember{}, err
+			}
+			if err := a.agreed(yes, f, "Set the limit?"); err != nil {
+				return api.SharingMember{}, err
 			}
 			return cloud.LimitMember(ctx, connection, member, l)
 		})
@@ -177,6 +205,7 @@ func (a *app) limitCommand() *cobra.Command {
 	}
 	ceilingFlags(cmd, &l.Ceiling, "the most that the member gets")
 	cmd.Flags().BoolVar(&none, "none", false, "the member neither sees nor uses the connection")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 

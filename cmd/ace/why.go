@@ -36,7 +36,7 @@ the answer. It takes the scope audit:read: see ace api-key --help for how the se
 					row(w, "Limited by", r.LimitedBy)
 				}
 				if r.Hint != "" {
-					row(w, "Fix", aimed(r.Hint, serverFlags(client.Base(), o.token != "")))
+					row(w, "Fix", a.asTyped(aimed(r.Hint, serverFlags(client.Base(), o.token != ""))))
 				}
 				if r.Status != 0 {
 					row(w, "Answer", strconv.Itoa(r.Status)+" "+r.Code)
