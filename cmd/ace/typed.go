@@ -12,16 +12,14 @@ var ownCommands = regexp.MustCompile(`(^|[\s(;:` + "`" + `])ace (api-key|auth|co
 // asTyped makes the commands in a text for a person such that they work when typed here: by the name or path of this program, and
 // at the cloud and with the profile that this command was given.
 func (a *app) asTyped(text string) string {
-	self := a.self
-	if !strings.Contains(text, "--env") && !strings.Contains(text, "--profile") {
-		if a.profile != "" && !mayBeSecret(a.profile) {
-			self += " --profile " + argument(a.profile)
-		}
-		if a.env != "" && !mayBeSecret(a.env) {
-			self += " --env " + argument(a.env)
-		}
+	var flags string
+	if a.profile != "" && !mayBeSecret(a.profile) {
+		flags += " --profile " + argument(a.profile)
 	}
-	if self == "ace" {
+	if a.env != "" && !mayBeSecret(a.env) {
+		flags += " --env " + argument(a.env)
+	}
+	if a.self+flags == "ace" {
 		return text
 	}
 	var out strings.Builder
@@ -31,8 +29,12 @@ func (a *app) asTyped(text string) string {
 		if strings.HasSuffix(text[:name], "on the server: ") {
 			continue
 		}
-		out.WriteString(text[rest:name] + self)
+		out.WriteString(text[rest:name] + a.self)
 		rest = name + len("ace")
+		command, _, _ := strings.Cut(text[rest:], ";")
+		if !strings.Contains(command, "--env") && !strings.Contains(command, "--profile") {
+			out.WriteString(flags)
+		}
 	}
 	return out.String() + text[rest:]
 }

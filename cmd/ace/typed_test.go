@@ -22,6 +22,7 @@ func TestCommandsInHintsAsTyped(t *testing.T) {
 		{"another profile", "ace", "", "my own", "ace connections list", `ace --profile "my own" connections list`},
 		{"a secret in the place of a cloud", "ace", bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal(), "", "ace login", "ace login"},
 		{"named already", "./ace", "cloud.test", "", "ace login --env https://cloud.test", "./ace login --env https://cloud.test"},
+		{"one of two", "ace", "cloud.test", "", "ace login --env cloud.test; then: ace api-key list", "ace login --env cloud.test; then: ace --env cloud.test api-key list"},
 		{"on another machine", "./ace", "", "", "on the server: ace api-key create --for-connection", "on the server: ace api-key create --for-connection"},
 		{"no command", "./ace", "", "", "it is an ace server, not a cloud; the face connects", "it is an ace server, not a cloud; the face connects"},
 		{"a word that begins alike", "./ace", "", "", "ace connectors", "ace connectors"},
