@@ -29,6 +29,14 @@ func Parse(data []byte) (Catalogue, error) {
 	if len(data) > MaxFile {
 		return Catalogue{}, bad("the catalogue is larger than %d KiB", MaxFile>>10)
 	}
+	text, err := bridge.OutsideText(string(data))
+	if err != nil {
+		return Catalogue{}, bad("the catalogue cannot be read: %s", err)
+	}
+	if text == "" {
+		return Catalogue{}, bad("the catalogue is empty")
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	// Aliases are checked before they are expanded: yaml.v3 bounds how much they may multiply.
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)

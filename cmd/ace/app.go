@@ -106,6 +106,9 @@ func cleanArguments(cmd *cobra.Command, args []string) error {
 			err = usage("--%s: %w", f.Name, wrong)
 			return
 		}
+		if f.Name == "password" {
+			return // white space may be a part of it
+		}
 		err = f.Value.Set(text)
 	})
 	for i := range args {

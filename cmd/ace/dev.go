@@ -113,7 +113,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 // devLevel keeps the terminal for what was printed, unless the log is asked for.
 func (a *app) devLevel() slog.Level {
 	var level slog.Level
-	if level.UnmarshalText([]byte(os.Getenv("ACE_LOG_LEVEL"))) == nil {
+	if text, err := outsideVariable("ACE_LOG_LEVEL"); err == nil && level.UnmarshalText([]byte(text)) == nil {
 		return level
 	}
 	return slog.LevelWarn

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -89,7 +90,7 @@ func readEnv(spec any) error {
 			}
 			setString(field, text)
 		case hasFile:
-			text, err := readSmallFile(file)
+			text, err := readNamedFile(file)
 			if err != nil {
 				wrong = append(wrong, fmt.Sprintf("%s_FILE: %v", name, err))
 				return
@@ -196,25 +197,49 @@ func setString(field reflect.Value, text string) {
 
 // readSmallFile reads a secret or setting of bounded size; see [bridge.OutsideText].
 func readSmallFile(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	text, err := readNamedFile(path)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return text, err
+}
+
+// readNamedFile is readSmallFile without the path in its errors: whoever names a file may have given its content in place of it.
+func readNamedFile(path string) (string, error) {
+	raw, err := readBounded(path, maxEnvFile)
 	if err != nil {
 		return "", err
+	}
+	text, err := bridge.OutsideText(raw)
+	if err == nil && text == "" {
+		err = errors.New("it is empty")
+	}
+	return text, err
+}
+
+// readBounded reads a file as it is, up to a size. Its errors are without the path.
+func readBounded(path string, most int64) (string, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator or the person names the file
+	if err != nil {
+		return "", withoutPath(err)
 	}
 	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	raw, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
-		return "", err
+		return "", withoutPath(err)
 	}
-	text, err := bridge.OutsideText(string(raw))
-	switch {
-	case len(raw) > maxEnvFile:
-		return "", fmt.Errorf("%s is too large", path)
-	case err != nil:
-		return "", fmt.Errorf("%s: %w", path, err)
-	case text == "":
-		return "", fmt.Errorf("%s is empty", path)
+	if int64(len(raw)) > most {
+		return "", errors.New("it is too large")
 	}
-	return text, nil
+	return string(raw), nil
+}
+
+// withoutPath is the cause of an error about a file.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // settings are the common variables, checked.

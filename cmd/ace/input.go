@@ -28,7 +28,7 @@ func (a *app) secretFlag(flag, value string) (bridge.Secret, error) {
 	case value == "-":
 		return a.secretStdin(flag)
 	case isFile:
-		text, err := readSmallFile(path)
+		text, err := readNamedFile(path)
 		if err != nil {
 			return bridge.Secret{}, usage("%s: %w", flag, err)
 		}
@@ -47,7 +47,7 @@ func (a *app) secretFlag(flag, value string) (bridge.Secret, error) {
 func (a *app) secretStdin(flag string) (bridge.Secret, error) {
 	if isTerminal(a.in) && a.interactive() {
 		a.stdinUsed = true
-		return a.askSecret(flag)
+		return a.askToken(flag)
 	}
 	text, err := a.readStdin(flag)
 	return bridge.NewSecret(text), err
@@ -59,10 +59,41 @@ func (a *app) readStdin(flag string) (string, error) {
 	return text, err
 }
 
-// passwordStdin reads a password: white space around it may be a part of it, line ends and a byte-order mark are not.
+// passwordStdin reads a password from stdin.
 func (a *app) passwordStdin(flag string) (string, error) {
 	raw, _, err := a.allStdin(flag)
-	return strings.TrimPrefix(strings.TrimRight(raw, "\r\n"), "\ufeff"), err
+	return passwordText(raw), err
+}
+
+// passwordText is a password as it was given: white space around it may be a part of it, line ends and a byte-order mark are not.
+func passwordText(raw string) string {
+	return strings.TrimPrefix(strings.TrimRight(raw, "\r\n"), "\ufeff")
+}
+
+// passwordFlag is secretFlag for a password.
+func (a *app) passwordFlag(flag, value string) (bridge.Secret, error) {
+	path, isFile := strings.CutPrefix(value, "file:")
+	switch {
+	case value == "-" && isTerminal(a.in) && a.interactive():
+		a.stdinUsed = true
+		return a.askSecret("Password")
+	case value == "-":
+		text, err := a.passwordStdin(flag)
+		return bridge.NewSecret(text), err
+	case isFile:
+		raw, err := readBounded(path, maxSecretInput)
+		if err == nil {
+			_, err = bridge.OutsideText(raw)
+		}
+		if err != nil {
+			return bridge.Secret{}, usage("%s: %w", flag, err)
+		}
+		value = raw
+	}
+	if value = passwordText(value); value == "" {
+		return bridge.Secret{}, usage("%s is empty", flag)
+	}
+	return bridge.NewSecret(value), nil
 }
 
 // allStdin reads all of stdin as it is and as text from outside is read.
@@ -106,6 +137,19 @@ func (a *app) askSecret(what string) (bridge.Secret, error) {
 	return bridge.NewSecret(text), err
 }
 
+// askToken is askSecret for what is no password, and pasted more often than typed.
+func (a *app) askToken(what string) (bridge.Secret, error) {
+	typed, err := a.askSecret(what)
+	if err != nil {
+		return typed, err
+	}
+	text, err := bridge.OutsideText(typed.Reveal())
+	if err != nil {
+		return bridge.Secret{}, usage("%s: %w", what, err)
+	}
+	return bridge.NewSecret(text), nil
+}
+
 func (a *app) readSecret(what string) (string, error) {
 	keys, err := openKeyboard(a.in)
 	if err != nil {
@@ -126,7 +170,7 @@ func (a *app) readSecret(what string) (string, error) {
 // newPassword reads a password for a new user, twice when it is typed.
 func (a *app) newPassword(flag string) (bridge.Secret, error) {
 	if flag != "" {
-		return a.secretFlag("--password", flag)
+		return a.passwordFlag("--password", flag)
 	}
 	if !a.interactive() {
 		return bridge.Secret{}, inputNeeded("there is no terminal to ask for the password on").
@@ -181,7 +225,14 @@ func (a *app) askLine(format string, args ...any) (string, error) {
 	if errors.Is(err, io.EOF) {
 		return "", inputNeeded("nothing was answered")
 	}
-	return strings.TrimSpace(line), err
+	if err != nil {
+		return strings.TrimSpace(line), err
+	}
+	text, err := bridge.OutsideText(line)
+	if err != nil {
+		err = usage("what was entered cannot be read: %w", err)
+	}
+	return text, err
 }
 
 // byteByByte takes no more than is needed, so that the rest is there for the next question.

@@ -123,7 +123,7 @@ func (a *app) secretOrAsk(cmd *cobra.Command, what, flag, value string) (bridge.
 	if !a.interactive() {
 		return bridge.Secret{}, inputNeeded("%s needs %s", cmd.CommandPath(), flag).WithHint("%s %s -", cmd.CommandPath(), flag)
 	}
-	return a.askSecret(what)
+	return a.askToken(what)
 }
 
 // cloudKey reads a key and refuses what no cloud takes, before anybody is sent it.
@@ -264,7 +264,7 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 		if !a.interactive() {
 			return inputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
 		}
-		otp, askErr := a.askSecret("Code of your authenticator app")
+		otp, askErr := a.askToken("Code of your authenticator app")
 		if askErr != nil {
 			return askErr
 		}

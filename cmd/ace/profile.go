@@ -2,7 +2,6 @@ package main
 
 import (
 	"net"
-	"os"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
@@ -125,7 +124,11 @@ func (c config) named(name string) string {
 func (a *app) newProfileCloud(s selection) (selection, error) {
 	source, value := "--env", a.env
 	if value == "" {
-		source, value = "ACE_ENV", strings.TrimSpace(os.Getenv("ACE_ENV"))
+		var err error
+		source = "ACE_ENV"
+		if value, err = outsideVariable(source); err != nil {
+			return s, err
+		}
 	}
 	if value == "" || s.explicit != "" {
 		return s, nil

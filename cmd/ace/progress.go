@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,7 @@ func (a *app) colours() bool { return !a.noColor && os.Getenv("NO_COLOR") == "" 
 
 // inCI reports whether a build runs this: one that has a terminal has nobody at it.
 func inCI() bool {
-	switch os.Getenv("CI") {
+	switch strings.ToLower(strings.TrimSpace(os.Getenv("CI"))) {
 	case "", "0", "false":
 		return false
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,6 +23,9 @@ var secretFlags = []string{"token", "api-key", "key", "secret", "password", "otp
 // leastSecret is how long a secret is at least that is looked for in messages: shorter text stands there by chance.
 const leastSecret = 6
 
+// pemStart is what a private key, or a certificate, begins with in a file.
+const pemStart = "-----BEGIN "
+
 // without is an error whose texts repeat no secret: not those that the command was given, nor words that may be one which
 // somebody has pasted into the wrong place.
 func (a *app) without(e *bridge.Error) *bridge.Error {
@@ -35,7 +39,11 @@ func (a *app) without(e *bridge.Error) *bridge.Error {
 func (a *app) secrets() []string {
 	var out []string
 	add := func(text string) {
-		for _, piece := range append(strings.Fields(text), text, strings.TrimSpace(text)) {
+		pieces := strings.Fields(text)
+		if strings.Contains(text, pemStart) { // its first line has words in it that messages have as well
+			pieces = strings.Split(text, "\n")
+		}
+		for _, piece := range append(pieces, text, strings.TrimSpace(text)) {
 			quoted := strconv.Quote(piece)
 			out = append(out, piece, quoted[1:len(quoted)-1])
 		}
@@ -46,6 +54,16 @@ func (a *app) secrets() []string {
 			value = userinfo(value)
 		}
 		add(value)
+	}
+	for _, variable := range os.Environ() { // of a server or a cloud
+		name, value, _ := strings.Cut(variable, "=")
+		switch {
+		case !strings.HasPrefix(name, "ACE_"):
+		case slices.Contains(secretSettings(), name) || mayBeSecret(value):
+			add(value)
+		default:
+			add(userinfo(value))
+		}
 	}
 	for i, word := range a.typed {
 		flag, value, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
@@ -67,6 +85,19 @@ func (a *app) secrets() []string {
 	out = slices.DeleteFunc(out, func(s string) bool { return len(s) < leastSecret })
 	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
 	return slices.Compact(out)
+}
+
+// secretSettings are the variables of a server and a cloud that hold a secret and nothing else.
+func secretSettings() []string {
+	var names []string
+	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
+		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
+			if field.Kind() != reflect.String && !strings.HasSuffix(name, "_URL") {
+				names = append(names, name)
+			}
+		})
+	}
+	return names
 }
 
 var (
@@ -100,7 +131,7 @@ func userinfo(s string) string {
 
 // mayBeSecret reports whether a word looks like a key, a token, a URL with a user, or random text.
 func mayBeSecret(word string) bool {
-	if secretShapes.MatchString(word) || userinfo(word) != "" {
+	if strings.Contains(word, pemStart) || secretShapes.MatchString(word) || userinfo(word) != "" {
 		return true
 	}
 	for _, start := range []string{"/", "./", "../", "~/"} {

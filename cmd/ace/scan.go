@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -158,12 +157,7 @@ func within(folder, path string) bool {
 }
 
 // reason is the cause of an error about a file, without the name of the file.
-func reason(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
-}
+func reason(err error) string { return withoutPath(err).Error() }
 
 // scanFile searches a file, or whatever else can be opened under a name.
 func (a *app) scanFile(ctx context.Context, path string, r *scanResult) error {

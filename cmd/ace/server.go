@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,20 +73,11 @@ func readCatalogue(path string) (catalogue.Catalogue, error) {
 	if path == "" {
 		return catalogue.Builtin(), nil
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	raw, err := readBounded(path, catalogue.MaxFile)
 	if err != nil {
 		return catalogue.Catalogue{}, err
 	}
-	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, catalogue.MaxFile+1))
-	if err != nil {
-		return catalogue.Catalogue{}, err
-	}
-	c, err := catalogue.Parse(raw)
-	if err != nil {
-		return catalogue.Catalogue{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
+	return catalogue.Parse([]byte(raw))
 }
 
 func missing(wrong *[]string, name string, is bool, what string) {
@@ -163,13 +153,29 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: srv.Handler(), run: srv.Run, close: srv.Close})
 }
 
+// certificate reads the files of ACE_TLS_CERT and ACE_TLS_KEY.
+func (e *CommonEnv) certificate() (tls.Certificate, error) {
+	var pem [2]string
+	for i, file := range []struct{ name, path string }{{"ACE_TLS_CERT", e.TLSCert}, {"ACE_TLS_KEY", e.TLSKey}} {
+		var err error
+		if pem[i], err = readNamedFile(file.path); err != nil {
+			return tls.Certificate{}, fmt.Errorf("%s: %w", file.name, err)
+		}
+	}
+	pair, err := tls.X509KeyPair([]byte(pem[0]), []byte(pem[1]))
+	if err != nil {
+		return pair, fmt.Errorf("ACE_TLS_CERT and ACE_TLS_KEY: %w", err)
+	}
+	return pair, nil
+}
+
 // listen opens the port, and reads the certificate where there is one.
 func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.Certificate, error) {
 	var cert *tls.Certificate
 	if e.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(e.TLSCert, e.TLSKey)
+		pair, err := e.certificate()
 		if err != nil {
-			return nil, nil, bridge.E(bridge.Invalid, "tls", "ACE_TLS_CERT and ACE_TLS_KEY: %w", err).
+			return nil, nil, bridge.E(bridge.Invalid, "tls", "%w", err).
 				WithHint("name two PEM files that this user may read: the certificate with its chain, and its key")
 		}
 		cert = &pair

@@ -137,8 +137,11 @@ func (s *store) config() (config, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(raw, &c)
+	if err == nil { // people edit it, with editors that add a byte-order mark or save it in another encoding
+		var text string
+		if text, err = bridge.OutsideText(string(raw)); err == nil {
+			err = json.Unmarshal([]byte(text), &c)
+		}
 	}
 	if err != nil {
 		return c, bridge.E(bridge.Invalid, "store_unreadable", "cannot read %s: %w", s.path("config.json"), err).

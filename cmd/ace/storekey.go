@@ -114,9 +114,12 @@ func decodeKey(text string) ([]byte, error) {
 }
 
 func keyFromEnv() ([]byte, bool, error) {
-	value, ok := os.LookupEnv(authKeyVariable)
-	if !ok {
+	if _, ok := os.LookupEnv(authKeyVariable); !ok {
 		return nil, false, nil
+	}
+	value, err := outsideVariable(authKeyVariable)
+	if err != nil {
+		return nil, false, err
 	}
 	if len(value) < minAuthKey {
 		return nil, false, usage("%s is shorter than %d bytes", authKeyVariable, minAuthKey)
