@@ -51,7 +51,7 @@ func ParseSigningRoot(value Secret) (SigningRoot, error) {
 			return bad("the number before the key is not a positive number of its own")
 		}
 		seen[n] = true
-		seed, err := b64.DecodeString(text)
+		seed, err := decode64(text)
 		if err != nil || len(seed) != 32 {
 			return bad("a key is not 32 bytes of base64url")
 		}

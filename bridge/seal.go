@@ -49,7 +49,7 @@ func Seal(sealingKey string, b SealBinding, key Key) (string, error) {
 	if !ok || len(sealingKey) > maxSealed {
 		return "", E(Invalid, "sealing_key_malformed", "the connect token's sealing key is malformed")
 	}
-	raw, err := b64.DecodeString(text)
+	raw, err := decode64(text)
 	if err != nil {
 		return "", E(Invalid, "sealing_key_malformed", "the connect token's sealing key is not base64url")
 	}
@@ -83,7 +83,7 @@ func splitSealed(sealed string) (jti string, n int, ciphertext []byte, err error
 	if n, err = strconv.Atoi(parts[1]); err != nil || strconv.Itoa(n) != parts[1] {
 		return "", 0, nil, errSealed
 	}
-	if ciphertext, err = b64.DecodeString(parts[2]); err != nil {
+	if ciphertext, err = decode64(parts[2]); err != nil {
 		return "", 0, nil, errSealed
 	}
 	return parts[0], n, ciphertext, nil

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -52,6 +53,17 @@ func plainJSONError(err error) error {
 // FoldName is a field's name as a reader sees it that ignores case, '_' and '-', as many do in part. Upper case comes
 // first: it makes one letter of those that are the same to some readers, 's' and the long 's' for example.
 func FoldName(name string) string { return strings.ToLower(strings.ToUpper(foldings.Replace(name))) }
+
+// readable is a name up to its first NUL, where some readers end it, and without what is not seen.
+func readable(name string) string {
+	name, _, _ = strings.Cut(name, "\x00")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r > 0x7f && unseen(r) || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, name)
+}
 
 var foldings = strings.NewReplacer("_", "", "-", "")
 
@@ -103,7 +115,9 @@ func checkSpelling(d *jsontext.Decoder, t reflect.Type) error {
 	switch kind := d.PeekKind(); {
 	case kind == '{' && t.Kind() == reflect.Struct:
 		return checkFields(d, namesOf(t))
-	case kind == '[' && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && elem(t.Elem()).Kind() == reflect.Struct:
+	case kind == '{' && t.Kind() == reflect.Map:
+		return checkMembers(d, t.Elem())
+	case kind == '[' && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array):
 		if _, err := d.ReadToken(); err != nil {
 			return err
 		}
@@ -118,6 +132,23 @@ func checkSpelling(d *jsontext.Decoder, t reflect.Type) error {
 	return d.SkipValue()
 }
 
+// checkMembers reads an object whose names are free, and whose values are of type t.
+func checkMembers(d *jsontext.Decoder, t reflect.Type) error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		if _, err := d.ReadToken(); err != nil {
+			return err
+		}
+		if err := checkSpelling(d, t); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
 func checkFields(d *jsontext.Decoder, names fieldNames) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
@@ -130,7 +161,7 @@ func checkFields(d *jsontext.Decoder, names fieldNames) error {
 		name := token.String()
 		t, known := names.exact[name]
 		if !known {
-			if near, is := names.folded[FoldName(name)]; is {
+			if near, is := names.folded[FoldName(readable(name))]; is {
 				return fmt.Errorf("the field %q is nearly %q", clip(name), near)
 			}
 			err = d.SkipValue()

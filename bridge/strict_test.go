@@ -30,7 +30,13 @@ func misspelt(good, name, other string) map[string]string {
 		"other case beside it":   `{` + inner + `,"` + strings.ToUpper(name) + `":` + other + `}`,
 		"other case in place":    strings.Replace(good, `"`+name+`"`, `"`+strings.ToUpper(name)+`"`, 1),
 		"title case in place":    strings.Replace(good, `"`+name+`"`, `"`+strings.ToUpper(name[:1])+name[1:]+`"`, 1),
+		"long s in its name":     `{` + inner + `,"` + strings.Replace(name, "s", "\u017f", 1) + `\u0000":` + other + `}`,
+		"NUL after the name":     `{` + inner + `,"` + name + `\u0000x":` + other + `}`,
+		"space around the name":  `{` + inner + `,"\u00a0` + name + ` ":` + other + `}`,
+		"unseen in the name":     `{` + inner + `,"` + name[:1] + `\u200b` + name[1:] + `":` + other + `}`,
 		"something after it":     good + `{}`,
+		"NUL after it":           good + "\x00",
+		"deep nesting":           `{` + inner + `,"x":` + strings.Repeat("[", 11_000) + strings.Repeat("]", 11_000) + `}`,
 		"something in front":     `{}` + good,
 		"not UTF-8":              `{` + inner + `,"x":"\xff"}`,
 		"deep duplicate":         `{` + inner + `,"x":{"y":[{"z":1,"z":2}]}}`,
@@ -128,4 +134,66 @@ func FuzzDecodeStrict(f *testing.F) {
 			t.Errorf("%q is %s to one reader and %s to another", raw, again, compact(t, careless))
 		}
 	})
+}
+
+// TestNumbersReadStrictly: a time is a whole number, however JSON may write others.
+func TestNumbersReadStrictly(t *testing.T) {
+	type claims struct {
+		ExpiresAt int64                       `json:"exp"`
+		Keys      map[string]*struct{ A int } `json:"keys"`
+		Lists     [][]struct{ A int }         `json:"lists"`
+	}
+	for raw, ok := range map[string]bool{
+		`{"exp":1790000000}`: true, `{"exp":-1}`: true, `{"exp":1e3}`: false, `{"exp":1.0}`: false, `{"exp":1.5}`: false, `{"exp":1e400}`: false, `{"exp":9223372036854775808}`: false,
+		`{"exp":"1790000000"}`: false, `{"exp":01}`: false, `{"exp":+1}`: false, `{"exp":0x10}`: false, `{"exp":NaN}`: false, `{"exp":[1]}`: false, `{"exp":true}`: false,
+		`{"keys":{"bob":{"A":1}}}`: true, `{"keys":{"bob":{"a":1}}}`: false, `{"keys":{"bob":{"A":1,"\u0041":2}}}`: false, `{"keys":{"bob":{},"bob":{}}}`: false, `{"keys":{"bob":{},"Bob":{}}}`: true,
+		`{"lists":[[{"A":1}],[]]}`: true, `{"lists":[[{"a":1}]]}`: false,
+	} {
+		var c claims
+		if err := DecodeStrict([]byte(raw), &c); (err == nil) != ok {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
+
+// TestTokensHaveOneSpelling: no other bytes are the same token.
+func TestTokensHaveOneSpelling(t *testing.T) {
+	now, server := time.Unix(1_790_000_000, 0), ServerURL("https://ace.acme.test")
+	key := NewKey(KindSK, uuid.New())
+	token, err := key.SignAccess(AccessClaims{Times: NewTimes(now, time.Minute), Subject: "bob", Scope: "a:b"}.ForServer(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func(s string) error {
+		_, err := VerifyAccess(NewSecret(s), key.PublicKey(), []ServerURL{server}, now)
+		return err
+	}
+	text := token.Reveal()
+	if err := verify(text); err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(text, ".")
+	var others []string
+	for i := range parts {
+		for _, change := range []func(string) string{
+			func(s string) string { return s + "=" }, func(s string) string { return s + "\n" }, func(s string) string { return "\r\n" + s }, func(s string) string { return s[:2] + "\n" + s[2:] },
+			func(s string) string { return s + " " }, func(s string) string { return s + "AA" }, func(s string) string { return s + "!" },
+			func(s string) string { // a last digit whose spare bits are set
+				const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+				if at := strings.IndexByte(digits, s[len(s)-1]); len(s)%4 != 0 {
+					return s[:len(s)-1] + digits[at+1:at+2]
+				}
+				return s + "."
+			},
+		} {
+			changed := append([]string{}, parts...)
+			changed[i] = change(parts[i])
+			others = append(others, strings.Join(changed, "."))
+		}
+	}
+	for _, other := range append(others, text+".", "."+text, text+"."+parts[1], text+"\x00", strings.ToUpper(text)) {
+		if verify(other) == nil {
+			t.Errorf("%q passes as well", other)
+		}
+	}
 }

@@ -67,7 +67,7 @@ func parseHeader(token string) (header, error) {
 	if dots != 2 {
 		return h, errors.New("the token has not three parts")
 	}
-	raw, err := b64.DecodeString(token[:first])
+	raw, err := decode64(token[:first])
 	if err != nil {
 		return h, errors.New("the token's header is not base64url")
 	}
@@ -80,7 +80,7 @@ func parseHeader(token string) (header, error) {
 // CheckTokenHeader refuses a token of somebody else's whose header can be read in more than one way.
 func CheckTokenHeader(token Secret) error {
 	text, _, _ := strings.Cut(token.Reveal(), ".")
-	raw, err := b64.DecodeString(text)
+	raw, err := decode64(text)
 	if err != nil {
 		return errors.New("the token's header is not base64url")
 	}
@@ -149,14 +149,14 @@ func VerifyToken(token Secret, typ, alg string, key func(kid string) (any, error
 	}
 	text := token.Reveal()
 	last := strings.LastIndexByte(text, '.')
-	signature, err := b64.DecodeString(text[last+1:])
+	signature, err := decode64(text[last+1:])
 	if err != nil {
 		return errors.New("the token's signature is not base64url")
 	}
 	if err := method.Verify(text[:last], signature, verifier); err != nil {
 		return err
 	}
-	payload, err := b64.DecodeString(text[strings.IndexByte(text, '.')+1 : last])
+	payload, err := decode64(text[strings.IndexByte(text, '.')+1 : last])
 	if err != nil {
 		return errors.New("the token's claims are not base64url")
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,6 +26,14 @@ const (
 )
 
 var b64 = base64.RawURLEncoding.Strict()
+
+// decode64 reads base64url in its one spelling: the library would pass over line ends.
+func decode64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("there is a line end in it")
+	}
+	return b64.DecodeString(s)
+}
 
 // CloudKey is one cloud secret as a server holds it: what verifies the connect tokens of one organization of one cloud.
 type CloudKey struct {
@@ -95,7 +104,7 @@ func ParseCloudKey(value Secret) (CloudKey, error) {
 		return CloudKey{}, badCloudSecret("the cloud secret has %d parts after its prefix, not 4: was it cut off?",
 			len(parts))
 	}
-	issuer, err := b64.DecodeString(parts[0])
+	issuer, err := decode64(parts[0])
 	if err != nil {
 		return CloudKey{}, badCloudSecret("the issuer in the cloud secret is not base64url")
 	}
@@ -110,7 +119,7 @@ func ParseCloudKey(value Secret) (CloudKey, error) {
 	if err != nil || n < 1 || n > maxSigningNumber || strconv.Itoa(n) != parts[2] {
 		return CloudKey{}, badCloudSecret("the key number in the cloud secret is not a positive number")
 	}
-	material, err := b64.DecodeString(parts[3])
+	material, err := decode64(parts[3])
 	if err != nil || len(material) != 32 {
 		return CloudKey{}, badCloudSecret("the key in the cloud secret is not 32 bytes of base64url: was it cut off?")
 	}
