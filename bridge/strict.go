@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -53,17 +52,6 @@ func plainJSONError(err error) error {
 // FoldName is a field's name as a reader sees it that ignores case, '_' and '-', as many do in part. Upper case comes
 // first: it makes one letter of those that are the same to some readers, 's' and the long 's' for example.
 func FoldName(name string) string { return strings.ToLower(strings.ToUpper(foldings.Replace(name))) }
-
-// readable is a name up to its first NUL, where some readers end it, and without what is not seen.
-func readable(name string) string {
-	name, _, _ = strings.Cut(name, "\x00")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r > 0x7f && unseen(r) || unicode.IsSpace(r) {
-			return -1
-		}
-		return r
-	}, name)
-}
 
 var foldings = strings.NewReplacer("_", "", "-", "")
 
@@ -161,7 +149,7 @@ func checkFields(d *jsontext.Decoder, names fieldNames) error {
 		name := token.String()
 		t, known := names.exact[name]
 		if !known {
-			if near, is := names.folded[FoldName(readable(name))]; is {
+			if near, is := names.folded[FoldName(Visible(name))]; is {
 				return fmt.Errorf("the field %q is nearly %q", clip(name), near)
 			}
 			err = d.SkipValue()

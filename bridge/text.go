@@ -83,6 +83,17 @@ func joins(r rune) bool {
 	return r >= utf8.RuneSelf && r != utf8.RuneError && !unseen(r) && r != '\u200c' && r != '\u200d' && !unicode.IsSpace(r)
 }
 
+// Visible is a name up to its first NUL, where some readers end it, without white space and what is not seen.
+func Visible(name string) string {
+	name, _, _ = strings.Cut(name, "\x00")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r > 0x7f && unseen(r) || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, name)
+}
+
 // unseen reports characters that show as nothing, or that change how others show.
 func unseen(r rune) bool {
 	switch r {

@@ -6,9 +6,12 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/acebridge/ace/bridge"
 )
@@ -22,7 +25,7 @@ var cuts = []string{";", "?", "#", "\\", "%3b", "%3f", "%23", "%5c", "%2e"}
 func (c Catalogue) readPath(escaped string) ([]string, error) {
 	slash := c.file.EncodedSlash == encodedSlashAllow
 	decoded, err := url.PathUnescape(escaped)
-	if err != nil || !strings.HasPrefix(escaped, "/") || ambiguous(escaped, decoded, slash) {
+	if err != nil || !strings.HasPrefix(escaped, "/") || ambiguous(escaped, slash) {
 		return nil, bridge.E(bridge.Invalid, "path_ambiguous",
 			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash, an encoded ? or #, a backslash, a semicolon or the like: %q",
 			clip(escaped))
@@ -37,20 +40,49 @@ func (c Catalogue) readPath(escaped string) ([]string, error) {
 	return parts, nil
 }
 
-func ambiguous(escaped, decoded string, slash bool) bool {
-	lower := strings.ToLower(escaped)
-	for strings.Contains(lower, "%25") { // an app may decode twice
-		lower = strings.ReplaceAll(lower, "%25", "%")
+// maxRounds is how often a text is decoded again: an app may decode twice, and so may what stands in front of it.
+const maxRounds = 4
+
+// ambiguous looks at an escaped path, and at what decoding it again and again makes of it.
+func ambiguous(path string, slash bool) bool {
+	for range maxRounds {
+		var bad bool
+		if path, bad = ambiguousOnce(path, slash); bad {
+			return true
+		}
+		next := unescape(path)
+		if next == path {
+			return false
+		}
+		path = next
 	}
+	return true
+}
+
+// ambiguousOnce returns the path in lower case, with what stands for a slash in a segment where that is allowed.
+func ambiguousOnce(path string, slash bool) (string, bool) {
+	if !bridge.PlainText(path, len(path)) {
+		return "", true
+	}
+	lower := strings.ToLower(path)
 	if slash {
 		for piece := range strings.SplitSeq(strings.ReplaceAll(lower, "%2f", "/"), "/") {
 			if piece == "." || piece == ".." {
-				return true
+				return "", true
 			}
 		}
 		lower = strings.ReplaceAll(lower, "%2f", "-")
 	}
-	if bridge.AmbiguousPath(lower) || !utf8.ValidString(decoded) || strings.ContainsFunc(decoded, unicode.IsControl) {
+	if isASCII(lower) {
+		return lower, cutSomewhere(lower)
+	}
+	same := norm.NFKC.String(lower) // in which a fullwidth slash is a slash
+	return lower, cutSomewhere(lower) || cutSomewhere(same) ||
+		strings.Count(same, "/") != strings.Count(lower, "/") || strings.Count(same, "%") != strings.Count(lower, "%")
+}
+
+func cutSomewhere(lower string) bool {
+	if bridge.AmbiguousPath(lower) {
 		return true
 	}
 	for _, cut := range cuts {
@@ -61,10 +93,62 @@ func ambiguous(escaped, decoded string, slash bool) bool {
 	return strings.Contains(lower, "%0") || strings.Contains(lower, "%1") || strings.Contains(lower, "%7f")
 }
 
+// unescape decodes the escapes that are whole, and leaves others as they are.
+func unescape(s string) string {
+	at := strings.IndexByte(s, '%')
+	if at < 0 {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if b, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(b))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
+
+// nearly reports whether some readers take two segments for one: those that ignore case, or compare in a Unicode form.
+func nearly(a, b string) bool {
+	if !isASCII(a) || !isASCII(b) {
+		a, b = norm.NFKC.String(a), norm.NFKC.String(b)
+	}
+	return strings.EqualFold(a, b) || strings.ToLower(strings.ToUpper(a)) == strings.ToLower(strings.ToUpper(b))
+}
+
+// readings are the names that careless readers take the name of a parameter for: decoded again, cut at a NUL, without what
+// is not seen, and without an index.
+func readings(name string) []string {
+	out := []string{name}
+	for range maxRounds {
+		for _, r := range []string{name, strings.ReplaceAll(name, "\x00", "")} {
+			if r = bridge.Visible(r); !isASCII(r) {
+				r = norm.NFKC.String(r)
+			}
+			bare, _, _ := strings.Cut(r, "[")
+			out = append(out, r, bare)
+		}
+		next := unescape(name)
+		if next == name {
+			break
+		}
+		name = next
+	}
+	return out
+}
+
 // overridesMethod reports whether a parameter changes the method to some apps: _method, however it is written.
 func overridesMethod(name string) bool {
-	bare, _, _ := strings.Cut(strings.TrimSpace(name), "[")
-	return bridge.FoldHeader(bare) == "-method" || Overrides(bare)
+	return slices.ContainsFunc(readings(name), func(r string) bool { return bridge.FoldHeader(r) == "-method" || Overrides(r) })
 }
 
 // checkParameters refuses a query or a form with a parameter that changes the method.
@@ -142,8 +226,8 @@ func overridesInParts(raw []byte, boundary string) bool {
 
 // checkName refuses the name of an operation that a log or another reader may take for another one.
 func checkName(name string) error {
-	if name == "" || !bridge.PlainText(name, maxName) {
-		return refuse("operation_malformed", "the name of the operation is empty, too long, or has control characters: %q", clip(name))
+	if name == "" || !bridge.PlainText(name, maxName) || bridge.OneForm(name) != name {
+		return refuse("operation_malformed", "the name of the operation is empty, too long, has control characters, or is not in NFC: %q", clip(name))
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ func refuse(code, format string, args ...any) *bridge.Error {
 }
 
 // overrides are headers with which some apps read another method or path than the one that was decided about.
-var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url"}
+var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Method", "Http-Method-Override", "Method-Override",
+	"X-Http-Path-Override", "X-Original-Url", "X-Override-Url", "X-Rewrite-Url", "X-Rewrite-Uri"}
 
 // Overrides reports whether a header, by its folded name, changes what a careless app takes a request for.
 func Overrides(name string) bool {
@@ -63,7 +64,7 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 		case matches && exactly:
 			return rule.decide(id, r, parts)
 		case matches:
-			return refuse("path_ambiguous", "the path differs from %s in case only: %q", rule.name, clip(r.Path))
+			return refuse("path_ambiguous", "the path differs from %s in case or Unicode form only: %q", rule.name, clip(r.Path))
 		}
 	}
 	if c.file.NoMatch == NoMatchAuthenticated {

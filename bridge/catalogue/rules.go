@@ -177,7 +177,7 @@ func (r *rule) matches(method string, parts []string) (matches, exactly bool) {
 		if s.wildcard != "" || s.literal == parts[i] {
 			continue
 		}
-		if !strings.EqualFold(bridge.OneForm(s.literal), bridge.OneForm(parts[i])) {
+		if !nearly(s.literal, parts[i]) {
 			return false, false
 		}
 		exactly = false

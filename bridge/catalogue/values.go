@@ -3,6 +3,7 @@ package catalogue
 import (
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
@@ -70,7 +71,7 @@ func (v *values) query(name string) (string, bool, error) {
 	}
 	var found []string
 	for key, values := range query {
-		if bare, _, _ := strings.Cut(key, "["); bridge.FoldName(strings.TrimSpace(bare)) == bridge.FoldName(name) { // some apps read name[] and name[x] as one with it
+		if slices.ContainsFunc(readings(key), func(r string) bool { return foldParameter(r) == foldParameter(name) }) {
 			found = append(found, values...)
 		}
 	}
@@ -81,6 +82,11 @@ func (v *values) query(name string) (string, bool, error) {
 		return "", false, nil
 	}
 	return found[0], true, nil
+}
+
+// foldParameter is bridge.FoldName for parameters: PHP makes an underscore of a dot or a space, too.
+func foldParameter(name string) string {
+	return bridge.FoldName(strings.NewReplacer(".", "_", " ", "_").Replace(name))
 }
 
 // raw reads the body, once, and checks that its bytes are what the app will read: no encoding of the content, no other
@@ -117,6 +123,11 @@ func (v *values) object() (object, error) {
 	o, err := parseObject(raw)
 	if err != nil {
 		return object{}, err
+	}
+	for name := range o.fields {
+		if overridesMethod(name) { // some apps take JSON for a form
+			return object{}, refuse("override_parameter", "the field %q of the body would change what the app takes the request for", clip(name))
+		}
 	}
 	v.body, v.read = &o, true
 	return o, nil

@@ -28,7 +28,7 @@ func (a *app) secretFlag(flag, value string) (bridge.Secret, error) {
 	case value == "-":
 		return a.secretStdin(flag)
 	case isFile:
-		text, err := readNamedFile(path)
+		text, err := readSmallFile(path)
 		if err != nil {
 			return bridge.Secret{}, usage("%s: %w", flag, err)
 		}

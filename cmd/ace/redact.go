@@ -78,7 +78,7 @@ func (a *app) secrets() []string {
 		case strings.HasPrefix(word, "-") && given && mayBeSecret(value):
 			add(value)
 		case mayBeSecret(word):
-			add(strings.TrimLeft(word, "-"))
+			add(strings.TrimPrefix(strings.TrimLeft(word, "-"), "file:"))
 		}
 		add(userinfo(word))
 	}

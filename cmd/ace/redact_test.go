@@ -88,7 +88,7 @@ var pastedInto = []string{"connect --server VALUE", "connect VALUE", "disconnect
 	"api-key create --name n --max-uses VALUE", "api-key create --name n --expires VALUE --server http://127.0.0.1:1", "--output VALUE version", "VALUE", "connect --VALUE", "connect -xVALUE",
 	"connect --server --VALUE=x", "org switch VALUE", "org role VALUE admin", "org role a@b.test VALUE", "org invite VALUE", "org audit --format VALUE", "org audit --from VALUE",
 	"server token --life VALUE", "server token --role VALUE", "why GET VALUE --server http://127.0.0.1:1", "completion VALUE", "help VALUE", "dev --addr VALUE",
-	"login --email VALUE --password-stdin", "cloud user add --email a@b.test --role VALUE --org VALUE", "scan file:VALUE"}
+	"login --email VALUE --password-stdin", "cloud user add --email a@b.test --role VALUE --org VALUE", "scan file:VALUE", "login pat --token file:VALUE"}
 
 // TestNothingPastedIsRepeated: somebody has pasted a secret where something else belongs.
 func TestNothingPastedIsRepeated(t *testing.T) {

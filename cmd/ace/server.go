@@ -77,7 +77,11 @@ func readCatalogue(path string) (catalogue.Catalogue, error) {
 	if err != nil {
 		return catalogue.Catalogue{}, err
 	}
-	return catalogue.Parse([]byte(raw))
+	c, err := catalogue.Parse([]byte(raw))
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err) // which there is, so that it is a path
+	}
+	return c, err
 }
 
 func missing(wrong *[]string, name string, is bool, what string) {
