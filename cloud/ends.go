@@ -9,7 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -176,7 +178,7 @@ func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found regi
 	for i := range out[:min(len(out), maxServersAsked)] {
 		client, free, err := c.endsClient(ctx, p, out[i].Connection)
 		if err != nil {
-			out[i].Cause = sentence(err)
+			out[i].Cause = bridge.AsError(err).Detail
 			continue
 		}
 		wg.Go(func() {
@@ -207,7 +209,7 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 	answer, err := client.KeyEnds(ctx, key)
 	if err != nil {
 		e := serverError(err, to.ServerURL)
-		switch to.Cause = sentence(e); e.Code {
+		switch to.Cause = e.Detail; e.Code {
 		case "server_unreachable", "server_failed":
 			to.Status = api.ServerUnreachable
 		case "server_unexpected":
@@ -215,8 +217,11 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 		}
 		return
 	}
+	if !to.All {
+		answer.Items = append(answer.Items, unknownParents(ctx, client, to)...)
+	}
 	to.Status, to.Cause = api.ServerAsked, ""
-	to.More = to.More || answer.Total > len(answer.Items)
+	to.More = to.More || answer.Total > api.MaxEnds
 	if to.All {
 		to.Total = max(answer.Total-1, 0) // the key itself
 	}
@@ -233,10 +238,25 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 	}
 }
 
+// unknownParents are the keys that a withdrawal concerns although it is not known which key they were made with.
+func unknownParents(ctx context.Context, client *api.ServerClient, to *api.ServerEnds) (out []api.Ending) {
+	list, err := client.KeysPageOf(ctx, keyhttp.ParentUnknown, api.MaxEnds)
+	if err != nil || list.NextCursor != "" {
+		to.More = true
+	}
+	for _, k := range list.Items {
+		if k.ParentUnknown && k.Ended == nil {
+			out = append(out, api.EndingOf(k))
+		}
+	}
+	return out
+}
+
 // tidyEndings bounds what a server says of keys, and all that stands in it; one whose ID is none is left out.
 func tidyEndings(items []api.Ending) []api.Ending {
-	out := make([]api.Ending, 0, min(len(items), api.MaxEnds))
-	for _, item := range items[:min(len(items), api.MaxEnds)] {
+	items = items[:min(len(items), 2*api.MaxEnds)]
+	out := make([]api.Ending, 0, len(items))
+	for _, item := range items {
 		id, err := uuid.Parse(item.ID)
 		if err != nil {
 			continue

@@ -85,6 +85,14 @@ func TestEndsOverTheAPI(t *testing.T) {
 	if ends.Counts[api.EndsSession] != 1 || ends.Counts[api.EndsPersonalAccessToken] != 1 || ends.Items[0].ID != pat.KeyID || ends.Items[0].Owner != "bob@acme.test" {
 		t.Errorf("a removal: %+v", ends)
 	}
+	s.set("GET /ace/v1/api-keys", answer(http.StatusOK, api.List[api.APIKey]{Items: []api.APIKey{
+		{KeyID: uuid.NewString(), Name: "of old", Lineage: "personal", Subject: "bob@acme.test", ParentUnknown: true},
+		{KeyID: uuid.NewString(), Name: "another's", Lineage: "personal", Subject: "ann@acme.test", ParentUnknown: true},
+		{KeyID: uuid.NewString(), Name: "with a parent", Lineage: "personal", Subject: "bob@acme.test"}}}))
+	ends, err = ann.EndsOfMember(ctx, "acme", me.ID, "")
+	one("a removal, and a key whose parent is not known", ends, err, 3, api.FateEnds, "bob's ci", "of old")
+	ends, err = ann.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{})
+	one("disconnect, which is no withdrawal", ends, err, 4, api.FateEnds, "bob's ci", "ann's") // by now the one who asks has a token there, too
 	ends, err = ann.KeyEnds(ctx, pat.KeyID)
 	one("a token", ends, err, 1, "")
 

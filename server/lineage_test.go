@@ -88,6 +88,16 @@ func TestLineageOverHTTP(t *testing.T) {
 		}
 	}
 
+	var ends api.Ends
+	_, body := f.do(http.MethodGet, "/ace/v1/api-keys/"+parentID+"/ends", "", "X-Api-Key", f.admin.Reveal())
+	if err := json.Unmarshal([]byte(body), &ends); err != nil || ends.Total != 3 || ends.Counts[api.EndsConnectionKey] != 1 || ends.Items[0].ID != parentID ||
+		ends.Items[1].ID != childID || ends.Items[1].Owner != "bob@example.com" || ends.Items[2].Parent != childID {
+		t.Errorf("what ends with the connection's key: %s (%v)", body, err)
+	}
+	if resp, body := f.do(http.MethodGet, "/ace/v1/api-keys/"+childID+"/ends", "", "X-Api-Key", asker); resp.StatusCode != 403 || f.code(body) != "scope_missing" {
+		t.Errorf("whoever may not revoke asks what that ends: %d %s", resp.StatusCode, body)
+	}
+
 	// Disabled above, dead below: in lists, at introspection, for the operator who asks why; and alive again.
 	f.post(t, "/ace/v1/api-keys/"+childID+"/disable")
 	if k := f.about(grandchildID); k.Status != "parent_disabled" || k.StatusCause == nil || k.StatusCause.KeyID != childID || k.Ended != nil {

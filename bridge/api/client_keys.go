@@ -37,6 +37,14 @@ func (c *Client) KeysPage(ctx context.Context, cursor string, limit int) (List[A
 	return out, err
 }
 
+// KeysPageOf is one page of the keys made with one key, or of those whose parent is not known where it is "unknown".
+func (c *Client) KeysPageOf(ctx context.Context, parent string, limit int) (List[APIKey], error) {
+	var out List[APIKey]
+	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/api-keys",
+		query: url.Values{"limit": {strconv.Itoa(limit)}, "parent": {parent}}, out: &out})
+	return out, err
+}
+
 // CreateKey creates an API key.
 func (c *Client) CreateKey(ctx context.Context, r CreateKeyRequest) (CreatedKey, error) {
 	var out CreatedKey

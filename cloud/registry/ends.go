@@ -187,6 +187,9 @@ func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[strin
 			}
 			connections[l.Connection] = c
 		}
+		if h.serverKey != c.KeyID {
+			continue // its key has been replaced, and takes all with it
+		}
 		at := c.ID + " " + h.subject
 		if !tokens[at] && h.until+int64(bridge.MaxAccessTokenLife.Seconds()) > now {
 			tokens[at] = true

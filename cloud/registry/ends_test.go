@@ -17,6 +17,34 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 )
 
+// read is what a query gives.
+func (f *fixture) read(query string) (out [][]any) {
+	f.t.Helper()
+	rows, err := f.db.QueryContext(f.t.Context(), query)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for rows.Next() {
+		values, pointers := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		if err := rows.Scan(pointers...); err != nil {
+			f.t.Fatal(err)
+		}
+		out = append(out, values)
+	}
+	if err := rows.Err(); err != nil {
+		f.t.Fatal(err)
+	}
+	return out
+}
+
 // works is what can be acted with, a line each, by the rows alone.
 func (f *fixture) works() (out []string) {
 	f.t.Helper()
@@ -29,18 +57,9 @@ func (f *fixture) works() (out []string) {
 		"SELECT 'connection ' || c.id FROM connections c",
 		"SELECT 'connection_key ' || c.key_id FROM connections c",
 	} {
-		rows, err := f.db.QueryContext(f.t.Context(), query)
-		if err != nil {
-			f.t.Fatal(err)
+		for _, row := range f.read(query) {
+			out = append(out, fmt.Sprint(row...))
 		}
-		for rows.Next() {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				f.t.Fatal(err)
-			}
-			out = append(out, line)
-		}
-		_ = rows.Close()
 	}
 	slices.Sort(out)
 	return out
@@ -50,25 +69,9 @@ func (f *fixture) works() (out []string) {
 func (f *fixture) content() (out []string) {
 	f.t.Helper()
 	for _, table := range f.tables() {
-		rows, err := f.db.QueryContext(f.t.Context(), "SELECT * FROM "+table)
-		if err != nil {
-			f.t.Fatal(err)
+		for _, row := range f.read("SELECT * FROM " + table) {
+			out = append(out, table+" "+fmt.Sprint(row...))
 		}
-		columns, err := rows.Columns()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		for rows.Next() {
-			values, pointers := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				pointers[i] = &values[i]
-			}
-			if err := rows.Scan(pointers...); err != nil {
-				f.t.Fatal(err)
-			}
-			out = append(out, table+" "+fmt.Sprint(values...))
-		}
-		_ = rows.Close()
 	}
 	slices.Sort(out)
 	return out
