@@ -50,6 +50,7 @@ var unnumbered = map[string]string{
 	"Withdrawn":           "notes; a withdrawal is sent twice otherwise",
 	"UseEncryptionKeys":   "notes",
 	"UseSigningKeys":      "notes",
+	"bringToOneForm":      "spells names anew, at the start",
 	"charge":              "counts",
 	"forgive":             "counts",
 	"identifyRows":        "notes which key a row needs",
@@ -59,6 +60,7 @@ var unnumbered = map[string]string{
 	"noteRelay":           "notes",
 	"noteRelayed":         "gives, and is too frequent for a write to another file",
 	"purgeHistory":        "deletes what is old",
+	"rehearse":            "takes back what it does",
 	"replace":             "seals anew what is there",
 	"takeMail":            "gives",
 }
