@@ -60,7 +60,6 @@ var unnumbered = map[string]string{
 	"noteRelay":           "notes",
 	"noteRelayed":         "gives, and is too frequent for a write to another file",
 	"purgeHistory":        "deletes what is old",
-	"rehearse":            "takes back what it does",
 	"replace":             "seals anew what is there",
 	"takeMail":            "gives",
 }
