@@ -65,8 +65,11 @@ func (a *app) tokenCommand() *cobra.Command {
 }
 
 func (a *app) logoutCommand() *cobra.Command {
-	return &cobra.Command{Use: "logout", Short: "End the session at the cloud, and remove it here", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runLogout(cmd.Context()) }}
+	var yes bool
+	cmd := &cobra.Command{Use: "logout", Short: "End the session at the cloud, and remove it here", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runLogout(cmd.Context(), yes) }}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a developer token ends")
+	return cmd
 }
 
 type logoutResult struct {
@@ -74,7 +77,7 @@ type logoutResult struct {
 	Ended   bool   `json:"ended"` // at the cloud too
 }
 
-func (a *app) runLogout(ctx context.Context) error {
+func (a *app) runLogout(ctx context.Context, yes bool) error {
 	st, sel, err := a.selected()
 	if err != nil {
 		return err
@@ -91,6 +94,11 @@ func (a *app) runLogout(ctx context.Context) error {
 	case s.isKey():
 		a.note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.login("ace login"), printable(s.KeyID))
 	default:
+		if s.Method == methodDeveloperToken {
+			if err := a.agreed(yes, foretold{ends: []string{"the developer token, wherever else it is used"}}, "Log out?"); err != nil {
+				return err
+			}
+		}
 		err := a.endAtCloud(ctx, sel.cloud, s)
 		if errors.Is(err, context.Canceled) {
 			return err

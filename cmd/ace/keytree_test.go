@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -63,6 +65,35 @@ func TestKeyTableSaysWhatKeysAre(t *testing.T) {
 		}
 		if got := lives(c.key); c.life != "" && got != c.life {
 			t.Errorf("%+v: %q, want %q", c.key, got, c.life)
+		}
+	}
+}
+
+// Keys of an older version whose parent is not known are named with the commands that end each.
+func TestListNotesOrphans(t *testing.T) {
+	orphan := func(id string) api.APIKey {
+		return api.APIKey{KeyID: id, Kind: "live", Lineage: "personal", Subject: "bob", ParentUnknown: true}
+	}
+	dead := orphan("c")
+	dead.Ended = &api.KeyEnd{}
+	for _, c := range []struct {
+		name string
+		keys []api.APIKey
+		want string
+	}{
+		{"none", []api.APIKey{{KeyID: "a"}, dead}, ""},
+		{"one", []api.APIKey{orphan("a"), dead}, "1 personal key has no known parent"},
+		{"two", []api.APIKey{orphan("a"), orphan("b")}, "2 personal keys have no known parent"},
+	} {
+		file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		newApp(os.Stdin, os.Stdout, file).noteOrphans(keyTarget{flags: " --server https://s"}, c.keys)
+		_ = file.Close()
+		got := readText(t, file.Name())
+		if !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") || c.want != "" && !strings.Contains(got, "ace api-key revoke a --server https://s") {
+			t.Errorf("%s: %q", c.name, got)
 		}
 	}
 }

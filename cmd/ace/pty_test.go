@@ -246,6 +246,56 @@ func TestPickerOnTerminal(t *testing.T) {
 	x.exits(exitInterrupted)
 }
 
+// Before more ends than was named, a terminal is told and asked, on terminals of every kind; no answer but yes is one.
+func TestWhatElseEndsOnTerminal(t *testing.T) {
+	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	parent, err := w.operator.CreateKey(t.Context(), api.CreateKeyRequest{Name: "parent", Preset: "full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := w.operator.As(parent.Key.Secret).CreateKey(t.Context(), api.CreateKeyRequest{Name: "child"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func() string {
+		t.Helper()
+		k, err := w.operator.Key(t.Context(), child.KeyID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Status
+	}
+	env := []string{"ACE_KEY=" + w.operatorToken.Reveal()}
+	for _, c := range []struct {
+		name    string
+		columns uint16
+		env     string
+		flag    string
+		answer  string
+		code    int
+		want    string
+	}{
+		{"no", 80, "", "", "n", exitFailed, "active"}, {"narrow", 40, "", "--no-color", "", exitFailed, "active"},
+		{"no colours", 80, "NO_COLOR=1", "", "yo", exitFailed, "active"}, {"dumb, yes", 80, "TERM=dumb", "--debug=false", "y", 0, "revoked"},
+	} {
+		args := []string{"api-key", "revoke", "parent", "--server", string(w.url)}
+		if c.flag != "" {
+			args = append(args, c.flag)
+		}
+		x := onTerminal(t, c.columns, append(env, c.env), args...)
+		x.expect("Ends with it:")
+		x.expect("1 API key: child (ops)")
+		x.expect("[y/N]")
+		x.press(c.answer + enter)
+		if raw := x.exits(c.code); c.columns == 40 && strings.Contains(raw, "\x1b[1m") {
+			t.Errorf("%s: coloured: %q", c.name, raw)
+		}
+		if got := status(); got != c.want {
+			t.Errorf("%s: the child is %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 func TestMenuOnTerminal(t *testing.T) {
 	_, env := threeConnections(t)
 

@@ -77,7 +77,8 @@ func (a *app) refusedAt(server bridge.ServerURL, source string) func(*bridge.Err
 		another := "another one: on the server, " + a.serverToken(server)
 		switch {
 		case e.Kind != bridge.Unauthenticated:
-			return e.WithHint("%s", aimed(e.Hint, serverFlags(server, strings.HasPrefix(source, "--"))))
+			hint := aimed(e.Hint, serverFlags(server, strings.HasPrefix(source, "--")))
+			return e.WithHint("%s", strings.Replace(hint, "ace server token --role admin", a.serverToken(server), 1))
 		case source == sourceProfile:
 			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, a.serverToken(server))
 		case strings.HasPrefix(source, "--"):
