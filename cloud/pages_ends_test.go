@@ -56,6 +56,12 @@ func TestPagesSayWhatEnds(t *testing.T) {
 	says("a limit", post(path+"/sharing/members/"+id, nothing, http.StatusOK), "Limit bob", "1 personal key ends for good", `name="to" value="none"`)
 	scopes := url.Values{"to": {"scopes"}, "scopes": {"app:read"}}
 	says("a ceiling", post(path+"/sharing/ceiling", scopes, http.StatusOK), "1 personal key goes on with less than now", `name="scopes" value="app:read"`)
+	says("a role", post("/members/"+id+"/role", url.Values{"role": {"viewer"}}, http.StatusOK), "Give bob the role viewer", "1 personal key goes on with less than now", `name="role" value="viewer"`)
+	post("/members/"+id+"/role", url.Values{"role": {"admin"}}, http.StatusSeeOther) // more is not asked about
+	post("/members/"+id+"/role", url.Values{"role": {"member"}, "sure": {"yes"}}, http.StatusSeeOther)
+	if _, err := bob.Credential(ctx, c.ID); err != nil {
+		t.Fatal(err)
+	}
 	s.set("GET /ace/v1/api-keys/"+c.KeyID+"/ends", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	says("a server that is not there", f.page("/members/"+id+"/remove", cookie), "Personal keys end for good, if any were made by: bob@acme.test", "is not known", "as soon as it answers")
 

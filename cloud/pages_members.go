@@ -120,6 +120,9 @@ func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
 	switch ctx.Param("action") {
 	case "role":
 		done = "role"
+		if asked, err := c.askRole(ctx, p, id, r.PostForm.Get("role")); asked || err != nil {
+			return err
+		}
 		_, err = c.registry.ChangeRole(r.Context(), p, p.Org, id, r.PostForm.Get("role"), actor(ctx, p))
 	case "remove":
 		if r.PostForm.Get("sure") != "yes" {

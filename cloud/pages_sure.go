@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/web"
@@ -96,6 +97,27 @@ func (c *Cloud) askRemove(ctx echo.Context, p registry.Principal) error {
 	view.Title, view.Box, view.Button = "Remove "+m.Name, "Yes, remove "+m.Name, "Remove"
 	view.Lead = []string{m.Email + " is out at once. Whoever comes back has a new membership, and nothing of this.", kept}
 	return c.askSure(ctx, p, "/members", view)
+}
+
+// askRole asks whether a member is to get a lower role, if that ends or limits anything; asked is whether it did, or said why not.
+func (c *Cloud) askRole(ctx echo.Context, p registry.Principal, id, role string) (asked bool, err error) {
+	if ctx.Request().PostForm.Get("sure") == "yes" {
+		return false, nil
+	}
+	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, p.Org, id, role, c.keyAlive)
+	if err != nil {
+		return true, c.failMembers(ctx, p, membersView{}, err)
+	}
+	m := found.Member
+	if bridge.Role(role).AtLeast(bridge.Role(m.Role)) || len(found.Here) == 0 && len(found.Holders) == 0 {
+		return false, nil
+	}
+	ends := api.Ends{Servers: c.endsOnServers(ctx, p, found)}
+	ends.Add(found.Here...)
+	title := "Give " + m.Name + " the role " + role
+	return true, c.askSure(ctx, p, "/members", sureView{Title: title, Heading: "What ends or gets less", Ends: endsOf(ends, ""),
+		Lead:   []string{"It counts from their next request on. New access tokens have what the new role may."},
+		Action: ctx.Request().URL.Path, Back: "/members", Box: "Yes, that is meant", Button: "Save", Fields: []field{{"role", role}}})
 }
 
 // askLess asks whether to give somebody, or everybody, less of a connection, if that ends anything; asked is whether it did.

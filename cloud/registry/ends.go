@@ -294,7 +294,15 @@ func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role 
 			return Ends{}, err
 		}
 		return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
-			_, err := r.changeRoleIn(ctx, x.tx, p, id, to, x.actor)
+			if err := p.Need("member:update"); err != nil {
+				return err
+			}
+			before, err := member(ctx, x.tx, p, id)
+			if err != nil {
+				return err
+			}
+			x.out.Member = before
+			_, err = r.changeRoleIn(ctx, x.tx, p, id, to, x.actor)
 			return err
 		})
 	}
