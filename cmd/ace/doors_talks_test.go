@@ -182,7 +182,11 @@ func (d door) checkTalks(t *testing.T, app *proxied) {
 			t.Errorf("%+v", saw)
 		}
 		k = d.begin(t, "", "POST", "/items", "HTTP/1.1", lines...)
-		resp = k.answer() // before the body is sent
+		resp = k.answer()                                                // before the body is sent
+		if d.name == "nginx" && resp.StatusCode == http.StatusContinue { // it asks for the body, to throw it away
+			k.send("hello")
+			resp = k.answer()
+		}
 		if resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("without a credential: %s", resp.Status)
 		}
