@@ -142,6 +142,60 @@ func TestSlowReaders(t *testing.T) {
 	}
 }
 
+// Over HTTP/2 a stream whose client takes nothing is reset, and the others of its connection go on; one that is slow is not.
+func TestSlowReadersOfHTTP2(t *testing.T) {
+	for name, c := range map[string]struct {
+		pause time.Duration // before each MiB is read; 0: nothing is read
+		fails bool
+		after time.Duration
+	}{
+		"nothing is taken": {0, true, 30 * time.Second},
+		"slowly":           {25 * time.Second, false, 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const size = 12 << 20 // more than a client's window for a stream
+				ended := make(chan error, 1)
+				d := newDrainedOf(t, true, 0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/call" {
+						return
+					}
+					w.Header().Set("Content-Length", fmt.Sprint(size))
+					_, err := w.Write(make([]byte, size))
+					ended <- err
+				}))
+				resp, err := d.client.Get("https://server/big")
+				if err != nil || resp.ProtoMajor != 2 {
+					t.Fatal(resp, err)
+				}
+				began := time.Now()
+				if c.pause > 0 {
+					go func() {
+						for piece := make([]byte, 1<<20); err == nil; {
+							time.Sleep(c.pause)
+							_, err = io.ReadFull(resp.Body, piece)
+						}
+					}()
+				}
+				if err := <-ended; (err != nil) != c.fails {
+					t.Errorf("it ended with %v", err)
+				}
+				if took := time.Since(began); took < c.after || c.fails && took > c.after+time.Second {
+					t.Errorf("it ended after %s, want %s", took, c.after)
+				}
+				if got := <-d.do("GET", "/call", began); got.status != 200 {
+					t.Errorf("another stream: %+v", got)
+				}
+				_ = resp.Body.Close()
+				d.stop()
+				<-d.served
+				d.client.CloseIdleConnections()
+				time.Sleep(time.Hour) // until the reader has noticed
+			})
+		})
+	}
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	ln := newPipes()
 	bound := api.Bound(ln, api.ConnLimits{Total: 5, PerAddress: 2, Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, slog.New(slog.DiscardHandler))

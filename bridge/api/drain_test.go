@@ -39,6 +39,10 @@ type drained struct {
 }
 
 func newDrained(t *testing.T, secured bool, drain time.Duration) *drained {
+	return newDrainedOf(t, secured, drain, drainHandlers())
+}
+
+func newDrainedOf(t *testing.T, secured bool, drain time.Duration, handler http.Handler) *drained {
 	ctx, stop := context.WithCancel(context.Background())
 	d := &drained{t: t, ln: newPipes(), stop: stop, served: make(chan error, 1)}
 	how := api.Serving{Drain: drain, Log: slog.New(slog.DiscardHandler)}
@@ -48,7 +52,7 @@ func newDrained(t *testing.T, secured bool, drain time.Duration) *drained {
 		transport.TLSClientConfig, transport.ForceAttemptHTTP2 = &tls.Config{InsecureSkipVerify: true}, true
 	}
 	d.client = &http.Client{Transport: transport}
-	go func() { d.served <- api.Serve(ctx, d.ln, drainHandlers(), how) }()
+	go func() { d.served <- api.Serve(ctx, d.ln, handler, how) }()
 	return d
 }
 

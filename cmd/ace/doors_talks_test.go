@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,18 @@ func (p *proxied) talks(w http.ResponseWriter, r *http.Request) bool {
 			_, _ = io.WriteString(w, "data: two\n\n")
 		case <-r.Context().Done():
 		}
+	case "/hang":
+		if r.URL.RawQuery == "begun" {
+			_, _ = io.WriteString(w, "begun")
+			_ = http.NewResponseController(w).Flush()
+		}
+		p.hangs <- struct{}{}
+		<-r.Context().Done()
+		p.hangs <- struct{}{}
+	case "/large":
+		n, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-Large", strings.Repeat("x", largeHeader))
+		_, _ = fmt.Fprint(w, n)
 	case "/trailers":
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Trailer", "X-Sum, X-Ace-Subject")
@@ -35,6 +49,55 @@ func (p *proxied) talks(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// goneLines takes the lines of a log about clients that hung up.
+type goneLines chan string
+
+const maxGone = 100
+
+func (l goneLines) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "status=499") {
+		l <- string(line)
+	}
+	return len(line), nil
+}
+
+// wait waits for the line about a path.
+func (l goneLines) wait(t *testing.T, path string) {
+	t.Helper()
+	for late := time.After(20 * time.Second); ; {
+		select {
+		case line := <-l:
+			if strings.Contains(line, " path="+path+" ") {
+				if !strings.Contains(line, "code=client_gone") || strings.Contains(line, "level=ERROR") {
+					t.Errorf("it is logged as %s", line)
+				}
+				return
+			}
+		case <-late:
+			t.Fatal("no line says that the client has hung up")
+		}
+	}
+}
+
+const (
+	largeUpload = 3 << 20
+	largeHeader = 60 << 10 // README: 64 KB with all others
+)
+
+// What cannot be tried without waiting is held as it stands in the file.
+func TestNginxPatience(t *testing.T) {
+	raw, err := os.ReadFile("../../configs/nginx/forward-auth.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range []string{"proxy_read_timeout 1h;", "proxy_send_timeout 1h;", "client_max_body_size 0;", "proxy_request_buffering off;", "proxy_buffering off;",
+		"proxy_buffer_size 64k;"} {
+		if n := strings.Count(string(raw), "\n    "+setting); n != 1 { // of the whole server
+			t.Errorf("%s stands there %d times", setting, n)
+		}
+	}
 }
 
 func userToken(t *testing.T, secret bridge.Secret, subject string) string {
@@ -142,6 +205,32 @@ func (d door) checkTalks(t *testing.T, app *proxied) {
 		app.next <- struct{}{} // only now comes the second
 		if two, err := io.ReadAll(resp.Body); err != nil || string(two) != "data: two\n\n" {
 			t.Errorf("%q %v", two, err)
+		}
+	})
+	t.Run("a client that hangs up", func(t *testing.T) {
+		for _, path := range []string{"/hang", "/hang?begun"} {
+			k := d.begin(t, d.credential, "GET", path, "HTTP/1.1")
+			<-app.hangs
+			if path != "/hang" {
+				_, _ = k.answer().Body.Read(make([]byte, 1))
+			}
+			_ = k.conn.Close()
+			select {
+			case <-app.hangs:
+			case <-time.After(20 * time.Second):
+				t.Fatal("the app was never told")
+			}
+			if d.log != nil {
+				d.log.wait(t, d.prefix+"/hang")
+			}
+		}
+	})
+	t.Run("a large upload and large headers", func(t *testing.T) {
+		k := d.begin(t, d.credential, "POST", "/large", "HTTP/1.1", fmt.Sprintf("Content-Length: %d", largeUpload))
+		k.send(strings.Repeat("x", largeUpload))
+		resp := k.answer()
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != fmt.Sprint(largeUpload) || len(resp.Header.Get("X-Large")) != largeHeader {
+			t.Errorf("%s %.100q %v", resp.Status, body, err)
 		}
 	})
 	t.Run("trailers", func(t *testing.T) {

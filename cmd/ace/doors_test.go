@@ -29,10 +29,11 @@ import (
 type door struct {
 	name       string
 	address    string
-	prefix     string // of the path
-	credential string // a header
-	jorg       string // a header: the credential of somebody whose name is not ASCII
-	asks       bool   // it only says whether a request may pass: forward-auth, asked directly
+	prefix     string    // of the path
+	credential string    // a header
+	jorg       string    // a header: the credential of somebody whose name is not ASCII
+	log        goneLines // nil: it has none
+	asks       bool      // it only says whether a request may pass: forward-auth, asked directly
 }
 
 // at is what is different at one door, which is a limit that docs/security.md names.
@@ -297,10 +298,11 @@ func (p *proxied) behindCloud(t *testing.T, scopes catalogue.Catalogue) (gateway
 	if err != nil {
 		t.Fatal(err)
 	}
+	log := make(goneLines, maxGone)
 	w := newWorldOf(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), func(c *cloud.Config) { c.AllowedOrigins = []string{pageOrigin} },
 		func(c *server.Config) {
 			c.Upstream, c.Catalogue, c.AllowedOrigins = upstream, scopes, []string{pageOrigin}
-		}, slog.New(slog.DiscardHandler))
+		}, slog.New(slog.NewTextHandler(log, nil)))
 	w.run()
 	request := api.CreateKeyRequest{Name: "doors"}
 	if p.rules {
@@ -321,9 +323,9 @@ func (p *proxied) behindCloud(t *testing.T, scopes catalogue.Catalogue) (gateway
 		}
 		tokens[name] = "Authorization: Bearer " + token.Reveal()
 	}
-	return door{name: "gateway", address: strings.TrimPrefix(string(w.url), "http://"), credential: bearer(key), jorg: userToken(t, w.jwtSecret, "Jörg")},
+	return door{name: "gateway", address: strings.TrimPrefix(string(w.url), "http://"), credential: bearer(key), jorg: userToken(t, w.jwtSecret, "Jörg"), log: log},
 		door{name: "relay", address: strings.TrimPrefix(string(w.cloudURL), "http://"), prefix: "/v1/connections/" + connection.ID + "/relay",
-			credential: tokens["admin@acme.test"], jorg: tokens["jörg@acme.test"]}
+			credential: tokens["admin@acme.test"], jorg: tokens["jörg@acme.test"], log: log}
 }
 
 // send sends a row's request and returns the answer with its body.

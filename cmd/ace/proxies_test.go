@@ -148,6 +148,7 @@ type proxied struct {
 	secret   bridge.Secret // signs user tokens
 	token    bridge.Secret // a user token
 	next     chan struct{} // lets /stream go on
+	hangs    chan struct{} // /hang was called
 	operator *api.ServerClient
 	reached  atomic.Int64 // requests that came to the app
 	ahead    atomic.Int64 // how far the server's clock is ahead
@@ -187,7 +188,7 @@ func newProxied(t *testing.T, scopes catalogue.Catalogue) *proxied {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.secret, p.next = secret, make(chan struct{})
+	p.secret, p.next, p.hangs = secret, make(chan struct{}), make(chan struct{}, 1)
 	p.token, p.operator = token, api.NewServerClient(address, token, api.ClientConfig{})
 	return p
 }
