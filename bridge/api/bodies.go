@@ -124,6 +124,8 @@ type APIKey struct {
 	Lineage string `json:"lineage,omitempty"`
 	Parent  string `json:"parent,omitempty"`  // the ID of the key through which it was made
 	Subject string `json:"subject,omitempty"` // on whose behalf
+	// DoubtedAt is when a restored database was accepted, before which the key may have been revoked; null: an admin has decided.
+	DoubtedAt *time.Time `json:"doubted_at,omitempty"`
 	// ParentUnknown: it was made before parents were recorded. Withdrawals of any connection's key limit it.
 	ParentUnknown bool `json:"parent_unknown,omitempty"`
 	// StatusCause is the ancestor that a status parent_… is about.

@@ -52,6 +52,23 @@ func (a *Authority) adopt(ctx context.Context) error {
 	return nil
 }
 
+// listDoubted logs the keys that may have been revoked before a restored database was accepted, until somebody decides on each.
+func (a *Authority) listDoubted(ctx context.Context) error {
+	rows, err := rowsOf(ctx, a.db, "SELECT "+columns+" FROM api_keys WHERE doubted_at <> 0 AND ended_at = 0 ORDER BY id")
+	if err != nil {
+		return err
+	}
+	for i, r := range rows {
+		if i == maxOrphansLogged {
+			a.log.Warn("there are more keys that may have been revoked before the database was restored", "keys", len(rows)-i)
+			break
+		}
+		a.log.Warn("this key may have been revoked before the database was restored; end it: ace api-key revoke ID, or keep it: ace api-key enable ID",
+			"key", r.ID, "name", r.Name, "owner", r.Owner, "status", r.Status(a.cfg.Now()), "restored", r.DoubtedAt)
+	}
+	return nil
+}
+
 const maxOrphansLogged = 50
 
 // Orphans are the living personal keys whose parent is not known.

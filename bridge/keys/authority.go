@@ -115,7 +115,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	if err := a.adopt(ctx); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, a.listDoubted(ctx)
 }
 
 // seconds is the time of a verification. Asking the system for it would cost a third of all.

@@ -173,6 +173,9 @@ func settleKeys(ctx context.Context, tx *sql.Tx, now time.Time, c RestoreChoice,
 			return fmt.Errorf("disable keys: %w", err)
 		}
 	}
+	if _, err := tx.ExecContext(ctx, "UPDATE api_keys SET doubted_at = $1, version = $2 WHERE "+doubtful, now.Unix(), out.Now); err != nil {
+		return fmt.Errorf("mark keys: %w", err)
+	}
 	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM api_keys WHERE "+doubtful+" ORDER BY id", now.Unix())
 	if err != nil {
 		return fmt.Errorf("list keys: %w", err)

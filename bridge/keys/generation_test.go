@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
@@ -128,6 +130,57 @@ func TestOldBackup(t *testing.T) {
 	if _, err := f.verify(t, connection.Text()); cause(err) != "key_lapsed" {
 		t.Errorf("a connection's key that nobody has used for a day: %v", cause(err))
 	}
+}
+
+// Keys that may have been revoked before a restore are listed as in doubt until somebody decides on each, and it is not their
+// holder who does.
+func TestDoubtAfterARestore(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		for _, disable := range []bool{false, true} {
+			anns := func(n *keys.NewKey) { n.Owner = "ann" }
+			first, kept := f.create(t, anns)
+			_, revived := f.create(t, anns)
+			_, revoked := f.create(t, anns)
+			if _, err := keys.AcceptRestore(t.Context(), f.db, f.clock.now(), keys.RestoreChoice{DisableKeys: disable}, audit.Actor{ID: "operator"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Pull(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			doubted := func(id uuid.UUID) bool {
+				t.Helper()
+				r, err := f.Get(t.Context(), acme, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return f.API(r).DoubtedAt != nil
+			}
+			for _, r := range []keys.Record{kept, revived, revoked} {
+				if !doubted(r.ID) {
+					t.Errorf("disabled %v: a key is in no doubt", disable)
+				}
+			}
+			member := keys.By{Actor: audit.Actor{ID: "user:ann"}, Who: bridge.Identity{Type: bridge.TypeUserToken, Subject: "ann", Org: "acme",
+				Role: bridge.RoleMember, Scopes: bridge.Scopes{"app:*", "key:*"}}}
+			if _, err := f.Enable(t.Context(), member, kept.ID); bridge.CodeOf(err) != "key_doubted" || !doubted(kept.ID) {
+				t.Errorf("disabled %v: its holder decides: %v", disable, err)
+			}
+			if _, err := f.Enable(t.Context(), admin, kept.ID); err != nil || doubted(kept.ID) {
+				t.Errorf("disabled %v: kept: %v", disable, err)
+			}
+			if _, err := f.verify(t, first.Text()); err != nil {
+				t.Errorf("disabled %v: a kept key: %v", disable, err)
+			}
+			if !disable {
+				if _, _, err := f.Revive(t.Context(), admin, revived.ID, "1h"); err != nil || doubted(revived.ID) {
+					t.Errorf("revived: %v", err)
+				}
+			}
+			if _, err := f.Revoke(t.Context(), admin, revoked.ID, "x"); err != nil || doubted(revoked.ID) {
+				t.Errorf("disabled %v: revoked: %v", disable, err)
+			}
+		}
+	})
 }
 
 // A running process whose database falls behind refuses everything, until that is accepted beside it.

@@ -66,7 +66,7 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		hash, public := secretOf(key).columns()
 		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = '',
 			prev_public = '', prev_until = 0, rotate_token = '', rotate_salt = '', issued_at = $3, expires_at = $4,
-			warned_days = 0, version = $5
+			warned_days = 0, version = $5, doubted_at = 0
 			WHERE id = $6 AND ended_at = 0 AND disabled_at = 0 AND confirm_by = 0 AND (max_uses = 0 OR uses < max_uses)`,
 			hash, public, now.Unix(), unix(expires), version, id.String()))
 		if err != nil || !changed {
@@ -118,7 +118,11 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 	})
 }
 
-// Enable ends what Disable began. It asks for as much as minting the key would.
+var errDoubted = bridge.E(bridge.Forbidden, "key_doubted", "the key may have been revoked before the database was restored: an admin decides whether it goes on").
+	WithHint("ask an admin, or use: ace server token --role admin")
+
+// Enable ends what Disable began, and the doubt that a restored database leaves about a key. It asks for as much as minting the key
+// would; where there is doubt, of an admin, or of a person about their own token.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
@@ -139,11 +143,14 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 		if !r.EndedAt.IsZero() {
 			return nil, stateError(id, StatusRevoked)
 		}
-		if r.DisabledAt.IsZero() {
+		if r.DisabledAt.IsZero() && r.DoubtedAt.IsZero() {
 			return nil, nil
 		}
-		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', version = $1
-			WHERE id = $2 AND ended_at = 0 AND disabled_at <> 0`, version, id.String()))
+		if !r.DoubtedAt.IsZero() && r.Kind != bridge.KindPAT && !by.minter().Admin {
+			return nil, errDoubted
+		}
+		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', doubted_at = 0, version = $1
+			WHERE id = $2 AND ended_at = 0 AND (disabled_at <> 0 OR doubted_at <> 0)`, version, id.String()))
 		if err != nil || !changed {
 			return nil, lost("enable", err)
 		}

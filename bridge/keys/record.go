@@ -53,6 +53,7 @@ type Record struct {
 	UsedAgent   string
 	DisabledAt  time.Time
 	DisabledBy  string
+	DoubtedAt   time.Time // a restored database was accepted then, and the key may have been revoked before
 	EndedAt     time.Time
 	EndedBy     string
 	EndReason   string
@@ -123,6 +124,9 @@ func (r Record) api(now time.Time) api.APIKey {
 	if !r.ExpiresAt.IsZero() {
 		k.ExpiresAt = &r.ExpiresAt
 	}
+	if !r.DoubtedAt.IsZero() && r.EndedAt.IsZero() {
+		k.DoubtedAt = &r.DoubtedAt
+	}
 	if !r.DisabledAt.IsZero() {
 		k.Disabled = &api.KeyDisabled{At: r.DisabledAt, By: r.DisabledBy}
 	}
@@ -187,25 +191,25 @@ const columns = `id, kind, prefix, hash, public_key, org, name, description, own
 	expires_at, confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at,
 	disabled_at, disabled_by, prev_hash, prev_public, prev_until, rotate_token, rotate_salt, allow_from, rate_count,
 	rate_seconds, max_uses, uses, withdrawn, lineage, parent_id, parent_unknown, subject, limit_scopes, limit_role, limit_number,
-	limit_at, replaces, withdrawn_numbers, withdrawn_highest`
+	limit_at, replaces, withdrawn_numbers, withdrawn_highest, doubted_at`
 
 func scan(s interface{ Scan(...any) error }) (row, error) {
 	var r row
 	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow, withdrawn, parent, limitScopes, limitRole, replaces, numbers string
-	var created, expires, confirm, ended, used, issued, disabled, prevUntil, rateSeconds int64
+	var created, expires, confirm, ended, used, issued, disabled, prevUntil, rateSeconds, doubted int64
 	err := s.Scan(&id, &kind, &r.Prefix, &hash, &public, &r.Org, &r.Name, &r.Description, &r.Owner, &r.CreatedBy, &scopes,
 		&created, &expires, &confirm, &ended, &r.EndedBy, &r.EndReason, &used, &r.UsedFrom, &r.UsedAgent, &r.version,
 		&role, &issued, &disabled, &r.DisabledBy, &prevHash, &prevPublic, &prevUntil, &r.rotateToken, &r.rotateSalt,
 		&allow, &r.Limits.Rate.Count, &rateSeconds, &r.Limits.MaxUses, &r.Uses, &withdrawn,
 		&r.Lineage.Kind, &parent, &r.Lineage.ParentUnknown, &r.Lineage.Subject, &limitScopes, &limitRole, &r.Lineage.Limit.Number,
-		&r.Lineage.Limit.At, &replaces, &numbers, &r.highest)
+		&r.Lineage.Limit.At, &replaces, &numbers, &r.highest, &doubted)
 	if err != nil {
 		return row{}, err
 	}
 	r.Kind, r.Role = bridge.KeyKind(kind), bridge.Role(role)
 	r.CreatedAt, r.ExpiresAt, r.ConfirmBy = at(created), at(expires), at(confirm)
 	r.EndedAt, r.UsedAt, r.IssuedAt = at(ended), at(used), at(issued)
-	r.DisabledAt, r.GraceUntil = at(disabled), at(prevUntil)
+	r.DisabledAt, r.GraceUntil, r.DoubtedAt = at(disabled), at(prevUntil), at(doubted)
 	r.Limits.Rate.Per = time.Duration(rateSeconds) * time.Second
 	var errs [10]error
 	r.ID, errs[0] = uuid.Parse(id)

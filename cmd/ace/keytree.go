@@ -103,7 +103,11 @@ func keyTable(w io.Writer, keys []api.APIKey, parent string) {
 		} else if k.Parent != "" && k.Parent != parent {
 			kind += ", made with " + k.Parent
 		}
-		row(w, k.KeyID, k.Prefix, name, k.Owner, kind, k.Status, expiry(k.APIKey), used, ended(k.APIKey))
+		status := k.Status
+		if k.DoubtedAt != nil {
+			status += ", in doubt"
+		}
+		row(w, k.KeyID, k.Prefix, name, k.Owner, kind, status, expiry(k.APIKey), used, ended(k.APIKey))
 	}
 }
 
@@ -140,6 +144,7 @@ and so on. --parent unknown lists the personal keys of older versions whose pare
 			err = a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { keyTable(w, keys, parent) })
 			if err == nil && a.output == outputTable {
 				a.noteOrphans(target, keys)
+				a.noteDoubted(target, keys)
 			}
 			return err
 		}}
@@ -202,4 +207,15 @@ Where keys end with it, you are asked at a terminal, and without one --yes is ne
 func foretellKey(ctx context.Context, target keyTarget, id string) (foretold, error) {
 	return foretell(ctx, func(ctx context.Context) (api.Ends, error) { return target.KeyEnds(ctx, id) },
 		func(e api.Ending) bool { return e.ID == id || e.Kind == api.EndsAccessToken })
+}
+
+// noteDoubted says what to do about keys that may have been revoked before a restored database was accepted.
+func (a *app) noteDoubted(target keyTarget, keys []api.APIKey) {
+	i := slices.IndexFunc(keys, func(k api.APIKey) bool { return k.DoubtedAt != nil })
+	if i < 0 {
+		return
+	}
+	first := keys[i]
+	a.note("in doubt: the database was restored from a backup %s, and the key may have been revoked before.", when(first.DoubtedAt))
+	a.note("  fix: decide on each: %s, or to keep it: %s", target.command("revoke "+first.KeyID), target.command("enable "+first.KeyID))
 }

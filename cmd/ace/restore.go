@@ -73,7 +73,7 @@ keys that people made are listed, to be decided on: each with the command to rev
 				if len(r.Keys) == 0 {
 					return
 				}
-				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each:")
+				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each (`ace api-key list` says which are left, and so does the log of each start):")
 				row(w, "KEY", "NAME", "OWNER", "STATUS", "TO END IT", "TO KEEP IT")
 				for _, k := range r.Keys {
 					row(w, k.ID, k.Name, k.Owner, k.Status, k.Revoke, k.Keep)
@@ -106,10 +106,8 @@ func acceptRestore(ctx context.Context, own ownDatabase, role string, choice key
 		where = " --cloud"
 	}
 	for _, k := range done.Keys {
-		key := restoredKey{ID: k.ID.String(), Name: k.Name, Owner: k.Owner, Status: k.Status(now), Revoke: "ace api-key revoke" + where + " " + k.ID.String(), Keep: "-"}
-		if key.Status == keys.StatusDisabled {
-			key.Keep = "ace api-key enable" + where + " " + key.ID
-		}
+		key := restoredKey{ID: k.ID.String(), Name: k.Name, Owner: k.Owner, Status: k.Status(now),
+			Revoke: "ace api-key revoke" + where + " " + k.ID.String(), Keep: "ace api-key enable" + where + " " + k.ID.String()}
 		r.Keys = append(r.Keys, key)
 	}
 	return r, kept.Advance(done.Now)
