@@ -102,8 +102,9 @@ func parseNode(s string) (netip.Addr, bool) {
 		}
 	}
 	addr, err := netip.ParseAddr(host)
+	zoned := addr.Zone() != "" // a mapped address loses it
 	addr = addr.Unmap()
-	if err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+	if err != nil || zoned || addr.IsUnspecified() || addr.IsMulticast() {
 		return netip.Addr{}, false
 	}
 	return addr, true

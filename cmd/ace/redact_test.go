@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -211,4 +212,18 @@ func TestNoSettingIsRepeated(t *testing.T) {
 		t.Setenv("ACE_TLS_KEY", value)
 		noCanary(t, "ACE_TLS_KEY="+value, leaked, new(app).without(bridge.E(bridge.Internal, "x", "open %s: no such file", value)).Detail+new(app).without(usage("bad").WithHint("%q", value)).Hint)
 	}
+}
+
+func FuzzRedact(f *testing.F) {
+	f.Add("cannot reach https://user:secret@host", "secret")
+	f.Add("x ace_live_aaaaaaaaaaaaaaaaaaaa", "aaaaaa")
+	f.Fuzz(func(t *testing.T, text, secret string) {
+		if len(secret) < leastSecret || !utf8.ValidString(secret) || strings.Contains(strings.ToLower(bridge.Redacted), strings.ToLower(secret)) {
+			return
+		}
+		shown := redact(text+secret+text, []string{secret})
+		if strings.Contains(strings.ReplaceAll(shown, bridge.Redacted, "\x00"), secret) {
+			t.Errorf("%q shows %q", shown, secret)
+		}
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,7 @@ type scanResult struct {
 	Files    int       `json:"files"`
 	Skipped  []string  `json:"skipped,omitempty"` // what could not be searched
 	why      []string  // of Skipped
+	missing  []error   // of the paths that there are not
 }
 
 func (r *scanResult) skip(path, why string) {
@@ -48,8 +50,9 @@ func (a *app) scanCommand() *cobra.Command {
 		Long: `Find API keys in files, offline: by their pattern and checksum, so that what looks like a key and is none is not reported.
 
 Folders are searched with all that is in them but .git; a link, a pipe or a device is followed where it is named itself; - is
-stdin; without a path it is the current folder. Files in UTF-8, UTF-16 and UTF-32 are searched, packed ones are not unpacked. The
-secret is not printed. Exit code 0: none found; 1: some found, or something was not searched, which is named.`,
+stdin; without a path it is the current folder. Files in UTF-8, UTF-16 and UTF-32 are searched; gzip, bzip2 and zip files are unpacked
+once, other packed ones are named. The secret is not printed. Exit code 0: none found; 1: some found, or something was not searched,
+which is named; 2: a path is not there, and no key in the others.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
@@ -71,12 +74,19 @@ secret is not printed. Exit code 0: none found; 1: some found, or something was 
 			for i, path := range r.Skipped {
 				a.say("not searched: %s: %s", printable(path), r.why[i])
 			}
+			if len(r.Findings) > 0 || len(r.missing) > 1 {
+				for _, err := range r.missing {
+					a.say("%s", printable(a.without(explain(err)).Detail)) // a word that is no path may be a secret
+				}
+			}
 			switch {
 			case err != nil:
 				return err
 			case len(r.Findings) > 0:
 				return bridge.E(bridge.Invalid, "keys_found", "%d keys in %d files", len(r.Findings), r.Files).
 					WithHint("revoke each on its server: ace api-key revoke KEY-ID --server URL; removing it from the file does not")
+			case len(r.missing) > 0:
+				return r.missing[0]
 			case len(r.Skipped) > 0:
 				return bridge.E(bridge.Internal, "not_all_read", "no keys in %d files, and %d could not be searched", r.Files, len(r.Skipped)).
 					WithHint("run it as a user who may read them, or name them")
@@ -91,14 +101,20 @@ secret is not printed. Exit code 0: none found; 1: some found, or something was 
 
 func (a *app) scanPath(ctx context.Context, path string, r *scanResult) error {
 	if path == "-" {
+		if a.stdinUsed {
+			r.skip("-", "stdin has been read already")
+			return nil
+		}
+		a.stdinUsed = true
 		return scanNamed(ctx, "-", a.in, r)
 	}
 	info, err := os.Stat(path) // a link that is named is followed
-	if err != nil {
-		return usage("cannot scan: %s", err)
+	if err != nil {            // the others are searched all the same
+		r.missing = append(r.missing, usage("cannot scan: %s", err))
+		return nil
 	}
 	if !info.IsDir() {
-		return a.scanFile(ctx, path, r)
+		return a.scanFile(ctx, path, os.O_RDONLY, r)
 	}
 	root := path
 	if last := len(path) - 1; !os.IsPathSeparator(path[last]) {
@@ -139,12 +155,14 @@ func (a *app) scanEntry(ctx context.Context, root, file string, entry fs.DirEntr
 	case info.IsDir():
 		r.skip(file, "it is a link to a folder elsewhere; name it to have it searched")
 	case !info.Mode().IsRegular():
-		r.skip(file, "it is no file, but a pipe, a socket or a device")
+		r.skip(file, notAFile)
 	default:
-		return a.scanFile(ctx, file, r)
+		return a.scanFile(ctx, file, os.O_RDONLY|syscall.O_NONBLOCK, r) // a pipe may have taken its place
 	}
 	return nil
 }
+
+const notAFile = "it is no file, but a pipe, a socket or a device"
 
 // within reports whether a path is in a folder and searched with it.
 func within(folder, path string) bool {
@@ -160,8 +178,8 @@ func within(folder, path string) bool {
 func reason(err error) string { return withoutPath(err).Error() }
 
 // scanFile searches a file, or whatever else can be opened under a name.
-func (a *app) scanFile(ctx context.Context, path string, r *scanResult) error {
-	f, err := await(a, func() (*os.File, error) { return os.Open(path) }) //nolint:gosec // the person names it; a pipe may have no writer
+func (a *app) scanFile(ctx context.Context, path string, how int, r *scanResult) error {
+	f, err := await(a, func() (*os.File, error) { return os.OpenFile(path, how, 0) }) //nolint:gosec // the person names it; a pipe may have no writer
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -170,24 +188,11 @@ func (a *app) scanFile(ctx context.Context, path string, r *scanResult) error {
 		return nil
 	}
 	defer func() { _ = f.Close() }()
-	return scanNamed(ctx, path, f, r)
-}
-
-// scanNamed searches what it reads under a name, up to a bound: a device may have no end.
-func scanNamed(ctx context.Context, name string, in io.Reader, r *scanResult) error {
-	bounded := &io.LimitedReader{R: in, N: maxScan}
-	err := scanReader(ctx, name, bounded, r)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		r.skip(name, reason(err))
-	case bounded.N <= 0:
-		r.skip(name, "it is larger than 4 GiB, and was searched no further")
-	default:
-		r.Files++
+	if info, err := f.Stat(); how != os.O_RDONLY && (err != nil || !info.Mode().IsRegular()) {
+		r.skip(path, notAFile)
+		return nil
 	}
-	return nil
+	return scanNamed(ctx, path, f, r)
 }
 
 // scanReader looks through what it reads in windows that overlap, so that no file is held as a whole and no key falls

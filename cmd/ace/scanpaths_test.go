@@ -1,8 +1,12 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,4 +94,117 @@ func TestScanWideText(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestScanOfWhatIsNoPlainFile: whatever is met, a key in it is found, or it is named as not searched; nothing is waited for.
+func TestScanOfWhatIsNoPlainFile(t *testing.T) {
+	key := "x=" + bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal() + "\n"
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(at(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gzipped := func(text string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.String()
+	}
+	archive := func(members map[string]string) string {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		for name, text := range members {
+			member, err := w.Create(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(member, text)
+		}
+		_ = w.Close()
+		return b.String()
+	}
+	write("gz/a.log.gz", gzipped(strings.Repeat("nothing\n", 1000)+key))
+	write("two/a.gz", gzipped("nothing\n")+gzipped(key))
+	write("cut/a.gz", gzipped(strings.Repeat(key, 100))[:40])
+	write("zip/a.jar", archive(map[string]string{"etc/key": key, "readme": "nothing"}))
+	write("nested/a.zip", archive(map[string]string{"b.gz": gzipped(key)}))
+	write("cutzip/a.zip", archive(map[string]string{"key": key})[:60])
+	write("xz/a.xz", "\xfd7zXZ\x00 and more")
+	write("looks/a.txt", "PK\x03\x04 "+key)
+	write("empty/a", "")
+	write("loop/a", key)
+	for to, name := range map[string]string{"self": "loop/self", "..": "loop/up", ".": "loop/here", "nowhere": "loop/dangling", "/dev/null": "device/null"} {
+		if err := os.MkdirAll(filepath.Dir(at(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("pipes/a", key)
+	if err := syscall.Mkfifo(at("pipes/fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket, err := new(net.ListenConfig).Listen(t.Context(), "unix", at("pipes/socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	for _, c := range []struct {
+		path                     string
+		findings, files, skipped int
+	}{
+		{"gz", 1, 1, 0}, {"two", 1, 1, 0}, {"cut", 0, 0, 1}, {"zip", 1, 1, 0}, {"nested", 0, 1, 1}, {"cutzip", 0, 0, 1}, {"xz", 0, 0, 1}, {"looks", 1, 0, 1}, {"empty", 0, 1, 0},
+		{"loop", 1, 1, 3}, {"device", 0, 0, 1}, {"device/null", 0, 1, 0}, {"pipes", 1, 1, 2}, {"pipes/socket", 0, 0, 1},
+	} {
+		var r scanResult
+		a := &app{interrupted: make(chan struct{})}
+		if err := a.scanPath(t.Context(), at(c.path), &r); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Findings) != c.findings || r.Files != c.files || len(r.Skipped) != c.skipped || len(r.missing) > 0 {
+			t.Errorf("%s: %+v", c.path, r)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"one is not there", []string{at("nowhere"), at("gz")}, exitFailed, []string{"1 keys in", "nowhere: no such file"}},
+		{"two are not there", []string{at("nowhere"), at("empty"), at("never")}, exitUsage, []string{"nowhere: no such file", "never: no such file"}},
+		{"a link to itself", []string{at("loop/self")}, exitUsage, []string{"too many levels"}},
+		{"stdin twice", []string{"-", "-"}, exitFailed, []string{"1 keys in", "not searched: -: stdin has been read already"}},
+		{"packed", []string{at("xz")}, exitFailed, []string{"packed (xz)", "could not be searched"}},
+	} {
+		code, said := inProcess(t, key, append([]string{"scan"}, c.args...)...)
+		for _, want := range c.want {
+			if code != c.code || !strings.Contains(said, want) {
+				t.Errorf("%s: exit %d, %s", c.name, code, said)
+			}
+		}
+	}
+}
+
+func FuzzScanPacked(f *testing.F) {
+	f.Add([]byte("\x1f\x8b\x08"))
+	f.Add([]byte("BZh91AY&SY"))
+	f.Add([]byte("PK\x03\x04"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var r scanResult
+		if err := scanNamed(t.Context(), "f", bytes.NewReader(raw), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Files+len(r.Skipped) == 0 {
+			t.Errorf("%q is neither searched nor named", raw)
+		}
+	})
 }
