@@ -111,7 +111,7 @@ func (c *Cloud) login(ctx echo.Context) error {
 // now on.
 func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 	r := ctx.Request()
-	s, err := c.registry.OpenSession(r.Context(), u.ID, "", registry.MethodBrowser, anonymous(ctx))
+	s, err := c.registry.SignIn(r.Context(), u, "", registry.MethodBrowser, anonymous(ctx))
 	if err != nil {
 		return err
 	}

@@ -80,13 +80,14 @@ func (c *Cloud) createSession(ctx echo.Context) error {
 			return bridge.E(bridge.Unauthenticated, "otp_required", "This account has two-factor authentication: a code is needed, too.").
 				WithHint("add --otp with the six digits of your authenticator app, or a recovery code")
 		}
-		if err := c.guess(ctx, func() error {
-			return c.registry.CheckOTP(r.Context(), person.User, body.OTP, bridge.Secret{}, anonymous(ctx))
+		if err := c.guess(ctx, func() (err error) {
+			person.User, err = c.registry.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, anonymous(ctx))
+			return err
 		}); err != nil {
 			return err
 		}
 	}
-	s, err := c.registry.OpenSession(r.Context(), person.ID, body.Org, registry.MethodPassword, anonymous(ctx))
+	s, err := c.registry.SignIn(r.Context(), person.User, body.Org, registry.MethodPassword, anonymous(ctx))
 	if err != nil {
 		return err
 	}

@@ -177,6 +177,9 @@ func (r *Registry) waitingAddress(ctx context.Context, column, value string) (Ad
 
 // PendingAddress is the change of the caller's address that waits.
 func (r *Registry) PendingAddress(ctx context.Context, p Principal) (AddressChange, error) {
+	if p.NeedOwn() != nil { // a provider's session is for its organization
+		return AddressChange{}, errNoChange
+	}
 	return r.waitingAddress(ctx, "user_id", p.UserID)
 }
 

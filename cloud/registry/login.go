@@ -84,7 +84,41 @@ func (r *Registry) Authenticate(ctx context.Context, l Login, actor audit.Actor)
 	if verified == 0 {
 		return u, errUnproven
 	}
+	u.shown.password = hash
 	return u, nil
+}
+
+// SignIn opens a session of a person who has shown who they are. What they have shown has to hold still: a new password or a
+// second factor that was set up meanwhile ends sign-ins under way with the sessions.
+func (r *Registry) SignIn(ctx context.Context, u User, org, method string, actor audit.Actor) (Session, error) {
+	var s Session
+	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		var err error
+		s, err = r.openSession(ctx, tx, opening{userID: u.ID, org: org, method: method, shown: u.shown}, actor)
+		return err
+	})
+	return s, err
+}
+
+var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "The account was changed while you signed in. Please sign in again.")
+
+// holdShown holds an account as it was when its person showed who they are, until the end of the transaction.
+func holdShown(ctx context.Context, tx *sql.Tx, userID string, s shown) error {
+	if s == (shown{}) {
+		return nil
+	}
+	same, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1 AND password = $2", userID, s.password))
+	if err != nil {
+		return fmt.Errorf("hold an account: %w", err)
+	}
+	var factor bool
+	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM totp WHERE user_id = $1 AND confirmed_at > 0)", userID).Scan(&factor); err != nil {
+		return fmt.Errorf("hold an account: %w", err)
+	}
+	if !same || factor && !s.both {
+		return errChangedMeanwhile
+	}
+	return nil
 }
 
 // refusals are the ways in which a sign-in fails, as the person is told.
@@ -112,6 +146,9 @@ func (r *Registry) BeginSecondStep(ctx context.Context, u User, actor audit.Acto
 	pending := bridge.NewSecret(bridge.RandomToken(32))
 	now := r.cfg.Now()
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if err := holdShown(ctx, tx, u.ID, shown{u.shown.password, u.shown.password != ""}); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO pending_logins (hash, user_id, tries, expires_at) VALUES ($1, $2, 0, $3)",
 			hashed(pending), u.ID, now.Add(PendingLife).Unix()); err != nil {
 			return fmt.Errorf("keep a login: %w", err)
@@ -133,9 +170,9 @@ var errPending = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "That took t
 // PendingLogin finds whose second step it is.
 func (r *Registry) PendingLogin(ctx context.Context, pending bridge.Secret) (User, error) {
 	var u User
-	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name FROM pending_logins p JOIN users u ON u.id = p.user_id
+	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, u.password FROM pending_logins p JOIN users u ON u.id = p.user_id
 		WHERE p.hash = $1 AND p.tries < $2 AND p.expires_at > $3`, hashed(pending), maxPendingTries, r.cfg.Now().Unix()).
-		Scan(&u.ID, &u.Email, &u.Name)
+		Scan(&u.ID, &u.Email, &u.Name, &u.shown.password)
 	if errors.Is(err, sql.ErrNoRows) {
 		return User{}, errPending
 	}
@@ -159,7 +196,7 @@ func (r *Registry) FinishSecondStep(ctx context.Context, pending bridge.Secret, 
 	if !counted {
 		return User{}, errPending
 	}
-	if err := r.CheckOTP(ctx, u, otp, device, actor); err != nil {
+	if u, err = r.ShowBoth(ctx, u, otp, device, actor); err != nil {
 		return User{}, err
 	}
 	return u, r.tx(ctx, func(tx *sql.Tx) error {
@@ -169,6 +206,13 @@ func (r *Registry) FinishSecondStep(ctx context.Context, pending bridge.Secret, 
 		}
 		return wrapped("finish a login", err)
 	})
+}
+
+// ShowBoth is [Registry.CheckOTP] for a sign-in: with the code the person has shown both factors.
+func (r *Registry) ShowBoth(ctx context.Context, u User, otp string, device bridge.Secret, actor audit.Actor) (User, error) {
+	err := r.CheckOTP(ctx, u, otp, device, actor)
+	u.shown.both = err == nil
+	return u, err
 }
 
 // CheckOTP checks a code of the authenticator app or a recovery code, and uses it up. Wrong ones are counted and audited

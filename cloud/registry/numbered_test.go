@@ -45,6 +45,7 @@ var unnumbered = map[string]string{
 	"RevocationFailed":    "notes",
 	"RotationFailed":      "notes",
 	"SetStatus":           "notes",
+	"SignIn":              "gives",
 	"StartDevice":         "gives",
 	"WithdrawalFailed":    "notes",
 	"Withdrawn":           "notes; a withdrawal is sent twice otherwise",

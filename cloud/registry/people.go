@@ -20,6 +20,13 @@ type User struct {
 	ID    string
 	Email string
 	Name  string
+	shown shown
+}
+
+// shown is what a person has shown of themselves at a sign-in. The zero value has shown nothing: somebody else vouches.
+type shown struct {
+	password string // the hash that it matched
+	both     bool   // the second factor, too
 }
 
 // Principal is who calls: a person as a member of one organization, in one session, or an API key of this cloud; see

@@ -74,6 +74,7 @@ type opening struct {
 	method   string
 	provider string // the sign-in provider that it goes back to; empty: none
 	member   string // the membership that it must be for; empty: the one that there is
+	shown    shown  // by the person, and still good
 }
 
 // providerRequired is the condition that member m has come through the sign-in provider of an organization that then takes
@@ -120,6 +121,9 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, o opening, actor
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
 	if err := lockMember(ctx, tx, p.OrgID, o.userID); err != nil {
+		return Session{}, err
+	}
+	if err := holdShown(ctx, tx, o.userID, o.shown); err != nil {
 		return Session{}, err
 	}
 	how, known := methods[o.method]

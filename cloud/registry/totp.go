@@ -104,6 +104,10 @@ func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, ac
 	}
 	var codes []bridge.Secret
 	err := r.mailTx(ctx, func(tx *sql.Tx) error {
+		// Sign-ins under way hold the row of the account: they are over, or find the second factor.
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1", p.UserID); err != nil {
+			return fmt.Errorf("confirm TOTP: %w", err)
+		}
 		if err := r.useTOTP(ctx, tx, p.UserID, canonicalOTP(code), false); err != nil {
 			return err
 		}

@@ -1,0 +1,124 @@
+package registry_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/registry"
+)
+
+// A sign-in that is under way when its account changes opens nothing: what it has shown does not hold any more.
+func TestAccountChangesDuringSignIn(t *testing.T) {
+	const fresh = "another horse battery"
+	for name, change := range map[string]func(f *fixture, p registry.Principal) error{
+		"a reset": func(f *fixture, p registry.Principal) error {
+			f.mailed()
+			if err := f.RequestReset(f.t.Context(), p.Email, audit.Actor{}); err != nil {
+				return err
+			}
+			return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
+		},
+		"a new password": func(f *fixture, p registry.Principal) error {
+			return f.ChangePassword(f.t.Context(), p, bridge.NewSecret(password), bridge.NewSecret(fresh), audit.Actor{})
+		},
+		"a second factor": func(f *fixture, p registry.Principal) error { f.enrol(p); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, f *fixture) {
+				ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
+				login := registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}
+				who, err := f.Authenticate(ctx, login, audit.Actor{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.SignIn(ctx, who.User, "", registry.MethodBrowser, audit.Actor{}); err != nil {
+					t.Errorf("before: %v", err)
+				}
+				if err := change(f, p); err != nil {
+					t.Fatal(err)
+				}
+				for _, method := range []string{registry.MethodBrowser, registry.MethodPassword} {
+					if _, err := f.SignIn(ctx, who.User, "", method, audit.Actor{}); bridge.CodeOf(err) != registry.CodeLoginExpired {
+						t.Errorf("%s after it: %v", method, err)
+					}
+				}
+				if name == "a second factor" {
+					return // the password is as it was: a second step may begin
+				}
+				if _, err := f.BeginSecondStep(ctx, who.User, audit.Actor{}); bridge.CodeOf(err) != registry.CodeLoginExpired {
+					t.Errorf("a second step after it: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Both steps of a sign-in open a session, and neither of them does so by itself.
+func TestBothSteps(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
+		e, _ := f.enrol(p)
+		who, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+		if err != nil || !who.TwoFactor {
+			t.Fatalf("%+v %v", who, err)
+		}
+		if _, err := f.SignIn(ctx, who.User, "", registry.MethodBrowser, audit.Actor{}); bridge.CodeOf(err) != registry.CodeLoginExpired {
+			t.Errorf("the password alone: %v", err)
+		}
+		pending, err := f.BeginSecondStep(ctx, who.User, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.advance(30 * time.Second)
+		u, err := f.FinishSecondStep(ctx, pending, f.code(e, 0), bridge.Secret{}, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.SignIn(ctx, u, "", registry.MethodBrowser, audit.Actor{}); err != nil {
+			t.Errorf("both: %v", err)
+		}
+	})
+}
+
+// Of sign-ins at the same time as a reset no session is left, whichever of them comes first.
+func TestSignInRacesReset(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
+		who, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.mailed()
+		if err := f.RequestReset(ctx, p.Email, audit.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		token := f.link(registry.PurposeReset)
+		var wg sync.WaitGroup
+		opened := make(chan registry.Session, 8)
+		for range cap(opened) {
+			wg.Go(func() {
+				s, err := f.SignIn(ctx, who.User, "", registry.MethodBrowser, audit.Actor{})
+				if err == nil {
+					opened <- s
+				} else if bridge.CodeOf(err) != registry.CodeLoginExpired {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := f.ResetPassword(ctx, token, bridge.NewSecret("another horse battery"), true, audit.Actor{}); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		close(opened)
+		for s := range opened {
+			if _, err := f.BrowserSession(ctx, s.Cookie); err == nil {
+				t.Error("a session of the old password lives on")
+			}
+		}
+	})
+}
