@@ -113,7 +113,8 @@ func (r *Registry) PatchAccount(ctx context.Context, p Principal, patch api.Prof
 
 // ChangePassword replaces a password by one who knows it. The other sessions of the person end.
 func (r *Registry) ChangePassword(ctx context.Context, p Principal, old, password bridge.Secret, actor audit.Actor) error {
-	if err := r.confirmPassword(ctx, p, old, actor); err != nil {
+	was, err := r.confirmPassword(ctx, p, old, actor)
+	if err != nil {
 		return err
 	}
 	hash, err := r.hasher.hash(ctx, password)
@@ -121,6 +122,9 @@ func (r *Registry) ChangePassword(ctx context.Context, p Principal, old, passwor
 		return err
 	}
 	return r.mailTx(ctx, func(tx *sql.Tx) error {
+		if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = $1 WHERE id = $2", hash, p.UserID); err != nil {
 			return fmt.Errorf("change a password: %w", err)
 		}
@@ -132,35 +136,35 @@ func (r *Registry) ChangePassword(ctx context.Context, p Principal, old, passwor
 }
 
 // confirmPassword asks somebody who is signed in for the password once more. Whoever sits at an open session may not
-// guess it: the tries of a session have a lane of their own.
-func (r *Registry) confirmPassword(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) error {
+// guess it: the tries of a session have a lane of their own. What it returns is for [holdShown], in the transaction that follows.
+func (r *Registry) confirmPassword(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) (shown, error) {
 	if err := p.NeedOwn(); err != nil {
-		return err
+		return shown{}, err
 	}
 	var hash string
 	if err := r.db.QueryRowContext(ctx, "SELECT password FROM users WHERE id = $1", p.UserID).Scan(&hash); err != nil {
-		return fmt.Errorf("look up a user: %w", err)
+		return shown{}, fmt.Errorf("look up a user: %w", err)
 	}
 	if hash == "" {
-		return bridge.E(bridge.Conflict, "no_password", "Your account has no password: you sign in through your organization.")
+		return shown{}, bridge.E(bridge.Conflict, "no_password", "Your account has no password: you sign in through your organization.")
 	}
 	lane := passwordLane(p.Email, "session:"+p.SessionID)
 	if _, err := r.charge(ctx, lane); err != nil {
-		return err
+		return shown{}, err
 	}
 	match, err := r.hasher.check(ctx, password, hash)
 	if err != nil {
-		return err
+		return shown{}, err
 	}
 	if !match {
 		refusal := bridge.E(bridge.Forbidden, "password_wrong", "That is not your password.")
 		if err := audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "password.confirm",
 			Target: "user:" + p.Email, Outcome: refusal.Code}); err != nil {
-			return err
+			return shown{}, err
 		}
-		return refusal
+		return shown{}, refusal
 	}
-	return forgive(ctx, r.db, lane)
+	return shown{hash, true}, forgive(ctx, r.db, lane)
 }
 
 // accountChanged audits a change of a person's own account, and tells them.

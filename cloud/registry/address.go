@@ -97,9 +97,17 @@ func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress
 	ask := func(tx *sql.Tx) error { return r.askAddress(ctx, tx, &change, actor) }
 	switch {
 	case !account.TwoFactor:
-		if err = r.confirmPassword(ctx, p, n.Password, actor); err == nil {
-			err = r.mailTx(ctx, ask)
+		var was shown
+		if was, err = r.confirmPassword(ctx, p, n.Password, actor); err != nil {
+			break
 		}
+		was.both = false // the account has had no second factor
+		err = r.mailTx(ctx, func(tx *sql.Tx) error {
+			if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+				return err
+			}
+			return ask(tx)
+		})
 	case n.OTP == "":
 		err = bridge.E(bridge.Forbidden, api.CodeOTPRequired, "your account has two-factor authentication: a code is needed, too").
 			WithHint("give the six digits of your authenticator app, or a recovery code")
@@ -239,6 +247,9 @@ func (r *Registry) ConfirmAddress(ctx context.Context, p Principal, token bridge
 	}
 	var s Session
 	err := r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
+		if _, err := r.session(ctx, tx, "s.id", p.SessionID); err != nil {
+			return err
+		}
 		if err := r.addressIsOwn(ctx, tx, p.UserID); err != nil {
 			return err
 		}

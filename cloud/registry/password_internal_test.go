@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 
@@ -12,8 +13,10 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// A wrong password costs one hash of the same parameters, whether the person is known, unknown, or has no password.
-func TestUnknownUsersCostTheSameWork(t *testing.T) {
+const rightPassword = "correct horse battery"
+
+func newTestRegistry(t *testing.T) *Registry {
+	t.Helper()
 	keys, err := NewEncryptionKey()
 	if err != nil {
 		t.Fatal(err)
@@ -27,10 +30,63 @@ func TestUnknownUsersCostTheSameWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	r, err := New(t.Context(), db, Config{Vault: vault, Password: PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler))
+	r, err := New(t.Context(), db, Config{Vault: vault, Password: PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+// A reset while the old password is being checked is the last word: what the check was for does not happen.
+func TestPasswordChangesDuringItsCheck(t *testing.T) {
+	old := bridge.NewSecret(rightPassword)
+	for name, do := range map[string]func(ctx context.Context, r *Registry, p Principal) error{
+		"a new password": func(ctx context.Context, r *Registry, p Principal) error {
+			return r.ChangePassword(ctx, p, old, bridge.NewSecret("the thief's password"), audit.Actor{})
+		},
+		"another address": func(ctx context.Context, r *Registry, p Principal) error {
+			_, err := r.RequestAddress(ctx, p, NewAddress{Email: "thief@a.test", Password: old}, audit.Actor{})
+			return err
+		},
+		"a second factor": func(ctx context.Context, r *Registry, p Principal) error {
+			_, err := r.BeginTOTP(ctx, p, old, audit.Actor{})
+			return err
+		},
+		"a second factor, turned off": func(ctx context.Context, r *Registry, p Principal) error {
+			return r.DisableTOTP(ctx, p, old, "123456", audit.Actor{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, ctx := newTestRegistry(t), t.Context()
+			u, err := r.AddUser(ctx, audit.Actor{}, NewUser{Email: "ann@a.test", Password: old, Org: "acme"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := r.OpenSession(ctx, u.ID, "acme", MethodBrowser, audit.Actor{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.hasher.compare = func(password, hash string) (bool, error) {
+				if _, err := r.db.ExecContext(ctx, "UPDATE users SET password = 'of the reset' WHERE id = $1", u.ID); err != nil {
+					t.Error(err)
+				}
+				return argon2id.ComparePasswordAndHash(password, hash)
+			}
+			if err := do(ctx, r, s.Principal); bridge.CodeOf(err) != CodeLoginExpired {
+				t.Errorf("it happens: %v", err)
+			}
+			var password string
+			if err := r.db.QueryRowContext(ctx, "SELECT password FROM users WHERE id = $1", u.ID).Scan(&password); err != nil || password != "of the reset" {
+				t.Errorf("the password of the reset is gone: %v", err)
+			}
+		})
+	}
+}
+
+// A wrong password costs one hash of the same parameters, whether the person is known, unknown, or has no password.
+func TestUnknownUsersCostTheSameWork(t *testing.T) {
+	r := newTestRegistry(t)
+	db := r.db
 	for _, email := range []string{"ann@a.test", "provider@a.test"} {
 		if _, err := r.AddUser(t.Context(), audit.Actor{}, NewUser{Email: email, Password: bridge.NewSecret("correct horse battery"), Org: "acme"}); err != nil {
 			t.Fatal(err)

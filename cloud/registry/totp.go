@@ -39,7 +39,8 @@ var errTOTPOff = bridge.E(bridge.Conflict, "totp_off", "Two-factor authenticatio
 
 // BeginTOTP makes the secret of a person's app. Nothing asks for it before [Registry.ConfirmTOTP].
 func (r *Registry) BeginTOTP(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) (Enrolment, error) {
-	if err := r.confirmPassword(ctx, p, password, actor); err != nil {
+	was, err := r.confirmPassword(ctx, p, password, actor)
+	if err != nil {
 		return Enrolment{}, err
 	}
 	key, err := totp.Generate(totp.GenerateOpts{Issuer: r.issuerName(), AccountName: p.Email, Period: totpPeriod, Digits: totpDigits})
@@ -53,6 +54,9 @@ func (r *Registry) BeginTOTP(ctx context.Context, p Principal, password bridge.S
 	}
 	now := r.cfg.Now()
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
+		if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+			return err
+		}
 		begun, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
 			VALUES ($1, $2, 0, 0, $3) ON CONFLICT (user_id) DO UPDATE SET secret = $2, last_step = 0, created_at = $3
 			WHERE totp.confirmed_at = 0`, p.UserID, sealed, now.Unix()))
@@ -167,7 +171,8 @@ func (r *Registry) RenewRecoveryCodes(ctx context.Context, p Principal, password
 }
 
 func (r *Registry) withBothFactors(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor, do func(tx *sql.Tx) error) error {
-	if err := r.confirmPassword(ctx, p, password, actor); err != nil {
+	was, err := r.confirmPassword(ctx, p, password, actor)
+	if err != nil {
 		return err
 	}
 	lane := otpLane(p.UserID, "session:"+p.SessionID)
@@ -175,6 +180,9 @@ func (r *Registry) withBothFactors(ctx context.Context, p Principal, password br
 		return err
 	}
 	return r.mailTx(ctx, func(tx *sql.Tx) error {
+		if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+			return err
+		}
 		if err := r.useOTP(ctx, tx, User{ID: p.UserID, Email: p.Email}, code, actor); err != nil {
 			return err
 		}
