@@ -1,6 +1,13 @@
 package cloud
 
-import "context"
+import (
+	"context"
+
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// Database is what a cloud keeps its rows in.
+func (c *Cloud) Database() *sqldb.DB { return c.db }
 
 // What [Cloud.Run] does again and again.
 var (

@@ -111,3 +111,51 @@ func TestDatabaseReadOnly(t *testing.T) {
 		t.Errorf("once it takes changes: %d %s", resp.StatusCode, body)
 	}
 }
+
+// TestDatabaseInTrouble holds that, however the database fails, API and pages say why and when to try again, that nobody is taken
+// for somebody not signed in, and that what needs no change goes on where it can.
+func TestDatabaseInTrouble(t *testing.T) {
+	for _, trouble := range sqldbtest.Troubles() {
+		t.Run(trouble.Name, func(t *testing.T) {
+			dsn := trouble.DSN(t)
+			f := start(t, dsn)
+			cookie := f.signIn()
+			known, _ := f.aceServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+			restore := trouble.Begin(t, dsn, f.cloud.Database())
+			detail := ""
+			for _, refused := range []struct{ what, method, path, body string }{
+				{"an API's change", "DELETE", "/v1/connections/" + known.ID, ""},
+				{"signing in", "POST", "/v1/sessions", `{"email":"ann@acme.test","password":"` + password + `"}`},
+				{"readiness", "GET", "/readyz", ""},
+			} {
+				resp, body := f.do(refused.method, refused.path, refused.body, "Authorization", f.bearer(), "Content-Type", "application/json")
+				answer503(t, refused.what, resp, body, trouble.Code)
+				var problem api.Problem
+				_ = json.Unmarshal([]byte(body), &problem)
+				detail = problem.Detail
+			}
+			says := strings.ToUpper(detail[:1]) + detail[1:]
+			resp, body := f.form("/login", url.Values{"email": {"ann@acme.test"}, "password": {password}}, "Accept", "text/html")
+			answer503(t, "a form", resp, body, says)
+			for what, headers := range map[string][]string{"API": {"Authorization", f.bearer()}, "page": {"Cookie", cookie, "Accept", "text/html"}} {
+				path, want := "/connections", says
+				if what == "API" {
+					path, want = "/v1/connections", trouble.Code
+				}
+				resp, body := f.do("GET", path, "", headers...)
+				if !trouble.Reads {
+					answer503(t, what, resp, body, want)
+				} else if resp.StatusCode != http.StatusOK {
+					t.Errorf("%s: %d %s", what, resp.StatusCode, body)
+				}
+			}
+			if resp, body := f.do("GET", "/healthz", ""); resp.StatusCode != http.StatusOK {
+				t.Errorf("healthz: %d %s", resp.StatusCode, body)
+			}
+			restore()
+			if resp, body := f.do("DELETE", "/v1/connections/"+known.ID, "", "Authorization", f.bearer()); resp.StatusCode != http.StatusOK {
+				t.Errorf("afterwards: %d %s", resp.StatusCode, body)
+			}
+		})
+	}
+}

@@ -7,23 +7,16 @@ import (
 	"testing"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/server"
 )
 
-// TestDatabaseInTrouble holds that keys are verified from memory while the database is away or read-only, and that nothing else
-// is taken for a wrong credential.
+// TestDatabaseInTrouble holds that keys are verified from memory while the database fails, that every change says why it fails and
+// when to try again, and that nothing is taken for a wrong credential.
 func TestDatabaseInTrouble(t *testing.T) {
-	for name, c := range map[string]struct {
-		trouble func(testing.TB, string) func()
-		code    string
-	}{
-		"away":      {sqldbtest.Away, sqldb.CodeUnreachable},
-		"read-only": {sqldbtest.ReadOnly, sqldb.CodeReadOnly},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dsn := sqldbtest.Postgres(t)
+	for _, trouble := range sqldbtest.Troubles() {
+		t.Run(trouble.Name, func(t *testing.T) {
+			dsn := trouble.DSN(t)
 			f := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 				func(cfg *server.Config) { cfg.DatabaseURL = dsn })
 			admin := []string{"Authorization", "Bearer " + f.admin.Reveal(), "Content-Type", "application/json"}
@@ -36,20 +29,29 @@ func TestDatabaseInTrouble(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &created); err != nil {
 				t.Fatal(err)
 			}
-			key := created.Key.Reveal()
-			restore := c.trouble(t, dsn)
-			if resp, body := f.do("GET", "/items", "", "X-API-Key", key); resp.StatusCode != http.StatusNoContent {
+			restore := trouble.Begin(t, dsn, f.server.Database())
+			if resp, body := f.do("GET", "/items", "", "X-API-Key", created.Key.Reveal()); resp.StatusCode != http.StatusNoContent {
 				t.Errorf("a key in memory: %d %s", resp.StatusCode, body)
 			}
-			for what, path := range map[string]string{"a change": "/ace/v1/api-keys", "readiness": "/ace/readyz"} {
-				method, body := "POST", create
-				if what == "readiness" {
-					method, body = "GET", ""
+			for _, refused := range []struct{ what, method, path, body string }{
+				{"creating a key", "POST", "/ace/v1/api-keys", create},
+				{"revoking a key", "DELETE", "/ace/v1/api-keys/" + created.KeyID, ""},
+				{"an exchange", "POST", "/ace/v1/exchange", ""},
+				{"readiness", "GET", "/ace/readyz", ""},
+			} {
+				headers := admin
+				if refused.what == "an exchange" {
+					headers = []string{"Authorization", "Bearer " + f.connectToken(f.claims())}
 				}
-				resp, answer := f.do(method, path, body, admin...)
-				if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(answer, c.code) {
-					t.Errorf("%s: %d %s", what, resp.StatusCode, answer)
+				resp, answer := f.do(refused.method, refused.path, refused.body, headers...)
+				if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || f.code(answer) != trouble.Code ||
+					!strings.Contains(answer, `"detail"`) {
+					t.Errorf("%s: %d %s", refused.what, resp.StatusCode, answer)
 				}
+			}
+			if resp, body := f.do("GET", "/ace/v1/api-keys", "", admin...); trouble.Reads != (resp.StatusCode == http.StatusOK) ||
+				!trouble.Reads && (resp.StatusCode != http.StatusServiceUnavailable || f.code(body) != trouble.Code) {
+				t.Errorf("listing keys: %d %s", resp.StatusCode, body)
 			}
 			if resp, body := f.do("GET", "/ace/healthz", ""); resp.StatusCode != http.StatusOK {
 				t.Errorf("healthz: %d %s", resp.StatusCode, body)

@@ -33,6 +33,7 @@ type fixture struct {
 	root   bridge.SigningRoot
 	secret bridge.Secret
 	admin  bridge.Secret
+	server *server.Server
 }
 
 func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture {
@@ -66,6 +67,7 @@ func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.server = s
 	ts.Config.Handler = s.Handler()
 	ts.Start()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -172,6 +172,23 @@ func TestLockIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestDeadlineBehindALock holds that what waits for a lock until its own deadline is told of the lock.
+func TestDeadlineBehindALock(t *testing.T) {
+	dsn := sqldbtest.SQLite(t)
+	db, other := open(t, dsn), open(t, dsn)
+	fill(t, db)
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // SQLite waits for a second at a time
+	defer cancel()
+	if _, err := db.ExecContext(ctx, "INSERT INTO a (id) VALUES (2)"); bridge.CodeOf(err) != sqldb.CodeBusy {
+		t.Error(err)
+	}
+}
+
 // TestCancelledIsNoFault holds that a request that was given up says so, whatever the database makes of it.
 func TestCancelledIsNoFault(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {

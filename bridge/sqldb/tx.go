@@ -17,6 +17,9 @@ const (
 	retryPause = 5 * time.Millisecond
 )
 
+// SetPatience bounds how long a change waits for a connection and for locks, in all, in place of 10 s; for tests.
+func (db *DB) SetPatience(d time.Duration) { db.patience = d }
+
 // Tx runs fn in a transaction and commits it unless fn fails. A transaction that the database gave up in favour of
 // another one (SQLITE_BUSY, a deadlock, a serialization failure) is run again: fn must not keep state from an attempt.
 // After 10 s in all of waiting for a connection and for locks it fails with [CodeBusy] or [CodeConnections].
@@ -36,9 +39,15 @@ func (db *DB) ExecContext(ctx context.Context, query string, args ...any) (resul
 // again runs a change on a connection until it succeeds, fails for good, or has waited long enough.
 func (db *DB) again(ctx context.Context, change func(*sql.Conn) error) error {
 	until := time.Now().Add(db.patience)
+	var lock error // what it has waited for
 	for attempt := 1; ; attempt++ {
 		err := db.once(ctx, until, change)
 		locked := isLocked(err)
+		if locked {
+			lock = err
+		} else if lock != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = lock
+		}
 		if !locked && !givenUp(err) || ctx.Err() != nil {
 			return Classify(err)
 		}
@@ -48,6 +57,9 @@ func (db *DB) again(ctx context.Context, change func(*sql.Conn) error) error {
 		if locked { // where SQLite answers at once instead of waiting
 			select {
 			case <-ctx.Done():
+				if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+					return Classify(lock)
+				}
 				return ctx.Err()
 			case <-time.After(min(time.Duration(attempt), 20) * retryPause):
 			}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -143,5 +145,129 @@ func addConnection(t *testing.T, dir, key string) {
 	plain := bridge.NewSecret("a plain key").Disclose()
 	if _, _, err := reg.Register(t.Context(), s.Principal, api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}, operator()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDatabaseBehindTheCLI holds that a terminal names why the database of a cloud or a server fails, and exits 6.
+func TestDatabaseBehindTheCLI(t *testing.T) {
+	operatorHome(t)
+	cloudDB, serverDB := sqldbtest.LimitedPostgres(t), sqldbtest.LimitedPostgres(t)
+	w := newWorld(t, cloudDB, serverDB, nil)
+	token, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ACE_ENV", string(w.cloudURL))
+	t.Setenv("ACE_TOKEN", token.Reveal())
+	for _, c := range []struct {
+		name    string
+		trouble func(testing.TB, string) func()
+		code    string
+		says    string
+	}{
+		{"away", sqldbtest.Away, sqldb.CodeUnreachable, "the database does not answer"},
+		{"no connections", sqldbtest.TooMany, sqldb.CodeConnections, "the database takes no more connections"},
+		{"read-only", sqldbtest.ReadOnly, sqldb.CodeReadOnly, "the database is read-only, and nothing can be stored"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, dsn := range []string{cloudDB, serverDB} {
+				defer c.trouble(t, dsn)()
+			}
+			for what, line := range map[string][]string{
+				"cloud":  {"api-key", "create", "--cloud", "--personal", "--name", "laptop"},
+				"server": {"api-key", "create", "--name", "ci", "--scope", "app:read", "--server", string(w.url), "--token", w.operatorToken.Reveal()},
+			} {
+				var code int
+				var said string
+				for range 20 { // connections that were ended with the change are found out one by one
+					if code, said = runOnce(t, append(line, "-o", "json")...); strings.Contains(said, c.code) {
+						break
+					}
+				}
+				if code != exitUnreachable || !strings.Contains(said, `"code":"`+c.code+`"`) {
+					t.Errorf("%s: exit code %d: %s", what, code, said)
+				}
+				if code, said = runOnce(t, line...); code != exitUnreachable || !strings.Contains(said, c.says) || !strings.Contains(said, "the operator has to") {
+					t.Errorf("%s: exit code %d: %s", what, code, said)
+				}
+			}
+		})
+	}
+}
+
+// TestStartOnASwappedFile holds that a server and a cloud refuse a database that is not the one of before, say why and what to do,
+// and take a new one where that is meant.
+func TestStartOnASwappedFile(t *testing.T) {
+	for _, role := range []string{"server", "cloud"} {
+		t.Run(role, func(t *testing.T) {
+			dir := operatorHome(t)
+			data := filepath.Join(dir, "data")
+			file := filepath.Join(data, role+".db")
+			first := func() {
+				t.Helper()
+				if code, said := runOnce(t, role); code != 0 {
+					t.Fatalf("a first start: exit code %d\n%s", code, said)
+				}
+			}
+			encryption, _ := newEncryptionKey(t)
+			t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", encryption)
+			t.Setenv("ACE_CLOUD_SIGNING_KEY", bridge.NewSigningRoot().Reveal())
+			t.Setenv("ACE_DATA_DIR", filepath.Join(dir, "other"))
+			first()
+			other := readText(t, filepath.Join(dir, "other", role+".db"))
+			t.Setenv("ACE_DATA_DIR", data)
+			first()
+			good := readText(t, file)
+			put := func(text string) {
+				t.Helper()
+				for _, suffix := range []string{"-wal", "-shm"} {
+					_ = os.Remove(file + suffix)
+				}
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const page = 4096
+			middle := len(good) / page / 2 * page
+			for _, c := range []struct {
+				name  string
+				swap  func()
+				says  []string
+				means bool // --new-database is an answer
+			}{
+				{"an empty file", func() { put("") }, []string{"is missing or empty", "restore a backup", "ace " + role + " --new-database"}, true},
+				{"no file", func() { put(""); _ = os.Remove(file) }, []string{"is missing or empty", "restore a backup", "ace " + role + " --new-database"}, true},
+				{"another's database", func() { put(other) }, []string{"is not the one that", "restore a backup", "ace " + role + " --new-database"}, true},
+				{"a damaged page", func() { put(good[:middle] + strings.Repeat("noise!!!", page/8) + good[middle+page:]) },
+					[]string{"the database is damaged", "restore a backup"}, false},
+				{"half of it", func() { put(good[:middle]) }, []string{"the database is damaged", "restore a backup"}, false},
+				{"noise", func() { put(strings.Repeat("noise!!!", page)) }, []string{"the database is damaged", "restore a backup"}, false},
+			} {
+				put(good)
+				state := readText(t, sqldb.StateFile(data, role))
+				c.swap()
+				for range 2 { // the first refusal leaves nothing that the second would take for a database
+					code, said := runOnce(t, role)
+					if code != exitUnreachable {
+						t.Errorf("%s: exit code %d:\n%s", c.name, code, said)
+					}
+					for _, text := range c.says {
+						if !strings.Contains(said, text) {
+							t.Errorf("%s: %q is not in:\n%s", c.name, text, said)
+						}
+					}
+				}
+				if code, said := runOnce(t, role, "--new-database"); c.means != (code == 0) {
+					t.Errorf("%s, which is meant: exit code %d:\n%s", c.name, code, said)
+				}
+				if err := os.WriteFile(sqldb.StateFile(data, role), []byte(state), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				put(good)
+				if code, said := runOnce(t, role); code != 0 {
+					t.Fatalf("after %s the backup does not start: exit code %d\n%s", c.name, code, said)
+				}
+			}
+		})
 	}
 }
