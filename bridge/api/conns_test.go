@@ -188,7 +188,9 @@ func TestSlowReadersOfHTTP2(t *testing.T) {
 				}
 				_ = resp.Body.Close()
 				d.stop()
-				<-d.served
+				if err := <-d.served; err != nil {
+					t.Error(err)
+				}
 				d.client.CloseIdleConnections()
 				time.Sleep(time.Hour) // until the reader has noticed
 			})

@@ -334,7 +334,9 @@ func TestStoppedConnectionEnds(t *testing.T) {
 		if got := <-slow; got.status != 200 {
 			t.Errorf("%+v", got)
 		}
-		<-d.served
+		if err := <-d.served; err != nil {
+			t.Error(err)
+		}
 		d.client.CloseIdleConnections()
 	})
 }
