@@ -6,6 +6,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,6 +211,9 @@ func overridesIn(encoded string) bool {
 	return false
 }
 
+// extendedName finds a second way to say the name of a part, which some readers take and others pass over (RFC 7578 has none).
+var extendedName = regexp.MustCompile(`(?i)(?:^|[;\s])name\*`)
+
 func overridesInParts(raw []byte, boundary string) bool {
 	parts := multipart.NewReader(bytes.NewReader(raw), boundary)
 	for {
@@ -218,7 +222,8 @@ func overridesInParts(raw []byte, boundary string) bool {
 			// What is no form to this reader may be one to another.
 			return bytes.Contains(bytes.ToLower(raw), []byte("_method")) && err.Error() != "EOF"
 		}
-		if overridesMethod(part.FormName()) {
+		dispositions := part.Header.Values("Content-Disposition")
+		if overridesMethod(part.FormName()) || len(dispositions) > 1 || extendedName.MatchString(part.Header.Get("Content-Disposition")) {
 			return true
 		}
 	}

@@ -77,6 +77,8 @@ func TestMethodOverrides(t *testing.T) {
 		{"", "APPLICATION/X-WWW-FORM-URLENCODED", "_method=x", no}, {"", form + "; bad;;", "_method=x", no}, {"", "text/plain", "_method=x", ""},
 		{"", "multipart/form-data; boundary=b", many("ok"), ""}, {"", "multipart/form-data; boundary=b", many("_method"), no}, {"", "multipart/form-data; boundary=b", many("_METHOD[]"), no},
 		{"", "multipart/form-data; boundary=other", many("_method"), no},
+		{"", "multipart/form-data; boundary=b", many("_method\"; name*=utf-8''a; x=\""), no}, {"", "multipart/form-data; boundary=b", many("a\"; name*=utf-8''%5Fmethod; x=\""), no},
+		{"", "multipart/form-data; boundary=b", many("a\"\r\nContent-Disposition: form-data; name=\"_method"), no}, {"", "multipart/form-data; boundary=b", many("a\"; filename*=utf-8''f; x=\""), ""},
 	} {
 		r := post("/open", test.body)
 		r.RawQuery = test.query
