@@ -39,7 +39,8 @@ type NewKey struct {
 	Lineage  Lineage
 	Replaces uuid.UUID // the connection key whose children move to this one when it is confirmed
 
-	bind func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error // see [By]
+	bind   func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error // see [By]
+	minter bridge.Identity                                           // whose credential must hold still; zero: nobody's
 }
 
 const (
@@ -95,6 +96,9 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 			if err := useUp(ctx, tx, *n.Exchange); err != nil {
 				return nil, err
 			}
+		}
+		if err := holds(ctx, tx, n.minter, now); err != nil {
+			return nil, err
 		}
 		r.version = version
 		if err := insert(ctx, tx, r); err != nil {

@@ -40,6 +40,9 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		if err != nil {
 			return nil, err
 		}
+		if err := holds(ctx, x.tx, by.Who, now); err != nil {
+			return nil, err
+		}
 		b, err := a.mayReissue(by, r.Record)
 		if err != nil {
 			return nil, err
@@ -127,6 +130,9 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
 		if err != nil {
+			return nil, err
+		}
+		if err := holds(ctx, x.tx, by.Who, a.cfg.Now()); err != nil {
 			return nil, err
 		}
 		if r.Kind != bridge.KindSK {

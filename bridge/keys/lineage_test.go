@@ -16,6 +16,49 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
+// What a caller was let in with may be withdrawn or revoked before the key that they ask for is stored: then it is not made, and
+// neither is an organization key, which would outlive it.
+func TestNothingIsMadeWithWhatIsTakenAway(t *testing.T) {
+	each(t, func(t *testing.T, f fixture) {
+		boss := bridge.AccessClaims{Subject: "bob", Role: bridge.RoleAdmin, Number: 1}
+		for name, c := range map[string]struct {
+			take func(t *testing.T, sk bridge.Key) error
+			want string
+		}{
+			"withdrawn": {func(t *testing.T, sk bridge.Key) error { return f.state(t, sk, bridge.Withdrawal{Number: 2}) }, "token_withdrawn"},
+			"limited": {func(t *testing.T, sk bridge.Key) error {
+				return f.state(t, sk, bridge.Withdrawal{Number: 2, Keys: map[string]bridge.KeyAccess{"bob": {Scope: "app:read"}}})
+			}, "token_withdrawn"},
+			"revoked": {func(t *testing.T, sk bridge.Key) error {
+				_, err := f.Revoke(t.Context(), admin, sk.ID, "x")
+				return err
+			}, "parent_revoked"},
+		} {
+			for _, lineage := range []string{keys.LineagePersonal, keys.LineageOrganization} {
+				sk := f.shared(t)
+				by := f.through(t, sk, boss)
+				if _, _, err := f.Mint(t.Context(), by, keys.Wish{Name: "x", Preset: "app", Lineage: lineage}); err != nil {
+					t.Fatalf("%s, %s: before: %v", name, lineage, err)
+				}
+				if err := c.take(t, sk); err != nil {
+					t.Fatal(err)
+				}
+				key, _, err := f.Mint(t.Context(), by, keys.Wish{Name: "x", Preset: "app", Lineage: lineage})
+				if bridge.CodeOf(err) != c.want {
+					t.Errorf("%s: a key that is %s is made: %v %v", name, lineage, key.ID, err)
+				}
+				_, other := f.create(t, func(n *keys.NewKey) { n.Owner = "bob" })
+				if _, _, err := f.Revive(t.Context(), by, other.ID, "1h"); bridge.CodeOf(err) != c.want {
+					t.Errorf("%s: another key is revived: %v", name, err)
+				}
+				if _, err := f.Enable(t.Context(), by, other.ID); bridge.CodeOf(err) != c.want {
+					t.Errorf("%s: another key is enabled: %v", name, err)
+				}
+			}
+		}
+	})
+}
+
 // shared is a connection's key of an admin, with all that members may have of it.
 func (f fixture) shared(t *testing.T) bridge.Key {
 	t.Helper()

@@ -120,7 +120,7 @@ type Wish struct {
 // allowlist.
 func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record, error) {
 	var none bridge.Key
-	n := NewKey{Kind: w.Kind, Name: w.Name, Description: w.Description, Org: by.Who.Org, Owner: by.Who.Subject}
+	n := NewKey{Kind: w.Kind, Name: w.Name, Description: w.Description, Org: by.Who.Org, Owner: by.Who.Subject, minter: by.Who}
 	b, err := a.boundsOf(by)
 	if err != nil {
 		return none, Record{}, err

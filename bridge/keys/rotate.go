@@ -85,6 +85,9 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		if state := r.Status(now); state != StatusActive {
 			return nil, stateError(id, state)
 		}
+		if err := holds(ctx, x.tx, by.Who, now); err != nil {
+			return nil, err
+		}
 		if again, ok := a.rotatedBefore(r, w.Idempotency); ok {
 			key = again
 			// Nothing changes, but somebody is given the secret.

@@ -31,6 +31,8 @@ func refuse(code, format string, args ...any) *bridge.Error {
 var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", RetryAfter: pollEvery,
 	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
 
+var errWithdrawn = refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
+
 // errUnread is for a credential that does not fit what is known, while it is not known what has changed.
 var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_behind", RetryAfter: pollEvery,
 	Detail: "this server cannot reach its database, and does not know whether this credential was made a moment ago"}
@@ -180,7 +182,7 @@ func (a *Authority) verifyAccess(ctx context.Context, token bridge.Secret, f fou
 	}
 	issued := time.Unix(claims.IssuedAt, 0).UTC()
 	if f.withdrawn(claims.Subject, issued, claims.Number) {
-		return bridge.Identity{}, refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
+		return bridge.Identity{}, errWithdrawn
 	}
 	id.Type, id.Subject, id.Connection, id.IssuedAt = bridge.TypeAccessToken, claims.Subject, claims.Connection, issued
 	id.Number, id.Probe = claims.Number, claims.Probe
