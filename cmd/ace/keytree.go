@@ -6,8 +6,11 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -111,6 +114,49 @@ func keyTable(w io.Writer, keys []api.APIKey, parent string) {
 	}
 }
 
+// keyLines is keyTable, or keyBlocks on a terminal that is too narrow for the table.
+func (a *app) keyLines(w io.Writer, keys []api.APIKey, parent string) {
+	columns, _, err := term.GetSize(int(a.out.Fd()))
+	if err == nil {
+		var whole strings.Builder
+		table := tabwriter.NewWriter(&whole, 0, 8, 2, ' ', 0)
+		keyTable(table, keys, parent)
+		_ = table.Flush()
+		for line := range strings.Lines(whole.String()) {
+			if utf8.RuneCountInString(strings.TrimRight(line, "\n")) > columns {
+				keyBlocks(w, keys)
+				return
+			}
+		}
+	}
+	keyTable(w, keys, parent)
+}
+
+// keyBlocks lists keys as a tree, each in a few short lines.
+func keyBlocks(w io.Writer, keys []api.APIKey) {
+	for _, k := range tree(keys) {
+		first, indent := "", "  "
+		if k.placed {
+			first = strings.Repeat("  ", k.depth-1) + "└ "
+			indent = "    " // 40 columns hold a key ID
+		}
+		lines := []string{first + k.Name, indent + strings.TrimPrefix(lineage(k.APIKey)+", "+k.Status, ", "), indent + k.KeyID, indent + k.Prefix,
+			indent + "owner " + k.Owner, indent + "expires " + expiry(k.APIKey)}
+		if k.Parent != "" && !k.placed {
+			lines = append(lines, indent+"made with "+k.Parent)
+		}
+		if k.LastUsed != nil {
+			lines = append(lines, indent+"last used "+when(&k.LastUsed.At))
+		}
+		if end := ended(k.APIKey); end != "" {
+			lines = append(lines, indent+end)
+		}
+		for _, line := range lines {
+			_, _ = fmt.Fprintln(w, printable(line))
+		}
+	}
+}
+
 // parentUnknown is the word for the parent of keys that were made before parents were recorded.
 const parentUnknown = "unknown"
 
@@ -141,7 +187,7 @@ and so on. --parent unknown lists the personal keys of older versions whose pare
 				return err
 			}
 			keys = slices.DeleteFunc(keys, func(k api.APIKey) bool { return !ofParent(k, parent) }) // older servers list all
-			err = a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { keyTable(w, keys, parent) })
+			err = a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { a.keyLines(w, keys, parent) })
 			if err == nil && a.output == outputTable {
 				a.noteOrphans(target, keys)
 				a.noteDoubted(target, keys)

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/creack/pty"
 	"golang.org/x/term"
@@ -266,6 +267,13 @@ func TestWhatElseEndsOnTerminal(t *testing.T) {
 		return k.Status
 	}
 	env := []string{"ACE_KEY=" + w.operatorToken.Reveal()}
+	x := onTerminal(t, 40, env, "api-key", "list", "--server", string(w.url))
+	x.expect("└ child")
+	for line := range strings.Lines(plain(x.exits(0))) { // no line is wrapped
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\r\n")); n > 40 {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
 	for _, c := range []struct {
 		name    string
 		columns uint16
