@@ -123,8 +123,11 @@ func nearly(a, b string) bool {
 	if !isASCII(a) || !isASCII(b) {
 		a, b = norm.NFKC.String(a), norm.NFKC.String(b)
 	}
-	return strings.EqualFold(a, b) || strings.ToLower(strings.ToUpper(a)) == strings.ToLower(strings.ToUpper(b))
+	return strings.EqualFold(a, b) || folded(a) == folded(b)
 }
+
+// folded is a text in lower case by way of upper case, which makes one letter of some that are two: 'i' and the dotless one.
+func folded(s string) string { return strings.ToLower(strings.ToUpper(s)) }
 
 // readings are the names that careless readers take the name of a parameter for: decoded again, cut at a NUL, without what
 // is not seen, and without an index.

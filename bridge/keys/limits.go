@@ -61,6 +61,7 @@ func parsePrefixes(list []string) ([]netip.Prefix, error) {
 	}
 	var out []netip.Prefix
 	for _, text := range list {
+		text = strings.TrimSpace(text)
 		p, err := netip.ParsePrefix(text)
 		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
 			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -115,7 +116,7 @@ func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connect
 	server := c.server
 	if patch.ServerURL != nil {
 		var err error
-		if server, err = bridge.CanonicalURL(*patch.ServerURL); err != nil {
+		if server, err = bridge.CanonicalURL(strings.TrimSpace(*patch.ServerURL)); err != nil {
 			return err
 		}
 	}

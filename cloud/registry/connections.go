@@ -239,7 +239,7 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	if err := p.Need("connection:create"); err != nil {
 		return none, false, err
 	}
-	server, err := bridge.CanonicalURL(req.ServerURL)
+	server, err := bridge.CanonicalURL(strings.TrimSpace(req.ServerURL))
 	if err != nil {
 		return none, false, err
 	}
