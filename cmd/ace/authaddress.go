@@ -107,7 +107,7 @@ func (a *app) changeAddress(ctx context.Context, address string, o addressOption
 	if err != nil {
 		return err
 	}
-	a.note("A link was mailed to %s. Your address changes when you open it; all your sessions end then.", printable(pending.Email))
+	a.note("A link was mailed to %s. Your address changes when you open it and confirm; all your sessions end then.", printable(pending.Email))
 	return a.printAddress(addressResult{Email: me.Email, Pending: pending.Email, ExpiresAt: &pending.ExpiresAt})
 }
 
