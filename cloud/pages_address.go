@@ -63,7 +63,8 @@ func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
 		err = c.registry.CancelAddress(r.Context(), p, actor(ctx, p))
 	case "change":
 		done = "A link was mailed to " + view.New + ". Your address changes when you open it and confirm."
-		_, err = c.requestAddress(ctx, p, registry.NewAddress{Email: view.New, Password: bridge.NewSecret(r.PostForm.Get("password")), OTP: r.PostForm.Get("otp")})
+		_, err = c.requestAddress(ctx, p, registry.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
+			Password: bridge.NewSecret(r.PostForm.Get("password"))})
 	default:
 		err = bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
 	}

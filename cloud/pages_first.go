@@ -24,7 +24,8 @@ func (c *Cloud) offerFirst(ctx context.Context) error {
 	}
 	link, offered, err := c.registry.OfferFirst(ctx, c.cfg.FirstEmail)
 	if err == nil && offered {
-		c.log.Warn("nobody has an account yet; open the link to make the first one, within 24 hours", "email", c.cfg.FirstEmail, "link", link.Reveal())
+		c.log.Warn("nobody has an account yet; open the link to make the first one, within 24 hours", "email", c.cfg.FirstEmail,
+			"link", link.Reveal())
 	}
 	return err
 }

@@ -61,7 +61,8 @@ func (r *Registry) CanChangeAddress(ctx context.Context, p Principal) error {
 func (r *Registry) addressIsOwn(ctx context.Context, q querier, userID string) error {
 	var org, password string
 	err := q.QueryRowContext(ctx, `SELECT o.slug, u.password FROM provider_subjects s JOIN providers v ON v.id = s.provider_id
-		JOIN organizations o ON o.id = v.org_id JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 ORDER BY o.slug LIMIT 1`, userID).Scan(&org, &password)
+		JOIN organizations o ON o.id = v.org_id JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 ORDER BY o.slug LIMIT 1`,
+		userID).Scan(&org, &password)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -126,7 +127,8 @@ func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress
 // askAddress keeps a change that waits, in place of an earlier one, and mails both addresses.
 func (r *Registry) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChange, actor audit.Actor) error {
 	now := r.cfg.Now()
-	held, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET email = email WHERE id = $1 AND email = $2", change.UserID, change.From))
+	held, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET email = email WHERE id = $1 AND email = $2",
+		change.UserID, change.From))
 	if err != nil {
 		return fmt.Errorf("change an address: %w", err)
 	}
@@ -148,8 +150,9 @@ func (r *Registry) askAddress(ctx context.Context, tx *sql.Tx, change *AddressCh
 	token, stop := bridge.NewSecret(bridge.RandomToken(32)), bridge.NewSecret(bridge.RandomToken(32))
 	expires := now.Add(AddressLife)
 	change.ExpiresAt = expires.UTC().Truncate(time.Second)
-	if _, err := tx.ExecContext(ctx, `INSERT INTO address_changes (hash, stop, user_id, from_email, to_email, created_at, expires_at, ended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`, hashed(token), hashed(stop), change.UserID, change.From, change.To, now.Unix(), expires.Unix()); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO address_changes
+		(hash, stop, user_id, from_email, to_email, created_at, expires_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
+		hashed(token), hashed(stop), change.UserID, change.From, change.To, now.Unix(), expires.Unix()); err != nil {
 		return fmt.Errorf("keep a change of an address: %w", err)
 	}
 	for _, m := range []queued{r.newAddressMail(*change, token, actor), r.oldAddressMail(*change, stop, actor)} {
@@ -163,7 +166,8 @@ func (r *Registry) askAddress(ctx context.Context, tx *sql.Tx, change *AddressCh
 
 // endAddressChanges makes void the changes of an account's address that wait.
 func (r *Registry) endAddressChanges(ctx context.Context, tx *sql.Tx, userID string) error {
-	_, err := tx.ExecContext(ctx, "UPDATE address_changes SET ended_at = $1 WHERE user_id = $2 AND ended_at = 0", r.cfg.Now().Unix(), userID)
+	_, err := tx.ExecContext(ctx, "UPDATE address_changes SET ended_at = $1 WHERE user_id = $2 AND ended_at = 0",
+		r.cfg.Now().Unix(), userID)
 	return wrapped("end a change of an address", err)
 }
 
@@ -235,7 +239,8 @@ func (r *Registry) stopAddress(ctx context.Context, column, value string, refusa
 		if err != nil {
 			return err
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "address.stop", Target: "user:" + u.Email, Details: map[string]string{"to": to}})
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "address.stop", Target: "user:" + u.Email,
+			Details: map[string]string{"to": to}})
 	})
 }
 
@@ -254,15 +259,16 @@ func (r *Registry) ConfirmAddress(ctx context.Context, p Principal, token bridge
 			return err
 		}
 		var from, to string
-		err := tx.QueryRowContext(ctx, `UPDATE address_changes SET ended_at = $1 WHERE hash = $2 AND user_id = $3 AND ended_at = 0 AND expires_at > $1
-			RETURNING from_email, to_email`, r.cfg.Now().Unix(), hashed(token), p.UserID).Scan(&from, &to)
+		err := tx.QueryRowContext(ctx, `UPDATE address_changes SET ended_at = $1
+			WHERE hash = $2 AND user_id = $3 AND ended_at = 0 AND expires_at > $1 RETURNING from_email, to_email`, r.cfg.Now().Unix(), hashed(token), p.UserID).Scan(&from, &to)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errLink
 		}
 		if err != nil {
 			return fmt.Errorf("confirm an address: %w", err)
 		}
-		if err := r.moveAddress(ctx, tx, to, Handover{User: User{ID: p.UserID, Email: from}, Reason: "address changed", Actor: actor, after: after}); err != nil {
+		h := Handover{User: User{ID: p.UserID, Email: from}, Reason: "address changed", Actor: actor, after: after}
+		if err := r.moveAddress(ctx, tx, to, h); err != nil {
 			return err
 		}
 		s, err = r.openSession(ctx, tx, opening{userID: p.UserID, org: p.Org, method: MethodBrowser}, actor)
@@ -365,14 +371,15 @@ func (r *Registry) freeAddress(ctx context.Context, tx *sql.Tx, to string, h Han
 	if verified != 0 {
 		return errAddressTaken
 	}
-	if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: to}, Unproven: true, Reason: h.Reason, Actor: h.Actor, after: h.after}); err != nil {
+	if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: to}, Unproven: true, Reason: h.Reason, Actor: h.Actor,
+		after: h.after}); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "DELETE FROM waiting_members WHERE user_id = $1", id); err != nil {
 		return fmt.Errorf("free an address: %w", err)
 	}
-	freed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET email = $1, password = '' WHERE id = $2 AND email = $3 AND verified_at = 0",
-		"gone:"+id, id, to))
+	freed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE users SET email = $1, password = ''
+		WHERE id = $2 AND email = $3 AND verified_at = 0`, "gone:"+id, id, to))
 	if err == nil && !freed {
 		err = errAddressTaken
 	}
