@@ -70,18 +70,26 @@ func (f *fixture) tables() []string {
 	if f.db.Dialect == sqldb.Postgres {
 		query = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
 	}
+	return f.column(query)
+}
+
+// column is what a query of one column gives, as text.
+func (f *fixture) column(query string) (out []string) {
+	f.t.Helper()
 	rows, err := f.db.QueryContext(f.t.Context(), query)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	defer func() { _ = rows.Close() }()
-	var out []string
 	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
+		var text string
+		if err := rows.Scan(&text); err != nil {
 			f.t.Fatal(err)
 		}
-		out = append(out, name)
+		out = append(out, text)
+	}
+	if err := rows.Err(); err != nil {
+		f.t.Fatal(err)
 	}
 	return out
 }
@@ -357,20 +365,7 @@ func (f *fixture) state() string {
 		"SELECT hash || expires_at FROM codes", "SELECT id || user_id FROM members", "SELECT id || state FROM invitations",
 		"SELECT hash || ended_at FROM address_changes", "SELECT id || owner || ended_at FROM api_keys", "SELECT id || secret FROM connections",
 		"SELECT terms || next_at FROM handed_tokens", "SELECT key_id || member_id FROM token_members"} {
-		rows, err := f.db.QueryContext(f.t.Context(), query+" ORDER BY 1")
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		for rows.Next() {
-			var row string
-			if err := rows.Scan(&row); err != nil {
-				f.t.Fatal(err)
-			}
-			out = append(out, row)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			f.t.Fatal(err)
-		}
+		out = append(out, f.column(query+" ORDER BY 1")...)
 	}
 	return strings.Join(out, "\n")
 }
