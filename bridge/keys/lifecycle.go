@@ -121,7 +121,8 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 	})
 }
 
-var errDoubted = bridge.E(bridge.Forbidden, "key_doubted", "the key may have been revoked before the database was restored: an admin decides whether it goes on").
+var errDoubted = bridge.E(bridge.Forbidden, "key_doubted",
+	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
 // Enable ends what Disable began, and the doubt that a restored database leaves about a key. It asks for as much as minting the key

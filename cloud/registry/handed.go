@@ -387,8 +387,8 @@ func (r *Registry) WithdrawalFailed(ctx context.Context, lost Lost, cause string
 	now := r.cfg.Now()
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
 		for _, h := range lost.of {
-			if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET tries = tries + 1, cause = $5, next_at = $6, lost_at = CASE WHEN lost_at = 0 THEN $7 ELSE lost_at END"+
-				ofHanded+" AND issued_at = $8", lost.Connection, h.userID, h.apiKey, h.terms, cause, now.Add(withdrawAgain).Unix(), now.Unix(), h.until); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET tries = tries + 1, cause = $5, next_at = $6,
+				lost_at = CASE WHEN lost_at = 0 THEN $7 ELSE lost_at END`+ofHanded+" AND issued_at = $8", lost.Connection, h.userID, h.apiKey, h.terms, cause, now.Add(withdrawAgain).Unix(), now.Unix(), h.until); err != nil {
 				return fmt.Errorf("note that a withdrawal was not taken: %w", err)
 			}
 		}

@@ -40,8 +40,9 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 		if err := f.db.QueryRowContext(t.Context(), "SELECT statement_number FROM connections").Scan(&backup); err != nil {
 			t.Fatal(err)
 		}
-		last := withdrawal("app:*")
-		if last = withdrawal("app:*", "key:read"); last <= backup {
+		withdrawal("app:*")
+		last := withdrawal("app:*", "key:read")
+		if last <= backup {
 			t.Fatalf("the withdrawals end at %d, begun after %d", last, backup)
 		}
 		if err := f.db.Tx(t.Context(), func(tx *sql.Tx) error {

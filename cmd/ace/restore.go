@@ -66,14 +66,16 @@ keys that people made are listed, to be decided on: each with the command to rev
 				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, %d is known, and it goes on at %d\n", r.Found, r.Known, r.Now)
 				if role == "cloud" {
 					_, _ = fmt.Fprintln(w, "everybody has to sign in again; invitations and mailed links are void")
-					_, _ = fmt.Fprintln(w, "members, roles, passwords, second factors, connections and limits are as in the backup: who was removed since is back (ace org members)")
+					_, _ = fmt.Fprintln(w, "members, roles, passwords, second factors, connections and limits are as in the backup: "+
+						"who was removed since is back (ace org members)")
 				} else {
 					_, _ = fmt.Fprintf(w, "keys of connections that die unless they are used within a day: %d\n", r.Unconfirmed)
 				}
 				if len(r.Keys) == 0 {
 					return
 				}
-				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each (`ace api-key list` says which are left, and so does the log of each start):")
+				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each "+
+					"(`ace api-key list` says which are left, and so does the log of each start):")
 				row(w, "KEY", "NAME", "OWNER", "STATUS", "TO END IT", "TO KEEP IT")
 				for _, k := range r.Keys {
 					row(w, k.ID, k.Name, k.Owner, k.Status, k.Revoke, k.Keep)
