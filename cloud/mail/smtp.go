@@ -19,7 +19,6 @@ import (
 	smtp "github.com/wneessen/go-mail"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 )
 
 // Timeout bounds the handing over of one message.
@@ -202,5 +201,8 @@ func withoutAnswer(err error) error {
 	if strings.Contains(err.Error(), "STARTTLS") {
 		return errors.New("the mail server offers no STARTTLS, without which no password is sent")
 	}
-	return errors.New(api.WhyUnreachable(err))
+	if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("the mail server did not answer in time")
+	}
+	return errors.New("the mail server cannot be reached, or its certificate is not trusted")
 }
