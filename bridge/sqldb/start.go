@@ -72,9 +72,20 @@ func (s Start) missing(what string) error {
 		WithHint("restore a backup of it; if an empty database is meant: ace %s --new-database", s.Role)
 }
 
+// errOfCloud says that a server would take a cloud's own API keys for its own.
+var errOfCloud = bridge.E(bridge.Unavailable, "database_of_cloud", "the database is a cloud's, and a server needs one of its own").
+	WithHint("name another database in ACE_DATABASE_URL")
+
 func (db *DB) begin(ctx context.Context, start Start, known State, log *slog.Logger) error {
 	if err := db.check(ctx, log); err != nil {
 		return err
+	}
+	if start.Role == "server" {
+		if clouds, err := db.hasTable(ctx, "schema_registry"); err != nil {
+			return err
+		} else if clouds {
+			return errOfCloud
+		}
 	}
 	id, err := db.ID(ctx)
 	if err != nil {

@@ -271,3 +271,18 @@ func TestStartOnASwappedFile(t *testing.T) {
 		})
 	}
 }
+
+// TestServerOnACloudsDatabase holds that a server does not take the API keys of a cloud for its own.
+func TestServerOnACloudsDatabase(t *testing.T) {
+	dir := operatorHome(t)
+	if code, said := runOnce(t, "cloud"); code != 0 {
+		t.Fatal(said)
+	}
+	t.Setenv("ACE_DATA_DIR", filepath.Join(dir, "server"))
+	t.Setenv("ACE_DATABASE_URL", "sqlite:"+filepath.Join(dir, "data", "cloud.db"))
+	for _, line := range [][]string{{"server"}, {"server", "--new-database"}} {
+		if code, said := runOnce(t, line...); code != exitUnreachable || !strings.Contains(said, "the database is a cloud's") {
+			t.Errorf("%v: exit code %d:\n%s", line, code, said)
+		}
+	}
+}
