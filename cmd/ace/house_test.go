@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"bridge/keys":            {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/mark", "bridge/sqldb"},
 	"bridge/mark":            {"bridge"},
 	"bridge/sqldb":           {"bridge"},
-	"bridge/sqldb/sqldbtest": {},
+	"bridge/sqldb/sqldbtest": {"bridge/sqldb"},
 }
 
 type goPackage struct {
