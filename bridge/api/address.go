@@ -131,11 +131,11 @@ func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
 	return ok && trusts(trusted, peer)
 }
 
-// ForwardedScheme is the scheme that a client used, http or https, as the trusted proxy saw it that the client came to. What
-// cannot be read is not https.
+// ForwardedScheme is the scheme that a client used, http or https, as the proxies in front say. Of a list the first entry counts,
+// since the outermost proxy is the one that ends TLS; nothing is decided by it here. What cannot be read is not https.
 func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 && FromTrusted(r, trusted) {
-		switch strings.ToLower(forwardedEntry(r, trusted, said)) {
+		switch strings.ToLower(firstEntry(said)) {
 		case "https", "wss":
 			return "https"
 		}
@@ -183,6 +183,18 @@ func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) str
 		}
 	}
 	return last
+}
+
+// firstEntry is the first entry of a list that is in one header or several.
+func firstEntry(lines []string) string {
+	for _, line := range lines {
+		for entry := range strings.SplitSeq(line, ",") {
+			if entry = strings.Trim(entry, " \t"); entry != "" {
+				return unquoted(entry)
+			}
+		}
+	}
+	return ""
 }
 
 // unquoted takes the quotes off an entry that some proxies quote.

@@ -118,15 +118,10 @@ func TestForwardedScheme(t *testing.T) {
 		{nil, []string{"wss"}, false, "https"}, {nil, []string{"WSS"}, false, "https"}, {nil, []string{`"https"`}, false, "https"}, {nil, []string{"ws"}, true, "http"},
 		{nil, []string{"httpsx"}, true, "http"}, {nil, []string{""}, true, "http"}, {nil, []string{"junk"}, false, "http"}, {nil, []string{"HTTP"}, true, "http"},
 		{nil, []string{`"https`}, false, "http"}, {nil, []string{`"`}, false, "http"}, {nil, []string{"ht tps"}, false, "http"},
-		// The nearest proxy added the last entry; what is before it a client may have sent.
-		{nil, []string{"https,http"}, false, "http"}, {[]string{client}, []string{"https,http"}, true, "http"},
-		{[]string{client}, []string{"https", "http"}, true, "http"}, {[]string{inner + ", " + client}, []string{"https, https, http"}, true, "http"},
-		{[]string{client}, []string{"http,https"}, false, "https"}, {[]string{client}, []string{"junk, https , "}, false, "https"},
-		// Behind two proxies that add entries, the outer one's counts; one that sets the header leaves one.
-		{[]string{client + ", " + inner}, []string{"https,http"}, false, "https"}, {[]string{client, inner}, []string{" HTTPS ", "http"}, false, "https"},
-		{[]string{client + ", " + inner}, []string{"https, http, http"}, true, "http"}, {[]string{client + ", " + inner}, []string{"https"}, false, "https"},
-		{[]string{client + ", " + inner}, []string{`https, "http", http`}, true, "http"}, {[]string{inner}, []string{"https,http"}, true, "http"},
-		{[]string{"unknown"}, []string{"https,http"}, true, "http"}, {[]string{"unknown, " + inner}, []string{"https,http"}, false, "https"},
+		// The outermost proxy's entry is the first, however many of the others add theirs.
+		{nil, []string{"https,http"}, false, "https"}, {[]string{client}, []string{" https , http"}, false, "https"}, {nil, []string{`"HTTPS", http`}, false, "https"},
+		{[]string{client + ", " + inner}, []string{"https", "http"}, false, "https"}, {[]string{client}, []string{"wss,http"}, false, "https"},
+		{[]string{client}, []string{"http,https"}, true, "http"}, {[]string{client}, []string{"junk, https , "}, true, "http"}, {nil, []string{" , https"}, false, "https"},
 	} {
 		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{}}
 		if c.said != nil {

@@ -478,6 +478,9 @@ func dump(t *testing.T, db *sqldb.DB, table string, canaries []string) int {
 			}
 		}
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return n
 }
 
