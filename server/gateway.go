@@ -71,6 +71,11 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 				panic(http.ErrAbortHandler) // the client is gone
 			}
+			if refusal, ok := errors.AsType[*bridge.Error](err); ok { // what let the request in has broken its body off
+				log.Info("the body of a request was broken off", "request_id", r.Header.Get(api.HeaderRequestID), "error", refusal.Err)
+				api.WriteProblem(w, refusal)
+				return
+			}
 			log.Warn("the upstream did not answer", "upstream", upstream.Host, "error", err)
 			api.WriteProblem(w, bridge.E(bridge.Unreachable, "upstream_unreachable", "the app behind this server does not answer").
 				WithHint("check that it runs at the address in ACE_UPSTREAM_URL"))

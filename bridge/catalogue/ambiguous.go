@@ -157,11 +157,8 @@ func overridesMethod(name string) bool {
 
 // checkParameters refuses a query or a form with a parameter that changes the method.
 func checkParameters(r Request) error {
-	refused := func(where string) error {
-		return refuse("override_parameter", "the parameter _method of the %s would change what the app takes the request for", where)
-	}
 	if overridesIn(r.RawQuery) {
-		return refused("query")
+		return overrideIn("query")
 	}
 	// Without a body there is none to look at: forward-auth does not see it.
 	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -179,23 +176,28 @@ func checkParameters(r Request) error {
 				return err
 			}
 			if overridesIn(string(raw)) {
-				return refused("form")
+				return overrideIn("form")
 			}
-		case strings.HasPrefix(kind, "multipart/") && r.Length <= maxMultipart:
+		case strings.HasPrefix(kind, "multipart/") && (r.Length < 0 || r.Length > maxMultipart):
+			if err := checkLongForm(r, contentType, params["boundary"]); err != nil {
+				return err
+			}
+		case strings.HasPrefix(kind, "multipart/"):
 			raw, err := r.Body()
 			if err != nil {
 				return err
 			}
 			if overridesInParts(raw, params["boundary"]) {
-				return refused("form")
+				return overrideIn("form")
 			}
 		}
 	}
 	return nil
 }
 
-// maxMultipart is how long a form with files may be that is looked into: longer ones pass on as they come.
-const maxMultipart = 1 << 20
+func overrideIn(where string) error {
+	return refuse("override_parameter", "the parameter _method of the %s would change what the app takes the request for", where)
+}
 
 // overridesIn looks at every name that a parser may find in a query or a form, ';' between them included.
 func overridesIn(encoded string) bool {

@@ -1,6 +1,7 @@
 package catalogue
 
 import (
+	"io"
 	"net/http"
 	"strings"
 
@@ -17,6 +18,8 @@ type Request struct {
 	Length int64
 	// Body reads the whole body, whose length its owner bounds; nil where the body cannot be seen.
 	Body func() ([]byte, error)
+	// Watch puts a reader before the body that breaks off what is not to reach the app; nil where that cannot be done.
+	Watch func(through func(io.Reader) io.Reader)
 }
 
 // refuse is a refusal whose exact cause only the operator sees.

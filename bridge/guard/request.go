@@ -97,6 +97,16 @@ func bodyOf(w http.ResponseWriter, r *http.Request, most int64) func() ([]byte, 
 	return (&bodyReader{w: w, r: r, most: most}).read
 }
 
+// watchOf puts a reader before the body of a request.
+func watchOf(r *http.Request) func(through func(io.Reader) io.Reader) {
+	return func(through func(io.Reader) io.Reader) {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{through(r.Body), r.Body}
+	}
+}
+
 func noBody() ([]byte, error) { return nil, nil }
 
 // bodyReader reads a body for a rule and puts it back for the app.
