@@ -57,7 +57,7 @@ func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
 	}
 	r := ctx.Request()
 	view := addressView{New: r.PostForm.Get("email")}
-	done, err := "The change is stopped; your address stays as it is.", error(nil)
+	done, err := "The change was cancelled; your address stays the same.", error(nil)
 	switch r.PostForm.Get("action") {
 	case "cancel":
 		err = c.registry.CancelAddress(r.Context(), p, actor(ctx, p))

@@ -36,7 +36,7 @@ var endsWords = []struct{ kind, fate, one, many string }{
 	{api.EndsAPIKey, api.FateEnds, "API key", "API keys"},
 	{api.EndsPersonalAccessToken, api.FateEnds, "personal access token", "personal access tokens"},
 	{api.EndsSession, api.FateEnds, "session", "sessions"},
-	{api.EndsApproval, api.FateEnds, "approved login that has not begun", "approved logins that have not begun"},
+	{api.EndsApproval, api.FateEnds, "approved login that was not used yet", "approved logins that were not used yet"},
 	{api.EndsInvitation, api.FateEnds, "open invitation", "open invitations"},
 	{api.EndsAccessToken, api.FateEnds, "person or program loses its access tokens", "people or programs lose their access tokens"},
 	{api.EndsConnection, api.FateLeft, "private connection, which admins can only disconnect", "private connections, which admins can only disconnect"},
@@ -119,12 +119,12 @@ func endsServerOf(s api.ServerEnds) endsServer {
 	}
 	switch {
 	case known && len(out.Lines) == 0:
-		out.Lines = append(out.Lines, endsLine{What: "No personal key is concerned"})
+		out.Lines = append(out.Lines, endsLine{What: "No personal key is affected"})
 	case s.All && len(out.Lines) == 0:
 		out.Lines = append(out.Lines, endsLine{What: "Every personal key that was made through the connection ends for good"})
 	}
 	if s.More {
-		out.Lines = append(out.Lines, endsLine{What: "There are more, which the server finds"})
+		out.Lines = append(out.Lines, endsLine{What: "There are more, and the server finds them"})
 	}
 	return out
 }

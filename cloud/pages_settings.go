@@ -38,7 +38,7 @@ type profileView struct {
 }
 
 // profileDone are the messages that the page may be opened with; the query only chooses one.
-var profileDone = map[string]string{"address": "Your e-mail address is changed, and everything else that was signed in has ended."}
+var profileDone = map[string]string{"address": "Your e-mail address was changed, and all your other sessions have ended."}
 
 func (c *Cloud) profilePage(ctx echo.Context, p registry.Principal) error {
 	return c.profile(ctx, p, profileDone[ctx.QueryParam("done")])

@@ -67,7 +67,7 @@ func whoLoses(c api.Connection, p registry.Principal, users int) string {
 	case leftBehind(c):
 		return "Nobody has used it since " + c.Owner + " left."
 	case users == 0:
-		return "No person loses access; API keys of " + p.Org + " do."
+		return "No person loses access, but API keys of " + p.Org + " do."
 	case users == 1 && c.Mine:
 		return "1 person loses access at once: you."
 	case users == 1:
@@ -91,11 +91,11 @@ func (c *Cloud) askRemove(ctx echo.Context, p registry.Principal) error {
 	kept := "Shared connections and the organization's API keys go on working."
 	if id == p.UserID {
 		view.Title, view.Box, view.Button = "Leave "+p.Org, "Yes, I leave", "Leave"
-		view.Lead = []string{"You are signed out here at once, and come back only by a new invitation.", kept}
+		view.Lead = []string{"You are signed out here at once, and can come back only with a new invitation.", kept}
 		return c.askSure(ctx, p, "/members", view)
 	}
 	view.Title, view.Box, view.Button = "Remove "+m.Name, "Yes, remove "+m.Name, "Remove"
-	view.Lead = []string{m.Email + " is out at once. Whoever comes back has a new membership, and nothing of this.", kept}
+	view.Lead = []string{m.Email + " loses access at once. If they come back, they get a new membership and none of this.", kept}
 	return c.askSure(ctx, p, "/members", view)
 }
 
@@ -115,8 +115,8 @@ func (c *Cloud) askRole(ctx echo.Context, p registry.Principal, id, role string)
 	ends := api.Ends{Servers: c.endsOnServers(ctx, p, found)}
 	ends.Add(found.Here...)
 	title := "Give " + m.Name + " the role " + role
-	return true, c.askSure(ctx, p, "/members", sureView{Title: title, Heading: "What ends or gets less", Ends: endsOf(ends, ""),
-		Lead:   []string{"It counts from their next request on. New access tokens have what the new role may."},
+	return true, c.askSure(ctx, p, "/members", sureView{Title: title, Heading: "What ends or is limited", Ends: endsOf(ends, ""),
+		Lead:   []string{"The new role counts from their next request on. New access tokens have only what it allows."},
 		Action: ctx.Request().URL.Path, Back: "/members", Box: "Yes, that is meant", Button: "Save", Fields: []field{{"role", role}}})
 }
 
@@ -129,8 +129,8 @@ func (c *Cloud) askLess(ctx echo.Context, p registry.Principal, title string, fo
 	ends.Add(found.Here...)
 	view := endsOf(ends, "")
 	r := ctx.Request()
-	return true, c.askSure(ctx, p, "/connections", sureView{Title: title, Heading: "What ends or gets less", Ends: view,
-		Lead:   []string{"It counts at once, also for what is open. Whoever still has access gets new access tokens with less."},
+	return true, c.askSure(ctx, p, "/connections", sureView{Title: title, Heading: "What ends or is limited", Ends: view,
+		Lead:   []string{"This counts at once, even for open streams. Whoever keeps access gets new access tokens with less."},
 		Action: r.URL.Path, Back: "/connections/" + ctx.Param("id") + "/sharing", Box: "Yes, that is meant", Button: "Save",
 		Fields: []field{{"to", r.PostForm.Get("to")}, {"scopes", r.PostForm.Get("scopes")}}})
 }

@@ -302,7 +302,7 @@ func (r *Registry) SetAddress(ctx context.Context, from, to string, actor audit.
 			return err
 		}
 		if !proven {
-			return bridge.E(bridge.Conflict, CodeUnverified, "nobody has proven the address %s, so that the account is nobody's yet", u.Email).
+			return bridge.E(bridge.Conflict, CodeUnverified, "nobody has proven the address %s, so the account does not belong to anybody yet", u.Email).
 				WithHint("ace cloud user add --email %s --org SLUG", to)
 		}
 		return r.moveAddress(ctx, tx, to, Handover{User: u, Reason: "address changed by the operator", Actor: actor, after: after})

@@ -14,7 +14,7 @@ import (
 
 // errCannotActAs says that a connection is its owner's alone.
 func (c connection) errCannotActAs() error {
-	return bridge.E(bridge.Forbidden, "key_cannot_act_as", "the connection's key speaks for its own subject alone, so that only %s can use the connection", c.owner).
+	return bridge.E(bridge.Forbidden, "key_cannot_act_as", "the connection's key speaks for its own subject alone, so only %s can use the connection", c.owner).
 		WithHint("on the server: ace api-key create --for-connection; then: ace connect --server %s --api-key -", c.server)
 }
 
