@@ -11,8 +11,8 @@ import (
 // MaxEmail is how long an e-mail address may be, in bytes.
 const MaxEmail = 200
 
-// CanonicalEmail is an e-mail address in the one spelling in which addresses are kept, compared and written to: its local part
-// as RFC 8265 section 3.3 compares names (lower case, NFC), its domain in A-labels.
+// CanonicalEmail brings an e-mail address to the one spelling that is stored, compared and mailed to: the local part as
+// RFC 8265 section 3.3 compares names (lower case, NFC), the domain in A-labels.
 func CanonicalEmail(s string) (string, error) {
 	malformed := E(Invalid, "email_malformed", "that is not an e-mail address")
 	s = OneForm(trimOutside(s))

@@ -40,11 +40,11 @@ func looksWide(raw string) bool {
 // OneForm is a name in the one Unicode form in which names are kept and compared (NFC).
 func OneForm(name string) string { return norm.NFC.String(name) }
 
-// SameName reports whether two names are one name: equal in the one form.
+// SameName reports whether two names are equal in their one form.
 func SameName(a, b string) bool { return a == b || OneForm(a) == OneForm(b) }
 
-// PlainName is a name from outside as it is kept: without white space around it, in the one form. It reports whether that is
-// fit to be kept: of 1 to most bytes, and plain, see [PlainText].
+// PlainName turns a name from outside into the form to store: trimmed and in the one form. It reports whether that may be
+// stored: it has 1 to most bytes and is plain, see [PlainText].
 func PlainName(raw string, most int) (string, bool) {
 	name := OneForm(trimOutside(raw))
 	return name, name != "" && PlainText(name, most)
@@ -83,7 +83,7 @@ func joins(r rune) bool {
 	return r >= utf8.RuneSelf && r != utf8.RuneError && !unseen(r) && r != '\u200c' && r != '\u200d' && !unicode.IsSpace(r)
 }
 
-// Visible is a name up to its first NUL, where some readers end it, without white space and what is not seen.
+// Visible is a name without white space and invisible characters, up to its first NUL, where some readers stop.
 func Visible(name string) string {
 	name, _, _ = strings.Cut(name, "\x00")
 	return strings.Map(func(r rune) rune {

@@ -27,7 +27,7 @@ const (
 
 var b64 = base64.RawURLEncoding.Strict()
 
-// decode64 reads base64url in its one spelling: the library would pass over line ends.
+// decode64 reads strict base64url: the library would ignore line ends.
 func decode64(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("there is a line end in it")

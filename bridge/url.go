@@ -100,8 +100,8 @@ func canonicalHost(host string, bracketed bool) (string, error) {
 	return ascii, nil
 }
 
-// CanonicalDomain brings the name of a host or a domain to the one spelling in which names are compared and dialled: A-labels
-// in lower case (RFC 5891), no dot at the end.
+// CanonicalDomain brings a host or domain name to the one spelling that is compared and dialled: A-labels in lower case
+// (RFC 5891), without a dot at the end.
 func CanonicalDomain(name string) (string, bool) {
 	ascii, err := idna.Lookup.ToASCII(name)
 	ascii = strings.TrimSuffix(ascii, ".") // which may have been written in another script
@@ -112,7 +112,7 @@ func CanonicalDomain(name string) (string, bool) {
 	return ascii, ok
 }
 
-// maxLabel is how long what stands between two dots of a name may be (RFC 1035 section 2.3.4).
+// maxLabel is the maximum length of a label, between two dots (RFC 1035 section 2.3.4).
 const maxLabel = 63
 
 func canonicalPort(u *url.URL) (string, error) {

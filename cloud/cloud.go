@@ -92,7 +92,7 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	return reg, db, nil
 }
 
-// OpenAnyway is OpenRegistry for the commands that do something about missing encryption keys.
+// OpenAnyway is OpenRegistry for the commands that deal with missing encryption keys.
 func OpenAnyway(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, *sqldb.DB, error) {
 	root, err := bridge.ParseSigningRoot(cfg.SigningKey)
 	if err != nil {
@@ -198,7 +198,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	return c, nil
 }
 
-// checkKeys refuses a database whose rows or servers need other keys than are there, and notes those that are.
+// checkKeys refuses a database whose rows or servers need keys that are missing, and notes the keys present.
 func checkKeys(ctx context.Context, reg *registry.Registry) error {
 	if err := reg.CheckKeys(ctx); err != nil {
 		return err

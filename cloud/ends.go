@@ -16,10 +16,10 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 )
 
-// maxServersAsked is how many servers are asked for one preview.
+// maxServersAsked is the maximum number of servers asked for one preview.
 const maxServersAsked = 8
 
-// routeEnds is the API of what a change would end. Each asks for what the change itself asks for.
+// routeEnds mounts the previews of what a change would end. Each requires the same rights as the change.
 func (c *Cloud) routeEnds(v1 *echo.Group) {
 	v1.GET("/connections/:id/ends", c.may("connection:read", answerEnds(c.endsOfConnection)))
 	v1.GET("/connections/:id/members/:user/ends", c.may("connection:share", answerEnds(c.endsOfLimit)))
@@ -36,7 +36,7 @@ func answerEnds(find func(echo.Context, registry.Principal) (api.Ends, error)) f
 	}
 }
 
-// endsOfConnection is about disconnecting or, where the query names one, about another visibility or ceiling.
+// endsOfConnection previews a disconnect or, if the query names one, another visibility or ceiling.
 func (c *Cloud) endsOfConnection(ctx echo.Context, p registry.Principal) (api.Ends, error) {
 	var patch api.ConnectionPatch
 	if visibility := ctx.QueryParam("visibility"); visibility != "" {
@@ -101,13 +101,13 @@ func (c *Cloud) foundOfLimit(ctx echo.Context, p registry.Principal, id, user st
 	return c.registry.EndsOfLimit(r, p, id, who, l, c.keyAlive)
 }
 
-// endsOfMember is about a removal or, with a role, about giving them that.
+// endsOfMember previews the removal of a member or, with a role, giving them that role.
 func (c *Cloud) endsOfMember(ctx echo.Context, p registry.Principal) (api.Ends, error) {
 	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"), c.keyAlive)
 	return c.endsWithServers(ctx, p, found, err)
 }
 
-// endsOfKeys adds what ends with API keys of this cloud: what was handed to them, and made with that on servers.
+// endsOfKeys adds what ends with API keys of this cloud: access tokens handed to them, and keys made with those.
 func (c *Cloud) endsOfKeys(ctx echo.Context, ending []keys.Record, out *api.Ends) error {
 	p, err := c.principal(ctx)
 	if err != nil {
@@ -143,8 +143,8 @@ func (c *Cloud) endsWithServers(ctx echo.Context, p registry.Principal, found re
 	return out, nil
 }
 
-// endsOnServers says what is known of personal keys on the servers that are concerned. It asks some of them, as whoever
-// asks here: what they cannot see there, the server decides.
+// endsOnServers says what is known about personal keys on the affected servers. It asks some of them on the caller's behalf;
+// what the caller cannot see there is left for the server to decide.
 func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found registry.Ends) []api.ServerEnds {
 	var out []api.ServerEnds
 	at := map[string]int{}
@@ -190,7 +190,7 @@ func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found regi
 	return out
 }
 
-// endsClient calls a server within the bounds of all calls to connections' servers.
+// endsClient makes a client for a connection's server, with the limits of all such calls.
 func (c *Cloud) endsClient(ctx echo.Context, p registry.Principal, connection string) (*api.ServerClient, func(), error) {
 	free, err := c.relay.slots.take(c.relay.limits, p, connection)
 	if err != nil {
@@ -238,7 +238,7 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 	}
 }
 
-// unknownParents are the keys that a withdrawal concerns although it is not known which key they were made with.
+// unknownParents are the keys without a known parent that a withdrawal affects all the same.
 func unknownParents(ctx context.Context, client *api.ServerClient, to *api.ServerEnds) (out []api.Ending) {
 	list, err := client.KeysPageOf(ctx, keyhttp.ParentUnknown, api.MaxEnds)
 	if err != nil || list.NextCursor != "" {
@@ -252,7 +252,7 @@ func unknownParents(ctx context.Context, client *api.ServerClient, to *api.Serve
 	return out
 }
 
-// tidyEndings bounds what a server says of keys, and all that stands in it; one whose ID is none is left out.
+// tidyEndings bounds the number and the texts of items from a server, and drops those without a valid ID.
 func tidyEndings(items []api.Ending) []api.Ending {
 	items = items[:min(len(items), 2*api.MaxEnds)]
 	out := make([]api.Ending, 0, len(items))

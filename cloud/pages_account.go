@@ -124,7 +124,7 @@ func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 	return ctx.Redirect(http.StatusSeeOther, next)
 }
 
-// carry gives the browser its session; browser and network are known as the person's from now on.
+// carry gives the browser its session, and remembers browser and network as the person's.
 func (c *Cloud) carry(ctx echo.Context, s registry.Session) error {
 	device := c.secretOf(ctx, deviceCookie)
 	if device.Len() != deviceLength {

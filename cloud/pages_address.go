@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// routeAddress is the change of an account's e-mail address.
+// routeAddress mounts the pages that change an account's e-mail address.
 func (c *Cloud) routeAddress(e *echo.Echo) {
 	e.POST("/settings/address", c.page(c.changeAddress))
 	e.GET(registry.AddressPath, c.addressPage)
@@ -32,7 +32,7 @@ type addressView struct {
 	Error     string
 }
 
-// addressSection fills in what the page shows besides a form that has failed.
+// addressSection fills in what the page shows apart from a failed form.
 func (c *Cloud) addressSection(ctx echo.Context, p registry.Principal, view addressView) (addressView, error) {
 	r := ctx.Request()
 	pending, err := c.registry.PendingAddress(r.Context(), p)
@@ -78,7 +78,7 @@ func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
 	return c.profileWith(ctx, p, api.Status(err), "", view)
 }
 
-// requestAddress asks for another address, as often as mails may be asked for.
+// requestAddress asks for another address, within the limit on requests for mail.
 func (c *Cloud) requestAddress(ctx echo.Context, p registry.Principal, n registry.NewAddress) (registry.AddressChange, error) {
 	if err := c.mails.Allow("user:"+p.UserID, "account:"+registry.LoginEmail(n.Email)); err != nil {
 		return registry.AddressChange{}, err
@@ -86,8 +86,8 @@ func (c *Cloud) requestAddress(ctx echo.Context, p registry.Principal, n registr
 	return c.registry.RequestAddress(ctx.Request().Context(), p, n, actor(ctx, p))
 }
 
-// addressLinkView is the page of a link that was mailed. What the change is, only those see who are signed in to the account:
-// the new address may be a stranger's, by mistake.
+// addressLinkView is the page of a mailed link. Only people who are signed in to the account see the change: the new address
+// may be a stranger's, by mistake.
 type addressLinkView struct {
 	linkView
 	From, To string
@@ -135,7 +135,7 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 	return c.render(ctx, status, "address", page)
 }
 
-// confirmAddress gives the account its new address, and the browser a session in place of the one that has ended with all others.
+// confirmAddress gives the account its new address and the browser a new session; all earlier ones have ended.
 func (c *Cloud) confirmAddress(ctx echo.Context, p registry.Principal) error {
 	if err := form(ctx); err != nil {
 		return err

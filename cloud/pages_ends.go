@@ -7,20 +7,20 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// endsView is what a page says that a change ends: the part "ends".
+// endsView is the data of the part "ends": what a change ends.
 type endsView struct {
 	Lines   []endsLine
 	Servers []endsServer
 }
 
-// endsLine is what ends of one kind, with the first names.
+// endsLine says how many things of one kind end, with the first names.
 type endsLine struct {
 	What  string
 	Names []string
 	More  int // names that are not listed
 }
 
-// endsServer is what happens to personal keys on the server of a connection.
+// endsServer says what happens to personal keys on a connection's server.
 type endsServer struct {
 	Name  string
 	Lines []endsLine
@@ -28,10 +28,10 @@ type endsServer struct {
 	Told  bool   // the server does not answer now
 }
 
-// firstNames is how many names a line has.
+// firstNames is the maximum number of names in a line.
 const firstNames = 5
 
-// endsWords are the kinds in the order in which a page names them. What has no words is said elsewhere on the page.
+// endsWords are the kinds in the order in which a page names them. Kinds without words are mentioned elsewhere on the page.
 var endsWords = []struct{ kind, fate, one, many string }{
 	{api.EndsAPIKey, api.FateEnds, "API key", "API keys"},
 	{api.EndsPersonalAccessToken, api.FateEnds, "personal access token", "personal access tokens"},
@@ -49,7 +49,7 @@ func count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// endsOf is how a page shows what ends, but for what the page is about itself.
+// endsOf makes the view of what ends, without the thing that the page itself is about.
 func endsOf(e api.Ends, itself string) endsView {
 	var out endsView
 	for _, w := range endsWords {
@@ -129,7 +129,7 @@ func endsServerOf(s api.ServerEnds) endsServer {
 	return out
 }
 
-// Nothing reports whether nothing ends that a page would have to say.
+// Nothing reports whether there is nothing to show.
 func (v endsView) Nothing() bool { return len(v.Lines) == 0 && len(v.Servers) == 0 }
 
 // keyNode is a key in the tree of what was made with another.
@@ -139,7 +139,7 @@ type keyNode struct {
 	Children []keyNode
 }
 
-// treeOf is what was made with a key, and with that: the keys of what its revocation ends, each once.
+// treeOf arranges the keys among items, each once, below the key that they were made with.
 func treeOf(items []api.Ending, parent, path string) []keyNode {
 	below := map[string][]api.Ending{}
 	seen := map[string]bool{parent: true}

@@ -12,8 +12,8 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// offerFirst tells the operator of a fresh cloud how its first person comes in: with the link for the address that ACE_FIRST_EMAIL
-// names, or by a command.
+// offerFirst tells the operator of a fresh cloud how to add the first person: with the link for the address in
+// ACE_FIRST_EMAIL, or by a command.
 func (c *Cloud) offerFirst(ctx context.Context) error {
 	if c.cfg.FirstEmail == "" {
 		fresh, err := c.registry.Fresh(ctx)

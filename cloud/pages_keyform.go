@@ -26,13 +26,13 @@ type keyView struct {
 	Below        []keyView // those of the page that were made with it
 }
 
-// Who is whose a personal key is.
+// Who is the person that a personal key belongs to.
 func (k keyView) Who() string { return cmp.Or(k.Subject, k.Owner) }
 
 // State is the status as people read it.
 func (k keyView) State() string { return strings.ReplaceAll(k.Status, "_", " ") }
 
-// asTree puts the keys of a page below those that they were made with; path leads to the page of a key.
+// asTree puts each key below the one that it was made with; path leads to the page of a key.
 func asTree(keys []keyView, path string) []keyView {
 	names, below := map[string]string{}, map[string][]keyView{}
 	for _, k := range keys {

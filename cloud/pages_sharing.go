@@ -226,7 +226,7 @@ func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
 	return sharingDone(ctx, done)
 }
 
-// askCeiling asks whether a ceiling is meant that takes something away.
+// askCeiling asks for confirmation of a ceiling that takes something away.
 func (c *Cloud) askCeiling(ctx echo.Context, p registry.Principal, patch api.ConnectionPatch) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil

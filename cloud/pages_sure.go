@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// sureView asks whether something is meant that ends more than itself, and says what.
+// sureView asks for confirmation of a change, and says what else ends with it.
 type sureView struct {
 	Title, Heading string
 	Lead           []string
@@ -25,7 +25,7 @@ type sureView struct {
 // field is a hidden one of a form.
 type field struct{ Name, Value string }
 
-// askSure shows the question. A form that was sent without its box comes back with that.
+// askSure shows the question, with an error if the form was sent without its box ticked.
 func (c *Cloud) askSure(ctx echo.Context, p registry.Principal, section string, view sureView) error {
 	status := http.StatusOK
 	if view.Heading == "" {
@@ -99,7 +99,8 @@ func (c *Cloud) askRemove(ctx echo.Context, p registry.Principal) error {
 	return c.askSure(ctx, p, "/members", view)
 }
 
-// askRole asks whether a member is to get a lower role, if that ends or limits anything; asked is whether it did, or said why not.
+// askRole asks for confirmation of a lower role if that ends or limits anything. asked reports whether it has answered, with
+// the question or an error.
 func (c *Cloud) askRole(ctx echo.Context, p registry.Principal, id, role string) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil
@@ -120,7 +121,7 @@ func (c *Cloud) askRole(ctx echo.Context, p registry.Principal, id, role string)
 		Action: ctx.Request().URL.Path, Back: "/members", Box: "Yes, that is meant", Button: "Save", Fields: []field{{"role", role}}})
 }
 
-// askLess asks whether to give somebody, or everybody, less of a connection, if that ends anything; asked is whether it did.
+// askLess asks for confirmation of a lower limit or ceiling if that ends anything; asked reports whether it did.
 func (c *Cloud) askLess(ctx echo.Context, p registry.Principal, title string, found registry.Ends) (asked bool, err error) {
 	if len(found.Here) == 0 && len(found.Holders) == 0 {
 		return false, nil

@@ -74,7 +74,7 @@ func (c *Cloud) deliverTo(ctx context.Context, server bridge.ServerURL, path str
 	return errRefused
 }
 
-// notTaken says why a statement is not delivered.
+// notTaken says why a statement was not delivered.
 func notTaken(err error, server bridge.ServerURL) string {
 	if errors.Is(err, errRefused) {
 		return err.Error()

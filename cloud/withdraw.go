@@ -57,10 +57,10 @@ func (d *deliveries) end(org string) {
 // sweepEvery is how often everybody who may hold something is looked at. In between only those are whom a change may concern.
 const sweepEvery = time.Minute
 
-// keysOverlap is how many changes of keys are looked at again: those made at the same time may become known out of order.
+// keysOverlap is how many changes of keys are checked again: concurrent ones may become known out of order.
 const keysOverlap = 100
 
-// sweep is when everybody was looked at last, and which changes of API keys have been. The zero value is ready.
+// sweep remembers when everybody was last checked, and which changes of API keys were. The zero value is ready.
 type sweep struct {
 	last time.Time
 	keys int64

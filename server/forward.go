@@ -13,8 +13,8 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
-// What a proxy does with a refusal, which it says by the query of its question. Without one it is told 401, 403 or 429, since
-// some proxies take any other answer for a failure of this server.
+// The queries by which a proxy says how it passes a refusal on. Without one it gets 401, 403 or 429, since some proxies treat
+// any other answer as a failure of this server.
 const (
 	refusalStatus = "refusal=status" // it passes on answers of any status: Caddy, Traefik
 	refusalHeader = "refusal=header" // it knows 401 and 403, and shows a page of its own: nginx, which makes the answer of headers
@@ -42,7 +42,7 @@ func (s *Server) verify(c echo.Context) error {
 
 var noStore = []string{"no-store"}
 
-// verdict refuses a request in the way that the proxy can pass on.
+// verdict refuses a request in a form that the proxy can pass on.
 func (s *Server) verdict(c echo.Context, who bridge.Identity, err error) error {
 	switch c.Request().URL.RawQuery {
 	case refusalStatus:
@@ -59,7 +59,7 @@ func (s *Server) verdict(c echo.Context, who bridge.Identity, err error) error {
 	return s.refused(c, who, err)
 }
 
-// forbidden is an error as 403, where it is not 401.
+// forbidden turns an error into a 403, unless it is a 401.
 func forbidden(err error) error {
 	e := *bridge.AsError(err)
 	if e.Kind != bridge.Unauthenticated {

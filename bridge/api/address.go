@@ -26,7 +26,7 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
 	return address
 }
 
-// clientAddress is ClientAddress, with how many proxies the request has passed beyond the one that it comes from.
+// clientAddress is ClientAddress that also counts the proxies passed before the one that sent the request.
 func clientAddress(r *http.Request, trusted []netip.Prefix) (address string, beyond int) {
 	peer, ok := peerAddress(r)
 	switch {
@@ -131,8 +131,8 @@ func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
 	return ok && trusts(trusted, peer)
 }
 
-// ForwardedScheme is the scheme that a client used, http or https, as the proxies in front say. Of a list the first entry counts,
-// since the outermost proxy is the one that ends TLS; nothing is decided by it here. What cannot be read is not https.
+// ForwardedScheme is the scheme that a client used, http or https, according to the proxies in front. In a list the first entry
+// counts, since the outermost proxy terminates TLS. Nothing is decided by it here. Unreadable values count as http.
 func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 && FromTrusted(r, trusted) {
 		switch strings.ToLower(firstEntry(said)) {
@@ -149,7 +149,7 @@ func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 
 var plainHost = regexp.MustCompile(`^(?:[0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$`)
 
-// ForwardedHost is the host that a client asked for, as the trusted proxy saw it that the client came to, or else the
+// ForwardedHost is the host that a client asked for, as reported by the trusted proxy that the client reached, or else the
 // request's own.
 func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Host"]; len(said) > 0 && FromTrusted(r, trusted) {
@@ -160,8 +160,8 @@ func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
 	return r.Host
 }
 
-// forwardedEntry is the entry of a list that belongs to the client's in X-Forwarded-For, counted from the right. The client may
-// have written what is left of it. A proxy that sets the header instead of adding to it makes the list shorter.
+// forwardedEntry is the entry at the client's place in X-Forwarded-For, counted from the right. The client may have
+// written everything to the left of it. A proxy that sets the header instead of adding to it makes the list shorter.
 func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) string {
 	last := ""
 	_, beyond := clientAddress(r, trusted)
@@ -185,7 +185,7 @@ func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) str
 	return last
 }
 
-// firstEntry is the first entry of a list that is in one header or several.
+// firstEntry is the first entry of a list, which may span several headers.
 func firstEntry(lines []string) string {
 	for _, line := range lines {
 		for entry := range strings.SplitSeq(line, ",") {
@@ -197,7 +197,7 @@ func firstEntry(lines []string) string {
 	return ""
 }
 
-// unquoted takes the quotes off an entry that some proxies quote.
+// unquoted removes the quotes that some proxies put around an entry.
 func unquoted(s string) string {
 	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
 		return s[1 : len(s)-1]

@@ -20,7 +20,7 @@ const (
 	takenOver
 )
 
-// answer is the answer to a request under way.
+// answer is the answer to a request in progress.
 type answer struct {
 	http.ResponseWriter
 	of      *drain
@@ -39,7 +39,7 @@ type answer struct {
 
 var closeConnection = []string{"close"}
 
-// begin looks at the header of an answer that is about to be sent.
+// begin determines the kind of an answer from the header that is about to be sent.
 func (a *answer) begin(status int) {
 	if a.kind.Load() != notBegun || status < http.StatusOK && status != http.StatusSwitchingProtocols {
 		return
@@ -64,7 +64,7 @@ func (a *answer) begin(status int) {
 	a.kind.Store(kind)
 }
 
-// isDue reports whether a stream is to be ended.
+// isDue reports whether it is time to end a stream.
 func (a *answer) isDue(now, began time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,7 +77,7 @@ func (a *answer) isDue(now, began time.Time) bool {
 	return false
 }
 
-// end ends an answer: properly where it is events, and else so that nobody takes it for complete.
+// end ends an answer: event streams cleanly, others so that nobody takes them for complete.
 func (a *answer) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,7 +107,7 @@ func (a *answer) end() {
 	}
 }
 
-// Unwrap lets http.ResponseController find what is below.
+// Unwrap lets http.ResponseController find the underlying writer.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
@@ -125,7 +125,7 @@ func (a *answer) Write(p []byte) (int, error) {
 // Flush implements http.Flusher.
 func (a *answer) Flush() { _ = a.FlushError() }
 
-// FlushError is what http.ResponseController calls.
+// FlushError flushes the answer, for http.ResponseController.
 func (a *answer) FlushError() error {
 	a.begin(http.StatusOK)
 	return http.NewResponseController(a.ResponseWriter).Flush()

@@ -104,8 +104,8 @@ type APIKey struct {
 	Owner       string   `json:"owner"`
 	Org         string   `json:"org,omitempty"`
 	Scopes      []string `json:"scopes"`
-	// Status is active, unconfirmed, disabled, or, of a dead key, expired, revoked, used_up or lapsed. A key that is active
-	// itself, and is refused since an ancestor is not active, has the ancestor's: parent_disabled, parent_expired and so on.
+	// Status is active, unconfirmed or disabled; of a dead key it is expired, revoked, used_up or lapsed. An active key that
+	// is refused because an ancestor is not active has the ancestor's: parent_disabled, parent_expired and so on.
 	Status     string       `json:"status"`
 	CreatedBy  string       `json:"created_by"`
 	CreatedAt  time.Time    `json:"created_at"`
@@ -124,13 +124,13 @@ type APIKey struct {
 	Lineage string `json:"lineage,omitempty"`
 	Parent  string `json:"parent,omitempty"`  // the ID of the key through which it was made
 	Subject string `json:"subject,omitempty"` // on whose behalf
-	// DoubtedAt is when a restored database was accepted, before which the key may have been revoked; null: an admin has decided.
+	// DoubtedAt is when a database was restored; the key may have been revoked before. Null: no doubt, or an admin has decided.
 	DoubtedAt *time.Time `json:"doubted_at,omitempty"`
 	// ParentUnknown: it was made before parents were recorded. Withdrawals of any connection's key limit it.
 	ParentUnknown bool `json:"parent_unknown,omitempty"`
-	// StatusCause is the ancestor that a status parent_… is about.
+	// StatusCause is the ancestor that a parent_… status refers to.
 	StatusCause *KeyCause `json:"status_cause,omitempty"`
-	// Limit is what the access of its subject leaves to it; absent: all that its own scopes allow.
+	// Limit is what the subject's access leaves to the key; absent: everything its own scopes allow.
 	Limit *KeyLimit `json:"limit,omitempty"`
 	// Children is the number of living keys made through it, where one key is asked about; Descendants includes theirs.
 	Children    int `json:"children,omitempty"`
@@ -145,7 +145,7 @@ type KeyCause struct {
 	Hint   string `json:"hint"`
 }
 
-// KeyLimit is the most that a personal key may, by the access of its subject.
+// KeyLimit is the most that its subject's access allows a personal key.
 type KeyLimit struct {
 	Scopes []string    `json:"scopes,omitempty"` // none: no limit of scopes
 	Role   bridge.Role `json:"role,omitempty"`   // its ceiling; empty: no limit by role
@@ -193,7 +193,7 @@ type Identity struct {
 	Kind     string `json:"kind,omitempty"`
 	Lineage  string `json:"lineage,omitempty"` // of the key, as in APIKey
 	Parent   string `json:"parent,omitempty"`
-	// KeySubject is on whose behalf the key was made, and Limit what their access leaves to it, as in APIKey.
+	// KeySubject is the person on whose behalf the key was made; Limit is what their access leaves to it, as in APIKey.
 	KeySubject    string    `json:"key_subject,omitempty"`
 	ParentUnknown bool      `json:"parent_unknown,omitempty"`
 	Limit         *KeyLimit `json:"limit,omitempty"`

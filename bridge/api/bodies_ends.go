@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// The kinds of what ends.
+// The kinds of things that can end.
 const (
 	EndsConnection          = "connection"
 	EndsConnectionKey       = "connection_key"
@@ -20,21 +20,21 @@ const (
 	EndsAccessToken         = "access_token" // those that one person or key holds over one connection
 )
 
-// The fates of what a change concerns.
+// The fates of the things that a change affects.
 const (
 	FateEnds    = "ends"
 	FateLimited = "limited" // goes on with less
 	FateLeft    = "left"    // stays, and only admins can disconnect it
 )
 
-// What is known of a server's personal keys.
+// How much is known about a server's personal keys.
 const (
 	ServerAsked       = "known"       // it has answered: items and total are of its list
 	ServerUnreachable = "unreachable" // it does not answer now; it decides when it is told
 	ServerUndecided   = "unknown"     // it was not asked, or does not say
 )
 
-// MaxEnds is the most items that one answer lists.
+// MaxEnds is the maximum number of items in one answer.
 const MaxEnds = 200
 
 // Ends says what a change would end, without changing anything (GET …/ends).
@@ -57,7 +57,7 @@ type Ending struct {
 	Connection string `json:"connection,omitempty"` // ID; of an access token
 }
 
-// ServerEnds is what happens to personal keys on a connection's server, which the server decides.
+// ServerEnds says what happens to personal keys on a connection's server; the server decides.
 type ServerEnds struct {
 	Connection string           `json:"connection"` // ID
 	Name       string           `json:"name"`
@@ -71,7 +71,7 @@ type ServerEnds struct {
 	Items      []Ending         `json:"items"`
 }
 
-// SubjectEnds is what happens to the personal keys of one person, or of one of the cloud's API keys.
+// SubjectEnds says what happens to the personal keys of one person, or of one of the cloud's API keys.
 type SubjectEnds struct {
 	Subject string   `json:"subject"`
 	Fate    string   `json:"fate"`           // ends or limited
@@ -93,7 +93,7 @@ func (e *Ends) Add(items ...Ending) {
 	}
 }
 
-// Fate is what happens to the keys of a subject; ok is false where nothing does.
+// Fate is what happens to a subject's keys; ok is false if nothing does.
 func (s ServerEnds) Fate(subject string) (fate string, ok bool) {
 	if s.All {
 		return FateEnds, true
@@ -106,7 +106,7 @@ func (s ServerEnds) Fate(subject string) (fate string, ok bool) {
 	return "", false
 }
 
-// EndingOf is a key as one of the things that end.
+// EndingOf turns a key into an [Ending].
 func EndingOf(k APIKey) Ending {
 	out := Ending{Kind: EndsAPIKey, Fate: FateEnds, ID: k.KeyID, Name: k.Name, Owner: k.Owner, Parent: k.Parent, Lineage: k.Lineage}
 	switch k.Kind {

@@ -13,15 +13,15 @@ type ProfilePatch struct {
 	Currency *string `json:"currency,omitempty"` // ISO 4217, or empty
 }
 
-// AddressRequest asks for another e-mail address of the caller's account (POST /v1/me/address). The address changes when the
-// link that is mailed there is confirmed.
+// AddressRequest asks to change the e-mail address of the caller's account (POST /v1/me/address). The address changes once
+// the link mailed to it is confirmed.
 type AddressRequest struct {
 	Email    string           `json:"email"`
 	Password bridge.Disclosed `json:"password"`
 	OTP      string           `json:"otp,omitempty"` // where the account has a second factor
 }
 
-// PendingAddress is an e-mail address that waits for its confirmation (GET /v1/me/address).
+// PendingAddress is a new e-mail address that is not confirmed yet (GET /v1/me/address).
 type PendingAddress struct {
 	Email     string    `json:"email"`
 	ExpiresAt time.Time `json:"expires_at"`

@@ -10,7 +10,7 @@ import (
 // CodeOTPRequired is the code of the refusal of a password that is right, where the account has a second factor.
 const CodeOTPRequired = "otp_required"
 
-// CodeNoAddressChange is the code of the answer that no change of the address waits.
+// CodeNoAddressChange is the error code for having no pending change of address.
 const CodeNoAddressChange = "address_change_unknown"
 
 // PasswordSession logs a person in with a password; see [SessionRequest] and [CodeOTPRequired].
@@ -23,21 +23,21 @@ func (c *CloudClient) PasswordSession(ctx context.Context, r SessionRequest) (Se
 	return out, err
 }
 
-// PendingAddress is the e-mail address that the caller has asked for and not confirmed.
+// PendingAddress is the new e-mail address that the caller has not confirmed yet.
 func (c *CloudClient) PendingAddress(ctx context.Context) (PendingAddress, error) {
 	var out PendingAddress
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/address", out: &out})
 	return out, err
 }
 
-// RequestAddress asks for another e-mail address; see [AddressRequest].
+// RequestAddress asks to change the caller's e-mail address; see [AddressRequest].
 func (c *CloudClient) RequestAddress(ctx context.Context, r AddressRequest) (PendingAddress, error) {
 	var out PendingAddress
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/me/address", body: r, out: &out})
 	return out, err
 }
 
-// CancelAddress stops the change of the address that the caller has asked for.
+// CancelAddress cancels the caller's pending change of address.
 func (c *CloudClient) CancelAddress(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/me/address"})
 }

@@ -17,7 +17,8 @@ func (c *Client) Keys(ctx context.Context) ([]APIKey, error) {
 	return all[APIKey](ctx, c, c.root+"/api-keys", nil)
 }
 
-// KeysOf lists the API keys made with one, by its ID; unknown: the living ones whose parent is not known; empty: all.
+// KeysOf lists the API keys made with the key that has the ID parent. "unknown" lists the live keys without a known parent;
+// the empty string lists all keys.
 func (c *Client) KeysOf(ctx context.Context, parent string) ([]APIKey, error) {
 	query := url.Values{}
 	if parent != "" {
@@ -37,7 +38,7 @@ func (c *Client) KeysPage(ctx context.Context, cursor string, limit int) (List[A
 	return out, err
 }
 
-// KeysPageOf is one page of the keys made with one key, or of those whose parent is not known where it is "unknown".
+// KeysPageOf is one page of what [Client.KeysOf] lists.
 func (c *Client) KeysPageOf(ctx context.Context, parent string, limit int) (List[APIKey], error) {
 	var out List[APIKey]
 	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/api-keys",

@@ -33,7 +33,7 @@ const (
 	draining // streams end
 )
 
-// drain stops a server. It knows the requests under way for that.
+// drain stops a server. It keeps track of the requests in progress.
 type drain struct {
 	log      *slog.Logger
 	stage    atomic.Int32
@@ -55,7 +55,7 @@ func Draining(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// Stopped is the error of a request that has been ended because the process stops; nil for any other.
+// Stopped is the error of a request that was ended because the process stops; nil for other requests.
 func Stopped(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errStopping) {
 		return errStopping
@@ -63,7 +63,7 @@ func Stopped(ctx context.Context) error {
 	return nil
 }
 
-// leavingNow is what readyz says once the process is about to stop.
+// leavingNow is the error of readyz once the process is about to stop.
 func leavingNow(ctx context.Context) error {
 	if d, ok := ctx.Value(drainKey{}).(*drain); ok && d.stage.Load() != serving {
 		return errStopping
@@ -111,7 +111,7 @@ func (d *drain) stop(srv *http.Server, wait time.Duration) error {
 	return srv.Close()
 }
 
-// mark tells the requests under way from those that come later.
+// mark marks the requests in progress, to tell them from later ones.
 func (d *drain) mark() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,7 +131,7 @@ func (d *drain) underWay() (before, all int) {
 	return before, len(d.open)
 }
 
-// endStreams ends the streams whose time has come, since streams began to end.
+// endStreams ends the streams that are due; began is when streams began to end.
 func (d *drain) endStreams(began time.Time) {
 	now := time.Now()
 	for _, a := range d.all() {
@@ -147,10 +147,10 @@ func (d *drain) all() []*answer {
 	return append([]*answer(nil), d.open...)
 }
 
-// breakOff ends what has not finished in its time.
+// breakOff ends the requests that have not finished in time.
 func (d *drain) breakOff(tick <-chan time.Time) {
 	late := d.all()
-	d.log.Warn("calls under way are broken off: they have not finished in time", "calls", len(late), "time", callsEnd)
+	d.log.Warn("calls in progress are cut off: they have not finished in time", "calls", len(late), "time", callsEnd)
 	for _, a := range late {
 		a.end()
 	}
@@ -161,7 +161,7 @@ func (d *drain) breakOff(tick <-chan time.Time) {
 	}
 }
 
-// wrap lets every request be ended.
+// wrap makes every request of next one that drain can end.
 func (d *drain) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w, of: d}
@@ -192,7 +192,7 @@ func (d *drain) enter(a *answer) {
 	d.open = append(d.open, a)
 }
 
-// leave says that the handler is done, and reports whether its answer was ended as one that is complete.
+// leave notes that the handler has returned, and reports whether its answer counts as complete.
 func (d *drain) leave(a *answer) (properly bool) {
 	d.mu.Lock()
 	last := len(d.open) - 1
@@ -207,7 +207,7 @@ func (d *drain) leave(a *answer) (properly bool) {
 	return a.ended && a.kind.Load() == events
 }
 
-// servedConn ends what is answered on a connection, which in HTTP/1 is one request.
+// servedConn ends the request on a connection; HTTP/1 has one at a time.
 type servedConn struct {
 	cancel context.CancelCauseFunc
 	bound  *boundConn
@@ -220,7 +220,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, &servedConn{cancel, boundOf(c)})
 }
 
-// end ends the request, and takes no other on its connection.
+// end ends the request and closes its connection to others.
 func (c *servedConn) end() {
 	if c.bound != nil {
 		c.bound.last.Store(true)

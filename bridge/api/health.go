@@ -19,7 +19,7 @@ func Healthz(c echo.Context) error {
 
 const readyTimeout = 2 * time.Second
 
-// Readyz says whether the process is to be given work: it needs its database, which ping asks, and must not be about to stop.
+// Readyz reports whether the process should get work: ping reaches its database, and it is not about to stop.
 func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)

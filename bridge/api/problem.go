@@ -82,7 +82,7 @@ func problemOf(err error, requestID string) Problem {
 	return Problem{Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint, RequestID: requestID}
 }
 
-// The headers in which the answer to a request is said that a proxy has asked about: its status and its [Problem].
+// The headers that give a proxy the refusal of the request that it asked about: the status and the [Problem].
 const (
 	HeaderRefusal       = "X-Ace-Refusal"
 	HeaderRefusalStatus = "X-Ace-Refusal-Status"
@@ -90,7 +90,7 @@ const (
 
 const maxRefusal = 8 << 10
 
-// SetRefusal says an error in the headers of an answer, for a proxy that shows nothing of its body.
+// SetRefusal puts an error into the headers of an answer, for a proxy that drops the body.
 func SetRefusal(h http.Header, err error) {
 	p := problemOf(err, h.Get(HeaderRequestID))
 	line, _ := json.Marshal(p)

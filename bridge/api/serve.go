@@ -15,19 +15,20 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// Serving is how [Serve] answers requests.
+// Serving configures [Serve].
 type Serving struct {
 	Cert *tls.Certificate // nil: plain HTTP
-	// Drain is how long nothing ends when the time has come to stop, so that load balancers notice; see [Serve].
+	// Drain is how long everything goes on after the stop begins, so that load balancers notice; see [Serve].
 	Drain time.Duration
 	Log   *slog.Logger
 }
 
-// Serve answers requests on ln until ctx ends, and then stops without losing any: readyz is 503 at once, answers say
-// "Connection: close", and for the time of Drain all else goes on. Then streams end, within a second, and calls have ten more
-// to finish. New connections are taken until the last call of before is done. A stream is a connection that was taken over (a
-// WebSocket), and the answer to a GET that has begun without saying how long it is. Events end as they do when there are no
-// more of them; another stream that has not ended by itself is broken off, so that nobody takes it for complete.
+// Serve answers requests on ln until ctx ends, and then stops without losing any. At once readyz is 503 and answers say
+// "Connection: close"; everything else goes on for Drain. Then streams end within a second, and calls have ten seconds to
+// finish. New connections are accepted until the last call that was in progress is done.
+//
+// A stream is a connection that was taken over (a WebSocket), or the answer to a GET that has begun without a length. Event
+// streams end cleanly; any other stream that does not end by itself is cut, so that nobody takes it for complete.
 //
 // There is no limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size.
 // Connections are bounded by default, where ln is not of [Bound].

@@ -41,10 +41,10 @@ func (c Catalogue) readPath(escaped string) ([]string, error) {
 	return parts, nil
 }
 
-// maxRounds is how often a text is decoded again: an app may decode twice, and so may what stands in front of it.
+// maxRounds is how often a text is decoded: an app may decode twice, and so may a proxy before it.
 const maxRounds = 4
 
-// ambiguous looks at an escaped path, and at what decoding it again and again makes of it.
+// ambiguous reports whether an escaped path, or a repeated decoding of it, can be read in two ways.
 func ambiguous(path string, slash bool) bool {
 	for range maxRounds {
 		var bad bool
@@ -60,7 +60,7 @@ func ambiguous(path string, slash bool) bool {
 	return true
 }
 
-// ambiguousOnce returns the path in lower case, with what stands for a slash in a segment where that is allowed.
+// ambiguousOnce returns the path in lower case; with slash, %2f becomes an ordinary character of its segment.
 func ambiguousOnce(path string, slash bool) (string, bool) {
 	if !bridge.PlainText(path, len(path)) {
 		return "", true
@@ -94,7 +94,7 @@ func cutSomewhere(lower string) bool {
 	return strings.Contains(lower, "%0") || strings.Contains(lower, "%1") || strings.Contains(lower, "%7f")
 }
 
-// unescape decodes the escapes that are whole, and leaves others as they are.
+// unescape decodes complete escapes, and leaves broken ones as they are.
 func unescape(s string) string {
 	at := strings.IndexByte(s, '%')
 	if at < 0 {
@@ -118,7 +118,7 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-// nearly reports whether some readers take two segments for one: those that ignore case, or compare in a Unicode form.
+// nearly reports whether two segments are equal to a reader that ignores case or Unicode form.
 func nearly(a, b string) bool {
 	if !isASCII(a) || !isASCII(b) {
 		a, b = norm.NFKC.String(a), norm.NFKC.String(b)
@@ -126,11 +126,11 @@ func nearly(a, b string) bool {
 	return strings.EqualFold(a, b) || folded(a) == folded(b)
 }
 
-// folded is a text in lower case by way of upper case, which makes one letter of some that are two: 'i' and the dotless one.
+// folded is a text in upper and then lower case, which merges letters such as 'i' and the dotless 'ı'.
 func folded(s string) string { return strings.ToLower(strings.ToUpper(s)) }
 
-// readings are the names that careless readers take the name of a parameter for: decoded again, cut at a NUL, without what
-// is not seen, and without an index.
+// readings are the ways in which careless readers may read a parameter's name: decoded again, cut at a NUL, without invisible
+// characters, and without an index.
 func readings(name string) []string {
 	out := []string{name}
 	for range maxRounds {
@@ -216,7 +216,7 @@ func overridesIn(encoded string) bool {
 	return false
 }
 
-// extendedName finds a second way to say the name of a part, which some readers take and others pass over (RFC 7578 has none).
+// extendedName finds name*, which some readers take as the part's name and others ignore (RFC 7578 has none).
 var extendedName = regexp.MustCompile(`(?i)(?:^|[;\s])name\*`)
 
 func overridesInParts(raw []byte, boundary string) bool {

@@ -18,7 +18,7 @@ type Request struct {
 	Length int64
 	// Body reads the whole body, whose length its owner bounds; nil where the body cannot be seen.
 	Body func() ([]byte, error)
-	// Watch puts a reader before the body that breaks off what is not to reach the app; nil where that cannot be done.
+	// Watch puts a reader before the body, which may cut it before the app reads on; nil if that is not possible.
 	Watch func(through func(io.Reader) io.Reader)
 }
 

@@ -14,7 +14,7 @@ const (
 	scanAtOnce    = 32 << 10
 )
 
-// checkLongForm lets a long multipart form pass under a [longForm]. One whose parts cannot be told apart is refused.
+// checkLongForm passes a long multipart form through a [longForm], or refuses it if its parts cannot be told apart.
 func checkLongForm(r Request, contentType, boundary string) error {
 	if boundary == "" || len(boundary) > maxBoundary || strings.Count(strings.ToLower(contentType), "boundary") != 1 {
 		return refuse("form_malformed", "the boundary of the form can be read in two ways, or in none")
@@ -28,8 +28,8 @@ func checkLongForm(r Request, contentType, boundary string) error {
 	return nil
 }
 
-// longForm passes a multipart form on and breaks it off before a part that changes the method: the header of a part is held
-// back until it has been looked at (RFC 2046 section 5.1.1).
+// longForm passes a multipart form on, but cuts it before a part that changes the method. It holds back the header of each
+// part until it has checked it (RFC 2046 section 5.1.1).
 type longForm struct {
 	from      io.Reader
 	boundary  string
@@ -57,7 +57,7 @@ func (f *longForm) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads some of the form, and makes ready what has been looked at.
+// fill reads more of the form, and makes the checked part ready.
 func (f *longForm) fill() {
 	if f.space == nil {
 		f.space = make([]byte, maxPartHeader+scanAtOnce)
@@ -75,7 +75,7 @@ func (f *longForm) fill() {
 	f.ready, f.held = f.held[:looked], f.held[looked:]
 }
 
-// look goes through what is held, and returns how much of it may pass; last is set at the end of the form.
+// look checks the held bytes and returns how many of them may pass; last is set at the end of the form.
 func (f *longForm) look(last bool) (looked int, err error) {
 	for {
 		rest := f.held[looked:]
@@ -107,7 +107,7 @@ func (f *longForm) look(last bool) (looked int, err error) {
 	}
 }
 
-// checkHeader refuses the header of a part that changes the method, or that readers take apart differently.
+// checkHeader refuses a part's header that changes the method, or that readers could parse differently.
 func (f *longForm) checkHeader(header []byte) error {
 	lines := strings.Split(string(header), "\r\n")
 	for i, line := range lines {
@@ -122,7 +122,7 @@ func (f *longForm) checkHeader(header []byte) error {
 	return nil
 }
 
-// part is a form of one part with a header, which follows the delimiter.
+// part is a form that has one part with the given header.
 func (f *longForm) part(header []byte) []byte {
 	return bytes.Join([][]byte{f.delimiter, header, []byte("\r\n\r\n\r\n"), f.delimiter, []byte("--\r\n")}, nil)
 }

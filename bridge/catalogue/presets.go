@@ -93,13 +93,13 @@ func (r *resolver) compilePresets() error {
 	return nil
 }
 
-// oneForm gives the presets the names by which they are looked up. Two that are one name are refused.
+// oneForm gives the presets the names by which they are looked up, and refuses two that get the same one.
 func (r *resolver) oneForm() error {
 	presets := make(map[string]Preset, len(r.file.Presets))
 	for written, p := range r.file.Presets {
 		name := presetName(written)
 		if _, twice := presets[name]; twice {
-			return bad("the preset %q is there twice, in two spellings", name)
+			return bad("the preset %q appears twice, in two spellings", name)
 		}
 		presets[name] = p
 	}
@@ -107,7 +107,7 @@ func (r *resolver) oneForm() error {
 	return nil
 }
 
-// presetName is the name of a preset as it is looked up.
+// presetName is the name by which a preset is looked up.
 func presetName(written string) string {
 	name, _ := bridge.PlainName(written, maxPresetName)
 	return name

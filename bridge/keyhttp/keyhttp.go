@@ -19,7 +19,7 @@ type Handlers struct {
 	Keys *keys.Authority
 	// Authorize finds out who calls, and refuses whoever lacks the scope that they need.
 	Authorize func(c echo.Context, need Need) (keys.By, error)
-	// Ends adds what else ends with keys to what revoking them would end; nil: nothing does.
+	// Ends adds to out what else would end if the keys were revoked; nil: nothing.
 	Ends func(c echo.Context, ending []keys.Record, out *api.Ends) error
 }
 
@@ -40,7 +40,7 @@ func (h Handlers) Routes(e *echo.Echo, path string) {
 	e.POST(path+"/:id/enable", h.enable)
 }
 
-// ParentUnknown lists, in the place of a parent's ID, the living keys whose parent is not known.
+// ParentUnknown, in place of a parent's ID, lists the live keys without a known parent.
 const ParentUnknown = "unknown"
 
 // Wish is what a request wants a new key to be.
@@ -136,7 +136,7 @@ func (h Handlers) get(c echo.Context) error {
 	return c.JSON(http.StatusOK, k)
 }
 
-// ends answers with what revoking the key would end, to whoever may revoke it.
+// ends previews what revoking a key would end, to callers who may revoke it.
 func (h Handlers) ends(c echo.Context) error {
 	by, err := h.Authorize(c, scope("key:revoke"))
 	if err != nil {

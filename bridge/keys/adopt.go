@@ -52,7 +52,7 @@ func (a *Authority) adopt(ctx context.Context) error {
 	return nil
 }
 
-// listDoubted logs the keys that may have been revoked before a restored database was accepted, until somebody decides on each.
+// listDoubted logs the keys that a restore left in doubt (they may have been revoked) and nobody has decided on.
 func (a *Authority) listDoubted(ctx context.Context) error {
 	rows, err := rowsOf(ctx, a.db, "SELECT "+columns+" FROM api_keys WHERE doubted_at <> 0 AND ended_at = 0 ORDER BY id")
 	if err != nil {

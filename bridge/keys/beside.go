@@ -12,14 +12,14 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Beside changes keys for an operator's command, next to a process that owns the database and learns of it from there. It has no
-// table in memory, and verifies nothing.
+// Beside changes keys for an operator's command. Another process owns the database, and learns of the changes from it. Beside
+// has no table in memory and verifies nothing.
 type Beside struct {
 	*Authority
 	place mark.Place
 }
 
-// NewBeside brings the tables up to date and returns a [Beside] over them; place is where the change number is kept, now is the
+// NewBeside brings the tables up to date and returns a [Beside] over them. Place is where the change number is kept; now is the
 // clock, nil for the system's.
 func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() time.Time, log *slog.Logger) (Beside, error) {
 	if err := Migrate(ctx, db); err != nil {
@@ -36,10 +36,10 @@ func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() t
 	return Beside{a, place}, nil
 }
 
-// TakeIn does nothing: there is no table to bring anything into.
+// TakeIn does nothing: there is no table in memory.
 func (Beside) TakeIn(context.Context, ...uuid.UUID) {}
 
-// Numbered is [Numbered] of the place.
+// Numbered calls [Numbered] with the place of b.
 func (b Beside) Numbered(ctx context.Context, rule Rule) error {
 	return Numbered(ctx, b.db, b.place, b.log, rule)
 }

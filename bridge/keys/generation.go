@@ -110,7 +110,7 @@ const (
 	maxTokenLife    = time.Hour // of access tokens of every kind
 )
 
-// Settle decides in the same transaction what may live on in other tables of the database.
+// Settle ends what may not live on in other tables after a restore, in the same transaction.
 type Settle func(ctx context.Context, tx *sql.Tx, now time.Time) error
 
 // AcceptRestore accepts a database that has lost changes. Connect tokens and access tokens from before now are refused, as

@@ -10,8 +10,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// holds refuses to give out a secret to a credential that was verified, and was taken away since: its key has ended, or what it was
-// issued for was withdrawn. The lock of the common version keeps both from happening before the commit.
+// holds refuses a verified credential that was taken away since: its key has ended, or the access it was issued for was
+// withdrawn. The lock on the common version keeps both from happening before the commit.
 func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) error {
 	if who.KeyID == uuid.Nil {
 		return nil
@@ -32,7 +32,7 @@ func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) 
 	return nil
 }
 
-// parentLives refuses to give out a secret of a key whose ancestors are not alive, as the database has them.
+// parentLives refuses a key with an ancestor that is not active in the database.
 func parentLives(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) error {
 	for range maxLineage {
 		if id == uuid.Nil {

@@ -125,8 +125,8 @@ var errDoubted = bridge.E(bridge.Forbidden, "key_doubted",
 	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
-// Enable ends what Disable began, and the doubt that a restored database leaves about a key. It asks for as much as minting the key
-// would; where there is doubt, of an admin, or of a person about their own token.
+// Enable undoes Disable, and ends the doubt that a restored database leaves about a key. It requires the rights to mint the key.
+// If the key is in doubt, an admin must decide, or a person about their own token.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)

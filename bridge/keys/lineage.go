@@ -163,7 +163,7 @@ func isState(state string) string {
 	return "is " + strings.ReplaceAll(state, "_", " ")
 }
 
-// repair says how the keys below one that is not active come to work again.
+// repair says how to make the keys below an inactive key work again.
 func repair(id uuid.UUID, state string) string {
 	switch state {
 	case StatusDisabled:
@@ -183,7 +183,7 @@ func (a *Authority) parent(l Lineage, now int64) (f found, state string) {
 	return f, f.status(now)
 }
 
-// blocked is what keeps a key from being used although it is active itself: the nearest ancestor that is not; nil: nothing.
+// blocked is the nearest inactive ancestor, which keeps an active key from being used; nil if there is none.
 func (a *Authority) blocked(l Lineage, now int64) *api.KeyCause {
 	for range maxLineage {
 		if l.Parent == uuid.Nil {
@@ -202,7 +202,7 @@ func (a *Authority) blocked(l Lineage, now int64) *api.KeyCause {
 	return nil
 }
 
-// LimitedBy says what takes a scope from a key that has it among its own: a limit, or what an ancestor may. Empty: nothing does.
+// LimitedBy says what takes one of its own scopes from a key: a limit or an ancestor. Empty: nothing does.
 func (a *Authority) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 	f, ok := a.table.find(id)
 	which := "the key"
@@ -227,7 +227,7 @@ func (a *Authority) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 	return ""
 }
 
-// API is a key as it goes over the wire, with its state as it is now: a key whose parent is not active is not either.
+// API is a key in its wire form with its current status: with an inactive parent it is not active either.
 func (a *Authority) API(r Record) api.APIKey {
 	now := a.cfg.Now()
 	k := r.api(now)
@@ -288,7 +288,7 @@ func (a *Authority) Descendants(ctx context.Context, v View, id uuid.UUID) ([]Re
 	return out, err
 }
 
-// Ends are the living keys that end when a key is revoked, itself first; none where it has ended.
+// Ends lists the keys that end when a key is revoked, itself first; none if it has ended already.
 func (a *Authority) Ends(ctx context.Context, v View, id uuid.UUID) ([]Record, error) {
 	r, err := loadSeen(ctx, a.db, v, id)
 	if err != nil || r.end(a.cfg.Now()) != nil && r.Status(a.cfg.Now()) != StatusExpired {

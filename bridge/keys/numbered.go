@@ -11,12 +11,12 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Rule is a transaction's work. It reports whether it took something away: whether a database that has lost it is behind.
+// Rule does a transaction's work and reports whether it took something away, so that losing it puts the database behind.
 type Rule func(tx *sql.Tx) (takes bool, err error)
 
-// Numbered runs a rule over other tables of the authority's database. One that takes something away gets a change number,
-// which is kept outside the database before Numbered returns. The number is taken last, so that its lock is held for
-// the commit alone.
+// Numbered runs a rule on other tables of the authority's database. If it takes something away, it gets a change number,
+// which is stored outside the database before Numbered returns. The number is taken last, so that its lock is held only
+// for the commit.
 func (a *Authority) Numbered(ctx context.Context, rule Rule) error {
 	var made int64
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {

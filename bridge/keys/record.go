@@ -110,7 +110,7 @@ func (r Record) end(now time.Time) *api.KeyEnd {
 	return nil
 }
 
-// api is the key as it goes over the wire, less what its ancestors mean for it.
+// api is the key in its wire form, without the effect of its ancestors.
 func (r Record) api(now time.Time) api.APIKey {
 	k := api.APIKey{
 		KeyID: r.ID.String(), Prefix: r.Prefix, Kind: string(r.Kind), Name: r.Name, Description: r.Description,
@@ -139,7 +139,7 @@ func (r Record) api(now time.Time) api.APIKey {
 	return k
 }
 
-// API is the limit as it goes over the wire; nil: there is none.
+// API is the limit in its wire form; nil if there is none.
 func (l Limit) API() *api.KeyLimit {
 	if len(l.Scopes) == 0 && l.Role == "" {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// ReownIn gives the keys of one owner, ended ones too, to the name that the owner goes by from now on, within the caller's
-// transaction. After its commit, hand the IDs that it returns to [Authority.TakeIn].
+// ReownIn renames the owner of keys, including ended ones, within the caller's transaction. After the commit, hand the
+// returned IDs to [Authority.TakeIn].
 func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error) {
 	owned, err := uuids(tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 OR subject = $1", from))
 	if err != nil || len(owned) == 0 {

@@ -82,7 +82,7 @@ func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) 
 	return ids, rows.Err()
 }
 
-// EndedIn are those of some keys that were alive until the caller's transaction has revoked them.
+// EndedIn returns those of the keys that the caller's transaction has revoked.
 func (a *Authority) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error) {
 	var out []api.APIKey
 	for _, id := range ids {

@@ -81,7 +81,7 @@ func ParseURL(value bridge.Secret) (*SMTP, error) {
 	}
 	var ok bool
 	if address.Address, s.domain, ok = onTheWire(address.Address); !ok {
-		return nil, badURL("the domain of the sender is none; name it with ?from=")
+		return nil, badURL("the sender has no valid domain; name a sender with ?from=")
 	}
 	s.from = address.String()
 	if _, err := netip.ParseAddr(s.host); err != nil {
@@ -92,7 +92,7 @@ func ParseURL(value bridge.Secret) (*SMTP, error) {
 	return s, nil
 }
 
-// onTheWire is an address as mail servers read it, its domain in A-labels, and that domain.
+// onTheWire is an address as mail servers read it, with its domain in A-labels, and that domain.
 func onTheWire(address string) (wire, domain string, ok bool) {
 	at := strings.LastIndexByte(address, '@')
 	if domain = address[at+1:]; ascii(domain) {
@@ -140,7 +140,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	msg := smtp.NewMsg()
 	to, _, ok := onTheWire(m.To)
 	if !ok || msg.From(s.from) != nil || msg.To(to) != nil {
-		return fmt.Errorf("%w: the address is none", ErrRefused)
+		return fmt.Errorf("%w: the address is not valid", ErrRefused)
 	}
 	msg.Subject(m.Subject)
 	msg.SetDate()
@@ -176,7 +176,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-// handOver dials and sends. An address that is not ASCII goes to servers that say that they take it (RFC 6531 section 3.1).
+// handOver dials and sends. An address that is not ASCII goes only to servers that accept it (RFC 6531 section 3.1).
 func handOver(ctx context.Context, client *smtp.Client, msg *smtp.Msg, plain bool) error {
 	session, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
@@ -184,13 +184,13 @@ func handOver(ctx context.Context, client *smtp.Client, msg *smtp.Msg, plain boo
 	}
 	if takes, _ := session.Extension("SMTPUTF8"); !takes && !plain {
 		_ = client.CloseWithSMTPClient(session)
-		return fmt.Errorf("%w: it does not take addresses beyond ASCII (SMTPUTF8)", ErrRefused)
+		return fmt.Errorf("%w: it does not accept addresses beyond ASCII (SMTPUTF8)", ErrRefused)
 	}
 	return errors.Join(client.SendWithSMTPClient(session, msg), client.CloseWithSMTPClient(session))
 }
 
-// withoutAnswer is an error without the text of a mail server, which may repeat what it was sent: the password in some form,
-// or the link of a mail. Its codes are kept.
+// withoutAnswer removes the mail server's text from an error, since it may repeat the password or a mailed link. The codes
+// are kept.
 func withoutAnswer(err error) error {
 	if refused, ok := errors.AsType[*smtp.SendError](err); ok {
 		return fmt.Errorf("%s: the mail server answered %d %s", refused.Reason, refused.ErrorCode(), refused.EnhancedStatusCode())

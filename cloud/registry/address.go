@@ -13,24 +13,24 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// An account moves to another e-mail address in two steps. Its person asks with password and second factor; a link goes to the
-// new address, and one that stops it to the old. Whoever opens the first, signed in to the account, confirms: the account has the
-// new address then, and nothing of what was handed out before.
+// An account moves to another e-mail address in two steps. Its person asks, with password and second factor; a link goes to the
+// new address, and one that stops the change to the old. Opening the first while signed in to the account confirms: the account
+// gets the new address, and everything handed out before is void.
 
-// AddressLife is how long the link to a new address works.
+// AddressLife is the lifetime of the link mailed to a new address.
 const AddressLife = 24 * time.Hour
 
-// maxAddressChanges bounds the changes that a person may ask for in the life of a link.
+// maxAddressChanges bounds how many changes a person may ask for within [AddressLife].
 const maxAddressChanges = 5
 
-// NewAddress is the wish for another e-mail address; OTP is needed where the account has a second factor.
+// NewAddress is a request for another e-mail address; OTP is needed if the account has a second factor.
 type NewAddress struct {
 	Email    string
 	Password bridge.Secret
 	OTP      string
 }
 
-// AddressChange is a change of an address that waits for its confirmation.
+// AddressChange is a change of address that is not confirmed yet.
 type AddressChange struct {
 	UserID    string
 	From, To  string
@@ -43,7 +43,7 @@ var (
 	errNoChange = bridge.E(bridge.NotFound, api.CodeNoAddressChange, "no change of the address is waiting")
 )
 
-// CanChangeAddress refuses where no link can be mailed, and where a sign-in provider says what the address is.
+// CanChangeAddress refuses if the cloud sends no mail, or if a sign-in provider decides the address.
 func (r *Registry) CanChangeAddress(ctx context.Context, p Principal) error {
 	if err := r.addressIsOwn(ctx, r.db, p.UserID); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (r *Registry) CanChangeAddress(ctx context.Context, p Principal) error {
 	return nil
 }
 
-// addressIsOwn refuses a person whom a sign-in provider knows: the provider says what their address is.
+// addressIsOwn refuses a person whom a sign-in provider knows: the provider decides their address.
 func (r *Registry) addressIsOwn(ctx context.Context, q querier, userID string) error {
 	var org, password string
 	err := q.QueryRowContext(ctx, `SELECT o.slug, u.password FROM provider_subjects s JOIN providers v ON v.id = s.provider_id
@@ -76,8 +76,8 @@ func (r *Registry) addressIsOwn(ctx context.Context, q querier, userID string) e
 	return refusal.WithHint("have it changed there, and sign in through %s again: the account here follows", org)
 }
 
-// RequestAddress asks for another address of the caller's account. Whether another account has it is not looked up here: only
-// who gets the mail may know that.
+// RequestAddress asks for another address for the caller's account. It does not check whether another account has it: only
+// the recipient of the mail may learn that.
 func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress, actor audit.Actor) (AddressChange, error) {
 	none := AddressChange{}
 	if err := r.CanChangeAddress(ctx, p); err != nil {
@@ -124,7 +124,7 @@ func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress
 	return change, nil
 }
 
-// askAddress keeps a change that waits, in place of an earlier one, and mails both addresses.
+// askAddress stores a pending change in place of an earlier one, and mails both addresses.
 func (r *Registry) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChange, actor audit.Actor) error {
 	now := r.cfg.Now()
 	held, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET email = email WHERE id = $1 AND email = $2",
@@ -164,7 +164,7 @@ func (r *Registry) askAddress(ctx context.Context, tx *sql.Tx, change *AddressCh
 		Details: map[string]string{"to": change.To}})
 }
 
-// endAddressChanges makes void the changes of an account's address that wait.
+// endAddressChanges makes an account's pending changes of address void.
 func (r *Registry) endAddressChanges(ctx context.Context, tx *sql.Tx, userID string) error {
 	_, err := tx.ExecContext(ctx, "UPDATE address_changes SET ended_at = $1 WHERE user_id = $2 AND ended_at = 0",
 		r.cfg.Now().Unix(), userID)
@@ -187,7 +187,7 @@ func (r *Registry) waitingAddress(ctx context.Context, column, value string) (Ad
 	return c, nil
 }
 
-// PendingAddress is the change of the caller's address that waits.
+// PendingAddress is the caller's pending change of address.
 func (r *Registry) PendingAddress(ctx context.Context, p Principal) (AddressChange, error) {
 	if p.NeedOwn() != nil { // a provider's session is for its organization
 		return AddressChange{}, errNoChange
@@ -195,8 +195,8 @@ func (r *Registry) PendingAddress(ctx context.Context, p Principal) (AddressChan
 	return r.waitingAddress(ctx, "user_id", p.UserID)
 }
 
-// OfferedAddress is the change that a link is for; stop says that it is the one that was mailed to the old address. Nothing is
-// used up: programs that scan mail open links, too.
+// OfferedAddress is the change that a link belongs to; stop means the link mailed to the old address. The link is not used up,
+// since programs that scan mail open links too.
 func (r *Registry) OfferedAddress(ctx context.Context, token bridge.Secret, stop bool) (AddressChange, error) {
 	column := "hash"
 	if stop {
@@ -214,7 +214,7 @@ func (r *Registry) StopAddress(ctx context.Context, token bridge.Secret, actor a
 	return r.stopAddress(ctx, "stop", hashed(token), errLink, actor)
 }
 
-// CancelAddress stops the change that the caller has asked for.
+// CancelAddress cancels the caller's pending change.
 func (r *Registry) CancelAddress(ctx context.Context, p Principal, actor audit.Actor) error {
 	if err := p.NeedOwn(); err != nil {
 		return err
@@ -244,8 +244,8 @@ func (r *Registry) stopAddress(ctx context.Context, column, value string, refusa
 	})
 }
 
-// ConfirmAddress gives the caller's account the address that a link was mailed to. All that was handed out before is void,
-// this session too; the one that it returns goes on.
+// ConfirmAddress gives the caller's account the address that the link was mailed to. Everything handed out before is void,
+// including this session; the returned one replaces it.
 func (r *Registry) ConfirmAddress(ctx context.Context, p Principal, token bridge.Secret, actor audit.Actor) (Session, error) {
 	if err := p.NeedOwn(); err != nil {
 		return Session{}, err
@@ -283,7 +283,7 @@ func (r *Registry) ConfirmAddress(ctx context.Context, p Principal, token bridge
 	return s, nil
 }
 
-// SetAddress gives an account another address, for which the operator vouches. All that was handed out before is void.
+// SetAddress gives an account another address that the operator vouches for. Everything handed out before is void.
 func (r *Registry) SetAddress(ctx context.Context, from, to string, actor audit.Actor) (User, error) {
 	to, err := bridge.CanonicalEmail(to)
 	if err != nil {
@@ -356,8 +356,8 @@ func (r *Registry) moveAddress(ctx context.Context, tx *sql.Tx, to string, h Han
 	return r.tellMoved(ctx, tx, h.User.Email, to, h.Actor)
 }
 
-// freeAddress refuses an address that another account has proven. One that nobody has proven is nobody's: it is made void, and
-// stands in the way of no one.
+// freeAddress refuses an address that another account has proven. An account that never proved it is made void instead, and
+// does not block the change.
 func (r *Registry) freeAddress(ctx context.Context, tx *sql.Tx, to string, h Handover) error {
 	var id string
 	var verified int64

@@ -30,7 +30,7 @@ func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.
 	return out.api(p), nil
 }
 
-// patchIn is Patch by a principal as they stand in the transaction.
+// patchIn is Patch with the principal's rights as they are in the transaction.
 func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (connection, error) {
 	c, err := r.find(ctx, tx, p, id)
 	if err != nil {

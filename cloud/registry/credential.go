@@ -12,14 +12,14 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// errCannotActAs says that a connection is its owner's alone.
+// errCannotActAs says that only its owner can use a connection.
 func (c connection) errCannotActAs() error {
 	return bridge.E(bridge.Forbidden, "key_cannot_act_as", "the connection's key speaks for its own subject alone, so only %s can use the connection", c.owner).
 		WithHint("on the server: ace api-key create --for-connection; then: ace connect --server %s --api-key -", c.server)
 }
 
-// speaksFor is the subject of a principal's access tokens: themselves, where the key may say so, else the key's own. Before the
-// server was reached that is not known, and the server decides.
+// speaksFor is the subject of a principal's access tokens: the principal if the key may act as others, else the key's own
+// subject. Until the server has been reached this is not known, and the server decides.
 func (c connection) speaksFor(p Principal) (string, error) {
 	switch {
 	case c.actAs:
@@ -30,8 +30,8 @@ func (c connection) speaksFor(p Principal) (string, error) {
 	return cmp.Or(c.keySubject, p.Email), nil
 }
 
-// Credential is what a member calls the server with. For an ace server that is a derived access token; a plain key goes
-// to the owner of the connection and to nobody else.
+// Credential is what a member calls the server with: a derived access token for an ace server. A plain key is given only
+// to the owner of the connection.
 func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.Credential, error) {
 	var c connection
 	var key string
@@ -72,10 +72,10 @@ func (r *Registry) Credential(ctx context.Context, p Principal, id string) (api.
 	return credential, err
 }
 
-// tokenScope is the scope of access tokens over a connection as [connection.use] has bounded it.
+// tokenScope is the scope of a connection's access tokens, as bounded by [connection.use].
 func (c connection) tokenScope() string { return cmp.Or(c.ceiling, "*") }
 
-// speaker is for whom an access token is signed.
+// speaker is the person or key that an access token is signed for.
 type speaker struct {
 	subject string
 	role    bridge.Role
@@ -110,7 +110,7 @@ func (r *Registry) credential(c connection, of speaker, now time.Time) (api.Cred
 	return out, nil
 }
 
-// aceKey opens the key of a connection to an ace server.
+// aceKey decrypts the key of a connection to an ace server.
 func (r *Registry) aceKey(c connection) (bridge.Key, error) {
 	secret, err := r.openKey(c)
 	if err != nil {
@@ -119,7 +119,7 @@ func (r *Registry) aceKey(c connection) (bridge.Key, error) {
 	return storedKey(secret)
 }
 
-// openKey opens a connection's key, and says what to do where that cannot be done: the connection can be given another one.
+// openKey decrypts a connection's key, or says what to do if it cannot: give the connection another key.
 func (r *Registry) openKey(c connection) (bridge.Secret, error) {
 	secret, err := r.cfg.Vault.Open(c.row(), c.secret)
 	if err != nil && bridge.CodeOf(err) == codeRowUnreadable {

@@ -176,7 +176,7 @@ func (r *Registry) PollDevice(ctx context.Context, poll DevicePoll, actor audit.
 	return s, nil
 }
 
-// pollDevice opens the session of an approved login. answer is why there is none yet.
+// pollDevice opens the session of an approved login; answer says why there is none yet.
 func (r *Registry) pollDevice(ctx context.Context, tx *sql.Tx, poll DevicePoll, actor audit.Actor) (s Session, answer, err error) {
 	o := opening{method: MethodDevice}
 	var state string

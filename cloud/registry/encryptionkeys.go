@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 )
 
-// UnknownKey stands for the ID of the key of rows of an older version that none of the keys opens.
+// UnknownKey stands for the key ID of rows from older versions that no key can decrypt.
 const UnknownKey = "unknown"
 
 const (
@@ -24,7 +24,7 @@ const (
 	maxHost        = 253 // bytes
 )
 
-// keyNeed is how many rows of each kind need one key.
+// keyNeed counts the rows of each kind that need one key.
 type keyNeed struct {
 	id   string // or UnknownKey
 	rows []rowCount
@@ -37,7 +37,7 @@ type rowCount struct {
 
 type keyNeeds []keyNeed
 
-// add counts rows that need a key; id is as in a row, empty where it is not known.
+// add counts rows that need a key; id is as in a row, empty if it is not known.
 func (k *keyNeeds) add(id, what string, n int) {
 	if n == 0 {
 		return
@@ -115,7 +115,7 @@ func (k keyNeeds) words(v *Vault, known map[string]usedKey) string {
 	return strings.Join(append(out, here+strings.Join(v.KeyIDs(), ", ")), "; ")
 }
 
-// usedKey is what is known of a key beside its rows.
+// usedKey is what is known about a key apart from its rows.
 type usedKey struct {
 	last     int64
 	host     string
@@ -140,7 +140,7 @@ func (r *Registry) encryptionKeys(ctx context.Context) (map[string]usedKey, erro
 	return out, rows.Err()
 }
 
-// CheckKeys refuses rows that need an encryption key which is not there, unless an operator has accepted that it is missing.
+// CheckKeys fails if rows need a missing encryption key, unless an operator has accepted that it is missing.
 func (r *Registry) CheckKeys(ctx context.Context) error {
 	missing, known, err := r.missingKeys(ctx)
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *Registry) CheckKeys(ctx context.Context) error {
 		WithHint("add the missing key to ACE_DATABASE_ENCRYPTION_KEY, after a comma; if it is lost: %s", strings.Join(lost, "; "))
 }
 
-// UseEncryptionKeys notes that the first key is in use here, and that none of those that are there is missing any more.
+// UseEncryptionKeys notes that the first key is in use here, and that the present keys are not missing any more.
 func (r *Registry) UseEncryptionKeys(ctx context.Context) error {
 	host, err := os.Hostname()
 	if err != nil || !bridge.PlainText(host, maxHost) {
@@ -186,7 +186,7 @@ func (r *Registry) UseEncryptionKeys(ctx context.Context) error {
 	})
 }
 
-// WatchKeys is to be called from time to time: it says that another process has encrypted rows with a key that is not here.
+// WatchKeys fails if another process has encrypted rows with a key that is missing here. Call it from time to time.
 func (r *Registry) WatchKeys(ctx context.Context) error {
 	if err := r.UseEncryptionKeys(ctx); err != nil {
 		return err
@@ -194,8 +194,8 @@ func (r *Registry) WatchKeys(ctx context.Context) error {
 	return r.CheckKeys(ctx)
 }
 
-// AcceptMissingKey lets a cloud start although rows need a key that is not there. They stay as they are, and open again once
-// the key is back. It returns what stays unreadable.
+// AcceptMissingKey lets a cloud start although rows need a missing key. They stay as they are, and can be decrypted once the
+// key is back. It returns what stays unreadable.
 func (r *Registry) AcceptMissingKey(ctx context.Context, id string, actor audit.Actor) (kinds string, err error) {
 	missing, known, err := r.missingKeys(ctx)
 	if err != nil {
@@ -221,7 +221,7 @@ func (r *Registry) AcceptMissingKey(ctx context.Context, id string, actor audit.
 	})
 }
 
-// missingKeys counts the rows that need a key which is not there.
+// missingKeys counts the rows that need a missing key.
 func (r *Registry) missingKeys(ctx context.Context) (keyNeeds, map[string]usedKey, error) {
 	var out keyNeeds
 	here := r.cfg.Vault.KeyIDs()
@@ -246,7 +246,7 @@ func (r *Registry) missingKeys(ctx context.Context) (keyNeeds, map[string]usedKe
 	return out, known, err
 }
 
-// rowsByKey counts the rows of a column by the ID of their key, which is empty in those of an older version.
+// rowsByKey counts the rows of a column by key ID, which is empty in rows of older versions.
 func (r *Registry) rowsByKey(ctx context.Context, q sealedRow) ([]rowCount, error) {
 	rows, err := r.db.QueryContext(ctx, "SELECT id, COUNT(*) FROM (SELECT CASE WHEN "+labelled(q.column)+" THEN substr("+q.column+ //nolint:gosec // names of this package
 		", 1, 8) ELSE '' END AS id FROM "+q.table+" WHERE "+q.column+" <> '') AS sealed GROUP BY id ORDER BY id")
@@ -265,11 +265,11 @@ func (r *Registry) rowsByKey(ctx context.Context, q sealedRow) ([]rowCount, erro
 	return out, rows.Err()
 }
 
-// labelled is the condition that a column has the ID of its key.
+// labelled is the SQL condition that a column's value starts with a key ID.
 func labelled(column string) string { return "substr(" + column + ", 9, 1) = '.'" }
 
-// identifyRows opens the rows of a column that an older version has encrypted, once, and puts the ID of their key before
-// them. It returns how many none of the keys opens.
+// identifyRows decrypts the rows that an older version has encrypted, once, and puts the ID of their key before them. It
+// returns how many rows no key can decrypt.
 func (r *Registry) identifyRows(ctx context.Context, q sealedRow) (unreadable int, err error) {
 	done, last := 0, ""
 	for {

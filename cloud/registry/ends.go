@@ -20,13 +20,13 @@ import (
 type Ends struct {
 	Here    []api.Ending // at this cloud
 	Holders []Holder     // of personal keys on connections' servers
-	// Removed is the connection whose key dies with it, and every key that was made through it; nil: none.
+	// Removed is the connection that is deleted with its key and every key made through it; nil if there is none.
 	Removed *api.Connection
 	More    bool       // holders than were looked at
 	Member  api.Member // whom it is about, where it is about one
 }
 
-// Holder is who may have personal keys on a connection's server, and what a change would leave to them.
+// Holder is a subject who may have personal keys on a connection's server, with what a change leaves them.
 type Holder struct {
 	Connection api.Connection
 	Subject    string
@@ -34,10 +34,10 @@ type Holder struct {
 	Left       bridge.KeyAccess // else
 }
 
-// Alive reports whether an API key of this cloud is.
+// Alive reports whether an API key of this cloud is alive.
 type Alive func(apiKey uuid.UUID) bool
 
-// What a person has of an organization that a membership's end makes void; see [Voider].
+// The things of a person that the end of a membership makes void; see [Voider].
 const (
 	livingSessions = `SELECT id, '` + api.EndsSession + `', id, method FROM sessions
 		WHERE org_id = $1 AND user_id = $2 AND ended_at = 0 AND expires_at > $3`
@@ -49,10 +49,10 @@ const (
 		WHERE org_id = $1 AND inviter_id = $2 AND state = 'open' AND expires_at > $3`
 )
 
-// errRehearsed takes back what was done to find out what it would end.
+// errRehearsed rolls back a rehearsed change.
 var errRehearsed = errors.New("rehearsed")
 
-// rehearsal is a change in a transaction that is taken back.
+// rehearsal is a change in a transaction that is rolled back.
 type rehearsal struct {
 	r      *Registry
 	tx     *sql.Tx
@@ -63,8 +63,8 @@ type rehearsal struct {
 	out    Ends
 }
 
-// rehearse makes a change as it is made for real, looks at what lives before and after it, and takes it back: what the preview
-// says is what the deed does. The person is whose credentials it may void; empty: nobody's.
+// rehearse makes a change for real, compares what is alive before and after, and rolls it back: so the preview says what
+// the change does. It may void the credentials of person; empty: of nobody.
 func (r *Registry) rehearse(ctx context.Context, p Principal, alive Alive, person User, change func(*rehearsal) error) (Ends, error) {
 	var out Ends
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -95,7 +95,7 @@ func (r *Registry) rehearse(ctx context.Context, p Principal, alive Alive, perso
 	return out, nil
 }
 
-// living is what a person was given in the organization, by identity.
+// living lists what a person holds in the organization, by identity.
 func (x *rehearsal) living(ctx context.Context, of User) (map[string]api.Ending, error) {
 	out := map[string]api.Ending{}
 	if of.ID == "" {
@@ -119,7 +119,7 @@ func (x *rehearsal) living(ctx context.Context, of User) (map[string]api.Ending,
 	return out, nil
 }
 
-// gone notes what a person had and has no more, and the API keys that have ended.
+// gone notes what a person had and no longer has, and the API keys that have ended.
 func (x *rehearsal) gone(ctx context.Context, of User, had map[string]api.Ending) error {
 	has, err := x.living(ctx, of)
 	if err != nil {
@@ -145,7 +145,7 @@ func (x *rehearsal) gone(ctx context.Context, of User, had map[string]api.Ending
 	return nil
 }
 
-// lost are the access tokens of the organization whose holders are not entitled to them any more, and that are not being
+// lost lists the organization's access tokens whose holders are no longer entitled to them, and that are not being
 // withdrawn yet.
 func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]Lost, error) {
 	all, err := lostTokens(ctx, x.tx, func(id uuid.UUID) bool {
@@ -166,7 +166,7 @@ func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]Lost, err
 	return out, nil
 }
 
-// withdrawn notes the access tokens that are lost, and what is left to the personal keys of their holders.
+// withdrawn notes the lost access tokens, and what is left to the personal keys of their holders.
 func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[string]Lost) error {
 	after, err := x.lost(ctx, alive)
 	if err != nil {
@@ -231,7 +231,7 @@ func (x *rehearsal) holderNow(ctx context.Context, l Lost, h handed) (bridge.Key
 	return left.access, has, err
 }
 
-// connection is one of the organization as whoever asks is shown it, or the one that the change has removed.
+// connection is a connection as the caller sees it, or the one that the change has removed.
 func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, error) {
 	if x.out.Removed != nil && x.out.Removed.ID == id {
 		return *x.out.Removed, nil
@@ -246,7 +246,7 @@ func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, 
 	return found.api(x.p), nil
 }
 
-// EndsOfDelete is what disconnecting would end.
+// EndsOfDelete previews what disconnecting would end.
 func (r *Registry) EndsOfDelete(ctx context.Context, p Principal, id string, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
 		removed, err := r.deleteIn(ctx, x.tx, p, id, AsItWas{}, x.actor)
@@ -263,7 +263,7 @@ func (r *Registry) EndsOfDelete(ctx context.Context, p Principal, id string, ali
 	})
 }
 
-// EndsOfPatch is what another visibility or ceiling would end.
+// EndsOfPatch previews what another visibility or ceiling would end.
 func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
 		p, err := standing(ctx, x.tx, p)
@@ -274,7 +274,7 @@ func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patc
 	})
 }
 
-// EndsOfLimit is what an exception for a member or an API key would end.
+// EndsOfLimit previews what a limit for a member or an API key would end.
 func (r *Registry) EndsOfLimit(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
 		m, err := r.exceptIn(ctx, x.tx, p, id, who, x.actor, limitTo(l))
@@ -283,7 +283,7 @@ func (r *Registry) EndsOfLimit(ctx context.Context, p Principal, id string, who 
 	})
 }
 
-// EndsOfMember is what removing a member would end or, with a role, what giving them that role would.
+// EndsOfMember previews what removing a member would end or, with a role, what giving them that role would.
 func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role string, alive Alive) (Ends, error) {
 	if err := p.in(org); err != nil {
 		return Ends{}, err
@@ -321,7 +321,7 @@ func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role 
 	})
 }
 
-// EndsOfKeys is what ends with API keys of this cloud that are about to end: the access tokens that they were handed.
+// EndsOfKeys previews what ends with API keys of this cloud: the access tokens that were handed to them.
 func (r *Registry) EndsOfKeys(ctx context.Context, p Principal, ending []uuid.UUID, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
 		x.ending = ending

@@ -12,13 +12,13 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// FirstLife is how long the link of a cloud's first person works.
+// FirstLife is the lifetime of the link for a cloud's first person.
 const FirstLife = 24 * time.Hour
 
 // FirstPath is the page of that link.
 const FirstPath = "/first"
 
-// hasPeople is the condition that a cloud is not fresh any more. API keys have rows among the users, too.
+// hasPeople is the SQL condition that somebody has an account. API keys have rows in users too.
 const hasPeople = "EXISTS (SELECT 1 FROM users WHERE email NOT LIKE 'key:%')"
 
 // Fresh reports whether nobody has an account yet.
@@ -28,8 +28,8 @@ func (r *Registry) Fresh(ctx context.Context) (bool, error) {
 	return !people, wrapped("look for people", err)
 }
 
-// OfferFirst makes the link with which the one who has the address makes the first account of a fresh cloud, and mails it where
-// the cloud sends mail. The operator who names the address vouches for it. ok is false where somebody has an account.
+// OfferFirst makes the link for the first account of a fresh cloud, and mails it to the address if the cloud sends mail. The
+// operator who names the address vouches for it. ok is false if somebody has an account already.
 func (r *Registry) OfferFirst(ctx context.Context, email string) (link bridge.Secret, ok bool, err error) {
 	email, err = bridge.CanonicalEmail(email)
 	if err != nil {
@@ -53,7 +53,7 @@ func (r *Registry) OfferFirst(ctx context.Context, email string) (link bridge.Se
 	return link, ok && err == nil, err
 }
 
-// FirstPerson is the address that a link makes the first account for. Nothing is used up.
+// FirstPerson is the address that a link makes the first account for. The link is not used up.
 func (r *Registry) FirstPerson(ctx context.Context, token bridge.Secret) (email string, err error) {
 	err = r.db.QueryRowContext(ctx, "SELECT email FROM first_links WHERE hash = $1 AND used_at = 0 AND expires_at > $2 AND NOT "+hasPeople,
 		hashed(token), r.cfg.Now().Unix()).Scan(&email)
@@ -66,13 +66,13 @@ func (r *Registry) FirstPerson(ctx context.Context, token bridge.Secret) (email 
 var errFirst = bridge.E(bridge.NotFound, errLink.Code, "this link has expired, or somebody has an account here already").
 	WithHint("sign in, or start the cloud again for another link")
 
-// First is what the first person of a cloud says of themselves.
+// First is what the first person of a cloud enters about themselves.
 type First struct {
 	Name, Org string
 	Password  bridge.Secret
 }
 
-// MakeFirst makes the first account of a cloud, as the owner of an organization. However many links there are, one is used.
+// MakeFirst makes the first account of a cloud, as the owner of an organization. Only one link can ever be used.
 func (r *Registry) MakeFirst(ctx context.Context, token bridge.Secret, f First, actor audit.Actor) (Session, error) {
 	var plain bool
 	if f.Name, plain = bridge.PlainName(f.Name, maxName); !plain || f.Name == "" {
@@ -125,7 +125,7 @@ func (r *Registry) MakeFirst(ctx context.Context, token bridge.Secret, f First, 
 	return s, nil
 }
 
-// useFirst uses up all links at once, so that two of them make one account.
+// useFirst uses up all links at once, so that two of them cannot make two accounts.
 func (r *Registry) useFirst(ctx context.Context, tx *sql.Tx, token bridge.Secret) (email string, err error) {
 	now := r.cfg.Now().Unix()
 	used, err := tx.ExecContext(ctx, "UPDATE first_links SET used_at = $1 WHERE used_at = 0 AND expires_at > $1", now)

@@ -14,9 +14,9 @@ type ChangeNumbers struct {
 	Restored int64 // at which a database that had lost changes was last accepted
 }
 
-// learnNumbers keeps the highest change number that a server has told, which the connection's access tokens name from then
-// on. Where the server goes on with a database that had lost changes, the revocations and withdrawals that it took before are sent
-// again.
+// learnNumbers stores the highest change number that a server has reported; the connection's access tokens name it from then
+// on. If the server goes on with a database that has lost changes, the revocations and withdrawals that it took before are
+// sent again.
 func (r *Registry) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) error {
 	if n.Last == 0 || t.keyID == "" {
 		return nil
@@ -41,7 +41,7 @@ func (r *Registry) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) 
 		if err != nil {
 			return fmt.Errorf("send revocations again: %w", err)
 		}
-		// With their numbers: what was made after a withdrawal has a higher one, and is not concerned.
+		// With their numbers: what was made after a withdrawal has a higher one, and is not affected.
 		told, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE handed_tokens SET restate = TRUE, number = told_number, makes_keys = TRUE,
 			withdrawn_at = 0, next_at = 0, lost_at = $1, tries = 0, cause = ''
 			WHERE connection_id = $2 AND made_keys AND told_number <> 0`, r.cfg.Now().Unix(), t.ID))

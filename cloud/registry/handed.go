@@ -127,7 +127,7 @@ const (
 // accessNoted is how long after a change of access those are looked at whom it may concern.
 const accessNoted = 2 * time.Minute
 
-// Look says at whom [Registry.LostTokens] looks.
+// Look says which holders [Registry.LostTokens] checks.
 type Look struct {
 	Alive     func(apiKey uuid.UUID) bool // reports whether an API key of this cloud is
 	KeysSince int64                       // API keys of this cloud that have changed after this version count as changed
@@ -149,7 +149,7 @@ func (r *Registry) LostTokens(ctx context.Context, look Look) ([]Lost, error) {
 	return lostTokens(ctx, r.db, look.Alive, query, args...)
 }
 
-// lostTokens is [Registry.LostTokens] by a query of [selectLost].
+// lostTokens is [Registry.LostTokens] with a query made by [selectLost].
 func lostTokens(ctx context.Context, q queryer, alive func(apiKey uuid.UUID) bool, query string, args ...any) ([]Lost, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	var out []Lost
@@ -195,8 +195,8 @@ const (
 )
 
 // selectLost asks the rules of who may use a connection of all who hold tokens; $1 is the time. Those that API keys have
-// asked for are found, too, as whether the key is alive is not for a row here to say. What is sent again goes in the order of its
-// numbers, since a server takes no lower one about the same member after a higher one.
+// asked for are found too, since no row here says whether the key is alive. What is sent again goes in the order of its
+// numbers: after a higher number a server takes no lower one about the same member.
 func selectLost(holders string) string {
 	return `WITH g AS (SELECT h.connection_id AS connection, '' AS session, h.org_id AS v1, h.user_id AS v2, h.environment AS v3,
 		h.manage AS v4, h.maker_id AS v5, h.parent_1 AS v6, h.parent_2 AS v7, h.parent_3 AS v8,
@@ -382,7 +382,7 @@ func (r *Registry) Withdrawn(ctx context.Context, w Withdrawal) error {
 	return r.db.Tx(ctx, func(tx *sql.Tx) error { return r.noteWithdrawn(ctx, tx, w) })
 }
 
-// WithdrawalFailed notes why a server has not been told of a withdrawal, which is tried again.
+// WithdrawalFailed notes why a withdrawal was not delivered to a server; it is tried again.
 func (r *Registry) WithdrawalFailed(ctx context.Context, lost Lost, cause string) error {
 	now := r.cfg.Now()
 	return r.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -396,9 +396,9 @@ func (r *Registry) WithdrawalFailed(ctx context.Context, lost Lost, cause string
 	})
 }
 
-// noteWithdrawn also keeps that a holder may have personal keys still, by the terms that the server has been told; and where
-// nothing is left, that it is to be told again if it goes on with a backup. A row that a token was handed out for meanwhile stays
-// as it is.
+// noteWithdrawn notes that a withdrawal was delivered. It also stores that a holder may still have personal keys, under the
+// terms that the server was told, or that the server must be told again after a restore if nothing is left. A row that a token
+// was handed out for in the meantime stays as it is.
 func (r *Registry) noteWithdrawn(ctx context.Context, tx *sql.Tx, w Withdrawal) error {
 	for _, h := range w.of {
 		left, has := w.left[h.subject]

@@ -40,8 +40,8 @@ type Voider struct {
 	Kind   string
 	Tables []string // where it is kept; a test holds that every table is listed, here or among those without credentials
 	Void   func(ctx context.Context, tx *sql.Tx, h Handover) error
-	// Living selects an identity, kind, public ID and name of each that is alive: of organization $1, person $2, at time $3.
-	// Empty: a membership that ends leaves them, or they are found otherwise.
+	// Living selects identity, kind, public ID and name of each live one, of organization $1 and person $2 at time $3. It is
+	// empty for kinds that the end of a membership leaves alone, or that are found in another way.
 	Living string
 }
 
@@ -147,7 +147,7 @@ func (r *Registry) voidSignIns(ctx context.Context, tx *sql.Tx, h Handover) erro
 	return err
 }
 
-// voidAddressChanges stops a change that waits, also where only a membership ends: who is removed has no say in it any more.
+// voidAddressChanges cancels a pending change of address, even when only a membership ends.
 func (r *Registry) voidAddressChanges(ctx context.Context, tx *sql.Tx, h Handover) error {
 	return r.endAddressChanges(ctx, tx, h.User.ID)
 }

@@ -26,10 +26,10 @@ func (r *Registry) LimitMember(ctx context.Context, p Principal, id string, who 
 	return r.except(ctx, p, id, who, actor, limitTo(l))
 }
 
-// decision says which exception a connection is to make, and from which preset it comes.
+// decision says which limit a connection should set, and from which preset it comes.
 type decision func(connection) (limit, string, error)
 
-// limitTo decides for what a request asks for.
+// limitTo decides as the request asks.
 func limitTo(l api.MemberLimit) decision {
 	return func(c connection) (limit, string, error) {
 		switch l.Access {

@@ -88,8 +88,8 @@ func (r *Registry) Authenticate(ctx context.Context, l Login, actor audit.Actor)
 	return u, nil
 }
 
-// SignIn opens a session of a person who has shown who they are. What they have shown has to hold still: a new password or a
-// second factor that was set up meanwhile ends sign-ins under way with the sessions.
+// SignIn opens a session for a person who has proven who they are. The proof must still be valid: a password or second factor
+// set in the meantime ends sign-ins in progress, as it ends sessions.
 func (r *Registry) SignIn(ctx context.Context, u User, org, method string, actor audit.Actor) (Session, error) {
 	var s Session
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -102,7 +102,7 @@ func (r *Registry) SignIn(ctx context.Context, u User, org, method string, actor
 
 var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "The account was changed while you signed in. Please sign in again.")
 
-// holdShown holds an account as it was when its person showed who they are, until the end of the transaction.
+// holdShown locks an account until the transaction ends, and fails if it has changed since the person's proof.
 func holdShown(ctx context.Context, tx *sql.Tx, userID string, s shown) error {
 	if s == (shown{}) {
 		return nil
@@ -208,7 +208,7 @@ func (r *Registry) FinishSecondStep(ctx context.Context, pending bridge.Secret, 
 	})
 }
 
-// ShowBoth is [Registry.CheckOTP] for a sign-in: with the code the person has shown both factors.
+// ShowBoth is [Registry.CheckOTP] for a sign-in: with the code the person has proven both factors.
 func (r *Registry) ShowBoth(ctx context.Context, u User, otp string, device bridge.Secret, actor audit.Actor) (User, error) {
 	err := r.CheckOTP(ctx, u, otp, device, actor)
 	u.shown.both = err == nil

@@ -48,7 +48,7 @@ func (r *Registry) noticeText(what, address string) (subject string, text bridge
 		"If that was not you, set a new password at once, which ends all sessions: "+r.cfg.Issuer.Join("/forgot"))
 }
 
-// The pages of the links that belong to a change of an address.
+// The pages of the links that belong to a change of address.
 const (
 	AddressPath     = "/address"      // of the one to the new address
 	AddressStopPath = "/address/stop" // of the one to the old address
@@ -58,7 +58,7 @@ func (r *Registry) mailedLink(path string, token bridge.Secret) string {
 	return r.cfg.Issuer.Join(path) + "?token=" + token.Reveal()
 }
 
-// newAddressMail does not say whose account it is: the address may be a stranger's, by mistake.
+// newAddressMail is the mail to the new address. It does not name the account: the address may be a stranger's, by mistake.
 func (r *Registry) newAddressMail(c AddressChange, token bridge.Secret, actor audit.Actor) queued {
 	text := r.sign("Somebody, hopefully you, wants to use this e-mail address for their account"+from(actor.Address)+".",
 		"To do so, open this link and sign in as before. It works once, for 24 hours.", r.mailedLink(AddressPath, token),
@@ -73,14 +73,14 @@ func (r *Registry) oldAddressMail(c AddressChange, stop bridge.Secret, actor aud
 	return queued{kind: mailText, to: c.From, subject: "Your e-mail address is about to change", text: text, life: AddressLife, actor: actor}
 }
 
-// tellMoved tells the old address that the account has gone to another. That nobody can be told stops nothing.
+// tellMoved tells the old address that the account has moved. If no mail can be sent, the change stands.
 func (r *Registry) tellMoved(ctx context.Context, tx *sql.Tx, old, to string, actor audit.Actor) error {
 	const subject = "The e-mail address of your account was changed"
 	text := r.sign(subject+" to "+to+from(actor.Address)+". All sessions and personal access tokens have ended.",
 		"If that was not you, tell an admin of your organization, or the operator of this cloud, at once.")
 	err := r.queueMail(ctx, tx, queued{kind: mailText, to: old, subject: subject, text: text, life: noticeLife, actor: actor})
 	if refusal, ok := errors.AsType[*bridge.Error](err); ok && refusal.Kind == bridge.Unavailable && !sqldb.IsFault(err) {
-		r.log.Warn("nobody could be told of a changed address", "cause", refusal.Detail)
+		r.log.Warn("the old address could not be told that an account has moved", "cause", refusal.Detail)
 		return nil
 	}
 	return err

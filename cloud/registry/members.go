@@ -201,7 +201,7 @@ func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, p Principal, 
 		return out, errLastOwner
 	}
 	out = api.RemovedMember{Member: m}
-	// The row of the membership, which whoever opens a session holds, is deleted by now: none is overlooked.
+	// Opening a session locks the row of the membership, which is deleted by now: so no session is overlooked.
 	if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: p.OrgID, Members: ended,
 		Reason: "no member any more", Actor: actor, after: after}); err != nil {
 		return out, err

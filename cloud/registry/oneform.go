@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// formed are the columns that names and addresses are looked up in, with the form that each is kept in.
+// formed lists the columns of names and addresses, with the form that each is stored in.
 var formed = []struct {
 	table, column string
 	form          func(string) string
@@ -27,8 +27,8 @@ func emailForm(s string) string {
 	return s
 }
 
-// bringToOneForm gives the names that older versions kept as they came the one form in which they are compared. What another
-// row has already stays as it is, and is logged.
+// bringToOneForm converts the names that older versions stored unchanged to the form that is compared now. If another row has
+// the converted name already, the row stays as it is, and is logged.
 func (r *Registry) bringToOneForm(ctx context.Context) error {
 	for _, f := range formed {
 		rows, err := r.unformed(ctx, f.table, f.column, f.form)
@@ -40,7 +40,7 @@ func (r *Registry) bringToOneForm(ctx context.Context) error {
 			_, err := r.db.ExecContext(ctx, update, f.form(name), id, name) //nolint:gosec // names of this package
 			switch {
 			case sqldb.IsUnique(err):
-				r.log.Warn("a name is there twice, in two Unicode forms: rename or remove one", "table", f.table, "id", id)
+				r.log.Warn("a name exists twice, in two Unicode forms: rename or remove one", "table", f.table, "id", id)
 			case err != nil:
 				return fmt.Errorf("bring names to one form: %w", err)
 			}
@@ -49,7 +49,7 @@ func (r *Registry) bringToOneForm(ctx context.Context) error {
 	return nil
 }
 
-// unformed are the rows of a table with another name than the form of it. ASCII has one form only.
+// unformed lists the rows whose name is not in its form. ASCII has only one form.
 func (r *Registry) unformed(ctx context.Context, table, column string, form func(string) string) (map[string]string, error) {
 	query := "SELECT id, " + column + " FROM " + table + " WHERE octet_length(" + column + ") <> length(" + column + ")"
 	rows, err := r.db.QueryContext(ctx, query) //nolint:gosec // names of this package

@@ -23,7 +23,7 @@ type User struct {
 	shown shown
 }
 
-// shown is what a person has shown of themselves at a sign-in. The zero value has shown nothing: somebody else vouches.
+// shown is what a person has proven at a sign-in. The zero value is no proof: somebody else vouches.
 type shown struct {
 	password string // the hash that it matched
 	both     bool   // the second factor, too

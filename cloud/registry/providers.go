@@ -337,8 +337,8 @@ func (r *Registry) openProvider(p Provider) (Provider, error) {
 	return p, err
 }
 
-// ProviderOf is the provider of the principal's organization with its client secret, and what there is to show of it. A secret
-// that cannot be decrypted any more counts as none.
+// ProviderOf is the provider of the principal's organization with its client secret, and its data for display. A secret that
+// can no longer be decrypted counts as none.
 func (r *Registry) ProviderOf(ctx context.Context, p Principal, org string) (Provider, api.Provider, error) {
 	if err := p.own(org); err != nil {
 		return Provider{}, api.Provider{}, err

@@ -119,14 +119,14 @@ func (r *Registry) Purge(ctx context.Context) error {
 	return r.purgeHistory(ctx)
 }
 
-// tx runs a transaction that takes something away, or may: a session, a role, what is used once. It gets a change number, which is
-// kept outside the database before tx returns, so that an old backup put in place is noticed. What only gives, notes or counts uses
-// the database itself, and a test knows why.
+// tx runs a transaction that takes something away, or may: a session, a role, a single-use token. It gets a change number, stored
+// outside the database before tx returns, so that an old backup is noticed when it is restored. Transactions that only give, note
+// or count use the database directly; a test lists each with its reason.
 func (r *Registry) tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return r.numbered(ctx, func(tx *sql.Tx) (bool, error) { return true, fn(tx) })
 }
 
-// numbered is tx for a transaction that knows whether it took something away.
+// numbered is tx for a rule that reports whether it took something away.
 func (r *Registry) numbered(ctx context.Context, rule keys.Rule) error {
 	if r.keys != nil {
 		return r.keys.Numbered(ctx, rule)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// SettleRestored is a [keys.Settle] of the registry. What may have ended or been used since the backup, and is a matter of
-// signing in again, ends. The numbers of withdrawals go on above all that were given since, so that servers hear them.
+// SettleRestored is the registry's [keys.Settle]. It ends whatever may have ended or been used since the backup and can be had
+// back by signing in again. The numbers of withdrawals continue above all given since, so that servers accept them.
 func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "mail_tokens", "pending_logins", "known_devices",
 		"invitations", "unproven_sessions", "address_changes", "first_links"} {
@@ -23,12 +23,12 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if _, err := tx.ExecContext(ctx, "UPDATE totp SET last_step = $1 WHERE last_step < $1 AND confirmed_at <> 0", now.Unix()/totpPeriod); err != nil {
 		return fmt.Errorf("use up the codes of authenticator apps: %w", err)
 	}
-	// Statements are fewer than one a second, so that no number that was given is as high as the time.
+	// There is less than one statement a second, so no number given so far is as high as the time.
 	if _, err := tx.ExecContext(ctx, `UPDATE connections SET statement_number = $1 +
 		CASE WHEN statement_number < $2 THEN $2 ELSE statement_number END`, statementsSkipped, now.Unix()); err != nil {
 		return fmt.Errorf("go on above the numbers of withdrawals: %w", err)
 	}
-	// Who may have made personal keys since the backup is not known: servers are told anew what each member may.
+	// It is not known who has made personal keys since the backup: servers are told again what each member may do.
 	if _, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage, environment,
 		maker_id, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, made_keys)
 		SELECT c.id, m.user_id, '', m.id || '|restored', m.org_id, u.email, m.role, '', '', '', c.key_id, $1, 0, 0, 0, TRUE, TRUE
@@ -39,5 +39,5 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	return nil
 }
 
-// statementsSkipped is how many numbers of withdrawals a restored cloud leaves out at least.
+// statementsSkipped is how many withdrawal numbers a restored cloud skips at least.
 const statementsSkipped = 1 << 20

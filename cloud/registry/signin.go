@@ -224,8 +224,8 @@ func (r *Registry) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who 
 	return id, linkSubject(ctx, tx, p, id, who.Subject, now)
 }
 
-// followAddress gives the account of a subject the address that the provider says now. The provider has to vouch for both, and
-// the account to be the provider's alone: with a password it reaches further, and whoever moved it to a mailbox of theirs could reset that.
+// followAddress gives a subject's account the address that the provider reports now. The provider must vouch for both, and the
+// account must have no password: whoever moved the address to a mailbox of theirs could reset the password.
 func (r *Registry) followAddress(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor, after *settled) error {
 	u := User{ID: userID}
 	var password string
@@ -239,7 +239,7 @@ func (r *Registry) followAddress(ctx context.Context, tx *sql.Tx, p Provider, us
 	actor.ID = "user:" + u.Email
 	err = r.moveAddress(ctx, tx, who.Email, Handover{User: u, Reason: "address changed at the sign-in provider", Actor: actor, after: after})
 	if bridge.CodeOf(err) == errAddressTaken.Code {
-		r.log.Warn("a person's address at their sign-in provider is another account's", "user", userID, "org", p.Org)
+		r.log.Warn("a person's new address at their sign-in provider belongs to another account", "user", userID, "org", p.Org)
 		return nil
 	}
 	return err

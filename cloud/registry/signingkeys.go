@@ -9,8 +9,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// UseSigningKeys notes the numbered keys of ACE_CLOUD_SIGNING_KEY, and refuses one whose number was another key's: servers
-// would look up the old key by it and refuse every connect.
+// UseSigningKeys notes the numbered keys of ACE_CLOUD_SIGNING_KEY, and refuses a key whose number belonged to another one:
+// servers would look up the old key by the number and refuse every connect.
 func (r *Registry) UseSigningKeys(ctx context.Context) error {
 	known := false
 	var before int
@@ -41,7 +41,7 @@ func (r *Registry) UseSigningKeys(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && !known {
-		r.log.Warn("none of the keys in ACE_CLOUD_SIGNING_KEY was there before: sessions end, and servers need new trust variables")
+		r.log.Warn("none of the keys in ACE_CLOUD_SIGNING_KEY was used before: sessions end, and servers need new trust variables")
 	}
 	return err
 }

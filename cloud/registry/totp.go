@@ -108,7 +108,7 @@ func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, ac
 	}
 	var codes []bridge.Secret
 	err := r.mailTx(ctx, func(tx *sql.Tx) error {
-		// Sign-ins under way hold the row of the account: they are over, or find the second factor.
+		// Sign-ins in progress lock the row of the account: they have finished by now, or will find the second factor.
 		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1", p.UserID); err != nil {
 			return fmt.Errorf("confirm TOTP: %w", err)
 		}
@@ -230,7 +230,7 @@ func (r *Registry) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string,
 	}
 	secret, err := r.cfg.Vault.Open(totpRow(userID), sealed)
 	if err != nil && bridge.CodeOf(err) == codeRowUnreadable {
-		return bridge.E(bridge.Conflict, codeRowUnreadable, "codes of the app cannot be checked: what they are compared with cannot be decrypted any more").
+		return bridge.E(bridge.Conflict, codeRowUnreadable, "codes of the app cannot be checked: the stored secret cannot be decrypted any more").
 			WithHint("use a recovery code, and set two-factor authentication up anew").Because(err)
 	}
 	if err != nil {

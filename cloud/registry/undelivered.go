@@ -8,11 +8,11 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// maxUndelivered is how many revocations, and how many members of withdrawals, a list of what is not delivered has at most.
+// maxUndelivered is the most revocations, and the most members of withdrawals, that one list has.
 const maxUndelivered = 500
 
-// Undelivered lists the statements that servers have not taken: revocations of the principal's keys and withdrawals over their
-// connections, or for admins all of the organization, the oldest first. What has not been tried in vain yet is not among them.
+// Undelivered lists the statements that servers have not taken, the oldest first: revocations of the principal's keys and
+// withdrawals for their connections; for admins, all of the organization. It leaves out those that have not failed yet.
 func (r *Registry) Undelivered(ctx context.Context, p Principal) ([]api.Undelivered, error) {
 	manage := p.Can("connection:manage")
 	rows, err := r.db.QueryContext(ctx, `SELECT id, key_id, server_url, created_at, tries, cause, next_at FROM revocations

@@ -48,7 +48,7 @@ const (
 	keyIDEnd    = "."
 )
 
-// keyID names an encryption key, and is of no help to find it.
+// keyID is the ID of an encryption key; it does not help to find the key.
 func keyID(k *fernet.Key) string {
 	raw, err := hkdf.Key(sha256.New, k[:], nil, "ace encryption key id v1", keyIDLength/2)
 	if err != nil {
@@ -57,7 +57,7 @@ func keyID(k *fernet.Key) string {
 	return hex.EncodeToString(raw)
 }
 
-// KeyIDs are the IDs of the keys, the first one first.
+// KeyIDs lists the IDs of the keys, in their order.
 func (v *Vault) KeyIDs() []string {
 	var out []string
 	for _, k := range v.keys {
@@ -132,7 +132,7 @@ func (v *Vault) Open(row RowIdentity, stored string) (bridge.Secret, error) {
 	return secret, err
 }
 
-// open says as well which key has encrypted the token.
+// open decrypts a token, and returns the ID of the key that encrypted it.
 func (v *Vault) open(row RowIdentity, stored string) (secret bridge.Secret, by string, err error) {
 	id, token := splitSealed(stored)
 	raw, err := base64.URLEncoding.Strict().DecodeString(token)
@@ -156,7 +156,7 @@ func (v *Vault) open(row RowIdentity, stored string) (secret bridge.Secret, by s
 	return bridge.Secret{}, "", errVault(missing)
 }
 
-// splitSealed parts what is stored into the ID of its key, empty in a row of an older version, and the token.
+// splitSealed splits a stored value into key ID (empty in rows of older versions) and token.
 func splitSealed(stored string) (id, token string) {
 	if len(stored) > keyIDLength && stored[keyIDLength:keyIDLength+1] == keyIDEnd {
 		return stored[:keyIDLength], stored[keyIDLength+1:]
@@ -229,13 +229,13 @@ func (r *Registry) RotateEncryptionKey(ctx context.Context, progress func(done, 
 		WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
 }
 
-// replace stores another token in a row, unless it was changed since it was read.
+// replace stores another token in a row, unless the row has changed since it was read.
 func (s sealedRow) replace(ctx context.Context, db execer, token string) (bool, error) {
 	return sqldb.Changed(db.ExecContext(ctx, "UPDATE "+s.table+" SET "+s.column+" = $1 WHERE "+s.key+" = $2 AND "+s.column+" = $3", //nolint:gosec // names from above
 		token, s.id, s.token))
 }
 
-// sealedRows reads the rows of a column with a ciphertext, in the order of their IDs; of is more SQL for which.
+// sealedRows reads the rows of a column that have a ciphertext, by ID; of adds conditions in SQL.
 func (r *Registry) sealedRows(ctx context.Context, q sealedRow, of, end string, args ...any) ([]sealedRow, error) {
 	rows, err := r.db.QueryContext(ctx, "SELECT "+q.key+", "+q.org+", "+q.server+", "+q.column+ //nolint:gosec // names from above
 		" FROM "+q.table+" WHERE "+q.column+" <> ''"+of+" ORDER BY "+q.key+end, args...)

@@ -53,7 +53,7 @@ type keyTarget struct {
 	flags string // that mean it
 }
 
-// command is one about keys of the target, as it can be typed.
+// command is an `ace api-key` command for the target, ready to be typed.
 func (t keyTarget) command(words string) string { return "ace api-key " + words + t.flags }
 
 // keyTarget finds out whose keys are meant, and what to ask with.

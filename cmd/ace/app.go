@@ -178,7 +178,7 @@ func someArgs(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-// wrongFlag says what is wrong with the flags, without a value: that may be a secret.
+// wrongFlag says what is wrong with the flags, but repeats no value: it may be a secret.
 func wrongFlag(cmd *cobra.Command, err error) string {
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if group := e.GetSpecifiedShortnames(); group != "" {

@@ -148,7 +148,7 @@ func (a *app) warnOfRotation(connections ...api.Connection) {
 	}
 }
 
-// warnOfUndelivered names what servers have not been told yet of what was taken away. Clouds before this version do not know.
+// warnOfUndelivered lists revocations and withdrawals that servers have not taken yet. Older clouds do not report them.
 func (a *app) warnOfUndelivered(ctx context.Context, cloud *api.CloudClient) error {
 	all, err := cloud.Undelivered(ctx)
 	if err != nil {

@@ -96,8 +96,8 @@ const (
 	revocationNone      = "none"
 )
 
-// toRemove finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal. It reports
-// whether a yes is needed whatever else ends with them.
+// toRemove finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal. It also
+// reports whether to ask for confirmation even if nothing else ends with them.
 func (a *app) toRemove(connections []api.Connection, args []string, all, yes bool) (chosen []api.Connection, ask bool, err error) {
 	if len(args) == 1 {
 		c, err := findConnection(connections, args[0])
@@ -131,8 +131,8 @@ func (a *app) toRemove(connections []api.Connection, args []string, all, yes boo
 
 var errNothingDisconnected = bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
 
-// agreeToRemove says what ends with the connections, and asks at a terminal: always where ask is set, else where more ends
-// than the connection and its key.
+// agreeToRemove says what ends with the connections. At a terminal it asks, if ask is set or if more ends than the connections
+// and their keys.
 func (a *app) agreeToRemove(ctx context.Context, cloud *api.CloudClient, chosen []api.Connection, ask, yes bool) error {
 	all, err := foretellAll(ctx, len(chosen), func(ctx context.Context, i int) (foretold, error) {
 		c := chosen[i]
@@ -159,7 +159,7 @@ func (a *app) agreeToRemove(ctx context.Context, cloud *api.CloudClient, chosen 
 	return err
 }
 
-// ofConnection reports whether something that ends is a connection itself, its key, or what its owner was handed over it.
+// ofConnection reports whether e is the connection itself, its key, or its owner's access tokens.
 func ofConnection(e api.Ending, c api.Connection) bool {
 	return e.ID == c.ID || e.Kind == api.EndsConnectionKey || e.Kind == api.EndsAccessToken && c.Mine && e.Owner == c.Owner
 }

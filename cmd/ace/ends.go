@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// foretold is what a change does beside what it is about, in lines for a person.
+// foretold is what else a change ends or limits, in lines for a person.
 type foretold struct {
 	ends, limited, left []string
 	keys                bool // it is known that keys which people made end
@@ -18,13 +18,13 @@ type foretold struct {
 
 func (f foretold) any() bool { return len(f.ends)+len(f.limited)+len(f.left) > 0 }
 
-// add joins what two changes do.
+// add joins the effects of two changes.
 func (f foretold) add(other foretold) foretold {
 	return foretold{append(f.ends, other.ends...), append(f.limited, other.limited...), append(f.left, other.left...), f.keys || other.keys}
 }
 
-// foretell asks what a change would end. The change itself says what is wrong where the question is refused, and a cloud or
-// server of the version before does not know it: then nothing is foretold.
+// foretell asks what a change would end. If the question is refused, or an older cloud or server does not know it, nothing is
+// foretold: the change itself will say what is wrong.
 func foretell(ctx context.Context, ask func(context.Context) (api.Ends, error), itself func(api.Ending) bool) (foretold, error) {
 	ends, err := ask(ctx)
 	if ctx.Err() != nil {
@@ -36,10 +36,10 @@ func foretell(ctx context.Context, ask func(context.Context) (api.Ends, error), 
 	return foretoldBy(ends, itself), nil
 }
 
-// tokens are access tokens, which whoever goes on having access gets anew at once.
+// tokens reports whether e is an access token: whoever keeps access gets a new one at once.
 func tokens(e api.Ending) bool { return e.Kind == api.EndsAccessToken }
 
-// endKinds are the kinds of what ends, in the order of their lines, in words for one and for several.
+// endKinds lists the kinds of things that end, in output order, with their singular and plural.
 var endKinds = [...][3]string{
 	{api.EndsConnectionKey, "connection's key", "connections' keys"},
 	{api.EndsAPIKey, "API key", "API keys"},
@@ -51,7 +51,7 @@ var endKinds = [...][3]string{
 	{api.EndsConnection, "connection", "connections"},
 }
 
-// foretoldBy puts an answer into lines; itself are the things that the command is about.
+// foretoldBy turns an answer into lines, without the things that the command itself is about.
 func foretoldBy(e api.Ends, itself func(api.Ending) bool) (f foretold) {
 	for _, kind := range endKinds {
 		var ends, limited, left []string
@@ -82,7 +82,7 @@ func foretoldBy(e api.Ends, itself func(api.Ending) bool) (f foretold) {
 	return f
 }
 
-// endsOnServer is what happens to the personal keys on a server.
+// endsOnServer says what happens to the personal keys on a server.
 func endsOnServer(s api.ServerEnds) (f foretold) {
 	if s.Status != api.ServerAsked {
 		return undecided(s)
@@ -107,7 +107,7 @@ func endsOnServer(s api.ServerEnds) (f foretold) {
 	return f
 }
 
-// undecided is what is known of a server that was not asked or does not answer: whose keys may be concerned.
+// undecided says whose keys may be affected on a server that was not asked or does not answer.
 func undecided(s api.ServerEnds) (f foretold) {
 	var ends, limited []string
 	for _, of := range s.Subjects {
@@ -147,7 +147,7 @@ func count3(lines []string, kind [3]string, names []string, more int, place stri
 	return append(lines, line)
 }
 
-// firstOf are the first names, and how many more there are.
+// firstOf lists the first names, and says how many more there are.
 func firstOf(names []string, more int) string {
 	const shown = 3
 	var known []string
@@ -169,7 +169,7 @@ func firstOf(names []string, more int) string {
 	return text
 }
 
-// endName names one thing; what has no name is counted only.
+// endName names one thing; things without a name are only counted.
 func endName(e api.Ending) string {
 	switch {
 	case e.Kind == api.EndsSession || e.Kind == api.EndsApproval:
@@ -198,7 +198,7 @@ func (f foretold) say(a *app) {
 	}
 }
 
-// agreed says what else a change does. At a terminal it asks, where that is anything; elsewhere, and with yes, it goes on.
+// agreed says what else a change does. At a terminal it asks, if there is anything; otherwise, and with yes, it goes on.
 func (a *app) agreed(yes bool, f foretold, format string, args ...any) error {
 	f.say(a)
 	if yes || !f.any() || !a.interactive() {
@@ -213,7 +213,7 @@ func (a *app) agreed(yes bool, f foretold, format string, args ...any) error {
 
 var errNothingChanged = bridge.E(bridge.Conflict, "cancelled", "nothing was changed")
 
-// foretellAll foretells several changes, some at a time.
+// foretellAll foretells n changes, several at a time.
 func foretellAll(ctx context.Context, n int, one func(ctx context.Context, i int) (foretold, error)) (foretold, error) {
 	const atOnce = 4
 	results, errs, slots := make([]foretold, n), make([]error, n), make(chan struct{}, atOnce)

@@ -204,7 +204,7 @@ func readSmallFile(path string) (string, error) {
 	return text, err
 }
 
-// readNamedFile is readSmallFile without the path in its errors: whoever names a file may have given its content in place of it.
+// readNamedFile is readSmallFile without the path in its errors: people may pass the content instead of a path.
 func readNamedFile(path string) (string, error) {
 	raw, err := readBounded(path, maxEnvFile)
 	if err != nil {
@@ -217,7 +217,7 @@ func readNamedFile(path string) (string, error) {
 	return text, err
 }
 
-// readBounded reads a file as it is, up to a size. Its errors are without the path.
+// readBounded reads a file of at most so many bytes, unchanged. Its errors do not name the path.
 func readBounded(path string, most int64) (string, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator or the person names the file
 	if err != nil {
@@ -234,7 +234,7 @@ func readBounded(path string, most int64) (string, error) {
 	return string(raw), nil
 }
 
-// withoutPath is the cause of an error about a file.
+// withoutPath is the cause of an error about a file, without the path.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -316,7 +316,7 @@ func (e *CommonEnv) drain(loopback bool, wrong *[]string) time.Duration {
 	}
 	d, err := time.ParseDuration(e.Drain)
 	if err != nil || d < 0 || d > maxDrain {
-		*wrong = append(*wrong, fmt.Sprintf("ACE_DRAIN: it is not a time such as 5s, of %s at most", maxDrain))
+		*wrong = append(*wrong, fmt.Sprintf("ACE_DRAIN: it is not a duration such as 5s, of at most %s", maxDrain))
 	}
 	return d
 }

@@ -65,12 +65,12 @@ func (a *app) passwordStdin(flag string) (string, error) {
 	return passwordText(raw), err
 }
 
-// passwordText is a password as it was given: white space around it may be a part of it, line ends and a byte-order mark are not.
+// passwordText is a password without line ends and byte-order mark; white space around it may belong to it.
 func passwordText(raw string) string {
 	return strings.TrimPrefix(strings.TrimRight(raw, "\r\n"), "\ufeff")
 }
 
-// passwordFlag is secretFlag for a password.
+// passwordFlag is secretFlag for passwords.
 func (a *app) passwordFlag(flag, value string) (bridge.Secret, error) {
 	path, isFile := strings.CutPrefix(value, "file:")
 	switch {
@@ -137,7 +137,7 @@ func (a *app) askSecret(what string) (bridge.Secret, error) {
 	return bridge.NewSecret(text), err
 }
 
-// askToken is askSecret for what is no password, and pasted more often than typed.
+// askToken is askSecret for keys, tokens and codes, which are usually pasted.
 func (a *app) askToken(what string) (bridge.Secret, error) {
 	typed, err := a.askSecret(what)
 	if err != nil {

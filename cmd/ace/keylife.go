@@ -102,7 +102,7 @@ func limits(k api.APIKey) (out [][2]string) {
 	return out
 }
 
-// asRole says that a key may no more than a role.
+// asRole says that a key is limited to what a role allows.
 func asRole(role bridge.Role) string {
 	if role == "" {
 		return ""

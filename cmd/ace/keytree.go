@@ -36,7 +36,7 @@ func lineage(k api.APIKey) string {
 	return word
 }
 
-// lives says what a key ends with; empty where the server or cloud does not say.
+// lives says what a key ends with; empty if the server or cloud does not say.
 func lives(k api.APIKey) string {
 	switch {
 	case k.Lineage == lineageOrganization:
@@ -63,7 +63,7 @@ type leaf struct {
 	placed bool // below its parent
 }
 
-// tree puts keys below those that they were made with, and leaves them in their order otherwise.
+// tree puts each key below the one it was made with, and keeps their order otherwise.
 func tree(keys []api.APIKey) []leaf {
 	listed, below := map[string]bool{}, map[string][]api.APIKey{}
 	for _, k := range keys {
@@ -93,7 +93,7 @@ func tree(keys []api.APIKey) []leaf {
 	return out
 }
 
-// keyTable lists keys as a tree. The parent of a key that stands alone is named, unless it is the one that all have.
+// keyTable lists keys as a tree. It names the parent of a key whose parent is not listed, unless it is parent.
 func keyTable(w io.Writer, keys []api.APIKey, parent string) {
 	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "LINEAGE", "STATUS", "EXPIRES", "LAST USED", "ENDED")
 	for _, k := range tree(keys) {
@@ -114,7 +114,7 @@ func keyTable(w io.Writer, keys []api.APIKey, parent string) {
 	}
 }
 
-// keyLines is keyTable, or keyBlocks on a terminal that is too narrow for the table.
+// keyLines uses keyTable, or keyBlocks on a terminal that is too narrow for the table.
 func (a *app) keyLines(w io.Writer, keys []api.APIKey, parent string) {
 	columns, _, err := term.GetSize(int(a.out.Fd()))
 	if err == nil {
@@ -223,7 +223,7 @@ func (a *app) noteOrphans(target keyTarget, keys []api.APIKey) {
 	if len(orphans) > 1 {
 		which = fmt.Sprintf("%d personal keys have", len(orphans))
 	}
-	a.note("%s no known parent (made before parents were recorded): what any connection withdraws from the owner limits it.", which)
+	a.note("%s no known parent (made before parents were recorded): a withdrawal by any connection from the owner limits such a key.", which)
 	a.note("  fix: replace each by a new key, and revoke it: %s", target.command("revoke "+orphans[0].KeyID))
 }
 
@@ -237,7 +237,7 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 		if f.keys && !yes && !a.interactive() {
 			return inputNeeded("this needs a yes, since it also ends %s", printable(strings.Join(f.ends, "; "))).WithHint("%s", target.command("revoke "+id)+" --yes")
 		}
-		if err := a.agreed(yes, f, "Revoke it for ever, with all that?"); err != nil {
+		if err := a.agreed(yes, f, "Revoke it for good, and all of that with it?"); err != nil {
 			return err
 		}
 		return a.switched(target.RevokeKey(ctx, id))("Revoked")
@@ -249,7 +249,7 @@ Where keys end with it, you are asked at a terminal, and without one --yes is ne
 	return cmd
 }
 
-// foretellKey is what ends with a key beside itself, and beside the access tokens that hang on it.
+// foretellKey says what ends with a key, apart from the key and its access tokens.
 func foretellKey(ctx context.Context, target keyTarget, id string) (foretold, error) {
 	return foretell(ctx, func(ctx context.Context) (api.Ends, error) { return target.KeyEnds(ctx, id) },
 		func(e api.Ending) bool { return e.ID == id || e.Kind == api.EndsAccessToken })

@@ -42,13 +42,13 @@ func cloudURL(source, value string) (bridge.ServerURL, error) {
 	return u, nil
 }
 
-// profileSource is a flag or variable that says which profile is meant.
+// profileSource is a flag or variable that selects a profile.
 type profileSource struct {
 	name, value string
 	isCloud     bool
 }
 
-// shown is the source with its value, unless that is none: it may be a secret in the wrong place.
+// shown is the source with its value, unless that may be a secret in the wrong place.
 func (s profileSource) shown() string {
 	if s.isCloud {
 		if _, err := cloudURL(s.name, s.value); err != nil {
@@ -106,7 +106,7 @@ func (a *app) selectProfile(c config) (selection, error) {
 	return s, nil
 }
 
-// named is the name of a profile as the store has it, or as it will.
+// named is the name of a profile as the store has it, or will have it.
 func (c config) named(name string) string {
 	if c.Profiles[name] != nil {
 		return name

@@ -14,20 +14,20 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// secretVariables are the variables of the commands that hold a secret, and those of proxies, which may.
+// secretVariables are the variables that hold a secret, and the proxy variables, which may.
 var secretVariables = []string{"ACE_KEY", "ACE_TOKEN", trio[1], authKeyVariable, "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
 
 // secretFlags are the flags that take a secret.
 var secretFlags = []string{"token", "api-key", "key", "secret", "password", "otp", "code"}
 
-// leastSecret is how long a secret is at least that is looked for in messages: shorter text stands there by chance.
+// leastSecret is the shortest secret that is looked for in messages: shorter text occurs by chance.
 const leastSecret = 6
 
-// pemStart is what a private key, or a certificate, begins with in a file.
+// pemStart is the start of a private key or certificate in a file.
 const pemStart = "-----BEGIN "
 
-// without is an error whose texts repeat no secret: not those that the command was given, nor words that may be one which
-// somebody has pasted into the wrong place.
+// without is the error with secrets removed from its texts: those that the command was given, and words that may be secrets
+// pasted into the wrong place.
 func (a *app) without(e *bridge.Error) *bridge.Error {
 	c := *e
 	secrets := a.secrets()
@@ -35,7 +35,7 @@ func (a *app) without(e *bridge.Error) *bridge.Error {
 	return &c
 }
 
-// secrets are the texts that the command was given and that no message repeats, the longest first.
+// secrets lists the secrets that the command was given, the longest first; no message repeats them.
 func (a *app) secrets() []string {
 	var out []string
 	add := func(text string) {
@@ -105,7 +105,7 @@ var (
 	userPart     = regexp.MustCompile(`//[^/\s"'@]+@`)
 )
 
-// redact takes out of a text the given secrets, in whatever case, and what has the shape of a key, a token or the user of a URL.
+// redact removes the given secrets from a text, in any case, and whatever looks like a key, a token or the user of a URL.
 func redact(text string, secrets []string) string {
 	for _, s := range secrets {
 		if i := strings.Index(strings.ToLower(text), strings.ToLower(s)); i >= 0 {
@@ -116,7 +116,7 @@ func redact(text string, secrets []string) string {
 	return userPart.ReplaceAllLiteralString(text, "//"+bridge.Redacted+"@")
 }
 
-// userinfo is what stands before the host of a URL, well-formed or not.
+// userinfo is the part of a URL before its host, well-formed or not.
 func userinfo(s string) string {
 	i, j := strings.Index(s, "://"), strings.LastIndexByte(s, '@')
 	if i < 0 || j < i {
@@ -145,12 +145,12 @@ func mayBeSecret(word string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(word, notRandom), random)
 }
 
-// notRandom reports what never stands in random text as programs write it (hex, base32, base58, base62, base64url).
+// notRandom reports whether a character never occurs in hex, base32, base58, base62 or base64url.
 func notRandom(r rune) bool {
 	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_'
 }
 
-// random reports whether a run of letters and digits changes between them as often as random text does and words do not.
+// random reports whether letters, digits and cases alternate as often as in random text.
 func random(s string) bool {
 	const least, often = 20, 5 // once in so many characters
 	if _, err := uuid.Parse(s); err == nil || len(s) < least {

@@ -88,7 +88,7 @@ func (a *app) refusedAt(server bridge.ServerURL, source string) func(*bridge.Err
 	}
 }
 
-// serverFlags make a command about keys one about a server's.
+// serverFlags are the flags that point a key command at a server.
 func serverFlags(server bridge.ServerURL, token bool) string {
 	flags := " --server " + string(server)
 	if token {
@@ -99,8 +99,8 @@ func serverFlags(server bridge.ServerURL, token bool) string {
 
 var keyCommand = regexp.MustCompile(`ace api-key [a-z]+( [0-9a-f-]{36})?`)
 
-// aimed gives the commands in a server's hint the flags that mean the server. It cannot know them: without any the command may
-// ask the cloud.
+// aimed adds the flags for the server to the commands in its hint. The server cannot know them, and without flags a command
+// may ask the cloud.
 func aimed(hint, flags string) string {
 	if strings.Contains(hint, "--server") || strings.Contains(hint, "on the server") {
 		return hint

@@ -162,7 +162,7 @@ func (a *app) scanEntry(ctx context.Context, root, file string, entry fs.DirEntr
 	return nil
 }
 
-const notAFile = "it is no file, but a pipe, a socket or a device"
+const notAFile = "it is a pipe, a socket or a device, not a file"
 
 // within reports whether a path is in a folder and searched with it.
 func within(folder, path string) bool {

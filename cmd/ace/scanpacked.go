@@ -13,7 +13,7 @@ import (
 	"os"
 )
 
-// packings are the kinds of packed files, by what they begin with. Those without a reader are searched as they are, and named.
+// packings lists the kinds of packed files by their first bytes. Those without a reader are searched as they are, and named.
 var packings = []struct {
 	name, magic string
 	open        func(io.Reader) (io.Reader, error)
@@ -29,7 +29,7 @@ const (
 	maxMembers = 100_000 // of an archive
 )
 
-// scanNamed searches what it reads under a name, up to a bound: a device may have no end. What is packed is unpacked once.
+// scanNamed searches a stream under a name, up to a bound: a device may have no end. Packed streams are unpacked once.
 func scanNamed(ctx context.Context, name string, in io.Reader, r *scanResult) error {
 	buffered := bufio.NewReader(in)
 	start, _ := buffered.Peek(8)
@@ -68,7 +68,7 @@ func scanNamed(ctx context.Context, name string, in io.Reader, r *scanResult) er
 	return nil
 }
 
-// scanMember searches what was unpacked; what is packed again is named.
+// scanMember searches an unpacked stream. If that is packed again, it is searched as it is, and named.
 func scanMember(ctx context.Context, name string, in io.Reader, r *scanResult) error {
 	buffered := bufio.NewReader(whole{in})
 	start, _ := buffered.Peek(8)
@@ -91,7 +91,7 @@ func (w whole) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// scanBounded searches a stream, and says so where it ends at the bound.
+// scanBounded searches a stream up to a bound, and says so if it reaches it.
 func scanBounded(ctx context.Context, name string, in io.Reader, r *scanResult) error {
 	bounded := &io.LimitedReader{R: in, N: maxScan}
 	err := scanReader(ctx, name, bounded, r)
@@ -101,8 +101,8 @@ func scanBounded(ctx context.Context, name string, in io.Reader, r *scanResult) 
 	return err
 }
 
-// scanZip searches the members of an archive, and reports whether it is one that can be read. What is in a member that cannot
-// be read is named.
+// scanZip searches the members of an archive, and reports whether the archive can be read. Members that cannot be read are
+// named.
 func scanZip(ctx context.Context, name string, f *os.File, r *scanResult) bool {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// ownCommands are the commands that hints and notes tell a person to type; `ace server` and `ace cloud` are the names of things
-// as well, and with `ace dev` they run on machines of their own.
+// ownCommands matches the commands that hints and notes tell a person to type here. `ace server` and `ace cloud` are not
+// among them: they are also the names of things and, like `ace dev`, run on other machines.
 var ownCommands = regexp.MustCompile(`(^|[\s(;:` + "`" + `])ace (api-key|auth|completion|connect|connections|disconnect|login|logout|org|scan|why|help|--help|-i)\b`)
 
-// asTyped makes the commands in a text for a person such that they work when typed here: by the name or path of this program, and
-// at the cloud and with the profile that this command was given.
+// asTyped rewrites the commands in a text so that they work when typed here: with this program's name or path, and the cloud
+// and profile that this command was given.
 func (a *app) asTyped(text string) string {
 	var flags string
 	if a.profile != "" && !mayBeSecret(a.profile) {
@@ -39,7 +39,7 @@ func (a *app) asTyped(text string) string {
 	return out.String() + text[rest:]
 }
 
-// argument quotes a word of a command for a shell where it has to be.
+// argument quotes a word of a command for a shell if needed.
 func argument(s string) string {
 	if plainWord.MatchString(s) {
 		return s

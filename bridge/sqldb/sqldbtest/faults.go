@@ -24,11 +24,11 @@ type Trouble struct {
 	Reads bool   // what needs no change goes on
 	// DSN makes a database that can get into the trouble.
 	DSN func(testing.TB) string
-	// Begin brings it into the trouble, until the returned function is called. db is the database as the program has it open.
+	// Begin starts the trouble, and restore ends it. db is the database as the program has it open.
 	Begin func(t testing.TB, dsn string, db *sqldb.DB) (restore func())
 }
 
-// Troubles are all ways that can be brought about from outside.
+// Troubles lists the troubles that can be caused from outside.
 func Troubles() []Trouble {
 	outside := func(begin func(testing.TB, string) func()) func(testing.TB, string, *sqldb.DB) func() {
 		return func(t testing.TB, dsn string, db *sqldb.DB) func() {
@@ -121,7 +121,7 @@ func admin(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// alter changes something about a database, and undoes it; each time its connections end.
+// alter changes a setting of a database until restore undoes it; both end its connections.
 func alter(t testing.TB, dsn, do, undo string) (restore func()) {
 	t.Helper()
 	change := func(what string) {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// usualSlow is how much longer than promised a thing may take where the machine does other work beside the test.
+// usualSlow is the factor that deadlines are stretched by on a machine that is busy with other work.
 const usualSlow = 5
 
-// Slow is the real deadline of what is promised within d: so many times as long as ACE_TEST_SLOW says.
+// Slow stretches a deadline by the factor in ACE_TEST_SLOW.
 func Slow(d time.Duration) time.Duration {
 	factor, err := strconv.ParseFloat(os.Getenv("ACE_TEST_SLOW"), 64)
 	if err != nil || factor < 1 {
