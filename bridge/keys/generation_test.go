@@ -165,6 +165,9 @@ func TestDoubtAfterARestore(t *testing.T) {
 			if _, err := f.Enable(t.Context(), member, kept.ID); bridge.CodeOf(err) != "key_doubted" || !doubted(kept.ID) {
 				t.Errorf("disabled %v: its holder decides: %v", disable, err)
 			}
+			if _, _, err := f.Revive(t.Context(), member, revived.ID, "1h"); bridge.CodeOf(err) != "key_doubted" || !doubted(revived.ID) {
+				t.Errorf("disabled %v: its holder decides with a new secret: %v", disable, err)
+			}
 			if _, err := f.Enable(t.Context(), admin, kept.ID); err != nil || doubted(kept.ID) {
 				t.Errorf("disabled %v: kept: %v", disable, err)
 			}

@@ -47,6 +47,9 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		if err != nil {
 			return nil, err
 		}
+		if err := mayDecide(by, r.Record); err != nil {
+			return nil, err
+		}
 		expires, err := ParseExpiry(expiresIn, now)
 		if err != nil {
 			return nil, err
@@ -125,6 +128,14 @@ var errDoubted = bridge.E(bridge.Forbidden, "key_doubted",
 	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
+// mayDecide refuses to end the doubt about a key to whoever is no admin; about their own token a person decides.
+func mayDecide(by By, r Record) error {
+	if !r.DoubtedAt.IsZero() && r.Kind != bridge.KindPAT && !by.minter().Admin {
+		return errDoubted
+	}
+	return nil
+}
+
 // Enable undoes Disable, and ends the doubt that a restored database leaves about a key. It requires the rights to mint the key.
 // If the key is in doubt, an admin must decide, or a person about their own token.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
@@ -153,8 +164,8 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 		if r.DisabledAt.IsZero() && r.DoubtedAt.IsZero() {
 			return nil, nil
 		}
-		if !r.DoubtedAt.IsZero() && r.Kind != bridge.KindPAT && !by.minter().Admin {
-			return nil, errDoubted
+		if err := mayDecide(by, r.Record); err != nil {
+			return nil, err
 		}
 		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', doubted_at = 0, version = $1
 			WHERE id = $2 AND ended_at = 0 AND (disabled_at <> 0 OR doubted_at <> 0)`, version, id.String()))
