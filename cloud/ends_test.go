@@ -124,3 +124,38 @@ func TestEndsOverTheAPI(t *testing.T) {
 		t.Errorf("asking has ended something: %v (%v)", list, err)
 	}
 }
+
+// What a change takes from a connection that whoever asks does not see is said without its name and its address.
+func TestEndsKeepPrivateConnections(t *testing.T) {
+	f := start(t, sqldbtest.SQLite(t))
+	ctx, ann := t.Context(), f.client()
+	bob := f.member("bob@acme.test", bridge.RoleMember)
+	me, err := bob.Me(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
+	c, err := bob.Register(ctx, api.RegisterRequest{Name: "bob's secret project", ServerURL: "http://127.0.0.1:1", APIKey: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bob.Credential(ctx, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	ends, err := ann.EndsOfMember(ctx, "acme", me.ID, "viewer")
+	if err != nil || ends.Counts[api.EndsAccessToken] != 1 || len(ends.Servers) != 1 {
+		t.Fatalf("a role: %+v (%v)", ends, err)
+	}
+	for _, item := range ends.Items {
+		if item.Name == c.Name {
+			t.Errorf("an admin is told the name of a private connection: %+v", item)
+		}
+	}
+	if s := ends.Servers[0]; s.Name == c.Name || s.ServerURL == c.ServerURL || s.Status == api.ServerAsked {
+		t.Errorf("an admin is told where a private connection leads: %+v", s)
+	}
+	// A removal hands it to the admins.
+	if ends, err = ann.EndsOfMember(ctx, "acme", me.ID, ""); err != nil || len(ends.Servers) != 1 || ends.Servers[0].Name != c.Name {
+		t.Errorf("a removal: %+v (%v)", ends, err)
+	}
+}

@@ -60,6 +60,7 @@ type rehearsal struct {
 	actor  audit.Actor
 	after  settled
 	ending []uuid.UUID // API keys that end beside the transaction
+	about  string      // ID of the connection that is changed, which they see; empty: none
 	out    Ends
 }
 
@@ -231,7 +232,11 @@ func (x *rehearsal) holderNow(ctx context.Context, l Lost, h handed) (bridge.Key
 	return left.access, has, err
 }
 
-// connection is a connection as the caller sees it, or the one that the change has removed.
+// hiddenConnection is the name given for a connection that the caller does not see.
+const hiddenConnection = "a private connection"
+
+// connection is a connection as the caller sees it, or the one that the change has removed. Of a connection that the caller does not
+// see, even after the change, only the ID is given.
 func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, error) {
 	if x.out.Removed != nil && x.out.Removed.ID == id {
 		return *x.out.Removed, nil
@@ -242,6 +247,14 @@ func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, 
 	}
 	if err != nil {
 		return api.Connection{}, fmt.Errorf("look up a connection: %w", err)
+	}
+	if x.about != id {
+		switch _, err := x.r.find(ctx, x.tx, x.p, id); {
+		case errors.Is(err, errConnection):
+			return api.Connection{ID: id, Name: hiddenConnection, KeyID: found.keyID}, nil
+		case err != nil:
+			return api.Connection{}, err
+		}
 	}
 	return found.api(x.p), nil
 }
@@ -266,6 +279,7 @@ func (r *Registry) EndsOfDelete(ctx context.Context, p Principal, id string, ali
 // EndsOfPatch previews what another visibility or ceiling would end.
 func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
+		x.about = id
 		p, err := standing(ctx, x.tx, p)
 		if err == nil {
 			_, err = r.patchIn(ctx, x.tx, p, id, patch, x.actor)
@@ -277,6 +291,7 @@ func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patc
 // EndsOfLimit previews what a limit for a member or an API key would end.
 func (r *Registry) EndsOfLimit(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
+		x.about = id
 		m, err := r.exceptIn(ctx, x.tx, p, id, who, x.actor, limitTo(l))
 		x.out.Member = api.Member{ID: m.UserID, Email: m.Email, Name: m.Name}
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func undecided(s api.ServerEnds) (f foretold) {
 		if len(of) == 0 {
 			return nil
 		}
-		return []string{"personal keys on " + string(s.ServerURL) + " of " + firstOf(of, 0) + why + ")"}
+		return []string{"personal keys on " + cmp.Or(string(s.ServerURL), s.Name) + " of " + firstOf(of, 0) + why + ")"}
 	}
 	return foretold{ends: line(ends), limited: line(limited)}
 }
