@@ -40,7 +40,7 @@ func (h Handlers) Routes(e *echo.Echo, path string) {
 	e.POST(path+"/:id/enable", h.enable)
 }
 
-// ParentUnknown, in place of a parent's ID, lists the live keys without a known parent.
+// ParentUnknown stands for a parent's ID to list the live keys without a known parent.
 const ParentUnknown = "unknown"
 
 // Wish is what a request wants a new key to be.
