@@ -1,6 +1,7 @@
 package api
 
 import (
+	"iter"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -44,24 +45,13 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) (address string, bey
 	}
 	client, found := netip.Addr{}, false
 	hops := 0
-	for _, line := range slices.Backward(lines) {
-		for rest, more := line, true; more; {
-			var entry string
-			if i := strings.LastIndexByte(rest, ','); i >= 0 {
-				rest, entry = rest[:i], rest[i+1:]
-			} else {
-				entry, more = rest, false
-			}
-			if entry = strings.Trim(entry, " \t"); entry == "" {
-				continue
-			}
-			addr, ok := parseNode(entry)
-			if hops++; !ok || hops > maxHops {
-				return UnknownAddress, hops - 1
-			}
-			if client, found = addr, true; !trusts(trusted, addr) {
-				return client.String(), hops - 1
-			}
+	for entry := range fromTheRight(lines) {
+		addr, ok := parseNode(entry)
+		if hops++; !ok || hops > maxHops {
+			return UnknownAddress, hops - 1
+		}
+		if client, found = addr, true; !trusts(trusted, addr) {
+			return client.String(), hops - 1
 		}
 	}
 	if !found {
@@ -165,24 +155,32 @@ func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
 func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) string {
 	last := ""
 	_, beyond := clientAddress(r, trusted)
-	for _, line := range slices.Backward(lines) {
-		for rest, more := line, true; more; {
-			var entry string
-			if i := strings.LastIndexByte(rest, ','); i >= 0 {
-				rest, entry = rest[:i], rest[i+1:]
-			} else {
-				entry, more = rest, false
-			}
-			if entry = strings.Trim(entry, " \t"); entry == "" {
-				continue
-			}
-			if last = unquoted(entry); beyond == 0 {
-				return last
-			}
-			beyond--
+	for entry := range fromTheRight(lines) {
+		if last = unquoted(entry); beyond == 0 {
+			return last
 		}
+		beyond--
 	}
 	return last
+}
+
+// fromTheRight yields the entries of a list, which may span several headers, the last one first.
+func fromTheRight(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range slices.Backward(lines) {
+			for rest, more := line, true; more; {
+				var entry string
+				if i := strings.LastIndexByte(rest, ','); i >= 0 {
+					rest, entry = rest[:i], rest[i+1:]
+				} else {
+					entry, more = rest, false
+				}
+				if entry = strings.Trim(entry, " \t"); entry != "" && !yield(entry) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // firstEntry is the first entry of a list, which may span several headers.
