@@ -39,7 +39,7 @@ by the later time stays expired; connect tokens from before now are refused. Wor
 				return err
 			}
 			r := clockResult{done.Was, done.Now, done.Ended}
-			return a.print(r, func(w io.Writer) {
+			return a.Term.Print(r, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "the time is %s again; the newest seen was %s\n", r.Now.Format(time.RFC3339), r.Was.Format(time.RFC3339))
 				_, _ = fmt.Fprintf(w, "keys that had expired meanwhile, and stay so: %d\n", r.Ended)
 			})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // apiKeyOptions say whose keys a command is about: a server's or the cloud's.
@@ -60,14 +61,14 @@ func (t keyTarget) command(words string) string { return "ace api-key " + words 
 func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error) {
 	elsewhere := o.server != "" || o.token != ""
 	if o.cloud && elsewhere {
-		return keyTarget{}, usage("--cloud and --server are two different places")
+		return keyTarget{}, term.Usage("--cloud and --server are two different places")
 	}
 	if !elsewhere {
 		l, cloud, err := a.loggedIn(ctx)
 		if err == nil {
 			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.cloud), " --cloud"}, nil
 		}
-		if o.cloud || explain(err).Code != "not_logged_in" {
+		if o.cloud || term.Explain(err).Code != "not_logged_in" {
 			return keyTarget{}, err
 		}
 	}
@@ -93,7 +94,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 		return api.NewServerClient(url, bearer, cfg)
 	}
 	if o.token != "" {
-		token, err := a.secretFlag("--token", o.token)
+		token, err := a.Term.SecretFlag("--token", o.token)
 		return from(token, "--token"), err
 	}
 	g, err := fromEnv()
@@ -102,7 +103,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	}
 	_, cloud, err := a.loggedIn(ctx)
 	if err != nil {
-		e := explain(err)
+		e := term.Explain(err)
 		if e.Kind != bridge.Unauthenticated {
 			return nil, err
 		}
@@ -132,9 +133,9 @@ func (a *app) keyCreateCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case r.Name == "":
-				return usage("%s needs --name", cmd.CommandPath())
+				return term.Usage("%s needs --name", cmd.CommandPath())
 			case test && personal:
-				return usage("--test and --personal are two kinds of key")
+				return term.Usage("--test and --personal are two kinds of key")
 			case test:
 				r.Kind = string(bridge.KindTest)
 			case personal:
@@ -142,7 +143,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 			}
 			if forConnection {
 				if personal || o.cloud {
-					return usage("--for-connection makes a key of a server, which speaks for its members")
+					return term.Usage("--for-connection makes a key of a server, which speaks for its members")
 				}
 				r.Scopes, r.Lineage = append(r.Scopes, string(bridge.ScopeActAs)), lineageOrganization
 				if o.server == "" && o.token == "" {
@@ -181,20 +182,20 @@ func expiry(k api.APIKey) string {
 	if k.ExpiresAt == nil {
 		return "never"
 	}
-	return until(k.ExpiresAt)
+	return term.Until(k.ExpiresAt)
 }
 
 // ended says when, by whom and why a key died or was disabled.
 func ended(k api.APIKey) string {
 	switch {
 	case k.Ended != nil && k.Ended.Reason != "":
-		return fmt.Sprintf("%s by %s: %s", when(&k.Ended.At), k.Ended.By, k.Ended.Reason)
+		return fmt.Sprintf("%s by %s: %s", term.When(&k.Ended.At), k.Ended.By, k.Ended.Reason)
 	case k.Ended != nil:
-		return fmt.Sprintf("%s by %s", when(&k.Ended.At), k.Ended.By)
+		return fmt.Sprintf("%s by %s", term.When(&k.Ended.At), k.Ended.By)
 	case k.StatusCause != nil:
 		return k.StatusCause.Detail
 	case k.Disabled != nil:
-		return fmt.Sprintf("disabled %s by %s", when(&k.Disabled.At), k.Disabled.By)
+		return fmt.Sprintf("disabled %s by %s", term.When(&k.Disabled.At), k.Disabled.By)
 	}
 	return ""
 }
@@ -219,10 +220,10 @@ func findKey(ctx context.Context, target keyTarget, word string) (string, error)
 	}
 	switch len(ids) {
 	case 0:
-		return "", bridge.E(bridge.NotFound, "key_not_found", "there is no live key %q%s", word, didYouMean(word, names)).
+		return "", bridge.E(bridge.NotFound, "key_not_found", "there is no live key %q%s", word, term.DidYouMean(word, names)).
 			WithHint("%s", target.command("list"))
 	case 1:
 		return ids[0], nil
 	}
-	return "", usage("%q means more than one key; say which by ID: %s", word, strings.Join(ids, ", "))
+	return "", term.Usage("%q means more than one key; say which by ID: %s", word, strings.Join(ids, ", "))
 }

@@ -10,38 +10,25 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// app is what every command shares: the streams, the global flags and the store.
+// app is what every command shares: the terminal and the store.
 type app struct {
-	in       *os.File
-	out, err *os.File
-
-	interrupted <-chan struct{} // closed by Ctrl-C; nil: never
-
-	env, profile   string
-	output         string
-	quiet          bool
-	nonInteractive bool
-	noColor        bool
-	debug          bool
-
-	self      string   // what a person types to run this program
-	typed     []string // of the command line, as they were typed
-	stdinUsed bool     // a second "-" would read nothing
+	Term *term.Terminal
 
 	ring       *ring // the keyring, once the store has been opened
-	progress   progress
-	completing bool // for the shell: nothing is asked, renewed or written
+	completing bool  // for the shell: nothing is asked, renewed or written
 }
 
 func newApp(in, out, err *os.File) *app {
-	return &app{in: in, out: out, err: err, output: outputTable, self: "ace"}
+	t := term.New(in, out, err)
+	t.SecretVariables = append(secretSettings(), "ACE_KEY", "ACE_TOKEN", trio[1], authKeyVariable)
+	return &app{Term: t}
 }
 
 const rootLong = `ace connects a self-hosted server to its cloud.
@@ -58,23 +45,23 @@ func (a *app) rootCommand() *cobra.Command {
 		Use: "ace", Short: "ace connects a self-hosted server to its cloud", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
+	root.SetIn(a.Term.In)
+	root.SetOut(a.Term.Out)
+	root.SetErr(a.Term.Err)
 	f := root.PersistentFlags()
-	f.StringVar(&a.env, "env", "", "the cloud `HOST` (or URL) to use")
-	f.StringVar(&a.profile, "profile", "", "the profile to use")
-	f.StringVarP(&a.output, "output", "o", outputTable, "table, json or yaml")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
-	f.BoolVar(&a.nonInteractive, "non-interactive", false, "never ask, even on a terminal")
-	f.BoolVar(&a.noColor, "no-color", false, "no colours")
-	f.BoolVar(&a.debug, "debug", false, "tell of each HTTP request on stderr: address, status, duration, request ID")
+	f.StringVar(&a.Term.Env, "env", "", "the cloud `HOST` (or URL) to use")
+	f.StringVar(&a.Term.Profile, "profile", "", "the profile to use")
+	f.StringVarP(&a.Term.Output, "output", "o", term.OutputTable, "table, json or yaml")
+	f.BoolVarP(&a.Term.Quiet, "quiet", "q", false, "print results and errors only")
+	f.BoolVar(&a.Term.NonInteractive, "non-interactive", false, "never ask, even on a terminal")
+	f.BoolVar(&a.Term.NoColor, "no-color", false, "no colours")
+	f.BoolVar(&a.Term.Debug, "debug", false, "tell of each HTTP request on stderr: address, status, duration, request ID")
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := cleanArguments(cmd, args); err != nil {
 			return err
 		}
-		return a.checkOutput()
+		return a.Term.CheckOutput()
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
@@ -103,7 +90,7 @@ func cleanArguments(cmd *cobra.Command, args []string) error {
 		}
 		text, wrong := bridge.OutsideText(f.Value.String())
 		if wrong != nil {
-			err = usage("--%s: %w", f.Name, wrong)
+			err = term.Usage("--%s: %w", f.Name, wrong)
 			return
 		}
 		if f.Name == "password" {
@@ -114,7 +101,7 @@ func cleanArguments(cmd *cobra.Command, args []string) error {
 	for i := range args {
 		text, wrong := bridge.OutsideText(args[i])
 		if wrong != nil {
-			return usage("argument %d: %w", i+1, wrong)
+			return term.Usage("argument %d: %w", i+1, wrong)
 		}
 		args[i] = text
 	}
@@ -156,12 +143,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if len(names) == 0 {
-		return usage("%s takes no argument", cmd.CommandPath()) // which may be a secret
+		return term.Usage("%s takes no argument", cmd.CommandPath()) // which may be a secret
 	}
 	if strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz-") != "" || len(args[0]) > 30 { // no command, and perhaps a secret
-		return usage("%s has no such command", cmd.CommandPath()).WithHint("%s --help", cmd.CommandPath())
+		return term.Usage("%s has no such command", cmd.CommandPath()).WithHint("%s --help", cmd.CommandPath())
 	}
-	return usage("%s has no command %q%s", cmd.CommandPath(), args[0], didYouMean(args[0], names)).
+	return term.Usage("%s has no command %q%s", cmd.CommandPath(), args[0], term.DidYouMean(args[0], names)).
 		WithHint("%s --help", cmd.CommandPath())
 }
 
@@ -170,9 +157,9 @@ func someArgs(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usage("%s needs %s", cmd.CommandPath(), what)
+			return term.Usage("%s needs %s", cmd.CommandPath(), what)
 		case len(args) > most:
-			return usage("%s takes one %s, got %d", cmd.CommandPath(), what, len(args))
+			return term.Usage("%s takes one %s, got %d", cmd.CommandPath(), what, len(args))
 		}
 		return nil
 	}
@@ -204,37 +191,11 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 }
 
 func flagError(cmd *cobra.Command, err error) error {
-	return usage("%s", wrongFlag(cmd, err)).WithHint("%s --help", cmd.CommandPath())
-}
-
-// interactive reports whether there is somebody to ask.
-func (a *app) interactive() bool {
-	return !a.nonInteractive && !inCI() && isTerminal(a.in) && isTerminal(a.err)
-}
-
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-
-// note tells the person at the terminal something that is no result.
-func (a *app) note(format string, args ...any) {
-	if !a.quiet {
-		a.say(format, args...)
-	}
-}
-
-// say is note for what has to be seen even with --quiet.
-func (a *app) say(format string, args ...any) {
-	_, _ = fmt.Fprintln(a.err, a.asTyped(fmt.Sprintf(format, args...)))
-}
-
-func (a *app) bold(s string) string {
-	if !a.colours() {
-		return s
-	}
-	return "\x1b[1m" + s + "\x1b[0m"
+	return term.Usage("%s", wrongFlag(cmd, err)).WithHint("%s --help", cmd.CommandPath())
 }
 
 func (a *app) clientConfig() api.ClientConfig {
-	return api.ClientConfig{UserAgent: "ace/" + currentVersion(), Transport: a.transport()}
+	return api.ClientConfig{UserAgent: "ace/" + currentVersion(), Transport: a.Term.Transport()}
 }
 
 // background is a context for what must still be done after an interrupt: cleaning up.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) authCommand() *cobra.Command {
@@ -35,11 +36,11 @@ func (a *app) meCommand() *cobra.Command {
 				return err
 			}
 			p := slimProfile{Name: me.Name, Email: me.Email, Country: me.Country, Currency: me.Currency}
-			return a.print(p, func(w io.Writer) {
-				row(w, "Name", p.Name)
-				row(w, "Email", p.Email)
-				row(w, "Country", p.Country)
-				row(w, "Currency", p.Currency)
+			return a.Term.Print(p, func(w io.Writer) {
+				term.Row(w, "Name", p.Name)
+				term.Row(w, "Email", p.Email)
+				term.Row(w, "Country", p.Country)
+				term.Row(w, "Currency", p.Currency)
 			})
 		}}
 }
@@ -60,7 +61,7 @@ func (a *app) tokenCommand() *cobra.Command {
 			if l.source == sourceProfile && !l.session.ExpiresAt.IsZero() {
 				r.ExpiresAt = &l.session.ExpiresAt
 			}
-			return a.print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, l.bearer.Reveal()) })
+			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, l.bearer.Reveal()) })
 		}}
 }
 
@@ -90,9 +91,9 @@ func (a *app) runLogout(ctx context.Context, yes bool) error {
 	r := logoutResult{Profile: sel.name}
 	switch {
 	case readErr != nil:
-		a.note("The stored session cannot be read, so it is removed here and ends by itself at the cloud.")
+		a.Term.Note("The stored session cannot be read, so it is removed here and ends by itself at the cloud.")
 	case s.isKey():
-		a.note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.login("ace login"), printable(s.KeyID))
+		a.Term.Note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.login("ace login"), term.Printable(s.KeyID))
 	default:
 		if s.Method == methodDeveloperToken {
 			if err := a.agreed(yes, foretold{ends: []string{"the developer token, wherever else it is used"}}, "Log out?"); err != nil {
@@ -104,12 +105,12 @@ func (a *app) runLogout(ctx context.Context, yes bool) error {
 			return err
 		}
 		if r.Ended = err == nil; err != nil {
-			a.note("The session is removed here, but the cloud was not told: %s. There it ends by itself: %s.",
-				printableLines(explain(err).Detail), when(sessionEnd(s)))
+			a.Term.Note("The session is removed here, but the cloud was not told: %s. There it ends by itself: %s.",
+				term.PrintableLines(term.Explain(err).Detail), term.When(sessionEnd(s)))
 		}
 	}
 	if err := a.forget(ctx, st, sel); err != nil {
 		return err
 	}
-	return a.print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Logged out of %s\n", sel.cloud) })
+	return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Logged out of %s\n", sel.cloud) })
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 type addressOptions struct {
@@ -30,11 +31,11 @@ link is confirmed, all your sessions, personal access tokens and the keys that y
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 1 && o.cancel:
-				return usage("%s takes an address or --cancel", cmd.CommandPath())
+				return term.Usage("%s takes an address or --cancel", cmd.CommandPath())
 			case len(args) == 1:
 				return a.changeAddress(cmd.Context(), args[0], o)
 			case o.otp != "" || o.passwordStdin:
-				return usage("%s: --otp and --password-stdin are for a new address", cmd.CommandPath())
+				return term.Usage("%s: --otp and --password-stdin are for a new address", cmd.CommandPath())
 			}
 			return a.showAddress(cmd.Context(), o.cancel)
 		}}
@@ -69,16 +70,16 @@ func (a *app) showAddress(ctx context.Context, cancel bool) error {
 }
 
 func (a *app) changeAddress(ctx context.Context, address string, o addressOptions) error {
-	if !o.passwordStdin && !a.interactive() {
-		return inputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+	if !o.passwordStdin && !a.Term.Interactive() {
+		return term.InputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
 	}
 	email, err := bridge.OutsideText(address)
 	if err != nil {
-		return usage("the address: %w", err)
+		return term.Usage("the address: %w", err)
 	}
 	r := api.AddressRequest{Email: email}
 	if o.otp != "" {
-		otp, err := a.secretFlag("--otp", o.otp)
+		otp, err := a.Term.SecretFlag("--otp", o.otp)
 		if err != nil {
 			return err
 		}
@@ -94,10 +95,10 @@ func (a *app) changeAddress(ctx context.Context, address string, o addressOption
 	cloud := a.cloudOf(l)
 	pending, err := cloud.RequestAddress(ctx, r)
 	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
-		if !a.interactive() {
-			return inputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+		if !a.Term.Interactive() {
+			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
 		}
-		otp, askErr := a.askSecret("Code of your authenticator app")
+		otp, askErr := a.Term.AskSecret("Code of your authenticator app")
 		if askErr != nil {
 			return askErr
 		}
@@ -107,15 +108,15 @@ func (a *app) changeAddress(ctx context.Context, address string, o addressOption
 	if err != nil {
 		return err
 	}
-	a.note("A link was mailed to %s. Your address changes when you open it and confirm; all your sessions end then.", printable(pending.Email))
+	a.Term.Note("A link was mailed to %s. Your address changes when you open it and confirm; all your sessions end then.", term.Printable(pending.Email))
 	return a.printAddress(addressResult{Email: me.Email, Pending: pending.Email, ExpiresAt: &pending.ExpiresAt})
 }
 
 func (a *app) printAddress(r addressResult) error {
-	return a.print(r, func(w io.Writer) {
-		row(w, "Email", r.Email)
+	return a.Term.Print(r, func(w io.Writer) {
+		term.Row(w, "Email", r.Email)
 		if r.Pending != "" {
-			row(w, "Waiting", r.Pending+" (until "+when(r.ExpiresAt)+")")
+			term.Row(w, "Waiting", r.Pending+" (until "+term.When(r.ExpiresAt)+")")
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const (
@@ -46,12 +47,12 @@ func (a *app) browserLogin(ctx context.Context, cloud *api.CloudClient, found ap
 			_ = srv.Close()
 		}
 	}()
-	a.say("Open %s", printable(page))
-	a.say("in a browser of this machine, and sign in")
-	if open && a.interactive() {
-		openBrowser(ctx, page)
+	a.Term.Say("Open %s", term.Printable(page))
+	a.Term.Say("in a browser of this machine, and sign in")
+	if open && a.Term.Interactive() {
+		term.OpenBrowser(ctx, page)
 	}
-	a.note("Waiting …")
+	a.Term.Note("Waiting …")
 	code, err := c.wait(ctx)
 	if err != nil {
 		return api.TokenAnswer{}, err
@@ -148,7 +149,7 @@ func (c *callback) read(q url.Values) callbackResult {
 	}
 	for name, values := range q {
 		if len(values) > 1 {
-			return refuse(bridge.Invalid, "callback_malformed", "the browser came back with %q more than once", printable(name))
+			return refuse(bridge.Invalid, "callback_malformed", "the browser came back with %q more than once", term.Printable(name))
 		}
 	}
 	code := q.Get("code")
@@ -159,7 +160,7 @@ func (c *callback) read(q url.Values) callbackResult {
 		return callbackResult{err: bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser").
 			WithHint("ace login --browser, and approve it there")}
 	case failed != "":
-		return refuse(bridge.Invalid, "authorization_failed", "the cloud refused: %.100s %.300s", printable(failed), printable(q.Get("error_description")))
+		return refuse(bridge.Invalid, "authorization_failed", "the cloud refused: %.100s %.300s", term.Printable(failed), term.Printable(q.Get("error_description")))
 	case code == "" || len(code) > maxCode:
 		return refuse(bridge.Invalid, "callback_malformed", "the browser came back without a code")
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // Ctrl-C ends a login that waits for the browser, and the port with it.
@@ -28,8 +29,8 @@ func TestBrowserLoginInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Errorf("it exits with %d, want %d", code, exitInterrupted)
+	if code := cmd.ProcessState.ExitCode(); code != term.ExitInterrupted {
+		t.Errorf("it exits with %d, want %d", code, term.ExitInterrupted)
 	}
 	if resp, err := http.Get(page); err == nil { //nolint:gosec,noctx // the page of the fake cloud, which leads to the port
 		_ = resp.Body.Close()

@@ -17,6 +17,8 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) cloudCommand() *cobra.Command {
@@ -90,7 +92,7 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 func (e *cloudEnv) keep(cfg *cloud.Config, s settings) error {
 	needSecrets := cfg.EncryptionKeys.IsZero() || cfg.SigningKey.IsZero()
 	if needSecrets || e.DatabaseURL.IsZero() {
-		if err := makeDataDir(s.dataDir); err != nil {
+		if err := files.MakeDataDir(s.dataDir); err != nil {
 			return err
 		}
 	}
@@ -99,12 +101,12 @@ func (e *cloudEnv) keep(cfg *cloud.Config, s settings) error {
 
 func keepCloudSecrets(cfg *cloud.Config, dir string) (err error) {
 	if cfg.EncryptionKeys.IsZero() {
-		if cfg.EncryptionKeys, err = keptSecret(dir, "encryption-key", registry.NewEncryptionKey); err != nil {
+		if cfg.EncryptionKeys, err = files.KeptSecret(dir, "encryption-key", registry.NewEncryptionKey); err != nil {
 			return err
 		}
 	}
 	if cfg.SigningKey.IsZero() {
-		cfg.SigningKey, err = keptSecret(dir, "signing-key", newSigningKey)
+		cfg.SigningKey, err = files.KeptSecret(dir, "signing-key", newSigningKey)
 	}
 	return err
 }
@@ -119,7 +121,7 @@ func (a *app) runCloud(ctx context.Context, newDatabase bool) error {
 		return err
 	}
 	cfg.NewDatabase = newDatabase
-	log, err := e.logger(a.err)
+	log, err := e.logger(a.Term.Err)
 	if err != nil {
 		return err
 	}
@@ -165,7 +167,7 @@ func (a *app) onRegistryAs(ctx context.Context, open func(context.Context, cloud
 	if err != nil {
 		return err
 	}
-	log, err := e.logger(a.err)
+	log, err := e.logger(a.Term.Err)
 	if err != nil {
 		return err
 	}
@@ -193,16 +195,16 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "add", Short: "Add a person and, where it is missing, the organization; you vouch for the address", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if email == "" || org == "" {
-				return usage("%s needs --email and --org", cmd.CommandPath())
+				return term.Usage("%s needs --email and --org", cmd.CommandPath())
 			}
 			if role != "" && !bridge.Role(role).Valid() {
-				return usage("--role %q is not a role%s", role, didYouMean(role, roleNames)).
+				return term.Usage("--role %q is not a role%s", role, term.DidYouMean(role, roleNames)).
 					WithHint("take owner, admin, member or viewer")
 			}
 			if passwordStdin {
 				password = "-"
 			}
-			secret, err := a.newPassword(password)
+			secret, err := a.Term.NewPassword(password)
 			if err != nil {
 				return err
 			}
@@ -216,9 +218,9 @@ func (a *app) cloudUserAddCommand() *cobra.Command {
 				return err
 			}
 			r := userResult{u.ID, u.Email, u.Name, org, string(u.Role)}
-			return a.print(r, func(w io.Writer) {
-				row(w, "EMAIL", "ORGANIZATION", "ROLE")
-				row(w, r.Email, r.Org, r.Role)
+			return a.Term.Print(r, func(w io.Writer) {
+				term.Row(w, "EMAIL", "ORGANIZATION", "ROLE")
+				term.Row(w, r.Email, r.Org, r.Role)
 			})
 		}}
 	f := cmd.Flags()
@@ -249,7 +251,7 @@ keys that they have made on servers. Password and second factor stay. Works besi
 			if err != nil {
 				return err
 			}
-			return a.print(setAddressResult{u.ID, u.Email}, func(w io.Writer) { row(w, "Email", u.Email) })
+			return a.Term.Print(setAddressResult{u.ID, u.Email}, func(w io.Writer) { term.Row(w, "Email", u.Email) })
 		}}
 }
 
@@ -266,19 +268,19 @@ func (a *app) rotateCommand() *cobra.Command {
 			n := 0
 			err := a.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(r *registry.Registry) (err error) {
 				n, err = r.RotateEncryptionKey(cmd.Context(), func(done, total int) {
-					if a.screen() && (done == total || done%100 == 0) {
-						a.note("%d of %d rows", done, total)
+					if a.Term.Screen() && (done == total || done%100 == 0) {
+						a.Term.Note("%d of %d rows", done, total)
 					}
 				})
 				return err
 			})
 			if err != nil {
 				if n > 0 {
-					a.note("%d rows encrypted anew", n)
+					a.Term.Note("%d rows encrypted anew", n)
 				}
 				return err
 			}
-			return a.print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
+			return a.Term.Print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
 		}}
 }
 
@@ -302,7 +304,7 @@ authenticator app are refused (recovery codes are not), a sign-in provider's sec
 			if err != nil {
 				return err
 			}
-			return a.print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted: what stays unreadable is %s\n", r.Unreadable) })
+			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted: what stays unreadable is %s\n", r.Unreadable) })
 		}}
 }
 
@@ -328,7 +330,7 @@ func (a *app) freshSecretCommand(name, short string, fresh func() (bridge.Secret
 			return err
 		}
 		field := strings.ReplaceAll(strings.TrimPrefix(name, "new-"), "-", "_")
-		return a.print(map[string]bridge.Disclosed{field: secret.Disclose()}, func(w io.Writer) {
+		return a.Term.Print(map[string]bridge.Disclosed{field: secret.Disclose()}, func(w io.Writer) {
 			_, _ = fmt.Fprintln(w, secret.Reveal())
 		})
 	}}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // The files that `ace cloud init` keeps; each is meant for the variable of the same name with _FILE appended.
@@ -26,7 +28,7 @@ func (a *app) cloudInitCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "init", Short: "Make the secrets of a cloud and of a server that trusts it, and keep them in files",
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || org == "" || publicURL == "" {
-				return usage("%s needs --dir, --org and --public-url", cmd.CommandPath())
+				return term.Usage("%s needs --dir, --org and --public-url", cmd.CommandPath())
 			}
 			if err := bridge.CheckOrg(org); err != nil {
 				return err
@@ -39,7 +41,7 @@ func (a *app) cloudInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(files, func(w io.Writer) {
+			return a.Term.Print(files, func(w io.Writer) {
 				for _, name := range []string{initEncryptionKey, initSigningKey, initCloudPublicKey, initJWTSecret} {
 					_, _ = fmt.Fprintln(w, files[name])
 				}
@@ -53,10 +55,10 @@ func (a *app) cloudInitCommand() *cobra.Command {
 }
 
 func initSecrets(dir, org string, issuer bridge.ServerURL) (map[string]string, error) {
-	if err := makeDataDir(dir); err != nil {
+	if err := files.MakeDataDir(dir); err != nil {
 		return nil, err
 	}
-	signing, err := keptSecret(dir, initSigningKey, newSigningKey)
+	signing, err := files.KeptSecret(dir, initSigningKey, newSigningKey)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func initSecrets(dir, org string, issuer bridge.ServerURL) (map[string]string, e
 		initJWTSecret:      func() (bridge.Secret, error) { return bridge.NewSecret(bridge.RandomToken(32)), nil },
 		initCloudPublicKey: func() (bridge.Secret, error) { return bridge.NewSecret(public), nil },
 	} {
-		if _, err := keptSecret(dir, name, fresh); err != nil {
+		if _, err := files.KeptSecret(dir, name, fresh); err != nil {
 			return nil, err
 		}
 	}

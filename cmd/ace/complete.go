@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // Completion runs at a key press, so it must not be noticed: it takes what there is within a second, and is silent about
@@ -46,7 +47,7 @@ var argumentWords = map[string][]source{
 
 // flagWords is what a flag's value may be, by the flag's name.
 var flagWords = map[string]source{
-	"output":     fixed(outputs...),
+	"output":     fixed(term.Outputs...),
 	"profile":    profileNames,
 	"env":        cloudURLs,
 	"server":     serverURLs,
@@ -105,7 +106,7 @@ func (a *app) words(each ...source) cobra.CompletionFunc {
 // flagValue makes a source what cobra asks, bounded in time.
 func (a *app) flagValue(find source) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		a.completing, a.quiet = true, true
+		a.completing, a.Term.Quiet = true, true
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
 		found := make(chan []string, 1)
@@ -131,11 +132,11 @@ func fitting(all []string, typed string) []string {
 	var out []string
 	for _, line := range all {
 		word, description, _ := strings.Cut(line, "\t")
-		if word == "" || word != printable(word) || strings.HasPrefix(word, "-") || !strings.HasPrefix(word, typed) {
+		if word == "" || word != term.Printable(word) || strings.HasPrefix(word, "-") || !strings.HasPrefix(word, typed) {
 			continue
 		}
 		if description != "" {
-			word = cobra.CompletionWithDesc(word, printable(description))
+			word = cobra.CompletionWithDesc(word, term.Printable(description))
 		}
 		out = append(out, word)
 	}

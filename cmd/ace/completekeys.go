@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // targetOf is what has the keys that a half-typed command is about.
@@ -19,7 +20,7 @@ func (a *app) targetOf(ctx context.Context, cmd *cobra.Command) (keyTarget, erro
 	o.token, _ = cmd.Flags().GetString("token")
 	o.cloud, _ = cmd.Flags().GetBool("cloud")
 	if o.token == "-" {
-		return keyTarget{}, inputNeeded("stdin is the terminal's")
+		return keyTarget{}, term.InputNeeded("stdin is the terminal's")
 	}
 	if args := cmd.Flags().Args(); cmd.Parent().Name() == "connections" && len(args) > 0 { // what its server declares
 		_, c, err := a.namedConnection(ctx, args[0])

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 type connectOptions struct {
@@ -65,7 +66,7 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 		return err
 	}
 	if o.token != "" && o.apiKey != "" {
-		return usage("--token and --api-key are two ways to connect; take one")
+		return term.Usage("--token and --api-key are two ways to connect; take one")
 	}
 	c := &connecting{a: a, url: server, name: o.name, server: api.NewServerClient(server, bridge.Secret{}, a.clientConfig())}
 	if err := c.credentials(ctx, o); err != nil {
@@ -73,7 +74,7 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 	}
 	var connection api.Connection
 	if o.apiKey != "" {
-		key, err := a.secretFlag("--api-key", o.apiKey)
+		key, err := a.Term.SecretFlag("--api-key", o.apiKey)
 		if err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 	} else if connection, err = c.run(ctx); err != nil {
 		return err
 	}
-	return a.print(connection, func(w io.Writer) { _, _ = fmt.Fprintln(w, connectedLine(connection)) })
+	return a.Term.Print(connection, func(w io.Writer) { _, _ = fmt.Fprintln(w, connectedLine(connection)) })
 }
 
 // The states of a connection.
@@ -96,9 +97,9 @@ const (
 
 // connectedLine says what was connected, and how it looks from the cloud where that is not online.
 func connectedLine(c api.Connection) string {
-	line := fmt.Sprintf("Connected %s as %s", c.ServerURL, printable(c.Name))
+	line := fmt.Sprintf("Connected %s as %s", c.ServerURL, term.Printable(c.Name))
 	if c.Status != statusOnline && c.Cause != "" {
-		line += fmt.Sprintf("\nSeen from the cloud it is %s: %s", c.Status, printable(c.Cause))
+		line += fmt.Sprintf("\nSeen from the cloud it is %s: %s", c.Status, term.Printable(c.Cause))
 	}
 	return line
 }
@@ -106,8 +107,8 @@ func connectedLine(c api.Connection) string {
 func serverURL(flag string) (bridge.ServerURL, error) {
 	u, err := bridge.CanonicalURL(flag)
 	if err != nil {
-		e := explain(err)
-		return "", usage("--server: %s", e.Detail).WithHint("%s", e.Hint)
+		e := term.Explain(err)
+		return "", term.Usage("--server: %s", e.Detail).WithHint("%s", e.Hint)
 	}
 	return u, nil
 }
@@ -118,7 +119,7 @@ func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 	if o.token == "" {
 		return c.loggedIn(ctx)
 	}
-	token, err := c.a.secretFlag("--token", o.token)
+	token, err := c.a.Term.SecretFlag("--token", o.token)
 	if err != nil {
 		return err
 	}
@@ -131,8 +132,8 @@ func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 		return err
 	}
 	if iss := peek(token).Issuer; iss != "" && !bridge.ServerURL(iss).Same(sel.cloud) {
-		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", printable(iss), sel.cloud).
-			WithHint("if you trust that cloud: ace connect --env %s --token …", printable(iss))
+		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", term.Printable(iss), sel.cloud).
+			WithHint("if you trust that cloud: ace connect --env %s --token …", term.Printable(iss))
 	}
 	c.cloud, c.issuer = c.a.cloudOf(&login{selection: sel, bearer: token, source: "--token"}), issuerOf(token, sel.cloud)
 	return nil
@@ -170,7 +171,7 @@ func (c *connecting) manual(ctx context.Context, key bridge.Secret) (api.Connect
 		}
 		c.keyID = me.KeyID
 	case bridge.CodeOf(err) == "not_ace":
-		c.a.note("What answers at %s is not an ace server, so the key is registered untested and used as it is.", c.url)
+		c.a.Term.Note("What answers at %s is not an ace server, so the key is registered untested and used as it is.", c.url)
 	default:
 		return api.Connection{}, err
 	}
@@ -203,9 +204,9 @@ func unusedManual(connection api.Connection, existed bool, cause error) error {
 	if existed {
 		verb = "kept"
 	}
-	e := explain(cause)
+	e := term.Explain(cause)
 	return bridge.E(e.Kind, e.Code, "the connection %s is %s, but its first use failed: %s", connection.Name, verb, e.Detail).
-		WithHint("ace connections check %s, or ace disconnect %s, which also revokes the key", argument(connection.Name), argument(connection.Name))
+		WithHint("ace connections check %s, or ace disconnect %s, which also revokes the key", term.Argument(connection.Name), term.Argument(connection.Name))
 }
 
 // connectLocal is what `ace login` does at its end: it connects the server on this machine, if there is one that trusts
@@ -218,7 +219,7 @@ func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connec
 		server: api.NewServerClient(url, bridge.Secret{}, cfg)}
 	if err := c.discover(ctx); err != nil {
 		if bridge.AsError(err).Kind == bridge.Unreachable {
-			a.note("No server listens on %s. Connect one with: ace connect --server URL", url)
+			a.Term.Note("No server listens on %s. Connect one with: ace connect --server URL", url)
 			return nil
 		}
 		a.notConnected(url, err)
@@ -229,7 +230,7 @@ func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connec
 		return nil
 	}
 	if already := c.already(ctx); already != nil {
-		a.note("The server on %s is connected already, as %s.", url, printable(already.Name))
+		a.Term.Note("The server on %s is connected already, as %s.", url, term.Printable(already.Name))
 		return already
 	}
 	c.server = api.NewServerClient(url, bridge.Secret{}, a.clientConfig())
@@ -246,9 +247,9 @@ func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connec
 const localTimeout = 2 * time.Second
 
 func (a *app) notConnected(url bridge.ServerURL, err error) {
-	a.note("The server on %s was not connected: %s", url, printableLines(explain(err).Detail))
-	if hint := explain(err).Hint; hint != "" {
-		a.note("  fix: %s", printableLines(hint))
+	a.Term.Note("The server on %s was not connected: %s", url, term.PrintableLines(term.Explain(err).Detail))
+	if hint := term.Explain(err).Hint; hint != "" {
+		a.Term.Note("  fix: %s", term.PrintableLines(hint))
 	}
 }
 

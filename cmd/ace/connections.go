@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) connectionsCommand() *cobra.Command {
@@ -33,13 +34,13 @@ func (a *app) runConnections(ctx context.Context) error {
 		return err
 	}
 	if len(connections) == 0 {
-		a.note("No connections yet. Connect a server with: ace connect --server URL")
+		a.Term.Note("No connections yet. Connect a server with: ace connect --server URL")
 	}
 	a.warnOfRotation(connections...)
 	if err := a.warnOfUndelivered(ctx, cloud); err != nil {
 		return err
 	}
-	return a.print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
+	return a.Term.Print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
 		if len(connections) > 0 {
 			connectionTable(w, connections)
 		}
@@ -47,9 +48,9 @@ func (a *app) runConnections(ctx context.Context) error {
 }
 
 func connectionTable(w io.Writer, connections []api.Connection) {
-	row(w, "NAME", "SERVER", "STATUS", "VISIBILITY", "OWNER", "LAST USED")
+	term.Row(w, "NAME", "SERVER", "STATUS", "VISIBILITY", "OWNER", "LAST USED")
 	for _, c := range connections {
-		row(w, c.Name, string(c.ServerURL), c.Status, c.Visibility, c.Owner, when(c.LastUsedAt))
+		term.Row(w, c.Name, string(c.ServerURL), c.Status, c.Visibility, c.Owner, term.When(c.LastUsedAt))
 	}
 }
 
@@ -67,7 +68,7 @@ func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command 
 			if c, err = do(ctx, cloud, c); err != nil {
 				return err
 			}
-			return a.print(c, func(w io.Writer) { connectionTable(w, []api.Connection{c}) })
+			return a.Term.Print(c, func(w io.Writer) { connectionTable(w, []api.Connection{c}) })
 		}}
 }
 
@@ -124,9 +125,9 @@ func notOnline(c api.Connection) error {
 func (a *app) check(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
 	if err == nil && c.Cause != "" && notOnline(c) == nil {
-		a.note("%s: %s", printable(c.Name), printable(c.Cause))
+		a.Term.Note("%s: %s", term.Printable(c.Name), term.Printable(c.Cause))
 		if c.Hint != "" {
-			a.note("  fix: %s", printable(c.Hint))
+			a.Term.Note("  fix: %s", term.Printable(c.Hint))
 		}
 	}
 	a.warnOfRotation(c)
@@ -143,8 +144,8 @@ func (a *app) warnOfRotation(connections ...api.Connection) {
 		if c.ExpiresAt != nil {
 			until = ", valid until " + c.ExpiresAt.UTC().Format(time.DateOnly) + ","
 		}
-		a.note("%s: its key%s could not be renewed: %s", printable(c.Name), until, printable(c.Rotation.Cause))
-		a.note("  fix: %s", printable(c.Rotation.Hint))
+		a.Term.Note("%s: its key%s could not be renewed: %s", term.Printable(c.Name), until, term.Printable(c.Rotation.Cause))
+		a.Term.Note("  fix: %s", term.Printable(c.Rotation.Hint))
 	}
 }
 
@@ -162,8 +163,8 @@ func (a *app) warnOfUndelivered(ctx context.Context, cloud *api.CloudClient) err
 		if u.Kind == api.StatementWithdrawal {
 			what = "the withdrawal of " + strings.Join(u.Members, ", ")
 		}
-		a.note("not delivered to %s since %s: %s: %s", printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), printable(what), printable(u.Cause))
-		a.note("  fix: %s", printable(u.Hint))
+		a.Term.Note("not delivered to %s since %s: %s: %s", term.Printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), term.Printable(what), term.Printable(u.Cause))
+		a.Term.Note("  fix: %s", term.Printable(u.Hint))
 	}
 	return nil
 }
@@ -196,7 +197,7 @@ func findConnection(connections []api.Connection, word string) (api.Connection, 
 	switch len(found) {
 	case 0:
 		return api.Connection{}, bridge.E(bridge.NotFound, "connection_not_found", "there is no connection %q%s",
-			word, didYouMean(word, names)).WithHint("ace connections list")
+			word, term.DidYouMean(word, names)).WithHint("ace connections list")
 	case 1:
 		return found[0], nil
 	}
@@ -204,5 +205,5 @@ func findConnection(connections []api.Connection, word string) (api.Connection, 
 	for _, c := range found {
 		ids = append(ids, c.ID+" ("+c.Owner+")")
 	}
-	return api.Connection{}, usage("%q means more than one connection; say which by ID: %s", word, strings.Join(ids, ", "))
+	return api.Connection{}, term.Usage("%q means more than one connection; say which by ID: %s", word, strings.Join(ids, ", "))
 }

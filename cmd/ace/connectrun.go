@@ -6,6 +6,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const (
@@ -134,7 +135,7 @@ func (c *connecting) register(ctx context.Context, before *api.Connection) (api.
 	}
 	if key.SealedKey == "" {
 		return api.Connection{}, bridge.E(bridge.Invalid, "key_not_sealed", "the server did not seal its key for the cloud").
-			WithHint("give no connect token that names no sealing key; the key dies by itself at %s", when(&key.ConfirmBy))
+			WithHint("give no connect token that names no sealing key; the key dies by itself at %s", term.When(&key.ConfirmBy))
 	}
 	var connection api.Connection
 	err = c.patiently(ctx, nil, func() (err error) {
@@ -143,7 +144,7 @@ func (c *connecting) register(ctx context.Context, before *api.Connection) (api.
 		return err
 	})
 	if err != nil && bridge.CodeOf(err) != api.CodeConnectionMoved {
-		c.a.note("The server's key was not registered; unused, it dies by itself at %s.", key.ConfirmBy.Local().Format("15:04:05"))
+		c.a.Term.Note("The server's key was not registered; unused, it dies by itself at %s.", key.ConfirmBy.Local().Format("15:04:05"))
 	}
 	c.keyID = key.KeyID
 	return connection, err
@@ -178,10 +179,10 @@ func (c *connecting) wait(ctx context.Context, limit *bridge.Error) error {
 	if c.pause != nil {
 		return c.pause(ctx, limit.RetryAfter)
 	}
-	if c.a.screen() {
-		defer c.a.working("Waiting %s: %s …", limit.RetryAfter, limit.Detail)()
+	if c.a.Term.Screen() {
+		defer c.a.Term.Working("Waiting %s: %s …", limit.RetryAfter, limit.Detail)()
 	} else {
-		c.a.note("Waiting %s: %s …", limit.RetryAfter, printable(limit.Detail))
+		c.a.Term.Note("Waiting %s: %s …", limit.RetryAfter, term.Printable(limit.Detail))
 	}
 	timer := time.NewTimer(limit.RetryAfter)
 	defer timer.Stop()
@@ -232,23 +233,23 @@ func (c *connecting) confirm(ctx context.Context, connection api.Connection) (ap
 		if now, useErr := c.useFound(ctx, now); useErr == nil {
 			return now, nil
 		}
-		c.a.note("The connection %s is kept: another connect has given it another key.", printable(connection.Name))
+		c.a.Term.Note("The connection %s is kept: another connect has given it another key.", term.Printable(connection.Name))
 		return connection, err
 	}
 	if connection.Revision == "" {
-		c.a.note("The connection %s is kept, with a key that dies unused within %s; `ace connect` again completes it.",
-			printable(connection.Name), bridge.UnconfirmedLife)
+		c.a.Term.Note("The connection %s is kept, with a key that dies unused within %s; `ace connect` again completes it.",
+			term.Printable(connection.Name), bridge.UnconfirmedLife)
 		return connection, err
 	}
 	_, cleanErr := c.a.removeIf(after, c.cloud, connection, c.keyID)
 	switch {
 	case cleanErr == nil:
-		c.a.note("The connection was removed again.")
+		c.a.Term.Note("The connection was removed again.")
 	case bridge.CodeOf(cleanErr) == api.CodeConnectionMoved:
-		c.a.note("The connection %s is kept: another connect uses it.", printable(connection.Name))
+		c.a.Term.Note("The connection %s is kept: another connect uses it.", term.Printable(connection.Name))
 	default:
-		c.a.note("The connection %s could not be removed again (%s); its key dies unused within %s.",
-			printable(connection.Name), explain(cleanErr).Detail, bridge.UnconfirmedLife)
+		c.a.Term.Note("The connection %s could not be removed again (%s); its key dies unused within %s.",
+			term.Printable(connection.Name), term.Explain(cleanErr).Detail, bridge.UnconfirmedLife)
 	}
 	return connection, err
 }
@@ -279,7 +280,7 @@ func (c *connecting) call(ctx context.Context, credential api.Credential) (strin
 		return err
 	})
 	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated {
-		return "", refused("key_refused", "the server at %s does not take the key that it issued: %s", c.url, explain(err).Detail).
+		return "", refused("key_refused", "the server at %s does not take the key that it issued: %s", c.url, term.Explain(err).Detail).
 			WithHint("check that its URL leads to one server with one database, and connect again")
 	}
 	return me.KeyID, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // A connect can be refused for reasons that lie in three places: this machine, the cloud and the server. What follows
@@ -39,7 +40,7 @@ func (c *connecting) discover(ctx context.Context) error {
 	if !slices.ContainsFunc(known, c.url.Same) {
 		var names []string
 		for _, u := range known[:min(len(known), 5)] {
-			names = append(names, printable(string(u)))
+			names = append(names, term.Printable(string(u)))
 		}
 		return refused("server_url_unknown", "the server at %s does not know itself by that URL; it is %s",
 			c.url, strings.Join(names, " or ")).
@@ -56,12 +57,12 @@ func (c *connecting) checkTrust(me api.Me) error {
 		return c.noSecret()
 	case exchange.Issuer != "" && !exchange.Issuer.Same(c.issuer):
 		return refused("server_other_cloud", "the server at %s trusts another cloud: %s, and you are logged in to %s",
-			c.url, printable(string(exchange.Issuer)), c.issuer).
-			WithHint("log in there (ace login --env %s), or give the server what `ace org trust` prints", printable(string(exchange.Issuer)))
+			c.url, term.Printable(string(exchange.Issuer)), c.issuer).
+			WithHint("log in there (ace login --env %s), or give the server what `ace org trust` prints", term.Printable(string(exchange.Issuer)))
 	case exchange.Org != "" && exchange.Org != me.Org:
 		return refused("server_other_org", "the server at %s belongs to the organization %q, and you are in %q",
-			c.url, printable(exchange.Org), me.Org).
-			WithHint("log in as a member of %s, or give the server what `ace org trust` prints for %s", printable(exchange.Org), me.Org)
+			c.url, term.Printable(exchange.Org), me.Org).
+			WithHint("log in as a member of %s, or give the server what `ace org trust` prints for %s", term.Printable(exchange.Org), me.Org)
 	}
 	return nil
 }
@@ -73,7 +74,7 @@ func (c *connecting) noSecret() error {
 }
 
 func (c *connecting) otherSecret(err error) error {
-	return refused("server_other_secret", "the server at %s has another cloud secret than this cloud's: %s", c.url, explain(err).Detail).
+	return refused("server_other_secret", "the server at %s has another cloud secret than this cloud's: %s", c.url, term.Explain(err).Detail).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY (or ACE_CLOUD_JWT_SECRET) on the server to what `ace org trust` prints, and restart it")
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // refreshEarly is how long before its end a session token is renewed: longer than any one call takes.
@@ -33,8 +34,8 @@ func (a *app) openStore() (*store, error) {
 	}
 	if a.ring == nil {
 		a.ring = st.ring
-		a.ring.say = a.note
-		if a.interactive() {
+		a.ring.say = a.Term.Note
+		if a.Term.Interactive() {
 			a.ring.limit = keyringPatience
 		}
 	}
@@ -157,7 +158,7 @@ func (s *store) noteEnd(name string, renewed session) error {
 }
 
 func sessionOver(sel selection, s session) error {
-	e := explain(notLoggedIn(sel))
+	e := term.Explain(notLoggedIn(sel))
 	if s.isKey() {
 		return bridge.E(bridge.Unauthenticated, "key_expired", "the API key %s has expired", s.KeyID).
 			WithHint("ace api-key revive %s --cloud, by who may; then log in with the new secret", s.KeyID)
@@ -191,7 +192,7 @@ func (a *app) keep(ctx context.Context, st *store, sel selection, s session, me 
 		}
 		sessions, place, err := st.sessions(ctx)
 		if err != nil { // unreadable: a login begins anew
-			a.say("What was stored before is given up: %s", explain(err).Detail)
+			a.Term.Say("What was stored before is given up: %s", term.Explain(err).Detail)
 			sessions, place = map[string]session{}, ""
 		}
 		replaced = sessions[sel.name]

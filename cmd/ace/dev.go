@@ -23,6 +23,8 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
 )
 
@@ -80,7 +82,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 	for flag, addr := range map[string]string{"--cloud-addr": d.cloudAddr, "--server-addr": d.serverAddr} {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil || !isLoopback(host) {
-			return usage("%s %q is not a loopback HOST:PORT; ace dev is for one machine", flag, addr)
+			return term.Usage("%s %q is not a loopback HOST:PORT; ace dev is for one machine", flag, addr)
 		}
 	}
 	if d.dataDir == "" {
@@ -89,7 +91,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dataDir)) }()
 	}
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: a.devLevel()}))
+	log := slog.New(slog.NewTextHandler(a.Term.Err, &slog.HandlerOptions{Level: a.devLevel()}))
 	warnOfVariables(log)
 	if err := d.listen(ctx); err != nil {
 		return err
@@ -137,7 +139,7 @@ func (d *dev) listen(ctx context.Context) (err error) {
 
 func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 	cloudDir, serverDir := filepath.Join(d.dataDir, "cloud"), filepath.Join(d.dataDir, "server")
-	if err := errors.Join(makeDataDir(cloudDir), makeDataDir(serverDir)); err != nil {
+	if err := errors.Join(files.MakeDataDir(cloudDir), files.MakeDataDir(serverDir)); err != nil {
 		return err
 	}
 	host, _, _ := net.SplitHostPort(d.cloudAddr)
@@ -157,7 +159,7 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	jwtSecret, err := keptSecret(serverDir, "jwt-secret", newJWTSecret)
+	jwtSecret, err := files.KeptSecret(serverDir, "jwt-secret", newJWTSecret)
 	if err != nil {
 		return err
 	}
@@ -194,13 +196,13 @@ func (d *dev) seed(ctx context.Context) (devResult, error) {
 	r.ServerAdminToken = token.Disclose()
 	dir, absErr := filepath.Abs(d.dataDir)
 	err = errors.Join(err, absErr)
-	r.operator = "ACE_DATA_DIR=" + argument(filepath.Join(dir, "server"))
+	r.operator = "ACE_DATA_DIR=" + term.Argument(filepath.Join(dir, "server"))
 	return r, err
 }
 
 func (d *dev) user(ctx context.Context, email, name string, role bridge.Role) (devUser, error) {
 	kept, _, _ := strings.Cut(email, "@")
-	password, err := keptSecret(filepath.Join(d.dataDir, "cloud"), kept+"-password", func() (bridge.Secret, error) {
+	password, err := files.KeptSecret(filepath.Join(d.dataDir, "cloud"), kept+"-password", func() (bridge.Secret, error) {
 		return bridge.NewSecret(rand.Text()), nil
 	})
 	if err != nil {
@@ -216,28 +218,28 @@ func (d *dev) user(ctx context.Context, email, name string, role bridge.Role) (d
 }
 
 func (a *app) printDev(r devResult) error {
-	if a.output == outputJSON {
+	if a.Term.Output == term.OutputJSON {
 		line, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.out, "%s\n", line)
+		_, err = fmt.Fprintf(a.Term.Out, "%s\n", line)
 		return err
 	}
-	next := a.self + " login"
+	next := a.Term.Self + " login"
 	if r.CloudURL != bridge.DefaultCloudURL {
 		next += " --env " + string(r.CloudURL)
 	}
-	return a.print(r, func(w io.Writer) {
-		row(w, "Dashboard", string(r.CloudURL))
-		row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
-		row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
-		row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
-		row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
-		row(w, "Operator", r.operator+" "+a.self+" server token")
-		row(w, "Mail", r.CloudURL.Join("/dev/mail"))
-		row(w, "Next", next)
-		row(w, "Stop", "Ctrl-C")
+	return a.Term.Print(r, func(w io.Writer) {
+		term.Row(w, "Dashboard", string(r.CloudURL))
+		term.Row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
+		term.Row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
+		term.Row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
+		term.Row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
+		term.Row(w, "Operator", r.operator+" "+a.Term.Self+" server token")
+		term.Row(w, "Mail", r.CloudURL.Join("/dev/mail"))
+		term.Row(w, "Next", next)
+		term.Row(w, "Stop", "Ctrl-C")
 	})
 }
 
@@ -263,7 +265,7 @@ func selfCommandOf(path, typed string, found bool) string {
 	case goRunPath.MatchString(path):
 		return "go run ./cmd/ace"
 	case strings.ContainsAny(typed, `/\`):
-		return argument(typed)
+		return term.Argument(typed)
 	}
 	return "ace"
 }

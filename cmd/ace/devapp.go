@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // devAppCommand runs the sample app by itself, for a server of one's own to put its gateway in front of.
@@ -16,9 +17,9 @@ func (a *app) devAppCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ln, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", addr)
 			if err != nil {
-				return usage("--addr: %w", err)
+				return term.Usage("--addr: %w", err)
 			}
-			a.note("The sample app answers at http://%s", ln.Addr())
+			a.Term.Note("The sample app answers at http://%s", ln.Addr())
 			return api.Serve(cmd.Context(), ln, sampleApp(), api.Serving{Log: slog.New(slog.DiscardHandler)})
 		}}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`HOST:PORT` to listen on")

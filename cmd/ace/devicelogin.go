@@ -8,6 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const (
@@ -27,15 +28,15 @@ func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, o loginOp
 	if page == "" {
 		page = d.VerificationURI
 	}
-	a.say("Open %s", printable(page))
-	a.say("and confirm the code %s", a.bold(printable(d.UserCode)))
+	a.Term.Say("Open %s", term.Printable(page))
+	a.Term.Say("and confirm the code %s", a.Term.Bold(term.Printable(d.UserCode)))
 	if o.qr {
 		a.showQR(page)
 	}
-	if !o.noBrowser && !o.qr && a.interactive() {
-		openBrowser(ctx, page)
+	if !o.noBrowser && !o.qr && a.Term.Interactive() {
+		term.OpenBrowser(ctx, page)
 	}
-	a.note("Waiting …")
+	a.Term.Note("Waiting …")
 	interval := time.Duration(d.Interval) * time.Second
 	if interval == 0 {
 		interval = defaultPoll
@@ -51,12 +52,12 @@ func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, o loginOp
 func (a *app) showQR(page string) {
 	const most = 500 // bytes: a larger code does not fit on a screen
 	switch {
-	case !isTerminal(a.err):
-		a.note("--qr: there is no terminal to show a QR code on.")
+	case !term.IsTerminal(a.Term.Err):
+		a.Term.Note("--qr: there is no terminal to show a QR code on.")
 	case len(page) > most:
-		a.note("--qr: the address is too long for a QR code.")
+		a.Term.Note("--qr: the address is too long for a QR code.")
 	default:
-		qrterminal.GenerateHalfBlock(page, qrterminal.L, a.err)
+		qrterminal.GenerateHalfBlock(page, qrterminal.L, a.Term.Err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) disconnectCommand() *cobra.Command {
@@ -19,7 +20,7 @@ func (a *app) disconnectCommand() *cobra.Command {
 		Args: someArgs(0, 1, "connection"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
-				return usage("--all and %q contradict each other", args[0])
+				return term.Usage("--all and %q contradict each other", args[0])
 			}
 			return a.runDisconnect(cmd.Context(), args, all, yes)
 		}}
@@ -58,16 +59,16 @@ func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) e
 		if err != nil {
 			failed = append(failed, err)
 			if len(chosen) > 1 {
-				a.note("%s: %s", printable(connection.Name), explain(err).Detail)
+				a.Term.Note("%s: %s", term.Printable(connection.Name), term.Explain(err).Detail)
 			}
 			continue
 		}
 		result.Items = append(result.Items, r)
 	}
 	if len(result.Items) > 0 || len(chosen) == 0 {
-		if err := a.print(result, func(w io.Writer) {
+		if err := a.Term.Print(result, func(w io.Writer) {
 			for _, r := range result.Items {
-				_, _ = fmt.Fprintln(w, printable(r.sentence()))
+				_, _ = fmt.Fprintln(w, term.Printable(r.sentence()))
 			}
 		}); err != nil {
 			return err
@@ -112,18 +113,18 @@ func (a *app) toRemove(connections []api.Connection, args []string, all, yes boo
 	switch {
 	case all && (len(mine) == 0 || yes):
 		return mine, false, nil
-	case all && !a.interactive():
-		return nil, false, inputNeeded("disconnecting all %d connections needs a yes", len(mine)).WithHint("ace disconnect --all --yes")
+	case all && !a.Term.Interactive():
+		return nil, false, term.InputNeeded("disconnecting all %d connections needs a yes", len(mine)).WithHint("ace disconnect --all --yes")
 	case all:
 		return mine, true, nil
 	case len(mine) == 0:
 		return nil, false, bridge.E(bridge.NotFound, "connection_not_found", "you have no connection").WithHint("ace connect --server URL")
-	case !a.interactive():
+	case !a.Term.Interactive():
 		var names []string
 		for _, c := range mine {
 			names = append(names, c.Name)
 		}
-		return nil, false, inputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", argument(names[0]))
+		return nil, false, term.InputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", term.Argument(names[0]))
 	}
 	c, err := a.pickConnection(mine)
 	return []api.Connection{c}, true, err
@@ -145,14 +146,14 @@ func (a *app) agreeToRemove(ctx context.Context, cloud *api.CloudClient, chosen 
 		return err
 	}
 	all.say(a)
-	if yes || !a.interactive() || !ask && !all.any() {
+	if yes || !a.Term.Interactive() || !ask && !all.any() {
 		return nil
 	}
 	question := fmt.Sprintf("Disconnect all %d connections?", len(chosen))
 	if len(chosen) == 1 {
-		question = "Disconnect " + printable(chosen[0].Name) + " and revoke its key?"
+		question = "Disconnect " + term.Printable(chosen[0].Name) + " and revoke its key?"
 	}
-	ok, err := a.confirm("%s", question)
+	ok, err := a.Term.Confirm("%s", question)
 	if err == nil && !ok {
 		err = errNothingDisconnected
 	}
@@ -169,8 +170,8 @@ func (a *app) pickConnection(connections []api.Connection) (api.Connection, erro
 	for _, c := range connections {
 		lines = append(lines, fmt.Sprintf("%s  %s  %s", c.Name, c.ServerURL, c.Status))
 	}
-	i, err := a.pick("Disconnect which one?", lines)
-	if errors.Is(err, errNothingChosen) {
+	i, err := a.Term.Pick("Disconnect which one?", lines)
+	if errors.Is(err, term.ErrNothingChosen) {
 		err = errNothingDisconnected
 	}
 	if err != nil {
@@ -209,12 +210,12 @@ func (a *app) removeIf(ctx context.Context, cloud *api.CloudClient, connection a
 		return r, err
 	case e.Kind == bridge.NotFound: // the key is not there (any more): nothing is left to revoke
 	default:
-		r.Cause = explain(err).Detail
+		r.Cause = term.Explain(err).Detail
 		return r, nil
 	}
 	r.Revocation, r.Cause = revocationDelivered, ""
 	if err := cloud.RevocationDelivered(ctx, due.ID); err != nil {
-		a.note("The key is revoked, but the cloud could not be told (%s); it will find out.", explain(err).Detail)
+		a.Term.Note("The key is revoked, but the cloud could not be told (%s); it will find out.", term.Explain(err).Detail)
 	}
 	return r, nil
 }

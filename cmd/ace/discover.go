@@ -5,6 +5,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // discover asks a cloud for its endpoints (RFC 8414). What answers and is no ace cloud is named as what it is.
@@ -25,7 +26,7 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*api.CloudC
 	}
 	if d, serverErr := api.NewServerClient(cloud, bridge.Secret{}, a.clientConfig()).Discovery(ctx); serverErr == nil {
 		hint := "log in to a cloud: ace login --env HOST"
-		if iss := printable(string(d.Exchange.Issuer)); iss != "" {
+		if iss := term.Printable(string(d.Exchange.Issuer)); iss != "" {
 			hint = "it trusts the cloud " + iss + "; if you do too: ace login --env " + iss
 		}
 		return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "%s is an ace server, not a cloud", cloud).WithHint("%s", hint)

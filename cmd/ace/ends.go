@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // foretold is what else a change ends or limits, in lines for a person.
@@ -192,9 +193,9 @@ func (f foretold) say(a *app) {
 		if len(part.lines) == 0 {
 			continue
 		}
-		a.note("%s", part.title)
+		a.Term.Note("%s", part.title)
 		for _, line := range part.lines {
-			a.note("  %s", printable(line))
+			a.Term.Note("  %s", term.Printable(line))
 		}
 	}
 }
@@ -202,10 +203,10 @@ func (f foretold) say(a *app) {
 // agreed says what else a change does. At a terminal it asks, if there is anything; otherwise, and with yes, it goes on.
 func (a *app) agreed(yes bool, f foretold, format string, args ...any) error {
 	f.say(a)
-	if yes || !f.any() || !a.interactive() {
+	if yes || !f.any() || !a.Term.Interactive() {
 		return nil
 	}
-	ok, err := a.confirm(format, args...)
+	ok, err := a.Term.Confirm(format, args...)
 	if err == nil && !ok {
 		err = errNothingChanged
 	}

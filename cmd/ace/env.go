@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // CommonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
@@ -62,13 +63,11 @@ type cloudEnv struct {
 	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
 }
 
-const maxEnvFile = 64 << 10
-
 // readEnv fills spec from the environment. A variable that is set and empty counts as a mistake, not as unset: an empty
 // secret is what a broken template leaves behind.
 func readEnv(spec any) error {
 	if err := envconfig.Process("", spec); err != nil {
-		return usage("the environment: %w", err)
+		return term.Usage("the environment: %w", err)
 	}
 	var wrong []string
 	eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
@@ -90,7 +89,7 @@ func readEnv(spec any) error {
 			}
 			setString(field, text)
 		case hasFile:
-			text, err := readNamedFile(file)
+			text, err := files.ReadNamedFile(file)
 			if err != nil {
 				wrong = append(wrong, fmt.Sprintf("%s_FILE: %v", name, err))
 				return
@@ -116,6 +115,19 @@ func settingVariables() []string {
 	return names
 }
 
+// secretSettings are the variables of a server and a cloud that hold a secret and nothing else.
+func secretSettings() []string {
+	var names []string
+	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
+		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
+			if field.Kind() != reflect.String && !strings.HasSuffix(name, "_URL") {
+				names = append(names, name)
+			}
+		})
+	}
+	return names
+}
+
 // unknownVariables says which of the variables look like settings of ace and are none: most are mistyped, and their owner
 // believes in them. Values are not looked at.
 func unknownVariables(environ []string) []string {
@@ -131,7 +143,7 @@ func unknownVariables(environ []string) []string {
 		if !strings.HasPrefix(upper, "ACE_") || strings.HasPrefix(upper, "ACE_TEST_") || strings.HasPrefix(upper, "ACE_BENCH_") || slices.Contains(known, name) {
 			continue
 		}
-		line := printable(name) + " is no variable of ace, and does nothing"
+		line := term.Printable(name) + " is no variable of ace, and does nothing"
 		if nearest := catalogue.Nearest(upper, known); nearest != "" {
 			line += "; did you mean " + nearest + "?"
 		}
@@ -155,9 +167,9 @@ func outsideVariable(name string) (string, error) {
 	text, err := bridge.OutsideText(value)
 	switch {
 	case err != nil:
-		return "", usage("%s: %w", name, err)
+		return "", term.Usage("%s: %w", name, err)
 	case text == "" && value != "":
-		return "", usage("%s: there is only white space in it", name)
+		return "", term.Usage("%s: there is only white space in it", name)
 	}
 	return text, nil
 }
@@ -166,7 +178,7 @@ func outsideVariable(name string) (string, error) {
 func bearerVariable(name string) (bridge.Secret, error) {
 	text, err := outsideVariable(name)
 	if err == nil && strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return bridge.Secret{}, usage("%s is not one key or token: there is white space, or something other than ASCII, in the middle", name)
+		return bridge.Secret{}, term.Usage("%s is not one key or token: there is white space, or something other than ASCII, in the middle", name)
 	}
 	return bridge.NewSecret(text), err
 }
@@ -193,53 +205,6 @@ func setString(field reflect.Value, text string) {
 		return
 	}
 	field.Set(reflect.ValueOf(bridge.NewSecret(text)))
-}
-
-// readSmallFile reads a secret or setting of bounded size; see [bridge.OutsideText].
-func readSmallFile(path string) (string, error) {
-	text, err := readNamedFile(path)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return text, err
-}
-
-// readNamedFile is readSmallFile without the path in its errors: people may pass the content instead of a path.
-func readNamedFile(path string) (string, error) {
-	raw, err := readBounded(path, maxEnvFile)
-	if err != nil {
-		return "", err
-	}
-	text, err := bridge.OutsideText(raw)
-	if err == nil && text == "" {
-		err = errors.New("it is empty")
-	}
-	return text, err
-}
-
-// readBounded reads a file of at most so many bytes, unchanged. Its errors do not name the path.
-func readBounded(path string, most int64) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator or the person names the file
-	if err != nil {
-		return "", withoutPath(err)
-	}
-	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return "", withoutPath(err)
-	}
-	if int64(len(raw)) > most {
-		return "", errors.New("it is too large")
-	}
-	return string(raw), nil
-}
-
-// withoutPath is the cause of an error about a file, without the path.
-func withoutPath(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // settings are the common variables, checked.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const maxServiceName = 100
@@ -53,7 +54,7 @@ func fromEnv() (given, error) {
 	case g.source != "":
 		take(bridge.NewSecret("set"), trio[0])
 	case len(lack) > 0:
-		return given{}, usage("%s is set without %s", strings.Join(have, " and "), strings.Join(lack, " and ")).
+		return given{}, term.Usage("%s is set without %s", strings.Join(have, " and "), strings.Join(lack, " and ")).
 			WithHint("set all three of %s, or none", strings.Join(trio[:], ", "))
 	default:
 		key, err := keyOfParts(parts[trio[0]], bridge.NewSecret(parts[trio[1]]))
@@ -63,7 +64,7 @@ func fromEnv() (given, error) {
 		take(key, trio[0])
 		var plain bool
 		if g.service, plain = bridge.PlainName(parts[trio[2]], maxServiceName); !plain {
-			return given{}, usage("%s is no name: %d bytes of text at most", trio[2], maxServiceName)
+			return given{}, term.Usage("%s is no name: %d bytes of text at most", trio[2], maxServiceName)
 		}
 	}
 	if bearer, err = bearerVariable("ACE_TOKEN"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func visible(cmd *cobra.Command) bool {
@@ -102,7 +103,7 @@ func failing(t *testing.T, args ...string) *bridge.Error {
 	root.SetArgs(args)
 	root.SetOut(&bytes.Buffer{})
 	if err := root.ExecuteContext(t.Context()); err != nil {
-		return explain(err)
+		return term.Explain(err)
 	}
 	t.Errorf("ace %s is no error", strings.Join(args, " "))
 	return &bridge.Error{}
@@ -120,8 +121,8 @@ func TestMistakesNameTheNearest(t *testing.T) {
 	check := func(args []string, want string) {
 		t.Helper()
 		checked++
-		if e := failing(t, args...); exitCode(e) != exitUsage || !strings.Contains(e.Detail, want) || e.Hint == "" {
-			t.Errorf("ace %s: exit code %d, %q, want the nearest: %s", strings.Join(args, " "), exitCode(e), e.Detail, want)
+		if e := failing(t, args...); term.ExitCode(e) != term.ExitUsage || !strings.Contains(e.Detail, want) || e.Hint == "" {
+			t.Errorf("ace %s: exit code %d, %q, want the nearest: %s", strings.Join(args, " "), term.ExitCode(e), e.Detail, want)
 		}
 	}
 	eachCommand(newTestApp().rootCommand(), func(path string, cmd *cobra.Command) {
@@ -140,8 +141,8 @@ func TestMistakesNameTheNearest(t *testing.T) {
 	if checked < 80 {
 		t.Errorf("only %d mistakes were made", checked)
 	}
-	if e := failing(t, "connect", "-z"); exitCode(e) != exitUsage {
-		t.Errorf("an unknown short flag: %d %q", exitCode(e), e.Detail)
+	if e := failing(t, "connect", "-z"); term.ExitCode(e) != term.ExitUsage {
+		t.Errorf("an unknown short flag: %d %q", term.ExitCode(e), e.Detail)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // go test ./cmd/ace -run TestGolden -update writes the files anew; git diff shows what changed for users.
@@ -120,7 +121,7 @@ func TestGolden(t *testing.T) {
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
 			var text strings.Builder
-			for _, format := range outputs {
+			for _, format := range term.Outputs {
 				fill := strings.NewReplacer(append([]string{"$FORMAT", format, "$TOKEN", token()}, values...)...)
 				for _, line := range g.before {
 					if code, _, stderr := run(words(fill.Replace(line))); code != 0 {
@@ -128,7 +129,7 @@ func TestGolden(t *testing.T) {
 					}
 				}
 				line := strings.Join(strings.Fields(g.command), " ")
-				if format != outputTable {
+				if format != term.OutputTable {
 					line += " -o " + format
 				}
 				code, stdout, stderr := run(words(fill.Replace(line)))
@@ -137,7 +138,7 @@ func TestGolden(t *testing.T) {
 					_, _ = fmt.Fprintf(&text, "exit code %d, stderr:\n%s", code, stable(stderr, values))
 					stdout += stderr
 				}
-				if format == outputJSON {
+				if format == term.OutputJSON {
 					fields.hold(t, g.name, stdout)
 				}
 			}
@@ -211,7 +212,7 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 		_, _ = stdout.Close(), stderr.Close()
 		return code, readText(t, out), readText(t, errs)
 	}
-	for _, format := range outputs {
+	for _, format := range term.Outputs {
 		w.person("gone-"+format, bridge.RoleMember)
 	}
 	return run, token, []string{"$KEY", w.cloudKey(bridge.KindLive), "$PAT", w.cloudKey(bridge.KindPAT),

@@ -13,7 +13,9 @@ const modulePath = "github.com/acebridge/ace"
 
 // mayImport says what of ours a folder may import; imports point one way only.
 var mayImport = map[string][]string{
-	"cmd/ace":                {"server", "cloud", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
+	"cmd/ace":                {"server", "cloud", "cloud/mail", "cloud/registry", "bridge", "bridge/", "cmd/ace/internal/"},
+	"cmd/ace/internal/files": {"bridge"},
+	"cmd/ace/internal/term":  {"bridge", "bridge/api", "bridge/catalogue", "cmd/ace/internal/files"},
 	"server":                 {"bridge", "bridge/"},
 	"cloud":                  {"web", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
 	"cloud/mail":             {"bridge"},

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // However somebody logs in, what is secret is in nothing that another program or person may see.
@@ -252,9 +253,9 @@ func TestCredentialOrder(t *testing.T) {
 			source: "ACE_KEY", bearer: "k", ignored: []string{trio[0] + ": ACE_KEY counts before it", "ACE_TOKEN: ACE_KEY counts before it"}},
 		{name: "trio and token", env: map[string]string{trio[0]: id, trio[1]: secret, trio[2]: "ci", "ACE_TOKEN": "t"},
 			source: trio[0], bearer: id + "." + secret, ignored: []string{"ACE_TOKEN: " + trio[0] + " counts before it"}},
-		{name: "no secret", env: map[string]string{trio[0]: id, trio[2]: "ci"}, code: codeUsage, complaint: trio[0] + " and " + trio[2] + " is set without " + trio[1]},
-		{name: "no name", env: map[string]string{trio[0]: id, trio[1]: secret}, code: codeUsage, complaint: "without " + trio[2]},
-		{name: "no ID, beside a token", env: map[string]string{trio[1]: secret, trio[2]: "ci", "ACE_TOKEN": "t"}, code: codeUsage, complaint: "without " + trio[0]},
+		{name: "no secret", env: map[string]string{trio[0]: id, trio[2]: "ci"}, code: term.CodeUsage, complaint: trio[0] + " and " + trio[2] + " is set without " + trio[1]},
+		{name: "no name", env: map[string]string{trio[0]: id, trio[1]: secret}, code: term.CodeUsage, complaint: "without " + trio[2]},
+		{name: "no ID, beside a token", env: map[string]string{trio[1]: secret, trio[2]: "ci", "ACE_TOKEN": "t"}, code: term.CodeUsage, complaint: "without " + trio[0]},
 		{name: "mistyped", env: map[string]string{trio[0]: id, trio[1]: secret[:60], trio[2]: "ci"}, code: "key_malformed", complaint: trio[1]},
 		{name: "another ID", env: map[string]string{trio[0]: uuid.New().String(), trio[1]: secret, trio[2]: "ci"}, code: "key_id_mismatch", complaint: trio[1]},
 		{name: "no ID in it", env: map[string]string{trio[0]: "mine", trio[1]: secret, trio[2]: "ci"}, code: "credential_malformed", complaint: trio[0]},
@@ -300,7 +301,7 @@ func TestProfileOrder(t *testing.T) {
 				ignored++
 			}
 		}
-		a.profile, a.env = said[0].value, said[1].value
+		a.Term.Profile, a.Term.Env = said[0].value, said[1].value
 		t.Setenv("ACE_PROFILE", said[2].value)
 		t.Setenv("ACE_ENV", said[3].value)
 		sel, err := a.selectProfile(c)

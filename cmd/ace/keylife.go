@@ -16,6 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // onKey is a command that does something to one key, named by its ID or name.
@@ -47,43 +48,35 @@ func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) err
 	r := secretResult{CreatedKey: key, Target: target.Base()}
 	if target.cloud {
 		r.Login = fmt.Sprintf("ace auth login-api-key --env %s --key %s --service-name %s", target.Base(),
-			shellWord(key.KeyID+"."+key.Key.Reveal()), shellWord(key.Name))
+			term.ShellWord(key.KeyID+"."+key.Key.Reveal()), term.ShellWord(key.Name))
 		if key.Kind == string(bridge.KindPAT) {
-			r.Login = fmt.Sprintf("ace login pat --env %s --token %s", target.Base(), shellWord(key.Key.Reveal()))
+			r.Login = fmt.Sprintf("ace login pat --env %s --token %s", target.Base(), term.ShellWord(key.Key.Reveal()))
 		}
 	}
-	return a.print(r, func(w io.Writer) {
+	return a.Term.Print(r, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "API key %s. Save the secret below now — it will NEVER be shown again.\n\n", done)
-		row(w, "Service name", key.Name)
-		row(w, "Key", key.Key.Reveal())
-		row(w, "Key ID", key.KeyID)
-		row(w, "For", target.name)
-		row(w, "Owner", key.Owner)
+		term.Row(w, "Service name", key.Name)
+		term.Row(w, "Key", key.Key.Reveal())
+		term.Row(w, "Key ID", key.KeyID)
+		term.Row(w, "For", target.name)
+		term.Row(w, "Owner", key.Owner)
 		if text := lives(key.APIKey); text != "" {
-			row(w, "Lineage", text)
+			term.Row(w, "Lineage", text)
 		}
-		row(w, "Scopes", strings.Join(key.Scopes, " "))
-		row(w, "Expires", expiry(key.APIKey))
+		term.Row(w, "Scopes", strings.Join(key.Scopes, " "))
+		term.Row(w, "Expires", expiry(key.APIKey))
 		for _, limit := range limits(key.APIKey) {
-			row(w, limit[0], limit[1])
+			term.Row(w, limit[0], limit[1])
 		}
 		if key.GraceUntil != nil {
-			row(w, "Old key until", until(key.GraceUntil))
+			term.Row(w, "Old key until", term.Until(key.GraceUntil))
 		}
 		if r.Login != "" {
-			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", printable(r.Login))
+			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", term.Printable(r.Login))
 		} else {
 			_, _ = fmt.Fprintf(w, "\nSend it in a header, or add it in the dashboard:\n  curl -H 'X-Ace-Api-Key: …' %s\n", target.Base().Join("/ace/v1/me"))
 		}
 	})
-}
-
-// shellWord quotes text for a shell, so that a name cannot be a command.
-func shellWord(s string) string {
-	if strings.ContainsAny(s, "\"\\$`!") {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return `"` + s + `"`
 }
 
 func limits(k api.APIKey) (out [][2]string) {
@@ -143,7 +136,7 @@ func (a *app) keyRotateCommand() *cobra.Command {
 				}
 			}
 			if unanswered(err) {
-				return explain(err).WithHint("whether the key was rotated is not known; when the server is back, the same command with "+
+				return term.Explain(err).WithHint("whether the key was rotated is not known; when the server is back, the same command with "+
 					"--idempotency-key %s gives the same secret", idempotency)
 			}
 			if err != nil {
@@ -182,8 +175,8 @@ func (a *app) switched(key api.APIKey, err error) func(what string) error {
 		if err != nil {
 			return err
 		}
-		return a.print(key, func(w io.Writer) {
-			_, _ = fmt.Fprintf(w, "%s %s (%s)\n", what, printable(key.Name), printable(key.KeyID))
+		return a.Term.Print(key, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s %s (%s)\n", what, term.Printable(key.Name), term.Printable(key.KeyID))
 		})
 	}
 }
@@ -205,17 +198,17 @@ func (a *app) keyScopesCommand() *cobra.Command {
 				return bridge.E(bridge.Invalid, "answer_unexpected", "the catalogue of %s cannot be read: %w", target.name, err).
 					WithHint("it may be newer than this ace (%s)", currentVersion())
 			}
-			return a.print(f, func(w io.Writer) { scopeTable(w, f) })
+			return a.Term.Print(f, func(w io.Writer) { scopeTable(w, f) })
 		}})
 }
 
 func scopeTable(w io.Writer, f catalogue.File) {
-	row(w, "SCOPE", "MEANING")
+	term.Row(w, "SCOPE", "MEANING")
 	for _, scope := range slices.Sorted(maps.Keys(f.Scopes)) {
-		row(w, scope, f.Scopes[scope])
+		term.Row(w, scope, f.Scopes[scope])
 	}
 	_, _ = fmt.Fprintln(w)
-	row(w, "PRESET", "MEANING", "SCOPES")
+	term.Row(w, "PRESET", "MEANING", "SCOPES")
 	for _, name := range slices.Sorted(maps.Keys(f.Presets)) {
 		p := f.Presets[name]
 		scopes := p.Scopes
@@ -225,6 +218,6 @@ func scopeTable(w io.Writer, f catalogue.File) {
 		if name == f.DefaultPreset {
 			name += " (default)"
 		}
-		row(w, name, p.Description, strings.Join(scopes, " "))
+		term.Row(w, name, p.Description, strings.Join(scopes, " "))
 	}
 }

@@ -10,10 +10,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const (
@@ -95,11 +96,11 @@ func tree(keys []api.APIKey) []leaf {
 
 // keyTable lists keys as a tree. It names the parent of a key whose parent is not listed, unless it is parent.
 func keyTable(w io.Writer, keys []api.APIKey, parent string) {
-	row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "LINEAGE", "STATUS", "EXPIRES", "LAST USED", "ENDED")
+	term.Row(w, "KEY ID", "PREFIX", "NAME", "OWNER", "LINEAGE", "STATUS", "EXPIRES", "LAST USED", "ENDED")
 	for _, k := range tree(keys) {
 		used, name, kind := "", k.Name, lineage(k.APIKey)
 		if k.LastUsed != nil {
-			used = when(&k.LastUsed.At)
+			used = term.When(&k.LastUsed.At)
 		}
 		if k.placed {
 			name = strings.Repeat("  ", k.depth-1) + "└ " + name
@@ -110,13 +111,13 @@ func keyTable(w io.Writer, keys []api.APIKey, parent string) {
 		if k.DoubtedAt != nil {
 			status += ", in doubt"
 		}
-		row(w, k.KeyID, k.Prefix, name, k.Owner, kind, status, expiry(k.APIKey), used, ended(k.APIKey))
+		term.Row(w, k.KeyID, k.Prefix, name, k.Owner, kind, status, expiry(k.APIKey), used, ended(k.APIKey))
 	}
 }
 
 // keyLines uses keyTable, or keyBlocks on a terminal that is too narrow for the table.
 func (a *app) keyLines(w io.Writer, keys []api.APIKey, parent string) {
-	columns, _, err := term.GetSize(int(a.out.Fd()))
+	columns, _, err := xterm.GetSize(int(a.Term.Out.Fd()))
 	if err == nil {
 		var whole strings.Builder
 		table := tabwriter.NewWriter(&whole, 0, 8, 2, ' ', 0)
@@ -146,13 +147,13 @@ func keyBlocks(w io.Writer, keys []api.APIKey) {
 			lines = append(lines, indent+"made with "+k.Parent)
 		}
 		if k.LastUsed != nil {
-			lines = append(lines, indent+"last used "+when(&k.LastUsed.At))
+			lines = append(lines, indent+"last used "+term.When(&k.LastUsed.At))
 		}
 		if end := ended(k.APIKey); end != "" {
 			lines = append(lines, indent+end)
 		}
 		for _, line := range lines {
-			_, _ = fmt.Fprintln(w, printable(line))
+			_, _ = fmt.Fprintln(w, term.Printable(line))
 		}
 	}
 }
@@ -187,8 +188,8 @@ and so on. --parent unknown lists the personal keys of older versions whose pare
 				return err
 			}
 			keys = slices.DeleteFunc(keys, func(k api.APIKey) bool { return !ofParent(k, parent) }) // older servers list all
-			err = a.print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { a.keyLines(w, keys, parent) })
-			if err == nil && a.output == outputTable {
+			err = a.Term.Print(api.List[api.APIKey]{Items: keys}, func(w io.Writer) { a.keyLines(w, keys, parent) })
+			if err == nil && a.Term.Output == term.OutputTable {
 				a.noteOrphans(target, keys)
 				a.noteDoubted(target, keys)
 			}
@@ -223,8 +224,8 @@ func (a *app) noteOrphans(target keyTarget, keys []api.APIKey) {
 	if len(orphans) > 1 {
 		which = fmt.Sprintf("%d personal keys have", len(orphans))
 	}
-	a.note("%s no known parent (made before parents were recorded): a withdrawal by any connection from the owner limits such a key.", which)
-	a.note("  fix: replace each by a new key, and revoke it: %s", target.command("revoke "+orphans[0].KeyID))
+	a.Term.Note("%s no known parent (made before parents were recorded): a withdrawal by any connection from the owner limits such a key.", which)
+	a.Term.Note("  fix: replace each by a new key, and revoke it: %s", target.command("revoke "+orphans[0].KeyID))
 }
 
 func (a *app) keyRevokeCommand() *cobra.Command {
@@ -234,8 +235,8 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.keys && !yes && !a.interactive() {
-			return inputNeeded("this needs a yes, since it also ends %s", printable(strings.Join(f.ends, "; "))).WithHint("%s", target.command("revoke "+id)+" --yes")
+		if f.keys && !yes && !a.Term.Interactive() {
+			return term.InputNeeded("this needs a yes, since it also ends %s", term.Printable(strings.Join(f.ends, "; "))).WithHint("%s", target.command("revoke "+id)+" --yes")
 		}
 		if err := a.agreed(yes, f, "Revoke it for good, and all of that with it?"); err != nil {
 			return err
@@ -262,6 +263,6 @@ func (a *app) noteDoubted(target keyTarget, keys []api.APIKey) {
 		return
 	}
 	first := keys[i]
-	a.note("in doubt: the database was restored from a backup %s, and the key may have been revoked before.", when(first.DoubtedAt))
-	a.note("  fix: decide on each: %s, or to keep it: %s", target.command("revoke "+first.KeyID), target.command("enable "+first.KeyID))
+	a.Term.Note("in doubt: the database was restored from a backup %s, and the key may have been revoked before.", term.When(first.DoubtedAt))
+	a.Term.Note("  fix: decide on each: %s, or to keep it: %s", target.command("revoke "+first.KeyID), target.command("enable "+first.KeyID))
 }

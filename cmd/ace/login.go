@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 type loginOptions struct {
@@ -34,7 +35,7 @@ type loginResult struct {
 }
 
 func (r loginResult) table(w io.Writer) {
-	_, _ = fmt.Fprintf(w, "Logged in to %s as %s\n", r.CloudURL, printable(whoIs(r.Email, r.ServiceName, r.Role, r.Org)))
+	_, _ = fmt.Fprintf(w, "Logged in to %s as %s\n", r.CloudURL, term.Printable(whoIs(r.Email, r.ServiceName, r.Role, r.Org)))
 }
 
 func (r loginResult) connected(w io.Writer) {
@@ -66,11 +67,11 @@ there is none. --no-browser, --browser and --qr begin a login without a terminal
 // canBegin reports whether somebody may be there to confirm a login in a browser.
 func (a *app) canBegin(o loginOptions) bool {
 	asked := o.noBrowser || o.browser || o.qr
-	terminal := isTerminal(a.err)
+	terminal := term.IsTerminal(a.Term.Err)
 	switch {
-	case a.nonInteractive:
+	case a.Term.NonInteractive:
 		return false
-	case inCI():
+	case term.InCI():
 		return asked && terminal
 	}
 	return asked || terminal
@@ -109,13 +110,13 @@ func (a *app) loginCommand() *cobra.Command {
 func (o loginOptions) check() error {
 	switch {
 	case o.email == "" && o.passwordStdin:
-		return usage("--password-stdin needs --email")
+		return term.Usage("--password-stdin needs --email")
 	case o.email == "" && o.otp != "":
-		return usage("--otp needs --email")
+		return term.Usage("--otp needs --email")
 	case o.email != "" && (o.browser || o.qr):
-		return usage("--email is another way to log in than --browser and --qr; take one")
+		return term.Usage("--email is another way to log in than --browser and --qr; take one")
 	case o.browser && o.qr:
-		return usage("--qr is for another device, and --browser for this one; take one")
+		return term.Usage("--qr is for another device, and --browser for this one; take one")
 	}
 	return nil
 }
@@ -179,8 +180,8 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 	r := loginResult{Profile: sel.name, CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method,
 		KeyID: s.KeyID, ServiceName: s.ServiceName, ExpiresAt: sessionEnd(s)}
 	told := r.table
-	if a.output == outputTable { // at once: what follows takes its time, and has things of its own to say
-		if err := a.print(r, told); err != nil {
+	if a.Term.Output == term.OutputTable { // at once: what follows takes its time, and has things of its own to say
+		if err := a.Term.Print(r, told); err != nil {
 			return err
 		}
 		told = func(w io.Writer) { r.connected(w) }
@@ -190,9 +191,9 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 			session: s, service: s.ServiceName}, me)
 	}
 	if g, err := fromEnv(); err == nil && g.source != "" {
-		a.note("%s is set and counts before this session: unset it to use the session.", g.source)
+		a.Term.Note("%s is set and counts before this session: unset it to use the session.", g.source)
 	}
-	return a.print(r, told)
+	return a.Term.Print(r, told)
 }
 
 // runGuard is for scripts: it begins no login, and succeeds when the cloud accepts what there is.
@@ -213,7 +214,7 @@ func (a *app) runGuard(ctx context.Context) error {
 	if r.ServiceName == "" {
 		r.ServiceName = me.Name
 	}
-	return a.print(r, r.table)
+	return a.Term.Print(r, r.table)
 }
 
 // commandOf is the hint that is such a command, with the flags that it needs, or the command alone.

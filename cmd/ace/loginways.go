@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // keyLogin is a login with an API key or a personal access token.
@@ -45,7 +46,7 @@ func (a *app) loginKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "api-key", Short: "Log in with an API key of the cloud", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
-				return usage("%s needs --name", cmd.CommandPath()).WithHint("say who logs in with the key: --name my-service")
+				return term.Usage("%s needs --name", cmd.CommandPath()).WithHint("say who logs in with the key: --name my-service")
 			}
 			return a.runKeyLogin(cmd, k)
 		}}
@@ -63,7 +64,7 @@ func (a *app) authKeyCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
-				return usage("%s needs --service-name", cmd.CommandPath()).
+				return term.Usage("%s needs --service-name", cmd.CommandPath()).
 					WithHint("say who logs in with the key: --service-name my-service")
 			}
 			return a.runKeyLogin(cmd, k)
@@ -78,7 +79,7 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	ctx := cmd.Context()
 	var plain bool
 	if k.service, plain = bridge.PlainName(k.service, maxServiceName); !plain && k.service != "" { // a token needs none
-		return usage("that is no name: %d bytes of text at most", maxServiceName)
+		return term.Usage("that is no name: %d bytes of text at most", maxServiceName)
 	}
 	secret, err := a.secretOrAsk(cmd, k.what(), k.flag, k.value)
 	if err != nil {
@@ -107,7 +108,7 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	}
 	if k.org != "" && k.org != me.Org && k.org != me.OrgID {
 		return bridge.E(bridge.Forbidden, "key_other_org", "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
-			printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
+			term.Printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
 	}
 	if me.ExpiresAt != nil {
 		s.ExpiresAt = me.ExpiresAt.UTC()
@@ -118,12 +119,12 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 // secretOrAsk reads a secret flag; without one it asks where there is somebody to ask.
 func (a *app) secretOrAsk(cmd *cobra.Command, what, flag, value string) (bridge.Secret, error) {
 	if value != "" || cmd.Flags().Changed(flag[2:]) {
-		return a.secretFlag(flag, value)
+		return a.Term.SecretFlag(flag, value)
 	}
-	if !a.interactive() {
-		return bridge.Secret{}, inputNeeded("%s needs %s", cmd.CommandPath(), flag).WithHint("%s %s -", cmd.CommandPath(), flag)
+	if !a.Term.Interactive() {
+		return bridge.Secret{}, term.InputNeeded("%s needs %s", cmd.CommandPath(), flag).WithHint("%s %s -", cmd.CommandPath(), flag)
 	}
-	return a.askToken(what)
+	return a.Term.AskToken(what)
 }
 
 // cloudKey reads a key and refuses what no cloud takes, before anybody is sent it.
@@ -166,7 +167,7 @@ func (a *app) loginTokenCommand() *cobra.Command {
 	var value string
 	cmd := &cobra.Command{Use: "login-token", Short: "Log in with a developer token from the dashboard's settings", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if value == "" && !cmd.Flags().Changed("token") && !isTerminal(a.in) {
+			if value == "" && !cmd.Flags().Changed("token") && !term.IsTerminal(a.Term.In) {
 				value = "-"
 			}
 			token, err := a.secretOrAsk(cmd, "Token", "--token", value)
@@ -220,20 +221,20 @@ func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 		return bridge.E(bridge.Unauthenticated, "token_malformed", "that is no token: a token has three parts with dots between").
 			WithHint("copy the whole token again")
 	case claims.Issuer != "" && !bridge.ServerURL(claims.Issuer).Same(cloud):
-		iss := printable(claims.Issuer)
+		iss := term.Printable(claims.Issuer)
 		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", iss, cloud).
 			WithHint("if you trust that cloud: ace auth login-token --env %s --token -", iss)
 	}
 	if end := time.Unix(claims.ExpiresAt, 0); claims.ExpiresAt > 0 && !time.Now().Before(end) {
-		return bridge.E(bridge.Unauthenticated, "token_expired", "the token has expired (%s)", when(&end)).
+		return bridge.E(bridge.Unauthenticated, "token_expired", "the token has expired (%s)", term.When(&end)).
 			WithHint("make one on the dashboard's settings page")
 	}
 	return nil
 }
 
 func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
-	if !o.passwordStdin && !a.interactive() {
-		return inputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+	if !o.passwordStdin && !a.Term.Interactive() {
+		return term.InputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
 	}
 	st, sel, err := a.selected()
 	if err != nil {
@@ -241,7 +242,7 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	}
 	r := api.SessionRequest{Email: o.email}
 	if o.otp != "" {
-		otp, err := a.secretFlag("--otp", o.otp)
+		otp, err := a.Term.SecretFlag("--otp", o.otp)
 		if err != nil {
 			return err
 		}
@@ -261,10 +262,10 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	}
 	t, err := cloud.PasswordSession(ctx, r)
 	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
-		if !a.interactive() {
-			return inputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+		if !a.Term.Interactive() {
+			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
 		}
-		otp, askErr := a.askToken("Code of your authenticator app")
+		otp, askErr := a.Term.AskToken("Code of your authenticator app")
 		if askErr != nil {
 			return askErr
 		}
@@ -293,10 +294,10 @@ func explainPassword(err error, cloud bridge.ServerURL) error {
 
 // loginPassword takes the password as it is, spaces and all: only the end of the line is not a part of it.
 func (a *app) loginPassword(o loginOptions) (bridge.Disclosed, error) {
-	if !o.passwordStdin || (isTerminal(a.in) && a.interactive()) {
-		password, err := a.askSecret("Password")
+	if !o.passwordStdin || (term.IsTerminal(a.Term.In) && a.Term.Interactive()) {
+		password, err := a.Term.AskSecret("Password")
 		return password.Disclose(), err
 	}
-	text, err := a.passwordStdin("--password-stdin")
+	text, err := a.Term.PasswordStdin("--password-stdin")
 	return bridge.NewSecret(text).Disclose(), err
 }

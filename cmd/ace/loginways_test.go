@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // Every way to log in, and what is then sent as what.
@@ -65,7 +66,7 @@ func TestLoginWays(t *testing.T) {
 				ace.must(tt.stdin, append(slices.Clone(tt.args), "--force")...)
 			}
 			ace.must("", "auth", "logout")
-			if out := ace.run("", "auth", "status"); out.code != exitNotLoggedIn {
+			if out := ace.run("", "auth", "status"); out.code != term.ExitNotLoggedIn {
 				t.Errorf("after the logout, status exits with %d", out.code)
 			}
 			if files, _ := filepath.Glob(ace.home + "/.ace/auth.json"); len(files) > 0 {
@@ -174,11 +175,11 @@ func TestGuard(t *testing.T) {
 		t.Errorf("the guard prints %s", r.stdout)
 	}
 	cloud.set(func() { cloud.refuse = bridge.Unauthenticated })
-	if r := ace.run("", guard...); r.code != exitNotLoggedIn {
+	if r := ace.run("", guard...); r.code != term.ExitNotLoggedIn {
 		t.Errorf("with a session that the cloud has ended, the guard exits with %d\n%s", r.code, r.stderr)
 	}
 	cloud.Close()
-	if r := ace.run("", guard...); r.code != exitUnreachable {
+	if r := ace.run("", guard...); r.code != term.ExitUnreachable {
 		t.Errorf("without an answer the guard exits with %d\n%s", r.code, r.stderr)
 	}
 	if r := ace.must("", "auth", "status", "--env", cloud.URL); !strings.Contains(r.stdout, "the cloud was not asked") {
@@ -257,7 +258,7 @@ func TestDiscoverRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakeCloud(t)
 			f.set(func() { tt.start(f) })
-			if r := newTerminal(t).run("", "auth", "login", "--no-browser", "--env", f.URL); r.code != exitFailed || !strings.Contains(r.stderr, tt.say) {
+			if r := newTerminal(t).run("", "auth", "login", "--no-browser", "--env", f.URL); r.code != term.ExitFailed || !strings.Contains(r.stderr, tt.say) {
 				t.Errorf("it exits with %d, want %q\n%s", r.code, tt.say, r.stderr)
 			}
 		})
@@ -272,7 +273,7 @@ func TestBrowserLogin(t *testing.T) {
 		answer          func(q url.Values)
 	}{
 		{"", "as ada@acme.test", "Done. You can close this page", 0, nil},
-		{"refused", "refused in the browser", "Nothing was logged in", exitForbidden, func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }},
+		{"refused", "refused in the browser", "Nothing was logged in", term.ExitForbidden, func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }},
 		{"another issuer", "another cloud", "Nothing was logged in", 1, func(q url.Values) { q.Set("iss", "https://evil.example") }},
 		{"no issuer", "another cloud", "Nothing was logged in", 1, func(q url.Values) { q.Del("iss") }},
 		{"no code", "without a code", "Nothing was logged in", 1, func(q url.Values) { q.Del("code") }},
@@ -329,7 +330,7 @@ func TestBrowserLoginStrangers(t *testing.T) {
 func TestSwitchAndList(t *testing.T) {
 	cloud := newFakeCloud(t)
 	ace := newTerminal(t)
-	if r := ace.run("", "auth", "switch", "one"); r.code != exitFailed {
+	if r := ace.run("", "auth", "switch", "one"); r.code != term.ExitFailed {
 		t.Errorf("switching without a profile exits with %d", r.code)
 	}
 	for _, name := range []string{"one", "two"} {
@@ -359,10 +360,10 @@ func TestSwitchAndList(t *testing.T) {
 	if got := active(); got != "one" {
 		t.Errorf("the active profile is %q", got)
 	}
-	if r := ace.run("", "auth", "switch", "onne"); r.code != exitFailed || !strings.Contains(r.stderr, `did you mean "one"`) {
+	if r := ace.run("", "auth", "switch", "onne"); r.code != term.ExitFailed || !strings.Contains(r.stderr, `did you mean "one"`) {
 		t.Errorf("an unknown profile exits with %d: %s", r.code, r.stderr)
 	}
-	if r := ace.run("", "auth", "switch"); r.code != exitUsage {
+	if r := ace.run("", "auth", "switch"); r.code != term.ExitUsage {
 		t.Errorf("without a terminal and a name it exits with %d", r.code)
 	}
 	if len(cloud.requests()) > 0 {

@@ -7,14 +7,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -32,38 +31,31 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
-	a.interrupted = ctx.Done()
-	a.self = selfCommand()
+	a.Term.Interrupted = ctx.Done()
+	a.Term.Self = selfCommand()
 	return a.execute(ctx, os.Args[1:])
 }
 
 // execute runs one command line and returns its exit code.
 func (a *app) execute(ctx context.Context, args []string) int {
-	a.typed = args
+	a.Term.Typed = args
 	root := a.rootCommand()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return exitInterrupted
+	case errors.Is(err, term.ErrInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return term.ExitInterrupted
 	}
-	return a.fail(helpful(cmd, err))
+	return a.Term.Fail(helpful(cmd, err))
 }
 
 // helpful gives a wrong use of a command its help as the fix, where there is no better one.
 func helpful(cmd *cobra.Command, err error) error {
-	e := explain(err)
-	if e.Hint == "" && exitCode(e) == exitUsage {
+	e := term.Explain(err)
+	if e.Hint == "" && term.ExitCode(e) == term.ExitUsage {
 		return e.WithHint("%s --help", cmd.CommandPath())
 	}
 	return e
-}
-
-func didYouMean(word string, candidates []string) string {
-	if n := catalogue.Nearest(word, candidates); n != "" {
-		return fmt.Sprintf("; did you mean %q?", n)
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // entry is a line of the menu of `ace -i`: a menu of its own, or a command with what it has to be told. The menu has no
@@ -98,8 +99,8 @@ func (a *app) menuFlag(root *cobra.Command) {
 		if !interactive {
 			return help(cmd, args)
 		}
-		if !a.interactive() {
-			return inputNeeded("the menu needs a terminal").WithHint("ace --help shows the commands")
+		if !a.Term.Interactive() {
+			return term.InputNeeded("the menu needs a terminal").WithHint("ace --help shows the commands")
 		}
 		return a.openMenu(cmd, "ace", menu)
 	}
@@ -112,8 +113,8 @@ func (a *app) openMenu(root *cobra.Command, title string, entries []entry) error
 		titles[i] = e.title
 	}
 	for {
-		i, err := a.pick(title, titles)
-		if errors.Is(err, errNothingChosen) {
+		i, err := a.Term.Pick(title, titles)
+		if errors.Is(err, term.ErrNothingChosen) {
 			return nil
 		}
 		if err != nil {
@@ -137,18 +138,18 @@ func (a *app) act(root *cobra.Command, e entry) error {
 	if err != nil || args == nil {
 		return err
 	}
-	in := a.in
+	in := a.Term.In
 	if !secret.IsZero() {
 		if in, err = feed(secret); err != nil {
 			return err
 		}
 		defer func() { _ = in.Close() }()
 	}
-	a.note("%s", a.bold("$ ace "+commandLine(args)))
-	inner := newApp(in, a.out, a.err)
-	inner.interrupted = a.interrupted
-	if inner.execute(root.Context(), args) == exitInterrupted {
-		return errInterrupted
+	a.Term.Note("%s", a.Term.Bold("$ ace "+commandLine(args)))
+	inner := newApp(in, a.Term.Out, a.Term.Err)
+	inner.Term.Interrupted = a.Term.Interrupted
+	if inner.execute(root.Context(), args) == term.ExitInterrupted {
+		return term.ErrInterrupted
 	}
 	return nil
 }
@@ -171,7 +172,7 @@ func (a *app) told(ctx context.Context, e entry, global []string) (args []string
 	for _, q := range e.asks {
 		var answer string
 		if q.secret {
-			secret, err = a.askSecret(q.label)
+			secret, err = a.Term.AskSecret(q.label)
 			answer = secret.Reveal()
 		} else {
 			answer, err = a.answer(ctx, e, flags, q)
@@ -180,7 +181,7 @@ func (a *app) told(ctx context.Context, e entry, global []string) (args []string
 		case err != nil:
 			return nil, secret, err
 		case answer == "" && !q.optional:
-			a.say("Nothing was entered.")
+			a.Term.Say("Nothing was entered.")
 			return nil, secret, nil
 		case answer == "":
 		case q.secret:
@@ -198,10 +199,10 @@ func (a *app) told(ctx context.Context, e entry, global []string) (args []string
 func (a *app) answer(ctx context.Context, e entry, flags []string, q question) (string, error) {
 	words := a.suggest(ctx, e, flags, q)
 	if len(words) == 0 {
-		return a.askLine("%s: ", q.label)
+		return a.Term.AskLine("%s: ", q.label)
 	}
-	i, err := a.pick(q.label, spaced(words))
-	if errors.Is(err, errNothingChosen) {
+	i, err := a.Term.Pick(q.label, spaced(words))
+	if errors.Is(err, term.ErrNothingChosen) {
 		return "", nil
 	}
 	if err != nil {
@@ -216,7 +217,7 @@ func (a *app) suggest(ctx context.Context, e entry, flags []string, q question) 
 	if q.flag != "" {
 		return nil
 	}
-	quiet := newApp(a.in, a.out, a.err)
+	quiet := newApp(a.Term.In, a.Term.Out, a.Term.Err)
 	root := quiet.rootCommand()
 	root.SetContext(ctx)
 	cmd, _, err := root.Find(e.args)
@@ -254,9 +255,9 @@ func feed(secret bridge.Secret) (*os.File, error) {
 func commandLine(args []string) string {
 	words := make([]string, len(args))
 	for i, arg := range args {
-		words[i] = printable(arg)
+		words[i] = term.Printable(arg)
 		if strings.ContainsAny(arg, " \t\"'`$\\*?|&;<>()[]{}#!~") {
-			words[i] = shellWord(words[i])
+			words[i] = term.ShellWord(words[i])
 		}
 	}
 	return strings.Join(words, " ")

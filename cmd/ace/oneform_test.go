@@ -5,6 +5,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // TestNamesFoundInOneForm: what is looked up by name is found in another Unicode form, too, and by its URL in another spelling.
@@ -17,18 +18,18 @@ func TestNamesFoundInOneForm(t *testing.T) {
 				t.Errorf("%+q: %+v %v", word, c, err)
 			}
 		}
-		if _, err := findConnection(append(connections, api.Connection{ID: "3", Name: asked}), asked); bridge.CodeOf(err) != codeUsage {
+		if _, err := findConnection(append(connections, api.Connection{ID: "3", Name: asked}), asked); bridge.CodeOf(err) != term.CodeUsage {
 			t.Errorf("two of one name: %v", err)
 		}
 		if _, err := findConnection(connections, "zoe"); bridge.CodeOf(err) != "connection_not_found" {
 			t.Errorf("another name: %v", err)
 		}
-		s, err := (&app{profile: asked}).selectProfile(config{Profiles: map[string]*profile{stored: {CloudURL: "https://cloud.example"}}})
+		s, err := (&app{Term: &term.Terminal{Profile: asked}}).selectProfile(config{Profiles: map[string]*profile{stored: {CloudURL: "https://cloud.example"}}})
 		if err != nil || s.name != stored || s.profile == nil {
 			t.Errorf("a profile: %+v %v", s, err)
 		}
 	}
-	if s, err := (&app{profile: decomposed}).selectProfile(config{}); err != nil || s.name != composed {
+	if s, err := (&app{Term: &term.Terminal{Profile: decomposed}}).selectProfile(config{}); err != nil || s.name != composed {
 		t.Errorf("a new profile: %+q %v", s.name, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) orgCommand() *cobra.Command {
@@ -47,14 +48,14 @@ func (a *app) runOrgs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.print(api.List[api.Organization]{Items: orgs}, func(w io.Writer) {
-		row(w, "ORGANIZATION", "NAME", "ROLE", "CURRENT")
+	return a.Term.Print(api.List[api.Organization]{Items: orgs}, func(w io.Writer) {
+		term.Row(w, "ORGANIZATION", "NAME", "ROLE", "CURRENT")
 		for _, o := range orgs {
 			current := ""
 			if o.Slug == me.Org {
 				current = "*"
 			}
-			row(w, o.Slug, o.Name, o.Role, current)
+			term.Row(w, o.Slug, o.Name, o.Role, current)
 		}
 	})
 }
@@ -72,7 +73,7 @@ func (a *app) orgCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.note("Go there with: ace org switch %s", printable(org.Slug))
+			a.Term.Note("Go there with: ace org switch %s", term.Printable(org.Slug))
 			return a.printOrg(org)
 		}}
 	cmd.Flags().StringVar(&name, "name", "", "the `NAME` to show; the slug by default")
@@ -80,9 +81,9 @@ func (a *app) orgCreateCommand() *cobra.Command {
 }
 
 func (a *app) printOrg(org api.Organization) error {
-	return a.print(org, func(w io.Writer) {
-		row(w, "ORGANIZATION", "NAME", "ROLE")
-		row(w, org.Slug, org.Name, org.Role)
+	return a.Term.Print(org, func(w io.Writer) {
+		term.Row(w, "ORGANIZATION", "NAME", "ROLE")
+		term.Row(w, org.Slug, org.Name, org.Role)
 	})
 }
 
@@ -106,7 +107,7 @@ func (a *app) runOrgSwitch(ctx context.Context, org string) error {
 		return err
 	}
 	if l.source != sourceProfile {
-		return usage("%s is what counts, and only the session of a profile can be moved", l.source).
+		return term.Usage("%s is what counts, and only the session of a profile can be moved", l.source).
 			WithHint("unset %s, or log in to the other organization with a credential of it", l.source)
 	}
 	var me api.Me
@@ -145,8 +146,8 @@ func (a *app) runOrgSwitch(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	return a.print(switched{Profile: l.name, Org: me.Org, Role: me.Role}, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "Switched to %s as %s\n", printable(me.Org), printable(me.Role))
+	return a.Term.Print(switched{Profile: l.name, Org: me.Org, Role: me.Role}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Switched to %s as %s\n", term.Printable(me.Org), term.Printable(me.Role))
 	})
 }
 
@@ -165,10 +166,10 @@ func (a *app) runTrust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.note("Set one of the two on a server of %s and restart it. The public key is the better one: it cannot sign.", me.Org)
-	return a.print(t, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "ACE_CLOUD_PUBLIC_KEY=%s\n", printable(t.PublicKey))
-		_, _ = fmt.Fprintf(w, "ACE_CLOUD_JWT_SECRET=%s\n", printable(t.JWTSecret.Reveal()))
+	a.Term.Note("Set one of the two on a server of %s and restart it. The public key is the better one: it cannot sign.", me.Org)
+	return a.Term.Print(t, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "ACE_CLOUD_PUBLIC_KEY=%s\n", term.Printable(t.PublicKey))
+		_, _ = fmt.Fprintf(w, "ACE_CLOUD_JWT_SECRET=%s\n", term.Printable(t.JWTSecret.Reveal()))
 	})
 }
 
@@ -177,10 +178,10 @@ func (a *app) sure(yes bool, command, format string, args ...any) error {
 	if yes {
 		return nil
 	}
-	if !a.interactive() {
-		return inputNeeded("this needs a yes").WithHint("%s --yes", command)
+	if !a.Term.Interactive() {
+		return term.InputNeeded("this needs a yes").WithHint("%s --yes", command)
 	}
-	ok, err := a.confirm(format, args...)
+	ok, err := a.Term.Confirm(format, args...)
 	if err == nil && !ok {
 		err = errNothingChanged
 	}

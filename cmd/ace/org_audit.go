@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 type auditOptions struct{ action, actor, target, outcome, requestID, since, until, format string }
@@ -34,7 +35,7 @@ func (a *app) auditCommand() *cobra.Command {
 
 func (a *app) runAudit(ctx context.Context, o auditOptions) error {
 	if formats := []string{"", "csv", "jsonl"}; !slices.Contains(formats, o.format) {
-		return usage("--format %q is not csv or jsonl%s", o.format, didYouMean(o.format, formats[1:]))
+		return term.Usage("--format %q is not csv or jsonl%s", o.format, term.DidYouMean(o.format, formats[1:]))
 	}
 	from, err := auditTime("--since", o.since, time.Now())
 	if err != nil {
@@ -56,19 +57,19 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) error {
 		return err
 	}
 	if o.format != "" {
-		return cloud.ExportAudit(ctx, query, a.out)
+		return cloud.ExportAudit(ctx, query, a.Term.Out)
 	}
 	page, err := cloud.Audit(ctx, query)
 	if err != nil {
 		return err
 	}
 	if page.NextCursor != "" {
-		a.note("These are the newest %d entries; all of them come with --format csv or jsonl.", len(page.Items))
+		a.Term.Note("These are the newest %d entries; all of them come with --format csv or jsonl.", len(page.Items))
 	}
-	return a.print(api.List[api.AuditEntry]{Items: page.Items}, func(w io.Writer) {
-		row(w, "AT", "ACTOR", "ACTION", "TARGET", "OUTCOME", "FROM")
+	return a.Term.Print(api.List[api.AuditEntry]{Items: page.Items}, func(w io.Writer) {
+		term.Row(w, "AT", "ACTOR", "ACTION", "TARGET", "OUTCOME", "FROM")
 		for _, e := range page.Items {
-			row(w, when(&e.At), e.Actor, e.Action, e.Target, e.Outcome, e.Address)
+			term.Row(w, term.When(&e.At), e.Actor, e.Action, e.Target, e.Outcome, e.Address)
 		}
 	})
 }
@@ -91,5 +92,5 @@ func auditTime(flag, value string, now time.Time) (string, error) {
 			return value, nil
 		}
 	}
-	return "", usage("%s %q is no time", flag, value).WithHint("%s 24h, %s 7d, %s 2026-01-31, or %s 2026-01-31T08:00:00Z", flag, flag, flag, flag)
+	return "", term.Usage("%s %q is no time", flag, value).WithHint("%s 24h, %s 7d, %s 2026-01-31, or %s 2026-01-31T08:00:00Z", flag, flag, flag, flag)
 }

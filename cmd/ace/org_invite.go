@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) inviteCommand() *cobra.Command {
@@ -30,11 +31,11 @@ func (a *app) inviteCommand() *cobra.Command {
 			}
 			who := "Whoever has this link"
 			if i.Email != "" {
-				who = "Only " + printable(i.Email)
+				who = "Only " + term.Printable(i.Email)
 			}
-			a.note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, printable(i.Role), until(&i.ExpiresAt))
-			a.note("Somebody new is a member once their address is proven: by mail, by your sign-in provider, or by the operator (ace cloud user add).")
-			return a.print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, printable(i.URL.Reveal())) })
+			a.Term.Note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, term.Printable(i.Role), term.Until(&i.ExpiresAt))
+			a.Term.Note("Somebody new is a member once their address is proven: by mail, by your sign-in provider, or by the operator (ace cloud user add).")
+			return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, term.Printable(i.URL.Reveal())) })
 		}}
 	f := cmd.Flags()
 	f.StringVar(&n.Email, "email", "", "only this `ADDRESS` may accept; a mail goes there too, where the cloud sends mail")
@@ -54,10 +55,10 @@ func (a *app) invitationsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(api.List[api.Invitation]{Items: items}, func(w io.Writer) {
-				row(w, "ID", "FOR", "ROLE", "INVITED BY", "UNTIL")
+			return a.Term.Print(api.List[api.Invitation]{Items: items}, func(w io.Writer) {
+				term.Row(w, "ID", "FOR", "ROLE", "INVITED BY", "UNTIL")
 				for _, i := range items {
-					row(w, i.ID, i.Email, i.Role, i.InvitedBy, until(&i.ExpiresAt))
+					term.Row(w, i.ID, i.Email, i.Role, i.InvitedBy, term.Until(&i.ExpiresAt))
 				}
 			})
 		}}
@@ -82,7 +83,7 @@ func (a *app) withdrawCommand() *cobra.Command {
 				if err := cloud.WithdrawInvitation(ctx, me.Org, i.ID); err != nil {
 					return err
 				}
-				return a.print(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Withdrew the invitation %s\n", printable(i.ID)) })
+				return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Withdrew the invitation %s\n", term.Printable(i.ID)) })
 			}
 			return bridge.E(bridge.NotFound, "invitation_unknown", "there is no open invitation %q", args[0]).WithHint("ace org invitations")
 		}}
@@ -92,7 +93,7 @@ func (a *app) joinCommand() *cobra.Command {
 	return &cobra.Command{Use: "join LINK", Short: "Accept an invitation; LINK may be - for stdin", Args: someArgs(1, 1, "link"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			link, err := a.secretFlag("LINK", args[0])
+			link, err := a.Term.SecretFlag("LINK", args[0])
 			if err != nil {
 				return err
 			}
@@ -105,23 +106,23 @@ func (a *app) joinCommand() *cobra.Command {
 				return err
 			}
 			if !origin.Same(l.cloud) {
-				return usage("the link is one of %s, and you are logged in to %s", origin, l.cloud).
+				return term.Usage("the link is one of %s, and you are logged in to %s", origin, l.cloud).
 					WithHint("ace login --env %s", origin)
 			}
 			org, err := cloud.AcceptInvitation(ctx, api.AcceptInvitation{Token: token.Disclose()})
 			if err != nil {
 				return err
 			}
-			a.note("Go there with: ace org switch %s", printable(org.Slug))
-			return a.print(org, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "Joined %s as %s\n", printable(org.Slug), printable(org.Role))
+			a.Term.Note("Go there with: ace org switch %s", term.Printable(org.Slug))
+			return a.Term.Print(org, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "Joined %s as %s\n", term.Printable(org.Slug), term.Printable(org.Role))
 			})
 		}}
 }
 
 // invitationToken takes an invitation's link apart: its token, which is for the cloud of the link and for no other.
 func invitationToken(link bridge.Secret) (token bridge.Secret, cloud bridge.ServerURL, err error) {
-	malformed := usage("that is not the link of an invitation").WithHint("copy it whole: https://…/invite?token=…")
+	malformed := term.Usage("that is not the link of an invitation").WithHint("copy it whole: https://…/invite?token=…")
 	u, err := url.Parse(link.Reveal())
 	if err != nil {
 		return token, "", malformed

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) membersCommand() *cobra.Command {
@@ -23,14 +24,14 @@ func (a *app) membersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(api.List[api.Member]{Items: members}, func(w io.Writer) { memberTable(w, members...) })
+			return a.Term.Print(api.List[api.Member]{Items: members}, func(w io.Writer) { memberTable(w, members...) })
 		}}
 }
 
 func memberTable(w io.Writer, members ...api.Member) {
-	row(w, "E-MAIL", "NAME", "ROLE", "SINCE")
+	term.Row(w, "E-MAIL", "NAME", "ROLE", "SINCE")
 	for _, m := range members {
-		row(w, m.Email, m.Name, m.Role, day(m.JoinedAt))
+		term.Row(w, m.Email, m.Name, m.Role, day(m.JoinedAt))
 	}
 }
 
@@ -47,7 +48,7 @@ func findMember(ctx context.Context, cloud *api.CloudClient, org, word string) (
 		}
 		names = append(names, m.Email)
 	}
-	return api.Member{}, bridge.E(bridge.NotFound, "member_unknown", "there is no member %q in %s%s", word, org, didYouMean(word, names)).
+	return api.Member{}, bridge.E(bridge.NotFound, "member_unknown", "there is no member %q in %s%s", word, org, term.DidYouMean(word, names)).
 		WithHint("ace org members")
 }
 
@@ -69,7 +70,7 @@ func (a *app) roleCommand() *cobra.Command {
 			}
 			f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, me.Org, m.ID, args[1]) }, tokens)
 			if err == nil {
-				err = a.agreed(yes, f, "Make %s %s?", printable(m.Email), args[1])
+				err = a.agreed(yes, f, "Make %s %s?", term.Printable(m.Email), args[1])
 			}
 			if err != nil {
 				return err
@@ -77,7 +78,7 @@ func (a *app) roleCommand() *cobra.Command {
 			if m, err = cloud.ChangeRole(ctx, me.Org, m.ID, args[1]); err != nil {
 				return err
 			}
-			return a.print(m, func(w io.Writer) { memberTable(w, m) })
+			return a.Term.Print(m, func(w io.Writer) { memberTable(w, m) })
 		}}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a lower role takes something away")
 	return cmd
@@ -87,13 +88,13 @@ func checkRoleWord(role string) error {
 	if bridge.Role(role).Valid() {
 		return nil
 	}
-	return usage("%q is not a role%s", role, didYouMean(role, roleNames)).WithHint("one of %s", strings.Join(roleNames, ", "))
+	return term.Usage("%q is not a role%s", role, term.DidYouMean(role, roleNames)).WithHint("one of %s", strings.Join(roleNames, ", "))
 }
 
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usage("%s needs %s", cmd.CommandPath(), what)
+			return term.Usage("%s needs %s", cmd.CommandPath(), what)
 		}
 		return nil
 	}
@@ -113,21 +114,21 @@ func (a *app) removeMemberCommand() *cobra.Command {
 				return err
 			}
 			if m.ID == me.ID {
-				return usage("that is you").WithHint("ace org leave")
+				return term.Usage("that is you").WithHint("ace org leave")
 			}
-			if yes || a.interactive() {
+			if yes || a.Term.Interactive() {
 				if err := a.foretellMember(ctx, cloud, me.Org, m.ID); err != nil {
 					return err
 				}
 			}
-			if err := a.sure(yes, "ace org remove "+m.Email, "Remove %s from %s? Their sessions end, and %s.", printable(m.Email), me.Org, leaves(m.Connections)); err != nil {
+			if err := a.sure(yes, "ace org remove "+m.Email, "Remove %s from %s? Their sessions end, and %s.", term.Printable(m.Email), me.Org, leaves(m.Connections)); err != nil {
 				return err
 			}
 			removed, err := cloud.RemoveMember(ctx, me.Org, m.ID)
 			if err != nil {
 				return err
 			}
-			return a.printRemoved(removed, fmt.Sprintf("Removed %s from %s", printable(m.Email), me.Org))
+			return a.printRemoved(removed, fmt.Sprintf("Removed %s from %s", term.Printable(m.Email), me.Org))
 		}}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -154,11 +155,11 @@ func leaves(connections int) string {
 
 // printRemoved says what happened, and what is left to do.
 func (a *app) printRemoved(r api.RemovedMember, done string) error {
-	return a.print(r, func(w io.Writer) {
+	return a.Term.Print(r, func(w io.Writer) {
 		_, _ = fmt.Fprintln(w, done)
 		for _, c := range r.Connections {
-			_, _ = fmt.Fprintln(w, a.asTyped(fmt.Sprintf("Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s", printable(c.Name),
-				printable(string(c.ServerURL)), printable(c.ID))))
+			_, _ = fmt.Fprintln(w, a.Term.AsTyped(fmt.Sprintf("Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s", term.Printable(c.Name),
+				term.Printable(string(c.ServerURL)), term.Printable(c.ID))))
 		}
 	})
 }
@@ -172,7 +173,7 @@ func (a *app) leaveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if yes || a.interactive() {
+			if yes || a.Term.Interactive() {
 				if err := a.foretellMember(ctx, cloud, me.Org, me.ID); err != nil {
 					return err
 				}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const defaultProfile = "default"
@@ -21,8 +22,8 @@ type selection struct {
 
 // cloudURL reads --env: a URL, or a host, which is https unless it is this machine.
 func cloudURL(source, value string) (bridge.ServerURL, error) {
-	if mayBeSecret(value) {
-		return "", usage("%s: it looks like a key or a token, and not like the address of a cloud", source)
+	if term.MayBeSecret(value) {
+		return "", term.Usage("%s: it looks like a key or a token, and not like the address of a cloud", source)
 	}
 	if !strings.Contains(value, "://") {
 		host := value
@@ -37,7 +38,7 @@ func cloudURL(source, value string) (bridge.ServerURL, error) {
 	}
 	u, err := bridge.CanonicalURL(value)
 	if err != nil {
-		return "", usage("%s: %s", source, explain(err).Detail)
+		return "", term.Usage("%s: %s", source, term.Explain(err).Detail)
 	}
 	return u, nil
 }
@@ -55,7 +56,7 @@ func (s profileSource) shown() string {
 			return s.name
 		}
 	}
-	if mayBeSecret(s.value) {
+	if term.MayBeSecret(s.value) {
 		return s.name
 	}
 	return s.name + "=" + s.value
@@ -72,7 +73,7 @@ func (a *app) selectProfile(c config) (selection, error) {
 		return selection{}, err
 	}
 	sources := []profileSource{
-		{"--profile", a.profile, false}, {"--env", a.env, true},
+		{"--profile", a.Term.Profile, false}, {"--env", a.Term.Env, true},
 		{"ACE_PROFILE", profileName, false}, {"ACE_ENV", env, true},
 		{"the active profile", c.Active, false},
 	}
@@ -100,8 +101,8 @@ func (a *app) selectProfile(c config) (selection, error) {
 	if s.profile != nil && s.explicit == "" {
 		s.cloud = s.profile.CloudURL
 	}
-	if !bridge.PlainText(s.name, 100) || s.profile == nil && mayBeSecret(s.name) {
-		return s, usage("%s: that is no name for a profile", s.why)
+	if !bridge.PlainText(s.name, 100) || s.profile == nil && term.MayBeSecret(s.name) {
+		return s, term.Usage("%s: that is no name for a profile", s.why)
 	}
 	return s, nil
 }
@@ -122,7 +123,7 @@ func (c config) named(name string) string {
 // newProfileCloud is the cloud of a profile that --profile or ACE_PROFILE names for the first time: what --env or
 // ACE_ENV says beside it.
 func (a *app) newProfileCloud(s selection) (selection, error) {
-	source, value := "--env", a.env
+	source, value := "--env", a.Term.Env
 	if value == "" {
 		var err error
 		source = "ACE_ENV"
@@ -139,7 +140,7 @@ func (a *app) newProfileCloud(s selection) (selection, error) {
 	}
 	if s.profile != nil && !s.profile.CloudURL.Same(u) {
 		if source == "--env" {
-			return s, usage("the profile %q is for %s, not for %s", s.name, s.profile.CloudURL, u).
+			return s, term.Usage("the profile %q is for %s, not for %s", s.name, s.profile.CloudURL, u).
 				WithHint("take another name: --profile NAME --env %s", u)
 		}
 		return s, nil

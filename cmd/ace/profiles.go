@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // What a profile's session is, as far as this machine knows.
@@ -70,14 +71,14 @@ func (a *app) listCommand() *cobra.Command {
 			for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 				result.Items = append(result.Items, newProfileResult(name, name == c.Active, c.Profiles[name]))
 			}
-			return a.print(result, func(w io.Writer) {
-				row(w, "PROFILE", "CLOUD", "WHO", "ORGANIZATION", "METHOD", "EXPIRES", "STATUS")
+			return a.Term.Print(result, func(w io.Writer) {
+				term.Row(w, "PROFILE", "CLOUD", "WHO", "ORGANIZATION", "METHOD", "EXPIRES", "STATUS")
 				for _, r := range result.Items {
 					status := r.Status
 					if r.Active {
 						status += ", active"
 					}
-					row(w, r.Profile, string(r.CloudURL), r.who(), r.Org, r.Method, when(r.ExpiresAt), status)
+					term.Row(w, r.Profile, string(r.CloudURL), r.who(), r.Org, r.Method, term.When(r.ExpiresAt), status)
 				}
 			})
 		}}
@@ -111,8 +112,8 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 	if len(names) == 0 {
 		return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile yet").WithHint("ace login")
 	}
-	if name == "" && !a.interactive() {
-		return inputNeeded("there is no terminal to choose a profile on").
+	if name == "" && !a.Term.Interactive() {
+		return term.InputNeeded("there is no terminal to choose a profile on").
 			WithHint("ace auth switch PROFILE, which is one of: %s", strings.Join(names, ", "))
 	}
 	if name == "" {
@@ -121,7 +122,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 			r := newProfileResult(n, n == c.Active, c.Profiles[n])
 			lines[i] = n + "  " + string(r.CloudURL) + "  " + r.who() + "  " + r.Status
 		}
-		i, err := a.pick("Which profile?", lines)
+		i, err := a.Term.Pick("Which profile?", lines)
 		if err != nil {
 			return err
 		}
@@ -140,7 +141,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 		name := c.named(name)
 		p := c.Profiles[name]
 		if p == nil {
-			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", printable(name), didYouMean(name, names)).
+			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", term.Printable(name), term.DidYouMean(name, names)).
 				WithHint("ace auth list")
 		}
 		c.Active = name
@@ -152,8 +153,8 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 	}
 	for _, variable := range []string{"ACE_PROFILE", "ACE_ENV"} {
 		if os.Getenv(variable) != "" {
-			a.note("%s is set and counts before the active profile.", variable)
+			a.Term.Note("%s is set and counts before the active profile.", variable)
 		}
 	}
-	return a.print(r, func(w io.Writer) { row(w, "Active profile: "+r.Profile+" ("+string(r.CloudURL)+", "+r.Status+")") })
+	return a.Term.Print(r, func(w io.Writer) { term.Row(w, "Active profile: "+r.Profile+" ("+string(r.CloudURL)+", "+r.Status+")") })
 }

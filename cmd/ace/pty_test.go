@@ -21,11 +21,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/creack/pty"
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // console is a terminal with the real ace in it.
@@ -34,7 +35,7 @@ type console struct {
 	cmd      *exec.Cmd
 	keys     *os.File // the terminal's own end
 	tty      *os.File // the program's end
-	before   *term.State
+	before   *xterm.State
 	readDone chan struct{}
 
 	mu   sync.Mutex
@@ -63,7 +64,7 @@ func onTerminal(t *testing.T, columns uint16, env []string, args ...string) *con
 	if err := pty.Setsize(keys, &pty.Winsize{Rows: 24, Cols: columns}); err != nil {
 		t.Fatal(err)
 	}
-	if x.before, err = term.GetState(int(tty.Fd())); err != nil {
+	if x.before, err = xterm.GetState(int(tty.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	x.cmd = exec.Command("ace", args...)
@@ -151,7 +152,7 @@ func (x *console) exits(code int) string {
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		x.t.Fatal(err)
 	}
-	after, err := term.GetState(int(x.tty.Fd()))
+	after, err := xterm.GetState(int(x.tty.Fd()))
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -224,8 +225,8 @@ func TestPickerOnTerminal(t *testing.T) {
 		name, term, keys string
 		code             int
 	}{
-		{"Esc", "xterm-256color", escape, exitFailed}, {"Ctrl-C", "xterm-256color", ctrlC, exitInterrupted},
-		{"an empty answer", "dumb", enter, exitFailed}, {"Ctrl-C at a number", "dumb", ctrlC, exitInterrupted},
+		{"Esc", "xterm-256color", escape, term.ExitFailed}, {"Ctrl-C", "xterm-256color", ctrlC, term.ExitInterrupted},
+		{"an empty answer", "dumb", enter, term.ExitFailed}, {"Ctrl-C at a number", "dumb", ctrlC, term.ExitInterrupted},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			x := onTerminal(t, 80, append(env, "TERM="+way.term), "disconnect")
@@ -244,7 +245,7 @@ func TestPickerOnTerminal(t *testing.T) {
 	if err := x.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	x.exits(exitInterrupted)
+	x.exits(term.ExitInterrupted)
 }
 
 // Before more ends than was named, a terminal is told and asked, on terminals of every kind; no answer but yes is one.
@@ -283,8 +284,8 @@ func TestWhatElseEndsOnTerminal(t *testing.T) {
 		code    int
 		want    string
 	}{
-		{"no", 80, "", "", "n", exitFailed, "active"}, {"narrow", 40, "", "--no-color", "", exitFailed, "active"},
-		{"no colours", 80, "NO_COLOR=1", "", "yo", exitFailed, "active"}, {"dumb, yes", 80, "TERM=dumb", "--debug=false", "y", 0, "revoked"},
+		{"no", 80, "", "", "n", term.ExitFailed, "active"}, {"narrow", 40, "", "--no-color", "", term.ExitFailed, "active"},
+		{"no colours", 80, "NO_COLOR=1", "", "yo", term.ExitFailed, "active"}, {"dumb, yes", 80, "TERM=dumb", "--debug=false", "y", 0, "revoked"},
 	} {
 		args := []string{"api-key", "revoke", "parent", "--server", string(w.url)}
 		if c.flag != "" {
@@ -336,7 +337,7 @@ func TestMenuOnTerminal(t *testing.T) {
 			x.press(at.keys)
 			x.expect(at.expect)
 			x.press(ctrlC)
-			x.exits(exitInterrupted)
+			x.exits(term.ExitInterrupted)
 		})
 	}
 }
@@ -404,13 +405,13 @@ func TestHiddenInput(t *testing.T) {
 	x = onTerminal(t, 80, env, "auth", "login-token", "--token", "-")
 	x.expect("--token: ")
 	x.press("begun" + ctrlC)
-	x.exits(exitInterrupted)
+	x.exits(term.ExitInterrupted)
 
 	// Waiting for a browser.
 	x = onTerminal(t, 80, append(env, "BROWSER=true"), "login", "--no-browser")
 	x.expect("Waiting …")
 	x.press(ctrlC)
-	x.exits(exitInterrupted)
+	x.exits(term.ExitInterrupted)
 }
 
 var (
@@ -439,7 +440,7 @@ func TestPlainTerminals(t *testing.T) {
 			x := onTerminal(t, 40, append(env, tt.env...), append([]string{"disconnect"}, tt.args...)...)
 			x.expect(tt.last)
 			x.press(ctrlC)
-			raw := x.exits(exitInterrupted)
+			raw := x.exits(term.ExitInterrupted)
 			switch {
 			case tt.bad == nil && !colour.MatchString(raw):
 				t.Errorf("there is no colour: %q", raw)
@@ -459,9 +460,9 @@ func TestPlainTerminals(t *testing.T) {
 
 	// A build has nobody to ask, terminal or not.
 	x := onTerminal(t, 80, append(env, "CI=true"), "disconnect")
-	x.exits(exitUsage)
+	x.exits(term.ExitUsage)
 	x = onTerminal(t, 80, append(env, "CI=true"), "-i")
-	x.exits(exitUsage)
+	x.exits(term.ExitUsage)
 }
 
 // In a pipe there is no escape code, whatever the terminal is called, and nothing is asked.
@@ -471,10 +472,10 @@ func TestPipes(t *testing.T) {
 		args []string
 		code int
 	}{
-		{[]string{"--help"}, 0}, {[]string{"connections", "list"}, 0}, {[]string{"connections", "check", "laptop"}, exitUnreachable},
-		{[]string{"auth", "status"}, 0}, {[]string{"conect"}, exitUsage}, {[]string{"-i"}, exitUsage},
-		{[]string{"disconnect"}, exitUsage}, {[]string{"disconnect", "nobody"}, exitFailed},
-		{[]string{"auth", "login-token", "--token", "-"}, exitUsage},
+		{[]string{"--help"}, 0}, {[]string{"connections", "list"}, 0}, {[]string{"connections", "check", "laptop"}, term.ExitUnreachable},
+		{[]string{"auth", "status"}, 0}, {[]string{"conect"}, term.ExitUsage}, {[]string{"-i"}, term.ExitUsage},
+		{[]string{"disconnect"}, term.ExitUsage}, {[]string{"disconnect", "nobody"}, term.ExitFailed},
+		{[]string{"auth", "login-token", "--token", "-"}, term.ExitUsage},
 	} {
 		cmd := exec.Command("ace", tt.args...)
 		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm-256color", "CLICOLOR_FORCE=1"}, env...)
@@ -502,7 +503,7 @@ func TestProgressOnTerminal(t *testing.T) {
 	close(answer)
 	x.expect("laptop")
 	raw := x.exits(0)
-	if i := strings.LastIndex(raw, "Waiting for"); !strings.Contains(raw[i:strings.Index(raw, "NAME")], eraseLine) {
+	if i := strings.LastIndex(raw, "Waiting for"); !strings.Contains(raw[i:strings.Index(raw, "NAME")], "\r\x1b[K") {
 		t.Errorf("the line stays: %q", raw)
 	}
 	for _, tt := range []struct {

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // utf16LE is a text as some editors and shells of Windows save it.
@@ -75,12 +77,12 @@ var outsideReaders = []outsideReader{
 	}},
 	{name: "ACE_PROFILE", env: true, read: func(t *testing.T, raw string) (string, error) {
 		t.Setenv("ACE_PROFILE", raw)
-		s, err := new(app).selectProfile(config{})
+		s, err := (&app{Term: new(term.Terminal)}).selectProfile(config{})
 		return s.name, err
 	}},
 	{name: "ACE_ENV", env: true, read: func(t *testing.T, raw string) (string, error) {
 		t.Setenv("ACE_ENV", raw)
-		s, err := new(app).selectProfile(config{})
+		s, err := (&app{Term: new(term.Terminal)}).selectProfile(config{})
 		return strings.TrimPrefix(string(s.cloud), "https://"), err
 	}},
 	{name: "ACE_AUTH_KEY", env: true, read: func(t *testing.T, raw string) (string, error) {
@@ -111,24 +113,26 @@ var outsideReaders = []outsideReader{
 		err := cleanArguments(cmd, nil)
 		return *value, err
 	}},
-	{name: "a secret flag", env: true, read: func(_ *testing.T, raw string) (string, error) { return revealed(new(app).secretFlag("--token", raw)) }},
+	{name: "a secret flag", env: true, read: func(_ *testing.T, raw string) (string, error) {
+		return revealed(new(term.Terminal).SecretFlag("--token", raw))
+	}},
 	{name: "a secret from stdin", read: func(t *testing.T, raw string) (string, error) {
-		return revealed(stdinOf(t, raw).secretFlag("--token", "-"))
+		return revealed(stdinOf(t, raw).Term.SecretFlag("--token", "-"))
 	}},
 	{name: "a secret from a file", read: func(t *testing.T, raw string) (string, error) {
-		return revealed(new(app).secretFlag("--token", "file:"+fileOf(t, raw).Name()))
+		return revealed(new(term.Terminal).SecretFlag("--token", "file:"+fileOf(t, raw).Name()))
 	}},
-	{name: "an answer", read: func(t *testing.T, raw string) (string, error) { return stdinOf(t, raw+"\n").askLine("Name: ") }},
+	{name: "an answer", read: func(t *testing.T, raw string) (string, error) { return stdinOf(t, raw+"\n").Term.AskLine("Name: ") }},
 	{name: "a password from stdin", kept: true, read: func(t *testing.T, raw string) (string, error) {
-		return stdinOf(t, raw).passwordStdin("--password-stdin")
+		return stdinOf(t, raw).Term.PasswordStdin("--password-stdin")
 	}},
-	{name: "a new password from stdin", kept: true, read: func(t *testing.T, raw string) (string, error) { return revealed(stdinOf(t, raw).newPassword("-")) }},
+	{name: "a new password from stdin", kept: true, read: func(t *testing.T, raw string) (string, error) { return revealed(stdinOf(t, raw).Term.NewPassword("-")) }},
 	{name: "a new password from a file", kept: true, read: func(t *testing.T, raw string) (string, error) {
-		return revealed(new(app).newPassword("file:" + fileOf(t, raw).Name()))
+		return revealed(new(term.Terminal).NewPassword("file:" + fileOf(t, raw).Name()))
 	}},
 	{name: "a kept secret", read: func(t *testing.T, raw string) (string, error) {
 		f := fileOf(t, raw)
-		return revealed(keptSecret(filepath.Dir(f.Name()), "text", func() (bridge.Secret, error) { return bridge.Secret{}, fs.ErrInvalid }))
+		return revealed(files.KeptSecret(filepath.Dir(f.Name()), "text", func() (bridge.Secret, error) { return bridge.Secret{}, fs.ErrInvalid }))
 	}},
 	{name: "a catalogue", read: func(t *testing.T, raw string) (string, error) {
 		const file = "\n  name: value\n  scopes: {a:b: x}\n  presets: {p: {scopes: [a:b]}}\n  roles: {viewer: {scopes: [a:b]}, member: {scopes: [a:b]}, admin: {scopes: [a:b]}, owner: {scopes: [a:b]}}\n  no_match: deny\n"
@@ -194,11 +198,11 @@ var readings = map[string]map[string]int{
 	"bridge/api/client.go": {"io.ReadAll": 1}, "bridge/api/client_oauth.go": {"io.ReadAll": 1}, "bridge/api/web.go": {"io.ReadAll": 1}, // answers and bodies: JSON
 	"bridge/mark/mark.go": {"os.Open": 1}, "bridge/sqldb/state.go": {"os.Open": 2, "io.ReadAll": 1}, // what this program has written
 	"cloud/catalogue.go": {"io.ReadAll": 1}, "cloud/probe.go": {"io.ReadAll": 1}, // answers: JSON
-	"cmd/ace/env.go":   {"os.LookupEnv": 2, "os.Getenv": 1, "os.Open": 1, "io.ReadAll": 1, "os.Environ": 1}, // the readers
-	"cmd/ace/input.go": {"io.ReadAll": 1}, "cmd/ace/store.go": {"os.ReadFile": 2}, "cmd/ace/storekey.go": {"os.LookupEnv": 1, "os.Getenv": 1},
-	"cmd/ace/profiles.go": {"os.Getenv": 1}, "cmd/ace/progress.go": {"os.Getenv": 3}, // whether they are set
-	"cmd/ace/redact.go":     {"os.Getenv": 1, "os.Environ": 1}, // what must not be shown
-	"cmd/ace/secretfile.go": {"os.Open": 1},                    // a folder
+	"cmd/ace/env.go": {"os.LookupEnv": 2, "os.Getenv": 1, "os.Environ": 1}, "cmd/ace/internal/files/read.go": {"os.Open": 1, "io.ReadAll": 1}, // the readers
+	"cmd/ace/internal/term/input.go": {"io.ReadAll": 1}, "cmd/ace/store.go": {"os.ReadFile": 2}, "cmd/ace/storekey.go": {"os.LookupEnv": 1, "os.Getenv": 1},
+	"cmd/ace/profiles.go": {"os.Getenv": 1}, "cmd/ace/internal/term/progress.go": {"os.Getenv": 3}, // whether they are set
+	"cmd/ace/internal/term/redact.go":  {"os.Getenv": 1, "os.Environ": 1}, // what must not be shown
+	"cmd/ace/internal/files/secret.go": {"os.Open": 1},                    // a folder
 }
 
 // TestReadingsAreKnown: a new place that reads text from outside uses one of the readers, or is noted here with why it does not.
@@ -230,7 +234,7 @@ func TestReadingsAreKnown(t *testing.T) {
 	}
 	for name, counts := range found {
 		if !maps.Equal(counts, readings[name]) {
-			t.Errorf("%s reads %v, and %v is known: use a reader of env.go or input.go", name, counts, readings[name])
+			t.Errorf("%s reads %v, and %v is known: use a reader of internal/files or internal/term", name, counts, readings[name])
 		}
 	}
 	if len(found) < len(readings) {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,11 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // inProcess runs a command line in this process, in a home of its own.
@@ -98,7 +95,7 @@ func TestNothingPastedIsRepeated(t *testing.T) {
 	t.Setenv("ACE_KEY", "some-bearer")
 	key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal()
 	random := bridge.RandomToken(32)
-	for len(random) > 0 && (!mayBeSecret(random) || strings.ContainsAny(random[:1], "-_")) {
+	for len(random) > 0 && (!term.MayBeSecret(random) || strings.ContainsAny(random[:1], "-_")) {
 		random = bridge.RandomToken(32)
 	}
 	secrets := [][2]string{ // with what must not be shown of each
@@ -134,24 +131,6 @@ func TestNothingPastedIsRepeated(t *testing.T) {
 	}
 }
 
-func TestMayBeSecret(t *testing.T) {
-	for _, word := range []string{"production", "my-service-2026-production", "https://ace.company.com:7777/path", "0192f0c1-2b3c-7def-8123-456789abcdef", "zoë@bücher.example", "TestNothingPastedIsRepeated001",
-		"internationalization-team", "ace_live", "svc:billing:write", "2026-12-01T10:00:00Z", "/home/ann/projects/ace/cmd/ace/redact_test.go", "kubernetes-cluster-eu-west-1a-blue", "https://my-ace-k3j4h5k6l7-uc.a.run.app", "my-ace-k3j4h5k6l7m8-uc.a.run.app",
-		"/nix/store/9krlzvny65gdc8s7kpb6lkx8cd02c25b-default", ""} {
-		if mayBeSecret(word) {
-			t.Errorf("%q is taken for a secret", word)
-		}
-	}
-	for i := range 200 {
-		sum := sha256.Sum256([]byte{byte(i)})
-		for _, token := range []string{base64.RawURLEncoding.EncodeToString(sum[:]), hex.EncodeToString(sum[:])} {
-			if !mayBeSecret(token) {
-				t.Errorf("%q is not taken for a secret", token)
-			}
-		}
-	}
-}
-
 // startOf is what a server or a cloud says that does not start with the environment as it is.
 func startOf(role string) string {
 	var err error
@@ -169,8 +148,8 @@ func startOf(role string) string {
 	if err == nil {
 		return ""
 	}
-	e := explain(err)
-	shown := new(app).without(e)
+	e := term.Explain(err)
+	shown := new(term.Terminal).Without(e)
 	return e.Detail + e.Hint + shown.Detail + shown.Hint
 }
 
@@ -210,20 +189,6 @@ func TestNoSettingIsRepeated(t *testing.T) {
 		_, err := (&CommonEnv{TLSCert: value, TLSKey: value}).certificate()
 		noCanary(t, "ACE_TLS_KEY="+value, leaked, err.Error())
 		t.Setenv("ACE_TLS_KEY", value)
-		noCanary(t, "ACE_TLS_KEY="+value, leaked, new(app).without(bridge.E(bridge.Internal, "x", "open %s: no such file", value)).Detail+new(app).without(usage("bad").WithHint("%q", value)).Hint)
+		noCanary(t, "ACE_TLS_KEY="+value, leaked, new(term.Terminal).Without(bridge.E(bridge.Internal, "x", "open %s: no such file", value)).Detail+new(term.Terminal).Without(term.Usage("bad").WithHint("%q", value)).Hint)
 	}
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add("cannot reach https://user:secret@host", "secret")
-	f.Add("x ace_live_aaaaaaaaaaaaaaaaaaaa", "aaaaaa")
-	f.Fuzz(func(t *testing.T, text, secret string) {
-		if len(secret) < leastSecret || !utf8.ValidString(secret) || strings.Contains(strings.ToLower(bridge.Redacted), strings.ToLower(secret)) {
-			return
-		}
-		shown := redact(text+secret+text, []string{secret})
-		if strings.Contains(strings.ReplaceAll(shown, bridge.Redacted, "\x00"), secret) {
-			t.Errorf("%q shows %q", shown, secret)
-		}
-	})
 }

@@ -66,7 +66,7 @@ func unset(source string) string {
 // serverToken is the command that makes a token of a server. One of `ace dev` has a secret of its own.
 func (a *app) serverToken(server bridge.ServerURL) string {
 	if isLoopback(server.URL().Hostname()) {
-		return a.self + " server token (where `ace dev` runs it: the command that it printed beside Operator)"
+		return a.Term.Self + " server token (where `ace dev` runs it: the command that it printed beside Operator)"
 	}
 	return "ace server token"
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 type restoreResult struct {
@@ -51,18 +52,18 @@ lost with it. So connect tokens and access tokens from before now are refused, a
 keys that people made are listed, to be decided on: each with the command to revoke it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !accept {
-				return usage("%s needs --accept: what was revoked since the backup is lost with it", cmd.CommandPath())
+				return term.Usage("%s needs --accept: what was revoked since the backup is lost with it", cmd.CommandPath())
 			}
 			own, err := open(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer func() { _ = own.db.Close() }()
-			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(a.err, nil)), also...)
+			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(a.Term.Err, nil)), also...)
 			if err != nil {
 				return err
 			}
-			return a.print(r, func(w io.Writer) {
+			return a.Term.Print(r, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, %d is known, and it goes on at %d\n", r.Found, r.Known, r.Now)
 				if role == "cloud" {
 					_, _ = fmt.Fprintln(w, "everybody has to sign in again; invitations and mailed links are void")
@@ -76,9 +77,9 @@ keys that people made are listed, to be decided on: each with the command to rev
 				}
 				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each "+
 					"(`ace api-key list` says which are left, and so does the log of each start):")
-				row(w, "KEY", "NAME", "OWNER", "STATUS", "TO END IT", "TO KEEP IT")
+				term.Row(w, "KEY", "NAME", "OWNER", "STATUS", "TO END IT", "TO KEEP IT")
 				for _, k := range r.Keys {
-					row(w, k.ID, k.Name, k.Owner, k.Status, k.Revoke, k.Keep)
+					term.Row(w, k.ID, k.Name, k.Owner, k.Status, k.Revoke, k.Keep)
 				}
 			})
 		}}

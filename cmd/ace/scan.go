@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 const (
@@ -63,20 +65,20 @@ which is named; 2: a path is not there, and no key in the others.`,
 					return err
 				}
 			}
-			err := a.print(r, func(w io.Writer) {
+			err := a.Term.Print(r, func(w io.Writer) {
 				if len(r.Findings) > 0 {
-					row(w, "FILE", "KEY", "KEY ID")
+					term.Row(w, "FILE", "KEY", "KEY ID")
 				}
 				for _, f := range r.Findings {
-					row(w, fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column), f.Prefix+"…", f.KeyID)
+					term.Row(w, fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column), f.Prefix+"…", f.KeyID)
 				}
 			})
 			for i, path := range r.Skipped {
-				a.say("not searched: %s: %s", printable(path), r.why[i])
+				a.Term.Say("not searched: %s: %s", term.Printable(path), r.why[i])
 			}
 			if len(r.Findings) > 0 || len(r.missing) > 1 {
 				for _, err := range r.missing {
-					a.say("%s", printable(a.without(explain(err)).Detail)) // a word that is no path may be a secret
+					a.Term.Say("%s", term.Printable(a.Term.Without(term.Explain(err)).Detail)) // a word that is no path may be a secret
 				}
 			}
 			switch {
@@ -94,23 +96,23 @@ which is named; 2: a path is not there, and no key in the others.`,
 				return bridge.E(bridge.Invalid, "nothing_scanned", "there is no file to search, so that nothing was looked at").
 					WithHint("name files, folders, or - for stdin")
 			}
-			a.note("no keys in %d files", r.Files)
+			a.Term.Note("no keys in %d files", r.Files)
 			return nil
 		}}
 }
 
 func (a *app) scanPath(ctx context.Context, path string, r *scanResult) error {
 	if path == "-" {
-		if a.stdinUsed {
+		if a.Term.StdinUsed {
 			r.skip("-", "stdin has been read already")
 			return nil
 		}
-		a.stdinUsed = true
-		return scanNamed(ctx, "-", a.in, r)
+		a.Term.StdinUsed = true
+		return scanNamed(ctx, "-", a.Term.In, r)
 	}
 	info, err := os.Stat(path) // a link that is named is followed
 	if err != nil {            // the others are searched all the same
-		r.missing = append(r.missing, usage("cannot scan: %s", err))
+		r.missing = append(r.missing, term.Usage("cannot scan: %s", err))
 		return nil
 	}
 	if !info.IsDir() {
@@ -175,11 +177,11 @@ func within(folder, path string) bool {
 }
 
 // reason is the cause of an error about a file, without the name of the file.
-func reason(err error) string { return withoutPath(err).Error() }
+func reason(err error) string { return files.WithoutPath(err).Error() }
 
 // scanFile searches a file, or whatever else can be opened under a name.
 func (a *app) scanFile(ctx context.Context, path string, how int, r *scanResult) error {
-	f, err := await(a, func() (*os.File, error) { return os.OpenFile(path, how, 0) }) //nolint:gosec // the person names it; a pipe may have no writer
+	f, err := term.Await(a.Term, func() (*os.File, error) { return os.OpenFile(path, how, 0) }) //nolint:gosec // the person names it; a pipe may have no writer
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // TestScanWhatIsNamed: what is named is searched, or said not to be.
@@ -66,7 +67,7 @@ func TestScanWhatIsNamed(t *testing.T) {
 		{filepath.Join(dir, "repo"), 0, 0, 0}, {filepath.Join(dir, "empty"), 0, 0, 0}, {filepath.Join(dir, "tree"), 0, 0, 1}, {filepath.Join(dir, "tree2"), 1, 1, 0},
 	} {
 		var r scanResult
-		a := &app{interrupted: make(chan struct{})}
+		a := &app{Term: &term.Terminal{Interrupted: make(chan struct{})}}
 		if err := a.scanPath(context.Background(), c.path, &r); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +166,7 @@ func TestScanOfWhatIsNoPlainFile(t *testing.T) {
 		{"loop", 1, 1, 3}, {"device", 0, 0, 1}, {"device/null", 0, 1, 0}, {"pipes", 1, 1, 2}, {"pipes/socket", 0, 0, 1},
 	} {
 		var r scanResult
-		a := &app{interrupted: make(chan struct{})}
+		a := &app{Term: &term.Terminal{Interrupted: make(chan struct{})}}
 		if err := a.scanPath(t.Context(), at(c.path), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -179,11 +180,11 @@ func TestScanOfWhatIsNoPlainFile(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"one is not there", []string{at("nowhere"), at("gz")}, exitFailed, []string{"1 keys in", "nowhere: no such file"}},
-		{"two are not there", []string{at("nowhere"), at("empty"), at("never")}, exitUsage, []string{"nowhere: no such file", "never: no such file"}},
-		{"a link to itself", []string{at("loop/self")}, exitUsage, []string{"too many levels"}},
-		{"stdin twice", []string{"-", "-"}, exitFailed, []string{"1 keys in", "not searched: -: stdin has been read already"}},
-		{"packed", []string{at("xz")}, exitFailed, []string{"packed (xz)", "could not be searched"}},
+		{"one is not there", []string{at("nowhere"), at("gz")}, term.ExitFailed, []string{"1 keys in", "nowhere: no such file"}},
+		{"two are not there", []string{at("nowhere"), at("empty"), at("never")}, term.ExitUsage, []string{"nowhere: no such file", "never: no such file"}},
+		{"a link to itself", []string{at("loop/self")}, term.ExitUsage, []string{"too many levels"}},
+		{"stdin twice", []string{"-", "-"}, term.ExitFailed, []string{"1 keys in", "not searched: -: stdin has been read already"}},
+		{"packed", []string{at("xz")}, term.ExitFailed, []string{"packed (xz)", "could not be searched"}},
 	} {
 		code, said := inProcess(t, key, append([]string{"scan"}, c.args...)...)
 		for _, want := range c.want {

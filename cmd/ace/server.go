@@ -16,6 +16,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
 )
 
@@ -73,7 +75,7 @@ func readCatalogue(path string) (catalogue.Catalogue, error) {
 	if path == "" {
 		return catalogue.Builtin(), nil
 	}
-	raw, err := readBounded(path, catalogue.MaxFile)
+	raw, err := files.ReadBounded(path, catalogue.MaxFile)
 	if err != nil {
 		return catalogue.Catalogue{}, err
 	}
@@ -91,7 +93,7 @@ func missing(wrong *[]string, name string, is bool, what string) {
 }
 
 func withHint(err error) string {
-	e := explain(err)
+	e := term.Explain(err)
 	if e.Hint == "" {
 		return e.Detail
 	}
@@ -108,10 +110,10 @@ func (e *serverEnv) jwtSecret(s settings) (bridge.Secret, error) {
 		return bridge.Secret{}, bridge.E(bridge.Invalid, "environment", "ACE_JWT_SECRET is missing").
 			WithHint("set it to what the server has")
 	}
-	if err := makeDataDir(s.dataDir); err != nil {
+	if err := files.MakeDataDir(s.dataDir); err != nil {
 		return bridge.Secret{}, err
 	}
-	return keptSecret(s.dataDir, "jwt-secret", newJWTSecret)
+	return files.KeptSecret(s.dataDir, "jwt-secret", newJWTSecret)
 }
 
 func (a *app) runServer(ctx context.Context, newDatabase bool) error {
@@ -124,7 +126,7 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 		return err
 	}
 	cfg.NewDatabase = newDatabase
-	log, err := e.logger(a.err)
+	log, err := e.logger(a.Term.Err)
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 		return err
 	}
 	if e.DatabaseURL.IsZero() {
-		if err := makeDataDir(s.dataDir); err != nil {
+		if err := files.MakeDataDir(s.dataDir); err != nil {
 			return err
 		}
 	}
@@ -162,7 +164,7 @@ func (e *CommonEnv) certificate() (tls.Certificate, error) {
 	var pem [2]string
 	for i, file := range []struct{ name, path string }{{"ACE_TLS_CERT", e.TLSCert}, {"ACE_TLS_KEY", e.TLSKey}} {
 		var err error
-		if pem[i], err = readNamedFile(file.path); err != nil {
+		if pem[i], err = files.ReadNamedFile(file.path); err != nil {
 			return tls.Certificate{}, fmt.Errorf("%s: %w", file.name, err)
 		}
 	}
@@ -210,10 +212,10 @@ func (a *app) serverTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "token", Short: "Mint a user token of this server, offline, with its ACE_JWT_SECRET", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if life <= 0 || life > maxUserTokenLife {
-				return usage("--life must be between 1s and %s", maxUserTokenLife)
+				return term.Usage("--life must be between 1s and %s", maxUserTokenLife)
 			}
 			if subject == "" || !bridge.PlainText(subject, 256) {
-				return usage("--subject must be plain text of 1 to 256 bytes")
+				return term.Usage("--subject must be plain text of 1 to 256 bytes")
 			}
 			var e serverEnv
 			if err := readEnv(&e); err != nil {
@@ -231,10 +233,10 @@ func (a *app) serverTokenCommand() *cobra.Command {
 			now := time.Now()
 			token, err := server.MintUserToken(secret, subject, bridge.Role(role), life, now)
 			if err != nil {
-				return usage("%s", err).WithHint("%s", explain(err).Hint)
+				return term.Usage("%s", err).WithHint("%s", term.Explain(err).Hint)
 			}
 			r := userTokenResult{token.Disclose(), role, subject, now.Add(life).UTC().Truncate(time.Second)}
-			return a.print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, token.Reveal()) })
+			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, token.Reveal()) })
 		}}
 	cmd.Flags().StringVar(&role, "role", string(bridge.RoleAdmin), "owner, admin, member or viewer")
 	cmd.Flags().StringVar(&subject, "subject", "operator", "who the token is for, as the audit log will name them")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // ceilingFlags are a preset or scopes.
@@ -29,14 +30,14 @@ func (a *app) shareCommand() *cobra.Command {
 			patch := api.ConnectionPatch{Visibility: new("organization"), Ceiling: api.CeilingPatch{Given: lift || isSet(ceiling)}}
 			switch {
 			case lift && isSet(ceiling), ceiling.Preset != "" && len(ceiling.Scopes) > 0:
-				return c, usage("--preset, --scope and --no-ceiling exclude each other")
+				return c, term.Usage("--preset, --scope and --no-ceiling exclude each other")
 			case isSet(ceiling):
 				patch.Ceiling.To = &ceiling
 			}
 			if isSet(ceiling) && c.Visibility == "organization" { // it may take something away
 				f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfConnection(ctx, c.ID, patch) }, tokens)
 				if err == nil {
-					err = a.agreed(yes, f, "Set the ceiling of %s?", printable(c.Name))
+					err = a.agreed(yes, f, "Set the ceiling of %s?", term.Printable(c.Name))
 				}
 				if err != nil {
 					return c, err
@@ -44,7 +45,7 @@ func (a *app) shareCommand() *cobra.Command {
 			}
 			c, err := cloud.Patch(ctx, c.ID, patch)
 			if err == nil && c.Ceiling != nil {
-				a.note("Members get at most: %s", printable(upTo(c.CeilingPreset, c.Ceiling)))
+				a.Term.Note("Members get at most: %s", term.Printable(upTo(c.CeilingPreset, c.Ceiling)))
 			}
 			return c, err
 		})
@@ -75,7 +76,7 @@ func (a *app) unshareCommand() *cobra.Command {
 			if c.Visibility != "organization" {
 				return cloud.Patch(ctx, c.ID, to)
 			}
-			if yes || a.interactive() {
+			if yes || a.Term.Interactive() {
 				f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfConnection(ctx, c.ID, to) }, nil)
 				if err != nil {
 					return c, err
@@ -87,7 +88,7 @@ func (a *app) unshareCommand() *cobra.Command {
 				if err != nil {
 					return c, err
 				}
-				if err := a.sure(false, "ace connections unshare "+c.ID, "Make %s private again? %s, and what they have open ends.", printable(c.Name), lose(sharing.People)); err != nil {
+				if err := a.sure(false, "ace connections unshare "+c.ID, "Make %s private again? %s, and what they have open ends.", term.Printable(c.Name), lose(sharing.People)); err != nil {
 					return c, err
 				}
 			}
@@ -115,9 +116,9 @@ func (a *app) sharingCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(sharing, func(w io.Writer) {
-				row(w, "Visibility", sharing.Visibility)
-				row(w, "Ceiling", upTo(sharing.CeilingPreset, sharing.Ceiling))
+			return a.Term.Print(sharing, func(w io.Writer) {
+				term.Row(w, "Visibility", sharing.Visibility)
+				term.Row(w, "Ceiling", upTo(sharing.CeilingPreset, sharing.Ceiling))
 				_, _ = fmt.Fprintln(w)
 				sharerTable(w, sharing.Members...)
 			})
@@ -125,7 +126,7 @@ func (a *app) sharingCommand() *cobra.Command {
 }
 
 func sharerTable(w io.Writer, members ...api.SharingMember) {
-	row(w, "MEMBER", "ROLE", "ACCESS", "AT MOST")
+	term.Row(w, "MEMBER", "ROLE", "ACCESS", "AT MOST")
 	for _, m := range members {
 		access, most := m.Access, upTo("", m.Allowed)
 		if m.Access == "none" {
@@ -134,7 +135,7 @@ func sharerTable(w io.Writer, members ...api.SharingMember) {
 		if m.Owner {
 			access, most = "owner", "all of its key"
 		}
-		row(w, m.Email, m.Role, access, most)
+		term.Row(w, m.Email, m.Role, access, most)
 	}
 }
 
@@ -155,7 +156,7 @@ func (a *app) onSharer(name, short string, do func(ctx context.Context, cloud *a
 			if err != nil {
 				return err
 			}
-			return a.print(m, func(w io.Writer) { sharerTable(w, m) })
+			return a.Term.Print(m, func(w io.Writer) { sharerTable(w, m) })
 		}}
 }
 
@@ -176,8 +177,8 @@ func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, w
 	if key, ok := strings.CutPrefix(word, "key:"); ok {
 		return findKey(ctx, keyTarget{&cloud.Client, true, "the cloud", " --cloud"}, key)
 	}
-	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, didYouMean(word, names)).
-		WithHint("ace connections sharing %s", argument(c.Name))
+	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, term.DidYouMean(word, names)).
+		WithHint("ace connections sharing %s", term.Argument(c.Name))
 }
 
 func (a *app) limitCommand() *cobra.Command {
@@ -199,7 +200,7 @@ func (a *app) limitCommand() *cobra.Command {
 		})
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if n := count(none, l.Preset != "", len(l.Scopes) > 0); n != 1 {
-			return usage("%s needs one of --none, --preset and --scope", cmd.CommandPath())
+			return term.Usage("%s needs one of --none, --preset and --scope", cmd.CommandPath())
 		}
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // runOnce runs a command line in the environment of a test and returns its exit code and what it said; a server or a cloud
@@ -103,17 +104,17 @@ func TestCloudMissesAnEncryptionKey(t *testing.T) {
 	start("a new cloud", first, 0, "cloud is up")
 	addConnection(t, dir, first)
 
-	start("another key", second, exitUnreachable, "1 row needs the encryption key with the ID "+id, "1 connection", "it was last the first key on",
+	start("another key", second, term.ExitUnreachable, "1 row needs the encryption key with the ID "+id, "1 connection", "it was last the first key on",
 		"the key that is there has the ID "+other, "if it is lost: ace cloud accept-missing-key "+id)
 	code, said := runOnce(t, "cloud", "user", "add", "--email", "bob@acme.test", "--org", "acme", "--password", "correct horse battery")
-	expect("another command", exitUnreachable, code, said, "ace cloud accept-missing-key "+id)
+	expect("another command", term.ExitUnreachable, code, said, "ace cloud accept-missing-key "+id)
 	code, said = runOnce(t, "cloud", "rotate-encryption-key")
-	expect("rotation", exitFailed, code, said, "1 of 1 rows could not be encrypted anew", "the ID "+id)
+	expect("rotation", term.ExitFailed, code, said, "1 of 1 rows could not be encrypted anew", "the ID "+id)
 	start("both keys", second+","+first, 0, "cloud is up")
 
 	t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", second)
 	code, said = runOnce(t, "cloud", "accept-missing-key", other)
-	expect("a key that is there", exitFailed, code, said, "no row needs a missing encryption key with the ID \""+other, "the ID "+id)
+	expect("a key that is there", term.ExitFailed, code, said, "no row needs a missing encryption key with the ID \""+other, "the ID "+id)
 	code, said = runOnce(t, "cloud", "accept-missing-key", id)
 	expect("acceptance", 0, code, said, "accepted: what stays unreadable is 1 connection")
 	start("after it", second, 0, "cloud is up", "rows stay unreadable", id)
@@ -184,10 +185,10 @@ func TestDatabaseBehindTheCLI(t *testing.T) {
 						break
 					}
 				}
-				if code != exitUnreachable || !strings.Contains(said, `"code":"`+c.code+`"`) {
+				if code != term.ExitUnreachable || !strings.Contains(said, `"code":"`+c.code+`"`) {
 					t.Errorf("%s: exit code %d: %s", what, code, said)
 				}
-				if code, said = runOnce(t, line...); code != exitUnreachable || !strings.Contains(said, c.says) || !strings.Contains(said, "the operator has to") {
+				if code, said = runOnce(t, line...); code != term.ExitUnreachable || !strings.Contains(said, c.says) || !strings.Contains(said, "the operator has to") {
 					t.Errorf("%s: exit code %d: %s", what, code, said)
 				}
 			}
@@ -248,7 +249,7 @@ func TestStartOnASwappedFile(t *testing.T) {
 				c.swap()
 				for range 2 { // the first refusal leaves nothing that the second would take for a database
 					code, said := runOnce(t, role)
-					if code != exitUnreachable {
+					if code != term.ExitUnreachable {
 						t.Errorf("%s: exit code %d:\n%s", c.name, code, said)
 					}
 					for _, text := range c.says {
@@ -281,7 +282,7 @@ func TestServerOnACloudsDatabase(t *testing.T) {
 	t.Setenv("ACE_DATA_DIR", filepath.Join(dir, "server"))
 	t.Setenv("ACE_DATABASE_URL", "sqlite:"+filepath.Join(dir, "data", "cloud.db"))
 	for _, line := range [][]string{{"server"}, {"server", "--new-database"}} {
-		if code, said := runOnce(t, line...); code != exitUnreachable || !strings.Contains(said, "the database is a cloud's") {
+		if code, said := runOnce(t, line...); code != term.ExitUnreachable || !strings.Contains(said, "the database is a cloud's") {
 			t.Errorf("%v: exit code %d:\n%s", line, code, said)
 		}
 	}

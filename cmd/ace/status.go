@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // statusWait is what the cloud has for its say in `auth status`, which works without it too.
@@ -69,7 +70,7 @@ func (a *app) runStatus(ctx context.Context) error {
 		err = a.checkStatus(ctx, l, &r)
 	}
 	if err != nil {
-		e := explain(err)
+		e := term.Explain(err)
 		if e.Kind != bridge.Unauthenticated {
 			return err
 		}
@@ -78,7 +79,7 @@ func (a *app) runStatus(ctx context.Context) error {
 	if r.Role != "" {
 		r.Roles = []string{r.Role}
 	}
-	if printErr := a.print(r.full(), r.table); printErr != nil {
+	if printErr := a.Term.Print(r.full(), r.table); printErr != nil {
 		return printErr
 	}
 	return err
@@ -145,7 +146,7 @@ func (a *app) checkStatus(ctx context.Context, l *login, r *statusResult) error 
 	case bridge.AsError(err).Kind == bridge.Unauthenticated:
 		return err
 	}
-	r.Cause = "the cloud was not asked: " + explain(err).Detail
+	r.Cause = "the cloud was not asked: " + term.Explain(err).Detail
 	return nil
 }
 
@@ -161,8 +162,8 @@ func (r *statusResult) take(me api.Me) {
 }
 
 func (r statusResult) table(w io.Writer) {
-	row(w, "Profile", r.Profile+" ("+r.Because+")")
-	row(w, "Environment", r.Environment)
+	term.Row(w, "Profile", r.Profile+" ("+r.Because+")")
+	term.Row(w, "Environment", r.Environment)
 	login := "no"
 	if r.LoggedIn {
 		login = "as " + whoIs(r.Email, r.ServiceName, r.Role, r.Org)
@@ -173,21 +174,21 @@ func (r statusResult) table(w io.Writer) {
 			login += ", with " + r.Source
 		}
 	}
-	row(w, "Logged in", login)
+	term.Row(w, "Logged in", login)
 	if r.Cause != "" {
-		row(w, "Cause", r.Cause)
+		term.Row(w, "Cause", r.Cause)
 	}
 	if r.LoggedIn {
-		row(w, "Roles", strings.Join(r.Roles, ", "))
-		row(w, "Expires", r.expires())
-		row(w, "Scopes", strings.Join(r.Scopes, " "))
-		row(w, "Method", r.Method)
+		term.Row(w, "Roles", strings.Join(r.Roles, ", "))
+		term.Row(w, "Expires", r.expires())
+		term.Row(w, "Scopes", strings.Join(r.Scopes, " "))
+		term.Row(w, "Method", r.Method)
 		if r.KeyIn != "" {
-			row(w, "Stored under", "a key in "+r.KeyIn)
+			term.Row(w, "Stored under", "a key in "+r.KeyIn)
 		}
 	}
 	for _, line := range r.Ignored {
-		row(w, "Ignored", line)
+		term.Row(w, "Ignored", line)
 	}
 }
 
@@ -195,5 +196,5 @@ func (r statusResult) expires() string {
 	if r.ExpiresAt == nil && r.Checked {
 		return "never"
 	}
-	return when(r.ExpiresAt)
+	return term.When(r.ExpiresAt)
 }

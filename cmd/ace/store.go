@@ -16,6 +16,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
 )
 
 // store is ~/.ace: which profiles there are (config.json, no secrets) and their sessions (auth.json, encrypted). It is
@@ -163,7 +164,7 @@ func (s *store) writeConfig(c config) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(s.path("config.json"), append(raw, '\n'))
+	return files.ReplaceFile(s.path("config.json"), append(raw, '\n'))
 }
 
 // sessions reads auth.json and says where its key is; no file is no sessions.
@@ -245,5 +246,5 @@ func (s *store) writeSessions(ctx context.Context, sessions map[string]session, 
 	if err != nil {
 		return err
 	}
-	return replaceFile(s.path("auth.json"), append(raw, '\n'))
+	return files.ReplaceFile(s.path("auth.json"), append(raw, '\n'))
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // Where the key of auth.json can be, best first.
@@ -62,7 +64,7 @@ func (s *store) existingKey(ctx context.Context, place string) ([]byte, error) {
 		}
 		return key, nil
 	}
-	text, err := readSmallFile(s.path("machine.key"))
+	text, err := files.ReadSmallFile(s.path("machine.key"))
 	key, decodeErr := decodeKey(text)
 	if err != nil || decodeErr != nil {
 		return nil, lost.Because(errors.Join(err, decodeErr))
@@ -89,7 +91,7 @@ func (s *store) writingKey(ctx context.Context, place string) ([]byte, string, e
 	if key, ok, err := keyFromEnv(); err != nil || ok {
 		return key, keyInEnv, err
 	}
-	kept, err := keptSecret(s.dir, "machine.key", func() (bridge.Secret, error) {
+	kept, err := files.KeptSecret(s.dir, "machine.key", func() (bridge.Secret, error) {
 		return bridge.NewSecret(base64.StdEncoding.EncodeToString(newStoreKey())), nil
 	})
 	if err != nil {
@@ -122,7 +124,7 @@ func keyFromEnv() ([]byte, bool, error) {
 		return nil, false, err
 	}
 	if len(value) < minAuthKey {
-		return nil, false, usage("%s is shorter than %d bytes", authKeyVariable, minAuthKey)
+		return nil, false, term.Usage("%s is shorter than %d bytes", authKeyVariable, minAuthKey)
 	}
 	key, err := hkdf.Key(sha256.New, []byte(value), nil, "ace auth.json v1", 32)
 	return key, true, err

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func currentVersion() string {
@@ -28,7 +30,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := versionResult{currentVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-			return a.print(v, func(w io.Writer) { row(w, "ace "+v.Version, v.Go, v.Platform) })
+			return a.Term.Print(v, func(w io.Writer) { term.Row(w, "ace "+v.Version, v.Go, v.Platform) })
 		}}
 }
 
@@ -48,6 +50,6 @@ func completionCommand() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(w)
 			}
-			return usage("no completion for %q%s", args[0], didYouMean(args[0], shells))
+			return term.Usage("no completion for %q%s", args[0], term.DidYouMean(args[0], shells))
 		}}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // Where nobody is there to confirm it, a login begins nothing, exits with 4 at once and names the variables to set.
@@ -30,13 +31,13 @@ func TestLoginWithoutAnybody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newTerminal(t, append(c.env, "ACE_ENV="+cloud.URL)...).run("", c.args...)
-			if r.code != exitNotLoggedIn || !strings.Contains(r.stderr, "set ACE_KEY") || !strings.Contains(r.stderr, "ACE_TOKEN") ||
+			if r.code != term.ExitNotLoggedIn || !strings.Contains(r.stderr, "set ACE_KEY") || !strings.Contains(r.stderr, "ACE_TOKEN") ||
 				!strings.Contains(r.stderr, "ACE_API_KEY_ID") {
 				t.Errorf("it exits with %d\n%s%s", r.code, r.stdout, r.stderr)
 			}
 		})
 	}
-	text := onTerminal(t, 200, []string{"ACE_ENV=" + cloud.URL, "CI=true"}, "login").exits(exitNotLoggedIn)
+	text := onTerminal(t, 200, []string{"ACE_ENV=" + cloud.URL, "CI=true"}, "login").exits(term.ExitNotLoggedIn)
 	if !strings.Contains(text, "set ACE_KEY") {
 		t.Errorf("on a terminal of a build: %s", text)
 	}
@@ -63,7 +64,7 @@ func TestWaysOutOfADeadKey(t *testing.T) {
 	if _, err := w.operator.RevokeKey(t.Context(), connections[0].KeyID); err != nil {
 		t.Fatal(err)
 	}
-	if r := ace.run("", "connections", "check", "prod"); r.code != exitForbidden || !strings.Contains(r.stderr, "ace connect --server") {
+	if r := ace.run("", "connections", "check", "prod"); r.code != term.ExitForbidden || !strings.Contains(r.stderr, "ace connect --server") {
 		t.Errorf("a check with a dead key exits with %d\n%s", r.code, r.stderr)
 	}
 	for _, args := range [][]string{{"api-key", "list", "--server", at}, {"why", "none", "--server", at}} {
@@ -80,7 +81,7 @@ func TestWaysOutOfADeadKey(t *testing.T) {
 		t.Errorf("after another connect: %s", r.stdout)
 	}
 	ace.must("", "disconnect", "prod", "--yes")
-	if r := ace.run("", "api-key", "list", "--server", at); r.code != exitNotLoggedIn || !strings.Contains(r.stderr, "ace dev") {
+	if r := ace.run("", "api-key", "list", "--server", at); r.code != term.ExitNotLoggedIn || !strings.Contains(r.stderr, "ace dev") {
 		t.Errorf("without a connection it exits with %d\n%s", r.code, r.stderr)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) whyCommand() *cobra.Command {
@@ -26,28 +27,28 @@ the answer. It takes the scope audit:read: see ace api-key --help for how the se
 			if err != nil {
 				return err
 			}
-			return a.print(r, func(w io.Writer) {
-				row(w, "Why", r.Detail)
-				row(w, "Cause", r.Cause)
+			return a.Term.Print(r, func(w io.Writer) {
+				term.Row(w, "Why", r.Detail)
+				term.Row(w, "Cause", r.Cause)
 				if r.Scope != "" {
-					row(w, "Missing scope", r.Scope)
+					term.Row(w, "Missing scope", r.Scope)
 				}
 				if r.LimitedBy != "" {
-					row(w, "Limited by", r.LimitedBy)
+					term.Row(w, "Limited by", r.LimitedBy)
 				}
 				if r.Hint != "" {
-					row(w, "Fix", a.asTyped(aimed(r.Hint, serverFlags(client.Base(), o.token != ""))))
+					term.Row(w, "Fix", a.Term.AsTyped(aimed(r.Hint, serverFlags(client.Base(), o.token != ""))))
 				}
 				if r.Status != 0 {
-					row(w, "Answer", strconv.Itoa(r.Status)+" "+r.Code)
+					term.Row(w, "Answer", strconv.Itoa(r.Status)+" "+r.Code)
 				} else {
-					row(w, "Answer", r.Code)
+					term.Row(w, "Answer", r.Code)
 				}
-				row(w, "Request", r.Method+" "+r.Path)
-				row(w, "Key", r.KeyID)
-				row(w, "Subject", r.Subject)
-				row(w, "From", r.Address)
-				row(w, "When", when(&r.At))
+				term.Row(w, "Request", r.Method+" "+r.Path)
+				term.Row(w, "Key", r.KeyID)
+				term.Row(w, "Subject", r.Subject)
+				term.Row(w, "From", r.Address)
+				term.Row(w, "When", term.When(&r.At))
 			})
 		}}, bridge.DefaultServerURL)
 }

@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"context"
@@ -12,25 +12,27 @@ import (
 
 // The exit codes, stable: scripts depend on them.
 const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitNotLoggedIn = 4
-	exitForbidden   = 5
-	exitUnreachable = 6
-	exitInterrupted = 130
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitNotLoggedIn = 4
+	ExitForbidden   = 5
+	ExitUnreachable = 6
+	ExitInterrupted = 130
 )
 
+// The codes of a wrong use of a command.
 const (
-	codeUsage       = "usage"
+	CodeUsage       = "usage"
 	codeInputNeeded = "input_needed"
 )
 
-func usage(format string, args ...any) *bridge.Error {
-	return bridge.E(bridge.Invalid, codeUsage, format, args...)
+// Usage is a wrong use of a command: exit code 2.
+func Usage(format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Invalid, CodeUsage, format, args...)
 }
 
-// inputNeeded is what a command answers instead of asking when there is nobody to ask.
-func inputNeeded(format string, args ...any) *bridge.Error {
+// InputNeeded is what a command answers instead of asking when there is nobody to ask.
+func InputNeeded(format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Invalid, codeInputNeeded, format, args...)
 }
 
@@ -43,24 +45,25 @@ var valueCodes = map[string]bool{"preset_unknown": true, "scope_unknown": true, 
 	"time_malformed": true, "url_malformed": true, "text_malformed": true, "user_malformed": true, "password_length": true,
 	"ceiling_malformed": true}
 
-func exitCode(e *bridge.Error) int {
-	if e.Code == codeUsage || e.Code == codeInputNeeded || (e.Kind == bridge.Invalid && valueCodes[e.Code]) {
-		return exitUsage
+// ExitCode is the exit code of an error.
+func ExitCode(e *bridge.Error) int {
+	if e.Code == CodeUsage || e.Code == codeInputNeeded || (e.Kind == bridge.Invalid && valueCodes[e.Code]) {
+		return ExitUsage
 	}
 	switch e.Kind {
 	case bridge.Unauthenticated:
-		return exitNotLoggedIn
+		return ExitNotLoggedIn
 	case bridge.Forbidden:
-		return exitForbidden
+		return ExitForbidden
 	case bridge.Unreachable, bridge.Timeout, bridge.Unavailable:
-		return exitUnreachable
+		return ExitUnreachable
 	}
-	return exitFailed
+	return ExitFailed
 }
 
-// explain makes any error one with a code; unlike a server's, the CLI's own unexpected errors are shown to the one
+// Explain makes any error one with a code; unlike a server's, the CLI's own unexpected errors are shown to the one
 // person who runs it.
-func explain(err error) *bridge.Error {
+func Explain(err error) *bridge.Error {
 	if e, ok := errors.AsType[*bridge.Error](err); ok {
 		return e
 	}
@@ -82,18 +85,18 @@ type failure struct {
 	ExitCode int    `json:"exit_code"`
 }
 
-// fail prints an error and returns the exit code.
-func (a *app) fail(err error) int {
-	e := a.without(explain(err))
-	code := exitCode(e)
-	if a.output == outputJSON {
+// Fail prints an error and returns the exit code.
+func (t *Terminal) Fail(err error) int {
+	e := t.Without(Explain(err))
+	code := ExitCode(e)
+	if t.Output == OutputJSON {
 		line, _ := json.Marshal(failure{Code: e.Code, Detail: e.Detail, Hint: e.Hint, ExitCode: code})
-		_, _ = fmt.Fprintf(a.err, "%s\n", line)
+		_, _ = fmt.Fprintf(t.Err, "%s\n", line)
 		return code
 	}
-	a.say("ace: %s", printableLines(e.Detail))
+	t.Say("ace: %s", PrintableLines(e.Detail))
 	if e.Hint != "" {
-		a.say("  fix: %s", printableLines(e.Hint))
+		t.Say("  fix: %s", PrintableLines(e.Hint))
 	}
 	return code
 }

@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"io"
@@ -41,7 +41,8 @@ func (k *keyboard) stop() {
 }
 
 // Fd, Write and Close make it what bubbletea takes for a terminal, whose modes it sets.
-func (k *keyboard) Fd() uintptr                 { return k.terminal.Fd() }
+func (k *keyboard) Fd() uintptr { return k.terminal.Fd() }
+
 func (k *keyboard) Write(p []byte) (int, error) { return k.terminal.Write(p) }
 
 // Close leaves the terminal open: there is more to ask.

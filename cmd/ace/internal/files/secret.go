@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"errors"
@@ -10,19 +10,19 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// makeDataDir makes a directory that only its owner may enter.
-func makeDataDir(dir string) error {
+// MakeDataDir makes a directory that only its owner may enter.
+func MakeDataDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	return nil
 }
 
-// keptSecret reads the secret that an earlier start kept under dir, or makes and keeps one. Two starts at once agree on
+// KeptSecret reads the secret that an earlier start kept under dir, or makes and keeps one. Two starts at once agree on
 // one value, because a link is made only where there is no file yet.
-func keptSecret(dir, name string, fresh func() (bridge.Secret, error)) (bridge.Secret, error) {
+func KeptSecret(dir, name string, fresh func() (bridge.Secret, error)) (bridge.Secret, error) {
 	path := filepath.Join(dir, name)
-	if text, err := readSmallFile(path); !errors.Is(err, fs.ErrNotExist) {
+	if text, err := ReadSmallFile(path); !errors.Is(err, fs.ErrNotExist) {
 		return bridge.NewSecret(text), err
 	}
 	secret, err := fresh()
@@ -37,7 +37,7 @@ func keptSecret(dir, name string, fresh func() (bridge.Secret, error)) (bridge.S
 	if err := os.Link(temp, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return bridge.Secret{}, err
 	}
-	text, err := readSmallFile(path)
+	text, err := ReadSmallFile(path)
 	return bridge.NewSecret(text), err
 }
 
@@ -56,8 +56,8 @@ func writeTemp(path string, data []byte) (name string, err error) {
 	return f.Name(), nil
 }
 
-// replaceFile puts data in place of path in one step: a reader sees the old or the new, also after a crash.
-func replaceFile(path string, data []byte) error {
+// ReplaceFile puts data in place of path in one step: a reader sees the old or the new, also after a crash.
+func ReplaceFile(path string, data []byte) error {
 	temp, err := writeTemp(path, data)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"testing"
@@ -27,8 +27,8 @@ func TestCommandsInHintsAsTyped(t *testing.T) {
 		{"no command", "./ace", "", "", "it is an ace server, not a cloud; the face connects", "it is an ace server, not a cloud; the face connects"},
 		{"a word that begins alike", "./ace", "", "", "ace connectors", "ace connectors"},
 	} {
-		a := &app{self: c.self, env: c.env, profile: c.profile}
-		if got := a.asTyped(c.text); got != c.want {
+		a := &Terminal{Self: c.self, Env: c.env, Profile: c.profile}
+		if got := a.AsTyped(c.text); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

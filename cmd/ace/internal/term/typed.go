@@ -1,25 +1,33 @@
-package main
+package term
 
 import (
 	"regexp"
 	"strings"
 )
 
+// ShellWord quotes text for a shell, so that a name cannot be a command.
+func ShellWord(s string) string {
+	if strings.ContainsAny(s, "\"\\$`!") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return `"` + s + `"`
+}
+
 // ownCommands matches the commands that hints and notes tell a person to type here. `ace server` and `ace cloud` are not
 // among them: they are also the names of things and, like `ace dev`, run on other machines.
 var ownCommands = regexp.MustCompile(`(^|[\s(;:` + "`" + `])ace (api-key|auth|completion|connect|connections|disconnect|login|logout|org|scan|why|help|--help|-i)\b`)
 
-// asTyped rewrites the commands in a text so that they work when typed here: with this program's name or path, and the cloud
+// AsTyped rewrites the commands in a text so that they work when typed here: with this program's name or path, and the cloud
 // and profile that this command was given.
-func (a *app) asTyped(text string) string {
+func (t *Terminal) AsTyped(text string) string {
 	var flags string
-	if a.profile != "" && !mayBeSecret(a.profile) {
-		flags += " --profile " + argument(a.profile)
+	if t.Profile != "" && !MayBeSecret(t.Profile) {
+		flags += " --profile " + Argument(t.Profile)
 	}
-	if a.env != "" && !mayBeSecret(a.env) {
-		flags += " --env " + argument(a.env)
+	if t.Env != "" && !MayBeSecret(t.Env) {
+		flags += " --env " + Argument(t.Env)
 	}
-	if a.self+flags == "ace" {
+	if t.Self+flags == "ace" {
 		return text
 	}
 	var out strings.Builder
@@ -29,7 +37,7 @@ func (a *app) asTyped(text string) string {
 		if strings.HasSuffix(text[:name], "on the server: ") {
 			continue
 		}
-		out.WriteString(text[rest:name] + a.self)
+		out.WriteString(text[rest:name] + t.Self)
 		rest = name + len("ace")
 		command, _, _ := strings.Cut(text[rest:], ";")
 		if !strings.Contains(command, "--env") && !strings.Contains(command, "--profile") {
@@ -39,12 +47,12 @@ func (a *app) asTyped(text string) string {
 	return out.String() + text[rest:]
 }
 
-// argument quotes a word of a command for a shell if needed.
-func argument(s string) string {
+// Argument quotes a word of a command for a shell if needed.
+func Argument(s string) string {
 	if plainWord.MatchString(s) {
 		return s
 	}
-	return shellWord(s)
+	return ShellWord(s)
 }
 
 var plainWord = regexp.MustCompile(`^[\w./:@%+,-]+$`)

@@ -1,8 +1,7 @@
-package main
+package term
 
 import (
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,8 +13,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// secretVariables are the variables that hold a secret, and the proxy variables, which may.
-var secretVariables = []string{"ACE_KEY", "ACE_TOKEN", trio[1], authKeyVariable, "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
+// proxyVariables may hold a user and a password.
+var proxyVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
 
 // secretFlags are the flags that take a secret.
 var secretFlags = []string{"token", "api-key", "key", "secret", "password", "otp", "code"}
@@ -26,17 +25,17 @@ const leastSecret = 6
 // pemStart is the start of a private key or certificate in a file.
 const pemStart = "-----BEGIN "
 
-// without is the error with secrets removed from its texts: those that the command was given, and words that may be secrets
+// Without is the error with secrets removed from its texts: those that the command was given, and words that may be secrets
 // pasted into the wrong place.
-func (a *app) without(e *bridge.Error) *bridge.Error {
+func (t *Terminal) Without(e *bridge.Error) *bridge.Error {
 	c := *e
-	secrets := a.secrets()
+	secrets := t.secrets()
 	c.Detail, c.Hint = redact(e.Detail, secrets), redact(e.Hint, secrets)
 	return &c
 }
 
 // secrets lists the secrets that the command was given, the longest first; no message repeats them.
-func (a *app) secrets() []string {
+func (t *Terminal) secrets() []string {
 	var out []string
 	add := func(text string) {
 		pieces := strings.Fields(text)
@@ -48,36 +47,28 @@ func (a *app) secrets() []string {
 			out = append(out, piece, quoted[1:len(quoted)-1])
 		}
 	}
-	for _, name := range secretVariables {
-		value := os.Getenv(name)
-		if strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
-			value = userinfo(value)
-		}
-		add(value)
+	for _, name := range proxyVariables {
+		add(userinfo(os.Getenv(name)))
 	}
-	for _, variable := range os.Environ() { // of a server or a cloud
+	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
-		switch {
-		case !strings.HasPrefix(name, "ACE_"):
-		case slices.Contains(secretSettings(), name) || mayBeSecret(value):
+		if slices.Contains(t.SecretVariables, name) || strings.HasPrefix(name, "ACE_") && MayBeSecret(value) {
 			add(value)
-		default:
-			add(userinfo(value))
 		}
 	}
-	for i, word := range a.typed {
+	for i, word := range t.Typed {
 		flag, value, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
 		switch {
 		case strings.HasPrefix(word, "-") && slices.Contains(secretFlags, flag):
-			if !given && i+1 < len(a.typed) {
-				value = a.typed[i+1]
+			if !given && i+1 < len(t.Typed) {
+				value = t.Typed[i+1]
 			}
 			if !strings.HasPrefix(value, "file:") {
 				add(value)
 			}
-		case strings.HasPrefix(word, "-") && given && mayBeSecret(value):
+		case strings.HasPrefix(word, "-") && given && MayBeSecret(value):
 			add(value)
-		case mayBeSecret(word):
+		case MayBeSecret(word):
 			add(strings.TrimPrefix(strings.TrimLeft(word, "-"), "file:"))
 		}
 		add(userinfo(word))
@@ -85,19 +76,6 @@ func (a *app) secrets() []string {
 	out = slices.DeleteFunc(out, func(s string) bool { return len(s) < leastSecret })
 	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
 	return slices.Compact(out)
-}
-
-// secretSettings are the variables of a server and a cloud that hold a secret and nothing else.
-func secretSettings() []string {
-	var names []string
-	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
-		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
-			if field.Kind() != reflect.String && !strings.HasSuffix(name, "_URL") {
-				names = append(names, name)
-			}
-		})
-	}
-	return names
 }
 
 var (
@@ -129,8 +107,8 @@ func userinfo(s string) string {
 	return s[i+3 : j]
 }
 
-// mayBeSecret reports whether a word looks like a key, a token, a URL with a user, or random text.
-func mayBeSecret(word string) bool {
+// MayBeSecret reports whether a word looks like a key, a token, a URL with a user, or random text.
+func MayBeSecret(word string) bool {
 	if strings.Contains(word, pemStart) || secretShapes.MatchString(word) || userinfo(word) != "" {
 		return true
 	}

@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"context"
@@ -15,45 +15,45 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// errInterrupted is Ctrl-C pressed where the terminal does not make a signal of it.
-var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
+// ErrInterrupted is Ctrl-C pressed where the terminal does not make a signal of it.
+var ErrInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
 
-// errNothingChosen is a list that was left with Esc or an empty answer.
-var errNothingChosen = bridge.E(bridge.Conflict, "cancelled", "nothing was chosen")
+// ErrNothingChosen is a list that was left with Esc or an empty answer.
+var ErrNothingChosen = bridge.E(bridge.Conflict, "cancelled", "nothing was chosen")
 
-// pick lets the person at the terminal choose one of a few options and returns its place: with the arrow keys and "/" to
+// Pick lets the person at the terminal choose one of a few options and returns its place: with the arrow keys and "/" to
 // filter, or, on a terminal that has no cursor to move (TERM=dumb, which also suits a screen reader), by number.
-func (a *app) pick(title string, options []string) (int, error) {
-	if !a.interactive() {
-		return 0, inputNeeded("%s There is no terminal to choose on", title)
+func (t *Terminal) Pick(title string, options []string) (int, error) {
+	if !t.Interactive() {
+		return 0, InputNeeded("%s There is no terminal to choose on", title)
 	}
 	clean := make([]string, len(options))
 	for i, o := range options {
-		clean[i] = printable(o)
+		clean[i] = Printable(o)
 	}
-	width, height, err := term.GetSize(int(a.err.Fd()))
-	if err != nil || !a.screen() || width < 20 || height < 6 {
-		return a.pickNumber(title, clean)
+	width, height, err := term.GetSize(int(t.Err.Fd()))
+	if err != nil || !t.Screen() || width < 20 || height < 6 {
+		return t.pickNumber(title, clean)
 	}
-	return a.pickHere(title, clean, height)
+	return t.pickHere(title, clean, height)
 }
 
 // pickNumber is a numbered list: it works on every terminal.
-func (a *app) pickNumber(title string, options []string) (int, error) {
+func (t *Terminal) pickNumber(title string, options []string) (int, error) {
 	for i, o := range options {
-		a.say("%3d  %s", i+1, o)
+		t.Say("%3d  %s", i+1, o)
 	}
 	for {
-		answer, err := a.askLine("%s [1-%d, empty for none] ", title, len(options))
+		answer, err := t.AskLine("%s [1-%d, empty for none] ", title, len(options))
 		switch n, notNumber := strconv.Atoi(answer); {
 		case err != nil:
 			return 0, err
 		case answer == "":
-			return 0, errNothingChosen
+			return 0, ErrNothingChosen
 		case notNumber == nil && n >= 1 && n <= len(options):
 			return n - 1, nil
 		}
-		a.say("%q is not a number from 1 to %d", printable(answer), len(options))
+		t.Say("%q is not a number from 1 to %d", Printable(answer), len(options))
 	}
 }
 
@@ -68,7 +68,7 @@ func pickTheme(isDark bool) *huh.Styles {
 }
 
 // pickHere runs huh on the terminal, below what was printed, and erases itself.
-func (a *app) pickHere(title string, options []string, height int) (int, error) {
+func (t *Terminal) pickHere(title string, options []string, height int) (int, error) {
 	const around = 4 // the title, an empty line, the help, and the line of the cursor
 	chosen, left := 0, false
 	list := make([]huh.Option[int], len(options))
@@ -79,7 +79,7 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 	if len(options)+1 > height-around {
 		field.Height(height - around)
 	}
-	keys, err := openKeyboard(a.in)
+	keys, err := openKeyboard(t.In)
 	if err != nil {
 		return 0, err
 	}
@@ -88,12 +88,12 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 	defer cancel()
 	go func() {
 		select {
-		case <-a.interrupted:
+		case <-t.Interrupted:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	program := []tea.ProgramOption{tea.WithInput(keys), tea.WithOutput(a.err), tea.WithoutSignalHandler(),
+	program := []tea.ProgramOption{tea.WithInput(keys), tea.WithOutput(t.Err), tea.WithoutSignalHandler(),
 		tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg {
 			if k, ok := msg.(tea.KeyPressMsg); ok && k.String() == "esc" && !field.GetFiltering() {
 				left = true
@@ -101,7 +101,7 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 			}
 			return msg
 		})}
-	if !a.colours() {
+	if !t.colours() {
 		program = append(program, tea.WithColorProfile(colorprofile.ASCII))
 	}
 	bindings := huh.NewDefaultKeyMap()
@@ -109,9 +109,9 @@ func (a *app) pickHere(title string, options []string, height int) (int, error) 
 	err = huh.NewForm(huh.NewGroup(field)).WithKeyMap(bindings).WithTheme(huh.ThemeFunc(pickTheme)).WithProgramOptions(program...).RunWithContext(ctx)
 	switch {
 	case left:
-		return 0, errNothingChosen
+		return 0, ErrNothingChosen
 	case errors.Is(err, huh.ErrUserAborted), ctx.Err() != nil:
-		return 0, errInterrupted
+		return 0, ErrInterrupted
 	}
 	return chosen, err
 }

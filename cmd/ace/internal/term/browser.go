@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"context"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// openBrowser tries to show a page; the person has the address on the screen as well. Only http and https: the address
+// OpenBrowser tries to show a page; the person has the address on the screen as well. Only http and https: the address
 // comes from the cloud, and other schemes start other programs.
-func openBrowser(ctx context.Context, page string) {
+func OpenBrowser(ctx context.Context, page string) {
 	if !strings.HasPrefix(page, "https://") && !strings.HasPrefix(page, "http://") {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"encoding/json"
@@ -13,40 +13,42 @@ import (
 )
 
 const (
-	outputTable = "table"
-	outputJSON  = "json"
+	OutputTable = "table"
+	OutputJSON  = "json"
 	outputYAML  = "yaml"
 )
 
-var outputs = []string{outputTable, outputJSON, outputYAML}
+// Outputs are the values of --output.
+var Outputs = []string{OutputTable, OutputJSON, outputYAML}
 
-func (a *app) checkOutput() error {
-	switch a.output {
-	case outputTable, outputJSON, outputYAML:
+// CheckOutput refuses an --output that there is not.
+func (t *Terminal) CheckOutput() error {
+	switch t.Output {
+	case OutputTable, OutputJSON, outputYAML:
 		return nil
 	}
-	asked := a.output
-	a.output = outputTable
-	return usage("--output %q is not table, json or yaml%s", asked, didYouMean(asked, outputs))
+	asked := t.Output
+	t.Output = OutputTable
+	return Usage("--output %q is not table, json or yaml%s", asked, DidYouMean(asked, Outputs))
 }
 
-// print writes a result: v as JSON or YAML when that was asked for, otherwise what table writes.
-func (a *app) print(v any, table func(w io.Writer)) error {
-	switch a.output {
-	case outputJSON:
-		encoder := json.NewEncoder(a.out)
+// Print writes a result: v as JSON or YAML when that was asked for, otherwise what table writes.
+func (t *Terminal) Print(v any, table func(w io.Writer)) error {
+	switch t.Output {
+	case OutputJSON:
+		encoder := json.NewEncoder(t.Out)
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(v)
 	case outputYAML:
-		return a.printYAML(v)
+		return t.printYAML(v)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(t.Out, 0, 8, 2, ' ', 0)
 	table(w)
 	return w.Flush()
 }
 
 // printYAML goes through JSON, so that both have the same names and the same secrets in the clear.
-func (a *app) printYAML(v any) error {
+func (t *Terminal) printYAML(v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -56,7 +58,7 @@ func (a *app) printYAML(v any) error {
 		return err
 	}
 	plainStyle(&node)
-	encoder := yaml.NewEncoder(a.out)
+	encoder := yaml.NewEncoder(t.Out)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(&node); err != nil {
 		return err
@@ -72,11 +74,11 @@ func plainStyle(n *yaml.Node) {
 	}
 }
 
-// row writes one line of a table. What comes from a server may hold anything, so control characters, which could move
+// Row writes one line of a table. What comes from a server may hold anything, so control characters, which could move
 // the cursor or colour the terminal, are replaced.
-func row(w io.Writer, cells ...string) {
+func Row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
-		cells[i] = printable(cell)
+		cells[i] = Printable(cell)
 		if cells[i] == "" {
 			cells[i] = "-"
 		}
@@ -84,7 +86,8 @@ func row(w io.Writer, cells ...string) {
 	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
 
-func printable(s string) string {
+// Printable is a text without control characters.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' {
 			return '�'
@@ -93,26 +96,27 @@ func printable(s string) string {
 	}, s)
 }
 
-func when(t *time.Time) string {
+// When is a time as people read it, in the zone of this machine.
+func When(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// until is when for the end of something, in UTC as it is stored, which it says.
-func until(t *time.Time) string {
+// Until is when for the end of something, in UTC as it is stored, which it says.
+func Until(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02 15:04 MST")
 }
 
-// printableLines is printable for text that may have several lines.
-func printableLines(s string) string {
+// PrintableLines is printable for text that may have several lines.
+func PrintableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
-		lines[i] = printable(lines[i])
+		lines[i] = Printable(lines[i])
 	}
 	return strings.Join(lines, "\n")
 }

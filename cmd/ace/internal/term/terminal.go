@@ -1,0 +1,72 @@
+package term
+
+import (
+	"fmt"
+	"os"
+
+	xterm "golang.org/x/term"
+
+	"github.com/acebridge/ace/bridge/catalogue"
+)
+
+// Terminal is what a command talks to a person with: the streams and the flags of every command.
+type Terminal struct {
+	In, Out, Err *os.File
+
+	Interrupted <-chan struct{} // closed by Ctrl-C; nil: never
+
+	Env, Profile   string // the flags; hints repeat them
+	Output         string // table, json or yaml
+	Quiet          bool   // no notes
+	NonInteractive bool   // nothing is asked
+	NoColor        bool
+	Debug          bool // requests are told
+
+	Self            string   // what a person types to run this program
+	Typed           []string // the command line as it was typed
+	SecretVariables []string // the environment variables that hold a secret
+	StdinUsed       bool     // a second "-" would read nothing
+
+	progress progress
+}
+
+// New is a terminal on three streams, with the flags at their defaults.
+func New(in, out, err *os.File) *Terminal {
+	return &Terminal{In: in, Out: out, Err: err, Output: OutputTable, Self: "ace"}
+}
+
+// Interactive reports whether there is somebody to ask.
+func (t *Terminal) Interactive() bool {
+	return !t.NonInteractive && !InCI() && IsTerminal(t.In) && IsTerminal(t.Err)
+}
+
+// IsTerminal reports whether a stream is a terminal.
+func IsTerminal(f *os.File) bool { return xterm.IsTerminal(int(f.Fd())) }
+
+// Note tells the person at the terminal something that is no result.
+func (t *Terminal) Note(format string, args ...any) {
+	if !t.Quiet {
+		t.Say(format, args...)
+	}
+}
+
+// Say is note for what has to be seen even with --quiet.
+func (t *Terminal) Say(format string, args ...any) {
+	_, _ = fmt.Fprintln(t.Err, t.AsTyped(fmt.Sprintf(format, args...)))
+}
+
+// Bold is a text in bold where the terminal shows that.
+func (t *Terminal) Bold(s string) string {
+	if !t.colours() {
+		return s
+	}
+	return "\x1b[1m" + s + "\x1b[0m"
+}
+
+// DidYouMean names the candidate nearest to a word, as the end of a sentence.
+func DidYouMean(word string, candidates []string) string {
+	if n := catalogue.Nearest(word, candidates); n != "" {
+		return fmt.Sprintf("; did you mean %q?", n)
+	}
+	return ""
+}

@@ -1,0 +1,41 @@
+package term
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// Transport is how the command calls clouds and servers.
+func (t *Terminal) Transport() http.RoundTripper {
+	next := watched{t, http.DefaultTransport}
+	if t.Debug {
+		return tracing{say: t.Say, next: next}
+	}
+	return next
+}
+
+// tracing tells of each request what can be shown to anybody: never a header, a body or a query, which may be secret.
+type tracing struct {
+	say  func(format string, args ...any)
+	next http.RoundTripper
+}
+
+func (t tracing) RoundTrip(r *http.Request) (*http.Response, error) {
+	where := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
+	start := time.Now()
+	resp, err := t.next.RoundTrip(r)
+	took := time.Since(start).Round(time.Millisecond)
+	if err != nil {
+		t.say("debug: %s %s failed after %s: %s", r.Method, Printable(where.String()), took, api.WhyUnreachable(err))
+		return resp, err
+	}
+	id := resp.Header.Get(api.HeaderRequestID)
+	if id == "" || len(id) > 100 {
+		id = "-"
+	}
+	t.say("debug: %s %s %d in %s, request %s", r.Method, Printable(where.String()), resp.StatusCode, took, Printable(id))
+	return resp, nil
+}
