@@ -1,159 +1,264 @@
 package registry
 
 import (
-	"cmp"
-	"context"
-	"database/sql"
-	_ "embed"
-	"errors"
-	"fmt"
-	"time"
-
-	"github.com/google/uuid"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/catalogue"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-//go:embed scopes.yaml
-var scopesFile []byte
+// Who may see and use a connection is decided here, once in Go for a connection that has been read (seenBy, use), and once in
+// SQL for many of them (visible, usable). A test compares the two for all kinds of callers and connections.
 
-// Scopes is the catalogue of a cloud: which scopes there are, and which a member of each role has.
-var Scopes = func() catalogue.Catalogue {
-	c, err := catalogue.Parse(scopesFile)
-	if err != nil {
-		panic(err) // it is embedded, and every test parses it
-	}
-	return c
-}()
+// What a connection lets somebody do who uses it because it is shared.
+const (
+	AccessFull    = "full"    // all that its key has
+	AccessLimited = "limited" // no more than certain scopes
+	AccessNone    = "none"
+)
 
-// Can reports whether the principal has a scope of [Scopes]. This is what every rule asks; a role is only a set of scopes.
-func (p Principal) Can(need bridge.Scope) bool {
-	byRole := Scopes.Ceiling(p.Role).Covers(need)
-	switch p.Kind {
-	case "":
-		return byRole
-	case bridge.KindPAT: // never more than its person
-		return byRole && p.granted.Covers(need)
-	}
-	return p.granted.Covers(need)
+// limit is the exception that a connection makes for somebody: less than for all others, or nothing. Empty: none is made.
+type limit struct{ access, ceiling string }
+
+// bounds are what limits somebody's use of a connection, as it is stored: two that are equal allow the same. The zero value
+// limits nothing; it is the owner's.
+type bounds struct {
+	ceiling string
+	own     limit             // for whoever calls
+	maker   limit             // for the person who made the API key that calls: nobody gets more by a key than they have themselves
+	parents [maxParents]limit // for the API keys that it was made with
 }
 
-// Scopes are what the principal may do: all that the role in the organization may, or what their key was given.
-func (p Principal) Scopes() bridge.Scopes {
-	switch p.Kind {
-	case "":
-		return Scopes.Ceiling(p.Role)
-	case bridge.KindPAT:
-		return p.granted.Cap(Scopes.Ceiling(p.Role))
+func (c connection) bounds(p Principal) bounds {
+	if c.ownerID == p.UserID {
+		return bounds{}
 	}
-	return p.granted
+	return bounds{ceiling: c.ceiling, own: c.own, maker: c.maker, parents: c.parents}
 }
 
-// Need refuses a principal without the scope, and says who has it.
-func (p Principal) Need(need bridge.Scope) error {
-	switch {
-	case p.Can(need):
-		return nil
-	case p.Kind != "" && !p.granted.Covers(need):
-		return catalogue.MissingScope(need).WithHint("use a key that has it: ace api-key create --cloud --scope %s", need)
-	case Scopes.Ceiling(bridge.RoleMember).Covers(need):
-		return bridge.E(bridge.Forbidden, "role_viewer", "a viewer cannot do that").
-			WithHint("ask an admin of %s for the role member", p.Org)
+// access is what the bounds leave, with limited access the scopes. An exception takes away from the ceiling and never adds
+// to it; what cannot be read allows nothing.
+func (b bounds) access() (string, bridge.Scopes) {
+	limits := append([]limit{b.own, b.maker}, b.parents[:]...)
+	if slices.ContainsFunc(limits, func(l limit) bool { return l.access == AccessNone }) {
+		return AccessNone, nil
 	}
-	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org).
-		WithHint("ask one; who that is says: ace org members")
-}
-
-// InPerson refuses a key: what is a person's own business, such as their profile and sessions, is not for one.
-func (p Principal) InPerson() error {
-	if p.Kind == "" {
-		return nil
+	if b.ceiling != "" {
+		limits = append(limits, limit{AccessLimited, b.ceiling})
 	}
-	return bridge.E(bridge.Forbidden, "person_only", "an API key cannot do that; a person who is logged in can").WithHint("ace login")
-}
-
-// Identity is the principal as the one who asks for a change of keys.
-func (p Principal) Identity() bridge.Identity {
-	if p.Kind != "" {
-		id := p.key
-		id.Scopes = p.Scopes()
-		return id
-	}
-	return bridge.Identity{Type: bridge.TypeUserToken, Subject: p.Email, Org: p.Org, Environment: bridge.EnvironmentLive,
-		Role: p.Role, Scopes: p.Scopes()}
-}
-
-// KeyFacts are what is known of an API key of this cloud besides its [bridge.Identity].
-type KeyFacts struct {
-	Name    string
-	Owner   string      // as the database has it; empty: the identity's subject
-	Parents []uuid.UUID // the keys that it was made with, the nearest first
-}
-
-// KeyPrincipal is who a verified API key of this cloud stands for: a personal access token for its person, any other key for
-// itself, in its organization. A token is bound to the membership in which it was made: who has left and come back makes a new one.
-// A key is limited with each of the keys that it was made with.
-func (r *Registry) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFacts) (Principal, error) {
-	id.Subject = cmp.Or(of.Owner, id.Subject)
-	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, granted: id.Scopes, key: id}
-	if id.Kind == bridge.KindPAT {
-		p.Method = MethodPAT
-		err := r.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, o.id, m.id, m.role, t.provider_id FROM token_members t JOIN members m ON m.id = t.member_id
-			JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.org_id
-			WHERE t.key_id = $1 AND u.email = $2 AND o.slug = $3 AND u.verified_at <> 0 AND `+livesThrough("t.provider_id"),
-			id.KeyID.String(), id.Subject, id.Org).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Member, &p.Role, &p.Provider)
-		if errors.Is(err, sql.ErrNoRows) {
-			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "the token has ended with its owner's membership in %s, or with the way in which they sign in", id.Org)
+	access, most := AccessFull, bridge.Scopes{"*"}
+	for _, l := range limits {
+		if l.access == "" {
+			continue
 		}
+		scopes, err := bridge.ParseScopes(l.ceiling)
 		if err != nil {
-			return Principal{}, fmt.Errorf("look up a token's person: %w", err)
+			scopes = nil
 		}
-		p.key.Role = p.Role
-		return p, nil
+		access, most = AccessLimited, most.Cap(scopes)
 	}
-	// Towards servers a key counts as a member, however much it may do here.
-	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, of.Name
-	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
-	p.environment = id.Kind.Environment()
-	for i, parent := range of.Parents {
-		if i == maxParents {
-			return Principal{}, bridge.E(bridge.Unauthenticated, "chain_too_long", "the key was made with a chain of more than %d others", maxParents)
-		}
-		p.parents[i] = parent.String()
+	if access == AccessFull {
+		return access, nil
 	}
-	err := r.db.QueryRowContext(ctx, `SELECT o.id, COALESCE((SELECT u.id FROM users u WHERE u.email = $2), '')
-		FROM organizations o WHERE o.slug = $1`, id.Org, id.Subject).Scan(&p.OrgID, &p.makerID)
-	if err != nil {
-		return Principal{}, fmt.Errorf("look up a key's organization: %w", err)
-	}
-	return p, nil
+	return access, most
 }
 
-// lockOwner lets one transaction at a time register connections of an owner. "One connection to a server" is no unique
-// constraint, because localhost and 127.0.0.1 are one server; so a row of the owner is the lock, on both databases: a
-// person's membership, and for a key a row of its own among the users, as which nobody can sign in.
-func lockOwner(ctx context.Context, tx *sql.Tx, p Principal, now time.Time) error {
-	if p.Kind != "" && p.Kind != bridge.KindPAT {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at) VALUES ($1, $2, $3, '', $4)
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, p.UserID, p.Email, p.Name, now.Unix()); err != nil {
-			return fmt.Errorf("lock a key's connections: %w", err)
-		}
+// seenBy reports whether a caller sees the connection, read together with the caller's limits. Its owner does, and once it
+// is shared the whole organization, except members and keys whose limit leaves nothing, unless they manage it. A removed
+// member's connection is seen by admins; see [connection.requireUsable]. Live and test keys see those of their environment.
+func (c connection) seenBy(p Principal) bool {
+	manages := p.Can("connection:manage")
+	switch {
+	case c.orgID != p.OrgID, p.environment != "" && c.environment != p.environment:
+		return false
+	case c.ownerID == p.UserID:
+		return true
+	case c.visibility == Organization && (manages || !c.excepted()):
+		return true
+	}
+	return manages && c.orphaned
+}
+
+// excepted reports whether a limit of the caller's, or of a key or person above it, leaves nothing.
+func (c connection) excepted() bool {
+	return slices.ContainsFunc(c.limits(), func(l limit) bool { return l.access == AccessNone })
+}
+
+func (c connection) limits() []limit { return append([]limit{c.own, c.maker}, c.parents[:]...) }
+
+// requireOwner refuses changes by others than the owner and the organization's admins.
+func (c connection) requireOwner(p Principal) error {
+	if c.ownerID == p.UserID || p.Can("connection:manage") {
 		return nil
 	}
-	return lockMember(ctx, tx, p.OrgID, p.UserID)
+	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
 }
 
-// lockMember holds a membership until the end of the transaction, so that nobody is removed meanwhile.
-func lockMember(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
-	still, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET joined_at = joined_at WHERE org_id = $1 AND user_id = $2",
-		orgID, userID))
-	if err != nil {
-		return fmt.Errorf("lock a member: %w", err)
+// requireUsable refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
+// person and nobody else: an admin cannot use it, nor share it and use it then; whoever needs the server connects it anew.
+func (c connection) requireUsable() error {
+	if !c.orphaned || c.visibility == Organization {
+		return nil
 	}
-	if !still {
-		return errGone
-	}
-	return nil
+	return bridge.E(bridge.Forbidden, "owner_gone", "%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
+		WithHint("connect yourself: ace connect --server %s", c.server)
 }
+
+// use returns the connection as a principal may use it: its ceiling is theirs. It refuses who may not.
+func (c connection) use(p Principal) (connection, error) {
+	if err := c.requireUsable(); err != nil {
+		return c, err
+	}
+	if !c.actAs && c.ownerID != p.UserID {
+		return c, c.errCannotActAs()
+	}
+	access, most := c.bounds(p).access()
+	c.ceiling = most.String()
+	switch {
+	case access == AccessNone:
+		return c, bridge.E(bridge.Forbidden, "connection_excepted", "an admin has excepted you from using this connection").
+			WithHint("ask an admin of %s: ace connections unlimit %s %s", p.Org, c.id, p.Email)
+	case access == AccessLimited && len(most) == 0:
+		return c, bridge.E(bridge.Forbidden, "scope_empty", "nothing is left of what you may do over this connection: its ceiling and your limit have no scope in common").
+			WithHint("ask an admin of %s: ace connections sharing %s shows both", p.Org, c.id)
+	case access == AccessLimited && !c.ace && c.secret != "":
+		return c, bridge.E(bridge.Forbidden, "ceiling_plain", "you may use this connection within limits only, and its key is a plain one, whose server would not keep to them").
+			WithHint("ask an admin of %s: ace connections sharing %s shows the limits", p.Org, c.id)
+	}
+	return c, nil
+}
+
+// The access rule in SQL, of a row "caller" that stands for who calls, a connection c and its owner u; see [callerRows].
+const (
+	// orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
+	// was one.
+	orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
+
+	excepted = `EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.access = '` + AccessNone + `'
+		AND e.user_id IN (caller.user_id, caller.maker_id, caller.parent_1, caller.parent_2, caller.parent_3))`
+
+	// visible is [connection.seenBy].
+	visible = ` c.org_id = caller.org_id AND (caller.environment = '' OR c.environment = caller.environment)
+		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + excepted + `))
+			OR (caller.manage <> '' AND ` + orphaned + `)) `
+
+	// usable is what [connection.use] demands besides the limits, which callers compare with those that they know.
+	usable = visible + `AND (c.visibility = 'organization' OR NOT ` + orphaned + `) AND (c.act_as OR c.owner_id = caller.user_id) `
+
+	// stands is the condition that the caller's session or membership lives on with the same role; $1 is the time.
+	stands = ` (caller.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = caller.session AND s.user_id = caller.user_id
+			AND s.org_id = caller.org_id AND s.ended_at = 0 AND s.expires_at > $1))
+		AND (caller.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = caller.org_id AND m.user_id = caller.user_id AND m.role = caller.role)) `
+
+	withLimits = ` LEFT JOIN connection_limits l ON l.connection_id = c.id AND l.user_id = caller.user_id
+		LEFT JOIN connection_limits k ON k.connection_id = c.id AND k.user_id = caller.maker_id
+		LEFT JOIN connection_limits k1 ON k1.connection_id = c.id AND k1.user_id = caller.parent_1
+		LEFT JOIN connection_limits k2 ON k2.connection_id = c.id AND k2.user_id = caller.parent_2
+		LEFT JOIN connection_limits k3 ON k3.connection_id = c.id AND k3.user_id = caller.parent_3 `
+
+	limitColumns = `COALESCE(l.access, ''), COALESCE(l.ceiling, ''), COALESCE(k.access, ''), COALESCE(k.ceiling, ''),
+		COALESCE(k1.access, ''), COALESCE(k1.ceiling, ''), COALESCE(k2.access, ''), COALESCE(k2.ceiling, ''),
+		COALESCE(k3.access, ''), COALESCE(k3.ceiling, '')`
+
+	// selectSeen selects connections with the limits of one caller. SQLite reads the connections first, in the order of an index.
+	selectSeen = "SELECT " + connectionColumns + ", " + limitColumns + fromConnections + "CROSS JOIN caller" + withLimits + "WHERE "
+)
+
+// callerColumn is one column of a row "caller".
+type callerColumn struct {
+	name string
+	of   func(callerRow) string
+}
+
+// callerRow is a caller, and a connection where the question is about one.
+type callerRow struct {
+	Principal
+	connection string
+}
+
+// sight are the columns that [visible] and [withLimits] go by; handed_tokens keeps them by the same names.
+var sight = []callerColumn{
+	{"org_id", func(c callerRow) string { return c.OrgID }},
+	{"user_id", func(c callerRow) string { return c.UserID }},
+	{"environment", func(c callerRow) string { return c.environment }},
+	{"manage", func(c callerRow) string { return c.manage() }},
+	{"maker_id", func(c callerRow) string { return c.makerID }},
+	{"parent_1", func(c callerRow) string { return c.parents[0] }},
+	{"parent_2", func(c callerRow) string { return c.parents[1] }},
+	{"parent_3", func(c callerRow) string { return c.parents[2] }},
+}
+
+// callerColumns are all columns of a row but its number n.
+var callerColumns = append([]callerColumn{
+	{"connection", func(c callerRow) string { return c.connection }},
+	{"session", func(c callerRow) string { return c.SessionID }},
+	{"role", func(c callerRow) string {
+		if c.Kind == "" || c.Kind == bridge.KindPAT {
+			return string(c.Role)
+		}
+		return "" // a key's own role never changes
+	}},
+}, sight...)
+
+// manage is a caller's column of that name.
+func (p Principal) manage() string {
+	if p.Can("connection:manage") {
+		return "manage"
+	}
+	return ""
+}
+
+// callerRows begins a statement with a row "caller" for each caller, numbered from 0. The parameters go to the end of args.
+func callerRows(args *[]any, callers ...callerRow) string {
+	var head, values strings.Builder
+	head.WriteString("WITH caller (n")
+	for _, column := range callerColumns {
+		head.WriteString(", " + column.name)
+	}
+	for i, caller := range callers {
+		if i > 0 {
+			values.WriteString(", ")
+		}
+		values.WriteString("(" + strconv.Itoa(i))
+		for _, column := range callerColumns {
+			*args = append(*args, column.of(caller))
+			values.WriteString(", $" + strconv.Itoa(len(*args)))
+		}
+		values.WriteString(")")
+	}
+	return head.String() + ") AS (VALUES " + values.String() + ") "
+}
+
+// asked are callers without a connection that is asked about.
+func asked(who []Principal) []callerRow {
+	rows := make([]callerRow, len(who))
+	for i, p := range who {
+		rows[i].Principal = p
+	}
+	return rows
+}
+
+func (c *connection) limitFields() []any {
+	fields := []any{&c.own.access, &c.own.ceiling, &c.maker.access, &c.maker.ceiling}
+	for i := range c.parents {
+		fields = append(fields, &c.parents[i].access, &c.parents[i].ceiling)
+	}
+	return fields
+}
+
+// scanSeen reads a connection together with the exceptions for whoever asks.
+func scanSeen(s scanner) (connection, error) {
+	var seen connection
+	c, err := scanConnection(further{s, seen.limitFields()})
+	c.own, c.maker, c.parents = seen.own, seen.maker, seen.parents
+	return c, err
+}
+
+// further is a row with columns that come after those that are asked for.
+type further struct {
+	scanner
+	fields []any
+}
+
+func (f further) Scan(fields ...any) error { return f.scanner.Scan(append(fields, f.fields...)...) }

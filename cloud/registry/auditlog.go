@@ -47,13 +47,13 @@ func (r *Registry) ConnectionNames(ctx context.Context, p Principal, ids []strin
 	if len(ids) == 0 {
 		return names, nil
 	}
-	args := p.sees()
+	var args []any
 	var marks []string
 	for _, id := range ids {
 		args = append(args, id)
 		marks = append(marks, "$"+strconv.Itoa(len(args)))
 	}
-	rows, err := r.db.QueryContext(ctx, "SELECT c.id, c.name"+fromConnections+"WHERE"+visible+ //nolint:gosec // only placeholders
+	rows, err := r.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+"SELECT c.id, c.name"+fromConnections+"CROSS JOIN caller WHERE"+visible+ //nolint:gosec // only placeholders
 		"AND c.id IN ("+strings.Join(marks, ", ")+")", args...)
 	if err != nil {
 		return nil, fmt.Errorf("look up names of connections: %w", err)

@@ -36,7 +36,7 @@ func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id stri
 	if err != nil {
 		return c, err
 	}
-	if err := c.inUse(); err != nil {
+	if err := c.requireUsable(); err != nil {
 		return c, err
 	}
 	before := c
@@ -46,7 +46,7 @@ func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id stri
 		}
 	}
 	if patch.Name != nil {
-		if err := c.may(p); err != nil {
+		if err := c.requireOwner(p); err != nil {
 			return c, err
 		}
 		var plain bool
@@ -110,7 +110,7 @@ func (p Principal) mayShare() error {
 
 // move gives the connection another URL, another key, or both.
 func (r *Registry) move(ctx context.Context, tx *sql.Tx, p Principal, c *connection, patch api.ConnectionPatch) error {
-	if err := c.may(p); err != nil {
+	if err := c.requireOwner(p); err != nil {
 		return err
 	}
 	server := c.server
@@ -261,7 +261,7 @@ func (r *Registry) deleteIn(ctx context.Context, tx *sql.Tx, p Principal, id str
 	if err != nil {
 		return out, err
 	}
-	if err := c.may(p); err != nil {
+	if err := c.requireOwner(p); err != nil {
 		return out, err
 	}
 	if !was.holds(c) {

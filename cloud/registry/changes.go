@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 )
 
@@ -108,8 +105,8 @@ func (r *Registry) Watchers(ctx context.Context, who []Principal) ([]Watcher, er
 	for from := 0; from < len(who); from += relayBatch {
 		some := who[from:min(from+relayBatch, len(who))]
 		args := []any{r.cfg.Now().Unix()}
-		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i], "" })+`
-			SELECT g.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = g.v1), 0) FROM g WHERE `+stillStands, args...)
+		rows, err := r.db.QueryContext(ctx, callerRows(&args, asked(some)...)+`
+			SELECT caller.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = caller.org_id), 0) FROM caller WHERE`+stands, args...)
 		err = eachRow(rows, err, func(s scanner) error {
 			var n int
 			var last int64
@@ -142,7 +139,7 @@ func (r *Registry) Changes(ctx context.Context, orgID string, since, last int64,
 	for from := 0; from < len(who); from += relayBatch {
 		some := who[from:min(from+relayBatch, len(who))]
 		args := []any{orgID, since, changesAtOnce}
-		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i], "" })+selectChanges, args...)
+		rows, err := r.db.QueryContext(ctx, callerRows(&args, asked(some)...)+selectChanges, args...)
 		reached, seen := since, 0
 		err = eachRow(rows, err, func(s scanner) error {
 			c, err := scanChange(s)
@@ -173,11 +170,11 @@ const changesAtOnce = 100
 
 // selectChanges joins the changes to those who watch. What somebody does not see is told as lost if members have lost it
 // since, to its owner, and to admins once it is deleted: they may know that it was there.
-var selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone FROM connection_changes WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
-	SELECT g.n, h.seq, h.connection_id, COALESCE((` + visibleToGrant + `), FALSE),
-		h.lost > $2 OR h.owner_id = g.v2 OR (h.gone AND g.v4 = 'manage'), COALESCE(c.status, ''), COALESCE(c.cause, ''),
+const selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone FROM connection_changes WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
+	SELECT caller.n, h.seq, h.connection_id, COALESCE((` + visible + `), FALSE),
+		h.lost > $2 OR h.owner_id = caller.user_id OR (h.gone AND caller.manage <> ''), COALESCE(c.status, ''), COALESCE(c.cause, ''),
 		COALESCE(c.hint, ''), COALESCE(c.latency_ms, 0), COALESCE(c.last_seen_at, 0), COALESCE(c.last_used_at, 0)
-	FROM h CROSS JOIN g LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
+	FROM h CROSS JOIN caller LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
 
 func scanChange(s scanner) (Change, error) {
 	var c Change
@@ -200,33 +197,4 @@ func measured(n int64) *int64 {
 		return nil
 	}
 	return &n
-}
-
-// stillStands is the condition that the session or membership behind a row g lives on with the same role; $1 is the time.
-const stillStands = `(g.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session AND s.user_id = g.v2 AND s.org_id = g.v1
-		AND s.ended_at = 0 AND s.expires_at > $1))
-	AND (g.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2 AND m.role = g.role))`
-
-// standIns is a statement's beginning with a row g for each of n principals, of the columns [relayColumns], and a connection
-// where the question is about one. Its parameters are added to args.
-func standIns(args *[]any, n int, who func(int) (Principal, string)) string {
-	var values strings.Builder
-	for i := range n {
-		p, connection := who(i)
-		role := ""
-		if p.Kind == "" || p.Kind == bridge.KindPAT {
-			role = string(p.Role)
-		}
-		separator := ", ("
-		if i == 0 {
-			separator = "("
-		}
-		for _, value := range append([]any{strconv.Itoa(i), connection, p.SessionID, role}, p.sees()...) {
-			*args = append(*args, value)
-			values.WriteString(separator + "$" + strconv.Itoa(len(*args)))
-			separator = ", "
-		}
-		values.WriteString(")")
-	}
-	return "WITH g (" + strings.Join(relayColumns, ", ") + ") AS (VALUES " + values.String() + ")"
 }

@@ -35,6 +35,7 @@ const (
 // connection is a row, with its encrypted secret.
 type connection struct {
 	id, orgID, ownerID, owner, name  string
+	environment                      string
 	server                           bridge.ServerURL
 	method, visibility, ceiling      string
 	preset                           string // of the server, which the ceiling's scopes come from
@@ -60,11 +61,7 @@ func (c connection) row() RowIdentity {
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
 	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
 	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, c.statement_number, c.act_as, c.key_subject,
-	CASE WHEN c.generation_key = c.key_id THEN c.server_generation ELSE 0 END, ` + orphaned
-
-// orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
-// was one.
-const orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
+	CASE WHEN c.generation_key = c.key_id THEN c.server_generation ELSE 0 END, c.environment, ` + orphaned
 
 const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
@@ -72,7 +69,7 @@ func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
-		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.generation, &c.orphaned)
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.generation, &c.environment, &c.orphaned)
 	return c, err
 }
 
@@ -92,25 +89,10 @@ func (c connection) api(p Principal) api.Connection {
 		out.Allowed = allowed.Strings()
 	}
 	out.OwnerOnly = !c.actAs
-	if c.inUse() != nil || !c.actAs && c.ownerID != p.UserID {
+	if c.requireUsable() != nil || !c.actAs && c.ownerID != p.UserID {
 		out.Access, out.Allowed = AccessNone, nil
 	}
 	return out
-}
-
-// visible is the rule of who sees a connection: its owner, and the whole organization once it is shared, but for whom an
-// exception leaves nothing, unless they manage it; what a removed member has left, the admins, see [connection.inUse]; live
-// and test keys see those of their own environment. Its parameters are those of [Principal.sees].
-const visible = " c.org_id = $1 AND (c.owner_id = $2 OR (c.visibility = 'organization' AND ($4 = 'manage' OR NOT " + excepted +
-	")) OR ($4 = 'manage' AND " + orphaned + ")) AND ($3 = '' OR c.environment = $3) "
-
-// sees are the parameters of [visible], $1 to $8, followed by more.
-func (p Principal) sees(more ...any) []any {
-	manage := ""
-	if p.Can("connection:manage") {
-		manage = "manage"
-	}
-	return append([]any{p.OrgID, p.UserID, p.environment, manage, p.makerID, p.parents[0], p.parents[1], p.parents[2]}, more...)
 }
 
 // Connections lists what a member sees, oldest first.
@@ -126,9 +108,9 @@ type querier interface {
 }
 
 func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
-	c, err := scanSeen(q.QueryRowContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.id = $9", p.sees(id)...))
-	if errors.Is(err, sql.ErrNoRows) {
+	args := []any{id}
+	c, err := scanSeen(q.QueryRowContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.id = $1", args...)) //nolint:gosec // numbers of parameters
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.seenBy(p) {
 		return connection{}, errConnection
 	}
 	if err != nil {
@@ -148,8 +130,9 @@ func (r *Registry) Connection(ctx context.Context, p Principal, id string) (api.
 
 // ConnectedSince returns the principal's own connection that was made last, if that was not before since.
 func (r *Registry) ConnectedSince(ctx context.Context, p Principal, since time.Time) ([]api.Connection, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.owner_id = $2 AND c.created_at >= $9 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", p.sees(since.Unix())...)
+	args := []any{p.OrgID, p.UserID, since.Unix()}
+	rows, err := r.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
+		"AND c.created_at >= $3 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", args...)
 	out, _, err := page(rows, err, 1, func(s scanner) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.api(p), err
@@ -158,24 +141,6 @@ func (r *Registry) ConnectedSince(ctx context.Context, p Principal, since time.T
 		return nil, fmt.Errorf("look for a new connection: %w", err)
 	}
 	return out, nil
-}
-
-// may is the rule of who changes a connection: its owner and the organization's admins.
-func (c connection) may(p Principal) error {
-	if c.ownerID == p.UserID || p.Can("connection:manage") {
-		return nil
-	}
-	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
-}
-
-// inUse refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
-// person and nobody else: an admin cannot use it, nor share it and use it then; whoever needs the server connects it anew.
-func (c connection) inUse() error {
-	if !c.orphaned || c.visibility == Organization {
-		return nil
-	}
-	return bridge.E(bridge.Forbidden, "owner_gone", "%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
-		WithHint("connect yourself: ace connect --server %s", c.server)
 }
 
 const maxPlainKey = 4 << 10
@@ -318,7 +283,7 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 		return connection{}, err
 	}
 	c := connection{id: id, orgID: p.OrgID, ownerID: p.UserID, owner: p.Email, server: server, method: in.method,
-		visibility: Private, ace: in.ace, keyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
+		environment: cmp.Or(p.environment, bridge.EnvironmentLive), visibility: Private, ace: in.ace, keyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
 		created: r.cfg.Now().Unix(), number: 1, actAs: in.actsAs()}
 	if in.ace && in.method == MethodExchange {
 		c.expires = r.cfg.Now().Add(bridge.DefaultKeyLife).Unix()
@@ -338,7 +303,7 @@ func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal
 			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15, $16)
 			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
 			c.id, c.orgID, c.ownerID, c.name, string(c.server), c.method, c.visibility, c.ace, c.keyID, c.secret, c.status,
-			c.cause, c.expires, c.created, cmp.Or(p.environment, bridge.EnvironmentLive), c.actAs))
+			c.cause, c.expires, c.created, c.environment, c.actAs))
 		if err != nil {
 			return connection{}, fmt.Errorf("store a connection: %w", err)
 		}

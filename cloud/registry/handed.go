@@ -26,9 +26,9 @@ func terms(p Principal, b bounds) string {
 	return strings.Join(parts, "|")
 }
 
-// termsNow is the same of a row g, a connection c, and the exceptions l, k and k1 to k3; see [withLimits].
-const termsNow = `COALESCE((SELECT m.id FROM members m WHERE m.org_id = g.v1 AND m.user_id = g.v2), '') || '|' ||
-	CASE WHEN c.owner_id = g.v2 THEN g.its_role || '|||||' ELSE g.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
+// termsNow is the same of a row "caller", a connection c, and the exceptions l, k and k1 to k3; see [withLimits].
+const termsNow = `COALESCE((SELECT m.id FROM members m WHERE m.org_id = caller.org_id AND m.user_id = caller.user_id), '') || '|' ||
+	CASE WHEN c.owner_id = caller.user_id THEN caller.its_role || '|||||' ELSE caller.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
 	COALESCE(l.ceiling, '') || '|' || COALESCE(k.access, '') || '|' || COALESCE(k.ceiling, '') ||
 	COALESCE('|' || k1.access || '|' || k1.ceiling, '') || COALESCE('|' || k2.access || '|' || k2.ceiling, '') ||
 	COALESCE('|' || k3.access || '|' || k3.ceiling, '') END`
@@ -64,7 +64,6 @@ func noteHanded(ctx context.Context, tx *sql.Tx, p Principal, c connection, b bo
 	if issued > now.Unix() {
 		now = time.Unix(issued, 0)
 	}
-	sees := p.sees() // organization, user, environment, whether they manage, who made the key, and with which
 	_, err = tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, api_key_id, terms, subject, role, server_key_id, issued_at,
 		expires_at, makes_keys, org_id, user_id, environment, manage, maker_id, parent_1, parent_2, parent_3, withdrawn_at, next_at, number, made_keys)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, 0, 0, $9)
@@ -73,8 +72,8 @@ func noteHanded(ctx context.Context, tx *sql.Tx, p Principal, c connection, b bo
 		number = CASE WHEN handed_tokens.restate THEN handed_tokens.number ELSE 0 END, lost_at = 0, tries = 0, cause = '',
 		makes_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.makes_keys END,
 		made_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.made_keys END`,
-		append([]any{c.id, apiKey, its, subject, string(p.Role), c.keyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix(),
-			makesKeys(c.tokenScope())}, sees...)...)
+		c.id, apiKey, its, subject, string(p.Role), c.keyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix(), makesKeys(c.tokenScope()),
+		p.OrgID, p.UserID, p.environment, p.manage(), p.makerID, p.parents[0], p.parents[1], p.parents[2])
 	if err != nil {
 		return now, fmt.Errorf("keep that a token is handed out: %w", err)
 	}
@@ -107,7 +106,7 @@ type handed struct {
 	number                                    int64 // of the withdrawal that is under way; 0: none is
 	makesKeys, keyEnded                       bool
 	restate                                   bool   // the server went on with a backup: it is told the same again
-	environment, manage, maker                string // see [Principal.sees]
+	environment, manage, maker                string // see [sight]
 	parents                                   [maxParents]string
 }
 
@@ -198,16 +197,15 @@ const (
 // asked for are found too, since no row here says whether the key is alive. What is sent again goes in the order of its
 // numbers: after a higher number a server takes no lower one about the same member.
 func selectLost(holders string) string {
-	return `WITH g AS (SELECT h.connection_id AS connection, '' AS session, h.org_id AS v1, h.user_id AS v2, h.environment AS v3,
-		h.manage AS v4, h.maker_id AS v5, h.parent_1 AS v6, h.parent_2 AS v7, h.parent_3 AS v8,
-		h.role AS its_role, CASE WHEN h.user_id = h.api_key_id THEN '' ELSE h.role END AS role,
+	return `WITH caller AS (SELECT h.connection_id AS connection, '' AS session, h.org_id, h.user_id, h.environment,
+		h.manage, h.maker_id, h.parent_1, h.parent_2, h.parent_3, h.role AS its_role, CASE WHEN h.user_id = h.api_key_id THEN '' ELSE h.role END AS role,
 		h.subject, h.api_key_id, h.terms, h.server_key_id, h.issued_at, h.number, h.makes_keys, h.restate
 		FROM handed_tokens h WHERE h.withdrawn_at < h.issued_at AND h.next_at <= $1 AND (h.expires_at > $1 OR h.makes_keys) AND ` + holders + `
 		AND (NOT h.restate OR NOT EXISTS (SELECT 1 FROM handed_tokens o WHERE o.restate AND o.connection_id = h.connection_id AND o.number < h.number))),
-	held AS (SELECT g.*, EXISTS (SELECT 1 FROM connections c JOIN users u ON u.id = c.owner_id` + limitsOfGrant + `
-		WHERE c.id = g.connection AND` + grantHolds + ` AND g.terms = ` + termsNow + `) AS entitled FROM g)
-	SELECT connection, v1, v2, v3, v4, v5, v6, v7, v8, subject, api_key_id, terms, server_key_id, issued_at, number, makes_keys, restate, entitled FROM held
-	WHERE NOT entitled OR restate OR api_key_id <> '' ORDER BY entitled, connection, number, v2 LIMIT $2`
+	held AS (SELECT caller.*, EXISTS (SELECT 1 FROM connections c JOIN users u ON u.id = c.owner_id` + withLimits + `
+		WHERE c.id = caller.connection AND` + usable + `AND` + stands + `AND caller.terms = ` + termsNow + `) AS entitled FROM caller)
+	SELECT connection, org_id, user_id, environment, manage, maker_id, parent_1, parent_2, parent_3, subject, api_key_id, terms, server_key_id, issued_at, number, makes_keys, restate, entitled FROM held
+	WHERE NOT entitled OR restate OR api_key_id <> '' ORDER BY entitled, connection, number, user_id LIMIT $2`
 }
 
 // Withdrawal is a statement to deliver to a server: from whom the access tokens of its key are withdrawn.

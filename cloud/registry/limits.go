@@ -78,7 +78,7 @@ func (r *Registry) exceptIn(ctx context.Context, tx *sql.Tx, p Principal, id str
 	if err != nil {
 		return out, err
 	}
-	if err := errors.Join(p.mayShare(), c.inUse()); err != nil {
+	if err := errors.Join(p.mayShare(), c.requireUsable()); err != nil {
 		return out, err
 	}
 	if who.ID == c.ownerID {

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -143,9 +141,13 @@ func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold,
 	for from := 0; from < len(grants); from += relayBatch {
 		some := grants[from:min(from+relayBatch, len(grants))]
 		args := []any{r.cfg.Now().Unix()}
-		rows, err := r.db.QueryContext(ctx, standIns(&args, len(some), func(i int) (Principal, string) { return some[i].Principal, some[i].Connection })+`
-			SELECT g.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM g JOIN connections c ON c.id = g.connection
-			JOIN users u ON u.id = c.owner_id `+limitsOfGrant+`WHERE`+grantHolds, args...) //nolint:gosec // numbers of parameters, and the rules from above
+		callers := make([]callerRow, len(some))
+		for i, g := range some {
+			callers[i] = callerRow{g.Principal, g.Connection}
+		}
+		rows, err := r.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
+			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection
+			JOIN users u ON u.id = c.owner_id`+withLimits+`WHERE`+usable+`AND`+stands, args...)
 		err = eachRow(rows, err, func(s scanner) error {
 			var i int
 			var now connection
@@ -164,28 +166,6 @@ func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold,
 	}
 	return still, nil
 }
-
-// relayColumns are those of a row g that stands for a grant. v1 and so on are the parameters of [visible], $1 and so on; of
-// these, v1 is the organization and v2 who calls.
-var relayColumns = func() []string {
-	names := []string{"n", "connection", "session", "role"}
-	for i := range (Principal{}).sees() {
-		names = append(names, "v"+strconv.Itoa(i+1))
-	}
-	return names
-}()
-
-// ofGrant asks a rule of a row g instead of parameters.
-func ofGrant(rule string) string { return parameter.ReplaceAllString(rule, "g.v$1") }
-
-var (
-	parameter      = regexp.MustCompile(`\$([0-9])`)
-	visibleToGrant = ofGrant(visible)
-	limitsOfGrant  = ofGrant(withLimits)
-
-	// grantHolds is the condition that a row g stands for somebody who may use the connection c of the owner u; $1 is the time.
-	grantHolds = visibleToGrant + " AND (c.visibility = 'organization' OR NOT " + orphaned + ") AND (c.act_as OR c.owner_id = g.v2) AND " + stillStands
-)
 
 // hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.
 func (g RelayGrant) hold(keyID, secret string) Hold {

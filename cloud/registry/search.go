@@ -38,8 +38,8 @@ func (s Search) pattern() string {
 	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(bridge.OneForm(s.Text)) + "%"
 }
 
-const searched = `($10 = '' OR c.status = $10) AND ($11 = '' OR LOWER(c.name) LIKE LOWER($11) ESCAPE '!'
-	OR LOWER(c.server_url) LIKE LOWER($11) ESCAPE '!' OR LOWER(u.email) LIKE LOWER($11) ESCAPE '!') `
+const searched = `($3 = '' OR c.status = $3) AND ($4 = '' OR LOWER(c.name) LIKE LOWER($4) ESCAPE '!'
+	OR LOWER(c.server_url) LIKE LOWER($4) ESCAPE '!' OR LOWER(u.email) LIKE LOWER($4) ESCAPE '!') `
 
 // SearchConnections lists what a member sees of the connections that are searched for, oldest first.
 func (r *Registry) SearchConnections(ctx context.Context, p Principal, search Search, cursor string, limit int) ([]api.Connection, string, error) {
@@ -47,8 +47,9 @@ func (r *Registry) SearchConnections(ctx context.Context, p Principal, search Se
 		return nil, "", err
 	}
 	limit = pageSize(limit)
-	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+", "+limitColumns+fromConnections+withLimits+"WHERE"+visible+
-		"AND c.id > $9 AND "+searched+"ORDER BY c.id LIMIT $12", p.sees(cursor, search.Status, search.pattern(), limit+1)...)
+	args := []any{p.OrgID, cursor, search.Status, search.pattern(), limit + 1}
+	rows, err := r.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.id > $2 AND"+visible+ //nolint:gosec // numbers of parameters
+		"AND "+searched+"ORDER BY c.id LIMIT $5", args...)
 	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.api(p), err

@@ -104,7 +104,7 @@ func (r *Registry) MemberUses(ctx context.Context, p Principal, id string, limit
 		return nil, err
 	}
 	only := ""
-	if c.may(p) != nil {
+	if c.requireOwner(p) != nil {
 		only = p.UserID
 	}
 	from := shownFrom(r.cfg.Now(), day)
