@@ -400,7 +400,7 @@ func vendorPage(t *testing.T, start func(http.Handler) *httptest.Server) (*httpt
 const vendorSays = `document.getElementById("out")?.textContent`
 
 // vendorScript does what the README shows, as a member, and tells of it.
-func (w *world) vendorScript() string {
+func vendorScript(w *world) string {
 	w.t.Helper()
 	token, _, err := w.cloud.DeveloperToken(w.t.Context(), "member@acme.test", "acme")
 	if err != nil {
@@ -428,7 +428,7 @@ func TestAceScriptElsewhere(t *testing.T) {
 	w := newWorldOf(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), func(cfg *cloud.Config) { cfg.AllowedOrigins = []string{vendor.URL} },
 		nil, slog.New(slog.DiscardHandler))
 	w.connect(w.member)
-	page := w.vendorScript()
+	page := vendorScript(w)
 	module.Store(&page)
 	strangers.Store(&page)
 	run := steps(t, ctx)
@@ -477,7 +477,7 @@ func TestAceScriptAndMixedContent(t *testing.T) {
 	if _, err := w.member.Register(t.Context(), api.RegisterRequest{ServerURL: "http://server.test:7777", Name: "mixed", APIKey: &key}); err != nil {
 		t.Fatal(err)
 	}
-	page := w.vendorScript()
+	page := vendorScript(w)
 	module.Store(&page)
 	ctx := browser(t, chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"))
 	steps(t, ctx)("the vendor's page", chromedp.Navigate(origin), eventually(vendorSays+`?.includes("relay server_unreachable This page is https and the server is http")`))

@@ -28,13 +28,13 @@ func quietApp(t *testing.T) *app {
 	return newApp(null, null, null)
 }
 
-// connecting is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
-func (w *world) connecting(a *app, cloud bridge.ServerURL) *connecting {
-	return &connecting{a: a, url: w.url, issuer: w.cloudURL, cloud: w.cloudAt(cloud),
+// connectingTo is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
+func connectingTo(w *world, a *app, cloud bridge.ServerURL) *connecting {
+	return &connecting{a: a, url: w.url, issuer: w.cloudURL, cloud: cloudAt(w, cloud),
 		server: api.NewServerClient(w.url, bridge.Secret{}, api.ClientConfig{})}
 }
 
-func (w *world) cloudAt(cloud bridge.ServerURL) *api.CloudClient {
+func cloudAt(w *world, cloud bridge.ServerURL) *api.CloudClient {
 	token, _, err := w.cloud.DeveloperToken(w.t.Context(), "admin@acme.test", "acme")
 	if err != nil {
 		w.t.Error(err)
@@ -44,7 +44,7 @@ func (w *world) cloudAt(cloud bridge.ServerURL) *api.CloudClient {
 
 // oneAlive checks that the admin has one connection, that its key works and lives on, and that no other key does when those
 // that were never used have lapsed.
-func (w *world) oneAlive() {
+func oneAlive(w *world) {
 	w.t.Helper()
 	connections, err := w.admin.Connections(w.t.Context())
 	if err != nil || len(connections) != 1 {
@@ -74,7 +74,7 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	ids := make([]string, 50)
 	for i := range ids {
-		c := w.connecting(a, w.cloudURL)
+		c := connectingTo(w, a, w.cloudURL)
 		c.pause = func(ctx context.Context, _ time.Duration) error { // at a limit, until one is through
 			select {
 			case <-first:
@@ -98,7 +98,7 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 			t.Errorf("one has the connection %s, another %s", ids[0], id)
 		}
 	}
-	w.oneAlive()
+	oneAlive(w)
 }
 
 // A connect whose first use fails takes back its own key, and nothing of another connect that came meanwhile.
@@ -114,7 +114,7 @@ func TestALosersCleanUp(t *testing.T) {
 			w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 			a := quietApp(t)
 			other := func() {
-				if _, err := w.connecting(a, w.cloudURL).run(t.Context()); err != nil {
+				if _, err := connectingTo(w, a, w.cloudURL).run(t.Context()); err != nil {
 					t.Errorf("the other connect: %v", err)
 				}
 			}
@@ -136,11 +136,11 @@ func TestALosersCleanUp(t *testing.T) {
 				proxy.ServeHTTP(rw, r)
 			}))
 			defer between.Close()
-			_, err := w.connecting(a, bridge.ServerURL(between.URL)).run(t.Context())
+			_, err := connectingTo(w, a, bridge.ServerURL(between.URL)).run(t.Context())
 			if (err != nil) != c.fails {
 				t.Errorf("the loser: %v", err)
 			}
-			w.oneAlive()
+			oneAlive(w)
 		})
 	}
 }
@@ -159,7 +159,7 @@ func TestAFailedConnectLeavesNothing(t *testing.T) {
 		proxy.ServeHTTP(rw, r)
 	}))
 	defer between.Close()
-	if _, err := w.connecting(quietApp(t), bridge.ServerURL(between.URL)).run(t.Context()); err == nil {
+	if _, err := connectingTo(w, quietApp(t), bridge.ServerURL(between.URL)).run(t.Context()); err == nil {
 		t.Error("it connects")
 	}
 	if connections, err := w.admin.Connections(t.Context()); err != nil || len(connections) != 0 {

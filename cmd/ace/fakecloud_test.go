@@ -31,6 +31,7 @@ type fakeCloud struct {
 	key, pat bridge.Key
 
 	mu        sync.Mutex // of all below, held during a request
+	life      int        // of an access token of a login, in seconds; those of a refresh have 900
 	refreshes int
 	revoked   []string
 	seen      []*http.Request
@@ -62,7 +63,7 @@ func (f *fakeCloud) canaryToken(claims map[string]any) string {
 
 func newFakeCloud(t *testing.T) *fakeCloud {
 	t.Helper()
-	f := &fakeCloud{key: bridge.NewKey(bridge.KindLive, uuid.New()), pat: bridge.NewKey(bridge.KindPAT, uuid.New())}
+	f := &fakeCloud{life: 900, key: bridge.NewKey(bridge.KindLive, uuid.New()), pat: bridge.NewKey(bridge.KindPAT, uuid.New())}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+api.PathMetadata, f.describe)
 	mux.HandleFunc("POST /oauth/device_authorization", func(w http.ResponseWriter, _ *http.Request) {
@@ -137,6 +138,7 @@ func (f *fakeCloud) authorize(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeCloud) token(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code string) { f.json(w, http.StatusBadRequest, map[string]string{"error": code}) }
+	life := f.life
 	switch r.FormValue("grant_type") {
 	case api.GrantDeviceCode:
 		if r.FormValue("device_code") != canaryDevice {
@@ -152,13 +154,14 @@ func (f *fakeCloud) token(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case api.GrantRefreshToken:
+		life = 900
 		f.refreshes++
 		if r.FormValue("refresh_token") != fmt.Sprintf("%s-%d", canaryRefresh, f.refreshes-1) {
 			refuse("invalid_grant")
 			return
 		}
 	}
-	f.json(w, http.StatusOK, map[string]any{"access_token": canaryAccess, "token_type": "Bearer", "expires_in": 900,
+	f.json(w, http.StatusOK, map[string]any{"access_token": canaryAccess, "token_type": "Bearer", "expires_in": life,
 		"refresh_token": fmt.Sprintf("%s-%d", canaryRefresh, f.refreshes), "refresh_expires_in": 86400})
 }
 

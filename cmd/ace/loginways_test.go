@@ -41,7 +41,15 @@ func TestLoginWays(t *testing.T) {
 			cloud.requests()
 			ace.must(tt.stdin, tt.args...)
 			checkHeaders(t, cloud.requests())
-			var status statusResult
+			var status struct {
+				LoggedIn    bool `json:"logged_in"`
+				Checked     bool
+				Environment string
+				Method      string
+				Roles       []string
+				Scopes      []string
+				ExpiresAt   *time.Time `json:"expires_at"`
+			}
 			if err := json.Unmarshal([]byte(ace.must("", "auth", "status", "--output", "json").stdout), &status); err != nil {
 				t.Fatal(err)
 			}
@@ -337,7 +345,15 @@ func TestSwitchAndList(t *testing.T) {
 		ace.must("", "auth", "login-api-key", "--profile", name, "--env", cloud.URL, "--key", cloud.key.Text().Reveal(), "--service-name", "service "+name)
 	}
 	cloud.requests()
-	type list struct{ Items []profileResult }
+	type list struct {
+		Items []struct {
+			Profile     string
+			Active      bool
+			Status      string
+			ServiceName string           `json:"service_name"`
+			CloudURL    bridge.ServerURL `json:"cloud_url"`
+		}
+	}
 	active := func() (name string) {
 		var l list
 		if err := json.Unmarshal([]byte(ace.must("", "auth", "list", "-o", "json").stdout), &l); err != nil || len(l.Items) != 2 {
@@ -347,7 +363,7 @@ func TestSwitchAndList(t *testing.T) {
 			if r.Active {
 				name += r.Profile
 			}
-			if r.Status != profileLoggedIn || r.ServiceName != "service "+r.Profile || r.CloudURL != bridge.ServerURL(cloud.URL) {
+			if r.Status != "logged in" || r.ServiceName != "service "+r.Profile || r.CloudURL != bridge.ServerURL(cloud.URL) {
 				t.Errorf("the profile %+v", r)
 			}
 		}

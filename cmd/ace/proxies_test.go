@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
@@ -450,6 +452,28 @@ func (p *proxied) checkAllowed(t *testing.T, key api.CreatedKey) {
 var notForTheApp = []string{"Authorization", "X-Api-Key", "X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri",
 	"X-Forwarded-Method", "X-Forwarded-Prefix", "Forwarded", "True-Client-Ip"}
 
+// shippedHeaders are the identity headers that the example for Traefik names, which are all.
+func shippedHeaders(t *testing.T) []string {
+	t.Helper()
+	raw, err := os.ReadFile("../../configs/traefik/dynamic.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		HTTP struct {
+			Middlewares map[string]struct {
+				ForwardAuth struct {
+					AuthResponseHeaders []string `yaml:"authResponseHeaders"`
+				} `yaml:"forwardAuth"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.HTTP.Middlewares["ace-verify"].ForwardAuth.AuthResponseHeaders
+}
+
 // checkIdentity holds what the app saw and what the client got against the key.
 func (p *proxied) checkIdentity(t *testing.T, key api.CreatedKey, resp *http.Response, saw seen) {
 	t.Helper()
@@ -460,7 +484,7 @@ func (p *proxied) checkIdentity(t *testing.T, key api.CreatedKey, resp *http.Res
 	want := map[string]string{bridge.HeaderKeyID: key.KeyID, bridge.HeaderSubject: key.Owner, bridge.HeaderOrg: key.Org,
 		bridge.HeaderEnvironment: bridge.EnvironmentLive, bridge.HeaderScopes: strings.Join(key.Scopes, " "),
 		bridge.HeaderRequestID: requestID[0]}
-	if key.Owner == "" || key.Org == "" || len(want) != len(identityHeaders) {
+	if key.Owner == "" || key.Org == "" || len(want) != len(shippedHeaders(t)) {
 		t.Fatalf("the key %+v is of no use here", key.APIKey)
 	}
 	for name, value := range want {

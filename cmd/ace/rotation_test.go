@@ -107,11 +107,11 @@ func TestKeysAreRotatedBeforeTheyExpire(t *testing.T) {
 	if status, body := w.call(w.again("member"), connection.ID, "/whoami"); status != 200 || body != "member@acme.test\n" {
 		t.Errorf("after the end of the old secret: %d %s", status, body)
 	}
-	w.rotationFails(connection)
+	rotationFails(w, connection)
 }
 
 // rotationFails disables the key on the server until its end comes near, and enables it again.
-func (w *world) rotationFails(connection api.Connection) {
+func rotationFails(w *world, connection api.Connection) {
 	t := w.t
 	t.Helper()
 	operator := w.operatorAgain()
@@ -134,7 +134,7 @@ func (w *world) rotationFails(connection api.Connection) {
 			t.Errorf("%s does not say so", page)
 		}
 	}
-	if said := w.warned(failed); !strings.Contains(said, "could not be renewed: "+cause) || !strings.Contains(said, "fix: "+fix) {
+	if said := warned(w, failed); !strings.Contains(said, "could not be renewed: "+cause) || !strings.Contains(said, "fix: "+fix) {
 		t.Errorf("the command says %q", said)
 	}
 	if _, err := w.operatorAgain().EnableKey(t.Context(), connection.KeyID); err != nil {
@@ -214,7 +214,7 @@ func (w *world) page(path string) string {
 }
 
 // warned is what the commands about connections say of one on stderr.
-func (w *world) warned(c api.Connection) string {
+func warned(w *world, c api.Connection) string {
 	w.t.Helper()
 	stderr, err := os.Create(filepath.Join(w.t.TempDir(), "stderr"))
 	if err != nil {

@@ -54,7 +54,7 @@ type process struct {
 
 var upAt = regexp.MustCompile(` is up.* addr=(\S+)`)
 
-func (c *terminal) process(role string) *process {
+func started(c *terminal, role string) *process {
 	c.t.Helper()
 	cmd := c.command("", role)
 	stderr, err := cmd.StderrPipe()
@@ -165,7 +165,7 @@ func (p *process) stopsWell(ready, prefix string, credential bridge.Secret, app 
 func TestServerStopsWell(t *testing.T) {
 	app := newHeldApp(t)
 	c := newTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_UPSTREAM_URL="+app.URL, "ACE_DRAIN=200ms")
-	p := c.process("server")
+	p := started(c, "server")
 	token := bridge.NewSecret(strings.TrimSpace(c.must("", "server", "token").stdout))
 	p.stopsWell("/ace/readyz", "", token, app, "/events", "/ace/v1/revocations")
 }
@@ -174,7 +174,7 @@ func TestCloudStopsWell(t *testing.T) {
 	app := newHeldApp(t)
 	c := newTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_DRAIN=200ms")
 	c.must(testPassword, "cloud", "user", "add", "--email", "ada@acme.test", "--org", "acme", "--role", "owner", "--password-stdin")
-	p := c.process("cloud")
+	p := started(c, "cloud")
 	session, err := api.NewCloudClient(bridge.ServerURL(p.url), bridge.Secret{}, api.ClientConfig{}).PasswordSession(t.Context(),
 		api.SessionRequest{Email: "ada@acme.test", Password: bridge.NewSecret(testPassword).Disclose()})
 	if err != nil {

@@ -37,27 +37,28 @@ func cmdClockServer(ts *testscript.TestScript, _ bool, args []string) {
 	offset := clockOf(ts, name)
 	cloud := api.NewCloudClient(bridge.ServerURL(ts.Getenv("CLOUD")), bridge.NewSecret(ts.Getenv("ADMIN_TOKEN")), api.ClientConfig{})
 	ctx, cancel := context.WithCancel(context.Background())
-	values, err := cloud.Trust(ctx, devOrg)
+	values, err := cloud.Trust(ctx, "acme")
 	ts.Check(err)
 	trust, err := bridge.ParseTrust(bridge.TrustSettings{PublicKey: values.PublicKey})
 	ts.Check(err)
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	ts.Check(err)
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	secret, _ := newJWTSecret()
+	srv := httptest.NewUnstartedServer(nil)
+	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
+	secret := bridge.NewSecret(bridge.RandomToken(32))
 	s, err := server.New(ctx, server.Config{
-		PublicURLs:  loopbackURLs("http", "127.0.0.1", port),
+		PublicURLs:  []bridge.ServerURL{bridge.ServerURL("http://localhost:" + port), bridge.ServerURL("http://127.0.0.1:" + port)},
 		DatabaseURL: "sqlite:" + filepath.Join(ts.MkAbs("."), name+".db"), Trust: trust, JWTSecret: secret,
 		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 	}, slog.New(slog.DiscardHandler))
 	ts.Check(err)
+	srv.Config.Handler = s.Handler()
+	srv.Start()
 	done := make(chan error, 1)
-	go func() {
-		done <- serve(ctx, slog.New(slog.DiscardHandler), part{ln: ln, handler: s.Handler(), run: s.Run, close: s.Close})
-	}()
+	go func() { done <- s.Run(ctx) }()
 	ts.Defer(func() {
+		srv.Close()
 		cancel()
 		ts.Check(<-done)
+		ts.Check(s.Close())
 	})
 	token, err := server.MintUserToken(secret, "operator", bridge.RoleAdmin, 24*time.Hour, time.Now())
 	ts.Check(err)
