@@ -4,39 +4,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
-
-// Ctrl-C ends a login that waits for the browser, and the port with it.
-func TestBrowserLoginInterrupted(t *testing.T) {
-	cloud := newFakeCloud(t)
-	cmd := newTerminal(t, "ACE_ENV="+cloud.URL).command("", "login", "--browser", "--no-connect")
-	pipe, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_, page := readPage(pipe)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != term.ExitInterrupted {
-		t.Errorf("it exits with %d, want %d", code, term.ExitInterrupted)
-	}
-	if resp, err := http.Get(page); err == nil { //nolint:gosec,noctx // the page of the fake cloud, which leads to the port
-		_ = resp.Body.Close()
-		t.Errorf("the port still answers: %s", resp.Status)
-	}
-}
 
 func TestBrowserLoginEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -80,13 +53,4 @@ func FuzzCallback(f *testing.F) {
 			t.Error("two answers count")
 		}
 	})
-}
-
-// --qr shows the address on a terminal, for another device: no browser opens here.
-func TestQR(t *testing.T) {
-	cloud := newFakeCloud(t)
-	text := onTerminal(t, 120, []string{"ACE_ENV=" + cloud.URL}, "login", "--qr", "--no-connect").exits(0)
-	if strings.Count(text, "█") < 100 || !strings.Contains(text, "Open "+cloud.URL) {
-		t.Error(text)
-	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/mail"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 const leaked = "canary-7f3a"
@@ -58,9 +59,9 @@ func TestNoVariableIsRepeated(t *testing.T) {
 			continue // no variable can have it
 		}
 		for _, name := range []string{"ACE_KEY", "ACE_TOKEN", "ACE_API_KEY_SECRET"} {
-			ace := newTerminal(t, name+"="+value, "ACE_ENV=http://127.0.0.1:1")
-			r := ace.run("", "connections", "list", "--debug")
-			check(name, value, r.stdout, r.stderr)
+			ace := world.NewTerminal(t, name+"="+value, "ACE_ENV=http://127.0.0.1:1")
+			r := ace.Run("", "connections", "list", "--debug")
+			check(name, value, r.Stdout, r.Stderr)
 		}
 	}
 }
@@ -80,10 +81,10 @@ func texts(err error) []string {
 // TestNoProxyIsRepeated: the password of a proxy is in no message, with --debug neither.
 func TestNoProxyIsRepeated(t *testing.T) {
 	for _, proxy := range []string{"http://user:" + leaked + "@127.0.0.1:1", "http://user:" + leaked + "@127.0.0.1:port", "http://" + leaked + "%zz@127.0.0.1:1", leaked + "://x y"} {
-		ace := newTerminal(t, "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "ACE_KEY=x", "ACE_ENV=https://cloud.invalid")
-		r := ace.run("", "connections", "list", "--debug")
-		if r.code == 0 || strings.Contains(r.stdout+r.stderr, leaked) {
-			t.Errorf("%s: %d %s", proxy, r.code, r.stderr)
+		ace := world.NewTerminal(t, "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "ACE_KEY=x", "ACE_ENV=https://cloud.invalid")
+		r := ace.Run("", "connections", "list", "--debug")
+		if r.Code == 0 || strings.Contains(r.Stdout+r.Stderr, leaked) {
+			t.Errorf("%s: %d %s", proxy, r.Code, r.Stderr)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 // completed is what `ace __complete` offers at the end of a command line, by the home directory home.
@@ -29,7 +30,7 @@ func completed(t *testing.T, env []string, args ...string) string {
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	var out bytes.Buffer
 	cmd.Stdout = &out
-	kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(world.Patience, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %v", cmd.Args, err)
@@ -86,7 +87,7 @@ func TestCompletionRenewsNothing(t *testing.T) {
 	var asked atomic.Int32
 	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
-		reply(w, api.List[api.Connection]{Items: []api.Connection{{ID: "1", Name: "laptop", ServerURL: "http://localhost:7777"}}})
+		world.Reply(w, api.List[api.Connection]{Items: []api.Connection{{ID: "1", Name: "laptop", ServerURL: "http://localhost:7777"}}})
 	}))
 	defer cloud.Close()
 	home := stored(t, cloud.URL, time.Now().Add(-time.Minute))
@@ -200,7 +201,7 @@ compadd() { :; }; _describe() { eval "print -l -- \${(P)4}" ; eval "print -l -- 
 words=(ace connections ""); CURRENT=3; _ace; words=(ace version -o j); CURRENT=4; _ace`,
 	} {
 		t.Run(shell, func(t *testing.T) {
-			cmd := exec.Command(installed(t, shell), "-c", script)
+			cmd := exec.Command(world.Installed(t, shell), "-c", script)
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb"}
 			out, err := cmd.CombinedOutput()
 			if err != nil {

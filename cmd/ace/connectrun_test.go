@@ -15,6 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 // quietApp is an app that talks to nobody.
@@ -29,52 +30,52 @@ func quietApp(t *testing.T) *app {
 }
 
 // connectingTo is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
-func connectingTo(w *world, a *app, cloud bridge.ServerURL) *connecting {
-	return &connecting{a: a, url: w.url, issuer: w.cloudURL, cloud: cloudAt(w, cloud),
-		server: api.NewServerClient(w.url, bridge.Secret{}, api.ClientConfig{})}
+func connectingTo(w *world.World, a *app, cloud bridge.ServerURL) *connecting {
+	return &connecting{a: a, url: w.URL, issuer: w.CloudURL, cloud: cloudAt(w, cloud),
+		server: api.NewServerClient(w.URL, bridge.Secret{}, api.ClientConfig{})}
 }
 
-func cloudAt(w *world, cloud bridge.ServerURL) *api.CloudClient {
-	token, _, err := w.cloud.DeveloperToken(w.t.Context(), "admin@acme.test", "acme")
+func cloudAt(w *world.World, cloud bridge.ServerURL) *api.CloudClient {
+	token, _, err := w.Cloud.DeveloperToken(w.T.Context(), "admin@acme.test", "acme")
 	if err != nil {
-		w.t.Error(err)
+		w.T.Error(err)
 	}
 	return api.NewCloudClient(cloud, token, api.ClientConfig{})
 }
 
 // oneAlive checks that the admin has one connection, that its key works and lives on, and that no other key does when those
 // that were never used have lapsed.
-func oneAlive(w *world) {
-	w.t.Helper()
-	connections, err := w.admin.Connections(w.t.Context())
+func oneAlive(w *world.World) {
+	w.T.Helper()
+	connections, err := w.Admin.Connections(w.T.Context())
 	if err != nil || len(connections) != 1 {
-		w.t.Fatalf("%d connections (%v)", len(connections), err)
+		w.T.Fatalf("%d connections (%v)", len(connections), err)
 	}
-	w.advance(bridge.UnconfirmedLife + time.Minute)
-	if status, body := w.call(w.again("admin"), connections[0].ID, "/whoami"); status != http.StatusOK {
-		w.t.Errorf("its key: %d %s", status, body)
+	w.Advance(bridge.UnconfirmedLife + time.Minute)
+	if status, body := w.Call(w.Again("admin"), connections[0].ID, "/whoami"); status != http.StatusOK {
+		w.T.Errorf("its key: %d %s", status, body)
 	}
-	keys, err := w.operator.Keys(w.t.Context())
+	keys, err := w.Operator.Keys(w.T.Context())
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	for _, key := range keys {
 		if key.Status == "active" && key.KeyID != connections[0].KeyID {
-			w.t.Errorf("the key %s lives, and belongs to no connection", key.KeyID)
+			w.T.Errorf("the key %s lives, and belongs to no connection", key.KeyID)
 		}
 	}
 }
 
 // Of fifty connects at once all succeed, with one connection.
 func TestFiftyConnectsAtOnce(t *testing.T) {
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	a := quietApp(t)
 	first := make(chan struct{})
 	var once sync.Once
 	var all sync.WaitGroup
 	ids := make([]string, 50)
 	for i := range ids {
-		c := connectingTo(w, a, w.cloudURL)
+		c := connectingTo(w, a, w.CloudURL)
 		c.pause = func(ctx context.Context, _ time.Duration) error { // at a limit, until one is through
 			select {
 			case <-first:
@@ -111,15 +112,15 @@ func TestALosersCleanUp(t *testing.T) {
 		"the other one registers first":                              {true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+			w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 			a := quietApp(t)
 			other := func() {
-				if _, err := connectingTo(w, a, w.cloudURL).run(t.Context()); err != nil {
+				if _, err := connectingTo(w, a, w.CloudURL).run(t.Context()); err != nil {
 					t.Errorf("the other connect: %v", err)
 				}
 			}
 			var once sync.Once
-			target, _ := url.Parse(string(w.cloudURL))
+			target, _ := url.Parse(string(w.CloudURL))
 			proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(target)
 				r.Out.Host = target.Host
@@ -147,8 +148,8 @@ func TestALosersCleanUp(t *testing.T) {
 
 // Alone, a connect whose first use fails leaves nothing.
 func TestAFailedConnectLeavesNothing(t *testing.T) {
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	target, _ := url.Parse(string(w.cloudURL))
+	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	target, _ := url.Parse(string(w.CloudURL))
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	between := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.URL.Path != "/v1/connections" && r.URL.Path != "/oauth/token" {
@@ -162,7 +163,7 @@ func TestAFailedConnectLeavesNothing(t *testing.T) {
 	if _, err := connectingTo(w, quietApp(t), bridge.ServerURL(between.URL)).run(t.Context()); err == nil {
 		t.Error("it connects")
 	}
-	if connections, err := w.admin.Connections(t.Context()); err != nil || len(connections) != 0 {
+	if connections, err := w.Admin.Connections(t.Context()); err != nil || len(connections) != 0 {
 		t.Errorf("%v (%v)", connections, err)
 	}
 }

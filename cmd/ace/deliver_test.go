@@ -11,12 +11,13 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 // Where the cloud cannot reach the server, the one who disconnects delivers the revocation and tells the cloud.
 func TestDisconnectDeliversTheRevocation(t *testing.T) {
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	created, err := w.operator.CreateKey(t.Context(), api.CreateKeyRequest{Name: "ci"})
+	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	created, err := w.Operator.CreateKey(t.Context(), api.CreateKeyRequest{Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +30,14 @@ func TestDisconnectDeliversTheRevocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	disclosed := token.Disclose()
-	connection := api.Connection{ID: "c1", Name: "laptop", ServerURL: w.url, CreatedAt: time.Now()}
+	connection := api.Connection{ID: "c1", Name: "laptop", ServerURL: w.URL, CreatedAt: time.Now()}
 	told := false
 	cloud := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch r.Method + " " + r.URL.Path {
 		case "DELETE /v1/connections/c1":
 			rw.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(rw).Encode(api.Removed{Connection: connection, Revocation: &api.RevocationDue{ID: "r1",
-				KeyID: created.KeyID, ServerURL: w.url, Status: "pending", Token: &disclosed}})
+				KeyID: created.KeyID, ServerURL: w.URL, Status: "pending", Token: &disclosed}})
 		case "DELETE /v1/revocations/r1":
 			told = true
 			rw.WriteHeader(http.StatusNoContent)
@@ -50,7 +51,7 @@ func TestDisconnectDeliversTheRevocation(t *testing.T) {
 	if err != nil || result.Revocation != revocationDelivered || !told {
 		t.Errorf("%+v, the cloud was told: %v (%v)", result, told, err)
 	}
-	if after, err := w.operator.Key(t.Context(), created.KeyID); err != nil || after.Status != "revoked" {
+	if after, err := w.Operator.Key(t.Context(), created.KeyID); err != nil || after.Status != "revoked" {
 		t.Errorf("the key is %q (%v)", after.Status, err)
 	}
 }

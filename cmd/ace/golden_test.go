@@ -20,9 +20,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 // go test ./cmd/ace -run TestGolden -update writes the files anew; git diff shows what changed for users.
@@ -167,9 +167,9 @@ func TestGoldenIsComplete(t *testing.T) {
 // goldenWorld returns what runs ace in this process, what makes a developer token of the admin, and what the other
 // variables in the commands stand for.
 func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stderr string), token func() string, values []string) {
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	token = func() string {
-		secret, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
+		secret, _, err := w.Cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 		"ACE_TOKEN": "", "ACE_API_KEY_ID": "", "ACE_DATA_DIR": filepath.Join(dir, "data"), "ACE_LOG_LEVEL": "error"} {
 		t.Setenv(name, value)
 	}
-	t.Setenv("ACE_ENV", string(w.cloudURL))
+	t.Setenv("ACE_ENV", string(w.CloudURL))
 	version = "v1.2.3"
 	t.Cleanup(func() { version = "" })
 	null, err := os.Open(os.DevNull)
@@ -213,27 +213,17 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 		return code, readText(t, out), readText(t, errs)
 	}
 	for _, format := range term.Outputs {
-		w.person("gone-"+format, bridge.RoleMember)
+		w.Person("gone-"+format, bridge.RoleMember)
 	}
-	return run, token, []string{"$KEY", w.cloudKey(bridge.KindLive), "$PAT", w.cloudKey(bridge.KindPAT),
-		"$SERVER", string(w.url), "$DIR", dir,
-		"$OPERATOR", w.operatorToken.Reveal(), "$REQUEST", refusedRequest(t, w)}
-}
-
-// cloudKey is a key of the cloud itself.
-func (w *world) cloudKey(kind bridge.KeyKind) string {
-	w.t.Helper()
-	key, err := w.admin.CreateKey(w.t.Context(), api.CreateKeyRequest{Name: "of the tests", Kind: string(kind)})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return key.Key.Reveal()
+	return run, token, []string{"$KEY", w.CloudKey(bridge.KindLive), "$PAT", w.CloudKey(bridge.KindPAT),
+		"$SERVER", string(w.URL), "$DIR", dir,
+		"$OPERATOR", w.OperatorToken.Reveal(), "$REQUEST", refusedRequest(t, w)}
 }
 
 // refusedRequest is the ID of a request that the server has refused.
-func refusedRequest(t *testing.T, w *world) string {
+func refusedRequest(t *testing.T, w *world.World) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, string(w.url)+"/whoami", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, string(w.URL)+"/whoami", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,13 @@ var mayImport = map[string][]string{
 	"cmd/ace":                {"server", "cloud", "cloud/mail", "cloud/registry", "bridge", "bridge/", "cmd/ace/internal/"},
 	"cmd/ace/internal/files": {"bridge"},
 	"cmd/ace/internal/term":  {"bridge", "bridge/api", "bridge/catalogue", "cmd/ace/internal/files"},
+	"e2e":                    {},
+	"e2e/browser":            {}, // tests only, as the next ones
+	"e2e/proxies":            {},
+	"e2e/scenario":           {},
+	"e2e/scripts":            {},
+	"e2e/terminal":           {},
+	"e2e/world":              {"server", "cloud", "cloud/", "bridge", "bridge/"},
 	"server":                 {"bridge", "bridge/"},
 	"cloud":                  {"web", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
 	"cloud/mail":             {"bridge"},

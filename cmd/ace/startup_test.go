@@ -16,6 +16,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 // runOnce runs a command line in the environment of a test and returns its exit code and what it said; a server or a cloud
@@ -153,12 +154,12 @@ func addConnection(t *testing.T, dir, key string) {
 func TestDatabaseBehindTheCLI(t *testing.T) {
 	operatorHome(t)
 	cloudDB, serverDB := sqldbtest.LimitedPostgres(t), sqldbtest.LimitedPostgres(t)
-	w := newWorld(t, cloudDB, serverDB, nil)
-	token, _, err := w.cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
+	w := world.New(t, cloudDB, serverDB, nil)
+	token, _, err := w.Cloud.DeveloperToken(t.Context(), "admin@acme.test", "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("ACE_ENV", string(w.cloudURL))
+	t.Setenv("ACE_ENV", string(w.CloudURL))
 	t.Setenv("ACE_TOKEN", token.Reveal())
 	for _, c := range []struct {
 		name    string
@@ -176,7 +177,7 @@ func TestDatabaseBehindTheCLI(t *testing.T) {
 			}
 			for what, line := range map[string][]string{
 				"cloud":  {"api-key", "create", "--cloud", "--personal", "--name", "laptop"},
-				"server": {"api-key", "create", "--name", "ci", "--scope", "app:read", "--server", string(w.url), "--token", w.operatorToken.Reveal()},
+				"server": {"api-key", "create", "--name", "ci", "--scope", "app:read", "--server", string(w.URL), "--token", w.OperatorToken.Reveal()},
 			} {
 				var code int
 				var said string

@@ -15,17 +15,18 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/e2e/world"
 )
 
 // What the dashboard says to write into an environment file and into docker compose starts a server that trusts the cloud.
 func TestTrustPageStartsAServer(t *testing.T) {
-	w := newWorld(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := &http.Client{Jar: jar}
-	resp, err := client.PostForm(string(w.cloudURL)+"/login", url.Values{"email": {"admin@acme.test"}, "password": {testPassword},
+	resp, err := client.PostForm(string(w.CloudURL)+"/login", url.Values{"email": {"admin@acme.test"}, "password": {world.Password},
 		"next": {"/settings/trust?server=https://ace.acme.test"}})
 	if err != nil {
 		t.Fatal(err)

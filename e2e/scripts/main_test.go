@@ -1,0 +1,9 @@
+package scripts
+
+import (
+	"testing"
+
+	"github.com/acebridge/ace/e2e/world"
+)
+
+func TestMain(m *testing.M) { world.Main(m, world.Command) }

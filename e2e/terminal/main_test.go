@@ -1,0 +1,9 @@
+package terminal
+
+import (
+	"testing"
+
+	"github.com/acebridge/ace/e2e/world"
+)
+
+func TestMain(m *testing.M) { world.Main(m, world.Command) }

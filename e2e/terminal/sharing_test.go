@@ -1,0 +1,34 @@
+package terminal
+
+import (
+	"testing"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/e2e/world"
+)
+
+// On a terminal it is said how many people lose access, and asked once.
+func TestUnshareAsksOnATerminal(t *testing.T) {
+	w, env := world.ThreeConnections(t)
+	connections, err := w.Admin.Connections(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := connections[0]
+	if _, err := w.Admin.Patch(t.Context(), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		answer, visibility string
+		code               int
+	}{{"n", registry.Organization, 1}, {"", registry.Organization, 1}, {"y", registry.Private, 0}} {
+		x := world.OnTerminal(t, 120, env, "connections", "unshare", c.Name)
+		x.Expect("Make " + c.Name + " private again? 2 people lose access, and what they have open ends. [y/N]")
+		x.Press(step.answer + world.Enter)
+		x.Exits(step.code)
+		if c, err := w.Admin.Connection(t.Context(), c.ID); err != nil || c.Visibility != step.visibility {
+			t.Errorf("after %q it is %s (%v)", step.answer, c.Visibility, err)
+		}
+	}
+}
