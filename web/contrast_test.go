@@ -28,7 +28,7 @@ func luminance(t *testing.T, hex string) float64 {
 // Text stands out from whatever it stands on by 4.5:1, and the border of a control by 3:1 (WCAG 2.2 AA), in both themes.
 func TestContrast(t *testing.T) {
 	themes := map[string][2]string{}
-	for _, m := range regexp.MustCompile(`--([a-z-]+): light-dark\(#([0-9a-f]{6}), #([0-9a-f]{6})\);`).FindAllStringSubmatch(string(assets["ace.css"].plain), -1) {
+	for _, m := range regexp.MustCompile(`--([a-z-]+): light-dark\(#([0-9a-f]{6}), #([0-9a-f]{6})\);`).FindAllStringSubmatch(string(assets()["ace.css"].plain), -1) {
 		themes[m[1]] = [2]string{m[2], m[3]}
 	}
 	check := func(front, back string, least float64) {
@@ -53,7 +53,7 @@ func TestContrast(t *testing.T) {
 
 // Sizes of text are those of the scale, and colours those of the themes.
 func TestScales(t *testing.T) {
-	css := string(assets["ace.css"].plain)
+	css := string(assets()["ace.css"].plain)
 	for _, m := range regexp.MustCompile(`font-size: ([^;]+);`).FindAllStringSubmatch(css, -1) {
 		if !strings.HasPrefix(m[1], "var(--text-") && m[1] != "0.9375em" { // code within a line
 			t.Errorf("a size of text outside the scale: %s", m[1])

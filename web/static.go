@@ -11,20 +11,21 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
 //go:embed static
 var staticFiles embed.FS
 
-// asset is a style, a script or a picture, compressed once when the program starts.
+// asset is a style, a script or a picture, compressed once, when the first one is asked for.
 type asset struct {
 	mediaType   string
 	plain, gzip []byte
 	tag         string // of its content
 }
 
-var assets = func() map[string]asset {
+var assets = sync.OnceValue(func() map[string]asset {
 	out := map[string]asset{}
 	files, err := staticFiles.ReadDir("static")
 	if err != nil {
@@ -43,7 +44,7 @@ var assets = func() map[string]asset {
 		out[file.Name()] = asset{mediaType: mediaType(file.Name()), plain: plain, gzip: small.Bytes(), tag: hex.EncodeToString(sum[:8])}
 	}
 	return out
-}()
+})
 
 // mediaType does not go by the machine's own table, which may lack or alter what a page depends on.
 func mediaType(name string) string {
@@ -61,7 +62,7 @@ func mediaType(name string) string {
 
 // versioned is the URL of a static file with its tag, under which a browser keeps it for ever.
 func versioned(name string) (string, error) {
-	a, ok := assets[name]
+	a, ok := assets()[name]
 	if !ok {
 		return "", fmt.Errorf("there is no static file %q", name)
 	}
@@ -72,7 +73,7 @@ func versioned(name string) (string, error) {
 // other and other people's pages import ace.js, is asked for again each time, and sent only when it is another.
 func Static() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, ok := assets[strings.TrimPrefix(r.URL.Path, "/static/")]
+		a, ok := assets()[strings.TrimPrefix(r.URL.Path, "/static/")]
 		if !ok {
 			http.NotFound(w, r)
 			return

@@ -36,7 +36,7 @@ func TestStatic(t *testing.T) {
 			}
 		}
 		text, err := io.ReadAll(body)
-		if err != nil || string(text) != string(assets["ace.css"].plain) || resp.Header.Get("Content-Type") != "text/css; charset=utf-8" {
+		if err != nil || string(text) != string(assets()["ace.css"].plain) || resp.Header.Get("Content-Type") != "text/css; charset=utf-8" {
 			t.Errorf("%q gets %d bytes of %s (%v)", accept, len(text), resp.Header.Get("Content-Type"), err)
 		}
 		if cache := resp.Header.Get("Cache-Control"); cache != "public, max-age=31536000, immutable" || resp.Header.Get("Vary") != "Accept-Encoding" {

@@ -86,8 +86,9 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
 
-// pages holds a template set for each page: the layout, the parts that several pages share, and the page's own blocks.
-var pages = func() map[string]*template.Template {
+// pages holds a template set for each page: the layout, the parts that several pages share, and the page's own blocks. They are
+// read when the first page is asked for: most commands show none, and would wait for them at their start.
+var pages = sync.OnceValue(func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
@@ -100,12 +101,12 @@ var pages = func() map[string]*template.Template {
 		}
 	}
 	return out
-}()
+})
 
 // Render writes a page. Nothing is sent unless the whole page could be made. A page that was asked for with GET is compressed
 // for who takes that; what a form shows once, such as a key, is not, so that its length says nothing of it.
 func Render(w http.ResponseWriter, r *http.Request, status int, page string, p Page) error {
-	t, ok := pages[page]
+	t, ok := pages()[page]
 	if !ok {
 		return fmt.Errorf("there is no page %q", page)
 	}
