@@ -27,6 +27,14 @@ func (r Role) AtLeast(min Role) bool {
 	return have >= 0 && need >= 0 && have >= need
 }
 
+// AtMost is the lower of two roles.
+func (r Role) AtMost(most Role) Role {
+	if most.AtLeast(r) {
+		return r
+	}
+	return most
+}
+
 var orgPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // CheckOrg checks an organization's slug: the form of a DNS label (RFC 1123), in lower case.

@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// adopt gives a lineage to the keys that were made before lineages were recorded.
+// adoption gives a lineage to the keys that were made before lineages were recorded.
 //
 // What is known of such a key: created_by says whether a person through a cloud ("user:…"), a user token of the server
 // ("operator:…") or a key ("key:ID") made it, and the audit entry of its creation names the key behind a person's access token.
@@ -24,16 +24,19 @@ import (
 // have: by the scopes that roles have, by an expiry that only an admin grants, or since the person has connected as an admin. Every
 // other key that a person made through a cloud, or a key made, becomes personal. Keys made with a user token stay the
 // organization's: the operator has the secret of these.
-func (a *Authority) adopt(ctx context.Context) error {
+type adoption struct{ *Authority }
+
+// run adopts what there is, and logs what is left to be decided.
+func (a adoption) run(ctx context.Context) error {
 	var waiting bool
 	if err := a.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM api_keys WHERE lineage = '' AND kind <> 'sk')").Scan(&waiting); err != nil {
 		return fmt.Errorf("look for keys without a lineage: %w", err)
 	}
 	if waiting {
-		if err := a.db.Tx(ctx, func(tx *sql.Tx) error { return a.adoptIn(ctx, tx) }); err != nil {
+		if err := a.db.Tx(ctx, func(tx *sql.Tx) error { return a.all(ctx, tx) }); err != nil {
 			return fmt.Errorf("give the keys a lineage: %w", err)
 		}
-		if err := a.pull(ctx); err != nil {
+		if err := a.table.Pull(ctx); err != nil {
 			return err
 		}
 	}
@@ -53,7 +56,7 @@ func (a *Authority) adopt(ctx context.Context) error {
 }
 
 // listDoubted logs the keys that a restore left in doubt (they may have been revoked) and nobody has decided on.
-func (a *Authority) listDoubted(ctx context.Context) error {
+func (a adoption) listDoubted(ctx context.Context) error {
 	rows, err := rowsOf(ctx, a.db, "SELECT "+columns+" FROM api_keys WHERE doubted_at <> 0 AND ended_at = 0 ORDER BY id")
 	if err != nil {
 		return err
@@ -64,30 +67,15 @@ func (a *Authority) listDoubted(ctx context.Context) error {
 			break
 		}
 		a.log.Warn("this key may have been revoked before the database was restored; end it: ace api-key revoke ID, or keep it: ace api-key enable ID",
-			"key", r.ID, "name", r.Name, "owner", r.Owner, "status", r.Status(a.cfg.Now()), "restored", r.DoubtedAt)
+			"key", r.ID, "name", r.Name, "owner", r.Owner, "status", r.Status(a.line.Now()), "restored", r.DoubtedAt)
 	}
 	return nil
 }
 
 const maxOrphansLogged = 50
 
-// Orphans are the living personal keys whose parent is not known.
-func (a *Authority) Orphans(ctx context.Context) ([]Record, error) {
-	rows, err := rowsOf(ctx, a.db, "SELECT "+columns+" FROM api_keys WHERE parent_unknown AND ended_at = 0 ORDER BY id")
-	if err != nil {
-		return nil, err
-	}
-	var out []Record
-	for _, r := range rows {
-		if r.end(a.cfg.Now()) == nil {
-			out = append(out, r.Record)
-		}
-	}
-	return out, nil
-}
-
-func (a *Authority) adoptIn(ctx context.Context, tx *sql.Tx) error {
-	x := &relatives{a: a, tx: tx, actor: audit.Actor{ID: "system"}}
+func (a adoption) all(ctx context.Context, tx *sql.Tx) error {
+	x := &relatives{a: a.Authority, tx: tx, actor: audit.Actor{ID: "system"}}
 	// The lock of this row keeps other processes from doing the same.
 	if _, err := tx.ExecContext(ctx, "UPDATE key_changes SET version = version + 1 WHERE id = 1"); err != nil {
 		return err
@@ -119,7 +107,7 @@ func (a *Authority) adoptIn(ctx context.Context, tx *sql.Tx) error {
 }
 
 // membersCreate reports whether anybody below admin may create keys.
-func (a *Authority) membersCreate() bool {
+func (a adoption) membersCreate() bool {
 	return a.cfg.Catalogue.Ceiling(bridge.RoleMember).Covers("key:create") || a.cfg.Catalogue.Ceiling(bridge.RoleViewer).Covers("key:create")
 }
 

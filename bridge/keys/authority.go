@@ -15,15 +15,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/time/rate"
-
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/mark"
@@ -48,29 +43,27 @@ type Config struct {
 
 // Authority issues and verifies keys. Its methods are safe for concurrent use; [Authority.Run] has to run beside them.
 type Authority struct {
+	Reader // what is known in memory
+	Stored // what is read from the database
+
 	db    *sqldb.DB
 	cfg   Config
 	log   *slog.Logger
-	table *table
+	line  *Line
+	table *Table
 	use   *usage
-	feed  *feed
-
-	statements *lru.Cache[uuid.UUID, *rate.Limiter] // by key
-
-	realTime  bool         // cfg.Now is time.Now
-	clock     atomic.Int64 // unix seconds, kept by Run; 0: ask cfg.Now
-	time      clock        // cfg.Now is its time
-	version   atomic.Int64 // all changes up to this one are in the table
-	synced    atomic.Int64 // when they were last compared with the database, on the monotonic clock
-	attempted atomic.Int64 // when that was last tried
-	stale     atomic.Bool  // that was too long ago
-	highest   atomic.Int64 // the highest change number that this process, the mark or the cloud knows
-	loaded    atomic.Int64 // marks.restored when all keys were loaded
-	behind    atomic.Pointer[lag]
-	unread    atomic.Bool // what has changed could not be read the last time
-	wake      chan struct{}
-	pulling   sync.Mutex
+	pace  *Pace
 }
+
+func newAuthority(db *sqldb.DB, line *Line, cfg Config, log *slog.Logger) *Authority {
+	a := &Authority{db: db, cfg: cfg, log: log, line: line, use: newUsage(), Stored: Stored{db, line.Now, cfg.Personal}}
+	a.table = NewTable(TableConfig{DB: db, Line: line, Servers: cfg.Servers, Catalogue: cfg.Catalogue, Confirm: a.confirm}, log)
+	a.Reader = a.table.Reader()
+	return a
+}
+
+// Numbered runs a rule on other tables of the authority's database; see [Line.Numbered].
+func (a *Authority) Numbered(ctx context.Context, rule Rule) error { return a.line.Numbered(ctx, rule) }
 
 // Migrate brings the tables of keys and their audit log up to date.
 func Migrate(ctx context.Context, db *sqldb.DB) error {
@@ -92,36 +85,35 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	if err := Migrate(ctx, db); err != nil {
 		return nil, err
 	}
-	statements, err := lru.New[uuid.UUID, *rate.Limiter](statementKeys)
-	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	a := &Authority{db: db, cfg: cfg, log: log, table: newTable(), use: newUsage(), feed: newFeed(), statements: statements,
-		wake: make(chan struct{}, 1)}
-	a.time.system, a.cfg.Now = cfg.Now, a.time.now
-	if cfg.Now == nil {
-		a.time.system, a.realTime = time.Now, true
-	}
-	a.highest.Store(cfg.Mark.Number())
-	if err := a.load(ctx); err != nil {
+	line := NewLine(LineConfig{DB: db, Mark: cfg.Mark, Now: cfg.Now}, log)
+	a := newAuthority(db, line, cfg, log)
+	var err error
+	if a.pace, err = NewPace(line.Now); err != nil {
 		return nil, err
 	}
-	if l := a.behind.Load(); l != nil {
-		return nil, errBehind(l.found, l.known)
-	}
-	if err := a.storeTime(ctx); err != nil {
+	if err := a.table.Load(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.adopt(ctx); err != nil {
+	if err := line.Lost(); err != nil {
 		return nil, err
 	}
-	return a, a.listDoubted(ctx)
+	if err := a.table.StoreTime(ctx); err != nil {
+		return nil, err
+	}
+	if err := (adoption{a}).run(ctx); err != nil {
+		return nil, err
+	}
+	return a, adoption{a}.listDoubted(ctx)
 }
 
-// seconds is the time of a verification. Asking the system for it would cost a third of all.
-func (a *Authority) seconds() int64 {
-	if s := a.clock.Load(); s != 0 {
-		return s
+// API is a key in its wire form with its current status: with an inactive parent it is not active either.
+func (a *Authority) API(r Record) api.APIKey {
+	now := a.line.Now()
+	k := r.api(now)
+	if k.Status == StatusActive || k.Status == StatusUnconfirmed {
+		if k.StatusCause = a.table.Blocked(r.Lineage, now.Unix()); k.StatusCause != nil {
+			k.Status = "parent_" + k.StatusCause.Status
+		}
 	}
-	return a.cfg.Now().Unix()
+	return k
 }

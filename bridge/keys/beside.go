@@ -25,12 +25,9 @@ func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() t
 	if err := Migrate(ctx, db); err != nil {
 		return Beside{}, err
 	}
-	a := &Authority{db: db, log: log, table: newTable(), use: newUsage(), feed: newFeed(), wake: make(chan struct{}, 1)}
-	a.time.system, a.cfg.Now = now, a.time.now
-	if now == nil {
-		a.time.system = time.Now
-	}
-	if _, err := a.look(ctx); err != nil {
+	line := NewLine(LineConfig{DB: db, Now: now}, log)
+	a := newAuthority(db, line, Config{}, log)
+	if _, err := a.line.Look(ctx); err != nil {
 		return Beside{}, fmt.Errorf("keys: %w", err)
 	}
 	return Beside{a, place}, nil
@@ -39,7 +36,7 @@ func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() t
 // TakeIn does nothing: there is no table in memory.
 func (Beside) TakeIn(context.Context, ...uuid.UUID) {}
 
-// Numbered calls [Numbered] with the place of b.
+// Numbered calls [timeline.Numbered] with the place of b.
 func (b Beside) Numbered(ctx context.Context, rule Rule) error {
-	return Numbered(ctx, b.db, b.place, b.log, rule)
+	return NumberedAt(ctx, b.db, b.place, b.log, rule)
 }

@@ -3,17 +3,13 @@ package keys
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
-
-const channel = "ace_keys" // of PostgreSQL's NOTIFY
 
 // change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry,
 // or nil where there was nothing to change. After the commit the table in memory has the change before change returns.
@@ -33,8 +29,8 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 	var x *relatives
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
 		x, others = &relatives{a: a, tx: tx, actor: actor}, nil
-		now := a.cfg.Now()
-		version, err := a.nextVersion(ctx, tx, now)
+		now := a.line.Now()
+		version, err := a.line.Next(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -56,57 +52,30 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 		if entry.Actor.Org == "" {
 			entry.Actor.Org = after.Org
 		}
-		if a.db.Dialect == sqldb.Postgres {
-			if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {
-				return fmt.Errorf("tell of the change: %w", err)
-			}
+		if err := a.table.Tell(ctx, tx); err != nil {
+			return err
 		}
 		made = max(version, x.last)
 		return audit.Write(ctx, tx, now, *entry)
 	})
 	if err != nil {
 		if e := bridge.AsError(err); e.Code == "database_behind" {
-			_, _ = a.look(ctx)
+			_, _ = a.line.Look(ctx)
 		}
 		a.doubt(ctx, id)
 		if x != nil && len(x.ids) > 0 {
-			a.poke()
+			a.table.Poke()
 		}
 		return Record{}, err
 	}
-	a.take(&after)
+	a.table.Take(&after)
 	for i := range others {
-		a.take(&others[i])
+		a.table.Take(&others[i])
 	}
 	if made != 0 {
-		a.made(made)
+		a.line.Made(made)
 	}
 	return after.Record, nil
-}
-
-// nextVersion takes the next number of the common version. The lock of its row is held until the commit, so that versions are
-// committed in their order.
-func (a *Authority) nextVersion(ctx context.Context, tx *sql.Tx, now time.Time) (version int64, err error) {
-	if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1,
-		newest = CASE WHEN newest < $1 AND epoch = $2 THEN $1 ELSE newest END WHERE id = 1
-		RETURNING version`, now.Unix(), a.time.marks.Load().epoch).Scan(&version); err != nil {
-		return 0, fmt.Errorf("take the next version: %w", err)
-	}
-	if known := a.highest.Load(); version <= known { // under the lock, so that nobody else has just made that change
-		return 0, errBehind(version-1, known)
-	}
-	return version, nil
-}
-
-// take brings a row that is committed into the table and tells who listens.
-func (a *Authority) take(r *row) {
-	if a.db.Dialect == sqldb.SQLite { // where others change keys too, only a pull knows that nothing is missing
-		for v := a.version.Load(); v < r.version && !a.version.CompareAndSwap(v, r.version); v = a.version.Load() {
-		}
-	}
-	if a.table.put(r) {
-		a.feed.publish(r.ID)
-	}
 }
 
 const doubtTimeout = 2 * time.Second
@@ -119,16 +88,8 @@ func (a *Authority) doubt(ctx context.Context, id uuid.UUID) {
 	r, err := load(ctx, a.db, id)
 	switch {
 	case err == nil:
-		a.take(&r)
+		a.table.Take(&r)
 	case bridge.CodeOf(err) != errUnknown.Code:
-		a.poke()
-	}
-}
-
-// poke asks Run to compare with the database soon.
-func (a *Authority) poke() {
-	select {
-	case a.wake <- struct{}{}:
-	default: // it has been asked already
+		a.table.Poke()
 	}
 }

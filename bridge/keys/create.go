@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,7 +66,7 @@ func (n NewKey) check(now time.Time) error {
 // Create issues a key as it is told to: what it may be is decided by who calls; see [Authority.Mint]. The returned key is
 // the only place where its secret ever stands.
 func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (bridge.Key, Record, error) {
-	now := a.cfg.Now()
+	now := a.line.Now()
 	n.Name, _ = bridge.PlainName(n.Name, maxName)
 	n.Description, _ = bridge.PlainName(n.Description, maxDescription)
 	if err := n.check(now); err != nil {
@@ -153,22 +152,3 @@ func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
 
 var errTokenUsed = bridge.E(bridge.Unauthenticated, "connect_token_used", "this connect token has been used already").
 	WithHint("run the connect again: it takes a new token")
-
-func insert(ctx context.Context, tx *sql.Tx, r row) error {
-	hash, public := r.current.columns()
-	_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
-		(id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at, expires_at,
-		 confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at, allow_from,
-		 rate_count, rate_seconds, max_uses, lineage, parent_id, subject, limit_role, limit_number, limit_at, replaces)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, '', '', 0, '', '', $15, $16, $17, $18, $19,
-		 $20, $21, $22, $23, $24, $25, $26, $27, $28)`,
-		r.ID.String(), string(r.Kind), r.Prefix, hash, public, r.Org, r.Name, r.Description, r.Owner, r.CreatedBy,
-		r.Scopes.String(), r.CreatedAt.Unix(), unix(r.ExpiresAt), unix(r.ConfirmBy), r.version, string(r.Role),
-		r.IssuedAt.Unix(), strings.Join(prefixStrings(r.Limits.AllowFrom), " "), r.Limits.Rate.Count,
-		int64(r.Limits.Rate.Per/time.Second), r.Limits.MaxUses, r.Lineage.Kind, idText(r.Lineage.Parent), r.Lineage.Subject,
-		string(r.Lineage.Limit.Role), r.Lineage.Limit.Number, r.Lineage.Limit.At, idText(r.Replaces))
-	if err != nil {
-		return fmt.Errorf("store the key: %w", err)
-	}
-	return nil
-}

@@ -6,4 +6,4 @@ import "context"
 func (a *Authority) Housekeeping(ctx context.Context) { a.housekeeping(ctx) }
 
 // Pull is what Run does when it is told of a change.
-func (a *Authority) Pull(ctx context.Context) error { return a.pull(ctx) }
+func (a *Authority) Pull(ctx context.Context) error { return a.table.Pull(ctx) }

@@ -26,7 +26,7 @@ func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) 
 	if err := parentLives(ctx, tx, r.Lineage.Parent, now); err != nil {
 		return err
 	}
-	if who.Type == bridge.TypeAccessToken && bridge.Withdrawn(taken{r.withdrawn, r.numbers, r.highest}.of, who.Subject, who.IssuedAt, who.Number) {
+	if who.Type == bridge.TypeAccessToken && bridge.Withdrawn(r.taken.of, who.Subject, who.IssuedAt, who.Number) {
 		return errWithdrawn
 	}
 	return nil

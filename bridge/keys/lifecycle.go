@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"crypto/ed25519"
 	"database/sql"
 	"fmt"
 
@@ -33,7 +32,7 @@ func stateError(id uuid.UUID, state string) error {
 
 // Revive gives a key a new secret and a new expiry under the same ID. The old secret dies at once.
 func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn string) (bridge.Key, Record, error) {
-	now := a.cfg.Now()
+	now := a.line.Now()
 	var key bridge.Key
 	record, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := load(ctx, x.tx, id)
@@ -43,18 +42,18 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		if err := holds(ctx, x.tx, by.Who, now); err != nil {
 			return nil, err
 		}
-		b, err := a.mayReissue(by, r.Record)
+		b, err := (minting{a, by}).requireReissue(r.Record)
 		if err != nil {
 			return nil, err
 		}
-		if err := mayDecide(by, r.Record); err != nil {
+		if err := requireDecider(by, r.Record); err != nil {
 			return nil, err
 		}
 		expires, err := ParseExpiry(expiresIn, now)
 		if err != nil {
 			return nil, err
 		}
-		if expires, err = a.grantExpiry(by, b, expires, expiresIn != ""); err != nil {
+		if expires, err = (minting{a, by}).grantExpiry(b, expires, expiresIn != ""); err != nil {
 			return nil, err
 		}
 		if state := r.Status(now); state != StatusActive && state != StatusExpired {
@@ -66,7 +65,7 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
 				return nil, err
 			}
-			expires = a.minted(r.Lineage, expires)
+			expires = a.table.CutExpiry(r.Lineage, expires)
 		}
 		key = bridge.NewKey(r.Kind, id)
 		hash, public := secretOf(key).columns()
@@ -99,7 +98,7 @@ func lost(what string, err error) error {
 
 // Disable lets a key be refused until it is enabled. Disabling a disabled key changes nothing.
 func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
-	now := a.cfg.Now()
+	now := a.line.Now()
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
 		if err != nil {
@@ -128,8 +127,8 @@ var errDoubted = bridge.E(bridge.Forbidden, "key_doubted",
 	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
-// mayDecide refuses to end the doubt about a key to whoever is no admin; about their own token a person decides.
-func mayDecide(by By, r Record) error {
+// requireDecider refuses to end the doubt about a key to whoever is no admin; about their own token a person decides.
+func requireDecider(by By, r Record) error {
 	if !r.DoubtedAt.IsZero() && r.Kind != bridge.KindPAT && !by.minter().Admin {
 		return errDoubted
 	}
@@ -144,15 +143,15 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 		if err != nil {
 			return nil, err
 		}
-		if err := holds(ctx, x.tx, by.Who, a.cfg.Now()); err != nil {
+		if err := holds(ctx, x.tx, by.Who, a.line.Now()); err != nil {
 			return nil, err
 		}
 		if r.Kind != bridge.KindSK {
-			b, err := a.mayReissue(by, r.Record)
+			b, err := (minting{a, by}).requireReissue(r.Record)
 			if err != nil {
 				return nil, err
 			}
-			if _, err := a.grantExpiry(by, b, r.ExpiresAt, true); err != nil {
+			if _, err := (minting{a, by}).grantExpiry(b, r.ExpiresAt, true); err != nil {
 				return nil, err
 			}
 		} else if err := a.cfg.Catalogue.Within(by.minter(), r.Scopes); err != nil {
@@ -164,7 +163,7 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 		if r.DisabledAt.IsZero() && r.DoubtedAt.IsZero() {
 			return nil, nil
 		}
-		if err := mayDecide(by, r.Record); err != nil {
+		if err := requireDecider(by, r.Record); err != nil {
 			return nil, err
 		}
 		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET disabled_at = 0, disabled_by = '', doubted_at = 0, version = $1
@@ -191,49 +190,23 @@ func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason stri
 // RevokeSigned ends the key that a revocation names. The statement is signed with the key itself, so that no other
 // credential is asked for.
 func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token bridge.Secret) (Record, error) {
-	var statement bridge.Revocation
-	f, err := a.signed(ctx, token, func(public ed25519.PublicKey) (err error) {
-		statement, err = bridge.VerifyRevocation(token, public)
-		return err
-	})
+	f, err := a.signer(ctx, token)
+	if err != nil {
+		return Record{}, err
+	}
+	statement, err := verifyRevocation(token, f.PublicKeys(a.line.Seconds()))
 	if err != nil {
 		return Record{}, err
 	}
 	if done, r, err := a.nothingToState(ctx, &f); done {
 		return r, err
 	}
-	actor.ID, actor.Org = "user:"+statement.Subject, f.org
-	return a.revoke(ctx, actor, f.id, statement.Reason, nil)
-}
-
-// signed finds the key that a statement names, and verifies it with the key's public key, or with the one before a rotation
-// as long as that is valid.
-func (a *Authority) signed(ctx context.Context, token bridge.Secret, verify func(ed25519.PublicKey) error) (found, error) {
-	id, err := bridge.TokenKeyID(token)
-	if err != nil {
-		return found{}, err
-	}
-	f, ok := a.table.find(id)
-	if !ok && a.db.Dialect == sqldb.Postgres && fresh(id, a.cfg.Now()) { // another process may have made it just now
-		r, err := load(ctx, a.db, id)
-		if err != nil {
-			return found{}, err
-		}
-		a.take(&r)
-		f, ok = a.table.find(id)
-	}
-	if !ok {
-		return found{}, errUnknown
-	}
-	err = verify(f.publicKey())
-	if err != nil && f.special != nil && f.special.grace > a.seconds() {
-		err = verify(f.special.previous.publicKey())
-	}
-	return f, err
+	actor.ID, actor.Org = "user:"+statement.Subject, f.Org()
+	return a.revoke(ctx, actor, f.ID(), statement.Reason, nil)
 }
 
 func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (Record, error) {
-	now := a.cfg.Now()
+	now := a.line.Now()
 	return a.changeFamily(ctx, id, actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		if view != nil {
 			if _, err := loadSeen(ctx, x.tx, *view, id); err != nil {
@@ -263,23 +236,23 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 	if err != nil {
 		return Record{}, false, nil //nolint:nilerr // it is no key, and so not one of ours
 	}
-	f, ok := a.table.find(key.ID)
+	f, ok := a.table.Find(key.ID)
 	hash := key.Hash()
-	if !ok || f.kind() != key.Kind {
+	if !ok || f.Kind() != key.Kind {
 		return Record{}, false, nil
 	}
-	actor.Org = f.org
+	actor.Org = f.Org()
 	reason := "leaked"
 	if where != "" && bridge.PlainText(where, maxDescription-len("leaked: ")) {
 		reason = "leaked: " + where
 	}
 	switch {
-	case hash == f.secret.hash && f.dead(a.seconds()):
+	case f.IsCurrent(hash) && f.Dead(a.line.Seconds()):
 		return Record{}, true, nil // nothing is left to do, however often it is reported
-	case hash == f.secret.hash:
+	case f.IsCurrent(hash):
 		r, err := a.revoke(ctx, actor, key.ID, reason, nil)
 		return r, true, err
-	case f.special != nil && f.special.grace > a.seconds() && hash == f.special.previous.hash:
+	case f.InGrace(a.line.Seconds()) && f.IsPrevious(hash):
 		r, err := a.endGrace(ctx, actor, key.ID, reason)
 		return r, true, err
 	}
@@ -287,7 +260,7 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 }
 
 func (a *Authority) endGrace(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string) (Record, error) {
-	now := a.cfg.Now()
+	now := a.line.Now()
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
 		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET prev_hash = '', prev_public = '', prev_until = 0,
 			version = $1 WHERE id = $2 AND prev_until > $3`, version, id.String(), now.Unix()))

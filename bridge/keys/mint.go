@@ -28,23 +28,16 @@ func confined(who bridge.Identity) bool {
 	return who.Kind == bridge.KindLive || who.Kind == bridge.KindTest || who.Kind == bridge.KindPAT
 }
 
-// ViewOf is which keys an identity sees. Test keys see test keys only, live keys live ones, and neither sees anybody's
-// personal access tokens. Where there are such tokens, a person sees their own keys, and an admin all of the organization.
-func (a *Authority) ViewOf(who bridge.Identity) View {
-	v := View{Org: who.Org}
-	switch {
-	case who.Kind == bridge.KindLive || who.Kind == bridge.KindTest:
-		v.Environment, v.impersonal = who.Environment, true
-	case a.cfg.Personal && !who.Role.AtLeast(bridge.RoleAdmin):
-		v.owner = who.Subject
-	}
-	return v
-}
-
 func (by By) minter() catalogue.Minter {
 	return catalogue.Minter{Org: by.Who.Org, Scopes: by.Who.Scopes,
 		// A key is no admin, whatever its scopes: what only an admin may grant takes an admin in person.
 		Admin: by.Who.Type != bridge.TypeAPIKey && by.Who.Role.AtLeast(bridge.RoleAdmin)}
+}
+
+// minting is what somebody may give out of an authority's keys.
+type minting struct {
+	a  *Authority
+	by By
 }
 
 // bounds are what a key passes on to the keys it mints: its allowlist and, where it was made for an app, its expiry.
@@ -53,27 +46,25 @@ type bounds struct {
 	expires   time.Time // zero: no bound
 }
 
-func (a *Authority) boundsOf(by By) (bounds, error) {
-	if by.Who.KeyID == uuid.Nil {
+// bounds are those of the key that asks.
+func (m minting) bounds() (bounds, error) {
+	if m.by.Who.KeyID == uuid.Nil {
 		return bounds{}, nil
 	}
-	f, ok := a.table.find(by.Who.KeyID)
+	f, ok := m.a.table.Find(m.by.Who.KeyID)
 	if !ok {
 		return bounds{}, errUnknown
 	}
-	if by.Who.Generation != f.generation() {
+	if m.by.Who.Generation != f.Generation() {
 		return bounds{}, errReplaced
 	}
-	var b bounds
-	if f.special != nil {
-		if f.special.limits.counted() {
-			return bounds{}, bridge.E(bridge.Forbidden, "minter_limited",
-				"a key with a rate limit or a number of uses cannot give out secrets, which would have none")
-		}
-		b.allowFrom = f.special.limits.AllowFrom
+	if f.Limits().counted() {
+		return bounds{}, bridge.E(bridge.Forbidden, "minter_limited",
+			"a key with a rate limit or a number of uses cannot give out secrets, which would have none")
 	}
-	if confined(by.Who) {
-		b.expires = at(int64(f.expires))
+	b := bounds{allowFrom: f.Limits().AllowFrom}
+	if confined(m.by.Who) {
+		b.expires = f.Expires()
 	}
 	return b, nil
 }
@@ -94,12 +85,12 @@ func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {
 }
 
 // grantExpiry holds an expiry against the bounds of who asks and what the catalogue lets them grant.
-func (a *Authority) grantExpiry(by By, b bounds, expires time.Time, asked bool) (time.Time, error) {
+func (m minting) grantExpiry(b bounds, expires time.Time, asked bool) (time.Time, error) {
 	expires, err := b.expiry(expires, asked)
 	if err != nil {
 		return time.Time{}, err
 	}
-	return expires, a.cfg.Catalogue.GrantExpiry(by.minter(), expires, a.cfg.Now())
+	return expires, m.a.cfg.Catalogue.GrantExpiry(m.by.minter(), expires, m.a.line.Now())
 }
 
 // Wish is what somebody wants a new key to be, as it comes over the wire.
@@ -120,27 +111,28 @@ type Wish struct {
 // allowlist.
 func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record, error) {
 	var none bridge.Key
+	m := minting{a, by}
 	n := NewKey{Kind: w.Kind, Name: w.Name, Description: w.Description, Org: by.Who.Org, Owner: by.Who.Subject, minter: by.Who}
-	b, err := a.boundsOf(by)
+	b, err := m.bounds()
 	if err != nil {
 		return none, Record{}, err
 	}
-	if n.Kind, err = a.mintedKind(by, w.Kind); err != nil {
+	if n.Kind, err = m.kind(w.Kind); err != nil {
 		return none, Record{}, err
 	}
-	if n.Lineage, err = a.lineageOf(by, n.Kind, w.Lineage); err != nil {
+	if n.Lineage, err = m.lineage(n.Kind, w.Lineage); err != nil {
 		return none, Record{}, err
 	}
 	if n.Lineage.Kind == LineageOrganization {
 		b.expires = time.Time{} // it outlives its maker
 	}
-	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, a.cfg.Now()); err != nil {
+	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, a.line.Now()); err != nil {
 		return none, Record{}, err
 	}
-	if n.ExpiresAt, err = a.grantExpiry(by, b, n.ExpiresAt, w.ExpiresIn != ""); err != nil {
+	if n.ExpiresAt, err = m.grantExpiry(b, n.ExpiresAt, w.ExpiresIn != ""); err != nil {
 		return none, Record{}, err
 	}
-	n.ExpiresAt = a.minted(n.Lineage, n.ExpiresAt)
+	n.ExpiresAt = a.table.CutExpiry(n.Lineage, n.ExpiresAt)
 	if n.Limits, err = ParseLimits(w.AllowFrom, w.Rate, w.MaxUses); err != nil {
 		return none, Record{}, err
 	}
@@ -159,26 +151,26 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record
 	return a.Create(ctx, by.Actor, n)
 }
 
-// mintedKind holds the kind that is wished for against what the minter may create. Where there are personal access tokens,
+// kind holds the kind that is wished for against what the minter may create. Where there are personal access tokens,
 // everybody creates their own; keys of the organization, which outlive their maker, take an admin.
-func (a *Authority) mintedKind(by By, kind bridge.KeyKind) (bridge.KeyKind, error) {
-	key, admin := confined(by.Who), !a.cfg.Personal || by.Who.Role.AtLeast(bridge.RoleAdmin)
+func (m minting) kind(kind bridge.KeyKind) (bridge.KeyKind, error) {
+	key, admin := confined(m.by.Who), !m.a.cfg.Personal || m.by.Who.Role.AtLeast(bridge.RoleAdmin)
 	if kind == "" {
 		switch {
 		case key:
-			kind = by.Who.Kind
+			kind = m.by.Who.Kind
 		case admin:
 			kind = bridge.KindLive
 		default:
 			kind = bridge.KindPAT
 		}
 	}
-	personal := kind == bridge.KindPAT && a.cfg.Personal
+	personal := kind == bridge.KindPAT && m.a.cfg.Personal
 	switch {
 	case kind != bridge.KindLive && kind != bridge.KindTest && !personal:
 		return "", bridge.E(bridge.Invalid, "key_kind", "a key of the kind %q cannot be created here", kind).WithHint("take live or test")
-	case key && kind != by.Who.Kind:
-		return "", bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", by.Who.Kind, by.Who.Kind)
+	case key && kind != m.by.Who.Kind:
+		return "", bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", m.by.Who.Kind, m.by.Who.Kind)
 	case !key && !personal && !admin:
 		return "", bridge.E(bridge.Forbidden, "key_organization", "only an admin creates keys of the organization").
 			WithHint("create a personal access token: ace api-key create --personal")
@@ -189,29 +181,62 @@ func (a *Authority) mintedKind(by By, kind bridge.KeyKind) (bridge.KeyKind, erro
 var errAllowlist = bridge.E(bridge.Forbidden, "allow_from_ceiling",
 	"a key cannot give out a secret that works from addresses from which it does not work itself")
 
-// mayReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
+// requireReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
 // they could mint it as it is. Its owner's name goes with it, so that it is the owner's own, or an admin's in person.
-func (a *Authority) mayReissue(by By, r Record) (bounds, error) {
-	if !a.ViewOf(by.Who).sees(r) {
+func (m minting) requireReissue(r Record) (bounds, error) {
+	if !m.a.ViewOf(m.by.Who).sees(r) {
 		return bounds{}, errUnknown
 	}
 	if r.Kind == bridge.KindSK {
 		return bounds{}, bridge.E(bridge.Conflict, "key_of_connection", "this key belongs to a connection, and only the cloud has its secret").
 			WithHint("connect again: ace connect --server URL")
 	}
-	if personal := r.Kind == bridge.KindPAT; r.Owner != by.Who.Subject && (personal || !by.minter().Admin) {
+	if personal := r.Kind == bridge.KindPAT; r.Owner != m.by.Who.Subject && (personal || !m.by.minter().Admin) {
 		e := bridge.E(bridge.Forbidden, "key_owner", "the key is %s's, and acts in that name", r.Owner)
 		if personal {
 			return bounds{}, e.WithHint("ask %s; anybody's token can be revoked by an admin", r.Owner)
 		}
 		return bounds{}, e.WithHint("ask %s or an admin", r.Owner)
 	}
-	b, err := a.boundsOf(by)
+	b, err := m.bounds()
 	if err != nil {
 		return bounds{}, err
 	}
 	if !within(r.Limits.AllowFrom, b.allowFrom) {
 		return bounds{}, errAllowlist
 	}
-	return b, a.cfg.Catalogue.Within(by.minter(), r.Scopes)
+	return b, m.a.cfg.Catalogue.Within(m.by.minter(), r.Scopes)
+}
+
+var errLineageLong = bridge.E(bridge.Forbidden, "lineage_too_long", "a key made through a key made through a key … is at most %d keys long", maxLineage).
+	WithHint("make it with the key that this one was made with, or let an admin make an organization key")
+
+// lineage says what a key that somebody mints is: personal, unless an admin in person or a key with the scope for it makes it.
+func (m minting) lineage(kind bridge.KeyKind, wish string) (Lineage, error) {
+	mayOrganization := kind != bridge.KindPAT && (m.by.minter().Admin || m.by.Who.Covers(bridge.ScopeCreateOrganization))
+	switch {
+	case wish != "" && wish != LineagePersonal && wish != LineageOrganization:
+		return Lineage{}, bridge.E(bridge.Invalid, "lineage_unknown", "a key is personal or of the organization, and not %.40q", wish)
+	case wish == LineageOrganization && !mayOrganization:
+		return Lineage{}, bridge.E(bridge.Forbidden, "lineage_organization",
+			"only an admin in person, or a key with the scope %s, makes an organization key", bridge.ScopeCreateOrganization).
+			WithHint("ask an admin, or use: ace server token --role admin")
+	case mayOrganization && wish != LineagePersonal:
+		return Lineage{Kind: LineageOrganization}, nil
+	}
+	l := Lineage{Kind: LineagePersonal, Parent: m.by.Who.KeyID, Subject: m.by.Who.Subject}
+	if !m.a.cfg.Personal { // a cloud knows the roles of its people at any time
+		l.Limit.Role = m.by.Who.Role
+	}
+	if m.by.Who.Type == bridge.TypeAccessToken {
+		l.Limit.Number, l.Limit.At = m.by.Who.Number, m.by.Who.IssuedAt.Unix()
+	} else if m.by.Who.KeyID != uuid.Nil {
+		f, _ := m.a.table.Find(m.by.Who.KeyID)
+		l.Limit.Number = f.Taken().highest
+		l.Limit.At = m.a.line.Now().Unix()
+	}
+	if depth := m.a.table.Depth(l.Parent); depth >= maxLineage {
+		return Lineage{}, errLineageLong
+	}
+	return l, nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // ReownIn renames the owner of keys, including ended ones, within the caller's transaction. After the commit, hand the
@@ -21,7 +19,7 @@ func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([
 		return nil, err
 	}
 	for _, id := range owned {
-		version, err := a.nextVersion(ctx, tx, a.cfg.Now())
+		version, err := a.line.Next(ctx, tx)
 		if err != nil {
 			return nil, err
 		}
@@ -30,16 +28,7 @@ func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([
 			return nil, wrap("rename the owner of a key", err)
 		}
 	}
-	return owned, a.tell(ctx, tx)
-}
-
-// tell wakes other processes on the same database after the commit.
-func (a *Authority) tell(ctx context.Context, tx *sql.Tx) error {
-	if a.db.Dialect != sqldb.Postgres {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel)
-	return wrap("tell of the change", err)
+	return owned, a.table.Tell(ctx, tx)
 }
 
 func wrap(what string, err error) error {

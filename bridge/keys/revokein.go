@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 )
 
@@ -38,7 +36,7 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 	if err := a.Trouble(); err != nil {
 		return nil, err
 	}
-	if _, err := a.nextVersion(ctx, tx, a.cfg.Now()); err != nil { // its lock keeps others from changing the keys meanwhile
+	if _, err := a.line.Next(ctx, tx); err != nil { // its lock keeps others from changing the keys meanwhile
 		return nil, err
 	}
 	x := &relatives{a: a, tx: tx, actor: e.Actor}
@@ -62,7 +60,7 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 	if len(x.ids) == 0 {
 		return nil, nil
 	}
-	return x.ids, a.tell(ctx, tx)
+	return x.ids, a.table.Tell(ctx, tx)
 }
 
 func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) {
@@ -82,21 +80,6 @@ func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) 
 	return ids, rows.Err()
 }
 
-// EndedIn returns those of the keys that the caller's transaction has revoked.
-func (a *Authority) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error) {
-	var out []api.APIKey
-	for _, id := range ids {
-		r, err := load(ctx, tx, id)
-		if err != nil {
-			return nil, err
-		}
-		if r.EndedAt = (time.Time{}); r.end(a.cfg.Now()) == nil {
-			out = append(out, r.api(a.cfg.Now()))
-		}
-	}
-	return out, nil
-}
-
 // TakeIn brings keys that were changed by [Authority.RevokeIn] or [Authority.ReownIn] into the table in memory.
 func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
@@ -105,13 +88,13 @@ func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
 	for _, id := range ids {
 		r, err := load(ctx, a.db, id)
 		if err != nil {
-			a.poke()
+			a.table.Poke()
 			continue
 		}
-		a.take(&r)
+		a.table.Take(&r)
 		last = max(last, r.version)
 	}
 	if last != 0 {
-		a.made(last)
+		a.line.Made(last)
 	}
 }

@@ -60,7 +60,7 @@ func ParseGrace(s string) (time.Duration, error) {
 // refused while another's grace runs, unless it is the same one again, by its idempotency key: that has the same answer
 // and changes nothing.
 func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation) (bridge.Key, Record, error) {
-	now := a.cfg.Now()
+	now := a.line.Now()
 	grace, err := ParseGrace(w.Grace)
 	if err != nil {
 		return bridge.Key{}, Record{}, err
@@ -78,7 +78,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		own := IsOwnKey(by.Who, id)
 		var b bounds
 		if !own {
-			if b, err = a.mayReissue(by, r.Record); err != nil {
+			if b, err = (minting{a, by}).requireReissue(r.Record); err != nil {
 				return nil, err
 			}
 		}
@@ -88,7 +88,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		if err := holds(ctx, x.tx, by.Who, now); err != nil {
 			return nil, err
 		}
-		if again, ok := a.rotatedBefore(r, w.Idempotency); ok {
+		if again, ok := w.madeBefore(a.cfg.Pepper, r); ok {
 			key = again
 			// Nothing changes, but somebody is given the secret.
 			return &audit.Entry{Actor: by.Actor, Action: "key.rotate_again", Details: map[string]string{"name": r.Name}}, nil
@@ -104,7 +104,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		if own {
 			expires, err = prolonged(r.Record, w.ExpiresIn, now)
 		} else {
-			expires, err = a.rotatedExpiry(by, b, r.Record, w.ExpiresIn, now)
+			expires, err = (minting{a, by}).rotatedExpiry(b, r.Record, w.ExpiresIn, now)
 		}
 		if err != nil {
 			return nil, err
@@ -113,10 +113,10 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
 				return nil, err
 			}
-			expires = a.minted(r.Lineage, expires)
+			expires = a.table.CutExpiry(r.Lineage, expires)
 		}
 		var salt, token string
-		if key, salt, token, err = a.rotatedKey(r.Kind, id, w.Idempotency); err != nil {
+		if key, salt, token, err = w.newKey(a.cfg.Pepper, r.Kind, id); err != nil {
 			return nil, err
 		}
 		if err := storeRotation(ctx, x.tx, r, rotated{key, salt, token, now, grace, expires, version}); err != nil {
@@ -159,7 +159,7 @@ func prolonged(r Record, expiresIn string, now time.Time) (time.Time, error) {
 	return bounds{expires: most}.expiry(expires, true)
 }
 
-func (a *Authority) rotatedExpiry(by By, b bounds, r Record, expiresIn string, now time.Time) (expires time.Time, err error) {
+func (m minting) rotatedExpiry(b bounds, r Record, expiresIn string, now time.Time) (expires time.Time, err error) {
 	if expiresIn == "" {
 		if !r.ExpiresAt.IsZero() {
 			expires = now.Add(r.ExpiresAt.Sub(r.IssuedAt))
@@ -167,7 +167,7 @@ func (a *Authority) rotatedExpiry(by By, b bounds, r Record, expiresIn string, n
 	} else if expires, err = ParseExpiry(expiresIn, now); err != nil {
 		return time.Time{}, err
 	}
-	return a.grantExpiry(by, b, expires, expiresIn != "")
+	return m.grantExpiry(b, expires, expiresIn != "")
 }
 
 type rotated struct {
@@ -206,22 +206,22 @@ func storeRotation(ctx context.Context, tx *sql.Tx, r row, n rotated) error {
 	return nil
 }
 
-// rotatedKey makes the new secret: at random, or such that the same idempotency key leads to it again. Then it follows
+// newKey makes the new secret: at random, or such that the same idempotency key leads to it again. Then it follows
 // from that key, the server's pepper and a stored salt, of which the database has only the last.
-func (a *Authority) rotatedKey(kind bridge.KeyKind, id uuid.UUID, idempotency bridge.Secret) (key bridge.Key, salt, token string, err error) {
-	if idempotency.IsZero() {
+func (w Rotation) newKey(pepper bridge.Secret, kind bridge.KeyKind, id uuid.UUID) (key bridge.Key, salt, token string, err error) {
+	if w.Idempotency.IsZero() {
 		return bridge.NewKey(kind, id), "", "", nil
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	salt = hex.EncodeToString(random[:])
-	secret, token, err := a.rotationSecret(id, idempotency, salt)
+	secret, token, err := w.secret(pepper, id, salt)
 	return bridge.KeyFrom(kind, id, secret), salt, token, err
 }
 
-// rotationSecret derives the secret, and a token that recognises the idempotency key (HKDF-SHA256, RFC 5869).
-func (a *Authority) rotationSecret(id uuid.UUID, idempotency bridge.Secret, salt string) (secret [32]byte, token string, err error) {
-	input := []byte(idempotency.Reveal() + "\x00" + a.cfg.Pepper.Reveal())
+// secret derives the secret, and a token that recognises the idempotency key (HKDF-SHA256, RFC 5869).
+func (w Rotation) secret(pepper bridge.Secret, id uuid.UUID, salt string) (secret [32]byte, token string, err error) {
+	input := []byte(w.Idempotency.Reveal() + "\x00" + pepper.Reveal())
 	out, err := hkdf.Key(sha256.New, input, []byte(salt), "ace rotation v1 "+id.String(), 64)
 	if err != nil {
 		return secret, "", fmt.Errorf("derive the secret: %w", err)
@@ -230,12 +230,12 @@ func (a *Authority) rotationSecret(id uuid.UUID, idempotency bridge.Secret, salt
 	return secret, hex.EncodeToString(out[32:]), nil
 }
 
-// rotatedBefore returns the key that the same rotation has led to already.
-func (a *Authority) rotatedBefore(r row, idempotency bridge.Secret) (bridge.Key, bool) {
-	if idempotency.IsZero() || r.rotateToken == "" {
+// madeBefore returns the key that the same rotation has led to already.
+func (w Rotation) madeBefore(pepper bridge.Secret, r row) (bridge.Key, bool) {
+	if w.Idempotency.IsZero() || r.rotateToken == "" {
 		return bridge.Key{}, false
 	}
-	secret, token, err := a.rotationSecret(r.ID, idempotency, r.rotateSalt)
+	secret, token, err := w.secret(pepper, r.ID, r.rotateSalt)
 	if err != nil || token != r.rotateToken {
 		return bridge.Key{}, false
 	}

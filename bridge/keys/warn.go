@@ -13,35 +13,18 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// warnDays are how long before its end the holder and the operator are told that a key will expire.
-var warnDays = [...]int64{1, 7, 30}
-
-const secondsPerDay = 24 * 60 * 60
-
-// warnings is how many of warnDays are shorter than the whole life of a key.
-func warnings(issued, expires time.Time) int {
-	n := 0
-	for _, days := range warnDays {
-		if expires.Sub(issued) > time.Duration(days)*24*time.Hour {
-			n++
-		}
-	}
-	return n
-}
-
 const warnBatch = 200
 
 // warn writes an audit entry for each key that has come within one of the times before its end: the nearest only, and
 // each once, whichever process is first.
-func (a *Authority) warn(ctx context.Context) error {
-	now := a.cfg.Now()
+func warn(ctx context.Context, db *sqldb.DB, now time.Time) error {
 	for _, days := range warnDays {
-		due, err := a.dueWarnings(ctx, days, now.Unix())
+		due, err := dueWarnings(ctx, db, days, now.Unix())
 		if err != nil {
 			return err
 		}
 		for _, w := range due {
-			err := a.db.Tx(ctx, func(tx *sql.Tx) error {
+			err := db.Tx(ctx, func(tx *sql.Tx) error {
 				first, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET warned_days = $1
 					WHERE id = $2 AND expires_at = $3 AND (warned_days = 0 OR warned_days > $1)`, days, w.id.String(), w.expires))
 				if err != nil || !first {
@@ -65,9 +48,9 @@ type warning struct {
 	expires          int64
 }
 
-func (a *Authority) dueWarnings(ctx context.Context, days, now int64) ([]warning, error) {
+func dueWarnings(ctx context.Context, db *sqldb.DB, days, now int64) ([]warning, error) {
 	within := days * secondsPerDay
-	rows, err := a.db.QueryContext(ctx, `SELECT id, org, name, owner, expires_at FROM api_keys
+	rows, err := db.QueryContext(ctx, `SELECT id, org, name, owner, expires_at FROM api_keys
 		WHERE expires_at > $1 AND expires_at <= $2 AND expires_at - issued_at > $3 AND ended_at = 0 AND disabled_at = 0
 		AND confirm_by = 0 AND (warned_days = 0 OR warned_days > $4) ORDER BY expires_at LIMIT $5`,
 		now, now+within, within, days, warnBatch)

@@ -9,87 +9,61 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// ChangeNumbers are the generation of an authority: the number of its last change, and at which a restored database was accepted.
-type ChangeNumbers struct {
-	Last     int64
-	Restored int64 // 0: never
+// AcceptedClock says what accepting an earlier time has done.
+type AcceptedClock struct {
+	Was   time.Time // the newest time seen before
+	Now   time.Time
+	Ended int64 // keys whose end, by the later clock, was written down
 }
 
-// Numbers are the authority's change numbers as far as this process knows.
-func (a *Authority) Numbers() ChangeNumbers {
-	return ChangeNumbers{Last: a.highest.Load(), Restored: a.time.marks.Load().restored}
-}
+// Cut writes down that what expires after now, and no later than was, is over now; both are unix seconds.
+type Cut func(ctx context.Context, tx *sql.Tx, now, was int64) error
 
-func errBehind(found, known int64) error {
-	e := bridge.E(bridge.Unavailable, "database_behind",
-		"the database is at change %d, and change %d was made already: it has lost changes, revocations among them, as an old backup has", found, known).
-		WithHint("restore the newest database; if this is the newest there is, run `ace server restore --accept` (on a cloud: `ace cloud restore --accept`)")
-	e.RetryAfter = time.Minute
-	return e
-}
-
-// look reads the marks, takes them over, and finds out whether the database is behind what was known before.
-func (a *Authority) look(ctx context.Context) (marks, error) {
-	known := a.highest.Load() // before the question: the database can have more meanwhile, never less
-	m, err := readMarks(ctx, a.db)
-	if err != nil {
-		return marks{}, err
-	}
-	a.time.adopt(m)
-	if known = max(known, m.known); m.version < known {
-		a.fallBehind(ctx, m.version, known)
-		return m, nil
-	}
-	raise(&a.highest, m.version)
-	if a.behind.Swap(nil) != nil {
-		a.log.Info("the database is not behind any more", "change", m.version)
-	}
-	return m, nil
-}
-
-// fallBehind refuses everything from now on, and writes down how far the database has to come.
-func (a *Authority) fallBehind(ctx context.Context, found, known int64) {
-	raise(&a.highest, known)
-	if a.behind.Swap(&lag{found, known}) == nil {
-		a.log.Error("the database is behind; refusing everything until that is accepted", "found", found, "known", known)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollTimeout)
-	defer cancel()
-	if _, err := a.db.ExecContext(ctx, "UPDATE key_changes SET known = $1 WHERE id = 1 AND known < $1", known); err != nil {
-		a.log.Warn("could not write down that the database is behind", "error", err)
-	}
-}
-
-// lag is how far the database is behind.
-type lag struct{ found, known int64 }
-
-// maxAhead bounds a number that somebody else tells.
-const maxAhead = 1 << 40
-
-// told acts on a change number that the cloud has seen: a database below it is behind.
-func (a *Authority) told(ctx context.Context, number int64) error {
-	if number <= a.highest.Load() || number > a.highest.Load()+maxAhead {
-		return nil
-	}
-	m, err := a.look(ctx) // another process may have come so far
-	if err != nil {
-		return err
-	}
-	if m.version < number {
-		a.fallBehind(ctx, m.version, number)
-	}
-	return a.Trouble()
-}
-
-// made notes that a change is committed, here and outside the database, before it is answered.
-func (a *Authority) made(version int64) {
-	raise(&a.highest, version)
-	if err := a.cfg.Mark.Advance(version); err != nil {
-		// The change is made, and is answered so. The cloud knows the number too, and the next change writes this one.
-		a.log.Error("the number of a change could not be kept outside the database", "change", version, "error", err)
-	}
+// AcceptClock sets the newest time seen back to now, on a database whose processes may run or not. What had ended by the
+// later clock stays ended: it is written down as ended now.
+func AcceptClock(ctx context.Context, db *sqldb.DB, now time.Time, actor audit.Actor, also ...Cut) (AcceptedClock, error) {
+	out := AcceptedClock{Now: time.Unix(now.Unix(), 0).UTC()}
+	err := db.Tx(ctx, func(tx *sql.Tx) error {
+		var version, newest int64
+		if err := tx.QueryRowContext(ctx, `UPDATE key_changes SET version = version + 1, epoch = epoch + 1 WHERE id = 1
+			RETURNING version, newest`).Scan(&version, &newest); err != nil {
+			return fmt.Errorf("accept the clock: %w", err)
+		}
+		if newest <= now.Unix() {
+			return bridge.E(bridge.Conflict, "clock_not_behind", "the clock is not behind: the newest time seen is %s, and it is %s now",
+				time.Unix(newest, 0).UTC().Format(time.RFC3339), out.Now.Format(time.RFC3339))
+		}
+		out.Was = time.Unix(newest, 0).UTC()
+		if _, err := tx.ExecContext(ctx, `UPDATE key_changes SET newest = $1, accepted = $1,
+			ended = CASE WHEN ended > newest THEN ended ELSE newest END WHERE id = 1`, now.Unix()); err != nil {
+			return fmt.Errorf("accept the clock: %w", err)
+		}
+		cut := func(column string) string {
+			return "CASE WHEN " + column + " > $1 AND " + column + " <= $2 THEN $1 ELSE " + column + " END"
+		}
+		//nolint:gosec // columns named above
+		result, err := tx.ExecContext(ctx, "UPDATE api_keys SET expires_at = "+cut("expires_at")+", confirm_by = "+cut("confirm_by")+
+			", prev_until = "+cut("prev_until")+`, version = $3 WHERE (expires_at > $1 AND expires_at <= $2)
+			OR (confirm_by > $1 AND confirm_by <= $2) OR (prev_until > $1 AND prev_until <= $2)`,
+			now.Unix(), newest, version)
+		if err != nil {
+			return fmt.Errorf("write down what has ended: %w", err)
+		}
+		if out.Ended, err = result.RowsAffected(); err != nil {
+			return fmt.Errorf("write down what has ended: %w", err)
+		}
+		for _, cut := range also {
+			if err := cut(ctx, tx, now.Unix(), newest); err != nil {
+				return err
+			}
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "clock.accept", Target: "clock", Details: map[string]string{
+			"was": out.Was.Format(time.RFC3339), "now": out.Now.Format(time.RFC3339), "ended_keys": strconv.FormatInt(out.Ended, 10)}})
+	})
+	return out, err
 }
 
 // RestoreChoice says what to do with a database that is behind.

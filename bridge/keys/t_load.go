@@ -10,10 +10,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
+// Load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
 // within seconds.
-func (a *Authority) load(ctx context.Context) error {
-	now, err := a.look(ctx)
+func (t *Table) Load(ctx context.Context) error {
+	now, err := t.line.Look(ctx)
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (a *Authority) load(ctx context.Context) error {
 		defer close(filled)
 		for batch := range batches {
 			for i := range batch {
-				a.table.put(&batch[i])
+				t.memory.put(&batch[i])
 			}
 		}
 	}()
@@ -37,10 +37,10 @@ func (a *Authority) load(ctx context.Context) error {
 			batch = make([]row, 0, loadBatch)
 		}
 	}
-	err = a.each(ctx, `SELECT id, kind, hash, public_key, org, owner, scopes, role, issued_at, expires_at,
+	err = t.each(ctx, `SELECT id, kind, hash, public_key, org, owner, scopes, role, issued_at, expires_at,
 		version FROM api_keys WHERE `+plain, scanPlain(), put)
 	if err == nil {
-		err = a.each(ctx, "SELECT "+columns+" FROM api_keys WHERE NOT ("+plain+")", scanRows, put)
+		err = t.each(ctx, "SELECT "+columns+" FROM api_keys WHERE NOT ("+plain+")", scanRows, put)
 	}
 	batches <- batch
 	close(batches)
@@ -49,9 +49,9 @@ func (a *Authority) load(ctx context.Context) error {
 		return err
 	}
 	// What changed meanwhile has a later version, and is caught up with.
-	a.version.Store(now.version)
-	a.loaded.Store(now.restored)
-	a.synced.Store(monotonic())
+	t.version.Store(now.Version)
+	t.loaded.Store(now.Restored)
+	t.synced.Store(monotonic())
 	return nil
 }
 
@@ -62,8 +62,8 @@ func scanRows(rows *sql.Rows) (*row, error) {
 	return &r, err
 }
 
-func (a *Authority) each(ctx context.Context, query string, scan func(*sql.Rows) (*row, error), take func(*row), args ...any) error {
-	rows, err := a.db.QueryContext(ctx, query, args...)
+func (t *Table) each(ctx context.Context, query string, scan func(*sql.Rows) (*row, error), take func(*row), args ...any) error {
+	rows, err := t.cfg.DB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("load the keys: %w", err)
 	}

@@ -2,7 +2,9 @@ package keys
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/acebridge/ace/bridge/sqldb"
 )
+
+const channel = "ace_keys" // of PostgreSQL's NOTIFY
 
 const (
 	clockEvery = 50 * time.Millisecond
@@ -30,18 +34,16 @@ var start = time.Now()
 func monotonic() int64 { return int64(time.Since(start)) }
 
 // keepClock keeps the time that verifications use, and watches that the table is not left behind.
-func (a *Authority) keepClock(ctx context.Context) {
+func (t *Table) keepClock(ctx context.Context) {
 	tick := time.NewTicker(clockEvery)
 	defer tick.Stop()
-	defer a.clock.Store(0)
+	defer t.line.StopTicking()
 	for {
-		if a.realTime {
-			a.clock.Store(a.cfg.Now().Unix())
-		}
-		if a.db.Dialect == sqldb.Postgres {
-			stale := monotonic()-a.synced.Load() > int64(lease)
-			if a.stale.Swap(stale) != stale {
-				a.log.Error("verification and the database", "keys_stale", stale)
+		t.line.Tick()
+		if t.cfg.DB.Dialect == sqldb.Postgres {
+			stale := monotonic()-t.synced.Load() > int64(lease)
+			if t.stale.Swap(stale) != stale {
+				t.log.Error("verification and the database", "keys_stale", stale)
 			}
 		}
 		select {
@@ -53,78 +55,78 @@ func (a *Authority) keepClock(ctx context.Context) {
 }
 
 // keepUp compares the table with the database, when it is told of a change, and from time to time.
-func (a *Authority) keepUp(ctx context.Context) {
+func (t *Table) keepUp(ctx context.Context) {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.wake:
+		case <-t.wake:
 		case <-poll.C:
-			if a.db.Dialect == sqldb.SQLite && !a.time.late.Load() && a.behind.Load() == nil {
+			if t.cfg.DB.Dialect == sqldb.SQLite && !t.line.Refuses() {
 				continue // nobody else changes it, unless an operator accepts the clock or the database
 			}
 		}
-		if err := a.pull(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("could not read which keys have changed; trying again", "error", err)
-			if a.db.Dialect == sqldb.SQLite {
-				time.AfterFunc(pollEvery, a.poke)
+		if err := t.Pull(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn("could not read which keys have changed; trying again", "error", err)
+			if t.cfg.DB.Dialect == sqldb.SQLite {
+				time.AfterFunc(pollEvery, t.Poke)
 			}
 		}
 	}
 }
 
-// pull takes over all changes since the last one that is known.
-func (a *Authority) pull(ctx context.Context) error {
-	a.pulling.Lock()
-	defer a.pulling.Unlock()
-	return a.pullLocked(ctx)
+// Pull takes over all changes since the last one that is known.
+func (t *Table) Pull(ctx context.Context) error {
+	t.pulling.Lock()
+	defer t.pulling.Unlock()
+	return t.pullLocked(ctx)
 }
 
-func (a *Authority) pullLocked(ctx context.Context) (err error) {
-	defer func() { a.unread.Store(err != nil) }()
+func (t *Table) pullLocked(ctx context.Context) (err error) {
+	defer func() { t.unread.Store(err != nil) }()
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	since, asked := a.version.Load(), monotonic()
-	a.attempted.Store(asked)
-	now, err := a.look(ctx)
+	since, asked := t.version.Load(), monotonic()
+	t.attempted.Store(asked)
+	now, err := t.line.Look(ctx)
 	if err != nil {
 		return err
 	}
-	if now.version < since || now.restored != a.loaded.Load() {
-		return a.startOver(ctx, since, now.version)
+	if now.Version < since || now.Restored != t.loaded.Load() {
+		return t.startOver(ctx, since, now.Version)
 	}
 	last := since
-	err = a.each(ctx, "SELECT "+columns+" FROM api_keys WHERE version > $1 ORDER BY version",
+	err = t.each(ctx, "SELECT "+columns+" FROM api_keys WHERE version > $1 ORDER BY version",
 		scanRows, func(r *row) {
 			last = r.version
-			a.take(r)
+			t.Take(r)
 		}, since)
 	if err != nil {
 		last = max(since, last-1) // there may be more rows of the last version
 	}
-	a.version.Store(last) // the rows come in order, so that a next try goes on from here
+	t.version.Store(last) // the rows come in order, so that a next try goes on from here
 	if err != nil {
 		return err
 	}
-	a.synced.Store(asked)
+	t.synced.Store(asked)
 	return nil
 }
 
 // startOver loads all keys anew: the database is behind what was read from it, so that changes were lost, at a failover to
 // a replica or by a restored backup. Nothing is verified meanwhile.
-func (a *Authority) startOver(ctx context.Context, since, now int64) error {
-	a.log.Error("the database has lost changes of keys; loading all of them again", "known", since, "found", now)
-	a.stale.Store(true)
-	a.synced.Store(monotonic() - int64(lease) - 1)
-	a.table.clear()
-	a.feed.startOver()
+func (t *Table) startOver(ctx context.Context, since, now int64) error {
+	t.log.Error("the database has lost changes of keys; loading all of them again", "known", since, "found", now)
+	t.stale.Store(true)
+	t.synced.Store(monotonic() - int64(lease) - 1)
+	t.memory.clear()
+	t.feed.startOver()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startOverTimeout)
 	defer cancel()
-	err := a.load(ctx)
+	err := t.Load(ctx)
 	if err == nil {
-		a.stale.Store(false)
+		t.stale.Store(false)
 	}
 	return err
 }
@@ -142,17 +144,17 @@ func fresh(id uuid.UUID, now time.Time) bool {
 // catchUp brings the next poll forward for a key that the table does not have as it was presented: another process may
 // have made or rotated it a moment ago. However many ask, one poll in a while serves all, so that junk does not reach the
 // database any more than time does. Who is patient waits for the next time that this may be.
-func (a *Authority) catchUp(ctx context.Context, patient bool) bool {
+func (t *Table) catchUp(ctx context.Context, patient bool) bool {
 	asked := monotonic()
-	if !patient && !a.pulling.TryLock() {
+	if !patient && !t.pulling.TryLock() {
 		return false
 	} else if patient {
-		a.pulling.Lock()
+		t.pulling.Lock()
 	}
-	defer a.pulling.Unlock()
-	last := a.attempted.Load()
+	defer t.pulling.Unlock()
+	last := t.attempted.Load()
 	if last >= asked {
-		return a.synced.Load() >= asked // somebody else has tried, while this one waited
+		return t.synced.Load() >= asked // somebody else has tried, while this one waited
 	}
 	if wait := last + int64(catchUpEvery) - monotonic(); wait > 0 {
 		if !patient {
@@ -166,14 +168,14 @@ func (a *Authority) catchUp(ctx context.Context, patient bool) bool {
 		case <-timer.C:
 		}
 	}
-	return a.pullLocked(ctx) == nil
+	return t.pullLocked(ctx) == nil
 }
 
 // listen passes PostgreSQL's notifications on to keepUp.
-func (a *Authority) listen(ctx context.Context) {
+func (t *Table) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := a.listenOnce(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("not told of changes of keys; polling until then", "error", err)
+		if err := t.listenOnce(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn("not told of changes of keys; polling until then", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -182,8 +184,8 @@ func (a *Authority) listen(ctx context.Context) {
 	}
 }
 
-func (a *Authority) listenOnce(ctx context.Context) error {
-	conn, err := a.db.Conn(ctx)
+func (t *Table) listenOnce(ctx context.Context) error {
+	conn, err := t.cfg.DB.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -202,12 +204,65 @@ func (a *Authority) listenOnce(ctx context.Context) error {
 			defer cancel()
 			_, _ = pg.Conn().Exec(last, "UNLISTEN "+channel)
 		}()
-		a.poke() // what happened before the LISTEN
+		t.Poke() // what happened before the LISTEN
 		for {
 			if _, err := pg.Conn().WaitForNotification(ctx); err != nil {
 				return err
 			}
-			a.poke()
+			t.Poke()
 		}
 	})
+}
+
+// StoreTime writes down the newest time seen, and takes over what others have written.
+func (t *Table) StoreTime(ctx context.Context) error {
+	m, err := t.line.Store(ctx)
+	if err != nil {
+		return err
+	}
+	if t.cfg.DB.Dialect == sqldb.SQLite && m.Restored != t.loaded.Load() {
+		t.Poke()
+	}
+	return nil
+}
+
+// noteEnd makes sure that the database knows a time at which something had ended, before that is said: no restart with an
+// earlier clock brings it back.
+func (t *Table) noteEnd(ctx context.Context, end int64) {
+	if t.line.Stored() >= end || t.line.Late() {
+		return
+	}
+	if err := t.StoreTime(ctx); err != nil {
+		t.log.Warn("could not store that a key has ended; trying again", "error", err)
+	}
+}
+
+// Poke asks [Table.Run] to compare with the database soon.
+func (t *Table) Poke() {
+	select {
+	case t.wake <- struct{}{}:
+	default: // it has been asked already
+	}
+}
+
+// Run keeps the table as the database is, until ctx ends.
+func (t *Table) Run(ctx context.Context) {
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	helpers.Go(func() { t.keepClock(ctx) })
+	helpers.Go(func() { t.keepUp(ctx) })
+	if t.cfg.DB.Dialect == sqldb.Postgres {
+		helpers.Go(func() { t.listen(ctx) })
+	}
+}
+
+// Tell wakes other processes on the same database after the commit.
+func (t *Table) Tell(ctx context.Context, tx *sql.Tx) error {
+	if t.cfg.DB.Dialect != sqldb.Postgres {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, '')", channel); err != nil {
+		return fmt.Errorf("tell of the change: %w", err)
+	}
+	return nil
 }

@@ -111,8 +111,8 @@ func prefixStrings(list []netip.Prefix) []string {
 }
 
 // allows reports whether a key may be used from an address. One that cannot be read is refused.
-func allows(list []netip.Prefix, address string) bool {
-	if len(list) == 0 {
+func (l Limits) allows(address string) bool {
+	if len(l.AllowFrom) == 0 {
 		return true
 	}
 	addr, err := netip.ParseAddr(address)
@@ -120,7 +120,7 @@ func allows(list []netip.Prefix, address string) bool {
 		return false
 	}
 	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
+	return slices.ContainsFunc(l.AllowFrom, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // within reports whether every address of inner is one of outer's; no list is all addresses.

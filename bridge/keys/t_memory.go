@@ -1,14 +1,12 @@
 package keys
 
 import (
-	"crypto/ed25519"
 	"encoding/binary"
 	"hash/maphash"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
@@ -16,13 +14,13 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// table holds every key in memory, so that verifying reads no database, and so that a key that was never issued costs
+// memory holds every key, so that verifying reads no database, and so that a key that was never issued costs
 // nobody a query. What it holds has no pointers per key: the garbage collector would follow a million of them, and the
 // slowest requests would wait for it.
 //
 // The keys lie in shards by the last digits of their IDs, which are random. How fast a key is found depends on how much
 // memory is touched that no cache has: one line of the index, and one of an entry.
-type table struct {
+type memory struct {
 	seed   maphash.Seed
 	shards [tableShards]shard
 }
@@ -104,12 +102,12 @@ var (
 	roles = [...]bridge.Role{"", bridge.RoleViewer, bridge.RoleMember, bridge.RoleAdmin, bridge.RoleOwner}
 )
 
-func newTable() *table {
-	t := &table{seed: maphash.MakeSeed()}
-	for i := range t.shards {
-		t.shards[i].reset()
+func newMemory() *memory {
+	m := &memory{seed: maphash.MakeSeed()}
+	for i := range m.shards {
+		m.shards[i].reset()
 	}
-	return t
+	return m
 }
 
 // number makes a number of the last digits of a key ID, which are random. Few keys have the same.
@@ -120,10 +118,20 @@ func number(tail bridge.KeyIDTail) uint32 {
 
 func numberOf(id uuid.UUID) uint32 { return number(bridge.TailOfKeyID(id)) }
 
+// len is how many keys there are.
+func (m *memory) len() (n int) {
+	for i := range m.shards {
+		m.shards[i].mu.RLock()
+		n += int(m.shards[i].used)
+		m.shards[i].mu.RUnlock()
+	}
+	return n
+}
+
 // clear forgets all keys.
-func (t *table) clear() {
-	for i := range t.shards {
-		s := &t.shards[i]
+func (m *memory) clear() {
+	for i := range m.shards {
+		s := &m.shards[i]
 		s.mu.Lock()
 		s.reset()
 		s.mu.Unlock()
@@ -139,7 +147,7 @@ func (s *shard) reset() {
 	s.scopes.init()
 }
 
-func (t *table) shard(number uint32) *shard { return &t.shards[number%tableShards] }
+func (m *memory) shard(number uint32) *shard { return &m.shards[number%tableShards] }
 
 func (s *shard) at(slot uint32) *entry { return &s.hot[slot/chunkKeys][slot%chunkKeys] }
 
@@ -168,9 +176,9 @@ func (s *shard) add(number uint32) uint32 {
 }
 
 // put takes a row over, unless the table has a newer one. It reports whether it did.
-func (t *table) put(r *row) bool {
+func (m *memory) put(r *row) bool {
 	n := numberOf(r.ID)
-	s := t.shard(n)
+	s := m.shard(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, known := s.slot(n, r.ID)
@@ -210,12 +218,12 @@ func (t *table) put(r *row) bool {
 
 func (s *shard) putSpecial(slot uint32, e *entry, r *row) {
 	careful := !r.GraceUntil.IsZero() || r.Limits.metered() || r.Lineage.limited()
-	if !careful && len(r.withdrawn) == 0 && len(r.numbers) == 0 && r.highest == 0 {
+	if !careful && r.taken.empty() {
 		delete(s.special, slot)
 		return
 	}
 	x := &special{previous: r.previous, grace: unix(r.GraceUntil), limits: r.Limits,
-		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, taken: taken{r.withdrawn, r.numbers, r.highest}, lineage: r.Lineage}
+		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, taken: r.taken, lineage: r.Lineage}
 	if c := r.Limits.Rate; c.Count > 0 {
 		x.limiter = rate.NewLimiter(rate.Limit(float64(c.Count)/c.Per.Seconds()), int(c.Count))
 		if old := s.special[slot]; old != nil && old.limits.Rate == c {
@@ -241,9 +249,9 @@ func indexOf[T comparable](list []T, v T) uint8 {
 }
 
 // useUp marks a key whose uses are all taken, so that the database is not asked again.
-func (t *table) useUp(id uuid.UUID) {
+func (m *memory) useUp(id uuid.UUID) {
 	n := numberOf(id)
-	s := t.shard(n)
+	s := m.shard(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, ok := s.slot(n, id); ok && s.special[slot] != nil {
@@ -253,42 +261,32 @@ func (t *table) useUp(id uuid.UUID) {
 	}
 }
 
-// found is a key as the table had it at one moment.
-type found struct {
-	entry
-	rest
-	special *special // nil, or not to be changed
-	owner   string
-	org     string
-	scopes  bridge.Scopes
-}
-
 // find returns a key by its ID.
-func (t *table) find(id uuid.UUID) (found, bool) {
+func (m *memory) find(id uuid.UUID) (Found, bool) {
 	n := numberOf(id)
-	s := t.shard(n)
+	s := m.shard(n)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	slot, ok := s.slot(n, id)
 	if !ok {
-		return found{}, false
+		return Found{}, false
 	}
 	e := s.at(slot)
 	// Field by field: print and noted are changed by others meanwhile.
 	known := entry{hash: e.hash, id: e.id, expires: e.expires, owner: e.owner, ownerLen: e.ownerLen, org: e.org,
 		scopes: e.scopes, flags: e.flags, about: e.about}
-	return found{entry: known, rest: *s.rest(slot), special: s.special[slot],
+	return Found{entry: known, rest: *s.rest(slot), special: s.special[slot],
 		owner: s.texts.get(e.owner), org: s.texts.get(e.org), scopes: s.scopes.get(&s.texts, e.scopes)}, true
 }
 
 // fingerprint recognises the text of a key within this process.
-func (t *table) fingerprint(key bridge.Secret) uint64 { return maphash.String(t.seed, key.Reveal()) }
+func (m *memory) fingerprint(key bridge.Secret) uint64 { return maphash.String(m.seed, key.Reveal()) }
 
 // learn keeps the fingerprint of a key that the careful way has verified. A rotation whose grace is over is nothing special
 // any more; why its old secret is refused stays known.
-func (t *table) learn(key bridge.Key, now int64) {
+func (m *memory) learn(key bridge.Key, now int64) {
 	n := numberOf(key.ID)
-	s := t.shard(n)
+	s := m.shard(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, ok := s.slot(n, key.ID)
@@ -296,7 +294,7 @@ func (t *table) learn(key bridge.Key, now int64) {
 		return
 	}
 	e := s.at(slot)
-	atomic.StoreUint64(&e.print, t.fingerprint(key.Text()))
+	atomic.StoreUint64(&e.print, m.fingerprint(key.Text()))
 	if x := s.special[slot]; x != nil && now >= x.grace && !x.limits.metered() && !x.lineage.limited() {
 		e.flags &^= flagSpecial
 	}
@@ -305,13 +303,13 @@ func (t *table) learn(key bridge.Key, now int64) {
 // hot verifies a key that is alive, has nothing special and has been verified before, fills in its identity, and says
 // whether its use is to be noted. It allocates nothing. Everything that it does not answer is for the careful way, which
 // knows the causes.
-func (t *table) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note, ok bool) {
+func (m *memory) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note, ok bool) {
 	tail, hash, ok := bridge.LookUpKey(p.Value)
 	if !ok {
 		return false, false
 	}
 	n := number(tail)
-	s := t.shard(n)
+	s := m.shard(n)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var e *entry
@@ -327,7 +325,7 @@ func (t *table) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note, 
 	// The hash proves the secret, and the fingerprint that all else is as it was when each part was checked. How long the
 	// comparison of hashes takes says nothing of the secret.
 	if e.flags != 0 || (e.expires != 0 && now >= int64(e.expires)) ||
-		atomic.LoadUint64(&e.print) != t.fingerprint(p.Value) || (p.KeyID.Valid && p.KeyID.UUID != e.id) {
+		atomic.LoadUint64(&e.print) != m.fingerprint(p.Value) || (p.KeyID.Valid && p.KeyID.UUID != e.id) {
 		return false, false
 	}
 	e.identify(id)
@@ -345,103 +343,4 @@ func (e *entry) identify(id *bridge.Identity) {
 	if e.expires != 0 {
 		id.ExpiresAt, id.WarnFrom = at(int64(e.expires)), at(e.warnFrom())
 	}
-}
-
-// generation tells the secrets of one key apart.
-func (s *secret) generation() uint64 { return binary.BigEndian.Uint64(s.hash[:]) }
-
-func (s *secret) publicKey() ed25519.PublicKey { return s.public[:] }
-
-// text is a place in an arena; 0 is the empty text.
-type text uint32
-
-// arena keeps short texts of which many are the same, without a pointer for each. A text has its length before it.
-type arena struct {
-	blocks [][]byte
-	seed   maphash.Seed
-	known  map[uint64]text // by hash
-}
-
-const (
-	arenaBlock = 32 << 10 // more than the text of any key: its scopes are 16.1 KiB at most
-	lengthSize = 2
-)
-
-func (a *arena) init() {
-	a.seed, a.known = maphash.MakeSeed(), map[uint64]text{}
-}
-
-func (a *arena) add(s string) text {
-	if s == "" || len(s) > arenaBlock-lengthSize-1 {
-		return 0
-	}
-	hash := maphash.String(a.seed, s)
-	place, ok := a.known[hash]
-	if ok && a.get(place) == s {
-		return place
-	}
-	last := len(a.blocks) - 1
-	if last < 0 || len(a.blocks[last])+lengthSize+len(s) > cap(a.blocks[last]) {
-		a.blocks = append(a.blocks, append(make([]byte, 0, arenaBlock), 0)) // nothing begins at 0
-		last++
-	}
-	place = text(last*arenaBlock + len(a.blocks[last]))                            //nolint:gosec // 4 GiB of texts in a shard are not reached
-	a.blocks[last] = binary.BigEndian.AppendUint16(a.blocks[last], uint16(len(s))) //nolint:gosec // shorter than a block
-	a.blocks[last] = append(a.blocks[last], s...)
-	if !ok {
-		a.known[hash] = place
-	}
-	return place
-}
-
-// get returns a text in place: what is in a block is never changed.
-func (a *arena) get(t text) string {
-	if t == 0 {
-		return ""
-	}
-	return a.slice(t, binary.BigEndian.Uint16(a.blocks[t/arenaBlock][t%arenaBlock:]))
-}
-
-// slice is get for who knows the length.
-func (a *arena) slice(t text, length uint16) string {
-	if t == 0 {
-		return ""
-	}
-	return unsafe.String(&a.blocks[t/arenaBlock][t%arenaBlock+lengthSize], length)
-}
-
-// scopeSets keeps the sets of scopes, of which most keys share a few, ready to use; beyond a bound only their text.
-type scopeSets struct {
-	sets  []bridge.Scopes
-	texts []text
-	known map[string]uint32
-}
-
-const maxScopeSets = 512
-
-func (s *scopeSets) init() { s.known = map[string]uint32{} }
-
-func (s *scopeSets) add(texts *arena, scopes bridge.Scopes) uint32 {
-	joined := scopes.String()
-	if i, ok := s.known[joined]; ok {
-		return i
-	}
-	if len(s.sets) < maxScopeSets {
-		s.known[joined] = uint32(len(s.sets)) //nolint:gosec // bounded
-		s.sets = append(s.sets, scopes)
-		return uint32(len(s.sets) - 1) //nolint:gosec // bounded
-	}
-	s.texts = append(s.texts, texts.add(joined))
-	return maxScopeSets + uint32(len(s.texts)) - 1 //nolint:gosec // as many as keys
-}
-
-func (s *scopeSets) get(texts *arena, i uint32) bridge.Scopes {
-	if i < maxScopeSets {
-		return s.sets[i]
-	}
-	scopes, err := bridge.ParseScopes(texts.get(s.texts[i-maxScopeSets]))
-	if err != nil {
-		return nil // it was read by the same function before it came in
-	}
-	return scopes
 }

@@ -1,0 +1,129 @@
+package keys
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// Depth is how many keys the chain from a key upwards has.
+func (t *Table) Depth(id uuid.UUID) int {
+	n := 0
+	for ; id != uuid.Nil && n < maxLineage; n++ {
+		f, ok := t.memory.find(id)
+		if !ok || f.special == nil {
+			return n + 1
+		}
+		id = f.special.lineage.Parent
+	}
+	return n
+}
+
+// chain narrows an identity to what the key's limit, its ancestors and theirs may now. It refuses where one of them is not
+// alive, or is not to be used from the address; address is nil where only the state counts.
+func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64) error {
+	child := f
+	for range maxLineage {
+		if child.special == nil || !child.special.lineage.limited() {
+			return nil
+		}
+		l := child.special.lineage
+		if len(l.Limit.Scopes) > 0 {
+			id.Scopes = id.Scopes.Cap(l.Limit.Scopes)
+		}
+		if l.Limit.Role != "" {
+			id.Scopes = id.Scopes.Cap(t.cfg.Catalogue.Ceiling(l.Limit.Role))
+		}
+		id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes, id.Org)
+		if l.Parent == uuid.Nil {
+			return nil
+		}
+		parent, state := t.parent(l, now)
+		if state != StatusActive {
+			return refuse("parent_"+state, "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", repair(l.Parent, state))
+		}
+		if use != nil && parent.special != nil && !parent.special.limits.allows(use.Address) {
+			return refuse("parent_address", "the key that it was made with is not to be used from %s", use.Address)
+		}
+		id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes.Cap(parent.scopes), id.Org)
+		if expires := at(int64(parent.expires)); !expires.IsZero() && (id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt)) {
+			id.ExpiresAt = expires
+		}
+		// An address limit of an ancestor is looked at each time, as the key's own is.
+		id.Metered = id.Metered || parent.special != nil && parent.special.limits.metered()
+		child = &parent
+	}
+	return refuse("lineage_too_long", "the key is made through more than %d keys", maxLineage)
+}
+
+// stateUnknown is the state of a parent that does not exist.
+const stateUnknown = "unknown"
+
+func isState(state string) string {
+	if state == stateUnknown {
+		return "does not exist"
+	}
+	return "is " + strings.ReplaceAll(state, "_", " ")
+}
+
+// repair says how to make the keys below an inactive key work again.
+func repair(id uuid.UUID, state string) string {
+	switch state {
+	case StatusDisabled:
+		return "ace api-key enable " + id.String()
+	case StatusExpired:
+		return "ace api-key revive " + id.String()
+	}
+	return "create another: ace api-key create --name NAME"
+}
+
+// parent is the key that one was made with, and its state.
+func (t *Table) parent(l Lineage, now int64) (f Found, state string) {
+	f, ok := t.memory.find(l.Parent)
+	if !ok {
+		return f, stateUnknown
+	}
+	return f, f.Status(now)
+}
+
+// Blocked is the nearest inactive ancestor, which keeps an active key from being used; nil if there is none.
+func (t *Table) Blocked(l Lineage, now int64) *api.KeyCause {
+	for range maxLineage {
+		if l.Parent == uuid.Nil {
+			return nil
+		}
+		f, state := t.parent(l, now)
+		if state != StatusActive {
+			return &api.KeyCause{KeyID: l.Parent.String(), Status: state, Hint: repair(l.Parent, state),
+				Detail: fmt.Sprintf("the key %s that it was made with %s", l.Parent, isState(state))}
+		}
+		if f.special == nil {
+			return nil
+		}
+		l = f.special.lineage
+	}
+	return nil
+}
+
+// CutExpiry cuts an expiry to what the parent's is: a personal key never outlives its parent.
+func (t *Table) CutExpiry(l Lineage, expires time.Time) time.Time {
+	for range maxLineage {
+		f, ok := t.memory.find(l.Parent)
+		if l.Parent == uuid.Nil || !ok {
+			break
+		}
+		if end := at(int64(f.expires)); !end.IsZero() && (expires.IsZero() || end.Before(expires)) {
+			expires = end
+		}
+		if f.special == nil {
+			break
+		}
+		l = f.special.lineage
+	}
+	return expires
+}

@@ -1,0 +1,154 @@
+package keys
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Found is a key as the table had it at one moment.
+type Found struct {
+	entry
+	rest
+	special *special // nil, or not to be changed
+	owner   string
+	org     string
+	scopes  bridge.Scopes
+}
+
+// ID is the key's.
+func (f *Found) ID() uuid.UUID { return f.id }
+
+// Org is the organization that the key belongs to.
+func (f *Found) Org() string { return f.org }
+
+// Kind is what kind of key it is.
+func (f *Found) Kind() bridge.KeyKind { return f.kind() }
+
+// Limits are from where, how fast and how often the key may be used.
+func (f *Found) Limits() Limits {
+	if f.special == nil {
+		return Limits{}
+	}
+	return f.special.limits
+}
+
+// Lineage is what the key was made with.
+func (f *Found) Lineage() Lineage {
+	if f.special == nil {
+		return Lineage{}
+	}
+	return f.special.lineage
+}
+
+// Taken is what withdrawals took from the key's access tokens.
+func (f *Found) Taken() taken {
+	if f.special == nil {
+		return taken{}
+	}
+	return f.special.taken
+}
+
+// Expires is when the key expires; zero: never.
+func (f *Found) Expires() time.Time { return at(int64(f.expires)) }
+
+// Status is the state of the key at a time, without the effect of its ancestors.
+func (f *Found) Status(now int64) string {
+	return status(statusFacts{ended: f.flags&flagEnded != 0, disabled: f.flags&flagDisabled != 0, expires: int64(f.expires),
+		confirmBy: f.confirmBy, usedUp: f.UsedUp()}, now)
+}
+
+// UsedUp reports whether all uses of the key are known to be taken.
+func (f *Found) UsedUp() bool { return f.special != nil && f.special.usedUp }
+
+// Dead reports whether the key is dead for good. An expired key is not where it can be revived, and with it the keys that were
+// made with it.
+func (f *Found) Dead(now int64) bool {
+	switch f.Status(now) {
+	case StatusRevoked, StatusLapsed, StatusUsedUp:
+		return true
+	case StatusExpired:
+		return f.kind() == bridge.KindSK
+	}
+	return false
+}
+
+// Generation is that of the key's current secret, under its limit.
+func (f *Found) Generation() uint64 {
+	if f.special == nil {
+		return f.secret.generation()
+	}
+	return f.special.lineage.Limit.generation(f.secret.generation())
+}
+
+// IsCurrent reports whether a hash is that of the key's secret.
+func (f *Found) IsCurrent(hash [sha256.Size]byte) bool {
+	return subtle.ConstantTimeCompare(hash[:], f.secret.hash[:]) == 1
+}
+
+// IsPrevious reports whether a hash is that of the secret before a rotation, in its grace or after.
+func (f *Found) IsPrevious(hash [sha256.Size]byte) bool {
+	return f.special != nil && f.special.grace != 0 && subtle.ConstantTimeCompare(hash[:], f.special.previous.hash[:]) == 1
+}
+
+// InGrace reports whether the secret before a rotation is still valid.
+func (f *Found) InGrace(now int64) bool { return f.special != nil && now < f.special.grace }
+
+// PublicKeys are what the key's statements are verified with: that of its secret, and that of the one before a rotation as
+// long as that is valid.
+func (f *Found) PublicKeys(now int64) []ed25519.PublicKey {
+	public := []ed25519.PublicKey{f.publicKey()}
+	if f.InGrace(now) {
+		public = append(public, f.special.previous.publicKey())
+	}
+	return public
+}
+
+// Pace takes one use of the key's rate, or refuses it.
+func (f *Found) Pace(now time.Time) error {
+	if f.special == nil || f.special.limiter == nil {
+		return nil
+	}
+	r := f.special.limiter.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	r.CancelAt(now)
+	return &bridge.Error{Kind: bridge.TooMany, Code: "key_rate", RetryAfter: wait,
+		Detail: fmt.Sprintf("the key may be used %s", f.special.limits.Rate), Hint: fmt.Sprintf("wait %d seconds", int(math.Ceil(wait.Seconds())))}
+}
+
+func (f *Found) withdrawn(subject string, issued time.Time, number int64) bool {
+	return f.special != nil && bridge.Withdrawn(f.special.taken.of, subject, issued, number)
+}
+
+// identity is the key's as it is now.
+func (f *Found) identity() bridge.Identity {
+	var id bridge.Identity
+	f.identify(&id)
+	id.Subject, id.Org, id.Scopes = f.owner, f.org, f.scopes
+	if f.special != nil {
+		id.Metered, id.Counted = f.special.limits.metered(), f.special.limits.counted()
+		id.Generation = f.Generation()
+	}
+	return id
+}
+
+// previousIdentity is the key's by the secret before a rotation: it lives until the grace ends.
+func (f *Found) previousIdentity() bridge.Identity {
+	id := f.identity()
+	id.Generation = f.special.lineage.Limit.generation(f.special.previous.generation())
+	if grace := at(f.special.grace); id.ExpiresAt.IsZero() || grace.Before(id.ExpiresAt) {
+		id.ExpiresAt = grace
+	}
+	id.WarnFrom = at(1) // its holder is told at once
+	return id
+}

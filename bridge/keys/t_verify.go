@@ -1,0 +1,158 @@
+package keys
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// invalid is what a caller is told of any credential that does not pass. Which of the reasons it was goes to the
+// operator, through the wrapped cause: a caller who does not hold the secret learns nothing about the key.
+func invalid(cause error) error {
+	return bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired").Because(cause).
+		WithHint("connect again with `ace connect`, or create a key with `ace api-key create`")
+}
+
+func refuse(code, format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Unauthenticated, code, format, args...)
+}
+
+var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", RetryAfter: pollEvery,
+	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
+
+var errWithdrawn = refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
+
+// errUnread is for a credential that does not fit what is known, while it is not known what has changed.
+var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_behind", RetryAfter: pollEvery,
+	Detail: "this server cannot reach its database, and does not know whether this credential was made a moment ago"}
+
+// Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
+// key confirms it, and nothing is read from the database. A refusal of the credential has the code key_invalid and wraps
+// the exact cause.
+//
+// Verify fills in the identity, and reports whether its use is to be noted. What is Counted is not counted here, but once it is
+// known that it is allowed.
+func (t *Table) Verify(ctx context.Context, p *bridge.Presented, use bridge.Use, id *bridge.Identity) (note bool, err error) {
+	now := t.line.Seconds()
+	if t.stale.Load() || t.line.Refuses() {
+		return false, t.Trouble()
+	}
+	if note, ok := t.memory.hot(p, now, id); ok {
+		return note, nil
+	}
+	verified, err := t.verify(ctx, *p, use, now)
+	if err != nil {
+		if e := bridge.AsError(err); e.Kind != bridge.Unauthenticated && e.Kind != bridge.NotFound {
+			return false, err
+		}
+		return false, invalid(err)
+	}
+	*id = verified
+	return true, nil
+}
+
+// verify is the careful way. What does not fit the table may fit a change that another process has just made: then the
+// table catches up, and it is tried once more.
+func (t *Table) verify(ctx context.Context, p bridge.Presented, use bridge.Use, now int64) (bridge.Identity, error) {
+	var key bridge.Key
+	var keyID uuid.UUID
+	var err error
+	switch {
+	case p.IsKey():
+		key, err = p.Key()
+		keyID = key.ID
+	case bridge.TokenType(p.Value) == bridge.TypeAccess:
+		keyID, err = bridge.TokenKeyID(p.Value)
+	default:
+		err = refuse("token_type", "the credential is neither a key nor an access token")
+	}
+	if err != nil {
+		return bridge.Identity{}, err
+	}
+	for again := true; ; again = false {
+		f, ok := t.memory.find(keyID)
+		var id bridge.Identity
+		switch {
+		case !ok:
+			err = errUnknown
+		case p.IsKey():
+			id, err = verifyKey(key, f, now)
+		default:
+			id, err = t.verifyAccess(ctx, p.Value, f, now)
+		}
+		if err != nil && again && t.cfg.DB.Dialect == sqldb.Postgres && !t.line.Behind() {
+			created := !ok && fresh(keyID, t.line.Now())
+			if (ok || created) && t.catchUp(ctx, created) {
+				continue
+			}
+			if (ok || created) && t.unread.Load() {
+				return bridge.Identity{}, errUnread
+			}
+		}
+		if err != nil {
+			if t.line.Stored() < now && f.special != nil && f.special.grace != 0 && now >= f.special.grace {
+				t.noteEnd(ctx, f.special.grace)
+			}
+			return bridge.Identity{}, err
+		}
+		if err := t.usable(ctx, f, use, now); err != nil {
+			return bridge.Identity{}, err
+		}
+		if err := t.chain(&f, &id, &use, now); err != nil {
+			return bridge.Identity{}, err
+		}
+		if p.IsKey() && !id.Metered { // a metered key goes the careful way each time
+			t.memory.learn(key, now)
+		}
+		return id, nil
+	}
+}
+
+// verifyKey checks a key's text against what is stored of it.
+func verifyKey(key bridge.Key, f Found, now int64) (bridge.Identity, error) {
+	hash := key.Hash()
+	switch {
+	case f.kind() != key.Kind:
+		return bridge.Identity{}, refuse("key_kind", "the key is of kind %s, and not %s", f.kind(), key.Kind)
+	case f.IsCurrent(hash):
+		return f.identity(), nil
+	case !f.IsPrevious(hash):
+		return bridge.Identity{}, refuse("key_secret", "the secret is not that of the key")
+	case now >= f.special.grace:
+		return bridge.Identity{}, refuse("key_rotated", "the secret was replaced by a rotation, and its grace is over")
+	}
+	return f.previousIdentity(), nil
+}
+
+// usable checks that the key may be used now and from there, and confirms it where this is its first use.
+func (t *Table) usable(ctx context.Context, f Found, use bridge.Use, now int64) error {
+	switch state := f.Status(now); state {
+	case StatusActive:
+	case StatusUnconfirmed:
+		if err := t.cfg.Confirm(ctx, f, now); err != nil {
+			return err
+		}
+	default:
+		switch state {
+		case StatusExpired:
+			t.noteEnd(ctx, int64(f.expires))
+		case StatusLapsed:
+			t.noteEnd(ctx, f.confirmBy)
+		}
+		return refuse("key_"+state, "the key is %s", state)
+	}
+	if f.special == nil {
+		return nil
+	}
+	if !f.special.limits.allows(use.Address) {
+		if _, err := netip.ParseAddr(use.Address); err != nil {
+			return refuse("key_address", "the key is limited to addresses, and the client's address is not known")
+		}
+		return refuse("key_address", "the key is not to be used from %s", use.Address)
+	}
+	return nil
+}
