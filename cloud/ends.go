@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keyhttp"
-	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -108,7 +108,7 @@ func (c *Cloud) endsOfMember(ctx echo.Context, p registry.Principal) (api.Ends, 
 }
 
 // endsOfKeys adds what ends with API keys of this cloud: access tokens handed to them, and keys made with those.
-func (c *Cloud) endsOfKeys(ctx echo.Context, ending []keys.Record, out *api.Ends) error {
+func (c *Cloud) endsOfKeys(ctx echo.Context, ending []record.Record, out *api.Ends) error {
 	p, err := c.principal(ctx)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (c *Cloud) endsOfKeys(ctx echo.Context, ending []keys.Record, out *api.Ends
 	return c.endsOfKeysFor(ctx, p, ending, out)
 }
 
-func (c *Cloud) endsOfKeysFor(ctx echo.Context, p registry.Principal, ending []keys.Record, out *api.Ends) error {
+func (c *Cloud) endsOfKeysFor(ctx echo.Context, p registry.Principal, ending []record.Record, out *api.Ends) error {
 	ids := make([]uuid.UUID, 0, len(ending))
 	for _, k := range ending {
 		ids = append(ids, k.ID)

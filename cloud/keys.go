@@ -12,6 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -68,7 +69,7 @@ func toHolder(err error) error {
 		return err
 	}
 	switch cause.Code {
-	case "key_" + keys.StatusExpired, "key_" + keys.StatusRevoked, "key_" + keys.StatusDisabled, "key_" + keys.StatusUsedUp, "key_rotated":
+	case "key_" + record.StatusExpired, "key_" + record.StatusRevoked, "key_" + record.StatusDisabled, "key_" + record.StatusUsedUp, "key_rotated":
 		return bridge.E(bridge.Unauthenticated, cause.Code, "%s", cause.Detail).
 			WithHint("see it with who may: ace api-key list --cloud")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/web"
 )
@@ -58,8 +59,8 @@ func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, v
 
 // showCloudKey is a key of the cloud with what can be done with it.
 func showCloudKey(k api.APIKey, p registry.Principal) keyView {
-	alive := k.Ended == nil && k.Status != keys.StatusExpired
-	end := alive || k.Status == keys.StatusExpired
+	alive := k.Ended == nil && k.Status != record.StatusExpired
+	end := alive || k.Status == record.StatusExpired
 	return keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
 		Reissue: end && (k.Owner == p.Email || p.Role.AtLeast(bridge.RoleAdmin) && k.Kind != string(bridge.KindPAT)), Rotation: uuid.NewString()}
 }
@@ -110,7 +111,7 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 }
 
 // showKey shows a secret, this once.
-func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done string, key bridge.Key, record keys.Record) error {
+func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done string, key bridge.Key, record record.Record) error {
 	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: c.keys.API(record)}
 	return c.renderKeys(ctx, status, p, keysView{
 		Form: newKeyForm(),
@@ -129,7 +130,7 @@ func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	reissued := func(done string, key bridge.Key, record keys.Record, err error) error {
+	reissued := func(done string, key bridge.Key, record record.Record, err error) error {
 		if err != nil {
 			return c.keyRefused(ctx, p, keysView{Form: newKeyForm()}, err)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
-	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -120,8 +120,8 @@ func (c *Cloud) findServerKeys(ctx echo.Context, p registry.Principal, connectio
 // show is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
 // owner, in whose name it acts, and for an admin.
 func (s serverKeys) show(k api.APIKey, p registry.Principal, path, own string) keyView {
-	alive := k.Ended == nil && k.Status != keys.StatusExpired
-	end := alive || k.Status == keys.StatusExpired
+	alive := k.Ended == nil && k.Status != record.StatusExpired
+	end := alive || k.Status == record.StatusExpired
 	view := keyView{APIKey: k, Path: path + "/keys/" + k.KeyID, Alive: alive, Rotation: uuid.NewString()}
 	if k.KeyID == own {
 		view.Own = path + "#manage"

@@ -22,6 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
@@ -95,7 +96,7 @@ func startKeyServer(t *testing.T, cloudDB, serverDB string) *keyServer {
 		t.Fatal(err)
 	}
 	s.routes(e)
-	var record keys.Record
+	var record record.Record
 	if s.key, record, err = s.keys.Create(t.Context(), audit.Actor{ID: "test"}, keys.NewKey{Kind: bridge.KindSK, Name: "connection", Org: "acme",
 		Owner: "ann@acme.test", Role: bridge.RoleMember, Scopes: bridge.Scopes{"app:*"}, ExpiresAt: s.clock().Add(bridge.DefaultKeyLife)}); err != nil {
 		t.Fatal(err)
@@ -312,9 +313,9 @@ func TestDisconnectDuringARotation(t *testing.T) {
 			if c.kill {
 				disconnect()
 			}
-			record, err := s.keys.Get(t.Context(), keys.View{Org: "acme"}, s.key.ID)
-			if err != nil || record.Status(s.clock()) != keys.StatusRevoked {
-				t.Errorf("the key is %s (%v)", record.Status(s.clock()), err)
+			kept, err := s.keys.Get(t.Context(), keys.View{Org: "acme"}, s.key.ID)
+			if err != nil || kept.Status(s.clock()) != record.StatusRevoked {
+				t.Errorf("the key is %s (%v)", kept.Status(s.clock()), err)
 			}
 			s.later(2 * time.Minute)
 			s.rotate()

@@ -12,6 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // keyHandlers are the endpoints of this server's keys.
@@ -65,7 +66,7 @@ func (s *Server) withdrawTokens(c echo.Context) error {
 }
 
 // signed acts on a statement about the key that the path names, and that has signed it.
-func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(context.Context, audit.Actor, bridge.Secret) (keys.Record, error)) error {
+func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(context.Context, audit.Actor, bridge.Secret) (record.Record, error)) error {
 	id, err := keyhttp.KeyID(c)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // Handlers answer requests about the keys of one authority.
@@ -20,7 +21,7 @@ type Handlers struct {
 	// Authorize finds out who calls, and refuses whoever lacks the scope that they need.
 	Authorize func(c echo.Context, need Need) (keys.By, error)
 	// Ends adds to out what else would end if the keys were revoked; nil: nothing.
-	Ends func(c echo.Context, ending []keys.Record, out *api.Ends) error
+	Ends func(c echo.Context, ending []record.Record, out *api.Ends) error
 }
 
 // Need is the scope that something takes of an identity; empty: none.
@@ -69,7 +70,7 @@ func (h Handlers) create(c echo.Context) error {
 }
 
 // created answers with a secret, which is shown this once.
-func (h Handlers) created(c echo.Context, status int, key bridge.Key, record keys.Record) error {
+func (h Handlers) created(c echo.Context, status int, key bridge.Key, record record.Record) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: h.Keys.API(record)})
 }
@@ -164,7 +165,7 @@ func (h Handlers) ends(c echo.Context) error {
 }
 
 // reissue answers with a new secret of an existing key.
-func (h Handlers) reissue(c echo.Context, need Need, do func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error)) error {
+func (h Handlers) reissue(c echo.Context, need Need, do func(by keys.By, id uuid.UUID) (bridge.Key, record.Record, error)) error {
 	by, err := h.Authorize(c, need)
 	if err != nil {
 		return err
@@ -181,20 +182,20 @@ func (h Handlers) reissue(c echo.Context, need Need, do func(by keys.By, id uuid
 }
 
 func (h Handlers) revive(c echo.Context) error {
-	return h.reissue(c, scope("key:create"), func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+	return h.reissue(c, scope("key:create"), func(by keys.By, id uuid.UUID) (bridge.Key, record.Record, error) {
 		body, err := api.Decode[api.ReviveKeyRequest](c)
 		if err != nil {
-			return bridge.Key{}, keys.Record{}, err
+			return bridge.Key{}, record.Record{}, err
 		}
 		return h.Keys.Revive(c.Request().Context(), by, id, body.ExpiresIn)
 	})
 }
 
 func (h Handlers) rotate(c echo.Context) error {
-	return h.reissue(c, needToRotate(c), func(by keys.By, id uuid.UUID) (bridge.Key, keys.Record, error) {
+	return h.reissue(c, needToRotate(c), func(by keys.By, id uuid.UUID) (bridge.Key, record.Record, error) {
 		body, err := api.Decode[api.RotateKeyRequest](c)
 		if err != nil {
-			return bridge.Key{}, keys.Record{}, err
+			return bridge.Key{}, record.Record{}, err
 		}
 		return h.Keys.Rotate(c.Request().Context(), by, id, keys.Rotation{Grace: body.Grace, ExpiresIn: body.ExpiresIn,
 			Idempotency: bridge.NewSecret(c.Request().Header.Get(api.HeaderIdempotencyKey))})
@@ -212,7 +213,7 @@ func needToRotate(c echo.Context) Need {
 }
 
 // change answers with the key as it is after a change.
-func (h Handlers) change(c echo.Context, need bridge.Scope, do func(context.Context, keys.By, uuid.UUID) (keys.Record, error)) error {
+func (h Handlers) change(c echo.Context, need bridge.Scope, do func(context.Context, keys.By, uuid.UUID) (record.Record, error)) error {
 	by, err := h.Authorize(c, scope(need))
 	if err != nil {
 		return err
@@ -234,7 +235,7 @@ func (h Handlers) enable(c echo.Context) error { return h.change(c, "key:create"
 
 // Revoke ends the key that the path names, for whoever has the scope key:revoke.
 func (h Handlers) Revoke(c echo.Context) error {
-	return h.change(c, "key:revoke", func(ctx context.Context, by keys.By, id uuid.UUID) (keys.Record, error) {
+	return h.change(c, "key:revoke", func(ctx context.Context, by keys.By, id uuid.UUID) (record.Record, error) {
 		return h.Keys.Revoke(ctx, by, id, "revoked by "+by.Who.Subject)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -75,8 +76,8 @@ type RestoreChoice struct {
 // Restored is what accepting a restored database has done.
 type Restored struct {
 	Found, Known, Now int64
-	Unconfirmed       int64    // keys of connections, which die unless they are used within a day
-	Keys              []Record // which people made, and which may have been revoked or replaced since the backup
+	Unconfirmed       int64           // keys of connections, which die unless they are used within a day
+	Keys              []record.Record // which people made, and which may have been revoked or replaced since the backup
 }
 
 const (
@@ -150,13 +151,13 @@ func settleKeys(ctx context.Context, tx *sql.Tx, now time.Time, c RestoreChoice,
 	if _, err := tx.ExecContext(ctx, "UPDATE api_keys SET doubted_at = $1, version = $2 WHERE "+doubtful, now.Unix(), out.Now); err != nil {
 		return fmt.Errorf("mark keys: %w", err)
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM api_keys WHERE "+doubtful+" ORDER BY id", now.Unix())
+	rows, err := tx.QueryContext(ctx, "SELECT "+record.Columns+" FROM api_keys WHERE "+doubtful+" ORDER BY id", now.Unix())
 	if err != nil {
 		return fmt.Errorf("list keys: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		r, err := scan(rows)
+		r, err := record.Scan(rows)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // adoption gives a lineage to the keys that were made before lineages were recorded.
@@ -57,7 +58,7 @@ func (a adoption) run(ctx context.Context) error {
 
 // listDoubted logs the keys that a restore left in doubt (they may have been revoked) and nobody has decided on.
 func (a adoption) listDoubted(ctx context.Context) error {
-	rows, err := rowsOf(ctx, a.db, "SELECT "+columns+" FROM api_keys WHERE doubted_at <> 0 AND ended_at = 0 ORDER BY id")
+	rows, err := record.Rows(ctx, a.db, "SELECT "+record.Columns+" FROM api_keys WHERE doubted_at <> 0 AND ended_at = 0 ORDER BY id")
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (a adoption) all(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	rows, err := rowsOf(ctx, tx, "SELECT "+columns+" FROM api_keys WHERE lineage = '' AND kind <> 'sk' ORDER BY id")
+	rows, err := record.Rows(ctx, tx, "SELECT "+record.Columns+" FROM api_keys WHERE lineage = '' AND kind <> 'sk' ORDER BY id")
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (a adoption) membersCreate() bool {
 }
 
 // adopt gives one key its lineage.
-func (x *relatives) adopt(ctx context.Context, r *row) error {
+func (x *relatives) adopt(ctx context.Context, r *record.Row) error {
 	byKey, made := strings.CutPrefix(r.CreatedBy, "key:")
 	if !made {
 		byAdmin, err := x.byAdmin(ctx, r)
@@ -145,11 +146,11 @@ func (x *relatives) adopt(ctx context.Context, r *row) error {
 	if !r.EndedAt.IsZero() {
 		return nil
 	}
-	return x.audit(ctx, r, "key.adopt", map[string]string{"lineage": LineagePersonal, "parent": parent, "subject": r.Owner})
+	return x.audit(ctx, r, "key.adopt", map[string]string{"lineage": record.LineagePersonal, "parent": parent, "subject": r.Owner})
 }
 
 // byAdmin reports whether it is known that an admin made a key.
-func (x *relatives) byAdmin(ctx context.Context, r *row) (known bool, err error) {
+func (x *relatives) byAdmin(ctx context.Context, r *record.Row) (known bool, err error) {
 	if x.a.cfg.Catalogue.GrantExpiry(catalogue.Minter{Org: r.Org}, r.ExpiresAt, r.CreatedAt.Add(time.Minute)) != nil {
 		return true, nil
 	}
@@ -159,7 +160,7 @@ func (x *relatives) byAdmin(ctx context.Context, r *row) (known bool, err error)
 }
 
 // keyBehind is the ID of the key whose access token made a key, as the audit log has it; empty: it does not say.
-func (x *relatives) keyBehind(ctx context.Context, r *row) (string, error) {
+func (x *relatives) keyBehind(ctx context.Context, r *record.Row) (string, error) {
 	var details string
 	err := x.tx.QueryRowContext(ctx, "SELECT details FROM audit WHERE target = $1 AND action = 'key.create' ORDER BY id LIMIT 1",
 		"key:"+r.ID.String()).Scan(&details)

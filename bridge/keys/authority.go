@@ -1,12 +1,3 @@
-// Package keys is the key authority: the rules and the rows of API keys, used by a server for its own keys and by a
-// cloud for its own. It issues, lists, verifies, rotates and revokes them; it never stores a secret, only its hash and
-// the public key that is derived from it.
-//
-// Every change is one conditional UPDATE in one transaction together with its audit entry, and takes the next number of
-// a common version. A table of all keys lies in memory and is changed after the commit, in the same call, so that
-// revoking is exact: the next request is refused. Several processes on one PostgreSQL tell each other (LISTEN/NOTIFY),
-// and compare versions to find what they missed; one that cannot do so for a while refuses everything. A SQLite file
-// belongs to one process.
 package keys
 
 import (
@@ -21,6 +12,10 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/statements"
+	"github.com/acebridge/ace/bridge/keys/table"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -43,27 +38,29 @@ type Config struct {
 
 // Authority issues and verifies keys. Its methods are safe for concurrent use; [Authority.Run] has to run beside them.
 type Authority struct {
-	Reader // what is known in memory
-	Stored // what is read from the database
+	table.Reader // what is known in memory
+	Stored       // what is read from the database
 
 	db    *sqldb.DB
 	cfg   Config
 	log   *slog.Logger
-	line  *Line
-	table *Table
+	line  *timeline.Line
+	table *table.Table
 	use   *usage
-	pace  *Pace
+	pace  *statements.Pace
 }
 
-func newAuthority(db *sqldb.DB, line *Line, cfg Config, log *slog.Logger) *Authority {
+func newAuthority(db *sqldb.DB, line *timeline.Line, cfg Config, log *slog.Logger) *Authority {
 	a := &Authority{db: db, cfg: cfg, log: log, line: line, use: newUsage(), Stored: Stored{db, line.Now, cfg.Personal}}
-	a.table = NewTable(TableConfig{DB: db, Line: line, Servers: cfg.Servers, Catalogue: cfg.Catalogue, Confirm: a.confirm}, log)
+	a.table = table.New(table.Config{DB: db, Line: line, Servers: cfg.Servers, Catalogue: cfg.Catalogue, Confirm: a.confirm}, log)
 	a.Reader = a.table.Reader()
 	return a
 }
 
 // Numbered runs a rule on other tables of the authority's database; see [Line.Numbered].
-func (a *Authority) Numbered(ctx context.Context, rule Rule) error { return a.line.Numbered(ctx, rule) }
+func (a *Authority) Numbered(ctx context.Context, rule timeline.Rule) error {
+	return a.line.Numbered(ctx, rule)
+}
 
 // Migrate brings the tables of keys and their audit log up to date.
 func Migrate(ctx context.Context, db *sqldb.DB) error {
@@ -85,10 +82,10 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	if err := Migrate(ctx, db); err != nil {
 		return nil, err
 	}
-	line := NewLine(LineConfig{DB: db, Mark: cfg.Mark, Now: cfg.Now}, log)
+	line := timeline.New(timeline.Config{DB: db, Mark: cfg.Mark, Now: cfg.Now}, log)
 	a := newAuthority(db, line, cfg, log)
 	var err error
-	if a.pace, err = NewPace(line.Now); err != nil {
+	if a.pace, err = statements.NewPace(line.Now); err != nil {
 		return nil, err
 	}
 	if err := a.table.Load(ctx); err != nil {
@@ -107,10 +104,10 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 }
 
 // API is a key in its wire form with its current status: with an inactive parent it is not active either.
-func (a *Authority) API(r Record) api.APIKey {
+func (a *Authority) API(r record.Record) api.APIKey {
 	now := a.line.Now()
-	k := r.api(now)
-	if k.Status == StatusActive || k.Status == StatusUnconfirmed {
+	k := r.API(now)
+	if k.Status == record.StatusActive || k.Status == record.StatusUnconfirmed {
 		if k.StatusCause = a.table.Blocked(r.Lineage, now.Unix()); k.StatusCause != nil {
 			k.Status = "parent_" + k.StatusCause.Status
 		}

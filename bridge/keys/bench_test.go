@@ -17,6 +17,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/table"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -73,11 +75,11 @@ func fill(a *Authority, i int) bridge.Key {
 	return key
 }
 
-func sample(i int) (row, bridge.Key) {
+func sample(i int) (record.Row, bridge.Key) {
 	id, _ := uuid.NewV7()
 	key := bridge.NewKey(bridge.KindLive, id)
 	now := time.Now()
-	return row{version: 1, current: secret{hash: key.Hash()}, Record: Record{ID: id, Kind: bridge.KindLive, Prefix: key.Prefix(),
+	return record.Row{Version: 1, Current: record.Proof{Hash: key.Hash()}, Record: record.Record{ID: id, Kind: bridge.KindLive, Prefix: key.Prefix(),
 		Name: "bench", Org: "acme", Owner: fmt.Sprintf("user-%d@example.com", i), Scopes: bridge.Scopes{"app:*"},
 		CreatedAt: now, IssuedAt: now, ExpiresAt: now.Add(bridge.DefaultKeyLife)}}, key
 }
@@ -148,7 +150,7 @@ func BenchmarkVerifyParallel(b *testing.B) {
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		const n = 200_000
-		a := &Authority{table: NewTable(TableConfig{}, slog.New(slog.DiscardHandler))}
+		a := &Authority{table: table.New(table.Config{}, slog.New(slog.DiscardHandler))}
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
@@ -182,7 +184,7 @@ func BenchmarkLoad(b *testing.B) {
 	storeMany(b, a, n)
 	for b.Loop() {
 		start := time.Now()
-		a.table = NewTable(TableConfig{DB: db, Line: a.line}, slog.New(slog.DiscardHandler))
+		a.table = table.New(table.Config{DB: db, Line: a.line}, slog.New(slog.DiscardHandler))
 		if err := a.table.Load(b.Context()); err != nil {
 			b.Fatal(err)
 		}
@@ -201,7 +203,7 @@ func storeMany(b *testing.B, a *Authority, n int) {
 	}
 	for i := range n {
 		r, _ := sample(i)
-		if err := insert(b.Context(), tx, r); err != nil {
+		if err := record.Insert(b.Context(), tx, r); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/acebridge/ace/bridge/keys/timeline"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -25,7 +26,7 @@ func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() t
 	if err := Migrate(ctx, db); err != nil {
 		return Beside{}, err
 	}
-	line := NewLine(LineConfig{DB: db, Now: now}, log)
+	line := timeline.New(timeline.Config{DB: db, Now: now}, log)
 	a := newAuthority(db, line, Config{}, log)
 	if _, err := a.line.Look(ctx); err != nil {
 		return Beside{}, fmt.Errorf("keys: %w", err)
@@ -37,6 +38,6 @@ func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() t
 func (Beside) TakeIn(context.Context, ...uuid.UUID) {}
 
 // Numbered calls [timeline.Numbered] with the place of b.
-func (b Beside) Numbered(ctx context.Context, rule Rule) error {
-	return NumberedAt(ctx, b.db, b.place, b.log, rule)
+func (b Beside) Numbered(ctx context.Context, rule timeline.Rule) error {
+	return timeline.Numbered(ctx, b.db, b.place, b.log, rule)
 }

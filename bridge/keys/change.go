@@ -9,23 +9,24 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry,
 // or nil where there was nothing to change. After the commit the table in memory has the change before change returns.
-func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx, version int64) (*audit.Entry, error)) (Record, error) {
+func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx, version int64) (*audit.Entry, error)) (record.Record, error) {
 	return a.changeFamily(ctx, id, audit.Actor{}, func(x *relatives, version int64) (*audit.Entry, error) { return do(x.tx, version) })
 }
 
 // changeFamily is change for a rule that changes other keys as well, for the same actor and in the same transaction.
 func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.Actor,
-	do func(x *relatives, version int64) (*audit.Entry, error)) (Record, error) {
+	do func(x *relatives, version int64) (*audit.Entry, error)) (record.Record, error) {
 	if err := a.Trouble(); err != nil {
-		return Record{}, err
+		return record.Record{}, err
 	}
-	var after row
+	var after record.Row
 	var made int64
-	var others []row
+	var others []record.Row
 	var x *relatives
 	err := a.db.Tx(ctx, func(tx *sql.Tx) error {
 		x, others = &relatives{a: a, tx: tx, actor: actor}, nil
@@ -38,11 +39,11 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 		if err != nil {
 			return err
 		}
-		if after, err = load(ctx, tx, id); err != nil || entry == nil {
+		if after, err = record.Load(ctx, tx, id); err != nil || entry == nil {
 			return err
 		}
 		for _, other := range x.ids {
-			r, err := load(ctx, tx, other)
+			r, err := record.Load(ctx, tx, other)
 			if err != nil {
 				return err
 			}
@@ -66,7 +67,7 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 		if x != nil && len(x.ids) > 0 {
 			a.table.Poke()
 		}
-		return Record{}, err
+		return record.Record{}, err
 	}
 	a.table.Take(&after)
 	for i := range others {
@@ -85,11 +86,11 @@ const doubtTimeout = 2 * time.Second
 func (a *Authority) doubt(ctx context.Context, id uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
 	defer cancel()
-	r, err := load(ctx, a.db, id)
+	r, err := record.Load(ctx, a.db, id)
 	switch {
 	case err == nil:
 		a.table.Take(&r)
-	case bridge.CodeOf(err) != errUnknown.Code:
+	case bridge.CodeOf(err) != record.ErrUnknown.Code:
 		a.table.Poke()
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -30,12 +31,12 @@ type NewKey struct {
 	Owner       string
 	Role        bridge.Role // of the person whom an exchange is for
 	Scopes      bridge.Scopes
-	Limits      Limits
+	Limits      record.Limits
 	ExpiresAt   time.Time // zero: never
 	// Exchange, when set, uses up the connect token in the key's own transaction and lets the key die unless it is
 	// used within bridge.UnconfirmedLife.
 	Exchange *Exchange
-	Lineage  Lineage
+	Lineage  record.Lineage
 	Replaces uuid.UUID // the connection key whose children move to this one when it is confirmed
 
 	bind   func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error // see [By]
@@ -65,32 +66,32 @@ func (n NewKey) check(now time.Time) error {
 
 // Create issues a key as it is told to: what it may be is decided by who calls; see [Authority.Mint]. The returned key is
 // the only place where its secret ever stands.
-func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (bridge.Key, Record, error) {
+func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (bridge.Key, record.Record, error) {
 	now := a.line.Now()
 	n.Name, _ = bridge.PlainName(n.Name, maxName)
 	n.Description, _ = bridge.PlainName(n.Description, maxDescription)
 	if err := n.check(now); err != nil {
-		return bridge.Key{}, Record{}, err
+		return bridge.Key{}, record.Record{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return bridge.Key{}, Record{}, fmt.Errorf("create a key: %w", err)
+		return bridge.Key{}, record.Record{}, fmt.Errorf("create a key: %w", err)
 	}
 	key := bridge.NewKey(n.Kind, id)
-	r := row{current: secretOf(key), Record: Record{
+	r := record.Row{Current: record.ProofOf(key), Record: record.Record{
 		ID: id, Kind: n.Kind, Prefix: key.Prefix(), Name: n.Name, Description: n.Description, Org: n.Org,
 		Owner: n.Owner, CreatedBy: actor.ID, Role: n.Role, Scopes: n.Scopes, Limits: n.Limits, CreatedAt: now, IssuedAt: now,
 		ExpiresAt: n.ExpiresAt, Lineage: n.Lineage, Replaces: n.Replaces,
 	}}
 	if r.Lineage.Kind == "" && n.Kind != bridge.KindSK {
-		r.Lineage.Kind = LineageOrganization
+		r.Lineage.Kind = record.LineageOrganization
 	}
 	action := "key.create"
 	if n.Exchange != nil {
 		r.ConfirmBy = now.Add(bridge.UnconfirmedLife)
 		action = "key.exchange"
 	}
-	record, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
+	made, err := a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
 		if n.Exchange != nil {
 			if err := useUp(ctx, tx, *n.Exchange); err != nil {
 				return nil, err
@@ -99,8 +100,8 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 		if err := holds(ctx, tx, n.minter, now); err != nil {
 			return nil, err
 		}
-		r.version = version
-		if err := insert(ctx, tx, r); err != nil {
+		r.Version = version
+		if err := record.Insert(ctx, tx, r); err != nil {
 			return nil, err
 		}
 		if n.bind != nil {
@@ -118,9 +119,9 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 		return &audit.Entry{Actor: actor, Action: action, Details: details}, nil
 	})
 	if err != nil {
-		return bridge.Key{}, Record{}, err
+		return bridge.Key{}, record.Record{}, err
 	}
-	return key, record, nil
+	return key, made, nil
 }
 
 // useUp records a connect token's jti; the primary key lets one of several attempts win.

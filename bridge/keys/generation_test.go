@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
@@ -155,7 +156,7 @@ func TestDoubtAfterARestore(t *testing.T) {
 				}
 				return f.API(r).DoubtedAt != nil
 			}
-			for _, r := range []keys.Record{kept, revived, revoked} {
+			for _, r := range []record.Record{kept, revived, revoked} {
 				if !doubted(r.ID) {
 					t.Errorf("disabled %v: a key is in no doubt", disable)
 				}

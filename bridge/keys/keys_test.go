@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
@@ -79,7 +80,7 @@ func person(org string, role bridge.Role) keys.By {
 
 var admin = person("acme", bridge.RoleAdmin)
 
-func (f fixture) create(t *testing.T, change func(*keys.NewKey)) (bridge.Key, keys.Record) {
+func (f fixture) create(t *testing.T, change func(*keys.NewKey)) (bridge.Key, record.Record) {
 	t.Helper()
 	n := keys.NewKey{Kind: bridge.KindLive, Name: "ci", Org: "acme", Owner: "ann@example.com",
 		Scopes: bridge.Scopes{"app:*", "key:*"}, ExpiresAt: f.clock.now().Add(bridge.DefaultKeyLife)}
@@ -113,7 +114,7 @@ func cause(err error) string {
 
 func TestLifecycle(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
-		key, record := f.create(t, nil)
+		key, made := f.create(t, nil)
 		id, err := f.verify(t, key.Text())
 		if err != nil {
 			t.Fatal(err)
@@ -133,8 +134,8 @@ func TestLifecycle(t *testing.T) {
 			t.Errorf("a well-formed key with another secret: %v", err)
 		}
 		for range 2 { // the second time changes nothing
-			dead, err := f.Revoke(t.Context(), admin, record.ID, "leaked")
-			if err != nil || dead.EndReason != "leaked" || dead.Status(f.clock.now()) != keys.StatusRevoked {
+			dead, err := f.Revoke(t.Context(), admin, made.ID, "leaked")
+			if err != nil || dead.EndReason != "leaked" || dead.Status(f.clock.now()) != record.StatusRevoked {
 				t.Fatalf("revoke: %v %+v", err, dead)
 			}
 		}
@@ -345,7 +346,7 @@ func TestParseExpiry(t *testing.T) {
 		"12h": "2026-12-02T06:00:00Z", "1d": "2026-12-02T18:00:00Z",
 		"2026-11-30": "", "2026-12-01T18:00:00Z": "", "2026-02-30": "", "1.12.2026": "", "2026-12-02T09:00:00": "",
 	} {
-		at, err := keys.ParseExpiry(s, now)
+		at, err := record.ParseExpiry(s, now)
 		if got := at.UTC().Format(time.RFC3339); (err != nil) != (want == "") || (err == nil && got != want) {
 			t.Errorf("%s is %s (%v), not %s", s, got, err, want)
 		}
@@ -358,7 +359,7 @@ func FuzzParseExpiry(f *testing.F) {
 	}
 	now := time.Unix(1_800_000_000, 0)
 	f.Fuzz(func(t *testing.T, s string) {
-		at, err := keys.ParseExpiry(s, now)
+		at, err := record.ParseExpiry(s, now)
 		if err == nil && !at.IsZero() && !at.After(now) {
 			t.Errorf("%q expires at %v, which is not after now", s, at)
 		}

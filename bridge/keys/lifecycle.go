@@ -9,6 +9,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/statements"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -16,14 +18,14 @@ import (
 func stateError(id uuid.UUID, state string) error {
 	e := bridge.E(bridge.Conflict, "key_"+state, "the key is %s", state)
 	switch state {
-	case StatusRevoked:
+	case record.StatusRevoked:
 		e.Detail = "the key is revoked, which is for ever"
 		return e.WithHint("create another: ace api-key create --name NAME")
-	case StatusDisabled:
+	case record.StatusDisabled:
 		return e.WithHint("ace api-key enable %s", id)
-	case StatusExpired:
+	case record.StatusExpired:
 		return e.WithHint("give it a new secret and expiry: ace api-key revive %s", id)
-	case StatusUsedUp:
+	case record.StatusUsedUp:
 		e.Detail = "all uses of the key are taken"
 		return e.WithHint("create another: ace api-key create --name NAME")
 	}
@@ -31,11 +33,11 @@ func stateError(id uuid.UUID, state string) error {
 }
 
 // Revive gives a key a new secret and a new expiry under the same ID. The old secret dies at once.
-func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn string) (bridge.Key, Record, error) {
+func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn string) (bridge.Key, record.Record, error) {
 	now := a.line.Now()
 	var key bridge.Key
-	record, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
-		r, err := load(ctx, x.tx, id)
+	made, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		r, err := record.Load(ctx, x.tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -49,17 +51,17 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		if err := requireDecider(by, r.Record); err != nil {
 			return nil, err
 		}
-		expires, err := ParseExpiry(expiresIn, now)
+		expires, err := record.ParseExpiry(expiresIn, now)
 		if err != nil {
 			return nil, err
 		}
 		if expires, err = (minting{a, by}).grantExpiry(b, expires, expiresIn != ""); err != nil {
 			return nil, err
 		}
-		if state := r.Status(now); state != StatusActive && state != StatusExpired {
+		if state := r.Status(now); state != record.StatusActive && state != record.StatusExpired {
 			return nil, stateError(id, state)
 		} else if !r.DisabledAt.IsZero() { // and expired
-			return nil, stateError(id, StatusDisabled)
+			return nil, stateError(id, record.StatusDisabled)
 		}
 		if r.Lineage.Parent != uuid.Nil {
 			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
@@ -68,12 +70,12 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 			expires = a.table.CutExpiry(r.Lineage, expires)
 		}
 		key = bridge.NewKey(r.Kind, id)
-		hash, public := secretOf(key).columns()
+		hash, public := record.ProofOf(key).Columns()
 		changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = '',
 			prev_public = '', prev_until = 0, rotate_token = '', rotate_salt = '', issued_at = $3, expires_at = $4,
 			warned_days = 0, version = $5, doubted_at = 0
 			WHERE id = $6 AND ended_at = 0 AND disabled_at = 0 AND confirm_by = 0 AND (max_uses = 0 OR uses < max_uses)`,
-			hash, public, now.Unix(), unix(expires), version, id.String()))
+			hash, public, now.Unix(), record.Unix(expires), version, id.String()))
 		if err != nil || !changed {
 			return nil, lost("revive", err)
 		}
@@ -83,9 +85,9 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		return &audit.Entry{Actor: by.Actor, Action: "key.revive", Details: map[string]string{"name": r.Name}}, nil
 	})
 	if err != nil {
-		return bridge.Key{}, Record{}, err
+		return bridge.Key{}, record.Record{}, err
 	}
-	return key, record, nil
+	return key, made, nil
 }
 
 // lost is the error of a conditional change that found no row although the same transaction had seen one.
@@ -97,7 +99,7 @@ func lost(what string, err error) error {
 }
 
 // Disable lets a key be refused until it is enabled. Disabling a disabled key changes nothing.
-func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
+func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (record.Record, error) {
 	now := a.line.Now()
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
@@ -105,9 +107,9 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (Record, e
 			return nil, err
 		}
 		switch state := r.Status(now); state {
-		case StatusDisabled:
+		case record.StatusDisabled:
 			return nil, nil
-		case StatusActive, StatusUnconfirmed:
+		case record.StatusActive, record.StatusUnconfirmed:
 		default:
 			return nil, stateError(id, state)
 		}
@@ -128,7 +130,7 @@ var errDoubted = bridge.E(bridge.Forbidden, "key_doubted",
 	WithHint("ask an admin, or use: ace server token --role admin")
 
 // requireDecider refuses to end the doubt about a key to whoever is no admin; about their own token a person decides.
-func requireDecider(by By, r Record) error {
+func requireDecider(by By, r record.Record) error {
 	if !r.DoubtedAt.IsZero() && r.Kind != bridge.KindPAT && !by.minter().Admin {
 		return errDoubted
 	}
@@ -137,7 +139,7 @@ func requireDecider(by By, r Record) error {
 
 // Enable undoes Disable, and ends the doubt that a restored database leaves about a key. It requires the rights to mint the key.
 // If the key is in doubt, an admin must decide, or a person about their own token.
-func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, error) {
+func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (record.Record, error) {
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
 		if err != nil {
@@ -158,7 +160,7 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 			return nil, err
 		}
 		if !r.EndedAt.IsZero() {
-			return nil, stateError(id, StatusRevoked)
+			return nil, stateError(id, record.StatusRevoked)
 		}
 		if r.DisabledAt.IsZero() && r.DoubtedAt.IsZero() {
 			return nil, nil
@@ -179,9 +181,9 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (Record, er
 }
 
 // Revoke ends a key for ever. Revoking a revoked key succeeds and leaves why it died as it is.
-func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason string) (Record, error) {
+func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason string) (record.Record, error) {
 	if !bridge.PlainText(reason, maxDescription) {
-		return Record{}, bridge.E(bridge.Invalid, "key_reason", "the reason is not at most %d bytes of plain text", maxDescription)
+		return record.Record{}, bridge.E(bridge.Invalid, "key_reason", "the reason is not at most %d bytes of plain text", maxDescription)
 	}
 	view := a.ViewOf(by.Who)
 	return a.revoke(ctx, by.Actor, id, reason, &view)
@@ -189,14 +191,14 @@ func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason stri
 
 // RevokeSigned ends the key that a revocation names. The statement is signed with the key itself, so that no other
 // credential is asked for.
-func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token bridge.Secret) (Record, error) {
+func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token bridge.Secret) (record.Record, error) {
 	f, err := a.signer(ctx, token)
 	if err != nil {
-		return Record{}, err
+		return record.Record{}, err
 	}
-	statement, err := verifyRevocation(token, f.PublicKeys(a.line.Seconds()))
+	statement, err := statements.VerifyRevocation(token, f.PublicKeys(a.line.Seconds()))
 	if err != nil {
-		return Record{}, err
+		return record.Record{}, err
 	}
 	if done, r, err := a.nothingToState(ctx, &f); done {
 		return r, err
@@ -205,7 +207,7 @@ func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token b
 	return a.revoke(ctx, actor, f.ID(), statement.Reason, nil)
 }
 
-func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (Record, error) {
+func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (record.Record, error) {
 	now := a.line.Now()
 	return a.changeFamily(ctx, id, actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		if view != nil {
@@ -231,15 +233,15 @@ func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID,
 // Leaked revokes the key that somebody found where it should not be: to possess it is the proof. A secret that a rotation
 // has replaced loses what is left of its grace, and the key lives on. It reports whether the key is one of this
 // authority's; what is not never reaches the database.
-func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge.Secret, where string) (Record, bool, error) {
+func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge.Secret, where string) (record.Record, bool, error) {
 	key, err := bridge.ParseKey(leaked)
 	if err != nil {
-		return Record{}, false, nil //nolint:nilerr // it is no key, and so not one of ours
+		return record.Record{}, false, nil //nolint:nilerr // it is no key, and so not one of ours
 	}
 	f, ok := a.table.Find(key.ID)
 	hash := key.Hash()
 	if !ok || f.Kind() != key.Kind {
-		return Record{}, false, nil
+		return record.Record{}, false, nil
 	}
 	actor.Org = f.Org()
 	reason := "leaked"
@@ -248,7 +250,7 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 	}
 	switch {
 	case f.IsCurrent(hash) && f.Dead(a.line.Seconds()):
-		return Record{}, true, nil // nothing is left to do, however often it is reported
+		return record.Record{}, true, nil // nothing is left to do, however often it is reported
 	case f.IsCurrent(hash):
 		r, err := a.revoke(ctx, actor, key.ID, reason, nil)
 		return r, true, err
@@ -256,10 +258,10 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 		r, err := a.endGrace(ctx, actor, key.ID, reason)
 		return r, true, err
 	}
-	return Record{}, false, nil
+	return record.Record{}, false, nil
 }
 
-func (a *Authority) endGrace(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string) (Record, error) {
+func (a *Authority) endGrace(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string) (record.Record, error) {
 	now := a.line.Now()
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {
 		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET prev_hash = '', prev_public = '', prev_until = 0,

@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
@@ -158,7 +159,7 @@ func TestDisable(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		key := f.mint(t, admin, keys.Wish{})
 		for range 2 {
-			if r, err := f.Disable(t.Context(), admin, key.ID); err != nil || r.Status(f.clock.now()) != keys.StatusDisabled {
+			if r, err := f.Disable(t.Context(), admin, key.ID); err != nil || r.Status(f.clock.now()) != record.StatusDisabled {
 				t.Fatalf("disable: %v", err)
 			}
 		}
@@ -333,7 +334,7 @@ func TestMaxUsesAreExact(t *testing.T) {
 			t.Errorf("%d uses passed, want 5", passed.Load())
 		}
 		f.dies(t, key, "key_used_up")
-		if r, err := f.Get(t.Context(), acme, key.ID); err != nil || r.Uses != 5 || r.Status(f.clock.now()) != keys.StatusUsedUp {
+		if r, err := f.Get(t.Context(), acme, key.ID); err != nil || r.Uses != 5 || r.Status(f.clock.now()) != record.StatusUsedUp {
 			t.Errorf("the record: %v %+v", err, r)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
@@ -34,7 +35,7 @@ func TestNothingIsMadeWithWhatIsTakenAway(t *testing.T) {
 				return err
 			}, "parent_revoked"},
 		} {
-			for _, lineage := range []string{keys.LineagePersonal, keys.LineageOrganization} {
+			for _, lineage := range []string{record.LineagePersonal, record.LineageOrganization} {
 				sk := f.shared(t)
 				by := f.through(t, sk, boss)
 				if _, _, err := f.Mint(t.Context(), by, keys.Wish{Name: "x", Preset: "app", Lineage: lineage}); err != nil {

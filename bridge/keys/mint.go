@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // By is who asks for a change: the identity that was verified, and how the audit log names it.
@@ -53,12 +54,12 @@ func (m minting) bounds() (bounds, error) {
 	}
 	f, ok := m.a.table.Find(m.by.Who.KeyID)
 	if !ok {
-		return bounds{}, errUnknown
+		return bounds{}, record.ErrUnknown
 	}
 	if m.by.Who.Generation != f.Generation() {
 		return bounds{}, errReplaced
 	}
-	if f.Limits().counted() {
+	if f.Limits().Counted() {
 		return bounds{}, bridge.E(bridge.Forbidden, "minter_limited",
 			"a key with a rate limit or a number of uses cannot give out secrets, which would have none")
 	}
@@ -109,41 +110,41 @@ type Wish struct {
 
 // Mint creates a key for somebody who holds key:create: within the minter's scopes and ceiling, environment, expiry and
 // allowlist.
-func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, Record, error) {
+func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, record.Record, error) {
 	var none bridge.Key
 	m := minting{a, by}
 	n := NewKey{Kind: w.Kind, Name: w.Name, Description: w.Description, Org: by.Who.Org, Owner: by.Who.Subject, minter: by.Who}
 	b, err := m.bounds()
 	if err != nil {
-		return none, Record{}, err
+		return none, record.Record{}, err
 	}
 	if n.Kind, err = m.kind(w.Kind); err != nil {
-		return none, Record{}, err
+		return none, record.Record{}, err
 	}
 	if n.Lineage, err = m.lineage(n.Kind, w.Lineage); err != nil {
-		return none, Record{}, err
+		return none, record.Record{}, err
 	}
-	if n.Lineage.Kind == LineageOrganization {
+	if n.Lineage.Kind == record.LineageOrganization {
 		b.expires = time.Time{} // it outlives its maker
 	}
-	if n.ExpiresAt, err = ParseExpiry(w.ExpiresIn, a.line.Now()); err != nil {
-		return none, Record{}, err
+	if n.ExpiresAt, err = record.ParseExpiry(w.ExpiresIn, a.line.Now()); err != nil {
+		return none, record.Record{}, err
 	}
 	if n.ExpiresAt, err = m.grantExpiry(b, n.ExpiresAt, w.ExpiresIn != ""); err != nil {
-		return none, Record{}, err
+		return none, record.Record{}, err
 	}
 	n.ExpiresAt = a.table.CutExpiry(n.Lineage, n.ExpiresAt)
-	if n.Limits, err = ParseLimits(w.AllowFrom, w.Rate, w.MaxUses); err != nil {
-		return none, Record{}, err
+	if n.Limits, err = record.ParseLimits(w.AllowFrom, w.Rate, w.MaxUses); err != nil {
+		return none, record.Record{}, err
 	}
 	if len(n.Limits.AllowFrom) == 0 {
 		n.Limits.AllowFrom = b.allowFrom
 	}
-	if !within(n.Limits.AllowFrom, b.allowFrom) {
-		return none, Record{}, errAllowlist
+	if !record.Within(n.Limits.AllowFrom, b.allowFrom) {
+		return none, record.Record{}, errAllowlist
 	}
 	if n.Scopes, err = a.cfg.Catalogue.Grant(by.minter(), w.Preset, w.Scopes); err != nil {
-		return none, Record{}, err
+		return none, record.Record{}, err
 	}
 	if n.Kind == bridge.KindPAT {
 		n.bind = by.Bind
@@ -183,9 +184,9 @@ var errAllowlist = bridge.E(bridge.Forbidden, "allow_from_ceiling",
 
 // requireReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
 // they could mint it as it is. Its owner's name goes with it, so that it is the owner's own, or an admin's in person.
-func (m minting) requireReissue(r Record) (bounds, error) {
+func (m minting) requireReissue(r record.Record) (bounds, error) {
 	if !m.a.ViewOf(m.by.Who).sees(r) {
-		return bounds{}, errUnknown
+		return bounds{}, record.ErrUnknown
 	}
 	if r.Kind == bridge.KindSK {
 		return bounds{}, bridge.E(bridge.Conflict, "key_of_connection", "this key belongs to a connection, and only the cloud has its secret").
@@ -202,29 +203,29 @@ func (m minting) requireReissue(r Record) (bounds, error) {
 	if err != nil {
 		return bounds{}, err
 	}
-	if !within(r.Limits.AllowFrom, b.allowFrom) {
+	if !record.Within(r.Limits.AllowFrom, b.allowFrom) {
 		return bounds{}, errAllowlist
 	}
 	return b, m.a.cfg.Catalogue.Within(m.by.minter(), r.Scopes)
 }
 
-var errLineageLong = bridge.E(bridge.Forbidden, "lineage_too_long", "a key made through a key made through a key … is at most %d keys long", maxLineage).
+var errLineageLong = bridge.E(bridge.Forbidden, "lineage_too_long", "a key made through a key made through a key … is at most %d keys long", record.MaxLineage).
 	WithHint("make it with the key that this one was made with, or let an admin make an organization key")
 
 // lineage says what a key that somebody mints is: personal, unless an admin in person or a key with the scope for it makes it.
-func (m minting) lineage(kind bridge.KeyKind, wish string) (Lineage, error) {
+func (m minting) lineage(kind bridge.KeyKind, wish string) (record.Lineage, error) {
 	mayOrganization := kind != bridge.KindPAT && (m.by.minter().Admin || m.by.Who.Covers(bridge.ScopeCreateOrganization))
 	switch {
-	case wish != "" && wish != LineagePersonal && wish != LineageOrganization:
-		return Lineage{}, bridge.E(bridge.Invalid, "lineage_unknown", "a key is personal or of the organization, and not %.40q", wish)
-	case wish == LineageOrganization && !mayOrganization:
-		return Lineage{}, bridge.E(bridge.Forbidden, "lineage_organization",
+	case wish != "" && wish != record.LineagePersonal && wish != record.LineageOrganization:
+		return record.Lineage{}, bridge.E(bridge.Invalid, "lineage_unknown", "a key is personal or of the organization, and not %.40q", wish)
+	case wish == record.LineageOrganization && !mayOrganization:
+		return record.Lineage{}, bridge.E(bridge.Forbidden, "lineage_organization",
 			"only an admin in person, or a key with the scope %s, makes an organization key", bridge.ScopeCreateOrganization).
 			WithHint("ask an admin, or use: ace server token --role admin")
-	case mayOrganization && wish != LineagePersonal:
-		return Lineage{Kind: LineageOrganization}, nil
+	case mayOrganization && wish != record.LineagePersonal:
+		return record.Lineage{Kind: record.LineageOrganization}, nil
 	}
-	l := Lineage{Kind: LineagePersonal, Parent: m.by.Who.KeyID, Subject: m.by.Who.Subject}
+	l := record.Lineage{Kind: record.LineagePersonal, Parent: m.by.Who.KeyID, Subject: m.by.Who.Subject}
 	if !m.a.cfg.Personal { // a cloud knows the roles of its people at any time
 		l.Limit.Role = m.by.Who.Role
 	}
@@ -232,11 +233,11 @@ func (m minting) lineage(kind bridge.KeyKind, wish string) (Lineage, error) {
 		l.Limit.Number, l.Limit.At = m.by.Who.Number, m.by.Who.IssuedAt.Unix()
 	} else if m.by.Who.KeyID != uuid.Nil {
 		f, _ := m.a.table.Find(m.by.Who.KeyID)
-		l.Limit.Number = f.Taken().highest
+		l.Limit.Number = f.Taken().Highest
 		l.Limit.At = m.a.line.Now().Unix()
 	}
-	if depth := m.a.table.Depth(l.Parent); depth >= maxLineage {
-		return Lineage{}, errLineageLong
+	if depth := m.a.table.Depth(l.Parent); depth >= record.MaxLineage {
+		return record.Lineage{}, errLineageLong
 	}
 	return l, nil
 }

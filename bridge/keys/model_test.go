@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 func mustV7() uuid.UUID { return uuid.Must(uuid.NewV7()) }
@@ -174,11 +175,11 @@ func FuzzParseRate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		rate, err := keys.ParseRate(s)
+		rate, err := record.ParseRate(s)
 		if err != nil {
 			return
 		}
-		again, err := keys.ParseRate(rate.String())
+		again, err := record.ParseRate(rate.String())
 		if err != nil || again != rate {
 			t.Errorf("%q is %v, which reads as %v (%v)", s, rate, again, err)
 		}
@@ -190,7 +191,7 @@ func FuzzParseLimits(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		l, err := keys.ParseLimits([]string{s}, "", 0)
+		l, err := record.ParseLimits([]string{s}, "", 0)
 		if err == nil && (len(l.AllowFrom) != 1 || !l.AllowFrom[0].IsValid() || l.AllowFrom[0] != l.AllowFrom[0].Masked()) {
 			t.Errorf("%q reads as %v", s, l.AllowFrom)
 		}

@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 )
 
 // relatives changes keys beside the one that a rule is about: each takes a version of its own, and is taken over with it.
@@ -21,14 +23,14 @@ type relatives struct {
 
 // next takes the next version for one more key.
 func (x *relatives) next(ctx context.Context, id uuid.UUID) (version int64, err error) {
-	if version, err = OneMore(ctx, x.tx); err != nil {
+	if version, err = timeline.OneMore(ctx, x.tx); err != nil {
 		return 0, err
 	}
 	x.ids, x.last = append(x.ids, id), version
 	return version, nil
 }
 
-func (x *relatives) audit(ctx context.Context, r *row, action string, details map[string]string) error {
+func (x *relatives) audit(ctx context.Context, r *record.Row, action string, details map[string]string) error {
 	actor := x.actor
 	if actor.Org == "" {
 		actor.Org = r.Org
@@ -38,7 +40,7 @@ func (x *relatives) audit(ctx context.Context, r *row, action string, details ma
 }
 
 // revoke ends a key and all below it.
-func (x *relatives) revoke(ctx context.Context, r *row, reason string) error {
+func (x *relatives) revoke(ctx context.Context, r *record.Row, reason string) error {
 	if err := x.end(ctx, r, reason); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (x *relatives) revokeBelow(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-func (x *relatives) end(ctx context.Context, r *row, reason string) error {
+func (x *relatives) end(ctx context.Context, r *record.Row, reason string) error {
 	version, err := x.next(ctx, r.ID)
 	if err != nil {
 		return err
@@ -92,7 +94,7 @@ func (x *relatives) touchBelow(ctx context.Context, id uuid.UUID) error {
 // moveChildren lets the keys made through one connection key be children of the one that replaces it. The numbers of its
 // withdrawals begin anew.
 func (x *relatives) moveChildren(ctx context.Context, from, to uuid.UUID) error {
-	children, err := rowsOf(ctx, x.tx, `SELECT `+columns+` FROM api_keys c WHERE parent_id = $1 AND ended_at = 0 AND org =
+	children, err := record.Rows(ctx, x.tx, `SELECT `+record.Columns+` FROM api_keys c WHERE parent_id = $1 AND ended_at = 0 AND org =
 		(SELECT org FROM api_keys WHERE id = $2 AND kind = 'sk') AND EXISTS (SELECT 1 FROM api_keys o WHERE o.id = $1
 		AND o.kind = 'sk' AND o.org = c.org AND o.ended_at = 0) ORDER BY id`, from.String(), to.String())
 	if err != nil {

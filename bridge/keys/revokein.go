@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // Ending says which keys end together with something else, and why.
@@ -46,8 +47,8 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 		if err != nil {
 			return nil, fmt.Errorf("revoke keys: %w", err)
 		}
-		r, err := load(ctx, tx, id)
-		if errors.Is(err, errUnknown) || err == nil && !r.EndedAt.IsZero() {
+		r, err := record.Load(ctx, tx, id)
+		if errors.Is(err, record.ErrUnknown) || err == nil && !r.EndedAt.IsZero() {
 			continue
 		}
 		if err != nil {
@@ -86,13 +87,13 @@ func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
 	defer cancel()
 	var last int64
 	for _, id := range ids {
-		r, err := load(ctx, a.db, id)
+		r, err := record.Load(ctx, a.db, id)
 		if err != nil {
 			a.table.Poke()
 			continue
 		}
 		a.table.Take(&r)
-		last = max(last, r.version)
+		last = max(last, r.Version)
 	}
 	if last != 0 {
 		a.line.Made(last)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -59,19 +60,19 @@ func ParseGrace(s string) (time.Duration, error) {
 // Rotate gives a key a new secret under the same ID, and lets the old one be valid until the grace ends. A rotation is
 // refused while another's grace runs, unless it is the same one again, by its idempotency key: that has the same answer
 // and changes nothing.
-func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation) (bridge.Key, Record, error) {
+func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation) (bridge.Key, record.Record, error) {
 	now := a.line.Now()
 	grace, err := ParseGrace(w.Grace)
 	if err != nil {
-		return bridge.Key{}, Record{}, err
+		return bridge.Key{}, record.Record{}, err
 	}
 	if n := w.Idempotency.Len(); n != 0 && (n < minIdempotency || n > maxIdempotency) {
-		return bridge.Key{}, Record{}, bridge.E(bridge.Invalid, "idempotency_key_malformed",
+		return bridge.Key{}, record.Record{}, bridge.E(bridge.Invalid, "idempotency_key_malformed",
 			"the idempotency key is not %d to %d random characters", minIdempotency, maxIdempotency).WithHint("take a UUID, for one")
 	}
 	var key bridge.Key
-	record, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
-		r, err := load(ctx, x.tx, id)
+	made, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
+		r, err := record.Load(ctx, x.tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +83,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 				return nil, err
 			}
 		}
-		if state := r.Status(now); state != StatusActive {
+		if state := r.Status(now); state != record.StatusActive {
 			return nil, stateError(id, state)
 		}
 		if err := holds(ctx, x.tx, by.Who, now); err != nil {
@@ -93,7 +94,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			// Nothing changes, but somebody is given the secret.
 			return &audit.Entry{Actor: by.Actor, Action: "key.rotate_again", Details: map[string]string{"name": r.Name}}, nil
 		}
-		if own && by.Who.Generation != r.generation() {
+		if own && by.Who.Generation != r.Generation() {
 			return nil, errReplaced
 		}
 		if now.Before(r.GraceUntil) {
@@ -129,9 +130,9 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			Details: map[string]string{"name": r.Name, "grace": grace.String()}}, nil
 	})
 	if err != nil {
-		return bridge.Key{}, Record{}, err
+		return bridge.Key{}, record.Record{}, err
 	}
-	return key, record, nil
+	return key, made, nil
 }
 
 // IsOwnKey reports whether it is the key of a connection itself that asks about this key. It may rotate itself, which is how
@@ -143,7 +144,7 @@ func IsOwnKey(who bridge.Identity, id uuid.UUID) bool {
 
 // prolonged is the expiry of a connection's key that rotates itself: at most as long from now as it was given before, and
 // as an exchange would give.
-func prolonged(r Record, expiresIn string, now time.Time) (time.Time, error) {
+func prolonged(r record.Record, expiresIn string, now time.Time) (time.Time, error) {
 	life := bridge.DefaultKeyLife
 	if !r.ExpiresAt.IsZero() {
 		life = min(life, r.ExpiresAt.Sub(r.IssuedAt))
@@ -152,19 +153,19 @@ func prolonged(r Record, expiresIn string, now time.Time) (time.Time, error) {
 	if expiresIn == "" {
 		return most, nil
 	}
-	expires, err := ParseExpiry(expiresIn, now)
+	expires, err := record.ParseExpiry(expiresIn, now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	return bounds{expires: most}.expiry(expires, true)
 }
 
-func (m minting) rotatedExpiry(b bounds, r Record, expiresIn string, now time.Time) (expires time.Time, err error) {
+func (m minting) rotatedExpiry(b bounds, r record.Record, expiresIn string, now time.Time) (expires time.Time, err error) {
 	if expiresIn == "" {
 		if !r.ExpiresAt.IsZero() {
 			expires = now.Add(r.ExpiresAt.Sub(r.IssuedAt))
 		}
-	} else if expires, err = ParseExpiry(expiresIn, now); err != nil {
+	} else if expires, err = record.ParseExpiry(expiresIn, now); err != nil {
 		return time.Time{}, err
 	}
 	return m.grantExpiry(b, expires, expiresIn != "")
@@ -179,7 +180,7 @@ type rotated struct {
 	version     int64
 }
 
-func storeRotation(ctx context.Context, tx *sql.Tx, r row, n rotated) error {
+func storeRotation(ctx context.Context, tx *sql.Tx, r record.Row, n rotated) error {
 	until, prevHash, prevPublic := n.now.Add(n.grace), "", ""
 	if !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(until) {
 		until = r.ExpiresAt // a rotation lengthens no secret's life
@@ -190,15 +191,15 @@ func storeRotation(ctx context.Context, tx *sql.Tx, r row, n rotated) error {
 	if n.grace < time.Second {
 		until = time.Time{}
 	} else {
-		prevHash, prevPublic = r.current.columns()
+		prevHash, prevPublic = r.Current.Columns()
 	}
-	hash, public := secretOf(n.key).columns()
-	old, _ := r.current.columns()
+	hash, public := record.ProofOf(n.key).Columns()
+	old, _ := r.Current.Columns()
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE api_keys SET hash = $1, public_key = $2, prev_hash = $3,
 		prev_public = $4, prev_until = $5, rotate_token = $6, rotate_salt = $7, issued_at = $8, expires_at = $9,
 		warned_days = 0, version = $10
 		WHERE id = $11 AND hash = $12 AND ended_at = 0 AND disabled_at = 0 AND prev_until <= $8`,
-		hash, public, prevHash, prevPublic, unix(until), n.token, n.salt, n.now.Unix(), unix(n.expires), n.version,
+		hash, public, prevHash, prevPublic, record.Unix(until), n.token, n.salt, n.now.Unix(), record.Unix(n.expires), n.version,
 		r.ID.String(), old))
 	if err != nil || !changed {
 		return lost("rotate", err)
@@ -231,14 +232,14 @@ func (w Rotation) secret(pepper bridge.Secret, id uuid.UUID, salt string) (secre
 }
 
 // madeBefore returns the key that the same rotation has led to already.
-func (w Rotation) madeBefore(pepper bridge.Secret, r row) (bridge.Key, bool) {
-	if w.Idempotency.IsZero() || r.rotateToken == "" {
+func (w Rotation) madeBefore(pepper bridge.Secret, r record.Row) (bridge.Key, bool) {
+	if w.Idempotency.IsZero() || r.RotateToken == "" {
 		return bridge.Key{}, false
 	}
-	secret, token, err := w.secret(pepper, r.ID, r.rotateSalt)
-	if err != nil || token != r.rotateToken {
+	secret, token, err := w.secret(pepper, r.ID, r.RotateSalt)
+	if err != nil || token != r.RotateToken {
 		return bridge.Key{}, false
 	}
 	key := bridge.KeyFrom(r.Kind, r.ID, secret)
-	return key, secretOf(key) == r.current
+	return key, record.ProofOf(key) == r.Current
 }

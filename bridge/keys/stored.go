@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -24,7 +25,7 @@ type View struct {
 	impersonal  bool      // no personal access tokens
 }
 
-func (v View) sees(r Record) bool {
+func (v View) sees(r record.Record) bool {
 	return r.Org == v.Org && (v.Environment == "" || v.Environment == r.Kind.Environment()) &&
 		(v.owner == "" || v.owner == r.Owner) && (!v.impersonal || r.Kind != bridge.KindPAT)
 }
@@ -37,26 +38,26 @@ type Stored struct {
 }
 
 // Get returns a key.
-func (s Stored) Get(ctx context.Context, v View, id uuid.UUID) (Record, error) {
+func (s Stored) Get(ctx context.Context, v View, id uuid.UUID) (record.Record, error) {
 	r, err := loadSeen(ctx, s.db, v, id)
 	return r.Record, err
 }
 
 // Behind returns the key behind a verified identity, with the times of the very secret that it was verified by: the one
 // before a rotation ends with the grace, and since when it was valid is not known any more.
-func (s Stored) Behind(ctx context.Context, id bridge.Identity) (Record, error) {
+func (s Stored) Behind(ctx context.Context, id bridge.Identity) (record.Record, error) {
 	r, err := loadSeen(ctx, s.db, View{Org: id.Org}, id.KeyID)
-	if err == nil && id.Generation != r.generation() {
+	if err == nil && id.Generation != r.Generation() {
 		r.IssuedAt, r.ExpiresAt = time.Time{}, r.GraceUntil
 	}
 	return r.Record, err
 }
 
 // loadSeen is load for somebody, to whom what they do not see does not exist.
-func loadSeen(ctx context.Context, q querier, v View, id uuid.UUID) (row, error) {
-	r, err := load(ctx, q, id)
+func loadSeen(ctx context.Context, q record.RowQueryer, v View, id uuid.UUID) (record.Row, error) {
+	r, err := record.Load(ctx, q, id)
 	if err == nil && !v.sees(r.Record) {
-		return row{}, errUnknown
+		return record.Row{}, record.ErrUnknown
 	}
 	return r, err
 }
@@ -67,7 +68,7 @@ const (
 )
 
 // List returns a page of keys, dead ones included, newest first, and the cursor of the next page.
-func (s Stored) List(ctx context.Context, v View, cursor string, limit int) ([]Record, string, error) {
+func (s Stored) List(ctx context.Context, v View, cursor string, limit int) ([]record.Record, string, error) {
 	if limit <= 0 {
 		limit = defaultLimit
 	}
@@ -77,17 +78,17 @@ func (s Stored) List(ctx context.Context, v View, cursor string, limit int) ([]R
 		cursor = uuid.Max.String()
 	}
 	const test, personal = string(bridge.KindTest), string(bridge.KindPAT)
-	rows, err := s.db.QueryContext(ctx, "SELECT "+columns+` FROM api_keys WHERE org = $1 AND id < $2
+	rows, err := s.db.QueryContext(ctx, "SELECT "+record.Columns+` FROM api_keys WHERE org = $1 AND id < $2
 		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) AND ($4 = '' OR owner = $4) AND (NOT $5 OR kind <> '`+personal+`')
 		AND ($6 = '' OR parent_id = $6) AND (NOT $7 OR (parent_unknown AND ended_at = 0)) ORDER BY id DESC LIMIT $8`,
-		v.Org, cursor, v.Environment, v.owner, v.impersonal, idText(v.Parent), v.Orphans, limit+1)
+		v.Org, cursor, v.Environment, v.owner, v.impersonal, record.IDText(v.Parent), v.Orphans, limit+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list keys: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var out []Record
+	var out []record.Record
 	for rows.Next() {
-		r, err := scan(rows)
+		r, err := record.Scan(rows)
 		if err != nil {
 			return nil, "", err
 		}
@@ -118,22 +119,22 @@ func (s Stored) ViewOf(who bridge.Identity) View {
 // livingBelow are living keys below one, in the order in which they were made.
 const livingBelow = `WITH RECURSIVE below (id) AS (SELECT id FROM api_keys WHERE parent_id = $1
 	UNION SELECT k.id FROM api_keys k JOIN below b ON k.parent_id = b.id)
-	SELECT ` + columns + ` FROM api_keys WHERE id IN (SELECT id FROM below) AND ended_at = 0 ORDER BY id`
+	SELECT ` + record.Columns + ` FROM api_keys WHERE id IN (SELECT id FROM below) AND ended_at = 0 ORDER BY id`
 
 // descendants are the living keys made through a key, and through those.
-func descendants(ctx context.Context, q queryer, id uuid.UUID) ([]row, error) {
-	return rowsOf(ctx, q, livingBelow, id.String())
+func descendants(ctx context.Context, q record.Queryer, id uuid.UUID) ([]record.Row, error) {
+	return record.Rows(ctx, q, livingBelow, id.String())
 }
 
 // Descendants are the living keys that end when a key does.
-func (s Stored) Descendants(ctx context.Context, v View, id uuid.UUID) ([]Record, error) {
+func (s Stored) Descendants(ctx context.Context, v View, id uuid.UUID) ([]record.Record, error) {
 	if _, err := loadSeen(ctx, s.db, v, id); err != nil {
 		return nil, err
 	}
 	rows, err := descendants(ctx, s.db, id)
-	out := make([]Record, 0, len(rows))
+	out := make([]record.Record, 0, len(rows))
 	for _, r := range rows {
-		if now := s.now(); r.end(now) == nil {
+		if now := s.now(); r.Ended(now) == nil {
 			out = append(out, r.Record)
 		}
 	}
@@ -141,24 +142,24 @@ func (s Stored) Descendants(ctx context.Context, v View, id uuid.UUID) ([]Record
 }
 
 // Ends lists the keys that end when a key is revoked, itself first; none if it has ended already.
-func (s Stored) Ends(ctx context.Context, v View, id uuid.UUID) ([]Record, error) {
+func (s Stored) Ends(ctx context.Context, v View, id uuid.UUID) ([]record.Record, error) {
 	r, err := loadSeen(ctx, s.db, v, id)
-	if err != nil || r.end(s.now()) != nil && r.Status(s.now()) != StatusExpired {
+	if err != nil || r.Ended(s.now()) != nil && r.Status(s.now()) != record.StatusExpired {
 		return nil, err
 	}
 	below, err := s.Descendants(ctx, v, id)
-	return append([]Record{r.Record}, below...), err
+	return append([]record.Record{r.Record}, below...), err
 }
 
 // Orphans are the living personal keys whose parent is not known.
-func (s Stored) Orphans(ctx context.Context) ([]Record, error) {
-	rows, err := rowsOf(ctx, s.db, "SELECT "+columns+" FROM api_keys WHERE parent_unknown AND ended_at = 0 ORDER BY id")
+func (s Stored) Orphans(ctx context.Context) ([]record.Record, error) {
+	rows, err := record.Rows(ctx, s.db, "SELECT "+record.Columns+" FROM api_keys WHERE parent_unknown AND ended_at = 0 ORDER BY id")
 	if err != nil {
 		return nil, err
 	}
-	var out []Record
+	var out []record.Record
 	for _, r := range rows {
-		if r.end(s.now()) == nil {
+		if r.Ended(s.now()) == nil {
 			out = append(out, r.Record)
 		}
 	}
@@ -169,12 +170,12 @@ func (s Stored) Orphans(ctx context.Context) ([]Record, error) {
 func (s Stored) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error) {
 	var out []api.APIKey
 	for _, id := range ids {
-		r, err := load(ctx, tx, id)
+		r, err := record.Load(ctx, tx, id)
 		if err != nil {
 			return nil, err
 		}
-		if r.EndedAt = (time.Time{}); r.end(s.now()) == nil {
-			out = append(out, r.api(s.now()))
+		if r.EndedAt = (time.Time{}); r.Ended(s.now()) == nil {
+			out = append(out, r.API(s.now()))
 		}
 	}
 	return out, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // later is another start on the same database, with its own clock.
@@ -28,7 +29,7 @@ func (f fixture) later(t *testing.T, now time.Time) fixture {
 func TestClockBack(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		start := f.clock.now()
-		short, record := f.create(t, func(n *keys.NewKey) { n.ExpiresAt = start.Add(30 * time.Minute) })
+		short, ending := f.create(t, func(n *keys.NewKey) { n.ExpiresAt = start.Add(30 * time.Minute) })
 		long, _ := f.create(t, nil)
 		lapsed, lapsing := f.create(t, func(n *keys.NewKey) {
 			n.Kind, n.Exchange = bridge.KindSK, &keys.Exchange{Issuer: "https://c", JTI: "1", Issued: start, Expires: start.Add(5 * time.Minute)}
@@ -50,7 +51,7 @@ func TestClockBack(t *testing.T) {
 		if _, err := f.verify(t, long.Text()); bridge.CodeOf(err) != "clock_behind" || bridge.AsError(err).Kind != bridge.Unavailable {
 			t.Errorf("an hour behind: %v, want clock_behind", err)
 		}
-		if _, err := f.Revoke(t.Context(), admin, record.ID, "x"); bridge.CodeOf(err) != "clock_behind" {
+		if _, err := f.Revoke(t.Context(), admin, ending.ID, "x"); bridge.CodeOf(err) != "clock_behind" {
 			t.Errorf("a change: %v, want clock_behind", err)
 		}
 		done, err := keys.AcceptClock(t.Context(), f.db, f.clock.now(), audit.Actor{ID: "operator"})
@@ -69,10 +70,10 @@ func TestClockBack(t *testing.T) {
 				t.Errorf("accepted: %v, want %s", cause(err), want)
 			}
 		}
-		if r, err := f.Get(t.Context(), acme, lapsing.ID); err != nil || r.Status(f.Now()) != keys.StatusLapsed {
+		if r, err := f.Get(t.Context(), acme, lapsing.ID); err != nil || r.Status(f.Now()) != record.StatusLapsed {
 			t.Errorf("the lapsed key is %s (%v)", r.Status(f.Now()), err)
 		}
-		revived, _, err := f.Revive(t.Context(), admin, record.ID, "1h")
+		revived, _, err := f.Revive(t.Context(), admin, ending.ID, "1h")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,6 @@ import (
 const (
 	flushEvery = 5 * time.Second
 	flushBatch = 1000 // rows in one transaction, so that others can write in between
-	noteEvery  = 3    // seconds; a use is noted only so often, and so at least once between two flushes
 	maxAgent   = 200
 )
 

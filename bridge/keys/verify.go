@@ -9,6 +9,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/table"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -48,7 +50,7 @@ func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
 		if spent {
 			return nil
 		}
-		r, err := load(ctx, a.db, id.KeyID)
+		r, err := record.Load(ctx, a.db, id.KeyID)
 		if err != nil {
 			return err
 		}
@@ -57,19 +59,19 @@ func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
 			a.table.UseUp(id.KeyID)
 		}
 		if f, ok = a.table.Find(id.KeyID); !ok {
-			return invalid(errUnknown)
+			return table.Invalid(record.ErrUnknown)
 		}
 	}
-	if state := f.Status(now); state != StatusActive {
-		return invalid(refuse("key_"+state, "the key is %s", state))
+	if state := f.Status(now); state != record.StatusActive {
+		return table.Invalid(table.Refuse("key_"+state, "the key is %s", state))
 	}
-	return invalid(refuse("key_changed", "the key has just been changed"))
+	return table.Invalid(table.Refuse("key_changed", "the key has just been changed"))
 }
 
 var errLost = errors.New("another request was faster")
 
 // confirm makes an exchanged key one that stays.
-func (a *Authority) confirm(ctx context.Context, f Found, now int64) error {
+func (a *Authority) confirm(ctx context.Context, f table.Found, now int64) error {
 	actor := audit.Actor{ID: "key:" + f.ID().String(), Org: f.Org()}
 	_, err := a.changeFamily(ctx, f.ID(), actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		confirmed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET confirm_by = 0, version = $1
@@ -80,7 +82,7 @@ func (a *Authority) confirm(ctx context.Context, f Found, now int64) error {
 		if !confirmed {
 			return nil, errLost
 		}
-		r, err := load(ctx, x.tx, f.ID())
+		r, err := record.Load(ctx, x.tx, f.ID())
 		if err != nil {
 			return nil, err
 		}
@@ -96,10 +98,10 @@ func (a *Authority) confirm(ctx context.Context, f Found, now int64) error {
 	}
 	again, ok := a.table.Find(f.ID()) // change has looked at the key again
 	if !ok {
-		return errUnknown
+		return record.ErrUnknown
 	}
-	if state := again.Status(now); state != StatusActive {
-		return refuse("key_"+state, "the key is %s", state)
+	if state := again.Status(now); state != record.StatusActive {
+		return table.Refuse("key_"+state, "the key is %s", state)
 	}
 	return nil
 }
@@ -107,5 +109,5 @@ func (a *Authority) confirm(ctx context.Context, f Found, now int64) error {
 // Sees reports whether a view includes a key.
 func (a *Authority) Sees(v View, id uuid.UUID) bool {
 	f, ok := a.table.Find(id)
-	return ok && v.sees(Record{Org: f.Org(), Kind: f.Kind()})
+	return ok && v.sees(record.Record{Org: f.Org(), Kind: f.Kind()})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -18,7 +19,7 @@ const warnBatch = 200
 // warn writes an audit entry for each key that has come within one of the times before its end: the nearest only, and
 // each once, whichever process is first.
 func warn(ctx context.Context, db *sqldb.DB, now time.Time) error {
-	for _, days := range warnDays {
+	for _, days := range record.WarnDays {
 		due, err := dueWarnings(ctx, db, days, now.Unix())
 		if err != nil {
 			return err
@@ -32,7 +33,7 @@ func warn(ctx context.Context, db *sqldb.DB, now time.Time) error {
 				}
 				return audit.Write(ctx, tx, now, audit.Entry{Actor: audit.Actor{ID: "system", Org: w.org},
 					Action: "key.expiring", Target: "key:" + w.id.String(), Details: map[string]string{"name": w.name,
-						"owner": w.owner, "expires_at": at(w.expires).Format(time.RFC3339), "days": strconv.FormatInt(days, 10)}})
+						"owner": w.owner, "expires_at": record.At(w.expires).Format(time.RFC3339), "days": strconv.FormatInt(days, 10)}})
 			})
 			if err != nil {
 				return fmt.Errorf("warn of an expiry: %w", err)
@@ -49,7 +50,7 @@ type warning struct {
 }
 
 func dueWarnings(ctx context.Context, db *sqldb.DB, days, now int64) ([]warning, error) {
-	within := days * secondsPerDay
+	within := days * record.SecondsPerDay
 	rows, err := db.QueryContext(ctx, `SELECT id, org, name, owner, expires_at FROM api_keys
 		WHERE expires_at > $1 AND expires_at <= $2 AND expires_at - issued_at > $3 AND ended_at = 0 AND disabled_at = 0
 		AND confirm_by = 0 AND (warned_days = 0 OR warned_days > $4) ORDER BY expires_at LIMIT $5`,

@@ -12,54 +12,57 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/statements"
+	"github.com/acebridge/ace/bridge/keys/table"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // signer is the key that a statement names, and that is to have signed it.
-func (a *Authority) signer(ctx context.Context, token bridge.Secret) (Found, error) {
+func (a *Authority) signer(ctx context.Context, token bridge.Secret) (table.Found, error) {
 	id, err := bridge.TokenKeyID(token)
 	if err != nil {
-		return Found{}, err
+		return table.Found{}, err
 	}
 	f, ok := a.table.Find(id)
-	if !ok && a.db.Dialect == sqldb.Postgres && fresh(id, a.line.Now()) { // another process may have made it just now
-		r, err := load(ctx, a.db, id)
+	if !ok && a.db.Dialect == sqldb.Postgres && table.JustMade(id, a.line.Now()) { // another process may have made it just now
+		r, err := record.Load(ctx, a.db, id)
 		if err != nil {
-			return Found{}, err
+			return table.Found{}, err
 		}
 		a.table.Take(&r)
 		f, ok = a.table.Find(id)
 	}
 	if !ok {
-		return Found{}, errUnknown
+		return table.Found{}, record.ErrUnknown
 	}
 	return f, nil
 }
 
 // nothingToState bounds the statements about a key, and is done where the key is dead: nothing is left to take away.
-func (a *Authority) nothingToState(ctx context.Context, f *Found) (done bool, r Record, err error) {
+func (a *Authority) nothingToState(ctx context.Context, f *table.Found) (done bool, r record.Record, err error) {
 	if err := a.pace.Take(f.ID()); err != nil {
-		return true, Record{}, err
+		return true, record.Record{}, err
 	}
 	if !f.Dead(a.line.Seconds()) {
-		return false, Record{}, nil
+		return false, record.Record{}, nil
 	}
-	after, err := load(ctx, a.db, f.ID())
+	after, err := record.Load(ctx, a.db, f.ID())
 	return true, after.Record, err
 }
 
 // Withdraw ends access tokens of the key that a withdrawal names, and ends or limits the personal keys of their members that
 // were made through it. The statement is signed with the key itself, so that no other credential is asked for; sent again, it
 // changes nothing.
-func (a *Authority) Withdraw(ctx context.Context, actor audit.Actor, token bridge.Secret) (Record, error) {
+func (a *Authority) Withdraw(ctx context.Context, actor audit.Actor, token bridge.Secret) (record.Record, error) {
 	now := a.line.Now()
 	f, err := a.signer(ctx, token)
 	if err != nil {
-		return Record{}, err
+		return record.Record{}, err
 	}
-	statement, err := verifyWithdrawal(token, f.PublicKeys(a.line.Seconds()), now)
+	statement, err := statements.VerifyWithdrawal(token, f.PublicKeys(a.line.Seconds()), now)
 	if err != nil {
-		return Record{}, err
+		return record.Record{}, err
 	}
 	if done, r, err := a.nothingToState(ctx, &f); done {
 		return r, err
@@ -74,36 +77,36 @@ func (a *Authority) Withdraw(ctx context.Context, actor audit.Actor, token bridg
 }
 
 // stated reports whether a withdrawal would change nothing, without writing.
-func (a *Authority) stated(ctx context.Context, f *Found, w bridge.Withdrawal, now time.Time) (bool, Record, error) {
-	r, err := load(ctx, a.db, f.ID())
+func (a *Authority) stated(ctx context.Context, f *table.Found, w bridge.Withdrawal, now time.Time) (bool, record.Record, error) {
+	r, err := record.Load(ctx, a.db, f.ID())
 	if err != nil {
-		return false, Record{}, err
+		return false, record.Record{}, err
 	}
-	before := r.taken
-	if before.knows(w) {
+	before := r.Taken
+	if before.Knows(w) {
 		return true, r.Record, nil
 	}
 	concerned, err := concerned(ctx, a.db, &r, w)
-	return len(concerned) == 0 && before.with(w, now).equal(before), r.Record, err
+	return len(concerned) == 0 && before.With(w, now).Equal(before), r.Record, err
 }
 
 func (x *relatives) withdraw(ctx context.Context, id uuid.UUID, w bridge.Withdrawal, version int64) (*audit.Entry, error) {
-	r, err := load(ctx, x.tx, id)
+	r, err := record.Load(ctx, x.tx, id)
 	if err != nil || !r.EndedAt.IsZero() {
 		return nil, err
 	}
-	before := r.taken
-	after := before.with(w, x.a.line.Now())
+	before := r.Taken
+	after := before.With(w, x.a.line.Now())
 	keys, err := concerned(ctx, x.tx, &r, w)
-	if err != nil || len(keys) == 0 && after.equal(before) {
+	if err != nil || len(keys) == 0 && after.Equal(before) {
 		return nil, err
 	}
-	until, numbers, err := after.columns()
+	until, numbers, err := after.Columns()
 	if err != nil {
 		return nil, err
 	}
 	changed, err := sqldb.Changed(x.tx.ExecContext(ctx, `UPDATE api_keys SET withdrawn = $1, withdrawn_numbers = $2, withdrawn_highest = $3,
-		version = $4 WHERE id = $5 AND ended_at = 0`, until, numbers, after.highest, version, id.String()))
+		version = $4 WHERE id = $5 AND ended_at = 0`, until, numbers, after.Highest, version, id.String()))
 	if err != nil || !changed {
 		return nil, lost("withdraw access tokens", err)
 	}
@@ -121,27 +124,27 @@ func (x *relatives) withdraw(ctx context.Context, id uuid.UUID, w bridge.Withdra
 
 // concerned are the personal keys that a withdrawal takes something from: those below its key, and those whose parent is not
 // known.
-func concerned(ctx context.Context, q queryer, key *row, w bridge.Withdrawal) ([]row, error) {
+func concerned(ctx context.Context, q record.Queryer, key *record.Row, w bridge.Withdrawal) ([]record.Row, error) {
 	below, err := descendants(ctx, q, key.ID)
 	if err != nil {
 		return nil, err
 	}
 	if key.Kind == bridge.KindSK {
-		orphans, err := rowsOf(ctx, q, "SELECT "+columns+" FROM api_keys WHERE org = $1 AND parent_unknown AND ended_at = 0 ORDER BY id", key.Org)
+		orphans, err := record.Rows(ctx, q, "SELECT "+record.Columns+" FROM api_keys WHERE org = $1 AND parent_unknown AND ended_at = 0 ORDER BY id", key.Org)
 		if err != nil {
 			return nil, err
 		}
 		below = append(below, orphans...)
 	}
-	return slices.DeleteFunc(below, func(r row) bool { return !r.Lineage.concernedBy(w) }), nil
+	return slices.DeleteFunc(below, func(r record.Row) bool { return !r.Lineage.ConcernedBy(w) }), nil
 }
 
 // limit ends a personal key, or lets it have what a withdrawal leaves.
-func (x *relatives) limit(ctx context.Context, r *row, w bridge.Withdrawal) error {
+func (x *relatives) limit(ctx context.Context, r *record.Row, w bridge.Withdrawal) error {
 	if slices.Contains(x.ids, r.ID) {
 		return nil // it has ended with one above it
 	}
-	after, some := r.Lineage.after(w)
+	after, some := r.Lineage.After(w)
 	if !some {
 		return x.revoke(ctx, r, "the access of "+r.Lineage.Subject+" was withdrawn")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -51,7 +52,7 @@ type Keys interface {
 	EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error)
 	ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error)
 	TakeIn(ctx context.Context, ids ...uuid.UUID)
-	Numbered(ctx context.Context, rule keys.Rule) error
+	Numbered(ctx context.Context, rule timeline.Rule) error
 }
 
 // UseKeys gives the registry the cloud's own API keys. Without it, personal access tokens die with the membership that they are

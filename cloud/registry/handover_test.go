@@ -19,6 +19,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -174,7 +175,7 @@ func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
 	_, err = f.RequestAddress(ctx, p, registry.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)}, by)
 	must(err)
 	g.address = f.link("address")
-	mint := func(kind bridge.KeyKind) keys.Record {
+	mint := func(kind bridge.KeyKind) record.Record {
 		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: f.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
 		must(err)
 		return r

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -101,7 +101,7 @@ func (r *Registry) invitationURL(token bridge.Secret) bridge.Secret {
 }
 
 func invitationExpiry(in string, now time.Time) (time.Time, error) {
-	expires, err := keys.ParseExpiry(cmp.Or(in, InvitationLife), now)
+	expires, err := record.ParseExpiry(cmp.Or(in, InvitationLife), now)
 	if err != nil || expires.IsZero() || expires.Sub(now) > maxInvitationLife {
 		return time.Time{}, bridge.E(bridge.Invalid, "expiry_malformed", "an invitation is good for at most 30 days").
 			WithHint("say how long: 7d, 12h")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
@@ -127,11 +128,11 @@ func (r *Registry) tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 }
 
 // numbered is tx for a rule that reports whether it took something away.
-func (r *Registry) numbered(ctx context.Context, rule keys.Rule) error {
+func (r *Registry) numbered(ctx context.Context, rule timeline.Rule) error {
 	if r.keys != nil {
 		return r.keys.Numbered(ctx, rule)
 	}
-	return keys.Numbered(ctx, r.db, r.cfg.Mark, r.log, rule)
+	return timeline.Numbered(ctx, r.db, r.cfg.Mark, r.log, rule)
 }
 
 func newID() (string, error) {

@@ -1,4 +1,4 @@
-package keys
+package statements
 
 import (
 	"encoding/json"
@@ -23,14 +23,14 @@ type takenNumber struct {
 	Kept   int64 `json:"k"`           // when the last statement came
 }
 
-// taken is all that withdrawals took from the access tokens of a key.
-type taken struct {
+// Taken is all that withdrawals took from the access tokens of a key.
+type Taken struct {
 	until   withdrawals
 	numbers takenNumbers
-	highest int64 // number of a statement
+	Highest int64 // number of a statement
 }
 
-func (t taken) of(subject string) bridge.Taken {
+func (t Taken) Of(subject string) bridge.Taken {
 	m := t.numbers[subject]
 	return bridge.Taken{Until: t.until[subject], Number: m.Number, Clock: m.Clock}
 }
@@ -41,20 +41,20 @@ const (
 	withdrawnKept = bridge.MaxAccessTokenLife + bridge.ClockSkew
 )
 
-// parseTaken reads what is taken as it is stored.
-func parseTaken(until, numbers string, highest int64) (taken, error) {
-	t := taken{highest: highest}
+// ParseTaken reads what is taken as it is stored.
+func ParseTaken(until, numbers string, highest int64) (Taken, error) {
+	t := Taken{Highest: highest}
 	if until != "" && json.Unmarshal([]byte(until), &t.until) != nil {
-		return taken{}, errors.New("its withdrawals are damaged")
+		return Taken{}, errors.New("its withdrawals are damaged")
 	}
 	if numbers != "" && json.Unmarshal([]byte(numbers), &t.numbers) != nil {
-		return taken{}, errors.New("the numbers of its withdrawals are damaged")
+		return Taken{}, errors.New("the numbers of its withdrawals are damaged")
 	}
 	return t, nil
 }
 
-// columns are what is taken as it is stored, besides the highest number.
-func (t taken) columns() (until, numbers string, err error) {
+// Columns are what is taken as it is stored, besides the highest number.
+func (t Taken) Columns() (until, numbers string, err error) {
 	if until, err = jsonText(t.until); err != nil {
 		return "", "", err
 	}
@@ -62,15 +62,15 @@ func (t taken) columns() (until, numbers string, err error) {
 	return until, numbers, err
 }
 
-// empty reports whether nothing was ever taken.
-func (t taken) empty() bool { return len(t.until) == 0 && len(t.numbers) == 0 && t.highest == 0 }
+// Empty reports whether nothing was ever taken.
+func (t Taken) Empty() bool { return len(t.until) == 0 && len(t.numbers) == 0 && t.Highest == 0 }
 
-// untilOf is until when the access tokens without a number that were issued to each member are dead.
-func (t taken) untilOf() map[string]int64 { return t.until }
+// UntilOf is until when the access tokens without a number that were issued to each member are dead.
+func (t Taken) UntilOf() map[string]int64 { return t.until }
 
-// numbersOf is which access tokens with a number are dead, by member: those with a lower number, and those issued until a time
+// NumbersOf is which access tokens with a number are dead, by member: those with a lower number, and those issued until a time
 // by statements without one.
-func (t taken) numbersOf() (numbers, clocks map[string]int64) {
+func (t Taken) NumbersOf() (numbers, clocks map[string]int64) {
 	if len(t.numbers) == 0 {
 		return nil, nil
 	}
@@ -95,10 +95,10 @@ func jsonText[T any](m map[string]T) (string, error) {
 	return string(text), err
 }
 
-// with is what is taken after one more withdrawal, less what concerns no token any more.
-func (t taken) with(w bridge.Withdrawal, now time.Time) taken {
+// With is what is taken after one more withdrawal, less what concerns no token any more.
+func (t Taken) With(w bridge.Withdrawal, now time.Time) Taken {
 	oldest := now.Add(-withdrawnKept).Unix()
-	out := taken{until: withdrawals{}, numbers: takenNumbers{}, highest: max(t.highest, w.Number)}
+	out := Taken{until: withdrawals{}, numbers: takenNumbers{}, Highest: max(t.Highest, w.Number)}
 	for _, source := range []map[string]int64{t.until, w.Until} {
 		for subject, at := range source {
 			if at > oldest && at > out.until[subject] && at > out.until[bridge.Everybody] {
@@ -132,8 +132,8 @@ func (t taken) with(w bridge.Withdrawal, now time.Time) taken {
 	return out
 }
 
-// knows reports whether a withdrawal with a number changes nothing.
-func (t taken) knows(w bridge.Withdrawal) bool {
+// Knows reports whether a withdrawal with a number changes nothing.
+func (t Taken) Knows(w bridge.Withdrawal) bool {
 	for subject := range w.Until {
 		if t.numbers[subject].Number < w.Number {
 			return false
@@ -142,6 +142,6 @@ func (t taken) knows(w bridge.Withdrawal) bool {
 	return w.Number > 0
 }
 
-func (t taken) equal(o taken) bool {
-	return t.highest == o.highest && maps.Equal(t.until, o.until) && maps.Equal(t.numbers, o.numbers)
+func (t Taken) Equal(o Taken) bool {
+	return t.Highest == o.Highest && maps.Equal(t.until, o.until) && maps.Equal(t.numbers, o.numbers)
 }

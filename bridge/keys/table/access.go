@@ -1,19 +1,20 @@
-package keys
+package table
 
 import (
 	"context"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // verifyAccess checks an access token that is derived from a key.
 func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, now int64) (bridge.Identity, error) {
 	at1 := time.Unix(now, 0)
 	id := f.identity()
-	claims, err := bridge.VerifyAccess(token, f.publicKey(), t.cfg.Servers, at1)
+	claims, err := bridge.VerifyAccess(token, f.PublicKey(), t.cfg.Servers, at1)
 	if err != nil && f.special != nil && now < f.special.grace {
-		if old, oldErr := bridge.VerifyAccess(token, f.special.previous.publicKey(), t.cfg.Servers, at1); oldErr == nil {
+		if old, oldErr := bridge.VerifyAccess(token, f.special.previous.PublicKey(), t.cfg.Servers, at1); oldErr == nil {
 			claims, err, id = old, nil, f.previousIdentity()
 		}
 	}
@@ -26,11 +27,11 @@ func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, 
 		}
 	}
 	if t.line.Ended(claims.IssuedAt, claims.ExpiresAt) {
-		return bridge.Identity{}, refuse("token_expired", "the access token had expired before the clock was set back")
+		return bridge.Identity{}, Refuse("token_expired", "the access token had expired before the clock was set back")
 	}
 	issued := time.Unix(claims.IssuedAt, 0).UTC()
 	if f.withdrawn(claims.Subject, issued, claims.Number) {
-		return bridge.Identity{}, errWithdrawn
+		return bridge.Identity{}, ErrWithdrawn
 	}
 	id.Type, id.Subject, id.Connection, id.IssuedAt = bridge.TypeAccessToken, claims.Subject, claims.Connection, issued
 	id.Number, id.Probe = claims.Number, claims.Probe
@@ -46,7 +47,7 @@ func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, 
 	}
 	// The organization is the key's, whatever the token and the ceilings name.
 	id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes, id.Org)
-	if expires := at(claims.ExpiresAt); id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt) {
+	if expires := record.At(claims.ExpiresAt); id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt) {
 		id.ExpiresAt, id.WarnFrom = expires, time.Time{}
 	}
 	return id, nil

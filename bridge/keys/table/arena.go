@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"encoding/binary"

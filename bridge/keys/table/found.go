@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"crypto/ed25519"
@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/statements"
 )
 
 // Found is a key as the table had it at one moment.
@@ -33,36 +35,36 @@ func (f *Found) Org() string { return f.org }
 func (f *Found) Kind() bridge.KeyKind { return f.kind() }
 
 // Limits are from where, how fast and how often the key may be used.
-func (f *Found) Limits() Limits {
+func (f *Found) Limits() record.Limits {
 	if f.special == nil {
-		return Limits{}
+		return record.Limits{}
 	}
 	return f.special.limits
 }
 
 // Lineage is what the key was made with.
-func (f *Found) Lineage() Lineage {
+func (f *Found) Lineage() record.Lineage {
 	if f.special == nil {
-		return Lineage{}
+		return record.Lineage{}
 	}
 	return f.special.lineage
 }
 
 // Taken is what withdrawals took from the key's access tokens.
-func (f *Found) Taken() taken {
+func (f *Found) Taken() statements.Taken {
 	if f.special == nil {
-		return taken{}
+		return statements.Taken{}
 	}
 	return f.special.taken
 }
 
 // Expires is when the key expires; zero: never.
-func (f *Found) Expires() time.Time { return at(int64(f.expires)) }
+func (f *Found) Expires() time.Time { return record.At(int64(f.expires)) }
 
 // Status is the state of the key at a time, without the effect of its ancestors.
 func (f *Found) Status(now int64) string {
-	return status(statusFacts{ended: f.flags&flagEnded != 0, disabled: f.flags&flagDisabled != 0, expires: int64(f.expires),
-		confirmBy: f.confirmBy, usedUp: f.UsedUp()}, now)
+	return record.StatusOf(record.Facts{Ended: f.flags&flagEnded != 0, Disabled: f.flags&flagDisabled != 0, Expires: int64(f.expires),
+		ConfirmBy: f.confirmBy, UsedUp: f.UsedUp()}, now)
 }
 
 // UsedUp reports whether all uses of the key are known to be taken.
@@ -72,9 +74,9 @@ func (f *Found) UsedUp() bool { return f.special != nil && f.special.usedUp }
 // made with it.
 func (f *Found) Dead(now int64) bool {
 	switch f.Status(now) {
-	case StatusRevoked, StatusLapsed, StatusUsedUp:
+	case record.StatusRevoked, record.StatusLapsed, record.StatusUsedUp:
 		return true
-	case StatusExpired:
+	case record.StatusExpired:
 		return f.kind() == bridge.KindSK
 	}
 	return false
@@ -83,19 +85,19 @@ func (f *Found) Dead(now int64) bool {
 // Generation is that of the key's current secret, under its limit.
 func (f *Found) Generation() uint64 {
 	if f.special == nil {
-		return f.secret.generation()
+		return f.Proof.Generation()
 	}
-	return f.special.lineage.Limit.generation(f.secret.generation())
+	return f.special.lineage.Limit.Generation(f.Proof.Generation())
 }
 
 // IsCurrent reports whether a hash is that of the key's secret.
 func (f *Found) IsCurrent(hash [sha256.Size]byte) bool {
-	return subtle.ConstantTimeCompare(hash[:], f.secret.hash[:]) == 1
+	return subtle.ConstantTimeCompare(hash[:], f.Proof.Hash[:]) == 1
 }
 
 // IsPrevious reports whether a hash is that of the secret before a rotation, in its grace or after.
 func (f *Found) IsPrevious(hash [sha256.Size]byte) bool {
-	return f.special != nil && f.special.grace != 0 && subtle.ConstantTimeCompare(hash[:], f.special.previous.hash[:]) == 1
+	return f.special != nil && f.special.grace != 0 && subtle.ConstantTimeCompare(hash[:], f.special.previous.Hash[:]) == 1
 }
 
 // InGrace reports whether the secret before a rotation is still valid.
@@ -104,9 +106,9 @@ func (f *Found) InGrace(now int64) bool { return f.special != nil && now < f.spe
 // PublicKeys are what the key's statements are verified with: that of its secret, and that of the one before a rotation as
 // long as that is valid.
 func (f *Found) PublicKeys(now int64) []ed25519.PublicKey {
-	public := []ed25519.PublicKey{f.publicKey()}
+	public := []ed25519.PublicKey{f.PublicKey()}
 	if f.InGrace(now) {
-		public = append(public, f.special.previous.publicKey())
+		public = append(public, f.special.previous.PublicKey())
 	}
 	return public
 }
@@ -127,7 +129,7 @@ func (f *Found) Pace(now time.Time) error {
 }
 
 func (f *Found) withdrawn(subject string, issued time.Time, number int64) bool {
-	return f.special != nil && bridge.Withdrawn(f.special.taken.of, subject, issued, number)
+	return f.special != nil && bridge.Withdrawn(f.special.taken.Of, subject, issued, number)
 }
 
 // identity is the key's as it is now.
@@ -136,7 +138,7 @@ func (f *Found) identity() bridge.Identity {
 	f.identify(&id)
 	id.Subject, id.Org, id.Scopes = f.owner, f.org, f.scopes
 	if f.special != nil {
-		id.Metered, id.Counted = f.special.limits.metered(), f.special.limits.counted()
+		id.Metered, id.Counted = f.special.limits.Metered(), f.special.limits.Counted()
 		id.Generation = f.Generation()
 	}
 	return id
@@ -145,10 +147,10 @@ func (f *Found) identity() bridge.Identity {
 // previousIdentity is the key's by the secret before a rotation: it lives until the grace ends.
 func (f *Found) previousIdentity() bridge.Identity {
 	id := f.identity()
-	id.Generation = f.special.lineage.Limit.generation(f.special.previous.generation())
-	if grace := at(f.special.grace); id.ExpiresAt.IsZero() || grace.Before(id.ExpiresAt) {
+	id.Generation = f.special.lineage.Limit.Generation(f.special.previous.Generation())
+	if grace := record.At(f.special.grace); id.ExpiresAt.IsZero() || grace.Before(id.ExpiresAt) {
 		id.ExpiresAt = grace
 	}
-	id.WarnFrom = at(1) // its holder is told at once
+	id.WarnFrom = record.At(1) // its holder is told at once
 	return id
 }

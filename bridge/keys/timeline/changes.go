@@ -1,4 +1,4 @@
-package keys
+package timeline
 
 import (
 	"context"
@@ -134,8 +134,8 @@ func (l *Line) Numbered(ctx context.Context, rule Rule) error {
 	return err
 }
 
-// NumberedAt is [Line.Numbered] in a process without a line, such as an operator's command beside a running cloud.
-func NumberedAt(ctx context.Context, db *sqldb.DB, place mark.Place, log *slog.Logger, rule Rule) error {
+// Numbered is [Line.Numbered] in a process without a line, such as an operator's command beside a running cloud.
+func Numbered(ctx context.Context, db *sqldb.DB, place mark.Place, log *slog.Logger, rule Rule) error {
 	kept, err := mark.Open(place, log)
 	if err != nil {
 		return err

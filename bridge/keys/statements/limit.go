@@ -1,4 +1,4 @@
-package keys
+package statements
 
 import (
 	"hash/fnv"
@@ -17,19 +17,19 @@ type Limit struct {
 	At     int64         // and those without a number up to this time, unix seconds
 }
 
-// narrows reports whether the limit takes anything from a key.
-func (l Limit) narrows() bool { return len(l.Scopes) > 0 || l.Role != "" }
+// Narrows reports whether the limit takes anything from a key.
+func (l Limit) Narrows() bool { return len(l.Scopes) > 0 || l.Role != "" }
 
 // API is the limit in its wire form; nil if there is none.
 func (l Limit) API() *api.KeyLimit {
-	if !l.narrows() {
+	if !l.Narrows() {
 		return nil
 	}
 	return &api.KeyLimit{Scopes: l.Scopes.Strings(), Role: l.Role}
 }
 
-// generation mixes a limit into the generation of a secret, so that what is open under another limit is ended.
-func (l Limit) generation(secret uint64) uint64 {
+// Generation mixes a limit into the generation of a secret, so that what is open under another limit is ended.
+func (l Limit) Generation(secret uint64) uint64 {
 	if len(l.Scopes) == 0 {
 		return secret
 	}
@@ -38,50 +38,50 @@ func (l Limit) generation(secret uint64) uint64 {
 	return h.Sum64()
 }
 
-// personal is a personal key as a withdrawal sees it.
-type personal struct {
-	subject string
-	limit   Limit
+// Personal is a personal key as a withdrawal sees it.
+type Personal struct {
+	Subject string
+	Limit   Limit
 	// severally: its parent is not known, so that several connections may limit it.
-	severally bool
+	Severally bool
 }
 
-// concernedBy reports whether a withdrawal takes something from the key: it is newer than what the key was made under.
-func (p personal) concernedBy(w bridge.Withdrawal) bool {
-	if !w.Names(p.subject) {
+// ConcernedBy reports whether a withdrawal takes something from the key: it is newer than what the key was made under.
+func (p Personal) ConcernedBy(w bridge.Withdrawal) bool {
+	if !w.Names(p.Subject) {
 		return false
 	}
-	until, named := w.Until[p.subject]
+	until, named := w.Until[p.Subject]
 	if !named {
 		until = w.Until[bridge.Everybody]
 	}
-	newer := until >= p.limit.At
-	if w.Number > 0 && p.limit.Number > 0 && !p.severally {
-		newer = w.Number > p.limit.Number
+	newer := until >= p.Limit.At
+	if w.Number > 0 && p.Limit.Number > 0 && !p.Severally {
+		newer = w.Number > p.Limit.Number
 	}
-	left, some := w.Left(p.subject)
+	left, some := w.Left(p.Subject)
 	if !newer || !some {
 		return newer
 	}
 	after := p.limitedTo(w, left)
-	return after.Number != p.limit.Number || after.Role != p.limit.Role || !slices.Equal(after.Scopes, p.limit.Scopes)
+	return after.Number != p.Limit.Number || after.Role != p.Limit.Role || !slices.Equal(after.Scopes, p.Limit.Scopes)
 }
 
-// after is the limit of the key once a withdrawal is taken in; false: nothing is left to it.
-func (p personal) after(w bridge.Withdrawal) (Limit, bool) {
-	left, some := w.Left(p.subject)
+// After is the limit of the key once a withdrawal is taken in; false: nothing is left to it.
+func (p Personal) After(w bridge.Withdrawal) (Limit, bool) {
+	left, some := w.Left(p.Subject)
 	after := p.limitedTo(w, left)
 	return after, some && len(after.Scopes) > 0
 }
 
 // limitedTo is the limit by a withdrawal that leaves something to the subject.
-func (p personal) limitedTo(w bridge.Withdrawal, left bridge.KeyAccess) Limit {
-	before := p.limit
+func (p Personal) limitedTo(w bridge.Withdrawal, left bridge.KeyAccess) Limit {
+	before := p.Limit
 	after := Limit{Scopes: left.Scopes(), Role: before.Role, Number: before.Number, At: before.At}
 	if left.Role != "" {
 		after.Role = left.Role
 	}
-	if !p.severally {
+	if !p.Severally {
 		after.Number = max(after.Number, w.Number)
 		return after
 	}

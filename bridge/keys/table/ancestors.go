@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"fmt"
@@ -9,12 +9,13 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // Depth is how many keys the chain from a key upwards has.
 func (t *Table) Depth(id uuid.UUID) int {
 	n := 0
-	for ; id != uuid.Nil && n < maxLineage; n++ {
+	for ; id != uuid.Nil && n < record.MaxLineage; n++ {
 		f, ok := t.memory.find(id)
 		if !ok || f.special == nil {
 			return n + 1
@@ -28,8 +29,8 @@ func (t *Table) Depth(id uuid.UUID) int {
 // alive, or is not to be used from the address; address is nil where only the state counts.
 func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64) error {
 	child := f
-	for range maxLineage {
-		if child.special == nil || !child.special.lineage.limited() {
+	for range record.MaxLineage {
+		if child.special == nil || !child.special.lineage.Limited() {
 			return nil
 		}
 		l := child.special.lineage
@@ -44,21 +45,21 @@ func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64)
 			return nil
 		}
 		parent, state := t.parent(l, now)
-		if state != StatusActive {
-			return refuse("parent_"+state, "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", repair(l.Parent, state))
+		if state != record.StatusActive {
+			return Refuse("parent_"+state, "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", Repair(l.Parent, state))
 		}
-		if use != nil && parent.special != nil && !parent.special.limits.allows(use.Address) {
-			return refuse("parent_address", "the key that it was made with is not to be used from %s", use.Address)
+		if use != nil && parent.special != nil && !parent.special.limits.Allows(use.Address) {
+			return Refuse("parent_address", "the key that it was made with is not to be used from %s", use.Address)
 		}
 		id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes.Cap(parent.scopes), id.Org)
-		if expires := at(int64(parent.expires)); !expires.IsZero() && (id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt)) {
+		if expires := record.At(int64(parent.expires)); !expires.IsZero() && (id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt)) {
 			id.ExpiresAt = expires
 		}
 		// An address limit of an ancestor is looked at each time, as the key's own is.
-		id.Metered = id.Metered || parent.special != nil && parent.special.limits.metered()
+		id.Metered = id.Metered || parent.special != nil && parent.special.limits.Metered()
 		child = &parent
 	}
-	return refuse("lineage_too_long", "the key is made through more than %d keys", maxLineage)
+	return Refuse("lineage_too_long", "the key is made through more than %d keys", record.MaxLineage)
 }
 
 // stateUnknown is the state of a parent that does not exist.
@@ -71,19 +72,19 @@ func isState(state string) string {
 	return "is " + strings.ReplaceAll(state, "_", " ")
 }
 
-// repair says how to make the keys below an inactive key work again.
-func repair(id uuid.UUID, state string) string {
+// Repair says how to make the keys below an inactive key work again.
+func Repair(id uuid.UUID, state string) string {
 	switch state {
-	case StatusDisabled:
+	case record.StatusDisabled:
 		return "ace api-key enable " + id.String()
-	case StatusExpired:
+	case record.StatusExpired:
 		return "ace api-key revive " + id.String()
 	}
 	return "create another: ace api-key create --name NAME"
 }
 
 // parent is the key that one was made with, and its state.
-func (t *Table) parent(l Lineage, now int64) (f Found, state string) {
+func (t *Table) parent(l record.Lineage, now int64) (f Found, state string) {
 	f, ok := t.memory.find(l.Parent)
 	if !ok {
 		return f, stateUnknown
@@ -92,14 +93,14 @@ func (t *Table) parent(l Lineage, now int64) (f Found, state string) {
 }
 
 // Blocked is the nearest inactive ancestor, which keeps an active key from being used; nil if there is none.
-func (t *Table) Blocked(l Lineage, now int64) *api.KeyCause {
-	for range maxLineage {
+func (t *Table) Blocked(l record.Lineage, now int64) *api.KeyCause {
+	for range record.MaxLineage {
 		if l.Parent == uuid.Nil {
 			return nil
 		}
 		f, state := t.parent(l, now)
-		if state != StatusActive {
-			return &api.KeyCause{KeyID: l.Parent.String(), Status: state, Hint: repair(l.Parent, state),
+		if state != record.StatusActive {
+			return &api.KeyCause{KeyID: l.Parent.String(), Status: state, Hint: Repair(l.Parent, state),
 				Detail: fmt.Sprintf("the key %s that it was made with %s", l.Parent, isState(state))}
 		}
 		if f.special == nil {
@@ -111,13 +112,13 @@ func (t *Table) Blocked(l Lineage, now int64) *api.KeyCause {
 }
 
 // CutExpiry cuts an expiry to what the parent's is: a personal key never outlives its parent.
-func (t *Table) CutExpiry(l Lineage, expires time.Time) time.Time {
-	for range maxLineage {
+func (t *Table) CutExpiry(l record.Lineage, expires time.Time) time.Time {
+	for range record.MaxLineage {
 		f, ok := t.memory.find(l.Parent)
 		if l.Parent == uuid.Nil || !ok {
 			break
 		}
-		if end := at(int64(f.expires)); !end.IsZero() && (expires.IsZero() || end.Before(expires)) {
+		if end := record.At(int64(f.expires)); !end.IsZero() && (expires.IsZero() || end.Before(expires)) {
 			expires = end
 		}
 		if f.special == nil {

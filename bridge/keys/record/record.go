@@ -1,4 +1,4 @@
-package keys
+package record
 
 import (
 	"fmt"
@@ -55,36 +55,37 @@ type Record struct {
 
 // Status is the state of the key at a time.
 func (r Record) Status(now time.Time) string {
-	return status(statusFacts{ended: !r.EndedAt.IsZero(), disabled: !r.DisabledAt.IsZero(), expires: unix(r.ExpiresAt),
-		confirmBy: unix(r.ConfirmBy), usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses}, now.Unix())
+	return StatusOf(Facts{Ended: !r.EndedAt.IsZero(), Disabled: !r.DisabledAt.IsZero(), Expires: Unix(r.ExpiresAt),
+		ConfirmBy: Unix(r.ConfirmBy), UsedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses}, now.Unix())
 }
 
-// statusFacts are what the state of a key follows from.
-type statusFacts struct {
-	ended, disabled, usedUp bool
-	expires, confirmBy      int64 // 0: never, not needed
+// Facts are what the state of a key follows from.
+type Facts struct {
+	Ended, Disabled, UsedUp bool
+	Expires, ConfirmBy      int64 // 0: never, not needed
 }
 
-func status(f statusFacts, now int64) string {
+// StatusOf is the state of a key at a time, in unix seconds.
+func StatusOf(f Facts, now int64) string {
 	switch {
-	case f.ended:
+	case f.Ended:
 		return StatusRevoked
-	case f.expires != 0 && now >= f.expires:
+	case f.Expires != 0 && now >= f.Expires:
 		return StatusExpired
-	case f.confirmBy != 0 && now >= f.confirmBy:
+	case f.ConfirmBy != 0 && now >= f.ConfirmBy:
 		return StatusLapsed
-	case f.usedUp:
+	case f.UsedUp:
 		return StatusUsedUp
-	case f.disabled:
+	case f.Disabled:
 		return StatusDisabled
-	case f.confirmBy != 0:
+	case f.ConfirmBy != 0:
 		return StatusUnconfirmed
 	}
 	return StatusActive
 }
 
-// end says when, by whom and why the key died; nil while it lives.
-func (r Record) end(now time.Time) *api.KeyEnd {
+// Ended says when, by whom and why the key died; nil while it lives.
+func (r Record) Ended(now time.Time) *api.KeyEnd {
 	switch r.Status(now) {
 	case StatusRevoked:
 		return &api.KeyEnd{At: r.EndedAt, By: r.EndedBy, Reason: r.EndReason}
@@ -102,16 +103,16 @@ func (r Record) end(now time.Time) *api.KeyEnd {
 	return nil
 }
 
-// api is the key in its wire form, without the effect of its ancestors.
-func (r Record) api(now time.Time) api.APIKey {
+// API is the key in its wire form, without the effect of its ancestors.
+func (r Record) API(now time.Time) api.APIKey {
 	k := api.APIKey{
 		KeyID: r.ID.String(), Prefix: r.Prefix, Kind: string(r.Kind), Name: r.Name, Description: r.Description,
 		Owner: r.Owner, Org: r.Org, Scopes: r.Scopes.Strings(), Status: r.Status(now), CreatedBy: r.CreatedBy,
-		CreatedAt: r.CreatedAt, Ended: r.end(now), AllowFrom: prefixStrings(r.Limits.AllowFrom),
+		CreatedAt: r.CreatedAt, Ended: r.Ended(now), AllowFrom: prefixStrings(r.Limits.AllowFrom),
 		Rate: r.Limits.Rate.String(), MaxUses: r.Limits.MaxUses, Uses: r.Uses,
 	}
 	k.Lineage, k.Subject, k.ParentUnknown = r.Lineage.Kind, r.Lineage.Subject, r.Lineage.ParentUnknown
-	k.Parent = idText(r.Lineage.Parent)
+	k.Parent = IDText(r.Lineage.Parent)
 	k.Limit = r.Lineage.Limit.API()
 	if !r.ExpiresAt.IsZero() {
 		k.ExpiresAt = &r.ExpiresAt

@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 )
 
 // Reader answers what a table knows, and changes nothing.
@@ -21,7 +23,7 @@ func (r Reader) Now() time.Time { return r.t.line.Now() }
 func (r Reader) Trouble() error { return r.t.Trouble() }
 
 // Numbers are the change numbers as far as this process knows.
-func (r Reader) Numbers() ChangeNumbers { return r.t.line.Numbers() }
+func (r Reader) Numbers() timeline.ChangeNumbers { return r.t.line.Numbers() }
 
 // Changes returns which keys have changed since a place in the feed, the place after them, and a channel that is closed
 // at the next change. complete is false where more have changed than are remembered: then any key may have.
@@ -99,7 +101,7 @@ func (r Reader) Generations(id uuid.UUID) []Generation {
 	if !ok {
 		return nil
 	}
-	if state := f.Status(now); state != StatusActive && state != StatusUsedUp {
+	if state := f.Status(now); state != record.StatusActive && state != record.StatusUsedUp {
 		return nil
 	}
 	narrowed := f.identity()
@@ -147,7 +149,7 @@ func (r Reader) Alive(id bridge.Identity) bool {
 func (r Reader) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 	f, ok := r.t.memory.find(id)
 	which := "the key"
-	for range maxLineage {
+	for range record.MaxLineage {
 		if !ok || f.special == nil || !f.scopes.Covers(need) {
 			return ""
 		}
@@ -171,12 +173,12 @@ func (r Reader) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 // Withdrawn is until when the access tokens of a key without a number that were issued to each member are dead.
 func (r Reader) Withdrawn(id uuid.UUID) map[string]int64 {
 	f, _ := r.t.memory.find(id)
-	return f.Taken().untilOf()
+	return f.Taken().UntilOf()
 }
 
 // WithdrawnNumbers is which access tokens of a key with a number are dead: those with a lower number, and those issued until a
 // time by statements without one.
 func (r Reader) WithdrawnNumbers(id uuid.UUID) (numbers, clocks map[string]int64) {
 	f, _ := r.t.memory.find(id)
-	return f.Taken().numbersOf()
+	return f.Taken().NumbersOf()
 }

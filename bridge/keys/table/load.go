@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // Load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
@@ -21,7 +22,7 @@ func (t *Table) Load(ctx context.Context) error {
 		AND confirm_by = 0 AND withdrawn = '' AND parent_id = '' AND limit_scopes = '' AND limit_role = '' AND withdrawn_numbers = ''
 		AND withdrawn_highest = 0`
 	// One goroutine reads while another fills the table.
-	batches, filled := make(chan []row, 4), make(chan struct{})
+	batches, filled := make(chan []record.Row, 4), make(chan struct{})
 	go func() {
 		defer close(filled)
 		for batch := range batches {
@@ -30,17 +31,17 @@ func (t *Table) Load(ctx context.Context) error {
 			}
 		}
 	}()
-	batch := make([]row, 0, loadBatch)
-	put := func(r *row) {
+	batch := make([]record.Row, 0, loadBatch)
+	put := func(r *record.Row) {
 		if batch = append(batch, *r); len(batch) == cap(batch) {
 			batches <- batch
-			batch = make([]row, 0, loadBatch)
+			batch = make([]record.Row, 0, loadBatch)
 		}
 	}
 	err = t.each(ctx, `SELECT id, kind, hash, public_key, org, owner, scopes, role, issued_at, expires_at,
 		version FROM api_keys WHERE `+plain, scanPlain(), put)
 	if err == nil {
-		err = t.each(ctx, "SELECT "+columns+" FROM api_keys WHERE NOT ("+plain+")", scanRows, put)
+		err = t.each(ctx, "SELECT "+record.Columns+" FROM api_keys WHERE NOT ("+plain+")", scanRows, put)
 	}
 	batches <- batch
 	close(batches)
@@ -57,12 +58,12 @@ func (t *Table) Load(ctx context.Context) error {
 
 const loadBatch = 256
 
-func scanRows(rows *sql.Rows) (*row, error) {
-	r, err := scan(rows)
+func scanRows(rows *sql.Rows) (*record.Row, error) {
+	r, err := record.Scan(rows)
 	return &r, err
 }
 
-func (t *Table) each(ctx context.Context, query string, scan func(*sql.Rows) (*row, error), take func(*row), args ...any) error {
+func (t *Table) each(ctx context.Context, query string, scan func(*sql.Rows) (*record.Row, error), take func(*record.Row), args ...any) error {
 	rows, err := t.cfg.DB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("load the keys: %w", err)
@@ -83,20 +84,20 @@ func (t *Table) each(ctx context.Context, query string, scan func(*sql.Rows) (*r
 
 // scanPlain reads the columns of a key that has nothing special, into the same row each time. Scopes that were parsed
 // before are not parsed again.
-func scanPlain() func(rows *sql.Rows) (*row, error) {
+func scanPlain() func(rows *sql.Rows) (*record.Row, error) {
 	parsed := map[string]bridge.Scopes{}
-	var r row
+	var r record.Row
 	var id, kind, hash, public, scopes, role sql.RawBytes
 	var issued, expires int64
-	return func(rows *sql.Rows) (*row, error) {
-		err := rows.Scan(&id, &kind, &hash, &public, &r.Org, &r.Owner, &scopes, &role, &issued, &expires, &r.version)
+	return func(rows *sql.Rows) (*record.Row, error) {
+		err := rows.Scan(&id, &kind, &hash, &public, &r.Org, &r.Owner, &scopes, &role, &issued, &expires, &r.Version)
 		if err != nil {
 			return nil, err
 		}
 		r.Kind, r.Role = bridge.KeyKind(kind), bridge.Role(role)
-		r.IssuedAt, r.ExpiresAt = at(issued), at(expires)
+		r.IssuedAt, r.ExpiresAt = record.At(issued), record.At(expires)
 		if r.ID, err = uuid.ParseBytes(id); err == nil {
-			r.current, err = parseSecret(hash, public)
+			r.Current, err = record.ParseProof(hash, public)
 		}
 		known, ok := parsed[string(scopes)]
 		if !ok && err == nil {

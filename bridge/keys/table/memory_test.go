@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"crypto/sha256"
@@ -9,13 +9,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
 )
 
 // sampleRow is a row of a key that is like many.
-func sampleRow(i int) row {
+func sampleRow(i int) record.Row {
 	id := uuid.Must(uuid.NewV7())
 	now := time.Now()
-	return row{version: 1, current: secret{hash: sha256.Sum256(id[:])}, Record: Record{ID: id, Kind: bridge.KindLive, Org: "acme",
+	return record.Row{Version: 1, Current: record.Proof{Hash: sha256.Sum256(id[:])}, Record: record.Record{ID: id, Kind: bridge.KindLive, Org: "acme",
 		Owner: fmt.Sprintf("user-%d@example.com", i), Scopes: bridge.Scopes{"app:*"}, IssuedAt: now, ExpiresAt: now.Add(bridge.DefaultKeyLife)}}
 }
 
@@ -23,7 +24,7 @@ func sampleRow(i int) row {
 func TestIndex(t *testing.T) {
 	m := newMemory()
 	const n = 50_000
-	var all [n]row
+	var all [n]record.Row
 	for i := range all {
 		all[i] = sampleRow(i)
 		if !m.put(&all[i]) || m.put(&all[i]) {
@@ -32,7 +33,7 @@ func TestIndex(t *testing.T) {
 	}
 	for i := range all {
 		f, ok := m.find(all[i].ID)
-		if !ok || f.secret != all[i].current || f.owner != all[i].Owner || f.org != "acme" || f.scopes.String() != "app:*" {
+		if !ok || f.Proof != all[i].Current || f.owner != all[i].Owner || f.org != "acme" || f.scopes.String() != "app:*" {
 			t.Fatalf("key %d: %v %+v", i, ok, f)
 		}
 	}
@@ -47,7 +48,7 @@ func TestIndex(t *testing.T) {
 // Many sets of scopes, of which only some are kept parsed, come back as they were.
 func TestManyScopeSets(t *testing.T) {
 	m := newMemory()
-	var all []row
+	var all []record.Row
 	for i := range 60_000 {
 		r := sampleRow(i)
 		r.Scopes = bridge.Scopes{bridge.Scope("agent:" + r.ID.String()), "app:read"}

@@ -1,4 +1,4 @@
-package keys
+package table
 
 // index finds the slots of a shard by a number of the key ID. It is a plain hash table of four bytes a cell with linear
 // probing, in which nothing is ever deleted: a map of the same takes three times the memory, and among many keys half

@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -98,9 +99,9 @@ func (t *Table) pullLocked(ctx context.Context) (err error) {
 		return t.startOver(ctx, since, now.Version)
 	}
 	last := since
-	err = t.each(ctx, "SELECT "+columns+" FROM api_keys WHERE version > $1 ORDER BY version",
-		scanRows, func(r *row) {
-			last = r.version
+	err = t.each(ctx, "SELECT "+record.Columns+" FROM api_keys WHERE version > $1 ORDER BY version",
+		scanRows, func(r *record.Row) {
+			last = r.Version
 			t.Take(r)
 		}, since)
 	if err != nil {
@@ -131,8 +132,8 @@ func (t *Table) startOver(ctx context.Context, since, now int64) error {
 	return err
 }
 
-// fresh reports whether a key ID (a UUID of version 7, RFC 9562 section 5.7) says that it was made a moment ago.
-func fresh(id uuid.UUID, now time.Time) bool {
+// JustMade reports whether a key ID (a UUID of version 7, RFC 9562 section 5.7) says that it was made a moment ago.
+func JustMade(id uuid.UUID, now time.Time) bool {
 	if id.Version() != 7 {
 		return false
 	}

@@ -1,4 +1,4 @@
-package keys
+package timeline
 
 import (
 	"context"
@@ -35,15 +35,15 @@ type Line struct {
 // lag is how far the database is behind.
 type lag struct{ found, known int64 }
 
-// LineConfig is what a line must know.
-type LineConfig struct {
+// Config is what a line must know.
+type Config struct {
 	DB   *sqldb.DB
 	Mark *mark.File       // the change number outside the database; nil: none is kept
 	Now  func() time.Time // nil: time.Now
 }
 
-// NewLine returns the line of a database, which it does not read yet; see [Line.Look].
-func NewLine(cfg LineConfig, log *slog.Logger) *Line {
+// New returns the line of a database, which it does not read yet; see [Line.Look].
+func New(cfg Config, log *slog.Logger) *Line {
 	l := &Line{db: cfg.DB, mark: cfg.Mark, log: log, system: cfg.Now}
 	if cfg.Now == nil {
 		l.system, l.realTime = time.Now, true

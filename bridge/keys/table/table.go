@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"context"
@@ -10,13 +10,15 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// TableConfig is all that a table touches.
-type TableConfig struct {
+// Config is all that a table touches.
+type Config struct {
 	DB        *sqldb.DB
-	Line      *Line
+	Line      *timeline.Line
 	Servers   []bridge.ServerURL // the audiences that derived access tokens may name
 	Catalogue catalogue.Catalogue
 	// Confirm lets an exchanged key stay at its first use, in the database and here; it must be set to verify anything.
@@ -25,8 +27,8 @@ type TableConfig struct {
 
 // Table is all keys of a database in memory. Its methods are safe for concurrent use; [Table.Run] has to run beside them.
 type Table struct {
-	cfg    TableConfig
-	line   *Line
+	cfg    Config
+	line   *timeline.Line
 	log    *slog.Logger
 	memory *memory
 	feed   *feed
@@ -41,8 +43,8 @@ type Table struct {
 	pulling   sync.Mutex
 }
 
-// NewTable returns an empty table; see [Table.Load].
-func NewTable(cfg TableConfig, log *slog.Logger) *Table {
+// New returns an empty table; see [Table.Load].
+func New(cfg Config, log *slog.Logger) *Table {
 	return &Table{cfg: cfg, line: cfg.Line, log: log, memory: newMemory(), feed: newFeed(), wake: make(chan struct{}, 1)}
 }
 
@@ -56,9 +58,9 @@ func (t *Table) Find(id uuid.UUID) (Found, bool) { return t.memory.find(id) }
 func (t *Table) UseUp(id uuid.UUID) { t.memory.useUp(id) }
 
 // Take brings a row that is committed into the table and tells who listens.
-func (t *Table) Take(r *row) {
+func (t *Table) Take(r *record.Row) {
 	if t.cfg.DB.Dialect == sqldb.SQLite { // where others change keys too, only a pull knows that nothing is missing
-		for v := t.version.Load(); v < r.version && !t.version.CompareAndSwap(v, r.version); v = t.version.Load() {
+		for v := t.version.Load(); v < r.Version && !t.version.CompareAndSwap(v, r.Version); v = t.version.Load() {
 		}
 	}
 	if t.memory.put(r) {
@@ -67,7 +69,7 @@ func (t *Table) Take(r *row) {
 }
 
 // Put takes a row over, unless the table has a newer one, and tells nobody.
-func (t *Table) Put(r *row) bool { return t.memory.put(r) }
+func (t *Table) Put(r *record.Row) bool { return t.memory.put(r) }
 
 // Len is how many keys the table has.
 func (t *Table) Len() int { return t.memory.len() }

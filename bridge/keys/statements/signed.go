@@ -1,4 +1,4 @@
-package keys
+package statements
 
 import (
 	"crypto/ed25519"
@@ -12,15 +12,15 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// verifyRevocation reads a revocation that one of a key's secrets has signed.
-func verifyRevocation(token bridge.Secret, by []ed25519.PublicKey) (bridge.Revocation, error) {
+// VerifyRevocation reads a revocation that one of a key's secrets has signed.
+func VerifyRevocation(token bridge.Secret, by []ed25519.PublicKey) (bridge.Revocation, error) {
 	return verifyWith(by, func(public ed25519.PublicKey) (bridge.Revocation, error) {
 		return bridge.VerifyRevocation(token, public)
 	})
 }
 
-// verifyWithdrawal reads a withdrawal that one of a key's secrets has signed.
-func verifyWithdrawal(token bridge.Secret, by []ed25519.PublicKey, now time.Time) (bridge.Withdrawal, error) {
+// VerifyWithdrawal reads a withdrawal that one of a key's secrets has signed.
+func VerifyWithdrawal(token bridge.Secret, by []ed25519.PublicKey, now time.Time) (bridge.Withdrawal, error) {
 	return verifyWith(by, func(public ed25519.PublicKey) (bridge.Withdrawal, error) {
 		return bridge.VerifyWithdrawal(token, public, now)
 	})

@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"context"
@@ -7,24 +7,27 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// invalid is what a caller is told of any credential that does not pass. Which of the reasons it was goes to the
+// Invalid is what a caller is told of any credential that does not pass. Which of the reasons it was goes to the
 // operator, through the wrapped cause: a caller who does not hold the secret learns nothing about the key.
-func invalid(cause error) error {
+func Invalid(cause error) error {
 	return bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired").Because(cause).
 		WithHint("connect again with `ace connect`, or create a key with `ace api-key create`")
 }
 
-func refuse(code, format string, args ...any) *bridge.Error {
+// Refuse is one exact cause, for [Invalid] to wrap.
+func Refuse(code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Unauthenticated, code, format, args...)
 }
 
 var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", RetryAfter: pollEvery,
 	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
 
-var errWithdrawn = refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
+// ErrWithdrawn refuses an access token from before its member's access was withdrawn.
+var ErrWithdrawn = Refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
 
 // errUnread is for a credential that does not fit what is known, while it is not known what has changed.
 var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_behind", RetryAfter: pollEvery,
@@ -49,7 +52,7 @@ func (t *Table) Verify(ctx context.Context, p *bridge.Presented, use bridge.Use,
 		if e := bridge.AsError(err); e.Kind != bridge.Unauthenticated && e.Kind != bridge.NotFound {
 			return false, err
 		}
-		return false, invalid(err)
+		return false, Invalid(err)
 	}
 	*id = verified
 	return true, nil
@@ -68,7 +71,7 @@ func (t *Table) verify(ctx context.Context, p bridge.Presented, use bridge.Use, 
 	case bridge.TokenType(p.Value) == bridge.TypeAccess:
 		keyID, err = bridge.TokenKeyID(p.Value)
 	default:
-		err = refuse("token_type", "the credential is neither a key nor an access token")
+		err = Refuse("token_type", "the credential is neither a key nor an access token")
 	}
 	if err != nil {
 		return bridge.Identity{}, err
@@ -78,14 +81,14 @@ func (t *Table) verify(ctx context.Context, p bridge.Presented, use bridge.Use, 
 		var id bridge.Identity
 		switch {
 		case !ok:
-			err = errUnknown
+			err = record.ErrUnknown
 		case p.IsKey():
 			id, err = verifyKey(key, f, now)
 		default:
 			id, err = t.verifyAccess(ctx, p.Value, f, now)
 		}
 		if err != nil && again && t.cfg.DB.Dialect == sqldb.Postgres && !t.line.Behind() {
-			created := !ok && fresh(keyID, t.line.Now())
+			created := !ok && JustMade(keyID, t.line.Now())
 			if (ok || created) && t.catchUp(ctx, created) {
 				continue
 			}
@@ -117,13 +120,13 @@ func verifyKey(key bridge.Key, f Found, now int64) (bridge.Identity, error) {
 	hash := key.Hash()
 	switch {
 	case f.kind() != key.Kind:
-		return bridge.Identity{}, refuse("key_kind", "the key is of kind %s, and not %s", f.kind(), key.Kind)
+		return bridge.Identity{}, Refuse("key_kind", "the key is of kind %s, and not %s", f.kind(), key.Kind)
 	case f.IsCurrent(hash):
 		return f.identity(), nil
 	case !f.IsPrevious(hash):
-		return bridge.Identity{}, refuse("key_secret", "the secret is not that of the key")
+		return bridge.Identity{}, Refuse("key_secret", "the secret is not that of the key")
 	case now >= f.special.grace:
-		return bridge.Identity{}, refuse("key_rotated", "the secret was replaced by a rotation, and its grace is over")
+		return bridge.Identity{}, Refuse("key_rotated", "the secret was replaced by a rotation, and its grace is over")
 	}
 	return f.previousIdentity(), nil
 }
@@ -131,28 +134,28 @@ func verifyKey(key bridge.Key, f Found, now int64) (bridge.Identity, error) {
 // usable checks that the key may be used now and from there, and confirms it where this is its first use.
 func (t *Table) usable(ctx context.Context, f Found, use bridge.Use, now int64) error {
 	switch state := f.Status(now); state {
-	case StatusActive:
-	case StatusUnconfirmed:
+	case record.StatusActive:
+	case record.StatusUnconfirmed:
 		if err := t.cfg.Confirm(ctx, f, now); err != nil {
 			return err
 		}
 	default:
 		switch state {
-		case StatusExpired:
+		case record.StatusExpired:
 			t.noteEnd(ctx, int64(f.expires))
-		case StatusLapsed:
+		case record.StatusLapsed:
 			t.noteEnd(ctx, f.confirmBy)
 		}
-		return refuse("key_"+state, "the key is %s", state)
+		return Refuse("key_"+state, "the key is %s", state)
 	}
 	if f.special == nil {
 		return nil
 	}
-	if !f.special.limits.allows(use.Address) {
+	if !f.special.limits.Allows(use.Address) {
 		if _, err := netip.ParseAddr(use.Address); err != nil {
-			return refuse("key_address", "the key is limited to addresses, and the client's address is not known")
+			return Refuse("key_address", "the key is limited to addresses, and the client's address is not known")
 		}
-		return refuse("key_address", "the key is not to be used from %s", use.Address)
+		return Refuse("key_address", "the key is not to be used from %s", use.Address)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package keys
+package table
 
 import (
 	"encoding/binary"
@@ -12,6 +12,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/keys/statements"
 )
 
 // memory holds every key, so that verifying reads no database, and so that a key that was never issued costs
@@ -28,6 +30,7 @@ type memory struct {
 const (
 	tableShards = 64
 	chunkKeys   = 256
+	noteEvery   = 3 // seconds; a use is noted only so often
 )
 
 type shard struct {
@@ -66,14 +69,14 @@ func (e *entry) kind() bridge.KeyKind { return kinds[e.about&0xf] }
 // warnFrom is when the holder is first told that the key will expire; 0: never.
 func (e *entry) warnFrom() int64 {
 	if warn := e.about >> 4; warn != 0 {
-		return int64(e.expires) - warnDays[warn-1]*secondsPerDay
+		return int64(e.expires) - record.WarnDays[warn-1]*record.SecondsPerDay
 	}
 	return 0
 }
 
 // rest is what the careful way looks at besides.
 type rest struct {
-	secret
+	record.Proof
 	version   int64
 	confirmBy int64
 	role      uint8
@@ -88,13 +91,13 @@ const (
 
 // special is what only few keys have.
 type special struct {
-	previous secret
+	previous record.Proof
 	grace    int64
-	limits   Limits
+	limits   record.Limits
 	limiter  *rate.Limiter
 	usedUp   bool
-	taken    taken // from its access tokens; the key itself is not concerned
-	lineage  Lineage
+	taken    statements.Taken // from its access tokens; the key itself is not concerned
+	lineage  record.Lineage
 }
 
 var (
@@ -176,7 +179,7 @@ func (s *shard) add(number uint32) uint32 {
 }
 
 // put takes a row over, unless the table has a newer one. It reports whether it did.
-func (m *memory) put(r *row) bool {
+func (m *memory) put(r *record.Row) bool {
 	n := numberOf(r.ID)
 	s := m.shard(n)
 	s.mu.Lock()
@@ -186,7 +189,7 @@ func (m *memory) put(r *row) bool {
 		slot = s.add(n)
 	}
 	e, more := s.at(slot), s.rest(slot)
-	if known && more.version >= r.version {
+	if known && more.version >= r.Version {
 		return false
 	}
 	scopes := e.scopes
@@ -194,15 +197,15 @@ func (m *memory) put(r *row) bool {
 		scopes = s.scopes.add(&s.texts, r.Scopes)
 	}
 	noted, print := atomic.LoadUint32(&e.noted), atomic.LoadUint64(&e.print)
-	if more.hash != r.current.hash {
+	if more.Hash != r.Current.Hash {
 		print = 0
 	}
 	*e = entry{
-		hash: [16]byte(r.current.hash[:16]), print: print, id: r.ID, expires: seconds32(r.ExpiresAt), noted: noted,
+		hash: [16]byte(r.Current.Hash[:16]), print: print, id: r.ID, expires: seconds32(r.ExpiresAt), noted: noted,
 		owner: s.texts.add(r.Owner), ownerLen: uint16(len(r.Owner)), org: s.texts.add(r.Org), scopes: scopes, //nolint:gosec // see arena.add
-		about: aboutKey(r.Kind, warnings(r.IssuedAt, r.ExpiresAt)),
+		about: aboutKey(r.Kind, record.Warnings(r.IssuedAt, r.ExpiresAt)),
 	}
-	*more = rest{secret: r.current, version: r.version, confirmBy: unix(r.ConfirmBy), role: indexOf(roles[:], r.Role)}
+	*more = rest{Proof: r.Current, version: r.Version, confirmBy: record.Unix(r.ConfirmBy), role: indexOf(roles[:], r.Role)}
 	if !r.EndedAt.IsZero() {
 		e.flags |= flagEnded
 	}
@@ -216,14 +219,14 @@ func (m *memory) put(r *row) bool {
 	return true
 }
 
-func (s *shard) putSpecial(slot uint32, e *entry, r *row) {
-	careful := !r.GraceUntil.IsZero() || r.Limits.metered() || r.Lineage.limited()
-	if !careful && r.taken.empty() {
+func (s *shard) putSpecial(slot uint32, e *entry, r *record.Row) {
+	careful := !r.GraceUntil.IsZero() || r.Limits.Metered() || r.Lineage.Limited()
+	if !careful && r.Taken.Empty() {
 		delete(s.special, slot)
 		return
 	}
-	x := &special{previous: r.previous, grace: unix(r.GraceUntil), limits: r.Limits,
-		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, taken: r.taken, lineage: r.Lineage}
+	x := &special{previous: r.Previous, grace: record.Unix(r.GraceUntil), limits: r.Limits,
+		usedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses, taken: r.Taken, lineage: r.Lineage}
 	if c := r.Limits.Rate; c.Count > 0 {
 		x.limiter = rate.NewLimiter(rate.Limit(float64(c.Count)/c.Per.Seconds()), int(c.Count))
 		if old := s.special[slot]; old != nil && old.limits.Rate == c {
@@ -237,7 +240,7 @@ func (s *shard) putSpecial(slot uint32, e *entry, r *row) {
 }
 
 // seconds32 are unix seconds until 2106, and that year for ever after.
-func seconds32(t time.Time) uint32 { return uint32(min(unix(t), math.MaxUint32)) } //nolint:gosec // bounded
+func seconds32(t time.Time) uint32 { return uint32(min(record.Unix(t), math.MaxUint32)) } //nolint:gosec // bounded
 
 func indexOf[T comparable](list []T, v T) uint8 {
 	for i := range list {
@@ -290,12 +293,12 @@ func (m *memory) learn(key bridge.Key, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, ok := s.slot(n, key.ID)
-	if !ok || s.rest(slot).hash != key.Hash() {
+	if !ok || s.rest(slot).Hash != key.Hash() {
 		return
 	}
 	e := s.at(slot)
 	atomic.StoreUint64(&e.print, m.fingerprint(key.Text()))
-	if x := s.special[slot]; x != nil && now >= x.grace && !x.limits.metered() && !x.lineage.limited() {
+	if x := s.special[slot]; x != nil && now >= x.grace && !x.limits.Metered() && !x.lineage.Limited() {
 		e.flags &^= flagSpecial
 	}
 }
@@ -341,6 +344,6 @@ func (e *entry) identify(id *bridge.Identity) {
 	id.Type, id.KeyID, id.Kind = bridge.TypeAPIKey, e.id, e.kind()
 	id.Environment, id.Generation = id.Kind.Environment(), binary.BigEndian.Uint64(e.hash[:])
 	if e.expires != 0 {
-		id.ExpiresAt, id.WarnFrom = at(int64(e.expires)), at(e.warnFrom())
+		id.ExpiresAt, id.WarnFrom = record.At(int64(e.expires)), record.At(e.warnFrom())
 	}
 }

@@ -1,4 +1,4 @@
-package keys
+package record
 
 import (
 	"fmt"
@@ -31,11 +31,11 @@ const (
 	maxMaxUses  = 1 << 40
 )
 
-// counted reports whether each use has to be counted.
-func (l Limits) counted() bool { return l.Rate.Count > 0 || l.MaxUses > 0 }
+// Counted reports whether each use has to be counted.
+func (l Limits) Counted() bool { return l.Rate.Count > 0 || l.MaxUses > 0 }
 
-// metered reports whether each use has to be counted or looked at.
-func (l Limits) metered() bool { return len(l.AllowFrom) > 0 || l.counted() }
+// Metered reports whether each use has to be counted or looked at.
+func (l Limits) Metered() bool { return len(l.AllowFrom) > 0 || l.Counted() }
 
 // ParseLimits reads limits as they come over the wire: CIDRs or single addresses, a rate such as "100/m", and a number
 // of uses.
@@ -110,8 +110,8 @@ func prefixStrings(list []netip.Prefix) []string {
 	return out
 }
 
-// allows reports whether a key may be used from an address. One that cannot be read is refused.
-func (l Limits) allows(address string) bool {
+// Allows reports whether a key may be used from an address. One that cannot be read is refused.
+func (l Limits) Allows(address string) bool {
 	if len(l.AllowFrom) == 0 {
 		return true
 	}
@@ -123,8 +123,8 @@ func (l Limits) allows(address string) bool {
 	return slices.ContainsFunc(l.AllowFrom, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// within reports whether every address of inner is one of outer's; no list is all addresses.
-func within(inner, outer []netip.Prefix) bool {
+// Within reports whether every address of inner is one of outer's; no list is all addresses.
+func Within(inner, outer []netip.Prefix) bool {
 	if len(outer) == 0 {
 		return true
 	}
