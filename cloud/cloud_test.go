@@ -25,7 +25,7 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 )
 
-func TestMain(m *testing.M) { sqldbtest.Main(m) }
+func TestMain(m *testing.M) { sqldbtest.Main(m, registry.Migrate) }
 
 const password = "correct horse battery"
 

@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-func TestMain(m *testing.M) { sqldbtest.Main(m) }
+func TestMain(m *testing.M) { sqldbtest.Main(m, keys.Migrate) }
 
 const self bridge.ServerURL = "https://ace.example.com"
 

@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 )
 
-func TestMain(m *testing.M) { sqldbtest.Main(m) }
+func TestMain(m *testing.M) { sqldbtest.Main(m, registry.Migrate) }
 
 const (
 	issuer   bridge.ServerURL = "https://cloud.example.com"

@@ -3,9 +3,7 @@ package sqldbtest
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 	"net/url"
 	"os"
@@ -21,6 +19,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Required reports whether ACE_TEST_REQUIRE names a part without which a test must fail rather than be skipped.
@@ -35,51 +35,65 @@ func Each(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-// SQLite returns the URL of a fresh SQLite database.
+// EachEmpty is [Each] with databases that have gone through no migration.
+func EachEmpty(t *testing.T, test func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, emptySQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres(t, noTemplate)) })
+}
+
+// SQLite returns the URL of a fresh SQLite database, migrated as [Main] was told.
 func SQLite(t testing.TB) string {
+	t.Helper()
+	dsn := emptySQLite(t)
+	if len(migrate) == 0 {
+		return dsn
+	}
+	file, err := sqliteTemplate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+func emptySQLite(t testing.TB) string {
 	t.Helper()
 	return "sqlite:" + filepath.Join(t.TempDir(), "test.db")
 }
 
-// Postgres returns the URL of a fresh PostgreSQL database. It is made on the server of ACE_TEST_POSTGRES_URL, or on one
-// that is started for this test process; where there is none, the test is skipped, or fails if ACE_TEST_REQUIRE has
-// "postgres".
+// Postgres returns the URL of a fresh PostgreSQL database, migrated as [Main] was told. It is made on the server of
+// ACE_TEST_POSTGRES_URL, or on one that is started for this test process; where there is none, the test is skipped, or
+// fails if ACE_TEST_REQUIRE has "postgres".
 func Postgres(t testing.TB) string {
 	t.Helper()
-	admin, err := server()
+	return postgres(t, postgresTemplate)
+}
+
+func postgres(t testing.TB, template func() (string, error)) string {
+	t.Helper()
+	dsn, err := server()
 	if err != nil {
 		if Required("postgres") {
 			t.Fatalf("PostgreSQL is required: %v", err)
 		}
 		t.Skipf("skipped: no PostgreSQL: %v", err)
 	}
-	db, err := sql.Open("pgx", admin)
+	source, err := template()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
-	var random [8]byte
-	_, _ = rand.Read(random[:])
-	name := "ace_test_" + hex.EncodeToString(random[:])
-	// Most databases sort text as a language does and not by bytes; SQL that only works by bytes is to be found out here.
-	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name+
-		" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		db, err := sql.Open("pgx", admin)
-		if err != nil {
-			return
-		}
-		defer func() { _ = db.Close() }()
-		_, _ = db.ExecContext(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
-	})
-	u, err := url.Parse(admin)
+	name, err := create(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = "/" + name
-	return u.String()
+	t.Cleanup(func() { drop(name) })
+	if dsn, err = named(dsn, name); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
 }
 
 var (
@@ -98,8 +112,10 @@ func server() (string, error) {
 	return running, failed
 }
 
-// Main runs the tests of a package and stops what was started for them.
-func Main(m *testing.M) {
+// Main runs the tests of a package and stops what was started for them. The databases of its tests have gone through the
+// given migrations, which run once for all of them; without any they are empty.
+func Main(m *testing.M, migrations ...func(context.Context, *sqldb.DB) error) {
+	migrate = migrations
 	code := m.Run()
 	Stop()
 	os.Exit(code)
@@ -107,6 +123,7 @@ func Main(m *testing.M) {
 
 // Stop ends the PostgreSQL that was started for this test process, if any.
 func Stop() {
+	stopTemplates()
 	if process != nil {
 		_ = process.Process.Signal(syscall.SIGQUIT) // at once: nothing in it is to be kept
 		_ = process.Wait()
@@ -144,7 +161,8 @@ func start() (string, error) {
 		return "", fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	process = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=", //nolint:gosec,noctx // our own arguments
-		"-c", "fsync=off", "-c", "max_connections=200")
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0",
+		"-c", "checkpoint_timeout=1h", "-c", "autovacuum=off", "-c", "max_connections=200")
 	process.SysProcAttr, process.Dir = attr, dir
 	if err := process.Start(); err != nil {
 		process = nil

@@ -1,0 +1,103 @@
+package sqldbtest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// migrate is what the databases of this test process have gone through, see [Main].
+var migrate []func(context.Context, *sqldb.DB) error
+
+// migrated opens a database and migrates it.
+func migrated(ctx context.Context, dsn string) error {
+	db, err := sqldb.Open(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	for _, step := range migrate {
+		if err := step(ctx, db); err != nil {
+			return fmt.Errorf("migrate the template of the tests' databases: %w", err)
+		}
+	}
+	return nil
+}
+
+// sqliteTemplate is a migrated SQLite file.
+var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "acesqlite")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "template.db")
+	if err := migrated(context.Background(), "sqlite:"+path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) //nolint:gosec // in our own folder
+})
+
+// made is the name of the PostgreSQL template, once there is one.
+var made string
+
+// postgresTemplate is the name of a migrated PostgreSQL database; empty: databases begin empty.
+var postgresTemplate = sync.OnceValues(func() (string, error) {
+	if len(migrate) == 0 {
+		return "", nil
+	}
+	dsn, err := server()
+	if err != nil {
+		return "", err
+	}
+	ctx := context.Background()
+	if made, err = create(ctx, ""); err != nil {
+		return "", err
+	}
+	if dsn, err = named(dsn, made); err != nil {
+		return "", err
+	}
+	return made, migrated(ctx, dsn)
+})
+
+func noTemplate() (string, error) { return "", nil }
+
+func stopTemplates() {
+	if made != "" && process == nil { // the server stays
+		drop(made)
+	}
+}
+
+// create makes a PostgreSQL database: a copy of the template, or an empty one.
+func create(ctx context.Context, template string) (name string, err error) {
+	var random [8]byte
+	_, _ = rand.Read(random[:])
+	name = "ace_test_" + hex.EncodeToString(random[:])
+	if template == "" {
+		// Most databases sort text as a language does and not by bytes; SQL that only works by bytes is to be found out here.
+		template = "template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+	}
+	// Files are copied eight times as fast as pages that go through the log.
+	return name, admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy")
+}
+
+func drop(name string) {
+	_ = admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
+}
+
+// named is the URL of another database of the same server.
+func named(dsn, name string) (string, error) {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
