@@ -172,7 +172,7 @@ func (c *Cloud) decideAuthorization(ctx echo.Context, p registry.Principal) erro
 	if err := c.devices.Allow("user:" + p.UserID); err != nil {
 		return err
 	}
-	code, err := c.registry.IssueCode(r.Context(), p, a.CodeGrant, actor(ctx, p))
+	code, err := c.registry.IssueCode(r.Context(), caller(ctx, p), a.CodeGrant)
 	if err != nil {
 		return err
 	}

@@ -319,7 +319,7 @@ func TestLiveStatusFromAnotherProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := other.Patch(t.Context(), session.Principal, connection.ID, api.ConnectionPatch{Name: new("from elsewhere")}, audit.Actor{}); err != nil {
+		if _, err := other.Patch(t.Context(), session.Principal.As(audit.Actor{}), connection.ID, api.ConnectionPatch{Name: new("from elsewhere")}); err != nil {
 			t.Fatal(err)
 		}
 		for s.until("status", connection.ID, "").id == before.id {

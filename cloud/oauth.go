@@ -331,7 +331,7 @@ func (c *Cloud) revoke(ctx echo.Context) error {
 	if bridge.TokenType(token) == bridge.TypeSession {
 		p, _, err := c.verifySession(r, token)
 		if err == nil {
-			err = c.registry.EndSession(r.Context(), p, actor(ctx, p))
+			err = c.registry.EndSession(r.Context(), caller(ctx, p))
 		} else if bridge.AsError(err).Kind == bridge.Unauthenticated {
 			err = nil
 		}

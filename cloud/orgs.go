@@ -27,7 +27,7 @@ func (c *Cloud) createOrganization(ctx echo.Context, p registry.Principal) error
 	if err != nil {
 		return err
 	}
-	org, err := c.registry.CreateOrganization(ctx.Request().Context(), p, body, actor(ctx, p))
+	org, err := c.registry.CreateOrganization(ctx.Request().Context(), caller(ctx, p), body)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (c *Cloud) renameOrganization(ctx echo.Context, p registry.Principal) error
 	if err != nil {
 		return err
 	}
-	org, err := c.registry.RenameOrganization(ctx.Request().Context(), p, ctx.Param("org"), body, actor(ctx, p))
+	org, err := c.registry.RenameOrganization(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), body)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *Cloud) patchMember(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	m, err := c.registry.ChangeRole(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), body.Role, actor(ctx, p))
+	m, err := c.registry.ChangeRole(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id"), body.Role)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c *Cloud) patchMember(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) removeMember(ctx echo.Context, p registry.Principal) error {
-	removed, err := c.registry.RemoveMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), actor(ctx, p))
+	removed, err := c.registry.RemoveMember(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -99,11 +99,11 @@ func (c *Cloud) invite(ctx echo.Context, p registry.Principal, n api.NewInvitati
 	if err := c.invitations.Allow("user:"+p.UserID, "org:"+p.OrgID); err != nil {
 		return api.Invitation{}, err
 	}
-	return c.registry.Invite(ctx.Request().Context(), p, p.Org, n, actor(ctx, p))
+	return c.registry.Invite(ctx.Request().Context(), caller(ctx, p), p.Org, n)
 }
 
 func (c *Cloud) withdrawInvitation(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.Withdraw(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), actor(ctx, p)); err != nil {
+	if err := c.registry.Withdraw(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
@@ -114,7 +114,7 @@ func (c *Cloud) acceptInvitation(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	org, err := c.registry.AcceptInvitation(ctx.Request().Context(), p, body.Token.Secret, actor(ctx, p))
+	org, err := c.registry.AcceptInvitation(ctx.Request().Context(), caller(ctx, p), body.Token.Secret)
 	if err != nil {
 		return err
 	}

@@ -181,7 +181,7 @@ func form(ctx echo.Context) error {
 }
 
 func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.EndSession(ctx.Request().Context(), p, actor(ctx, p)); err != nil {
+	if err := c.registry.EndSession(ctx.Request().Context(), caller(ctx, p)); err != nil {
 		return err
 	}
 	c.setCookie(ctx, bridge.NewSecret("-"), -time.Second)
@@ -227,7 +227,7 @@ func (c *Cloud) decideDevice(ctx echo.Context, p registry.Principal) error {
 	if action == "deny" {
 		view.Done = "The login was denied."
 	}
-	err := c.registry.DecideDevice(r.Context(), p, r.PostForm.Get("user_code"), action == "approve", actor(ctx, p))
+	err := c.registry.DecideDevice(r.Context(), caller(ctx, p), r.PostForm.Get("user_code"), action == "approve")
 	if e := bridge.AsError(err); err != nil && e.Kind != bridge.NotFound {
 		return err
 	} else if err != nil {

@@ -149,7 +149,7 @@ func (c *Cloud) endBefore(ctx echo.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // there is none to end
 	}
-	return c.registry.EndSession(r.Context(), before, actor(ctx, before))
+	return c.registry.EndSession(r.Context(), caller(ctx, before))
 }
 
 // A device cookie is 32 random bytes, which are 43 characters.

@@ -60,7 +60,7 @@ func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
 	done, err := "The change was cancelled; your address stays the same.", error(nil)
 	switch r.PostForm.Get("action") {
 	case "cancel":
-		err = c.registry.CancelAddress(r.Context(), p, actor(ctx, p))
+		err = c.registry.CancelAddress(r.Context(), caller(ctx, p))
 	case "change":
 		done = "A link was mailed to " + view.New + ". Your address changes when you open it and confirm."
 		_, err = c.requestAddress(ctx, p, registry.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
@@ -83,7 +83,7 @@ func (c *Cloud) requestAddress(ctx echo.Context, p registry.Principal, n registr
 	if err := c.mails.Allow("user:"+p.UserID, "account:"+registry.LoginEmail(n.Email)); err != nil {
 		return registry.AddressChange{}, err
 	}
-	return c.registry.RequestAddress(ctx.Request().Context(), p, n, actor(ctx, p))
+	return c.registry.RequestAddress(ctx.Request().Context(), caller(ctx, p), n)
 }
 
 // addressLinkView is the page of a mailed link. Only people who are signed in to the account see the change: the new address
@@ -145,7 +145,7 @@ func (c *Cloud) confirmAddress(ctx echo.Context, p registry.Principal) error {
 	err := c.mails.Allow("user:" + p.UserID)
 	var s registry.Session
 	if err == nil {
-		s, err = c.registry.ConfirmAddress(r.Context(), p, bridge.NewSecret(token), actor(ctx, p))
+		s, err = c.registry.ConfirmAddress(r.Context(), caller(ctx, p), bridge.NewSecret(token))
 	}
 	if err != nil {
 		return c.renderAddress(ctx, api.Status(err), token, err)
@@ -211,7 +211,7 @@ func (c *Cloud) postAddress(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) deleteAddress(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.CancelAddress(ctx.Request().Context(), p, actor(ctx, p)); err != nil {
+	if err := c.registry.CancelAddress(ctx.Request().Context(), caller(ctx, p)); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)

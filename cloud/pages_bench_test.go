@@ -64,7 +64,7 @@ func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection strin
 	}
 	for i := range benchConnections {
 		key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
-		c, _, err := reg.Register(ctx, session.Principal, api.RegisterRequest{ServerURL: fmt.Sprintf("https://server-%d.example", i), APIKey: &key}, actor)
+		c, _, err := reg.Register(ctx, session.Principal.As(actor), api.RegisterRequest{ServerURL: fmt.Sprintf("https://server-%d.example", i), APIKey: &key})
 		if err != nil {
 			b.Fatal(err)
 		}

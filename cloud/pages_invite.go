@@ -82,11 +82,11 @@ func (c *Cloud) acceptFromPage(ctx echo.Context) error {
 		return err
 	}
 	if signedIn {
-		org, err := c.registry.AcceptInvitation(r.Context(), p, token, actor(ctx, p))
+		org, err := c.registry.AcceptInvitation(r.Context(), caller(ctx, p), token)
 		if err != nil {
 			return c.failInvite(ctx, view, err)
 		}
-		_, err = c.registry.SwitchSession(r.Context(), p, org.Slug, actor(ctx, p))
+		_, err = c.registry.SwitchSession(r.Context(), caller(ctx, p), org.Slug)
 		if err != nil && bridge.AsError(err).Kind != bridge.Forbidden { // a provider's session stays where it is
 			return err
 		}

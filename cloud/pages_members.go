@@ -123,13 +123,13 @@ func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
 		if asked, err := c.askRole(ctx, p, id, r.PostForm.Get("role")); asked || err != nil {
 			return err
 		}
-		_, err = c.registry.ChangeRole(r.Context(), p, p.Org, id, r.PostForm.Get("role"), actor(ctx, p))
+		_, err = c.registry.ChangeRole(r.Context(), caller(ctx, p), p.Org, id, r.PostForm.Get("role"))
 	case "remove":
 		if r.PostForm.Get("sure") != "yes" {
 			return c.askRemove(ctx, p)
 		}
 		var removed api.RemovedMember
-		removed, err = c.registry.RemoveMember(r.Context(), p, p.Org, id, actor(ctx, p))
+		removed, err = c.registry.RemoveMember(r.Context(), caller(ctx, p), p.Org, id)
 		if done = "removed"; len(removed.Connections) > 0 {
 			done = "left"
 		}
@@ -143,7 +143,7 @@ func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) withdrawFromPage(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.Withdraw(ctx.Request().Context(), p, p.Org, ctx.Param("id"), actor(ctx, p)); err != nil {
+	if err := c.registry.Withdraw(ctx.Request().Context(), caller(ctx, p), p.Org, ctx.Param("id")); err != nil {
 		return c.failMembers(ctx, p, membersView{}, err)
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/members?done=withdrawn")
@@ -165,7 +165,7 @@ func (c *Cloud) addOrganization(ctx echo.Context, p registry.Principal) error {
 	}
 	r := ctx.Request()
 	n := api.NewOrganization{Slug: strings.TrimSpace(r.PostForm.Get("slug")), Name: strings.TrimSpace(r.PostForm.Get("name"))}
-	if _, err := c.registry.CreateOrganization(r.Context(), p, n, actor(ctx, p)); err != nil {
+	if _, err := c.registry.CreateOrganization(r.Context(), caller(ctx, p), n); err != nil {
 		if ours(err) {
 			return err
 		}
@@ -184,7 +184,7 @@ func (c *Cloud) switchOrganization(ctx echo.Context, p registry.Principal) error
 
 // goTo moves the session to another organization; its cookie stays what it is.
 func (c *Cloud) goTo(ctx echo.Context, p registry.Principal, org, path string) error {
-	if _, err := c.registry.SwitchSession(ctx.Request().Context(), p, org, actor(ctx, p)); err != nil {
+	if _, err := c.registry.SwitchSession(ctx.Request().Context(), caller(ctx, p), org); err != nil {
 		return err
 	}
 	return ctx.Redirect(http.StatusSeeOther, path)

@@ -52,7 +52,7 @@ func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
 	r := ctx.Request()
 	key := bridge.NewSecret(r.PostForm.Get("api_key")).Disclose()
 	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
-	connection, _, err := c.registry.Register(r.Context(), p, req, actor(ctx, p))
+	connection, _, err := c.registry.Register(r.Context(), caller(ctx, p), req)
 	if err != nil {
 		if ours(err) {
 			return err

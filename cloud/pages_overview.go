@@ -144,7 +144,7 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 		return c.failOverview(ctx, p, errNotSure)
 	}
 	if patch != (api.ConnectionPatch{}) {
-		if _, err := c.registry.Patch(r.Context(), p, id, patch, actor(ctx, p)); err != nil {
+		if _, err := c.registry.Patch(r.Context(), caller(ctx, p), id, patch); err != nil {
 			return c.failOverview(ctx, p, err)
 		}
 	}

@@ -62,18 +62,18 @@ func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
 	var err error
 	switch r.PostForm.Get("action") {
 	case "password":
-		done, err = "Your password is changed, and your other sessions have ended.", c.registry.ChangePassword(r.Context(), p, password, field("new_password"), by)
+		done, err = "Your password is changed, and your other sessions have ended.", c.registry.ChangePassword(r.Context(), p.As(by), password, field("new_password"))
 	case "totp-begin":
 		var e registry.Enrolment
-		if e, err = c.registry.BeginTOTP(r.Context(), p, password, by); err == nil {
+		if e, err = c.registry.BeginTOTP(r.Context(), p.As(by), password); err == nil {
 			view.Enrol, err = enrol(e)
 		}
 	case "totp-confirm":
 		return c.confirmTOTP(ctx, p, otp)
 	case "totp-disable":
-		done, err = "Two-factor authentication is off.", c.registry.DisableTOTP(r.Context(), p, password, otp, by)
+		done, err = "Two-factor authentication is off.", c.registry.DisableTOTP(r.Context(), p.As(by), password, otp)
 	case "recovery-codes":
-		view.Codes, err = c.registry.RenewRecoveryCodes(r.Context(), p, password, otp, by)
+		view.Codes, err = c.registry.RenewRecoveryCodes(r.Context(), p.As(by), password, otp)
 	}
 	if err != nil {
 		done = ""
@@ -87,7 +87,7 @@ func (c *Cloud) confirmTOTP(ctx echo.Context, p registry.Principal, otp string) 
 	if err := c.devices.Allow("user:" + p.UserID); err != nil {
 		return err
 	}
-	codes, failed := c.registry.ConfirmTOTP(r.Context(), p, otp, actor(ctx, p))
+	codes, failed := c.registry.ConfirmTOTP(r.Context(), caller(ctx, p), otp)
 	if failed == nil {
 		return c.security(ctx, p, securityView{Codes: codes}, "Two-factor authentication is on.", nil)
 	}

@@ -72,7 +72,7 @@ func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
 	}
 	r := ctx.Request()
 	name, country, currency := r.PostForm.Get("name"), r.PostForm.Get("country"), r.PostForm.Get("currency")
-	_, err := c.registry.PatchAccount(r.Context(), p, api.ProfilePatch{Name: &name, Country: &country, Currency: &currency}, actor(ctx, p))
+	_, err := c.registry.PatchAccount(r.Context(), caller(ctx, p), api.ProfilePatch{Name: &name, Country: &country, Currency: &currency})
 	if err != nil {
 		if ours(err) {
 			return err
@@ -141,9 +141,9 @@ func (c *Cloud) changeSessions(ctx echo.Context, p registry.Principal) error {
 	r := ctx.Request()
 	switch r.PostForm.Get("action") {
 	case "end":
-		return c.sessionsOf(ctx, p, "That session has ended.", c.registry.EndSessionByID(r.Context(), p, r.PostForm.Get("id"), actor(ctx, p)))
+		return c.sessionsOf(ctx, p, "That session has ended.", c.registry.EndSessionByID(r.Context(), caller(ctx, p), r.PostForm.Get("id")))
 	case "end-others":
-		return c.sessionsOf(ctx, p, "All other sessions have ended.", c.registry.EndSessions(r.Context(), p, false, actor(ctx, p)))
+		return c.sessionsOf(ctx, p, "All other sessions have ended.", c.registry.EndSessions(r.Context(), caller(ctx, p), false))
 	}
 	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
 }

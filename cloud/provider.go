@@ -46,7 +46,7 @@ func (c *Cloud) getProvider(ctx echo.Context, p registry.Principal) error {
 
 // setProvider sets the provider. On loopback, where nobody else can sign in, domains need no proof.
 func (c *Cloud) setProvider(ctx echo.Context, p registry.Principal, org string, s api.ProviderSettings) error {
-	return c.registry.SetProvider(ctx.Request().Context(), p, org, s, c.cfg.PublicURL.Loopback(), actor(ctx, p))
+	return c.registry.SetProvider(ctx.Request().Context(), caller(ctx, p), org, s, c.cfg.PublicURL.Loopback())
 }
 
 func (c *Cloud) putProvider(ctx echo.Context, p registry.Principal) error {
@@ -61,7 +61,7 @@ func (c *Cloud) putProvider(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) deleteProvider(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.RemoveProvider(ctx.Request().Context(), p, ctx.Param("org"), actor(ctx, p)); err != nil {
+	if err := c.registry.RemoveProvider(ctx.Request().Context(), caller(ctx, p), ctx.Param("org")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
@@ -124,7 +124,7 @@ func (c *Cloud) proveDomain(ctx context.Context, p registry.Principal, d api.Pro
 		return bridge.E(bridge.Conflict, "domain_unproven", "The domain %s has no TXT record with %s", d.Domain, d.TXTRecord).
 			WithHint("add the record in the domain's DNS, wait until it can be seen, and test again").Because(err)
 	}
-	return c.registry.DomainProven(ctx, p, d.Domain, by)
+	return c.registry.DomainProven(ctx, p.As(by), d.Domain)
 }
 
 type providerView struct {
@@ -200,7 +200,7 @@ func (c *Cloud) changeProvider(ctx echo.Context, p registry.Principal) error {
 	r := ctx.Request()
 	switch r.PostForm.Get("action") {
 	case "remove":
-		if err := c.registry.RemoveProvider(r.Context(), p, p.Org, actor(ctx, p)); err != nil {
+		if err := c.registry.RemoveProvider(r.Context(), caller(ctx, p), p.Org); err != nil {
 			return err
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/settings/provider")

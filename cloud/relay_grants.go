@@ -146,7 +146,7 @@ func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) 
 	if err != nil {
 		return nil, err
 	}
-	granted, err := c.registry.Relay(r.Context(), p, connection, actor(ctx, p))
+	granted, err := c.registry.Relay(r.Context(), caller(ctx, p), connection)
 	if err != nil {
 		return nil, err
 	}

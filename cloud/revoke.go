@@ -24,7 +24,7 @@ const (
 // revocation, goes on trying, and hands it to the caller as well, who may be nearer to the server.
 func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string, was registry.AsItWas) (api.Removed, error) {
 	who := actor(ctx, p)
-	removed, err := c.registry.DeleteIf(ctx.Request().Context(), p, id, was, who)
+	removed, err := c.registry.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
 	c.relay.targets.forget(id)
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err

@@ -282,7 +282,7 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := rules.Register(ctx, p, api.RegisterRequest{ServerURL: server, SealedKey: sealed}, audit.Actor{})
+	c, _, err := rules.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ var errNoKeyAPI = bridge.E(bridge.Conflict, "server_plain", "the connection has 
 // serverClient calls a connection's server as a member who may use it, with an access token that names them and has no more
 // scopes than they have: the same grant, and the same rules of what may be called, as with the relay.
 func (c *Cloud) serverClient(ctx echo.Context, p registry.Principal, id string) (*api.ServerClient, error) {
-	granted, err := c.registry.Relay(ctx.Request().Context(), p, id, actor(ctx, p))
+	granted, err := c.registry.Relay(ctx.Request().Context(), caller(ctx, p), id)
 	if err != nil {
 		return nil, err
 	}

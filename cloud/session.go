@@ -143,6 +143,10 @@ func actor(ctx echo.Context, p registry.Principal) audit.Actor {
 	return a
 }
 
+func caller(ctx echo.Context, p registry.Principal) registry.Caller {
+	return p.As(actor(ctx, p))
+}
+
 func anonymous(ctx echo.Context) audit.Actor {
 	return audit.Actor{ID: "anonymous", Address: ctx.RealIP(), RequestID: api.RequestID(ctx.Request()), UserAgent: ctx.Request().UserAgent()}
 }

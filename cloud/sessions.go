@@ -119,7 +119,7 @@ func (c *Cloud) listSessions(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) endSession(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.EndSessionByID(ctx.Request().Context(), p, ctx.Param("id"), actor(ctx, p)); err != nil {
+	if err := c.registry.EndSessionByID(ctx.Request().Context(), caller(ctx, p), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
@@ -130,7 +130,7 @@ func (c *Cloud) endSessions(ctx echo.Context, p registry.Principal) error {
 	if current != "" && current != "true" && current != "false" {
 		return bridge.E(bridge.Invalid, "current_malformed", "current is true or false")
 	}
-	if err := c.registry.EndSessions(ctx.Request().Context(), p, current == "true", actor(ctx, p)); err != nil {
+	if err := c.registry.EndSessions(ctx.Request().Context(), caller(ctx, p), current == "true"); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
@@ -141,7 +141,7 @@ func (c *Cloud) switchSession(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	moved, err := c.registry.SwitchSession(ctx.Request().Context(), p, body.Org, actor(ctx, p))
+	moved, err := c.registry.SwitchSession(ctx.Request().Context(), caller(ctx, p), body.Org)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (c *Cloud) patchMe(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	account, err := c.registry.PatchAccount(ctx.Request().Context(), p, body, actor(ctx, p))
+	account, err := c.registry.PatchAccount(ctx.Request().Context(), caller(ctx, p), body)
 	if err != nil {
 		return err
 	}

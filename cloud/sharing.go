@@ -45,7 +45,7 @@ func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id st
 		}
 		patch.Ceiling.To = &ceiling
 	}
-	changed, err := c.registry.Patch(ctx.Request().Context(), p, id, patch, actor(ctx, p))
+	changed, err := c.registry.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
 	if bridge.CodeOf(err) != "key_cannot_act_as" || patch.Visibility == nil {
 		return changed, err
 	}
@@ -53,7 +53,7 @@ func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id st
 	if checked, failed := c.check(ctx.Request().Context(), p, id); failed != nil || checked.OwnerOnly {
 		return changed, err
 	}
-	return c.registry.Patch(ctx.Request().Context(), p, id, patch, actor(ctx, p))
+	return c.registry.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
 }
 
 func (c *Cloud) putMemberLimit(ctx echo.Context, p registry.Principal) error {
@@ -78,7 +78,7 @@ func (c *Cloud) limitMember(ctx echo.Context, p registry.Principal, id, user str
 			return api.SharingMember{}, err
 		}
 	}
-	return c.registry.LimitMember(ctx.Request().Context(), p, id, who, l, actor(ctx, p))
+	return c.registry.LimitMember(ctx.Request().Context(), caller(ctx, p), id, who, l)
 }
 
 func (c *Cloud) deleteMemberLimit(ctx echo.Context, p registry.Principal) error {
@@ -94,7 +94,7 @@ func (c *Cloud) unlimitMember(ctx echo.Context, p registry.Principal, id, user s
 	if err != nil {
 		return api.SharingMember{}, err
 	}
-	return c.registry.UnlimitMember(ctx.Request().Context(), p, id, who, actor(ctx, p))
+	return c.registry.UnlimitMember(ctx.Request().Context(), caller(ctx, p), id, who)
 }
 
 // exceptee is for whom an exception is to be: an ID may be that of a member or of an API key of the organization. A personal

@@ -49,7 +49,7 @@ func (c *Cloud) trust(ctx echo.Context, p registry.Principal) error {
 
 // developerToken opens a session of three hours and signs its token.
 func (c *Cloud) developerToken(ctx echo.Context, p registry.Principal) (api.DeveloperToken, error) {
-	s, err := c.registry.OpenSessionFrom(ctx.Request().Context(), p, registry.MethodDeveloper, actor(ctx, p))
+	s, err := c.registry.OpenSessionFrom(ctx.Request().Context(), caller(ctx, p), registry.MethodDeveloper)
 	if err != nil {
 		return api.DeveloperToken{}, err
 	}
@@ -75,7 +75,7 @@ func (c *Cloud) registerConnection(ctx echo.Context, p registry.Principal) error
 	if err != nil {
 		return err
 	}
-	connection, created, err := c.registry.Register(ctx.Request().Context(), p, body, actor(ctx, p))
+	connection, created, err := c.registry.Register(ctx.Request().Context(), caller(ctx, p), body)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (c *Cloud) undelivered(ctx echo.Context, p registry.Principal) error {
 }
 
 func (c *Cloud) confirmRevocation(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.ConfirmRevocation(ctx.Request().Context(), p, ctx.Param("id"), actor(ctx, p)); err != nil {
+	if err := c.registry.ConfirmRevocation(ctx.Request().Context(), caller(ctx, p), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)

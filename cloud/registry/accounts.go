@@ -68,11 +68,11 @@ func canonicalCurrency(s string) (string, error) {
 }
 
 // PatchAccount changes a person's profile.
-func (r *Registry) PatchAccount(ctx context.Context, p Principal, patch api.ProfilePatch, actor audit.Actor) (Account, error) {
-	if err := p.NeedOwn(); err != nil {
+func (r *Registry) PatchAccount(ctx context.Context, caller Caller, patch api.ProfilePatch) (Account, error) {
+	if err := caller.NeedOwn(); err != nil {
 		return Account{}, err
 	}
-	before, err := r.Account(ctx, p.UserID)
+	before, err := r.Account(ctx, caller.UserID)
 	if err != nil {
 		return Account{}, err
 	}
@@ -99,21 +99,21 @@ func (r *Registry) PatchAccount(ctx context.Context, p Principal, patch api.Prof
 	err = r.tx(ctx, func(tx *sql.Tx) error {
 		changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE users SET name = $1, country = $2, currency = $3
 			WHERE id = $4 AND name = $5 AND country = $6 AND currency = $7`,
-			a.Name, a.Country, a.Currency, p.UserID, before.Name, before.Country, before.Currency))
+			a.Name, a.Country, a.Currency, caller.UserID, before.Name, before.Country, before.Currency))
 		if err != nil {
 			return fmt.Errorf("change a profile: %w", err)
 		}
 		if !changed {
 			return bridge.E(bridge.Conflict, "changed_meanwhile", "the profile was changed at the same time").WithHint("try again")
 		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "user.change", Target: "user:" + p.Email})
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "user.change", Target: "user:" + caller.Email})
 	})
 	return a, err
 }
 
 // ChangePassword replaces a password by one who knows it. The other sessions of the person end.
-func (r *Registry) ChangePassword(ctx context.Context, p Principal, old, password bridge.Secret, actor audit.Actor) error {
-	was, err := r.confirmPassword(ctx, p, old, actor)
+func (r *Registry) ChangePassword(ctx context.Context, caller Caller, old, password bridge.Secret) error {
+	was, err := r.confirmPassword(ctx, caller, old)
 	if err != nil {
 		return err
 	}
@@ -122,33 +122,33 @@ func (r *Registry) ChangePassword(ctx context.Context, p Principal, old, passwor
 		return err
 	}
 	return r.mailTx(ctx, func(tx *sql.Tx) error {
-		if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+		if err := holdShown(ctx, tx, caller.UserID, was); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = $1 WHERE id = $2", hash, p.UserID); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = $1 WHERE id = $2", hash, caller.UserID); err != nil {
 			return fmt.Errorf("change a password: %w", err)
 		}
-		if err := r.passwordSet(ctx, tx, User{ID: p.UserID, Email: p.Email}, p.SessionID, "password changed", actor); err != nil {
+		if err := r.passwordSet(ctx, tx, User{ID: caller.UserID, Email: caller.Email}, caller.SessionID, "password changed", caller.Actor); err != nil {
 			return err
 		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "password.change", Target: "user:" + p.Email})
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "password.change", Target: "user:" + caller.Email})
 	})
 }
 
 // confirmPassword asks somebody who is signed in for the password once more. Whoever sits at an open session may not
 // guess it: the tries of a session have a lane of their own. What it returns is for [holdShown], in the transaction that follows.
-func (r *Registry) confirmPassword(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) (shown, error) {
-	if err := p.NeedOwn(); err != nil {
+func (r *Registry) confirmPassword(ctx context.Context, caller Caller, password bridge.Secret) (shown, error) {
+	if err := caller.NeedOwn(); err != nil {
 		return shown{}, err
 	}
 	var hash string
-	if err := r.db.QueryRowContext(ctx, "SELECT password FROM users WHERE id = $1", p.UserID).Scan(&hash); err != nil {
+	if err := r.db.QueryRowContext(ctx, "SELECT password FROM users WHERE id = $1", caller.UserID).Scan(&hash); err != nil {
 		return shown{}, fmt.Errorf("look up a user: %w", err)
 	}
 	if hash == "" {
 		return shown{}, bridge.E(bridge.Conflict, "no_password", "Your account has no password: you sign in through your organization.")
 	}
-	lane := passwordLane(p.Email, "session:"+p.SessionID)
+	lane := passwordLane(caller.Email, "session:"+caller.SessionID)
 	if _, err := r.charge(ctx, lane); err != nil {
 		return shown{}, err
 	}
@@ -158,8 +158,8 @@ func (r *Registry) confirmPassword(ctx context.Context, p Principal, password br
 	}
 	if !match {
 		refusal := bridge.E(bridge.Forbidden, "password_wrong", "That is not your password.")
-		if err := audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: actor, Action: "password.confirm",
-			Target: "user:" + p.Email, Outcome: refusal.Code}); err != nil {
+		if err := audit.Record(ctx, r.db, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "password.confirm",
+			Target: "user:" + caller.Email, Outcome: refusal.Code}); err != nil {
 			return shown{}, err
 		}
 		return shown{}, refusal
@@ -168,9 +168,9 @@ func (r *Registry) confirmPassword(ctx context.Context, p Principal, password br
 }
 
 // accountChanged audits a change of a person's own account, and tells them.
-func (r *Registry) accountChanged(ctx context.Context, tx *sql.Tx, p Principal, action, what string, actor audit.Actor) error {
-	if err := audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + p.Email}); err != nil {
+func (r *Registry) accountChanged(ctx context.Context, tx *sql.Tx, caller Caller, action, what string) error {
+	if err := audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "user:" + caller.Email}); err != nil {
 		return err
 	}
-	return r.notify(ctx, tx, p.UserID, what, actor)
+	return r.notify(ctx, tx, caller.UserID, what, caller.Actor)
 }

@@ -31,11 +31,11 @@ func (f *fixture) code(e registry.Enrolment, steps int) string {
 // enrol turns on two-factor authentication, which uses up the code of this step.
 func (f *fixture) enrol(p registry.Principal) (registry.Enrolment, []bridge.Secret) {
 	f.t.Helper()
-	e, err := f.BeginTOTP(f.t.Context(), p, bridge.NewSecret(password), p.Actor("", ""))
+	e, err := f.BeginTOTP(f.t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(password))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	codes, err := f.ConfirmTOTP(f.t.Context(), p, f.code(e, 0), p.Actor("", ""))
+	codes, err := f.ConfirmTOTP(f.t.Context(), p.As(p.Actor("", "")), f.code(e, 0))
 	if err != nil || len(codes) != 10 {
 		f.t.Fatalf("%d recovery codes (%v)", len(codes), err)
 	}
@@ -150,17 +150,17 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		ctx, by, right := t.Context(), p.Actor("", ""), bridge.NewSecret(password)
-		if _, err := f.BeginTOTP(ctx, p, bridge.NewSecret("wrong"), by); bridge.CodeOf(err) != "password_wrong" {
+		if _, err := f.BeginTOTP(ctx, p.As(by), bridge.NewSecret("wrong")); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("begun without the password: %v", err)
 		}
-		e, err := f.BeginTOTP(ctx, p, right, by)
+		e, err := f.BeginTOTP(ctx, p.As(by), right)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if u, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || u.TwoFactor {
 			t.Errorf("an enrolment that is not confirmed is asked for: %+v (%v)", u, err)
 		}
-		if _, err := f.ConfirmTOTP(ctx, p, "000000", by); bridge.CodeOf(err) != "otp_invalid" {
+		if _, err := f.ConfirmTOTP(ctx, p.As(by), "000000"); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("confirmed by a wrong code: %v", err)
 		}
 		again, err := f.PendingTOTP(ctx, p)
@@ -171,7 +171,7 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old, err := f.ConfirmTOTP(ctx, p, f.code(e, 0), by)
+		old, err := f.ConfirmTOTP(ctx, p.As(by), f.code(e, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,23 +181,23 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 		if u, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || !u.TwoFactor {
 			t.Errorf("it is on, and not asked for: %+v (%v)", u, err)
 		}
-		if _, err := f.BeginTOTP(ctx, p, right, by); bridge.CodeOf(err) != "totp_on" {
+		if _, err := f.BeginTOTP(ctx, p.As(by), right); bridge.CodeOf(err) != "totp_on" {
 			t.Errorf("a second enrolment over the first: %v", err)
 		}
-		if err := f.DisableTOTP(ctx, p, right, "000000", by); bridge.CodeOf(err) != "otp_invalid" {
+		if err := f.DisableTOTP(ctx, p.As(by), right, "000000"); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("turned off without a code: %v", err)
 		}
-		fresh, err := f.RenewRecoveryCodes(ctx, p, right, old[0].Reveal(), by)
+		fresh, err := f.RenewRecoveryCodes(ctx, p.As(by), right, old[0].Reveal())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DisableTOTP(ctx, p, right, old[1].Reveal(), by); bridge.CodeOf(err) != "otp_invalid" {
+		if err := f.DisableTOTP(ctx, p.As(by), right, old[1].Reveal()); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("an old recovery code lives on: %v", err)
 		}
-		if err := f.DisableTOTP(ctx, p, bridge.NewSecret("wrong"), fresh[0].Reveal(), by); bridge.CodeOf(err) != "password_wrong" {
+		if err := f.DisableTOTP(ctx, p.As(by), bridge.NewSecret("wrong"), fresh[0].Reveal()); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("turned off without the password: %v", err)
 		}
-		if err := f.DisableTOTP(ctx, p, right, fresh[0].Reveal(), by); err != nil {
+		if err := f.DisableTOTP(ctx, p.As(by), right, fresh[0].Reveal()); err != nil {
 			t.Fatal(err)
 		}
 		if account, err := f.Account(ctx, p.UserID); err != nil || account.TwoFactor || account.RecoveryCodes != 0 {
@@ -470,7 +470,7 @@ func TestChangePassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		change := func(old, fresh string) string {
-			return bridge.CodeOf(f.ChangePassword(t.Context(), p, bridge.NewSecret(old), bridge.NewSecret(fresh), p.Actor("", "")))
+			return bridge.CodeOf(f.ChangePassword(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old), bridge.NewSecret(fresh)))
 		}
 		if got := change("wrong", "another horse battery"); got != "password_wrong" {
 			t.Errorf("without the old one: %q", got)
@@ -504,24 +504,24 @@ func TestSwitchSession(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		rival := f.person("rival@b.test", "rival", bridge.RoleOwner)
-		if _, err := f.SwitchSession(t.Context(), p, "rival", audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
+		if _, err := f.SwitchSession(t.Context(), p.As(audit.Actor{}), "rival"); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("into another's organization: %v", err)
 		}
 		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, 'viewer', 0)",
 			rival.OrgID, p.UserID); err != nil {
 			t.Fatal(err)
 		}
-		moved, err := f.SwitchSession(t.Context(), p, "rival", p.Actor("", ""))
+		moved, err := f.SwitchSession(t.Context(), p.As(p.Actor("", "")), "rival")
 		if err != nil || moved.Org != "rival" || moved.Role != bridge.RoleViewer || moved.SessionID != p.SessionID || moved.Moves != p.Moves+1 {
 			t.Errorf("%+v (%v)", moved, err)
 		}
-		if _, err := f.SwitchSession(t.Context(), p, "acme", audit.Actor{}); bridge.CodeOf(err) != "session_ended" {
+		if _, err := f.SwitchSession(t.Context(), p.As(audit.Actor{}), "acme"); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("with what was known before the switch: %v", err)
 		}
-		if err := f.EndSessionByID(t.Context(), moved, rival.SessionID, audit.Actor{}); bridge.CodeOf(err) != "session_unknown" {
+		if err := f.EndSessionByID(t.Context(), moved.As(audit.Actor{}), rival.SessionID); bridge.CodeOf(err) != "session_unknown" {
 			t.Errorf("another's session is ended: %v", err)
 		}
-		if err := f.EndSessions(t.Context(), moved, true, moved.Actor("", "")); err != nil {
+		if err := f.EndSessions(t.Context(), moved.As(moved.Actor("", "")), true); err != nil {
 			t.Error(err)
 		}
 		if _, err := f.SessionByID(t.Context(), p.SessionID); bridge.CodeOf(err) != "session_ended" {
@@ -534,7 +534,7 @@ func TestProfile(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		text := func(s string) *string { return &s }
-		a, err := f.PatchAccount(t.Context(), p, api.ProfilePatch{Name: text("Ann"), Country: text("de"), Currency: text("eur")}, p.Actor("", ""))
+		a, err := f.PatchAccount(t.Context(), p.As(p.Actor("", "")), api.ProfilePatch{Name: text("Ann"), Country: text("de"), Currency: text("eur")})
 		if err != nil || a.Name != "Ann" || a.Country != "DE" || a.Currency != "EUR" {
 			t.Errorf("%+v (%v)", a, err)
 		}
@@ -546,11 +546,11 @@ func TestProfile(t *testing.T) {
 			"no country": {api.ProfilePatch{Country: text("ZZ")}, "country_unknown"}, "a continent": {api.ProfilePatch{Country: text("150")}, "country_unknown"},
 			"no currency": {api.ProfilePatch{Currency: text("ABC")}, "currency_unknown"},
 		} {
-			if _, err := f.PatchAccount(t.Context(), p, c.patch, p.Actor("", "")); bridge.CodeOf(err) != c.code {
+			if _, err := f.PatchAccount(t.Context(), p.As(p.Actor("", "")), c.patch); bridge.CodeOf(err) != c.code {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if a, err := f.PatchAccount(t.Context(), p, api.ProfilePatch{Country: text("")}, p.Actor("", "")); err != nil || a.Country != "" || a.Currency != "EUR" {
+		if a, err := f.PatchAccount(t.Context(), p.As(p.Actor("", "")), api.ProfilePatch{Country: text("")}); err != nil || a.Country != "" || a.Currency != "EUR" {
 			t.Errorf("%+v (%v)", a, err)
 		}
 	})
@@ -638,13 +638,13 @@ func TestProviderSessionReachesNoFurther(t *testing.T) {
 		p.Provider = "some-provider"
 		ctx, by, right, name := t.Context(), p.Actor("", ""), bridge.NewSecret(password), "Ann"
 		for what, try := range map[string]func() error{
-			"password": func() error { return f.ChangePassword(ctx, p, right, bridge.NewSecret("another horse battery"), by) },
-			"enrol":    func() error { _, err := f.BeginTOTP(ctx, p, right, by); return err },
-			"confirm":  func() error { _, err := f.ConfirmTOTP(ctx, p, "000000", by); return err },
-			"disable":  func() error { return f.DisableTOTP(ctx, p, right, "000000", by) },
-			"codes":    func() error { _, err := f.RenewRecoveryCodes(ctx, p, right, "000000", by); return err },
-			"profile":  func() error { _, err := f.PatchAccount(ctx, p, api.ProfilePatch{Name: &name}, by); return err },
-			"switch":   func() error { _, err := f.SwitchSession(ctx, p, "rival", by); return err },
+			"password": func() error { return f.ChangePassword(ctx, p.As(by), right, bridge.NewSecret("another horse battery")) },
+			"enrol":    func() error { _, err := f.BeginTOTP(ctx, p.As(by), right); return err },
+			"confirm":  func() error { _, err := f.ConfirmTOTP(ctx, p.As(by), "000000"); return err },
+			"disable":  func() error { return f.DisableTOTP(ctx, p.As(by), right, "000000") },
+			"codes":    func() error { _, err := f.RenewRecoveryCodes(ctx, p.As(by), right, "000000"); return err },
+			"profile":  func() error { _, err := f.PatchAccount(ctx, p.As(by), api.ProfilePatch{Name: &name}); return err },
+			"switch":   func() error { _, err := f.SwitchSession(ctx, p.As(by), "rival"); return err },
 		} {
 			if err := try(); bridge.CodeOf(err) != "provider_session" {
 				t.Errorf("%s: %v", what, err)
@@ -653,10 +653,10 @@ func TestProviderSessionReachesNoFurther(t *testing.T) {
 		if list, err := f.Sessions(ctx, p); err != nil || len(list) != 1 || list[0].Org != "acme" {
 			t.Errorf("the sessions: %+v (%v)", list, err)
 		}
-		if err := f.EndSessionByID(ctx, p, elsewhere.Principal.SessionID, by); bridge.CodeOf(err) != "session_unknown" {
+		if err := f.EndSessionByID(ctx, p.As(by), elsewhere.Principal.SessionID); bridge.CodeOf(err) != "session_unknown" {
 			t.Errorf("a session elsewhere is ended: %v", err)
 		}
-		if err := f.EndSessions(ctx, p, true, by); err != nil {
+		if err := f.EndSessions(ctx, p.As(by), true); err != nil {
 			t.Error(err)
 		}
 		if _, err := f.SessionByID(ctx, elsewhere.Principal.SessionID); err != nil {
@@ -675,7 +675,7 @@ func TestNoPassword(t *testing.T) {
 		if err := f.try(p.Email, "", bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the empty password: %v", err)
 		}
-		if _, err := f.BeginTOTP(t.Context(), p, bridge.NewSecret(""), p.Actor("", "")); bridge.CodeOf(err) != "no_password" {
+		if _, err := f.BeginTOTP(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret("")); bridge.CodeOf(err) != "no_password" {
 			t.Errorf("two-factor: %v", err)
 		}
 		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
@@ -706,7 +706,7 @@ func TestSignOutEverywhereVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		device, code, verifier := f.approve(p)
-		if err := f.EndSessions(t.Context(), p, true, p.Actor("", "")); err != nil {
+		if err := f.EndSessions(t.Context(), p.As(p.Actor("", "")), true); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)
@@ -718,7 +718,7 @@ func TestRemovalVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner, p := f.person("own@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
 		device, code, verifier := f.approve(p)
-		if _, err := f.RemoveMember(t.Context(), owner, "acme", p.UserID, owner.Actor("", "")); err != nil {
+		if _, err := f.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", p.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, 'member', 0)",
@@ -738,7 +738,7 @@ func TestRemovedProviderVoidsApprovals(t *testing.T) {
 			t.Fatal(err)
 		}
 		device, code, verifier := f.approve(s.Principal)
-		if err := f.RemoveProvider(t.Context(), owner, "acme", owner.Actor("", "")); err != nil {
+		if err := f.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)
@@ -752,13 +752,13 @@ func (f *fixture) approve(p registry.Principal) (device, code, verifier bridge.S
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if err := f.DecideDevice(f.t.Context(), p, d.UserCode, true, p.Actor("", "")); err != nil {
+	if err := f.DecideDevice(f.t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
 		f.t.Fatal(err)
 	}
 	verifier = bridge.NewSecret(strings.Repeat("v", 43))
 	sum := sha256.Sum256([]byte(verifier.Reveal()))
-	code, err = f.IssueCode(f.t.Context(), p, registry.CodeGrant{ClientID: "cli", RedirectURI: "http://127.0.0.1:1/",
-		Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}, p.Actor("", ""))
+	code, err = f.IssueCode(f.t.Context(), p.As(p.Actor("", "")), registry.CodeGrant{ClientID: "cli", RedirectURI: "http://127.0.0.1:1/",
+		Challenge: base64.RawURLEncoding.EncodeToString(sum[:])})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -78,33 +78,33 @@ func (r *Registry) addressIsOwn(ctx context.Context, q querier, userID string) e
 
 // RequestAddress asks for another address for the caller's account. It does not check whether another account has it: only
 // the recipient of the mail may learn that.
-func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress, actor audit.Actor) (AddressChange, error) {
+func (r *Registry) RequestAddress(ctx context.Context, caller Caller, n NewAddress) (AddressChange, error) {
 	none := AddressChange{}
-	if err := r.CanChangeAddress(ctx, p); err != nil {
+	if err := r.CanChangeAddress(ctx, caller.Principal); err != nil {
 		return none, err
 	}
 	to, err := bridge.CanonicalEmail(n.Email)
 	if err != nil {
 		return none, err
 	}
-	if to == p.Email {
+	if to == caller.Email {
 		return none, bridge.E(bridge.Invalid, "address_same", "that is the address of your account already")
 	}
-	account, err := r.Account(ctx, p.UserID)
+	account, err := r.Account(ctx, caller.UserID)
 	if err != nil {
 		return none, err
 	}
-	change := AddressChange{UserID: p.UserID, From: p.Email, To: to}
-	ask := func(tx *sql.Tx) error { return r.askAddress(ctx, tx, &change, actor) }
+	change := AddressChange{UserID: caller.UserID, From: caller.Email, To: to}
+	ask := func(tx *sql.Tx) error { return r.askAddress(ctx, tx, &change, caller.Actor) }
 	switch {
 	case !account.TwoFactor:
 		var was shown
-		if was, err = r.confirmPassword(ctx, p, n.Password, actor); err != nil {
+		if was, err = r.confirmPassword(ctx, caller, n.Password); err != nil {
 			break
 		}
 		was.both = false // the account has had no second factor
 		err = r.mailTx(ctx, func(tx *sql.Tx) error {
-			if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+			if err := holdShown(ctx, tx, caller.UserID, was); err != nil {
 				return err
 			}
 			return ask(tx)
@@ -113,7 +113,7 @@ func (r *Registry) RequestAddress(ctx context.Context, p Principal, n NewAddress
 		err = bridge.E(bridge.Forbidden, api.CodeOTPRequired, "your account has two-factor authentication: a code is needed, too").
 			WithHint("give the six digits of your authenticator app, or a recovery code")
 	default:
-		err = r.withBothFactors(ctx, p, n.Password, n.OTP, actor, ask)
+		err = r.withBothFactors(ctx, caller, n.Password, n.OTP, ask)
 	}
 	if refusal := refusals[bridge.CodeOf(err)]; refusal != nil { // the session is good; it is the code that is not
 		err = bridge.E(bridge.Forbidden, refusal.Code, "%s", refusal.Detail)
@@ -215,11 +215,11 @@ func (r *Registry) StopAddress(ctx context.Context, token bridge.Secret, actor a
 }
 
 // CancelAddress cancels the caller's pending change.
-func (r *Registry) CancelAddress(ctx context.Context, p Principal, actor audit.Actor) error {
-	if err := p.NeedOwn(); err != nil {
+func (r *Registry) CancelAddress(ctx context.Context, caller Caller) error {
+	if err := caller.NeedOwn(); err != nil {
 		return err
 	}
-	return r.stopAddress(ctx, "user_id", p.UserID, errNoChange, actor)
+	return r.stopAddress(ctx, "user_id", caller.UserID, errNoChange, caller.Actor)
 }
 
 func (r *Registry) stopAddress(ctx context.Context, column, value string, refusal error, actor audit.Actor) error {
@@ -246,32 +246,32 @@ func (r *Registry) stopAddress(ctx context.Context, column, value string, refusa
 
 // ConfirmAddress gives the caller's account the address that the link was mailed to. Everything handed out before is void,
 // including this session; the returned one replaces it.
-func (r *Registry) ConfirmAddress(ctx context.Context, p Principal, token bridge.Secret, actor audit.Actor) (Session, error) {
-	if err := p.NeedOwn(); err != nil {
+func (r *Registry) ConfirmAddress(ctx context.Context, caller Caller, token bridge.Secret) (Session, error) {
+	if err := caller.NeedOwn(); err != nil {
 		return Session{}, err
 	}
 	var s Session
 	err := r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
-		if _, err := r.session(ctx, tx, "s.id", p.SessionID); err != nil {
+		if _, err := r.session(ctx, tx, "s.id", caller.SessionID); err != nil {
 			return err
 		}
-		if err := r.addressIsOwn(ctx, tx, p.UserID); err != nil {
+		if err := r.addressIsOwn(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		var from, to string
 		err := tx.QueryRowContext(ctx, `UPDATE address_changes SET ended_at = $1
-			WHERE hash = $2 AND user_id = $3 AND ended_at = 0 AND expires_at > $1 RETURNING from_email, to_email`, r.cfg.Now().Unix(), hashed(token), p.UserID).Scan(&from, &to)
+			WHERE hash = $2 AND user_id = $3 AND ended_at = 0 AND expires_at > $1 RETURNING from_email, to_email`, r.cfg.Now().Unix(), hashed(token), caller.UserID).Scan(&from, &to)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errLink
 		}
 		if err != nil {
 			return fmt.Errorf("confirm an address: %w", err)
 		}
-		h := Handover{User: User{ID: p.UserID, Email: from}, Reason: "address changed", Actor: actor, after: after}
+		h := Handover{User: User{ID: caller.UserID, Email: from}, Reason: "address changed", Actor: caller.Actor, after: after}
 		if err := r.moveAddress(ctx, tx, to, h); err != nil {
 			return err
 		}
-		s, err = r.openSession(ctx, tx, opening{userID: p.UserID, org: p.Org, method: MethodBrowser}, actor)
+		s, err = r.openSession(ctx, tx, opening{userID: caller.UserID, org: caller.Org, method: MethodBrowser}, caller.Actor)
 		return err
 	})
 	if sqldb.IsUnique(err) {

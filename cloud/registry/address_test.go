@@ -17,7 +17,7 @@ const newAddress = "ann@new.test"
 func (f *fixture) askAddress(p registry.Principal, to string) (confirm, stop bridge.Secret) {
 	f.t.Helper()
 	f.mailed()
-	if _, err := f.RequestAddress(f.t.Context(), p, registry.NewAddress{Email: to, Password: bridge.NewSecret(password)}, p.Actor("", "")); err != nil {
+	if _, err := f.RequestAddress(f.t.Context(), p.As(p.Actor("", "")), registry.NewAddress{Email: to, Password: bridge.NewSecret(password)}); err != nil {
 		f.t.Fatal(err)
 	}
 	for _, m := range f.mailed() {
@@ -41,7 +41,7 @@ func (f *fixture) confirm(p registry.Principal, token bridge.Secret) string {
 	if s, err := f.OpenSession(f.t.Context(), p.UserID, p.Org, registry.MethodBrowser, audit.Actor{}); err == nil {
 		p = s.Principal // what was void before has ended the other
 	}
-	s, err := f.ConfirmAddress(f.t.Context(), p, token, p.Actor("", ""))
+	s, err := f.ConfirmAddress(f.t.Context(), p.As(p.Actor("", "")), token)
 	if err == nil {
 		if again, err := f.BrowserSession(f.t.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
 			f.t.Errorf("the session after it: %+v %v", again, err)
@@ -64,13 +64,13 @@ func TestChangeOfAddress(t *testing.T) {
 		_, codes := f.enrol(ann)
 		for _, n := range []registry.NewAddress{{Email: newAddress, Password: bridge.NewSecret(password)},
 			{Email: newAddress, Password: bridge.NewSecret(password), OTP: "000000"}} {
-			if _, err := f.RequestAddress(t.Context(), ann, n, ann.Actor("", "")); bridge.AsError(err).Kind != bridge.Forbidden {
+			if _, err := f.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), n); bridge.AsError(err).Kind != bridge.Forbidden {
 				t.Errorf("without the second factor: %v", err)
 			}
 		}
 		f.mailed()
-		if _, err := f.RequestAddress(t.Context(), ann, registry.NewAddress{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
-			OTP: codes[0].Reveal()}, ann.Actor("", "")); err != nil {
+		if _, err := f.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), registry.NewAddress{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
+			OTP: codes[0].Reveal()}); err != nil {
 			t.Fatal(err)
 		}
 		token := f.link("address")
@@ -117,15 +117,15 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 			return s.ResetPassword(s.t.Context(), s.link(registry.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
 		},
 		"a new password": func(s state) error {
-			return s.ChangePassword(s.t.Context(), s.p, bridge.NewSecret(password), bridge.NewSecret(password), audit.Actor{})
+			return s.ChangePassword(s.t.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(password))
 		},
 		"another change": func(s state) error { s.askAddress(s.p, "other@new.test"); return nil },
 		"a removal": func(s state) error {
-			_, err := s.RemoveMember(s.t.Context(), s.owner, "acme", s.p.UserID, audit.Actor{})
+			_, err := s.RemoveMember(s.t.Context(), s.owner.As(audit.Actor{}), "acme", s.p.UserID)
 			return err
 		},
 		"the link to the old address": func(s state) error { return s.StopAddress(s.t.Context(), s.stop, audit.Actor{}) },
-		"its person":                  func(s state) error { return s.CancelAddress(s.t.Context(), s.p, audit.Actor{}) },
+		"its person":                  func(s state) error { return s.CancelAddress(s.t.Context(), s.p.As(audit.Actor{})) },
 		"a day":                       func(s state) error { s.advance(registry.AddressLife); return nil },
 		"the operator": func(s state) error {
 			_, err := s.SetAddress(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
@@ -162,7 +162,7 @@ func TestAddressRefusals(t *testing.T) {
 		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
 		ask := func(p registry.Principal, to, pass string) string {
 			t.Helper()
-			_, err := f.RequestAddress(ctx, p, registry.NewAddress{Email: to, Password: bridge.NewSecret(pass)}, p.Actor("", ""))
+			_, err := f.RequestAddress(ctx, p.As(p.Actor("", "")), registry.NewAddress{Email: to, Password: bridge.NewSecret(pass)})
 			return bridge.CodeOf(err)
 		}
 		for _, c := range []struct{ to, pass, want string }{
@@ -236,7 +236,7 @@ func TestAddressOfAProvider(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.RequestAddress(t.Context(), s.Principal, registry.NewAddress{Email: newAddress, Password: bridge.NewSecret(password)}, audit.Actor{})
+			_, err = f.RequestAddress(t.Context(), s.Principal.As(audit.Actor{}), registry.NewAddress{Email: newAddress, Password: bridge.NewSecret(password)})
 			if e := bridge.AsError(err); e.Code != "address_of_provider" || !strings.Contains(e.Hint, hint) {
 				t.Errorf("%s: %v, %s", email, err, e.Hint)
 			}
@@ -261,7 +261,7 @@ func TestAddressRaces(t *testing.T) {
 		for round, with := range []func(p registry.Principal){
 			func(registry.Principal) {},
 			func(p registry.Principal) {
-				if _, err := f.RemoveMember(t.Context(), olga, "acme", p.UserID, audit.Actor{}); err != nil {
+				if _, err := f.RemoveMember(t.Context(), olga.As(audit.Actor{}), "acme", p.UserID); err != nil {
 					t.Error(err)
 				}
 			},
@@ -274,7 +274,7 @@ func TestAddressRaces(t *testing.T) {
 			codes := make(chan string, 4)
 			for range cap(codes) {
 				wg.Go(func() {
-					_, err := f.ConfirmAddress(t.Context(), ann, token, audit.Actor{})
+					_, err := f.ConfirmAddress(t.Context(), ann.As(audit.Actor{}), token)
 					codes <- bridge.CodeOf(err)
 				})
 			}

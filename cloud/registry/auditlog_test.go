@@ -33,7 +33,7 @@ func TestConnectionAudit(t *testing.T) {
 		if _, _, err := f.ConnectionAudit(ctx, owner, shared.ID, audit.Query{}); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("what they do not see: %v", err)
 		}
-		if _, err := f.Patch(ctx, admin, shared.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, admin.Actor("", "")); err != nil {
+		if _, err := f.Patch(ctx, admin.As(admin.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := f.ConnectionAudit(ctx, owner, shared.ID, audit.Query{}); bridge.CodeOf(err) != "audit_owner" {

@@ -16,23 +16,23 @@ import (
 
 // Patch renames, shares, unshares or moves a connection, or gives it another ceiling. Moving it to another URL erases its credential: a key is for
 // the server that issued it, and must never be sent to one that somebody typed in later.
-func (r *Registry) Patch(ctx context.Context, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (api.Connection, error) {
+func (r *Registry) Patch(ctx context.Context, caller Caller, id string, patch api.ConnectionPatch) (api.Connection, error) {
 	var out connection
 	err := r.changeTx(ctx, func(tx *sql.Tx) (err error) {
-		if p, err = standing(ctx, tx, p); err == nil {
-			out, err = r.patchIn(ctx, tx, p, id, patch, actor)
+		if caller.Principal, err = standing(ctx, tx, caller.Principal); err == nil {
+			out, err = r.patchIn(ctx, tx, caller, id, patch)
 		}
 		return err
 	})
 	if err != nil {
 		return api.Connection{}, err
 	}
-	return out.api(p), nil
+	return out.api(caller.Principal), nil
 }
 
 // patchIn is Patch with the principal's rights as they are in the transaction.
-func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id string, patch api.ConnectionPatch, actor audit.Actor) (connection, error) {
-	c, err := r.find(ctx, tx, p, id)
+func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, patch api.ConnectionPatch) (connection, error) {
+	c, err := r.find(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return c, err
 	}
@@ -41,12 +41,12 @@ func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id stri
 	}
 	before := c
 	if patch.Visibility != nil {
-		if err := c.setVisibility(p, *patch.Visibility); err != nil {
+		if err := c.setVisibility(caller.Principal, *patch.Visibility); err != nil {
 			return c, err
 		}
 	}
 	if patch.Name != nil {
-		if err := c.requireOwner(p); err != nil {
+		if err := c.requireOwner(caller.Principal); err != nil {
 			return c, err
 		}
 		var plain bool
@@ -55,12 +55,12 @@ func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id stri
 		}
 	}
 	if patch.ServerURL != nil || patch.APIKey != nil {
-		if err := r.move(ctx, tx, p, &c, patch); err != nil {
+		if err := r.move(ctx, tx, caller.Principal, &c, patch); err != nil {
 			return c, err
 		}
 	}
 	if patch.Ceiling.Given {
-		if err := c.setCeiling(p, patch.Ceiling.To); err != nil {
+		if err := c.setCeiling(caller.Principal, patch.Ceiling.To); err != nil {
 			return c, err
 		}
 	}
@@ -79,7 +79,7 @@ func (r *Registry) patchIn(ctx context.Context, tx *sql.Tx, p Principal, id stri
 	if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: lost}); err != nil {
 		return c, err
 	}
-	return c, auditChanges(ctx, tx, r, actor, before, c)
+	return c, auditChanges(ctx, tx, r, caller.Actor, before, c)
 }
 
 func (c *connection) setVisibility(p Principal, to string) error {
@@ -196,8 +196,8 @@ func auditChanges(ctx context.Context, tx *sql.Tx, r *Registry, actor audit.Acto
 
 // Delete removes a connection. The key's last act is to sign its own revocation, which the cloud keeps and delivers;
 // the key itself is gone with the row.
-func (r *Registry) Delete(ctx context.Context, p Principal, id string, actor audit.Actor) (api.Removed, error) {
-	return r.DeleteIf(ctx, p, id, AsItWas{}, actor)
+func (r *Registry) Delete(ctx context.Context, caller Caller, id string) (api.Removed, error) {
+	return r.DeleteIf(ctx, caller, id, AsItWas{})
 }
 
 // AsItWas is a condition on a connection; empty fields demand nothing.
@@ -247,28 +247,28 @@ func (r *Registry) Keep(ctx context.Context, p Principal, id string) error {
 }
 
 // DeleteIf is Delete of a connection that is still as it was.
-func (r *Registry) DeleteIf(ctx context.Context, p Principal, id string, was AsItWas, actor audit.Actor) (api.Removed, error) {
+func (r *Registry) DeleteIf(ctx context.Context, caller Caller, id string, was AsItWas) (api.Removed, error) {
 	var out api.Removed
 	err := r.changeTx(ctx, func(tx *sql.Tx) (err error) {
-		out, err = r.deleteIn(ctx, tx, p, id, was, actor)
+		out, err = r.deleteIn(ctx, tx, caller, id, was)
 		return err
 	})
 	return out, err
 }
 
-func (r *Registry) deleteIn(ctx context.Context, tx *sql.Tx, p Principal, id string, was AsItWas, actor audit.Actor) (out api.Removed, err error) {
-	c, err := r.find(ctx, tx, p, id)
+func (r *Registry) deleteIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, was AsItWas) (out api.Removed, err error) {
+	c, err := r.find(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return out, err
 	}
-	if err := c.requireOwner(p); err != nil {
+	if err := c.requireOwner(caller.Principal); err != nil {
 		return out, err
 	}
 	if !was.holds(c) {
 		return out, errMoved
 	}
-	out = api.Removed{Connection: c.api(p)}
-	if out.Revocation, err = r.queueRevocation(ctx, tx, p, c, "disconnected by "+p.Email, firstDelivery); err != nil {
+	out = api.Removed{Connection: c.api(caller.Principal)}
+	if out.Revocation, err = r.queueRevocation(ctx, tx, caller.Principal, c, "disconnected by "+caller.Email, firstDelivery); err != nil {
 		return out, err
 	}
 	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))
@@ -281,6 +281,6 @@ func (r *Registry) deleteIn(ctx context.Context, tx *sql.Tx, p Principal, id str
 	if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: c.visibility == Organization, gone: true}); err != nil {
 		return out, err
 	}
-	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "connection.delete",
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "connection.delete",
 		Target: "connection:" + c.id, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
 }

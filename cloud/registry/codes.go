@@ -26,17 +26,17 @@ type CodeGrant struct {
 }
 
 // IssueCode makes the authorization code of an approved request, for the person and the organization of p.
-func (r *Registry) IssueCode(ctx context.Context, p Principal, g CodeGrant, actor audit.Actor) (bridge.Secret, error) {
+func (r *Registry) IssueCode(ctx context.Context, caller Caller, g CodeGrant) (bridge.Secret, error) {
 	code := bridge.NewSecret(bridge.RandomToken(32))
 	now := r.cfg.Now()
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO codes (hash, client_id, redirect_uri, challenge, user_id, org_id,
 			provider_id, created_at, expires_at, used_at, session_id, member_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10)`,
-			hashed(code), g.ClientID, g.RedirectURI, g.Challenge, p.UserID, p.OrgID, p.Provider, now.Unix(),
-			now.Add(codeLife).Unix(), p.Member); err != nil {
+			hashed(code), g.ClientID, g.RedirectURI, g.Challenge, caller.UserID, caller.OrgID, caller.Provider, now.Unix(),
+			now.Add(codeLife).Unix(), caller.Member); err != nil {
 			return fmt.Errorf("issue a code: %w", err)
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "code.issue", Target: "client:" + g.ClientID,
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "code.issue", Target: "client:" + g.ClientID,
 			Details: map[string]string{"redirect_uri": g.RedirectURI}})
 	})
 	if err != nil {

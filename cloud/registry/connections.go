@@ -199,9 +199,9 @@ func (r *Registry) open(p Principal, server bridge.ServerURL, sealed string, pla
 // Register stores a connection with its key. A member has one connection to a server: registering it again replaces
 // the key, and the old one is revoked on the server. Of several connects at once one registers; the others, whose IfKeyID
 // does not hold any more, are told to use that connection, and keep it (see [Registry.Keep]).
-func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRequest, actor audit.Actor) (api.Connection, bool, error) {
+func (r *Registry) Register(ctx context.Context, caller Caller, req api.RegisterRequest) (api.Connection, bool, error) {
 	var none api.Connection
-	if err := p.Need("connection:create"); err != nil {
+	if err := caller.Need("connection:create"); err != nil {
 		return none, false, err
 	}
 	server, err := bridge.CanonicalURL(strings.TrimSpace(req.ServerURL))
@@ -212,17 +212,17 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 	if !plain {
 		return none, false, errName
 	}
-	in, err := r.open(p, server, req.SealedKey, req.APIKey)
+	in, err := r.open(caller.Principal, server, req.SealedKey, req.APIKey)
 	if err != nil {
 		return none, false, err
 	}
 	var out connection
 	created := false
 	err = r.changeTx(ctx, func(tx *sql.Tx) error {
-		if err := lockOwner(ctx, tx, p, r.cfg.Now()); err != nil {
+		if err := lockOwner(ctx, tx, caller.Principal, r.cfg.Now()); err != nil {
 			return err
 		}
-		old, err := r.own(ctx, tx, p, server)
+		old, err := r.own(ctx, tx, caller.Principal, server)
 		if err != nil {
 			return err
 		}
@@ -230,9 +230,9 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 			return errMoved
 		}
 		if created = old.id == ""; created {
-			out, err = r.insertConnection(ctx, tx, p, server, name, in)
+			out, err = r.insertConnection(ctx, tx, caller.Principal, server, name, in)
 		} else {
-			out, err = r.replaceKey(ctx, tx, p, old, in)
+			out, err = r.replaceKey(ctx, tx, caller.Principal, old, in)
 		}
 		if err == nil {
 			err = r.planRotation(ctx, tx, &out)
@@ -244,13 +244,13 @@ func (r *Registry) Register(ctx context.Context, p Principal, req api.RegisterRe
 		if !created {
 			action = "connection.replace_key"
 		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + out.id,
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "connection:" + out.id,
 			Details: map[string]string{"server_url": string(server), "key_id": in.keyID(), "method": in.method}})
 	})
 	if err != nil {
 		return none, false, err
 	}
-	answer := out.api(p)
+	answer := out.api(caller.Principal)
 	if created {
 		answer.Revision = out.revision()
 	}

@@ -126,7 +126,7 @@ func (r *Registry) LookupDevice(ctx context.Context, userCode string) (DeviceReq
 }
 
 // DecideDevice approves or denies a device login, once.
-func (r *Registry) DecideDevice(ctx context.Context, p Principal, userCode string, approve bool, actor audit.Actor) error {
+func (r *Registry) DecideDevice(ctx context.Context, caller Caller, userCode string, approve bool) error {
 	now := r.cfg.Now()
 	state, action := "denied", "device.deny"
 	if approve {
@@ -135,14 +135,14 @@ func (r *Registry) DecideDevice(ctx context.Context, p Principal, userCode strin
 	return r.tx(ctx, func(tx *sql.Tx) error {
 		decided, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE devices SET state = $1, user_id = $2, org_id = $3, provider_id = $4, member_id = $7
 			WHERE user_code = $5 AND state = 'pending' AND expires_at > $6`,
-			state, p.UserID, p.OrgID, p.Provider, canonicalUserCode(userCode), now.Unix(), p.Member))
+			state, caller.UserID, caller.OrgID, caller.Provider, canonicalUserCode(userCode), now.Unix(), caller.Member))
 		if err != nil {
 			return fmt.Errorf("decide a device login: %w", err)
 		}
 		if !decided {
 			return errUserCode
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: action, Target: "device:" + canonicalUserCode(userCode)})
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: action, Target: "device:" + canonicalUserCode(userCode)})
 	})
 }
 

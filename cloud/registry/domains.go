@@ -74,11 +74,11 @@ func domainsOf(ctx context.Context, q queryer, orgID string) ([]api.ProviderDoma
 }
 
 // DomainProven notes that an organization has proven a domain. A domain is one organization's only.
-func (r *Registry) DomainProven(ctx context.Context, p Principal, domain string, actor audit.Actor) error {
-	if err := p.own(p.Org); err != nil {
+func (r *Registry) DomainProven(ctx context.Context, caller Caller, domain string) error {
+	if err := caller.own(caller.Org); err != nil {
 		return err
 	}
-	return r.tx(ctx, func(tx *sql.Tx) error { return r.domainProven(ctx, tx, p.OrgID, domain, actor) })
+	return r.tx(ctx, func(tx *sql.Tx) error { return r.domainProven(ctx, tx, caller.OrgID, domain, caller.Actor) })
 }
 
 func (r *Registry) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain string, actor audit.Actor) error {

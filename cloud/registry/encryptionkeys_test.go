@@ -30,7 +30,7 @@ func (f *fixture) sealAll(keys bridge.Secret) sealed {
 	f.exec("UPDATE connections SET rotate_at = 1")
 	f.begin() // stores the key of a rotation that is under way
 	gone := f.register(p, "https://b.test", aceKey().Text().Reveal())
-	if _, err := f.Delete(f.t.Context(), p, gone.ID, audit.Actor{}); err != nil {
+	if _, err := f.Delete(f.t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 		f.t.Fatal(err)
 	}
 	f.withProvider(p)

@@ -262,7 +262,7 @@ func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, 
 // EndsOfDelete previews what disconnecting would end.
 func (r *Registry) EndsOfDelete(ctx context.Context, p Principal, id string, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
-		removed, err := r.deleteIn(ctx, x.tx, p, id, AsItWas{}, x.actor)
+		removed, err := r.deleteIn(ctx, x.tx, p.As(x.actor), id, AsItWas{})
 		if err != nil {
 			return err
 		}
@@ -282,7 +282,7 @@ func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patc
 		x.about = id
 		p, err := standing(ctx, x.tx, p)
 		if err == nil {
-			_, err = r.patchIn(ctx, x.tx, p, id, patch, x.actor)
+			_, err = r.patchIn(ctx, x.tx, p.As(x.actor), id, patch)
 		}
 		return err
 	})
@@ -292,7 +292,7 @@ func (r *Registry) EndsOfPatch(ctx context.Context, p Principal, id string, patc
 func (r *Registry) EndsOfLimit(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, alive Alive) (Ends, error) {
 	return r.rehearse(ctx, p, alive, User{}, func(x *rehearsal) error {
 		x.about = id
-		m, err := r.exceptIn(ctx, x.tx, p, id, who, x.actor, limitTo(l))
+		m, err := r.exceptIn(ctx, x.tx, p.As(x.actor), id, who, limitTo(l))
 		x.out.Member = api.Member{ID: m.UserID, Email: m.Email, Name: m.Name}
 		return err
 	})
@@ -317,7 +317,7 @@ func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role 
 				return err
 			}
 			x.out.Member = before
-			_, err = r.changeRoleIn(ctx, x.tx, p, id, to, x.actor)
+			_, err = r.changeRoleIn(ctx, x.tx, p.As(x.actor), id, to)
 			return err
 		})
 	}
@@ -327,7 +327,7 @@ func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role 
 		return Ends{}, fmt.Errorf("look up a member: %w", err)
 	}
 	return r.rehearse(ctx, p, alive, person, func(x *rehearsal) error {
-		removed, err := r.removeMemberIn(ctx, x.tx, p, id, x.actor, &x.after)
+		removed, err := r.removeMemberIn(ctx, x.tx, p.As(x.actor), id, &x.after)
 		x.out.Member = removed.Member
 		for _, c := range removed.Connections {
 			x.out.Here = append(x.out.Here, api.Ending{Kind: api.EndsConnection, Fate: api.FateLeft, ID: c.ID, Name: c.Name, Owner: c.Owner})

@@ -146,7 +146,7 @@ func TestEndsArePreviewed(t *testing.T) {
 	}{
 		{"disconnect", func(w *world) (registry.Ends, error) {
 			return w.EndsOfDelete(t.Context(), w.boss, w.shared.ID, alive(w))
-		}, func(w *world) error { return second(w.Delete(w.t.Context(), w.boss, w.shared.ID, audit.Actor{})) }, all, 2},
+		}, func(w *world) error { return second(w.Delete(w.t.Context(), w.boss.As(audit.Actor{}), w.shared.ID)) }, all, 2},
 		{"unshare", func(w *world) (registry.Ends, error) {
 			return w.EndsOfPatch(t.Context(), w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, alive(w))
 		}, func(w *world) error {
@@ -171,12 +171,12 @@ func TestEndsArePreviewed(t *testing.T) {
 		{"another role", func(w *world) (registry.Ends, error) {
 			return w.EndsOfMember(t.Context(), w.boss, w.org, w.max.UserID, "viewer", alive(w))
 		}, func(w *world) error {
-			return second(w.ChangeRole(w.t.Context(), w.boss, w.org, w.max.UserID, "viewer", audit.Actor{}))
+			return second(w.ChangeRole(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.max.UserID, "viewer"))
 		}, func(w *world) []string { return []string{w.max.Email + " *"} }, 0},
 		{"a removal", func(w *world) (registry.Ends, error) {
 			return w.EndsOfMember(t.Context(), w.boss, w.org, w.ann.UserID, "", alive(w))
 		}, func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), w.boss, w.org, w.ann.UserID, audit.Actor{}))
+			return second(w.RemoveMember(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.ann.UserID))
 		}, func(w *world) []string { return []string{w.ann.Email + " ends"} }, 8},
 		{"a key of the organization", func(w *world) (registry.Ends, error) {
 			return w.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.live}, alive(w))

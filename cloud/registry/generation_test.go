@@ -124,7 +124,7 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := f.RemoveMember(t.Context(), owner, "acme", eve.UserID, audit.Actor{}); err != nil {
+		if _, err := f.RemoveMember(t.Context(), owner.As(audit.Actor{}), "acme", eve.UserID); err != nil {
 			t.Fatal(err)
 		}
 		first := told()
@@ -155,7 +155,7 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 				t.Error("told again for the same restore")
 			}
 		}
-		if _, err := f.Delete(t.Context(), owner, c.ID, audit.Actor{}); err != nil {
+		if _, err := f.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		_ = f.statements()

@@ -85,7 +85,7 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 			{"a ceiling", func() { f.patch(owner, c.ID, ceiling("app:*")) }, everybody},
 			{"a limit", func() { must(f.limit(owner, c.ID, eve.UserID, limited("app:read"))) }, []string{"eve@a.test"}},
 			{"a limit of who has made a key", func() { must(f.limit(owner, c.ID, max.UserID, limited("app:read"))) }, slices.DeleteFunc(slices.Clone(everybody), func(s string) bool { return s == "eve@a.test" })},
-			{"another role", func() { must(second(f.ChangeRole(t.Context(), boss, "acme", eve.UserID, "viewer", audit.Actor{}))) }, []string{"eve@a.test"}},
+			{"another role", func() { must(second(f.ChangeRole(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID, "viewer"))) }, []string{"eve@a.test"}},
 			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}) }, everybody},
 		} {
 			eve.Role = map[bool]bridge.Role{true: bridge.RoleViewer, false: bridge.RoleMember}[step.name == "private"]
@@ -100,7 +100,7 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 		}
 		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
 		hold()
-		if _, err := f.RemoveMember(t.Context(), boss, "acme", eve.UserID, audit.Actor{}); err != nil {
+		if _, err := f.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.withdrawn(key); !slices.Equal(got, []string{"eve@a.test"}) {
@@ -149,7 +149,7 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		for name, end := range map[string]func(id string){
 			"disconnected": func(id string) {
-				if _, err := f.Delete(t.Context(), owner, id, audit.Actor{}); err != nil {
+				if _, err := f.Delete(t.Context(), owner.As(audit.Actor{}), id); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -195,7 +195,7 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 		}
 		role := func(to string) func() {
 			return func() {
-				if _, err := f.ChangeRole(t.Context(), owner, "acme", max.UserID, to, audit.Actor{}); err != nil {
+				if _, err := f.ChangeRole(t.Context(), owner.As(audit.Actor{}), "acme", max.UserID, to); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -359,7 +359,7 @@ func TestKeysThatCannotActAs(t *testing.T) {
 			server := "https://" + string(kind) + ".a.test"
 			c := f.register(owner, server, key.Text().Reveal())
 			share := api.ConnectionPatch{Visibility: new(registry.Organization)}
-			if _, err := f.Patch(t.Context(), owner, c.ID, share, audit.Actor{}); bridge.CodeOf(err) != "key_cannot_act_as" {
+			if _, err := f.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, share); bridge.CodeOf(err) != "key_cannot_act_as" {
 				t.Errorf("%s: shared: %v", kind, err)
 			}
 			target, err := f.Target(t.Context(), owner, c.ID)

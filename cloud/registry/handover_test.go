@@ -158,21 +158,21 @@ func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
 	s, err = f.OpenSession(ctx, p.UserID, p.Org, registry.MethodDevice, by)
 	must(err)
 	g.refresh = s.Refresh
-	s, err = f.OpenSessionFrom(ctx, p, registry.MethodDeveloper, by)
+	s, err = f.OpenSessionFrom(ctx, p.As(by), registry.MethodDeveloper)
 	must(err)
 	g.developer = s.Principal
 	g.device, err = f.StartDevice(ctx, registry.DeviceStart{ClientID: clientID})
 	must(err)
 	sum := sha256.Sum256([]byte(verifier))
 	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
-	must(f.DecideDevice(ctx, p, g.device.UserCode, true, by))
-	g.code, err = f.IssueCode(ctx, p, registry.CodeGrant{ClientID: clientID, RedirectURI: redirectURI, Challenge: challenge}, by)
+	must(f.DecideDevice(ctx, p.As(by), g.device.UserCode, true))
+	g.code, err = f.IssueCode(ctx, p.As(by), registry.CodeGrant{ClientID: clientID, RedirectURI: redirectURI, Challenge: challenge})
 	must(err)
 	g.pending, err = f.BeginSecondStep(ctx, registry.User{ID: p.UserID, Email: p.Email}, by)
 	must(err)
 	_, g.invitation, _ = f.invite(p, api.NewInvitation{Role: "viewer"})
 	f.mailed()
-	_, err = f.RequestAddress(ctx, p, registry.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)}, by)
+	_, err = f.RequestAddress(ctx, p.As(by), registry.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)})
 	must(err)
 	g.address = f.link("address")
 	mint := func(kind bridge.KeyKind) record.Record {
@@ -264,7 +264,7 @@ func moments() map[string]moment {
 			return err
 		}},
 		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
-			_, err := f.ConfirmAddress(f.t.Context(), g.p, g.address, g.p.Actor("", ""))
+			_, err := f.ConfirmAddress(f.t.Context(), g.p.As(g.p.Actor("", "")), g.address)
 			return err
 		}),
 		"another address by the operator": changed(moved, func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
@@ -278,7 +278,7 @@ func moments() map[string]moment {
 			}},
 		"a removal": {removal: true, survivors: []string{"organization key", "pending login"},
 			do: func(f *fixture, owner registry.Principal, _ registry.Provider, g given) error {
-				_, err := f.RemoveMember(f.t.Context(), owner, "acme", g.p.UserID, owner.Actor("", ""))
+				_, err := f.RemoveMember(f.t.Context(), owner.As(owner.Actor("", "")), "acme", g.p.UserID)
 				return err
 			}},
 	}
@@ -306,7 +306,7 @@ func TestHandover(t *testing.T) {
 				p := f.withProvider(owner)
 				g := f.give(a, f.person("ceo@a.test", "acme", bridge.RoleAdmin))
 				shared := f.register(owner, "https://shared.a.test", aceKey().Text().Reveal())
-				if _, err := f.Patch(t.Context(), owner, shared.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, owner.Actor("", "")); err != nil {
+				if _, err := f.Patch(t.Context(), owner.As(owner.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := f.Credential(t.Context(), g.p, shared.ID); err != nil {
@@ -425,7 +425,7 @@ func TestComingBack(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		a := f.newAuthority()
 		owner, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		home, err := f.CreateOrganization(t.Context(), ann, api.NewOrganization{Slug: "home"}, ann.Actor("", ""))
+		home, err := f.CreateOrganization(t.Context(), ann.As(ann.Actor("", "")), api.NewOrganization{Slug: "home"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -434,11 +434,11 @@ func TestComingBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		g, kept := f.give(a, ann), f.give(a, elsewhere.Principal)
-		if _, err := f.RemoveMember(t.Context(), owner, "acme", ann.UserID, owner.Actor("", "")); err != nil {
+		if _, err := f.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", ann.UserID); err != nil {
 			t.Fatal(err)
 		}
 		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if _, err := f.AcceptInvitation(t.Context(), elsewhere.Principal, back, audit.Actor{}); err != nil {
+		if _, err := f.AcceptInvitation(t.Context(), elsewhere.Principal.As(audit.Actor{}), back); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.alive(a, g); !slices.Equal(got, []string{"organization key", "pending login"}) {
@@ -466,7 +466,7 @@ func TestTokensOfAProvider(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := bridge.Identity{Type: bridge.TypeAPIKey, KeyID: r.ID, Kind: bridge.KindPAT, Subject: "bob@a.test", Org: "acme", Scopes: r.Scopes}
-		developer, err := f.OpenSessionFrom(t.Context(), s.Principal, registry.MethodDeveloper, audit.Actor{})
+		developer, err := f.OpenSessionFrom(t.Context(), s.Principal.As(audit.Actor{}), registry.MethodDeveloper)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -483,7 +483,7 @@ func TestTokensOfAProvider(t *testing.T) {
 				t.Errorf("a %s sees the organizations %v %v", name, orgs, err)
 			}
 		}
-		if err := f.RemoveProvider(t.Context(), owner, "acme", owner.Actor("", "")); err != nil {
+		if err := f.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.KeyPrincipal(t.Context(), id, registry.KeyFacts{Name: "n"}); err == nil {

@@ -54,7 +54,7 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []registry.Pri
 	}
 	for i := range 1000 {
 		key := bridge.NewSecret("a-plain-key").Disclose()
-		c, _, err := r.Register(ctx, who[0], api.RegisterRequest{ServerURL: fmt.Sprintf("https://s%d.a.test", i), APIKey: &key}, audit.Actor{})
+		c, _, err := r.Register(ctx, who[0].As(audit.Actor{}), api.RegisterRequest{ServerURL: fmt.Sprintf("https://s%d.a.test", i), APIKey: &key})
 		if err != nil {
 			b.Fatal(err)
 		}

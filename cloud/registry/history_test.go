@@ -127,7 +127,7 @@ func TestLatency(t *testing.T) {
 				t.Errorf("after %s: %d ms", step.took, latency())
 			}
 		}
-		if _, err := f.Patch(t.Context(), p, c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}, audit.Actor{}); err != nil || latency() != 0 {
+		if _, err := f.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil || latency() != 0 {
 			t.Errorf("of another server: %d ms (%v)", latency(), err)
 		}
 	})
@@ -142,7 +142,7 @@ func TestLateProbeIsNotNoted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Patch(t.Context(), p, c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}, audit.Actor{}); err != nil {
+		if _, err := f.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil {
 			t.Fatal(err)
 		}
 		last, _, err := f.Position(t.Context(), p, f.clock())
@@ -238,13 +238,13 @@ func TestMemberUses(t *testing.T) {
 		if got := uses(eve); len(got) != 0 {
 			t.Errorf("who has not used it sees %v", got)
 		}
-		if _, err := f.RemoveMember(t.Context(), admin, "acme", max.UserID, audit.Actor{}); err != nil {
+		if _, err := f.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if got := uses(admin); len(got) != 3 || got[1].Role != "" || got[1].Email != "max@a.test" {
 			t.Errorf("who has left is shown as %+v", got)
 		}
-		if _, err := f.Delete(t.Context(), owner, c.ID, audit.Actor{}); err != nil {
+		if _, err := f.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		for _, table := range []string{"member_uses", "connection_history"} {
@@ -298,7 +298,7 @@ func TestHistoryIsPurged(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone := f.register(p, "https://gone.a.test", aceKey().Text().Reveal())
-		if _, err := f.Delete(t.Context(), p, gone.ID, audit.Actor{}); err != nil {
+		if _, err := f.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 			t.Fatal(err)
 		}
 		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != old+days || u != old || n != 2 {

@@ -26,9 +26,9 @@ const (
 
 // Invite makes an invitation, with its link for this once. Where it is for an e-mail address, a link goes there as well, with
 // a token of its own: who comes with that one has shown that the address is theirs, and whoever invited them has not.
-func (r *Registry) Invite(ctx context.Context, p Principal, org string, n api.NewInvitation, actor audit.Actor) (api.Invitation, error) {
+func (r *Registry) Invite(ctx context.Context, caller Caller, org string, n api.NewInvitation) (api.Invitation, error) {
 	var none api.Invitation
-	if err := p.in(org); err != nil {
+	if err := caller.in(org); err != nil {
 		return none, err
 	}
 	role, err := checkRole(cmp.Or(n.Role, string(bridge.RoleMember)))
@@ -50,10 +50,10 @@ func (r *Registry) Invite(ctx context.Context, p Principal, org string, n api.Ne
 		return none, err
 	}
 	token, mailed := bridge.NewSecret(bridge.RandomToken(32)), bridge.NewSecret(bridge.RandomToken(32))
-	out := api.Invitation{ID: id, Email: n.Email, Role: string(role), InvitedBy: p.label(), CreatedAt: now.UTC().Truncate(time.Second),
+	out := api.Invitation{ID: id, Email: n.Email, Role: string(role), InvitedBy: caller.label(), CreatedAt: now.UTC().Truncate(time.Second),
 		ExpiresAt: expires.UTC().Truncate(time.Second), URL: new(r.invitationURL(token).Disclose())}
 	err = r.mailTx(ctx, func(tx *sql.Tx) error {
-		p, err := standing(ctx, tx, p)
+		p, err := standing(ctx, tx, caller.Principal)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (r *Registry) Invite(ctx context.Context, p Principal, org string, n api.Ne
 		mark := id
 		if n.Email != "" && r.CanMail() == nil {
 			mark = hashed(mailed)
-			if err := r.mailInvitation(ctx, tx, p, out, r.invitationURL(mailed), actor); err != nil {
+			if err := r.mailInvitation(ctx, tx, p.As(caller.Actor), out, r.invitationURL(mailed)); err != nil {
 				return err
 			}
 		}
@@ -79,7 +79,7 @@ func (r *Registry) Invite(ctx context.Context, p Principal, org string, n api.Ne
 			p.UserID, out.InvitedBy, now.Unix(), expires.Unix()); err != nil {
 			return fmt.Errorf("invite: %w", err)
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "invitation.create", Target: "invitation:" + id,
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "invitation.create", Target: "invitation:" + id,
 			Details: map[string]string{"email": n.Email, "role": string(role), "expires_at": out.ExpiresAt.Format(time.RFC3339)}})
 	})
 	if err != nil {
@@ -139,18 +139,18 @@ func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Ti
 	return nil
 }
 
-func (r *Registry) mailInvitation(ctx context.Context, tx *sql.Tx, p Principal, i api.Invitation, link bridge.Secret, actor audit.Actor) error {
-	by := p.Email
+func (r *Registry) mailInvitation(ctx context.Context, tx *sql.Tx, caller Caller, i api.Invitation, link bridge.Secret) error {
+	by := caller.Email
 	if i.InvitedBy != by { // a key: its name may be anything, an address to follow for example
-		by = "A program of " + p.Org
+		by = "A program of " + caller.Org
 	}
 	text := strings.Join([]string{
-		fmt.Sprintf("%s invites you to the organization %s on %s, as %s %s.", by, p.Org, r.cfg.Issuer, article(bridge.Role(i.Role)), i.Role),
+		fmt.Sprintf("%s invites you to the organization %s on %s, as %s %s.", by, caller.Org, r.cfg.Issuer, article(bridge.Role(i.Role)), i.Role),
 		"Open this link to join. It works once, until " + i.ExpiresAt.Format("2 January 2006, 15:04 MST") + ":\n" + link.Reveal(),
 		"If you do not expect this, you need not do anything.",
 	}, "\n\n") + "\n"
-	return r.queueMail(ctx, tx, queued{kind: mailText, to: i.Email, subject: "Invitation to " + p.Org, text: bridge.NewSecret(text),
-		life: i.ExpiresAt.Sub(i.CreatedAt), actor: actor})
+	return r.queueMail(ctx, tx, queued{kind: mailText, to: i.Email, subject: "Invitation to " + caller.Org, text: bridge.NewSecret(text),
+		life: i.ExpiresAt.Sub(i.CreatedAt), actor: caller.Actor})
 }
 
 // Invitations lists the open invitations of the principal's organization, oldest first.
@@ -181,12 +181,12 @@ func (r *Registry) Invitations(ctx context.Context, p Principal, org, cursor str
 }
 
 // Withdraw makes an open invitation void.
-func (r *Registry) Withdraw(ctx context.Context, p Principal, org, id string, actor audit.Actor) error {
-	if err := p.in(org); err != nil {
+func (r *Registry) Withdraw(ctx context.Context, caller Caller, org, id string) error {
+	if err := caller.in(org); err != nil {
 		return err
 	}
 	return r.tx(ctx, func(tx *sql.Tx) error {
-		p, err := standing(ctx, tx, p)
+		p, err := standing(ctx, tx, caller.Principal)
 		if err == nil {
 			err = p.Need("member:invite")
 		}
@@ -201,7 +201,7 @@ func (r *Registry) Withdraw(ctx context.Context, p Principal, org, id string, ac
 		if !withdrawn {
 			return bridge.E(bridge.NotFound, "invitation_unknown", "there is no such open invitation").WithHint("ace org invitations")
 		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "invitation.withdraw", Target: "invitation:" + id})
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "invitation.withdraw", Target: "invitation:" + id})
 	})
 }
 

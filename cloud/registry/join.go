@@ -55,13 +55,13 @@ func forAnother(o OfferedInvitation, email string) error {
 
 // AcceptInvitation makes the person who is signed in a member. Their address is proven, or they would be nobody; see
 // [Registry.AcceptUnproven].
-func (r *Registry) AcceptInvitation(ctx context.Context, p Principal, token bridge.Secret, actor audit.Actor) (api.Organization, error) {
+func (r *Registry) AcceptInvitation(ctx context.Context, caller Caller, token bridge.Secret) (api.Organization, error) {
 	var out api.Organization
-	if err := p.alone(); err != nil {
+	if err := caller.alone(); err != nil {
 		return out, err
 	}
 	err := r.tx(ctx, func(tx *sql.Tx) error {
-		o, err := r.take(ctx, tx, token, User{ID: p.UserID, Email: p.Email}, actor)
+		o, err := r.take(ctx, tx, token, User{ID: caller.UserID, Email: caller.Email}, caller.Actor)
 		if err != nil {
 			return err
 		}

@@ -22,8 +22,8 @@ type Exceptee struct {
 
 // LimitMember makes an exception for a member or an API key: less of a connection than all others have, or nothing. A
 // preset's scopes are in the limit as well. It counts from now on, also for what is open through the relay.
-func (r *Registry) LimitMember(ctx context.Context, p Principal, id string, who Exceptee, l api.MemberLimit, actor audit.Actor) (api.SharingMember, error) {
-	return r.except(ctx, p, id, who, actor, limitTo(l))
+func (r *Registry) LimitMember(ctx context.Context, caller Caller, id string, who Exceptee, l api.MemberLimit) (api.SharingMember, error) {
+	return r.except(ctx, caller, id, who, limitTo(l))
 }
 
 // decision says which limit a connection should set, and from which preset it comes.
@@ -56,35 +56,35 @@ func limitTo(l api.MemberLimit) decision {
 }
 
 // UnlimitMember ends the exception for a member, a former one, or an API key. Where there is none it does nothing.
-func (r *Registry) UnlimitMember(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor) (api.SharingMember, error) {
-	return r.except(ctx, p, id, who, actor, func(connection) (limit, string, error) { return limit{}, "", nil })
+func (r *Registry) UnlimitMember(ctx context.Context, caller Caller, id string, who Exceptee) (api.SharingMember, error) {
+	return r.except(ctx, caller, id, who, func(connection) (limit, string, error) { return limit{}, "", nil })
 }
 
 // except puts one exception in the place of another; an empty one is none.
-func (r *Registry) except(ctx context.Context, p Principal, id string, who Exceptee, actor audit.Actor, decide decision) (api.SharingMember, error) {
+func (r *Registry) except(ctx context.Context, caller Caller, id string, who Exceptee, decide decision) (api.SharingMember, error) {
 	var out api.SharingMember
 	err := r.changeTx(ctx, func(tx *sql.Tx) (err error) {
-		out, err = r.exceptIn(ctx, tx, p, id, who, actor, decide)
+		out, err = r.exceptIn(ctx, tx, caller, id, who, decide)
 		return err
 	})
 	return out, err
 }
 
-func (r *Registry) exceptIn(ctx context.Context, tx *sql.Tx, p Principal, id string, who Exceptee, actor audit.Actor, decide decision) (out api.SharingMember, err error) {
-	if p, err = standing(ctx, tx, p); err != nil {
+func (r *Registry) exceptIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, who Exceptee, decide decision) (out api.SharingMember, err error) {
+	if caller.Principal, err = standing(ctx, tx, caller.Principal); err != nil {
 		return out, err
 	}
-	c, err := r.find(ctx, tx, p, id)
+	c, err := r.find(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return out, err
 	}
-	if err := errors.Join(p.mayShare(), c.requireUsable()); err != nil {
+	if err := errors.Join(caller.mayShare(), c.requireUsable()); err != nil {
 		return out, err
 	}
 	if who.ID == c.ownerID {
 		return out, c.errOwner()
 	}
-	was, err := c.sharerBefore(ctx, tx, p, who)
+	was, err := c.sharerBefore(ctx, tx, caller.Principal, who)
 	if err != nil {
 		return out, err
 	}
@@ -107,7 +107,7 @@ func (r *Registry) exceptIn(ctx context.Context, tx *sql.Tx, p Principal, id str
 	if to.access == "" {
 		action = "connection.member_unlimit"
 	}
-	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.id,
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "connection:" + c.id,
 		Details: map[string]string{"name": c.name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
 }
 

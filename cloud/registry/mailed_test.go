@@ -18,10 +18,10 @@ func TestNamesAreInNoMail(t *testing.T) {
 	const lure = "Prize! https://evil.example"
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
-		if _, err := f.PatchAccount(t.Context(), owner, api.ProfilePatch{Name: new(lure)}, owner.Actor("", "")); err != nil {
+		if _, err := f.PatchAccount(t.Context(), owner.As(owner.Actor("", "")), api.ProfilePatch{Name: new(lure)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RenameOrganization(t.Context(), owner, "acme", api.OrganizationPatch{Name: lure}, owner.Actor("", "")); err != nil {
+		if _, err := f.RenameOrganization(t.Context(), owner.As(owner.Actor("", "")), "acme", api.OrganizationPatch{Name: lure}); err != nil {
 			t.Fatal(err)
 		}
 		key, err := f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,

@@ -22,7 +22,7 @@ func TestAccountChangesDuringSignIn(t *testing.T) {
 			return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
 		},
 		"a new password": func(f *fixture, p registry.Principal) error {
-			return f.ChangePassword(f.t.Context(), p, bridge.NewSecret(password), bridge.NewSecret(fresh), audit.Actor{})
+			return f.ChangePassword(f.t.Context(), p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(fresh))
 		},
 		"a second factor": func(f *fixture, p registry.Principal) error { f.enrol(p); return nil },
 	} {

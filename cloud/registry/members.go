@@ -97,9 +97,9 @@ var errLastOwner = bridge.E(bridge.Conflict, "last_owner", "this is the organiza
 	WithHint("make somebody else an owner first: ace org role EMAIL owner")
 
 // ChangeRole gives a member another role, from their next request on.
-func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role string, actor audit.Actor) (api.Member, error) {
+func (r *Registry) ChangeRole(ctx context.Context, caller Caller, org, id, role string) (api.Member, error) {
 	var out api.Member
-	if err := p.in(org); err != nil {
+	if err := caller.in(org); err != nil {
 		return out, err
 	}
 	to, err := checkRole(role)
@@ -107,7 +107,7 @@ func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role st
 		return out, err
 	}
 	err = r.changeTx(ctx, func(tx *sql.Tx) (err error) {
-		out, err = r.changeRoleIn(ctx, tx, p, id, to, actor)
+		out, err = r.changeRoleIn(ctx, tx, caller, id, to)
 		return err
 	})
 	if err != nil {
@@ -116,15 +116,15 @@ func (r *Registry) ChangeRole(ctx context.Context, p Principal, org, id, role st
 	return out, nil
 }
 
-func (r *Registry) changeRoleIn(ctx context.Context, tx *sql.Tx, p Principal, id string, to bridge.Role, actor audit.Actor) (api.Member, error) {
-	p, err := standing(ctx, tx, p)
-	if err != nil {
+func (r *Registry) changeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, to bridge.Role) (api.Member, error) {
+	var err error
+	if caller.Principal, err = standing(ctx, tx, caller.Principal); err != nil {
 		return api.Member{}, err
 	}
-	if err := p.Need("member:update"); err != nil {
+	if err := caller.Need("member:update"); err != nil {
 		return api.Member{}, err
 	}
-	out, err := member(ctx, tx, p, id)
+	out, err := member(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return out, err
 	}
@@ -132,10 +132,10 @@ func (r *Registry) changeRoleIn(ctx context.Context, tx *sql.Tx, p Principal, id
 	if from == to {
 		return out, nil
 	}
-	if err := p.above(from, to); err != nil {
+	if err := caller.above(from, to); err != nil {
 		return out, err
 	}
-	changed, err := setRole(ctx, tx, p.OrgID, id, from, to)
+	changed, err := setRole(ctx, tx, caller.OrgID, id, from, to)
 	if err != nil {
 		return out, err
 	}
@@ -143,23 +143,23 @@ func (r *Registry) changeRoleIn(ctx context.Context, tx *sql.Tx, p Principal, id
 		return out, errLastOwner
 	}
 	out.Role = string(to)
-	if err := r.accessChanged(ctx, tx, p.OrgID, id); err != nil {
+	if err := r.accessChanged(ctx, tx, caller.OrgID, id); err != nil {
 		return out, err
 	}
-	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "member.role", Target: "user:" + out.Email,
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "member.role", Target: "user:" + out.Email,
 		Details: map[string]string{"from": string(from), "to": string(to)}})
 }
 
 // RemoveMember takes a member out of the organization, or lets the caller leave it. They are out with the commit: their
 // sessions there end, what they have approved or invited is void. Their private connections stay, for the admins to
 // disconnect; shared ones go on working.
-func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string, actor audit.Actor) (api.RemovedMember, error) {
+func (r *Registry) RemoveMember(ctx context.Context, caller Caller, org, id string) (api.RemovedMember, error) {
 	var out api.RemovedMember
-	if err := p.in(org); err != nil {
+	if err := caller.in(org); err != nil {
 		return out, err
 	}
 	err := r.handTx(ctx, func(tx *sql.Tx, after *settled) (err error) {
-		out, err = r.removeMemberIn(ctx, tx, p, id, actor, after)
+		out, err = r.removeMemberIn(ctx, tx, caller, id, after)
 		return err
 	})
 	if err != nil {
@@ -168,32 +168,32 @@ func (r *Registry) RemoveMember(ctx context.Context, p Principal, org, id string
 	return out, nil
 }
 
-func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, p Principal, id string, actor audit.Actor, after *settled) (out api.RemovedMember, err error) {
-	if p, err = standing(ctx, tx, p); err != nil {
+func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, after *settled) (out api.RemovedMember, err error) {
+	if caller.Principal, err = standing(ctx, tx, caller.Principal); err != nil {
 		return out, err
 	}
 	action := "member.remove"
-	if id == p.UserID {
+	if id == caller.UserID {
 		action = "member.leave"
-		err = p.InPerson()
+		err = caller.InPerson()
 	} else {
-		err = p.Need("member:remove")
+		err = caller.Need("member:remove")
 	}
 	if err != nil {
 		return out, err
 	}
-	m, err := member(ctx, tx, p, id)
+	m, err := member(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return out, err
 	}
-	if err := p.above(bridge.Role(m.Role)); err != nil {
+	if err := caller.above(bridge.Role(m.Role)); err != nil {
 		return out, err
 	}
-	ended, err := texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, id))
+	ended, err := texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", caller.OrgID, id))
 	if err != nil {
 		return out, fmt.Errorf("remove a member: %w", err)
 	}
-	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, p.OrgID, id))
+	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, caller.OrgID, id))
 	if err != nil {
 		return out, fmt.Errorf("remove a member: %w", err)
 	}
@@ -202,14 +202,14 @@ func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, p Principal, 
 	}
 	out = api.RemovedMember{Member: m}
 	// Opening a session locks the row of the membership, which is deleted by now: so no session is overlooked.
-	if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: p.OrgID, Members: ended,
-		Reason: "no member any more", Actor: actor, after: after}); err != nil {
+	if err := r.handOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: caller.OrgID, Members: ended,
+		Reason: "no member any more", Actor: caller.Actor, after: after}); err != nil {
 		return out, err
 	}
-	if out.Connections, err = r.left(ctx, tx, p, id); err != nil {
+	if out.Connections, err = r.left(ctx, tx, caller.Principal, id); err != nil {
 		return out, err
 	}
-	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: action, Target: "user:" + m.Email,
+	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "user:" + m.Email,
 		Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
 }
 

@@ -133,13 +133,13 @@ func TestNumbersMove(t *testing.T) {
 		first, second := refresh(), refresh()
 		code := func() bridge.Secret {
 			t.Helper()
-			code, err := f.IssueCode(ctx, max, registry.CodeGrant{ClientID: "x", RedirectURI: "http://127.0.0.1/", Challenge: "x"}, by)
+			code, err := f.IssueCode(ctx, max.As(by), registry.CodeGrant{ClientID: "x", RedirectURI: "http://127.0.0.1/", Challenge: "x"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return code
 		}()
-		invited, err := f.Invite(ctx, owner, "acme", api.NewInvitation{Role: "member"}, by)
+		invited, err := f.Invite(ctx, owner.As(by), "acme", api.NewInvitation{Role: "member"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,14 +174,14 @@ func TestNumbersMove(t *testing.T) {
 			do    func() error
 		}{
 			{"a credential", false, func() error { _, err := f.Credential(ctx, max, c.ID); return err }},
-			{"a call through the relay", false, func() error { _, err := f.Relay(ctx, max, c.ID, by); return err }},
+			{"a call through the relay", false, func() error { _, err := f.Relay(ctx, max.As(by), c.ID); return err }},
 			{"a probe", false, func() error { return f.SetStatus(ctx, target, registry.Status{Status: registry.StatusOnline}) }},
 			{"a session is opened", false, func() error { _, err := f.OpenSession(ctx, eve.UserID, "acme", registry.MethodBrowser, by); return err }},
 			{"a device waits", false, func() error {
 				_, err := f.PollDevice(ctx, registry.DevicePoll{Code: device.DeviceCode, ClientID: "x"}, by)
 				return wantCode(err, "authorization_pending")
 			}},
-			{"a device is approved", true, func() error { return f.DecideDevice(ctx, max, device.UserCode, true, by) }},
+			{"a device is approved", true, func() error { return f.DecideDevice(ctx, max.As(by), device.UserCode, true) }},
 			{"a device code is used", true, func() error {
 				_, err := f.PollDevice(ctx, registry.DevicePoll{Code: device.DeviceCode, ClientID: "x"}, by)
 				return err
@@ -196,19 +196,19 @@ func TestNumbersMove(t *testing.T) {
 				return wantCode(err, "invalid_grant")
 			}},
 			{"a refresh token is revoked", true, func() error { return f.RevokeRefresh(ctx, second.Refresh, by) }},
-			{"an invitation is withdrawn", true, func() error { return f.Withdraw(ctx, owner, "acme", invited.ID, by) }},
+			{"an invitation is withdrawn", true, func() error { return f.Withdraw(ctx, owner.As(by), "acme", invited.ID) }},
 			{"a password is changed", true, func() error {
-				return f.ChangePassword(ctx, eve, bridge.NewSecret(password), bridge.NewSecret("another correct horse"), by)
+				return f.ChangePassword(ctx, eve.As(by), bridge.NewSecret(password), bridge.NewSecret("another correct horse"))
 			}},
 			{"a limit", true, func() error { return f.limit(owner, c.ID, max.UserID, limited("app:read")) }},
-			{"a ceiling", true, func() error { _, err := f.Patch(ctx, owner, c.ID, ceiling("app:read"), by); return err }},
-			{"a role", true, func() error { _, err := f.ChangeRole(ctx, owner, "acme", max.UserID, "viewer", by); return err }},
-			{"unshared", true, func() error { _, err := f.Patch(ctx, owner, c.ID, unshared, by); return err }},
+			{"a ceiling", true, func() error { _, err := f.Patch(ctx, owner.As(by), c.ID, ceiling("app:read")); return err }},
+			{"a role", true, func() error { _, err := f.ChangeRole(ctx, owner.As(by), "acme", max.UserID, "viewer"); return err }},
+			{"unshared", true, func() error { _, err := f.Patch(ctx, owner.As(by), c.ID, unshared); return err }},
 			{"a withdrawal is signed", true, func() error { f.statements(); return nil }},
-			{"sessions end", true, func() error { return f.EndSessions(ctx, eve, true, by) }},
-			{"a member is removed", true, func() error { _, err := f.RemoveMember(ctx, owner, "acme", max.UserID, by); return err }},
-			{"a connection is deleted", true, func() error { _, err := f.Delete(ctx, owner, c.ID, by); return err }},
-			{"a session ends", true, func() error { return f.EndSession(ctx, owner, by) }},
+			{"sessions end", true, func() error { return f.EndSessions(ctx, eve.As(by), true) }},
+			{"a member is removed", true, func() error { _, err := f.RemoveMember(ctx, owner.As(by), "acme", max.UserID); return err }},
+			{"a connection is deleted", true, func() error { _, err := f.Delete(ctx, owner.As(by), c.ID); return err }},
+			{"a session ends", true, func() error { return f.EndSession(ctx, owner.As(by)) }},
 		} {
 			before := number()
 			if err := op.do(); err != nil {

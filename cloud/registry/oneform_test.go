@@ -21,7 +21,7 @@ func TestNamesInOneForm(t *testing.T) {
 		register := func(server, name string) api.Connection {
 			t.Helper()
 			key := bridge.NewSecret("plain-" + server).Disclose()
-			c, _, err := f.Register(ctx, p, api.RegisterRequest{ServerURL: server, Name: name, APIKey: &key}, audit.Actor{})
+			c, _, err := f.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, Name: name, APIKey: &key})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,7 +32,7 @@ func TestNamesInOneForm(t *testing.T) {
 			t.Errorf("names: %q and %q", first.Name, second.Name)
 		}
 		rename := func(to string) string {
-			_, err := f.Patch(ctx, p, second.ID, api.ConnectionPatch{Name: &to}, audit.Actor{})
+			_, err := f.Patch(ctx, p.As(audit.Actor{}), second.ID, api.ConnectionPatch{Name: &to})
 			return bridge.CodeOf(err)
 		}
 		if got := rename(decomposed); got != "name_taken" {

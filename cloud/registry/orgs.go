@@ -52,9 +52,9 @@ func printableOrg(org string) string {
 var errName = bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to %d bytes of plain text", maxName)
 
 // CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
-func (r *Registry) CreateOrganization(ctx context.Context, p Principal, n api.NewOrganization, actor audit.Actor) (api.Organization, error) {
+func (r *Registry) CreateOrganization(ctx context.Context, caller Caller, n api.NewOrganization) (api.Organization, error) {
 	var none api.Organization
-	if err := p.alone(); err != nil {
+	if err := caller.alone(); err != nil {
 		return none, err
 	}
 	if err := bridge.CheckOrg(n.Slug); err != nil {
@@ -71,21 +71,21 @@ func (r *Registry) CreateOrganization(ctx context.Context, p Principal, n api.Ne
 		if out.ID, err = newID(); err != nil {
 			return err
 		}
-		if err := mayFound(ctx, tx, p.UserID); err != nil {
+		if err := mayFound(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO organizations (id, slug, name, created_at, created_by)
-			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING`, out.ID, n.Slug, n.Name, now.Unix(), p.UserID))
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING`, out.ID, n.Slug, n.Name, now.Unix(), caller.UserID))
 		if err != nil {
 			return fmt.Errorf("make an organization: %w", err)
 		}
 		if !made {
 			return slugTaken(ctx, tx, n.Slug)
 		}
-		if _, err := addMember(ctx, tx, out.ID, p.UserID, bridge.RoleOwner, sourceFounder, now.Unix()); err != nil {
+		if _, err := addMember(ctx, tx, out.ID, caller.UserID, bridge.RoleOwner, sourceFounder, now.Unix()); err != nil {
 			return err
 		}
-		by := actor
+		by := caller.Actor
 		by.Org = n.Slug
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "organization.create", Target: "organization:" + n.Slug,
 			Details: map[string]string{"name": n.Name}})
@@ -145,9 +145,9 @@ func addMember(ctx context.Context, tx *sql.Tx, orgID, userID string, role bridg
 }
 
 // RenameOrganization gives the organization another name to show; its slug stays.
-func (r *Registry) RenameOrganization(ctx context.Context, p Principal, org string, patch api.OrganizationPatch, actor audit.Actor) (api.Organization, error) {
+func (r *Registry) RenameOrganization(ctx context.Context, caller Caller, org string, patch api.OrganizationPatch) (api.Organization, error) {
 	var none api.Organization
-	if err := p.own(org); err != nil {
+	if err := caller.own(org); err != nil {
 		return none, err
 	}
 	var plain bool
@@ -155,20 +155,20 @@ func (r *Registry) RenameOrganization(ctx context.Context, p Principal, org stri
 		return none, errName
 	}
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
-		renamed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE organizations SET name = $1 WHERE id = $2 AND name <> $1", patch.Name, p.OrgID))
+		renamed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE organizations SET name = $1 WHERE id = $2 AND name <> $1", patch.Name, caller.OrgID))
 		if err != nil {
 			return fmt.Errorf("rename an organization: %w", err)
 		}
 		if !renamed {
 			return nil
 		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "organization.rename", Target: "organization:" + p.Org,
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "organization.rename", Target: "organization:" + caller.Org,
 			Details: map[string]string{"name": patch.Name}})
 	})
 	if err != nil {
 		return none, err
 	}
-	return api.Organization{ID: p.OrgID, Slug: p.Org, Name: patch.Name, Role: string(p.Role)}, nil
+	return api.Organization{ID: caller.OrgID, Slug: caller.Org, Name: patch.Name, Role: string(caller.Role)}, nil
 }
 
 // lockOrg lets one transaction at a time change who is in an organization, on both databases: under READ COMMITTED two

@@ -21,12 +21,12 @@ func (f *fixture) again(p registry.Principal) (registry.Principal, string) {
 }
 
 func (f *fixture) role(p registry.Principal, who registry.Principal, to string) string {
-	_, err := f.ChangeRole(f.t.Context(), p, p.Org, who.UserID, to, p.Actor("", ""))
+	_, err := f.ChangeRole(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID, to)
 	return bridge.CodeOf(err)
 }
 
 func (f *fixture) remove(p, who registry.Principal) (api.RemovedMember, string) {
-	removed, err := f.RemoveMember(f.t.Context(), p, p.Org, who.UserID, p.Actor("", ""))
+	removed, err := f.RemoveMember(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID)
 	return removed, bridge.CodeOf(err)
 }
 
@@ -36,7 +36,7 @@ func (f *fixture) invite(p registry.Principal, n api.NewInvitation) (i api.Invit
 	if _, err := f.DueMail(f.t.Context(), 100); err != nil {
 		f.t.Fatal(err)
 	}
-	i, err := f.Invite(f.t.Context(), p, p.Org, n, p.Actor("", ""))
+	i, err := f.Invite(f.t.Context(), p.As(p.Actor("", "")), p.Org, n)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestCreateOrganization(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		viewer := f.person("vera@a.test", "acme", bridge.RoleViewer)
 		create := func(slug string) error {
-			_, err := f.CreateOrganization(t.Context(), viewer, api.NewOrganization{Slug: slug}, viewer.Actor("", ""))
+			_, err := f.CreateOrganization(t.Context(), viewer.As(viewer.Actor("", "")), api.NewOrganization{Slug: slug})
 			return err
 		}
 		if err := create("lab"); err != nil {
@@ -79,21 +79,21 @@ func TestCreateOrganization(t *testing.T) {
 		if err := create("No Slug"); bridge.CodeOf(err) != "organization_malformed" {
 			t.Errorf("a malformed slug: %v", err)
 		}
-		moved, err := f.SwitchSession(t.Context(), viewer, "lab", viewer.Actor("", ""))
+		moved, err := f.SwitchSession(t.Context(), viewer.As(viewer.Actor("", "")), "lab")
 		if err != nil || moved.Role != bridge.RoleOwner || moved.Org != "lab" {
 			t.Fatalf("the founder is no owner: %+v %v", moved, err)
 		}
-		if _, err := f.RenameOrganization(t.Context(), moved, "lab", api.OrganizationPatch{Name: "The Lab"}, moved.Actor("", "")); err != nil {
+		if _, err := f.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "lab", api.OrganizationPatch{Name: "The Lab"}); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.RenameOrganization(t.Context(), moved, "acme", api.OrganizationPatch{Name: "x"}, moved.Actor("", "")); bridge.CodeOf(err) != "organization_unknown" {
+		if _, err := f.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "acme", api.OrganizationPatch{Name: "x"}); bridge.CodeOf(err) != "organization_unknown" {
 			t.Errorf("another organization than the session's: %v", err)
 		}
 		// Many at once do not pass the bound together.
 		codes := make(chan string)
 		for i := range 14 {
 			go func() {
-				_, err := f.CreateOrganization(context.Background(), moved, api.NewOrganization{Slug: "lab-" + string(rune('a'+i))}, audit.Actor{})
+				_, err := f.CreateOrganization(context.Background(), moved.As(audit.Actor{}), api.NewOrganization{Slug: "lab-" + string(rune('a'+i))})
 				codes <- bridge.CodeOf(err)
 			}()
 		}
@@ -218,7 +218,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		private := f.register(ann, "https://private.a.test", aceKey().Text().Reveal())
 		shared := f.register(ann, "https://shared.a.test", aceKey().Text().Reveal())
 		organization := registry.Organization
-		if _, err := f.Patch(ctx, ann, shared.ID, api.ConnectionPatch{Visibility: &organization}, ann.Actor("", "")); err != nil {
+		if _, err := f.Patch(ctx, ann.As(ann.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: &organization}); err != nil {
 			t.Fatal(err)
 		}
 		cookie, _ := f.OpenSession(ctx, ann.UserID, "acme", registry.MethodBrowser, audit.Actor{})
@@ -230,7 +230,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DecideDevice(ctx, ann, pending.UserCode, true, ann.Actor("", "")); err != nil {
+		if err := f.DecideDevice(ctx, ann.As(ann.Actor("", "")), pending.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
 		_, invitation, _ := f.invite(ann, api.NewInvitation{})
@@ -260,7 +260,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 			t.Errorf("signing in again: %v", err)
 		}
 		key := aceKey().Text().Disclose()
-		if _, _, err := f.Register(ctx, ann, api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}, audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
+		if _, _, err := f.Register(ctx, ann.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("a request that began before the removal registers a connection: %v", err)
 		}
 
@@ -276,23 +276,23 @@ func TestRemovedMemberIsOut(t *testing.T) {
 			"an admin looks":    {second(f.Connection(ctx, owner, private.ID)), ""},
 			"a member looks":    {second(f.Connection(ctx, member, private.ID)), "connection_unknown"},
 			"an admin uses it":  {second(f.Credential(ctx, owner, private.ID)), "owner_gone"},
-			"an admin shares":   {second(f.Patch(ctx, owner, private.ID, api.ConnectionPatch{Visibility: &organization}, owner.Actor("", ""))), "owner_gone"},
-			"a member removes":  {second(f.Delete(ctx, member, private.ID, member.Actor("", ""))), "connection_unknown"},
+			"an admin shares":   {second(f.Patch(ctx, owner.As(owner.Actor("", "")), private.ID, api.ConnectionPatch{Visibility: &organization})), "owner_gone"},
+			"a member removes":  {second(f.Delete(ctx, member.As(member.Actor("", "")), private.ID)), "connection_unknown"},
 			"an admin's list":   {wantConnections(f, owner, 2), ""},
 			"a member's list":   {wantConnections(f, member, 1), ""},
-			"an admin moves it": {second(f.Patch(ctx, owner, private.ID, api.ConnectionPatch{ServerURL: new("https://evil.test")}, owner.Actor("", ""))), "owner_gone"},
+			"an admin moves it": {second(f.Patch(ctx, owner.As(owner.Actor("", "")), private.ID, api.ConnectionPatch{ServerURL: new("https://evil.test")})), "owner_gone"},
 		} {
 			if got := bridge.CodeOf(c.err); got != c.want {
 				t.Errorf("%s: %q, want %q", name, got, c.want)
 			}
 		}
-		if _, err := f.Delete(ctx, owner, private.ID, owner.Actor("", "")); err != nil {
+		if _, err := f.Delete(ctx, owner.As(owner.Actor("", "")), private.ID); err != nil {
 			t.Errorf("an admin disconnects what she left: %v", err)
 		}
 
 		// She comes back, and nothing of before is alive again.
 		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if _, err := f.AcceptInvitation(ctx, ann, back, ann.Actor("", "")); err != nil {
+		if _, err := f.AcceptInvitation(ctx, ann.As(ann.Actor("", "")), back); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(time.Minute)
@@ -356,12 +356,12 @@ func TestInvitations(t *testing.T) {
 			{admin, api.NewInvitation{Email: "Mia@a.test"}, "already_member"}, {admin, api.NewInvitation{ExpiresIn: "31d"}, "expiry_malformed"},
 			{admin, api.NewInvitation{ExpiresIn: "never"}, "expiry_malformed"}, {owner, api.NewInvitation{Role: "owner", ExpiresIn: "30d"}, ""},
 		} {
-			if _, err := f.Invite(ctx, c.by, "acme", c.n, c.by.Actor("", "")); bridge.CodeOf(err) != c.code {
+			if _, err := f.Invite(ctx, c.by.As(c.by.Actor("", "")), "acme", c.n); bridge.CodeOf(err) != c.code {
 				t.Errorf("%s invites %+v: %v, want %q", c.by.Role, c.n, err, c.code)
 			}
 		}
 		accept := func(p registry.Principal, token bridge.Secret) string {
-			_, err := f.AcceptInvitation(ctx, p, token, p.Actor("", ""))
+			_, err := f.AcceptInvitation(ctx, p.As(p.Actor("", "")), token)
 			return bridge.CodeOf(err)
 		}
 		// Bound to an address: for that one alone, and once it is shown to be theirs.
@@ -394,7 +394,7 @@ func TestInvitations(t *testing.T) {
 		}
 		// Withdrawn, expired, made by somebody who may not any more.
 		i, token, _ := f.invite(admin, api.NewInvitation{})
-		if err := f.Withdraw(ctx, admin, "acme", i.ID, admin.Actor("", "")); err != nil {
+		if err := f.Withdraw(ctx, admin.As(admin.Actor("", "")), "acme", i.ID); err != nil {
 			t.Fatal(err)
 		}
 		if _, code := f.signUp(token, "w@a.test"); code != "invitation_unknown" {

@@ -42,18 +42,18 @@ func TestPasswordChangesDuringItsCheck(t *testing.T) {
 	old := bridge.NewSecret(rightPassword)
 	for name, do := range map[string]func(ctx context.Context, r *Registry, p Principal) error{
 		"a new password": func(ctx context.Context, r *Registry, p Principal) error {
-			return r.ChangePassword(ctx, p, old, bridge.NewSecret("the thief's password"), audit.Actor{})
+			return r.ChangePassword(ctx, p.As(audit.Actor{}), old, bridge.NewSecret("the thief's password"))
 		},
 		"another address": func(ctx context.Context, r *Registry, p Principal) error {
-			_, err := r.RequestAddress(ctx, p, NewAddress{Email: "thief@a.test", Password: old}, audit.Actor{})
+			_, err := r.RequestAddress(ctx, p.As(audit.Actor{}), NewAddress{Email: "thief@a.test", Password: old})
 			return err
 		},
 		"a second factor": func(ctx context.Context, r *Registry, p Principal) error {
-			_, err := r.BeginTOTP(ctx, p, old, audit.Actor{})
+			_, err := r.BeginTOTP(ctx, p.As(audit.Actor{}), old)
 			return err
 		},
 		"a second factor, turned off": func(ctx context.Context, r *Registry, p Principal) error {
-			return r.DisableTOTP(ctx, p, old, "123456", audit.Actor{})
+			return r.DisableTOTP(ctx, p.As(audit.Actor{}), old, "123456")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,6 +53,16 @@ type Principal struct {
 	parents     [maxParents]string // IDs of the keys that the key was made with, the nearest first
 }
 
+// Caller is a principal with the actor that their doings are audited as.
+type Caller struct {
+	Principal
+
+	Actor audit.Actor
+}
+
+// As is the principal as a caller whose doings are audited as the actor's.
+func (p Principal) As(actor audit.Actor) Caller { return Caller{p, actor} }
+
 // maxParents is how many keys may stand above another: a chain has at most four.
 const maxParents = 3
 

@@ -120,11 +120,11 @@ func (p Principal) own(org string) error {
 
 // SetProvider sets the sign-in provider of an organization. A domain counts once it is proven, unless proven says that it
 // need not be. When issuer or client change, the sessions that the provider has opened end, and it has to say anew who is who.
-func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s api.ProviderSettings, proven bool, actor audit.Actor) error {
-	if err := p.setsProvider(org); err != nil {
+func (r *Registry) SetProvider(ctx context.Context, caller Caller, org string, s api.ProviderSettings, proven bool) error {
+	if err := caller.setsProvider(org); err != nil {
 		return err
 	}
-	if err := checkProvider(p, &s); err != nil {
+	if err := checkProvider(caller.Principal, &s); err != nil {
 		return err
 	}
 	groups, err := json.Marshal(s.GroupRoles)
@@ -133,7 +133,7 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 	}
 	now := r.cfg.Now()
 	err = r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
-		p, err := standing(ctx, tx, p)
+		p, err := standing(ctx, tx, caller.Principal)
 		if err == nil {
 			err = p.setsProvider(org)
 		}
@@ -152,7 +152,7 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 		}
 		same := err == nil && was.Issuer == s.Issuer && was.ClientID == s.ClientID
 		if err == nil && !same {
-			if err := r.forgetProvider(ctx, tx, was, actor, after); err != nil {
+			if err := r.forgetProvider(ctx, tx, was, caller.Actor, after); err != nil {
 				return err
 			}
 		}
@@ -177,7 +177,7 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 			return fmt.Errorf("set a provider: %w", err)
 		}
 		if s.Required {
-			if err := r.endWithoutProvider(ctx, tx, p.OrgID, actor, after); err != nil {
+			if err := r.endWithoutProvider(ctx, tx, p.OrgID, caller.Actor, after); err != nil {
 				return err
 			}
 		}
@@ -186,12 +186,12 @@ func (r *Registry) SetProvider(ctx context.Context, p Principal, org string, s a
 		}
 		if proven {
 			for _, domain := range s.Domains {
-				if err := r.domainProven(ctx, tx, p.OrgID, domain, actor); err != nil {
+				if err := r.domainProven(ctx, tx, p.OrgID, domain, caller.Actor); err != nil {
 					return err
 				}
 			}
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "provider.set", Target: "provider:" + id,
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "provider.set", Target: "provider:" + id,
 			Details: map[string]string{"issuer": s.Issuer, "client_id": s.ClientID, "domains": strings.Join(s.Domains, " "),
 				"group_roles": string(groups), "default_role": s.DefaultRole, "required": strconv.FormatBool(s.Required),
 				"secret": strconv.FormatBool(s.ClientSecret != nil)}})
@@ -215,12 +215,12 @@ type queryer interface {
 }
 
 // RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.
-func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, actor audit.Actor) error {
-	if err := p.setsProvider(org); err != nil {
+func (r *Registry) RemoveProvider(ctx context.Context, caller Caller, org string) error {
+	if err := caller.setsProvider(org); err != nil {
 		return err
 	}
 	return r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
-		p, err := standing(ctx, tx, p)
+		p, err := standing(ctx, tx, caller.Principal)
 		if err == nil {
 			err = p.setsProvider(org)
 		}
@@ -231,13 +231,13 @@ func (r *Registry) RemoveProvider(ctx context.Context, p Principal, org string, 
 		if err != nil {
 			return err
 		}
-		if err := r.forgetProvider(ctx, tx, was, actor, after); err != nil {
+		if err := r.forgetProvider(ctx, tx, was, caller.Actor, after); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM provider_domains WHERE org_id = $1", p.OrgID); err != nil {
 			return fmt.Errorf("remove a provider: %w", err)
 		}
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: actor, Action: "provider.remove", Target: "provider:" + was.ID,
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: "provider.remove", Target: "provider:" + was.ID,
 			Details: map[string]string{"issuer": was.Issuer}})
 	})
 }

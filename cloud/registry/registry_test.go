@@ -112,7 +112,7 @@ func (f *fixture) person(email, org string, role bridge.Role) registry.Principal
 func (f *fixture) register(p registry.Principal, server, key string) api.Connection {
 	f.t.Helper()
 	k := bridge.NewSecret(key).Disclose()
-	c, _, err := f.Register(f.t.Context(), p, api.RegisterRequest{ServerURL: server, APIKey: &k}, p.Actor("", ""))
+	c, _, err := f.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: server, APIKey: &k})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -141,11 +141,11 @@ func TestVisibility(t *testing.T) {
 			case "credential":
 				_, err = f.Credential(ctx, p, c.ID)
 			case "rename":
-				_, err = f.Patch(ctx, p, c.ID, api.ConnectionPatch{Name: &name}, p.Actor("", ""))
+				_, err = f.Patch(ctx, p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{Name: &name})
 			case "share":
-				_, err = f.Patch(ctx, p, c.ID, api.ConnectionPatch{Visibility: &organization}, p.Actor("", ""))
+				_, err = f.Patch(ctx, p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &organization})
 			case "delete":
-				_, err = f.Delete(ctx, p, c.ID, p.Actor("", ""))
+				_, err = f.Delete(ctx, p.As(p.Actor("", "")), c.ID)
 			}
 			return bridge.CodeOf(err)
 		}
@@ -180,7 +180,7 @@ func TestPlainKeyIsTheOwnersAlone(t *testing.T) {
 		admin, member := f.person("admin@a.test", "acme", bridge.RoleAdmin), f.person("member@a.test", "acme", bridge.RoleMember)
 		c := f.register(admin, "https://other.a.test", "plain-key-of-another-product")
 		organization := registry.Organization
-		if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: &organization}, audit.Actor{}); err != nil {
+		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: &organization}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := f.Credential(t.Context(), admin, c.ID)
@@ -196,7 +196,7 @@ func TestPlainKeyIsTheOwnersAlone(t *testing.T) {
 			mistyped = "q"
 		}
 		key := bridge.NewSecret(text[:20] + mistyped + text[21:]).Disclose()
-		if _, _, err := f.Register(t.Context(), admin, api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}, audit.Actor{}); bridge.CodeOf(err) != "key_malformed" {
+		if _, _, err := f.Register(t.Context(), admin.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "key_malformed" {
 			t.Errorf("a mistyped ace key: %v", err)
 		}
 	})
@@ -207,7 +207,7 @@ func TestEditingTheURLErasesTheCredential(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
 		elsewhere := "https://evil.test"
-		moved, err := f.Patch(t.Context(), p, c.ID, api.ConnectionPatch{ServerURL: &elsewhere}, p.Actor("", ""))
+		moved, err := f.Patch(t.Context(), p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: &elsewhere})
 		if err != nil || moved.Status != registry.StatusUnauthorized {
 			t.Fatalf("%+v %v", moved, err)
 		}
@@ -233,7 +233,7 @@ func TestSealedKeyOpensForItsMemberOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		try := func(p registry.Principal, server string) string {
-			_, _, err := f.Register(t.Context(), p, api.RegisterRequest{ServerURL: server, SealedKey: sealed}, audit.Actor{})
+			_, _, err := f.Register(t.Context(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
 			return bridge.CodeOf(err)
 		}
 		if got := try(bob, "https://ace.a.test"); got != "sealed_key_invalid" {
@@ -344,10 +344,10 @@ func TestDeviceLogin(t *testing.T) {
 		if _, err := f.LookupDevice(t.Context(), strings.ToLower(strings.ReplaceAll(d.UserCode, "-", " "))); err != nil {
 			t.Errorf("the code typed carelessly: %v", err)
 		}
-		if err := f.DecideDevice(t.Context(), p, d.UserCode, true, p.Actor("", "")); err != nil {
+		if err := f.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DecideDevice(t.Context(), p, d.UserCode, false, p.Actor("", "")); bridge.CodeOf(err) != "user_code_unknown" {
+		if err := f.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); bridge.CodeOf(err) != "user_code_unknown" {
 			t.Errorf("decided twice: %v", err)
 		}
 		won := make(chan string, 6)
@@ -371,7 +371,7 @@ func TestDeviceLogin(t *testing.T) {
 			t.Errorf("one approval opened %d sessions", sessions)
 		}
 		d = begin()
-		if err := f.DecideDevice(t.Context(), p, d.UserCode, false, p.Actor("", "")); err != nil {
+		if err := f.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); err != nil {
 			t.Fatal(err)
 		}
 		if got := poll(d); got != "access_denied" {
@@ -417,7 +417,7 @@ func TestCanaryIsNowhereInTheClear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		removed, err := f.Delete(t.Context(), p, c.ID, p.Actor("", ""))
+		removed, err := f.Delete(t.Context(), p.As(p.Actor("", "")), c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -494,7 +494,7 @@ func TestConcurrentRegistration(t *testing.T) {
 			go func() {
 				key := aceKey().Text().Disclose()
 				url := []string{"http://localhost:7777", "http://127.0.0.1:7777"}[i%2]
-				_, _, err := f.Register(context.Background(), p, api.RegisterRequest{ServerURL: url, APIKey: &key}, audit.Actor{})
+				_, _, err := f.Register(context.Background(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &key})
 				failed <- err
 			}()
 		}

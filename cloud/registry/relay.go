@@ -32,34 +32,34 @@ const (
 
 // Relay grants a member the use of a connection through the relay. The server's audit names the member call by call, where
 // it is an ace server; here each member and server is audited once a day.
-func (r *Registry) Relay(ctx context.Context, p Principal, id string, actor audit.Actor) (RelayGrant, error) {
-	if err := p.Need("connection:use"); err != nil {
+func (r *Registry) Relay(ctx context.Context, caller Caller, id string) (RelayGrant, error) {
+	if err := caller.Need("connection:use"); err != nil {
 		return RelayGrant{}, err
 	}
-	c, err := r.find(ctx, r.db, p, id)
+	c, err := r.find(ctx, r.db, caller.Principal, id)
 	if err != nil {
 		return RelayGrant{}, err
 	}
-	allowed := c.bounds(p)
-	if c, err = c.use(p); err != nil {
+	allowed := c.bounds(caller.Principal)
+	if c, err = c.use(caller.Principal); err != nil {
 		return RelayGrant{}, err
 	}
 	now := r.cfg.Now()
-	if c, now, err = r.noteRelayed(ctx, p, c, allowed, now); err != nil {
+	if c, now, err = r.noteRelayed(ctx, caller.Principal, c, allowed, now); err != nil {
 		return RelayGrant{}, err
 	}
-	subject, err := c.speaksFor(p)
+	subject, err := c.speaksFor(caller.Principal)
 	if err != nil {
 		return RelayGrant{}, err
 	}
-	credential, err := r.credential(c, speaker{subject, p.Role, false}, now)
+	credential, err := r.credential(c, speaker{subject, caller.Role, false}, now)
 	if err != nil {
 		return RelayGrant{}, err
 	}
-	if err := r.noteRelay(ctx, p, c, now, actor); err != nil {
+	if err := r.noteRelay(ctx, caller, c, now); err != nil {
 		return RelayGrant{}, err
 	}
-	return RelayGrant{Principal: p, Connection: c.id, Server: c.server, Credential: credential, keyID: c.keyID, secret: c.secret, bounds: allowed}, nil
+	return RelayGrant{Principal: caller.Principal, Connection: c.id, Server: c.server, Credential: credential, keyID: c.keyID, secret: c.secret, bounds: allowed}, nil
 }
 
 // noteRelayed keeps that a token is about to be used that personal keys may be made with; see [noteHanded]. It returns the
@@ -87,9 +87,9 @@ func (r *Registry) noteRelayed(ctx context.Context, p Principal, c connection, a
 }
 
 // noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
-func (r *Registry) noteRelay(ctx context.Context, p Principal, c connection, now time.Time, actor audit.Actor) error {
+func (r *Registry) noteRelay(ctx context.Context, caller Caller, c connection, now time.Time) error {
 	var noted int64
-	err := r.db.QueryRowContext(ctx, "SELECT noted_at FROM relay_uses WHERE connection_id = $1 AND user_id = $2", c.id, p.UserID).Scan(&noted)
+	err := r.db.QueryRowContext(ctx, "SELECT noted_at FROM relay_uses WHERE connection_id = $1 AND user_id = $2", c.id, caller.UserID).Scan(&noted)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("note a use of the relay: %w", err)
 	}
@@ -104,14 +104,14 @@ func (r *Registry) noteRelay(ctx context.Context, p Principal, c connection, now
 		}
 		first, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO relay_uses (connection_id, user_id, noted_at) VALUES ($1, $2, $3)
 			ON CONFLICT (connection_id, user_id) DO UPDATE SET noted_at = excluded.noted_at WHERE relay_uses.noted_at <= $4`,
-			c.id, p.UserID, now.Unix(), due))
+			c.id, caller.UserID, now.Unix(), due))
 		if err != nil {
 			return fmt.Errorf("note a use of the relay: %w", err)
 		}
 		if !first {
 			return nil
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "connection.relay", Target: "connection:" + c.id,
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "connection.relay", Target: "connection:" + c.id,
 			Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
 	})
 	if noted > due && sqldb.IsFault(err) { // the audit log has today's use: only the time of the last one is not stored

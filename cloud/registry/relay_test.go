@@ -14,7 +14,7 @@ import (
 
 func (f *fixture) relay(p registry.Principal, id string) registry.RelayGrant {
 	f.t.Helper()
-	g, err := f.Relay(f.t.Context(), p, id, p.Actor("", ""))
+	g, err := f.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -50,15 +50,15 @@ func TestRelayGrantsEnd(t *testing.T) {
 		for name, end := range map[string]func(c api.Connection, member registry.Principal) error{
 			"": func(api.Connection, registry.Principal) error { return nil },
 			"renamed": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Name: new("another name")}, admin.Actor("", ""))
+				_, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Name: new("another name")})
 				return err
 			},
 			"unshared": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, admin.Actor("", ""))
+				_, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
 				return err
 			},
 			"a ceiling": func(c api.Connection, _ registry.Principal) error {
-				return second(f.Patch(t.Context(), admin, c.ID, ceiling("app:read"), admin.Actor("", "")))
+				return second(f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, ceiling("app:read")))
 			},
 			"limited": func(c api.Connection, member registry.Principal) error {
 				return f.limit(admin, c.ID, member.UserID, limited("app:read"))
@@ -70,7 +70,7 @@ func TestRelayGrantsEnd(t *testing.T) {
 				return f.limit(admin, c.ID, f.person("other@a.test", "acme", bridge.RoleMember).UserID, nothing())
 			},
 			"moved": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}, admin.Actor("", ""))
+				_, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")})
 				return err
 			},
 			"another key": func(c api.Connection, _ registry.Principal) error {
@@ -78,25 +78,25 @@ func TestRelayGrantsEnd(t *testing.T) {
 				return nil
 			},
 			"disconnected": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Delete(t.Context(), admin, c.ID, admin.Actor("", ""))
+				_, err := f.Delete(t.Context(), admin.As(admin.Actor("", "")), c.ID)
 				return err
 			},
 			"session ended": func(_ api.Connection, member registry.Principal) error {
-				return f.EndSession(t.Context(), member, member.Actor("", ""))
+				return f.EndSession(t.Context(), member.As(member.Actor("", "")))
 			},
 			"another role": func(_ api.Connection, member registry.Principal) error {
-				_, err := f.ChangeRole(t.Context(), admin, "acme", member.UserID, "viewer", admin.Actor("", ""))
+				_, err := f.ChangeRole(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID, "viewer")
 				return err
 			},
 			"removed": func(_ api.Connection, member registry.Principal) error {
-				_, err := f.RemoveMember(t.Context(), admin, "acme", member.UserID, admin.Actor("", ""))
+				_, err := f.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID)
 				return err
 			},
 		} {
 			slug := fmt.Sprintf("%x", name)
 			member := f.person("m"+slug+"@a.test", "acme", bridge.RoleMember)
 			c := f.register(admin, "https://s"+slug+".a.test", aceKey().Text().Reveal())
-			if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, admin.Actor("", "")); err != nil {
+			if _, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
 				t.Fatal(err)
 			}
 			g := f.relay(member, c.ID)
@@ -147,7 +147,7 @@ func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 		mine := f.relay(admin, f.register(admin, "https://mine.a.test", "a-plain-key").ID)
 		c := f.register(member, "https://plain.a.test", "a-plain-key")
 		share := func(visibility string) {
-			if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: &visibility}, admin.Actor("", "")); err != nil {
+			if _, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &visibility}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,13 +156,13 @@ func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := f.relay(admin, c.ID)
-		if _, err := f.RemoveMember(t.Context(), admin, "acme", member.UserID, admin.Actor("", "")); err != nil {
+		if _, err := f.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if !f.still(g, mine) {
 			t.Error("what is shared ends with its owner")
 		}
-		if _, err := f.Relay(t.Context(), admin, private.ID, audit.Actor{}); bridge.CodeOf(err) != "owner_gone" {
+		if _, err := f.Relay(t.Context(), admin.As(audit.Actor{}), private.ID); bridge.CodeOf(err) != "owner_gone" {
 			t.Errorf("what was private: %v", err)
 		}
 		share(registry.Private)
@@ -176,10 +176,10 @@ func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c := f.register(admin, "https://plain.a.test", "a-plain-key")
-		if _, err := f.Relay(t.Context(), member, c.ID, audit.Actor{}); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Relay(t.Context(), member.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("a private connection: %v", err)
 		}
-		if _, err := f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, admin.Actor("", "")); err != nil {
+		if _, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {

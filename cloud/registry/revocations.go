@@ -143,16 +143,16 @@ func (r *Registry) RevocationDelivered(ctx context.Context, id string, actor aud
 var errRevocation = bridge.E(bridge.NotFound, "revocation_unknown", "there is no such revocation")
 
 // ConfirmRevocation is RevocationDelivered by the owner or an admin, who has delivered it by other means.
-func (r *Registry) ConfirmRevocation(ctx context.Context, p Principal, id string, actor audit.Actor) error {
+func (r *Registry) ConfirmRevocation(ctx context.Context, caller Caller, id string) error {
 	var ownerID string
-	err := r.db.QueryRowContext(ctx, "SELECT owner_id FROM revocations WHERE id = $1 AND org_id = $2", id, p.OrgID).Scan(&ownerID)
-	if errors.Is(err, sql.ErrNoRows) || (err == nil && ownerID != p.UserID && !p.Can("connection:manage")) {
+	err := r.db.QueryRowContext(ctx, "SELECT owner_id FROM revocations WHERE id = $1 AND org_id = $2", id, caller.OrgID).Scan(&ownerID)
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && ownerID != caller.UserID && !caller.Can("connection:manage")) {
 		return errRevocation
 	}
 	if err != nil {
 		return fmt.Errorf("look up a revocation: %w", err)
 	}
-	return r.RevocationDelivered(ctx, id, actor)
+	return r.RevocationDelivered(ctx, id, caller.Actor)
 }
 
 const (

@@ -37,7 +37,7 @@ func (f *fixture) disconnects(p registry.Principal, n int) (keys []string) {
 	f.t.Helper()
 	for i := range n {
 		c := f.register(p, fmt.Sprintf("https://%d.%s.test", i, p.Org), aceKey().Text().Reveal())
-		if _, err := f.Delete(f.t.Context(), p, c.ID, audit.Actor{}); err != nil {
+		if _, err := f.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
 			f.t.Fatal(err)
 		}
 		f.advance(time.Second)
@@ -113,7 +113,7 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		register := func(url string, key bridge.Key, ifKeyID string) (api.Connection, error) {
 			disclosed := key.Text().Disclose()
-			c, _, err := f.Register(ctx, p, api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID}, audit.Actor{})
+			c, _, err := f.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID})
 			return c, err
 		}
 		const moved = api.CodeConnectionMoved
@@ -129,14 +129,14 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 			"another key":      {KeyID: second.ID.String()},
 			"another revision": {KeyID: first.ID.String(), Revision: "0"},
 		} {
-			if _, err := f.DeleteIf(ctx, p, c.ID, was, audit.Actor{}); bridge.CodeOf(err) != moved {
+			if _, err := f.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, was); bridge.CodeOf(err) != moved {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if err := f.Keep(ctx, p, c.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.DeleteIf(ctx, p, c.ID, registry.AsItWas{KeyID: c.KeyID, Revision: c.Revision}, audit.Actor{}); bridge.CodeOf(err) != moved {
+		if _, err := f.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, registry.AsItWas{KeyID: c.KeyID, Revision: c.Revision}); bridge.CodeOf(err) != moved {
 			t.Errorf("one that another connect keeps: %v", err)
 		}
 		if _, err := f.Credential(ctx, p, c.ID); err != nil {
@@ -149,7 +149,7 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.DeleteIf(ctx, p, other.ID, registry.AsItWas{KeyID: other.KeyID, Revision: other.Revision}, audit.Actor{}); err != nil {
+		if _, err := f.DeleteIf(ctx, p.As(audit.Actor{}), other.ID, registry.AsItWas{KeyID: other.KeyID, Revision: other.Revision}); err != nil {
 			t.Errorf("as it was: %v", err)
 		}
 	})

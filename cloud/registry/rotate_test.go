@@ -19,7 +19,7 @@ func TestRotateEncryptionKey(t *testing.T) {
 		}
 		enrolment, _ := f.enrol(p) // and the mail that says so
 		gone := f.register(p, "https://d.test", aceKey().Text().Reveal())
-		if _, err := f.Delete(t.Context(), p, gone.ID, audit.Actor{}); err != nil {
+		if _, err := f.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 			t.Fatal(err)
 		}
 		newer := newKeys(t)
@@ -55,7 +55,7 @@ func TestRotateEncryptionKey(t *testing.T) {
 		if _, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); bridge.CodeOf(err) != "rows_unreadable" {
 			t.Errorf("rotation without the right key: %v", err)
 		}
-		removed, err := f.Delete(t.Context(), p, list[0].ID, audit.Actor{})
+		removed, err := f.Delete(t.Context(), p.As(audit.Actor{}), list[0].ID)
 		if err != nil || removed.Revocation == nil || removed.Revocation.Status != "lost" || removed.Revocation.Cause == "" {
 			t.Errorf("removing a connection that cannot be decrypted: %+v (%v)", removed.Revocation, err)
 		}

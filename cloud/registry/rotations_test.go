@@ -30,7 +30,7 @@ func (f *fixture) exchanged(p registry.Principal, server bridge.ServerURL) (api.
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	c, _, err := f.Register(f.t.Context(), p, api.RegisterRequest{ServerURL: string(server), SealedKey: sealed}, p.Actor("", ""))
+	c, _, err := f.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: string(server), SealedKey: sealed})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestRotationFails(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c, old := f.exchanged(p, "https://ace.a.test")
-		if _, err := f.Patch(t.Context(), p, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, audit.Actor{}); err != nil {
+		if _, err := f.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(76 * day)
@@ -340,13 +340,13 @@ func TestRotationIsOvertaken(t *testing.T) {
 		dies bool // the new secret
 	}{
 		"disconnected": {func(f *fixture, p registry.Principal, c api.Connection) {
-			if _, err := f.Delete(f.t.Context(), p, c.ID, audit.Actor{}); err != nil {
+			if _, err := f.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
 				f.t.Fatal(err)
 			}
 		}, true},
 		"another key": {func(f *fixture, p registry.Principal, c api.Connection) { f.exchanged(p, c.ServerURL) }, true},
 		"moved": {func(f *fixture, p registry.Principal, c api.Connection) {
-			if _, err := f.Patch(f.t.Context(), p, c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}, audit.Actor{}); err != nil {
+			if _, err := f.Patch(f.t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}); err != nil {
 				f.t.Fatal(err)
 			}
 		}, true},
@@ -419,7 +419,7 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", shared.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RemoveMember(t.Context(), admin, "acme", member.UserID, admin.Actor("", "")); err != nil {
+		if _, err := f.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(76 * day)
@@ -442,7 +442,7 @@ func TestRelayGrantsOutliveARotation(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c, _ := f.exchanged(owner, "https://ace.a.test")
-		if _, err := f.Patch(t.Context(), owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, audit.Actor{}); err != nil {
+		if _, err := f.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(76 * day)

@@ -48,34 +48,34 @@ func (r *Registry) Sessions(ctx context.Context, p Principal) ([]api.Session, er
 }
 
 // EndSessionByID ends one session of the caller.
-func (r *Registry) EndSessionByID(ctx context.Context, p Principal, id string, actor audit.Actor) error {
+func (r *Registry) EndSessionByID(ctx context.Context, caller Caller, id string) error {
 	return r.tx(ctx, func(tx *sql.Tx) error {
 		var one int
 		err := tx.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = 0
-			AND ($3 = '' OR org_id = $3)`, id, p.UserID, p.reach()).Scan(&one)
+			AND ($3 = '' OR org_id = $3)`, id, caller.UserID, caller.reach()).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
 			return bridge.E(bridge.NotFound, "session_unknown", "there is no such session, or it has ended")
 		}
 		if err != nil {
 			return fmt.Errorf("end a session: %w", err)
 		}
-		actor.Org = "" // that of the session
-		return endSession(ctx, tx, id, "signed out", r.cfg.Now(), actor)
+		caller.Actor.Org = "" // that of the session
+		return endSession(ctx, tx, id, "signed out", r.cfg.Now(), caller.Actor)
 	})
 }
 
 // EndSessions ends all sessions of the caller but, unless current says so, this one.
-func (r *Registry) EndSessions(ctx context.Context, p Principal, current bool, actor audit.Actor) error {
-	keep := p.SessionID
+func (r *Registry) EndSessions(ctx context.Context, caller Caller, current bool) error {
+	keep := caller.SessionID
 	if current {
 		keep = ""
 	}
 	return r.tx(ctx, func(tx *sql.Tx) error {
-		if err := voidApprovals(ctx, tx, "user_id = $1 AND ($2 = '' OR org_id = $2)", p.UserID, p.reach()); err != nil {
+		if err := voidApprovals(ctx, tx, "user_id = $1 AND ($2 = '' OR org_id = $2)", caller.UserID, caller.reach()); err != nil {
 			return err
 		}
-		return r.endSessions(ctx, tx, "signed out everywhere", actor, "user_id = $1 AND id <> $2 AND ($3 = '' OR org_id = $3)",
-			p.UserID, keep, p.reach())
+		return r.endSessions(ctx, tx, "signed out everywhere", caller.Actor, "user_id = $1 AND id <> $2 AND ($3 = '' OR org_id = $3)",
+			caller.UserID, keep, caller.reach())
 	})
 }
 
@@ -110,41 +110,41 @@ func (r *Registry) endSessions(ctx context.Context, tx *sql.Tx, reason string, a
 
 // SwitchSession moves the caller's session to another of their organizations. Tokens that were signed before are of no
 // use any more: they name an earlier move.
-func (r *Registry) SwitchSession(ctx context.Context, p Principal, org string, actor audit.Actor) (Principal, error) {
-	if err := p.NeedOwn(); err != nil {
+func (r *Registry) SwitchSession(ctx context.Context, caller Caller, org string) (Principal, error) {
+	if err := caller.NeedOwn(); err != nil {
 		return Principal{}, err
 	}
 	err := r.tx(ctx, func(tx *sql.Tx) error {
 		var orgID, member string
 		err := tx.QueryRowContext(ctx, `SELECT o.id, m.id FROM organizations o JOIN members m ON m.org_id = o.id
-			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, p.UserID).Scan(&orgID, &member)
+			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, caller.UserID).Scan(&orgID, &member)
 		if errors.Is(err, sql.ErrNoRows) && org == "" {
 			return bridge.E(bridge.Invalid, "org_missing", "say which organization to switch to").WithHint("ace org list")
 		}
 		if errors.Is(err, sql.ErrNoRows) {
-			return whyNoSession(ctx, tx, p.UserID, org)
+			return whyNoSession(ctx, tx, caller.UserID, org)
 		}
 		if err != nil {
 			return fmt.Errorf("switch a session: %w", err)
 		}
-		if err := lockMember(ctx, tx, orgID, p.UserID); err != nil {
+		if err := lockMember(ctx, tx, orgID, caller.UserID); err != nil {
 			return err
 		}
 		moved, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE sessions SET org_id = $1, member_id = $5, moves = moves + 1
-			WHERE id = $2 AND user_id = $3 AND moves = $4 AND ended_at = 0`, orgID, p.SessionID, p.UserID, p.Moves, member))
+			WHERE id = $2 AND user_id = $3 AND moves = $4 AND ended_at = 0`, orgID, caller.SessionID, caller.UserID, caller.Moves, member))
 		if err != nil {
 			return fmt.Errorf("switch a session: %w", err)
 		}
 		if !moved {
 			return errSession
 		}
-		by := actor
+		by := caller.Actor
 		by.Org = org
-		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "session.switch", Target: "session:" + p.SessionID,
-			Details: map[string]string{"from": p.Org}})
+		return audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "session.switch", Target: "session:" + caller.SessionID,
+			Details: map[string]string{"from": caller.Org}})
 	})
 	if err != nil {
 		return Principal{}, err
 	}
-	return r.SessionByID(ctx, p.SessionID)
+	return r.SessionByID(ctx, caller.SessionID)
 }

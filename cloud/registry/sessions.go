@@ -157,11 +157,11 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, o opening, actor
 
 // OpenSessionFrom opens another session of the person of p, in the same organization. What comes of a session that a
 // sign-in provider opened is bound to that provider likewise.
-func (r *Registry) OpenSessionFrom(ctx context.Context, p Principal, method string, actor audit.Actor) (Session, error) {
+func (r *Registry) OpenSessionFrom(ctx context.Context, caller Caller, method string) (Session, error) {
 	var s Session
 	err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		var err error
-		s, err = r.openSession(ctx, tx, opening{userID: p.UserID, org: p.Org, method: method, provider: p.Provider, member: p.Member}, actor)
+		s, err = r.openSession(ctx, tx, opening{userID: caller.UserID, org: caller.Org, method: method, provider: caller.Provider, member: caller.Member}, caller.Actor)
 		return err
 	})
 	return s, err
@@ -291,9 +291,9 @@ func endSession(ctx context.Context, tx *sql.Tx, id, reason string, now time.Tim
 }
 
 // EndSession signs a person out of this session.
-func (r *Registry) EndSession(ctx context.Context, p Principal, actor audit.Actor) error {
+func (r *Registry) EndSession(ctx context.Context, caller Caller) error {
 	return r.tx(ctx, func(tx *sql.Tx) error {
-		return endSession(ctx, tx, p.SessionID, "signed out", r.cfg.Now(), actor)
+		return endSession(ctx, tx, caller.SessionID, "signed out", r.cfg.Now(), caller.Actor)
 	})
 }
 

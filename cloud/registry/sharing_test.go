@@ -23,7 +23,7 @@ func (f *fixture) shared(p registry.Principal, server string, key bridge.Secret)
 
 func (f *fixture) patch(p registry.Principal, id string, patch api.ConnectionPatch) {
 	f.t.Helper()
-	if _, err := f.Patch(f.t.Context(), p, id, patch, p.Actor("", "")); err != nil {
+	if _, err := f.Patch(f.t.Context(), p.As(p.Actor("", "")), id, patch); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -44,7 +44,7 @@ func nothing() api.MemberLimit { return api.MemberLimit{Access: registry.AccessN
 
 func (f *fixture) limit(by registry.Principal, id, user string, l api.MemberLimit) error {
 	f.t.Helper()
-	_, err := f.LimitMember(f.t.Context(), by, id, registry.Exceptee{ID: user, Key: true}, l, by.Actor("", ""))
+	_, err := f.LimitMember(f.t.Context(), by.As(by.Actor("", "")), id, registry.Exceptee{ID: user, Key: true}, l)
 	return err
 }
 
@@ -63,7 +63,7 @@ func (f *fixture) service(owner registry.Principal, scopes ...bridge.Scope) regi
 func (f *fixture) scopesOf(p registry.Principal, id string, key bridge.Key, server bridge.ServerURL) string {
 	f.t.Helper()
 	credential, err := f.Credential(f.t.Context(), p, id)
-	g, relayErr := f.Relay(f.t.Context(), p, id, p.Actor("", ""))
+	g, relayErr := f.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
 	if bridge.CodeOf(err) != bridge.CodeOf(relayErr) {
 		f.t.Errorf("the relay says %v, the credential %v", relayErr, err)
 	}
@@ -131,7 +131,7 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		limit(max, api.MemberLimit{Access: "full"}, "limit_malformed")
 		limit(max, api.MemberLimit{Access: "none", Ceiling: api.Ceiling{Scopes: []string{"a"}}}, "limit_malformed")
 		for _, p := range []registry.Principal{admin, max, ci} {
-			if _, err := f.UnlimitMember(t.Context(), admin, c.ID, registry.Exceptee{ID: p.UserID}, admin.Actor("", "")); err != nil {
+			if _, err := f.UnlimitMember(t.Context(), admin.As(admin.Actor("", "")), c.ID, registry.Exceptee{ID: p.UserID}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -156,8 +156,8 @@ func TestOnlyAdminsLimit(t *testing.T) {
 		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
 		own := f.register(max, "https://own.a.test", aceKey().Text().Reveal())
 		for name, code := range map[string]string{
-			"ceiling": bridge.CodeOf(second(f.Patch(t.Context(), max, own.ID, ceiling("app:read"), audit.Actor{}))), "limit": bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing())),
-			"their own limit": bridge.CodeOf(second(f.UnlimitMember(t.Context(), max, c.ID, registry.Exceptee{ID: max.UserID}, audit.Actor{}))),
+			"ceiling": bridge.CodeOf(second(f.Patch(t.Context(), max.As(audit.Actor{}), own.ID, ceiling("app:read")))), "limit": bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing())),
+			"their own limit": bridge.CodeOf(second(f.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID, registry.Exceptee{ID: max.UserID}))),
 		} {
 			if code != "share_admin" {
 				t.Errorf("a member sets the %s: %q", name, code)
@@ -167,7 +167,7 @@ func TestOnlyAdminsLimit(t *testing.T) {
 			t.Errorf("another organization: %v", err)
 		}
 		for _, id := range []string{rival.UserID, "nobody", ""} {
-			_, err := f.LimitMember(t.Context(), admin, c.ID, registry.Exceptee{ID: id}, nothing(), audit.Actor{})
+			_, err := f.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, registry.Exceptee{ID: id}, nothing())
 			if bridge.CodeOf(err) != "member_unknown" {
 				t.Errorf("%q is limited: %v", id, err)
 			}
@@ -179,19 +179,19 @@ func TestOnlyAdminsLimit(t *testing.T) {
 		}
 		for what, err := range map[string]error{
 			"limits":   f.limit(admin, c.ID, max.UserID, nothing()),
-			"shares":   second(f.Patch(t.Context(), admin, private.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}, audit.Actor{})),
-			"unshares": second(f.Patch(t.Context(), admin, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, audit.Actor{})),
-			"caps":     second(f.Patch(t.Context(), admin, c.ID, ceiling("app:read"), audit.Actor{})),
-			"uncaps":   second(f.Patch(t.Context(), admin, c.ID, ceiling(), audit.Actor{})),
+			"shares":   second(f.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})),
+			"unshares": second(f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(registry.Private)})),
+			"caps":     second(f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read"))),
+			"uncaps":   second(f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling())),
 		} {
 			if bridge.CodeOf(err) != "share_admin" {
 				t.Errorf("%s by the role of before: %v", what, err)
 			}
 		}
-		if _, err := f.RemoveMember(t.Context(), boss, "acme", admin.UserID, audit.Actor{}); err != nil {
+		if _, err := f.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", admin.UserID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Patch(t.Context(), admin, private.ID, api.ConnectionPatch{Name: new("mine")}, audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
+		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Name: new("mine")}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("by a membership of before: %v", err)
 		}
 	})
@@ -235,7 +235,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c := f.shared(admin, "https://plain.a.test", bridge.NewSecret("a-plain-key"))
-		if _, err := f.Patch(t.Context(), admin, c.ID, ceiling("app:read"), audit.Actor{}); bridge.CodeOf(err) != "ceiling_plain" {
+		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a ceiling: %v", err)
 		}
 		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
@@ -245,7 +245,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Relay(t.Context(), max, c.ID, audit.Actor{}); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Relay(t.Context(), max.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("excepted: %v", err)
 		}
 		// A ceiling that was set while there was an ace key makes the plain one that follows nobody's but the owner's.
@@ -253,15 +253,15 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		f.patch(admin, ace.ID, ceiling("app:read"))
 		f.register(admin, "https://ace.a.test", "a-plain-key")
 		f.limitOff(admin, ace.ID, max.UserID)
-		if _, err := f.Relay(t.Context(), max, ace.ID, audit.Actor{}); bridge.CodeOf(err) != "ceiling_plain" {
+		if _, err := f.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a plain key under a ceiling: %v", err)
 		}
 		f.relay(admin, ace.ID)
 		f.patch(admin, ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.a.test")})
-		if _, err := f.Patch(t.Context(), admin, ace.ID, ceiling("app:read", "x"), audit.Actor{}); bridge.CodeOf(err) != "credential_erased" {
+		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, ceiling("app:read", "x")); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("a ceiling without a key: %v", err)
 		}
-		if _, err := f.Relay(t.Context(), max, ace.ID, audit.Actor{}); bridge.CodeOf(err) != "credential_erased" {
+		if _, err := f.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("without a key: %v", err)
 		}
 		f.patch(admin, ace.ID, ceiling())
@@ -270,7 +270,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 
 func (f *fixture) limitOff(by registry.Principal, id, user string) {
 	f.t.Helper()
-	if _, err := f.UnlimitMember(f.t.Context(), by, id, registry.Exceptee{ID: user}, by.Actor("", "")); err != nil {
+	if _, err := f.UnlimitMember(f.t.Context(), by.As(by.Actor("", "")), id, registry.Exceptee{ID: user}); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -284,7 +284,7 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RemoveMember(t.Context(), admin, "acme", max.UserID, audit.Actor{}); err != nil {
+		if _, err := f.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Credential(t.Context(), service, c.ID); bridge.CodeOf(err) != "connection_unknown" {
@@ -295,7 +295,7 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 			t.Errorf("%+v (%v)", sharing, err)
 		}
 		_, link, _ := f.invite(admin, api.NewInvitation{Role: "member"})
-		if _, err := f.AcceptInvitation(t.Context(), max, link, audit.Actor{}); err != nil {
+		if _, err := f.AcceptInvitation(t.Context(), max.As(audit.Actor{}), link); err != nil {
 			t.Fatal(err)
 		}
 		again := max
@@ -309,7 +309,7 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Delete(t.Context(), admin, c.ID, audit.Actor{}); err != nil {
+		if _, err := f.Delete(t.Context(), admin.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		var left int

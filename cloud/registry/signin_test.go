@@ -22,8 +22,8 @@ const (
 func (f *fixture) withProvider(owner registry.Principal) registry.Provider {
 	f.t.Helper()
 	secret := bridge.NewSecret(providerSecret).Disclose()
-	if err := f.SetProvider(f.t.Context(), owner, "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
-		ClientSecret: &secret, Domains: []string{domain}, DefaultRole: "member"}, true, owner.Actor("", "")); err != nil {
+	if err := f.SetProvider(f.t.Context(), owner.As(owner.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
+		ClientSecret: &secret, Domains: []string{domain}, DefaultRole: "member"}, true); err != nil {
 		f.t.Fatal(err)
 	}
 	s, err := f.BeginSignIn(f.t.Context(), "bob@"+domain, "/")
@@ -98,8 +98,8 @@ func TestLastOwnerStays(t *testing.T) {
 		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		f.person("otto@a.test", "acme", bridge.RoleOwner)
 		p := f.withProvider(olga)
-		if err := f.SetProvider(t.Context(), olga, "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
-			GroupRoles: map[string]string{"staff": "member"}}, true, audit.Actor{}); err != nil {
+		if err := f.SetProvider(t.Context(), olga.As(audit.Actor{}), "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
+			GroupRoles: map[string]string{"staff": "member"}}, true); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
@@ -149,13 +149,13 @@ func TestRemovedMemberGetsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DecideDevice(t.Context(), p, d.UserCode, true, audit.Actor{}); err != nil {
+		if err := f.DecideDevice(t.Context(), p.As(audit.Actor{}), d.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
 		const verifier = "a verifier of forty-three or more characters, as it must"
 		sum := sha256.Sum256([]byte(verifier))
-		code, err := f.IssueCode(t.Context(), p, registry.CodeGrant{ClientID: "cli", RedirectURI: "x",
-			Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}, audit.Actor{})
+		code, err := f.IssueCode(t.Context(), p.As(audit.Actor{}), registry.CodeGrant{ClientID: "cli", RedirectURI: "x",
+			Challenge: base64.RawURLEncoding.EncodeToString(sum[:])})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,16 +182,16 @@ func TestProviderIsSetByTheRoleOfNow(t *testing.T) {
 		if code := f.role(olga, ann, "viewer"); code != "" {
 			t.Fatal(code)
 		}
-		err := f.SetProvider(t.Context(), ann, "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
-			ClientSecret: new(bridge.NewSecret(providerSecret).Disclose()), Domains: []string{domain}, DefaultRole: "member"}, true, ann.Actor("", ""))
+		err := f.SetProvider(t.Context(), ann.As(ann.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
+			ClientSecret: new(bridge.NewSecret(providerSecret).Disclose()), Domains: []string{domain}, DefaultRole: "member"}, true)
 		if bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner sets the provider: %v", err)
 		}
 		f.withProvider(olga)
-		if err := f.RemoveProvider(t.Context(), ann, "acme", ann.Actor("", "")); bridge.CodeOf(err) != "role_admin" {
+		if err := f.RemoveProvider(t.Context(), ann.As(ann.Actor("", "")), "acme"); bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner removes the provider: %v", err)
 		}
-		if err := f.Withdraw(t.Context(), ann, "acme", invitation.ID, ann.Actor("", "")); bridge.CodeOf(err) != "role_admin" {
+		if err := f.Withdraw(t.Context(), ann.As(ann.Actor("", "")), "acme", invitation.ID); bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner withdraws an invitation: %v", err)
 		}
 	})

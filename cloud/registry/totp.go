@@ -38,40 +38,40 @@ var errTOTPOn = bridge.E(bridge.Conflict, "totp_on", "Two-factor authentication 
 var errTOTPOff = bridge.E(bridge.Conflict, "totp_off", "Two-factor authentication is not on.")
 
 // BeginTOTP makes the secret of a person's app. Nothing asks for it before [Registry.ConfirmTOTP].
-func (r *Registry) BeginTOTP(ctx context.Context, p Principal, password bridge.Secret, actor audit.Actor) (Enrolment, error) {
-	was, err := r.confirmPassword(ctx, p, password, actor)
+func (r *Registry) BeginTOTP(ctx context.Context, caller Caller, password bridge.Secret) (Enrolment, error) {
+	was, err := r.confirmPassword(ctx, caller, password)
 	if err != nil {
 		return Enrolment{}, err
 	}
-	key, err := totp.Generate(totp.GenerateOpts{Issuer: r.issuerName(), AccountName: p.Email, Period: totpPeriod, Digits: totpDigits})
+	key, err := totp.Generate(totp.GenerateOpts{Issuer: r.issuerName(), AccountName: caller.Email, Period: totpPeriod, Digits: totpDigits})
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("make a TOTP secret: %w", err)
 	}
 	secret := bridge.NewSecret(key.Secret())
-	sealed, err := r.cfg.Vault.Seal(totpRow(p.UserID), secret)
+	sealed, err := r.cfg.Vault.Seal(totpRow(caller.UserID), secret)
 	if err != nil {
 		return Enrolment{}, err
 	}
 	now := r.cfg.Now()
 	err = r.db.Tx(ctx, func(tx *sql.Tx) error {
-		if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+		if err := holdShown(ctx, tx, caller.UserID, was); err != nil {
 			return err
 		}
 		begun, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
 			VALUES ($1, $2, 0, 0, $3) ON CONFLICT (user_id) DO UPDATE SET secret = $2, last_step = 0, created_at = $3
-			WHERE totp.confirmed_at = 0`, p.UserID, sealed, now.Unix()))
+			WHERE totp.confirmed_at = 0`, caller.UserID, sealed, now.Unix()))
 		if err != nil {
 			return fmt.Errorf("store a TOTP secret: %w", err)
 		}
 		if !begun {
 			return errTOTPOn
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "totp.begin", Target: "user:" + p.Email})
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "totp.begin", Target: "user:" + caller.Email})
 	})
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return r.enrolment(p.Email, secret), nil
+	return r.enrolment(caller.Email, secret), nil
 }
 
 // PendingTOTP is the enrolment that a person has begun and not confirmed.
@@ -102,49 +102,49 @@ func (r *Registry) enrolment(email string, secret bridge.Secret) Enrolment {
 
 // ConfirmTOTP turns two-factor authentication on with the first code of the app, and returns the recovery codes, which
 // are shown this once. The person's other sessions end: whoever opened them has not shown the second factor.
-func (r *Registry) ConfirmTOTP(ctx context.Context, p Principal, code string, actor audit.Actor) ([]bridge.Secret, error) {
-	if err := p.NeedOwn(); err != nil {
+func (r *Registry) ConfirmTOTP(ctx context.Context, caller Caller, code string) ([]bridge.Secret, error) {
+	if err := caller.NeedOwn(); err != nil {
 		return nil, err
 	}
 	var codes []bridge.Secret
 	err := r.mailTx(ctx, func(tx *sql.Tx) error {
 		// Sign-ins in progress lock the row of the account: they have finished by now, or will find the second factor.
-		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1", p.UserID); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1", caller.UserID); err != nil {
 			return fmt.Errorf("confirm TOTP: %w", err)
 		}
-		if err := r.useTOTP(ctx, tx, p.UserID, canonicalOTP(code), false); err != nil {
+		if err := r.useTOTP(ctx, tx, caller.UserID, canonicalOTP(code), false); err != nil {
 			return err
 		}
 		on, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE totp SET confirmed_at = $1 WHERE user_id = $2 AND confirmed_at = 0",
-			r.cfg.Now().Unix(), p.UserID))
+			r.cfg.Now().Unix(), caller.UserID))
 		if err != nil {
 			return fmt.Errorf("confirm TOTP: %w", err)
 		}
 		if !on {
 			return errTOTPOn
 		}
-		if codes, err = newRecoveryCodes(ctx, tx, p.UserID); err != nil {
+		if codes, err = newRecoveryCodes(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
-		if err := voidApprovals(ctx, tx, "user_id = $1", p.UserID); err != nil {
+		if err := voidApprovals(ctx, tx, "user_id = $1", caller.UserID); err != nil {
 			return err
 		}
-		if err := r.endSessions(ctx, tx, "two-factor authentication turned on", actor, "user_id = $1 AND id <> $2",
-			p.UserID, p.SessionID); err != nil {
+		if err := r.endSessions(ctx, tx, "two-factor authentication turned on", caller.Actor, "user_id = $1 AND id <> $2",
+			caller.UserID, caller.SessionID); err != nil {
 			return err
 		}
-		return r.accountChanged(ctx, tx, p, "totp.enable", "Two-factor authentication was turned on", actor)
+		return r.accountChanged(ctx, tx, caller, "totp.enable", "Two-factor authentication was turned on")
 	})
 	return codes, err
 }
 
 // DisableTOTP turns two-factor authentication off, which takes the password and a code.
-func (r *Registry) DisableTOTP(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor) error {
-	return r.withBothFactors(ctx, p, password, code, actor, func(tx *sql.Tx) error {
-		if err := forgetTOTP(ctx, tx, p.UserID); err != nil {
+func (r *Registry) DisableTOTP(ctx context.Context, caller Caller, password bridge.Secret, code string) error {
+	return r.withBothFactors(ctx, caller, password, code, func(tx *sql.Tx) error {
+		if err := forgetTOTP(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
-		return r.accountChanged(ctx, tx, p, "totp.disable", "Two-factor authentication was turned off", actor)
+		return r.accountChanged(ctx, tx, caller, "totp.disable", "Two-factor authentication was turned off")
 	})
 }
 
@@ -158,32 +158,32 @@ func forgetTOTP(ctx context.Context, tx *sql.Tx, userID string) error {
 }
 
 // RenewRecoveryCodes makes new recovery codes, which takes the password and a code; the old ones end.
-func (r *Registry) RenewRecoveryCodes(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor) ([]bridge.Secret, error) {
+func (r *Registry) RenewRecoveryCodes(ctx context.Context, caller Caller, password bridge.Secret, code string) ([]bridge.Secret, error) {
 	var codes []bridge.Secret
-	err := r.withBothFactors(ctx, p, password, code, actor, func(tx *sql.Tx) error {
+	err := r.withBothFactors(ctx, caller, password, code, func(tx *sql.Tx) error {
 		var err error
-		if codes, err = newRecoveryCodes(ctx, tx, p.UserID); err != nil {
+		if codes, err = newRecoveryCodes(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
-		return r.accountChanged(ctx, tx, p, "recovery_codes.renew", "New recovery codes were made", actor)
+		return r.accountChanged(ctx, tx, caller, "recovery_codes.renew", "New recovery codes were made")
 	})
 	return codes, err
 }
 
-func (r *Registry) withBothFactors(ctx context.Context, p Principal, password bridge.Secret, code string, actor audit.Actor, do func(tx *sql.Tx) error) error {
-	was, err := r.confirmPassword(ctx, p, password, actor)
+func (r *Registry) withBothFactors(ctx context.Context, caller Caller, password bridge.Secret, code string, do func(tx *sql.Tx) error) error {
+	was, err := r.confirmPassword(ctx, caller, password)
 	if err != nil {
 		return err
 	}
-	lane := otpLane(p.UserID, "session:"+p.SessionID)
+	lane := otpLane(caller.UserID, "session:"+caller.SessionID)
 	if _, err := r.charge(ctx, lane); err != nil {
 		return err
 	}
 	return r.mailTx(ctx, func(tx *sql.Tx) error {
-		if err := holdShown(ctx, tx, p.UserID, was); err != nil {
+		if err := holdShown(ctx, tx, caller.UserID, was); err != nil {
 			return err
 		}
-		if err := r.useOTP(ctx, tx, User{ID: p.UserID, Email: p.Email}, code, actor); err != nil {
+		if err := r.useOTP(ctx, tx, User{ID: caller.UserID, Email: caller.Email}, code, caller.Actor); err != nil {
 			return err
 		}
 		if err := do(tx); err != nil {

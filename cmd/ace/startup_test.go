@@ -145,7 +145,7 @@ func addConnection(t *testing.T, dir, key string) {
 		t.Fatal(err)
 	}
 	plain := bridge.NewSecret("a plain key").Disclose()
-	if _, _, err := reg.Register(t.Context(), s.Principal, api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}, operator()); err != nil {
+	if _, _, err := reg.Register(t.Context(), s.Principal.As(operator()), api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}); err != nil {
 		t.Fatal(err)
 	}
 }
