@@ -72,7 +72,7 @@ func TooMany(t testing.TB, dsn string) (restore func()) {
 	return alter(t, dsn, "ALTER ROLE "+role+" CONNECTION LIMIT 0", "ALTER ROLE "+role+" CONNECTION LIMIT -1")
 }
 
-// LimitedPostgres is [Postgres] with a user whose connections can be limited, as those of a superuser cannot.
+// LimitedPostgres is an empty [Postgres] with a user whose connections can be limited, as those of a superuser cannot.
 func LimitedPostgres(t testing.TB) string {
 	t.Helper()
 	var random [8]byte
@@ -81,7 +81,7 @@ func LimitedPostgres(t testing.TB) string {
 	t.Cleanup(func() { // after the database is gone, which it owns
 		_ = admin(context.Background(), "DROP ROLE IF EXISTS "+role)
 	})
-	dsn := Postgres(t)
+	dsn := postgres(t, noTemplate)
 	if err := admin(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD '"+password+"'", "ALTER DATABASE "+databaseOf(t, dsn)+" OWNER TO "+role); err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,12 @@ func SQLite(t testing.TB) string {
 
 func emptySQLite(t testing.TB) string {
 	t.Helper()
-	return "sqlite:" + filepath.Join(t.TempDir(), "test.db")
+	dir, err := scratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return "sqlite:" + filepath.Join(dir, "test.db")
 }
 
 // Postgres returns the URL of a fresh PostgreSQL database, migrated as [Main] was told. It is made on the server of
@@ -142,7 +147,7 @@ func start() (string, error) {
 		return "", fmt.Errorf("no server in /usr/lib/postgresql; install Debian's package postgresql, or set ACE_TEST_POSTGRES_URL")
 	}
 	bin := filepath.Dir(found[len(found)-1])
-	if dir, err = os.MkdirTemp("", "acepg"); err != nil {
+	if dir, err = scratch(); err != nil {
 		return "", err
 	}
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}

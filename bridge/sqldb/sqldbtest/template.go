@@ -33,7 +33,7 @@ func migrated(ctx context.Context, dsn string) error {
 
 // sqliteTemplate is a migrated SQLite file.
 var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "acesqlite")
+	dir, err := scratch()
 	if err != nil {
 		return nil, err
 	}
