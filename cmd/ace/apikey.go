@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -64,9 +65,9 @@ func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error)
 		return keyTarget{}, term.Usage("--cloud and --server are two different places")
 	}
 	if !elsewhere {
-		l, cloud, err := a.loggedIn(ctx)
+		l, cloud, err := a.Profiles.LoggedIn(ctx)
 		if err == nil {
-			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.cloud), " --cloud"}, nil
+			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.Cloud), " --cloud"}, nil
 		}
 		if o.cloud || term.Explain(err).Code != "not_logged_in" {
 			return keyTarget{}, err
@@ -89,7 +90,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 		return nil, err
 	}
 	from := func(bearer bridge.Secret, source string) *api.ServerClient {
-		cfg := a.clientConfig()
+		cfg := a.Profiles.ClientConfig()
 		cfg.Refused = a.refusedAt(url, source)
 		return api.NewServerClient(url, bearer, cfg)
 	}
@@ -97,11 +98,11 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 		token, err := a.Term.SecretFlag("--token", o.token)
 		return from(token, "--token"), err
 	}
-	g, err := fromEnv()
-	if err != nil || g.source != "" {
-		return from(g.bearer, g.source), err
+	g, err := profile.FromEnv()
+	if err != nil || g.Source != "" {
+		return from(g.Bearer, g.Source), err
 	}
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		e := term.Explain(err)
 		if e.Kind != bridge.Unauthenticated {
@@ -120,7 +121,7 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 			WithHint("ace connect --server %s; or with --token -, and on the server: %s", url, a.serverToken(url))
 	}
 	credential, err := cloud.Credential(ctx, connection.ID)
-	return from(credential.Value.Secret, sourceProfile), err
+	return from(credential.Value.Secret, profile.SourceProfile), err
 }
 
 const expiresUsage = "when it expires: 7d, 12h, 2027-01-31 (the end of that day, UTC), a time with its zone (RFC 3339) or never"

@@ -12,23 +12,21 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// app is what every command shares: the terminal and the store.
+// app is what every command shares: the terminal and the profiles.
 type app struct {
-	Term *term.Terminal
-
-	ring       *ring // the keyring, once the store has been opened
-	completing bool  // for the shell: nothing is asked, renewed or written
+	Term     *term.Terminal
+	Profiles *profile.Profiles
 }
 
 func newApp(in, out, err *os.File) *app {
 	t := term.New(in, out, err)
-	t.SecretVariables = append(secretSettings(), "ACE_KEY", "ACE_TOKEN", trio[1], authKeyVariable)
-	return &app{Term: t}
+	t.SecretVariables = append(secretSettings(), profile.SecretVariables...)
+	return &app{t, &profile.Profiles{Term: t, Version: currentVersion()}}
 }
 
 const rootLong = `ace connects a self-hosted server to its cloud.
@@ -192,10 +190,6 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 
 func flagError(cmd *cobra.Command, err error) error {
 	return term.Usage("%s", wrongFlag(cmd, err)).WithHint("%s --help", cmd.CommandPath())
-}
-
-func (a *app) clientConfig() api.ClientConfig {
-	return api.ClientConfig{UserAgent: "ace/" + currentVersion(), Transport: a.Term.Transport()}
 }
 
 // background is a context for what must still be done after an interrupt: cleaning up.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -31,7 +32,7 @@ type slimProfile struct {
 func (a *app) meCommand() *cobra.Command {
 	return &cobra.Command{Use: "me", Short: "Ask the cloud who you are: name, e-mail, country and currency", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, me, err := a.whoAmI(cmd.Context())
+			_, me, err := a.Profiles.WhoAmI(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -53,15 +54,15 @@ type tokenResult struct {
 func (a *app) tokenCommand() *cobra.Command {
 	return &cobra.Command{Use: "token", Short: "Print a session token that is good now, or the API key you are logged in with", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := a.login(cmd.Context())
+			l, err := a.Profiles.Login(cmd.Context())
 			if err != nil {
 				return err
 			}
-			r := tokenResult{Token: l.bearer.Disclose()}
-			if l.source == sourceProfile && !l.session.ExpiresAt.IsZero() {
-				r.ExpiresAt = &l.session.ExpiresAt
+			r := tokenResult{Token: l.Bearer.Disclose()}
+			if l.Source == profile.SourceProfile && !l.Session.ExpiresAt.IsZero() {
+				r.ExpiresAt = &l.Session.ExpiresAt
 			}
-			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, l.bearer.Reveal()) })
+			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, l.Bearer.Reveal()) })
 		}}
 }
 
@@ -79,38 +80,38 @@ type logoutResult struct {
 }
 
 func (a *app) runLogout(ctx context.Context, yes bool) error {
-	st, sel, err := a.selected()
+	st, sel, err := a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
-	sessions, _, readErr := st.sessions(ctx)
-	s, ok := sessions[sel.name]
+	sessions, _, readErr := st.Sessions(ctx)
+	s, ok := sessions[sel.Name]
 	if readErr == nil && !ok {
-		return notLoggedIn(sel)
+		return profile.NotLoggedIn(sel)
 	}
-	r := logoutResult{Profile: sel.name}
+	r := logoutResult{Profile: sel.Name}
 	switch {
 	case readErr != nil:
 		a.Term.Note("The stored session cannot be read, so it is removed here and ends by itself at the cloud.")
-	case s.isKey():
-		a.Term.Note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.login("ace login"), term.Printable(s.KeyID))
+	case s.IsKey():
+		a.Term.Note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.Login("ace login"), term.Printable(s.KeyID))
 	default:
-		if s.Method == methodDeveloperToken {
+		if s.Method == profile.MethodDeveloperToken {
 			if err := a.agreed(yes, foretold{ends: []string{"the developer token, wherever else it is used"}}, "Log out?"); err != nil {
 				return err
 			}
 		}
-		err := a.endAtCloud(ctx, sel.cloud, s)
+		err := a.Profiles.EndAtCloud(ctx, sel.Cloud, s)
 		if errors.Is(err, context.Canceled) {
 			return err
 		}
 		if r.Ended = err == nil; err != nil {
 			a.Term.Note("The session is removed here, but the cloud was not told: %s. There it ends by itself: %s.",
-				term.PrintableLines(term.Explain(err).Detail), term.When(sessionEnd(s)))
+				term.PrintableLines(term.Explain(err).Detail), term.When(profile.SessionEnd(s)))
 		}
 	}
-	if err := a.forget(ctx, st, sel); err != nil {
+	if err := a.Profiles.Forget(ctx, st, sel); err != nil {
 		return err
 	}
-	return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Logged out of %s\n", sel.cloud) })
+	return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Logged out of %s\n", sel.Cloud) })
 }

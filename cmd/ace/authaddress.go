@@ -47,11 +47,11 @@ link is confirmed, all your sessions, personal access tokens and the keys that y
 }
 
 func (a *app) showAddress(ctx context.Context, cancel bool) error {
-	l, me, err := a.whoAmI(ctx)
+	l, me, err := a.Profiles.WhoAmI(ctx)
 	if err != nil {
 		return err
 	}
-	cloud := a.cloudOf(l)
+	cloud := a.Profiles.CloudOf(l)
 	if cancel {
 		if err := cloud.CancelAddress(ctx); err != nil {
 			return err
@@ -85,14 +85,14 @@ func (a *app) changeAddress(ctx context.Context, address string, o addressOption
 		}
 		r.OTP = otp.Reveal()
 	}
-	l, me, err := a.whoAmI(ctx)
+	l, me, err := a.Profiles.WhoAmI(ctx)
 	if err != nil {
 		return err
 	}
 	if r.Password, err = a.loginPassword(loginOptions{passwordStdin: o.passwordStdin}); err != nil {
 		return err
 	}
-	cloud := a.cloudOf(l)
+	cloud := a.Profiles.CloudOf(l)
 	pending, err := cloud.RequestAddress(ctx, r)
 	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
 		if !a.Term.Interactive() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/mail"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -93,14 +94,14 @@ func TestNoProxyIsRepeated(t *testing.T) {
 func TestKeyWithLineEnd(t *testing.T) {
 	for _, value := range []string{"tok\n", " tok\r\n", "\ufefftok"} {
 		t.Setenv("ACE_KEY", value)
-		g, err := fromEnv()
-		if err != nil || g.bearer.Reveal() != "tok" {
-			t.Errorf("%q: %q %v", value, g.bearer.Reveal(), err)
+		g, err := profile.FromEnv()
+		if err != nil || g.Bearer.Reveal() != "tok" {
+			t.Errorf("%q: %q %v", value, g.Bearer.Reveal(), err)
 		}
 	}
 	for _, c := range []struct{ value, want string }{{" \n", "white space"}, {"to\nk", "white space"}, {"té", "ASCII"}, {"\xff\xfet", "UTF-16"}} {
 		t.Setenv("ACE_KEY", c.value)
-		if _, err := fromEnv(); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ACE_KEY") {
+		if _, err := profile.FromEnv(); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ACE_KEY") {
 			t.Errorf("%q: %v, want %q", c.value, err, c.want)
 		}
 	}

@@ -11,15 +11,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // Completion runs at a key press, so it must not be noticed: it takes what there is within a second, and is silent about
 // what there is not. It renews no session, since a shell may be closed over it, and asks nothing.
-const (
-	completionTime = time.Second
-	keyringGlance  = 250 * time.Millisecond
-)
+const completionTime = time.Second
 
 // source looks up words that may stand at a place of a command line, each with a tab and a description if it has one.
 type source func(ctx context.Context, a *app, cmd *cobra.Command) ([]string, error)
@@ -106,7 +104,7 @@ func (a *app) words(each ...source) cobra.CompletionFunc {
 // flagValue makes a source what cobra asks, bounded in time.
 func (a *app) flagValue(find source) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		a.completing, a.Term.Quiet = true, true
+		a.Profiles.Completing, a.Term.Quiet = true, true
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
 		found := make(chan []string, 1)
@@ -147,24 +145,8 @@ func fixed(words ...string) source {
 	return func(context.Context, *app, *cobra.Command) ([]string, error) { return words, nil }
 }
 
-// present takes the profile's session as it is stored, if it is still good.
-func (l *login) present(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, keyringGlance)
-	defer cancel()
-	sessions, place, err := l.store.sessions(ctx)
-	if err != nil {
-		return err
-	}
-	s, ok := sessions[l.name]
-	if !ok || time.Until(s.ExpiresAt) <= 0 {
-		return notLoggedIn(l.selection)
-	}
-	l.bearer, l.session, l.place, l.service = s.AccessToken.Secret, s, place, s.ServiceName
-	return nil
-}
-
 func connectionNames(ctx context.Context, a *app, _ *cobra.Command) ([]string, error) {
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +171,7 @@ func connectionNames(ctx context.Context, a *app, _ *cobra.Command) ([]string, e
 
 func serverURLs(ctx context.Context, a *app, _ *cobra.Command) ([]string, error) {
 	out := []string{string(bridge.DefaultServerURL)}
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return out, nil //nolint:nilerr // the default is known without a session
 	}
@@ -203,7 +185,7 @@ func serverURLs(ctx context.Context, a *app, _ *cobra.Command) ([]string, error)
 }
 
 func organizationNames(ctx context.Context, a *app, _ *cobra.Command) ([]string, error) {
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -243,19 +225,19 @@ func invitationNames(ctx context.Context, a *app, _ *cobra.Command) ([]string, e
 
 // profileNames and cloudURLs are in config.json: they need no session.
 func profileNames(_ context.Context, _ *app, _ *cobra.Command) ([]string, error) {
-	return fromConfig(func(name string, p *profile) string { return name + "\t" + string(p.CloudURL) })
+	return fromConfig(func(name string, p *profile.Profile) string { return name + "\t" + string(p.CloudURL) })
 }
 
 func cloudURLs(_ context.Context, _ *app, _ *cobra.Command) ([]string, error) {
-	return fromConfig(func(name string, p *profile) string { return string(p.CloudURL) + "\t" + name })
+	return fromConfig(func(name string, p *profile.Profile) string { return string(p.CloudURL) + "\t" + name })
 }
 
-func fromConfig(line func(name string, p *profile) string) ([]string, error) {
-	st, err := openStore()
+func fromConfig(line func(name string, p *profile.Profile) string) ([]string, error) {
+	st, err := profile.OpenStore()
 	if err != nil {
 		return nil, err
 	}
-	c, err := st.config()
+	c, err := st.Config()
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		out = append(out, line(name, c.Profiles[name]))

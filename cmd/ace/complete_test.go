@@ -20,6 +20,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -47,16 +48,16 @@ func stored(t *testing.T, cloud string, end time.Time) (home string) {
 	for _, name := range []string{"ACE_ENV", "ACE_PROFILE", "ACE_KEY", "ACE_TOKEN", "ACE_API_KEY_ID"} {
 		t.Setenv(name, "")
 	}
-	st, err := openStore()
+	st, err := profile.OpenStore()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := session{Method: methodDevice, AccessToken: bridge.NewSecret("access").Disclose(), RefreshToken: bridge.NewSecret("refresh").Disclose(),
+	s := profile.Session{Method: profile.MethodDevice, AccessToken: bridge.NewSecret("access").Disclose(), RefreshToken: bridge.NewSecret("refresh").Disclose(),
 		ExpiresAt: end, RefreshExpiresAt: time.Now().Add(24 * time.Hour)}
-	if _, err := newTestApp().keep(t.Context(), st, selection{name: "default", cloud: bridge.ServerURL(cloud)}, s, api.Me{}); err != nil {
+	if _, err := newTestApp().Profiles.Keep(t.Context(), st, profile.Selection{Name: "default", Cloud: bridge.ServerURL(cloud)}, s, api.Me{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(st.path("lock")); err != nil {
+	if err := os.Remove(filepath.Join(home, ".ace", "lock")); err != nil {
 		t.Fatal(err)
 	}
 	return home

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -68,7 +69,7 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 	if o.token != "" && o.apiKey != "" {
 		return term.Usage("--token and --api-key are two ways to connect; take one")
 	}
-	c := &connecting{a: a, url: server, name: o.name, server: api.NewServerClient(server, bridge.Secret{}, a.clientConfig())}
+	c := &connecting{a: a, url: server, name: o.name, server: api.NewServerClient(server, bridge.Secret{}, a.Profiles.ClientConfig())}
 	if err := c.credentials(ctx, o); err != nil {
 		return err
 	}
@@ -127,29 +128,29 @@ func (c *connecting) credentials(ctx context.Context, o connectOptions) error {
 		c.connectToken = token
 		return c.loggedIn(ctx)
 	}
-	_, sel, err := c.a.selected()
+	_, sel, err := c.a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
-	if iss := peek(token).Issuer; iss != "" && !bridge.ServerURL(iss).Same(sel.cloud) {
-		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", term.Printable(iss), sel.cloud).
+	if iss := profile.Peek(token).Issuer; iss != "" && !bridge.ServerURL(iss).Same(sel.Cloud) {
+		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", term.Printable(iss), sel.Cloud).
 			WithHint("if you trust that cloud: ace connect --env %s --token …", term.Printable(iss))
 	}
-	c.cloud, c.issuer = c.a.cloudOf(&login{selection: sel, bearer: token, source: "--token"}), issuerOf(token, sel.cloud)
+	c.cloud, c.issuer = c.a.Profiles.CloudOf(&profile.Login{Selection: sel, Bearer: token, Source: "--token"}), issuerOf(token, sel.Cloud)
 	return nil
 }
 
 func (c *connecting) loggedIn(ctx context.Context) error {
-	l, cloud, err := c.a.loggedIn(ctx)
+	l, cloud, err := c.a.Profiles.LoggedIn(ctx)
 	if err == nil {
-		c.cloud, c.issuer = cloud, issuerOf(l.bearer, l.cloud)
+		c.cloud, c.issuer = cloud, issuerOf(l.Bearer, l.Cloud)
 	}
 	return err
 }
 
 // issuerOf is the cloud's own name for itself, which differs from the address where a proxy stands in between.
 func issuerOf(token bridge.Secret, cloud bridge.ServerURL) bridge.ServerURL {
-	if iss := peek(token).Issuer; iss != "" {
+	if iss := profile.Peek(token).Issuer; iss != "" {
 		return bridge.ServerURL(iss)
 	}
 	return cloud
@@ -211,11 +212,11 @@ func unusedManual(connection api.Connection, existed bool, cause error) error {
 
 // connectLocal is what `ace login` does at its end: it connects the server on this machine, if there is one that trusts
 // the cloud. Whatever comes of it is told, and is no failure of the login.
-func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connection {
-	cfg := a.clientConfig()
+func (a *app) connectLocal(ctx context.Context, l *profile.Login, me api.Me) *api.Connection {
+	cfg := a.Profiles.ClientConfig()
 	cfg.Timeout = localTimeout
 	url := bridge.DefaultServerURL
-	c := &connecting{a: a, url: url, cloud: a.cloudOf(l), issuer: issuerOf(l.bearer, l.cloud),
+	c := &connecting{a: a, url: url, cloud: a.Profiles.CloudOf(l), issuer: issuerOf(l.Bearer, l.Cloud),
 		server: api.NewServerClient(url, bridge.Secret{}, cfg)}
 	if err := c.discover(ctx); err != nil {
 		if bridge.AsError(err).Kind == bridge.Unreachable {
@@ -233,7 +234,7 @@ func (a *app) connectLocal(ctx context.Context, l *login, me api.Me) *api.Connec
 		a.Term.Note("The server on %s is connected already, as %s.", url, term.Printable(already.Name))
 		return already
 	}
-	c.server = api.NewServerClient(url, bridge.Secret{}, a.clientConfig())
+	c.server = api.NewServerClient(url, bridge.Secret{}, a.Profiles.ClientConfig())
 	connection, err := c.run(ctx)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {

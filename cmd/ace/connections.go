@@ -25,7 +25,7 @@ func (a *app) connectionsCommand() *cobra.Command {
 }
 
 func (a *app) runConnections(ctx context.Context) error {
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command 
 
 // namedConnection finds a connection that is named on the command line, and the cloud that it is at.
 func (a *app) namedConnection(ctx context.Context, word string) (*api.CloudClient, api.Connection, error) {
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return nil, api.Connection{}, err
 	}

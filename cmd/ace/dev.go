@@ -24,6 +24,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
 )
@@ -81,7 +82,7 @@ func (a *app) devCommand() *cobra.Command {
 func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 	for flag, addr := range map[string]string{"--cloud-addr": d.cloudAddr, "--server-addr": d.serverAddr} {
 		host, _, err := net.SplitHostPort(addr)
-		if err != nil || !isLoopback(host) {
+		if err != nil || !profile.IsLoopback(host) {
 			return term.Usage("%s %q is not a loopback HOST:PORT; ace dev is for one machine", flag, addr)
 		}
 	}
@@ -115,7 +116,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 // devLevel keeps the terminal for what was printed, unless the log is asked for.
 func (a *app) devLevel() slog.Level {
 	var level slog.Level
-	if text, err := outsideVariable("ACE_LOG_LEVEL"); err == nil && level.UnmarshalText([]byte(text)) == nil {
+	if text, err := profile.OutsideVariable("ACE_LOG_LEVEL"); err == nil && level.UnmarshalText([]byte(text)) == nil {
 		return level
 	}
 	return slog.LevelWarn

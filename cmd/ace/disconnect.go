@@ -37,7 +37,7 @@ type removal struct {
 }
 
 func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) error {
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (a *app) removeIf(ctx context.Context, cloud *api.CloudClient, connection a
 		return r, nil
 	}
 	// To the server of the connection as it was listed, which is the one that the person chose.
-	server := api.NewServerClient(connection.ServerURL, bridge.Secret{}, a.clientConfig())
+	server := api.NewServerClient(connection.ServerURL, bridge.Secret{}, a.Profiles.ClientConfig())
 	_, err = server.DeliverRevocation(ctx, due.KeyID, due.Token.Secret)
 	switch e := bridge.AsError(err); {
 	case err == nil:

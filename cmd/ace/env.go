@@ -20,6 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -103,9 +104,6 @@ func readEnv(spec any) error {
 	return nil
 }
 
-// cliVariables are the variables of the commands, which no file can give.
-var cliVariables = []string{"ACE_ENV", "ACE_PROFILE", "ACE_KEY", "ACE_TOKEN", trio[0], trio[1], trio[2], authKeyVariable}
-
 // settingVariables are the variables of a server and a cloud.
 func settingVariables() []string {
 	var names []string
@@ -132,7 +130,7 @@ func secretSettings() []string {
 // believes in them. Values are not looked at.
 func unknownVariables(environ []string) []string {
 	settings := settingVariables()
-	known := slices.Clone(cliVariables)
+	known := slices.Clone(profile.Variables)
 	for _, name := range settings {
 		known = append(known, name, name+"_FILE")
 	}
@@ -158,29 +156,6 @@ func warnOfVariables(log *slog.Logger) {
 	for _, line := range unknownVariables(os.Environ()) {
 		log.Warn(line)
 	}
-}
-
-// outsideVariable reads a variable of the CLI. White space around it counts for nothing, but white space alone is a mistake: it is
-// what a broken template leaves behind.
-func outsideVariable(name string) (string, error) {
-	value := os.Getenv(name)
-	text, err := bridge.OutsideText(value)
-	switch {
-	case err != nil:
-		return "", term.Usage("%s: %w", name, err)
-	case text == "" && value != "":
-		return "", term.Usage("%s: there is only white space in it", name)
-	}
-	return text, nil
-}
-
-// bearerVariable reads a variable that holds one credential.
-func bearerVariable(name string) (bridge.Secret, error) {
-	text, err := outsideVariable(name)
-	if err == nil && strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return bridge.Secret{}, term.Usage("%s is not one key or token: there is white space, or something other than ASCII, in the middle", name)
-	}
-	return bridge.NewSecret(text), err
 }
 
 func badEnv(wrong []string) error {
@@ -234,7 +209,7 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	if err != nil {
 		*wrong = append(*wrong, "ACE_ADDR: it is not HOST:PORT")
 	}
-	s.loopback = isLoopback(host)
+	s.loopback = profile.IsLoopback(host)
 	for _, raw := range splitComma(e.PublicURL) {
 		u, err := bridge.CanonicalURL(raw)
 		if err != nil {
@@ -313,14 +288,6 @@ func (e *CommonEnv) logger(w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
 	return nil, errors.New("ACE_LOG_FORMAT: it is not text or json")
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // loopbackURLs are the names of what listens on a loopback address; the first is what it calls itself.

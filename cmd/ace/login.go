@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -122,7 +123,7 @@ func (o loginOptions) check() error {
 }
 
 func (a *app) runLogin(ctx context.Context, o loginOptions) error {
-	st, sel, err := a.selected()
+	st, sel, err := a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
@@ -131,14 +132,14 @@ func (a *app) runLogin(ctx context.Context, o loginOptions) error {
 			return err
 		}
 	}
-	cloud, found, err := a.discover(ctx, sel.cloud)
+	cloud, found, err := a.discover(ctx, sel.Cloud)
 	if err != nil {
 		return err
 	}
 	var token api.TokenAnswer
-	method := methodDevice
+	method := profile.MethodDevice
 	if o.browser {
-		method = methodCode
+		method = profile.MethodCode
 		token, err = a.browserLogin(ctx, cloud, found, !o.noBrowser)
 	} else {
 		token, err = a.deviceLogin(ctx, cloud, o)
@@ -146,24 +147,14 @@ func (a *app) runLogin(ctx context.Context, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	s := newSession(method, token, time.Now())
-	s.keepEndpoints(sel.cloud, found)
+	s := profile.NewSession(method, token, time.Now())
+	s.KeepEndpoints(sel.Cloud, found)
 	return a.admit(ctx, st, sel, s, !o.noConnect)
 }
 
-// keepEndpoints keeps what of the metadata is not where every ace cloud has it.
-func (s *session) keepEndpoints(cloud bridge.ServerURL, m api.Metadata) {
-	if m.TokenEndpoint != cloud.Join("/oauth/token") {
-		s.TokenEndpoint = m.TokenEndpoint
-	}
-	if m.RevocationEndpoint != cloud.Join("/oauth/revoke") {
-		s.RevocationEndpoint = m.RevocationEndpoint
-	}
-}
-
 // admit is the end of every login: the cloud is asked who the credential is, and only then it is stored.
-func (a *app) admit(ctx context.Context, st *store, sel selection, s session, connect bool) error {
-	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
+func (a *app) admit(ctx context.Context, st *profile.Store, sel profile.Selection, s profile.Session, connect bool) error {
+	me, err := a.Profiles.CloudAt(sel.Cloud, s).Me(ctx)
 	if err != nil {
 		return err
 	}
@@ -171,14 +162,14 @@ func (a *app) admit(ctx context.Context, st *store, sel selection, s session, co
 }
 
 // settle stores a session that the cloud has accepted, and says so.
-func (a *app) settle(ctx context.Context, st *store, sel selection, s session, me api.Me, connect bool) error {
-	replaced, err := a.keep(ctx, st, sel, s, me)
+func (a *app) settle(ctx context.Context, st *profile.Store, sel profile.Selection, s profile.Session, me api.Me, connect bool) error {
+	replaced, err := a.Profiles.Keep(ctx, st, sel, s, me)
 	if err != nil {
 		return err
 	}
 	a.endReplaced(ctx, sel, s, replaced)
-	r := loginResult{Profile: sel.name, CloudURL: sel.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method,
-		KeyID: s.KeyID, ServiceName: s.ServiceName, ExpiresAt: sessionEnd(s)}
+	r := loginResult{Profile: sel.Name, CloudURL: sel.Cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: s.Method,
+		KeyID: s.KeyID, ServiceName: s.ServiceName, ExpiresAt: profile.SessionEnd(s)}
 	told := r.table
 	if a.Term.Output == term.OutputTable { // at once: what follows takes its time, and has things of its own to say
 		if err := a.Term.Print(r, told); err != nil {
@@ -187,29 +178,29 @@ func (a *app) settle(ctx context.Context, st *store, sel selection, s session, m
 		told = func(w io.Writer) { r.connected(w) }
 	}
 	if connect {
-		r.Connection = a.connectLocal(ctx, &login{selection: sel, store: st, bearer: s.AccessToken.Secret, source: sourceProfile,
-			session: s, service: s.ServiceName}, me)
+		r.Connection = a.connectLocal(ctx, &profile.Login{Selection: sel, Store: st, Bearer: s.AccessToken.Secret, Source: profile.SourceProfile,
+			Session: s, Service: s.ServiceName}, me)
 	}
-	if g, err := fromEnv(); err == nil && g.source != "" {
-		a.Term.Note("%s is set and counts before this session: unset it to use the session.", g.source)
+	if g, err := profile.FromEnv(); err == nil && g.Source != "" {
+		a.Term.Note("%s is set and counts before this session: unset it to use the session.", g.Source)
 	}
 	return a.Term.Print(r, told)
 }
 
 // runGuard is for scripts: it begins no login, and succeeds when the cloud accepts what there is.
 func (a *app) runGuard(ctx context.Context) error {
-	l, me, err := a.whoAmI(ctx)
-	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated && (l == nil || l.source == sourceProfile) {
+	l, me, err := a.Profiles.WhoAmI(ctx)
+	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated && (l == nil || l.Source == profile.SourceProfile) {
 		return e.WithHint("set ACE_KEY to an API key or token, or %s together, or ACE_TOKEN; or on a terminal: %s",
-			strings.Join(trio[:], ", "), commandOf(e.Hint, "ace login"))
+			strings.Join(profile.Trio[:], ", "), commandOf(e.Hint, "ace login"))
 	}
 	if err != nil {
 		return err
 	}
-	r := loginResult{Profile: l.name, CloudURL: l.cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: me.Method,
-		KeyID: me.KeyID, ServiceName: l.service, ExpiresAt: me.ExpiresAt}
-	if l.source == sourceProfile {
-		r.Method, r.ExpiresAt = l.session.Method, sessionEnd(l.session)
+	r := loginResult{Profile: l.Name, CloudURL: l.Cloud, Email: me.Email, Org: me.Org, Role: me.Role, Method: me.Method,
+		KeyID: me.KeyID, ServiceName: l.Service, ExpiresAt: me.ExpiresAt}
+	if l.Source == profile.SourceProfile {
+		r.Method, r.ExpiresAt = l.Session.Method, profile.SessionEnd(l.Session)
 	}
 	if r.ServiceName == "" {
 		r.ServiceName = me.Name
@@ -225,53 +216,24 @@ func commandOf(hint, command string) string {
 	return command
 }
 
-// whoAmI asks the cloud. A session token that it refuses, though its time is not over, is renewed once.
-func (a *app) whoAmI(ctx context.Context) (*login, api.Me, error) {
-	l, cloud, err := a.loggedIn(ctx)
-	if err != nil {
-		return nil, api.Me{}, err
-	}
-	me, err := cloud.Me(ctx)
-	if err == nil || bridge.AsError(err).Kind != bridge.Unauthenticated || l.session.RefreshToken.IsZero() {
-		return l, me, err
-	}
-	if l.session, err = a.renew(ctx, l.store, l.selection, l.bearer); err != nil {
-		return nil, api.Me{}, err
-	}
-	l.bearer = l.session.AccessToken.Secret
-	me, err = a.cloudOf(l).Me(ctx)
-	return l, me, err
-}
-
-// sessionEnd is when a person has to log in again; nil: never.
-func sessionEnd(s session) *time.Time {
-	switch {
-	case !s.RefreshExpiresAt.IsZero():
-		return &s.RefreshExpiresAt
-	case s.ExpiresAt.IsZero():
-		return nil
-	}
-	return &s.ExpiresAt
-}
-
 // refuseSecondLogin holds that a profile has one session. Whether the stored one is good is the cloud's to say.
-func (a *app) refuseSecondLogin(ctx context.Context, st *store, sel selection) error {
-	sessions, _, err := st.sessions(ctx)
+func (a *app) refuseSecondLogin(ctx context.Context, st *profile.Store, sel profile.Selection) error {
+	sessions, _, err := st.Sessions(ctx)
 	if err != nil {
 		return err
 	}
-	s, ok := sessions[sel.name]
+	s, ok := sessions[sel.Name]
 	if !ok {
 		return nil
 	}
-	if !s.good() {
-		s, err = a.renew(ctx, st, sel, bridge.Secret{})
+	if !s.Good() {
+		s, err = a.Profiles.Renew(ctx, st, sel, bridge.Secret{})
 	}
 	if err == nil {
 		var me api.Me
-		me, err = a.cloudAt(sel.cloud, s).Me(ctx)
+		me, err = a.Profiles.CloudAt(sel.Cloud, s).Me(ctx)
 		if err == nil {
-			return bridge.E(bridge.Conflict, "already_logged_in", "You are already logged in to %s as %s", sel.cloud,
+			return bridge.E(bridge.Conflict, "already_logged_in", "You are already logged in to %s as %s", sel.Cloud,
 				whoIs(me.Email, s.ServiceName, me.Role, me.Org)).WithHint("ace logout first, or log in with --force")
 		}
 	}
@@ -283,20 +245,11 @@ func (a *app) refuseSecondLogin(ctx context.Context, st *store, sel selection) e
 
 // endReplaced ends the session that a new one took the place of, if ace had opened it: what was pasted may be in use
 // elsewhere. That the cloud cannot be reached is no failure of the login, since the session ends by itself.
-func (a *app) endReplaced(ctx context.Context, sel selection, now, before session) {
-	if sel.profile != nil && !before.AccessToken.Equal(now.AccessToken.Secret) {
+func (a *app) endReplaced(ctx context.Context, sel profile.Selection, now, before profile.Session) {
+	if sel.Profile != nil && !before.AccessToken.Equal(now.AccessToken.Secret) {
 		switch before.Method {
-		case methodDevice, methodCode, methodPassword:
-			_ = a.endAtCloud(ctx, sel.profile.CloudURL, before)
+		case profile.MethodDevice, profile.MethodCode, profile.MethodPassword:
+			_ = a.Profiles.EndAtCloud(ctx, sel.Profile.CloudURL, before)
 		}
 	}
-}
-
-// endAtCloud revokes a session at its cloud (RFC 7009).
-func (a *app) endAtCloud(ctx context.Context, cloud bridge.ServerURL, s session) error {
-	client := a.cloudAt(cloud, s).As(bridge.Secret{})
-	if s.RefreshToken.IsZero() {
-		return client.RevokeSession(ctx, s.AccessToken.Secret)
-	}
-	return client.RevokeToken(ctx, s.RefreshToken.Secret)
 }

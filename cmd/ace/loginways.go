@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -78,8 +79,8 @@ func (a *app) authKeyCommand() *cobra.Command {
 func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	ctx := cmd.Context()
 	var plain bool
-	if k.service, plain = bridge.PlainName(k.service, maxServiceName); !plain && k.service != "" { // a token needs none
-		return term.Usage("that is no name: %d bytes of text at most", maxServiceName)
+	if k.service, plain = bridge.PlainName(k.service, profile.MaxServiceName); !plain && k.service != "" { // a token needs none
+		return term.Usage("that is no name: %d bytes of text at most", profile.MaxServiceName)
 	}
 	secret, err := a.secretOrAsk(cmd, k.what(), k.flag, k.value)
 	if err != nil {
@@ -89,7 +90,7 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	if err != nil {
 		return err
 	}
-	st, sel, err := a.selected()
+	st, sel, err := a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
@@ -98,13 +99,13 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 			return err
 		}
 	}
-	s := session{Method: methodAPIKey, AccessToken: key.Text().Disclose(), KeyID: key.ID.String(), ServiceName: k.service}
+	s := profile.Session{Method: profile.MethodAPIKey, AccessToken: key.Text().Disclose(), KeyID: key.ID.String(), ServiceName: k.service}
 	if key.Kind == bridge.KindPAT {
-		s.Method = methodPAT
+		s.Method = profile.MethodPAT
 	}
-	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
+	me, err := a.Profiles.CloudAt(sel.Cloud, s).Me(ctx)
 	if err != nil {
-		return explainKey(err, sel.cloud, s.KeyID)
+		return explainKey(err, sel.Cloud, s.KeyID)
 	}
 	if k.org != "" && k.org != me.Org && k.org != me.OrgID {
 		return bridge.E(bridge.Forbidden, "key_other_org", "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
@@ -181,23 +182,23 @@ func (a *app) loginTokenCommand() *cobra.Command {
 }
 
 func (a *app) runLoginToken(ctx context.Context, token bridge.Secret) error {
-	st, sel, err := a.selected()
+	st, sel, err := a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
-	if err := checkToken(token, sel.cloud); err != nil {
+	if err := checkToken(token, sel.Cloud); err != nil {
 		return err
 	}
-	s := session{Method: methodDeveloperToken, AccessToken: token.Disclose()}
-	me, err := a.cloudAt(sel.cloud, s).Me(ctx)
+	s := profile.Session{Method: profile.MethodDeveloperToken, AccessToken: token.Disclose()}
+	me, err := a.Profiles.CloudAt(sel.Cloud, s).Me(ctx)
 	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated {
-		return bridge.E(e.Kind, e.Code, "%s does not accept the token: %s", sel.cloud, e.Detail).
+		return bridge.E(e.Kind, e.Code, "%s does not accept the token: %s", sel.Cloud, e.Detail).
 			WithHint("make one on the dashboard's settings page")
 	}
 	if err != nil {
 		return err
 	}
-	if exp := peek(token).ExpiresAt; exp > 0 {
+	if exp := profile.Peek(token).ExpiresAt; exp > 0 {
 		s.ExpiresAt = time.Unix(exp, 0).UTC()
 	}
 	if me.ExpiresAt != nil {
@@ -212,12 +213,12 @@ func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 		return bridge.E(bridge.Unauthenticated, "token_is_key", "that is an API key, and no token").
 			WithHint("ace login pat --token -, or: ace auth login-api-key --key - --service-name NAME")
 	}
-	claims := peek(token)
+	claims := profile.Peek(token)
 	switch kind := bridge.TokenType(token); {
 	case kind == bridge.TypeConnect:
 		return bridge.E(bridge.Unauthenticated, "token_type", "that is a connect token, which serves at one server only").
 			WithHint("ace connect --server URL --token -")
-	case claims == tokenClaims{}:
+	case claims == profile.TokenClaims{}:
 		return bridge.E(bridge.Unauthenticated, "token_malformed", "that is no token: a token has three parts with dots between").
 			WithHint("copy the whole token again")
 	case claims.Issuer != "" && !bridge.ServerURL(claims.Issuer).Same(cloud):
@@ -236,7 +237,7 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	if !o.passwordStdin && !a.Term.Interactive() {
 		return term.InputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
 	}
-	st, sel, err := a.selected()
+	st, sel, err := a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
@@ -256,7 +257,7 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	if r.Password, err = a.loginPassword(o); err != nil {
 		return err
 	}
-	cloud, found, err := a.discover(ctx, sel.cloud)
+	cloud, found, err := a.discover(ctx, sel.Cloud)
 	if err != nil {
 		return err
 	}
@@ -273,10 +274,10 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 		t, err = cloud.PasswordSession(ctx, r)
 	}
 	if err != nil {
-		return explainPassword(err, sel.cloud)
+		return explainPassword(err, sel.Cloud)
 	}
-	s := session{Method: methodPassword, AccessToken: t.Token, ExpiresAt: t.ExpiresAt.UTC()}
-	s.keepEndpoints(sel.cloud, found)
+	s := profile.Session{Method: profile.MethodPassword, AccessToken: t.Token, ExpiresAt: t.ExpiresAt.UTC()}
+	s.KeepEndpoints(sel.Cloud, found)
 	return a.admit(ctx, st, sel, s, !o.noConnect)
 }
 

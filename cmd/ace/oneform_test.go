@@ -24,12 +24,5 @@ func TestNamesFoundInOneForm(t *testing.T) {
 		if _, err := findConnection(connections, "zoe"); bridge.CodeOf(err) != "connection_not_found" {
 			t.Errorf("another name: %v", err)
 		}
-		s, err := (&app{Term: &term.Terminal{Profile: asked}}).selectProfile(config{Profiles: map[string]*profile{stored: {CloudURL: "https://cloud.example"}}})
-		if err != nil || s.name != stored || s.profile == nil {
-			t.Errorf("a profile: %+v %v", s, err)
-		}
-	}
-	if s, err := (&app{Term: &term.Terminal{Profile: decomposed}}).selectProfile(config{}); err != nil || s.name != composed {
-		t.Errorf("a new profile: %+q %v", s.name, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -30,8 +31,8 @@ func (a *app) orgCommand() *cobra.Command {
 }
 
 // inOrg is what a command about the organization of the login begins with.
-func (a *app) inOrg(ctx context.Context) (*login, *api.CloudClient, api.Me, error) {
-	l, cloud, err := a.loggedIn(ctx)
+func (a *app) inOrg(ctx context.Context) (*profile.Login, *api.CloudClient, api.Me, error) {
+	l, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return nil, nil, api.Me{}, err
 	}
@@ -65,7 +66,7 @@ func (a *app) orgCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "create SLUG", Short: "Make an organization, and be its owner", Args: someArgs(1, 1, "slug"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			_, cloud, err := a.loggedIn(ctx)
+			_, cloud, err := a.Profiles.LoggedIn(ctx)
 			if err != nil {
 				return err
 			}
@@ -102,51 +103,51 @@ func (a *app) runOrgRename(ctx context.Context, name string) error {
 // runOrgSwitch moves the profile's session. The token of before is of no use any more once the cloud has answered, so the new
 // one is kept whatever happens, and under the lock, because a refresh beside it would go by the old one.
 func (a *app) runOrgSwitch(ctx context.Context, org string) error {
-	l, _, err := a.loggedIn(ctx)
+	l, _, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return err
 	}
-	if l.source != sourceProfile {
-		return term.Usage("%s is what counts, and only the session of a profile can be moved", l.source).
-			WithHint("unset %s, or log in to the other organization with a credential of it", l.source)
+	if l.Source != profile.SourceProfile {
+		return term.Usage("%s is what counts, and only the session of a profile can be moved", l.Source).
+			WithHint("unset %s, or log in to the other organization with a credential of it", l.Source)
 	}
 	var me api.Me
-	err = l.store.locked(ctx, func() error {
-		c, err := l.store.config()
+	err = l.Store.Locked(ctx, func() error {
+		c, err := l.Store.Config()
 		if err != nil {
 			return err
 		}
-		sessions, place, err := l.store.sessions(ctx)
+		sessions, place, err := l.Store.Sessions(ctx)
 		if err != nil {
 			return err
 		}
-		s, ok := sessions[l.name]
+		s, ok := sessions[l.Name]
 		if !ok {
-			return notLoggedIn(l.selection)
+			return profile.NotLoggedIn(l.Selection)
 		}
-		cloud := a.cloudOf(l).As(s.AccessToken.Secret)
+		cloud := a.Profiles.CloudOf(l).As(s.AccessToken.Secret)
 		t, err := cloud.SwitchSession(ctx, org)
 		if err != nil {
 			return err
 		}
 		ctx := context.WithoutCancel(ctx)
 		s.AccessToken, s.ExpiresAt = t.Token, t.ExpiresAt
-		sessions[l.name] = s
-		if err := l.store.writeSessions(ctx, sessions, place); err != nil {
+		sessions[l.Name] = s
+		if err := l.Store.WriteSessions(ctx, sessions, place); err != nil {
 			return err
 		}
 		if me, err = cloud.As(t.Token.Secret).Me(ctx); err != nil {
 			return err
 		}
-		if p := c.Profiles[l.name]; p != nil {
+		if p := c.Profiles[l.Name]; p != nil {
 			p.Org, p.Role = me.Org, me.Role
 		}
-		return l.store.writeConfig(c)
+		return l.Store.WriteConfig(c)
 	})
 	if err != nil {
 		return err
 	}
-	return a.Term.Print(switched{Profile: l.name, Org: me.Org, Role: me.Role}, func(w io.Writer) {
+	return a.Term.Print(switched{Profile: l.Name, Org: me.Org, Role: me.Role}, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "Switched to %s as %s\n", term.Printable(me.Org), term.Printable(me.Role))
 	})
 }

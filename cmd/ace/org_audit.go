@@ -52,7 +52,7 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) error {
 			query.Set(name, value)
 		}
 	}
-	_, cloud, err := a.loggedIn(ctx)
+	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return err
 	}

@@ -101,12 +101,12 @@ func (a *app) joinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, cloud, err := a.loggedIn(ctx)
+			l, cloud, err := a.Profiles.LoggedIn(ctx)
 			if err != nil {
 				return err
 			}
-			if !origin.Same(l.cloud) {
-				return term.Usage("the link is one of %s, and you are logged in to %s", origin, l.cloud).
+			if !origin.Same(l.Cloud) {
+				return term.Usage("the link is one of %s, and you are logged in to %s", origin, l.Cloud).
 					WithHint("ace login --env %s", origin)
 			}
 			org, err := cloud.AcceptInvitation(ctx, api.AcceptInvitation{Token: token.Disclose()})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -185,8 +186,8 @@ func (a *app) leaveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if l.source == sourceProfile { // its session has ended with the membership
-				if err := a.forget(context.WithoutCancel(ctx), l.store, l.selection); err != nil {
+			if l.Source == profile.SourceProfile { // its session has ended with the membership
+				if err := a.Profiles.Forget(context.WithoutCancel(ctx), l.Store, l.Selection); err != nil {
 					return err
 				}
 			}

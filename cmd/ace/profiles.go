@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -38,7 +39,7 @@ type profileResult struct {
 	Status      string           `json:"status"`
 }
 
-func newProfileResult(name string, active bool, p *profile) profileResult {
+func newProfileResult(name string, active bool, p *profile.Profile) profileResult {
 	r := profileResult{Profile: name, Active: active, CloudURL: p.CloudURL, Email: p.Email, ServiceName: p.ServiceName,
 		KeyID: p.KeyID, Org: p.Org, Role: p.Role, Method: p.Method, Status: profileLoggedIn}
 	if !p.ExpiresAt.IsZero() {
@@ -63,7 +64,7 @@ func (r profileResult) who() string {
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List the profiles of this machine", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.profiles()
+			c, err := a.Profiles.Config()
 			if err != nil {
 				return err
 			}
@@ -84,14 +85,6 @@ func (a *app) listCommand() *cobra.Command {
 		}}
 }
 
-func (a *app) profiles() (config, error) {
-	st, err := a.openStore()
-	if err != nil {
-		return config{}, err
-	}
-	return st.config()
-}
-
 func (a *app) switchCommand() *cobra.Command {
 	return &cobra.Command{Use: "switch [PROFILE]", Short: "Make another profile the active one", Args: someArgs(0, 1, "profile"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -104,7 +97,7 @@ func (a *app) switchCommand() *cobra.Command {
 }
 
 func (a *app) runSwitch(ctx context.Context, name string) error {
-	c, err := a.profiles()
+	c, err := a.Profiles.Config()
 	if err != nil {
 		return err
 	}
@@ -128,17 +121,17 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 		}
 		name = names[i]
 	}
-	st, err := a.openStore()
+	st, err := a.Profiles.OpenStore()
 	if err != nil {
 		return err
 	}
 	var r profileResult
-	err = st.locked(ctx, func() error {
-		c, err := st.config()
+	err = st.Locked(ctx, func() error {
+		c, err := st.Config()
 		if err != nil {
 			return err
 		}
-		name := c.named(name)
+		name := c.Named(name)
 		p := c.Profiles[name]
 		if p == nil {
 			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", term.Printable(name), term.DidYouMean(name, names)).
@@ -146,7 +139,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 		}
 		c.Active = name
 		r = newProfileResult(name, true, p)
-		return st.writeConfig(c)
+		return st.WriteConfig(c)
 	})
 	if err != nil {
 		return err

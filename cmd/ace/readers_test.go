@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -72,32 +74,41 @@ var outsideReaders = []outsideReader{
 	}},
 	{name: "ACE_KEY", env: true, read: func(t *testing.T, raw string) (string, error) {
 		t.Setenv("ACE_KEY", raw)
-		g, err := fromEnv()
-		return g.bearer.Reveal(), err
+		g, err := profile.FromEnv()
+		return g.Bearer.Reveal(), err
 	}},
 	{name: "ACE_PROFILE", env: true, read: func(t *testing.T, raw string) (string, error) {
 		t.Setenv("ACE_PROFILE", raw)
-		s, err := (&app{Term: new(term.Terminal)}).selectProfile(config{})
-		return s.name, err
+		t.Setenv("HOME", t.TempDir())
+		_, s, err := newTestApp().Profiles.Selected()
+		return s.Name, err
 	}},
 	{name: "ACE_ENV", env: true, read: func(t *testing.T, raw string) (string, error) {
 		t.Setenv("ACE_ENV", raw)
-		s, err := (&app{Term: new(term.Terminal)}).selectProfile(config{})
-		return strings.TrimPrefix(string(s.cloud), "https://"), err
+		t.Setenv("HOME", t.TempDir())
+		_, s, err := newTestApp().Profiles.Selected()
+		return strings.TrimPrefix(string(s.Cloud), "https://"), err
 	}},
 	{name: "ACE_AUTH_KEY", env: true, read: func(t *testing.T, raw string) (string, error) {
 		const long = "a-key-of-more-than-16-bytes-"
-		t.Setenv(authKeyVariable, long+"value")
-		want, _, err := keyFromEnv()
+		t.Setenv("HOME", t.TempDir())
+		t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+		t.Setenv("ACE_AUTH_KEY", long+"value")
+		st, err := profile.OpenStore()
+		if err == nil {
+			err = st.Locked(t.Context(), func() error { return st.WriteSessions(t.Context(), map[string]profile.Session{"x": {}}, "") })
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv(authKeyVariable, strings.Replace(raw, "value", long+"value", 1))
-		got, _, err := keyFromEnv()
-		if err == nil && string(got) != string(want) {
-			return "another key", nil
+		t.Setenv("ACE_AUTH_KEY", strings.Replace(raw, "value", long+"value", 1))
+		_, _, err = st.Sessions(t.Context())
+		if cause := errors.Unwrap(err); cause != nil {
+			return "", cause
+		} else if err != nil {
+			return "another key", nil //nolint:nilerr // it says so
 		}
-		return "value", err
+		return "value", nil
 	}},
 	{name: "an argument", env: true, read: func(_ *testing.T, raw string) (string, error) {
 		args := []string{raw}
@@ -154,11 +165,15 @@ var outsideReaders = []outsideReader{
 		} else {
 			raw = strings.Replace(raw, "value", file, 1)
 		}
-		s := &store{dir: t.TempDir()}
-		if err := os.WriteFile(s.path("config.json"), []byte(raw), 0o600); err != nil {
+		home := t.TempDir()
+		t.Setenv("HOME", home)
+		if err := os.Mkdir(filepath.Join(home, ".ace"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		c, err := s.config()
+		if err := os.WriteFile(filepath.Join(home, ".ace", "config.json"), []byte(raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := newTestApp().Profiles.Config()
 		return c.Active, err
 	}},
 }
@@ -198,8 +213,8 @@ var readings = map[string]map[string]int{
 	"bridge/api/client.go": {"io.ReadAll": 1}, "bridge/api/client_oauth.go": {"io.ReadAll": 1}, "bridge/api/web.go": {"io.ReadAll": 1}, // answers and bodies: JSON
 	"bridge/mark/mark.go": {"os.Open": 1}, "bridge/sqldb/state.go": {"os.Open": 2, "io.ReadAll": 1}, // what this program has written
 	"cloud/catalogue.go": {"io.ReadAll": 1}, "cloud/probe.go": {"io.ReadAll": 1}, // answers: JSON
-	"cmd/ace/env.go": {"os.LookupEnv": 2, "os.Getenv": 1, "os.Environ": 1}, "cmd/ace/internal/files/read.go": {"os.Open": 1, "io.ReadAll": 1}, // the readers
-	"cmd/ace/internal/term/input.go": {"io.ReadAll": 1}, "cmd/ace/store.go": {"os.ReadFile": 2}, "cmd/ace/storekey.go": {"os.LookupEnv": 1, "os.Getenv": 1},
+	"cmd/ace/env.go": {"os.LookupEnv": 2, "os.Environ": 1}, "cmd/ace/internal/profile/environment.go": {"os.Getenv": 1}, "cmd/ace/internal/files/read.go": {"os.Open": 1, "io.ReadAll": 1}, // the readers
+	"cmd/ace/internal/term/input.go": {"io.ReadAll": 1}, "cmd/ace/internal/profile/store.go": {"os.ReadFile": 2}, "cmd/ace/internal/profile/storekey.go": {"os.LookupEnv": 1, "os.Getenv": 1},
 	"cmd/ace/profiles.go": {"os.Getenv": 1}, "cmd/ace/internal/term/progress.go": {"os.Getenv": 3}, // whether they are set
 	"cmd/ace/internal/term/redact.go":  {"os.Getenv": 1, "os.Environ": 1}, // what must not be shown
 	"cmd/ace/internal/files/secret.go": {"os.Open": 1},                    // a folder
@@ -234,7 +249,7 @@ func TestReadingsAreKnown(t *testing.T) {
 	}
 	for name, counts := range found {
 		if !maps.Equal(counts, readings[name]) {
-			t.Errorf("%s reads %v, and %v is known: use a reader of internal/files or internal/term", name, counts, readings[name])
+			t.Errorf("%s reads %v, and %v is known: use a reader of internal/files, internal/term or internal/profile", name, counts, readings[name])
 		}
 	}
 	if len(found) < len(readings) {

@@ -272,7 +272,7 @@ func (a *app) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api
 		host = "127.0.0.1"
 	}
 	base, err := bridge.CanonicalURL(e.scheme() + "://" + net.JoinHostPort(host, port))
-	cfg := a.clientConfig()
+	cfg := a.Profiles.ClientConfig()
 	cfg.Timeout, cfg.Transport = 3*time.Second, ownTransport()
 	return base, cfg, err
 }

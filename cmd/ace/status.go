@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -48,23 +49,23 @@ The cloud is asked, for two seconds; where it cannot be reached, what is stored 
 }
 
 func (a *app) runStatus(ctx context.Context) error {
-	st, sel, err := a.selected()
+	st, sel, err := a.Profiles.Selected()
 	if err != nil {
 		return err
 	}
-	g, err := fromEnv()
+	g, err := profile.FromEnv()
 	if err != nil {
 		return err
 	}
-	r := statusResult{Profile: sel.name, Because: sel.why, CloudURL: sel.cloud, Ignored: append([]string{}, sel.ignored...)}
-	_, r.Environment, _ = strings.Cut(string(sel.cloud), "://")
-	r.Ignored = append(r.Ignored, g.ignored...)
-	l := &login{selection: sel, store: st, bearer: g.bearer, source: g.source, service: g.service}
-	if g.source == "" {
+	r := statusResult{Profile: sel.Name, Because: sel.Why, CloudURL: sel.Cloud, Ignored: append([]string{}, sel.Ignored...)}
+	_, r.Environment, _ = strings.Cut(string(sel.Cloud), "://")
+	r.Ignored = append(r.Ignored, g.Ignored...)
+	l := &profile.Login{Selection: sel, Store: st, Bearer: g.Bearer, Source: g.Source, Service: g.Service}
+	if g.Source == "" {
 		err = r.stored(ctx, l)
 	} else {
 		r.ignoreProfile(l)
-		r.LoggedIn, r.Source, r.ServiceName = true, g.source, g.service
+		r.LoggedIn, r.Source, r.ServiceName = true, g.Source, g.Service
 	}
 	if err == nil {
 		err = a.checkStatus(ctx, l, &r)
@@ -96,45 +97,45 @@ func (r statusResult) full() statusResult {
 	return r
 }
 
-func (r *statusResult) ignoreProfile(l *login) {
-	if l.profile != nil && l.profile.Method != "" {
-		r.Ignored = append(r.Ignored, "the session of the profile "+l.name+": "+l.source+" counts before it")
+func (r *statusResult) ignoreProfile(l *profile.Login) {
+	if l.Profile != nil && l.Profile.Method != "" {
+		r.Ignored = append(r.Ignored, "the session of the profile "+l.Name+": "+l.Source+" counts before it")
 	}
 }
 
 // stored fills in what this machine knows of the profile's session.
-func (r *statusResult) stored(ctx context.Context, l *login) error {
-	sessions, place, err := l.store.sessions(ctx)
+func (r *statusResult) stored(ctx context.Context, l *profile.Login) error {
+	sessions, place, err := l.Store.Sessions(ctx)
 	if err != nil {
 		return err
 	}
-	s, ok := sessions[l.name]
+	s, ok := sessions[l.Name]
 	if !ok {
-		return notLoggedIn(l.selection)
+		return profile.NotLoggedIn(l.Selection)
 	}
-	l.source, l.session, l.place, l.bearer, l.service = sourceProfile, s, place, s.AccessToken.Secret, s.ServiceName
-	r.LoggedIn, r.Source, r.Method, r.KeyIn = true, l.source, s.Method, keyPlace(place)
-	r.KeyID, r.ServiceName, r.ExpiresAt = s.KeyID, s.ServiceName, sessionEnd(s)
-	if p := l.profile; p != nil {
+	l.Source, l.Session, l.Place, l.Bearer, l.Service = profile.SourceProfile, s, place, s.AccessToken.Secret, s.ServiceName
+	r.LoggedIn, r.Source, r.Method, r.KeyIn = true, l.Source, s.Method, profile.KeyPlace(place)
+	r.KeyID, r.ServiceName, r.ExpiresAt = s.KeyID, s.ServiceName, profile.SessionEnd(s)
+	if p := l.Profile; p != nil {
 		r.Email, r.Org, r.Role, r.Scopes = p.Email, p.Org, p.Role, p.Scopes
 	}
-	if end := sessionEnd(s); end != nil && !time.Now().Before(*end) {
-		return sessionOver(l.selection, s)
+	if end := profile.SessionEnd(s); end != nil && !time.Now().Before(*end) {
+		return profile.SessionOver(l.Selection, s)
 	}
 	return nil
 }
 
 // checkStatus asks the cloud, with what there is. Only when it answers that the token is over, a session is renewed, and
 // that takes the time it needs: a refresh that is given up half-way would cost the session.
-func (a *app) checkStatus(ctx context.Context, l *login, r *statusResult) error {
+func (a *app) checkStatus(ctx context.Context, l *profile.Login, r *statusResult) error {
 	asking, cancel := context.WithTimeout(ctx, statusWait)
 	defer cancel()
-	me, err := a.cloudOf(l).Me(asking)
-	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated && !l.session.RefreshToken.IsZero() {
-		var s session
-		if s, err = a.renew(ctx, l.store, l.selection, l.bearer); err == nil {
-			l.session, l.bearer, r.ExpiresAt = s, s.AccessToken.Secret, sessionEnd(s)
-			me, err = a.cloudOf(l).Me(ctx)
+	me, err := a.Profiles.CloudOf(l).Me(asking)
+	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated && !l.Session.RefreshToken.IsZero() {
+		var s profile.Session
+		if s, err = a.Profiles.Renew(ctx, l.Store, l.Selection, l.Bearer); err == nil {
+			l.Session, l.Bearer, r.ExpiresAt = s, s.AccessToken.Secret, profile.SessionEnd(s)
+			me, err = a.Profiles.CloudOf(l).Me(ctx)
 		}
 	}
 	switch {
@@ -152,7 +153,7 @@ func (a *app) checkStatus(ctx context.Context, l *login, r *statusResult) error 
 
 func (r *statusResult) take(me api.Me) {
 	r.Checked, r.Email, r.Org, r.Role, r.Scopes = true, me.Email, me.Org, me.Role, me.Scopes
-	if r.Source == sourceProfile {
+	if r.Source == profile.SourceProfile {
 		return
 	}
 	r.Method, r.KeyID, r.ExpiresAt = me.Method, me.KeyID, me.ExpiresAt
@@ -170,7 +171,7 @@ func (r statusResult) table(w io.Writer) {
 		if r.Org == "" { // a variable whose credential nobody has confirmed
 			login = "unknown"
 		}
-		if r.Source != sourceProfile {
+		if r.Source != profile.SourceProfile {
 			login += ", with " + r.Source
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package profile
 
 import (
 	"context"
@@ -19,21 +19,21 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 )
 
-// store is ~/.ace: which profiles there are (config.json, no secrets) and their sessions (auth.json, encrypted). It is
+// Store is ~/.ace: which profiles there are (config.json, no secrets) and their sessions (auth.json, encrypted). It is
 // read without a lock, because files are only ever replaced whole, and changed under one.
-type store struct {
+type Store struct {
 	dir  string
 	ring *ring
 }
 
-// config is config.json.
-type config struct {
+// Config is config.json.
+type Config struct {
 	Active   string              `json:"active"`
-	Profiles map[string]*profile `json:"profiles"`
+	Profiles map[string]*Profile `json:"profiles"`
 }
 
-// profile is one cloud as one person or one API key: what may be known without the key of auth.json.
-type profile struct {
+// Profile is one cloud as one person or one API key: what may be known without the key of auth.json.
+type Profile struct {
 	CloudURL    bridge.ServerURL `json:"cloud_url"`
 	Email       string           `json:"email,omitempty"`
 	Org         string           `json:"org,omitempty"`
@@ -45,8 +45,8 @@ type profile struct {
 	ServiceName string           `json:"service_name,omitempty"`
 }
 
-// session is the secret half of a profile. Exactly one a profile: a new login replaces it.
-type session struct {
+// Session is the secret half of a profile. Exactly one a profile: a new login replaces it.
+type Session struct {
 	Method           string           `json:"method"`
 	AccessToken      bridge.Disclosed `json:"access_token"`
 	ExpiresAt        time.Time        `json:"expires_at"`
@@ -61,19 +61,19 @@ type session struct {
 
 // How a session began.
 const (
-	methodDevice         = "device"
-	methodCode           = "authorization_code"
-	methodPassword       = "password"
-	methodDeveloperToken = "developer_token"
-	methodAPIKey         = "api_key"
-	methodPAT            = "pat"
+	MethodDevice         = "device"
+	MethodCode           = "authorization_code"
+	MethodPassword       = "password"
+	MethodDeveloperToken = "developer_token"
+	MethodAPIKey         = "api_key"
+	MethodPAT            = "pat"
 )
 
-// isKey reports whether the session is an API key, which is no session to the cloud.
-func (s session) isKey() bool { return s.Method == methodAPIKey || s.Method == methodPAT }
+// IsKey reports whether the session is an API key, which is no session to the cloud.
+func (s Session) IsKey() bool { return s.Method == MethodAPIKey || s.Method == MethodPAT }
 
-// good reports whether the session's credential can be used now. One that can be renewed is, a little early.
-func (s session) good() bool {
+// Good reports whether the session's credential can be used now. One that can be renewed is, a little early.
+func (s Session) Good() bool {
 	switch left := time.Until(s.ExpiresAt); {
 	case s.ExpiresAt.IsZero():
 		return true
@@ -95,26 +95,27 @@ type sealedStore struct {
 // lockWait is enough for a hundred commands that start at once on a slow machine, of which each looks at the store alone.
 const lockWait = 90 * time.Second
 
-func openStore() (*store, error) {
+// OpenStore is the store of this person, ~/.ace.
+func OpenStore() (*Store, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, fmt.Errorf("find the home directory: %w", err)
 	}
-	return &store{dir: filepath.Join(home, ".ace"), ring: &ring{limit: keyringTimeout}}, nil
+	return &Store{dir: filepath.Join(home, ".ace"), ring: &ring{limit: keyringTimeout}}, nil
 }
 
-func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
+func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
 // makeDir makes ~/.ace, and closes one that others could enter.
-func (s *store) makeDir() error {
+func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
 	return os.Chmod(s.dir, 0o700) //nolint:gosec // a directory
 }
 
-// locked runs change alone among all processes of this person.
-func (s *store) locked(ctx context.Context, change func() error) error {
+// Locked runs change alone among all processes of this person.
+func (s *Store) Locked(ctx context.Context, change func() error) error {
 	if err := s.makeDir(); err != nil {
 		return err
 	}
@@ -132,8 +133,9 @@ func (s *store) locked(ctx context.Context, change func() error) error {
 	return change()
 }
 
-func (s *store) config() (config, error) {
-	c := config{Profiles: map[string]*profile{}}
+// Config reads config.json; no file is no profiles.
+func (s *Store) Config() (Config, error) {
+	c := Config{Profiles: map[string]*Profile{}}
 	raw, err := os.ReadFile(s.path("config.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
@@ -149,7 +151,7 @@ func (s *store) config() (config, error) {
 			WithHint("put it right, or remove it and log in again")
 	}
 	if c.Profiles == nil {
-		c.Profiles = map[string]*profile{}
+		c.Profiles = map[string]*Profile{}
 	}
 	for name, p := range c.Profiles {
 		if p == nil {
@@ -159,7 +161,8 @@ func (s *store) config() (config, error) {
 	return c, nil
 }
 
-func (s *store) writeConfig(c config) error {
+// WriteConfig replaces config.json.
+func (s *Store) WriteConfig(c Config) error {
 	raw, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
@@ -167,11 +170,11 @@ func (s *store) writeConfig(c config) error {
 	return files.ReplaceFile(s.path("config.json"), append(raw, '\n'))
 }
 
-// sessions reads auth.json and says where its key is; no file is no sessions.
-func (s *store) sessions(ctx context.Context) (map[string]session, string, error) {
+// Sessions reads auth.json and says where its key is; no file is no sessions.
+func (s *Store) Sessions(ctx context.Context) (map[string]Session, string, error) {
 	raw, err := os.ReadFile(s.path("auth.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]session{}, "", nil
+		return map[string]Session{}, "", nil
 	}
 	if err != nil {
 		return nil, "", err
@@ -196,10 +199,10 @@ func (s *store) sessions(ctx context.Context) (map[string]session, string, error
 	plain, err := aead.Open(nil, sealed.Nonce, sealed.Data, sealed.additional())
 	if err != nil {
 		e := *unreadable
-		e.Detail += fmt.Sprintf(": its key, from %s, is not the one it was written with", keyPlace(sealed.Key))
+		e.Detail += fmt.Sprintf(": its key, from %s, is not the one it was written with", KeyPlace(sealed.Key))
 		return nil, sealed.Key, &e
 	}
-	out := map[string]session{}
+	out := map[string]Session{}
 	if err := json.Unmarshal(plain, &out); err != nil {
 		return nil, sealed.Key, unreadable.Because(err)
 	}
@@ -218,9 +221,9 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// writeSessions encrypts auth.json; place is where its key has been so far, "" to choose the best one there is. Without a
+// WriteSessions encrypts auth.json; place is where its key has been so far, "" to choose the best one there is. Without a
 // session there is no file, and no key is needed.
-func (s *store) writeSessions(ctx context.Context, sessions map[string]session, place string) error {
+func (s *Store) WriteSessions(ctx context.Context, sessions map[string]Session, place string) error {
 	if len(sessions) == 0 {
 		if err := os.Remove(s.path("auth.json")); !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -1,22 +1,32 @@
-package main
+package profile
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
+// IsLoopback reports whether a host is this machine: localhost or a loopback address.
+func IsLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
 const defaultProfile = "default"
 
-// selection is which profile a command works with, and why.
-type selection struct {
-	name     string
-	cloud    bridge.ServerURL
-	profile  *profile // nil: not in the store yet
-	why      string
-	ignored  []string // what else was said, for `auth status`
+// Selection is which profile a command works with, and why.
+type Selection struct {
+	Name     string
+	Cloud    bridge.ServerURL
+	Profile  *Profile // nil: not in the store yet
+	Why      string
+	Ignored  []string // what else was said, for `auth status`
 	explicit string   // the cloud as the flag or variable had it, "" if none counted
 }
 
@@ -31,7 +41,7 @@ func cloudURL(source, value string) (bridge.ServerURL, error) {
 			host = h
 		}
 		scheme := "https://"
-		if isLoopback(strings.Trim(host, "[]")) {
+		if IsLoopback(strings.Trim(host, "[]")) {
 			scheme = "http://"
 		}
 		value = scheme + value
@@ -63,52 +73,52 @@ func (s profileSource) shown() string {
 }
 
 // selectProfile applies the order --profile, --env, ACE_PROFILE, ACE_ENV, active profile.
-func (a *app) selectProfile(c config) (selection, error) {
-	profileName, err := outsideVariable("ACE_PROFILE")
+func (ps *Profiles) selectProfile(c Config) (Selection, error) {
+	profileName, err := OutsideVariable("ACE_PROFILE")
 	if err != nil {
-		return selection{}, err
+		return Selection{}, err
 	}
-	env, err := outsideVariable("ACE_ENV")
+	env, err := OutsideVariable("ACE_ENV")
 	if err != nil {
-		return selection{}, err
+		return Selection{}, err
 	}
 	sources := []profileSource{
-		{"--profile", a.Term.Profile, false}, {"--env", a.Term.Env, true},
+		{"--profile", ps.Term.Profile, false}, {"--env", ps.Term.Env, true},
 		{"ACE_PROFILE", profileName, false}, {"ACE_ENV", env, true},
 		{"the active profile", c.Active, false},
 	}
-	s := selection{name: defaultProfile, cloud: bridge.DefaultCloudURL, why: "there is no profile yet"}
-	s.profile = c.Profiles[defaultProfile]
+	s := Selection{Name: defaultProfile, Cloud: bridge.DefaultCloudURL, Why: "there is no profile yet"}
+	s.Profile = c.Profiles[defaultProfile]
 	chosen := false
 	for _, source := range sources {
 		switch {
 		case source.value == "":
 		case chosen && source.name != "the active profile":
-			s.ignored = append(s.ignored, source.shown()+": "+s.why+" counts before it")
+			s.Ignored = append(s.Ignored, source.shown()+": "+s.Why+" counts before it")
 		case chosen:
 		case source.isCloud:
 			u, err := cloudURL(source.name, source.value)
 			if err != nil {
 				return s, err
 			}
-			s.name, s.profile, s.cloud, s.why, s.explicit = profileOf(c, u), nil, u, source.name, source.value
-			s.profile, chosen = c.Profiles[s.name], true
+			s.Name, s.Profile, s.Cloud, s.Why, s.explicit = profileOf(c, u), nil, u, source.name, source.value
+			s.Profile, chosen = c.Profiles[s.Name], true
 		default:
-			name := c.named(source.value)
-			s.name, s.profile, s.why, chosen = name, c.Profiles[name], source.name, true
+			name := c.Named(source.value)
+			s.Name, s.Profile, s.Why, chosen = name, c.Profiles[name], source.name, true
 		}
 	}
-	if s.profile != nil && s.explicit == "" {
-		s.cloud = s.profile.CloudURL
+	if s.Profile != nil && s.explicit == "" {
+		s.Cloud = s.Profile.CloudURL
 	}
-	if !bridge.PlainText(s.name, 100) || s.profile == nil && term.MayBeSecret(s.name) {
-		return s, term.Usage("%s: that is no name for a profile", s.why)
+	if !bridge.PlainText(s.Name, 100) || s.Profile == nil && term.MayBeSecret(s.Name) {
+		return s, term.Usage("%s: that is no name for a profile", s.Why)
 	}
 	return s, nil
 }
 
-// named is the name of a profile as the store has it, or will have it.
-func (c config) named(name string) string {
+// Named is the name of a profile as the store has it, or will have it.
+func (c Config) Named(name string) string {
 	if c.Profiles[name] != nil {
 		return name
 	}
@@ -122,12 +132,12 @@ func (c config) named(name string) string {
 
 // newProfileCloud is the cloud of a profile that --profile or ACE_PROFILE names for the first time: what --env or
 // ACE_ENV says beside it.
-func (a *app) newProfileCloud(s selection) (selection, error) {
-	source, value := "--env", a.Term.Env
+func (ps *Profiles) newProfileCloud(s Selection) (Selection, error) {
+	source, value := "--env", ps.Term.Env
 	if value == "" {
 		var err error
 		source = "ACE_ENV"
-		if value, err = outsideVariable(source); err != nil {
+		if value, err = OutsideVariable(source); err != nil {
 			return s, err
 		}
 	}
@@ -138,22 +148,22 @@ func (a *app) newProfileCloud(s selection) (selection, error) {
 	if err != nil {
 		return s, err
 	}
-	if s.profile != nil && !s.profile.CloudURL.Same(u) {
+	if s.Profile != nil && !s.Profile.CloudURL.Same(u) {
 		if source == "--env" {
-			return s, term.Usage("the profile %q is for %s, not for %s", s.name, s.profile.CloudURL, u).
+			return s, term.Usage("the profile %q is for %s, not for %s", s.Name, s.Profile.CloudURL, u).
 				WithHint("take another name: --profile NAME --env %s", u)
 		}
 		return s, nil
 	}
-	if s.profile == nil {
-		s.cloud, s.ignored = u, nil
+	if s.Profile == nil {
+		s.Cloud, s.Ignored = u, nil
 	}
 	return s, nil
 }
 
 // profileOf is the profile for a cloud: the active one if it is of that cloud, another that is, or one to be named
 // after the cloud's host.
-func profileOf(c config, cloud bridge.ServerURL) string {
+func profileOf(c Config, cloud bridge.ServerURL) string {
 	if p := c.Profiles[c.Active]; p != nil && p.CloudURL.Same(cloud) {
 		return c.Active
 	}
@@ -170,4 +180,13 @@ func profileOf(c config, cloud bridge.ServerURL) string {
 		return defaultProfile
 	}
 	return cloud.URL().Host
+}
+
+// Config reads the list of profiles.
+func (ps *Profiles) Config() (Config, error) {
+	st, err := ps.OpenStore()
+	if err != nil {
+		return Config{}, err
+	}
+	return st.Config()
 }

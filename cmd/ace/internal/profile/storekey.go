@@ -1,4 +1,4 @@
-package main
+package profile
 
 import (
 	"context"
@@ -36,7 +36,8 @@ const (
 	keyringPatience = 30 * time.Second
 )
 
-func keyPlace(place string) string {
+// KeyPlace names where the key of auth.json is kept.
+func KeyPlace(place string) string {
 	switch place {
 	case keyInKeyring:
 		return "the system's keyring"
@@ -47,9 +48,9 @@ func keyPlace(place string) string {
 }
 
 // existingKey fetches the key that auth.json was written with.
-func (s *store) existingKey(ctx context.Context, place string) ([]byte, error) {
+func (s *Store) existingKey(ctx context.Context, place string) ([]byte, error) {
 	lost := bridge.E(bridge.Unauthenticated, "store_key_missing", "the key of the stored sessions is in %s, which does not give it",
-		keyPlace(place)).WithHint("ace login --force")
+		KeyPlace(place)).WithHint("ace login --force")
 	switch place {
 	case keyInKeyring:
 		key, err := s.fromKeyring(ctx)
@@ -74,7 +75,7 @@ func (s *store) existingKey(ctx context.Context, place string) ([]byte, error) {
 
 // writingKey is the key to write auth.json with. A place that works is kept: asking the keyring again and again could
 // make every command wait.
-func (s *store) writingKey(ctx context.Context, place string) ([]byte, string, error) {
+func (s *Store) writingKey(ctx context.Context, place string) ([]byte, string, error) {
 	if place != "" {
 		if key, err := s.existingKey(ctx, place); err == nil {
 			return key, place, nil
@@ -119,7 +120,7 @@ func keyFromEnv() ([]byte, bool, error) {
 	if _, ok := os.LookupEnv(authKeyVariable); !ok {
 		return nil, false, nil
 	}
-	value, err := outsideVariable(authKeyVariable)
+	value, err := OutsideVariable(authKeyVariable)
 	if err != nil {
 		return nil, false, err
 	}
@@ -192,7 +193,7 @@ func noKeyring() bool {
 	return runtime.GOOS == "linux" && os.Getenv("DBUS_SESSION_BUS_ADDRESS") == "" // the library would start a bus of its own
 }
 
-func (s *store) fromKeyring(ctx context.Context) ([]byte, error) {
+func (s *Store) fromKeyring(ctx context.Context) ([]byte, error) {
 	if noKeyring() {
 		return nil, errNoKeyring
 	}
@@ -212,7 +213,7 @@ func (s *store) fromKeyring(ctx context.Context) ([]byte, error) {
 	return key, err
 }
 
-func (s *store) toKeyring(ctx context.Context, key []byte) error {
+func (s *Store) toKeyring(ctx context.Context, key []byte) error {
 	s.ring.mu.Lock()
 	defer s.ring.mu.Unlock()
 	_, err := s.ring.ask(ctx, func() (string, error) {

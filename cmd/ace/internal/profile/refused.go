@@ -1,0 +1,64 @@
+package profile
+
+import (
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+)
+
+// Whoever refuses a credential cannot know where it came from. Logging in again, which the other side may advise, helps only
+// with one of the profile: what a variable or a flag holds would still count before it.
+
+// SourceProfile is the source of a credential that is the profile's session.
+const SourceProfile = "profile"
+
+// Login is the command that logs in to the cloud, and as the profile, that is meant.
+func (s Selection) Login(command string) string {
+	if s.Why == "--profile" {
+		command += " --profile " + s.Name
+	}
+	if s.Cloud != bridge.DefaultCloudURL {
+		command += " --env " + string(s.Cloud)
+	}
+	return command
+}
+
+// refused gives a refusal by the cloud the line that helps with the credential that was sent.
+func (l *Login) refused(e *bridge.Error) *bridge.Error {
+	bad := e.Kind == bridge.Unauthenticated
+	advised := strings.Contains(e.Hint, "ace login")
+	switch {
+	case l.Source == "" || (!bad && !advised):
+		return e
+	case l.Source != SourceProfile:
+		return e.WithHint("%s", l.instead())
+	case !bad && l.Session.IsKey():
+		return e.WithHint("%s", l.Login("ace login --force"))
+	case !bad:
+		return e
+	case l.Session.Method == MethodPAT:
+		return e.WithHint("%s", l.Login("ace login pat --token -"))
+	case l.Session.IsKey():
+		return e.WithHint("%s", l.Login("ace auth login-api-key --key - --service-name NAME"))
+	}
+	return e.WithHint("%s", l.Login("ace login"))
+}
+
+// instead says how another credential than that of a variable or a flag comes to count.
+func (l *Login) instead() string {
+	if strings.HasPrefix(l.Source, "--") {
+		return "give another " + l.Source + ", or leave it out and log in: " + l.Login("ace login")
+	}
+	if l.Profile != nil && l.Profile.Method != "" {
+		return Unset(l.Source) + ", so that the session of the profile " + l.Name + " counts; or give it another value"
+	}
+	return Unset(l.Source) + " and log in: " + l.Login("ace login") + "; or give it another value"
+}
+
+// Unset is the command that takes a credential out of the environment.
+func Unset(source string) string {
+	if source == Trio[0] {
+		source = strings.Join(Trio[:], " ")
+	}
+	return "unset " + source
+}

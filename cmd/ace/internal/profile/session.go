@@ -1,0 +1,95 @@
+package profile
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
+)
+
+// noteEnd keeps in config.json until when a session lasts.
+func (s *Store) noteEnd(name string, renewed Session) error {
+	c, err := s.Config()
+	if err != nil || c.Profiles[name] == nil {
+		return err
+	}
+	if end := SessionEnd(renewed); end != nil {
+		c.Profiles[name].ExpiresAt = *end
+	}
+	return s.WriteConfig(c)
+}
+
+// SessionOver is the error of a session that has ended.
+func SessionOver(sel Selection, s Session) error {
+	e := term.Explain(NotLoggedIn(sel))
+	if s.IsKey() {
+		return bridge.E(bridge.Unauthenticated, "key_expired", "the API key %s has expired", s.KeyID).
+			WithHint("ace api-key revive %s --cloud, by who may; then log in with the new secret", s.KeyID)
+	}
+	return bridge.E(bridge.Unauthenticated, "session_expired", "your session at %s has ended", sel.Cloud).WithHint("%s", e.Hint)
+}
+
+// NewSession is the session that a login was answered with.
+func NewSession(method string, t api.TokenAnswer, now time.Time) Session {
+	s := Session{Method: method}
+	s.take(t, now)
+	return s
+}
+
+// take puts the tokens of an answer in place of the session's.
+func (s *Session) take(t api.TokenAnswer, now time.Time) {
+	s.AccessToken, s.ExpiresAt = t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second).UTC()
+	if !t.RefreshToken.IsZero() { // not every refresh brings a new one (RFC 6749 section 6)
+		s.RefreshToken, s.RefreshExpiresAt = t.RefreshToken, time.Time{}
+	}
+	if t.RefreshExpiresIn > 0 {
+		s.RefreshExpiresAt = now.Add(time.Duration(t.RefreshExpiresIn) * time.Second).UTC()
+	}
+}
+
+// TokenClaims are claims of a token as anybody can read them, unverified: good for messages only.
+type TokenClaims struct {
+	Issuer    string `json:"iss"`
+	Org       string `json:"org"`
+	Audience  any    `json:"aud"`
+	ExpiresAt int64  `json:"exp"`
+}
+
+// Peek reads the claims of a token without verifying it.
+func Peek(token bridge.Secret) TokenClaims {
+	var c TokenClaims
+	parts := strings.Split(token.Reveal(), ".")
+	if len(parts) != 3 {
+		return c
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err == nil && json.Unmarshal(raw, &c) != nil {
+		return TokenClaims{}
+	}
+	return c
+}
+
+// KeepEndpoints keeps what of the metadata is not where every ace cloud has it.
+func (s *Session) KeepEndpoints(cloud bridge.ServerURL, m api.Metadata) {
+	if m.TokenEndpoint != cloud.Join("/oauth/token") {
+		s.TokenEndpoint = m.TokenEndpoint
+	}
+	if m.RevocationEndpoint != cloud.Join("/oauth/revoke") {
+		s.RevocationEndpoint = m.RevocationEndpoint
+	}
+}
+
+// SessionEnd is when a person has to log in again; nil: never.
+func SessionEnd(s Session) *time.Time {
+	switch {
+	case !s.RefreshExpiresAt.IsZero():
+		return &s.RefreshExpiresAt
+	case s.ExpiresAt.IsZero():
+		return nil
+	}
+	return &s.ExpiresAt
+}
