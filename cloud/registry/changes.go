@@ -69,14 +69,6 @@ func (r *Registry) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) erro
 	return err
 }
 
-// wake wakes whoever waits, or will; once is enough.
-func wake(waiting chan struct{}) {
-	select {
-	case waiting <- struct{}{}:
-	default:
-	}
-}
-
 // Position is the number of the last change in the principal's organization, and one from which on those since a time are
 // all told.
 func (r *Registry) Position(ctx context.Context, p Principal, since time.Time) (last, from int64, err error) {

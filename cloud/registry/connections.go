@@ -103,10 +103,6 @@ func (r *Registry) Connections(ctx context.Context, p Principal, cursor string, 
 var errConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").
 	WithHint("ace connections list")
 
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 func (r *Registry) find(ctx context.Context, q querier, p Principal, id string) (connection, error) {
 	args := []any{id}
 	c, err := scanSeen(q.QueryRowContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.id = $1", args...)) //nolint:gosec // numbers of parameters

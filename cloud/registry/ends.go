@@ -37,18 +37,6 @@ type Holder struct {
 // Alive reports whether an API key of this cloud is alive.
 type Alive func(apiKey uuid.UUID) bool
 
-// The things of a person that the end of a membership makes void; see [Voider].
-const (
-	livingSessions = `SELECT id, '` + api.EndsSession + `', id, method FROM sessions
-		WHERE org_id = $1 AND user_id = $2 AND ended_at = 0 AND expires_at > $3`
-	livingApprovals = `SELECT code, '` + api.EndsApproval + `', '', client_id FROM devices
-			WHERE org_id = $1 AND user_id = $2 AND state = 'approved' AND expires_at > $3
-		UNION ALL SELECT hash, '` + api.EndsApproval + `', '', client_id FROM codes
-			WHERE org_id = $1 AND user_id = $2 AND used_at = 0 AND expires_at > $3`
-	livingInvitations = `SELECT id, '` + api.EndsInvitation + `', id, email FROM invitations
-		WHERE org_id = $1 AND inviter_id = $2 AND state = 'open' AND expires_at > $3`
-)
-
 // errRehearsed rolls back a rehearsed change.
 var errRehearsed = errors.New("rehearsed")
 

@@ -430,12 +430,3 @@ func (r *Registry) noteWithdrawn(ctx context.Context, tx *sql.Tx, w Withdrawal) 
 
 // WithdrawalsDue tells that there may be tokens to withdraw.
 func (r *Registry) WithdrawalsDue() <-chan struct{} { return r.withdrawalsDue }
-
-// accessChanged notes that somebody's role or membership has changed, so that what they hold is looked at.
-func (r *Registry) accessChanged(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) VALUES ($1, $2, $3)
-		ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`, orgID, userID, r.cfg.Now().Unix()); err != nil {
-		return fmt.Errorf("note a change of access: %w", err)
-	}
-	return nil
-}

@@ -11,7 +11,6 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/keys/timeline"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Handover is an account that changes hands, or a membership that ends. All that was handed out before is void with it.
@@ -130,36 +129,6 @@ func (r *Registry) voidSessions(ctx context.Context, tx *sql.Tx, h Handover) err
 	return err
 }
 
-func (r *Registry) voidSignIns(ctx context.Context, tx *sql.Tx, h Handover) error {
-	if !h.whole() {
-		return nil
-	}
-	for _, statement := range []string{
-		"DELETE FROM pending_logins WHERE user_id = $1",
-		"DELETE FROM unproven_sessions WHERE user_id = $1",
-		"DELETE FROM known_devices WHERE user_id = $1",
-		"UPDATE mail_tokens SET used_at = expires_at WHERE user_id = $1 AND used_at = 0",
-	} {
-		if _, err := tx.ExecContext(ctx, statement, h.User.ID); err != nil {
-			return err
-		}
-	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE recipient = $1 AND kind IN ('verify', 'reset')", h.User.Email)
-	return err
-}
-
-// voidAddressChanges cancels a pending change of address, even when only a membership ends.
-func (r *Registry) voidAddressChanges(ctx context.Context, tx *sql.Tx, h Handover) error {
-	return r.endAddressChanges(ctx, tx, h.User.ID)
-}
-
-func (r *Registry) voidFactors(ctx context.Context, tx *sql.Tx, h Handover) error {
-	if !h.whole() || h.Own {
-		return nil
-	}
-	return forgetTOTP(ctx, tx, h.User.ID)
-}
-
 func (r *Registry) voidInvitations(ctx context.Context, tx *sql.Tx, h Handover) error {
 	_, err := tx.ExecContext(ctx, `UPDATE invitations SET state = 'withdrawn'
 		WHERE inviter_id = $1 AND ($2 = '' OR org_id = $2) AND state = 'open'`, h.User.ID, h.OrgID)
@@ -216,44 +185,31 @@ func (r *Registry) voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) 
 	return err
 }
 
-// voidConnections removes the connections that a stranger may have made under the address; the revocations of their keys are
-// delivered at once.
-func (r *Registry) voidConnections(ctx context.Context, tx *sql.Tx, h Handover) error {
-	if !h.whole() || !h.Unproven {
-		return nil
+// takeOver gives an account whose address nobody has proven to the one who proves it now, with a name and password of theirs.
+func (r *Registry) takeOver(ctx context.Context, tx *sql.Tx, u User, hash string, h Handover) (User, error) {
+	if err := tx.QueryRowContext(ctx, "SELECT id FROM users WHERE email = $1", u.Email).Scan(&u.ID); err != nil {
+		return u, fmt.Errorf("take an account over: %w", err)
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.owner_id = $1 ORDER BY c.org_id, c.id", h.User.ID)
-	var all []connection
-	err = eachRow(rows, err, func(s scanner) error {
-		c, err := scanConnection(s)
-		all = append(all, c)
-		return err
-	})
+	h.User = u
+	first, err := r.prove(ctx, tx, h)
 	if err != nil {
-		return err
+		return u, err
 	}
-	for _, c := range all {
-		if _, err := r.queueRevocation(ctx, tx, Principal{Email: h.User.Email}, c, h.Reason, dueAtOnce); err != nil {
-			return err
-		}
-		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.id, c.secret))
-		if err != nil {
-			return err
-		}
-		if !gone {
-			return errChanged
-		}
-		if err := r.changed(ctx, tx, c.orgID, c.id, change{lost: c.visibility == Organization, gone: true}); err != nil {
-			return err
-		}
-		by := h.Actor
-		if err := tx.QueryRowContext(ctx, "SELECT slug FROM organizations WHERE id = $1", c.orgID).Scan(&by.Org); err != nil {
-			return err
-		}
-		if err := audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: by, Action: "connection.delete", Target: "connection:" + c.id,
-			Details: map[string]string{"name": c.name, "server_url": string(c.server), "reason": h.Reason}}); err != nil {
-			return err
-		}
+	if !first {
+		return u, errUserExists
 	}
-	return nil
+	_, err = tx.ExecContext(ctx, "UPDATE users SET name = $1, password = $2 WHERE id = $3", u.Name, hash, u.ID)
+	return u, wrapped("take an account over", err)
 }
+
+// The things of a person that the end of a membership makes void; see [Voider].
+const (
+	livingSessions = `SELECT id, '` + api.EndsSession + `', id, method FROM sessions
+		WHERE org_id = $1 AND user_id = $2 AND ended_at = 0 AND expires_at > $3`
+	livingApprovals = `SELECT code, '` + api.EndsApproval + `', '', client_id FROM devices
+			WHERE org_id = $1 AND user_id = $2 AND state = 'approved' AND expires_at > $3
+		UNION ALL SELECT hash, '` + api.EndsApproval + `', '', client_id FROM codes
+			WHERE org_id = $1 AND user_id = $2 AND used_at = 0 AND expires_at > $3`
+	livingInvitations = `SELECT id, '` + api.EndsInvitation + `', id, email FROM invitations
+		WHERE org_id = $1 AND inviter_id = $2 AND state = 'open' AND expires_at > $3`
+)

@@ -62,11 +62,6 @@ func (r *Registry) charge(ctx context.Context, lane string) (locked bool, err er
 		Hint:   "Wait " + wait.String() + ", sign in on a device that you have used before, or set a new password."}
 }
 
-// execer is a database or a transaction.
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
 // forgive forgets the failures of a lane.
 func forgive(ctx context.Context, on execer, lane string) error {
 	if _, err := on.ExecContext(ctx, "DELETE FROM login_failures WHERE lane = $1", lane); err != nil {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -25,22 +24,6 @@ type Authenticated struct {
 	User
 	TwoFactor bool
 }
-
-// LoginEmail is the e-mail address of a try to sign in, as it is looked up and counted. What nobody can have for one is
-// empty: it may be long, or hold bytes that no text column takes.
-func LoginEmail(s string) string {
-	s = strings.TrimSpace(s)
-	if email, err := bridge.CanonicalEmail(s); err == nil {
-		return email
-	}
-	if !bridge.PlainText(s, 200) {
-		return ""
-	}
-	return strings.ToLower(bridge.OneForm(s))
-}
-
-// CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.
-const CodeUnverified = "email_unverified"
 
 // PendingLife is how long a sign-in waits for its second step.
 const PendingLife = 5 * time.Minute
@@ -101,25 +84,6 @@ func (r *Registry) SignIn(ctx context.Context, u User, org, method string, actor
 }
 
 var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "The account was changed while you signed in. Please sign in again.")
-
-// holdShown locks an account until the transaction ends, and fails if it has changed since the person's proof.
-func holdShown(ctx context.Context, tx *sql.Tx, userID string, s shown) error {
-	if s == (shown{}) {
-		return nil
-	}
-	same, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1 AND password = $2", userID, s.password))
-	if err != nil {
-		return fmt.Errorf("hold an account: %w", err)
-	}
-	var factor bool
-	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM totp WHERE user_id = $1 AND confirmed_at > 0)", userID).Scan(&factor); err != nil {
-		return fmt.Errorf("hold an account: %w", err)
-	}
-	if !same || factor && !s.both {
-		return errChangedMeanwhile
-	}
-	return nil
-}
 
 // refusals are the ways in which a sign-in fails, as the person is told.
 var refusals = map[string]*bridge.Error{

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
@@ -13,17 +12,6 @@ import (
 )
 
 // The texts of mails. They are plain: what a person has to see of a mail is who writes, why, and where the link goes.
-
-func (r *Registry) sign(lines ...string) bridge.Secret {
-	return bridge.NewSecret(strings.Join(lines, "\n\n") + "\n\n--\nace, " + string(r.cfg.Issuer) + "\n")
-}
-
-func from(address string) string {
-	if address == "" {
-		return ""
-	}
-	return " from the address " + address
-}
 
 // linkText is the mail with a link that works once.
 func (r *Registry) linkText(purpose string, token bridge.Secret, address string) (subject string, text bridge.Secret) {
@@ -43,20 +31,11 @@ func (r *Registry) noPasswordText(address string) (subject string, text bridge.S
 		"Your account has no password: you sign in through your organization.")
 }
 
-func (r *Registry) noticeText(what, address string) (subject string, text bridge.Secret) {
-	return what, r.sign(what+from(address)+".",
-		"If that was not you, set a new password at once, which ends all sessions: "+r.cfg.Issuer.Join("/forgot"))
-}
-
 // The pages of the links that belong to a change of address.
 const (
 	AddressPath     = "/address"      // of the one to the new address
 	AddressStopPath = "/address/stop" // of the one to the old address
 )
-
-func (r *Registry) mailedLink(path string, token bridge.Secret) string {
-	return r.cfg.Issuer.Join(path) + "?token=" + token.Reveal()
-}
 
 // newAddressMail is the mail to the new address. It does not name the account: the address may be a stranger's, by mistake.
 func (r *Registry) newAddressMail(c AddressChange, token bridge.Secret, actor audit.Actor) queued {

@@ -213,21 +213,27 @@ func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, caller Caller
 		Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
 }
 
-// left lists the private connections that a person leaves behind.
-func (r *Registry) left(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
-		"WHERE c.org_id = $1 AND c.owner_id = $2 AND c.visibility = 'private' ORDER BY c.id LIMIT $3", p.OrgID, userID, maxLimit)
+// setRole changes the role of a member, unless that would leave no owner; what they may not invite to any more is withdrawn.
+func setRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bridge.Role) (bool, error) {
+	if err := lockOrg(ctx, tx, orgID); err != nil {
+		return false, err
+	}
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET role = $3 WHERE org_id = $1 AND user_id = $2 AND role = $4 AND"+anotherOwner,
+		orgID, userID, string(to), string(from)))
 	if err != nil {
-		return nil, fmt.Errorf("list what a member leaves: %w", err)
+		return false, fmt.Errorf("change a role: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Connection{}
-	for rows.Next() {
-		c, err := scanConnection(rows)
-		if err != nil {
-			return nil, fmt.Errorf("list what a member leaves: %w", err)
-		}
-		out = append(out, c.api(p))
+	if !changed {
+		return false, nil
 	}
-	return out, rows.Err()
+	return true, withdrawBeyond(ctx, tx, orgID, userID, to)
+}
+
+// accessChanged notes that somebody's role or membership has changed, so that what they hold is looked at.
+func (r *Registry) accessChanged(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) VALUES ($1, $2, $3)
+		ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`, orgID, userID, r.cfg.Now().Unix()); err != nil {
+		return fmt.Errorf("note a change of access: %w", err)
+	}
+	return nil
 }

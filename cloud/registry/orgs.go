@@ -201,3 +201,20 @@ func standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
 
 var errGone = bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more").
 	WithHint("ace org list")
+
+// own refuses what is not of the principal's organization, or not theirs to see and set.
+func (p Principal) own(org string) error {
+	if err := p.in(org); err != nil {
+		return err
+	}
+	return p.Need("organization:update")
+}
+
+// Audit returns a page of the organization's audit log, to its admins.
+func (r *Registry) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
+	if err := p.Need("audit:read"); err != nil {
+		return nil, "", err
+	}
+	q.Org = p.Org
+	return audit.List(ctx, r.db, q)
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -207,4 +208,24 @@ func dropMail(ctx context.Context, tx *sql.Tx, id string) error {
 // MailDone forgets a mail that was delivered, or that never will be.
 func (r *Registry) MailDone(ctx context.Context, id string) error {
 	return r.db.Tx(ctx, func(tx *sql.Tx) error { return dropMail(ctx, tx, id) })
+}
+
+func (r *Registry) sign(lines ...string) bridge.Secret {
+	return bridge.NewSecret(strings.Join(lines, "\n\n") + "\n\n--\nace, " + string(r.cfg.Issuer) + "\n")
+}
+
+func from(address string) string {
+	if address == "" {
+		return ""
+	}
+	return " from the address " + address
+}
+
+func (r *Registry) noticeText(what, address string) (subject string, text bridge.Secret) {
+	return what, r.sign(what+from(address)+".",
+		"If that was not you, set a new password at once, which ends all sessions: "+r.cfg.Issuer.Join("/forgot"))
+}
+
+func (r *Registry) mailedLink(path string, token bridge.Secret) string {
+	return r.cfg.Issuer.Join(path) + "?token=" + token.Reveal()
 }

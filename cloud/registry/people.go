@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // User is a person.
@@ -89,102 +87,7 @@ func (p Principal) Actor(address, requestID string) audit.Actor {
 	return a
 }
 
-// NewUser says whom to add to which organization.
-type NewUser struct {
-	Email    string
-	Name     string
-	Password bridge.Secret
-	Org      string      // made if there is none
-	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
-}
-
-// maxName bounds the names of people, organizations and connections, in bytes.
-const maxName = 100
-
-// AddedUser is a new person with the role that they got.
-type AddedUser struct {
-	User
-	Role bridge.Role
-}
-
-// vouchedByOperator makes an account, or takes over one whose address nobody has proven: the operator vouches for the address.
-func (r *Registry) vouchedByOperator(ctx context.Context, tx *sql.Tx, u User, hash string, actor audit.Actor, after *settled) (User, error) {
-	now := r.cfg.Now().Unix()
-	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
-		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, now))
-	if err != nil || made {
-		return u, err
-	}
-	return r.takeOver(ctx, tx, u, hash, Handover{Reason: "address vouched for by the operator", Actor: actor, after: after})
-}
-
 var errUserExists = bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
-
-// AddUser adds a person as a member of an organization. The operator vouches for the address, also where somebody has signed
-// up with it and never proven it.
-func (r *Registry) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (AddedUser, error) {
-	email, err := bridge.CanonicalEmail(n.Email)
-	if err != nil {
-		return AddedUser{}, err
-	}
-	if err := bridge.CheckOrg(n.Org); err != nil {
-		return AddedUser{}, err
-	}
-	name, plain := bridge.PlainName(cmp.Or(n.Name, email[:strings.LastIndexByte(email, '@')]), maxName)
-	if (n.Role != "" && !n.Role.Valid()) || !plain {
-		return AddedUser{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
-	}
-	hash, err := r.hasher.hash(ctx, n.Password)
-	if err != nil {
-		return AddedUser{}, err
-	}
-	u := AddedUser{User: User{Email: email, Name: name}}
-	if u.ID, err = newID(); err != nil {
-		return AddedUser{}, err
-	}
-	now := r.cfg.Now()
-	err = r.handTx(ctx, func(tx *sql.Tx, after *settled) error {
-		orgID, err := ensureOrg(ctx, tx, n.Org, now)
-		if err != nil {
-			return err
-		}
-		if u.Role = n.Role; u.Role == "" {
-			var others bool
-			if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM members WHERE org_id = $1)", orgID).Scan(&others); err != nil {
-				return err
-			}
-			if u.Role = bridge.RoleOwner; others {
-				u.Role = bridge.RoleMember
-			}
-		}
-		actor := actor
-		actor.Org = n.Org
-		if u.User, err = r.vouchedByOperator(ctx, tx, u.User, hash, actor, after); err != nil {
-			return err
-		}
-		if added, err := addMember(ctx, tx, orgID, u.ID, u.Role, "operator", now.Unix()); err != nil {
-			return err
-		} else if !added { // a membership that waited for the proof has started just now
-			if n.Role != "" {
-				if _, err := tx.ExecContext(ctx, "UPDATE members SET role = $1 WHERE org_id = $2 AND user_id = $3", string(n.Role), orgID, u.ID); err != nil {
-					return err
-				}
-			}
-			if err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", orgID, u.ID).Scan(&u.Role); err != nil {
-				return err
-			}
-		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + email,
-			Details: map[string]string{"role": string(u.Role)}})
-	})
-	if sqldb.IsUnique(err) || bridge.CodeOf(err) == errUserExists.Code {
-		return AddedUser{}, errUserExists
-	}
-	if err != nil {
-		return AddedUser{}, fmt.Errorf("add a user: %w", err)
-	}
-	return u, nil
-}
 
 func ensureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (string, error) {
 	id, err := newID()
@@ -237,4 +140,17 @@ func (r *Registry) UserByEmail(ctx context.Context, email string) (User, error) 
 		return User{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
 	}
 	return u, err
+}
+
+// LoginEmail is the e-mail address of a try to sign in, as it is looked up and counted. What nobody can have for one is
+// empty: it may be long, or hold bytes that no text column takes.
+func LoginEmail(s string) string {
+	s = strings.TrimSpace(s)
+	if email, err := bridge.CanonicalEmail(s); err == nil {
+		return email
+	}
+	if !bridge.PlainText(s, 200) {
+		return ""
+	}
+	return strings.ToLower(bridge.OneForm(s))
 }

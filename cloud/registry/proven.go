@@ -216,3 +216,6 @@ func (r *Registry) voidTokens(ctx context.Context, tx *sql.Tx, after *settled, e
 	e.IDs = ids
 	return r.revokeKeys(ctx, tx, e, after)
 }
+
+// CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.
+const CodeUnverified = "email_unverified"

@@ -110,14 +110,6 @@ func (p Principal) setsProvider(org string) error {
 	return p.own(org)
 }
 
-// own refuses what is not of the principal's organization, or not theirs to see and set.
-func (p Principal) own(org string) error {
-	if err := p.in(org); err != nil {
-		return err
-	}
-	return p.Need("organization:update")
-}
-
 // SetProvider sets the sign-in provider of an organization. A domain counts once it is proven, unless proven says that it
 // need not be. When issuer or client change, the sessions that the provider has opened end, and it has to say anew who is who.
 func (r *Registry) SetProvider(ctx context.Context, caller Caller, org string, s api.ProviderSettings, proven bool) error {
@@ -209,11 +201,6 @@ func (r *Registry) sealProviderSecret(orgID, id string, secret bridge.Secret) (s
 	return r.cfg.Vault.Seal(RowIdentity{Org: orgID, Connection: "provider:" + id}, secret)
 }
 
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.
 func (r *Registry) RemoveProvider(ctx context.Context, caller Caller, org string) error {
 	if err := caller.setsProvider(org); err != nil {
@@ -276,23 +263,6 @@ func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, a
 		}
 	}
 	return nil
-}
-
-// texts reads a result of one column.
-func texts(rows *sql.Rows, err error) ([]string, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, rows.Err()
 }
 
 func (r *Registry) provider(ctx context.Context, q queryer, column, value string) (Provider, error) {

@@ -311,3 +311,22 @@ func (r *Registry) RevokeRefresh(ctx context.Context, refresh bridge.Secret, act
 		return endSession(ctx, tx, id, "signed out", r.cfg.Now(), actor)
 	})
 }
+
+// holdShown locks an account until the transaction ends, and fails if it has changed since the person's proof.
+func holdShown(ctx context.Context, tx *sql.Tx, userID string, s shown) error {
+	if s == (shown{}) {
+		return nil
+	}
+	same, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1 AND password = $2", userID, s.password))
+	if err != nil {
+		return fmt.Errorf("hold an account: %w", err)
+	}
+	var factor bool
+	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM totp WHERE user_id = $1 AND confirmed_at > 0)", userID).Scan(&factor); err != nil {
+		return fmt.Errorf("hold an account: %w", err)
+	}
+	if !same || factor && !s.both {
+		return errChangedMeanwhile
+	}
+	return nil
+}

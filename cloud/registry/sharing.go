@@ -43,13 +43,6 @@ func (r *Registry) Sharing(ctx context.Context, p Principal, id, cursor string, 
 	return out, wrapped("list who uses a connection", err)
 }
 
-func wrapped(what string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
 // sharers counts the members other than its owner who have a connection while it is shared.
 const sharers = `(SELECT COUNT(*) FROM members m WHERE m.org_id = c.org_id AND m.user_id <> c.owner_id
 	AND NOT EXISTS (SELECT 1 FROM connection_limits l WHERE l.connection_id = c.id AND l.user_id = m.user_id AND l.access = 'none'))`

@@ -319,19 +319,3 @@ func (r *Registry) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, us
 	change.Action, change.Details["was"] = "member.update", string(current)
 	return audit.Write(ctx, tx, now, change)
 }
-
-// setRole changes the role of a member, unless that would leave no owner; what they may not invite to any more is withdrawn.
-func setRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bridge.Role) (bool, error) {
-	if err := lockOrg(ctx, tx, orgID); err != nil {
-		return false, err
-	}
-	changed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET role = $3 WHERE org_id = $1 AND user_id = $2 AND role = $4 AND"+anotherOwner,
-		orgID, userID, string(to), string(from)))
-	if err != nil {
-		return false, fmt.Errorf("change a role: %w", err)
-	}
-	if !changed {
-		return false, nil
-	}
-	return true, withdrawBeyond(ctx, tx, orgID, userID, to)
-}

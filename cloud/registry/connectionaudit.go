@@ -11,15 +11,6 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 )
 
-// Audit returns a page of the organization's audit log, to its admins.
-func (r *Registry) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
-	if err := p.Need("audit:read"); err != nil {
-		return nil, "", err
-	}
-	q.Org = p.Org
-	return audit.List(ctx, r.db, q)
-}
-
 // ConnectionAudit returns a page of what the audit log says of one connection: to the admins, and to the person whose
 // connection it is, who answers for its key and has to know what was done with it. From where others came is for admins.
 func (r *Registry) ConnectionAudit(ctx context.Context, p Principal, id string, q audit.Query) ([]api.AuditEntry, string, error) {
