@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -20,7 +21,7 @@ type apiKeyOptions struct {
 }
 
 func (a *app) apiKeyCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "api-key", Short: "API keys, of the cloud or of a server",
+	cmd := cmdline.Group(&cobra.Command{Use: "api-key", Short: "API keys, of the cloud or of a server",
 		Long: `API keys: of the cloud, for its own API, or of a server.
 
 --cloud means the cloud that you are logged in to, --server a server. Without either it is the cloud, or, where you are
@@ -130,7 +131,7 @@ func (a *app) keyCreateCommand() *cobra.Command {
 	var o apiKeyOptions
 	var r api.CreateKeyRequest
 	var test, personal, forConnection bool
-	cmd := &cobra.Command{Use: "create", Short: "Create an API key; it is shown once", Args: noArgs,
+	cmd := &cobra.Command{Use: "create", Short: "Create an API key; it is shown once", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case r.Name == "":

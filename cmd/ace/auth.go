@@ -10,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) authCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "auth", Short: "The session: who you are, its token, profiles, other ways in"})
+	cmd := cmdline.Group(&cobra.Command{Use: "auth", Short: "The session: who you are, its token, profiles, other ways in"})
 	cmd.AddCommand(a.loginCommand(), a.loginTokenCommand(), a.authKeyCommand(), a.meCommand(), a.addressCommand(), a.statusCommand(),
 		a.switchCommand(), a.listCommand(), a.tokenCommand(), a.logoutCommand())
 	return cmd
@@ -30,7 +31,7 @@ type slimProfile struct {
 }
 
 func (a *app) meCommand() *cobra.Command {
-	return &cobra.Command{Use: "me", Short: "Ask the cloud who you are: name, e-mail, country and currency", Args: noArgs,
+	return &cobra.Command{Use: "me", Short: "Ask the cloud who you are: name, e-mail, country and currency", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, me, err := a.Profiles.WhoAmI(cmd.Context())
 			if err != nil {
@@ -52,7 +53,7 @@ type tokenResult struct {
 }
 
 func (a *app) tokenCommand() *cobra.Command {
-	return &cobra.Command{Use: "token", Short: "Print a session token that is good now, or the API key you are logged in with", Args: noArgs,
+	return &cobra.Command{Use: "token", Short: "Print a session token that is good now, or the API key you are logged in with", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := a.Profiles.Login(cmd.Context())
 			if err != nil {
@@ -68,7 +69,7 @@ func (a *app) tokenCommand() *cobra.Command {
 
 func (a *app) logoutCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "logout", Short: "End the session at the cloud, and remove it here", Args: noArgs,
+	cmd := &cobra.Command{Use: "logout", Short: "End the session at the cloud, and remove it here", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runLogout(cmd.Context(), yes) }}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a developer token ends")
 	return cmd

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -25,7 +26,7 @@ type addressResult struct {
 
 func (a *app) addressCommand() *cobra.Command {
 	var o addressOptions
-	cmd := &cobra.Command{Use: "address [NEW]", Short: "Show the e-mail address of your account, or change it", Args: someArgs(0, 1, "address"),
+	cmd := &cobra.Command{Use: "address [NEW]", Short: "Show the e-mail address of your account, or change it", Args: cmdline.SomeArgs(0, 1, "address"),
 		Long: `Show the e-mail address of your account, or change it. A link is mailed to the new address, and a notice to the old one. When the
 link is confirmed, all your sessions, personal access tokens and the keys that you have made on servers end: log in again then.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

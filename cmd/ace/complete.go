@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -38,7 +39,7 @@ var argumentWords = map[string][]source{
 	"api-key enable":      {keyNames},
 	"auth switch":         {profileNames},
 	"org switch":          {organizationNames},
-	"org role":            {memberNames, fixed(roleNames...)},
+	"org role":            {memberNames, fixed(cmdline.RoleNames...)},
 	"org remove":          {memberNames},
 	"org withdraw":        {invitationNames},
 }
@@ -50,7 +51,7 @@ var flagWords = map[string]source{
 	"env":        cloudURLs,
 	"server":     serverURLs,
 	"parent":     keyNames,
-	"role":       fixed(roleNames...),
+	"role":       fixed(cmdline.RoleNames...),
 	"preset":     presetNames,
 	"scope":      scopeNames,
 	"expires":    fixed("7d", "30d", "90d", "365d", "never"),

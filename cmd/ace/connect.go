@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -21,7 +22,7 @@ type connectOptions struct {
 
 func (a *app) connectCommand() *cobra.Command {
 	var o connectOptions
-	cmd := &cobra.Command{Use: "connect", Short: "Connect a self-hosted server to the cloud", Args: noArgs,
+	cmd := &cobra.Command{Use: "connect", Short: "Connect a self-hosted server to the cloud", Args: cmdline.NoArgs,
 		Long: `Connect a self-hosted server to the cloud.
 
 The server issues a key, sealed so that only the cloud can open it; it must trust the cloud for that (ace org trust).

@@ -11,12 +11,13 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) connectionsCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "connections", Short: "The connections of your organization"})
-	list := &cobra.Command{Use: "list", Short: "List the connections that you see", Args: noArgs,
+	cmd := cmdline.Group(&cobra.Command{Use: "connections", Short: "The connections of your organization"})
+	list := &cobra.Command{Use: "list", Short: "List the connections that you see", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runConnections(cmd.Context()) }}
 	cmd.AddCommand(list,
 		a.shareCommand(), a.unshareCommand(), a.sharingCommand(), a.limitCommand(), a.unlimitCommand(),
@@ -58,7 +59,7 @@ type onConnection func(ctx context.Context, cloud *api.CloudClient, c api.Connec
 
 // oneConnection is a command that does one thing with one connection and prints it.
 func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command {
-	return &cobra.Command{Use: name + " NAME|URL|ID", Short: short, Args: someArgs(1, 1, "connection (NAME, URL or ID)"),
+	return &cobra.Command{Use: name + " NAME|URL|ID", Short: short, Args: cmdline.SomeArgs(1, 1, "connection (NAME, URL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			cloud, c, err := a.namedConnection(ctx, args[0])

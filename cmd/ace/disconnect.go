@@ -11,13 +11,14 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) disconnectCommand() *cobra.Command {
 	var all, yes bool
 	cmd := &cobra.Command{Use: "disconnect [NAME|URL|ID]", Short: "Remove a connection and revoke its key on the server",
-		Args: someArgs(0, 1, "connection"),
+		Args: cmdline.SomeArgs(0, 1, "connection"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
 				return term.Usage("--all and %q contradict each other", args[0])

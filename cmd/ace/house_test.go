@@ -13,37 +13,40 @@ const modulePath = "github.com/acebridge/ace"
 
 // mayImport says what of ours a folder may import; imports point one way only.
 var mayImport = map[string][]string{
-	"cmd/ace":                  {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/"},
-	"cmd/ace/internal/files":   {"bridge"},
-	"cmd/ace/internal/profile": {"bridge", "bridge/api", "cmd/ace/internal/files", "cmd/ace/internal/term"},
-	"cmd/ace/internal/term":    {"bridge", "bridge/api", "bridge/catalogue", "cmd/ace/internal/files"},
-	"e2e":                      {},
-	"e2e/browser":              {}, // tests only, as the next ones
-	"e2e/proxies":              {},
-	"e2e/scenario":             {},
-	"e2e/scripts":              {},
-	"e2e/terminal":             {},
-	"e2e/world":                {"server", "cloud", "cloud/", "bridge", "bridge/"},
-	"server":                   {"bridge", "bridge/"},
-	"cloud":                    {"web", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
-	"cloud/mail":               {"bridge"},
-	"cloud/registry":           {"bridge", "bridge/"},
-	"web":                      {},
-	"bridge":                   {},
-	"bridge/api":               {"bridge"},
-	"bridge/audit":             {"bridge", "bridge/api", "bridge/sqldb"},
-	"bridge/benchtest":         {},
-	"bridge/catalogue":         {"bridge"},
-	"bridge/guard":             {"bridge", "bridge/api", "bridge/catalogue"},
-	"bridge/keyhttp":           {"bridge", "bridge/api", "bridge/keys", "bridge/keys/record"},
-	"bridge/keys":              {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/keys/", "bridge/mark", "bridge/sqldb"},
-	"bridge/keys/record":       {"bridge", "bridge/api", "bridge/keys/statements"},
-	"bridge/keys/statements":   {"bridge", "bridge/api"},
-	"bridge/keys/table":        {"bridge", "bridge/api", "bridge/catalogue", "bridge/keys/", "bridge/sqldb"},
-	"bridge/keys/timeline":     {"bridge", "bridge/mark", "bridge/sqldb"},
-	"bridge/mark":              {"bridge"},
-	"bridge/sqldb":             {"bridge"},
-	"bridge/sqldb/sqldbtest":   {"bridge/sqldb"},
+	"cmd/ace":                      {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/"},
+	"cmd/ace/internal/cmdline":     {"bridge", "bridge/catalogue", "cmd/ace/internal/term"},
+	"cmd/ace/internal/files":       {"bridge"},
+	"cmd/ace/internal/outsidetest": {},
+	"cmd/ace/internal/profile":     {"bridge", "bridge/api", "cmd/ace/internal/files", "cmd/ace/internal/term"},
+	"cmd/ace/internal/run":         {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/"},
+	"cmd/ace/internal/term":        {"bridge", "bridge/api", "bridge/catalogue", "cmd/ace/internal/files"},
+	"e2e":                          {},
+	"e2e/browser":                  {}, // tests only, as the next ones
+	"e2e/proxies":                  {},
+	"e2e/scenario":                 {},
+	"e2e/scripts":                  {},
+	"e2e/terminal":                 {},
+	"e2e/world":                    {"server", "cloud", "cloud/", "bridge", "bridge/"},
+	"server":                       {"bridge", "bridge/"},
+	"cloud":                        {"web", "cloud/mail", "cloud/registry", "bridge", "bridge/"},
+	"cloud/mail":                   {"bridge"},
+	"cloud/registry":               {"bridge", "bridge/"},
+	"web":                          {},
+	"bridge":                       {},
+	"bridge/api":                   {"bridge"},
+	"bridge/audit":                 {"bridge", "bridge/api", "bridge/sqldb"},
+	"bridge/benchtest":             {},
+	"bridge/catalogue":             {"bridge"},
+	"bridge/guard":                 {"bridge", "bridge/api", "bridge/catalogue"},
+	"bridge/keyhttp":               {"bridge", "bridge/api", "bridge/keys", "bridge/keys/record"},
+	"bridge/keys":                  {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/keys/", "bridge/mark", "bridge/sqldb"},
+	"bridge/keys/record":           {"bridge", "bridge/api", "bridge/keys/statements"},
+	"bridge/keys/statements":       {"bridge", "bridge/api"},
+	"bridge/keys/table":            {"bridge", "bridge/api", "bridge/catalogue", "bridge/keys/", "bridge/sqldb"},
+	"bridge/keys/timeline":         {"bridge", "bridge/mark", "bridge/sqldb"},
+	"bridge/mark":                  {"bridge"},
+	"bridge/sqldb":                 {"bridge"},
+	"bridge/sqldb/sqldbtest":       {"bridge/sqldb"},
 }
 
 type goPackage struct {
@@ -98,7 +101,7 @@ func checkImports(t *testing.T, p goPackage) {
 		if strings.HasPrefix(path, "github.com/labstack/echo") && (strings.HasPrefix(name, "bridge/keys") || name == "cloud/registry") {
 			t.Errorf("%s knows of HTTP: it imports %s", name, path)
 		}
-		if strings.HasPrefix(path, "github.com/kelseyhightower/envconfig") && name != "cmd/ace" {
+		if strings.HasPrefix(path, "github.com/kelseyhightower/envconfig") && name != "cmd/ace/internal/run" {
 			t.Errorf("%s reads the environment", name)
 		}
 	}

@@ -16,13 +16,14 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // onKey is a command that does something to one key, named by its ID or name.
 func (a *app) onKey(use, short string, do func(ctx context.Context, target keyTarget, id string) error) *cobra.Command {
 	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: use + " KEY-ID|NAME", Short: short, Args: someArgs(1, 1, "key (its ID or name)"),
+	return o.flags(&cobra.Command{Use: use + " KEY-ID|NAME", Short: short, Args: cmdline.SomeArgs(1, 1, "key (its ID or name)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
@@ -183,7 +184,7 @@ func (a *app) switched(key api.APIKey, err error) func(what string) error {
 
 func (a *app) keyScopesCommand() *cobra.Command {
 	var o apiKeyOptions
-	return o.flags(&cobra.Command{Use: "scopes", Short: "List the scopes and presets that keys can have", Args: noArgs,
+	return o.flags(&cobra.Command{Use: "scopes", Short: "List the scopes and presets that keys can have", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			target, err := a.keyTarget(cmd.Context(), o)
 			if err != nil {
@@ -196,7 +197,7 @@ func (a *app) keyScopesCommand() *cobra.Command {
 			var f catalogue.File
 			if err := json.Unmarshal(raw, &f); err != nil {
 				return bridge.E(bridge.Invalid, "answer_unexpected", "the catalogue of %s cannot be read: %w", target.name, err).
-					WithHint("it may be newer than this ace (%s)", currentVersion())
+					WithHint("it may be newer than this ace (%s)", a.Profiles.Version)
 			}
 			return a.Term.Print(f, func(w io.Writer) { scopeTable(w, f) })
 		}})

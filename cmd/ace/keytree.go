@@ -14,6 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -164,7 +165,7 @@ const parentUnknown = "unknown"
 func (a *app) keyListCommand() *cobra.Command {
 	var o apiKeyOptions
 	var parent string
-	cmd := &cobra.Command{Use: "list", Short: "List API keys, each below the key that it was made with", Args: noArgs,
+	cmd := &cobra.Command{Use: "list", Short: "List API keys, each below the key that it was made with", Args: cmdline.NoArgs,
 		Long: `List API keys, each below the key that it was made with, and what each is:
 
   organization   made by an admin for the organization; outlives people and connections

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -34,7 +35,7 @@ const secretUsage = "`-` for stdin, file:PATH, or a literal"
 
 func (a *app) loginPATCommand() *cobra.Command {
 	k := keyLogin{flag: "--token", pat: true}
-	cmd := &cobra.Command{Use: "pat", Short: "Log in with a personal access token", Args: noArgs,
+	cmd := &cobra.Command{Use: "pat", Short: "Log in with a personal access token", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runKeyLogin(cmd, k) }}
 	f := cmd.Flags()
 	f.StringVar(&k.value, "token", "", "the personal access token: "+secretUsage)
@@ -44,7 +45,7 @@ func (a *app) loginPATCommand() *cobra.Command {
 
 func (a *app) loginKeyCommand() *cobra.Command {
 	k := keyLogin{flag: "--secret"}
-	cmd := &cobra.Command{Use: "api-key", Short: "Log in with an API key of the cloud", Args: noArgs,
+	cmd := &cobra.Command{Use: "api-key", Short: "Log in with an API key of the cloud", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
 				return term.Usage("%s needs --name", cmd.CommandPath()).WithHint("say who logs in with the key: --name my-service")
@@ -62,7 +63,7 @@ func (a *app) loginKeyCommand() *cobra.Command {
 func (a *app) authKeyCommand() *cobra.Command {
 	k := keyLogin{flag: "--key", replace: true}
 	cmd := &cobra.Command{Use: "login-api-key", Short: "Log in with an API key of the cloud, in place of the session there is",
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
 				return term.Usage("%s needs --service-name", cmd.CommandPath()).
@@ -166,7 +167,7 @@ func explainKey(err error, cloud bridge.ServerURL, keyID string) error {
 
 func (a *app) loginTokenCommand() *cobra.Command {
 	var value string
-	cmd := &cobra.Command{Use: "login-token", Short: "Log in with a developer token from the dashboard's settings", Args: noArgs,
+	cmd := &cobra.Command{Use: "login-token", Short: "Log in with a developer token from the dashboard's settings", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if value == "" && !cmd.Flags().Changed("token") && !term.IsTerminal(a.Term.In) {
 				value = "-"

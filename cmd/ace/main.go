@@ -19,10 +19,10 @@ import (
 // version is set by the linker: -X main.version=v1.2.3.
 var version = ""
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(command()) }
 
-// run is main with an exit code, so that the scripts under testdata run the very same program.
-func run() int {
+// command is main with an exit code, so that the scripts under testdata run the very same program.
+func command() int {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup: asking for it would undo that
 		signals = append(signals, syscall.SIGHUP) // the terminal is closed; `ace dev` still removes its secrets
@@ -32,7 +32,7 @@ func run() int {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
 	a.Term.Interrupted = ctx.Done()
-	a.Term.Self = selfCommand()
+	a.Term.Self = term.SelfCommand()
 	return a.execute(ctx, os.Args[1:])
 }
 

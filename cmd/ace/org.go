@@ -9,24 +9,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) orgCommand() *cobra.Command {
-	cmd := group(&cobra.Command{Use: "org", Short: "Your organizations, and who is in them"})
+	cmd := cmdline.Group(&cobra.Command{Use: "org", Short: "Your organizations, and who is in them"})
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the organizations that you are in", Args: noArgs,
+		&cobra.Command{Use: "list", Short: "List the organizations that you are in", Args: cmdline.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return a.runOrgs(cmd.Context()) }},
 		a.orgCreateCommand(),
-		&cobra.Command{Use: "rename NAME", Short: "Give the organization another name to show (admins)", Args: someArgs(1, 1, "name"),
+		&cobra.Command{Use: "rename NAME", Short: "Give the organization another name to show (admins)", Args: cmdline.SomeArgs(1, 1, "name"),
 			RunE: func(cmd *cobra.Command, args []string) error { return a.runOrgRename(cmd.Context(), args[0]) }},
-		&cobra.Command{Use: "switch ORG", Short: "Move your session to another organization", Args: someArgs(1, 1, "organization"),
+		&cobra.Command{Use: "switch ORG", Short: "Move your session to another organization", Args: cmdline.SomeArgs(1, 1, "organization"),
 			RunE: func(cmd *cobra.Command, args []string) error { return a.runOrgSwitch(cmd.Context(), args[0]) }},
 		a.membersCommand(), a.roleCommand(), a.removeMemberCommand(), a.leaveCommand(),
 		a.inviteCommand(), a.invitationsCommand(), a.withdrawCommand(), a.joinCommand(), a.auditCommand(),
 		&cobra.Command{Use: "trust", Short: "Print the variables that a server needs to trust this cloud (admins)",
-			Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return a.runTrust(cmd.Context()) }})
+			Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return a.runTrust(cmd.Context()) }})
 	return cmd
 }
 
@@ -63,7 +64,7 @@ func (a *app) runOrgs(ctx context.Context) error {
 
 func (a *app) orgCreateCommand() *cobra.Command {
 	var name string
-	cmd := &cobra.Command{Use: "create SLUG", Short: "Make an organization, and be its owner", Args: someArgs(1, 1, "slug"),
+	cmd := &cobra.Command{Use: "create SLUG", Short: "Make an organization, and be its owner", Args: cmdline.SomeArgs(1, 1, "slug"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			_, cloud, err := a.Profiles.LoggedIn(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -19,7 +20,7 @@ type auditOptions struct{ action, actor, target, outcome, requestID, since, unti
 
 func (a *app) auditCommand() *cobra.Command {
 	var o auditOptions
-	cmd := &cobra.Command{Use: "audit", Short: "Show the newest entries of the audit log, or export it (admins)", Args: noArgs,
+	cmd := &cobra.Command{Use: "audit", Short: "Show the newest entries of the audit log, or export it (admins)", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runAudit(cmd.Context(), o) }}
 	f := cmd.Flags()
 	f.StringVar(&o.action, "action", "", "only this `ACTION`, such as member.remove")

@@ -10,12 +10,13 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) inviteCommand() *cobra.Command {
 	var n api.NewInvitation
-	cmd := &cobra.Command{Use: "invite", Short: "Make a link with which somebody can join (admins)", Args: noArgs,
+	cmd := &cobra.Command{Use: "invite", Short: "Make a link with which somebody can join (admins)", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if err := checkRoleWord(n.Role); err != nil {
@@ -45,7 +46,7 @@ func (a *app) inviteCommand() *cobra.Command {
 }
 
 func (a *app) invitationsCommand() *cobra.Command {
-	return &cobra.Command{Use: "invitations", Short: "List the open invitations (admins)", Args: noArgs,
+	return &cobra.Command{Use: "invitations", Short: "List the open invitations (admins)", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, cloud, me, err := a.inOrg(cmd.Context())
 			if err != nil {
@@ -65,7 +66,7 @@ func (a *app) invitationsCommand() *cobra.Command {
 }
 
 func (a *app) withdrawCommand() *cobra.Command {
-	return &cobra.Command{Use: "withdraw ID|EMAIL", Short: "Withdraw an open invitation (admins)", Args: someArgs(1, 1, "invitation (ID or EMAIL)"),
+	return &cobra.Command{Use: "withdraw ID|EMAIL", Short: "Withdraw an open invitation (admins)", Args: cmdline.SomeArgs(1, 1, "invitation (ID or EMAIL)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			_, cloud, me, err := a.inOrg(ctx)
@@ -90,7 +91,7 @@ func (a *app) withdrawCommand() *cobra.Command {
 }
 
 func (a *app) joinCommand() *cobra.Command {
-	return &cobra.Command{Use: "join LINK", Short: "Accept an invitation; LINK may be - for stdin", Args: someArgs(1, 1, "link"),
+	return &cobra.Command{Use: "join LINK", Short: "Accept an invitation; LINK may be - for stdin", Args: cmdline.SomeArgs(1, 1, "link"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			link, err := a.Term.SecretFlag("LINK", args[0])

@@ -10,12 +10,13 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 func (a *app) membersCommand() *cobra.Command {
-	return &cobra.Command{Use: "members", Short: "List who is in the organization", Args: noArgs,
+	return &cobra.Command{Use: "members", Short: "List who is in the organization", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, cloud, me, err := a.inOrg(cmd.Context())
 			if err != nil {
@@ -55,7 +56,7 @@ func findMember(ctx context.Context, cloud *api.CloudClient, org, word string) (
 
 func (a *app) roleCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "role EMAIL ROLE", Short: "Give a member another role (admins)", Args: exactly(2, "EMAIL and ROLE"),
+	cmd := &cobra.Command{Use: "role EMAIL ROLE", Short: "Give a member another role (admins)", Args: cmdline.Exactly(2, "EMAIL and ROLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if err := checkRoleWord(args[1]); err != nil {
@@ -89,21 +90,12 @@ func checkRoleWord(role string) error {
 	if bridge.Role(role).Valid() {
 		return nil
 	}
-	return term.Usage("%q is not a role%s", role, term.DidYouMean(role, roleNames)).WithHint("one of %s", strings.Join(roleNames, ", "))
-}
-
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return term.Usage("%s needs %s", cmd.CommandPath(), what)
-		}
-		return nil
-	}
+	return term.Usage("%q is not a role%s", role, term.DidYouMean(role, cmdline.RoleNames)).WithHint("one of %s", strings.Join(cmdline.RoleNames, ", "))
 }
 
 func (a *app) removeMemberCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "remove EMAIL", Short: "Remove a member: their sessions end at once (admins)", Args: someArgs(1, 1, "member (EMAIL or ID)"),
+	cmd := &cobra.Command{Use: "remove EMAIL", Short: "Remove a member: their sessions end at once (admins)", Args: cmdline.SomeArgs(1, 1, "member (EMAIL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			_, cloud, me, err := a.inOrg(ctx)
@@ -167,7 +159,7 @@ func (a *app) printRemoved(r api.RemovedMember, done string) error {
 
 func (a *app) leaveCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "leave", Short: "Leave the organization", Args: noArgs,
+	cmd := &cobra.Command{Use: "leave", Short: "Leave the organization", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			l, cloud, me, err := a.inOrg(ctx)

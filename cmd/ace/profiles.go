@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -62,7 +63,7 @@ func (r profileResult) who() string {
 }
 
 func (a *app) listCommand() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List the profiles of this machine", Args: noArgs,
+	return &cobra.Command{Use: "list", Short: "List the profiles of this machine", Args: cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.Profiles.Config()
 			if err != nil {
@@ -86,7 +87,7 @@ func (a *app) listCommand() *cobra.Command {
 }
 
 func (a *app) switchCommand() *cobra.Command {
-	return &cobra.Command{Use: "switch [PROFILE]", Short: "Make another profile the active one", Args: someArgs(0, 1, "profile"),
+	return &cobra.Command{Use: "switch [PROFILE]", Short: "Make another profile the active one", Args: cmdline.SomeArgs(0, 1, "profile"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
 			if len(args) == 1 {

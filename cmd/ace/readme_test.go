@@ -2,10 +2,11 @@ package main
 
 import (
 	"os"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/acebridge/ace/cmd/ace/internal/run"
 )
 
 // What the README shows of the command exists: every command and flag, and every variable of its table.
@@ -36,8 +37,8 @@ func TestReadme(t *testing.T) {
 		t.Errorf("only %d commands were found in the README", commands)
 	}
 	known := map[string]bool{}
-	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
-		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, _ reflect.Value) { known[name] = true })
+	for _, name := range run.Variables() {
+		known[name] = true
 	}
 	for name := range known {
 		if !strings.Contains(text, name) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -128,67 +126,5 @@ func TestNothingPastedIsRepeated(t *testing.T) {
 		}
 		t.Setenv("ACE_ENV", "http://127.0.0.1:1")
 		t.Setenv("ACE_PROFILE", "")
-	}
-}
-
-// startOf is what a server or a cloud says that does not start with the environment as it is.
-func startOf(role string) string {
-	var err error
-	if role == "server" {
-		var e serverEnv
-		if err = readEnv(&e); err == nil {
-			_, _, err = e.config()
-		}
-	} else {
-		var e cloudEnv
-		if err = readEnv(&e); err == nil {
-			_, _, err = e.config()
-		}
-	}
-	if err == nil {
-		return ""
-	}
-	e := term.Explain(err)
-	shown := new(term.Terminal).Without(e)
-	return e.Detail + e.Hint + shown.Detail + shown.Hint
-}
-
-// TestNoSettingIsRepeated: a server or a cloud that does not start names the variable, and repeats nothing of its value; nor of a
-// secret that somebody has given in place of the file with it.
-func TestNoSettingIsRepeated(t *testing.T) {
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("ACE_LOG_LEVEL", "wrong") // so that none starts
-	key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal()
-	values := append(slices.Clone(malformed), key, "-----BEGIN PRIVATE KEY-----\n"+leaked+"\n-----END PRIVATE KEY-----", strings.Repeat(leaked, 500),
-		"postgres://user:"+leaked+"@h/db?sslmode=%zz", "postgres://h/db?password="+leaked+"&port=x", "sqlite:"+leaked+"?x=%zz", "ace_cs1."+leaked, "ace_pk1."+leaked+".x.y.z")
-	for role, spec := range map[string]any{"server": &serverEnv{}, "cloud": &cloudEnv{}} {
-		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, _ reflect.Value) {
-			if name == "ACE_LOG_LEVEL" {
-				return
-			}
-			for i, value := range values {
-				if strings.Contains(value, "\x00") {
-					continue // no variable can have it
-				}
-				variable := name
-				if i%2 == 1 {
-					variable += "_FILE"
-				}
-				t.Setenv(variable, value)
-				said := startOf(role)
-				noCanary(t, variable+"="+value, leaked, said)
-				noCanary(t, variable+"="+value, key[20:60], said)
-				if !strings.Contains(said, "ACE_") {
-					t.Errorf("%s=%q: %q", variable, value, said)
-				}
-				_ = os.Unsetenv(variable)
-			}
-		})
-	}
-	for _, value := range []string{"-----BEGIN PRIVATE KEY-----\n" + leaked, key} {
-		_, err := (&CommonEnv{TLSCert: value, TLSKey: value}).certificate()
-		noCanary(t, "ACE_TLS_KEY="+value, leaked, err.Error())
-		t.Setenv("ACE_TLS_KEY", value)
-		noCanary(t, "ACE_TLS_KEY="+value, leaked, new(term.Terminal).Without(bridge.E(bridge.Internal, "x", "open %s: no such file", value)).Detail+new(term.Terminal).Without(term.Usage("bad").WithHint("%q", value)).Hint)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -106,7 +107,7 @@ func lose(people int) string {
 }
 
 func (a *app) sharingCommand() *cobra.Command {
-	return &cobra.Command{Use: "sharing NAME|URL|ID", Short: "Say who uses a connection, and how much of it", Args: someArgs(1, 1, "connection (NAME, URL or ID)"),
+	return &cobra.Command{Use: "sharing NAME|URL|ID", Short: "Say who uses a connection, and how much of it", Args: cmdline.SomeArgs(1, 1, "connection (NAME, URL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cloud, c, err := a.namedConnection(cmd.Context(), args[0])
 			if err != nil {
@@ -141,7 +142,7 @@ func sharerTable(w io.Writer, members ...api.SharingMember) {
 
 // onSharer is a command that changes what one member may do over a connection.
 func (a *app) onSharer(name, short string, do func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error)) *cobra.Command {
-	return &cobra.Command{Use: name + " NAME|URL|ID MEMBER", Short: short, Args: exactly(2, "a connection and a MEMBER (e-mail address, ID, or key:NAME)"),
+	return &cobra.Command{Use: name + " NAME|URL|ID MEMBER", Short: short, Args: cmdline.Exactly(2, "a connection and a MEMBER (e-mail address, ID, or key:NAME)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			cloud, c, err := a.namedConnection(ctx, args[0])

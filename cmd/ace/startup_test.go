@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
@@ -136,16 +137,16 @@ func addConnection(t *testing.T, dir, key string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	u, err := reg.AddUser(t.Context(), operator(), registry.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
+	u, err := reg.AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := reg.OpenSession(t.Context(), u.ID, "acme", registry.MethodDeveloper, operator())
+	s, err := reg.OpenSession(t.Context(), u.ID, "acme", registry.MethodDeveloper, audit.Actor{ID: "operator"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	plain := bridge.NewSecret("a plain key").Disclose()
-	if _, _, err := reg.Register(t.Context(), s.Principal.As(operator()), api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}); err != nil {
+	if _, _, err := reg.Register(t.Context(), s.Principal.As(audit.Actor{ID: "operator"}), api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -41,7 +42,7 @@ type statusResult struct {
 }
 
 func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{Use: "status", Short: "Say which profile and credential count, and what is ignored", Args: noArgs,
+	return &cobra.Command{Use: "status", Short: "Say which profile and credential count, and what is ignored", Args: cmdline.NoArgs,
 		Long: `Say which profile and credential count, and what is ignored.
 
 The cloud is asked, for two seconds; where it cannot be reached, what is stored is shown. Exits with 4 without a login.`,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -27,7 +28,7 @@ type versionResult struct {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print the version", Args: noArgs,
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := versionResult{currentVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 			return a.Term.Print(v, func(w io.Writer) { term.Row(w, "ace "+v.Version, v.Go, v.Platform) })
@@ -37,7 +38,7 @@ func (a *app) versionCommand() *cobra.Command {
 func completionCommand() *cobra.Command {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{Use: "completion SHELL", Short: "Print the completion script for bash, zsh, fish or powershell",
-		ValidArgs: shells, Args: someArgs(1, 1, "a shell: bash, zsh, fish or powershell"),
+		ValidArgs: shells, Args: cmdline.SomeArgs(1, 1, "a shell: bash, zsh, fish or powershell"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root, w := cmd.Root(), cmd.OutOrStdout()
 			switch args[0] {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -17,7 +18,7 @@ func (a *app) whyCommand() *cobra.Command {
 
 The caller of a refused request is told no more than that it was refused. The request ID is in the header X-Request-Id of
 the answer. It takes the scope audit:read: see ace api-key --help for how the server is asked.`,
-		Args: someArgs(1, 1, "request ID (of the header X-Request-Id)"),
+		Args: cmdline.SomeArgs(1, 1, "request ID (of the header X-Request-Id)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.serverClient(cmd.Context(), o)
 			if err != nil {

@@ -1,14 +1,12 @@
-package main
+package run
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"net/netip"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
@@ -27,12 +26,19 @@ const (
 	maxUserTokenLife  = 366 * 24 * time.Hour
 )
 
-func (a *app) serverCommand() *cobra.Command {
+// Runner has the commands that run a server and a cloud.
+type Runner struct {
+	Term    *term.Terminal // required
+	Version string         // of this program
+}
+
+// ServerCommand is `ace server` with the commands of its operator.
+func (runner *Runner) ServerCommand() *cobra.Command {
 	var newDatabase bool
-	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server; the environment configures it", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runServer(cmd.Context(), newDatabase) }}
+	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server; the environment configures it", Args: cmdline.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runServer(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
-	cmd.AddCommand(a.serverTokenCommand(), a.serverHealthCommand(), a.serverAcceptClockCommand(), a.serverRestoreCommand())
+	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand())
 	return cmd
 }
 
@@ -61,7 +67,7 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 	}
 	cfg := server.Config{Catalogue: scopes,
 		PublicURLs: s.publicURLs, DatabaseURL: s.database, DataDir: s.stateDir, Trust: trust, JWTSecret: e.JWTSecret,
-		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies, Version: currentVersion(),
+		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies,
 	}
 	cfg.AllowedOrigins = origins(e.AllowedOrigins, &wrong)
 	if len(wrong) > 0 {
@@ -116,7 +122,7 @@ func (e *serverEnv) jwtSecret(s settings) (bridge.Secret, error) {
 	return files.KeptSecret(s.dataDir, "jwt-secret", newJWTSecret)
 }
 
-func (a *app) runServer(ctx context.Context, newDatabase bool) error {
+func (runner *Runner) runServer(ctx context.Context, newDatabase bool) error {
 	var e serverEnv
 	if err := readEnv(&e); err != nil {
 		return err
@@ -125,8 +131,8 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	if err != nil {
 		return err
 	}
-	cfg.NewDatabase = newDatabase
-	log, err := e.logger(a.Term.Err)
+	cfg.NewDatabase, cfg.Version = newDatabase, runner.Version
+	log, err := e.logger(runner.Term.Err)
 	if err != nil {
 		return err
 	}
@@ -159,46 +165,6 @@ func (a *app) runServer(ctx context.Context, newDatabase bool) error {
 	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: srv.Handler(), run: srv.Run, close: srv.Close})
 }
 
-// certificate reads the files of ACE_TLS_CERT and ACE_TLS_KEY.
-func (e *CommonEnv) certificate() (tls.Certificate, error) {
-	var pem [2]string
-	for i, file := range []struct{ name, path string }{{"ACE_TLS_CERT", e.TLSCert}, {"ACE_TLS_KEY", e.TLSKey}} {
-		var err error
-		if pem[i], err = files.ReadNamedFile(file.path); err != nil {
-			return tls.Certificate{}, fmt.Errorf("%s: %w", file.name, err)
-		}
-	}
-	pair, err := tls.X509KeyPair([]byte(pem[0]), []byte(pem[1]))
-	if err != nil {
-		return pair, fmt.Errorf("ACE_TLS_CERT and ACE_TLS_KEY: %w", err)
-	}
-	return pair, nil
-}
-
-// listen opens the port, and reads the certificate where there is one.
-func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.Certificate, error) {
-	var cert *tls.Certificate
-	if e.TLSCert != "" {
-		pair, err := e.certificate()
-		if err != nil {
-			return nil, nil, bridge.E(bridge.Invalid, "tls", "%w", err).
-				WithHint("name two PEM files that this user may read: the certificate with its chain, and its key")
-		}
-		cert = &pair
-	}
-	ln, err := listenOn(ctx, s.addr)
-	return ln, cert, err
-}
-
-func listenOn(ctx context.Context, addr string) (net.Listener, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, bridge.E(bridge.Internal, "listen", "cannot listen on %s: %w", addr, err).
-			WithHint("stop what listens there, or take another address")
-	}
-	return ln, nil
-}
-
 type userTokenResult struct {
 	Token     bridge.Disclosed `json:"token"`
 	Role      string           `json:"role"`
@@ -206,10 +172,10 @@ type userTokenResult struct {
 	ExpiresAt time.Time        `json:"expires_at"`
 }
 
-func (a *app) serverTokenCommand() *cobra.Command {
+func (runner *Runner) serverTokenCommand() *cobra.Command {
 	var role, subject string
 	var life time.Duration
-	cmd := &cobra.Command{Use: "token", Short: "Mint a user token of this server, offline, with its ACE_JWT_SECRET", Args: noArgs,
+	cmd := &cobra.Command{Use: "token", Short: "Mint a user token of this server, offline, with its ACE_JWT_SECRET", Args: cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if life <= 0 || life > maxUserTokenLife {
 				return term.Usage("--life must be between 1s and %s", maxUserTokenLife)
@@ -236,7 +202,7 @@ func (a *app) serverTokenCommand() *cobra.Command {
 				return term.Usage("%s", err).WithHint("%s", term.Explain(err).Hint)
 			}
 			r := userTokenResult{token.Disclose(), role, subject, now.Add(life).UTC().Truncate(time.Second)}
-			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, token.Reveal()) })
+			return runner.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, token.Reveal()) })
 		}}
 	cmd.Flags().StringVar(&role, "role", string(bridge.RoleAdmin), "owner, admin, member or viewer")
 	cmd.Flags().StringVar(&subject, "subject", "operator", "who the token is for, as the audit log will name them")
@@ -244,14 +210,14 @@ func (a *app) serverTokenCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) serverHealthCommand() *cobra.Command {
+func (runner *Runner) serverHealthCommand() *cobra.Command {
 	return &cobra.Command{Use: "health", Short: "Ask the server of this environment whether it is up (for container health checks)",
-		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			var e serverEnv
 			if err := readEnv(&e); err != nil {
 				return err
 			}
-			base, cfg, err := a.ownAddress(&e.CommonEnv, "server", defaultServerAddr)
+			base, cfg, err := runner.ownAddress(&e.CommonEnv, "server", defaultServerAddr)
 			if err != nil {
 				return err
 			}
@@ -261,7 +227,7 @@ func (a *app) serverHealthCommand() *cobra.Command {
 
 // ownAddress is where the health check finds the process beside it: on this machine whatever the public URL is, and so
 // without a check of the certificate, which is for the public name.
-func (a *app) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api.ClientConfig, error) {
+func (runner *Runner) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api.ClientConfig, error) {
 	var wrong []string
 	s := e.settings(role, addr, &wrong)
 	if len(wrong) > 0 {
@@ -272,72 +238,11 @@ func (a *app) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api
 		host = "127.0.0.1"
 	}
 	base, err := bridge.CanonicalURL(e.scheme() + "://" + net.JoinHostPort(host, port))
-	cfg := a.Profiles.ClientConfig()
-	cfg.Timeout, cfg.Transport = 3*time.Second, ownTransport()
+	cfg := api.ClientConfig{UserAgent: "ace/" + runner.Version, Timeout: 3 * time.Second, Transport: ownTransport()}
 	return base, cfg, err
 }
 
-// bound limits what clients may hold: through trusted proxies come many people.
-func bound(ln net.Listener, proxies []netip.Prefix, log *slog.Logger) net.Listener {
-	return api.Bound(ln, api.ConnLimits{Proxies: proxies}, log)
-}
-
-// part is a server or a cloud, ready to serve.
-type part struct {
-	ln      net.Listener
-	cert    *tls.Certificate
-	drain   time.Duration // see [api.Serving]
-	handler httpHandler
-	run     func(context.Context) error
-	close   func() error
-}
-
-// serve runs the parts until ctx ends or one of them fails: then all stop, requests first, background work after them,
-// databases last.
-func serve(ctx context.Context, log *slog.Logger, parts ...part) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	done := make(chan error, len(parts))
-	for _, p := range parts {
-		go func() { done <- p.serve(ctx, stop, log) }()
-	}
-	var failed error
-	for range parts {
-		if err := <-done; err != nil && failed == nil {
-			failed = err
-			stop(err)
-		}
-	}
-	return failed
-}
-
-func (p part) serve(ctx context.Context, stop context.CancelCauseFunc, log *slog.Logger) error {
-	if p.close != nil {
-		defer func() {
-			if err := p.close(); err != nil {
-				log.Error("close", "error", err)
-			}
-		}()
-	}
-	// The background work outlives the last request: it writes what that request left to write.
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBackground()
-	ran := make(chan error, 1)
-	go func() {
-		if p.run == nil {
-			ran <- nil
-			return
-		}
-		err := p.run(background)
-		if err != nil && background.Err() == nil {
-			stop(err)
-		}
-		ran <- err
-	}()
-	err := api.Serve(ctx, p.ln, p.handler, api.Serving{Cert: p.cert, Drain: p.drain, Log: log})
-	stopBackground()
-	if runErr := <-ran; err == nil && runErr != nil && errors.Is(context.Cause(ctx), runErr) {
-		err = runErr
-	}
-	return err
+// ownTransport calls the process beside this one.
+func ownTransport() http.RoundTripper {
+	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see ownAddress
 }

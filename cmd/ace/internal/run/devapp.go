@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"log/slog"
@@ -7,19 +7,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // devAppCommand runs the sample app by itself, for a server of one's own to put its gateway in front of.
-func (a *app) devAppCommand() *cobra.Command {
+func (runner *Runner) devAppCommand() *cobra.Command {
 	var addr string
-	cmd := &cobra.Command{Use: "app", Short: "Run the sample app alone; it knows nothing but the identity headers", Args: noArgs,
+	cmd := &cobra.Command{Use: "app", Short: "Run the sample app alone; it knows nothing but the identity headers", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ln, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", addr)
 			if err != nil {
 				return term.Usage("--addr: %w", err)
 			}
-			a.Term.Note("The sample app answers at http://%s", ln.Addr())
+			runner.Term.Note("The sample app answers at http://%s", ln.Addr())
 			return api.Serve(cmd.Context(), ln, sampleApp(), api.Serving{Log: slog.New(slog.DiscardHandler)})
 		}}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`HOST:PORT` to listen on")

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"bufio"
@@ -42,7 +42,7 @@ func TestExampleEnvironments(t *testing.T) {
 
 func readEnvFile(t *testing.T, name string) map[string]string {
 	t.Helper()
-	f, err := os.Open(filepath.Join("../../configs/env", name))
+	f, err := os.Open(filepath.Join("../../../../configs/env", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestProxyExamplesNameEveryIdentityHeader(t *testing.T) {
 	pattern := regexp.MustCompile(`X-Ace-[A-Za-z-]+`)
 	others := []string{bridge.HeaderAceAPIKey, bridge.HeaderKeyExpires}
 	for _, name := range []string{"nginx/forward-auth.conf", "caddy/Caddyfile", "traefik/dynamic.yml"} {
-		raw, err := os.ReadFile(filepath.Join("../../configs", name))
+		raw, err := os.ReadFile(filepath.Join("../../../../configs", name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ type traefikFile struct {
 
 // No Traefik runs where the tests do, so that its file is held against Traefik's documentation.
 func TestTraefikExample(t *testing.T) {
-	raw, err := os.ReadFile("../../configs/traefik/dynamic.yml")
+	raw, err := os.ReadFile("../../../../configs/traefik/dynamic.yml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -23,10 +24,10 @@ const (
 
 // cloudInitCommand makes the secrets of a cloud, and of a server of one organization that trusts it, once: what is there
 // already is kept. It is the first step of docker-compose.yml.
-func (a *app) cloudInitCommand() *cobra.Command {
+func (runner *Runner) cloudInitCommand() *cobra.Command {
 	var dir, org, publicURL string
 	cmd := &cobra.Command{Use: "init", Short: "Make the secrets of a cloud and of a server that trusts it, and keep them in files",
-		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || org == "" || publicURL == "" {
 				return term.Usage("%s needs --dir, --org and --public-url", cmd.CommandPath())
 			}
@@ -41,7 +42,7 @@ func (a *app) cloudInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.Term.Print(files, func(w io.Writer) {
+			return runner.Term.Print(files, func(w io.Writer) {
 				for _, name := range []string{initEncryptionKey, initSigningKey, initCloudPublicKey, initJWTSecret} {
 					_, _ = fmt.Fprintln(w, files[name])
 				}

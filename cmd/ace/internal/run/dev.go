@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -11,9 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
@@ -39,7 +38,7 @@ const (
 
 // dev is a cloud, a server and a sample app on loopback, with secrets of their own.
 type dev struct {
-	cloudAddr, serverAddr, dataDir string
+	cloudAddr, serverAddr, dataDir, version string
 
 	cloudLn, serverLn, appLn net.Listener
 	cloudCfg                 cloud.Config
@@ -67,19 +66,20 @@ type devUser struct {
 	Token    bridge.Disclosed `json:"token"`
 }
 
-func (a *app) devCommand() *cobra.Command {
-	var d dev
-	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDev(cmd.Context(), &d) }}
+// DevCommand is `ace dev`.
+func (runner *Runner) DevCommand() *cobra.Command {
+	d := dev{version: runner.Version}
+	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it", Args: cmdline.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runDev(cmd.Context(), &d) }}
 	f := cmd.Flags()
 	f.StringVar(&d.cloudAddr, "cloud-addr", defaultCloudAddr, "loopback `HOST:PORT` of the cloud; port 0 takes a free one")
 	f.StringVar(&d.serverAddr, "server-addr", defaultServerAddr, "loopback `HOST:PORT` of the server; port 0 takes a free one")
 	f.StringVar(&d.dataDir, "data-dir", "", "keep databases and secrets in `DIR`, instead of a temporary one that is removed")
-	cmd.AddCommand(a.devAppCommand())
+	cmd.AddCommand(runner.devAppCommand())
 	return cmd
 }
 
-func (a *app) runDev(ctx context.Context, d *dev) (err error) {
+func (runner *Runner) runDev(ctx context.Context, d *dev) (err error) {
 	for flag, addr := range map[string]string{"--cloud-addr": d.cloudAddr, "--server-addr": d.serverAddr} {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil || !profile.IsLoopback(host) {
@@ -92,7 +92,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dataDir)) }()
 	}
-	log := slog.New(slog.NewTextHandler(a.Term.Err, &slog.HandlerOptions{Level: a.devLevel()}))
+	log := slog.New(slog.NewTextHandler(runner.Term.Err, &slog.HandlerOptions{Level: runner.devLevel()}))
 	warnOfVariables(log)
 	if err := d.listen(ctx); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.printDev(result); err != nil {
+	if err := runner.printDev(result); err != nil {
 		return err
 	}
 	return serve(ctx, log,
@@ -114,7 +114,7 @@ func (a *app) runDev(ctx context.Context, d *dev) (err error) {
 }
 
 // devLevel keeps the terminal for what was printed, unless the log is asked for.
-func (a *app) devLevel() slog.Level {
+func (runner *Runner) devLevel() slog.Level {
 	var level slog.Level
 	if text, err := profile.OutsideVariable("ACE_LOG_LEVEL"); err == nil && level.UnmarshalText([]byte(text)) == nil {
 		return level
@@ -144,7 +144,7 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	host, _, _ := net.SplitHostPort(d.cloudAddr)
-	d.cloudCfg = cloud.Config{DatabaseURL: "sqlite:" + filepath.Join(cloudDir, "cloud.db"), Version: currentVersion()}
+	d.cloudCfg = cloud.Config{DatabaseURL: "sqlite:" + filepath.Join(cloudDir, "cloud.db"), Version: d.version}
 	if d.cloudCfg.PublicURL, err = ownURL("http", host, d.cloudLn); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 	d.serverCfg = server.Config{
 		PublicURLs:  loopbackURLs("http", host, fmt.Sprint(d.serverLn.Addr().(*net.TCPAddr).Port)),
 		DatabaseURL: "sqlite:" + filepath.Join(serverDir, "server.db"), Trust: trust, JWTSecret: jwtSecret,
-		Upstream: &url.URL{Scheme: "http", Host: d.appLn.Addr().String()}, Version: currentVersion(),
+		Upstream: &url.URL{Scheme: "http", Host: d.appLn.Addr().String()}, Version: d.version,
 	}
 	if d.cloud, err = cloud.New(ctx, d.cloudCfg, log.With("part", "cloud")); err != nil {
 		return err
@@ -218,61 +218,28 @@ func (d *dev) user(ctx context.Context, email, name string, role bridge.Role) (d
 	return devUser{Email: email, Password: password.Disclose(), Token: token.Disclose()}, err
 }
 
-func (a *app) printDev(r devResult) error {
-	if a.Term.Output == term.OutputJSON {
+func (runner *Runner) printDev(r devResult) error {
+	if runner.Term.Output == term.OutputJSON {
 		line, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(a.Term.Out, "%s\n", line)
+		_, err = fmt.Fprintf(runner.Term.Out, "%s\n", line)
 		return err
 	}
-	next := a.Term.Self + " login"
+	next := runner.Term.Self + " login"
 	if r.CloudURL != bridge.DefaultCloudURL {
 		next += " --env " + string(r.CloudURL)
 	}
-	return a.Term.Print(r, func(w io.Writer) {
+	return runner.Term.Print(r, func(w io.Writer) {
 		term.Row(w, "Dashboard", string(r.CloudURL))
 		term.Row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
 		term.Row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
 		term.Row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
 		term.Row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
-		term.Row(w, "Operator", r.operator+" "+a.Term.Self+" server token")
+		term.Row(w, "Operator", r.operator+" "+runner.Term.Self+" server token")
 		term.Row(w, "Mail", r.CloudURL.Join("/dev/mail"))
 		term.Row(w, "Next", next)
 		term.Row(w, "Stop", "Ctrl-C")
 	})
-}
-
-// selfCommand is what a person types to run this program again: its name where the shell finds it by that, else the path that
-// was typed, or go run.
-func selfCommand() string {
-	const name = "ace"
-	path, err := os.Executable()
-	if err != nil {
-		return name
-	}
-	found, err := exec.LookPath(name)
-	return selfCommandOf(filepath.ToSlash(path), os.Args[0], err == nil && sameFile(found, path))
-}
-
-// goRunPath is where go run builds: a temporary directory, or since Go 1.24 the build cache, wherever that is.
-var goRunPath = regexp.MustCompile(`/go-build|/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
-
-func selfCommandOf(path, typed string, found bool) string {
-	switch {
-	case found:
-		return "ace"
-	case goRunPath.MatchString(path):
-		return "go run ./cmd/ace"
-	case strings.ContainsAny(typed, `/\`):
-		return term.Argument(typed)
-	}
-	return "ace"
-}
-
-func sameFile(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
 }

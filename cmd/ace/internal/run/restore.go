@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -42,10 +43,10 @@ type ownDatabase struct {
 }
 
 // restoreCommand is `restore` of a server or a cloud; open opens its database.
-func (a *app) restoreCommand(role string, open func(context.Context) (ownDatabase, error), also ...keys.Settle) *cobra.Command {
+func (runner *Runner) restoreCommand(role string, open func(context.Context) (ownDatabase, error), also ...keys.Settle) *cobra.Command {
 	var accept bool
 	var choice keys.RestoreChoice
-	cmd := &cobra.Command{Use: "restore", Args: noArgs,
+	cmd := &cobra.Command{Use: "restore", Args: cmdline.NoArgs,
 		Short: "Accept a database that has lost changes, such as a restored backup",
 		Long: `Accept a database that has lost changes, such as a restored backup (database_behind). Revocations that were made since the backup are
 lost with it. So connect tokens and access tokens from before now are refused, a connection's key dies unless it is used within a day, and
@@ -59,11 +60,11 @@ keys that people made are listed, to be decided on: each with the command to rev
 				return err
 			}
 			defer func() { _ = own.db.Close() }()
-			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(a.Term.Err, nil)), also...)
+			r, err := acceptRestore(cmd.Context(), own, role, choice, slog.New(slog.NewTextHandler(runner.Term.Err, nil)), also...)
 			if err != nil {
 				return err
 			}
-			return a.Term.Print(r, func(w io.Writer) {
+			return runner.Term.Print(r, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, %d is known, and it goes on at %d\n", r.Found, r.Known, r.Now)
 				if role == "cloud" {
 					_, _ = fmt.Fprintln(w, "everybody has to sign in again; invitations and mailed links are void")
@@ -116,10 +117,10 @@ func acceptRestore(ctx context.Context, own ownDatabase, role string, choice key
 	return r, kept.Advance(done.Now)
 }
 
-func (a *app) serverRestoreCommand() *cobra.Command {
-	return a.restoreCommand("server", openServerDatabase)
+func (runner *Runner) serverRestoreCommand() *cobra.Command {
+	return runner.restoreCommand("server", openServerDatabase)
 }
 
-func (a *app) cloudRestoreCommand() *cobra.Command {
-	return a.restoreCommand("cloud", openCloudDatabase, registry.SettleRestored)
+func (runner *Runner) cloudRestoreCommand() *cobra.Command {
+	return runner.restoreCommand("cloud", openCloudDatabase, registry.SettleRestored)
 }

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 )
 
 type clockResult struct {
@@ -20,8 +21,8 @@ type clockResult struct {
 }
 
 // acceptClockCommand is `accept-clock` of a server or a cloud; open opens its database.
-func (a *app) acceptClockCommand(what string, open func(context.Context) (ownDatabase, error), also ...keys.Cut) *cobra.Command {
-	return &cobra.Command{Use: "accept-clock", Args: noArgs,
+func (runner *Runner) acceptClockCommand(what string, open func(context.Context) (ownDatabase, error), also ...keys.Cut) *cobra.Command {
+	return &cobra.Command{Use: "accept-clock", Args: cmdline.NoArgs,
 		Short: "Accept that the clock of this machine is right although the " + what + " has seen a later time",
 		Long: `Accept that the clock of this machine is right although the ` + what + ` has seen a later time (clock_behind). What had expired
 by the later time stays expired; connect tokens from before now are refused. Works beside a running ` + what + `, and on a stopped one's database.`,
@@ -39,7 +40,7 @@ by the later time stays expired; connect tokens from before now are refused. Wor
 				return err
 			}
 			r := clockResult{done.Was, done.Now, done.Ended}
-			return a.Term.Print(r, func(w io.Writer) {
+			return runner.Term.Print(r, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "the time is %s again; the newest seen was %s\n", r.Now.Format(time.RFC3339), r.Was.Format(time.RFC3339))
 				_, _ = fmt.Fprintf(w, "keys that had expired meanwhile, and stay so: %d\n", r.Ended)
 			})
@@ -85,10 +86,10 @@ func openCloudDatabase(ctx context.Context) (ownDatabase, error) {
 	return ownDatabase{db, cfg.DataDir, operator()}, nil
 }
 
-func (a *app) serverAcceptClockCommand() *cobra.Command {
-	return a.acceptClockCommand("server", openServerDatabase)
+func (runner *Runner) serverAcceptClockCommand() *cobra.Command {
+	return runner.acceptClockCommand("server", openServerDatabase)
 }
 
-func (a *app) cloudAcceptClockCommand() *cobra.Command {
-	return a.acceptClockCommand("cloud", openCloudDatabase, registry.CutExpiries)
+func (runner *Runner) cloudAcceptClockCommand() *cobra.Command {
+	return runner.acceptClockCommand("cloud", openCloudDatabase, registry.CutExpiries)
 }

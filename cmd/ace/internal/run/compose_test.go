@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"os"
@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 type composeFile struct {
@@ -27,7 +30,7 @@ type composeFile struct {
 // No container engine runs where the tests do, so the file is held against the binary: its commands exist, its
 // variables are ones that the command reads, and a start with them passes the checks of the configuration.
 func TestComposeFile(t *testing.T) {
-	raw, err := os.ReadFile("../../docker-compose.yml")
+	raw, err := os.ReadFile("../../../../docker-compose.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +111,9 @@ func setEnvironment(t *testing.T, environment map[string]string, secrets string,
 // commandExists finds the command and checks that it knows its flags.
 func commandExists(t *testing.T, service string, args []string) {
 	t.Helper()
-	root := newApp(os.Stdin, os.Stdout, os.Stderr).rootCommand()
+	r := &Runner{Term: term.New(os.Stdin, os.Stdout, os.Stderr)}
+	root := &cobra.Command{Use: "ace"}
+	root.AddCommand(r.ServerCommand(), r.CloudCommand(), r.DevCommand())
 	cmd, rest, err := root.Find(args)
 	if err != nil || cmd == root {
 		t.Errorf("%s: there is no command %v (%v)", service, args, err)
@@ -123,7 +128,7 @@ func commandExists(t *testing.T, service string, args []string) {
 }
 
 func TestDockerfile(t *testing.T) {
-	raw, err := os.ReadFile("../../Dockerfile")
+	raw, err := os.ReadFile("../../../../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
 	}

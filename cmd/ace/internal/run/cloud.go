@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -17,20 +17,21 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-func (a *app) cloudCommand() *cobra.Command {
+// CloudCommand is `ace cloud` with the commands of its operator.
+func (runner *Runner) CloudCommand() *cobra.Command {
 	var newDatabase bool
-	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud; the environment configures it", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCloud(cmd.Context(), newDatabase) }}
+	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud; the environment configures it", Args: cmdline.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runCloud(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
-	user := group(&cobra.Command{Use: "user", Short: "People of the cloud"})
-	user.AddCommand(a.cloudUserAddCommand(), a.cloudSetAddressCommand())
-	cmd.AddCommand(user, a.cloudInitCommand(), a.rotateCommand(), a.acceptMissingKeyCommand(), a.cloudHealthCommand(), a.cloudAcceptClockCommand(), a.cloudRestoreCommand(),
-		a.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
-		a.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
+	user := cmdline.Group(&cobra.Command{Use: "user", Short: "People of the cloud"})
+	user.AddCommand(runner.cloudUserAddCommand(), runner.cloudSetAddressCommand())
+	cmd.AddCommand(user, runner.cloudInitCommand(), runner.rotateCommand(), runner.acceptMissingKeyCommand(), runner.cloudHealthCommand(), runner.cloudAcceptClockCommand(), runner.cloudRestoreCommand(),
+		runner.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
+		runner.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
 	return cmd
 }
 
@@ -61,7 +62,6 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 	cfg := cloud.Config{
 		DatabaseURL: s.database, DataDir: s.stateDir, EncryptionKeys: e.EncryptionKey, SigningKey: e.SigningKey, TrustedProxies: s.proxies,
 		RelayAllow: prefixes("ACE_RELAY_ALLOW", e.RelayAllow, &wrong), AllowedOrigins: origins(e.AllowedOrigins, &wrong),
-		Version: currentVersion(),
 	}
 	if !e.SMTPURL.IsZero() {
 		smtp, err := mail.ParseURL(e.SMTPURL)
@@ -111,7 +111,7 @@ func keepCloudSecrets(cfg *cloud.Config, dir string) (err error) {
 	return err
 }
 
-func (a *app) runCloud(ctx context.Context, newDatabase bool) error {
+func (runner *Runner) runCloud(ctx context.Context, newDatabase bool) error {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {
 		return err
@@ -120,8 +120,8 @@ func (a *app) runCloud(ctx context.Context, newDatabase bool) error {
 	if err != nil {
 		return err
 	}
-	cfg.NewDatabase = newDatabase
-	log, err := e.logger(a.Term.Err)
+	cfg.NewDatabase, cfg.Version = newDatabase, runner.Version
+	log, err := e.logger(runner.Term.Err)
 	if err != nil {
 		return err
 	}
@@ -153,11 +153,11 @@ func ownURL(scheme, host string, ln net.Listener) (bridge.ServerURL, error) {
 }
 
 // onRegistry opens the cloud's database for an operator's command, beside a cloud that may be running.
-func (a *app) onRegistry(ctx context.Context, do func(*registry.Registry) error) error {
-	return a.onRegistryAs(ctx, cloud.OpenRegistry, do)
+func (runner *Runner) onRegistry(ctx context.Context, do func(*registry.Registry) error) error {
+	return runner.onRegistryAs(ctx, cloud.OpenRegistry, do)
 }
 
-func (a *app) onRegistryAs(ctx context.Context, open func(context.Context, cloud.Config, *slog.Logger) (*registry.Registry, *sqldb.DB, error),
+func (runner *Runner) onRegistryAs(ctx context.Context, open func(context.Context, cloud.Config, *slog.Logger) (*registry.Registry, *sqldb.DB, error),
 	do func(*registry.Registry) error) error {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {
@@ -167,7 +167,7 @@ func (a *app) onRegistryAs(ctx context.Context, open func(context.Context, cloud
 	if err != nil {
 		return err
 	}
-	log, err := e.logger(a.Term.Err)
+	log, err := e.logger(runner.Term.Err)
 	if err != nil {
 		return err
 	}
@@ -181,106 +181,30 @@ func (a *app) onRegistryAs(ctx context.Context, open func(context.Context, cloud
 
 func operator() audit.Actor { return audit.Actor{ID: "operator"} }
 
-type userResult struct {
-	ID    string `json:"id"`
-	Email string `json:"email"`
-	Name  string `json:"name"`
-	Org   string `json:"org"`
-	Role  string `json:"role"`
-}
-
-func (a *app) cloudUserAddCommand() *cobra.Command {
-	var email, name, org, role, password string
-	var passwordStdin bool
-	cmd := &cobra.Command{Use: "add", Short: "Add a person and, where it is missing, the organization; you vouch for the address", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if email == "" || org == "" {
-				return term.Usage("%s needs --email and --org", cmd.CommandPath())
-			}
-			if role != "" && !bridge.Role(role).Valid() {
-				return term.Usage("--role %q is not a role%s", role, term.DidYouMean(role, roleNames)).
-					WithHint("take owner, admin, member or viewer")
-			}
-			if passwordStdin {
-				password = "-"
-			}
-			secret, err := a.Term.NewPassword(password)
-			if err != nil {
-				return err
-			}
-			var u registry.AddedUser
-			err = a.onRegistry(cmd.Context(), func(r *registry.Registry) error {
-				u, err = r.AddUser(cmd.Context(), operator(), registry.NewUser{
-					Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			r := userResult{u.ID, u.Email, u.Name, org, string(u.Role)}
-			return a.Term.Print(r, func(w io.Writer) {
-				term.Row(w, "EMAIL", "ORGANIZATION", "ROLE")
-				term.Row(w, r.Email, r.Org, r.Role)
-			})
-		}}
-	f := cmd.Flags()
-	f.StringVar(&email, "email", "", "the person's email `ADDRESS`, to sign in with")
-	f.StringVar(&name, "name", "", "the person's name")
-	f.StringVar(&org, "org", "", "the organization's `SLUG`")
-	f.StringVar(&role, "role", "", "owner, admin, member or viewer; by default owner for the first in an organization, else member")
-	f.StringVar(&password, "password", "", "the password: `-` for stdin, file:PATH, or a literal")
-	f.BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin")
-	return cmd
-}
-
-type setAddressResult struct {
-	ID    string `json:"id"`
-	Email string `json:"email"`
-}
-
-func (a *app) cloudSetAddressCommand() *cobra.Command {
-	return &cobra.Command{Use: "set-address OLD NEW", Short: "Give a person another e-mail address; you vouch for it", Args: exactly(2, "OLD and NEW"),
-		Long: `Give a person another e-mail address; you vouch that it is theirs. All that was handed out to them before is void: sessions, tokens, and the
-keys that they have made on servers. Password and second factor stay. Works beside a running cloud.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var u registry.User
-			err := a.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
-				u, err = r.SetAddress(cmd.Context(), args[0], args[1], operator())
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.Term.Print(setAddressResult{u.ID, u.Email}, func(w io.Writer) { term.Row(w, "Email", u.Email) })
-		}}
-}
-
-var roleNames = []string{string(bridge.RoleOwner), string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
-
 type rotateResult struct {
 	Rows int `json:"rows"`
 }
 
-func (a *app) rotateCommand() *cobra.Command {
-	return &cobra.Command{Use: "rotate-encryption-key", Args: noArgs,
+func (runner *Runner) rotateCommand() *cobra.Command {
+	return &cobra.Command{Use: "rotate-encryption-key", Args: cmdline.NoArgs,
 		Short: "Encrypt every row with the first key of ACE_DATABASE_ENCRYPTION_KEY; can be interrupted and rerun",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n := 0
-			err := a.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(r *registry.Registry) (err error) {
+			err := runner.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(r *registry.Registry) (err error) {
 				n, err = r.RotateEncryptionKey(cmd.Context(), func(done, total int) {
-					if a.Term.Screen() && (done == total || done%100 == 0) {
-						a.Term.Note("%d of %d rows", done, total)
+					if runner.Term.Screen() && (done == total || done%100 == 0) {
+						runner.Term.Note("%d of %d rows", done, total)
 					}
 				})
 				return err
 			})
 			if err != nil {
 				if n > 0 {
-					a.Term.Note("%d rows encrypted anew", n)
+					runner.Term.Note("%d rows encrypted anew", n)
 				}
 				return err
 			}
-			return a.Term.Print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
+			return runner.Term.Print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
 		}}
 }
 
@@ -289,33 +213,33 @@ type missingKeyResult struct {
 	Unreadable string `json:"unreadable"`
 }
 
-func (a *app) acceptMissingKeyCommand() *cobra.Command {
-	return &cobra.Command{Use: "accept-missing-key ID", Args: someArgs(1, 1, "ID of a key"),
+func (runner *Runner) acceptMissingKeyCommand() *cobra.Command {
+	return &cobra.Command{Use: "accept-missing-key ID", Args: cmdline.SomeArgs(1, 1, "ID of a key"),
 		Short: "Let a cloud start although an encryption key is lost; what it has encrypted stays unreadable",
 		Long: `Let a cloud start although a key of ACE_DATABASE_ENCRYPTION_KEY is lost (encryption_key_missing, which names the ID). What the key has
 encrypted stays as it is, and can be read again once the key is back. Until then a connection says that it has to be connected again, codes of an
 authenticator app are refused (recovery codes are not), a sign-in provider's secret has to be entered again, and mail is not sent.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := missingKeyResult{Key: args[0]}
-			err := a.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(reg *registry.Registry) (err error) {
+			err := runner.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(reg *registry.Registry) (err error) {
 				r.Unreadable, err = reg.AcceptMissingKey(cmd.Context(), r.Key, operator())
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			return a.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted: what stays unreadable is %s\n", r.Unreadable) })
+			return runner.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted: what stays unreadable is %s\n", r.Unreadable) })
 		}}
 }
 
-func (a *app) cloudHealthCommand() *cobra.Command {
+func (runner *Runner) cloudHealthCommand() *cobra.Command {
 	return &cobra.Command{Use: "health", Short: "Ask the cloud of this environment whether it is up (for container health checks)",
-		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			var e cloudEnv
 			if err := readEnv(&e); err != nil {
 				return err
 			}
-			base, cfg, err := a.ownAddress(&e.CommonEnv, "cloud", defaultCloudAddr)
+			base, cfg, err := runner.ownAddress(&e.CommonEnv, "cloud", defaultCloudAddr)
 			if err != nil {
 				return err
 			}
@@ -323,14 +247,14 @@ func (a *app) cloudHealthCommand() *cobra.Command {
 		}}
 }
 
-func (a *app) freshSecretCommand(name, short string, fresh func() (bridge.Secret, error)) *cobra.Command {
-	return &cobra.Command{Use: name, Short: short, Args: noArgs, RunE: func(*cobra.Command, []string) error {
+func (runner *Runner) freshSecretCommand(name, short string, fresh func() (bridge.Secret, error)) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Args: cmdline.NoArgs, RunE: func(*cobra.Command, []string) error {
 		secret, err := fresh()
 		if err != nil {
 			return err
 		}
 		field := strings.ReplaceAll(strings.TrimPrefix(name, "new-"), "-", "_")
-		return a.Term.Print(map[string]bridge.Disclosed{field: secret.Disclose()}, func(w io.Writer) {
+		return runner.Term.Print(map[string]bridge.Disclosed{field: secret.Disclose()}, func(w io.Writer) {
 			_, _ = fmt.Fprintln(w, secret.Reveal())
 		})
 	}}

@@ -1,0 +1,65 @@
+package cmdline
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
+)
+
+// Group makes a command that only holds others: alone it shows its help; a word it does not know is a usage error,
+// where cobra would exit with 0.
+func Group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
+// NoArgs refuses arguments and names the subcommand that may have been meant.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	if len(names) == 0 {
+		return term.Usage("%s takes no argument", cmd.CommandPath()) // which may be a secret
+	}
+	if strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz-") != "" || len(args[0]) > 30 { // no command, and perhaps a secret
+		return term.Usage("%s has no such command", cmd.CommandPath()).WithHint("%s --help", cmd.CommandPath())
+	}
+	return term.Usage("%s has no command %q%s", cmd.CommandPath(), args[0], term.DidYouMean(args[0], names)).
+		WithHint("%s --help", cmd.CommandPath())
+}
+
+// SomeArgs demands between least and most arguments.
+func SomeArgs(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return term.Usage("%s needs %s", cmd.CommandPath(), what)
+		case len(args) > most:
+			return term.Usage("%s takes one %s, got %d", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// RoleNames are the roles, the highest first.
+var RoleNames = []string{string(bridge.RoleOwner), string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
+
+// Exactly demands so many arguments.
+func Exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return term.Usage("%s needs %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,177 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
+)
+
+// CommonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
+// the environment can be reported at once, and any variable can come from a file. It is exported because envconfig
+// passes over embedded fields that are not.
+type CommonEnv struct {
+	Addr           string        `envconfig:"ACE_ADDR"`
+	PublicURL      string        `envconfig:"ACE_PUBLIC_URL"`
+	DataDir        string        `envconfig:"ACE_DATA_DIR"`
+	DatabaseURL    bridge.Secret `envconfig:"ACE_DATABASE_URL"` // may hold a password
+	EncryptionKey  bridge.Secret `envconfig:"ACE_DATABASE_ENCRYPTION_KEY"`
+	TLSCert        string        `envconfig:"ACE_TLS_CERT"`
+	TLSKey         string        `envconfig:"ACE_TLS_KEY"`
+	TrustedProxies string        `envconfig:"ACE_TRUSTED_PROXIES"`
+	Drain          string        `envconfig:"ACE_DRAIN"`
+	LogLevel       string        `envconfig:"ACE_LOG_LEVEL" default:"info"`
+	LogFormat      string        `envconfig:"ACE_LOG_FORMAT" default:"text"`
+	MetricsAddr    string        `envconfig:"ACE_METRICS_ADDR"`
+}
+
+type serverEnv struct {
+	CommonEnv
+	CloudPublicKey string        `envconfig:"ACE_CLOUD_PUBLIC_KEY"`
+	CloudJWTSecret bridge.Secret `envconfig:"ACE_CLOUD_JWT_SECRET"`
+	CloudURL       string        `envconfig:"ACE_CLOUD_URL"`
+	CloudOrg       string        `envconfig:"ACE_CLOUD_ORG"`
+	JWTSecret      bridge.Secret `envconfig:"ACE_JWT_SECRET"`
+	UpstreamURL    string        `envconfig:"ACE_UPSTREAM_URL"`
+	ScopesFile     string        `envconfig:"ACE_SCOPES_FILE"`
+	AllowedOrigins string        `envconfig:"ACE_ALLOWED_ORIGINS"`
+}
+
+type cloudEnv struct {
+	CommonEnv
+	SigningKey bridge.Secret `envconfig:"ACE_CLOUD_SIGNING_KEY"`
+	RelayAllow string        `envconfig:"ACE_RELAY_ALLOW"`
+	SMTPURL    bridge.Secret `envconfig:"ACE_SMTP_URL"` // may hold a password
+	FirstEmail string        `envconfig:"ACE_FIRST_EMAIL"`
+
+	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
+}
+
+// readEnv fills spec from the environment. A variable that is set and empty counts as a mistake, not as unset: an empty
+// secret is what a broken template leaves behind.
+func readEnv(spec any) error {
+	if err := envconfig.Process("", spec); err != nil {
+		return term.Usage("the environment: %w", err)
+	}
+	var wrong []string
+	eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
+		value, set := os.LookupEnv(name)
+		file, hasFile := os.LookupEnv(name + "_FILE")
+		switch {
+		case set && hasFile:
+			wrong = append(wrong, name+" and "+name+"_FILE are both set")
+		case set && value == "":
+			wrong = append(wrong, name+" is set, but empty")
+		case set:
+			text, err := bridge.OutsideText(value)
+			if err == nil && text == "" {
+				err = errors.New("there is only white space in it")
+			}
+			if err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s: %v", name, err))
+				return
+			}
+			setString(field, text)
+		case hasFile:
+			text, err := files.ReadNamedFile(file)
+			if err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s_FILE: %v", name, err))
+				return
+			}
+			setString(field, text)
+		}
+	})
+	if len(wrong) > 0 {
+		return badEnv(wrong)
+	}
+	return nil
+}
+
+// Variables are the variables of a server and a cloud.
+func Variables() []string {
+	var names []string
+	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
+		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, _ reflect.Value) { names = append(names, name) })
+	}
+	return names
+}
+
+// SecretSettings are the variables of a server and a cloud that hold a secret and nothing else.
+func SecretSettings() []string {
+	var names []string
+	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
+		eachVariable(reflect.ValueOf(spec).Elem(), func(name string, field reflect.Value) {
+			if field.Kind() != reflect.String && !strings.HasSuffix(name, "_URL") {
+				names = append(names, name)
+			}
+		})
+	}
+	return names
+}
+
+// unknownVariables says which of the variables look like settings of ace and are none: most are mistyped, and their owner
+// believes in them. Values are not looked at.
+func unknownVariables(environ []string) []string {
+	settings := Variables()
+	known := slices.Clone(profile.Variables)
+	for _, name := range settings {
+		known = append(known, name, name+"_FILE")
+	}
+	var out []string
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		upper := strings.ToUpper(name)
+		if !strings.HasPrefix(upper, "ACE_") || strings.HasPrefix(upper, "ACE_TEST_") || strings.HasPrefix(upper, "ACE_BENCH_") || slices.Contains(known, name) {
+			continue
+		}
+		line := term.Printable(name) + " is no variable of ace, and does nothing"
+		if nearest := catalogue.Nearest(upper, known); nearest != "" {
+			line += "; did you mean " + nearest + "?"
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// warnOfVariables names the unknown variables in the log of what starts.
+func warnOfVariables(log *slog.Logger) {
+	for _, line := range unknownVariables(os.Environ()) {
+		log.Warn(line)
+	}
+}
+
+func badEnv(wrong []string) error {
+	return bridge.E(bridge.Invalid, "environment", "the environment is not right:\n  %s", strings.Join(wrong, "\n  ")).
+		WithHint("set what is named above; configs/ has examples, and the README says what each variable is")
+}
+
+func eachVariable(v reflect.Value, do func(name string, field reflect.Value)) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Anonymous {
+			eachVariable(v.Field(i), do)
+			continue
+		}
+		do(field.Tag.Get("envconfig"), v.Field(i))
+	}
+}
+
+func setString(field reflect.Value, text string) {
+	if field.Kind() == reflect.String {
+		field.SetString(text)
+		return
+	}
+	field.Set(reflect.ValueOf(bridge.NewSecret(text)))
+}

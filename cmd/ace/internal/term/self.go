@@ -1,0 +1,42 @@
+package term
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// SelfCommand is what a person types to run this program again: its name where the shell finds it by that, else the path that
+// was typed, or go run.
+func SelfCommand() string {
+	const name = "ace"
+	path, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	found, err := exec.LookPath(name)
+	return selfCommandOf(filepath.ToSlash(path), os.Args[0], err == nil && sameFile(found, path))
+}
+
+// goRunPath is where go run builds: a temporary directory, or since Go 1.24 the build cache, wherever that is.
+var goRunPath = regexp.MustCompile(`/go-build|/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
+
+func selfCommandOf(path, typed string, found bool) string {
+	switch {
+	case found:
+		return "ace"
+	case goRunPath.MatchString(path):
+		return "go run ./cmd/ace"
+	case strings.ContainsAny(typed, `/\`):
+		return Argument(typed)
+	}
+	return "ace"
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
