@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,24 +22,85 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// browser starts Chromium, or skips the test where there is none, with one line that says so.
+// shared is the one Chromium of the tests that want no flags of their own, and what ends it.
+var shared struct {
+	sync.Mutex
+	ctx  context.Context
+	stop func()
+}
+
+// stopping ends the shared Chromium with the tests.
+type stopping struct{ *testing.M }
+
+func (s stopping) Run() int {
+	defer func() {
+		if shared.stop != nil {
+			shared.stop()
+		}
+	}()
+	return s.M.Run()
+}
+
+// browser opens a window of Chromium with cookies, stores and caches of its own, or skips the test where there is no Chromium,
+// with one line that says so. Flags are for a Chromium that is started for the test.
 func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
-	options := append([]chromedp.ExecAllocatorOption{}, chromedp.ExecPath(world.Installed(t, "chromium")), chromedp.UserDataDir(t.TempDir()))
+	program := world.Installed(t, "chromium")
+	var ctx context.Context
+	var cancel context.CancelFunc
+	if len(flags) > 0 {
+		var err error
+		if ctx, cancel, err = chromium(program, t.TempDir(), flags...); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		ctx, cancel = chromedp.NewContext(sharedChromium(t, program), chromedp.WithNewBrowserContext())
+		if err := chromedp.Do(ctx); err != nil { // opens it; its life is that of this context
+			cancel()
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(cancel)
+	context.AfterFunc(t.Context(), cancel) // before what a page listens to is closed, which waits for the page
+	bounded, cancelBounded := context.WithTimeout(ctx, 4*time.Minute)
+	t.Cleanup(cancelBounded)
+	return bounded
+}
+
+func sharedChromium(t *testing.T, program string) context.Context {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.ctx != nil {
+		return shared.ctx
+	}
+	dir, err := os.MkdirTemp("", "ace-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop, err := chromium(program, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.ctx, shared.stop = ctx, func() { stop(); _ = os.RemoveAll(dir) }
+	return ctx
+}
+
+// chromium starts Chromium with a profile in a folder.
+func chromium(program, dir string, flags ...chromedp.ExecAllocatorOption) (ctx context.Context, stop func(), err error) {
+	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program), chromedp.UserDataDir(dir)}
 	for _, flag := range []string{"headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
 		"disable-dev-shm-usage", "hide-scrollbars"} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
-	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), append(options, flags...)...)
-	t.Cleanup(cancelAllocator)
+	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil { // starts it; its life is that of this context
-		t.Fatal(err)
+	stop = func() { cancel(); cancelAllocator() }
+	if err := chromedp.Do(ctx); err != nil { // starts it
+		stop()
+		return nil, nil, err
 	}
-	bounded, cancelBounded := context.WithTimeout(ctx, 4*time.Minute)
-	t.Cleanup(cancelBounded)
-	return bounded
+	return ctx, stop, nil
 }
 
 // shoot keeps a picture of the page in the folder ACE_TEST_SHOTS, for people to look at.

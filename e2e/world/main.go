@@ -10,13 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"testing"
 
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
 // Main runs a package's tests after what they need has been set up, and ends the PostgreSQL that they have started.
-func Main(m *testing.M, setUp ...func() error) {
+func Main(m interface{ Run() int }, setUp ...func() error) {
 	for _, f := range setUp {
 		if err := f(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
