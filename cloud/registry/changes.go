@@ -63,10 +63,15 @@ func (r *Registry) ConnectionsChanged() <-chan struct{} { return r.connectionsCh
 // changeTx runs a transaction that changes connections, and wakes those who watch once it is committed.
 func (r *Registry) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	err := r.tx(ctx, fn)
+	r.rightsChanged()
+	return err
+}
+
+// rightsChanged wakes those who watch connections, and those who look at keys and tokens that may have to be taken back.
+func (r *Registry) rightsChanged() {
 	wake(r.connectionsChanged)
 	wake(r.revocationsDue) // of a key that was replaced
 	wake(r.withdrawalsDue)
-	return err
 }
 
 // Position is the number of the last change in the principal's organization, and one from which on those since a time are

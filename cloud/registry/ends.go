@@ -300,7 +300,7 @@ func (r *Registry) EndsOfMember(ctx context.Context, p Principal, org, id, role 
 			if err := p.Need("member:update"); err != nil {
 				return err
 			}
-			before, err := member(ctx, x.tx, p, id)
+			before, err := r.member(ctx, x.tx, p, id)
 			if err != nil {
 				return err
 			}

@@ -58,20 +58,32 @@ type Keys interface {
 // bound to, and are not marked as revoked.
 func (r *Registry) UseKeys(k Keys) { r.keys = k }
 
-// Voiders are all kinds of credential, in the order in which they are made void: approvals before the sessions that may come
-// of them, memberships after what is found by them.
-func (r *Registry) Voiders() []Voider {
+// Voiders are all kinds of credential, in the order in which they are made void.
+func (r *Registry) Voiders() []Voider { return r.above.voiders }
+
+// accountVoiders are the kinds kept here: approvals before the sessions that may come of them, memberships after what is
+// found by them.
+func (r *Registry) accountVoiders() []Voider {
 	return []Voider{
 		{"approvals", []string{"devices", "codes"}, r.voidGiven, livingApprovals},
-		{"sessions", []string{"sessions", "refresh_tokens"}, r.voidSessions, livingSessions},
-		{"sign-ins", []string{"pending_logins", "unproven_sessions", "known_devices", "mail_tokens", "outbox"}, r.voidSignIns, ""},
-		{"changes of the address", []string{"address_changes"}, r.voidAddressChanges, ""},
-		{"second factors", []string{"totp", "recovery_codes"}, r.voidFactors, ""},
+		{"sessions", []string{"sessions", "refresh_tokens", "unproven_sessions"}, r.voidSessions, livingSessions},
 		{"invitations", []string{"invitations"}, r.voidInvitations, livingInvitations},
 		{"API keys", []string{"api_keys", "token_members"}, r.voidKeys, ""},
-		{"memberships and handed-out access tokens", []string{"members", "handed_tokens"}, r.voidMemberships, ""},
-		{"connections", []string{"connections"}, r.voidConnections, ""},
+		{"memberships", []string{"members"}, r.voidMemberships, ""},
 	}
+}
+
+// above is what accounts asks of the rooms that build on them.
+type above struct {
+	voiders []Voider // of every room, in order
+	// rightsChanged wakes those who look at what somebody may still do.
+	rightsChanged func()
+	// left lists the private connections that a person leaves behind in the principal's organization.
+	left func(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error)
+	// privateConnections counts those of some people in an organization, by user ID.
+	privateConnections func(ctx context.Context, q queryer, orgID string, userIDs []string) (map[string]int, error)
+	// writeLink writes a queued mail with a link; due is false where none is to be sent.
+	writeLink func(ctx context.Context, tx *sql.Tx, row outboxRow, m *Mail) (due bool, err error)
 }
 
 // handTx runs a transaction with a handover in it, and does what is left after the commit.
@@ -82,9 +94,7 @@ func (r *Registry) handTx(ctx context.Context, fn func(tx *sql.Tx, after *settle
 		return fn(tx, &after)
 	})
 	wake(r.mailQueued)
-	wake(r.connectionsChanged)
-	wake(r.revocationsDue)
-	wake(r.withdrawalsDue)
+	r.above.rightsChanged()
 	if r.keys != nil {
 		r.keys.TakeIn(ctx, after.keys...) // also after an error, which leaves open whether there was a commit
 	}
@@ -118,6 +128,9 @@ func (r *Registry) voidGiven(ctx context.Context, tx *sql.Tx, h Handover) error 
 
 func (r *Registry) voidSessions(ctx context.Context, tx *sql.Tx, h Handover) error {
 	if h.whole() {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE user_id = $1", h.User.ID); err != nil {
+			return err
+		}
 		return r.endSessions(ctx, tx, h.Reason, h.Actor, "user_id = $1", h.User.ID)
 	}
 	ended, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE org_id = $2 AND user_id = $3 AND ended_at = 0",
@@ -176,13 +189,7 @@ func (r *Registry) voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) 
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) SELECT DISTINCT org_id, user_id, CAST($3 AS BIGINT) FROM handed_tokens
-		WHERE user_id = $1 AND ($2 = '' OR org_id = $2) ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`,
-		h.User.ID, h.OrgID, r.cfg.Now().Unix()); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET next_at = 0 WHERE user_id = $1 AND ($2 = '' OR org_id = $2)`, h.User.ID, h.OrgID)
-	return err
+	return nil
 }
 
 // takeOver gives an account whose address nobody has proven to the one who proves it now, with a name and password of theirs.

@@ -114,7 +114,7 @@ func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 			return out
 		}
 		if got := unlisted(); len(got) > 0 {
-			t.Errorf("no voider has the tables %v: add each to one in handover.go, or to noCredentials with the reason", got)
+			t.Errorf("no voider has the tables %v: add each to one of a room, or to noCredentials with the reason", got)
 		}
 		if _, err := f.db.ExecContext(t.Context(), "CREATE TABLE wonder_tokens (hash TEXT PRIMARY KEY, user_id TEXT NOT NULL)"); err != nil {
 			t.Fatal(err)

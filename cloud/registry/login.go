@@ -83,8 +83,6 @@ func (r *Registry) SignIn(ctx context.Context, u User, org, method string, actor
 	return s, err
 }
 
-var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "The account was changed while you signed in. Please sign in again.")
-
 // refusals are the ways in which a sign-in fails, as the person is told.
 var refusals = map[string]*bridge.Error{
 	"login_failed": bridge.E(bridge.Unauthenticated, "login_failed", "The e-mail address or the password is not right."),
@@ -125,9 +123,6 @@ func (r *Registry) BeginSecondStep(ctx context.Context, u User, actor audit.Acto
 	})
 	return pending, err
 }
-
-// CodeLoginExpired is the code of the refusal of a second step whose first one has to be done again.
-const CodeLoginExpired = "login_expired"
 
 var errPending = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "That took too long, or too many tries. Please sign in again.")
 

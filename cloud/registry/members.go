@@ -14,15 +14,14 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at, (SELECT COUNT(*) FROM connections c
-	WHERE c.org_id = m.org_id AND c.owner_id = m.user_id AND c.visibility = 'private'),
+const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at,
 	EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at <> 0)
 	FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
 
 func scanMember(s scanner) (api.Member, error) {
 	var m api.Member
 	var joined int64
-	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.Connections, &m.TwoFactor)
+	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.TwoFactor)
 	m.JoinedAt = time.Unix(joined, 0).UTC()
 	return m, err
 }
@@ -38,20 +37,24 @@ func (r *Registry) Members(ctx context.Context, p Principal, org, cursor string,
 	}
 	limit = pageSize(limit)
 	rows, err := r.db.QueryContext(ctx, selectMembers+"AND u.id > $2 ORDER BY u.id LIMIT $3", p.OrgID, cursor, limit+1)
-	out, next, err := page(rows, err, limit, func(s scanner) (api.Member, error) {
-		m, err := scanMember(s)
-		if !p.Can("member:remove") && m.ID != p.UserID {
-			m.Connections = 0
-		}
-		return m, err
-	}, func(m api.Member) string { return m.ID })
+	out, next, err := page(rows, err, limit, scanMember, func(m api.Member) string { return m.ID })
 	if err != nil {
 		return nil, "", fmt.Errorf("list members: %w", err)
 	}
-	return out, next, nil
+	var counted []string
+	for _, m := range out {
+		if p.Can("member:remove") || m.ID == p.UserID {
+			counted = append(counted, m.ID)
+		}
+	}
+	private, err := r.above.privateConnections(ctx, r.db, p.OrgID, counted)
+	for i := range out {
+		out[i].Connections = private[out[i].ID]
+	}
+	return out, next, err
 }
 
-func member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
+func (r *Registry) member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
 	m, err := scanMember(tx.QueryRowContext(ctx, selectMembers+"AND u.id = $2", p.OrgID, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s", p.Org).WithHint("ace org members")
@@ -59,7 +62,9 @@ func member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member
 	if err != nil {
 		return m, fmt.Errorf("look up a member: %w", err)
 	}
-	return m, nil
+	private, err := r.above.privateConnections(ctx, tx, p.OrgID, []string{id})
+	m.Connections = private[id]
+	return m, err
 }
 
 // above refuses a change between roles that are not both at most the principal's own: only an owner makes and unmakes
@@ -106,10 +111,11 @@ func (r *Registry) ChangeRole(ctx context.Context, caller Caller, org, id, role 
 	if err != nil {
 		return out, err
 	}
-	err = r.changeTx(ctx, func(tx *sql.Tx) (err error) {
+	err = r.tx(ctx, func(tx *sql.Tx) (err error) {
 		out, err = r.changeRoleIn(ctx, tx, caller, id, to)
 		return err
 	})
+	r.above.rightsChanged()
 	if err != nil {
 		return api.Member{}, err
 	}
@@ -124,7 +130,7 @@ func (r *Registry) changeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, 
 	if err := caller.Need("member:update"); err != nil {
 		return api.Member{}, err
 	}
-	out, err := member(ctx, tx, caller.Principal, id)
+	out, err := r.member(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return out, err
 	}
@@ -182,7 +188,7 @@ func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, caller Caller
 	if err != nil {
 		return out, err
 	}
-	m, err := member(ctx, tx, caller.Principal, id)
+	m, err := r.member(ctx, tx, caller.Principal, id)
 	if err != nil {
 		return out, err
 	}
@@ -206,7 +212,7 @@ func (r *Registry) removeMemberIn(ctx context.Context, tx *sql.Tx, caller Caller
 		Reason: "no member any more", Actor: caller.Actor, after: after}); err != nil {
 		return out, err
 	}
-	if out.Connections, err = r.left(ctx, tx, caller.Principal, id); err != nil {
+	if out.Connections, err = r.above.left(ctx, tx, caller.Principal, id); err != nil {
 		return out, err
 	}
 	return out, audit.Write(ctx, tx, r.cfg.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "user:" + m.Email,

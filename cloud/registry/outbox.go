@@ -178,7 +178,7 @@ func (r *Registry) takeMail(ctx context.Context, row outboxRow) (m Mail, due boo
 			m.Text, err = r.cfg.Vault.Open(mailRow(row.id), row.body)
 			return err
 		}
-		if due, err = r.writeLink(ctx, tx, row, &m); err != nil {
+		if due, err = r.above.writeLink(ctx, tx, row, &m); err != nil {
 			return err
 		}
 		if !due {

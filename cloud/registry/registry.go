@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -45,7 +46,8 @@ type Registry struct {
 	revocationsDue     chan struct{}
 	withdrawalsDue     chan struct{}
 
-	keys Keys // of the cloud itself; nil: see [Registry.UseKeys]
+	keys  Keys // of the cloud itself; nil: see [Registry.UseKeys]
+	above above
 }
 
 // Migrate brings the tables of a cloud up to date: the registry's, those of its own keys, and the audit log.
@@ -78,5 +80,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	}
 	r := &Registry{db: db, cfg: cfg, log: log, hasher: hasher, remembered: remembered, mailQueued: make(chan struct{}, 1),
 		revocationsDue: make(chan struct{}, 1), connectionsChanged: make(chan struct{}, 1), withdrawalsDue: make(chan struct{}, 1)}
+	r.above = above{voiders: slices.Concat(r.accountVoiders(), r.signinVoiders(), r.connectionVoiders()), rightsChanged: r.rightsChanged,
+		left: r.left, privateConnections: r.privateConnections, writeLink: r.writeLink}
 	return r, r.bringToOneForm(ctx)
 }

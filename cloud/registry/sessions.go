@@ -330,3 +330,8 @@ func holdShown(ctx context.Context, tx *sql.Tx, userID string, s shown) error {
 	}
 	return nil
 }
+
+var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "The account was changed while you signed in. Please sign in again.")
+
+// CodeLoginExpired is the code of the refusal of a second step whose first one has to be done again.
+const CodeLoginExpired = "login_expired"

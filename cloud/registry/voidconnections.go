@@ -4,11 +4,32 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
+
+// connectionVoiders are the kinds of credential kept with connections; see [Voider].
+func (r *Registry) connectionVoiders() []Voider {
+	return []Voider{
+		{"handed-out access tokens", []string{"handed_tokens"}, r.voidHanded, ""},
+		{"connections", []string{"connections"}, r.voidConnections, ""},
+	}
+}
+
+// voidHanded has the access tokens of a person looked at: the memberships that they were handed out for have new IDs, or ended.
+func (r *Registry) voidHanded(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) SELECT DISTINCT org_id, user_id, CAST($3 AS BIGINT) FROM handed_tokens
+		WHERE user_id = $1 AND ($2 = '' OR org_id = $2) ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`,
+		h.User.ID, h.OrgID, r.cfg.Now().Unix()); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET next_at = 0 WHERE user_id = $1 AND ($2 = '' OR org_id = $2)`, h.User.ID, h.OrgID)
+	return err
+}
 
 // voidConnections removes the connections that a stranger may have made under the address; the revocations of their keys are
 // delivered at once.
@@ -56,17 +77,41 @@ func (r *Registry) voidConnections(ctx context.Context, tx *sql.Tx, h Handover) 
 func (r *Registry) left(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 AND c.visibility = 'private' ORDER BY c.id LIMIT $3", p.OrgID, userID, maxLimit)
+	out := []api.Connection{}
+	err = eachRow(rows, err, func(s scanner) error {
+		c, err := scanConnection(s)
+		out = append(out, c.api(p))
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list what a member leaves: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Connection{}
-	for rows.Next() {
-		c, err := scanConnection(rows)
-		if err != nil {
-			return nil, fmt.Errorf("list what a member leaves: %w", err)
-		}
-		out = append(out, c.api(p))
+	return out, nil
+}
+
+// privateConnections counts the private connections of some people in an organization, by user ID.
+func (r *Registry) privateConnections(ctx context.Context, q queryer, orgID string, userIDs []string) (map[string]int, error) {
+	out := map[string]int{}
+	if len(userIDs) == 0 {
+		return out, nil
 	}
-	return out, rows.Err()
+	args := []any{orgID}
+	var marks []string
+	for _, id := range userIDs {
+		args = append(args, id)
+		marks = append(marks, "$"+strconv.Itoa(len(args)))
+	}
+	rows, err := q.QueryContext(ctx, "SELECT owner_id, COUNT(*) FROM connections WHERE org_id = $1 AND visibility = 'private' AND owner_id IN ("+ //nolint:gosec // only placeholders
+		strings.Join(marks, ", ")+") GROUP BY owner_id", args...)
+	err = eachRow(rows, err, func(s scanner) error {
+		var id string
+		var n int
+		err := s.Scan(&id, &n)
+		out[id] = n
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count the connections of members: %w", err)
+	}
+	return out, nil
 }
