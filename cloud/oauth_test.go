@@ -81,6 +81,7 @@ func TestUnmodifiedClient(t *testing.T) {
 		cookie := f.signIn()
 		for name, style := range map[string]oauth2.AuthStyle{"auto": oauth2.AuthStyleAutoDetect, "params": oauth2.AuthStyleInParams, "header": oauth2.AuthStyleInHeader} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel() // most of the time it waits
 				cfg, meta := f.discovered(style)
 				verifier := oauth2.GenerateVerifier()
 				answer := f.approve(cfg.AuthCodeURL("a state", oauth2.S256ChallengeOption(verifier)), cookie, "approve")

@@ -49,6 +49,9 @@ type fakeProvider struct {
 	codes     map[string]url.Values
 }
 
+// rsaKey is the one of all providers here, as it takes long to make.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func newFakeProvider(t *testing.T, f *fixture, method jwt.SigningMethod) *fakeProvider {
 	t.Helper()
 	p := &fakeProvider{t: t, clock: f.clock, method: method, codes: map[string]url.Values{}}
@@ -56,7 +59,7 @@ func newFakeProvider(t *testing.T, f *fixture, method jwt.SigningMethod) *fakePr
 	if method == jwt.SigningMethodES256 {
 		p.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	} else {
-		p.key, err = rsa.GenerateKey(rand.Reader, 2048)
+		p.key, err = rsaKey()
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,8 @@ package cloud_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -105,6 +107,10 @@ func TestProviderWithES256(t *testing.T) {
 func TestHostileProviders(t *testing.T) {
 	f, p := withProvider(t, sqldbtest.SQLite(t), jwt.SigningMethodRS256)
 	other := newFakeProvider(t, f, jwt.SigningMethodRS256)
+	var err error
+	if other.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		t.Fatal(err)
+	}
 	claim := func(name string, value any) func() {
 		return func() {
 			p.lie = func(c jwt.MapClaims, _ *jwt.Token) {
