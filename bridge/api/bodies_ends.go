@@ -1,10 +1,6 @@
 package api
 
 import (
-	"context"
-	"net/http"
-	"net/url"
-
 	"github.com/acebridge/ace/bridge"
 )
 
@@ -119,52 +115,4 @@ func EndingOf(k APIKey) Ending {
 		out.Owner = k.Subject
 	}
 	return out
-}
-
-// EndsOfConnection says what disconnecting a connection would end or, with a patch, what a change of its visibility or ceiling would.
-func (c *CloudClient) EndsOfConnection(ctx context.Context, id string, p ConnectionPatch) (Ends, error) {
-	query := url.Values{}
-	if p.Visibility != nil {
-		query.Set("visibility", *p.Visibility)
-	}
-	if p.Ceiling.To != nil {
-		p.Ceiling.To.query(query)
-	}
-	return c.ends(ctx, connectionPath(id, "/ends"), query)
-}
-
-// EndsOfMember says what removing a member would end or, with a role, what giving them that role would.
-func (c *CloudClient) EndsOfMember(ctx context.Context, org, id, role string) (Ends, error) {
-	query := url.Values{}
-	if role != "" {
-		query.Set("role", role)
-	}
-	return c.ends(ctx, orgPath(org, "/members/"+url.PathEscape(id)+"/ends"), query)
-}
-
-// EndsOfLimit says what limiting a member or an API key would end.
-func (c *CloudClient) EndsOfLimit(ctx context.Context, id, member string, l MemberLimit) (Ends, error) {
-	query := url.Values{"access": {l.Access}}
-	l.query(query)
-	return c.ends(ctx, exceptionPath(id, member)+"/ends", query)
-}
-
-func (c *Client) ends(ctx context.Context, path string, query url.Values) (Ends, error) {
-	var out Ends
-	err := c.do(ctx, call{method: http.MethodGet, path: path, query: query, out: &out})
-	return out, err
-}
-
-func (c Ceiling) query(values url.Values) {
-	if c.Preset != "" {
-		values.Set("preset", c.Preset)
-	}
-	for _, scope := range c.Scopes {
-		values.Add("scope", scope)
-	}
-}
-
-// KeyEnds says what revoking an API key would end.
-func (c *Client) KeyEnds(ctx context.Context, id string) (Ends, error) {
-	return c.ends(ctx, c.keyPath(id, "/ends"), nil)
 }

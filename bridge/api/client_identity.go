@@ -7,14 +7,11 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// CodeOTPRequired is the code of the refusal of a password that is right, where the account has a second factor.
-const CodeOTPRequired = "otp_required"
-
-// CodeNoAddressChange is the error code for having no pending change of address.
-const CodeNoAddressChange = "address_change_unknown"
+// IdentityCalls are about the person who calls: a session by password, and the address.
+type IdentityCalls struct{ *Client }
 
 // PasswordSession logs a person in with a password; see [SessionRequest] and [CodeOTPRequired].
-func (c *CloudClient) PasswordSession(ctx context.Context, r SessionRequest) (SessionToken, error) {
+func (c IdentityCalls) PasswordSession(ctx context.Context, r SessionRequest) (SessionToken, error) {
 	var out SessionToken
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions", body: r, out: &out})
 	if err == nil && out.Token.IsZero() {
@@ -24,20 +21,20 @@ func (c *CloudClient) PasswordSession(ctx context.Context, r SessionRequest) (Se
 }
 
 // PendingAddress is the new e-mail address that the caller has not confirmed yet.
-func (c *CloudClient) PendingAddress(ctx context.Context) (PendingAddress, error) {
+func (c IdentityCalls) PendingAddress(ctx context.Context) (PendingAddress, error) {
 	var out PendingAddress
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/address", out: &out})
 	return out, err
 }
 
 // RequestAddress asks to change the caller's e-mail address; see [AddressRequest].
-func (c *CloudClient) RequestAddress(ctx context.Context, r AddressRequest) (PendingAddress, error) {
+func (c IdentityCalls) RequestAddress(ctx context.Context, r AddressRequest) (PendingAddress, error) {
 	var out PendingAddress
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/me/address", body: r, out: &out})
 	return out, err
 }
 
 // CancelAddress cancels the caller's pending change of address.
-func (c *CloudClient) CancelAddress(ctx context.Context) error {
+func (c IdentityCalls) CancelAddress(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/me/address"})
 }

@@ -110,3 +110,13 @@ func (c *Client) Scopes(ctx context.Context) (json.RawMessage, error) {
 	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/scopes", out: &out})
 	return out, err
 }
+
+// KeyEnds says what revoking an API key would end.
+func (c *Client) KeyEnds(ctx context.Context, id string) (Ends, error) {
+	return c.ends(ctx, c.keyPath(id, "/ends"), nil)
+}
+func (c *Client) ends(ctx context.Context, path string, query url.Values) (Ends, error) {
+	var out Ends
+	err := c.do(ctx, call{method: http.MethodGet, path: path, query: query, out: &out})
+	return out, err
+}

@@ -12,45 +12,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// The public OAuth client that the CLI is, and the identifiers of the grants it uses (RFC 8628, RFC 8693).
-const (
-	CLIClientID       = "ace-cli"
-	GrantCode         = "authorization_code"
-	GrantDeviceCode   = "urn:ietf:params:oauth:grant-type:device_code"
-	GrantRefreshToken = "refresh_token"
-	GrantExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
-	TokenTypeAccess   = "urn:ietf:params:oauth:token-type:access_token"
-	TokenTypeJWT      = "urn:ietf:params:oauth:token-type:jwt"
-)
-
-// PathMetadata is where a cloud describes itself as an authorization server (RFC 8414 section 3).
-const PathMetadata = "/.well-known/oauth-authorization-server"
-
-// DeviceAuthorization is the answer to the start of a device grant (RFC 8628 section 3.2).
-type DeviceAuthorization struct {
-	DeviceCode              bridge.Disclosed `json:"device_code"`
-	UserCode                string           `json:"user_code"`
-	VerificationURI         string           `json:"verification_uri"`
-	VerificationURIComplete string           `json:"verification_uri_complete"`
-	ExpiresIn               int64            `json:"expires_in"`
-	Interval                int64            `json:"interval"`
-}
-
-// TokenAnswer is a successful answer of the token endpoint (RFC 6749 section 5.1, RFC 8693 section 2.2.1).
-type TokenAnswer struct {
-	AccessToken      bridge.Disclosed `json:"access_token"`
-	TokenType        string           `json:"token_type"`
-	ExpiresIn        int64            `json:"expires_in"`
-	RefreshToken     bridge.Disclosed `json:"refresh_token,omitzero"`
-	RefreshExpiresIn int64            `json:"refresh_expires_in,omitempty"`
-	IssuedTokenType  string           `json:"issued_token_type,omitempty"`
-}
-
-// OAuthError is the error body of an OAuth endpoint (RFC 6749 section 5.2), with a hint of ours beside it.
-type OAuthError struct {
-	Code        string `json:"error"`
-	Description string `json:"error_description,omitempty"`
-	Hint        string `json:"hint,omitempty"`
+// SignInCalls are those of OAuth: they get, renew, narrow and revoke tokens.
+type SignInCalls struct {
+	*Client
+	endpoints Metadata // as they were discovered; those of an ace cloud where they are empty
 }
 
 // readOAuthError keeps OAuth's code: the caller decides what authorization_pending means.
@@ -74,7 +39,7 @@ func readOAuthError(resp *http.Response) error {
 	return &e
 }
 
-func (c *CloudClient) token(ctx context.Context, form url.Values) (TokenAnswer, error) {
+func (c SignInCalls) token(ctx context.Context, form url.Values) (TokenAnswer, error) {
 	var t TokenAnswer
 	form.Set("client_id", CLIClientID)
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/token", url: c.endpoints.TokenEndpoint, form: form, out: &t, problem: readOAuthError})
@@ -85,7 +50,7 @@ func (c *CloudClient) token(ctx context.Context, form url.Values) (TokenAnswer, 
 }
 
 // StartDevice begins a device grant.
-func (c *CloudClient) StartDevice(ctx context.Context) (DeviceAuthorization, error) {
+func (c SignInCalls) StartDevice(ctx context.Context) (DeviceAuthorization, error) {
 	var d DeviceAuthorization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization", url: c.endpoints.DeviceAuthorizationEndpoint,
 		form: url.Values{"client_id": {CLIClientID}}, out: &d, problem: readOAuthError})
@@ -97,18 +62,18 @@ func (c *CloudClient) StartDevice(ctx context.Context) (DeviceAuthorization, err
 
 // PollDevice asks once whether the device grant is decided; until it is, the error's code is authorization_pending or
 // slow_down.
-func (c *CloudClient) PollDevice(ctx context.Context, code bridge.Secret) (TokenAnswer, error) {
+func (c SignInCalls) PollDevice(ctx context.Context, code bridge.Secret) (TokenAnswer, error) {
 	return c.token(ctx, url.Values{"grant_type": {GrantDeviceCode}, "device_code": {code.Reveal()}})
 }
 
 // Refresh turns a refresh token into a new session token and the next refresh token.
-func (c *CloudClient) Refresh(ctx context.Context, refresh bridge.Secret) (TokenAnswer, error) {
+func (c SignInCalls) Refresh(ctx context.Context, refresh bridge.Secret) (TokenAnswer, error) {
 	return c.token(ctx, url.Values{"grant_type": {GrantRefreshToken}, "refresh_token": {refresh.Reveal()}})
 }
 
 // ConnectToken narrows a session into a connect token for one server (RFC 8693). keyIDs are those that the server's
 // discovery document lists.
-func (c *CloudClient) ConnectToken(ctx context.Context, server bridge.ServerURL, keyIDs []string) (bridge.Secret, error) {
+func (c SignInCalls) ConnectToken(ctx context.Context, server bridge.ServerURL, keyIDs []string) (bridge.Secret, error) {
 	form := url.Values{
 		"grant_type": {GrantExchange}, "subject_token": {c.bearer.Reveal()}, "subject_token_type": {TokenTypeAccess},
 		"resource": {string(server)}, "requested_token_type": {TokenTypeJWT}, "key_id": keyIDs,
@@ -118,40 +83,30 @@ func (c *CloudClient) ConnectToken(ctx context.Context, server bridge.ServerURL,
 }
 
 // RevokeToken ends the session that a refresh token belongs to (RFC 7009).
-func (c *CloudClient) RevokeToken(ctx context.Context, refresh bridge.Secret) error {
+func (c SignInCalls) RevokeToken(ctx context.Context, refresh bridge.Secret) error {
 	return c.revoke(ctx, refresh, "refresh_token")
 }
 
 // RevokeSession ends the session of a session token or a developer token (RFC 7009).
-func (c *CloudClient) RevokeSession(ctx context.Context, token bridge.Secret) error {
+func (c SignInCalls) RevokeSession(ctx context.Context, token bridge.Secret) error {
 	return c.revoke(ctx, token, "access_token")
 }
 
-func (c *CloudClient) revoke(ctx context.Context, token bridge.Secret, hint string) error {
+func (c SignInCalls) revoke(ctx context.Context, token bridge.Secret, hint string) error {
 	return c.do(ctx, call{method: http.MethodPost, path: "/oauth/revoke", url: c.endpoints.RevocationEndpoint, problem: readOAuthError,
 		form: url.Values{"client_id": {CLIClientID}, "token": {token.Reveal()}, "token_type_hint": {hint}}})
 }
 
 // ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3) with the verifier of its PKCE challenge (RFC 7636
 // section 4.5). redirectURI is the one that the code was asked for with.
-func (c *CloudClient) ExchangeCode(ctx context.Context, code, verifier bridge.Secret, redirectURI string) (TokenAnswer, error) {
+func (c SignInCalls) ExchangeCode(ctx context.Context, code, verifier bridge.Secret, redirectURI string) (TokenAnswer, error) {
 	return c.token(ctx, url.Values{"grant_type": {GrantCode}, "code": {code.Reveal()}, "code_verifier": {verifier.Reveal()},
 		"redirect_uri": {redirectURI}})
 }
 
-// Metadata is what a cloud says of itself as an authorization server (RFC 8414 section 2).
-type Metadata struct {
-	Issuer                      string `json:"issuer"`
-	AuthorizationEndpoint       string `json:"authorization_endpoint"`
-	DeviceAuthorizationEndpoint string `json:"device_authorization_endpoint"`
-	TokenEndpoint               string `json:"token_endpoint"`
-	RevocationEndpoint          string `json:"revocation_endpoint"`
-	JWKSURI                     string `json:"jwks_uri"`
-}
-
 // Metadata asks the cloud for its endpoints. A document of another issuer is refused (RFC 8414 section 3.3: it would send
 // credentials to whoever wrote it), as is an endpoint that is neither https nor on this machine.
-func (c *CloudClient) Metadata(ctx context.Context) (Metadata, error) {
+func (c SignInCalls) Metadata(ctx context.Context) (Metadata, error) {
 	var m Metadata
 	if err := c.do(ctx, call{method: http.MethodGet, path: PathMetadata, out: &m}); err != nil {
 		return Metadata{}, err

@@ -2,92 +2,126 @@ package api
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 )
 
+// OrganizationCalls are about organizations, their members, invitations and providers.
+type OrganizationCalls struct{ *Client }
+
 func orgPath(org, rest string) string { return "/v1/organizations/" + url.PathEscape(org) + rest }
 
 // CreateOrganization makes an organization whose owner is the caller.
-func (c *CloudClient) CreateOrganization(ctx context.Context, n NewOrganization) (Organization, error) {
+func (c OrganizationCalls) CreateOrganization(ctx context.Context, n NewOrganization) (Organization, error) {
 	var out Organization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/organizations", body: n, out: &out})
 	return out, err
 }
 
 // RenameOrganization gives the organization another name to show.
-func (c *CloudClient) RenameOrganization(ctx context.Context, org, name string) (Organization, error) {
+func (c OrganizationCalls) RenameOrganization(ctx context.Context, org, name string) (Organization, error) {
 	var out Organization
 	err := c.do(ctx, call{method: http.MethodPatch, path: orgPath(org, ""), body: OrganizationPatch{Name: name}, out: &out})
 	return out, err
 }
 
 // SwitchSession moves the session to another organization. The client's own token is of no use afterwards.
-func (c *CloudClient) SwitchSession(ctx context.Context, org string) (SessionToken, error) {
+func (c OrganizationCalls) SwitchSession(ctx context.Context, org string) (SessionToken, error) {
 	var out SessionToken
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions/switch", body: SwitchRequest{Org: org}, out: &out})
 	return out, err
 }
 
 // Members lists who is in the organization.
-func (c *CloudClient) Members(ctx context.Context, org string) ([]Member, error) {
-	return all[Member](ctx, &c.Client, orgPath(org, "/members"), nil)
+func (c OrganizationCalls) Members(ctx context.Context, org string) ([]Member, error) {
+	return all[Member](ctx, c.Client, orgPath(org, "/members"), nil)
 }
 
 // ChangeRole gives a member another role.
-func (c *CloudClient) ChangeRole(ctx context.Context, org, id, role string) (Member, error) {
+func (c OrganizationCalls) ChangeRole(ctx context.Context, org, id, role string) (Member, error) {
 	var out Member
 	err := c.do(ctx, call{method: http.MethodPatch, path: orgPath(org, "/members/"+url.PathEscape(id)), body: MemberPatch{Role: role}, out: &out})
 	return out, err
 }
 
 // RemoveMember takes a member out of the organization; with one's own ID, one leaves it.
-func (c *CloudClient) RemoveMember(ctx context.Context, org, id string) (RemovedMember, error) {
+func (c OrganizationCalls) RemoveMember(ctx context.Context, org, id string) (RemovedMember, error) {
 	var out RemovedMember
 	err := c.do(ctx, call{method: http.MethodDelete, path: orgPath(org, "/members/"+url.PathEscape(id)), out: &out})
 	return out, err
 }
 
 // Invitations lists the open invitations.
-func (c *CloudClient) Invitations(ctx context.Context, org string) ([]Invitation, error) {
-	return all[Invitation](ctx, &c.Client, orgPath(org, "/invitations"), nil)
+func (c OrganizationCalls) Invitations(ctx context.Context, org string) ([]Invitation, error) {
+	return all[Invitation](ctx, c.Client, orgPath(org, "/invitations"), nil)
 }
 
 // Invite makes an invitation; the answer has its link.
-func (c *CloudClient) Invite(ctx context.Context, org string, n NewInvitation) (Invitation, error) {
+func (c OrganizationCalls) Invite(ctx context.Context, org string, n NewInvitation) (Invitation, error) {
 	var out Invitation
 	err := c.do(ctx, call{method: http.MethodPost, path: orgPath(org, "/invitations"), body: n, out: &out})
 	return out, err
 }
 
 // WithdrawInvitation makes an open invitation void.
-func (c *CloudClient) WithdrawInvitation(ctx context.Context, org, id string) error {
+func (c OrganizationCalls) WithdrawInvitation(ctx context.Context, org, id string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: orgPath(org, "/invitations/"+url.PathEscape(id))})
 }
 
 // AcceptInvitation joins an organization as the person who is logged in.
-func (c *CloudClient) AcceptInvitation(ctx context.Context, a AcceptInvitation) (Organization, error) {
+func (c OrganizationCalls) AcceptInvitation(ctx context.Context, a AcceptInvitation) (Organization, error) {
 	var out Organization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/invitations/accept", body: a, out: &out})
 	return out, err
 }
 
-// ExportAudit writes the audit log to w as the cloud sends it, for as long as that takes.
-func (c *CloudClient) ExportAudit(ctx context.Context, query url.Values, w io.Writer) error {
-	resp, err := c.send(ctx, call{method: http.MethodGet, path: "/v1/audit/export", query: query})
-	if err != nil {
-		return err
+// Organizations lists the caller's organizations.
+func (c OrganizationCalls) Organizations(ctx context.Context) ([]Organization, error) {
+	return all[Organization](ctx, c.Client, "/v1/organizations", nil)
+}
+
+// Trust is what a server needs to trust this cloud.
+func (c OrganizationCalls) Trust(ctx context.Context, org string) (TrustVariables, error) {
+	var t TrustVariables
+	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/organizations/" + url.PathEscape(org) + "/trust", out: &t})
+	return t, err
+}
+
+// EndsOfMember says what removing a member would end or, with a role, what giving them that role would.
+func (c OrganizationCalls) EndsOfMember(ctx context.Context, org, id, role string) (Ends, error) {
+	query := url.Values{}
+	if role != "" {
+		query.Set("role", role)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	switch {
-	case resp.StatusCode >= 400:
-		return c.problem(resp)
-	case resp.StatusCode != http.StatusOK:
-		return c.redirected(resp)
-	}
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return c.networkError(ctx, err)
-	}
-	return nil
+	return c.ends(ctx, orgPath(org, "/members/"+url.PathEscape(id)+"/ends"), query)
+}
+
+func providerPath(org, rest string) string {
+	return "/v1/organizations/" + url.PathEscape(org) + "/provider" + rest
+}
+
+// Provider is the sign-in provider of an organization.
+func (c OrganizationCalls) Provider(ctx context.Context, org string) (Provider, error) {
+	var out Provider
+	err := c.do(ctx, call{method: http.MethodGet, path: providerPath(org, ""), out: &out})
+	return out, err
+}
+
+// SetProvider sets the sign-in provider of an organization.
+func (c OrganizationCalls) SetProvider(ctx context.Context, org string, s ProviderSettings) (Provider, error) {
+	var out Provider
+	err := c.do(ctx, call{method: http.MethodPut, path: providerPath(org, ""), body: s, out: &out})
+	return out, err
+}
+
+// CheckProvider tests the sign-in provider of an organization.
+func (c OrganizationCalls) CheckProvider(ctx context.Context, org string) (ProviderCheck, error) {
+	var out ProviderCheck
+	err := c.do(ctx, call{method: http.MethodPost, path: providerPath(org, "/check"), out: &out})
+	return out, err
+}
+
+// RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.
+func (c OrganizationCalls) RemoveProvider(ctx context.Context, org string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: providerPath(org, "")})
 }

@@ -6,8 +6,11 @@ import (
 	"net/url"
 )
 
+// SharingCalls are about who uses a connection, and within which limits.
+type SharingCalls struct{ *Client }
+
 // Sharing is who uses a connection, up to a bound on members that no organization reaches.
-func (c *CloudClient) Sharing(ctx context.Context, id string) (Sharing, error) {
+func (c SharingCalls) Sharing(ctx context.Context, id string) (Sharing, error) {
 	var out Sharing
 	query := url.Values{"limit": {"500"}}
 	for range 1000 {
@@ -29,22 +32,29 @@ func exceptionPath(id, member string) string {
 }
 
 // LimitMember gives a member, or an API key of the cloud, less of a connection than all others have, or nothing.
-func (c *CloudClient) LimitMember(ctx context.Context, id, member string, l MemberLimit) (SharingMember, error) {
+func (c SharingCalls) LimitMember(ctx context.Context, id, member string, l MemberLimit) (SharingMember, error) {
 	var out SharingMember
 	err := c.do(ctx, call{method: http.MethodPut, path: exceptionPath(id, member), body: l, out: &out})
 	return out, err
 }
 
 // UnlimitMember ends the exception for a member.
-func (c *CloudClient) UnlimitMember(ctx context.Context, id, member string) (SharingMember, error) {
+func (c SharingCalls) UnlimitMember(ctx context.Context, id, member string) (SharingMember, error) {
 	var out SharingMember
 	err := c.do(ctx, call{method: http.MethodDelete, path: exceptionPath(id, member), out: &out})
 	return out, err
 }
 
 // ReadPresets has the cloud read the presets of the connection's server anew.
-func (c *CloudClient) ReadPresets(ctx context.Context, id string) (Sharing, error) {
+func (c SharingCalls) ReadPresets(ctx context.Context, id string) (Sharing, error) {
 	var out Sharing
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/sharing/presets"), out: &out})
 	return out, err
+}
+
+// EndsOfLimit says what limiting a member or an API key would end.
+func (c SharingCalls) EndsOfLimit(ctx context.Context, id, member string, l MemberLimit) (Ends, error) {
+	query := url.Values{"access": {l.Access}}
+	addCeiling(query, l.Ceiling)
+	return c.ends(ctx, exceptionPath(id, member)+"/ends", query)
 }

@@ -68,7 +68,7 @@ func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error)
 	if !elsewhere {
 		l, cloud, err := a.Profiles.LoggedIn(ctx)
 		if err == nil {
-			return keyTarget{&cloud.Client, true, fmt.Sprintf("the cloud %s", l.Cloud), " --cloud"}, nil
+			return keyTarget{cloud.Client, true, fmt.Sprintf("the cloud %s", l.Cloud), " --cloud"}, nil
 		}
 		if o.cloud || term.Explain(err).Code != "not_logged_in" {
 			return keyTarget{}, err

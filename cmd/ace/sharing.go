@@ -176,7 +176,7 @@ func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, w
 		names = append(names, m.Email)
 	}
 	if key, ok := strings.CutPrefix(word, "key:"); ok {
-		return findKey(ctx, keyTarget{&cloud.Client, true, "the cloud", " --cloud"}, key)
+		return findKey(ctx, keyTarget{cloud.Client, true, "the cloud", " --cloud"}, key)
 	}
 	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, term.DidYouMean(word, names)).
 		WithHint("ace connections sharing %s", term.Argument(c.Name))
