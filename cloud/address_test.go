@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
@@ -147,7 +148,7 @@ func TestAddressAPI(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 	key := f.key(c, api.CreateKeyRequest{Kind: "pat", Name: "n", Scopes: []string{"connection:read"}})
-	if _, err := api.NewCloudClient(bridge.ServerURL(f.url), key.Key.Secret, api.ClientConfig{}).RequestAddress(t.Context(), api.AddressRequest{Email: newAddress,
+	if _, err := apiclient.NewCloud(bridge.ServerURL(f.url), key.Key.Secret, api.ClientConfig{}).RequestAddress(t.Context(), api.AddressRequest{Email: newAddress,
 		Password: bridge.NewSecret(password).Disclose()}); bridge.CodeOf(err) != "person_only" {
 		t.Errorf("by a token: %v", err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/cloud"
@@ -68,7 +69,7 @@ func relayBench(b *testing.B) (server *url.URL, relay benchtest.Side) {
 		b.Fatal(err)
 	}
 	key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
-	connection, err := api.NewCloudClient(bridge.ServerURL(ts.URL), token, api.ClientConfig{}).Register(ctx,
+	connection, err := apiclient.NewCloud(bridge.ServerURL(ts.URL), token, api.ClientConfig{}).Register(ctx,
 		api.RegisterRequest{ServerURL: app.URL, APIKey: &key})
 	if err != nil {
 		b.Fatal(err)

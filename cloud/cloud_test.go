@@ -19,6 +19,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
@@ -113,8 +114,8 @@ func (f *fixture) restart() {
 	f.serve(f.cloud.Handler())
 }
 
-func (f *fixture) client() *api.CloudClient {
-	return api.NewCloudClient(bridge.ServerURL(f.url), f.token, api.ClientConfig{})
+func (f *fixture) client() *apiclient.Cloud {
+	return apiclient.NewCloud(bridge.ServerURL(f.url), f.token, api.ClientConfig{})
 }
 
 func (f *fixture) do(method, path, body string, headers ...string) (*http.Response, string) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/cloud/registry"
@@ -191,7 +192,7 @@ func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found regi
 }
 
 // endsClient makes a client for a connection's server, with the limits of all such calls.
-func (c *Cloud) endsClient(ctx echo.Context, p registry.Principal, connection string) (*api.ServerClient, func(), error) {
+func (c *Cloud) endsClient(ctx echo.Context, p registry.Principal, connection string) (*apiclient.Server, func(), error) {
 	free, err := c.relay.slots.take(c.relay.limits, p, connection)
 	if err != nil {
 		return nil, nil, err
@@ -205,7 +206,7 @@ func (c *Cloud) endsClient(ctx echo.Context, p registry.Principal, connection st
 }
 
 // askEnds asks a server which keys were made with a connection's key, and picks those of the subjects.
-func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.ServerEnds) {
+func askEnds(ctx context.Context, client *apiclient.Server, key string, to *api.ServerEnds) {
 	answer, err := client.KeyEnds(ctx, key)
 	if err != nil {
 		e := serverError(err, to.ServerURL)
@@ -239,7 +240,7 @@ func askEnds(ctx context.Context, client *api.ServerClient, key string, to *api.
 }
 
 // unknownParents are the keys without a known parent that a withdrawal affects all the same.
-func unknownParents(ctx context.Context, client *api.ServerClient, to *api.ServerEnds) (out []api.Ending) {
+func unknownParents(ctx context.Context, client *apiclient.Server, to *api.ServerEnds) (out []api.Ending) {
 	list, err := client.KeysPageOf(ctx, keyhttp.ParentUnknown, api.MaxEnds)
 	if err != nil || list.NextCursor != "" {
 		to.More = true

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -92,7 +93,7 @@ func (c *Cloud) connectionEvents(ctx echo.Context, p registry.Principal) error {
 		select {
 		case <-r.Context().Done():
 			return nil
-		case <-api.Draining(r.Context()):
+		case <-serving.Draining(r.Context()):
 			return nil
 		case <-w.ended:
 			return nil

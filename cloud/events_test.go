@@ -20,6 +20,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
@@ -396,7 +397,7 @@ func TestLiveStatusEndsWithTheServer(t *testing.T) {
 	defer stop()
 	stopped := make(chan error, 1)
 	go func() {
-		stopped <- api.Serve(ctx, ln, f.cloud.Handler(), api.Serving{Log: slog.New(slog.DiscardHandler)})
+		stopped <- serving.Serve(ctx, ln, f.cloud.Handler(), serving.Config{Log: slog.New(slog.DiscardHandler)})
 	}()
 	r := f.request("GET", "/v1/connections/events", nil)
 	r.Host, r.URL.Host = r.URL.Host, ln.Addr().String()

@@ -13,21 +13,22 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
 // as is a client with a credential of the cloud.
-func (f *fixture) as(credential bridge.Secret) *api.CloudClient { return f.client().As(credential) }
+func (f *fixture) as(credential bridge.Secret) *apiclient.Cloud { return f.client().As(credential) }
 
 // member adds a person and returns a client with their developer token.
-func (f *fixture) member(email string, role bridge.Role) *api.CloudClient {
+func (f *fixture) member(email string, role bridge.Role) *apiclient.Cloud {
 	f.t.Helper()
 	_, token := f.join(email, role)
 	return f.as(token)
 }
 
-func (f *fixture) key(c *api.CloudClient, r api.CreateKeyRequest) api.CreatedKey {
+func (f *fixture) key(c *apiclient.Cloud, r api.CreateKeyRequest) api.CreatedKey {
 	f.t.Helper()
 	key, err := c.CreateKey(f.t.Context(), r)
 	if err != nil {

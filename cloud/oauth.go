@@ -84,7 +84,7 @@ func (c *Cloud) oauth(h echo.HandlerFunc) echo.HandlerFunc {
 
 func (c *Cloud) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	r := ctx.Request()
-	if err := c.tokens.Allow(api.AddressKey(ctx.RealIP())); err != nil {
+	if err := c.tokens.Allow(bridge.AddressKey(ctx.RealIP())); err != nil {
 		return err
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
@@ -185,7 +185,7 @@ func anyClient(h echo.HandlerFunc) echo.HandlerFunc {
 // deviceAuthorization begins a device login (RFC 8628 section 3.1).
 func (c *Cloud) deviceAuthorization(ctx echo.Context, clientID string, _ bool) error {
 	r := ctx.Request()
-	if err := c.devices.Allow(api.AddressKey(ctx.RealIP())); err != nil {
+	if err := c.devices.Allow(bridge.AddressKey(ctx.RealIP())); err != nil {
 		return err
 	}
 	d, err := c.registry.StartDevice(r.Context(), registry.DeviceStart{ClientID: clientID, Address: ctx.RealIP(), UserAgent: r.UserAgent()})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -110,7 +111,7 @@ func TestUnmodifiedClient(t *testing.T) {
 func (f *fixture) checkTokens(t *testing.T, cfg *oauth2.Config, meta map[string]any, token *oauth2.Token, method string) {
 	t.Helper()
 	me := func(token string) (api.Me, error) {
-		return api.NewCloudClient(bridge.ServerURL(f.url), bridge.NewSecret(token), api.ClientConfig{}).Me(t.Context())
+		return apiclient.NewCloud(bridge.ServerURL(f.url), bridge.NewSecret(token), api.ClientConfig{}).Me(t.Context())
 	}
 	if who, err := me(token.AccessToken); err != nil || who.Email != "ann@acme.test" || who.Method != method {
 		t.Errorf("the session is that of %+v (%v)", who, err)

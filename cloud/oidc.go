@@ -13,11 +13,13 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/oauth2"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -187,7 +189,7 @@ func (o *oidcProviders) redeem(ctx context.Context, s registry.SignIn, redirectU
 	}
 	if err != nil { // nor the text of a malformed answer
 		return registry.Vouched{}, providerError("provider_unreachable", "The sign-in provider's token endpoint cannot be reached.", "begin again",
-			errors.New(api.WhyUnreachable(err)))
+			errors.New(apiclient.WhyUnreachable(err)))
 	}
 	raw, _ := token.Extra("id_token").(string)
 	verifier := p.Verifier(&oidc.Config{ClientID: s.Provider.ClientID, SupportedSigningAlgs: idTokenAlgorithms, Now: o.now})

@@ -211,7 +211,7 @@ func (c *Cloud) forgot(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := forgotView{Email: r.PostForm.Get("email")}
-	err := c.mails.Allow(api.AddressKey(ctx.RealIP()), "account:"+registry.LoginEmail(view.Email))
+	err := c.mails.Allow(bridge.AddressKey(ctx.RealIP()), "account:"+registry.LoginEmail(view.Email))
 	if err == nil {
 		err = c.registry.RequestReset(r.Context(), view.Email, anonymous(ctx))
 	}
@@ -282,7 +282,7 @@ func (c *Cloud) useLink(ctx echo.Context, purpose, title string, use func(r *htt
 		return err
 	}
 	token := ctx.Request().PostForm.Get("token")
-	err := c.mails.Allow(api.AddressKey(ctx.RealIP()))
+	err := c.mails.Allow(bridge.AddressKey(ctx.RealIP()))
 	if err == nil {
 		err = use(ctx.Request(), bridge.NewSecret(token))
 	}

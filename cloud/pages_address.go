@@ -180,7 +180,7 @@ func (c *Cloud) stopAddress(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := addressLinkView{linkView: linkView{Token: r.PostForm.Get("token")}}
-	err := c.mails.Allow(api.AddressKey(ctx.RealIP()))
+	err := c.mails.Allow(bridge.AddressKey(ctx.RealIP()))
 	if err == nil {
 		err = c.registry.StopAddress(r.Context(), bridge.NewSecret(view.Token), anonymous(ctx))
 	}

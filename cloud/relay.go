@@ -20,6 +20,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -134,7 +135,7 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 		entered.Request.Body = http.MaxBytesReader(ctx.Response(), r.Body, l.limits.Body)
 	}
 	call.target.proxy.ServeHTTP(entered.Writer, entered.Request)
-	if stopped := api.Stopped(r.Context()); call.err != nil && stopped != nil {
+	if stopped := serving.Stopped(r.Context()); call.err != nil && stopped != nil {
 		return stopped
 	}
 	if call.err != nil && entered.Request.Context().Err() != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -55,7 +56,7 @@ func (c *Cloud) renew(ctx context.Context, t registry.Rotation) (bridge.Key, reg
 	if t.Err != nil {
 		return bridge.Key{}, registry.KeyLife{}, t.Err
 	}
-	client := api.NewServerClient(t.Server, t.Key.Text(), api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
+	client := apiclient.NewServer(t.Server, t.Key.Text(), api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
 		Transport: c.outbound.Transport, Timeout: outboundTimeout, MaxAnswer: maxProbeAnswer})
 	id := t.Key.ID.String()
 	answer, err := client.RotateKey(ctx, id, t.Idempotency, api.RotateKeyRequest{Grace: rotateGrace})

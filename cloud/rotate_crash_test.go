@@ -17,6 +17,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/guard"
@@ -173,7 +174,7 @@ func (s *keyServer) works(when string) (current bool) {
 	if err != nil {
 		s.t.Fatalf("%s: %v", when, err)
 	}
-	me, err := api.NewServerClient(s.url, bridge.Secret{}, api.ClientConfig{}).MeWith(s.t.Context(), cred)
+	me, err := apiclient.NewServer(s.url, bridge.Secret{}, api.ClientConfig{}).MeWith(s.t.Context(), cred)
 	if err != nil {
 		s.t.Fatalf("%s the server does not take a member's token: %v", when, err)
 	}
@@ -211,7 +212,7 @@ func TestKeysAreRotatedForYears(t *testing.T) {
 			if !s.works("after a rotation") || s.audited("key.rotate") != round {
 				t.Fatalf("round %d: the old secret is in use, after %d rotations", round, s.audited("key.rotate"))
 			}
-			if _, err := api.NewServerClient(s.url, bridge.Secret{}, api.ClientConfig{}).MeWith(t.Context(), before); err != nil {
+			if _, err := apiclient.NewServer(s.url, bridge.Secret{}, api.ClientConfig{}).MeWith(t.Context(), before); err != nil {
 				t.Errorf("what a member was given just before a rotation: %v", err)
 			}
 			s.later(14 * day) // the old secret has ended

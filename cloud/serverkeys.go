@@ -14,6 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/cloud/registry"
 )
@@ -35,7 +36,7 @@ var errNoKeyAPI = bridge.E(bridge.Conflict, "server_plain", "the connection has 
 
 // serverClient calls a connection's server as a member who may use it, with an access token that names them and has no more
 // scopes than they have: the same grant, and the same rules of what may be called, as with the relay.
-func (c *Cloud) serverClient(ctx echo.Context, p registry.Principal, id string) (*api.ServerClient, error) {
+func (c *Cloud) serverClient(ctx echo.Context, p registry.Principal, id string) (*apiclient.Server, error) {
 	granted, err := c.registry.Relay(ctx.Request().Context(), caller(ctx, p), id)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (c *Cloud) serverClient(ctx echo.Context, p registry.Principal, id string) 
 	if granted.Credential.Type != "access_token" || c.isOwnOrigin(granted.Server.Origin()) {
 		return nil, errNoKeyAPI
 	}
-	return api.NewServerClient(granted.Server, granted.Credential.Value.Secret, api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
+	return apiclient.NewServer(granted.Server, granted.Credential.Value.Secret, api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
 		Transport: c.outbound.Transport, Timeout: serverTime, MaxAnswer: maxServerAnswer}), nil
 }
 
@@ -57,7 +58,7 @@ type serverKeys struct {
 }
 
 // readServerKeys asks all of that at once. Only the list has to be answered.
-func readServerKeys(ctx context.Context, client *api.ServerClient, cursor string) (serverKeys, error) {
+func readServerKeys(ctx context.Context, client *apiclient.Server, cursor string) (serverKeys, error) {
 	ctx, cancel := context.WithTimeout(ctx, serverTime)
 	defer cancel()
 	var out serverKeys

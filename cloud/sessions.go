@@ -26,7 +26,7 @@ func (c *Cloud) routeSessions(v1 *echo.Group) {
 // guess runs one check of a secret within the limits of the address and of all together. Only failures count: an office
 // behind one address signs in at nine o'clock without waiting. Tries at the same time count until they succeed.
 func (c *Cloud) guess(ctx echo.Context, check func() error) error {
-	key := api.AddressKey(ctx.RealIP())
+	key := bridge.AddressKey(ctx.RealIP())
 	if err := c.logins.Allow(key); err != nil {
 		return err
 	}

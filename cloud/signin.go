@@ -70,7 +70,7 @@ func (c *Cloud) beginSignIn(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := signInView{Email: strings.TrimSpace(r.PostForm.Get("email")), Next: localPath(r.PostForm.Get("next"))}
-	err := c.tokens.Allow(api.AddressKey(ctx.RealIP())) // each begins a sign-in in the database
+	err := c.tokens.Allow(bridge.AddressKey(ctx.RealIP())) // each begins a sign-in in the database
 	var s registry.SignIn
 	if err == nil {
 		err = c.guess(ctx, func() (err error) {

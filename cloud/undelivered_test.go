@@ -12,6 +12,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
@@ -56,7 +57,7 @@ func TestUndelivered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list := func(who *api.CloudClient) []api.Undelivered {
+	list := func(who *apiclient.Cloud) []api.Undelivered {
 		t.Helper()
 		all, err := who.Undelivered(t.Context())
 		if err != nil {

@@ -74,7 +74,7 @@ func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(contex
 	// Who has no key can make no statement that is worth more than its signature's check, which takes as much as that of an
 	// access token. Only a look into the database is rationed: statements must not wait behind others' junk.
 	if !s.keys.Knows(id) {
-		if err := s.exchange.Allow(api.AddressKey(c.RealIP())); err != nil {
+		if err := s.exchange.Allow(bridge.AddressKey(c.RealIP())); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ const (
 // exchangeToken turns a connect token into an API key. It is the only endpoint that takes a cloud JWT.
 func (s *Server) exchangeToken(c echo.Context) error {
 	actor := s.actor(c, "unknown")
-	if err := s.exchange.Allow(api.AddressKey(c.RealIP())); err != nil {
+	if err := s.exchange.Allow(bridge.AddressKey(c.RealIP())); err != nil {
 		return err
 	}
 	answer, err := s.doExchange(c, &actor)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/bridge/guard"
 )
 
@@ -64,7 +65,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if stopped := api.Stopped(r.Context()); stopped != nil {
+			if stopped := serving.Stopped(r.Context()); stopped != nil {
 				api.WriteProblem(w, stopped)
 				return
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys"
 )
@@ -192,7 +193,7 @@ func (s *Server) revocations(c echo.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-api.Draining(ctx):
+		case <-serving.Draining(ctx):
 			return nil
 		case <-beat.C:
 		case <-changed:

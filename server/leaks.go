@@ -30,7 +30,7 @@ type leak struct {
 // the proof, and all that can be done with it here is to end it. The answer says of each key whether it was one of this
 // server's, in the form of GitHub's secret scanning partner program, whose payload it takes.
 func (s *Server) reportLeaks(c echo.Context) error {
-	if err := s.leaks.Allow(api.AddressKey(c.RealIP())); err != nil {
+	if err := s.leaks.Allow(bridge.AddressKey(c.RealIP())); err != nil {
 		return err
 	}
 	if !s.keys.Fresh() { // a key that is not known here may have been made elsewhere

@@ -151,7 +151,7 @@ func (r *refusals) remember(refusal api.Refusal) {
 
 // audit puts a refusal into the audit log, soon.
 func (r *refusals) audit(actor audit.Actor, action string, of api.Refusal, err error) {
-	if r.limit.Allow(api.AddressKey(actor.Address)) != nil {
+	if r.limit.Allow(bridge.AddressKey(actor.Address)) != nil {
 		return
 	}
 	e, cause := bridge.AsError(err), causeOf(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 )
 
 // exchanged is the key of a connection that a person of this role has made, past its first use.
@@ -54,7 +55,7 @@ func TestConnectionKeyRotatesItself(t *testing.T) {
 	f := start(t, nil, nil)
 	for _, signer := range []string{"the old secret", "the new secret"} {
 		key := f.exchanged(bridge.RoleMember)
-		client := api.NewServerClient(bridge.ServerURL(f.url), key.Text(), api.ClientConfig{})
+		client := apiclient.NewServer(bridge.ServerURL(f.url), key.Text(), api.ClientConfig{})
 		idempotency := bridge.NewSecret(bridge.RandomToken(32))
 		rotate := func() bridge.Key {
 			t.Helper()
@@ -130,7 +131,7 @@ func TestMembersGetNoSecretOfAConnectionKey(t *testing.T) {
 func TestMeTellsHowLongTheKeyIsValid(t *testing.T) {
 	f := start(t, nil, nil)
 	key := f.exchanged(bridge.RoleMember)
-	client := api.NewServerClient(bridge.ServerURL(f.url), key.Text(), api.ClientConfig{})
+	client := apiclient.NewServer(bridge.ServerURL(f.url), key.Text(), api.ClientConfig{})
 	token := bridge.NewSecret(strings.TrimPrefix(f.derived(key), "Bearer "))
 	me, err := client.As(token).Me(t.Context())
 	if err != nil || me.KeyExpiresAt == nil || me.KeyIssuedAt == nil || me.KeyExpiresAt.Sub(*me.KeyIssuedAt) != time.Hour || !me.ExpiresAt.Before(*me.KeyExpiresAt) {

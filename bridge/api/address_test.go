@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 )
 
@@ -101,7 +102,7 @@ func TestClientAddress(t *testing.T) {
 	if got := api.ClientAddress(r, proxies); got != "unknown" {
 		t.Errorf("another header than the one that is read: %q", got)
 	}
-	if api.AddressKey(api.UnknownAddress) != api.AddressKey("") {
+	if bridge.AddressKey(api.UnknownAddress) != bridge.AddressKey("") {
 		t.Error("clients without an address do not share a limit")
 	}
 }

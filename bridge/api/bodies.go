@@ -389,7 +389,7 @@ type Connection struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 	CreatedAt  time.Time  `json:"created_at"`
 	Rotation   *Rotation  `json:"rotation,omitempty"` // the last try to renew the key before it expires has failed
-	// Revision comes with the answer to a registration that made the connection: [CloudClient.DeleteIf] takes it back.
+	// Revision comes with the answer to a registration that made the connection: [apiclient.ConnectionCalls.DeleteIf] takes it back.
 	Revision string `json:"revision,omitempty"`
 }
 

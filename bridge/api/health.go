@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api/serving"
 )
 
 // Healthz says that the process answers.
@@ -24,7 +25,7 @@ func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 		defer cancel()
-		if err := leavingNow(ctx); err != nil {
+		if err := serving.Leaving(ctx); err != nil {
 			return err
 		}
 		if err := ping(ctx); err != nil {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -120,19 +119,4 @@ func (l *Limiter) forget(now time.Time) {
 			delete(l.keys, key)
 		}
 	}
-}
-
-// AddressKey is the key of a client's address: an IPv6 address counts by its /64, which one subscriber has whole.
-func AddressKey(address string) string {
-	addr, err := netip.ParseAddr(address)
-	if err != nil {
-		return "addr:?"
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		if p, err := addr.Prefix(64); err == nil {
-			return "addr:" + p.String()
-		}
-	}
-	return "addr:" + addr.String()
 }

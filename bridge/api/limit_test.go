@@ -66,7 +66,7 @@ func TestLimiterSaysWhoseAndHowLong(t *testing.T) {
 }
 
 func TestAddressKey(t *testing.T) {
-	same := func(a, b string) bool { return api.AddressKey(a) == api.AddressKey(b) }
+	same := func(a, b string) bool { return bridge.AddressKey(a) == bridge.AddressKey(b) }
 	if !same("2001:db8::1", "2001:db8::ffff:1") || same("2001:db8::1", "2001:db8:0:1::1") || same("192.0.2.1", "192.0.2.2") ||
 		!same("::ffff:192.0.2.1", "192.0.2.1") {
 		t.Error("IPv6 counts by its /64, IPv4 by its address")

@@ -51,6 +51,12 @@ var kindOfStatus = func() map[int]bridge.Kind {
 	return m
 }()
 
+// KindOfStatus is the kind of errors that an HTTP status stands for.
+func KindOfStatus(status int) (kind bridge.Kind, known bool) {
+	kind, known = kindOfStatus[status]
+	return kind, known
+}
+
 // StatusClientGone stands in the log for a request whose client hung up, as nginx writes it. Nobody is answered with it.
 const StatusClientGone = 499
 
@@ -122,12 +128,13 @@ func challenge(h http.Header, status int, e *bridge.Error) {
 	}
 }
 
-const maxProblem = 64 << 10
+// MaxProblem bounds the body of an answer that is an error.
+const MaxProblem = 64 << 10
 
 // ReadProblem turns an answer that is not a success back into the error it was. It reads the body and does not close
 // it. An answer that is no problem document becomes an error that says its status.
 func ReadProblem(resp *http.Response) error {
-	kind, ok := kindOfStatus[resp.StatusCode]
+	kind, ok := KindOfStatus(resp.StatusCode)
 	if !ok {
 		kind = bridge.Invalid
 		if resp.StatusCode >= 500 {
@@ -136,7 +143,7 @@ func ReadProblem(resp *http.Response) error {
 	}
 	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == ContentTypeProblem {
 		var p Problem
-		body := io.LimitReader(resp.Body, maxProblem)
+		body := io.LimitReader(resp.Body, MaxProblem)
 		if err := json.NewDecoder(body).Decode(&p); err == nil && p.Code != "" {
 			e := bridge.Error{Kind: kind, Code: p.Code, Detail: p.Detail, Hint: p.Hint}
 			if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {

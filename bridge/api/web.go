@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api/serving"
 )
 
 // Web is what the web base of a server and of a cloud has to know.
@@ -73,7 +74,7 @@ func fromEcho(err error) error {
 	case http.StatusRequestEntityTooLarge:
 		return errBody
 	}
-	kind, known := kindOfStatus[he.Code]
+	kind, known := KindOfStatus(he.Code)
 	if !known {
 		kind = bridge.Internal
 	}
@@ -160,7 +161,7 @@ func ofTheClient(r *http.Request, err error) error {
 	if e, known := errors.AsType[*bridge.Error](err); known && e.Kind != bridge.Internal && !errors.Is(err, context.Canceled) {
 		return err // it was refused all the same
 	}
-	if stopped := Stopped(r.Context()); stopped != nil {
+	if stopped := serving.Stopped(r.Context()); stopped != nil {
 		return stopped
 	}
 	return errClientGone.Because(err)
@@ -168,7 +169,7 @@ func ofTheClient(r *http.Request, err error) error {
 
 // aborted is why an answer has been broken off.
 func aborted(r *http.Request) error {
-	if err := Stopped(r.Context()); err != nil {
+	if err := serving.Stopped(r.Context()); err != nil {
 		return err
 	}
 	if r.Context().Err() != nil {

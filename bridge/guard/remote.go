@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/acebridge/ace/bridge"
@@ -50,7 +53,7 @@ const (
 // with status 503. The rules are those of the server's catalogue. [Remote.Run] has to run beside it.
 type Remote struct {
 	cfg    RemoteConfig
-	client *api.ServerClient
+	client *apiclient.Server
 	cache  *lru.Cache[cacheKey, bridge.Identity]
 	slots  chan struct{}
 
@@ -88,7 +91,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if err != nil {
 		return nil, bridge.E(bridge.Invalid, "cache_size", "the cache needs a size above 0")
 	}
-	return &Remote{cfg: cfg, client: api.NewServerClient(cfg.Server, cfg.Key, cfg.Client), cache: cache,
+	return &Remote{cfg: cfg, client: apiclient.NewServer(cfg.Server, cfg.Key, cfg.Client), cache: cache,
 		slots: make(chan struct{}, maxInFlight), position: -1,
 		changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID]api.KeyChange{}}, nil
 }

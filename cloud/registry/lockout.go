@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
@@ -76,7 +75,7 @@ func marks(device bridge.Secret, address string) []string {
 	if !device.IsZero() {
 		out[0] = hashed(device)
 	}
-	if key := api.AddressKey(address); key != "addr:?" {
+	if key := bridge.AddressKey(address); key != "addr:?" {
 		out[1] = hashed(bridge.NewSecret(key))
 	}
 	return out

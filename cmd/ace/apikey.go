@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
@@ -50,7 +52,7 @@ func (o *apiKeyOptions) serverFlags(cmd *cobra.Command, server bridge.ServerURL)
 
 // keyTarget is what has the keys that a command is about.
 type keyTarget struct {
-	*api.Client
+	*apiclient.Client
 	cloud bool
 	name  string // for messages
 	flags string // that mean it
@@ -82,7 +84,7 @@ func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error)
 }
 
 // serverClient finds what to call the server with.
-func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerClient, error) {
+func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*apiclient.Server, error) {
 	if o.server == "" {
 		o.server = string(bridge.DefaultServerURL)
 	}
@@ -90,10 +92,10 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*api.ServerCli
 	if err != nil {
 		return nil, err
 	}
-	from := func(bearer bridge.Secret, source string) *api.ServerClient {
+	from := func(bearer bridge.Secret, source string) *apiclient.Server {
 		cfg := a.Profiles.ClientConfig()
 		cfg.Refused = a.refusedAt(url, source)
-		return api.NewServerClient(url, bearer, cfg)
+		return apiclient.NewServer(url, bearer, cfg)
 	}
 	if o.token != "" {
 		token, err := a.Term.SecretFlag("--token", o.token)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -24,7 +25,7 @@ const (
 
 // browserLogin runs the authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636) and a redirect to a port of
 // this machine that is open for this login only (RFC 8252 section 7.3).
-func (a *app) browserLogin(ctx context.Context, cloud *api.CloudClient, found api.Metadata, open bool) (api.TokenAnswer, error) {
+func (a *app) browserLogin(ctx context.Context, cloud *apiclient.Cloud, found api.Metadata, open bool) (api.TokenAnswer, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return api.TokenAnswer{}, err

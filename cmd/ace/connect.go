@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
@@ -39,8 +41,8 @@ A server without a cloud secret is connected with a key that an admin made on it
 // connecting is one connect under way.
 type connecting struct {
 	a      *app
-	cloud  *api.CloudClient
-	server *api.ServerClient
+	cloud  *apiclient.Cloud
+	server *apiclient.Server
 	url    bridge.ServerURL
 	name   string
 	issuer bridge.ServerURL // who the cloud says it is: the issuer of the session token
@@ -70,7 +72,7 @@ func (a *app) runConnect(ctx context.Context, o connectOptions) error {
 	if o.token != "" && o.apiKey != "" {
 		return term.Usage("--token and --api-key are two ways to connect; take one")
 	}
-	c := &connecting{a: a, url: server, name: o.name, server: api.NewServerClient(server, bridge.Secret{}, a.Profiles.ClientConfig())}
+	c := &connecting{a: a, url: server, name: o.name, server: apiclient.NewServer(server, bridge.Secret{}, a.Profiles.ClientConfig())}
 	if err := c.credentials(ctx, o); err != nil {
 		return err
 	}
@@ -218,7 +220,7 @@ func (a *app) connectLocal(ctx context.Context, l *profile.Login, me api.Me) *ap
 	cfg.Timeout = localTimeout
 	url := bridge.DefaultServerURL
 	c := &connecting{a: a, url: url, cloud: a.Profiles.CloudOf(l), issuer: issuerOf(l.Bearer, l.Cloud),
-		server: api.NewServerClient(url, bridge.Secret{}, cfg)}
+		server: apiclient.NewServer(url, bridge.Secret{}, cfg)}
 	if err := c.discover(ctx); err != nil {
 		if bridge.AsError(err).Kind == bridge.Unreachable {
 			a.Term.Note("No server listens on %s. Connect one with: ace connect --server URL", url)
@@ -235,7 +237,7 @@ func (a *app) connectLocal(ctx context.Context, l *profile.Login, me api.Me) *ap
 		a.Term.Note("The server on %s is connected already, as %s.", url, term.Printable(already.Name))
 		return already
 	}
-	c.server = api.NewServerClient(url, bridge.Secret{}, a.Profiles.ClientConfig())
+	c.server = apiclient.NewServer(url, bridge.Secret{}, a.Profiles.ClientConfig())
 	connection, err := c.run(ctx)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
@@ -55,7 +57,7 @@ func connectionTable(w io.Writer, connections []api.Connection) {
 	}
 }
 
-type onConnection func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error)
+type onConnection func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error)
 
 // oneConnection is a command that does one thing with one connection and prints it.
 func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command {
@@ -74,7 +76,7 @@ func (a *app) oneConnection(name, short string, do onConnection) *cobra.Command 
 }
 
 // namedConnection finds a connection that is named on the command line, and the cloud that it is at.
-func (a *app) namedConnection(ctx context.Context, word string) (*api.CloudClient, api.Connection, error) {
+func (a *app) namedConnection(ctx context.Context, word string) (*apiclient.Cloud, api.Connection, error) {
 	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return nil, api.Connection{}, err
@@ -94,7 +96,7 @@ cannot look (localhost, a private network): the status is "unknown" then, and wh
 
 func (a *app) checkCommand() *cobra.Command {
 	var checked api.Connection
-	cmd := a.oneConnection("check", "Probe a connection's server now", func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+	cmd := a.oneConnection("check", "Probe a connection's server now", func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 		var err error
 		checked, err = a.check(ctx, cloud, c)
 		return checked, err
@@ -123,7 +125,7 @@ func notOnline(c api.Connection) error {
 	return nil
 }
 
-func (a *app) check(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+func (a *app) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
 	if err == nil && c.Cause != "" && notOnline(c) == nil {
 		a.Term.Note("%s: %s", term.Printable(c.Name), term.Printable(c.Cause))
@@ -151,7 +153,7 @@ func (a *app) warnOfRotation(connections ...api.Connection) {
 }
 
 // warnOfUndelivered lists revocations and withdrawals that servers have not taken yet. Older clouds do not report them.
-func (a *app) warnOfUndelivered(ctx context.Context, cloud *api.CloudClient) error {
+func (a *app) warnOfUndelivered(ctx context.Context, cloud *apiclient.Cloud) error {
 	all, err := cloud.Undelivered(ctx)
 	if err != nil {
 		if k := bridge.AsError(err).Kind; k == bridge.NotFound || k == bridge.Forbidden {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -32,15 +33,15 @@ func quietApp(t *testing.T) *app {
 // connectingTo is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
 func connectingTo(w *world.World, a *app, cloud bridge.ServerURL) *connecting {
 	return &connecting{a: a, url: w.URL, issuer: w.CloudURL, cloud: cloudAt(w, cloud),
-		server: api.NewServerClient(w.URL, bridge.Secret{}, api.ClientConfig{})}
+		server: apiclient.NewServer(w.URL, bridge.Secret{}, api.ClientConfig{})}
 }
 
-func cloudAt(w *world.World, cloud bridge.ServerURL) *api.CloudClient {
+func cloudAt(w *world.World, cloud bridge.ServerURL) *apiclient.Cloud {
 	token, _, err := w.Cloud.DeveloperToken(w.T.Context(), "admin@acme.test", "acme")
 	if err != nil {
 		w.T.Error(err)
 	}
-	return api.NewCloudClient(cloud, token, api.ClientConfig{})
+	return apiclient.NewCloud(cloud, token, api.ClientConfig{})
 }
 
 // oneAlive checks that the admin has one connection, that its key works and lives on, and that no other key does when those

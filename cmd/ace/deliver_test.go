@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -47,7 +48,7 @@ func TestDisconnectDeliversTheRevocation(t *testing.T) {
 	}))
 	t.Cleanup(cloud.Close)
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
-	result, err := a.remove(t.Context(), api.NewCloudClient(bridge.ServerURL(cloud.URL), bridge.NewSecret("x"), api.ClientConfig{}), connection)
+	result, err := a.remove(t.Context(), apiclient.NewCloud(bridge.ServerURL(cloud.URL), bridge.NewSecret("x"), api.ClientConfig{}), connection)
 	if err != nil || result.Revocation != revocationDelivered || !told {
 		t.Errorf("%+v, the cloud was told: %v (%v)", result, told, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // deviceLogin runs the device grant: it shows the code, and asks the cloud until it is decided.
-func (a *app) deviceLogin(ctx context.Context, cloud *api.CloudClient, o loginOptions) (api.TokenAnswer, error) {
+func (a *app) deviceLogin(ctx context.Context, cloud *apiclient.Cloud, o loginOptions) (api.TokenAnswer, error) {
 	d, err := cloud.StartDevice(ctx)
 	if err != nil {
 		return api.TokenAnswer{}, err
@@ -63,7 +64,7 @@ func (a *app) showQR(page string) {
 
 // pollDevice asks until the code is decided or over. A cloud that stumbles in between, as clouds do while they are
 // updated, is asked again.
-func pollDevice(ctx context.Context, cloud *api.CloudClient, code bridge.Secret, interval time.Duration, end time.Time) (api.TokenAnswer, error) {
+func pollDevice(ctx context.Context, cloud *apiclient.Cloud, code bridge.Secret, interval time.Duration, end time.Time) (api.TokenAnswer, error) {
 	expired := bridge.E(bridge.Unauthenticated, "expired_token", "the code has not been confirmed in time").WithHint("ace login")
 	wait := time.NewTimer(interval)
 	defer wait.Stop()

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
@@ -135,7 +137,7 @@ var errNothingDisconnected = bridge.E(bridge.Conflict, "cancelled", "nothing was
 
 // agreeToRemove says what ends with the connections. At a terminal it asks, if ask is set or if more ends than the connections
 // and their keys.
-func (a *app) agreeToRemove(ctx context.Context, cloud *api.CloudClient, chosen []api.Connection, ask, yes bool) error {
+func (a *app) agreeToRemove(ctx context.Context, cloud *apiclient.Cloud, chosen []api.Connection, ask, yes bool) error {
 	all, err := foretellAll(ctx, len(chosen), func(ctx context.Context, i int) (foretold, error) {
 		c := chosen[i]
 		return foretell(ctx, func(ctx context.Context) (api.Ends, error) {
@@ -183,12 +185,12 @@ func (a *app) pickConnection(connections []api.Connection) (api.Connection, erro
 
 // remove deletes a connection. Where the cloud could not reach the server, this machine may: it delivers the revocation
 // itself and tells the cloud, which would otherwise go on trying.
-func (a *app) remove(ctx context.Context, cloud *api.CloudClient, connection api.Connection) (removal, error) {
+func (a *app) remove(ctx context.Context, cloud *apiclient.Cloud, connection api.Connection) (removal, error) {
 	return a.removeIf(ctx, cloud, connection, "")
 }
 
 // removeIf is remove of a connection that still has this key, and the revision that it was registered with.
-func (a *app) removeIf(ctx context.Context, cloud *api.CloudClient, connection api.Connection, keyID string) (removal, error) {
+func (a *app) removeIf(ctx context.Context, cloud *apiclient.Cloud, connection api.Connection, keyID string) (removal, error) {
 	removed, err := cloud.DeleteIf(ctx, connection.ID, keyID, connection.Revision)
 	if err != nil {
 		return removal{}, err
@@ -203,7 +205,7 @@ func (a *app) removeIf(ctx context.Context, cloud *api.CloudClient, connection a
 		return r, nil
 	}
 	// To the server of the connection as it was listed, which is the one that the person chose.
-	server := api.NewServerClient(connection.ServerURL, bridge.Secret{}, a.Profiles.ClientConfig())
+	server := apiclient.NewServer(connection.ServerURL, bridge.Secret{}, a.Profiles.ClientConfig())
 	_, err = server.DeliverRevocation(ctx, due.KeyID, due.Token.Secret)
 	switch e := bridge.AsError(err); {
 	case err == nil:

@@ -5,12 +5,13 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // discover asks a cloud for its endpoints (RFC 8414). What answers and is no ace cloud is named as what it is.
-func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*api.CloudClient, api.Metadata, error) {
-	client := api.NewCloudClient(cloud, bridge.Secret{}, a.Profiles.ClientConfig())
+func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*apiclient.Cloud, api.Metadata, error) {
+	client := apiclient.NewCloud(cloud, bridge.Secret{}, a.Profiles.ClientConfig())
 	m, err := client.Metadata(ctx)
 	if err == nil {
 		return client.At(m), m, nil
@@ -24,7 +25,7 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*api.CloudC
 	case passing(e), e.Code == "redirected", e.Code == "issuer_mismatch", e.Code == "metadata_malformed":
 		return nil, m, err
 	}
-	if d, serverErr := api.NewServerClient(cloud, bridge.Secret{}, a.Profiles.ClientConfig()).Discovery(ctx); serverErr == nil {
+	if d, serverErr := apiclient.NewServer(cloud, bridge.Secret{}, a.Profiles.ClientConfig()).Discovery(ctx); serverErr == nil {
 		hint := "log in to a cloud: ace login --env HOST"
 		if iss := term.Printable(string(d.Exchange.Issuer)); iss != "" {
 			hint = "it trusts the cloud " + iss + "; if you do too: ace login --env " + iss

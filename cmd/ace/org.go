@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge/api"
@@ -32,7 +34,7 @@ func (a *app) orgCommand() *cobra.Command {
 }
 
 // inOrg is what a command about the organization of the login begins with.
-func (a *app) inOrg(ctx context.Context) (*profile.Login, *api.CloudClient, api.Me, error) {
+func (a *app) inOrg(ctx context.Context) (*profile.Login, *apiclient.Cloud, api.Me, error) {
 	l, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
 		return nil, nil, api.Me{}, err

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/acebridge/ace/bridge/apiclient"
+
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
@@ -38,7 +40,7 @@ func memberTable(w io.Writer, members ...api.Member) {
 }
 
 // findMember finds a member by e-mail address or ID.
-func findMember(ctx context.Context, cloud *api.CloudClient, org, word string) (api.Member, error) {
+func findMember(ctx context.Context, cloud *apiclient.Cloud, org, word string) (api.Member, error) {
 	members, err := cloud.Members(ctx, org)
 	if err != nil {
 		return api.Member{}, err
@@ -128,7 +130,7 @@ func (a *app) removeMemberCommand() *cobra.Command {
 }
 
 // foretellMember says what ends with a membership.
-func (a *app) foretellMember(ctx context.Context, cloud *api.CloudClient, org, id string) error {
+func (a *app) foretellMember(ctx context.Context, cloud *apiclient.Cloud, org, id string) error {
 	f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, org, id, "") }, nil)
 	if err == nil {
 		f.say(a)

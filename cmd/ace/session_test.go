@@ -12,6 +12,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 )
 
 func newTestApp() *app { return newApp(os.Stdin, os.Stdout, os.Stderr) }
@@ -53,7 +54,7 @@ func TestPollDevice(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				cloud := api.NewCloudClient("https://cloud.example", bridge.Secret{}, api.ClientConfig{Transport: &tt.answers})
+				cloud := apiclient.NewCloud("https://cloud.example", bridge.Secret{}, api.ClientConfig{Transport: &tt.answers})
 				_, err := pollDevice(context.Background(), cloud, bridge.NewSecret("code"), 5*time.Second, start.Add(30*time.Second))
 				if got := bridge.CodeOf(err); got != tt.code {
 					t.Errorf("the error is %q (%v), want %q", got, err, tt.code)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -27,7 +28,7 @@ func (a *app) shareCommand() *cobra.Command {
 	var ceiling api.Ceiling
 	var lift, yes bool
 	cmd := a.oneConnection("share", "Share a connection with the organization, or change its ceiling (admins)",
-		func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+		func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 			patch := api.ConnectionPatch{Visibility: new("organization"), Ceiling: api.CeilingPatch{Given: lift || isSet(ceiling)}}
 			switch {
 			case lift && isSet(ceiling), ceiling.Preset != "" && len(ceiling.Scopes) > 0:
@@ -72,7 +73,7 @@ func upTo(preset string, scopes []string) string {
 func (a *app) unshareCommand() *cobra.Command {
 	var yes bool
 	cmd := a.oneConnection("unshare", "Make a connection private again (admins)",
-		func(ctx context.Context, cloud *api.CloudClient, c api.Connection) (api.Connection, error) {
+		func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 			to := api.ConnectionPatch{Visibility: new("private")}
 			if c.Visibility != "organization" {
 				return cloud.Patch(ctx, c.ID, to)
@@ -141,7 +142,7 @@ func sharerTable(w io.Writer, members ...api.SharingMember) {
 }
 
 // onSharer is a command that changes what one member may do over a connection.
-func (a *app) onSharer(name, short string, do func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error)) *cobra.Command {
+func (a *app) onSharer(name, short string, do func(ctx context.Context, cloud *apiclient.Cloud, connection, member string) (api.SharingMember, error)) *cobra.Command {
 	return &cobra.Command{Use: name + " NAME|URL|ID MEMBER", Short: short, Args: cmdline.Exactly(2, "a connection and a MEMBER (e-mail address, ID, or key:NAME)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -163,7 +164,7 @@ func (a *app) onSharer(name, short string, do func(ctx context.Context, cloud *a
 
 // findSharer finds a member, or somebody for whom there is an exception, by e-mail address or ID, and an API key of the cloud
 // by key:NAME or key:ID.
-func findSharer(ctx context.Context, cloud *api.CloudClient, c api.Connection, word string) (string, error) {
+func findSharer(ctx context.Context, cloud *apiclient.Cloud, c api.Connection, word string) (string, error) {
 	sharing, err := cloud.Sharing(ctx, c.ID)
 	if err != nil {
 		return "", err
@@ -186,7 +187,7 @@ func (a *app) limitCommand() *cobra.Command {
 	var l api.MemberLimit
 	var none, yes bool
 	cmd := a.onSharer("limit", "Give one member less of a shared connection, or nothing (admins)",
-		func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error) {
+		func(ctx context.Context, cloud *apiclient.Cloud, connection, member string) (api.SharingMember, error) {
 			if l.Access = "limited"; none {
 				l.Access = "none"
 			}
@@ -222,7 +223,7 @@ func count(facts ...bool) (n int) {
 
 func (a *app) unlimitCommand() *cobra.Command {
 	return a.onSharer("unlimit", "Give a member what all others have of a shared connection (admins)",
-		func(ctx context.Context, cloud *api.CloudClient, connection, member string) (api.SharingMember, error) {
+		func(ctx context.Context, cloud *apiclient.Cloud, connection, member string) (api.SharingMember, error) {
 			return cloud.UnlimitMember(ctx, connection, member)
 		})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -236,7 +237,7 @@ func TestApprovalsAreAccessible(t *testing.T) {
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("device", "/device")
 	o.at("device refused", "/device?user_code=BBBB-BBBB")
-	device, err := api.NewCloudClient(w.CloudURL, bridge.Secret{}, api.ClientConfig{}).StartDevice(t.Context())
+	device, err := apiclient.NewCloud(w.CloudURL, bridge.Secret{}, api.ClientConfig{}).StartDevice(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

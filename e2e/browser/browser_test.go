@@ -18,6 +18,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -194,7 +195,7 @@ func TestDashboardInABrowser(t *testing.T) {
 	run("add a connection", chromedp.Navigate(base+"/connections/new"), chromedp.WaitVisible(`input[name=server_url]`))
 	shoot(t, ctx, "new")
 
-	device, err := api.NewCloudClient(w.CloudURL, bridge.Secret{}, api.ClientConfig{}).StartDevice(t.Context())
+	device, err := apiclient.NewCloud(w.CloudURL, bridge.Secret{}, api.ClientConfig{}).StartDevice(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

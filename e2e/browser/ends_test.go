@@ -9,17 +9,18 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
 // mint makes a personal key with a client, and returns a client with it.
-func mint(t *testing.T, with *api.ServerClient, at bridge.ServerURL, name string) (api.CreatedKey, *api.ServerClient) {
+func mint(t *testing.T, with *apiclient.Server, at bridge.ServerURL, name string) (api.CreatedKey, *apiclient.Server) {
 	t.Helper()
 	key, err := with.CreateKey(t.Context(), api.CreateKeyRequest{Name: name, Lineage: "personal", Scopes: []string{"app:read", "key:*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key, api.NewServerClient(at, key.Key.Secret, api.ClientConfig{})
+	return key, apiclient.NewServer(at, key.Key.Secret, api.ClientConfig{})
 }
 
 // What ends with what is said on pages that everybody can use, of a real server's keys.
@@ -32,7 +33,7 @@ func TestWhatEndsIsAccessible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, as := mint(t, api.NewServerClient(connection.ServerURL, credential.Value.Secret, api.ClientConfig{}), connection.ServerURL, "nightly build")
+	first, as := mint(t, apiclient.NewServer(connection.ServerURL, credential.Value.Secret, api.ClientConfig{}), connection.ServerURL, "nightly build")
 	_, as = mint(t, as, connection.ServerURL, "release of the nightly build")
 	mint(t, as, connection.ServerURL, "smoke test")
 	if _, err := w.Operator.CreateKey(ctx, api.CreateKeyRequest{Name: "dashboards"}); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -29,7 +30,7 @@ func TestServerKeysInABrowser(t *testing.T) {
 		return bridge.NewSecret(text)
 	}
 	works := func(key bridge.Secret) string {
-		_, err := api.NewServerClient(connection.ServerURL, key, api.ClientConfig{}).Me(t.Context())
+		_, err := apiclient.NewServer(connection.ServerURL, key, api.ClientConfig{}).Me(t.Context())
 		return bridge.CodeOf(err)
 	}
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -48,7 +49,7 @@ func TestLoginsInABrowser(t *testing.T) {
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base := string(w.CloudURL)
 	run := steps(t, ctx)
-	client := api.NewCloudClient(w.CloudURL, bridge.Secret{}, api.ClientConfig{})
+	client := apiclient.NewCloud(w.CloudURL, bridge.Secret{}, api.ClientConfig{})
 	meta, err := client.Metadata(t.Context())
 	if err != nil {
 		t.Fatal(err)

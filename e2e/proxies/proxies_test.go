@@ -27,6 +27,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
@@ -133,7 +134,7 @@ type proxied struct {
 	token    bridge.Secret // a user token
 	next     chan struct{} // lets /stream go on
 	hangs    chan struct{} // /hang was called
-	operator *api.ServerClient
+	operator *apiclient.Server
 	reached  atomic.Int64 // requests that came to the app
 	ahead    atomic.Int64 // how far the server's clock is ahead
 }
@@ -173,7 +174,7 @@ func newProxied(t *testing.T, scopes catalogue.Catalogue) *proxied {
 		t.Fatal(err)
 	}
 	p.secret, p.next, p.hangs = secret, make(chan struct{}), make(chan struct{}, 1)
-	p.token, p.operator = token, api.NewServerClient(address, token, api.ClientConfig{})
+	p.token, p.operator = token, apiclient.NewServer(address, token, api.ClientConfig{})
 	return p
 }
 

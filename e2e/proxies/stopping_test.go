@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -176,14 +177,14 @@ func TestCloudStopsWell(t *testing.T) {
 	c := world.NewTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_DRAIN=200ms")
 	c.Must(world.Password, "cloud", "user", "add", "--email", "ada@acme.test", "--org", "acme", "--role", "owner", "--password-stdin")
 	p := started(c, "cloud")
-	session, err := api.NewCloudClient(bridge.ServerURL(p.url), bridge.Secret{}, api.ClientConfig{}).PasswordSession(t.Context(),
+	session, err := apiclient.NewCloud(bridge.ServerURL(p.url), bridge.Secret{}, api.ClientConfig{}).PasswordSession(t.Context(),
 		api.SessionRequest{Email: "ada@acme.test", Password: bridge.NewSecret(world.Password).Disclose()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	token := bridge.NewSecret(session.Token.Reveal())
 	key := bridge.NewSecret("a-plain-key").Disclose()
-	connection, err := api.NewCloudClient(bridge.ServerURL(p.url), token, api.ClientConfig{}).Register(t.Context(),
+	connection, err := apiclient.NewCloud(bridge.ServerURL(p.url), token, api.ClientConfig{}).Register(t.Context(),
 		api.RegisterRequest{ServerURL: app.URL, Name: "app", APIKey: &key})
 	if err != nil {
 		t.Fatal(err)

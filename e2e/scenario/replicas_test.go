@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
@@ -65,13 +66,13 @@ func newReplicated(t *testing.T) *replicated {
 }
 
 // personal makes a personal key on the server through the connection. The token that it is made with is not kept.
-func (r *replicated) personal(who *api.CloudClient) api.CreatedKey {
+func (r *replicated) personal(who *apiclient.Cloud) api.CreatedKey {
 	r.T.Helper()
 	credential, err := who.Credential(r.T.Context(), r.connection.ID)
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	key, err := api.NewServerClient(r.URL, credential.Value.Secret, api.ClientConfig{}).CreateKey(r.T.Context(),
+	key, err := apiclient.NewServer(r.URL, credential.Value.Secret, api.ClientConfig{}).CreateKey(r.T.Context(),
 		api.CreateKeyRequest{Name: "mine", Scopes: []string{"app:*"}})
 	if err != nil {
 		r.T.Fatal(err)
@@ -106,7 +107,7 @@ func TestTakenAwayOnOtherReplicas(t *testing.T) {
 		_, err := r.Admin.LimitMember(ctx, r.connection.ID, who, l)
 		return err
 	}
-	program := func(as *api.CloudClient, scopes ...string) (*api.CloudClient, string) {
+	program := func(as *apiclient.Cloud, scopes ...string) (*apiclient.Cloud, string) {
 		t.Helper()
 		key, err := as.CreateKey(ctx, api.CreateKeyRequest{Name: "ci", Scopes: append(scopes, "connection:use", "connection:read")})
 		if err != nil {
@@ -119,7 +120,7 @@ func TestTakenAwayOnOtherReplicas(t *testing.T) {
 	revoked, revokedID := program(r.Admin)
 	disabled, disabledID := program(r.Admin)
 	limited, limitedID := program(r.Admin)
-	me := func(who *api.CloudClient) string {
+	me := func(who *apiclient.Cloud) string {
 		t.Helper()
 		m, err := who.Me(ctx)
 		if err != nil {
@@ -131,7 +132,7 @@ func TestTakenAwayOnOtherReplicas(t *testing.T) {
 	leaverID, exceptedID := me(leaver), me(excepted)
 	steps := []struct {
 		name string
-		who  *api.CloudClient
+		who  *apiclient.Cloud
 		take func() error
 		left string // of what the app is told; empty: the key is dead
 	}{

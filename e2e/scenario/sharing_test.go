@@ -7,6 +7,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/e2e/world"
@@ -27,7 +28,7 @@ func TestSharedWithACeiling(t *testing.T) {
 		t.Fatalf("%+v %v", c, err)
 	}
 	for name, c := range map[string]struct {
-		who  *api.CloudClient
+		who  *apiclient.Cloud
 		want string
 	}{"the owner": {w.Admin, "admin@acme.test app:* audit:read key:*"}, "an admin": {deputy, "deputy@acme.test app:read"}, "a member": {w.Member, "member@acme.test app:read"}} {
 		if status, body := w.Call(c.who, connection.ID, "/whoami"); status != 200 || body != c.want {
@@ -39,7 +40,7 @@ func TestSharedWithACeiling(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = api.NewServerClient(w.URL, credential.Value.Secret, api.ClientConfig{}).CreateKey(ctx, api.CreateKeyRequest{Name: "x", Scopes: []string{"app:read"}})
+		_, err = apiclient.NewServer(w.URL, credential.Value.Secret, api.ClientConfig{}).CreateKey(ctx, api.CreateKeyRequest{Name: "x", Scopes: []string{"app:read"}})
 		return err
 	}
 	if err := create(); bridge.AsError(err).Kind != bridge.Forbidden {

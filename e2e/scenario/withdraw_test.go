@@ -11,6 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/e2e/world"
@@ -46,7 +47,7 @@ func TestWhoLosesAccessIsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	credential := func(who *api.CloudClient) api.Credential {
+	credential := func(who *apiclient.Cloud) api.Credential {
 		t.Helper()
 		c, err := who.Credential(ctx, connection.ID)
 		if err != nil {
@@ -57,7 +58,7 @@ func TestWhoLosesAccessIsOut(t *testing.T) {
 	share(registry.Organization)
 	owners := w.Stream(credential(w.Admin))
 	for name, c := range map[string]struct {
-		who    *api.CloudClient
+		who    *apiclient.Cloud
 		remove func()
 	}{
 		"unshared": {w.Member, func() { share(registry.Private) }},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/server"
 )
 
@@ -35,7 +36,7 @@ func clockOf(ts *testscript.TestScript, name string) *atomic.Int64 {
 func cmdClockServer(ts *testscript.TestScript, _ bool, args []string) {
 	name := args[0]
 	offset := clockOf(ts, name)
-	cloud := api.NewCloudClient(bridge.ServerURL(ts.Getenv("CLOUD")), bridge.NewSecret(ts.Getenv("ADMIN_TOKEN")), api.ClientConfig{})
+	cloud := apiclient.NewCloud(bridge.ServerURL(ts.Getenv("CLOUD")), bridge.NewSecret(ts.Getenv("ADMIN_TOKEN")), api.ClientConfig{})
 	ctx, cancel := context.WithCancel(context.Background())
 	values, err := cloud.Trust(ctx, "acme")
 	ts.Check(err)
@@ -135,7 +136,7 @@ func cmdForeign(ts *testscript.TestScript, _ bool, args []string) {
 
 // cmdSign narrows the admin's token into a connect token: sign VARIABLE SERVER.
 func cmdSign(ts *testscript.TestScript, _ bool, args []string) {
-	cloud := api.NewCloudClient(bridge.ServerURL(ts.Getenv("CLOUD")), bridge.NewSecret(ts.Getenv("ADMIN_TOKEN")), api.ClientConfig{})
+	cloud := apiclient.NewCloud(bridge.ServerURL(ts.Getenv("CLOUD")), bridge.NewSecret(ts.Getenv("ADMIN_TOKEN")), api.ClientConfig{})
 	token, err := cloud.ConnectToken(context.Background(), bridge.ServerURL(args[1]), nil)
 	ts.Check(err)
 	ts.Setenv(args[0], token.Reveal())

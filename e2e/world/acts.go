@@ -18,6 +18,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/server"
 )
@@ -163,13 +164,13 @@ func (w *World) TokenOf(name string) string {
 }
 
 // Again signs somebody in anew, after time has passed.
-func (w *World) Again(name string) *api.CloudClient {
+func (w *World) Again(name string) *apiclient.Cloud {
 	w.T.Helper()
 	token, _, err := w.Cloud.DeveloperToken(w.T.Context(), name+"@acme.test", "acme")
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return api.NewCloudClient(w.CloudURL, token, api.ClientConfig{})
+	return apiclient.NewCloud(w.CloudURL, token, api.ClientConfig{})
 }
 
 // Work has the cloud do its background work until the admin sees a connection that is as wanted.
@@ -218,7 +219,7 @@ func (w *World) Relay(name, path string) io.Reader {
 }
 
 // OperatorAgain is the server's operator, with a token of now.
-func (w *World) OperatorAgain() *api.ServerClient {
+func (w *World) OperatorAgain() *apiclient.Server {
 	w.T.Helper()
 	token, err := server.MintUserToken(w.JwtSecret, "ops", bridge.RoleAdmin, time.Hour, w.Now())
 	if err != nil {

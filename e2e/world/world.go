@@ -14,6 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/registry"
@@ -25,10 +26,10 @@ type World struct {
 	T             *testing.T
 	CloudURL      bridge.ServerURL
 	URL           bridge.ServerURL // of the server
-	Admin         *api.CloudClient
-	Member        *api.CloudClient
-	Viewer        *api.CloudClient
-	Operator      *api.ServerClient
+	Admin         *apiclient.Cloud
+	Member        *apiclient.Cloud
+	Viewer        *apiclient.Cloud
+	Operator      *apiclient.Server
 	OperatorToken bridge.Secret
 	JwtSecret     bridge.Secret // of the server
 	Cloud         *cloud.Cloud
@@ -145,7 +146,7 @@ func NewOf(t *testing.T, cloudDB, serverDB string, changeCloud func(*cloud.Confi
 		t.Fatal(err)
 	}
 	w.JwtSecret = secret
-	w.Operator, w.OperatorToken = api.NewServerClient(w.URL, token, api.ClientConfig{}), token
+	w.Operator, w.OperatorToken = apiclient.NewServer(w.URL, token, api.ClientConfig{}), token
 	return w
 }
 
@@ -158,7 +159,7 @@ func (w *World) Run() {
 	w.T.Cleanup(func() { stop(); wg.Wait() })
 }
 
-func (w *World) Person(name string, role bridge.Role) *api.CloudClient {
+func (w *World) Person(name string, role bridge.Role) *apiclient.Cloud {
 	w.T.Helper()
 	email := name + "@acme.test"
 	_, err := w.Cloud.Registry().AddUser(w.T.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
@@ -170,11 +171,11 @@ func (w *World) Person(name string, role bridge.Role) *api.CloudClient {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return api.NewCloudClient(w.CloudURL, token, api.ClientConfig{})
+	return apiclient.NewCloud(w.CloudURL, token, api.ClientConfig{})
 }
 
 // Connect does what `ace connect` does, up to the registration.
-func (w *World) Connect(who *api.CloudClient) api.Connection {
+func (w *World) Connect(who *apiclient.Cloud) api.Connection {
 	w.T.Helper()
 	ctx := w.T.Context()
 	discovery, err := w.Operator.Discovery(ctx)
@@ -203,7 +204,7 @@ func (w *World) Connect(who *api.CloudClient) api.Connection {
 }
 
 // Call calls a path of the server with a credential of a connection and returns status and body.
-func (w *World) Call(who *api.CloudClient, id, path string) (int, string) {
+func (w *World) Call(who *apiclient.Cloud, id, path string) (int, string) {
 	w.T.Helper()
 	credential, err := who.Credential(w.T.Context(), id)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -228,17 +229,17 @@ func (ps *Profiles) Forget(ctx context.Context, st *Store, sel Selection) error 
 }
 
 // CloudOf is the client of the credential's cloud.
-func (ps *Profiles) CloudOf(l *Login) *api.CloudClient {
+func (ps *Profiles) CloudOf(l *Login) *apiclient.Cloud {
 	cfg := ps.ClientConfig()
 	cfg.Refused = l.refused
 	if l.Service != "" {
 		cfg.UserAgent += " (" + l.Service + ")" // so that the last use of a key says who it was
 	}
-	return api.NewCloudClient(l.Cloud, l.Bearer, cfg).At(l.Session.endpoints())
+	return apiclient.NewCloud(l.Cloud, l.Bearer, cfg).At(l.Session.endpoints())
 }
 
 // CloudAt is the client of a stored session.
-func (ps *Profiles) CloudAt(cloud bridge.ServerURL, s Session) *api.CloudClient {
+func (ps *Profiles) CloudAt(cloud bridge.ServerURL, s Session) *apiclient.Cloud {
 	return ps.CloudOf(&Login{Selection: Selection{Cloud: cloud}, Bearer: s.AccessToken.Secret, Session: s, Service: s.ServiceName})
 }
 
@@ -247,7 +248,7 @@ func (s Session) endpoints() api.Metadata {
 }
 
 // LoggedIn is what most commands begin with.
-func (ps *Profiles) LoggedIn(ctx context.Context) (*Login, *api.CloudClient, error) {
+func (ps *Profiles) LoggedIn(ctx context.Context) (*Login, *apiclient.Cloud, error) {
 	l, err := ps.Login(ctx)
 	if err != nil {
 		return nil, nil, err

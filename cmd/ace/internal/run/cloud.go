@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud"
@@ -243,7 +243,7 @@ func (runner *Runner) cloudHealthCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return api.NewCloudClient(base, bridge.Secret{}, cfg).Healthy(cmd.Context())
+			return apiclient.NewCloud(base, bridge.Secret{}, cfg).Healthy(cmd.Context())
 		}}
 }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 )
 
@@ -58,14 +58,14 @@ func listenOn(ctx context.Context, addr string) (net.Listener, error) {
 
 // bound limits what clients may hold: through trusted proxies come many people.
 func bound(ln net.Listener, proxies []netip.Prefix, log *slog.Logger) net.Listener {
-	return api.Bound(ln, api.ConnLimits{Proxies: proxies}, log)
+	return serving.Bound(ln, serving.ConnLimits{Proxies: proxies}, log)
 }
 
 // part is a server or a cloud, ready to serve.
 type part struct {
 	ln      net.Listener
 	cert    *tls.Certificate
-	drain   time.Duration // see [api.Serving]
+	drain   time.Duration // see [serving.Config]
 	handler http.Handler
 	run     func(context.Context) error
 	close   func() error
@@ -113,7 +113,7 @@ func (p part) serve(ctx context.Context, stop context.CancelCauseFunc, log *slog
 		}
 		ran <- err
 	}()
-	err := api.Serve(ctx, p.ln, p.handler, api.Serving{Cert: p.cert, Drain: p.drain, Log: log})
+	err := serving.Serve(ctx, p.ln, p.handler, serving.Config{Cert: p.cert, Drain: p.drain, Log: log})
 	stopBackground()
 	if runErr := <-ran; err == nil && runErr != nil && errors.Is(context.Cause(ctx), runErr) {
 		err = runErr

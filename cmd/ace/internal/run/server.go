@@ -13,6 +13,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
@@ -221,7 +222,7 @@ func (runner *Runner) serverHealthCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return api.NewServerClient(base, bridge.Secret{}, cfg).Healthy(cmd.Context())
+			return apiclient.NewServer(base, bridge.Secret{}, cfg).Healthy(cmd.Context())
 		}}
 }
 

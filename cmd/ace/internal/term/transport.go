@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
 )
 
 // Transport is how the command calls clouds and servers.
@@ -29,7 +30,7 @@ func (t tracing) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(r)
 	took := time.Since(start).Round(time.Millisecond)
 	if err != nil {
-		t.say("debug: %s %s failed after %s: %s", r.Method, Printable(where.String()), took, api.WhyUnreachable(err))
+		t.say("debug: %s %s failed after %s: %s", r.Method, Printable(where.String()), took, apiclient.WhyUnreachable(err))
 		return resp, err
 	}
 	id := resp.Header.Get(api.HeaderRequestID)

@@ -1,18 +1,19 @@
-package api
+package apiclient
 
 import (
 	"context"
 	"net/http"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
 // IdentityCalls are about the person who calls: a session by password, and the address.
 type IdentityCalls struct{ *Client }
 
 // PasswordSession logs a person in with a password; see [SessionRequest] and [CodeOTPRequired].
-func (c IdentityCalls) PasswordSession(ctx context.Context, r SessionRequest) (SessionToken, error) {
-	var out SessionToken
+func (c IdentityCalls) PasswordSession(ctx context.Context, r api.SessionRequest) (api.SessionToken, error) {
+	var out api.SessionToken
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions", body: r, out: &out})
 	if err == nil && out.Token.IsZero() {
 		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no token", c.base)
@@ -21,15 +22,15 @@ func (c IdentityCalls) PasswordSession(ctx context.Context, r SessionRequest) (S
 }
 
 // PendingAddress is the new e-mail address that the caller has not confirmed yet.
-func (c IdentityCalls) PendingAddress(ctx context.Context) (PendingAddress, error) {
-	var out PendingAddress
+func (c IdentityCalls) PendingAddress(ctx context.Context) (api.PendingAddress, error) {
+	var out api.PendingAddress
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/address", out: &out})
 	return out, err
 }
 
 // RequestAddress asks to change the caller's e-mail address; see [AddressRequest].
-func (c IdentityCalls) RequestAddress(ctx context.Context, r AddressRequest) (PendingAddress, error) {
-	var out PendingAddress
+func (c IdentityCalls) RequestAddress(ctx context.Context, r api.AddressRequest) (api.PendingAddress, error) {
+	var out api.PendingAddress
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/me/address", body: r, out: &out})
 	return out, err
 }

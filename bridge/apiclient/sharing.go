@@ -1,20 +1,22 @@
-package api
+package apiclient
 
 import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/acebridge/ace/bridge/api"
 )
 
 // SharingCalls are about who uses a connection, and within which limits.
 type SharingCalls struct{ *Client }
 
 // Sharing is who uses a connection, up to a bound on members that no organization reaches.
-func (c SharingCalls) Sharing(ctx context.Context, id string) (Sharing, error) {
-	var out Sharing
+func (c SharingCalls) Sharing(ctx context.Context, id string) (api.Sharing, error) {
+	var out api.Sharing
 	query := url.Values{"limit": {"500"}}
 	for range 1000 {
-		var page Sharing
+		var page api.Sharing
 		if err := c.do(ctx, call{method: http.MethodGet, path: connectionPath(id, "/sharing"), query: query, out: &page}); err != nil {
 			return out, err
 		}
@@ -32,28 +34,28 @@ func exceptionPath(id, member string) string {
 }
 
 // LimitMember gives a member, or an API key of the cloud, less of a connection than all others have, or nothing.
-func (c SharingCalls) LimitMember(ctx context.Context, id, member string, l MemberLimit) (SharingMember, error) {
-	var out SharingMember
+func (c SharingCalls) LimitMember(ctx context.Context, id, member string, l api.MemberLimit) (api.SharingMember, error) {
+	var out api.SharingMember
 	err := c.do(ctx, call{method: http.MethodPut, path: exceptionPath(id, member), body: l, out: &out})
 	return out, err
 }
 
 // UnlimitMember ends the exception for a member.
-func (c SharingCalls) UnlimitMember(ctx context.Context, id, member string) (SharingMember, error) {
-	var out SharingMember
+func (c SharingCalls) UnlimitMember(ctx context.Context, id, member string) (api.SharingMember, error) {
+	var out api.SharingMember
 	err := c.do(ctx, call{method: http.MethodDelete, path: exceptionPath(id, member), out: &out})
 	return out, err
 }
 
 // ReadPresets has the cloud read the presets of the connection's server anew.
-func (c SharingCalls) ReadPresets(ctx context.Context, id string) (Sharing, error) {
-	var out Sharing
+func (c SharingCalls) ReadPresets(ctx context.Context, id string) (api.Sharing, error) {
+	var out api.Sharing
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/sharing/presets"), out: &out})
 	return out, err
 }
 
 // EndsOfLimit says what limiting a member or an API key would end.
-func (c SharingCalls) EndsOfLimit(ctx context.Context, id, member string, l MemberLimit) (Ends, error) {
+func (c SharingCalls) EndsOfLimit(ctx context.Context, id, member string, l api.MemberLimit) (api.Ends, error) {
 	query := url.Values{"access": {l.Access}}
 	addCeiling(query, l.Ceiling)
 	return c.ends(ctx, exceptionPath(id, member)+"/ends", query)

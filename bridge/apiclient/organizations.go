@@ -1,9 +1,11 @@
-package api
+package apiclient
 
 import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/acebridge/ace/bridge/api"
 )
 
 // OrganizationCalls are about organizations, their members, invitations and providers.
@@ -12,53 +14,53 @@ type OrganizationCalls struct{ *Client }
 func orgPath(org, rest string) string { return "/v1/organizations/" + url.PathEscape(org) + rest }
 
 // CreateOrganization makes an organization whose owner is the caller.
-func (c OrganizationCalls) CreateOrganization(ctx context.Context, n NewOrganization) (Organization, error) {
-	var out Organization
+func (c OrganizationCalls) CreateOrganization(ctx context.Context, n api.NewOrganization) (api.Organization, error) {
+	var out api.Organization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/organizations", body: n, out: &out})
 	return out, err
 }
 
 // RenameOrganization gives the organization another name to show.
-func (c OrganizationCalls) RenameOrganization(ctx context.Context, org, name string) (Organization, error) {
-	var out Organization
-	err := c.do(ctx, call{method: http.MethodPatch, path: orgPath(org, ""), body: OrganizationPatch{Name: name}, out: &out})
+func (c OrganizationCalls) RenameOrganization(ctx context.Context, org, name string) (api.Organization, error) {
+	var out api.Organization
+	err := c.do(ctx, call{method: http.MethodPatch, path: orgPath(org, ""), body: api.OrganizationPatch{Name: name}, out: &out})
 	return out, err
 }
 
 // SwitchSession moves the session to another organization. The client's own token is of no use afterwards.
-func (c OrganizationCalls) SwitchSession(ctx context.Context, org string) (SessionToken, error) {
-	var out SessionToken
-	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions/switch", body: SwitchRequest{Org: org}, out: &out})
+func (c OrganizationCalls) SwitchSession(ctx context.Context, org string) (api.SessionToken, error) {
+	var out api.SessionToken
+	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions/switch", body: api.SwitchRequest{Org: org}, out: &out})
 	return out, err
 }
 
 // Members lists who is in the organization.
-func (c OrganizationCalls) Members(ctx context.Context, org string) ([]Member, error) {
-	return all[Member](ctx, c.Client, orgPath(org, "/members"), nil)
+func (c OrganizationCalls) Members(ctx context.Context, org string) ([]api.Member, error) {
+	return all[api.Member](ctx, c.Client, orgPath(org, "/members"), nil)
 }
 
 // ChangeRole gives a member another role.
-func (c OrganizationCalls) ChangeRole(ctx context.Context, org, id, role string) (Member, error) {
-	var out Member
-	err := c.do(ctx, call{method: http.MethodPatch, path: orgPath(org, "/members/"+url.PathEscape(id)), body: MemberPatch{Role: role}, out: &out})
+func (c OrganizationCalls) ChangeRole(ctx context.Context, org, id, role string) (api.Member, error) {
+	var out api.Member
+	err := c.do(ctx, call{method: http.MethodPatch, path: orgPath(org, "/members/"+url.PathEscape(id)), body: api.MemberPatch{Role: role}, out: &out})
 	return out, err
 }
 
 // RemoveMember takes a member out of the organization; with one's own ID, one leaves it.
-func (c OrganizationCalls) RemoveMember(ctx context.Context, org, id string) (RemovedMember, error) {
-	var out RemovedMember
+func (c OrganizationCalls) RemoveMember(ctx context.Context, org, id string) (api.RemovedMember, error) {
+	var out api.RemovedMember
 	err := c.do(ctx, call{method: http.MethodDelete, path: orgPath(org, "/members/"+url.PathEscape(id)), out: &out})
 	return out, err
 }
 
 // Invitations lists the open invitations.
-func (c OrganizationCalls) Invitations(ctx context.Context, org string) ([]Invitation, error) {
-	return all[Invitation](ctx, c.Client, orgPath(org, "/invitations"), nil)
+func (c OrganizationCalls) Invitations(ctx context.Context, org string) ([]api.Invitation, error) {
+	return all[api.Invitation](ctx, c.Client, orgPath(org, "/invitations"), nil)
 }
 
 // Invite makes an invitation; the answer has its link.
-func (c OrganizationCalls) Invite(ctx context.Context, org string, n NewInvitation) (Invitation, error) {
-	var out Invitation
+func (c OrganizationCalls) Invite(ctx context.Context, org string, n api.NewInvitation) (api.Invitation, error) {
+	var out api.Invitation
 	err := c.do(ctx, call{method: http.MethodPost, path: orgPath(org, "/invitations"), body: n, out: &out})
 	return out, err
 }
@@ -69,26 +71,26 @@ func (c OrganizationCalls) WithdrawInvitation(ctx context.Context, org, id strin
 }
 
 // AcceptInvitation joins an organization as the person who is logged in.
-func (c OrganizationCalls) AcceptInvitation(ctx context.Context, a AcceptInvitation) (Organization, error) {
-	var out Organization
+func (c OrganizationCalls) AcceptInvitation(ctx context.Context, a api.AcceptInvitation) (api.Organization, error) {
+	var out api.Organization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/invitations/accept", body: a, out: &out})
 	return out, err
 }
 
 // Organizations lists the caller's organizations.
-func (c OrganizationCalls) Organizations(ctx context.Context) ([]Organization, error) {
-	return all[Organization](ctx, c.Client, "/v1/organizations", nil)
+func (c OrganizationCalls) Organizations(ctx context.Context) ([]api.Organization, error) {
+	return all[api.Organization](ctx, c.Client, "/v1/organizations", nil)
 }
 
 // Trust is what a server needs to trust this cloud.
-func (c OrganizationCalls) Trust(ctx context.Context, org string) (TrustVariables, error) {
-	var t TrustVariables
+func (c OrganizationCalls) Trust(ctx context.Context, org string) (api.TrustVariables, error) {
+	var t api.TrustVariables
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/organizations/" + url.PathEscape(org) + "/trust", out: &t})
 	return t, err
 }
 
 // EndsOfMember says what removing a member would end or, with a role, what giving them that role would.
-func (c OrganizationCalls) EndsOfMember(ctx context.Context, org, id, role string) (Ends, error) {
+func (c OrganizationCalls) EndsOfMember(ctx context.Context, org, id, role string) (api.Ends, error) {
 	query := url.Values{}
 	if role != "" {
 		query.Set("role", role)
@@ -101,22 +103,22 @@ func providerPath(org, rest string) string {
 }
 
 // Provider is the sign-in provider of an organization.
-func (c OrganizationCalls) Provider(ctx context.Context, org string) (Provider, error) {
-	var out Provider
+func (c OrganizationCalls) Provider(ctx context.Context, org string) (api.Provider, error) {
+	var out api.Provider
 	err := c.do(ctx, call{method: http.MethodGet, path: providerPath(org, ""), out: &out})
 	return out, err
 }
 
 // SetProvider sets the sign-in provider of an organization.
-func (c OrganizationCalls) SetProvider(ctx context.Context, org string, s ProviderSettings) (Provider, error) {
-	var out Provider
+func (c OrganizationCalls) SetProvider(ctx context.Context, org string, s api.ProviderSettings) (api.Provider, error) {
+	var out api.Provider
 	err := c.do(ctx, call{method: http.MethodPut, path: providerPath(org, ""), body: s, out: &out})
 	return out, err
 }
 
 // CheckProvider tests the sign-in provider of an organization.
-func (c OrganizationCalls) CheckProvider(ctx context.Context, org string) (ProviderCheck, error) {
-	var out ProviderCheck
+func (c OrganizationCalls) CheckProvider(ctx context.Context, org string) (api.ProviderCheck, error) {
+	var out api.ProviderCheck
 	err := c.do(ctx, call{method: http.MethodPost, path: providerPath(org, "/check"), out: &out})
 	return out, err
 }

@@ -1,4 +1,4 @@
-package api
+package apiclient
 
 import (
 	"context"
@@ -10,22 +10,23 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
 // SignInCalls are those of OAuth: they get, renew, narrow and revoke tokens.
 type SignInCalls struct {
 	*Client
-	endpoints Metadata // as they were discovered; those of an ace cloud where they are empty
+	endpoints api.Metadata // as they were discovered; those of an ace cloud where they are empty
 }
 
 // readOAuthError keeps OAuth's code: the caller decides what authorization_pending means.
 func readOAuthError(resp *http.Response) error {
-	var o OAuthError
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+	var o api.OAuthError
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, api.MaxProblem))
 	if err != nil || bridge.DecodeStrict(raw, &o) != nil || o.Code == "" {
-		return ReadProblem(resp)
+		return api.ReadProblem(resp)
 	}
-	kind, ok := kindOfStatus[resp.StatusCode]
+	kind, ok := api.KindOfStatus(resp.StatusCode)
 	if !ok {
 		kind = bridge.Invalid
 	}
@@ -39,9 +40,9 @@ func readOAuthError(resp *http.Response) error {
 	return &e
 }
 
-func (c SignInCalls) token(ctx context.Context, form url.Values) (TokenAnswer, error) {
-	var t TokenAnswer
-	form.Set("client_id", CLIClientID)
+func (c SignInCalls) token(ctx context.Context, form url.Values) (api.TokenAnswer, error) {
+	var t api.TokenAnswer
+	form.Set("client_id", api.CLIClientID)
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/token", url: c.endpoints.TokenEndpoint, form: form, out: &t, problem: readOAuthError})
 	if err == nil && t.AccessToken.IsZero() {
 		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no token", c.base)
@@ -50,10 +51,10 @@ func (c SignInCalls) token(ctx context.Context, form url.Values) (TokenAnswer, e
 }
 
 // StartDevice begins a device grant.
-func (c SignInCalls) StartDevice(ctx context.Context) (DeviceAuthorization, error) {
-	var d DeviceAuthorization
+func (c SignInCalls) StartDevice(ctx context.Context) (api.DeviceAuthorization, error) {
+	var d api.DeviceAuthorization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization", url: c.endpoints.DeviceAuthorizationEndpoint,
-		form: url.Values{"client_id": {CLIClientID}}, out: &d, problem: readOAuthError})
+		form: url.Values{"client_id": {api.CLIClientID}}, out: &d, problem: readOAuthError})
 	if err == nil && (d.DeviceCode.IsZero() || d.UserCode == "") {
 		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no device code", c.base)
 	}
@@ -62,21 +63,21 @@ func (c SignInCalls) StartDevice(ctx context.Context) (DeviceAuthorization, erro
 
 // PollDevice asks once whether the device grant is decided; until it is, the error's code is authorization_pending or
 // slow_down.
-func (c SignInCalls) PollDevice(ctx context.Context, code bridge.Secret) (TokenAnswer, error) {
-	return c.token(ctx, url.Values{"grant_type": {GrantDeviceCode}, "device_code": {code.Reveal()}})
+func (c SignInCalls) PollDevice(ctx context.Context, code bridge.Secret) (api.TokenAnswer, error) {
+	return c.token(ctx, url.Values{"grant_type": {api.GrantDeviceCode}, "device_code": {code.Reveal()}})
 }
 
 // Refresh turns a refresh token into a new session token and the next refresh token.
-func (c SignInCalls) Refresh(ctx context.Context, refresh bridge.Secret) (TokenAnswer, error) {
-	return c.token(ctx, url.Values{"grant_type": {GrantRefreshToken}, "refresh_token": {refresh.Reveal()}})
+func (c SignInCalls) Refresh(ctx context.Context, refresh bridge.Secret) (api.TokenAnswer, error) {
+	return c.token(ctx, url.Values{"grant_type": {api.GrantRefreshToken}, "refresh_token": {refresh.Reveal()}})
 }
 
 // ConnectToken narrows a session into a connect token for one server (RFC 8693). keyIDs are those that the server's
 // discovery document lists.
 func (c SignInCalls) ConnectToken(ctx context.Context, server bridge.ServerURL, keyIDs []string) (bridge.Secret, error) {
 	form := url.Values{
-		"grant_type": {GrantExchange}, "subject_token": {c.bearer.Reveal()}, "subject_token_type": {TokenTypeAccess},
-		"resource": {string(server)}, "requested_token_type": {TokenTypeJWT}, "key_id": keyIDs,
+		"grant_type": {api.GrantExchange}, "subject_token": {c.bearer.Reveal()}, "subject_token_type": {api.TokenTypeAccess},
+		"resource": {string(server)}, "requested_token_type": {api.TokenTypeJWT}, "key_id": keyIDs,
 	}
 	t, err := c.token(ctx, form)
 	return t.AccessToken.Secret, err
@@ -94,26 +95,26 @@ func (c SignInCalls) RevokeSession(ctx context.Context, token bridge.Secret) err
 
 func (c SignInCalls) revoke(ctx context.Context, token bridge.Secret, hint string) error {
 	return c.do(ctx, call{method: http.MethodPost, path: "/oauth/revoke", url: c.endpoints.RevocationEndpoint, problem: readOAuthError,
-		form: url.Values{"client_id": {CLIClientID}, "token": {token.Reveal()}, "token_type_hint": {hint}}})
+		form: url.Values{"client_id": {api.CLIClientID}, "token": {token.Reveal()}, "token_type_hint": {hint}}})
 }
 
 // ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3) with the verifier of its PKCE challenge (RFC 7636
 // section 4.5). redirectURI is the one that the code was asked for with.
-func (c SignInCalls) ExchangeCode(ctx context.Context, code, verifier bridge.Secret, redirectURI string) (TokenAnswer, error) {
-	return c.token(ctx, url.Values{"grant_type": {GrantCode}, "code": {code.Reveal()}, "code_verifier": {verifier.Reveal()},
+func (c SignInCalls) ExchangeCode(ctx context.Context, code, verifier bridge.Secret, redirectURI string) (api.TokenAnswer, error) {
+	return c.token(ctx, url.Values{"grant_type": {api.GrantCode}, "code": {code.Reveal()}, "code_verifier": {verifier.Reveal()},
 		"redirect_uri": {redirectURI}})
 }
 
 // Metadata asks the cloud for its endpoints. A document of another issuer is refused (RFC 8414 section 3.3: it would send
 // credentials to whoever wrote it), as is an endpoint that is neither https nor on this machine.
-func (c SignInCalls) Metadata(ctx context.Context) (Metadata, error) {
-	var m Metadata
-	if err := c.do(ctx, call{method: http.MethodGet, path: PathMetadata, out: &m}); err != nil {
-		return Metadata{}, err
+func (c SignInCalls) Metadata(ctx context.Context) (api.Metadata, error) {
+	var m api.Metadata
+	if err := c.do(ctx, call{method: http.MethodGet, path: api.PathMetadata, out: &m}); err != nil {
+		return api.Metadata{}, err
 	}
 	issuer, err := bridge.CanonicalURL(m.Issuer)
 	if err != nil || !issuer.Same(c.base) {
-		return Metadata{}, bridge.E(bridge.Invalid, "issuer_mismatch", "%s says that it is another cloud: %q", c.base, m.Issuer).
+		return api.Metadata{}, bridge.E(bridge.Invalid, "issuer_mismatch", "%s says that it is another cloud: %q", c.base, m.Issuer).
 			WithHint("use the address that people open its dashboard by")
 	}
 	for name, endpoint := range map[string]string{
@@ -122,7 +123,7 @@ func (c SignInCalls) Metadata(ctx context.Context) (Metadata, error) {
 	} {
 		u, err := bridge.CanonicalURL(endpoint)
 		if err != nil || (!strings.HasPrefix(string(u), "https://") && !u.Loopback()) {
-			return Metadata{}, bridge.E(bridge.Invalid, "metadata_malformed", "%s names no %s that can be called safely", c.base, name)
+			return api.Metadata{}, bridge.E(bridge.Invalid, "metadata_malformed", "%s names no %s that can be called safely", c.base, name)
 		}
 	}
 	return m, nil

@@ -1,4 +1,4 @@
-package api_test
+package serving_test
 
 import (
 	"bufio"
@@ -25,6 +25,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 )
 
 const drainTime = 3 * time.Second
@@ -45,14 +46,14 @@ func newDrained(t *testing.T, secured bool, drain time.Duration) *drained {
 func newDrainedOf(t *testing.T, secured bool, drain time.Duration, handler http.Handler) *drained {
 	ctx, stop := context.WithCancel(context.Background())
 	d := &drained{t: t, ln: newPipes(), stop: stop, served: make(chan error, 1)}
-	how := api.Serving{Drain: drain, Log: slog.New(slog.DiscardHandler)}
+	how := serving.Config{Drain: drain, Log: slog.New(slog.DiscardHandler)}
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return d.dial() }}
 	if secured {
 		how.Cert = selfSigned(t)
 		transport.TLSClientConfig, transport.ForceAttemptHTTP2 = &tls.Config{InsecureSkipVerify: true}, true
 	}
 	d.client = &http.Client{Transport: transport}
-	go func() { d.served <- api.Serve(ctx, d.ln, handler, how) }()
+	go func() { d.served <- serving.Serve(ctx, d.ln, handler, how) }()
 	return d
 }
 
@@ -117,7 +118,7 @@ func drainHandlers() http.Handler {
 	e.GET("/own", func(c echo.Context) error {
 		_, _ = io.WriteString(c.Response(), "began")
 		c.Response().Flush()
-		<-api.Draining(c.Request().Context())
+		<-serving.Draining(c.Request().Context())
 		_, err := io.WriteString(c.Response(), " ended")
 		return err
 	})

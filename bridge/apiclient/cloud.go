@@ -1,4 +1,4 @@
-package api
+package apiclient
 
 import (
 	"context"
@@ -7,10 +7,11 @@ import (
 	"net/url"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
-// CloudClient calls a cloud on behalf of one session. What it may ask is divided by subject.
-type CloudClient struct {
+// Cloud calls a cloud on behalf of one session. What it may ask is divided by subject.
+type Cloud struct {
 	*Client
 	ConnectionCalls
 	OrganizationCalls
@@ -19,57 +20,57 @@ type CloudClient struct {
 	SignInCalls
 }
 
-// NewCloudClient calls the cloud at base with a session token, a developer token or an API key of the cloud; a zero bearer
+// NewCloud calls the cloud at base with a session token, a developer token or an API key of the cloud; a zero bearer
 // will do for the OAuth endpoints.
-func NewCloudClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) *CloudClient {
-	return newCloud(newClient(base, bearer, "/v1", cfg), Metadata{})
+func NewCloud(base bridge.ServerURL, bearer bridge.Secret, cfg api.ClientConfig) *Cloud {
+	return newCloud(newClient(base, bearer, "/v1", cfg), api.Metadata{})
 }
 
-func newCloud(shared Client, endpoints Metadata) *CloudClient {
+func newCloud(shared Client, endpoints api.Metadata) *Cloud {
 	c := &shared
-	return &CloudClient{c, ConnectionCalls{c}, OrganizationCalls{c}, SharingCalls{c}, IdentityCalls{c}, SignInCalls{c, endpoints}}
+	return &Cloud{c, ConnectionCalls{c}, OrganizationCalls{c}, SharingCalls{c}, IdentityCalls{c}, SignInCalls{c, endpoints}}
 }
 
 // As is the same client with another credential.
-func (c *CloudClient) As(bearer bridge.Secret) *CloudClient {
+func (c *Cloud) As(bearer bridge.Secret) *Cloud {
 	other := *c.Client
 	other.bearer = bearer
 	return newCloud(other, c.endpoints)
 }
 
 // At is the same client with the endpoints that a cloud's metadata names.
-func (c *CloudClient) At(endpoints Metadata) *CloudClient {
+func (c *Cloud) At(endpoints api.Metadata) *Cloud {
 	return newCloud(*c.Client, endpoints)
 }
 
 // Me is who the credential stands for.
-func (c *CloudClient) Me(ctx context.Context) (Me, error) {
-	var me Me
+func (c *Cloud) Me(ctx context.Context) (api.Me, error) {
+	var me api.Me
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me", out: &me})
 	return me, err
 }
 
 // DeveloperToken mints a developer token.
-func (c *CloudClient) DeveloperToken(ctx context.Context) (DeveloperToken, error) {
-	var out DeveloperToken
+func (c *Cloud) DeveloperToken(ctx context.Context) (api.DeveloperToken, error) {
+	var out api.DeveloperToken
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/developer-tokens", out: &out})
 	return out, err
 }
 
 // Audit lists the newest entries of the organization's audit log.
-func (c *CloudClient) Audit(ctx context.Context, query url.Values) (List[AuditEntry], error) {
-	var out List[AuditEntry]
+func (c *Cloud) Audit(ctx context.Context, query url.Values) (api.List[api.AuditEntry], error) {
+	var out api.List[api.AuditEntry]
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/audit", query: query, out: &out})
 	return out, err
 }
 
 // Healthy asks whether the cloud is up.
-func (c *CloudClient) Healthy(ctx context.Context) error {
+func (c *Cloud) Healthy(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodGet, path: "/healthz"})
 }
 
 // ExportAudit writes the audit log to w as the cloud sends it, for as long as that takes.
-func (c *CloudClient) ExportAudit(ctx context.Context, query url.Values, w io.Writer) error {
+func (c *Cloud) ExportAudit(ctx context.Context, query url.Values, w io.Writer) error {
 	resp, err := c.send(ctx, call{method: http.MethodGet, path: "/v1/audit/export", query: query})
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package api
+package serving
 
 import (
 	"context"
@@ -63,8 +63,8 @@ func Stopped(ctx context.Context) error {
 	return nil
 }
 
-// leavingNow is the error of readyz once the process is about to stop.
-func leavingNow(ctx context.Context) error {
+// Leaving is the error of readyz once the process is about to stop.
+func Leaving(ctx context.Context) error {
 	if d, ok := ctx.Value(drainKey{}).(*drain); ok && d.stage.Load() != serving {
 		return errStopping
 	}

@@ -1,4 +1,4 @@
-package api
+package apiclient
 
 import (
 	"bufio"
@@ -9,27 +9,28 @@ import (
 	"strconv"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
-// ServerClient calls a self-hosted server with one credential.
-type ServerClient struct{ Client }
+// Server calls a self-hosted server with one credential.
+type Server struct{ Client }
 
-// NewServerClient calls the server at base with an API key, an access token or a user token of the server; a zero
+// NewServer calls the server at base with an API key, an access token or a user token of the server; a zero
 // bearer will do for discovery.
-func NewServerClient(base bridge.ServerURL, bearer bridge.Secret, cfg ClientConfig) *ServerClient {
-	return &ServerClient{newClient(base, bearer, "/ace/v1", cfg)}
+func NewServer(base bridge.ServerURL, bearer bridge.Secret, cfg api.ClientConfig) *Server {
+	return &Server{newClient(base, bearer, "/ace/v1", cfg)}
 }
 
 // As is the same client with another credential.
-func (c *ServerClient) As(bearer bridge.Secret) *ServerClient {
+func (c *Server) As(bearer bridge.Secret) *Server {
 	other := *c
 	other.bearer = bearer
 	return &other
 }
 
 // Discovery is what the server says of itself. What answers, but is no ace server, gets the code not_ace.
-func (c *ServerClient) Discovery(ctx context.Context) (Discovery, error) {
-	var d Discovery
+func (c *Server) Discovery(ctx context.Context) (api.Discovery, error) {
+	var d api.Discovery
 	err := c.do(ctx, call{method: http.MethodGet, path: "/.well-known/ace-server", out: &d})
 	if e := bridge.AsError(err); err != nil && (e.Kind == bridge.Unreachable || e.Code == "internal") {
 		return d, err
@@ -42,22 +43,22 @@ func (c *ServerClient) Discovery(ctx context.Context) (Discovery, error) {
 }
 
 // Exchange turns a connect token into an API key.
-func (c *ServerClient) Exchange(ctx context.Context, token bridge.Secret, r ExchangeRequest) (ExchangeAnswer, error) {
-	var out ExchangeAnswer
+func (c *Server) Exchange(ctx context.Context, token bridge.Secret, r api.ExchangeRequest) (api.ExchangeAnswer, error) {
+	var out api.ExchangeAnswer
 	err := c.do(ctx, call{method: http.MethodPost, path: "/ace/v1/exchange", body: r, bearer: token, out: &out})
 	return out, err
 }
 
 // Me is who the credential is to the server.
-func (c *ServerClient) Me(ctx context.Context) (Identity, error) {
-	var out Identity
+func (c *Server) Me(ctx context.Context) (api.Identity, error) {
+	var out api.Identity
 	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/me", out: &out})
 	return out, err
 }
 
 // MeWith is who a credential of a connection is to the server; it is sent in the header that the cloud named.
-func (c *ServerClient) MeWith(ctx context.Context, cred Credential) (Identity, error) {
-	var out Identity
+func (c *Server) MeWith(ctx context.Context, cred api.Credential) (api.Identity, error) {
+	var out api.Identity
 	header := http.Header{}
 	header.Set(cred.Header, cred.Value.Reveal())
 	err := c.As(bridge.Secret{}).do(ctx, call{method: http.MethodGet, path: "/ace/v1/me", header: header, out: &out})
@@ -65,19 +66,19 @@ func (c *ServerClient) MeWith(ctx context.Context, cred Credential) (Identity, e
 }
 
 // DeliverRevocation hands the server the signed statement that kills a key.
-func (c *ServerClient) DeliverRevocation(ctx context.Context, keyID string, token bridge.Secret) (APIKey, error) {
+func (c *Server) DeliverRevocation(ctx context.Context, keyID string, token bridge.Secret) (api.APIKey, error) {
 	return c.As(token).RevokeKey(ctx, keyID)
 }
 
 // Refusal is why the server refused a request.
-func (c *ServerClient) Refusal(ctx context.Context, requestID string) (Refusal, error) {
-	var out Refusal
+func (c *Server) Refusal(ctx context.Context, requestID string) (api.Refusal, error) {
+	var out api.Refusal
 	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/refusals/" + url.PathEscape(requestID), out: &out})
 	return out, err
 }
 
 // Introspect asks who a credential is (RFC 7662).
-func (c *ServerClient) Introspect(ctx context.Context, r IntrospectRequest) (Introspection, error) {
+func (c *Server) Introspect(ctx context.Context, r api.IntrospectRequest) (api.Introspection, error) {
 	form := url.Values{"token": {r.Token.Reveal()}}
 	for name, value := range map[string]string{"client_address": r.Address, "user_agent": r.UserAgent, "method": r.Method, "uri": r.URI} {
 		if value != "" {
@@ -87,7 +88,7 @@ func (c *ServerClient) Introspect(ctx context.Context, r IntrospectRequest) (Int
 	if r.Spend {
 		form.Set("spend", "true")
 	}
-	var out Introspection
+	var out api.Introspection
 	err := c.do(ctx, call{method: http.MethodPost, path: "/ace/v1/introspect", form: form, out: &out})
 	return out, err
 }
@@ -96,7 +97,7 @@ const maxLine = 64 << 10
 
 // KeyChanges follows the stream of changed keys, line by line ([KeyChange]), until ctx ends, the stream does, or take
 // returns an error. since is the position that an earlier stream has reached; -1: from now on.
-func (c *ServerClient) KeyChanges(ctx context.Context, since int64, take func(line json.RawMessage) error) error {
+func (c *Server) KeyChanges(ctx context.Context, since int64, take func(line json.RawMessage) error) error {
 	query := url.Values{}
 	if since >= 0 {
 		query.Set("since", strconv.FormatInt(since, 10))
@@ -107,7 +108,7 @@ func (c *ServerClient) KeyChanges(ctx context.Context, since int64, take func(li
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return ReadProblem(resp)
+		return api.ReadProblem(resp)
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxLine)
@@ -123,6 +124,6 @@ func (c *ServerClient) KeyChanges(ctx context.Context, since int64, take func(li
 }
 
 // Healthy asks whether the server is up.
-func (c *ServerClient) Healthy(ctx context.Context) error {
+func (c *Server) Healthy(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodGet, path: "/ace/healthz"})
 }

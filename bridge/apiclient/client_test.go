@@ -1,4 +1,4 @@
-package api
+package apiclient
 
 import (
 	"encoding/json"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
 // What a client makes of answers that are not the one it asked for.
@@ -23,7 +24,7 @@ func TestClientRefusals(t *testing.T) {
 		{"redirect", "redirected", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) }},
 		{"a page", "answer_unexpected", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }},
 		{"a problem", "key_invalid", func(w http.ResponseWriter, _ *http.Request) {
-			WriteProblem(w, bridge.E(bridge.Unauthenticated, "key_invalid", "no"))
+			api.WriteProblem(w, bridge.E(bridge.Unauthenticated, "key_invalid", "no"))
 		}},
 		{"a status alone", "http_418", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }},
 	}
@@ -31,7 +32,7 @@ func TestClientRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := httptest.NewServer(tt.answer)
 			defer srv.Close()
-			_, err := NewServerClient(bridge.ServerURL(srv.URL), bridge.NewSecret("key"), ClientConfig{}).Me(t.Context())
+			_, err := NewServer(bridge.ServerURL(srv.URL), bridge.NewSecret("key"), api.ClientConfig{}).Me(t.Context())
 			if got := bridge.CodeOf(err); got != tt.code {
 				t.Errorf("the error is %q (%v), want %q", got, err, tt.code)
 			}
@@ -45,7 +46,7 @@ func TestClientRefusals(t *testing.T) {
 func TestClientUnreachable(t *testing.T) {
 	srv := httptest.NewServer(nil)
 	srv.Close()
-	_, err := NewServerClient(bridge.ServerURL(srv.URL), bridge.Secret{}, ClientConfig{}).Discovery(t.Context())
+	_, err := NewServer(bridge.ServerURL(srv.URL), bridge.Secret{}, api.ClientConfig{}).Discovery(t.Context())
 	if e := bridge.AsError(err); e.Kind != bridge.Unreachable || e.Hint == "" {
 		t.Errorf("the error is %v of kind %s", e, e.Kind)
 	}
@@ -69,7 +70,7 @@ func TestMetadata(t *testing.T) {
 	} {
 		var m map[string]string
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != PathMetadata {
+			if r.URL.Path != api.PathMetadata {
 				t.Errorf("%s: asked for %s", name, r.URL.Path)
 			}
 			w.Header().Set("Content-Type", "application/json")
@@ -78,7 +79,7 @@ func TestMetadata(t *testing.T) {
 		m = map[string]string{"issuer": srv.URL, "authorization_endpoint": srv.URL + "/a", "device_authorization_endpoint": srv.URL + "/d",
 			"token_endpoint": srv.URL + "/t", "revocation_endpoint": srv.URL + "/r", "jwks_uri": srv.URL + "/j"}
 		c.change(m, "ace")
-		_, err := NewCloudClient(bridge.ServerURL(srv.URL), bridge.Secret{}, ClientConfig{}).Metadata(t.Context())
+		_, err := NewCloud(bridge.ServerURL(srv.URL), bridge.Secret{}, api.ClientConfig{}).Metadata(t.Context())
 		if got := bridge.CodeOf(err); got != c.code {
 			t.Errorf("%s: %v, want %q", name, err, c.code)
 		}
@@ -98,8 +99,8 @@ func TestCredentialHeader(t *testing.T) {
 	}))
 	defer srv.Close()
 	base := bridge.ServerURL(srv.URL)
-	server := NewServerClient(base, bridge.Secret{}, ClientConfig{})
-	cloud := NewCloudClient(base, bridge.Secret{}, ClientConfig{})
+	server := NewServer(base, bridge.Secret{}, api.ClientConfig{})
+	cloud := NewCloud(base, bridge.Secret{}, api.ClientConfig{})
 	tests := []struct{ name, credential, header, value string }{
 		{"a key", key.Text().Reveal(), bridge.HeaderAceAPIKey, key.Text().Reveal()},
 		{"a key with its ID", key.ID.String() + "." + key.Text().Reveal(), bridge.HeaderAceAPIKey, key.ID.String() + "." + key.Text().Reveal()},
@@ -117,7 +118,7 @@ func TestCredentialHeader(t *testing.T) {
 		}
 		if tt.header != "" {
 			calls["connection"] = func() error { // the header is the cloud's to name
-				_, err := server.As(bridge.NewSecret("own")).MeWith(t.Context(), Credential{Header: bridge.HeaderAPIKey, Value: secret.Disclose()})
+				_, err := server.As(bridge.NewSecret("own")).MeWith(t.Context(), api.Credential{Header: bridge.HeaderAPIKey, Value: secret.Disclose()})
 				return err
 			}
 		}

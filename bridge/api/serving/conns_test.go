@@ -1,4 +1,4 @@
-package api_test
+package serving_test
 
 import (
 	"bufio"
@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
 )
 
 // pipes is a listener in memory, whose clients come from addresses.
@@ -108,7 +108,7 @@ func TestSlowReaders(t *testing.T) {
 				handler, ended := writers()
 				ctx, stop := context.WithCancel(t.Context())
 				ln, served := newPipes(), make(chan error, 1)
-				go func() { served <- api.Serve(ctx, ln, handler, api.Serving{Log: slog.New(slog.DiscardHandler)}) }()
+				go func() { served <- serving.Serve(ctx, ln, handler, serving.Config{Log: slog.New(slog.DiscardHandler)}) }()
 				client, began := ln.dial("192.0.2.1:1000"), time.Now()
 				if _, err := io.WriteString(client, "GET "+c.path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 					t.Fatal(err)
@@ -200,7 +200,7 @@ func TestSlowReadersOfHTTP2(t *testing.T) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	ln := newPipes()
-	bound := api.Bound(ln, api.ConnLimits{Total: 5, PerAddress: 2, Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, slog.New(slog.DiscardHandler))
+	bound := serving.Bound(ln, serving.ConnLimits{Total: 5, PerAddress: 2, Proxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}, slog.New(slog.DiscardHandler))
 	accepted := make(chan net.Conn, 10)
 	go func() {
 		for {

@@ -1,4 +1,4 @@
-package api
+package serving
 
 import (
 	"cmp"
@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 // ConnLimits bound what clients may hold; a zero value is the default.
@@ -76,7 +78,7 @@ func (l *boundListener) key(a net.Addr) string {
 	if addr.IsLoopback() || slices.ContainsFunc(l.limits.Proxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 		return ""
 	}
-	return AddressKey(addr.String())
+	return bridge.AddressKey(addr.String())
 }
 
 func (l *boundListener) take(key string) bool {

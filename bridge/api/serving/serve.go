@@ -1,4 +1,4 @@
-package api
+package serving
 
 import (
 	"context"
@@ -15,8 +15,8 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// Serving configures [Serve].
-type Serving struct {
+// Config configures [Serve].
+type Config struct {
 	Cert *tls.Certificate // nil: plain HTTP
 	// Drain is how long everything goes on after the stop begins, so that load balancers notice; see [Serve].
 	Drain time.Duration
@@ -32,7 +32,7 @@ type Serving struct {
 //
 // There is no limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size.
 // Connections are bounded by default, where ln is not of [Bound].
-func Serve(ctx context.Context, ln net.Listener, h http.Handler, how Serving) error {
+func Serve(ctx context.Context, ln net.Listener, h http.Handler, how Config) error {
 	bound, isBound := ln.(*boundListener)
 	if !isBound {
 		bound, _ = Bound(ln, ConnLimits{}, how.Log).(*boundListener)

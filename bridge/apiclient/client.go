@@ -1,4 +1,4 @@
-package api
+package apiclient
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 )
 
 const (
@@ -36,7 +37,7 @@ type Client struct {
 	refused func(*bridge.Error) *bridge.Error
 }
 
-func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg ClientConfig) Client {
+func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg api.ClientConfig) Client {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultClientTimeout
 	}
@@ -93,7 +94,7 @@ func (c *Client) do(ctx context.Context, r call) error {
 
 // problem reads the refusal of a call.
 func (c *Client) problem(resp *http.Response) error {
-	err := ReadProblem(resp)
+	err := api.ReadProblem(resp)
 	if c.refused == nil {
 		return err
 	}
@@ -246,7 +247,7 @@ func all[T any](ctx context.Context, c *Client, path string, query url.Values) (
 		query = url.Values{}
 	}
 	for range 1000 {
-		var page List[T]
+		var page api.List[T]
 		if err := c.do(ctx, call{method: http.MethodGet, path: path, query: query, out: &page}); err != nil {
 			return nil, err
 		}
