@@ -176,6 +176,7 @@ func (o *onlooker) value(selector string) string {
 
 // What is wrong is found: else the tests below could pass with a script that looks at nothing.
 func TestAxeFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	o, _ := newOnlooker(t)
 	o.run("a page with two mistakes", chromedp.Navigate(o.base+"/login"), chromedp.WaitVisible(`main h1`),
 		evaluate(`document.querySelector("main").insertAdjacentHTML("beforeend", "<button></button><p class=faint>faint</p>");
@@ -190,6 +191,7 @@ func TestAxeFindsWhatIsWrong(t *testing.T) {
 }
 
 func TestPagesBeforeTheSignInAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	o.at("login", "/login")
 	o.after("login refused", chromedp.SendKeys(`input[name=email]`, "ann@acme.test"), chromedp.SendKeys(`input[name=password]`, "wrong\r"), chromedp.WaitVisible(`.error`))
@@ -209,6 +211,7 @@ func TestPagesBeforeTheSignInAreAccessible(t *testing.T) {
 }
 
 func TestEmptyPagesAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, _ := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("connections", "/connections")
@@ -223,6 +226,7 @@ func TestEmptyPagesAreAccessible(t *testing.T) {
 }
 
 func TestFurtherPagesAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, _ := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("new organization", "/organizations/new")
@@ -233,6 +237,7 @@ func TestFurtherPagesAreAccessible(t *testing.T) {
 }
 
 func TestApprovalsAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("device", "/device")
@@ -248,6 +253,7 @@ func TestApprovalsAreAccessible(t *testing.T) {
 }
 
 func TestSettingsAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, _ := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("profile", "/settings")
@@ -261,6 +267,7 @@ func TestSettingsAreAccessible(t *testing.T) {
 }
 
 func TestSecurityIsAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	o.at("security", "/settings/security")
@@ -279,6 +286,7 @@ func TestSecurityIsAccessible(t *testing.T) {
 }
 
 func TestConnectionsAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	connection := w.Connect(w.Admin)
@@ -295,6 +303,7 @@ func TestConnectionsAreAccessible(t *testing.T) {
 
 // Many connections are cards side by side, in whichever state each of them is, and can be searched.
 func TestManyConnectionsAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	o.run("sign in", signIn(o.base, "admin@acme.test"))
 	w.Connect(w.Admin)

@@ -12,6 +12,7 @@ import (
 
 // A person turns two-factor authentication on, signs in with a recovery code, and sets a new password by mail, in a browser.
 func TestAccountInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	w.Background()

@@ -25,6 +25,7 @@ import (
 )
 
 func TestAceScriptIsSmall(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../web/static/ace.js")
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +77,7 @@ func (s scripted) run(script string) told {
 }
 
 func TestAceScriptInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/whoami", http.StatusFound) })
@@ -230,6 +232,7 @@ func scriptsReadEvents(t *testing.T, s scripted) {
 // What stands in the way of a direct call is said in one line, and the relay takes over. Nothing that may have arrived is sent
 // again.
 func TestAceScriptSaysWhyNotDirectly(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	breaking := &world.PlainApp{Cors: true}
@@ -296,6 +299,7 @@ func (k *keyed) has(key string) bool {
 // A connection that is moved has another key: what the page holds is shown to no other server than it was for, and the way is
 // looked for again.
 func TestAceScriptOfAConnectionThatIsMoved(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	mute, open, last := &keyed{}, &keyed{PlainApp: world.PlainApp{Cors: true}}, &keyed{PlainApp: world.PlainApp{Cors: true}}
@@ -365,6 +369,7 @@ func vendorScript(w *world.World) string {
 // A page of another origin does the same with a token, where the cloud's operator has named that origin. Cookies count for nothing
 // there.
 func TestAceScriptElsewhere(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	vendor, module := vendorPage(t, httptest.NewServer)
 	stranger, strangers := vendorPage(t, httptest.NewServer)
@@ -383,6 +388,7 @@ func TestAceScriptElsewhere(t *testing.T) {
 
 // Chromium asks people before a public page may call their own machine or network.
 func TestAceScriptAndTheLocalNetwork(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	connection := w.Connect(w.Admin)
 	ctx := browser(t, chromedp.Flag("ip-address-space-overrides", strings.TrimPrefix(string(w.CloudURL), "http://")+"=public"))
@@ -413,6 +419,7 @@ func TestAceScriptAndTheLocalNetwork(t *testing.T) {
 
 // A page on https may not call a server on http.
 func TestAceScriptAndMixedContent(t *testing.T) {
+	t.Parallel()
 	vendor, module := vendorPage(t, httptest.NewTLSServer)
 	origin := strings.Replace(vendor.URL, "127.0.0.1", "vendor.test", 1)
 	w := world.NewOf(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), func(cfg *cloud.Config) { cfg.AllowedOrigins = []string{origin} }, nil, slog.New(slog.DiscardHandler))

@@ -12,6 +12,7 @@ import (
 
 // The pages of an address that is proven or changed, and of a cloud's first person, are accessible; the change works by clicks.
 func TestAddressPagesAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	w.Run()
 	o.at("address", "/address?token=none")

@@ -163,6 +163,7 @@ func steps(t *testing.T, ctx context.Context) func(what string, steps ...step) {
 }
 
 func TestDashboardInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base := string(w.CloudURL)

@@ -15,6 +15,7 @@ import (
 
 // The list of connections, which can be searched, and the overview of one, with all that it is managed by.
 func TestConnectionsInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base := string(w.CloudURL)

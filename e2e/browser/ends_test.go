@@ -25,6 +25,7 @@ func mint(t *testing.T, with *apiclient.Server, at bridge.ServerURL, name string
 
 // What ends with what is said on pages that everybody can use, of a real server's keys.
 func TestWhatEndsIsAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	ctx := t.Context()
 	connection := w.Connect(w.Admin)
@@ -101,6 +102,7 @@ func TestWhatEndsIsAccessible(t *testing.T) {
 
 // Somebody who has signed up by an invitation has one page, until their address is proven.
 func TestAddressesToConfirmAreAccessible(t *testing.T) {
+	t.Parallel()
 	o, w := newOnlooker(t)
 	invitation, err := w.Admin.Invite(t.Context(), "acme", api.NewInvitation{Role: "member"})
 	if err != nil {

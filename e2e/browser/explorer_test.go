@@ -101,6 +101,7 @@ func (e explorer) holds(what, expression string) { e.run(what, eventually(expres
 const answerText = `document.querySelector("[data-answer]").textContent`
 
 func TestExplorerInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	app := &explored{}
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), behindIt(t, app.handler()))

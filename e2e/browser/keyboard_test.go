@@ -60,6 +60,7 @@ func walk(t *testing.T, ctx context.Context, selector string) {
 
 // A person without a mouse signs in, opens a connection, shares it, and takes it back.
 func TestKeyboardAlone(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	connection := w.Connect(w.Admin)

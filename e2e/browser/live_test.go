@@ -13,6 +13,7 @@ import (
 
 // What changes shows on an open page: a status, the end of the access, the end of the session.
 func TestLiveStatusInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	w.Background()
@@ -36,6 +37,7 @@ func TestLiveStatusInABrowser(t *testing.T) {
 
 // Where there are no events to be had, the page asks again and again.
 func TestLiveStatusWithoutEvents(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	w.Background()
@@ -65,6 +67,7 @@ func TestLiveStatusWithoutEvents(t *testing.T) {
 
 // A page whose stream a proxy or the cloud has refused, once, comes back to it.
 func TestLiveStatusComesBack(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	w.Background()

@@ -11,6 +11,7 @@ import (
 
 // Add a connection notices what a terminal has connected meanwhile, and leads there; what was typed by hand stays.
 func TestAddAConnectionInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base, run := string(w.CloudURL), steps(t, ctx)
@@ -24,6 +25,7 @@ func TestAddAConnectionInABrowser(t *testing.T) {
 
 // It does not ask for ever: less often when it takes long, and not at all once the session has ended.
 func TestAddAConnectionStopsAsking(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base, run := string(w.CloudURL), steps(t, ctx)

@@ -14,6 +14,7 @@ import (
 // A key that cannot be renewed is told of on the card and on the connection's pages, beside the status, which may still be
 // online.
 func TestRotationInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	created, err := w.Operator.CreateKey(t.Context(), api.CreateKeyRequest{Name: "dashboard", ExpiresIn: "30d"})

@@ -15,6 +15,7 @@ import (
 
 // A key is created on a connection's server, copied, used, given another secret, and revoked, all of it by the dashboard.
 func TestServerKeysInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base := string(w.CloudURL)

@@ -38,6 +38,7 @@ func choose(selector, option string) step {
 
 // A connection is shared, given a ceiling, and unshared with the keyboard alone; a member reads what they may.
 func TestSharingInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	connection := w.Connect(w.Admin)
@@ -90,6 +91,7 @@ func TestSharingInABrowser(t *testing.T) {
 
 // The key of a server that knows no scopes has no ceiling; there is nothing to choose but all or nothing.
 func TestSharingAPlainKeyInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	key := bridge.NewSecret("a-plain-key").Disclose()

@@ -45,6 +45,7 @@ func waitingProgram(t *testing.T, host string) (redirectURI string, answers <-ch
 // A browser carries a code to the program that waits for it, and a person to their organization's provider: its rules for
 // forms hold for where they lead, too, which no other client knows of.
 func TestLoginsInABrowser(t *testing.T) {
+	t.Parallel()
 	ctx := browser(t)
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	base := string(w.CloudURL)

@@ -197,6 +197,7 @@ var ruledRows = func() (rows []doorRow) {
 
 // TestDoors runs every row at every door.
 func TestDoors(t *testing.T) {
+	t.Parallel()
 	for name, world := range map[string]struct {
 		scopes catalogue.Catalogue
 		rows   []doorRow

@@ -37,6 +37,7 @@ import (
 // The shipped configuration files, with other addresses and nothing else changed, in the real proxies.
 
 func TestProxyNginx(t *testing.T) {
+	t.Parallel()
 	program := world.Installed(t, "nginx")
 	p := newProxied(t, servicesCatalogue(t))
 	p.startNginx(t, program)
@@ -45,6 +46,7 @@ func TestProxyNginx(t *testing.T) {
 }
 
 func TestProxyCaddy(t *testing.T) {
+	t.Parallel()
 	program := world.Installed(t, "caddy")
 	p := newProxied(t, servicesCatalogue(t))
 	p.startCaddy(t, program)
@@ -54,6 +56,7 @@ func TestProxyCaddy(t *testing.T) {
 // Without rules the server decides about no path and refuses no header that changes one: to keep such headers from the
 // app is the proxy's work alone.
 func TestProxyWithoutRules(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(*proxied, *testing.T, string){
 		"nginx": (*proxied).startNginx, "caddy": (*proxied).startCaddy} {
 		t.Run(name, func(t *testing.T) {

@@ -165,6 +165,7 @@ func (p *process) stopsWell(ready, prefix string, credential bridge.Secret, app 
 
 // A signal ends streams and no calls, and readyz says so first.
 func TestServerStopsWell(t *testing.T) {
+	t.Parallel()
 	app := newHeldApp(t)
 	c := world.NewTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_UPSTREAM_URL="+app.URL, "ACE_DRAIN=200ms")
 	p := started(c, "server")
@@ -173,6 +174,7 @@ func TestServerStopsWell(t *testing.T) {
 }
 
 func TestCloudStopsWell(t *testing.T) {
+	t.Parallel()
 	app := newHeldApp(t)
 	c := world.NewTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_DRAIN=200ms")
 	c.Must(world.Password, "cloud", "user", "add", "--email", "ada@acme.test", "--org", "acme", "--role", "owner", "--password-stdin")

@@ -88,6 +88,7 @@ const (
 
 // What cannot be tried without waiting is held as it stands in the file.
 func TestNginxPatience(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile("../../configs/nginx/forward-auth.conf")
 	if err != nil {
 		t.Fatal(err)

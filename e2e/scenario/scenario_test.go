@@ -14,6 +14,7 @@ import (
 )
 
 func TestScenario(t *testing.T) {
+	t.Parallel()
 	for _, db := range []struct {
 		name string
 		dsn  func(testing.TB) string
@@ -95,6 +96,7 @@ func scenario(t *testing.T, w *world.World) {
 
 // A connect that dies between exchange and registration leaves a key that nobody has; it lapses, and a rerun completes.
 func TestOrphanedKeyLapses(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	ctx := t.Context()
 	token, err := w.Admin.ConnectToken(ctx, w.URL, nil)
@@ -121,6 +123,7 @@ func TestOrphanedKeyLapses(t *testing.T) {
 
 // A server that is away when its connection is removed gets the revocation when it is back.
 func TestRevocationIsKept(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -16,6 +16,7 @@ import (
 // A shared connection with a ceiling at a real server: members have no more than it, and the server's audit log says who
 // called and over which connection.
 func TestSharedWithACeiling(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	ctx := t.Context()
 	connection := w.Connect(w.Admin)

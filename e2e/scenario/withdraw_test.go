@@ -21,6 +21,7 @@ import (
 // Whoever loses access is out at once, also where they call the server directly: what they have open there ends, and their
 // token is dead long before it expires. Those who keep access notice nothing.
 func TestWhoLosesAccessIsOut(t *testing.T) {
+	t.Parallel()
 	app := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(rw, "data: hello\n\n")
 		if r.URL.Path == "/events" {

@@ -11,6 +11,7 @@ import (
 
 // Ctrl-C ends a login that waits for the browser, and the port with it.
 func TestBrowserLoginInterrupted(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	cmd := world.NewTerminal(t, "ACE_ENV="+cloud.URL).Command("", "login", "--browser", "--no-connect")
 	pipe, err := cmd.StderrPipe()
@@ -36,6 +37,7 @@ func TestBrowserLoginInterrupted(t *testing.T) {
 
 // --qr shows the address on a terminal, for another device: no browser opens here.
 func TestQR(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	text := world.OnTerminal(t, 120, []string{"ACE_ENV=" + cloud.URL}, "login", "--qr", "--no-connect").Exits(0)
 	if strings.Count(text, "█") < 100 || !strings.Contains(text, "Open "+cloud.URL) {

@@ -19,6 +19,7 @@ import (
 
 // However somebody logs in, what is secret is in nothing that another program or person may see.
 func TestNoSecretLeaves(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
 	token := cloud.CanaryToken(map[string]any{"iss": cloud.URL})
@@ -60,6 +61,7 @@ func TestNoSecretLeaves(t *testing.T) {
 
 // What is opened in a browser is an argument of a program, which everybody on the machine can read.
 func TestNoSecretInArguments(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	bin, opened := filepath.Join(t.TempDir(), "bin"), filepath.Join(t.TempDir(), "opened")
 	// The browser keeps its own arguments and those of all programs, and opens the page.
@@ -85,6 +87,7 @@ func TestNoSecretInArguments(t *testing.T) {
 
 // Fifty commands at once find an access token that is over: one of them renews it, and none fails.
 func TestRefreshOnceOfFifty(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	cloud.Set(func() { cloud.Life = 1 }) // so short that it is renewed at once
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
@@ -109,6 +112,7 @@ func TestRefreshOnceOfFifty(t *testing.T) {
 
 // A session bus that takes connections and says nothing: every command ends, and the key is kept in a file.
 func TestSilentKeyring(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	socket := filepath.Join(t.TempDir(), "bus")
 	ln, err := net.Listen("unix", socket) //nolint:noctx // a test's
@@ -139,6 +143,7 @@ func TestSilentKeyring(t *testing.T) {
 
 // Whatever the shell's umask, nobody else can read what is kept.
 func TestModes(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
 	cmd := ace.Command("", "login", "--no-browser")

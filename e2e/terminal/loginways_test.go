@@ -19,6 +19,7 @@ import (
 
 // Every way to log in, and what is then sent as what.
 func TestLoginWays(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	cloud.Set(func() { cloud.Otp = "123456" })
 	token := cloud.CanaryToken(map[string]any{"iss": cloud.URL, "exp": time.Now().Add(time.Hour).Unix()})
@@ -102,6 +103,7 @@ func checkHeaders(t *testing.T, seen []*http.Request) {
 
 // What cannot be a credential of the cloud is refused with its reason, and is not sent anywhere.
 func TestLoginRefusedHere(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
 	key := cloud.Key.Text().Reveal()
@@ -145,6 +147,7 @@ func TestLoginRefusedHere(t *testing.T) {
 
 // What the cloud refuses is not stored, and the reason is told.
 func TestLoginRefusedThere(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	cloud.Set(func() { cloud.Otp = "123456" })
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
@@ -175,6 +178,7 @@ func TestLoginRefusedThere(t *testing.T) {
 }
 
 func TestGuard(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t)
 	guard := []string{"auth", "login", "--env", cloud.URL, "--non-interactive"}
@@ -200,6 +204,7 @@ func TestGuard(t *testing.T) {
 
 // The session is ended at the cloud by what it is carried on with; a key is not.
 func TestLogoutRevokes(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
 	ace.Must("", "login", "--no-browser", "--no-connect")
@@ -219,6 +224,7 @@ func TestLogoutRevokes(t *testing.T) {
 
 // Endpoints that the metadata names elsewhere are used at the login, and kept for what comes after.
 func TestDiscoveredEndpoints(t *testing.T) {
+	t.Parallel()
 	cloud, other := world.NewFakeCloud(t), world.NewFakeCloud(t)
 	cloud.Set(func() {
 		cloud.Metadata = func(m map[string]any) {
@@ -240,6 +246,7 @@ func TestDiscoveredEndpoints(t *testing.T) {
 }
 
 func TestDiscoverRefuses(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	server := http.NewServeMux()
 	server.HandleFunc("GET /.well-known/ace-server", func(w http.ResponseWriter, _ *http.Request) {
@@ -274,6 +281,7 @@ func TestDiscoverRefuses(t *testing.T) {
 }
 
 func TestBrowserLogin(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	tests := []struct {
 		name, say, page string
@@ -301,6 +309,7 @@ func TestBrowserLogin(t *testing.T) {
 
 // Who finds the port without the state of the login gets nothing, and does not end it.
 func TestBrowserLoginStrangers(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	asked := 0
 	cloud.Set(func() {
@@ -336,6 +345,7 @@ func TestBrowserLoginStrangers(t *testing.T) {
 }
 
 func TestSwitchAndList(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t)
 	if r := ace.Run("", "auth", "switch", "one"); r.Code != world.ExitFailed {
@@ -388,6 +398,7 @@ func TestSwitchAndList(t *testing.T) {
 }
 
 func TestDebug(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t, "ACE_KEY="+cloud.Key.Text().Reveal())
 	r := ace.Must("", "auth", "me", "--env", cloud.URL, "--debug")
@@ -398,6 +409,7 @@ func TestDebug(t *testing.T) {
 
 // That one is logged in is said before what else a login does, which takes its time.
 func TestLoginOrder(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	ace := world.NewTerminal(t, "ACE_ENV="+cloud.URL)
 	cmd := ace.Command("", "login", "--no-browser")

@@ -23,6 +23,7 @@ import (
 )
 
 func TestPickerOnTerminal(t *testing.T) {
+	t.Parallel()
 	w, env := world.ThreeConnections(t)
 
 	// Chosen by a filter, and confirmed.
@@ -70,6 +71,7 @@ func TestPickerOnTerminal(t *testing.T) {
 
 // Before more ends than was named, a terminal is told and asked, on terminals of every kind; no answer but yes is one.
 func TestWhatElseEndsOnTerminal(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	parent, err := w.Operator.CreateKey(t.Context(), api.CreateKeyRequest{Name: "parent", Preset: "full"})
 	if err != nil {
@@ -126,6 +128,7 @@ func TestWhatElseEndsOnTerminal(t *testing.T) {
 }
 
 func TestMenuOnTerminal(t *testing.T) {
+	t.Parallel()
 	_, env := world.ThreeConnections(t)
 
 	// A command of the menu runs, and the menu is there again; Esc leaves level by level.
@@ -164,6 +167,7 @@ func TestMenuOnTerminal(t *testing.T) {
 
 // A secret that is typed into the menu is neither shown nor in the process's arguments, and reaches the command.
 func TestMenuHidesSecrets(t *testing.T) {
+	t.Parallel()
 	_, env := world.ThreeConnections(t)
 	const secret = "canary-typed-at-the-terminal"
 	asked := make(chan string, 1)
@@ -209,6 +213,7 @@ func TestMenuHidesSecrets(t *testing.T) {
 
 // What is asked for by a flag is not shown either, and Ctrl-C there brings the echo back.
 func TestHiddenInput(t *testing.T) {
+	t.Parallel()
 	w, env := world.ThreeConnections(t)
 	token, _, err := w.Cloud.DeveloperToken(t.Context(), "member@acme.test", "acme")
 	if err != nil {
@@ -242,6 +247,7 @@ var (
 
 // On 40 columns nothing is wider than the terminal, and NO_COLOR, --no-color and TERM=dumb are kept.
 func TestPlainTerminals(t *testing.T) {
+	t.Parallel()
 	_, env := world.ThreeConnections(t)
 	for _, tt := range []struct {
 		name string
@@ -287,6 +293,7 @@ func TestPlainTerminals(t *testing.T) {
 
 // In a pipe there is no escape code, whatever the terminal is called, and nothing is asked.
 func TestPipes(t *testing.T) {
+	t.Parallel()
 	_, env := world.ThreeConnections(t)
 	for _, tt := range []struct {
 		args []string
@@ -311,6 +318,7 @@ func TestPipes(t *testing.T) {
 
 // What takes its time says so on a terminal, in a line that is gone in the end.
 func TestProgressOnTerminal(t *testing.T) {
+	t.Parallel()
 	answer := make(chan struct{})
 	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-answer

@@ -15,6 +15,7 @@ import (
 
 // The catalogue that the README shows is one.
 func TestReadmeCatalogue(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +45,7 @@ func section(t *testing.T, heading string) string {
 
 // What the tour shows after its login works as it is typed, in that order.
 func TestTheTourAsTyped(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	ace := world.NewTerminal(t, "ACE_ENV="+string(w.CloudURL))
 	ace.Must("", "auth", "login-token", "--token", w.TokenOf("admin"))
@@ -63,6 +65,7 @@ func TestTheTourAsTyped(t *testing.T) {
 
 // Every heading of the troubleshooting is text that somebody can have seen: it is in a message of the product.
 func TestTroubleshootingIsAboutRealMessages(t *testing.T) {
+	t.Parallel()
 	var product strings.Builder
 	for _, dir := range []string{"cmd", "bridge", "cloud", "server", "web"} {
 		err := filepath.WalkDir("../../"+dir, func(path string, d fs.DirEntry, err error) error {

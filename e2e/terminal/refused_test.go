@@ -12,6 +12,7 @@ import (
 
 // The line that says how to fix a refused credential is about the one that was sent, wherever it came from.
 func TestRefusedCredential(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	key, keyID := cloud.Key.Text().Reveal(), cloud.Key.ID.String()
 	host := strings.TrimPrefix(cloud.URL, "http://")

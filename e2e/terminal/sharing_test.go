@@ -10,6 +10,7 @@ import (
 
 // On a terminal it is said how many people lose access, and asked once.
 func TestUnshareAsksOnATerminal(t *testing.T) {
+	t.Parallel()
 	w, env := world.ThreeConnections(t)
 	connections, err := w.Admin.Connections(t.Context())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 // Where nobody is there to confirm it, a login begins nothing, exits with 4 at once and names the variables to set.
 func TestLoginWithoutAnybody(t *testing.T) {
+	t.Parallel()
 	cloud := world.NewFakeCloud(t)
 	for name, c := range map[string]struct {
 		env  []string
@@ -48,6 +49,7 @@ func TestLoginWithoutAnybody(t *testing.T) {
 
 // A check exits with 6 where the server is offline, and with 5 where it does not take the key; each hint then works.
 func TestWaysOutOfADeadKey(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	ace := world.NewTerminal(t, "ACE_ENV="+string(w.CloudURL))
 	ace.Must("", "auth", "login-token", "--token", w.TokenOf("admin"))
@@ -85,6 +87,7 @@ func TestWaysOutOfADeadKey(t *testing.T) {
 
 // The command that `ace dev` prints for the operator makes a token that its server takes.
 func TestTheOperatorOfDev(t *testing.T) {
+	t.Parallel()
 	ace := world.NewTerminal(t)
 	cmd := ace.Command("", "dev", "--cloud-addr", "127.0.0.1:0", "--server-addr", "127.0.0.1:0", "--data-dir", "here")
 	out, err := cmd.StdoutPipe()
@@ -115,6 +118,7 @@ func TestTheOperatorOfDev(t *testing.T) {
 
 // Each of the three starts says so.
 func TestUnknownVariablesAreNamedAtStart(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"server"}, {"cloud"}, {"dev", "--cloud-addr", "127.0.0.1:0", "--server-addr", "127.0.0.1:0"}} {
 		t.Run(args[0], func(t *testing.T) {
 			ace := world.NewTerminal(t, "ACE_ADDR=127.0.0.1:0", "ACE_UPSTREAM_ULR=http://127.0.0.1:1")
