@@ -152,16 +152,10 @@ func settleKeys(ctx context.Context, tx *sql.Tx, now time.Time, c RestoreChoice,
 		return fmt.Errorf("mark keys: %w", err)
 	}
 	rows, err := tx.QueryContext(ctx, "SELECT "+record.Columns+" FROM api_keys WHERE "+doubtful+" ORDER BY id", now.Unix())
-	if err != nil {
-		return fmt.Errorf("list keys: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		r, err := record.Scan(rows)
-		if err != nil {
-			return err
-		}
+	err = sqldb.Each(rows, err, func(row sqldb.Row) error {
+		r, err := record.Scan(row)
 		out.Keys = append(out.Keys, r.Record)
-	}
-	return rows.Err()
+		return err
+	})
+	return sqldb.Wrap("list keys", err)
 }

@@ -3,17 +3,17 @@ package keys
 import (
 	"context"
 	"database/sql"
-	"fmt"
 
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/google/uuid"
 )
 
 // ReownIn renames the owner of keys, including ended ones, within the caller's transaction. After the commit, hand the
 // returned IDs to [Authority.TakeIn].
 func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error) {
-	owned, err := uuids(tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 OR subject = $1", from))
+	owned, err := sqldb.Column[uuid.UUID](tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 OR subject = $1", from))
 	if err != nil || len(owned) == 0 {
-		return nil, wrap("look for the keys of "+from, err)
+		return nil, sqldb.Wrap("look for the keys of "+from, err)
 	}
 	if err := a.Trouble(); err != nil {
 		return nil, err
@@ -25,35 +25,8 @@ func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE api_keys SET owner = CASE WHEN owner = $1 THEN $2 ELSE owner END,
 			subject = CASE WHEN subject = $1 THEN $2 ELSE subject END, version = $3 WHERE id = $4`, from, to, version, id.String()); err != nil {
-			return nil, wrap("rename the owner of a key", err)
+			return nil, sqldb.Wrap("rename the owner of a key", err)
 		}
 	}
 	return owned, a.table.Tell(ctx, tx)
-}
-
-func wrap(what string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
-func uuids(rows *sql.Rows, err error) ([]uuid.UUID, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []uuid.UUID
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		id, err := uuid.Parse(s)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
 }

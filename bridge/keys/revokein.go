@@ -10,6 +10,7 @@ import (
 
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Ending says which keys end together with something else, and why.
@@ -25,9 +26,9 @@ type Ending struct {
 func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.UUID, error) {
 	ids := e.IDs
 	if e.Owner != "" {
-		owned, err := ownedKeys(ctx, tx, e.Owner)
+		owned, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 AND ended_at = 0", e.Owner))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look for the keys of %s: %w", e.Owner, err)
 		}
 		ids = append(ids[:len(ids):len(ids)], owned...)
 	}
@@ -62,23 +63,6 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 		return nil, nil
 	}
 	return x.ids, a.table.Tell(ctx, tx)
-}
-
-func ownedKeys(ctx context.Context, tx *sql.Tx, owner string) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 AND ended_at = 0", owner)
-	if err != nil {
-		return nil, fmt.Errorf("look for the keys of %s: %w", owner, err)
-	}
-	defer func() { _ = rows.Close() }()
-	var ids []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("look for the keys of %s: %w", owner, err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
 }
 
 // TakeIn brings keys that were changed by [Authority.RevokeIn] or [Authority.ReownIn] into the table in memory.

@@ -82,19 +82,11 @@ func (s Stored) List(ctx context.Context, v View, cursor string, limit int) ([]r
 		AND ($3 = '' OR ($3 = 'test') = (kind = '`+test+`')) AND ($4 = '' OR owner = $4) AND (NOT $5 OR kind <> '`+personal+`')
 		AND ($6 = '' OR parent_id = $6) AND (NOT $7 OR (parent_unknown AND ended_at = 0)) ORDER BY id DESC LIMIT $8`,
 		v.Org, cursor, v.Environment, v.owner, v.impersonal, record.IDText(v.Parent), v.Orphans, limit+1)
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (record.Record, error) {
+		r, err := record.Scan(row)
+		return r.Record, err
+	})
 	if err != nil {
-		return nil, "", fmt.Errorf("list keys: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []record.Record
-	for rows.Next() {
-		r, err := record.Scan(rows)
-		if err != nil {
-			return nil, "", err
-		}
-		out = append(out, r.Record)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, "", fmt.Errorf("list keys: %w", err)
 	}
 	if len(out) > limit {

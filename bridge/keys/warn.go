@@ -55,21 +55,10 @@ func dueWarnings(ctx context.Context, db *sqldb.DB, days, now int64) ([]warning,
 		WHERE expires_at > $1 AND expires_at <= $2 AND expires_at - issued_at > $3 AND ended_at = 0 AND disabled_at = 0
 		AND confirm_by = 0 AND (warned_days = 0 OR warned_days > $4) ORDER BY expires_at LIMIT $5`,
 		now, now+within, within, days, warnBatch)
-	if err != nil {
-		return nil, fmt.Errorf("look for keys that expire: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var due []warning
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (warning, error) {
 		var w warning
-		var id string
-		if err := rows.Scan(&id, &w.org, &w.name, &w.owner, &w.expires); err != nil {
-			return nil, fmt.Errorf("look for keys that expire: %w", err)
-		}
-		if w.id, err = uuid.Parse(id); err != nil {
-			return nil, fmt.Errorf("look for keys that expire: %w", err)
-		}
-		due = append(due, w)
-	}
-	return due, rows.Err()
+		err := row.Scan(&w.id, &w.org, &w.name, &w.owner, &w.expires)
+		return w, err
+	})
+	return out, sqldb.Wrap("look for keys that expire", err)
 }

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"bridge/guard":                 {"bridge", "bridge/api", "bridge/apiclient", "bridge/catalogue"},
 	"bridge/keyhttp":               {"bridge", "bridge/api", "bridge/keys", "bridge/keys/record"},
 	"bridge/keys":                  {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/keys/", "bridge/mark", "bridge/sqldb"},
-	"bridge/keys/record":           {"bridge", "bridge/api", "bridge/keys/statements"},
+	"bridge/keys/record":           {"bridge", "bridge/api", "bridge/keys/statements", "bridge/sqldb"},
 	"bridge/keys/statements":       {"bridge", "bridge/api"},
 	"bridge/keys/table":            {"bridge", "bridge/api", "bridge/catalogue", "bridge/keys/", "bridge/sqldb"},
 	"bridge/keys/timeline":         {"bridge", "bridge/mark", "bridge/sqldb"},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/keys/statements"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Proof is what is stored of a key's secret.
@@ -163,21 +164,8 @@ type Queryer interface {
 // Rows reads keys.
 func Rows(ctx context.Context, q Queryer, query string, args ...any) (out []Row, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the keys: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		r, err := Scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the keys: %w", err)
-	}
-	return out, nil
+	out, err = sqldb.Collect(rows, err, func(row sqldb.Row) (Row, error) { return Scan(row) })
+	return out, sqldb.Wrap("read the keys", err)
 }
 
 // Insert stores a new key.

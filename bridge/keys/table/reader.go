@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/keys/timeline"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Reader answers what a table knows, and changes nothing.
@@ -52,23 +53,8 @@ func (r Reader) ChangedSince(ctx context.Context, version int64) (ids []uuid.UUI
 	if now, err = r.Version(ctx); err != nil || version > now {
 		return nil, now, false, err
 	}
-	rows, err := r.t.cfg.DB.QueryContext(ctx, "SELECT id FROM api_keys WHERE version > $1 LIMIT $2", version-overlap, maxChanges+1)
+	ids, err = sqldb.Column[uuid.UUID](r.t.cfg.DB.QueryContext(ctx, "SELECT id FROM api_keys WHERE version > $1 LIMIT $2", version-overlap, maxChanges+1))
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
-		}
-		id, err := uuid.Parse(text)
-		if err != nil {
-			return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, 0, false, fmt.Errorf("read which keys have changed: %w", err)
 	}
 	return ids, now, len(ids) <= maxChanges, nil
