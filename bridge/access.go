@@ -90,7 +90,7 @@ func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, n
 		return AccessClaims{}, refuse("token_lifetime", "the access token's lifetime is over %s", MaxAccessTokenLife)
 	}
 	if !slices.ContainsFunc(servers, func(s ServerURL) bool { return s.Same(ServerURL(c.Audience)) }) {
-		return AccessClaims{}, refuse("token_audience", "the access token is for %q, not for this server", clip(string(c.Audience)))
+		return AccessClaims{}, refuse("token_audience", "the access token is for %q, not for this server", Clip(string(c.Audience), maxShown))
 	}
 	if !PlainSubject(c.Subject) || !PlainText(c.Connection, maxSubject) {
 		return AccessClaims{}, refuse("token_subject", "the access token names no member, or not in plain text")
@@ -140,5 +140,5 @@ func VerifyRevocation(token Secret, public ed25519.PublicKey) (Revocation, error
 	if err != nil {
 		return Revocation{}, refuse("revocation_invalid", "the revocation is not signed by its key").Because(err)
 	}
-	return Revocation{KeyID: id, Subject: clip(c.Subject), Reason: clip(c.Reason)}, nil
+	return Revocation{KeyID: id, Subject: Clip(c.Subject, maxShown), Reason: Clip(c.Reason, maxShown)}, nil
 }

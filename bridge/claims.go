@@ -84,14 +84,14 @@ func (t Trust) VerifyConnect(token Secret, servers []ServerURL, now time.Time) (
 		return none, err
 	}
 	if c.Issuer != t.Issuer {
-		return none, refuse("connect_issuer", "the token was issued by %q, this server trusts %s", clip(string(c.Issuer)), t.Issuer)
+		return none, refuse("connect_issuer", "the token was issued by %q, this server trusts %s", Clip(string(c.Issuer), maxShown), t.Issuer)
 	}
 	if c.Org != t.Org {
-		return none, refuse("connect_org", "the token is for organization %q, this server belongs to %q", clip(c.Org), t.Org).
+		return none, refuse("connect_org", "the token is for organization %q, this server belongs to %q", Clip(c.Org, maxShown), t.Org).
 			WithHint("switch to the organization %q, or give the server that organization's secret", t.Org)
 	}
 	if !slices.Contains(servers, c.Server()) {
-		return none, refuse("connect_audience", "the token is for %q, this server is %s", clip(string(c.Audience)), servers[0]).
+		return none, refuse("connect_audience", "the token is for %q, this server is %s", Clip(string(c.Audience), maxShown), servers[0]).
 			WithHint("ace connect --server %s", servers[0])
 	}
 	if err := c.checkFields(); err != nil {
@@ -107,16 +107,16 @@ func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
 		return c, refuse("connect_malformed", "the connect token cannot be read: %w", err)
 	}
 	if h.Type != TypeConnect {
-		return c, refuse("connect_type", "the token is of type %q, not a connect token", clip(h.Type)).
+		return c, refuse("connect_type", "the token is of type %q, not a connect token", Clip(h.Type, maxShown)).
 			WithHint("narrow it first: ace connect does that")
 	}
 	key, known := t.key(h.KeyID)
 	if !known {
 		return c, refuse("connect_key_unknown", "the token is signed with key %q, this server trusts %q",
-			clip(h.KeyID), t.KeyIDs()).WithHint("give the server the values that `ace org trust` prints, and restart it")
+			Clip(h.KeyID, maxShown), t.KeyIDs()).WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}
 	if h.Alg != key.Algorithm() {
-		return c, refuse("connect_algorithm", "the token is signed with %q, its key demands %s", clip(h.Alg), key.Algorithm())
+		return c, refuse("connect_algorithm", "the token is signed with %q, its key demands %s", Clip(h.Alg, maxShown), key.Algorithm())
 	}
 	err = VerifyToken(token, TypeConnect, key.Algorithm(), func(string) (any, error) {
 		if key.public != nil {
@@ -195,13 +195,4 @@ func isKeyID(s string) bool {
 func PlainSubject(s string) bool {
 	return s != "" && s != Everybody && PlainText(s, maxSubject) && strings.TrimSpace(s) == s &&
 		strings.IndexFunc(s, func(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }) < 0
-}
-
-// clip bounds a value from outside before it is put into a message.
-func clip(s string) string {
-	const most = 100
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "�")
 }

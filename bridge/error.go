@@ -90,3 +90,11 @@ func CodeOf(err error) string {
 	}
 	return AsError(err).Code
 }
+
+// WholeSeconds rounds a wait up to seconds, as Retry-After counts.
+func WholeSeconds(wait time.Duration) time.Duration {
+	if rest := wait % time.Second; rest > 0 {
+		wait += time.Second - rest
+	}
+	return wait
+}

@@ -34,15 +34,15 @@ func plainJSONError(err error) error {
 		where := e.JSONPointer.LastToken()
 		switch {
 		case errors.Is(err, json.ErrUnknownName):
-			return fmt.Errorf("unknown field %q", clip(where))
+			return fmt.Errorf("unknown field %q", Clip(where, maxShown))
 		case e.JSONPointer != "":
-			return fmt.Errorf("the field %q cannot be read as what it should be", clip(where))
+			return fmt.Errorf("the field %q cannot be read as what it should be", Clip(where, maxShown))
 		}
 		return errors.New("the value is not of the right kind")
 	}
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return fmt.Errorf("the field %q is there twice", clip(e.JSONPointer.LastToken()))
+			return fmt.Errorf("the field %q is there twice", Clip(e.JSONPointer.LastToken(), maxShown))
 		}
 		return fmt.Errorf("it is not one JSON value in UTF-8 (at byte %d)", e.ByteOffset)
 	}
@@ -150,7 +150,7 @@ func checkFields(d *jsontext.Decoder, names fieldNames) error {
 		t, known := names.exact[name]
 		if !known {
 			if near, is := names.folded[FoldName(Visible(name))]; is {
-				return fmt.Errorf("the field %q is nearly %q", clip(name), near)
+				return fmt.Errorf("the field %q is nearly %q", Clip(name, maxShown), near)
 			}
 			err = d.SkipValue()
 		} else {

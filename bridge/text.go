@@ -103,3 +103,18 @@ func unseen(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Noncharacter_Code_Point) ||
 		(r >= 0xe0000 && r <= 0xe0fff)
 }
+
+const maxShown = 100 // bytes of a value from outside in a message
+
+// Clip bounds a value from outside before it is put into a message.
+func Clip(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// StoredText is what a text column takes of a value from outside, which may hold any bytes.
+func StoredText(s string, most int) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), most)], "�"), "\x00", "�")
+}

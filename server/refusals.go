@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
@@ -35,10 +37,9 @@ type refusals struct {
 	now   func() time.Time
 	limit *api.Limiter
 
+	recent *lru.Cache[string, api.Refusal] // by request ID; only peeked at, so that the oldest goes first
+
 	mu      sync.Mutex
-	recent  map[string]api.Refusal // by request ID
-	order   []string               // their IDs, oldest at next
-	next    int
 	pending []pendingEntry
 }
 
@@ -47,9 +48,13 @@ type pendingEntry struct {
 	entry audit.Entry
 }
 
-func newRefusals(db *sqldb.DB, log *slog.Logger, now func() time.Time) *refusals {
+func newRefusals(db *sqldb.DB, log *slog.Logger, now func() time.Time) (*refusals, error) {
+	recent, err := lru.New[string, api.Refusal](maxRefusals)
+	if err != nil {
+		return nil, fmt.Errorf("remember refusals: %w", err)
+	}
 	return &refusals{db: db, log: log, now: now, limit: api.NewLimiter(refusedEvery, refusedBurst, refusedGlobal, now),
-		recent: map[string]api.Refusal{}, order: make([]string, maxRefusals)}
+		recent: recent}, nil
 }
 
 // refusedCall is what was refused: the request itself, or the one that an introspection asks about.
@@ -77,7 +82,7 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 	path, _, _ := strings.Cut(call.path, "?")
 	refusal := api.Refusal{RequestID: api.RequestID(c.Request()), At: s.cfg.Now().UTC(), Status: api.Status(err), Code: e.Code,
 		Cause: cause.Code, Detail: cause.Detail, Hint: cause.Hint, Scope: string(e.Scope), Subject: call.who.Subject,
-		Method: call.method, Path: clip(path), Address: call.address}
+		Method: call.method, Path: bridge.Clip(path, maxShown), Address: call.address}
 	id := call.who.KeyID
 	if id == uuid.Nil {
 		id = presentedKeyID(call.presented)
@@ -88,7 +93,7 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 			refusal.LimitedBy = s.keys.LimitedBy(id, e.Scope)
 		}
 	}
-	s.refusals.remember(refusal)
+	s.refusals.recent.Add(refusal.RequestID, refusal)
 	if known := call.who.Type != "" || knownKey[cause.Code] || strings.HasPrefix(cause.Code, "parent_"); known {
 		actor := s.actor(c, "unknown")
 		actor.Address = call.address
@@ -106,6 +111,8 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 // knownKey are the causes that only a key which was issued here can have.
 var knownKey = map[string]bool{"key_expired": true, "key_revoked": true, "key_disabled": true, "key_lapsed": true,
 	"key_used_up": true, "key_rotated": true, "key_address": true, "key_rate": true, "token_expired": true}
+
+const maxShown = 300 // bytes of a value from outside
 
 // causeOf is the innermost error of ours: what the caller is told may hide it.
 func causeOf(err error) *bridge.Error {
@@ -130,23 +137,6 @@ func presentedKeyID(presented bridge.Presented) uuid.UUID {
 		return uuid.Nil
 	}
 	return id
-}
-
-func clip(s string) string {
-	const most = 300
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
-
-func (r *refusals) remember(refusal api.Refusal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.recent, r.order[r.next])
-	r.order[r.next] = refusal.RequestID
-	r.recent[refusal.RequestID] = refusal
-	r.next = (r.next + 1) % maxRefusals
 }
 
 // audit puts a refusal into the audit log, soon.
@@ -213,9 +203,7 @@ func (s *Server) refusal(c echo.Context) error {
 		return err
 	}
 	id := c.Param("id")
-	s.refusals.mu.Lock()
-	refusal, ok := s.refusals.recent[id]
-	s.refusals.mu.Unlock()
+	refusal, ok := s.refusals.recent.Peek(id)
 	if ok {
 		return c.JSON(http.StatusOK, refusal)
 	}

@@ -1,8 +1,3 @@
-// Package server is the self-hosted side: it exchanges connect tokens for API keys, verifies credentials for any app as
-// a gateway in front of it or as a forward-auth endpoint, and keeps keys and audit log.
-//
-// A request flows from a thin handler to bridge/keys, which holds the rules and rows, and back as an answer or an error
-// that one handler renders.
 package server
 
 import (
@@ -90,7 +85,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		cfg: cfg, log: log, db: db, keys: issued, mark: kept,
 		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
 		leaks:    api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
-		refusals: newRefusals(db, log, cfg.Now),
+	}
+	if s.refusals, err = newRefusals(db, log, cfg.Now); err != nil {
+		_ = db.Close()
+		return nil, err
 	}
 	if err := audit.Replaced(ctx, db, s.org(), cfg.Now()); err != nil {
 		_ = db.Close()

@@ -70,7 +70,7 @@ func (l *Limiter) Allow(keys ...string) error {
 		for _, reservation := range taken {
 			reservation.CancelAt(now)
 		}
-		wait = WholeSeconds(wait)
+		wait = bridge.WholeSeconds(wait)
 		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "too many tries " + whose, RetryAfter: wait,
 			Hint: "wait " + wait.String() + " and try again"}
 	}
@@ -88,14 +88,6 @@ func (l *Limiter) Return(keys ...string) {
 		}
 	}
 	l.global.AllowN(now, -1)
-}
-
-// WholeSeconds rounds a wait up to seconds, as Retry-After counts.
-func WholeSeconds(wait time.Duration) time.Duration {
-	if rest := wait % time.Second; rest > 0 {
-		wait += time.Second - rest
-	}
-	return wait
 }
 
 // limitedBy says whose limit a key is: the word before its colon tells.

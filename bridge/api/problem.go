@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"io"
-	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -111,7 +110,7 @@ func SetRefusal(h http.Header, err error) {
 // SetRetryAfter says in a header when to try again, where an error knows.
 func SetRetryAfter(h http.Header, err error) {
 	if e := bridge.AsError(err); e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		h.Set("Retry-After", strconv.Itoa(int(bridge.WholeSeconds(e.RetryAfter)/time.Second)))
 	}
 }
 

@@ -79,7 +79,7 @@ func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 		}
 	}
 	for k, v := range e.Details {
-		e.Details[k] = clip(v)
+		e.Details[k] = bridge.StoredText(v, maxField)
 	}
 	details, err := json.Marshal(e.Details)
 	if err != nil {
@@ -88,7 +88,7 @@ func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 	_, err = tx.ExecContext(ctx, `INSERT INTO audit
 		(id, at, org, actor, action, target, outcome, address, request_id, details)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		id.String(), now.Unix(), e.Actor.Org, clip(e.Actor.ID), e.Action, clip(e.Target), e.Outcome, e.Actor.Address,
+		id.String(), now.Unix(), e.Actor.Org, bridge.StoredText(e.Actor.ID, maxField), e.Action, bridge.StoredText(e.Target, maxField), e.Outcome, e.Actor.Address,
 		e.Actor.RequestID, string(details))
 	if err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
@@ -99,14 +99,6 @@ func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 // Record writes an entry of something that changed nothing else, a refusal for example.
 func Record(ctx context.Context, db *sqldb.DB, now time.Time, e Entry) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error { return Write(ctx, tx, now, e) })
-}
-
-// clip bounds a field and drops what no text column takes.
-func clip(s string) string {
-	if len(s) > maxField {
-		s = s[:maxField]
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", "�")
 }
 
 // Refused is what a query gives as outcome to select whatever did not succeed.

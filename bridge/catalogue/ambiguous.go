@@ -29,7 +29,7 @@ func (c Catalogue) readPath(escaped string) ([]string, error) {
 	if err != nil || !strings.HasPrefix(escaped, "/") || ambiguous(escaped, slash) {
 		return nil, bridge.E(bridge.Invalid, "path_ambiguous",
 			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash, an encoded ? or #, a backslash, a semicolon or the like: %q",
-			clip(escaped))
+			bridge.Clip(escaped, maxShown))
 	}
 	if !slash {
 		return split(decoded), nil
@@ -237,7 +237,7 @@ func overridesInParts(raw []byte, boundary string) bool {
 // checkName refuses the name of an operation that a log or another reader may take for another one.
 func checkName(name string) error {
 	if name == "" || !bridge.PlainText(name, maxName) || bridge.OneForm(name) != name {
-		return refuse("operation_malformed", "the name of the operation is empty, too long, has control characters, or is not in NFC: %q", clip(name))
+		return refuse("operation_malformed", "the name of the operation is empty, too long, has control characters, or is not in NFC: %q", bridge.Clip(name, maxShown))
 	}
 	return nil
 }

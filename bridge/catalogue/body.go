@@ -90,7 +90,7 @@ func fieldsOf(value jsontext.Value) (object, error) {
 		}
 		name := token.String()
 		if _, twice := o.folded[bridge.FoldName(name)]; twice {
-			return object{}, refuse("body_ambiguous", "the body has the field %q in two spellings", clip(name))
+			return object{}, refuse("body_ambiguous", "the body has the field %q in two spellings", bridge.Clip(name, maxShown))
 		}
 		o.folded[bridge.FoldName(name)] = name
 		v, err := d.ReadValue()
@@ -108,7 +108,7 @@ func (o object) get(name string) (jsontext.Value, bool, error) {
 		return value, value.Kind() != 'n', nil
 	}
 	if other, ok := o.folded[bridge.FoldName(name)]; ok {
-		return nil, false, refuse("body_ambiguous", "the body has %q, which is nearly the field %s", clip(other), name)
+		return nil, false, refuse("body_ambiguous", "the body has %q, which is nearly the field %s", bridge.Clip(other, maxShown), name)
 	}
 	return nil, false, nil
 }

@@ -67,23 +67,23 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 		case matches && exactly:
 			return rule.decide(id, r, parts)
 		case matches:
-			return refuse("path_ambiguous", "the path differs from %s in case or Unicode form only: %q", rule.name, clip(r.Path))
+			return refuse("path_ambiguous", "the path differs from %s in case or Unicode form only: %q", rule.name, bridge.Clip(r.Path, maxShown))
 		}
 	}
 	if c.file.NoMatch == NoMatchAuthenticated {
 		return nil
 	}
-	return refuse("no_rule", "no rule is for %s %s, and no_match is deny", clip(r.Method), clip(r.Path))
+	return refuse("no_rule", "no rule is for %s %s, and no_match is deny", bridge.Clip(r.Method, maxShown), bridge.Clip(r.Path, maxShown))
 }
 
 // checkUnambiguous refuses what an app may read otherwise than the rules do.
 func checkUnambiguous(r Request) error {
 	if !ValidMethod(r.Method) {
-		return refuse("method_malformed", "the method is not in upper case: %q", clip(r.Method))
+		return refuse("method_malformed", "the method is not in upper case: %q", bridge.Clip(r.Method, maxShown))
 	}
 	for name, values := range r.Header {
 		if Overrides(name) {
-			return refuse("override_header", "the header %s would change what the app takes the request for", clip(name))
+			return refuse("override_header", "the header %s would change what the app takes the request for", bridge.Clip(name, maxShown))
 		}
 		if name != "Connection" {
 			continue
@@ -92,7 +92,7 @@ func checkUnambiguous(r Request) error {
 		// about.
 		for option := range strings.SplitSeq(strings.Join(values, ","), ",") {
 			if option = strings.ToLower(strings.TrimSpace(option)); !connectionOptions[option] {
-				return refuse("value_ambiguous", "the header Connection takes the header %s away", clip(option))
+				return refuse("value_ambiguous", "the header Connection takes the header %s away", bridge.Clip(option, maxShown))
 			}
 		}
 	}
@@ -148,7 +148,7 @@ func (r *rule) check(id bridge.Identity, v *values) error {
 			continue
 		}
 		if !ok {
-			return refuse("operation_unknown", "nothing says what the operation %q needs", clip(call.name))
+			return refuse("operation_unknown", "nothing says what the operation %q needs", bridge.Clip(call.name, maxShown))
 		}
 		if err := covered(id, r.require, v); err != nil {
 			return err

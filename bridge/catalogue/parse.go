@@ -138,7 +138,7 @@ func compileRules(c *Catalogue) error {
 	}
 	if c.file.EncodedSlash != "" && c.file.EncodedSlash != encodedSlashAllow {
 		return bad("encoded_slash is %q: leave it out, or say %s where the app takes %%2F for a character of one segment",
-			clip(c.file.EncodedSlash), encodedSlashAllow)
+			bridge.Clip(c.file.EncodedSlash, maxShown), encodedSlashAllow)
 	}
 	for i, r := range c.file.Rules {
 		compiled, err := c.compileRule(r)

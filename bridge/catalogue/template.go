@@ -132,7 +132,7 @@ func (t template) fill(v *values) (bridge.Scope, error) {
 			value, _, _ = strings.Cut(value, "_")
 		}
 		if s, err := bridge.ParseScope(value); err != nil || strings.ContainsAny(string(s), "*:") {
-			return "", refuse("value_malformed", "%s.%s of the request cannot stand in a scope: %q", p.source, p.name, clip(value))
+			return "", refuse("value_malformed", "%s.%s of the request cannot stand in a scope: %q", p.source, p.name, bridge.Clip(value, maxShown))
 		}
 		b.WriteString(value)
 	}
@@ -143,9 +143,4 @@ func (t template) fill(v *values) (bridge.Scope, error) {
 	return scope, nil
 }
 
-func clip(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
-	}
-	return s
-}
+const maxShown = 80 // bytes of a value from outside in a message

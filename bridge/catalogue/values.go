@@ -126,7 +126,7 @@ func (v *values) object() (object, error) {
 	}
 	for name := range o.fields {
 		if overridesMethod(name) { // some apps take JSON for a form
-			return object{}, refuse("override_parameter", "the field %q of the body would change what the app takes the request for", clip(name))
+			return object{}, refuse("override_parameter", "the field %q of the body would change what the app takes the request for", bridge.Clip(name, maxShown))
 		}
 	}
 	v.body, v.read = &o, true

@@ -1,10 +1,3 @@
-// Package guard verifies the credentials of requests to a Go app: as middleware for net/http in front of any handler, and
-// as the inside of the gateway of `ace server`.
-//
-// A [Guard] asks a [Verifier] who a request comes from and whether it may pass: [Local], over a key authority in the same
-// process, or [Remote], over HTTP, with a small cache. Both come to the same decision by the rules of the catalogue
-// (bridge/catalogue). The app reads the identity from the headers X-Ace-*, which no client can set, or with
-// [FromContext].
 package guard
 
 import (

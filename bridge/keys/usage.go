@@ -91,17 +91,11 @@ func storeUses(ctx context.Context, db *sqldb.DB, batch map[uuid.UUID]lastUse) e
 		}
 		defer func() { _ = store.Close() }()
 		for id, u := range batch {
-			agent := column(u.use.UserAgent)
-			if _, err := store.ExecContext(ctx, u.at, column(u.use.Address), agent, id.String()); err != nil {
+			agent := bridge.StoredText(u.use.UserAgent, maxAgent)
+			if _, err := store.ExecContext(ctx, u.at, bridge.StoredText(u.use.Address, maxAgent), agent, id.String()); err != nil {
 				return fmt.Errorf("store last uses: %w", err)
 			}
 		}
 		return nil
 	})
-}
-
-// column is what a text column takes of a value from outside, which may hold any bytes: one that it does not take would
-// keep all others from being stored.
-func column(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxAgent)], "�"), "\x00", "�")
 }

@@ -81,11 +81,6 @@ func canonicalUserCode(s string) string {
 	return s[:4] + "-" + s[4:]
 }
 
-// clipAgent bounds what a program says of itself, and drops what no text column takes.
-func clipAgent(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), maxAgent)], "�"), "\x00", "�")
-}
-
 // StartDevice begins a device login.
 func (r *Registry) StartDevice(ctx context.Context, d DeviceStart) (Device, error) {
 	userCode, err := newUserCode()
@@ -97,7 +92,7 @@ func (r *Registry) StartDevice(ctx context.Context, d DeviceStart) (Device, erro
 		Interval: deviceInterval}
 	_, err = r.db.ExecContext(ctx, `INSERT INTO devices (code, user_code, client_id, address, user_agent, created_at,
 		expires_at, polled_at, interval_s, state, user_id, org_id) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 'pending', '', '')`,
-		hashed(out.DeviceCode), userCode, d.ClientID, d.Address, clipAgent(d.UserAgent), now.Unix(), out.ExpiresAt.Unix(),
+		hashed(out.DeviceCode), userCode, d.ClientID, d.Address, bridge.StoredText(d.UserAgent, maxAgent), now.Unix(), out.ExpiresAt.Unix(),
 		int64(deviceInterval/time.Second))
 	if err != nil {
 		return Device{}, fmt.Errorf("start a device login: %w", err)

@@ -141,7 +141,7 @@ func (r *Registry) openSession(ctx context.Context, tx *sql.Tx, o opening, actor
 	if _, err := tx.ExecContext(ctx, `INSERT INTO sessions
 		(id, user_id, org_id, method, cookie, created_at, expires_at, ended_at, address, user_agent, member_id, provider_id)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11)`,
-		id, o.userID, p.OrgID, o.method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address, clipAgent(actor.UserAgent), p.Member,
+		id, o.userID, p.OrgID, o.method, cookie, now.Unix(), p.ExpiresAt.Unix(), actor.Address, bridge.StoredText(actor.UserAgent, maxAgent), p.Member,
 		o.provider); err != nil {
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -125,7 +124,7 @@ func (f *Found) Pace(now time.Time) error {
 	}
 	r.CancelAt(now)
 	return &bridge.Error{Kind: bridge.TooMany, Code: "key_rate", RetryAfter: wait,
-		Detail: fmt.Sprintf("the key may be used %s", f.special.limits.Rate), Hint: fmt.Sprintf("wait %d seconds", int(math.Ceil(wait.Seconds())))}
+		Detail: fmt.Sprintf("the key may be used %s", f.special.limits.Rate), Hint: fmt.Sprintf("wait %d seconds", bridge.WholeSeconds(wait)/time.Second)}
 }
 
 func (f *Found) withdrawn(subject string, issued time.Time, number int64) bool {
