@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -86,9 +85,4 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			}
 			return cmd.Help()
 		}}
-}
-
-// background is a context for what must still be done after an interrupt: cleaning up.
-func background(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 }

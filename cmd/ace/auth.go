@@ -95,7 +95,7 @@ func (a *app) runLogout(ctx context.Context, yes bool) error {
 	case readErr != nil:
 		a.Term.Note("The stored session cannot be read, so it is removed here and ends by itself at the cloud.")
 	case s.IsKey():
-		a.Term.Note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.Login("ace login"), term.Printable(s.KeyID))
+		a.Term.Note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.Login("ace login"), bridge.Printable(s.KeyID))
 	default:
 		if s.Method == profile.MethodDeveloperToken {
 			if err := a.agreed(yes, foretold{ends: []string{"the developer token, wherever else it is used"}}, "Log out?"); err != nil {

@@ -109,7 +109,7 @@ func (a *app) changeAddress(ctx context.Context, address string, o addressOption
 	if err != nil {
 		return err
 	}
-	a.Term.Note("A link was mailed to %s. Your address changes when you open it and confirm; all your sessions end then.", term.Printable(pending.Email))
+	a.Term.Note("A link was mailed to %s. Your address changes when you open it and confirm; all your sessions end then.", bridge.Printable(pending.Email))
 	return a.printAddress(addressResult{Email: me.Email, Pending: pending.Email, ExpiresAt: &pending.ExpiresAt})
 }
 

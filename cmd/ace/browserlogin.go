@@ -48,7 +48,7 @@ func (a *app) browserLogin(ctx context.Context, cloud *apiclient.Cloud, found ap
 			_ = srv.Close()
 		}
 	}()
-	a.Term.Say("Open %s", term.Printable(page))
+	a.Term.Say("Open %s", bridge.Printable(page))
 	a.Term.Say("in a browser of this machine, and sign in")
 	if open && a.Term.Interactive() {
 		term.OpenBrowser(ctx, page)
@@ -150,7 +150,7 @@ func (c *callback) read(q url.Values) callbackResult {
 	}
 	for name, values := range q {
 		if len(values) > 1 {
-			return refuse(bridge.Invalid, "callback_malformed", "the browser came back with %q more than once", term.Printable(name))
+			return refuse(bridge.Invalid, "callback_malformed", "the browser came back with %q more than once", bridge.Printable(name))
 		}
 	}
 	code := q.Get("code")
@@ -161,7 +161,7 @@ func (c *callback) read(q url.Values) callbackResult {
 		return callbackResult{err: bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser").
 			WithHint("ace login --browser, and approve it there")}
 	case failed != "":
-		return refuse(bridge.Invalid, "authorization_failed", "the cloud refused: %.100s %.300s", term.Printable(failed), term.Printable(q.Get("error_description")))
+		return refuse(bridge.Invalid, "authorization_failed", "the cloud refused: %.100s %.300s", bridge.Printable(failed), bridge.Printable(q.Get("error_description")))
 	case code == "" || len(code) > maxCode:
 		return refuse(bridge.Invalid, "callback_malformed", "the browser came back without a code")
 	}

@@ -131,11 +131,11 @@ func fitting(all []string, typed string) []string {
 	var out []string
 	for _, line := range all {
 		word, description, _ := strings.Cut(line, "\t")
-		if word == "" || word != term.Printable(word) || strings.HasPrefix(word, "-") || !strings.HasPrefix(word, typed) {
+		if word == "" || word != bridge.Printable(word) || strings.HasPrefix(word, "-") || !strings.HasPrefix(word, typed) {
 			continue
 		}
 		if description != "" {
-			word = cobra.CompletionWithDesc(word, term.Printable(description))
+			word = cobra.CompletionWithDesc(word, bridge.Printable(description))
 		}
 		out = append(out, word)
 	}

@@ -128,9 +128,9 @@ func notOnline(c api.Connection) error {
 func (a *app) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
 	if err == nil && c.Cause != "" && notOnline(c) == nil {
-		a.Term.Note("%s: %s", term.Printable(c.Name), term.Printable(c.Cause))
+		a.Term.Note("%s: %s", bridge.Printable(c.Name), bridge.Printable(c.Cause))
 		if c.Hint != "" {
-			a.Term.Note("  fix: %s", term.Printable(c.Hint))
+			a.Term.Note("  fix: %s", bridge.Printable(c.Hint))
 		}
 	}
 	a.warnOfRotation(c)
@@ -147,8 +147,8 @@ func (a *app) warnOfRotation(connections ...api.Connection) {
 		if c.ExpiresAt != nil {
 			until = ", valid until " + c.ExpiresAt.UTC().Format(time.DateOnly) + ","
 		}
-		a.Term.Note("%s: its key%s could not be renewed: %s", term.Printable(c.Name), until, term.Printable(c.Rotation.Cause))
-		a.Term.Note("  fix: %s", term.Printable(c.Rotation.Hint))
+		a.Term.Note("%s: its key%s could not be renewed: %s", bridge.Printable(c.Name), until, bridge.Printable(c.Rotation.Cause))
+		a.Term.Note("  fix: %s", bridge.Printable(c.Rotation.Hint))
 	}
 }
 
@@ -166,8 +166,8 @@ func (a *app) warnOfUndelivered(ctx context.Context, cloud *apiclient.Cloud) err
 		if u.Kind == api.StatementWithdrawal {
 			what = "the withdrawal of " + strings.Join(u.Members, ", ")
 		}
-		a.Term.Note("not delivered to %s since %s: %s: %s", term.Printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), term.Printable(what), term.Printable(u.Cause))
-		a.Term.Note("  fix: %s", term.Printable(u.Hint))
+		a.Term.Note("not delivered to %s since %s: %s: %s", bridge.Printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), bridge.Printable(what), bridge.Printable(u.Cause))
+		a.Term.Note("  fix: %s", bridge.Printable(u.Hint))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
+	"github.com/acebridge/ace/bridge/connect"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -49,7 +50,7 @@ func TestDisconnectDeliversTheRevocation(t *testing.T) {
 	t.Cleanup(cloud.Close)
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
 	result, err := a.remove(t.Context(), apiclient.NewCloud(bridge.ServerURL(cloud.URL), bridge.NewSecret("x"), api.ClientConfig{}), connection)
-	if err != nil || result.Revocation != revocationDelivered || !told {
+	if err != nil || result.Revocation != connect.RevocationDelivered || !told {
 		t.Errorf("%+v, the cloud was told: %v (%v)", result, told, err)
 	}
 	if after, err := w.Operator.Key(t.Context(), created.KeyID); err != nil || after.Status != "revoked" {

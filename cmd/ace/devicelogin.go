@@ -29,8 +29,8 @@ func (a *app) deviceLogin(ctx context.Context, cloud *apiclient.Cloud, o loginOp
 	if page == "" {
 		page = d.VerificationURI
 	}
-	a.Term.Say("Open %s", term.Printable(page))
-	a.Term.Say("and confirm the code %s", a.Term.Bold(term.Printable(d.UserCode)))
+	a.Term.Say("Open %s", bridge.Printable(page))
+	a.Term.Say("and confirm the code %s", a.Term.Bold(bridge.Printable(d.UserCode)))
 	if o.qr {
 		a.showQR(page)
 	}

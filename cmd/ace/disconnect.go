@@ -7,12 +7,12 @@ import (
 	"io"
 	"strings"
 
-	"github.com/acebridge/ace/bridge/apiclient"
-
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
+	"github.com/acebridge/ace/bridge/connect"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -32,13 +32,6 @@ func (a *app) disconnectCommand() *cobra.Command {
 	return cmd
 }
 
-// removal is one line of what disconnect did.
-type removal struct {
-	Connection api.Connection `json:"connection"`
-	Revocation string         `json:"revocation"` // delivered, pending, or none where there was no key of an ace server
-	Cause      string         `json:"cause,omitempty"`
-}
-
 func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) error {
 	_, cloud, err := a.Profiles.LoggedIn(ctx)
 	if err != nil {
@@ -55,14 +48,14 @@ func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) e
 	if err := a.agreeToRemove(ctx, cloud, chosen, ask, yes); err != nil {
 		return err
 	}
-	result := api.List[removal]{Items: []removal{}}
+	result := api.List[connect.Removal]{Items: []connect.Removal{}}
 	var failed []error
 	for _, connection := range chosen {
 		r, err := a.remove(ctx, cloud, connection)
 		if err != nil {
 			failed = append(failed, err)
 			if len(chosen) > 1 {
-				a.Term.Note("%s: %s", term.Printable(connection.Name), term.Explain(err).Detail)
+				a.Term.Note("%s: %s", bridge.Printable(connection.Name), term.Explain(err).Detail)
 			}
 			continue
 		}
@@ -71,7 +64,7 @@ func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) e
 	if len(result.Items) > 0 || len(chosen) == 0 {
 		if err := a.Term.Print(result, func(w io.Writer) {
 			for _, r := range result.Items {
-				_, _ = fmt.Fprintln(w, term.Printable(r.sentence()))
+				_, _ = fmt.Fprintln(w, bridge.Printable(sentence(r)))
 			}
 		}); err != nil {
 			return err
@@ -83,22 +76,17 @@ func (a *app) runDisconnect(ctx context.Context, args []string, all, yes bool) e
 	return errors.Join(failed...)
 }
 
-func (r removal) sentence() string {
+// sentence says what became of a connection.
+func sentence(r connect.Removal) string {
 	name := fmt.Sprintf("Disconnected %s (%s)", r.Connection.Name, r.Connection.ServerURL)
 	switch r.Revocation {
-	case revocationDelivered:
+	case connect.RevocationDelivered:
 		return name + "; its key is revoked on the server"
-	case revocationPending:
+	case connect.RevocationPending:
 		return name + "; the server cannot be reached, so its key is still valid there: the cloud keeps the revocation and delivers it (" + r.Cause + ")"
 	}
 	return name + "; its key was not ace's to revoke: remove it on the server"
 }
-
-const (
-	revocationDelivered = "delivered"
-	revocationPending   = "pending"
-	revocationNone      = "none"
-)
 
 // toRemove finds the connections to remove: those named, all of the caller's own, or the one picked at the terminal. It also
 // reports whether to ask for confirmation even if nothing else ends with them.
@@ -154,7 +142,7 @@ func (a *app) agreeToRemove(ctx context.Context, cloud *apiclient.Cloud, chosen 
 	}
 	question := fmt.Sprintf("Disconnect all %d connections?", len(chosen))
 	if len(chosen) == 1 {
-		question = "Disconnect " + term.Printable(chosen[0].Name) + " and revoke its key?"
+		question = "Disconnect " + bridge.Printable(chosen[0].Name) + " and revoke its key?"
 	}
 	ok, err := a.Term.Confirm("%s", question)
 	if err == nil && !ok {
@@ -183,42 +171,7 @@ func (a *app) pickConnection(connections []api.Connection) (api.Connection, erro
 	return connections[i], nil
 }
 
-// remove deletes a connection. Where the cloud could not reach the server, this machine may: it delivers the revocation
-// itself and tells the cloud, which would otherwise go on trying.
-func (a *app) remove(ctx context.Context, cloud *apiclient.Cloud, connection api.Connection) (removal, error) {
-	return a.removeIf(ctx, cloud, connection, "")
-}
-
-// removeIf is remove of a connection that still has this key, and the revision that it was registered with.
-func (a *app) removeIf(ctx context.Context, cloud *apiclient.Cloud, connection api.Connection, keyID string) (removal, error) {
-	removed, err := cloud.DeleteIf(ctx, connection.ID, keyID, connection.Revision)
-	if err != nil {
-		return removal{}, err
-	}
-	r := removal{Connection: removed.Connection, Revocation: revocationNone}
-	due := removed.Revocation
-	if due == nil {
-		return r, nil
-	}
-	r.Revocation, r.Cause = due.Status, due.Cause
-	if due.Status == revocationDelivered || due.Token == nil {
-		return r, nil
-	}
-	// To the server of the connection as it was listed, which is the one that the person chose.
-	server := apiclient.NewServer(connection.ServerURL, bridge.Secret{}, a.Profiles.ClientConfig())
-	_, err = server.DeliverRevocation(ctx, due.KeyID, due.Token.Secret)
-	switch e := bridge.AsError(err); {
-	case err == nil:
-	case errors.Is(err, context.Canceled):
-		return r, err
-	case e.Kind == bridge.NotFound: // the key is not there (any more): nothing is left to revoke
-	default:
-		r.Cause = term.Explain(err).Detail
-		return r, nil
-	}
-	r.Revocation, r.Cause = revocationDelivered, ""
-	if err := cloud.RevocationDelivered(ctx, due.ID); err != nil {
-		a.Term.Note("The key is revoked, but the cloud could not be told (%s); it will find out.", term.Explain(err).Detail)
-	}
-	return r, nil
+// remove deletes a connection, and delivers the revocation of its key from this machine where the cloud cannot.
+func (a *app) remove(ctx context.Context, cloud *apiclient.Cloud, connection api.Connection) (connect.Removal, error) {
+	return connect.Remove(ctx, cloud, connection, connect.Removing{Client: a.Profiles.ClientConfig(), Note: a.noteLine})
 }

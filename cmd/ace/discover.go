@@ -6,7 +6,6 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // discover asks a cloud for its endpoints (RFC 8414). What answers and is no ace cloud is named as what it is.
@@ -27,7 +26,7 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*apiclient.
 	}
 	if d, serverErr := apiclient.NewServer(cloud, bridge.Secret{}, a.Profiles.ClientConfig()).Discovery(ctx); serverErr == nil {
 		hint := "log in to a cloud: ace login --env HOST"
-		if iss := term.Printable(string(d.Exchange.Issuer)); iss != "" {
+		if iss := bridge.Printable(string(d.Exchange.Issuer)); iss != "" {
 			hint = "it trusts the cloud " + iss + "; if you do too: ace login --env " + iss
 		}
 		return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "%s is an ace server, not a cloud", cloud).WithHint("%s", hint)

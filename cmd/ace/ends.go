@@ -9,7 +9,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // foretold is what else a change ends or limits, in lines for a person.
@@ -195,7 +194,7 @@ func (f foretold) say(a *app) {
 		}
 		a.Term.Note("%s", part.title)
 		for _, line := range part.lines {
-			a.Term.Note("  %s", term.Printable(line))
+			a.Term.Note("  %s", bridge.Printable(line))
 		}
 	}
 }

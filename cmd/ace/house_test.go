@@ -13,6 +13,7 @@ const modulePath = "github.com/acebridge/ace"
 
 // mayImport says what of ours a folder may import; imports point one way only.
 var mayImport = map[string][]string{
+	"bridge/connect":               {"bridge", "bridge/api", "bridge/apiclient"},
 	"cmd/ace":                      {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/"},
 	"cmd/ace/internal/cmdline":     {"bridge", "bridge/catalogue", "cmd/ace/internal/term"},
 	"cmd/ace/internal/files":       {"bridge"},

@@ -73,7 +73,7 @@ func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) err
 			term.Row(w, "Old key until", term.Until(key.GraceUntil))
 		}
 		if r.Login != "" {
-			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", term.Printable(r.Login))
+			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", bridge.Printable(r.Login))
 		} else {
 			_, _ = fmt.Fprintf(w, "\nSend it in a header, or add it in the dashboard:\n  curl -H 'X-Ace-Api-Key: …' %s\n", target.Base().Join("/ace/v1/me"))
 		}
@@ -177,7 +177,7 @@ func (a *app) switched(key api.APIKey, err error) func(what string) error {
 			return err
 		}
 		return a.Term.Print(key, func(w io.Writer) {
-			_, _ = fmt.Fprintf(w, "%s %s (%s)\n", what, term.Printable(key.Name), term.Printable(key.KeyID))
+			_, _ = fmt.Fprintf(w, "%s %s (%s)\n", what, bridge.Printable(key.Name), bridge.Printable(key.KeyID))
 		})
 	}
 }

@@ -154,7 +154,7 @@ func keyBlocks(w io.Writer, keys []api.APIKey) {
 			lines = append(lines, indent+end)
 		}
 		for _, line := range lines {
-			_, _ = fmt.Fprintln(w, term.Printable(line))
+			_, _ = fmt.Fprintln(w, bridge.Printable(line))
 		}
 	}
 }
@@ -237,7 +237,7 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 			return err
 		}
 		if f.keys && !yes && !a.Term.Interactive() {
-			return term.InputNeeded("this needs a yes, since it also ends %s", term.Printable(strings.Join(f.ends, "; "))).WithHint("%s", target.command("revoke "+id)+" --yes")
+			return term.InputNeeded("this needs a yes, since it also ends %s", bridge.Printable(strings.Join(f.ends, "; "))).WithHint("%s", target.command("revoke "+id)+" --yes")
 		}
 		if err := a.agreed(yes, f, "Revoke it for good, and all of that with it?"); err != nil {
 			return err

@@ -37,7 +37,7 @@ type loginResult struct {
 }
 
 func (r loginResult) table(w io.Writer) {
-	_, _ = fmt.Fprintf(w, "Logged in to %s as %s\n", r.CloudURL, term.Printable(whoIs(r.Email, r.ServiceName, r.Role, r.Org)))
+	_, _ = fmt.Fprintf(w, "Logged in to %s as %s\n", r.CloudURL, bridge.Printable(whoIs(r.Email, r.ServiceName, r.Role, r.Org)))
 }
 
 func (r loginResult) connected(w io.Writer) {

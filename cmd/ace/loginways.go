@@ -110,7 +110,7 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	}
 	if k.org != "" && k.org != me.Org && k.org != me.OrgID {
 		return bridge.E(bridge.Forbidden, "key_other_org", "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
-			term.Printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
+			bridge.Printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
 	}
 	if me.ExpiresAt != nil {
 		s.ExpiresAt = me.ExpiresAt.UTC()
@@ -223,7 +223,7 @@ func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 		return bridge.E(bridge.Unauthenticated, "token_malformed", "that is no token: a token has three parts with dots between").
 			WithHint("copy the whole token again")
 	case claims.Issuer != "" && !bridge.ServerURL(claims.Issuer).Same(cloud):
-		iss := term.Printable(claims.Issuer)
+		iss := bridge.Printable(claims.Issuer)
 		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", iss, cloud).
 			WithHint("if you trust that cloud: ace auth login-token --env %s --token -", iss)
 	}

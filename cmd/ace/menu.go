@@ -255,7 +255,7 @@ func feed(secret bridge.Secret) (*os.File, error) {
 func commandLine(args []string) string {
 	words := make([]string, len(args))
 	for i, arg := range args {
-		words[i] = term.Printable(arg)
+		words[i] = bridge.Printable(arg)
 		if strings.ContainsAny(arg, " \t\"'`$\\*?|&;<>()[]{}#!~") {
 			words[i] = term.ShellWord(words[i])
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
@@ -77,7 +78,7 @@ func (a *app) orgCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.Term.Note("Go there with: ace org switch %s", term.Printable(org.Slug))
+			a.Term.Note("Go there with: ace org switch %s", bridge.Printable(org.Slug))
 			return a.printOrg(org)
 		}}
 	cmd.Flags().StringVar(&name, "name", "", "the `NAME` to show; the slug by default")
@@ -151,7 +152,7 @@ func (a *app) runOrgSwitch(ctx context.Context, org string) error {
 		return err
 	}
 	return a.Term.Print(switched{Profile: l.Name, Org: me.Org, Role: me.Role}, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "Switched to %s as %s\n", term.Printable(me.Org), term.Printable(me.Role))
+		_, _ = fmt.Fprintf(w, "Switched to %s as %s\n", bridge.Printable(me.Org), bridge.Printable(me.Role))
 	})
 }
 
@@ -172,8 +173,8 @@ func (a *app) runTrust(ctx context.Context) error {
 	}
 	a.Term.Note("Set one of the two on a server of %s and restart it. The public key is the better one: it cannot sign.", me.Org)
 	return a.Term.Print(t, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "ACE_CLOUD_PUBLIC_KEY=%s\n", term.Printable(t.PublicKey))
-		_, _ = fmt.Fprintf(w, "ACE_CLOUD_JWT_SECRET=%s\n", term.Printable(t.JWTSecret.Reveal()))
+		_, _ = fmt.Fprintf(w, "ACE_CLOUD_PUBLIC_KEY=%s\n", bridge.Printable(t.PublicKey))
+		_, _ = fmt.Fprintf(w, "ACE_CLOUD_JWT_SECRET=%s\n", bridge.Printable(t.JWTSecret.Reveal()))
 	})
 }
 

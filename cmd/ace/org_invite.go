@@ -32,11 +32,11 @@ func (a *app) inviteCommand() *cobra.Command {
 			}
 			who := "Whoever has this link"
 			if i.Email != "" {
-				who = "Only " + term.Printable(i.Email)
+				who = "Only " + bridge.Printable(i.Email)
 			}
-			a.Term.Note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, term.Printable(i.Role), term.Until(&i.ExpiresAt))
+			a.Term.Note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, bridge.Printable(i.Role), term.Until(&i.ExpiresAt))
 			a.Term.Note("Somebody new is a member once their address is proven: by mail, by your sign-in provider, or by the operator (ace cloud user add).")
-			return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, term.Printable(i.URL.Reveal())) })
+			return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, bridge.Printable(i.URL.Reveal())) })
 		}}
 	f := cmd.Flags()
 	f.StringVar(&n.Email, "email", "", "only this `ADDRESS` may accept; a mail goes there too, where the cloud sends mail")
@@ -84,7 +84,7 @@ func (a *app) withdrawCommand() *cobra.Command {
 				if err := cloud.WithdrawInvitation(ctx, me.Org, i.ID); err != nil {
 					return err
 				}
-				return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Withdrew the invitation %s\n", term.Printable(i.ID)) })
+				return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Withdrew the invitation %s\n", bridge.Printable(i.ID)) })
 			}
 			return bridge.E(bridge.NotFound, "invitation_unknown", "there is no open invitation %q", args[0]).WithHint("ace org invitations")
 		}}
@@ -114,9 +114,9 @@ func (a *app) joinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.Term.Note("Go there with: ace org switch %s", term.Printable(org.Slug))
+			a.Term.Note("Go there with: ace org switch %s", bridge.Printable(org.Slug))
 			return a.Term.Print(org, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "Joined %s as %s\n", term.Printable(org.Slug), term.Printable(org.Role))
+				_, _ = fmt.Fprintf(w, "Joined %s as %s\n", bridge.Printable(org.Slug), bridge.Printable(org.Role))
 			})
 		}}
 }

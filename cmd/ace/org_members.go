@@ -74,7 +74,7 @@ func (a *app) roleCommand() *cobra.Command {
 			}
 			f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, me.Org, m.ID, args[1]) }, tokens)
 			if err == nil {
-				err = a.agreed(yes, f, "Make %s %s?", term.Printable(m.Email), args[1])
+				err = a.agreed(yes, f, "Make %s %s?", bridge.Printable(m.Email), args[1])
 			}
 			if err != nil {
 				return err
@@ -116,14 +116,14 @@ func (a *app) removeMemberCommand() *cobra.Command {
 					return err
 				}
 			}
-			if err := a.sure(yes, "ace org remove "+m.Email, "Remove %s from %s? Their sessions end, and %s.", term.Printable(m.Email), me.Org, leaves(m.Connections)); err != nil {
+			if err := a.sure(yes, "ace org remove "+m.Email, "Remove %s from %s? Their sessions end, and %s.", bridge.Printable(m.Email), me.Org, leaves(m.Connections)); err != nil {
 				return err
 			}
 			removed, err := cloud.RemoveMember(ctx, me.Org, m.ID)
 			if err != nil {
 				return err
 			}
-			return a.printRemoved(removed, fmt.Sprintf("Removed %s from %s", term.Printable(m.Email), me.Org))
+			return a.printRemoved(removed, fmt.Sprintf("Removed %s from %s", bridge.Printable(m.Email), me.Org))
 		}}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -153,8 +153,8 @@ func (a *app) printRemoved(r api.RemovedMember, done string) error {
 	return a.Term.Print(r, func(w io.Writer) {
 		_, _ = fmt.Fprintln(w, done)
 		for _, c := range r.Connections {
-			_, _ = fmt.Fprintln(w, a.Term.AsTyped(fmt.Sprintf("Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s", term.Printable(c.Name),
-				term.Printable(string(c.ServerURL)), term.Printable(c.ID))))
+			_, _ = fmt.Fprintln(w, a.Term.AsTyped(fmt.Sprintf("Left behind, for an admin to disconnect: %s (%s)  ace disconnect %s", bridge.Printable(c.Name),
+				bridge.Printable(string(c.ServerURL)), bridge.Printable(c.ID))))
 		}
 	})
 }

@@ -135,7 +135,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 		name := c.Named(name)
 		p := c.Profiles[name]
 		if p == nil {
-			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", term.Printable(name), term.DidYouMean(name, names)).
+			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", bridge.Printable(name), term.DidYouMean(name, names)).
 				WithHint("ace auth list")
 		}
 		c.Active = name

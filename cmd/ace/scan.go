@@ -74,11 +74,11 @@ which is named; 2: a path is not there, and no key in the others.`,
 				}
 			})
 			for i, path := range r.Skipped {
-				a.Term.Say("not searched: %s: %s", term.Printable(path), r.why[i])
+				a.Term.Say("not searched: %s: %s", bridge.Printable(path), r.why[i])
 			}
 			if len(r.Findings) > 0 || len(r.missing) > 1 {
 				for _, err := range r.missing {
-					a.Term.Say("%s", term.Printable(a.Term.Without(term.Explain(err)).Detail)) // a word that is no path may be a secret
+					a.Term.Say("%s", bridge.Printable(a.Term.Without(term.Explain(err)).Detail)) // a word that is no path may be a secret
 				}
 			}
 			switch {

@@ -39,7 +39,7 @@ func (a *app) shareCommand() *cobra.Command {
 			if isSet(ceiling) && c.Visibility == "organization" { // it may take something away
 				f, err := foretell(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfConnection(ctx, c.ID, patch) }, tokens)
 				if err == nil {
-					err = a.agreed(yes, f, "Set the ceiling of %s?", term.Printable(c.Name))
+					err = a.agreed(yes, f, "Set the ceiling of %s?", bridge.Printable(c.Name))
 				}
 				if err != nil {
 					return c, err
@@ -47,7 +47,7 @@ func (a *app) shareCommand() *cobra.Command {
 			}
 			c, err := cloud.Patch(ctx, c.ID, patch)
 			if err == nil && c.Ceiling != nil {
-				a.Term.Note("Members get at most: %s", term.Printable(upTo(c.CeilingPreset, c.Ceiling)))
+				a.Term.Note("Members get at most: %s", bridge.Printable(upTo(c.CeilingPreset, c.Ceiling)))
 			}
 			return c, err
 		})
@@ -90,7 +90,7 @@ func (a *app) unshareCommand() *cobra.Command {
 				if err != nil {
 					return c, err
 				}
-				if err := a.sure(false, "ace connections unshare "+c.ID, "Make %s private again? %s, and what they have open ends.", term.Printable(c.Name), lose(sharing.People)); err != nil {
+				if err := a.sure(false, "ace connections unshare "+c.ID, "Make %s private again? %s, and what they have open ends.", bridge.Printable(c.Name), lose(sharing.People)); err != nil {
 					return c, err
 				}
 			}

@@ -135,7 +135,7 @@ func unknownVariables(environ []string) []string {
 		if !strings.HasPrefix(upper, "ACE_") || strings.HasPrefix(upper, "ACE_TEST_") || strings.HasPrefix(upper, "ACE_BENCH_") || slices.Contains(known, name) {
 			continue
 		}
-		line := term.Printable(name) + " is no variable of ace, and does nothing"
+		line := bridge.Printable(name) + " is no variable of ace, and does nothing"
 		if nearest := catalogue.Nearest(upper, known); nearest != "" {
 			line += "; did you mean " + nearest + "?"
 		}

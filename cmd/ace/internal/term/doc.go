@@ -8,7 +8,7 @@
 //   - Nothing is asked where there is nobody to ask: without a terminal, in CI, and with --non-interactive ([Terminal.Interactive]).
 //   - Ctrl-C ends a question at once, although nothing can cancel the read ([Await]).
 //   - No message repeats a secret that the command was given ([Terminal.Without]).
-//   - What comes from a server cannot move the cursor ([Printable]).
+//   - What comes from a server cannot move the cursor ([Row]).
 //   - Commands in hints work as they are typed here: with the program's own path, --env and --profile ([Terminal.AsTyped]).
 //
 // It knows no cloud, no server and no profile.

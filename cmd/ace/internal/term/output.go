@@ -7,9 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 const (
@@ -78,22 +79,12 @@ func plainStyle(n *yaml.Node) {
 // the cursor or colour the terminal, are replaced.
 func Row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
-		cells[i] = Printable(cell)
+		cells[i] = bridge.Printable(cell)
 		if cells[i] == "" {
 			cells[i] = "-"
 		}
 	}
 	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
-}
-
-// Printable is a text without control characters.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' {
-			return '�'
-		}
-		return r
-	}, s)
 }
 
 // When is a time as people read it, in the zone of this machine.
@@ -116,7 +107,7 @@ func Until(t *time.Time) string {
 func PrintableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
-		lines[i] = Printable(lines[i])
+		lines[i] = bridge.Printable(lines[i])
 	}
 	return strings.Join(lines, "\n")
 }

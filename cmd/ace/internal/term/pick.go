@@ -29,7 +29,7 @@ func (t *Terminal) Pick(title string, options []string) (int, error) {
 	}
 	clean := make([]string, len(options))
 	for i, o := range options {
-		clean[i] = Printable(o)
+		clean[i] = bridge.Printable(o)
 	}
 	width, height, err := term.GetSize(int(t.Err.Fd()))
 	if err != nil || !t.Screen() || width < 20 || height < 6 {
@@ -53,7 +53,7 @@ func (t *Terminal) pickNumber(title string, options []string) (int, error) {
 		case notNumber == nil && n >= 1 && n <= len(options):
 			return n - 1, nil
 		}
-		t.Say("%q is not a number from 1 to %d", Printable(answer), len(options))
+		t.Say("%q is not a number from 1 to %d", bridge.Printable(answer), len(options))
 	}
 }
 

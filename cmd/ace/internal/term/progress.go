@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 // Screen reports whether stderr is a terminal that understands escape codes.
@@ -77,7 +79,7 @@ func (t *Terminal) spin(text string, stop <-chan struct{}) {
 func (t *Terminal) oneLine(text string) string {
 	const spinner = 3
 	width, _, err := term.GetSize(int(t.Err.Fd()))
-	runes := []rune(Printable(text))
+	runes := []rune(bridge.Printable(text))
 	if err == nil && len(runes) > max(width-spinner, 0) {
 		runes = runes[:max(width-spinner, 0)]
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
 )
@@ -30,13 +31,13 @@ func (t tracing) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(r)
 	took := time.Since(start).Round(time.Millisecond)
 	if err != nil {
-		t.say("debug: %s %s failed after %s: %s", r.Method, Printable(where.String()), took, apiclient.WhyUnreachable(err))
+		t.say("debug: %s %s failed after %s: %s", r.Method, bridge.Printable(where.String()), took, apiclient.WhyUnreachable(err))
 		return resp, err
 	}
 	id := resp.Header.Get(api.HeaderRequestID)
 	if id == "" || len(id) > 100 {
 		id = "-"
 	}
-	t.say("debug: %s %s %d in %s, request %s", r.Method, Printable(where.String()), resp.StatusCode, took, Printable(id))
+	t.say("debug: %s %s %d in %s, request %s", r.Method, bridge.Printable(where.String()), resp.StatusCode, took, bridge.Printable(id))
 	return resp, nil
 }

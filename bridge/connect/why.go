@@ -1,7 +1,8 @@
-package main
+package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // A connect can be refused for reasons that lie in three places: this machine, the cloud and the server. What follows
@@ -22,110 +22,118 @@ func refused(code, format string, args ...any) *bridge.Error {
 
 const clockTolerance = 30 * time.Second
 
-// discover asks the server what it is, and holds what it says against the URL that was typed.
-func (c *connecting) discover(ctx context.Context) error {
+// Discover asks the server what it is, and holds what it says against the URL that was typed.
+func (f *Flow) Discover(ctx context.Context) error {
 	before := time.Now()
-	found, err := c.server.Discovery(ctx)
+	found, err := f.server.Discovery(ctx)
 	if err != nil {
 		return err
 	}
 	after := time.Now()
-	c.found = found
+	f.found = found
 	middle := before.Add(after.Sub(before) / 2)
-	c.clock = clock{server: found.Time, apart: found.Time.Sub(middle).Round(time.Second)}
+	f.clock = clock{server: found.Time, apart: found.Time.Sub(middle).Round(time.Second)}
 	known := found.PublicURLs
 	if len(known) == 0 {
 		known = []bridge.ServerURL{found.PublicURL}
 	}
-	if !slices.ContainsFunc(known, c.url.Same) {
+	if !slices.ContainsFunc(known, f.url.Same) {
 		var names []string
 		for _, u := range known[:min(len(known), 5)] {
-			names = append(names, term.Printable(string(u)))
+			names = append(names, bridge.Printable(string(u)))
 		}
 		return refused("server_url_unknown", "the server at %s does not know itself by that URL; it is %s",
-			c.url, strings.Join(names, " or ")).
-			WithHint("ace connect --server %s, or add %s to ACE_PUBLIC_URL on the server", names[0], c.url)
+			f.url, strings.Join(names, " or ")).
+			WithHint("ace connect --server %s, or add %s to ACE_PUBLIC_URL on the server", names[0], f.url)
 	}
 	return nil
 }
 
-// checkTrust compares what the server says it trusts with who is connecting, before anything is asked of anybody.
-func (c *connecting) checkTrust(me api.Me) error {
-	exchange := c.found.Exchange
+// CheckTrust compares what the server says it trusts with who is connecting, before anything is asked of anybody.
+func (f *Flow) CheckTrust(me api.Me) error {
+	exchange := f.found.Exchange
 	switch {
 	case !exchange.Configured:
-		return c.noSecret()
-	case exchange.Issuer != "" && !exchange.Issuer.Same(c.issuer):
+		return f.noSecret()
+	case exchange.Issuer != "" && !exchange.Issuer.Same(f.issuer):
 		return refused("server_other_cloud", "the server at %s trusts another cloud: %s, and you are logged in to %s",
-			c.url, term.Printable(string(exchange.Issuer)), c.issuer).
-			WithHint("log in there (ace login --env %s), or give the server what `ace org trust` prints", term.Printable(string(exchange.Issuer)))
+			f.url, bridge.Printable(string(exchange.Issuer)), f.issuer).
+			WithHint("log in there (ace login --env %s), or give the server what `ace org trust` prints", bridge.Printable(string(exchange.Issuer)))
 	case exchange.Org != "" && exchange.Org != me.Org:
 		return refused("server_other_org", "the server at %s belongs to the organization %q, and you are in %q",
-			c.url, term.Printable(exchange.Org), me.Org).
-			WithHint("log in as a member of %s, or give the server what `ace org trust` prints for %s", term.Printable(exchange.Org), me.Org)
+			f.url, bridge.Printable(exchange.Org), me.Org).
+			WithHint("log in as a member of %s, or give the server what `ace org trust` prints for %s", bridge.Printable(exchange.Org), me.Org)
 	}
 	return nil
 }
 
-func (c *connecting) noSecret() error {
-	return refused("server_no_cloud_secret", "the server at %s has no cloud secret, so it cannot check who you are", c.url).
+func (f *Flow) noSecret() error {
+	return refused("server_no_cloud_secret", "the server at %s has no cloud secret, so it cannot check who you are", f.url).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY on the server to what `ace org trust` prints and restart it; " +
 			"or connect with a key made on it: ace connect --api-key -")
 }
 
-func (c *connecting) otherSecret(err error) error {
-	return refused("server_other_secret", "the server at %s has another cloud secret than this cloud's: %s", c.url, term.Explain(err).Detail).
+func (f *Flow) otherSecret(err error) error {
+	return refused("server_other_secret", "the server at %s has another cloud secret than this cloud's: %s", f.url, shown(err).Detail).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY (or ACE_CLOUD_JWT_SECRET) on the server to what `ace org trust` prints, and restart it")
 }
 
 // explainNarrowing is for what the cloud says when it should issue the connect token.
-func (c *connecting) explainNarrowing(err error) error {
+func (f *Flow) explainNarrowing(err error) error {
 	if bridge.CodeOf(err) == "invalid_target" {
-		return c.otherSecret(err)
+		return f.otherSecret(err)
 	}
 	return err
 }
 
 // explainExchange is for what the server says to the connect token.
-func (c *connecting) explainExchange(err error) error {
+func (f *Flow) explainExchange(err error) error {
 	e := bridge.AsError(err)
 	switch e.Code {
 	case "exchange_not_configured":
-		return c.noSecret()
+		return f.noSecret()
 	case "connect_key_unknown", "connect_signature", "connect_algorithm":
-		return c.otherSecret(err)
+		return f.otherSecret(err)
 	case "connect_clock", "connect_expired":
-		return c.clockOff(e)
+		return f.clockOff(e)
 	}
 	if e.Kind == bridge.Unauthenticated {
-		return refused(e.Code, "the server at %s refuses: %s", c.url, e.Detail).WithHint("%s", e.Hint)
+		return refused(e.Code, "the server at %s refuses: %s", f.url, e.Detail).WithHint("%s", e.Hint)
 	}
 	return err
 }
 
-func (c *connecting) clockOff(e *bridge.Error) error {
-	told := fmt.Sprintf("it says %s", c.clock.server.UTC().Format("2006-01-02 15:04:05 MST"))
-	switch apart := c.clock.apart; {
+func (f *Flow) clockOff(e *bridge.Error) error {
+	told := fmt.Sprintf("it says %s", f.clock.server.UTC().Format("2006-01-02 15:04:05 MST"))
+	switch apart := f.clock.apart; {
 	case apart < -clockTolerance:
 		told += fmt.Sprintf(", %s behind this machine", -apart)
 	case apart > clockTolerance:
 		told += fmt.Sprintf(", %s ahead of this machine", apart)
-	case e.Code == "connect_expired" && !c.connectToken.IsZero():
+	case e.Code == "connect_expired" && !f.connectToken.IsZero():
 		return refused(e.Code, "the connect token has expired").WithHint("get another one, or leave --token out")
 	default:
 		told += ", as this machine does, so that it is the cloud's clock that differs"
 	}
 	return refused(e.Code, "the clocks of the server at %s and of the cloud are out of step: the server refuses the token (%s); %s",
-		c.url, e.Detail, told).
+		f.url, e.Detail, told).
 		WithHint("set the server's clock, for example with NTP (timedatectl set-ntp true), and connect again")
 }
 
 // explainKey is for what the server says to a key that was entered by hand.
-func (c *connecting) explainKey(err error) error {
+func (f *Flow) explainKey(err error) error {
 	e := bridge.AsError(err)
 	if e.Kind != bridge.Unauthenticated {
 		return err
 	}
-	return refused(e.Code, "the server at %s does not take that key: %s", c.url, e.Detail).
-		WithHint("make one on the server: ace api-key create --server %s", c.url)
+	return refused(e.Code, "the server at %s does not take that key: %s", f.url, e.Detail).
+		WithHint("make one on the server: ace api-key create --server %s", f.url)
+}
+
+// shown makes any error one with a code, whose detail may be shown.
+func shown(err error) *bridge.Error {
+	if e, ok := errors.AsType[*bridge.Error](err); ok {
+		return e
+	}
+	return &bridge.Error{Kind: bridge.Internal, Code: "failed", Detail: err.Error(), Err: err}
 }

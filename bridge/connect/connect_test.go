@@ -1,4 +1,4 @@
-package main
+package connect
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,21 +18,9 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// quietApp is an app that talks to nobody.
-func quietApp(t *testing.T) *app {
-	t.Helper()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = null.Close() })
-	return newApp(null, null, null)
-}
-
 // connectingTo is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
-func connectingTo(w *world.World, a *app, cloud bridge.ServerURL) *connecting {
-	return &connecting{a: a, url: w.URL, issuer: w.CloudURL, cloud: cloudAt(w, cloud),
-		server: apiclient.NewServer(w.URL, bridge.Secret{}, api.ClientConfig{})}
+func connectingTo(w *world.World, cloud bridge.ServerURL) *Flow {
+	return New(Config{Cloud: cloudAt(w, cloud), Issuer: w.CloudURL, Server: w.URL})
 }
 
 func cloudAt(w *world.World, cloud bridge.ServerURL) *apiclient.Cloud {
@@ -70,13 +57,12 @@ func oneAlive(w *world.World) {
 // Of fifty connects at once all succeed, with one connection.
 func TestFiftyConnectsAtOnce(t *testing.T) {
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-	a := quietApp(t)
 	first := make(chan struct{})
 	var once sync.Once
 	var all sync.WaitGroup
 	ids := make([]string, 50)
 	for i := range ids {
-		c := connectingTo(w, a, w.CloudURL)
+		c := connectingTo(w, w.CloudURL)
 		c.pause = func(ctx context.Context, _ time.Duration) error { // at a limit, until one is through
 			select {
 			case <-first:
@@ -86,7 +72,7 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 			}
 		}
 		all.Go(func() {
-			connection, err := c.run(t.Context())
+			connection, err := c.Run(t.Context())
 			once.Do(func() { close(first) })
 			if err != nil {
 				t.Errorf("connect %d: %v (%s)", i, err, bridge.CodeOf(err))
@@ -114,9 +100,8 @@ func TestALosersCleanUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
-			a := quietApp(t)
 			other := func() {
-				if _, err := connectingTo(w, a, w.CloudURL).run(t.Context()); err != nil {
+				if _, err := connectingTo(w, w.CloudURL).Run(t.Context()); err != nil {
 					t.Errorf("the other connect: %v", err)
 				}
 			}
@@ -138,7 +123,7 @@ func TestALosersCleanUp(t *testing.T) {
 				proxy.ServeHTTP(rw, r)
 			}))
 			defer between.Close()
-			_, err := connectingTo(w, a, bridge.ServerURL(between.URL)).run(t.Context())
+			_, err := connectingTo(w, bridge.ServerURL(between.URL)).Run(t.Context())
 			if (err != nil) != c.fails {
 				t.Errorf("the loser: %v", err)
 			}
@@ -161,7 +146,7 @@ func TestAFailedConnectLeavesNothing(t *testing.T) {
 		proxy.ServeHTTP(rw, r)
 	}))
 	defer between.Close()
-	if _, err := connectingTo(w, quietApp(t), bridge.ServerURL(between.URL)).run(t.Context()); err == nil {
+	if _, err := connectingTo(w, bridge.ServerURL(between.URL)).Run(t.Context()); err == nil {
 		t.Error("it connects")
 	}
 	if connections, err := w.Admin.Connections(t.Context()); err != nil || len(connections) != 0 {

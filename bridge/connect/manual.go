@@ -1,0 +1,65 @@
+package connect
+
+import (
+	"context"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+)
+
+// RunWithKey registers a key that an admin made on the server. Where its first use fails, the connection is answered with the error: it
+// is kept, since removing it would revoke the key, which the admin had before.
+func (f *Flow) RunWithKey(ctx context.Context, key bridge.Secret) (api.Connection, error) {
+	f.patience = connectPatience
+	if _, err := f.cloud.Me(ctx); err != nil {
+		return api.Connection{}, err
+	}
+	err := f.Discover(ctx)
+	isAce := err == nil
+	switch {
+	case isAce:
+		me, err := f.server.As(key).Me(ctx)
+		if err != nil {
+			return api.Connection{}, f.explainKey(err)
+		}
+		f.keyID = me.KeyID
+	case bridge.CodeOf(err) == "not_ace":
+		f.note("What answers at %s is not an ace server, so the key is registered untested and used as it is.", f.url)
+	default:
+		return api.Connection{}, err
+	}
+	before, err := f.own(ctx)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	disclosed := key.Disclose()
+	connection, err := f.cloud.Register(ctx, api.RegisterRequest{ServerURL: string(f.url), Name: f.name, APIKey: &disclosed})
+	if err != nil {
+		return api.Connection{}, err
+	}
+	if !isAce {
+		return connection, nil
+	}
+	existed := before != nil && before.ID == connection.ID
+	// The cloud learns from the server whom the key speaks for, where it reaches it, and signs in that name.
+	if _, err := f.cloud.Check(ctx, connection.ID); err != nil {
+		return connection, unusedManual(connection, existed, err)
+	}
+	if err := f.firstUse(ctx, connection, f.keyID); err != nil {
+		return connection, unusedManual(connection, existed, err)
+	}
+	if now, err := f.cloud.Check(ctx, connection.ID); err == nil {
+		connection = now
+	}
+	return connection, nil
+}
+
+// unusedManual says what failed, and that the connection is there.
+func unusedManual(connection api.Connection, existed bool, cause error) error {
+	verb := "registered"
+	if existed {
+		verb = "kept"
+	}
+	e := shown(cause)
+	return bridge.E(e.Kind, e.Code, "the connection %s is %s, but its first use failed: %s", connection.Name, verb, e.Detail)
+}
