@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Who may see and use a connection is decided here, once in Go for a connection that has been read (seenBy, use), and once in
@@ -249,7 +248,7 @@ func (c *connection) limitFields() []any {
 }
 
 // scanSeen reads a connection together with the exceptions for whoever asks.
-func scanSeen(s sqldb.Row) (connection, error) {
+func scanSeen(s scanner) (connection, error) {
 	var seen connection
 	c, err := scanConnection(further{s, seen.limitFields()})
 	c.own, c.maker, c.parents = seen.own, seen.maker, seen.parents
@@ -258,8 +257,8 @@ func scanSeen(s sqldb.Row) (connection, error) {
 
 // further is a row with columns that come after those that are asked for.
 type further struct {
-	sqldb.Row
+	scanner
 	fields []any
 }
 
-func (f further) Scan(fields ...any) error { return f.Row.Scan(append(fields, f.fields...)...) }
+func (f further) Scan(fields ...any) error { return f.scanner.Scan(append(fields, f.fields...)...) }

@@ -178,7 +178,7 @@ func accessRead(t *testing.T, r *Registry, p Principal) (all []connection) {
 	t.Helper()
 	var args []any
 	rows, err := r.db.QueryContext(t.Context(), callerRows(&args, callerRow{Principal: p})+selectSeen+"TRUE", args...)
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		c, err := scanSeen(s)
 		all = append(all, c)
 		return err
@@ -203,7 +203,7 @@ func accessInSQL(t *testing.T, r *Registry, callers map[string]Principal) map[st
 		"SELECT caller.n, c.id, ("+visible+"), ("+usable+"), "+termsNow+` FROM
 		(SELECT caller.*, CASE WHEN role = '' THEN 'member' ELSE role END AS its_role FROM caller) caller
 		CROSS JOIN connections c JOIN users u ON u.id = c.owner_id`+withLimits, args...)
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		var n int
 		var id string
 		var d decided

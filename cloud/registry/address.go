@@ -168,7 +168,7 @@ func (r *Registry) askAddress(ctx context.Context, tx *sql.Tx, change *AddressCh
 func (r *Registry) endAddressChanges(ctx context.Context, tx *sql.Tx, userID string) error {
 	_, err := tx.ExecContext(ctx, "UPDATE address_changes SET ended_at = $1 WHERE user_id = $2 AND ended_at = 0",
 		r.cfg.Now().Unix(), userID)
-	return sqldb.Wrap("end a change of an address", err)
+	return wrapped("end a change of an address", err)
 }
 
 func (r *Registry) waitingAddress(ctx context.Context, column, value string) (AddressChange, error) {
@@ -340,7 +340,7 @@ func (r *Registry) moveAddress(ctx context.Context, tx *sql.Tx, to string, h Han
 		}
 		h.after.keys = append(h.after.keys, owned...)
 	}
-	orgs, err := sqldb.Column[string](tx.QueryContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
+	orgs, err := texts(tx.QueryContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
 		WHERE m.user_id = $1 ORDER BY o.slug`, h.User.ID))
 	if err != nil {
 		return fmt.Errorf("change an address: %w", err)
@@ -383,5 +383,5 @@ func (r *Registry) freeAddress(ctx context.Context, tx *sql.Tx, to string, h Han
 	if err == nil && !freed {
 		err = errAddressTaken
 	}
-	return sqldb.Wrap("free an address", err)
+	return wrapped("free an address", err)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // changeNoted is how long it is remembered that a connection is gone.
@@ -105,7 +104,7 @@ func (r *Registry) Watchers(ctx context.Context, who []Principal) ([]Watcher, er
 		args := []any{r.cfg.Now().Unix()}
 		rows, err := r.db.QueryContext(ctx, callerRows(&args, asked(some)...)+`
 			SELECT caller.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = caller.org_id), 0) FROM caller WHERE`+stands, args...)
-		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+		err = eachRow(rows, err, func(s scanner) error {
 			var n int
 			var last int64
 			err := s.Scan(&n, &last)
@@ -139,7 +138,7 @@ func (r *Registry) Changes(ctx context.Context, orgID string, since, last int64,
 		args := []any{orgID, since, changesAtOnce}
 		rows, err := r.db.QueryContext(ctx, callerRows(&args, asked(some)...)+selectChanges, args...)
 		reached, seen := since, 0
-		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+		err = eachRow(rows, err, func(s scanner) error {
 			c, err := scanChange(s)
 			if err != nil {
 				return err
@@ -174,7 +173,7 @@ const selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone F
 		COALESCE(c.hint, ''), COALESCE(c.latency_ms, 0), COALESCE(c.last_seen_at, 0), COALESCE(c.last_used_at, 0)
 	FROM h CROSS JOIN caller LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
 
-func scanChange(s sqldb.Row) (Change, error) {
+func scanChange(s scanner) (Change, error) {
 	var c Change
 	var sees, told bool
 	var latency, seen, used int64

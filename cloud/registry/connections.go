@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server
 
 const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
-func scanConnection(s sqldb.Row) (connection, error) {
+func scanConnection(s scanner) (connection, error) {
 	var c connection
 	err := s.Scan(&c.id, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.ace, &c.keyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
@@ -130,7 +129,7 @@ func (r *Registry) ConnectedSince(ctx context.Context, p Principal, since time.T
 	args := []any{p.OrgID, p.UserID, since.Unix()}
 	rows, err := r.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND c.created_at >= $3 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", args...)
-	out, _, err := page(rows, err, 1, func(s sqldb.Row) (api.Connection, error) {
+	out, _, err := page(rows, err, 1, func(s scanner) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.api(p), err
 	}, func(c api.Connection) string { return c.ID })
@@ -258,14 +257,20 @@ func (r *Registry) Register(ctx context.Context, caller Caller, req api.Register
 func (r *Registry) own(ctx context.Context, tx *sql.Tx, p Principal, server bridge.ServerURL) (connection, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 ORDER BY c.id", p.OrgID, p.UserID)
-	all, err := sqldb.Collect(rows, err, scanConnection)
 	if err != nil {
 		return connection{}, fmt.Errorf("look up a connection: %w", err)
 	}
-	if i := slices.IndexFunc(all, func(c connection) bool { return c.server.Same(server) }); i >= 0 {
-		return all[i], nil
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		c, err := scanConnection(rows)
+		if err != nil {
+			return connection{}, fmt.Errorf("look up a connection: %w", err)
+		}
+		if c.server.Same(server) {
+			return c, nil
+		}
 	}
-	return connection{}, nil
+	return connection{}, rows.Err()
 }
 
 func (r *Registry) insertConnection(ctx context.Context, tx *sql.Tx, p Principal, server bridge.ServerURL, name string, in incoming) (connection, error) {

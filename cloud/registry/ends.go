@@ -14,7 +14,6 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Ends is what a change would end.
@@ -96,7 +95,7 @@ func (x *rehearsal) living(ctx context.Context, of User) (map[string]api.Ending,
 			continue
 		}
 		rows, err := x.tx.QueryContext(ctx, v.Living, x.p.OrgID, of.ID, x.r.cfg.Now().Unix())
-		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+		err = eachRow(rows, err, func(s scanner) error {
 			one, identity := api.Ending{Fate: api.FateEnds, Owner: of.Email}, ""
 			err := s.Scan(&identity, &one.Kind, &one.ID, &one.Name)
 			out[one.Kind+" "+identity] = one

@@ -25,7 +25,7 @@ const hasPeople = "EXISTS (SELECT 1 FROM users WHERE email NOT LIKE 'key:%')"
 func (r *Registry) Fresh(ctx context.Context) (bool, error) {
 	var people bool
 	err := r.db.QueryRowContext(ctx, "SELECT "+hasPeople).Scan(&people)
-	return !people, sqldb.Wrap("look for people", err)
+	return !people, wrapped("look for people", err)
 }
 
 // OfferFirst makes the link for the first account of a fresh cloud, and mails it to the address if the cloud sends mail. The
@@ -41,7 +41,7 @@ func (r *Registry) OfferFirst(ctx context.Context, email string) (link bridge.Se
 		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO first_links (hash, email, created_at, expires_at, used_at)
 			SELECT $1, $2, CAST($3 AS BIGINT), CAST($4 AS BIGINT), 0 WHERE NOT `+hasPeople, hashed(token), email, now.Unix(), now.Add(FirstLife).Unix()))
 		if ok = made; err != nil || !made {
-			return sqldb.Wrap("offer the first account", err)
+			return wrapped("offer the first account", err)
 		}
 		if r.CanMail() != nil {
 			return nil
@@ -60,7 +60,7 @@ func (r *Registry) FirstPerson(ctx context.Context, token bridge.Secret) (email 
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", errFirst
 	}
-	return email, sqldb.Wrap("look up a link", err)
+	return email, wrapped("look up a link", err)
 }
 
 var errFirst = bridge.E(bridge.NotFound, errLink.Code, "this link has expired, or somebody has an account here already").
@@ -139,5 +139,5 @@ func (r *Registry) useFirst(ctx context.Context, tx *sql.Tx, token bridge.Secret
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", errFirst
 	}
-	return email, sqldb.Wrap("use a link", err)
+	return email, wrapped("use a link", err)
 }

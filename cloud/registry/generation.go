@@ -46,7 +46,7 @@ func (r *Registry) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) 
 			withdrawn_at = 0, next_at = 0, lost_at = $1, tries = 0, cause = ''
 			WHERE connection_id = $2 AND made_keys AND told_number <> 0`, r.cfg.Now().Unix(), t.ID))
 		again = again || told
-		return sqldb.Wrap("send withdrawals again", err)
+		return wrapped("send withdrawals again", err)
 	})
 	if err == nil && again {
 		wake(r.revocationsDue)

@@ -149,10 +149,10 @@ func (r *Registry) LostTokens(ctx context.Context, look Look) ([]Lost, error) {
 }
 
 // lostTokens is [Registry.LostTokens] with a query made by [selectLost].
-func lostTokens(ctx context.Context, q sqldb.Queryer, alive func(apiKey uuid.UUID) bool, query string, args ...any) ([]Lost, error) {
+func lostTokens(ctx context.Context, q queryer, alive func(apiKey uuid.UUID) bool, query string, args ...any) ([]Lost, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	var out []Lost
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		var h handed
 		var org, connection string
 		var entitled bool

@@ -11,7 +11,6 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/keys/timeline"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Handover is an account that changes hands, or a membership that ends. All that was handed out before is void with it.
@@ -82,7 +81,7 @@ type above struct {
 	// left lists the private connections that a person leaves behind in the principal's organization.
 	left func(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error)
 	// privateConnections counts those of some people in an organization, by user ID.
-	privateConnections func(ctx context.Context, q sqldb.Queryer, orgID string, userIDs []string) (map[string]int, error)
+	privateConnections func(ctx context.Context, q queryer, orgID string, userIDs []string) (map[string]int, error)
 	// writeLink writes a queued mail with a link; due is false where none is to be sent.
 	writeLink func(ctx context.Context, tx *sql.Tx, row outboxRow, m *Mail) (due bool, err error)
 }
@@ -107,7 +106,7 @@ func (r *Registry) handTx(ctx context.Context, fn func(tx *sql.Tx, after *settle
 func (r *Registry) handOver(ctx context.Context, tx *sql.Tx, h Handover) error {
 	if h.whole() {
 		var err error
-		if h.Members, err = sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM members WHERE user_id = $1", h.User.ID)); err != nil {
+		if h.Members, err = texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE user_id = $1", h.User.ID)); err != nil {
 			return fmt.Errorf("hand over an account: %w", err)
 		}
 	}
@@ -157,7 +156,7 @@ func (r *Registry) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
 		e.Owner = h.User.Email
 	}
 	for _, member := range h.Members {
-		ids, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT key_id FROM token_members WHERE member_id = $1", member))
+		ids, err := texts(tx.QueryContext(ctx, "SELECT key_id FROM token_members WHERE member_id = $1", member))
 		if err != nil {
 			return err
 		}
@@ -207,7 +206,7 @@ func (r *Registry) takeOver(ctx context.Context, tx *sql.Tx, u User, hash string
 		return u, errUserExists
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE users SET name = $1, password = $2 WHERE id = $3", u.Name, hash, u.ID)
-	return u, sqldb.Wrap("take an account over", err)
+	return u, wrapped("take an account over", err)
 }
 
 // The things of a person that the end of a membership makes void; see [Voider].

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 const (
@@ -73,7 +72,7 @@ func (r *Registry) History(ctx context.Context, p Principal, id string) (api.Con
 			calls, failures, answers, answer_us, answer_us_max, credentials FROM connection_history
 		WHERE connection_id = $1 AND ((span = $2 AND bucket >= $3) OR (span = $4 AND bucket >= $5))`,
 		c.id, seconds(halfHour), hours, seconds(day), days)
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		var span, began int64
 		var n historyCounts
 		if err := s.Scan(&span, &began, &n.online, &n.offline, &n.unauthorized, &n.unknown, &n.probed, &n.probeUS, &n.probeMax,

@@ -116,7 +116,7 @@ func (c connection) sharerBefore(ctx context.Context, tx *sql.Tx, p Principal, w
 	for _, query := range []string{selectSharers + "AND m.user_id = $3", selectOutsiders + "AND l.user_id = $3"} {
 		m, err := c.scanSharer(tx.QueryRowContext(ctx, query, c.id, p.OrgID, who.ID))
 		if !errors.Is(err, sql.ErrNoRows) {
-			return m, sqldb.Wrap("look up an exception", err)
+			return m, wrapped("look up an exception", err)
 		}
 	}
 	if !who.Key {

@@ -163,7 +163,7 @@ func (r *Registry) FinishSecondStep(ctx context.Context, pending bridge.Secret, 
 		if err == nil && !finished {
 			return errPending
 		}
-		return sqldb.Wrap("finish a login", err)
+		return wrapped("finish a login", err)
 	})
 }
 

@@ -53,14 +53,19 @@ func (r *Registry) bringToOneForm(ctx context.Context) error {
 func (r *Registry) unformed(ctx context.Context, table, column string, form func(string) string) (map[string]string, error) {
 	query := "SELECT id, " + column + " FROM " + table + " WHERE octet_length(" + column + ") <> length(" + column + ")"
 	rows, err := r.db.QueryContext(ctx, query) //nolint:gosec // names of this package
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
 	out := map[string]string{}
-	err = sqldb.Each(rows, err, func(row sqldb.Row) error {
+	for rows.Next() {
 		var id, name string
-		err := row.Scan(&id, &name)
-		if err == nil && form(name) != name {
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, err
+		}
+		if form(name) != name {
 			out[id] = name
 		}
-		return err
-	})
-	return out, err
+	}
+	return out, rows.Err()
 }

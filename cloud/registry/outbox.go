@@ -144,14 +144,19 @@ type outboxRow struct {
 func (r *Registry) dueRows(ctx context.Context, limit int) ([]outboxRow, error) {
 	rows, err := r.db.QueryContext(ctx, `SELECT id, kind, recipient, subject, body, address, request_id, tries, next_at FROM outbox
 		WHERE next_at <= $1 AND expires_at > $1 ORDER BY next_at LIMIT $2`, r.cfg.Now().Unix(), limit)
-	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (outboxRow, error) {
+	if err != nil {
+		return nil, fmt.Errorf("list the mail: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []outboxRow
+	for rows.Next() {
 		var m outboxRow
-		if err := row.Scan(&m.id, &m.kind, &m.to, &m.subject, &m.body, &m.address, &m.requestID, &m.tries, &m.nextAt); err != nil {
-			return m, err
+		if err := rows.Scan(&m.id, &m.kind, &m.to, &m.subject, &m.body, &m.address, &m.requestID, &m.tries, &m.nextAt); err != nil {
+			return nil, fmt.Errorf("list the mail: %w", err)
 		}
-		return m, nil
-	})
-	return out, sqldb.Wrap("list the mail", err)
+		out = append(out, m)
+	}
+	return out, rows.Err()
 }
 
 // takeMail claims a row for this process and writes its mail.

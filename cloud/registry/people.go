@@ -11,7 +11,6 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // User is a person.
@@ -117,14 +116,19 @@ func (r *Registry) Orgs(ctx context.Context, p Principal) ([]api.Organization, e
 	}
 	rows, err := r.db.QueryContext(ctx, `SELECT o.id, o.slug, o.name, m.role FROM members m
 		JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY o.slug`, p.UserID)
-	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (api.Organization, error) {
+	if err != nil {
+		return nil, fmt.Errorf("list organizations: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Organization{}
+	for rows.Next() {
 		var o api.Organization
-		if err := row.Scan(&o.ID, &o.Slug, &o.Name, &o.Role); err != nil {
-			return o, err
+		if err := rows.Scan(&o.ID, &o.Slug, &o.Name, &o.Role); err != nil {
+			return nil, fmt.Errorf("list organizations: %w", err)
 		}
-		return o, nil
-	})
-	return out, sqldb.Wrap("list organizations", err)
+		out = append(out, o)
+	}
+	return out, rows.Err()
 }
 
 // UserByEmail finds a person.

@@ -44,14 +44,19 @@ const prober = "cloud:probe"
 func (r *Registry) ProbeTargets(ctx context.Context, since time.Time, limit int) ([]Target, error) {
 	rows, err := r.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.probed_at < $1 ORDER BY c.probed_at, c.id LIMIT $2", since.Unix(), limit)
-	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (Target, error) {
-		c, err := scanConnection(row)
+	if err != nil {
+		return nil, fmt.Errorf("list connections to probe: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Target
+	for rows.Next() {
+		c, err := scanConnection(rows)
 		if err != nil {
-			return Target{}, err
+			return nil, fmt.Errorf("list connections to probe: %w", err)
 		}
-		return r.target(c), nil
-	})
-	return out, sqldb.Wrap("list connections to probe", err)
+		out = append(out, r.target(c))
+	}
+	return out, rows.Err()
 }
 
 // Target is one connection to probe on a member's behalf.

@@ -37,7 +37,7 @@ func (r *Registry) prove(ctx context.Context, tx *sql.Tx, h Handover) (first boo
 	first, err = sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0",
 		r.cfg.Now().Unix(), h.User.ID))
 	if err != nil || !first {
-		return false, sqldb.Wrap("prove an address", err)
+		return false, wrapped("prove an address", err)
 	}
 	h.Unproven = true
 	if err := r.handOver(ctx, tx, h); err != nil {
@@ -55,7 +55,7 @@ func (r *Registry) startWaiting(ctx context.Context, tx *sql.Tx, h Handover) err
 		WHERE w.user_id = $1 AND (w.invitation_id = '' OR (i.state = 'open' AND i.expires_at > $2 AND ($3 OR i.email = $4)))`,
 		h.User.ID, now.Unix(), h.Own, h.User.Email)
 	var all []waiting
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		var w waiting
 		err := s.Scan(&w.org, &w.slug, &w.role, &w.invitation)
 		all = append(all, w)
@@ -99,7 +99,7 @@ func (r *Registry) startWaiting(ctx context.Context, tx *sql.Tx, h Handover) err
 func isProven(ctx context.Context, tx *sql.Tx, userID string) (bool, error) {
 	var at int64
 	err := tx.QueryRowContext(ctx, "SELECT verified_at FROM users WHERE id = $1", userID).Scan(&at)
-	return at != 0, sqldb.Wrap("look up a user", err)
+	return at != 0, wrapped("look up a user", err)
 }
 
 // maxWaiting bounds how many may wait for one invitation, since each of them is mailed.
@@ -149,14 +149,14 @@ func (r *Registry) UnprovenSession(ctx context.Context, cookie bridge.Secret) (U
 	if errors.Is(err, sql.ErrNoRows) {
 		return Unproven{}, errSession
 	}
-	return u, sqldb.Wrap("look up a session", err)
+	return u, wrapped("look up a session", err)
 }
 
 // EndUnproven signs an account without a proven address out.
 func (r *Registry) EndUnproven(ctx context.Context, u Unproven) error {
 	return r.tx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE hash = $1", u.hash)
-		return sqldb.Wrap("end a session", err)
+		return wrapped("end a session", err)
 	})
 }
 
@@ -189,7 +189,7 @@ func (r *Registry) AcceptUnproven(ctx context.Context, u Unproven, token bridge.
 func (r *Registry) BindToken(p Principal) func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 	return func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO token_members (key_id, member_id, provider_id) VALUES ($1, $2, $3)", id.String(), p.Member, p.Provider)
-		return sqldb.Wrap("bind a token to its membership", err)
+		return wrapped("bind a token to its membership", err)
 	}
 }
 
@@ -201,12 +201,12 @@ func (r *Registry) AdoptTokens(ctx context.Context) error {
 		JOIN members m ON m.user_id = u.id AND m.org_id = o.id
 		WHERE k.kind = 'pat' AND k.ended_at = 0 AND m.joined_at <= k.issued_at AND NOT EXISTS (SELECT 1 FROM token_members t WHERE t.key_id = k.id)
 		ON CONFLICT (key_id) DO NOTHING`)
-	return sqldb.Wrap("bind tokens to memberships", err)
+	return wrapped("bind tokens to memberships", err)
 }
 
 // voidTokens revokes the personal access tokens that a condition on token_members t names.
 func (r *Registry) voidTokens(ctx context.Context, tx *sql.Tx, after *settled, e keys.Ending, condition string, args ...any) error {
-	ids, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT t.key_id FROM token_members t WHERE "+condition, args...)) //nolint:gosec // conditions of this package
+	ids, err := texts(tx.QueryContext(ctx, "SELECT t.key_id FROM token_members t WHERE "+condition, args...)) //nolint:gosec // conditions of this package
 	if err != nil {
 		return fmt.Errorf("look for tokens: %w", err)
 	}

@@ -265,7 +265,7 @@ func (r *Registry) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, a
 	return nil
 }
 
-func (r *Registry) provider(ctx context.Context, q sqldb.Queryer, column, value string) (Provider, error) {
+func (r *Registry) provider(ctx context.Context, q queryer, column, value string) (Provider, error) {
 	var p Provider
 	var groups string
 	var updated int64
@@ -289,7 +289,7 @@ func (r *Registry) provider(ctx context.Context, q sqldb.Queryer, column, value 
 		p.GroupRoles[bridge.OneForm(group)] = role
 	}
 	p.UpdatedAt = *at(updated)
-	p.Domains, err = sqldb.Column[string](q.QueryContext(ctx, "SELECT domain FROM provider_domains WHERE org_id = $1 AND verified_at <> 0", p.OrgID))
+	p.Domains, err = texts(q.QueryContext(ctx, "SELECT domain FROM provider_domains WHERE org_id = $1 AND verified_at <> 0", p.OrgID))
 	return p, err
 }
 

@@ -148,7 +148,7 @@ func (r *Registry) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold,
 		rows, err := r.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
 			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection
 			JOIN users u ON u.id = c.owner_id`+withLimits+`WHERE`+usable+`AND`+stands, args...)
-		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+		err = eachRow(rows, err, func(s scanner) error {
 			var i int
 			var now connection
 			err := s.Scan(append([]any{&i, &now.server, &now.keyID, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)

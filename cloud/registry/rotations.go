@@ -117,15 +117,20 @@ func (r *Registry) DueRotations(ctx context.Context, limit int) ([]DueRotation, 
 		WHERE c.rotate_at > 0 AND c.rotate_at <= $1 AND c.rotated_at <= $2 AND c.ace AND c.secret <> ''
 		AND NOT (c.visibility = 'private' AND `+orphaned+`) ORDER BY c.rotate_at, c.id LIMIT $3`,
 		now.Unix(), now.Add(-rotatePause).Unix(), limit)
-	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (DueRotation, error) {
+	if err != nil {
+		return nil, fmt.Errorf("list keys to rotate: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []DueRotation
+	for rows.Next() {
 		var d DueRotation
-		if err := row.Scan(&d.id, &d.orgID, &d.org, &d.ownerID, &d.name, &d.server, &d.keyID, &d.secret, &d.expires, &d.at,
+		if err := rows.Scan(&d.id, &d.orgID, &d.org, &d.ownerID, &d.name, &d.server, &d.keyID, &d.secret, &d.expires, &d.at,
 			&d.token, &d.tries, &d.cause); err != nil {
-			return d, err
+			return nil, fmt.Errorf("list keys to rotate: %w", err)
 		}
-		return d, nil
-	})
-	return out, sqldb.Wrap("list keys to rotate", err)
+		out = append(out, d)
+	}
+	return out, rows.Err()
 }
 
 // Rotation is one try to rotate the key of a connection, which no other process makes at the same time.

@@ -3,8 +3,7 @@ package registry
 import (
 	"context"
 	"database/sql"
-
-	"github.com/acebridge/ace/bridge/sqldb"
+	"fmt"
 )
 
 const (
@@ -20,10 +19,24 @@ func pageSize(limit int) int {
 	return min(limit, maxLimit)
 }
 
+type scanner interface{ Scan(dest ...any) error }
+
 // page reads one page of a list from a query for limit items and one more, which only says that there is a next page. next
 // is the ID of the last item, from which that goes on; empty on the last page.
-func page[T any](rows *sql.Rows, err error, limit int, scan func(sqldb.Row) (T, error), id func(T) string) (items []T, next string, _ error) {
-	if items, err = sqldb.Collect(rows, err, scan); err != nil {
+func page[T any](rows *sql.Rows, err error, limit int, scan func(scanner) (T, error), id func(T) string) (items []T, next string, _ error) {
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = rows.Close() }()
+	items = []T{}
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, "", err
+		}
+		items = append(items, item)
+	}
+	if err := rows.Err(); err != nil {
 		return nil, "", err
 	}
 	if len(items) > limit {
@@ -33,10 +46,54 @@ func page[T any](rows *sql.Rows, err error, limit int, scan func(sqldb.Row) (T, 
 	return items, "", nil
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+// eachRow reads the rows of a query one by one.
+func eachRow(rows *sql.Rows, err error, read func(scanner) error) error {
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func wrapped(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// texts reads a result of one column.
+func texts(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var out []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// execer is a database or a transaction.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Search narrows a list of connections. The zero value is all of them.
@@ -51,7 +50,7 @@ func (r *Registry) SearchConnections(ctx context.Context, p Principal, search Se
 	args := []any{p.OrgID, cursor, search.Status, search.pattern(), limit + 1}
 	rows, err := r.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.id > $2 AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND "+searched+"ORDER BY c.id LIMIT $5", args...)
-	out, next, err := page(rows, err, limit, func(s sqldb.Row) (api.Connection, error) {
+	out, next, err := page(rows, err, limit, func(s scanner) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.api(p), err
 	}, func(c api.Connection) string { return c.ID })

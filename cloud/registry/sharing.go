@@ -9,7 +9,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Sharing says who uses a connection and how much of it, a page of members at a time; API keys and former members for whom
@@ -36,12 +35,12 @@ func (r *Registry) Sharing(ctx context.Context, p Principal, id, cursor string, 
 		c.id, p.OrgID, cursor, only, limit+1)
 	out.Members, out.NextCursor, err = page(rows, err, limit, c.scanSharer, func(m api.SharingMember) string { return m.UserID })
 	if err != nil || out.NextCursor != "" {
-		return out, sqldb.Wrap("list who uses a connection", err)
+		return out, wrapped("list who uses a connection", err)
 	}
 	rows, err = r.db.QueryContext(ctx, selectOutsiders+"AND ($3 = '' OR l.user_id = $3) ORDER BY l.user_id LIMIT $4", c.id, p.OrgID, only, maxLimit+1)
 	others, _, err := page(rows, err, maxLimit, c.scanSharer, func(m api.SharingMember) string { return m.UserID })
 	out.Members = append(out.Members, others...)
-	return out, sqldb.Wrap("list who uses a connection", err)
+	return out, wrapped("list who uses a connection", err)
 }
 
 // sharers counts the members other than its owner who have a connection while it is shared.
@@ -92,7 +91,7 @@ const (
 		WHERE l.connection_id = $1 AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = $2 AND m.user_id = l.user_id) `
 )
 
-func (c connection) scanSharer(s sqldb.Row) (api.SharingMember, error) {
+func (c connection) scanSharer(s scanner) (api.SharingMember, error) {
 	var m api.SharingMember
 	var l limit
 	err := s.Scan(&m.UserID, &m.Email, &m.Name, &m.Role, &l.access, &m.Preset, &l.ceiling)

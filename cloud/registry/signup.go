@@ -94,7 +94,7 @@ func (r *Registry) signUpProven(ctx context.Context, tx *sql.Tx, u User, hash st
 	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
 		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, r.cfg.Now().Unix()))
 	if err != nil || made {
-		return u, sqldb.Wrap("make an account", err)
+		return u, wrapped("make an account", err)
 	}
 	return r.takeOver(ctx, tx, u, hash, Handover{Reason: "address proven by an invitation", Actor: actor, after: after})
 }

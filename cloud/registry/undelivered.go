@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // maxUndelivered is the most revocations, and the most members of withdrawals, that one list has.
@@ -20,7 +19,7 @@ func (r *Registry) Undelivered(ctx context.Context, p Principal) ([]api.Undelive
 		WHERE org_id = $1 AND ($2 OR owner_id = $3) AND $4 <> 'test' AND state = 'pending' AND tries > 0 AND expires_at > $5
 		ORDER BY created_at, id LIMIT $6`, p.OrgID, manage, p.UserID, p.environment, r.cfg.Now().Unix(), maxUndelivered)
 	out := []api.Undelivered{}
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		u := api.Undelivered{Kind: api.StatementRevocation}
 		var since, next int64
 		if err := s.Scan(&u.ID, &u.KeyID, &u.ServerURL, &since, &u.Tries, &u.Cause, &next); err != nil {
@@ -40,7 +39,7 @@ func (r *Registry) Undelivered(ctx context.Context, p Principal) ([]api.Undelive
 		AND (h.expires_at > $5 OR h.makes_keys) ORDER BY c.id, h.number, h.subject LIMIT $6`,
 		p.OrgID, manage, p.UserID, p.environment, r.cfg.Now().Unix(), maxUndelivered)
 	number := int64(0)
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		u := api.Undelivered{Kind: api.StatementWithdrawal}
 		var subject string
 		var since, next, its int64

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // RelayUse is how much somebody has called a server through the relay of late.
@@ -121,7 +120,7 @@ func (r *Registry) MemberUses(ctx context.Context, p Principal, id string, limit
 		FROM n LEFT JOIN users u ON u.id = n.user_id LEFT JOIN members m ON m.org_id = $5 AND m.user_id = n.user_id
 		ORDER BY n.last_at DESC, n.user_id`, c.id, from, only, pageSize(limit), c.orgID)
 	out := []api.MemberUse{}
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		var use api.MemberUse
 		var last, answers, us int64
 		var days string

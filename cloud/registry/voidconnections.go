@@ -38,7 +38,12 @@ func (r *Registry) voidConnections(ctx context.Context, tx *sql.Tx, h Handover) 
 		return nil
 	}
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.owner_id = $1 ORDER BY c.org_id, c.id", h.User.ID)
-	all, err := sqldb.Collect(rows, err, scanConnection)
+	var all []connection
+	err = eachRow(rows, err, func(s scanner) error {
+		c, err := scanConnection(s)
+		all = append(all, c)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -72,15 +77,20 @@ func (r *Registry) voidConnections(ctx context.Context, tx *sql.Tx, h Handover) 
 func (r *Registry) left(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 AND c.visibility = 'private' ORDER BY c.id LIMIT $3", p.OrgID, userID, maxLimit)
-	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (api.Connection, error) {
-		c, err := scanConnection(row)
-		return c.api(p), err
+	out := []api.Connection{}
+	err = eachRow(rows, err, func(s scanner) error {
+		c, err := scanConnection(s)
+		out = append(out, c.api(p))
+		return err
 	})
-	return out, sqldb.Wrap("list what a member leaves", err)
+	if err != nil {
+		return nil, fmt.Errorf("list what a member leaves: %w", err)
+	}
+	return out, nil
 }
 
 // privateConnections counts the private connections of some people in an organization, by user ID.
-func (r *Registry) privateConnections(ctx context.Context, q sqldb.Queryer, orgID string, userIDs []string) (map[string]int, error) {
+func (r *Registry) privateConnections(ctx context.Context, q queryer, orgID string, userIDs []string) (map[string]int, error) {
 	out := map[string]int{}
 	if len(userIDs) == 0 {
 		return out, nil
@@ -93,7 +103,7 @@ func (r *Registry) privateConnections(ctx context.Context, q sqldb.Queryer, orgI
 	}
 	rows, err := q.QueryContext(ctx, "SELECT owner_id, COUNT(*) FROM connections WHERE org_id = $1 AND visibility = 'private' AND owner_id IN ("+ //nolint:gosec // only placeholders
 		strings.Join(marks, ", ")+") GROUP BY owner_id", args...)
-	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
+	err = eachRow(rows, err, func(s scanner) error {
 		var id string
 		var n int
 		err := s.Scan(&id, &n)
