@@ -3,7 +3,8 @@ package catalogue
 import (
 	"net/http"
 	"slices"
-	"strings"
+
+	"github.com/acebridge/ace/bridge/catalogue/mcp"
 )
 
 // withoutMessage reports whether a request is one of MCP's transport that carries no message: GET opens the stream of the
@@ -24,13 +25,7 @@ func (r *rule) withoutMessage(v *values) (bool, error) {
 // protocol reports whether a message is MCP's own and touches no tool: it passes unless the rule's messages name it. The list
 // of tools does so where the rule names no messages at all.
 func (r *rule) protocol(name string) bool {
-	switch name {
-	case "initialize", "ping", mcpResponse:
-		return true
-	case "tools/list":
-		return len(r.messages) == 0
-	}
-	return strings.HasPrefix(name, "notifications/")
+	return mcp.OfProtocol(name) || name == mcp.ToolsList && len(r.messages) == 0
 }
 
 // ofTheRequest is what the rule requires, less what stands in a tool's name or in the body.

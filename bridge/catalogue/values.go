@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/catalogue/mcp"
 )
 
 // values finds what stands in the templates of one rule, for one request.
@@ -15,7 +16,7 @@ type values struct {
 	request Request
 	parts   []string
 	call    call // the operation that is looked at
-	body    *object
+	body    *mcp.Object
 	read    bool
 }
 
@@ -23,7 +24,7 @@ type values struct {
 type call struct {
 	name    string
 	message bool // of MCP, and no tools/call
-	object  object
+	object  mcp.Object
 }
 
 func (v *values) get(p part) (value string, found bool, err error) {
@@ -43,7 +44,7 @@ func (v *values) get(p part) (value string, found bool, err error) {
 			return "", false, err
 		}
 	}
-	return o.text(p.name)
+	return o.Text(p.name)
 }
 
 // header wants one value: a second header, or one that folds to the same name, leaves open which the app would read.
@@ -112,21 +113,21 @@ func (v *values) raw() ([]byte, error) {
 }
 
 // object is the body as one JSON object.
-func (v *values) object() (object, error) {
+func (v *values) object() (mcp.Object, error) {
 	if v.read {
 		return *v.body, nil
 	}
 	raw, err := v.raw()
 	if err != nil {
-		return object{}, err
+		return mcp.Object{}, err
 	}
-	o, err := parseObject(raw)
+	o, err := mcp.ParseObject(raw)
 	if err != nil {
-		return object{}, err
+		return mcp.Object{}, err
 	}
-	for name := range o.fields {
+	for name := range o.Names() {
 		if overridesMethod(name) { // some apps take JSON for a form
-			return object{}, refuse("override_parameter", "the field %q of the body would change what the app takes the request for", bridge.Clip(name, maxShown))
+			return mcp.Object{}, refuse("override_parameter", "the field %q of the body would change what the app takes the request for", bridge.Clip(name, maxShown))
 		}
 	}
 	v.body, v.read = &o, true
@@ -140,7 +141,7 @@ func (v *values) calls() ([]call, error) {
 		if err != nil {
 			return nil, err
 		}
-		name, found, err := o.text(v.rule.tool)
+		name, found, err := o.Text(v.rule.tool)
 		if err != nil {
 			return nil, err
 		}
@@ -153,55 +154,13 @@ func (v *values) calls() ([]call, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := parseMessages(raw)
+	messages, err := mcp.Read(raw)
 	if err != nil {
 		return nil, err
 	}
 	calls := make([]call, 0, len(messages))
 	for _, m := range messages {
-		c, err := mcpCall(m)
-		if err != nil {
-			return nil, err
-		}
-		calls = append(calls, c)
+		calls = append(calls, call{name: m.Name, message: !m.Call, object: m.Object})
 	}
 	return calls, nil
-}
-
-// mcpResponse is the name of an answer among the messages.
-const mcpResponse = "response"
-
-// mcpCall reads one JSON-RPC 2.0 message of MCP.
-func mcpCall(m object) (call, error) {
-	method, isRequest, err := m.text("method")
-	if err != nil {
-		return call{}, err
-	}
-	_, result, err := m.get("result")
-	if err != nil {
-		return call{}, err
-	}
-	_, failure, err := m.get("error")
-	if err != nil {
-		return call{}, err
-	}
-	answers := result || failure
-	switch {
-	case isRequest && answers:
-		return call{}, refuse("value_ambiguous", "a message is request and response at once")
-	case !isRequest && answers:
-		return call{name: mcpResponse, message: true, object: m}, nil
-	case !isRequest:
-		return call{}, refuse("value_missing", "a message of the body has no method")
-	case method != "tools/call":
-		return call{name: method, message: true, object: m}, nil
-	}
-	name, found, err := m.text("params.name")
-	if err != nil {
-		return call{}, err
-	}
-	if !found {
-		return call{}, refuse("value_missing", "a tools/call names no tool")
-	}
-	return call{name: name, object: m}, nil
 }

@@ -1,0 +1,123 @@
+package mcp
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const maxBatch = 100
+
+// Message is one message of MCP.
+type Message struct {
+	Name   string // the tool of a call; otherwise the method, or [Response]
+	Call   bool   // a tools/call
+	Object Object
+}
+
+// The names of messages that have a meaning of their own.
+const (
+	Response  = "response" // an answer to a request of the other side
+	ToolsList = "tools/list"
+	toolsCall = "tools/call"
+)
+
+// Read reads the messages of a body: one JSON-RPC 2.0 message, or a batch.
+func Read(raw []byte) ([]Message, error) {
+	objects, err := parseObjects(raw)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]Message, 0, len(objects))
+	for _, o := range objects {
+		m, err := messageOf(o)
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, m)
+	}
+	return messages, nil
+}
+
+// OfProtocol reports whether a message is MCP's own, and neither calls nor lists tools.
+func OfProtocol(name string) bool {
+	switch name {
+	case "initialize", "ping", Response:
+		return true
+	}
+	return strings.HasPrefix(name, "notifications/")
+}
+
+// messageOf reads one message.
+func messageOf(o Object) (Message, error) {
+	method, isRequest, err := o.Text("method")
+	if err != nil {
+		return Message{}, err
+	}
+	_, result, err := o.Get("result")
+	if err != nil {
+		return Message{}, err
+	}
+	_, failure, err := o.Get("error")
+	if err != nil {
+		return Message{}, err
+	}
+	answers := result || failure
+	switch {
+	case isRequest && answers:
+		return Message{}, refuse("value_ambiguous", "a message is request and response at once")
+	case !isRequest && answers:
+		return Message{Name: Response, Object: o}, nil
+	case !isRequest:
+		return Message{}, refuse("value_missing", "a message of the body has no method")
+	case method != toolsCall:
+		return Message{Name: method, Object: o}, nil
+	}
+	name, found, err := o.Text("params.name")
+	if err != nil {
+		return Message{}, err
+	}
+	if !found {
+		return Message{}, refuse("value_missing", "a tools/call names no tool")
+	}
+	return Message{Name: name, Call: true, Object: o}, nil
+}
+
+// parseObjects reads one JSON object or an array of them.
+func parseObjects(raw []byte) ([]Object, error) {
+	value := jsontext.Value(raw)
+	if err := checkUnicode(value); err != nil {
+		return nil, err
+	}
+	if !value.IsValid() {
+		return nil, refuse("body_malformed", "the body is not JSON with each name once")
+	}
+	if value.Kind() == '{' {
+		o, err := fieldsOf(value)
+		return []Object{o}, err
+	}
+	if value.Kind() != '[' {
+		return nil, refuse("body_malformed", "the body is neither a JSON object nor a batch of them")
+	}
+	d := jsontext.NewDecoder(strings.NewReader(string(raw)))
+	_, _ = d.ReadToken() // the value is valid
+	var out []Object
+	for d.PeekKind() != ']' {
+		element, err := d.ReadValue()
+		if err != nil || element.Kind() != '{' {
+			return nil, refuse("body_malformed", "a member of the batch is not an object")
+		}
+		if len(out) == maxBatch {
+			return nil, refuse("body_malformed", "the batch has more than %d messages", maxBatch)
+		}
+		o, err := fieldsOf(element.Clone())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	if len(out) == 0 {
+		return nil, refuse("body_malformed", "the batch is empty")
+	}
+	return out, nil
+}
