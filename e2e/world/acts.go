@@ -72,6 +72,7 @@ func (w *World) ByHand(app http.Handler, name string) (api.Connection, *httptest
 	return connection, srv
 }
 
+// Share shows a connection to the whole organization.
 func (w *World) Share(connection api.Connection) {
 	w.T.Helper()
 	if _, err := w.Admin.Patch(w.T.Context(), connection.ID, api.ConnectionPatch{Visibility: new("organization")}); err != nil {
@@ -140,6 +141,7 @@ func ThreeConnections(t *testing.T) (*World, []string) {
 	return w, []string{"ACE_ENV=" + string(w.CloudURL), "ACE_TOKEN=" + token.Reveal()}
 }
 
+// Names are the names of the admin's connections, with spaces between them.
 func (w *World) Names() string {
 	w.T.Helper()
 	connections, err := w.Admin.Connections(w.T.Context())

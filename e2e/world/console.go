@@ -36,9 +36,10 @@ type console struct {
 	seen int           // how much of the plain text has been expected already
 }
 
-// patience only ever fails a test: nothing waits for it to pass.
+// Patience only ever fails a test: nothing waits for it to pass.
 const Patience = 60 * time.Second
 
+// Keys that tests press.
 const (
 	CtrlC  = "\x03"
 	Escape = "\x1b"
@@ -163,6 +164,7 @@ func (x *console) Exits(code int) string {
 	return raw
 }
 
+// Reply answers a request with JSON.
 func Reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)

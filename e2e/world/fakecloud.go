@@ -43,6 +43,7 @@ type FakeCloud struct {
 	Instead   http.Handler           // of all
 }
 
+// What is secret in a login at such a cloud.
 const (
 	CanaryPassword = " canary password with spaces "
 	CanaryAccess   = "canary-access-token"
@@ -60,6 +61,7 @@ func (f *FakeCloud) CanaryToken(claims map[string]any) string {
 	return part(map[string]string{"alg": "EdDSA", "typ": bridge.TypeSession}) + "." + part(claims) + ".canary-signature"
 }
 
+// NewFakeCloud starts one, for the time of the test.
 func NewFakeCloud(t *testing.T) *FakeCloud {
 	t.Helper()
 	f := &FakeCloud{Life: 900, Key: bridge.NewKey(bridge.KindLive, uuid.New()), PAT: bridge.NewKey(bridge.KindPAT, uuid.New())}
@@ -109,6 +111,7 @@ func (f *FakeCloud) Requests() []*http.Request {
 	return seen
 }
 
+// JSON answers a request.
 func (f *FakeCloud) JSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -49,7 +49,9 @@ func SocketAccept(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// SocketKey is what a WebSocket client proves the handshake with.
 const SocketKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
+// Handshake are the headers that begin a WebSocket.
 var Handshake = []string{"Connection: Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13",
 	"Sec-WebSocket-Key: " + SocketKey}

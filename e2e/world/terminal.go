@@ -25,12 +25,14 @@ type Terminal struct {
 	said strings.Builder // all that any command has printed
 }
 
+// NewTerminal is one with an empty home and the variables of env.
 func NewTerminal(t *testing.T, env ...string) *Terminal {
 	t.Helper()
 	home := t.TempDir()
 	return &Terminal{T: t, Home: home, Env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "NO_COLOR=1"}, env...)}
 }
 
+// Command is a command line that is not running yet.
 func (c *Terminal) Command(stdin string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(c.T.Context(), "ace", args...)
 	cmd.Env, cmd.Dir = c.Env, c.Home
@@ -40,6 +42,7 @@ func (c *Terminal) Command(stdin string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Run runs a command to its end, whatever its exit code is.
 func (c *Terminal) Run(stdin string, args ...string) ran {
 	c.T.Helper()
 	cmd := c.Command(stdin, args...)

@@ -39,18 +39,21 @@ type World struct {
 	ahead time.Duration // how far the clocks of cloud and server have been put forward
 }
 
+// Now is the time by the clocks of cloud and server.
 func (w *World) Now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Now().Add(w.ahead)
 }
 
+// Advance puts the clocks of cloud and server forward.
 func (w *World) Advance(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead += d
 }
 
+// Password is that of every person of a world.
 const Password = "correct horse battery"
 
 // serve answers at ln with what build makes, for the time of the test.
@@ -60,6 +63,7 @@ func (w *World) serve(ln net.Listener, h http.Handler) {
 	w.T.Cleanup(srv.Close)
 }
 
+// ListenLoopback listens at a free port.
 func ListenLoopback(t *testing.T) (net.Listener, string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -79,6 +83,7 @@ func New(t *testing.T, cloudDB, serverDB string, change func(*server.Config)) *W
 	return NewLogged(t, cloudDB, serverDB, change, slog.New(slog.DiscardHandler))
 }
 
+// NewLogged is New with a log.
 func NewLogged(t *testing.T, cloudDB, serverDB string, change func(*server.Config), log *slog.Logger) *World {
 	t.Helper()
 	return NewOf(t, cloudDB, serverDB, func(*cloud.Config) {}, change, log)
@@ -159,6 +164,7 @@ func (w *World) Run() {
 	w.T.Cleanup(func() { stop(); wg.Wait() })
 }
 
+// Person adds a member, and returns a client that is signed in as them.
 func (w *World) Person(name string, role bridge.Role) *apiclient.Cloud {
 	w.T.Helper()
 	email := name + "@acme.test"
@@ -213,6 +219,7 @@ func (w *World) Call(who *apiclient.Cloud, id, path string) (int, string) {
 	return w.CallWith(credential, path)
 }
 
+// CallWith calls a path of the server with a credential that is there already.
 func (w *World) CallWith(credential api.Credential, path string) (int, string) {
 	w.T.Helper()
 	req, err := http.NewRequestWithContext(w.T.Context(), http.MethodGet, credential.ServerURL.Join(path), nil)
