@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // A change is in force for the next request to this process. Nothing runs in the background here, and nothing waits.
@@ -26,11 +26,11 @@ func TestChangesCountAtTheNextRequest(t *testing.T) {
 	}
 	for name, change := range map[string]func(ctx context.Context, credential bridge.Secret, key string) error{
 		"unshared": func(ctx context.Context, _ bridge.Secret, _ string) error {
-			_, err := admin.Patch(ctx, connection.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+			_, err := admin.Patch(ctx, connection.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 			return err
 		},
 		"limited to nothing": func(ctx context.Context, credential bridge.Secret, _ string) error {
-			_, err := admin.LimitMember(ctx, connection.ID, me(credential), api.MemberLimit{Access: registry.AccessNone})
+			_, err := admin.LimitMember(ctx, connection.ID, me(credential), api.MemberLimit{Access: connections.AccessNone})
 			return err
 		},
 		"removed": func(ctx context.Context, credential bridge.Secret, _ string) error {
@@ -45,12 +45,12 @@ func TestChangesCountAtTheNextRequest(t *testing.T) {
 			return err
 		},
 		"its key limited": func(ctx context.Context, _ bridge.Secret, key string) error {
-			_, err := admin.LimitMember(ctx, connection.ID, key, api.MemberLimit{Access: registry.AccessNone})
+			_, err := admin.LimitMember(ctx, connection.ID, key, api.MemberLimit{Access: connections.AccessNone})
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f.share(connection.ID, registry.Organization)
+			f.share(connection.ID, connections.Organization)
 			credential, key := f.memberToken(strings.ReplaceAll(name, " ", "-")+"@acme.test", bridge.RoleMember), ""
 			if name == "its key revoked" || name == "its key limited" {
 				created := f.key(f.client(), api.CreateKeyRequest{Name: "ci", Scopes: []string{"connection:use", "connection:read"}})

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // auditFilters are the parameters with which the audit log is filtered, beside its cursors.
@@ -49,12 +49,12 @@ func auditTime(name, value string, days int) (time.Time, error) {
 	return at, nil
 }
 
-func (c *Cloud) audit(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) audit(ctx echo.Context, p accounts.Principal) error {
 	q, err := auditQuery(ctx)
 	if err != nil {
 		return err
 	}
-	entries, next, err := c.registry.Audit(ctx.Request().Context(), p, q)
+	entries, next, err := c.registry.Accounts.Audit(ctx.Request().Context(), p, q)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ const exportPage = 500
 
 // exportAudit streams the entries that the filters select, newest first, as JSON Lines or as CSV. That somebody took a copy
 // is audited too, before the first line leaves.
-func (c *Cloud) exportAudit(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) exportAudit(ctx echo.Context, p accounts.Principal) error {
 	q, err := auditQuery(ctx)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (c *Cloud) exportAudit(ctx echo.Context, p registry.Principal) error {
 	}
 	r := ctx.Request()
 	q.Limit = exportPage
-	page, next, err := c.registry.Audit(r.Context(), p, q)
+	page, next, err := c.registry.Accounts.Audit(r.Context(), p, q)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *Cloud) exportAudit(ctx echo.Context, p registry.Principal) error {
 			details[name] = value
 		}
 	}
-	if err := c.registry.Note(r.Context(), actor(ctx, p), "audit.export", "organization:"+p.Org, details); err != nil {
+	if err := c.registry.Upkeep.Note(r.Context(), actor(ctx, p), "audit.export", "organization:"+p.Org, details); err != nil {
 		return err
 	}
 	w := ctx.Response()
@@ -107,7 +107,7 @@ func (c *Cloud) exportAudit(ctx echo.Context, p registry.Principal) error {
 			return nil
 		}
 		q.Before = next
-		if page, next, err = c.registry.Audit(r.Context(), p, q); err != nil {
+		if page, next, err = c.registry.Accounts.Audit(r.Context(), p, q); err != nil {
 			c.log.Warn("an export of the audit log broke off", "request_id", api.RequestID(r), "error", err)
 			panic(http.ErrAbortHandler) // half a file must not look like a whole one
 		}

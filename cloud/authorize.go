@@ -12,13 +12,13 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
 // authorization is a request for an authorization code (RFC 6749 section 4.1.1, with the challenge of RFC 7636).
 type authorization struct {
-	registry.CodeGrant
+	accounts.CodeGrant
 	State string
 }
 
@@ -129,7 +129,7 @@ func (c *Cloud) authorize(ctx echo.Context) error {
 	if wrong != nil {
 		return c.answerWrong(ctx, a, wrong)
 	}
-	return c.page(func(ctx echo.Context, p registry.Principal) error {
+	return c.page(func(ctx echo.Context, p accounts.Principal) error {
 		host, _, _ := strings.Cut(strings.TrimPrefix(a.RedirectURI, "http://"), "/")
 		return c.renderUnder(ctx, http.StatusOK, "authorize", web.Page{Title: "Log in a program", User: user(p),
 			View: authorizeView{Request: a, Program: host, Role: p.Role}}, policy{formTarget: formTarget(a.RedirectURI)})
@@ -147,7 +147,7 @@ func formTarget(redirectURI string) string {
 
 // decideAuthorization acts on the answer of a person, which is only ever a form of the page above: other sites' forms have
 // been refused before. Everything in it is checked again.
-func (c *Cloud) decideAuthorization(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) decideAuthorization(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (c *Cloud) decideAuthorization(ctx echo.Context, p registry.Principal) erro
 	switch r.PostForm.Get("action") {
 	case "approve":
 	case "deny":
-		if err := c.registry.Note(r.Context(), actor(ctx, p), "code.deny", "client:"+a.ClientID, nil); err != nil {
+		if err := c.registry.Upkeep.Note(r.Context(), actor(ctx, p), "code.deny", "client:"+a.ClientID, nil); err != nil {
 			return err
 		}
 		return c.answerWrong(ctx, a, oauthWrong("access_denied", "the login was denied"))
@@ -172,7 +172,7 @@ func (c *Cloud) decideAuthorization(ctx echo.Context, p registry.Principal) erro
 	if err := c.devices.Allow("user:" + p.UserID); err != nil {
 		return err
 	}
-	code, err := c.registry.IssueCode(r.Context(), caller(ctx, p), a.CodeGrant)
+	code, err := c.registry.Sessions.IssueCode(r.Context(), caller(ctx, p), a.CodeGrant)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
 const bulkAnswer = 32 << 20
@@ -47,12 +48,12 @@ func relayBench(b *testing.B) (server *url.URL, relay benchtest.Side) {
 	}
 	var c *cloud.Cloud
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.Handler().ServeHTTP(w, r) }))
-	keys, err := registry.NewEncryptionKey()
+	keys, err := vault.NewEncryptionKey()
 	if err != nil {
 		b.Fatal(err)
 	}
 	c, err = cloud.New(ctx, cloud.Config{PublicURL: bridge.ServerURL(ts.URL), DatabaseURL: "sqlite:" + b.TempDir() + "/bench.db",
-		EncryptionKeys: keys, SigningKey: bridge.NewSigningRoot(), Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler))
+		EncryptionKeys: keys, SigningKey: bridge.NewSigningRoot(), Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func relayBench(b *testing.B) (server *url.URL, relay benchtest.Side) {
 	ran := make(chan struct{})
 	go func() { _ = c.Run(running); close(ran) }()
 	b.Cleanup(func() { ts.CloseClientConnections(); ts.Close(); stop(); <-ran; _ = c.Close() })
-	if _, err := c.Registry().AddUser(ctx, audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test",
+	if _, err := c.Registry().SignIn.AddUser(ctx, audit.Actor{ID: "operator"}, signin.NewUser{Email: "ann@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme"}); err != nil {
 		b.Fatal(err)
 	}

@@ -8,12 +8,13 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // standsFor says which scopes a preset of the connection's server stands for. Scopes that were named are checked against the
 // server's catalogue, where it can be read; where it cannot, they are taken as they are, and a preset is refused.
-func (c *Cloud) standsFor(ctx context.Context, p registry.Principal, id string, wish api.Ceiling) (api.Ceiling, error) {
+func (c *Cloud) standsFor(ctx context.Context, p accounts.Principal, id string, wish api.Ceiling) (api.Ceiling, error) {
 	if err := p.Need("connection:share"); err != nil {
 		return wish, err
 	}
@@ -23,7 +24,7 @@ func (c *Cloud) standsFor(ctx context.Context, p registry.Principal, id string, 
 	if _, err := bridge.NewScopes(wish.Scopes); err != nil {
 		return wish, err
 	}
-	target, err := c.registry.Target(ctx, p, id)
+	target, err := c.registry.Upkeep.Target(ctx, p, id)
 	if err != nil || !target.Ace {
 		return wish, err // of a plain key there is no ceiling; the registry says so
 	}
@@ -51,11 +52,11 @@ func hintAtServer(err error, server bridge.ServerURL) error {
 }
 
 // readPresets reads the presets of a connection's server, for forms.
-func (c *Cloud) readPresets(ctx context.Context, p registry.Principal, id string) error {
+func (c *Cloud) readPresets(ctx context.Context, p accounts.Principal, id string) error {
 	if err := p.Need("connection:share"); err != nil {
 		return err
 	}
-	target, err := c.registry.Target(ctx, p, id)
+	target, err := c.registry.Upkeep.Target(ctx, p, id)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (c *Cloud) readPresets(ctx context.Context, p registry.Principal, id string
 }
 
 // catalogueOf asks a connection's server for its catalogue, and keeps the names of its presets.
-func (c *Cloud) catalogueOf(ctx context.Context, t registry.Target) (catalogue.Catalogue, error) {
+func (c *Cloud) catalogueOf(ctx context.Context, t connections.Target) (catalogue.Catalogue, error) {
 	unread := func(cause string) (catalogue.Catalogue, error) {
 		return catalogue.Catalogue{}, bridge.E(bridge.Unreachable, "catalogue_unreadable", "the presets of %s cannot be read: %s", t.Server, cause).
 			WithHint("name scopes instead: ace connections share %s --scope SCOPE (ace api-key scopes --server %s lists them, where it is reached)", t.ID, t.Server)
@@ -88,5 +89,5 @@ func (c *Cloud) catalogueOf(ctx context.Context, t registry.Target) (catalogue.C
 	if err != nil {
 		return unread(bridge.AsError(err).Detail)
 	}
-	return declared, c.registry.KeepPresets(ctx, t, declared.Presets())
+	return declared, c.registry.Connections.KeepPresets(ctx, t, declared.Presets())
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // A key that was made with a limited one is limited with it.
@@ -17,7 +17,7 @@ func TestChildOfALimitedKeyIsLimited(t *testing.T) {
 	if _, err := f.as(child.Key.Secret).Credential(t.Context(), connection.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.client().LimitMember(t.Context(), connection.ID, parent.KeyID, api.MemberLimit{Access: registry.AccessNone}); err != nil {
+	if _, err := f.client().LimitMember(t.Context(), connection.ID, parent.KeyID, api.MemberLimit{Access: connections.AccessNone}); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := f.as(child.Key.Secret).Credential(t.Context(), connection.ID); err == nil {

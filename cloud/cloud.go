@@ -24,8 +24,11 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
 // Config is what a cloud must know. PublicURL, DatabaseURL and the two keys are required.
@@ -43,10 +46,10 @@ type Config struct {
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
 	RelayLimits    RelayLimits
 	Version        string
-	Password       registry.PasswordCost // zero: the default cost
-	Now            func() time.Time      // nil: time.Now
-	ProviderTime   time.Duration         // for one step of a sign-in at a provider; zero: 8 s
-	LookupTXT      LookupTXT             // nil: the system's resolver
+	Password       signin.PasswordCost // zero: the default cost
+	Now            func() time.Time    // nil: time.Now
+	ProviderTime   time.Duration       // for one step of a sign-in at a provider; zero: 8 s
+	LookupTXT      LookupTXT           // nil: the system's resolver
 }
 
 // Cloud is a running cloud. [Cloud.Run] does its background work and has to run beside the handler.
@@ -85,7 +88,7 @@ func OpenRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := reg.CheckKeys(ctx); err != nil {
+	if err := reg.Vault.CheckKeys(ctx); err != nil {
 		_ = db.Close()
 		return nil, nil, err
 	}
@@ -116,8 +119,8 @@ func OpenAnyway(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Re
 	return reg, db, nil
 }
 
-func openVault(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Vault, *sqldb.DB, error) {
-	vault, err := registry.NewVault(cfg.EncryptionKeys)
+func openVault(ctx context.Context, cfg Config, log *slog.Logger) (*vault.Vault, *sqldb.DB, error) {
+	vault, err := vault.NewVault(cfg.EncryptionKeys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,7 +128,7 @@ func openVault(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Vau
 	return vault, db, err
 }
 
-func newRegistry(ctx context.Context, cfg Config, db *sqldb.DB, vault *registry.Vault, root bridge.SigningRoot, log *slog.Logger) (*registry.Registry, error) {
+func newRegistry(ctx context.Context, cfg Config, db *sqldb.DB, vault *vault.Vault, root bridge.SigningRoot, log *slog.Logger) (*registry.Registry, error) {
 	mailer, _ := chooseMailer(cfg.Mail, cfg.PublicURL)
 	return registry.New(ctx, db, registry.Config{Issuer: cfg.PublicURL, Vault: vault, Root: root,
 		Password: cfg.Password, Mail: mailer != nil, Now: cfg.Now,
@@ -147,7 +150,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	own, err := keys.New(ctx, db, keys.Config{Servers: []bridge.ServerURL{cfg.PublicURL}, Catalogue: registry.Scopes,
+	own, err := keys.New(ctx, db, keys.Config{Servers: []bridge.ServerURL{cfg.PublicURL}, Catalogue: accounts.Scopes,
 		Pepper: cfg.SigningKey, Personal: true, Now: cfg.Now, Mark: kept}, log)
 	if err != nil {
 		_, _ = db.Close(), kept.Close()
@@ -168,7 +171,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		return nil, err
 	}
 	reg.UseKeys(own)
-	if err := reg.AdoptTokens(ctx); err != nil {
+	if err := reg.SignIn.AdoptTokens(ctx); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
@@ -200,13 +203,13 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 
 // checkKeys refuses a database whose rows or servers need keys that are missing, and notes the keys present.
 func checkKeys(ctx context.Context, reg *registry.Registry) error {
-	if err := reg.CheckKeys(ctx); err != nil {
+	if err := reg.Vault.CheckKeys(ctx); err != nil {
 		return err
 	}
-	if err := reg.UseSigningKeys(ctx); err != nil {
+	if err := reg.Vault.UseSigningKeys(ctx); err != nil {
 		return err
 	}
-	return reg.UseEncryptionKeys(ctx)
+	return reg.Vault.UseEncryptionKeys(ctx)
 }
 
 // Handler answers everything the cloud answers.
@@ -224,14 +227,14 @@ func (c *Cloud) Run(ctx context.Context) error {
 		do    func(context.Context) error
 	}{
 		{probeEvery, nil, c.probeStale},
-		{deliverEvery, c.registry.RevocationsDue(), c.deliverRevocations},
+		{deliverEvery, c.registry.Upkeep.RevocationsDue(), c.deliverRevocations},
 		{rotateEvery, nil, c.rotateKeys},
-		{mailEvery, c.registry.MailQueued(), c.deliverMail},
+		{mailEvery, c.registry.Outbox.MailQueued(), c.deliverMail},
 		{purgeEvery, nil, c.registry.Purge},
 		{recheckEvery, nil, c.recheckRelays},
-		{withdrawEvery, c.registry.WithdrawalsDue(), c.withdrawTokens},
+		{withdrawEvery, c.registry.Tokens.WithdrawalsDue(), c.withdrawTokens},
 		{usesEvery, nil, c.storeUses},
-		{keysEvery, nil, c.registry.WatchKeys},
+		{keysEvery, nil, c.registry.Vault.WatchKeys},
 	} {
 		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
 	}
@@ -281,14 +284,14 @@ func (c *Cloud) Close() error {
 
 // DeveloperToken mints a developer token for a person by e-mail address, for the operator and for `ace dev`.
 func (c *Cloud) DeveloperToken(ctx context.Context, email, org string) (bridge.Secret, time.Time, error) {
-	user, err := c.registry.UserByEmail(ctx, email)
+	user, err := c.registry.Accounts.UserByEmail(ctx, email)
 	if err != nil {
 		return bridge.Secret{}, time.Time{}, err
 	}
-	s, err := c.registry.OpenSession(ctx, user.ID, org, registry.MethodDeveloper, audit.Actor{ID: "operator"})
+	s, err := c.registry.Sessions.OpenSession(ctx, user.ID, org, accounts.MethodDeveloper, audit.Actor{ID: "operator"})
 	if err != nil {
 		return bridge.Secret{}, time.Time{}, err
 	}
-	token, err := c.sessionToken(s.Principal, registry.DeveloperLife)
+	token, err := c.sessionToken(s.Principal, accounts.DeveloperLife)
 	return token, s.Principal.ExpiresAt, err
 }

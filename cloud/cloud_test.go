@@ -23,10 +23,13 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
-func TestMain(m *testing.M) { sqldbtest.Main(m, registry.Migrate) }
+func TestMain(m *testing.M) { sqldbtest.Main(m, schema.Migrate) }
 
 const password = "correct horse battery"
 
@@ -64,7 +67,7 @@ func start(t *testing.T, dsn string) *fixture {
 func startWith(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
 	t.Helper()
 	f := startFresh(t, dsn, change)
-	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test",
+	if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "ann@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleAdmin}); err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +88,12 @@ func startFresh(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
 		(*handler.Load()).ServeHTTP(w, r)
 	}))
 	f.url = ts.URL
-	keys, err := registry.NewEncryptionKey()
+	keys, err := vault.NewEncryptionKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.cfg = cloud.Config{PublicURL: bridge.ServerURL(f.url), DatabaseURL: dsn, EncryptionKeys: keys,
-		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}
+		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}
 	change(&f.cfg)
 	f.restart()
 	t.Cleanup(func() { ts.Close(); _ = f.cloud.Close() })
@@ -194,7 +197,7 @@ func TestWhoIsHeard(t *testing.T) {
 	if resp, _ := f.do("GET", "/v1/me", "", "Cookie", cookie); resp.StatusCode != 401 {
 		t.Errorf("the cookie lives on after signing out: %d", resp.StatusCode)
 	}
-	f.advance(registry.DeveloperLife)
+	f.advance(accounts.DeveloperLife)
 	if resp, _ := f.do("GET", "/v1/me", "", "Authorization", bearer); resp.StatusCode != 401 {
 		t.Errorf("the developer token lives on after three hours: %d", resp.StatusCode)
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys/record"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/preview"
 )
 
 // maxServersAsked is the maximum number of servers asked for one preview.
@@ -27,8 +29,8 @@ func (c *Cloud) routeEnds(v1 *echo.Group) {
 	v1.GET("/organizations/:org/members/:id/ends", c.member(answerEnds(c.endsOfMember)))
 }
 
-func answerEnds(find func(echo.Context, registry.Principal) (api.Ends, error)) func(echo.Context, registry.Principal) error {
-	return func(ctx echo.Context, p registry.Principal) error {
+func answerEnds(find func(echo.Context, accounts.Principal) (api.Ends, error)) func(echo.Context, accounts.Principal) error {
+	return func(ctx echo.Context, p accounts.Principal) error {
 		out, err := find(ctx, p)
 		if err != nil {
 			return err
@@ -38,7 +40,7 @@ func answerEnds(find func(echo.Context, registry.Principal) (api.Ends, error)) f
 }
 
 // endsOfConnection previews a disconnect or, if the query names one, another visibility or ceiling.
-func (c *Cloud) endsOfConnection(ctx echo.Context, p registry.Principal) (api.Ends, error) {
+func (c *Cloud) endsOfConnection(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
 	var patch api.ConnectionPatch
 	if visibility := ctx.QueryParam("visibility"); visibility != "" {
 		patch.Visibility = &visibility
@@ -56,55 +58,55 @@ func ceilingOf(ctx echo.Context) api.Ceiling {
 	return api.Ceiling{Preset: ctx.QueryParam("preset"), Scopes: ctx.QueryParams()["scope"]}
 }
 
-func (c *Cloud) endsOfDisconnect(ctx echo.Context, p registry.Principal, id string) (api.Ends, error) {
+func (c *Cloud) endsOfDisconnect(ctx echo.Context, p accounts.Principal, id string) (api.Ends, error) {
 	if err := p.Need("connection:delete"); err != nil {
 		return api.Ends{}, err
 	}
-	found, err := c.registry.EndsOfDelete(ctx.Request().Context(), p, id, c.keyAlive)
+	found, err := c.registry.Preview.EndsOfDelete(ctx.Request().Context(), p, id, c.keyAlive)
 	return c.endsWithServers(ctx, p, found, err)
 }
 
-func (c *Cloud) endsOfPatch(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (api.Ends, error) {
+func (c *Cloud) endsOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (api.Ends, error) {
 	found, err := c.foundOfPatch(ctx, p, id, patch)
 	return c.endsWithServers(ctx, p, found, err)
 }
 
-func (c *Cloud) foundOfPatch(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (registry.Ends, error) {
+func (c *Cloud) foundOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (preview.Ends, error) {
 	if err := p.Need("connection:update"); err != nil {
-		return registry.Ends{}, err
+		return preview.Ends{}, err
 	}
 	if patch.Ceiling.To != nil {
 		ceiling, err := c.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
 		if err != nil {
-			return registry.Ends{}, err
+			return preview.Ends{}, err
 		}
 		patch.Ceiling.To = &ceiling
 	}
-	return c.registry.EndsOfPatch(ctx.Request().Context(), p, id, patch, c.keyAlive)
+	return c.registry.Preview.EndsOfPatch(ctx.Request().Context(), p, id, patch, c.keyAlive)
 }
 
-func (c *Cloud) endsOfLimit(ctx echo.Context, p registry.Principal) (api.Ends, error) {
+func (c *Cloud) endsOfLimit(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
 	found, err := c.foundOfLimit(ctx, p, ctx.Param("id"), ctx.Param("user"), api.MemberLimit{Access: ctx.QueryParam("access"), Ceiling: ceilingOf(ctx)})
 	return c.endsWithServers(ctx, p, found, err)
 }
 
-func (c *Cloud) foundOfLimit(ctx echo.Context, p registry.Principal, id, user string, l api.MemberLimit) (registry.Ends, error) {
+func (c *Cloud) foundOfLimit(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (preview.Ends, error) {
 	r := ctx.Request().Context()
 	who, err := c.exceptee(r, p, user)
 	if err != nil {
-		return registry.Ends{}, err
+		return preview.Ends{}, err
 	}
-	if l.Access == registry.AccessLimited {
+	if l.Access == connections.AccessLimited {
 		if l.Ceiling, err = c.standsFor(r, p, id, l.Ceiling); err != nil {
-			return registry.Ends{}, err
+			return preview.Ends{}, err
 		}
 	}
-	return c.registry.EndsOfLimit(r, p, id, who, l, c.keyAlive)
+	return c.registry.Preview.EndsOfLimit(r, p, id, who, l, c.keyAlive)
 }
 
 // endsOfMember previews the removal of a member or, with a role, giving them that role.
-func (c *Cloud) endsOfMember(ctx echo.Context, p registry.Principal) (api.Ends, error) {
-	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"), c.keyAlive)
+func (c *Cloud) endsOfMember(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
+	found, err := c.registry.Preview.EndsOfMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"), c.keyAlive)
 	return c.endsWithServers(ctx, p, found, err)
 }
 
@@ -117,12 +119,12 @@ func (c *Cloud) endsOfKeys(ctx echo.Context, ending []record.Record, out *api.En
 	return c.endsOfKeysFor(ctx, p, ending, out)
 }
 
-func (c *Cloud) endsOfKeysFor(ctx echo.Context, p registry.Principal, ending []record.Record, out *api.Ends) error {
+func (c *Cloud) endsOfKeysFor(ctx echo.Context, p accounts.Principal, ending []record.Record, out *api.Ends) error {
 	ids := make([]uuid.UUID, 0, len(ending))
 	for _, k := range ending {
 		ids = append(ids, k.ID)
 	}
-	found, err := c.registry.EndsOfKeys(ctx.Request().Context(), p, ids, c.keyAlive)
+	found, err := c.registry.Preview.EndsOfKeys(ctx.Request().Context(), p, ids, c.keyAlive)
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func (c *Cloud) endsOfKeysFor(ctx echo.Context, p registry.Principal, ending []r
 // keyAlive reports whether an API key of this cloud may be used.
 func (c *Cloud) keyAlive(id uuid.UUID) bool { return len(c.keys.Generations(id)) > 0 }
 
-func (c *Cloud) endsWithServers(ctx echo.Context, p registry.Principal, found registry.Ends, err error) (api.Ends, error) {
+func (c *Cloud) endsWithServers(ctx echo.Context, p accounts.Principal, found preview.Ends, err error) (api.Ends, error) {
 	var out api.Ends
 	if err != nil {
 		return out, err
@@ -146,7 +148,7 @@ func (c *Cloud) endsWithServers(ctx echo.Context, p registry.Principal, found re
 
 // endsOnServers says what is known about personal keys on the affected servers. It asks some of them on the caller's behalf;
 // what the caller cannot see there is left for the server to decide.
-func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found registry.Ends) []api.ServerEnds {
+func (c *Cloud) endsOnServers(ctx echo.Context, p accounts.Principal, found preview.Ends) []api.ServerEnds {
 	var out []api.ServerEnds
 	at := map[string]int{}
 	server := func(of api.Connection) *api.ServerEnds {
@@ -192,7 +194,7 @@ func (c *Cloud) endsOnServers(ctx echo.Context, p registry.Principal, found regi
 }
 
 // endsClient makes a client for a connection's server, with the limits of all such calls.
-func (c *Cloud) endsClient(ctx echo.Context, p registry.Principal, connection string) (*apiclient.Server, func(), error) {
+func (c *Cloud) endsClient(ctx echo.Context, p accounts.Principal, connection string) (*apiclient.Server, func(), error) {
 	free, err := c.relay.slots.take(c.relay.limits, p, connection)
 	if err != nil {
 		return nil, nil, err

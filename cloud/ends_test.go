@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // madeOn answers with what was made with a connection's key.
@@ -35,7 +35,7 @@ func TestEndsOverTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, c, _ := f.keysServer()
-	if _, err := ann.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+	if _, err := ann.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bob.Credential(ctx, c.ID); err != nil {
@@ -69,14 +69,14 @@ func TestEndsOverTheAPI(t *testing.T) {
 	if ends.Counts[api.EndsConnectionKey] != 1 || ends.Counts[api.EndsAccessToken] != 1 || !ends.Servers[0].All {
 		t.Errorf("disconnect: %+v", ends)
 	}
-	ends, err = ann.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+	ends, err = ann.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 	one("unshare", ends, err, 1, api.FateEnds, "bob's ci")
 	ends, err = ann.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Scopes: []string{"app:read"}}}})
 	one("a ceiling", ends, err, 1, api.FateLimited, "bob's ci")
 	if got := ends.Servers[0].Subjects; len(got) != 1 || !slices.Equal(got[0].Scopes, []string{"app:read"}) || got[0].Role != "member" {
 		t.Errorf("a ceiling: %+v", got)
 	}
-	ends, err = ann.EndsOfLimit(ctx, c.ID, me.ID, api.MemberLimit{Access: registry.AccessNone})
+	ends, err = ann.EndsOfLimit(ctx, c.ID, me.ID, api.MemberLimit{Access: connections.AccessNone})
 	one("nothing for one", ends, err, 1, api.FateEnds, "bob's ci")
 	ends, err = ann.EndsOfMember(ctx, "acme", me.ID, "viewer")
 	one("a role", ends, err, 1, api.FateLimited, "bob's ci")
@@ -109,9 +109,9 @@ func TestEndsOverTheAPI(t *testing.T) {
 
 	_, err = bob.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{})
 	wantCode(t, "a member, about a connection that is not theirs", err, "not_owner")
-	_, err = bob.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+	_, err = bob.EndsOfConnection(ctx, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 	wantCode(t, "a member, about unsharing", err, "share_admin")
-	_, err = bob.EndsOfLimit(ctx, c.ID, me.ID, api.MemberLimit{Access: registry.AccessNone})
+	_, err = bob.EndsOfLimit(ctx, c.ID, me.ID, api.MemberLimit{Access: connections.AccessNone})
 	wantCode(t, "a member, about a limit", err, "role_admin")
 	annMe, _ := ann.Me(ctx)
 	_, err = bob.EndsOfMember(ctx, "acme", annMe.ID, "")

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 const (
@@ -39,7 +39,7 @@ type watchers struct {
 // watcher is one stream. What it is told waits in a place for one: while that is taken nothing more is asked for, and a slow
 // client gets later what it could not take in.
 type watcher struct {
-	who   registry.Principal
+	who   accounts.Principal
 	key   bridge.Identity // zero: a session
 	told  chan string     // events, as they are sent
 	ended chan struct{}   // closed when the stream may not go on
@@ -135,7 +135,7 @@ func (c *Cloud) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.registry.ConnectionsChanged():
+		case <-c.registry.Connections.ConnectionsChanged():
 		case <-ticker.C:
 		}
 	}
@@ -150,11 +150,11 @@ func (c *Cloud) tellWatchers(ctx context.Context) (more bool, err error) {
 		c.watchers.asked = asked
 		return false, nil
 	}
-	who := make([]registry.Principal, len(all))
+	who := make([]accounts.Principal, len(all))
 	for i, w := range all {
 		who[i] = w.who
 	}
-	standing, err := c.registry.Watchers(ctx, who)
+	standing, err := c.registry.Connections.Watchers(ctx, who)
 	if err != nil {
 		if asked.Sub(c.watchers.asked) > watchBlind {
 			for _, w := range all {
@@ -194,7 +194,7 @@ type place struct {
 // tellSome tells streams of the same place the next changes, and returns up to which.
 func (c *Cloud) tellSome(ctx context.Context, at place, some []*watcher) (next int64, err error) {
 	// Several tabs of a session see the same.
-	var who []registry.Principal
+	var who []accounts.Principal
 	sees := make([]int, len(some))
 	known := map[string]int{}
 	for i, w := range some {
@@ -206,7 +206,7 @@ func (c *Cloud) tellSome(ctx context.Context, at place, some []*watcher) (next i
 		}
 		sees[i] = n
 	}
-	changes, next, err := c.registry.Changes(ctx, at.org, at.since, at.last, who)
+	changes, next, err := c.registry.Connections.Changes(ctx, at.org, at.since, at.last, who)
 	if err != nil {
 		return 0, err
 	}

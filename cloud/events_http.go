@@ -13,7 +13,8 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/api/serving"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -38,7 +39,7 @@ func parseEventID(id, org string) (seq int64, ok bool) {
 }
 
 // eventText is an event as it is sent, but for its ID.
-func eventText(change registry.Change) (string, error) {
+func eventText(change connections.Change) (string, error) {
 	name, data := "status", any(change.Event)
 	if change.Lost {
 		name, data = "removed", api.ConnectionRemoved{ID: change.Event.ID}
@@ -51,9 +52,9 @@ func eventText(change registry.Change) (string, error) {
 }
 
 // connectionEvents is GET /v1/connections/events: the changes of the connections that the caller sees, as server-sent events.
-func (c *Cloud) connectionEvents(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) connectionEvents(ctx echo.Context, p accounts.Principal) error {
 	r := ctx.Request()
-	last, from, err := c.registry.Position(r.Context(), p, c.cfg.Now().Add(-watchedBefore))
+	last, from, err := c.registry.Connections.Position(r.Context(), p, c.cfg.Now().Add(-watchedBefore))
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // An ID is read only as it was written, and only for its organization.
@@ -32,11 +33,11 @@ func FuzzEventID(f *testing.F) {
 func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
 	calls := slots{taken: map[string]int{}}
 	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 8}
-	for name, take := range map[string]func(registry.Principal) (func(), error){
-		"relay_busy": func(p registry.Principal) (func(), error) {
+	for name, take := range map[string]func(accounts.Principal) (func(), error){
+		"relay_busy": func(p accounts.Principal) (func(), error) {
 			return calls.take(RelayLimits{Total: 8}.orDefaults(), p, "connection of "+p.UserID)
 		},
-		"streams_busy": func(p registry.Principal) (func(), error) {
+		"streams_busy": func(p accounts.Principal) (func(), error) {
 			w := &watcher{who: p, ended: make(chan struct{})}
 			return func() { ws.remove(w) }, ws.add(w)
 		},
@@ -44,7 +45,7 @@ func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
 		var taken []func()
 		open := func(org, user, refusal string) {
 			t.Helper()
-			free, err := take(registry.Principal{OrgID: org, UserID: user})
+			free, err := take(accounts.Principal{OrgID: org, UserID: user})
 			switch {
 			case refusal != "" && (bridge.CodeOf(err) != name || !strings.HasPrefix(err.Error(), refusal)), refusal == "" && err != nil:
 				t.Fatalf("%s of %s: %v, want %q", user, org, err, refusal)
@@ -75,7 +76,7 @@ func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
 func TestWatchersAreBoundedInAll(t *testing.T) {
 	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 3}
 	open := func(user string) (*watcher, error) {
-		w := &watcher{who: registry.Principal{OrgID: "of " + user, UserID: user}, ended: make(chan struct{})}
+		w := &watcher{who: accounts.Principal{OrgID: "of " + user, UserID: user}, ended: make(chan struct{})}
 		return w, ws.add(w)
 	}
 	first, err := open("a")
@@ -107,7 +108,7 @@ func TestRelayUsesAreBounded(t *testing.T) {
 	u.add(useKey{"c", "a"}, true, 0)
 	u.add(useKey{"c", "a"}, false, 2*time.Second)
 	first, _ := u.take(time.Unix(7, 0))
-	want := registry.RelayUse{Connection: "c", UserID: "a", Calls: 2, Failures: 1, Answers: 1, Latency: 2 * time.Second, LatencyMax: 2 * time.Second, Last: time.Unix(7, 0)}
+	want := connections.RelayUse{Connection: "c", UserID: "a", Calls: 2, Failures: 1, Answers: 1, Latency: 2 * time.Second, LatencyMax: 2 * time.Second, Last: time.Unix(7, 0)}
 	if len(first) != 1 || first[0] != want {
 		t.Errorf("%+v", first)
 	}

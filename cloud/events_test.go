@@ -24,7 +24,8 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // told is one event of a stream.
@@ -137,7 +138,7 @@ func TestLiveStatus(t *testing.T) {
 		stranger := f.memberToken("eve@acme.test", bridge.RoleViewer)
 		id := connection.ID
 		mine, theirs, cookie := f.watch("Authorization", f.bearer()), f.watch("Authorization", "Bearer "+member.Reveal()), f.watch("Cookie", f.signIn())
-		f.share(id, registry.Organization)
+		f.share(id, connections.Organization)
 		for _, s := range []stream{mine, theirs, cookie} {
 			s.until("status", id, `"status":"`)
 		}
@@ -155,7 +156,7 @@ func TestLiveStatus(t *testing.T) {
 				t.Errorf("the key is told: %s", e.data)
 			}
 		}
-		f.share(id, registry.Private)
+		f.share(id, connections.Private)
 		theirs.until("removed", id, "")
 		if e := mine.next(); e.name != "status" {
 			t.Errorf("the owner is told %+v", e)
@@ -191,11 +192,11 @@ func TestLiveStatusOfExceptions(t *testing.T) {
 		f := start(t, dsn)
 		defer f.run()()
 		_, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
-		f.share(connection.ID, registry.Organization)
+		f.share(connection.ID, connections.Organization)
 		max, token := f.join("max@acme.test", bridge.RoleMember)
 		s, other := f.watch("Authorization", "Bearer "+token.Reveal()), f.watch("Authorization", "Bearer "+f.memberToken("eve@acme.test", bridge.RoleMember).Reveal())
 		s.until("status", connection.ID, "")
-		if _, err := f.client().LimitMember(t.Context(), connection.ID, max, api.MemberLimit{Access: registry.AccessNone}); err != nil {
+		if _, err := f.client().LimitMember(t.Context(), connection.ID, max, api.MemberLimit{Access: connections.AccessNone}); err != nil {
 			t.Fatal(err)
 		}
 		s.until("removed", connection.ID, "")
@@ -217,7 +218,7 @@ func TestLiveStatusEnds(t *testing.T) {
 		f := start(t, dsn)
 		defer f.run()()
 		_, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
-		f.share(connection.ID, registry.Organization)
+		f.share(connection.ID, connections.Organization)
 		ctx := t.Context()
 		ends := map[string]func(id string, token bridge.Secret) error{
 			"signed out": func(_ string, token bridge.Secret) error { return f.as(token).RevokeSession(ctx, token) },
@@ -226,7 +227,7 @@ func TestLiveStatusEnds(t *testing.T) {
 				_, err := f.client().ChangeRole(ctx, "acme", id, "viewer")
 				return err
 			},
-			"token too old": func(string, bridge.Secret) error { f.advance(registry.DeveloperLife); return nil },
+			"token too old": func(string, bridge.Secret) error { f.advance(accounts.DeveloperLife); return nil },
 		}
 		for _, name := range []string{"signed out", "removed", "another role", "token too old"} {
 			id, token := f.join(strings.ReplaceAll(name, " ", "-")+"@acme.test", bridge.RoleMember)
@@ -248,7 +249,7 @@ func TestLiveStatusOfKeys(t *testing.T) {
 	_, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
 	key := f.key(f.client(), api.CreateKeyRequest{Name: "watcher", Scopes: []string{"connection:read"}})
 	s := f.watch("X-Api-Key", key.Key.Reveal())
-	f.share(connection.ID, registry.Organization)
+	f.share(connection.ID, connections.Organization)
 	s.until("status", connection.ID, "")
 	if _, err := f.client().RevokeKey(t.Context(), key.KeyID); err != nil {
 		t.Fatal(err)
@@ -312,15 +313,15 @@ func TestLiveStatusFromAnotherProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = db.Close() }()
-		me, err := other.UserByEmail(t.Context(), "ann@acme.test")
+		me, err := other.Accounts.UserByEmail(t.Context(), "ann@acme.test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		session, err := other.OpenSession(t.Context(), me.ID, "acme", registry.MethodDevice, audit.Actor{})
+		session, err := other.Sessions.OpenSession(t.Context(), me.ID, "acme", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := other.Patch(t.Context(), session.Principal.As(audit.Actor{}), connection.ID, api.ConnectionPatch{Name: new("from elsewhere")}); err != nil {
+		if _, err := other.Connections.Patch(t.Context(), session.Principal.As(audit.Actor{}), connection.ID, api.ConnectionPatch{Name: new("from elsewhere")}); err != nil {
 			t.Fatal(err)
 		}
 		for s.until("status", connection.ID, "").id == before.id {
@@ -435,7 +436,7 @@ func TestLiveStatusOfManyAtATime(t *testing.T) {
 		for w := range 5 {
 			wg.Go(func() {
 				for i := w; i < len(ids); i += 5 {
-					if _, err := f.client().Patch(t.Context(), ids[i], api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+					if _, err := f.client().Patch(t.Context(), ids[i], api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 						t.Error(err)
 					}
 				}

@@ -13,15 +13,15 @@ import (
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/keys/record"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // keyPrincipal verifies an API key of this cloud and says who it stands for. What is derived from one, such as an access
 // token, is for servers and not for here.
-func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (registry.Principal, error) {
+func (c *Cloud) keyPrincipal(ctx echo.Context, presented bridge.Presented) (accounts.Principal, error) {
 	id, err := c.useKey(ctx, presented)
 	if err != nil {
-		return registry.Principal{}, err
+		return accounts.Principal{}, err
 	}
 	return c.keyHolder(ctx.Request().Context(), id)
 }
@@ -41,24 +41,24 @@ func (c *Cloud) useKey(ctx echo.Context, presented bridge.Presented) (bridge.Ide
 }
 
 // keyHolder is who a verified key stands for.
-func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (registry.Principal, error) {
+func (c *Cloud) keyHolder(ctx context.Context, id bridge.Identity) (accounts.Principal, error) {
 	record, err := c.keys.Get(ctx, keys.View{Org: id.Org}, id.KeyID)
 	if err != nil {
-		return registry.Principal{}, err
+		return accounts.Principal{}, err
 	}
 	if !record.EndedAt.IsZero() { // by an operator's command beside this process, which has not heard of it
 		c.keys.TakeIn(ctx, id.KeyID)
-		return registry.Principal{}, errToken
+		return accounts.Principal{}, errToken
 	}
-	facts := registry.KeyFacts{Name: record.Name, Owner: record.Owner}
+	facts := accounts.KeyFacts{Name: record.Name, Owner: record.Owner}
 	for parent := record.Lineage.Parent; parent != uuid.Nil; {
 		above, err := c.keys.Get(ctx, keys.View{Org: id.Org}, parent)
 		if err != nil {
-			return registry.Principal{}, err
+			return accounts.Principal{}, err
 		}
 		facts.Parents, parent = append(facts.Parents, parent), above.Lineage.Parent
 	}
-	return c.registry.KeyPrincipal(ctx, id, facts)
+	return c.registry.Accounts.KeyPrincipal(ctx, id, facts)
 }
 
 // toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret
@@ -77,8 +77,8 @@ func toHolder(err error) error {
 }
 
 // by is a principal as the one who asks for a change of keys.
-func (c *Cloud) by(ctx echo.Context, p registry.Principal) keys.By {
-	return keys.By{Actor: actor(ctx, p), Who: p.Identity(), Bind: c.registry.BindToken(p)}
+func (c *Cloud) by(ctx echo.Context, p accounts.Principal) keys.By {
+	return keys.By{Actor: actor(ctx, p), Who: p.Identity(), Bind: c.registry.SignIn.BindToken(p)}
 }
 
 func (c *Cloud) keyHandlers() keyhttp.Handlers {
@@ -97,12 +97,12 @@ func (c *Cloud) keyHandlers() keyhttp.Handlers {
 }
 
 // scopes is the catalogue of this cloud: for forms, and for help.
-func (c *Cloud) scopes(ctx echo.Context, _ registry.Principal) error {
-	return ctx.JSON(http.StatusOK, registry.Scopes.File())
+func (c *Cloud) scopes(ctx echo.Context, _ accounts.Principal) error {
+	return ctx.JSON(http.StatusOK, accounts.Scopes.File())
 }
 
 // keyID is the ID of the key that the principal is, or empty.
-func keyID(p registry.Principal) string {
+func keyID(p accounts.Principal) string {
 	if id := p.Identity().KeyID; id != uuid.Nil {
 		return id.String()
 	}

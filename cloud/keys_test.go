@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // as is a client with a credential of the cloud.
@@ -91,7 +91,7 @@ func TestKeysOfTheCloud(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := sandbox.Patch(ctx, tried.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+		if _, err := sandbox.Patch(ctx, tried.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		if list, err := service.Connections(ctx); err != nil || len(list) != 1 {

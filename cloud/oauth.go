@@ -12,7 +12,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // metadata is RFC 8414's document.
@@ -188,7 +188,7 @@ func (c *Cloud) deviceAuthorization(ctx echo.Context, clientID string, _ bool) e
 	if err := c.devices.Allow(bridge.AddressKey(ctx.RealIP())); err != nil {
 		return err
 	}
-	d, err := c.registry.StartDevice(r.Context(), registry.DeviceStart{ClientID: clientID, Address: ctx.RealIP(), UserAgent: r.UserAgent()})
+	d, err := c.registry.Sessions.StartDevice(r.Context(), accounts.DeviceStart{ClientID: clientID, Address: ctx.RealIP(), UserAgent: r.UserAgent()})
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (c *Cloud) redeemCode(ctx echo.Context, clientID string, _ bool) error {
 		return err
 	}
 	form := r.PostForm
-	s, err := c.registry.RedeemCode(r.Context(), bridge.NewSecret(form.Get("code")), bridge.NewSecret(form.Get("code_verifier")),
+	s, err := c.registry.Sessions.RedeemCode(r.Context(), bridge.NewSecret(form.Get("code")), bridge.NewSecret(form.Get("code_verifier")),
 		clientID, form.Get("redirect_uri"), anonymous(ctx))
 	return c.answerSession(ctx, s, err)
 }
@@ -244,7 +244,7 @@ func (c *Cloud) pollDevice(ctx echo.Context, clientID string, inHeader bool) err
 	if err := needs(r, "device_code"); err != nil {
 		return err
 	}
-	s, err := c.registry.PollDevice(r.Context(), registry.DevicePoll{Code: bridge.NewSecret(r.PostForm.Get("device_code")),
+	s, err := c.registry.Sessions.PollDevice(r.Context(), accounts.DevicePoll{Code: bridge.NewSecret(r.PostForm.Get("device_code")),
 		ClientID: clientID, Probe: inHeader}, anonymous(ctx))
 	return c.answerSession(ctx, s, err)
 }
@@ -254,21 +254,21 @@ func (c *Cloud) refresh(ctx echo.Context) error {
 	if err := needs(r, "refresh_token"); err != nil {
 		return err
 	}
-	s, err := c.registry.RefreshSession(r.Context(), bridge.NewSecret(r.PostForm.Get("refresh_token")), anonymous(ctx))
+	s, err := c.registry.Sessions.RefreshSession(r.Context(), bridge.NewSecret(r.PostForm.Get("refresh_token")), anonymous(ctx))
 	return c.answerSession(ctx, s, err)
 }
 
-func (c *Cloud) answerSession(ctx echo.Context, s registry.Session, err error) error {
+func (c *Cloud) answerSession(ctx echo.Context, s accounts.Session, err error) error {
 	if err != nil {
 		return err
 	}
-	token, err := c.sessionToken(s.Principal, registry.AccessLife)
+	token, err := c.sessionToken(s.Principal, accounts.AccessLife)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, map[string]any{
-		"access_token": token.Disclose(), "token_type": "Bearer", "expires_in": int(registry.AccessLife.Seconds()),
-		"refresh_token": s.Refresh.Disclose(), "refresh_expires_in": int(registry.RefreshLife.Seconds()),
+		"access_token": token.Disclose(), "token_type": "Bearer", "expires_in": int(accounts.AccessLife.Seconds()),
+		"refresh_token": s.Refresh.Disclose(), "refresh_expires_in": int(accounts.RefreshLife.Seconds()),
 	})
 }
 
@@ -304,7 +304,7 @@ func (c *Cloud) exchangeToken(ctx echo.Context) error {
 			"the server trusts other keys than those of this cloud for the organization %q", p.Org).
 			WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}
-	claims, err := c.registry.ConnectClaims(r.Context(), p, server)
+	claims, err := c.registry.Upkeep.ConnectClaims(r.Context(), p, server)
 	if err != nil {
 		return err
 	}
@@ -312,7 +312,7 @@ func (c *Cloud) exchangeToken(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.registry.Note(r.Context(), actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": key.KeyID}); err != nil {
+	if err := c.registry.Upkeep.Note(r.Context(), actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": key.KeyID}); err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, map[string]any{
@@ -331,7 +331,7 @@ func (c *Cloud) revoke(ctx echo.Context) error {
 	if bridge.TokenType(token) == bridge.TypeSession {
 		p, _, err := c.verifySession(r, token)
 		if err == nil {
-			err = c.registry.EndSession(r.Context(), caller(ctx, p))
+			err = c.registry.Sessions.EndSession(r.Context(), caller(ctx, p))
 		} else if bridge.AsError(err).Kind == bridge.Unauthenticated {
 			err = nil
 		}
@@ -340,7 +340,7 @@ func (c *Cloud) revoke(ctx echo.Context) error {
 		}
 		return ctx.NoContent(http.StatusOK)
 	}
-	if err := c.registry.RevokeRefresh(r.Context(), token, anonymous(ctx)); err != nil {
+	if err := c.registry.Sessions.RevokeRefresh(r.Context(), token, anonymous(ctx)); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusOK)

@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 const redirectURI = "http://127.0.0.1:49152/callback"
@@ -90,7 +90,7 @@ func TestUnmodifiedClient(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				f.checkTokens(t, cfg, meta, token, registry.MethodCode)
+				f.checkTokens(t, cfg, meta, token, accounts.MethodCode)
 
 				device, err := cfg.DeviceAuth(t.Context())
 				if err != nil {
@@ -101,7 +101,7 @@ func TestUnmodifiedClient(t *testing.T) {
 				if token, err = cfg.DeviceAccessToken(t.Context(), device); err != nil {
 					t.Fatal(err)
 				}
-				f.checkTokens(t, cfg, meta, token, registry.MethodDevice)
+				f.checkTokens(t, cfg, meta, token, accounts.MethodDevice)
 			})
 		}
 	})
@@ -131,7 +131,7 @@ func (f *fixture) checkTokens(t *testing.T, cfg *oauth2.Config, meta map[string]
 		t.Errorf("a token exchange: %d %v", status, narrowed)
 	}
 	revoke := url.Values{"token": {fresh.AccessToken}, "token_type_hint": {"access_token"}, "client_id": {api.CLIClientID}}
-	if method == registry.MethodDevice {
+	if method == accounts.MethodDevice {
 		revoke = url.Values{"token": {fresh.RefreshToken}}
 	}
 	if status, answer := post("revocation_endpoint", revoke); status != 200 {
@@ -371,7 +371,7 @@ func TestDeviceErrors(t *testing.T) {
 		f := start(t, dsn)
 		cookie := f.signIn()
 		begin := func(client string) (string, string) {
-			d, err := f.cloud.Registry().StartDevice(t.Context(), registry.DeviceStart{ClientID: client, Address: "192.0.2.1"})
+			d, err := f.cloud.Registry().Sessions.StartDevice(t.Context(), accounts.DeviceStart{ClientID: client, Address: "192.0.2.1"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -426,7 +426,7 @@ func TestDeviceErrors(t *testing.T) {
 func TestDevicePage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()
-	d, err := f.cloud.Registry().StartDevice(t.Context(), registry.DeviceStart{ClientID: api.CLIClientID, Address: "192.0.2.1", UserAgent: "ace/test"})
+	d, err := f.cloud.Registry().Sessions.StartDevice(t.Context(), accounts.DeviceStart{ClientID: api.CLIClientID, Address: "192.0.2.1", UserAgent: "ace/test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +436,7 @@ func TestDevicePage(t *testing.T) {
 			t.Errorf("the page does not show %q", shown)
 		}
 	}
-	if _, err := f.cloud.Registry().LookupDevice(t.Context(), d.UserCode); err != nil {
+	if _, err := f.cloud.Registry().Sessions.LookupDevice(t.Context(), d.UserCode); err != nil {
 		t.Errorf("looking at the page has decided the login: %v", err)
 	}
 	last := 0
@@ -451,7 +451,7 @@ func TestDevicePage(t *testing.T) {
 
 func (f *fixture) deviceTokens() map[string]any {
 	f.t.Helper()
-	d, err := f.cloud.Registry().StartDevice(f.t.Context(), registry.DeviceStart{ClientID: api.CLIClientID})
+	d, err := f.cloud.Registry().Sessions.StartDevice(f.t.Context(), accounts.DeviceStart{ClientID: api.CLIClientID})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -471,13 +471,13 @@ func TestRefresh(t *testing.T) {
 			return answer["error"], answer
 		}
 		first := f.deviceTokens()["refresh_token"]
-		f.advance(registry.RefreshLife - time.Second)
+		f.advance(accounts.RefreshLife - time.Second)
 		failed, answer := refresh(first)
 		if failed != nil {
 			t.Fatalf("just within its life: %v", failed)
 		}
 		second := answer["refresh_token"]
-		f.advance(registry.RefreshLife - time.Second) // since the last refresh, not since the login
+		f.advance(accounts.RefreshLife - time.Second) // since the last refresh, not since the login
 		if failed, answer = refresh(second); failed != nil {
 			t.Fatalf("the next one: %v", failed)
 		}
@@ -492,7 +492,7 @@ func TestRefresh(t *testing.T) {
 			t.Errorf("its session token lives on: %d", resp.StatusCode)
 		}
 		late := f.deviceTokens()["refresh_token"]
-		f.advance(registry.RefreshLife)
+		f.advance(accounts.RefreshLife)
 		if failed, _ := refresh(late); failed != "invalid_grant" {
 			t.Errorf("after 24 hours: %v", failed)
 		}

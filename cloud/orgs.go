@@ -6,7 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // routeOrgs is the API of organizations: who is in them, and how one comes in.
@@ -22,67 +22,67 @@ func (c *Cloud) routeOrgs(v1 *echo.Group) {
 	v1.POST("/invitations/accept", c.person(c.acceptInvitation))
 }
 
-func (c *Cloud) createOrganization(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) createOrganization(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.NewOrganization](ctx)
 	if err != nil {
 		return err
 	}
-	org, err := c.registry.CreateOrganization(ctx.Request().Context(), caller(ctx, p), body)
+	org, err := c.registry.Accounts.CreateOrganization(ctx.Request().Context(), caller(ctx, p), body)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusCreated, org)
 }
 
-func (c *Cloud) renameOrganization(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) renameOrganization(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.OrganizationPatch](ctx)
 	if err != nil {
 		return err
 	}
-	org, err := c.registry.RenameOrganization(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), body)
+	org, err := c.registry.Accounts.RenameOrganization(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), body)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, org)
 }
 
-func (c *Cloud) listMembers(ctx echo.Context, p registry.Principal) error {
-	items, next, err := c.registry.Members(ctx.Request().Context(), p, ctx.Param("org"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+func (c *Cloud) listMembers(ctx echo.Context, p accounts.Principal) error {
+	items, next, err := c.registry.Accounts.Members(ctx.Request().Context(), p, ctx.Param("org"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Member]{Items: items, NextCursor: next})
 }
 
-func (c *Cloud) patchMember(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) patchMember(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.MemberPatch](ctx)
 	if err != nil {
 		return err
 	}
-	m, err := c.registry.ChangeRole(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id"), body.Role)
+	m, err := c.registry.Accounts.ChangeRole(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id"), body.Role)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, m)
 }
 
-func (c *Cloud) removeMember(ctx echo.Context, p registry.Principal) error {
-	removed, err := c.registry.RemoveMember(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id"))
+func (c *Cloud) removeMember(ctx echo.Context, p accounts.Principal) error {
+	removed, err := c.registry.Accounts.RemoveMember(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id"))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, removed)
 }
 
-func (c *Cloud) listInvitations(ctx echo.Context, p registry.Principal) error {
-	items, next, err := c.registry.Invitations(ctx.Request().Context(), p, ctx.Param("org"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+func (c *Cloud) listInvitations(ctx echo.Context, p accounts.Principal) error {
+	items, next, err := c.registry.Accounts.Invitations(ctx.Request().Context(), p, ctx.Param("org"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Invitation]{Items: items, NextCursor: next})
 }
 
-func (c *Cloud) createInvitation(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) createInvitation(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.NewInvitation](ctx)
 	if err != nil {
 		return err
@@ -95,26 +95,26 @@ func (c *Cloud) createInvitation(ctx echo.Context, p registry.Principal) error {
 }
 
 // invite is limited, because it may send mail to any address.
-func (c *Cloud) invite(ctx echo.Context, p registry.Principal, n api.NewInvitation) (api.Invitation, error) {
+func (c *Cloud) invite(ctx echo.Context, p accounts.Principal, n api.NewInvitation) (api.Invitation, error) {
 	if err := c.invitations.Allow("user:"+p.UserID, "org:"+p.OrgID); err != nil {
 		return api.Invitation{}, err
 	}
-	return c.registry.Invite(ctx.Request().Context(), caller(ctx, p), p.Org, n)
+	return c.registry.Accounts.Invite(ctx.Request().Context(), caller(ctx, p), p.Org, n)
 }
 
-func (c *Cloud) withdrawInvitation(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.Withdraw(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id")); err != nil {
+func (c *Cloud) withdrawInvitation(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.Accounts.Withdraw(ctx.Request().Context(), caller(ctx, p), ctx.Param("org"), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func (c *Cloud) acceptInvitation(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) acceptInvitation(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.AcceptInvitation](ctx)
 	if err != nil {
 		return err
 	}
-	org, err := c.registry.AcceptInvitation(ctx.Request().Context(), caller(ctx, p), body.Token.Secret)
+	org, err := c.registry.SignIn.AcceptInvitation(ctx.Request().Context(), caller(ctx, p), body.Token.Secret)
 	if err != nil {
 		return err
 	}

@@ -16,13 +16,13 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 // join adds a person and returns their ID and token.
 func (f *fixture) join(email string, role bridge.Role) (id string, token bridge.Secret) {
 	f.t.Helper()
-	u, err := f.cloud.Registry().AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
+	u, err := f.cloud.Registry().SignIn.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
 		Password: bridge.NewSecret(password), Org: "acme", Role: role})
 	if err != nil {
 		f.t.Fatal(err)
@@ -231,7 +231,7 @@ func TestAuditExport(t *testing.T) {
 	const evil = `=HYPERLINK("http://evil.test")`
 	for i := range 1100 { // more than two pages
 		actor := audit.Actor{ID: "user:ann@acme.test", Org: "acme", Address: "192.0.2.1"}
-		if err := f.cloud.Registry().Note(t.Context(), actor, "test.note", []string{evil, "+1", "-1", "@x", "\t=1", "plain, \"quoted\"\r\nand broken"}[i%6], nil); err != nil {
+		if err := f.cloud.Registry().Upkeep.Note(t.Context(), actor, "test.note", []string{evil, "+1", "-1", "@x", "\t=1", "plain, \"quoted\"\r\nand broken"}[i%6], nil); err != nil {
 			t.Fatal(err)
 		}
 	}

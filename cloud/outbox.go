@@ -11,7 +11,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/mail"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/web"
 )
 
@@ -23,7 +23,7 @@ const (
 // deliverMail hands over what is due; what fails is tried again later.
 func (c *Cloud) deliverMail(ctx context.Context) error {
 	for {
-		due, err := c.registry.DueMail(ctx, mailBatch)
+		due, err := c.registry.Outbox.DueMail(ctx, mailBatch)
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -33,7 +33,7 @@ func (c *Cloud) deliverMail(ctx context.Context) error {
 	}
 }
 
-func (c *Cloud) sendMail(ctx context.Context, due []registry.Mail) error {
+func (c *Cloud) sendMail(ctx context.Context, due []outbox.Mail) error {
 	for _, m := range due {
 		err := c.mailer.Send(ctx, mail.Message{To: m.To, Subject: m.Subject, Text: m.Text})
 		if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func (c *Cloud) sendMail(ctx context.Context, due []registry.Mail) error {
 			c.log.Warn("a mail could not be sent", "mail", m.ID, "error", err)
 		}
 		if err == nil || errors.Is(err, mail.ErrRefused) {
-			if err := c.registry.MailDone(ctx, m.ID); err != nil {
+			if err := c.registry.Outbox.MailDone(ctx, m.ID); err != nil {
 				return err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -44,12 +44,12 @@ func (c *Cloud) routePages(e *echo.Echo) {
 
 // page is a handler of the dashboard: whoever is not signed in is sent to sign in, and back. Only the cookie counts
 // here; a token in a header is for the API.
-func (c *Cloud) page(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
+func (c *Cloud) page(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		r := ctx.Request()
 		p, signedIn, err := c.visitor(ctx)
 		switch {
-		case bridge.CodeOf(err) == registry.CodeUnverified:
+		case bridge.CodeOf(err) == accounts.CodeUnverified:
 			return ctx.Redirect(http.StatusSeeOther, confirmPath)
 		case err != nil:
 			return err
@@ -100,8 +100,8 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 		"frame-ancestors 'none'", "object-src 'none'",
 		strings.Join(append([]string{"connect-src 'self'"}, slices.Compact(allowed.connect)...), " ")}, "; "))
 	if page.User != nil {
-		p, _ := ctx.Get(visitorKey).(registry.Principal)
-		orgs, err := c.registry.Orgs(ctx.Request().Context(), p)
+		p, _ := ctx.Get(visitorKey).(accounts.Principal)
+		orgs, err := c.registry.Accounts.Orgs(ctx.Request().Context(), p)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (c *Cloud) renderUnder(ctx echo.Context, status int, name string, page web.
 	return web.Render(ctx.Response(), ctx.Request(), status, name, page)
 }
 
-func user(p registry.Principal) *web.User {
+func user(p accounts.Principal) *web.User {
 	return &web.User{ID: p.UserID, Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin),
 		Audit: p.Can("audit:read")}
 }
@@ -180,8 +180,8 @@ func form(ctx echo.Context) error {
 	return nil
 }
 
-func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.EndSession(ctx.Request().Context(), caller(ctx, p)); err != nil {
+func (c *Cloud) logout(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.Sessions.EndSession(ctx.Request().Context(), caller(ctx, p)); err != nil {
 		return err
 	}
 	c.setCookie(ctx, bridge.NewSecret("-"), -time.Second)
@@ -190,16 +190,16 @@ func (c *Cloud) logout(ctx echo.Context, p registry.Principal) error {
 
 type deviceView struct {
 	Error, Done string
-	Request     *registry.DeviceRequest
+	Request     *accounts.DeviceRequest
 }
 
-func (c *Cloud) devicePage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) devicePage(ctx echo.Context, p accounts.Principal) error {
 	var view deviceView
 	if code := ctx.QueryParam("user_code"); code != "" {
 		if err := c.devices.Allow("user:" + p.UserID); err != nil { // guesses
 			return err
 		}
-		d, err := c.registry.LookupDevice(ctx.Request().Context(), code)
+		d, err := c.registry.Sessions.LookupDevice(ctx.Request().Context(), code)
 		if e := bridge.AsError(err); err != nil && e.Kind != bridge.NotFound {
 			return err
 		} else if err != nil {
@@ -211,7 +211,7 @@ func (c *Cloud) devicePage(ctx echo.Context, p registry.Principal) error {
 	return c.render(ctx, http.StatusOK, "device", web.Page{Title: "Log in a terminal", User: user(p), View: view})
 }
 
-func (c *Cloud) decideDevice(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) decideDevice(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (c *Cloud) decideDevice(ctx echo.Context, p registry.Principal) error {
 	if action == "deny" {
 		view.Done = "The login was denied."
 	}
-	err := c.registry.DecideDevice(r.Context(), caller(ctx, p), r.PostForm.Get("user_code"), action == "approve")
+	err := c.registry.Sessions.DecideDevice(r.Context(), caller(ctx, p), r.PostForm.Get("user_code"), action == "approve")
 	if e := bridge.AsError(err); err != nil && e.Kind != bridge.NotFound {
 		return err
 	} else if err != nil {

@@ -10,7 +10,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/web"
 )
 
@@ -22,12 +23,12 @@ func (c *Cloud) routeAccount(e *echo.Echo) {
 	e.POST("/login/code", c.loginCode)
 	e.GET("/forgot", c.forgotPage)
 	e.POST("/forgot", c.forgot)
-	e.GET("/"+registry.PurposeReset, c.resetPage)
-	e.POST("/"+registry.PurposeReset, c.reset)
-	e.GET("/"+registry.PurposeVerify, c.verifyPage)
-	e.POST("/"+registry.PurposeVerify, c.verify)
-	e.GET(registry.FirstPath, c.firstPage)
-	e.POST(registry.FirstPath, c.makeFirst)
+	e.GET("/"+signin.PurposeReset, c.resetPage)
+	e.POST("/"+signin.PurposeReset, c.reset)
+	e.GET("/"+signin.PurposeVerify, c.verifyPage)
+	e.POST("/"+signin.PurposeVerify, c.verify)
+	e.GET(signin.FirstPath, c.firstPage)
+	e.POST(signin.FirstPath, c.makeFirst)
 	e.GET(confirmPath, c.confirmPage)
 	e.POST(confirmPath, c.confirm)
 	c.routeAddress(e)
@@ -87,14 +88,14 @@ func (c *Cloud) login(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := loginView{Email: r.PostForm.Get("email"), Next: localPath(r.PostForm.Get("next"))}
-	person, err := c.authenticate(ctx, registry.Login{Email: view.Email, Password: bridge.NewSecret(r.PostForm.Get("password")),
+	person, err := c.authenticate(ctx, signin.Login{Email: view.Email, Password: bridge.NewSecret(r.PostForm.Get("password")),
 		Device: c.secretOf(ctx, deviceCookie)})
 	if err == nil && person.TwoFactor {
-		pending, err := c.registry.BeginSecondStep(r.Context(), person.User, anonymous(ctx))
+		pending, err := c.registry.SignIn.BeginSecondStep(r.Context(), person.User, anonymous(ctx))
 		if err != nil {
 			return err
 		}
-		c.setSecret(ctx, pendingCookie, pending, registry.PendingLife)
+		c.setSecret(ctx, pendingCookie, pending, signin.PendingLife)
 		return ctx.Redirect(http.StatusSeeOther, "/login/code?next="+url.QueryEscape(view.Next))
 	}
 	if err == nil {
@@ -109,9 +110,9 @@ func (c *Cloud) login(ctx echo.Context) error {
 
 // enter signs a person in: with a fresh session in place of the browser's last one, and on a device that is known from
 // now on.
-func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
+func (c *Cloud) enter(ctx echo.Context, u accounts.User, next string) error {
 	r := ctx.Request()
-	s, err := c.registry.SignIn(r.Context(), u, "", registry.MethodBrowser, anonymous(ctx))
+	s, err := c.registry.SignIn.SignIn(r.Context(), u, "", accounts.MethodBrowser, anonymous(ctx))
 	if err != nil {
 		return err
 	}
@@ -125,16 +126,16 @@ func (c *Cloud) enter(ctx echo.Context, u registry.User, next string) error {
 }
 
 // carry gives the browser its session, and remembers browser and network as the person's.
-func (c *Cloud) carry(ctx echo.Context, s registry.Session) error {
+func (c *Cloud) carry(ctx echo.Context, s accounts.Session) error {
 	device := c.secretOf(ctx, deviceCookie)
 	if device.Len() != deviceLength {
 		device = bridge.NewSecret(bridge.RandomToken(deviceBytes))
 	}
-	if err := c.registry.KnowDevice(ctx.Request().Context(), s.Principal.UserID, device, ctx.RealIP()); err != nil {
+	if err := c.registry.SignIn.KnowDevice(ctx.Request().Context(), s.Principal.UserID, device, ctx.RealIP()); err != nil {
 		return err
 	}
-	c.setCookie(ctx, s.Cookie, registry.BrowserLife)
-	c.setSecret(ctx, deviceCookie, device, registry.DeviceLife)
+	c.setCookie(ctx, s.Cookie, accounts.BrowserLife)
+	c.setSecret(ctx, deviceCookie, device, signin.DeviceLife)
 	return nil
 }
 
@@ -142,14 +143,14 @@ func (c *Cloud) carry(ctx echo.Context, s registry.Session) error {
 func (c *Cloud) endBefore(ctx echo.Context) error {
 	r := ctx.Request()
 	cookie := c.secretOf(ctx, sessionCookie)
-	if u, err := c.registry.UnprovenSession(r.Context(), cookie); err == nil {
-		return c.registry.EndUnproven(r.Context(), u)
+	if u, err := c.registry.Sessions.UnprovenSession(r.Context(), cookie); err == nil {
+		return c.registry.Sessions.EndUnproven(r.Context(), u)
 	}
-	before, err := c.registry.BrowserSession(r.Context(), cookie)
+	before, err := c.registry.Sessions.BrowserSession(r.Context(), cookie)
 	if err != nil {
 		return nil //nolint:nilerr // there is none to end
 	}
-	return c.registry.EndSession(r.Context(), caller(ctx, before))
+	return c.registry.Sessions.EndSession(r.Context(), caller(ctx, before))
 }
 
 // A device cookie is 32 random bytes, which are 43 characters.
@@ -160,8 +161,8 @@ type codeView struct{ Next, Error string }
 // codePage asks for the second factor of whoever has given the password.
 func (c *Cloud) codePage(ctx echo.Context) error {
 	next := localPath(ctx.QueryParam("next"))
-	if _, err := c.registry.PendingLogin(ctx.Request().Context(), c.secretOf(ctx, pendingCookie)); err != nil {
-		if bridge.CodeOf(err) != registry.CodeLoginExpired {
+	if _, err := c.registry.SignIn.PendingLogin(ctx.Request().Context(), c.secretOf(ctx, pendingCookie)); err != nil {
+		if bridge.CodeOf(err) != accounts.CodeLoginExpired {
 			return err
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(next))
@@ -175,9 +176,9 @@ func (c *Cloud) loginCode(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	next := localPath(r.PostForm.Get("next"))
-	var u registry.User
+	var u accounts.User
 	err := c.guess(ctx, func() (err error) {
-		u, err = c.registry.FinishSecondStep(r.Context(), c.secretOf(ctx, pendingCookie), r.PostForm.Get("otp"),
+		u, err = c.registry.SignIn.FinishSecondStep(r.Context(), c.secretOf(ctx, pendingCookie), r.PostForm.Get("otp"),
 			c.secretOf(ctx, deviceCookie), anonymous(ctx))
 		return err
 	})
@@ -188,7 +189,7 @@ func (c *Cloud) loginCode(ctx echo.Context) error {
 	switch e := bridge.AsError(err); {
 	case ours(e):
 		return err
-	case e.Code == registry.CodeLoginExpired:
+	case e.Code == accounts.CodeLoginExpired:
 		return c.render(ctx, api.Status(err), "login", web.Page{Title: "Sign in", View: loginView{Next: next, Error: sentence(err)}})
 	}
 	return c.render(ctx, api.Status(err), "code", web.Page{Title: "Sign in", View: codeView{Next: next, Error: sentence(err)}})
@@ -198,7 +199,7 @@ type forgotView struct{ Email, Error, Done string }
 
 func (c *Cloud) forgotPage(ctx echo.Context) error {
 	var view forgotView
-	if err := c.registry.CanMail(); err != nil {
+	if err := c.registry.Outbox.CanMail(); err != nil {
 		view.Error = "A new password needs mail. " + sentence(err)
 	}
 	return c.render(ctx, http.StatusOK, "forgot", web.Page{Title: "Forgotten password", View: view})
@@ -211,9 +212,9 @@ func (c *Cloud) forgot(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	view := forgotView{Email: r.PostForm.Get("email")}
-	err := c.mails.Allow(bridge.AddressKey(ctx.RealIP()), "account:"+registry.LoginEmail(view.Email))
+	err := c.mails.Allow(bridge.AddressKey(ctx.RealIP()), "account:"+accounts.LoginEmail(view.Email))
 	if err == nil {
-		err = c.registry.RequestReset(r.Context(), view.Email, anonymous(ctx))
+		err = c.registry.SignIn.RequestReset(r.Context(), view.Email, anonymous(ctx))
 	}
 	status := http.StatusOK
 	if err != nil {
@@ -236,7 +237,7 @@ type linkView struct {
 // linkPage shows what a mailed link is for. Opening it uses nothing up: programs that scan mail open links, too.
 func (c *Cloud) linkPage(ctx echo.Context, purpose, title string) error {
 	token := ctx.QueryParam("token")
-	return c.link(ctx, purpose, title, token, c.registry.CheckLink(ctx.Request().Context(), purpose, bridge.NewSecret(token)))
+	return c.link(ctx, purpose, title, token, c.registry.SignIn.CheckLink(ctx.Request().Context(), purpose, bridge.NewSecret(token)))
 }
 
 func (c *Cloud) link(ctx echo.Context, purpose, title, token string, err error) error {
@@ -255,24 +256,24 @@ func (c *Cloud) link(ctx echo.Context, purpose, title, token string, err error) 
 const resetTitle, verifyTitle = "Set a new password", "Confirm your e-mail address"
 
 func (c *Cloud) resetPage(ctx echo.Context) error {
-	return c.linkPage(ctx, registry.PurposeReset, resetTitle)
+	return c.linkPage(ctx, signin.PurposeReset, resetTitle)
 }
 
 func (c *Cloud) verifyPage(ctx echo.Context) error {
-	return c.linkPage(ctx, registry.PurposeVerify, verifyTitle)
+	return c.linkPage(ctx, signin.PurposeVerify, verifyTitle)
 }
 
 func (c *Cloud) reset(ctx echo.Context) error {
-	return c.useLink(ctx, registry.PurposeReset, resetTitle, func(r *http.Request, token bridge.Secret) error {
+	return c.useLink(ctx, signin.PurposeReset, resetTitle, func(r *http.Request, token bridge.Secret) error {
 		tokens := r.PostForm.Get("revoke_tokens") != "" || r.PostForm.Get("tokens_asked") == "" // yes, unless the box was there and is not ticked
-		return c.registry.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), tokens, anonymous(ctx))
+		return c.registry.SignIn.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), tokens, anonymous(ctx))
 	})
 }
 
 func (c *Cloud) verify(ctx echo.Context) error {
-	return c.useLink(ctx, registry.PurposeVerify, verifyTitle, func(r *http.Request, token bridge.Secret) error {
+	return c.useLink(ctx, signin.PurposeVerify, verifyTitle, func(r *http.Request, token bridge.Secret) error {
 		return c.guess(ctx, func() error {
-			return c.registry.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
+			return c.registry.SignIn.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), anonymous(ctx))
 		})
 	})
 }

@@ -9,17 +9,18 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/web"
 )
 
 // routeAddress mounts the pages that change an account's e-mail address.
 func (c *Cloud) routeAddress(e *echo.Echo) {
 	e.POST("/settings/address", c.page(c.changeAddress))
-	e.GET(registry.AddressPath, c.addressPage)
-	e.POST(registry.AddressPath, c.page(c.confirmAddress))
-	e.GET(registry.AddressStopPath, c.addressStopPage)
-	e.POST(registry.AddressStopPath, c.stopAddress)
+	e.GET(signin.AddressPath, c.addressPage)
+	e.POST(signin.AddressPath, c.page(c.confirmAddress))
+	e.GET(signin.AddressStopPath, c.addressStopPage)
+	e.POST(signin.AddressStopPath, c.stopAddress)
 }
 
 // addressView is the section of the profile page that changes the address.
@@ -33,16 +34,16 @@ type addressView struct {
 }
 
 // addressSection fills in what the page shows apart from a failed form.
-func (c *Cloud) addressSection(ctx echo.Context, p registry.Principal, view addressView) (addressView, error) {
+func (c *Cloud) addressSection(ctx echo.Context, p accounts.Principal, view addressView) (addressView, error) {
 	r := ctx.Request()
-	pending, err := c.registry.PendingAddress(r.Context(), p)
+	pending, err := c.registry.SignIn.PendingAddress(r.Context(), p)
 	switch {
 	case err == nil:
 		view.Pending, view.ExpiresAt = pending.To, pending.ExpiresAt
 	case bridge.AsError(err).Kind != bridge.NotFound:
 		return view, err
 	}
-	if err := c.registry.CanChangeAddress(r.Context(), p); err != nil {
+	if err := c.registry.SignIn.CanChangeAddress(r.Context(), p); err != nil {
 		if ours(err) {
 			return view, err
 		}
@@ -51,7 +52,7 @@ func (c *Cloud) addressSection(ctx echo.Context, p registry.Principal, view addr
 	return view, nil
 }
 
-func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeAddress(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -60,10 +61,10 @@ func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
 	done, err := "The change was cancelled; your address stays the same.", error(nil)
 	switch r.PostForm.Get("action") {
 	case "cancel":
-		err = c.registry.CancelAddress(r.Context(), caller(ctx, p))
+		err = c.registry.SignIn.CancelAddress(r.Context(), caller(ctx, p))
 	case "change":
 		done = "A link was mailed to " + view.New + ". Your address changes when you open it and confirm."
-		_, err = c.requestAddress(ctx, p, registry.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
+		_, err = c.requestAddress(ctx, p, signin.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
 			Password: bridge.NewSecret(r.PostForm.Get("password"))})
 	default:
 		err = bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
@@ -79,11 +80,11 @@ func (c *Cloud) changeAddress(ctx echo.Context, p registry.Principal) error {
 }
 
 // requestAddress asks for another address, within the limit on requests for mail.
-func (c *Cloud) requestAddress(ctx echo.Context, p registry.Principal, n registry.NewAddress) (registry.AddressChange, error) {
-	if err := c.mails.Allow("user:"+p.UserID, "account:"+registry.LoginEmail(n.Email)); err != nil {
-		return registry.AddressChange{}, err
+func (c *Cloud) requestAddress(ctx echo.Context, p accounts.Principal, n signin.NewAddress) (signin.AddressChange, error) {
+	if err := c.mails.Allow("user:"+p.UserID, "account:"+accounts.LoginEmail(n.Email)); err != nil {
+		return signin.AddressChange{}, err
 	}
-	return c.registry.RequestAddress(ctx.Request().Context(), caller(ctx, p), n)
+	return c.registry.SignIn.RequestAddress(ctx.Request().Context(), caller(ctx, p), n)
 }
 
 // addressLinkView is the page of a mailed link. Only people who are signed in to the account see the change: the new address
@@ -109,7 +110,7 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 	}
 	view := addressLinkView{linkView: linkView{Token: token}}
 	page := web.Page{Title: addressTitle}
-	change, err := c.registry.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), false)
+	change, err := c.registry.SignIn.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), false)
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
 		return err
 	}
@@ -121,10 +122,10 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 	}
 	p, signedIn, err := c.visitor(ctx)
 	switch {
-	case err != nil && bridge.CodeOf(err) != registry.CodeUnverified:
+	case err != nil && bridge.CodeOf(err) != accounts.CodeUnverified:
 		return err
 	case err != nil || !signedIn:
-		view.SignIn = "/login?next=" + url.QueryEscape(registry.AddressPath+"?token="+url.QueryEscape(token))
+		view.SignIn = "/login?next=" + url.QueryEscape(signin.AddressPath+"?token="+url.QueryEscape(token))
 	default:
 		page.User = user(p)
 		if view.Foreign = p.UserID != change.UserID; !view.Foreign {
@@ -136,16 +137,16 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 }
 
 // confirmAddress gives the account its new address and the browser a new session; all earlier ones have ended.
-func (c *Cloud) confirmAddress(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) confirmAddress(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	token := r.PostForm.Get("token")
 	err := c.mails.Allow("user:" + p.UserID)
-	var s registry.Session
+	var s accounts.Session
 	if err == nil {
-		s, err = c.registry.ConfirmAddress(r.Context(), caller(ctx, p), bridge.NewSecret(token))
+		s, err = c.registry.SignIn.ConfirmAddress(r.Context(), caller(ctx, p), bridge.NewSecret(token))
 	}
 	if err != nil {
 		return c.renderAddress(ctx, api.Status(err), token, err)
@@ -158,7 +159,7 @@ func (c *Cloud) confirmAddress(ctx echo.Context, p registry.Principal) error {
 
 func (c *Cloud) addressStopPage(ctx echo.Context) error {
 	token := ctx.QueryParam("token")
-	change, err := c.registry.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), true)
+	change, err := c.registry.SignIn.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), true)
 	return c.renderStop(ctx, addressLinkView{linkView: linkView{Token: token}, To: change.To}, err)
 }
 
@@ -182,7 +183,7 @@ func (c *Cloud) stopAddress(ctx echo.Context) error {
 	view := addressLinkView{linkView: linkView{Token: r.PostForm.Get("token")}}
 	err := c.mails.Allow(bridge.AddressKey(ctx.RealIP()))
 	if err == nil {
-		err = c.registry.StopAddress(r.Context(), bridge.NewSecret(view.Token), anonymous(ctx))
+		err = c.registry.SignIn.StopAddress(r.Context(), bridge.NewSecret(view.Token), anonymous(ctx))
 	}
 	view.Done = err == nil
 	return c.renderStop(ctx, view, err)
@@ -190,28 +191,28 @@ func (c *Cloud) stopAddress(ctx echo.Context) error {
 
 // The same for programs.
 
-func (c *Cloud) getAddress(ctx echo.Context, p registry.Principal) error {
-	change, err := c.registry.PendingAddress(ctx.Request().Context(), p)
+func (c *Cloud) getAddress(ctx echo.Context, p accounts.Principal) error {
+	change, err := c.registry.SignIn.PendingAddress(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.PendingAddress{Email: change.To, ExpiresAt: change.ExpiresAt})
 }
 
-func (c *Cloud) postAddress(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) postAddress(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.AddressRequest](ctx)
 	if err != nil {
 		return err
 	}
-	change, err := c.requestAddress(ctx, p, registry.NewAddress{Email: body.Email, Password: body.Password.Secret, OTP: body.OTP})
+	change, err := c.requestAddress(ctx, p, signin.NewAddress{Email: body.Email, Password: body.Password.Secret, OTP: body.OTP})
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusAccepted, api.PendingAddress{Email: change.To, ExpiresAt: change.ExpiresAt})
 }
 
-func (c *Cloud) deleteAddress(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.CancelAddress(ctx.Request().Context(), caller(ctx, p)); err != nil {
+func (c *Cloud) deleteAddress(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.SignIn.CancelAddress(ctx.Request().Context(), caller(ctx, p)); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -50,7 +50,7 @@ type auditLine struct {
 
 type auditDetail struct{ Name, Value string }
 
-func (c *Cloud) auditPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) auditPage(ctx echo.Context, p accounts.Principal) error {
 	view, status, err := c.auditView(ctx, p, auditView{Path: "/audit"})
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (c *Cloud) auditPage(ctx echo.Context, p registry.Principal) error {
 }
 
 // mayReadAudit shows the tab to those to whom [registry.Registry.ConnectionAudit] answers.
-func mayReadAudit(p registry.Principal, connection api.Connection) bool {
+func mayReadAudit(p accounts.Principal, connection api.Connection) bool {
 	return p.Can("audit:read") || connection.Mine
 }
 
@@ -68,7 +68,7 @@ type connectionAuditView struct {
 	Audit auditView
 }
 
-func (c *Cloud) connectionAuditPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) connectionAuditPage(ctx echo.Context, p accounts.Principal) error {
 	f, err := c.frame(ctx, p, "audit")
 	if err != nil {
 		return err
@@ -81,15 +81,15 @@ func (c *Cloud) connectionAuditPage(ctx echo.Context, p registry.Principal) erro
 }
 
 // readAudit reads a page of the log, of the organization or of the view's connection.
-func (c *Cloud) readAudit(ctx context.Context, p registry.Principal, v auditView, q audit.Query) ([]api.AuditEntry, string, error) {
+func (c *Cloud) readAudit(ctx context.Context, p accounts.Principal, v auditView, q audit.Query) ([]api.AuditEntry, string, error) {
 	if v.Connection != "" {
-		return c.registry.ConnectionAudit(ctx, p, v.Connection, q)
+		return c.registry.Connections.ConnectionAudit(ctx, p, v.Connection, q)
 	}
-	return c.registry.Audit(ctx, p, q)
+	return c.registry.Accounts.Audit(ctx, p, q)
 }
 
 // auditView fills a page with what its URL asks for. A filter that cannot be read is shown with what is wrong with it.
-func (c *Cloud) auditView(ctx echo.Context, p registry.Principal, view auditView) (auditView, int, error) {
+func (c *Cloud) auditView(ctx echo.Context, p accounts.Principal, view auditView) (auditView, int, error) {
 	view.Filter, view.Groups = map[string]string{}, auditGroups
 	for _, name := range auditFilters {
 		if value := strings.TrimSpace(ctx.QueryParam(name)); value != "" {
@@ -121,7 +121,7 @@ func (c *Cloud) auditView(ctx echo.Context, p registry.Principal, view auditView
 	if p.Can("audit:read") {
 		view.CSV, view.JSONL = exportURL(q, view.Filter, "csv"), exportURL(q, view.Filter, "jsonl")
 	}
-	names, err := c.registry.ConnectionNames(ctx.Request().Context(), p, connectionsOf(entries))
+	names, err := c.registry.Connections.ConnectionNames(ctx.Request().Context(), p, connectionsOf(entries))
 	if err != nil {
 		return view, 0, err
 	}

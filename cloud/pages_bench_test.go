@@ -20,7 +20,9 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
 const (
@@ -33,12 +35,12 @@ const (
 func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection string) {
 	b.Helper()
 	ctx := b.Context()
-	keys, err := registry.NewEncryptionKey()
+	keys, err := vault.NewEncryptionKey()
 	if err != nil {
 		b.Fatal(err)
 	}
 	cfg := cloud.Config{PublicURL: "http://localhost:7700", DatabaseURL: dsn, EncryptionKeys: keys, SigningKey: bridge.NewSigningRoot(),
-		Version: "bench", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}}
+		Version: "bench", Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}
 	reg, db, err := cloud.OpenRegistry(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
@@ -50,21 +52,21 @@ func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection strin
 		if i == 0 {
 			role, email = bridge.RoleAdmin, "ann@acme.test"
 		}
-		if _, err := reg.AddUser(ctx, actor, registry.NewUser{Email: email, Password: bridge.NewSecret(password), Org: "acme", Role: role}); err != nil {
+		if _, err := reg.SignIn.AddUser(ctx, actor, signin.NewUser{Email: email, Password: bridge.NewSecret(password), Org: "acme", Role: role}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	ann, err := reg.UserByEmail(ctx, "ann@acme.test")
+	ann, err := reg.Accounts.UserByEmail(ctx, "ann@acme.test")
 	if err != nil {
 		b.Fatal(err)
 	}
-	session, err := reg.OpenSession(ctx, ann.ID, "acme", registry.MethodDeveloper, actor)
+	session, err := reg.Sessions.OpenSession(ctx, ann.ID, "acme", accounts.MethodDeveloper, actor)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for i := range benchConnections {
 		key := bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose()
-		c, _, err := reg.Register(ctx, session.Principal.As(actor), api.RegisterRequest{ServerURL: fmt.Sprintf("https://server-%d.example", i), APIKey: &key})
+		c, _, err := reg.Connections.Register(ctx, session.Principal.As(actor), api.RegisterRequest{ServerURL: fmt.Sprintf("https://server-%d.example", i), APIKey: &key})
 		if err != nil {
 			b.Fatal(err)
 		}

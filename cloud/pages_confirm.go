@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -30,12 +30,12 @@ func (c *Cloud) confirmPage(ctx echo.Context) error {
 	return c.renderConfirm(ctx, http.StatusOK, confirmView{Email: u.Email})
 }
 
-func (c *Cloud) unproven(ctx echo.Context) (registry.Unproven, error) {
-	return c.registry.UnprovenSession(ctx.Request().Context(), c.secretOf(ctx, sessionCookie))
+func (c *Cloud) unproven(ctx echo.Context) (accounts.Unproven, error) {
+	return c.registry.Sessions.UnprovenSession(ctx.Request().Context(), c.secretOf(ctx, sessionCookie))
 }
 
 func (c *Cloud) renderConfirm(ctx echo.Context, status int, view confirmView) error {
-	view.NoMail = c.registry.CanMail() != nil
+	view.NoMail = c.registry.Outbox.CanMail() != nil
 	return c.render(ctx, status, "confirm", web.Page{Title: verifyTitle, View: view})
 }
 
@@ -49,7 +49,7 @@ func (c *Cloud) confirm(ctx echo.Context) error {
 	}
 	r := ctx.Request()
 	if r.PostForm.Get("action") == "sign-out" {
-		if err := c.registry.EndUnproven(r.Context(), u); err != nil {
+		if err := c.registry.Sessions.EndUnproven(r.Context(), u); err != nil {
 			return err
 		}
 		c.setCookie(ctx, bridge.NewSecret("-"), -time.Second)
@@ -57,7 +57,7 @@ func (c *Cloud) confirm(ctx echo.Context) error {
 	}
 	view := confirmView{Email: u.Email}
 	if err = c.mails.Allow("user:" + u.ID); err == nil {
-		err = c.registry.StartVerification(r.Context(), u.ID, anonymous(ctx))
+		err = c.registry.SignIn.StartVerification(r.Context(), u.ID, anonymous(ctx))
 	}
 	if err != nil {
 		if bridge.AsError(err).Kind == bridge.Internal {

@@ -4,7 +4,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/web"
 )
 
@@ -12,7 +13,7 @@ import (
 type tab struct {
 	Path  string // below /connections/{id}
 	Label string
-	may   func(registry.Principal, api.Connection) bool // nil: whoever sees the connection
+	may   func(accounts.Principal, api.Connection) bool // nil: whoever sees the connection
 }
 
 // connectionTabs are a connection's pages, in the order of the menu.
@@ -50,11 +51,11 @@ func keyKind(c api.Connection, left bool) string {
 	return "plain"
 }
 
-func leftBehind(c api.Connection) bool { return c.OwnerGone && c.Visibility == registry.Private }
+func leftBehind(c api.Connection) bool { return c.OwnerGone && c.Visibility == connections.Private }
 
 // frame finds the connection of a page for a member who sees it; what they may not see is not there.
-func (c *Cloud) frame(ctx echo.Context, p registry.Principal, path string) (frame, error) {
-	connection, err := c.registry.Connection(ctx.Request().Context(), p, ctx.Param("id"))
+func (c *Cloud) frame(ctx echo.Context, p accounts.Principal, path string) (frame, error) {
+	connection, err := c.registry.Connections.Connection(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return frame{}, err
 	}
@@ -69,7 +70,7 @@ func (c *Cloud) frame(ctx echo.Context, p registry.Principal, path string) (fram
 }
 
 // renderTab writes one of a connection's pages. Its script may call the connection's server.
-func (c *Cloud) renderTab(ctx echo.Context, p registry.Principal, status int, name string, f frame, view any) error {
+func (c *Cloud) renderTab(ctx echo.Context, p accounts.Principal, status int, name string, f frame, view any) error {
 	title := f.Connection.Name
 	for _, t := range f.Tabs {
 		if t.Path == f.Tab {

@@ -9,7 +9,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/web"
 )
 
@@ -57,10 +58,10 @@ var flashes = map[string]string{
 
 var errNotSure = bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")
 
-func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) connectionsPage(ctx echo.Context, p accounts.Principal) error {
 	asked := ctx.QueryParams()
-	search := registry.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}
-	items, next, err := c.registry.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), pageRows)
+	search := connections.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}
+	items, next, err := c.registry.Connections.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), pageRows)
 	status, failed := http.StatusOK, ""
 	if err != nil && bridge.AsError(err).Kind == bridge.Invalid {
 		status, failed, err = api.Status(err), sentence(err), nil
@@ -69,9 +70,9 @@ func (c *Cloud) connectionsPage(ctx echo.Context, p registry.Principal) error {
 		return err
 	}
 	view := connectionsView{Cards: make([]card, len(items)), CloudURL: c.cfg.PublicURL, Error: failed,
-		Filtered: search != registry.Search{}, Text: search.Text, Status: search.Status,
-		Statuses: []string{registry.StatusOnline, registry.StatusOffline, registry.StatusUnauthorized, registry.StatusUnknown}}
-	if view.Undelivered, err = c.registry.Undelivered(ctx.Request().Context(), p); err != nil {
+		Filtered: search != connections.Search{}, Text: search.Text, Status: search.Status,
+		Statuses: []string{connections.StatusOnline, connections.StatusOffline, connections.StatusUnauthorized, connections.StatusUnknown}}
+	if view.Undelivered, err = c.registry.Upkeep.Undelivered(ctx.Request().Context(), p); err != nil {
 		return err
 	}
 	view.Search = view.Filtered || len(items) > fewConnections || asked.Has("cursor")
@@ -105,9 +106,9 @@ func opening(cards []card) int {
 		switch {
 		case one.Left:
 			continue
-		case one.Connection.Status == registry.StatusOnline:
+		case one.Connection.Status == connections.StatusOnline:
 			rank = 4
-		case one.Connection.Status == registry.StatusUnknown:
+		case one.Connection.Status == connections.StatusUnknown:
 			rank = 2
 		}
 		if one.Key == "ace" {
@@ -123,10 +124,10 @@ func opening(cards []card) int {
 // wayIn is how the server is reached, as far as the cloud knows; the script knows what the browser can do beside.
 func wayIn(c api.Connection) string {
 	switch c.Status {
-	case registry.StatusOnline, registry.StatusUnauthorized:
+	case connections.StatusOnline, connections.StatusUnauthorized:
 		return "Through the relay."
-	case registry.StatusUnknown:
-		if c.Cause != registry.NotChecked {
+	case connections.StatusUnknown:
+		if c.Cause != connections.NotChecked {
 			return "From this network only."
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // Before something ends, the page says what ends with it; nothing does before it is said to be meant.
@@ -21,7 +21,7 @@ func TestPagesSayWhatEnds(t *testing.T) {
 	id, token := f.join("bob@acme.test", bridge.RoleMember)
 	bob := f.as(token)
 	s, c, _ := f.keysServer()
-	if _, err := ann.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+	if _, err := ann.Patch(ctx, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bob.Credential(ctx, c.ID); err != nil {
@@ -83,7 +83,7 @@ func TestPagesSayWhatEnds(t *testing.T) {
 	}
 
 	// Nothing of that has ended anything; now it does.
-	if sharing, err := ann.Sharing(ctx, c.ID); err != nil || sharing.Visibility != registry.Organization || sharing.Ceiling != nil {
+	if sharing, err := ann.Sharing(ctx, c.ID); err != nil || sharing.Visibility != connections.Organization || sharing.Ceiling != nil {
 		t.Fatalf("%+v %v", sharing, err)
 	}
 	for _, form := range []url.Values{nothing, scopes} {

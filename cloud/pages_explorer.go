@@ -8,7 +8,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // acePaths are what the explorer suggests to call on an ace server; the first is what it begins with.
@@ -27,11 +28,11 @@ type explorerView struct {
 	Curl    string   // a command that calls the path through the relay; it holds no secret
 }
 
-func mayUse(p registry.Principal, c api.Connection) bool {
-	return p.Can("connection:use") && c.Access != registry.AccessNone
+func mayUse(p accounts.Principal, c api.Connection) bool {
+	return p.Can("connection:use") && c.Access != connections.AccessNone
 }
 
-func (c *Cloud) explorerPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) explorerPage(ctx echo.Context, p accounts.Principal) error {
 	if err := p.Need("connection:use"); err != nil {
 		return err
 	}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/web"
 )
 
@@ -16,13 +17,13 @@ import (
 // ACE_FIRST_EMAIL, or by a command.
 func (c *Cloud) offerFirst(ctx context.Context) error {
 	if c.cfg.FirstEmail == "" {
-		fresh, err := c.registry.Fresh(ctx)
+		fresh, err := c.registry.SignIn.Fresh(ctx)
 		if err == nil && fresh {
 			c.log.Info("nobody has an account yet; add the first person with: ace cloud user add --email ADDRESS --org SLUG, or set ACE_FIRST_EMAIL")
 		}
 		return err
 	}
-	link, offered, err := c.registry.OfferFirst(ctx, c.cfg.FirstEmail)
+	link, offered, err := c.registry.SignIn.OfferFirst(ctx, c.cfg.FirstEmail)
 	if err == nil && offered {
 		c.log.Warn("nobody has an account yet; open the link to make the first one, within 24 hours", "email", c.cfg.FirstEmail,
 			"link", link.Reveal())
@@ -32,7 +33,7 @@ func (c *Cloud) offerFirst(ctx context.Context) error {
 
 type firstView struct {
 	Token, Email string
-	Form         registry.First
+	Form         signin.First
 	Error        string
 	Dead         bool
 }
@@ -44,7 +45,7 @@ func (c *Cloud) firstPage(ctx echo.Context) error {
 }
 
 func (c *Cloud) renderFirst(ctx echo.Context, status int, view firstView, failed error) error {
-	email, err := c.registry.FirstPerson(ctx.Request().Context(), bridge.NewSecret(view.Token))
+	email, err := c.registry.SignIn.FirstPerson(ctx.Request().Context(), bridge.NewSecret(view.Token))
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
 		return err
 	}
@@ -65,11 +66,11 @@ func (c *Cloud) makeFirst(ctx echo.Context) error {
 		return err
 	}
 	r := ctx.Request()
-	view := firstView{Token: r.PostForm.Get("token"), Form: registry.First{Name: r.PostForm.Get("name"), Org: r.PostForm.Get("org"),
+	view := firstView{Token: r.PostForm.Get("token"), Form: signin.First{Name: r.PostForm.Get("name"), Org: r.PostForm.Get("org"),
 		Password: bridge.NewSecret(r.PostForm.Get("password"))}}
-	var s registry.Session
+	var s accounts.Session
 	err := c.guess(ctx, func() (err error) { // a password is hashed
-		s, err = c.registry.MakeFirst(r.Context(), bridge.NewSecret(view.Token), view.Form, anonymous(ctx))
+		s, err = c.registry.SignIn.MakeFirst(r.Context(), bridge.NewSecret(view.Token), view.Form, anonymous(ctx))
 		return err
 	})
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -19,8 +19,8 @@ type historyView struct {
 }
 
 // historyOf is the history of a connection for a page.
-func (c *Cloud) historyOf(ctx context.Context, p registry.Principal, id string) (historyView, error) {
-	h, err := c.registry.History(ctx, p, id)
+func (c *Cloud) historyOf(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
+	h, err := c.registry.Connections.History(ctx, p, id)
 	if err != nil {
 		return historyView{}, err
 	}
@@ -62,9 +62,9 @@ func spark(label, unit string, history []api.HistoryMoment, value func(api.Histo
 }
 
 // usesOf is who has used a connection, for a page: everybody for its owner and for admins, else the one who looks.
-func (c *Cloud) usesOf(ctx context.Context, p registry.Principal, connection api.Connection) (web.Uses, error) {
+func (c *Cloud) usesOf(ctx context.Context, p accounts.Principal, connection api.Connection) (web.Uses, error) {
 	const shown = 20
-	uses, err := c.registry.MemberUses(ctx, p, connection.ID, shown)
+	uses, err := c.registry.Tokens.MemberUses(ctx, p, connection.ID, shown)
 	if err != nil {
 		return web.Uses{}, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keyhttp"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -26,7 +26,7 @@ type keyPageView struct {
 }
 
 // keyPage shows one key of the cloud.
-func (c *Cloud) keyPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) keyPage(ctx echo.Context, p accounts.Principal) error {
 	id, err := keyhttp.KeyID(ctx)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (c *Cloud) keyPage(ctx echo.Context, p registry.Principal) error {
 }
 
 // serverKeyPage shows one key of a connection's server.
-func (c *Cloud) serverKeyPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) serverKeyPage(ctx echo.Context, p accounts.Principal) error {
 	f, err := c.serverKeysFrame(ctx, p)
 	if err != nil {
 		return err

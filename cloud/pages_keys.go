@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/keyhttp"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/keys/record"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -32,16 +32,16 @@ func (c *Cloud) routeKeyPages(e *echo.Echo) {
 	e.POST("/keys/:id/:action", c.page(c.changeKey))
 }
 
-func (c *Cloud) keysPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) keysPage(ctx echo.Context, p accounts.Principal) error {
 	return c.renderKeys(ctx, http.StatusOK, p, keysView{Form: newKeyForm()})
 }
 
 func newKeyForm() keyForm {
-	return keyForm{Wish: api.CreateKeyRequest{Preset: registry.Scopes.File().DefaultPreset}}
+	return keyForm{Wish: api.CreateKeyRequest{Preset: accounts.Scopes.File().DefaultPreset}}
 }
 
 // renderKeys shows the keys that the person sees, beside what view says.
-func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, view keysView) error {
+func (c *Cloud) renderKeys(ctx echo.Context, status int, p accounts.Principal, view keysView) error {
 	records, next, err := c.keys.List(ctx.Request().Context(), c.keys.ViewOf(p.Identity()), ctx.QueryParam("cursor"), pageRows)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (c *Cloud) renderKeys(ctx echo.Context, status int, p registry.Principal, v
 }
 
 // showCloudKey is a key of the cloud with what can be done with it.
-func showCloudKey(k api.APIKey, p registry.Principal) keyView {
+func showCloudKey(k api.APIKey, p accounts.Principal) keyView {
 	alive := k.Ended == nil && k.Status != record.StatusExpired
 	end := alive || k.Status == record.StatusExpired
 	return keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
@@ -66,27 +66,27 @@ func showCloudKey(k api.APIKey, p registry.Principal) keyView {
 }
 
 // offerCloudKey completes a form with what the person may give a key of the cloud.
-func offerCloudKey(p registry.Principal, f keyForm) keyForm {
+func offerCloudKey(p accounts.Principal, f keyForm) keyForm {
 	var kinds, presets, scopes []choiceOf
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	if admin {
 		kinds = []choiceOf{{"live", "Live: " + p.Org + "'s, whoever comes or goes", false}, {"test", "Test: sees only what test keys made", false}}
 	}
 	kinds = append(kinds, choiceOf{"pat", "Personal access token: acts as you, and ends when you leave", false})
-	file := registry.Scopes.File()
+	file := accounts.Scopes.File()
 	for _, scope := range slices.Sorted(maps.Keys(file.Scopes)) {
 		if p.Can(bridge.Scope(scope)) {
 			scopes = append(scopes, choiceOf{scope, file.Scopes[scope], slices.Contains(f.Wish.Scopes, scope)})
 		}
 	}
-	for _, name := range registry.Scopes.Presets() {
+	for _, name := range accounts.Scopes.Presets() {
 		presets = append(presets, choiceOf{name, file.Presets[name].Description, false})
 	}
 	return f.offer("/keys", kinds, presets, scopes, admin)
 }
 
 // keyRefused shows the form again with what was wrong with it.
-func (c *Cloud) keyRefused(ctx echo.Context, p registry.Principal, view keysView, err error) error {
+func (c *Cloud) keyRefused(ctx echo.Context, p accounts.Principal, view keysView, err error) error {
 	if ours(err) {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *Cloud) keyRefused(ctx echo.Context, p registry.Principal, view keysView
 	return c.renderKeys(ctx, api.Status(err), p, view)
 }
 
-func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) createKey(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (c *Cloud) createKey(ctx echo.Context, p registry.Principal) error {
 }
 
 // showKey shows a secret, this once.
-func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done string, key bridge.Key, record record.Record) error {
+func (c *Cloud) showKey(ctx echo.Context, p accounts.Principal, status int, done string, key bridge.Key, record record.Record) error {
 	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: c.keys.API(record)}
 	return c.renderKeys(ctx, status, p, keysView{
 		Form: newKeyForm(),
@@ -121,7 +121,7 @@ func (c *Cloud) showKey(ctx echo.Context, p registry.Principal, status int, done
 }
 
 // changeKey does what a button of a key says.
-func (c *Cloud) changeKey(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeKey(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -51,13 +51,13 @@ var memberFlashes = map[string]string{
 	"withdrawn": "The invitation was withdrawn. Its link is of no use any more.",
 }
 
-func (c *Cloud) membersPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) membersPage(ctx echo.Context, p accounts.Principal) error {
 	return c.renderMembers(ctx, http.StatusOK, p, membersView{Form: api.NewInvitation{Role: string(bridge.RoleMember)}})
 }
 
-func (c *Cloud) renderMembers(ctx echo.Context, status int, p registry.Principal, view membersView) error {
+func (c *Cloud) renderMembers(ctx echo.Context, status int, p accounts.Principal, view membersView) error {
 	r := ctx.Request()
-	members, next, err := c.registry.Members(r.Context(), p, p.Org, ctx.QueryParam("cursor"), pageRows)
+	members, next, err := c.registry.Accounts.Members(r.Context(), p, p.Org, ctx.QueryParam("cursor"), pageRows)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c *Cloud) renderMembers(ctx echo.Context, status int, p registry.Principal
 			Remove: me || reach && p.Can("member:remove")})
 	}
 	if view.MayInvite {
-		if view.Invitations, _, err = c.registry.Invitations(r.Context(), p, p.Org, "", 500); err != nil {
+		if view.Invitations, _, err = c.registry.Accounts.Invitations(r.Context(), p, p.Org, "", 500); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func (c *Cloud) renderMembers(ctx echo.Context, status int, p registry.Principal
 }
 
 // failMembers shows the page with the reason why nothing was done.
-func (c *Cloud) failMembers(ctx echo.Context, p registry.Principal, view membersView, err error) error {
+func (c *Cloud) failMembers(ctx echo.Context, p accounts.Principal, view membersView, err error) error {
 	if view.Form.Role == "" {
 		view.Form.Role = string(bridge.RoleMember)
 	}
@@ -93,7 +93,7 @@ func (c *Cloud) failMembers(ctx echo.Context, p registry.Principal, view members
 	return c.renderMembers(ctx, api.Status(err), p, view)
 }
 
-func (c *Cloud) inviteMember(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) inviteMember(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func (c *Cloud) inviteMember(ctx echo.Context, p registry.Principal) error {
 		return c.failMembers(ctx, p, membersView{Form: n}, err)
 	}
 	return c.renderMembers(ctx, http.StatusOK, p, membersView{Invited: &invitation, Form: api.NewInvitation{Role: string(bridge.RoleMember)},
-		Mailed: invitation.Email != "" && c.registry.CanMail() == nil, NoMail: c.registry.CanMail() != nil})
+		Mailed: invitation.Email != "" && c.registry.Outbox.CanMail() == nil, NoMail: c.registry.Outbox.CanMail() != nil})
 }
 
-func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeMember(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -123,13 +123,13 @@ func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
 		if asked, err := c.askRole(ctx, p, id, r.PostForm.Get("role")); asked || err != nil {
 			return err
 		}
-		_, err = c.registry.ChangeRole(r.Context(), caller(ctx, p), p.Org, id, r.PostForm.Get("role"))
+		_, err = c.registry.Accounts.ChangeRole(r.Context(), caller(ctx, p), p.Org, id, r.PostForm.Get("role"))
 	case "remove":
 		if r.PostForm.Get("sure") != "yes" {
 			return c.askRemove(ctx, p)
 		}
 		var removed api.RemovedMember
-		removed, err = c.registry.RemoveMember(r.Context(), caller(ctx, p), p.Org, id)
+		removed, err = c.registry.Accounts.RemoveMember(r.Context(), caller(ctx, p), p.Org, id)
 		if done = "removed"; len(removed.Connections) > 0 {
 			done = "left"
 		}
@@ -142,8 +142,8 @@ func (c *Cloud) changeMember(ctx echo.Context, p registry.Principal) error {
 	return ctx.Redirect(http.StatusSeeOther, "/members?done="+done)
 }
 
-func (c *Cloud) withdrawFromPage(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.Withdraw(ctx.Request().Context(), caller(ctx, p), p.Org, ctx.Param("id")); err != nil {
+func (c *Cloud) withdrawFromPage(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.Accounts.Withdraw(ctx.Request().Context(), caller(ctx, p), p.Org, ctx.Param("id")); err != nil {
 		return c.failMembers(ctx, p, membersView{}, err)
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/members?done=withdrawn")
@@ -154,18 +154,18 @@ type newOrganizationView struct {
 	Error string
 }
 
-func (c *Cloud) newOrganizationPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) newOrganizationPage(ctx echo.Context, p accounts.Principal) error {
 	return c.render(ctx, http.StatusOK, "neworg", web.Page{Title: "New organization", Path: "/members", User: user(p), View: newOrganizationView{}})
 }
 
 // addOrganization makes an organization and goes there.
-func (c *Cloud) addOrganization(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) addOrganization(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	n := api.NewOrganization{Slug: strings.TrimSpace(r.PostForm.Get("slug")), Name: strings.TrimSpace(r.PostForm.Get("name"))}
-	if _, err := c.registry.CreateOrganization(r.Context(), caller(ctx, p), n); err != nil {
+	if _, err := c.registry.Accounts.CreateOrganization(r.Context(), caller(ctx, p), n); err != nil {
 		if ours(err) {
 			return err
 		}
@@ -175,7 +175,7 @@ func (c *Cloud) addOrganization(ctx echo.Context, p registry.Principal) error {
 	return c.goTo(ctx, p, n.Slug, "/members")
 }
 
-func (c *Cloud) switchOrganization(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) switchOrganization(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -183,8 +183,8 @@ func (c *Cloud) switchOrganization(ctx echo.Context, p registry.Principal) error
 }
 
 // goTo moves the session to another organization; its cookie stays what it is.
-func (c *Cloud) goTo(ctx echo.Context, p registry.Principal, org, path string) error {
-	if _, err := c.registry.SwitchSession(ctx.Request().Context(), caller(ctx, p), org); err != nil {
+func (c *Cloud) goTo(ctx echo.Context, p accounts.Principal, org, path string) error {
+	if _, err := c.registry.Sessions.SwitchSession(ctx.Request().Context(), caller(ctx, p), org); err != nil {
 		return err
 	}
 	return ctx.Redirect(http.StatusSeeOther, path)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -25,11 +25,11 @@ type newView struct {
 
 // newConnectionPage says how to connect a server, and whether that has been done since the page was opened. Its script asks
 // for it again and again; without scripts a link does.
-func (c *Cloud) newConnectionPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) newConnectionPage(ctx echo.Context, p accounts.Principal) error {
 	view := newView{Since: c.cfg.Now().Unix()}
 	if since, err := strconv.ParseInt(ctx.QueryParam("since"), 10, 64); err == nil {
 		view.Since, view.Asked = since, true
-		found, err := c.registry.ConnectedSince(ctx.Request().Context(), p, time.Unix(since, 0))
+		found, err := c.registry.Connections.ConnectedSince(ctx.Request().Context(), p, time.Unix(since, 0))
 		if err != nil {
 			return err
 		}
@@ -40,19 +40,19 @@ func (c *Cloud) newConnectionPage(ctx echo.Context, p registry.Principal) error 
 	return c.renderNew(ctx, p, http.StatusOK, view)
 }
 
-func (c *Cloud) renderNew(ctx echo.Context, p registry.Principal, status int, view newView) error {
+func (c *Cloud) renderNew(ctx echo.Context, p accounts.Principal, status int, view newView) error {
 	view.CloudURL, view.MayAdd = c.cfg.PublicURL, p.Can("connection:create")
 	return c.render(ctx, status, "new", web.Page{Title: "Add a connection", Path: "/connections", User: user(p), View: view})
 }
 
-func (c *Cloud) addConnection(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) addConnection(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	key := bridge.NewSecret(r.PostForm.Get("api_key")).Disclose()
 	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
-	connection, _, err := c.registry.Register(r.Context(), caller(ctx, p), req)
+	connection, _, err := c.registry.Connections.Register(r.Context(), caller(ctx, p), req)
 	if err != nil {
 		if ours(err) {
 			return err

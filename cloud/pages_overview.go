@@ -10,7 +10,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 type overviewView struct {
@@ -33,11 +34,11 @@ type overviewView struct {
 // snippet is text to copy, the part of that name.
 type snippet struct{ ID, Label, Text string }
 
-func (c *Cloud) overviewPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) overviewPage(ctx echo.Context, p accounts.Principal) error {
 	return c.renderOverview(ctx, http.StatusOK, p, "")
 }
 
-func (c *Cloud) renderOverview(ctx echo.Context, status int, p registry.Principal, failed string) error {
+func (c *Cloud) renderOverview(ctx echo.Context, status int, p accounts.Principal, failed string) error {
 	f, err := c.frame(ctx, p, "")
 	if err != nil {
 		return err
@@ -50,13 +51,13 @@ func (c *Cloud) renderOverview(ctx echo.Context, status int, p registry.Principa
 		view.Failed = ctx.Param("action")
 		view.Name, view.URL = orAsIs(r.PostForm.Get("name"), view.Name), orAsIs(r.PostForm.Get("server_url"), view.URL)
 	}
-	if view.Users, err = c.registry.Users(r.Context(), p, id); err != nil {
+	if view.Users, err = c.registry.Connections.Users(r.Context(), p, id); err != nil {
 		return err
 	}
 	if view.History, err = c.historyOf(r.Context(), p, id); err != nil {
 		return err
 	}
-	if view.Undelivered, err = c.registry.Undelivered(r.Context(), p); err != nil {
+	if view.Undelivered, err = c.registry.Upkeep.Undelivered(r.Context(), p); err != nil {
 		return err
 	}
 	view.Undelivered = slices.DeleteFunc(view.Undelivered, func(u api.Undelivered) bool { return u.Connection != id })
@@ -107,7 +108,7 @@ func commandOf(hint string) string {
 }
 
 // failOverview shows the page with the reason why nothing was done.
-func (c *Cloud) failOverview(ctx echo.Context, p registry.Principal, err error) error {
+func (c *Cloud) failOverview(ctx echo.Context, p accounts.Principal, err error) error {
 	if ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
 	}
@@ -115,7 +116,7 @@ func (c *Cloud) failOverview(ctx echo.Context, p registry.Principal, err error) 
 }
 
 // changeConnection does what a form of a connection's page says.
-func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeConnection(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 		return c.failOverview(ctx, p, errNotSure)
 	}
 	if patch != (api.ConnectionPatch{}) {
-		if _, err := c.registry.Patch(r.Context(), caller(ctx, p), id, patch); err != nil {
+		if _, err := c.registry.Connections.Patch(r.Context(), caller(ctx, p), id, patch); err != nil {
 			return c.failOverview(ctx, p, err)
 		}
 	}
@@ -156,11 +157,11 @@ func (c *Cloud) changeConnection(ctx echo.Context, p registry.Principal) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections/"+id+"?done="+done)
 }
 
-func (c *Cloud) deleteOnPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) deleteOnPage(ctx echo.Context, p accounts.Principal) error {
 	if ctx.Request().PostForm.Get("sure") != "yes" {
 		return c.askDelete(ctx, p)
 	}
-	removed, err := c.disconnect(ctx, p, ctx.Param("id"), registry.AsItWas{})
+	removed, err := c.disconnect(ctx, p, ctx.Param("id"), connections.AsItWas{})
 	if err != nil {
 		return c.failOverview(ctx, p, err)
 	}

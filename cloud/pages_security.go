@@ -10,11 +10,12 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 type securityView struct {
-	Account  registry.Account
+	Account  accounts.Account
 	Provider bool // the session goes back to a sign-in provider, which keeps the password and the second factor
 	Error    string
 	Enrol    *enrolView
@@ -28,12 +29,12 @@ type enrolView struct {
 	Path   string // SVG
 }
 
-func (c *Cloud) securityPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) securityPage(ctx echo.Context, p accounts.Principal) error {
 	return c.security(ctx, p, securityView{}, "", nil)
 }
 
 // security shows the page, with what went wrong or right.
-func (c *Cloud) security(ctx echo.Context, p registry.Principal, view securityView, done string, failed error) error {
+func (c *Cloud) security(ctx echo.Context, p accounts.Principal, view securityView, done string, failed error) error {
 	r := ctx.Request()
 	status := http.StatusOK
 	if failed != nil {
@@ -44,13 +45,13 @@ func (c *Cloud) security(ctx echo.Context, p registry.Principal, view securityVi
 	}
 	view.Provider = p.Provider != ""
 	var err error
-	if view.Account, err = c.registry.Account(r.Context(), p.UserID); err != nil {
+	if view.Account, err = c.registry.Accounts.Account(r.Context(), p.UserID); err != nil {
 		return err
 	}
 	return c.renderSettings(ctx, p, status, "security", "Security", done, view)
 }
 
-func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeSecurity(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -62,18 +63,18 @@ func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
 	var err error
 	switch r.PostForm.Get("action") {
 	case "password":
-		done, err = "Your password is changed, and your other sessions have ended.", c.registry.ChangePassword(r.Context(), p.As(by), password, field("new_password"))
+		done, err = "Your password is changed, and your other sessions have ended.", c.registry.SignIn.ChangePassword(r.Context(), p.As(by), password, field("new_password"))
 	case "totp-begin":
-		var e registry.Enrolment
-		if e, err = c.registry.BeginTOTP(r.Context(), p.As(by), password); err == nil {
+		var e signin.Enrolment
+		if e, err = c.registry.SignIn.BeginTOTP(r.Context(), p.As(by), password); err == nil {
 			view.Enrol, err = enrol(e)
 		}
 	case "totp-confirm":
 		return c.confirmTOTP(ctx, p, otp)
 	case "totp-disable":
-		done, err = "Two-factor authentication is off.", c.registry.DisableTOTP(r.Context(), p.As(by), password, otp)
+		done, err = "Two-factor authentication is off.", c.registry.SignIn.DisableTOTP(r.Context(), p.As(by), password, otp)
 	case "recovery-codes":
-		view.Codes, err = c.registry.RenewRecoveryCodes(r.Context(), p.As(by), password, otp)
+		view.Codes, err = c.registry.SignIn.RenewRecoveryCodes(r.Context(), p.As(by), password, otp)
 	}
 	if err != nil {
 		done = ""
@@ -82,17 +83,17 @@ func (c *Cloud) changeSecurity(ctx echo.Context, p registry.Principal) error {
 }
 
 // confirmTOTP takes the first code; after a wrong one the same picture is there again.
-func (c *Cloud) confirmTOTP(ctx echo.Context, p registry.Principal, otp string) error {
+func (c *Cloud) confirmTOTP(ctx echo.Context, p accounts.Principal, otp string) error {
 	r := ctx.Request()
 	if err := c.devices.Allow("user:" + p.UserID); err != nil {
 		return err
 	}
-	codes, failed := c.registry.ConfirmTOTP(r.Context(), caller(ctx, p), otp)
+	codes, failed := c.registry.SignIn.ConfirmTOTP(r.Context(), caller(ctx, p), otp)
 	if failed == nil {
 		return c.security(ctx, p, securityView{Codes: codes}, "Two-factor authentication is on.", nil)
 	}
 	var view securityView
-	if e, err := c.registry.PendingTOTP(r.Context(), p); err == nil {
+	if e, err := c.registry.SignIn.PendingTOTP(r.Context(), p); err == nil {
 		if view.Enrol, err = enrol(e); err != nil {
 			return err
 		}
@@ -104,7 +105,7 @@ const qrMargin = 4 // modules, of ISO/IEC 18004
 
 // enrol draws the QR code as one path of squares: the page's policy allows no picture from a data: URL, and the secret has
 // no URL of its own.
-func enrol(e registry.Enrolment) (*enrolView, error) {
+func enrol(e signin.Enrolment) (*enrolView, error) {
 	code, err := qr.Encode(e.URI.Reveal(), qr.M, qr.Auto)
 	if err != nil {
 		return nil, fmt.Errorf("draw a QR code: %w", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/keys/record"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 func (c *Cloud) routeServerKeys(e *echo.Echo) {
@@ -26,8 +26,8 @@ func (c *Cloud) routeServerKeys(e *echo.Echo) {
 
 // calling counts a page that calls a connection's server among the calls under way, of which there are only so many: a slow
 // server must not hold more than its share of the cloud.
-func (c *Cloud) calling(h func(echo.Context, registry.Principal) error) func(echo.Context, registry.Principal) error {
-	return func(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) calling(h func(echo.Context, accounts.Principal) error) func(echo.Context, accounts.Principal) error {
+	return func(ctx echo.Context, p accounts.Principal) error {
 		free, err := c.relay.slots.take(c.relay.limits, p, ctx.Param("id"))
 		if err != nil {
 			return err
@@ -55,7 +55,7 @@ type serverRefusal struct {
 	Command snippet // that does the same where the server can be reached
 }
 
-func (c *Cloud) serverKeysPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) serverKeysPage(ctx echo.Context, p accounts.Principal) error {
 	f, err := c.serverKeysFrame(ctx, p)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (c *Cloud) serverKeysPage(ctx echo.Context, p registry.Principal) error {
 	return c.renderServerKeys(ctx, p, http.StatusOK, serverKeysView{Frame: f})
 }
 
-func (c *Cloud) serverKeysFrame(ctx echo.Context, p registry.Principal) (frame, error) {
+func (c *Cloud) serverKeysFrame(ctx echo.Context, p accounts.Principal) (frame, error) {
 	if err := p.Need("connection:use"); err != nil {
 		return frame{}, err
 	}
@@ -71,7 +71,7 @@ func (c *Cloud) serverKeysFrame(ctx echo.Context, p registry.Principal) (frame, 
 }
 
 // renderServerKeys shows the keys on the server that the member sees, beside what view says.
-func (c *Cloud) renderServerKeys(ctx echo.Context, p registry.Principal, status int, view serverKeysView) error {
+func (c *Cloud) renderServerKeys(ctx echo.Context, p accounts.Principal, status int, view serverKeysView) error {
 	connection := view.Frame.Connection
 	server := string(connection.ServerURL)
 	if view.Frame.Key() != "ace" {
@@ -101,7 +101,7 @@ func (c *Cloud) renderServerKeys(ctx echo.Context, p registry.Principal, status 
 }
 
 // findServerKeys asks the server. An error of kind Internal is one of ours.
-func (c *Cloud) findServerKeys(ctx echo.Context, p registry.Principal, connection api.Connection) (serverKeys, error) {
+func (c *Cloud) findServerKeys(ctx echo.Context, p accounts.Principal, connection api.Connection) (serverKeys, error) {
 	client, err := c.serverClient(ctx, p, connection.ID)
 	if err != nil {
 		return serverKeys{}, err
@@ -119,7 +119,7 @@ func (c *Cloud) findServerKeys(ctx echo.Context, p registry.Principal, connectio
 
 // show is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
 // owner, in whose name it acts, and for an admin.
-func (s serverKeys) show(k api.APIKey, p registry.Principal, path, own string) keyView {
+func (s serverKeys) show(k api.APIKey, p accounts.Principal, path, own string) keyView {
 	alive := k.Ended == nil && k.Status != record.StatusExpired
 	end := alive || k.Status == record.StatusExpired
 	view := keyView{APIKey: k, Path: path + "/keys/" + k.KeyID, Alive: alive, Rotation: uuid.NewString()}
@@ -133,7 +133,7 @@ func (s serverKeys) show(k api.APIKey, p registry.Principal, path, own string) k
 }
 
 // offer completes a form with what the one who asks may give a key, by the server's own catalogue.
-func (s serverKeys) offer(p registry.Principal, f keyForm, action string) keyForm {
+func (s serverKeys) offer(p accounts.Principal, f keyForm, action string) keyForm {
 	kinds := []choiceOf{{"live", "Live: for production", false}, {"test", "Test: for a sandbox", false}}
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	if !s.catalogue {
@@ -168,7 +168,7 @@ func (s serverKeys) offer(p registry.Principal, f keyForm, action string) keyFor
 	return f.offer(action, kinds, presets, scopes, admin)
 }
 
-func (c *Cloud) createServerKey(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) createServerKey(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (c *Cloud) createServerKey(ctx echo.Context, p registry.Principal) error {
 }
 
 // serverKeyRefused shows the page with why nothing was done.
-func (c *Cloud) serverKeyRefused(ctx echo.Context, p registry.Principal, view serverKeysView, err error) error {
+func (c *Cloud) serverKeyRefused(ctx echo.Context, p accounts.Principal, view serverKeysView, err error) error {
 	if ours(err) {
 		return err
 	}
@@ -201,7 +201,7 @@ func (c *Cloud) serverKeyRefused(ctx echo.Context, p registry.Principal, view se
 }
 
 // showServerKey shows a secret, this once.
-func (c *Cloud) showServerKey(ctx echo.Context, p registry.Principal, status int, f frame, done, id string, answer api.CreatedKey) error {
+func (c *Cloud) showServerKey(ctx echo.Context, p accounts.Principal, status int, f frame, done, id string, answer api.CreatedKey) error {
 	created, err := tidyCreated(answer, id)
 	if err != nil {
 		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(err, f.Connection.ServerURL))
@@ -214,7 +214,7 @@ var errOwnKey = bridge.E(bridge.Conflict, "own_key", "that is the connection's o
 	WithHint("to end it, disconnect")
 
 // changeServerKey does what a button of a key says.
-func (c *Cloud) changeServerKey(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeServerKey(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/web"
 )
 
@@ -25,14 +25,14 @@ func (c *Cloud) routeSettings(e *echo.Echo) {
 }
 
 // renderSettings writes one of the settings' pages; its title is its name in their menu.
-func (c *Cloud) renderSettings(ctx echo.Context, p registry.Principal, status int, name, title, done string, view any) error {
+func (c *Cloud) renderSettings(ctx echo.Context, p accounts.Principal, status int, name, title, done string, view any) error {
 	return c.render(ctx, status, name, web.Page{Title: title, Path: "/settings", User: user(p), Flash: done, View: view})
 }
 
 type profileView struct {
 	Role      string
 	ExpiresAt time.Time
-	Account   registry.Account
+	Account   accounts.Account
 	Error     string
 	Address   addressView
 }
@@ -40,23 +40,23 @@ type profileView struct {
 // profileDone are the messages that the page may be opened with; the query only chooses one.
 var profileDone = map[string]string{"address": "Your e-mail address was changed, and all your other sessions have ended."}
 
-func (c *Cloud) profilePage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) profilePage(ctx echo.Context, p accounts.Principal) error {
 	return c.profile(ctx, p, profileDone[ctx.QueryParam("done")])
 }
 
-func (c *Cloud) profile(ctx echo.Context, p registry.Principal, done string) error {
+func (c *Cloud) profile(ctx echo.Context, p accounts.Principal, done string) error {
 	return c.profileWith(ctx, p, http.StatusOK, done, addressView{})
 }
 
-func (c *Cloud) profileWith(ctx echo.Context, p registry.Principal, status int, done string, address addressView) error {
-	account, err := c.registry.Account(ctx.Request().Context(), p.UserID)
+func (c *Cloud) profileWith(ctx echo.Context, p accounts.Principal, status int, done string, address addressView) error {
+	account, err := c.registry.Accounts.Account(ctx.Request().Context(), p.UserID)
 	if err != nil {
 		return err
 	}
 	return c.renderProfile(ctx, p, status, done, profileView{Account: account, Address: address})
 }
 
-func (c *Cloud) renderProfile(ctx echo.Context, p registry.Principal, status int, done string, view profileView) error {
+func (c *Cloud) renderProfile(ctx echo.Context, p accounts.Principal, status int, done string, view profileView) error {
 	view.Address.TwoFactor = view.Account.TwoFactor
 	var err error
 	if view.Address, err = c.addressSection(ctx, p, view.Address); err != nil {
@@ -66,18 +66,18 @@ func (c *Cloud) renderProfile(ctx echo.Context, p registry.Principal, status int
 	return c.renderSettings(ctx, p, status, "settings", "Profile", done, view)
 }
 
-func (c *Cloud) changeProfile(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeProfile(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	name, country, currency := r.PostForm.Get("name"), r.PostForm.Get("country"), r.PostForm.Get("currency")
-	_, err := c.registry.PatchAccount(r.Context(), caller(ctx, p), api.ProfilePatch{Name: &name, Country: &country, Currency: &currency})
+	_, err := c.registry.Accounts.PatchAccount(r.Context(), caller(ctx, p), api.ProfilePatch{Name: &name, Country: &country, Currency: &currency})
 	if err != nil {
 		if ours(err) {
 			return err
 		}
-		account, aerr := c.registry.Account(r.Context(), p.UserID)
+		account, aerr := c.registry.Accounts.Account(r.Context(), p.UserID)
 		if aerr != nil {
 			return aerr
 		}
@@ -95,11 +95,11 @@ type tokenView struct {
 
 const tokenTitle = "Developer token"
 
-func (c *Cloud) tokenPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) tokenPage(ctx echo.Context, p accounts.Principal) error {
 	return c.renderSettings(ctx, p, http.StatusOK, "token", tokenTitle, "", tokenView{})
 }
 
-func (c *Cloud) showToken(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) showToken(ctx echo.Context, p accounts.Principal) error {
 	token, err := c.developerToken(ctx, p)
 	if err != nil {
 		return err
@@ -113,12 +113,12 @@ type sessionsView struct {
 	Error    string
 }
 
-func (c *Cloud) sessionsPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) sessionsPage(ctx echo.Context, p accounts.Principal) error {
 	return c.sessionsOf(ctx, p, "", nil)
 }
 
 // sessionsOf shows the sessions, with what went right or wrong.
-func (c *Cloud) sessionsOf(ctx echo.Context, p registry.Principal, done string, failed error) error {
+func (c *Cloud) sessionsOf(ctx echo.Context, p accounts.Principal, done string, failed error) error {
 	var view sessionsView
 	status := http.StatusOK
 	if failed != nil {
@@ -128,22 +128,22 @@ func (c *Cloud) sessionsOf(ctx echo.Context, p registry.Principal, done string, 
 		status, view.Error, done = api.Status(failed), sentence(failed), ""
 	}
 	var err error
-	if view.Sessions, err = c.registry.Sessions(ctx.Request().Context(), p); err != nil {
+	if view.Sessions, err = c.registry.Sessions.Sessions(ctx.Request().Context(), p); err != nil {
 		return err
 	}
 	return c.renderSettings(ctx, p, status, "sessions", "Sessions", done, view)
 }
 
-func (c *Cloud) changeSessions(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeSessions(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	switch r.PostForm.Get("action") {
 	case "end":
-		return c.sessionsOf(ctx, p, "That session has ended.", c.registry.EndSessionByID(r.Context(), caller(ctx, p), r.PostForm.Get("id")))
+		return c.sessionsOf(ctx, p, "That session has ended.", c.registry.Sessions.EndSessionByID(r.Context(), caller(ctx, p), r.PostForm.Get("id")))
 	case "end-others":
-		return c.sessionsOf(ctx, p, "All other sessions have ended.", c.registry.EndSessions(r.Context(), caller(ctx, p), false))
+		return c.sessionsOf(ctx, p, "All other sessions have ended.", c.registry.Sessions.EndSessions(r.Context(), caller(ctx, p), false))
 	}
 	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
 }

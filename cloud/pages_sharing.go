@@ -11,7 +11,9 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/web"
 )
 
@@ -99,32 +101,32 @@ func (c choice) sent(r *http.Request) choice {
 func chosen(r *http.Request) (access string, to api.Ceiling) {
 	what := r.PostForm.Get("to")
 	if name, ok := strings.CutPrefix(what, choosePreset); ok {
-		return registry.AccessLimited, api.Ceiling{Preset: name}
+		return connections.AccessLimited, api.Ceiling{Preset: name}
 	}
 	switch what {
 	case chooseScopes:
-		return registry.AccessLimited, api.Ceiling{Scopes: strings.Fields(r.PostForm.Get("scopes"))}
+		return connections.AccessLimited, api.Ceiling{Scopes: strings.Fields(r.PostForm.Get("scopes"))}
 	case chooseNone:
-		return registry.AccessNone, api.Ceiling{}
+		return connections.AccessNone, api.Ceiling{}
 	}
-	return registry.AccessFull, api.Ceiling{}
+	return connections.AccessFull, api.Ceiling{}
 }
 
-func (c *Cloud) sharingPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) sharingPage(ctx echo.Context, p accounts.Principal) error {
 	return c.renderSharing(ctx, http.StatusOK, p, "")
 }
 
-func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal, failed string) error {
+func (c *Cloud) renderSharing(ctx echo.Context, status int, p accounts.Principal, failed string) error {
 	f, err := c.frame(ctx, p, "sharing")
 	if err != nil {
 		return err
 	}
 	view := sharingView{Frame: f, Error: failed, Cursor: ctx.QueryParam("cursor"), Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
-	if view.Sharing, err = c.registry.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, pageRows); err != nil {
+	if view.Sharing, err = c.registry.Connections.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, pageRows); err != nil {
 		return err
 	}
-	if view.Ask && view.Edit && f.Connection.Visibility == registry.Organization {
-		ends, err := c.endsOfPatch(ctx, p, f.Connection.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+	if view.Ask && view.Edit && f.Connection.Visibility == connections.Organization {
+		ends, err := c.endsOfPatch(ctx, p, f.Connection.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 		if err != nil {
 			return err
 		}
@@ -146,14 +148,14 @@ func (c *Cloud) renderSharing(ctx echo.Context, status int, p registry.Principal
 }
 
 // member is one of the list, with the form if that is open: asked for, or sent in vain.
-func (v sharingView) member(p registry.Principal, m api.SharingMember, r *http.Request, failed bool) sharerView {
+func (v sharingView) member(p accounts.Principal, m api.SharingMember, r *http.Request, failed bool) sharerView {
 	one := sharerView{SharingMember: m, Label: sharerName(m), Me: m.UserID == p.UserID, Plain: v.Plain,
 		Open: failed || r.URL.Query().Get("change") == m.UserID}
 	if !one.Open {
 		return one
 	}
 	one.Choice = newChoice(one.Label, "as all others", v.Sharing.Presets, v.Plain, m.Preset, m.Ceiling)
-	one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == registry.AccessNone})
+	one.Choice.Options = append(one.Choice.Options, option{Value: chooseNone, Label: "nothing", Selected: m.Access == connections.AccessNone})
 	one.Choice.Focus = true
 	if failed {
 		one.Choice = one.Choice.sent(r)
@@ -177,7 +179,7 @@ func (v sharingView) People() string {
 }
 
 // failSharing shows the page with the reason why nothing was done.
-func (c *Cloud) failSharing(ctx echo.Context, p registry.Principal, err error) error {
+func (c *Cloud) failSharing(ctx echo.Context, p accounts.Principal, err error) error {
 	if ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
 	}
@@ -189,7 +191,7 @@ func sharingDone(ctx echo.Context, what string) error {
 }
 
 // changeSharing is the switch, the ceiling, and reading the presets anew.
-func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeSharing(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
@@ -197,16 +199,16 @@ func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
 	done := ""
 	switch ctx.Param("action") {
 	case "on":
-		patch.Visibility, done = new(registry.Organization), "shared"
+		patch.Visibility, done = new(connections.Organization), "shared"
 	case "off":
 		if ctx.Request().PostForm.Get("sure") != "yes" {
 			return c.failSharing(ctx, p, errNotSure)
 		}
-		patch.Visibility, done = new(registry.Private), "unshared"
+		patch.Visibility, done = new(connections.Private), "unshared"
 	case "ceiling":
 		done = "ceiling-lifted"
 		patch.Ceiling.Given = true
-		if access, to := chosen(ctx.Request()); access == registry.AccessLimited {
+		if access, to := chosen(ctx.Request()); access == connections.AccessLimited {
 			patch.Ceiling.To, done = &to, "ceiling"
 			if asked, err := c.askCeiling(ctx, p, patch); asked || err != nil {
 				return err
@@ -227,7 +229,7 @@ func (c *Cloud) changeSharing(ctx echo.Context, p registry.Principal) error {
 }
 
 // askCeiling asks for confirmation of a ceiling that takes something away.
-func (c *Cloud) askCeiling(ctx echo.Context, p registry.Principal, patch api.ConnectionPatch) (asked bool, err error) {
+func (c *Cloud) askCeiling(ctx echo.Context, p accounts.Principal, patch api.ConnectionPatch) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil
 	}
@@ -239,17 +241,17 @@ func (c *Cloud) askCeiling(ctx echo.Context, p registry.Principal, patch api.Con
 }
 
 // changeSharer makes or ends the exception for one member.
-func (c *Cloud) changeSharer(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeSharer(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	id, user := ctx.Param("id"), ctx.Param("user")
 	access, to := chosen(ctx.Request())
 	var err error
-	if access == registry.AccessFull {
+	if access == connections.AccessFull {
 		_, err = c.unlimitMember(ctx, p, id, user)
 	} else if limit := (api.MemberLimit{Access: access, Ceiling: to}); ctx.Request().PostForm.Get("sure") != "yes" {
-		var found registry.Ends
+		var found preview.Ends
 		if found, err = c.foundOfLimit(ctx, p, id, user, limit); err == nil {
 			asked, err := c.askLess(ctx, p, "Limit "+cmp.Or(found.Member.Name, found.Member.Email), found)
 			if asked || err != nil {
@@ -257,7 +259,7 @@ func (c *Cloud) changeSharer(ctx echo.Context, p registry.Principal) error {
 			}
 		}
 	}
-	if err == nil && access != registry.AccessFull {
+	if err == nil && access != connections.AccessFull {
 		_, err = c.limitMember(ctx, p, id, user, api.MemberLimit{Access: access, Ceiling: to})
 	}
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // The forms of the Sharing page do what they say for admins, and nothing for anybody else.
 func TestSharingPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	connection, _ := f.aceServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	f.share(connection.ID, registry.Private)
+	f.share(connection.ID, connections.Private)
 	me, err := f.member("max@acme.test", bridge.RoleMember).Me(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestSharingPage(t *testing.T) {
 			t.Errorf("%s: %d, want %d %q: %s", c.what, status, c.status, c.says, body)
 		}
 	}
-	if s := now(); s.Visibility != registry.Organization || strings.Join(s.Ceiling, " ") != "app:read app:write" || s.Members[1].Access != "limited" {
+	if s := now(); s.Visibility != connections.Organization || strings.Join(s.Ceiling, " ") != "app:read app:write" || s.Members[1].Access != "limited" {
 		t.Errorf("%+v", s)
 	}
 	if resp, page := f.do("GET", path, "", "Cookie", member); resp.StatusCode != 200 || !strings.Contains(page, "You get at most <code>app:read</code>") ||
@@ -88,7 +88,7 @@ func TestSharingPage(t *testing.T) {
 			t.Errorf("%s: %d %s", form.where, status, body)
 		}
 	}
-	if s := now(); s.Visibility != registry.Private || s.Ceiling != nil || s.Members[1].Access != "full" {
+	if s := now(); s.Visibility != connections.Private || s.Ceiling != nil || s.Members[1].Access != "full" {
 		t.Errorf("%+v", s)
 	}
 }

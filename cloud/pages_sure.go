@@ -7,7 +7,9 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/web"
 )
 
@@ -26,7 +28,7 @@ type sureView struct {
 type field struct{ Name, Value string }
 
 // askSure shows the question, with an error if the form was sent without its box ticked.
-func (c *Cloud) askSure(ctx echo.Context, p registry.Principal, section string, view sureView) error {
+func (c *Cloud) askSure(ctx echo.Context, p accounts.Principal, section string, view sureView) error {
 	status := http.StatusOK
 	if view.Heading == "" {
 		view.Heading = "What ends"
@@ -38,9 +40,9 @@ func (c *Cloud) askSure(ctx echo.Context, p registry.Principal, section string, 
 }
 
 // askDelete asks whether to disconnect.
-func (c *Cloud) askDelete(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) askDelete(ctx echo.Context, p accounts.Principal) error {
 	r, id := ctx.Request().Context(), ctx.Param("id")
-	connection, err := c.registry.Connection(r, p, id)
+	connection, err := c.registry.Connections.Connection(r, p, id)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (c *Cloud) askDelete(ctx echo.Context, p registry.Principal) error {
 	if err != nil {
 		return err
 	}
-	users, err := c.registry.Users(r, p, id)
+	users, err := c.registry.Connections.Users(r, p, id)
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func (c *Cloud) askDelete(ctx echo.Context, p registry.Principal) error {
 }
 
 // whoLoses says how many people lose a connection.
-func whoLoses(c api.Connection, p registry.Principal, users int) string {
+func whoLoses(c api.Connection, p accounts.Principal, users int) string {
 	switch {
 	case leftBehind(c):
 		return "Nobody has used it since " + c.Owner + " left."
@@ -72,16 +74,16 @@ func whoLoses(c api.Connection, p registry.Principal, users int) string {
 		return "1 person loses access at once: you."
 	case users == 1:
 		return "1 person loses access at once."
-	case c.Mine || c.Visibility == registry.Organization:
+	case c.Mine || c.Visibility == connections.Organization:
 		return count(users, "", "people lose access at once, you among them.")
 	}
 	return count(users, "", "people lose access at once.")
 }
 
 // askRemove asks whether to remove a member, or to leave.
-func (c *Cloud) askRemove(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) askRemove(ctx echo.Context, p accounts.Principal) error {
 	id := ctx.Param("id")
-	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, p.Org, id, "", c.keyAlive)
+	found, err := c.registry.Preview.EndsOfMember(ctx.Request().Context(), p, p.Org, id, "", c.keyAlive)
 	if err != nil {
 		return c.failMembers(ctx, p, membersView{}, err)
 	}
@@ -101,11 +103,11 @@ func (c *Cloud) askRemove(ctx echo.Context, p registry.Principal) error {
 
 // askRole asks for confirmation of a lower role if that ends or limits anything. asked reports whether it has answered, with
 // the question or an error.
-func (c *Cloud) askRole(ctx echo.Context, p registry.Principal, id, role string) (asked bool, err error) {
+func (c *Cloud) askRole(ctx echo.Context, p accounts.Principal, id, role string) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil
 	}
-	found, err := c.registry.EndsOfMember(ctx.Request().Context(), p, p.Org, id, role, c.keyAlive)
+	found, err := c.registry.Preview.EndsOfMember(ctx.Request().Context(), p, p.Org, id, role, c.keyAlive)
 	if err != nil {
 		return true, c.failMembers(ctx, p, membersView{}, err)
 	}
@@ -122,7 +124,7 @@ func (c *Cloud) askRole(ctx echo.Context, p registry.Principal, id, role string)
 }
 
 // askLess asks for confirmation of a lower limit or ceiling if that ends anything; asked reports whether it did.
-func (c *Cloud) askLess(ctx echo.Context, p registry.Principal, title string, found registry.Ends) (asked bool, err error) {
+func (c *Cloud) askLess(ctx echo.Context, p accounts.Principal, title string, found preview.Ends) (asked bool, err error) {
 	if len(found.Here) == 0 && len(found.Holders) == 0 {
 		return false, nil
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 type trustView struct {
@@ -22,24 +22,24 @@ type trustView struct {
 // trustUse is what to write where, for one way of running a server.
 type trustUse struct{ ID, Title, How, Lines string }
 
-func (c *Cloud) trustPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) trustPage(ctx echo.Context, p accounts.Principal) error {
 	return c.renderTrust(ctx, p, bridge.Secret{})
 }
 
 // showSharedSecret shows the variable that can sign as well, which the page does not show by itself; the log has it.
-func (c *Cloud) showSharedSecret(ctx echo.Context, p registry.Principal) error {
-	trust, err := c.registry.Trust(p, p.Org)
+func (c *Cloud) showSharedSecret(ctx echo.Context, p accounts.Principal) error {
+	trust, err := c.registry.Upkeep.Trust(p, p.Org)
 	if err != nil {
 		return err
 	}
-	if err := c.registry.Note(ctx.Request().Context(), actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
+	if err := c.registry.Upkeep.Note(ctx.Request().Context(), actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
 		return err
 	}
 	return c.renderTrust(ctx, p, trust.JWTSecret.Secret)
 }
 
-func (c *Cloud) renderTrust(ctx echo.Context, p registry.Principal, shared bridge.Secret) error {
-	trust, err := c.registry.Trust(p, p.Org)
+func (c *Cloud) renderTrust(ctx echo.Context, p accounts.Principal, shared bridge.Secret) error {
+	trust, err := c.registry.Upkeep.Trust(p, p.Org)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -27,36 +28,36 @@ const (
 
 // probeStale probes the connections whose status is old, a bounded number at a time.
 func (c *Cloud) probeStale(ctx context.Context) error {
-	targets, err := c.registry.ProbeTargets(ctx, c.cfg.Now().Add(-probeMaxAge), probeBatch)
+	targets, err := c.registry.Upkeep.ProbeTargets(ctx, c.cfg.Now().Add(-probeMaxAge), probeBatch)
 	if err != nil {
 		return err
 	}
-	return atOnce(probesAtOnce, targets, func(target registry.Target) error {
+	return atOnce(probesAtOnce, targets, func(target connections.Target) error {
 		status := c.probe(ctx, target)
 		if ctx.Err() != nil {
 			return nil // a probe that was cut off says nothing
 		}
-		return c.registry.SetStatus(ctx, target, status)
+		return c.registry.Upkeep.SetStatus(ctx, target, status)
 	})
 }
 
 // check probes a connection now, on a member's behalf.
-func (c *Cloud) check(ctx context.Context, p registry.Principal, id string) (api.Connection, error) {
-	target, err := c.registry.Target(ctx, p, id)
+func (c *Cloud) check(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {
+	target, err := c.registry.Upkeep.Target(ctx, p, id)
 	if err != nil {
 		return api.Connection{}, err
 	}
-	if err := c.registry.SetStatus(ctx, target, c.probe(ctx, target)); err != nil {
+	if err := c.registry.Upkeep.SetStatus(ctx, target, c.probe(ctx, target)); err != nil {
 		return api.Connection{}, err
 	}
-	return c.registry.Connection(ctx, p, id)
+	return c.registry.Connections.Connection(ctx, p, id)
 }
 
 // probe asks a server who the connection's credential is, and says in words what stands in the way.
-func (c *Cloud) probe(ctx context.Context, t registry.Target) registry.Status {
+func (c *Cloud) probe(ctx context.Context, t connections.Target) connections.Status {
 	if t.Err != nil {
 		e := bridge.AsError(t.Err)
-		return registry.Status{Status: registry.StatusUnauthorized, Cause: e.Detail, Hint: e.Hint}
+		return connections.Status{Status: connections.StatusUnauthorized, Cause: e.Detail, Hint: e.Hint}
 	}
 	path := "/ace/v1/me"
 	if !t.Ace {
@@ -84,7 +85,7 @@ func statusOf(resp *http.Response) string {
 }
 
 // ask gets a path of a connection's server, with its credential.
-func (c *Cloud) ask(ctx context.Context, t registry.Target, path string) (*http.Response, error) {
+func (c *Cloud) ask(ctx context.Context, t connections.Target, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Server.Join(path), nil)
 	if err != nil {
 		return nil, err
@@ -94,39 +95,39 @@ func (c *Cloud) ask(ctx context.Context, t registry.Target, path string) (*http.
 	return c.outbound.Do(req)
 }
 
-func aceStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
+func aceStatus(resp *http.Response, server bridge.ServerURL) connections.Status {
 	reconnect := "ace connect --server " + string(server)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return registry.Status{Status: registry.StatusUnauthorized, Cause: "API key is invalid or expired", Hint: reconnect}
+		return connections.Status{Status: connections.StatusUnauthorized, Cause: "API key is invalid or expired", Hint: reconnect}
 	case resp.StatusCode == http.StatusOK:
 		var id api.Identity
 		raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeAnswer))
 		if err == nil && bridge.DecodeStrict(raw, &id) == nil && id.Type != "" {
 			last, restored := api.ChangeNumbers(resp.Header)
-			return registry.Status{Status: registry.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs,
-				Numbers: registry.ChangeNumbers{Last: last, Restored: restored}}
+			return connections.Status{Status: connections.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs,
+				Numbers: connections.ChangeNumbers{Last: last, Restored: restored}}
 		}
-		return registry.Status{Status: registry.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
+		return connections.Status{Status: connections.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
 			Hint: "check the URL, and that nothing else listens there"}
 	case resp.StatusCode >= 500:
 		switch bridge.CodeOf(api.ReadProblem(resp)) {
 		case "database_behind":
-			return registry.Status{Status: registry.StatusOffline, Cause: "the server's database has lost changes, as an old backup has",
+			return connections.Status{Status: connections.StatusOffline, Cause: "the server's database has lost changes, as an old backup has",
 				Hint: "restore the newest database there; if it is the newest there is: ace server restore --accept"}
 		case "clock_behind":
-			return registry.Status{Status: registry.StatusOffline, Cause: "the server's clock is behind the time that it has seen",
+			return connections.Status{Status: connections.StatusOffline, Cause: "the server's clock is behind the time that it has seen",
 				Hint: "set its clock right; if it is right now: ace server accept-clock"}
 		}
-		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
+		return connections.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}
-	return registry.Status{Status: registry.StatusOffline, Cause: "an unexpected answer: " + statusOf(resp),
+	return connections.Status{Status: connections.StatusOffline, Cause: "an unexpected answer: " + statusOf(resp),
 		Hint: "check that the URL is that of the ace server itself, with its path if it has one"}
 }
 
 // keyLife is what a server says of the key behind the credential with which it was asked.
-func keyLife(id api.Identity) (life registry.KeyLife) {
+func keyLife(id api.Identity) (life connections.KeyLife) {
 	if id.KeyIssuedAt != nil {
 		life.Issued = *id.KeyIssuedAt
 	}
@@ -136,25 +137,25 @@ func keyLife(id api.Identity) (life registry.KeyLife) {
 	return life
 }
 
-func plainStatus(resp *http.Response, server bridge.ServerURL) registry.Status {
+func plainStatus(resp *http.Response, server bridge.ServerURL) connections.Status {
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return registry.Status{Status: registry.StatusUnauthorized, Cause: "the server does not accept the API key",
+		return connections.Status{Status: connections.StatusUnauthorized, Cause: "the server does not accept the API key",
 			Hint: "create a new key there, and add it: ace connect --server " + string(server) + " --api-key -"}
 	case resp.StatusCode >= 500:
-		return registry.Status{Status: registry.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
+		return connections.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}
-	return registry.Status{Status: registry.StatusOnline}
+	return connections.Status{Status: connections.StatusOnline}
 }
 
 // unreachable puts a network error into words, without telling what the cloud's own network looks like.
-func unreachable(err error, server bridge.ServerURL) registry.Status {
-	offline := func(cause, hint string) registry.Status {
-		return registry.Status{Status: registry.StatusOffline, Cause: cause, Hint: hint}
+func unreachable(err error, server bridge.ServerURL) connections.Status {
+	offline := func(cause, hint string) connections.Status {
+		return connections.Status{Status: connections.StatusOffline, Cause: cause, Hint: hint}
 	}
 	if errors.Is(err, errBlocked) {
-		return registry.Status{Status: registry.StatusUnknown,
+		return connections.Status{Status: connections.StatusUnknown,
 			Cause: "the server is at an address that the cloud may not call; only a browser or the CLI near it can tell",
 			Hint:  "open the dashboard on a machine that reaches it, or run: ace connections check"}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // LookupTXT finds the TXT records of a name, as [net.Resolver.LookupTXT] does.
@@ -30,13 +30,13 @@ func (c *Cloud) routeProvider(e *echo.Echo) {
 	e.POST("/settings/provider", c.page(c.changeProvider))
 }
 
-func (c *Cloud) provider(ctx context.Context, p registry.Principal, org string) (api.Provider, error) {
-	_, shown, err := c.registry.ProviderOf(ctx, p, org)
+func (c *Cloud) provider(ctx context.Context, p accounts.Principal, org string) (api.Provider, error) {
+	_, shown, err := c.registry.Providers.ProviderOf(ctx, p, org)
 	shown.RedirectURI = c.callbackURI(p.Org)
 	return shown, err
 }
 
-func (c *Cloud) getProvider(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) getProvider(ctx echo.Context, p accounts.Principal) error {
 	shown, err := c.provider(ctx.Request().Context(), p, ctx.Param("org"))
 	if err != nil {
 		return err
@@ -45,11 +45,11 @@ func (c *Cloud) getProvider(ctx echo.Context, p registry.Principal) error {
 }
 
 // setProvider sets the provider. On loopback, where nobody else can sign in, domains need no proof.
-func (c *Cloud) setProvider(ctx echo.Context, p registry.Principal, org string, s api.ProviderSettings) error {
-	return c.registry.SetProvider(ctx.Request().Context(), caller(ctx, p), org, s, c.cfg.PublicURL.Loopback())
+func (c *Cloud) setProvider(ctx echo.Context, p accounts.Principal, org string, s api.ProviderSettings) error {
+	return c.registry.Providers.SetProvider(ctx.Request().Context(), caller(ctx, p), org, s, c.cfg.PublicURL.Loopback())
 }
 
-func (c *Cloud) putProvider(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) putProvider(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.ProviderSettings](ctx)
 	if err != nil {
 		return err
@@ -60,14 +60,14 @@ func (c *Cloud) putProvider(ctx echo.Context, p registry.Principal) error {
 	return c.getProvider(ctx, p)
 }
 
-func (c *Cloud) deleteProvider(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.RemoveProvider(ctx.Request().Context(), caller(ctx, p), ctx.Param("org")); err != nil {
+func (c *Cloud) deleteProvider(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.Providers.RemoveProvider(ctx.Request().Context(), caller(ctx, p), ctx.Param("org")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func (c *Cloud) checkProvider(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) checkProvider(ctx echo.Context, p accounts.Principal) error {
 	check, err := c.testProvider(ctx.Request().Context(), p, ctx.Param("org"), actor(ctx, p))
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (c *Cloud) checkProvider(ctx echo.Context, p registry.Principal) error {
 }
 
 // testProvider asks the provider who it is, and looks for the proof of the domains that are not verified.
-func (c *Cloud) testProvider(ctx context.Context, p registry.Principal, org string, by audit.Actor) (api.ProviderCheck, error) {
+func (c *Cloud) testProvider(ctx context.Context, p accounts.Principal, org string, by audit.Actor) (api.ProviderCheck, error) {
 	if err := c.logins.Allow("provider:" + p.OrgID); err != nil {
 		return api.ProviderCheck{}, err
 	}
@@ -116,7 +116,7 @@ func (o *oidcProviders) test(ctx context.Context, issuer string) error {
 }
 
 // proveDomain looks for the TXT record that only who runs the domain can have put there.
-func (c *Cloud) proveDomain(ctx context.Context, p registry.Principal, d api.ProviderDomain, by audit.Actor) error {
+func (c *Cloud) proveDomain(ctx context.Context, p accounts.Principal, d api.ProviderDomain, by audit.Actor) error {
 	lookup, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	records, err := c.cfg.LookupTXT(lookup, d.Domain+".") // the dot keeps the resolver from trying it under its own domain
@@ -124,7 +124,7 @@ func (c *Cloud) proveDomain(ctx context.Context, p registry.Principal, d api.Pro
 		return bridge.E(bridge.Conflict, "domain_unproven", "The domain %s has no TXT record with %s", d.Domain, d.TXTRecord).
 			WithHint("add the record in the domain's DNS, wait until it can be seen, and test again").Because(err)
 	}
-	return c.registry.DomainProven(ctx, p.As(by), d.Domain)
+	return c.registry.Providers.DomainProven(ctx, p.As(by), d.Domain)
 }
 
 type providerView struct {
@@ -139,14 +139,14 @@ type providerView struct {
 	Roles       []string
 }
 
-func (c *Cloud) providerPage(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) providerPage(ctx echo.Context, p accounts.Principal) error {
 	if err := p.Need("organization:update"); err != nil {
 		return err
 	}
 	return c.renderProvider(ctx, http.StatusOK, p, providerView{})
 }
 
-func (c *Cloud) renderProvider(ctx echo.Context, status int, p registry.Principal, view providerView) error {
+func (c *Cloud) renderProvider(ctx echo.Context, status int, p accounts.Principal, view providerView) error {
 	shown, err := c.provider(ctx.Request().Context(), p, p.Org)
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
 		return err
@@ -193,14 +193,14 @@ func readGroupLines(lines string) (map[string]string, error) {
 	return out, nil
 }
 
-func (c *Cloud) changeProvider(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) changeProvider(ctx echo.Context, p accounts.Principal) error {
 	if err := form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	switch r.PostForm.Get("action") {
 	case "remove":
-		if err := c.registry.RemoveProvider(r.Context(), caller(ctx, p), p.Org); err != nil {
+		if err := c.registry.Providers.RemoveProvider(r.Context(), caller(ctx, p), p.Org); err != nil {
 			return err
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/settings/provider")
@@ -220,7 +220,7 @@ func (c *Cloud) changeProvider(ctx echo.Context, p registry.Principal) error {
 	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
 }
 
-func (c *Cloud) saveProvider(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) saveProvider(ctx echo.Context, p accounts.Principal) error {
 	v := ctx.Request().PostForm
 	settings := api.ProviderSettings{Issuer: strings.TrimSpace(v.Get("issuer")), ClientID: strings.TrimSpace(v.Get("client_id")),
 		Domains: strings.Fields(v.Get("domains")), DefaultRole: v.Get("default_role"), GroupsClaim: strings.TrimSpace(v.Get("groups_claim")),

@@ -22,7 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/bridge/guard"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 const (
@@ -73,7 +73,7 @@ type relayed struct {
 
 // suspect is a connection that has failed.
 type suspect struct {
-	principal  registry.Principal
+	principal  accounts.Principal
 	connection string
 }
 
@@ -264,7 +264,7 @@ type slots struct {
 }
 
 // take takes a slot of each, or none; free gives them back.
-func (s *slots) take(limits RelayLimits, p registry.Principal, connection string) (free func(), err error) {
+func (s *slots) take(limits RelayLimits, p accounts.Principal, connection string) (free func(), err error) {
 	member, org := p.OrgID+"/"+p.UserID, orgName(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,7 +290,7 @@ func (s *slots) take(limits RelayLimits, p registry.Principal, connection string
 func share(total int) int { return max(1, total/4) }
 
 // orgName names a principal's organization among others who are limited.
-func orgName(p registry.Principal) string { return "org:" + p.OrgID }
+func orgName(p accounts.Principal) string { return "org:" + p.OrgID }
 
 func (s *slots) add(n int, names ...string) {
 	s.total += n

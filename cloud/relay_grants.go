@@ -12,7 +12,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -36,7 +37,7 @@ type grantKey struct {
 
 // grant is one that has been looked up, and is checked again and again while it is in use.
 type grant struct {
-	registry.RelayGrant
+	connections.RelayGrant
 	key    bridge.Identity // zero: a session
 	itself bool            // the server is this cloud
 	until  time.Time       // of the member's own credential, and of the token; by the cloud's clock
@@ -137,7 +138,7 @@ func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) 
 		return found, nil
 	}
 	asked, turn := time.Now(), c.relay.grants.turn()
-	var p registry.Principal
+	var p accounts.Principal
 	if presented.IsKey() {
 		p, err = c.keyHolder(r.Context(), keyUsed)
 	} else {
@@ -146,7 +147,7 @@ func (c *Cloud) relayGrant(ctx echo.Context, connection string) (*grant, error) 
 	if err != nil {
 		return nil, err
 	}
-	granted, err := c.registry.Relay(r.Context(), caller(ctx, p), connection)
+	granted, err := c.registry.Tokens.Relay(r.Context(), caller(ctx, p), connection)
 	if err != nil {
 		return nil, err
 	}
@@ -208,19 +209,19 @@ func (c *Cloud) recheckRelays(ctx context.Context) error {
 		return nil
 	}
 	asked := time.Now()
-	ask := make([]registry.RelayGrant, len(held))
+	ask := make([]connections.RelayGrant, len(held))
 	for i, g := range held {
 		ask[i] = g.RelayGrant
 	}
-	still, err := c.registry.RelayStill(ctx, ask)
+	still, err := c.registry.Tokens.RelayStill(ctx, ask)
 	if ctx.Err() != nil {
 		return nil
 	}
 	for i, g := range held {
 		switch {
 		case err != nil && asked.UnixNano()-g.held.Load() <= int64(grantBlind):
-		case err == nil && still[i] != registry.HoldsNot && (g.key.Type == "" || c.keys.Alive(g.key)):
-			g.old.Store(still[i] == registry.HoldsOld)
+		case err == nil && still[i] != connections.HoldsNot && (g.key.Type == "" || c.keys.Alive(g.key)):
+			g.old.Store(still[i] == connections.HoldsOld)
 			g.held.Store(asked.UnixNano())
 		default:
 			g.dead.Store(true)

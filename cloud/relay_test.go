@@ -22,7 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const plainKey = "a-plain-key-of-the-server"
@@ -226,7 +226,7 @@ func TestRelayCredentials(t *testing.T) {
 		if status, code := call(member); status != http.StatusNotFound || code != "connection_unknown" {
 			t.Errorf("a private connection: %d %s", status, code)
 		}
-		f.share(connection.ID, registry.Organization)
+		f.share(connection.ID, connections.Organization)
 		for range 2 { // the second comes from what was looked up for the first
 			if status, subject := call(f.token); status != 200 || subject != "ann@acme.test admin" {
 				t.Errorf("the admin: %d %s", status, subject)
@@ -640,7 +640,7 @@ func TestRelayEnds(t *testing.T) {
 		admin := f.client()
 		for name, end := range map[string]func(credential bridge.Secret, keyID string) error{
 			"unshared": func(bridge.Secret, string) error {
-				_, err := admin.Patch(t.Context(), connection.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+				_, err := admin.Patch(t.Context(), connection.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 				return err
 			},
 			"key revoked": func(_ bridge.Secret, keyID string) error { _, err := admin.RevokeKey(t.Context(), keyID); return err },
@@ -662,7 +662,7 @@ func TestRelayEnds(t *testing.T) {
 				return f.client().RevokeSession(t.Context(), credential)
 			},
 		} {
-			f.share(connection.ID, registry.Organization)
+			f.share(connection.ID, connections.Organization)
 			email := strings.ReplaceAll(name, " ", "-") + "@acme.test"
 			credential, keyID := f.memberToken(email, bridge.RoleMember), ""
 			if name == "key revoked" {
@@ -715,7 +715,7 @@ func TestRelayMarksWhatFails(t *testing.T) {
 		w.Header().Set("Www-Authenticate", `Basic realm="the cloud"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	if c, err := f.client().Check(t.Context(), connection.ID); err != nil || c.Status != registry.StatusOnline {
+	if c, err := f.client().Check(t.Context(), connection.ID); err != nil || c.Status != connections.StatusOnline {
 		t.Fatalf("%+v %v", c, err)
 	}
 	refuse.Store(true)
@@ -724,7 +724,7 @@ func TestRelayMarksWhatFails(t *testing.T) {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 	for range 2000 { // it is probed in the background
-		if c, err := f.client().Connection(t.Context(), connection.ID); err == nil && c.Status == registry.StatusUnauthorized {
+		if c, err := f.client().Connection(t.Context(), connection.ID); err == nil && c.Status == connections.StatusUnauthorized {
 			return
 		}
 	}

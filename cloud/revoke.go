@@ -11,7 +11,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -22,9 +23,9 @@ const (
 
 // disconnect removes a connection and tries to have its key revoked at once. Where that fails, the cloud keeps the
 // revocation, goes on trying, and hands it to the caller as well, who may be nearer to the server.
-func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string, was registry.AsItWas) (api.Removed, error) {
+func (c *Cloud) disconnect(ctx echo.Context, p accounts.Principal, id string, was connections.AsItWas) (api.Removed, error) {
 	who := actor(ctx, p)
-	removed, err := c.registry.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
+	removed, err := c.registry.Connections.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
 	c.relay.targets.forget(id)
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err
@@ -38,7 +39,7 @@ func (c *Cloud) disconnect(ctx echo.Context, p registry.Principal, id string, wa
 		return removed, nil
 	}
 	due.Status, due.Token = "delivered", nil
-	return removed, c.registry.RevocationDelivered(bounded, due.ID, who)
+	return removed, c.registry.Upkeep.RevocationDelivered(bounded, due.ID, who)
 }
 
 var errRefused = errors.New("the server did not take the statement")
@@ -85,27 +86,27 @@ func notTaken(err error, server bridge.ServerURL) string {
 // deliverRevocations tries what is due, a bounded number at a time, until nothing is; what fails is put off.
 func (c *Cloud) deliverRevocations(ctx context.Context) error {
 	for {
-		due, err := c.registry.DueRevocations(ctx, deliverBatch)
+		due, err := c.registry.Upkeep.DueRevocations(ctx, deliverBatch)
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		err = atOnce(deliveredAtOnce, due, func(v registry.Revocation) error { return c.deliverRevocation(ctx, v) })
+		err = atOnce(deliveredAtOnce, due, func(v connections.Revocation) error { return c.deliverRevocation(ctx, v) })
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-func (c *Cloud) deliverRevocation(ctx context.Context, v registry.Revocation) error {
+func (c *Cloud) deliverRevocation(ctx context.Context, v connections.Revocation) error {
 	if v.Err != nil {
-		return c.registry.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)
+		return c.registry.Upkeep.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)
 	}
 	err := c.deliver(ctx, v.Server, v.KeyID, v.Token)
 	switch {
 	case ctx.Err() != nil:
 		return nil // a delivery that was cut off says nothing
 	case err != nil:
-		return c.registry.RevocationFailed(ctx, v, notTaken(err, v.Server))
+		return c.registry.Upkeep.RevocationFailed(ctx, v, notTaken(err, v.Server))
 	}
-	return c.registry.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
+	return c.registry.Upkeep.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
 }

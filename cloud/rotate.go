@@ -6,7 +6,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -21,11 +21,11 @@ const (
 
 // rotateKeys gives the keys of connections that are about to expire a new secret and a new end, a bounded number at a time.
 func (c *Cloud) rotateKeys(ctx context.Context) error {
-	due, err := c.registry.DueRotations(ctx, rotateBatch)
+	due, err := c.registry.Upkeep.DueRotations(ctx, rotateBatch)
 	if err != nil {
 		return err
 	}
-	return atOnce(rotatesAtOnce, due, func(d registry.DueRotation) error {
+	return atOnce(rotatesAtOnce, due, func(d connections.DueRotation) error {
 		if err := c.rotateKey(ctx, d); ctx.Err() == nil {
 			return err
 		}
@@ -35,8 +35,8 @@ func (c *Cloud) rotateKeys(ctx context.Context) error {
 
 // rotateKey makes one try. A crash at any point leaves the old secret in use and the rotation to be taken up again; the
 // server answers the same secret then.
-func (c *Cloud) rotateKey(ctx context.Context, due registry.DueRotation) error {
-	t, taken, err := c.registry.BeginRotation(ctx, due)
+func (c *Cloud) rotateKey(ctx context.Context, due connections.DueRotation) error {
+	t, taken, err := c.registry.Upkeep.BeginRotation(ctx, due)
 	if err != nil || !taken {
 		return err
 	}
@@ -45,31 +45,31 @@ func (c *Cloud) rotateKey(ctx context.Context, due registry.DueRotation) error {
 	case ctx.Err() != nil:
 		return nil // a try that was cut off says nothing
 	case err != nil:
-		return c.registry.RotationFailed(ctx, t, err)
+		return c.registry.Upkeep.RotationFailed(ctx, t, err)
 	}
-	return c.registry.FinishRotation(ctx, t, key, life)
+	return c.registry.Upkeep.FinishRotation(ctx, t, key, life)
 }
 
 // renew has the server rotate the key, and tests the new secret as it will be used: with an access token of it. Nothing that
 // the server says is passed on, but for when the key ends.
-func (c *Cloud) renew(ctx context.Context, t registry.Rotation) (bridge.Key, registry.KeyLife, error) {
+func (c *Cloud) renew(ctx context.Context, t connections.Rotation) (bridge.Key, connections.KeyLife, error) {
 	if t.Err != nil {
-		return bridge.Key{}, registry.KeyLife{}, t.Err
+		return bridge.Key{}, connections.KeyLife{}, t.Err
 	}
 	client := apiclient.NewServer(t.Server, t.Key.Text(), api.ClientConfig{UserAgent: "ace-cloud/" + c.cfg.Version,
 		Transport: c.outbound.Transport, Timeout: outboundTimeout, MaxAnswer: maxProbeAnswer})
 	id := t.Key.ID.String()
 	answer, err := client.RotateKey(ctx, id, t.Idempotency, api.RotateKeyRequest{Grace: rotateGrace})
 	if err != nil {
-		return bridge.Key{}, registry.KeyLife{}, rotateError(err, t.Server)
+		return bridge.Key{}, connections.KeyLife{}, rotateError(err, t.Server)
 	}
 	key, err := bridge.ParseKey(answer.Key.Secret)
 	if err != nil || key.ID != t.Key.ID || key.Kind != t.Key.Kind || key.Text().Equal(t.Key.Text()) {
-		return bridge.Key{}, registry.KeyLife{}, bridge.E(bridge.Invalid, "rotation_answer", "the server answered something else than a new secret of the key")
+		return bridge.Key{}, connections.KeyLife{}, bridge.E(bridge.Invalid, "rotation_answer", "the server answered something else than a new secret of the key")
 	}
 	token, err := t.TestToken(key, c.cfg.Now())
 	if err != nil {
-		return bridge.Key{}, registry.KeyLife{}, err
+		return bridge.Key{}, connections.KeyLife{}, err
 	}
 	me, err := client.As(token).Me(ctx)
 	switch {

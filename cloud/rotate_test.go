@@ -20,7 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 const day = 24 * time.Hour
@@ -264,17 +264,17 @@ func TestRotationByAHostileServer(t *testing.T) {
 func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.PublicURL = "https://cloud.example.com" })
 	ctx, rules := t.Context(), f.cloud.Registry()
-	u, err := rules.UserByEmail(ctx, "ann@acme.test")
+	u, err := rules.Accounts.UserByEmail(ctx, "ann@acme.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := rules.OpenSession(ctx, u.ID, "acme", registry.MethodBrowser, audit.Actor{})
+	session, err := rules.Sessions.OpenSession(ctx, u.ID, "acme", accounts.MethodBrowser, audit.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := session.Principal
 	const server = "http://localhost:7777"
-	claims, err := rules.ConnectClaims(ctx, p, server)
+	claims, err := rules.Upkeep.ConnectClaims(ctx, p, server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := rules.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
+	c, _, err := rules.Connections.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if c, err = rules.Connection(ctx, p, c.ID); err != nil {
+		if c, err = rules.Connections.Connection(ctx, p, c.ID); err != nil {
 			t.Fatal(err)
 		}
 		warned := c.Rotation != nil && strings.Contains(c.Rotation.Cause, "the cloud may not call") && c.Rotation.Hint == "ace connect --server "+server

@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/catalogue"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // The bounds on what a server may take and answer that is asked for its API keys. What it says is not to be trusted.
@@ -36,8 +36,8 @@ var errNoKeyAPI = bridge.E(bridge.Conflict, "server_plain", "the connection has 
 
 // serverClient calls a connection's server as a member who may use it, with an access token that names them and has no more
 // scopes than they have: the same grant, and the same rules of what may be called, as with the relay.
-func (c *Cloud) serverClient(ctx echo.Context, p registry.Principal, id string) (*apiclient.Server, error) {
-	granted, err := c.registry.Relay(ctx.Request().Context(), caller(ctx, p), id)
+func (c *Cloud) serverClient(ctx echo.Context, p accounts.Principal, id string) (*apiclient.Server, error) {
+	granted, err := c.registry.Tokens.Relay(ctx.Request().Context(), caller(ctx, p), id)
 	if err != nil {
 		return nil, err
 	}

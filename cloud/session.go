@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
 )
 
 // sessionClaims are those of a session token and of a developer token. What counts is the session that `sid` names; org
@@ -26,7 +26,7 @@ type sessionClaims struct {
 	Moves     int64       `json:"moves,omitempty"`
 }
 
-func (c *Cloud) sessionToken(p registry.Principal, life time.Duration) (bridge.Secret, error) {
+func (c *Cloud) sessionToken(p accounts.Principal, life time.Duration) (bridge.Secret, error) {
 	now := c.cfg.Now()
 	return c.root.SigningKey().SignToken(bridge.TypeSession, sessionClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -40,7 +40,7 @@ func (c *Cloud) sessionToken(p registry.Principal, life time.Duration) (bridge.S
 var errToken = bridge.E(bridge.Unauthenticated, "token_invalid", "the token is invalid or expired").WithHint("ace login")
 
 // verifySession checks a session token and that its session is still alive.
-func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (registry.Principal, time.Time, error) {
+func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (accounts.Principal, time.Time, error) {
 	var claims sessionClaims
 	public := c.root.VerificationKeys()
 	err := bridge.VerifyToken(token, bridge.TypeSession, bridge.AlgEdDSA, func(kid string) (any, error) {
@@ -50,20 +50,20 @@ func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (registry.Pr
 		return nil, errors.New("unknown key")
 	}, &claims)
 	if err != nil {
-		return registry.Principal{}, time.Time{}, errToken.Because(err)
+		return accounts.Principal{}, time.Time{}, errToken.Because(err)
 	}
 	now := c.cfg.Now()
 	self := string(c.cfg.PublicURL)
 	if claims.Issuer != self || !slices.Contains(claims.Audience, self) || claims.ExpiresAt == nil ||
 		!now.Before(claims.ExpiresAt.Time) || claims.IssuedAt == nil || claims.IssuedAt.After(now.Add(bridge.ClockSkew)) {
-		return registry.Principal{}, time.Time{}, errToken
+		return accounts.Principal{}, time.Time{}, errToken
 	}
-	p, err := c.registry.SessionByID(r.Context(), claims.SessionID)
+	p, err := c.registry.Sessions.SessionByID(r.Context(), claims.SessionID)
 	if err != nil {
-		return registry.Principal{}, time.Time{}, err
+		return accounts.Principal{}, time.Time{}, err
 	}
 	if p.UserID != claims.Subject || p.Org != claims.Org || p.Moves != claims.Moves {
-		return registry.Principal{}, time.Time{}, errToken
+		return accounts.Principal{}, time.Time{}, errToken
 	}
 	return p, claims.ExpiresAt.Time, nil
 }
@@ -71,32 +71,32 @@ func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (registry.Pr
 const principalKey = "principal"
 
 // principal finds who calls: by a session token, an API key of this cloud, or the dashboard's cookie.
-func (c *Cloud) principal(ctx echo.Context) (registry.Principal, error) {
-	if p, ok := ctx.Get(principalKey).(registry.Principal); ok {
+func (c *Cloud) principal(ctx echo.Context) (accounts.Principal, error) {
+	if p, ok := ctx.Get(principalKey).(accounts.Principal); ok {
 		return p, nil
 	}
 	r := ctx.Request()
 	presented, err := bridge.Credential(r.Header)
 	if err != nil {
-		return registry.Principal{}, err
+		return accounts.Principal{}, err
 	}
-	var p registry.Principal
+	var p accounts.Principal
 	if !presented.Value.IsZero() {
 		p, err = c.bearer(ctx, presented)
 	} else if cookie, cerr := r.Cookie(c.cookieName()); cerr == nil && cookie.Value != "" {
-		p, err = c.registry.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
+		p, err = c.registry.Sessions.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
 	} else {
 		err = bridge.E(bridge.Unauthenticated, "not_signed_in", "you are not signed in").WithHint("ace login")
 	}
 	if err != nil {
-		return registry.Principal{}, err
+		return accounts.Principal{}, err
 	}
 	ctx.Set(principalKey, p)
 	return p, nil
 }
 
 // bearer finds who presents a session token or an API key of this cloud.
-func (c *Cloud) bearer(ctx echo.Context, presented bridge.Presented) (registry.Principal, error) {
+func (c *Cloud) bearer(ctx echo.Context, presented bridge.Presented) (accounts.Principal, error) {
 	if presented.IsKey() {
 		return c.keyPrincipal(ctx, presented)
 	}
@@ -106,7 +106,7 @@ func (c *Cloud) bearer(ctx echo.Context, presented bridge.Presented) (registry.P
 }
 
 // member is a handler that needs to know who calls.
-func (c *Cloud) member(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
+func (c *Cloud) member(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		p, err := c.principal(ctx)
 		if err != nil {
@@ -118,8 +118,8 @@ func (c *Cloud) member(h func(echo.Context, registry.Principal) error) echo.Hand
 }
 
 // person is a handler of what is a person's own business, and not for a key.
-func (c *Cloud) person(h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
-	return c.member(func(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) person(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
+	return c.member(func(ctx echo.Context, p accounts.Principal) error {
 		if err := p.InPerson(); err != nil {
 			return err
 		}
@@ -128,8 +128,8 @@ func (c *Cloud) person(h func(echo.Context, registry.Principal) error) echo.Hand
 }
 
 // may is a handler that takes one scope of [registry.Scopes].
-func (c *Cloud) may(need bridge.Scope, h func(echo.Context, registry.Principal) error) echo.HandlerFunc {
-	return c.member(func(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) may(need bridge.Scope, h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
+	return c.member(func(ctx echo.Context, p accounts.Principal) error {
 		if err := p.Need(need); err != nil {
 			return err
 		}
@@ -137,13 +137,13 @@ func (c *Cloud) may(need bridge.Scope, h func(echo.Context, registry.Principal) 
 	})
 }
 
-func actor(ctx echo.Context, p registry.Principal) audit.Actor {
+func actor(ctx echo.Context, p accounts.Principal) audit.Actor {
 	a := p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
 	a.UserAgent = ctx.Request().UserAgent()
 	return a
 }
 
-func caller(ctx echo.Context, p registry.Principal) registry.Caller {
+func caller(ctx echo.Context, p accounts.Principal) accounts.Caller {
 	return p.As(actor(ctx, p))
 }
 

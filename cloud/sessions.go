@@ -8,7 +8,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 func (c *Cloud) routeSessions(v1 *echo.Group) {
@@ -40,21 +41,21 @@ func (c *Cloud) guess(ctx echo.Context, check func() error) error {
 // authenticate checks a password, within the limits of the address and of all together. Those of the account are the
 // registry's, which tells strangers from devices that the person has signed in from: one limit for both would let anybody who
 // keeps guessing lock the person out.
-func (c *Cloud) authenticate(ctx echo.Context, l registry.Login) (registry.Authenticated, error) {
-	var person registry.Authenticated
+func (c *Cloud) authenticate(ctx echo.Context, l signin.Login) (signin.Authenticated, error) {
+	var person signin.Authenticated
 	err := c.guess(ctx, func() (err error) {
-		person, err = c.registry.Authenticate(ctx.Request().Context(), l, anonymous(ctx))
+		person, err = c.registry.SignIn.Authenticate(ctx.Request().Context(), l, anonymous(ctx))
 		return err
 	})
-	if bridge.CodeOf(err) == registry.CodeUnverified {
+	if bridge.CodeOf(err) == accounts.CodeUnverified {
 		// Whoever has the password gets another link: the first mail may be lost.
-		if merr := c.registry.StartVerification(ctx.Request().Context(), person.ID, anonymous(ctx)); merr != nil {
+		if merr := c.registry.SignIn.StartVerification(ctx.Request().Context(), person.ID, anonymous(ctx)); merr != nil {
 			if ours(merr) {
 				return person, merr
 			}
 			e := bridge.AsError(merr)
 			hint := "It cannot be confirmed now: " + e.Detail + "."
-			if c.registry.CanMail() != nil {
+			if c.registry.Outbox.CanMail() != nil {
 				hint = "This cloud sends no mail: sign in through your organization's provider, or ask the operator to vouch for your address (`ace cloud user add`)."
 			}
 			return person, bridge.AsError(err).WithHint("%s", hint)
@@ -70,7 +71,7 @@ func (c *Cloud) createSession(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	person, err := c.authenticate(ctx, registry.Login{Email: body.Email, Password: body.Password.Secret})
+	person, err := c.authenticate(ctx, signin.Login{Email: body.Email, Password: body.Password.Secret})
 	if err != nil {
 		return err
 	}
@@ -81,26 +82,26 @@ func (c *Cloud) createSession(ctx echo.Context) error {
 				WithHint("add --otp with the six digits of your authenticator app, or a recovery code")
 		}
 		if err := c.guess(ctx, func() (err error) {
-			person.User, err = c.registry.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, anonymous(ctx))
+			person.User, err = c.registry.SignIn.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, anonymous(ctx))
 			return err
 		}); err != nil {
 			return err
 		}
 	}
-	s, err := c.registry.SignIn(r.Context(), person.User, body.Org, registry.MethodPassword, anonymous(ctx))
+	s, err := c.registry.SignIn.SignIn(r.Context(), person.User, body.Org, accounts.MethodPassword, anonymous(ctx))
 	if err != nil {
 		return err
 	}
-	if err := c.registry.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
+	if err := c.registry.SignIn.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
 		return err
 	}
 	return c.answerToken(ctx, http.StatusCreated, s.Principal)
 }
 
 // answerToken signs a token that lives as long as its session, or as one that is refreshed does.
-func (c *Cloud) answerToken(ctx echo.Context, status int, p registry.Principal) error {
+func (c *Cloud) answerToken(ctx echo.Context, status int, p accounts.Principal) error {
 	expires := p.ExpiresAt
-	if most := c.cfg.Now().Add(registry.AccessLife); expires.After(most) && registry.Refreshes(p.Method) {
+	if most := c.cfg.Now().Add(accounts.AccessLife); expires.After(most) && accounts.Refreshes(p.Method) {
 		expires = most
 	}
 	token, err := c.sessionToken(p, expires.Sub(c.cfg.Now()))
@@ -110,50 +111,50 @@ func (c *Cloud) answerToken(ctx echo.Context, status int, p registry.Principal) 
 	return ctx.JSON(status, api.SessionToken{Token: token.Disclose(), ExpiresAt: expires.UTC().Truncate(time.Second)})
 }
 
-func (c *Cloud) listSessions(ctx echo.Context, p registry.Principal) error {
-	items, err := c.registry.Sessions(ctx.Request().Context(), p)
+func (c *Cloud) listSessions(ctx echo.Context, p accounts.Principal) error {
+	items, err := c.registry.Sessions.Sessions(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Session]{Items: items})
 }
 
-func (c *Cloud) endSession(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.EndSessionByID(ctx.Request().Context(), caller(ctx, p), ctx.Param("id")); err != nil {
+func (c *Cloud) endSession(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.Sessions.EndSessionByID(ctx.Request().Context(), caller(ctx, p), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func (c *Cloud) endSessions(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) endSessions(ctx echo.Context, p accounts.Principal) error {
 	current := ctx.QueryParam("current")
 	if current != "" && current != "true" && current != "false" {
 		return bridge.E(bridge.Invalid, "current_malformed", "current is true or false")
 	}
-	if err := c.registry.EndSessions(ctx.Request().Context(), caller(ctx, p), current == "true"); err != nil {
+	if err := c.registry.Sessions.EndSessions(ctx.Request().Context(), caller(ctx, p), current == "true"); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func (c *Cloud) switchSession(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) switchSession(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.SwitchRequest](ctx)
 	if err != nil {
 		return err
 	}
-	moved, err := c.registry.SwitchSession(ctx.Request().Context(), caller(ctx, p), body.Org)
+	moved, err := c.registry.Sessions.SwitchSession(ctx.Request().Context(), caller(ctx, p), body.Org)
 	if err != nil {
 		return err
 	}
 	return c.answerToken(ctx, http.StatusOK, moved)
 }
 
-func (c *Cloud) patchMe(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) patchMe(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.ProfilePatch](ctx)
 	if err != nil {
 		return err
 	}
-	account, err := c.registry.PatchAccount(ctx.Request().Context(), caller(ctx, p), body)
+	account, err := c.registry.Accounts.PatchAccount(ctx.Request().Context(), caller(ctx, p), body)
 	if err != nil {
 		return err
 	}

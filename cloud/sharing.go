@@ -10,7 +10,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keys"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // routeSharing is the API of who uses a connection, and how much of it.
@@ -21,15 +22,15 @@ func (c *Cloud) routeSharing(v1 *echo.Group) {
 	v1.DELETE("/connections/:id/members/:user", c.may("connection:share", c.deleteMemberLimit))
 }
 
-func (c *Cloud) getSharing(ctx echo.Context, p registry.Principal) error {
-	sharing, err := c.registry.Sharing(ctx.Request().Context(), p, ctx.Param("id"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+func (c *Cloud) getSharing(ctx echo.Context, p accounts.Principal) error {
+	sharing, err := c.registry.Connections.Sharing(ctx.Request().Context(), p, ctx.Param("id"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, sharing)
 }
 
-func (c *Cloud) refreshPresets(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) refreshPresets(ctx echo.Context, p accounts.Principal) error {
 	if err := c.readPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func (c *Cloud) refreshPresets(ctx echo.Context, p registry.Principal) error {
 }
 
 // changeConnectionTo patches a connection. What a ceiling's preset stands for is found out first.
-func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id string, patch api.ConnectionPatch) (api.Connection, error) {
+func (c *Cloud) changeConnectionTo(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (api.Connection, error) {
 	if patch.Ceiling.To != nil {
 		ceiling, err := c.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
 		if err != nil {
@@ -45,7 +46,7 @@ func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id st
 		}
 		patch.Ceiling.To = &ceiling
 	}
-	changed, err := c.registry.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
+	changed, err := c.registry.Connections.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
 	if bridge.CodeOf(err) != "key_cannot_act_as" || patch.Visibility == nil {
 		return changed, err
 	}
@@ -53,10 +54,10 @@ func (c *Cloud) changeConnectionTo(ctx echo.Context, p registry.Principal, id st
 	if checked, failed := c.check(ctx.Request().Context(), p, id); failed != nil || checked.OwnerOnly {
 		return changed, err
 	}
-	return c.registry.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
+	return c.registry.Connections.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
 }
 
-func (c *Cloud) putMemberLimit(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) putMemberLimit(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.MemberLimit](ctx)
 	if err != nil {
 		return err
@@ -68,20 +69,20 @@ func (c *Cloud) putMemberLimit(ctx echo.Context, p registry.Principal) error {
 	return ctx.JSON(http.StatusOK, member)
 }
 
-func (c *Cloud) limitMember(ctx echo.Context, p registry.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
+func (c *Cloud) limitMember(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
 	who, err := c.exceptee(ctx.Request().Context(), p, user)
 	if err != nil {
 		return api.SharingMember{}, err
 	}
-	if l.Access == registry.AccessLimited {
+	if l.Access == connections.AccessLimited {
 		if l.Ceiling, err = c.standsFor(ctx.Request().Context(), p, id, l.Ceiling); err != nil {
 			return api.SharingMember{}, err
 		}
 	}
-	return c.registry.LimitMember(ctx.Request().Context(), caller(ctx, p), id, who, l)
+	return c.registry.Connections.LimitMember(ctx.Request().Context(), caller(ctx, p), id, who, l)
 }
 
-func (c *Cloud) deleteMemberLimit(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) deleteMemberLimit(ctx echo.Context, p accounts.Principal) error {
 	member, err := c.unlimitMember(ctx, p, ctx.Param("id"), ctx.Param("user"))
 	if err != nil {
 		return err
@@ -89,18 +90,18 @@ func (c *Cloud) deleteMemberLimit(ctx echo.Context, p registry.Principal) error 
 	return ctx.JSON(http.StatusOK, member)
 }
 
-func (c *Cloud) unlimitMember(ctx echo.Context, p registry.Principal, id, user string) (api.SharingMember, error) {
+func (c *Cloud) unlimitMember(ctx echo.Context, p accounts.Principal, id, user string) (api.SharingMember, error) {
 	who, err := c.exceptee(ctx.Request().Context(), p, user)
 	if err != nil {
 		return api.SharingMember{}, err
 	}
-	return c.registry.UnlimitMember(ctx.Request().Context(), caller(ctx, p), id, who)
+	return c.registry.Connections.UnlimitMember(ctx.Request().Context(), caller(ctx, p), id, who)
 }
 
 // exceptee is for whom an exception is to be: an ID may be that of a member or of an API key of the organization. A personal
 // access token is its person, and cannot be told apart from them.
-func (c *Cloud) exceptee(ctx context.Context, p registry.Principal, user string) (registry.Exceptee, error) {
-	who := registry.Exceptee{ID: user}
+func (c *Cloud) exceptee(ctx context.Context, p accounts.Principal, user string) (connections.Exceptee, error) {
+	who := connections.Exceptee{ID: user}
 	id, err := uuid.Parse(user)
 	if err != nil || id.String() != user {
 		return who, nil // which is nobody's; the registry says so

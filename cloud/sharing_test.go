@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // aceServer registers a server that an ace key belongs to; it is shared.
@@ -28,7 +28,7 @@ func (f *fixture) aceServer(h http.HandlerFunc) (connection api.Connection, stop
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.share(connection.ID, registry.Organization)
+	f.share(connection.ID, connections.Organization)
 	return connection, ts.Close
 }
 
@@ -56,7 +56,7 @@ func TestStreamsEndWithWhatAllowedThem(t *testing.T) {
 			left   string // the code of the refusal, or the scopes of the next token
 		}{
 			"unshared": {func(string) error {
-				_, err := admin.Patch(ctx, connection.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+				_, err := admin.Patch(ctx, connection.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 				return err
 			}, "connection_unknown"},
 			"ceiling": {func(string) error {
@@ -73,7 +73,7 @@ func TestStreamsEndWithWhatAllowedThem(t *testing.T) {
 			}, "connection_unknown"},
 			"viewer": {func(user string) error { _, err := admin.ChangeRole(ctx, "acme", user, "viewer"); return err }, "*"},
 		} {
-			f.share(connection.ID, registry.Organization)
+			f.share(connection.ID, connections.Organization)
 			if _, err := admin.Patch(ctx, connection.ID, setCeiling(nil)); err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/web"
 )
 
@@ -71,10 +72,10 @@ func (c *Cloud) beginSignIn(ctx echo.Context) error {
 	r := ctx.Request()
 	view := signInView{Email: strings.TrimSpace(r.PostForm.Get("email")), Next: localPath(r.PostForm.Get("next"))}
 	err := c.tokens.Allow(bridge.AddressKey(ctx.RealIP())) // each begins a sign-in in the database
-	var s registry.SignIn
+	var s signin.SignIn
 	if err == nil {
 		err = c.guess(ctx, func() (err error) {
-			s, err = c.registry.BeginSignIn(r.Context(), view.Email, view.Next)
+			s, err = c.registry.Providers.BeginSignIn(r.Context(), view.Email, view.Next)
 			return err
 		})
 	}
@@ -90,7 +91,7 @@ func (c *Cloud) beginSignIn(ctx echo.Context) error {
 		return err
 	}
 	view.Org, view.Host, view.URL = s.Provider.Org, u.Host, target
-	c.setSignInCookie(ctx, s.Cookie, registry.SignInLife)
+	c.setSignInCookie(ctx, s.Cookie, signin.SignInLife)
 	ctx.Response().Header().Set("Refresh", "0; url="+target)
 	return c.renderSignIn(ctx, http.StatusOK, view)
 }
@@ -109,11 +110,11 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 		cookie = bridge.NewSecret(presented.Value)
 	}
 	query := r.URL.Query()
-	var s registry.SignIn
-	var who registry.Vouched
-	var session registry.Session
+	var s signin.SignIn
+	var who signin.Vouched
+	var session accounts.Session
 	err := c.guess(ctx, func() (err error) {
-		if s, err = c.registry.TakeSignIn(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org")); err != nil {
+		if s, err = c.registry.Providers.TakeSignIn(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org")); err != nil {
 			return err
 		}
 		c.setSignInCookie(ctx, bridge.NewSecret("-"), -time.Second)
@@ -121,12 +122,12 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 			return err
 		}
 		ctx.Response().Before(c.relay.grants.forget) // an account may be taken over
-		session, err = c.registry.FinishSignIn(r.Context(), s.Provider, who, anonymous(ctx))
+		session, err = c.registry.Providers.FinishSignIn(r.Context(), s.Provider, who, anonymous(ctx))
 		return err
 	})
 	if err != nil {
 		if s.Provider.ID != "" {
-			if err := c.registry.RefuseSignIn(r.Context(), s.Provider, who.Email, err, anonymous(ctx)); err != nil {
+			if err := c.registry.Providers.RefuseSignIn(r.Context(), s.Provider, who.Email, err, anonymous(ctx)); err != nil {
 				return err
 			}
 		}
@@ -135,22 +136,22 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 	if err := c.endBefore(ctx); err != nil {
 		return err
 	}
-	c.setCookie(ctx, session.Cookie, registry.BrowserLife)
+	c.setCookie(ctx, session.Cookie, accounts.BrowserLife)
 	return ctx.Redirect(http.StatusSeeOther, localPath(s.Next))
 }
 
 // vouched reads the provider's answer: an error of its own (RFC 6749 section 4.1.2.1), or a code to redeem.
-func (c *Cloud) vouched(ctx echo.Context, s registry.SignIn, query url.Values) (registry.Vouched, error) {
+func (c *Cloud) vouched(ctx echo.Context, s signin.SignIn, query url.Values) (signin.Vouched, error) {
 	if failed := query.Get("error"); failed != "" {
 		if !bridge.PlainText(failed, 60) {
 			failed = "an error"
 		}
-		return registry.Vouched{}, bridge.E(bridge.Forbidden, "provider_refused", "The sign-in provider of %s refuses: %s.", s.Provider.Org, failed).
+		return signin.Vouched{}, bridge.E(bridge.Forbidden, "provider_refused", "The sign-in provider of %s refuses: %s.", s.Provider.Org, failed).
 			WithHint("begin again, or ask an admin of %s", s.Provider.Org)
 	}
 	code := bridge.NewSecret(query.Get("code"))
 	if code.IsZero() || code.Len() > 4<<10 {
-		return registry.Vouched{}, refusedToken("it has no code", nil)
+		return signin.Vouched{}, refusedToken("it has no code", nil)
 	}
 	return c.providers.redeem(ctx.Request().Context(), s, c.callbackURI(s.Provider.Org), code, query.Get("iss"))
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 // withProvider is a cloud whose organization acme signs its people in through a provider.
@@ -50,7 +51,7 @@ func TestSignInThroughAProvider(t *testing.T) {
 			t.Fatal(page)
 		}
 		me := f.me(session)
-		if me.Email != "bob@acme.test" || me.Name != "Bob" || me.Role != "member" || me.Method != registry.MethodProvider || me.Org != "acme" {
+		if me.Email != "bob@acme.test" || me.Name != "Bob" || me.Role != "member" || me.Method != accounts.MethodProvider || me.Org != "acme" {
 			t.Errorf("the first time: %+v", me)
 		}
 		p.is("bob@acme.test", "email", "robert@acme.test") // the subject is who counts, not the address
@@ -75,7 +76,7 @@ func TestSignInThroughAProvider(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &token); err != nil || resp.StatusCode != 201 {
 			t.Fatal(body)
 		}
-		d, err := f.cloud.Registry().StartDevice(t.Context(), registry.DeviceStart{ClientID: api.CLIClientID})
+		d, err := f.cloud.Registry().Sessions.StartDevice(t.Context(), accounts.DeviceStart{ClientID: api.CLIClientID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +170,7 @@ func TestHostileProviders(t *testing.T) {
 			t.Errorf("%s: the audit log says %q, want %q", name, last.Outcome, c.code)
 		}
 	}
-	if _, err := f.cloud.Registry().UserByEmail(t.Context(), "bob@acme.test"); bridge.CodeOf(err) != "user_unknown" {
+	if _, err := f.cloud.Registry().Accounts.UserByEmail(t.Context(), "bob@acme.test"); bridge.CodeOf(err) != "user_unknown" {
 		t.Errorf("somebody was made: %v", err)
 	}
 	p.is("bob@acme.test")
@@ -281,7 +282,7 @@ func TestSignInIsBound(t *testing.T) {
 		t.Errorf("the browser's session from before the sign-in lives on: %d", resp.StatusCode)
 	}
 	refused("once more", mine)
-	f.advance(registry.SignInLife)
+	f.advance(signin.SignInLife)
 	refused("late", theirs)
 }
 
@@ -362,7 +363,7 @@ func TestGroupsGiveRoles(t *testing.T) {
 func TestProviderAndOwners(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f, p := withProvider(t, dsn, jwt.SigningMethodRS256)
-		if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "olga@acme.test",
+		if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "olga@acme.test",
 			Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleOwner}); err != nil {
 			t.Fatal(err)
 		}
@@ -404,7 +405,7 @@ func TestKnownPeople(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f, p := withProvider(t, dsn, jwt.SigningMethodRS256)
 		reg := f.cloud.Registry()
-		cara, err := reg.AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "cara@acme.test", Password: bridge.NewSecret(password), Org: "rival"})
+		cara, err := reg.SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "cara@acme.test", Password: bridge.NewSecret(password), Org: "rival"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -416,11 +417,11 @@ func TestKnownPeople(t *testing.T) {
 		if me := f.me(session); me.ID != cara.ID || me.Org != "acme" || me.Role != "member" {
 			t.Errorf("a person of another organization: %+v", me)
 		}
-		if _, err := reg.Authenticate(t.Context(), registry.Login{Email: "cara@acme.test", Password: bridge.NewSecret(password)}, audit.Actor{}); err != nil {
+		if _, err := reg.SignIn.Authenticate(t.Context(), signin.Login{Email: "cara@acme.test", Password: bridge.NewSecret(password)}, audit.Actor{}); err != nil {
 			t.Errorf("her password: %v", err)
 		}
 		_, value, _ := strings.Cut(session, "=")
-		principal, err := reg.BrowserSession(t.Context(), bridge.NewSecret(value))
+		principal, err := reg.Sessions.BrowserSession(t.Context(), bridge.NewSecret(value))
 		if err != nil || bridge.CodeOf(principal.NeedOwn()) != "provider_session" {
 			t.Errorf("the session may be moved to her other organization: %+v (%v)", principal, err)
 		}
@@ -445,16 +446,16 @@ func TestProviderIsRequired(t *testing.T) {
 		t.Fatal(page)
 	}
 	open := func(user, org, method string) string {
-		_, err := f.cloud.Registry().OpenSession(t.Context(), user, org, method, audit.Actor{})
+		_, err := f.cloud.Registry().Sessions.OpenSession(t.Context(), user, org, method, audit.Actor{})
 		return bridge.CodeOf(err)
 	}
 	bob := f.me(session).ID
 	for _, org := range []string{"", "acme"} {
-		if got := open(bob, org, registry.MethodBrowser); got != "provider_required" {
+		if got := open(bob, org, accounts.MethodBrowser); got != "provider_required" {
 			t.Errorf("with a password, to %q: %q", org, got)
 		}
 	}
-	if got := open(bob, "rival", registry.MethodPassword); got != "not_a_member" {
+	if got := open(bob, "rival", accounts.MethodPassword); got != "not_a_member" {
 		t.Errorf("to another organization: %q", got)
 	}
 	f.signIn() // ann, who did not come through it
@@ -480,7 +481,7 @@ func TestDomainsAreProven(t *testing.T) {
 	if strings.Contains(answer, "keep me") || !set.HasSecret {
 		t.Errorf("the secret is shown: %s", answer)
 	}
-	if _, err := f.cloud.Registry().BeginSignIn(t.Context(), "bob@acme.test", "/"); bridge.CodeOf(err) != "domain_unknown" {
+	if _, err := f.cloud.Registry().Providers.BeginSignIn(t.Context(), "bob@acme.test", "/"); bridge.CodeOf(err) != "domain_unknown" {
 		t.Errorf("a domain counts before it is proven: %v", err)
 	}
 	check := func(token bridge.Secret, org string) api.ProviderCheck {
@@ -499,10 +500,10 @@ func TestDomainsAreProven(t *testing.T) {
 	if c := check(f.token, "acme"); c.Provider.Domains[0].VerifiedAt == nil {
 		t.Errorf("with the record: %+v", c)
 	}
-	if _, err := f.cloud.Registry().BeginSignIn(t.Context(), "bob@acme.test", "/"); err != nil {
+	if _, err := f.cloud.Registry().Providers.BeginSignIn(t.Context(), "bob@acme.test", "/"); err != nil {
 		t.Errorf("a proven domain: %v", err)
 	}
-	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "rita@rival.test",
+	if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "rita@rival.test",
 		Password: bridge.NewSecret(password), Org: "rival"}); err != nil {
 		t.Fatal(err)
 	}
@@ -558,7 +559,7 @@ func TestProviderSettings(t *testing.T) {
 	if set, err := f.setProvider(kept); err != nil || set.HasSecret {
 		t.Errorf("another issuer gets the secret: %+v (%v)", set, err)
 	}
-	if _, err := f.cloud.Registry().AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "mia@acme.test",
+	if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "mia@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleMember}); err != nil {
 		t.Fatal(err)
 	}

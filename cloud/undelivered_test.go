@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // What a server has not taken is listed with its cause to those who may do something about it, in the API and on pages, and is
@@ -42,12 +42,12 @@ func TestUndelivered(t *testing.T) {
 		}
 		keys = append(keys, key.ID.String())
 	}
-	f.share(connection.ID, registry.Organization)
+	f.share(connection.ID, connections.Organization)
 	member := f.as(f.memberToken("max@acme.test", bridge.RoleMember))
 	if _, err := member.Credential(t.Context(), connection.ID); err != nil {
 		t.Fatal(err)
 	}
-	f.share(connection.ID, registry.Private)
+	f.share(connection.ID, connections.Private)
 	deliver := func() {
 		t.Helper()
 		if err := cloud.DeliverRevocations(f.cloud, t.Context()); err != nil {

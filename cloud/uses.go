@@ -9,7 +9,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -22,18 +23,18 @@ type useKey struct{ connection, user string }
 // relayUses count calls in memory until they are stored: a call waits for no database, and what a crash loses is a few seconds.
 type relayUses struct {
 	mu   sync.Mutex
-	all  map[useKey]*registry.RelayUse
+	all  map[useKey]*connections.RelayUse
 	lost int64 // calls that were not counted, because there are too many to count
 }
 
 // of returns the counts of a member and a connection, or nil if there are too many. The caller has the lock.
-func (u *relayUses) of(key useKey) *registry.RelayUse {
+func (u *relayUses) of(key useKey) *connections.RelayUse {
 	use := u.all[key]
 	if use == nil && len(u.all) < maxUses {
 		if u.all == nil {
-			u.all = map[useKey]*registry.RelayUse{}
+			u.all = map[useKey]*connections.RelayUse{}
 		}
-		use = &registry.RelayUse{Connection: key.connection, UserID: key.user}
+		use = &connections.RelayUse{Connection: key.connection, UserID: key.user}
 		u.all[key] = use
 	}
 	return use
@@ -60,12 +61,12 @@ func (u *relayUses) add(key useKey, failed bool, took time.Duration) {
 }
 
 // take empties the counts.
-func (u *relayUses) take(now time.Time) (uses []registry.RelayUse, lost int64) {
+func (u *relayUses) take(now time.Time) (uses []connections.RelayUse, lost int64) {
 	u.mu.Lock()
 	all, lost := u.all, u.lost
 	u.all, u.lost = nil, 0
 	u.mu.Unlock()
-	uses = make([]registry.RelayUse, 0, len(all))
+	uses = make([]connections.RelayUse, 0, len(all))
 	for _, use := range all {
 		use.Last = now
 		uses = append(uses, *use)
@@ -74,7 +75,7 @@ func (u *relayUses) take(now time.Time) (uses []registry.RelayUse, lost int64) {
 }
 
 // putBack adds what could not be stored.
-func (u *relayUses) putBack(uses []registry.RelayUse) {
+func (u *relayUses) putBack(uses []connections.RelayUse) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, old := range uses {
@@ -97,7 +98,7 @@ func (c *Cloud) storeUses(ctx context.Context) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	err := c.registry.AddRelayUses(ctx, uses)
+	err := c.registry.Tokens.AddRelayUses(ctx, uses)
 	if err != nil {
 		c.relay.uses.putBack(uses)
 	}
@@ -113,16 +114,16 @@ func (l *relay) count(call *relayed, failed bool, took time.Duration) {
 	l.uses.add(useKey{call.grant.Connection, call.grant.Principal.UserID}, failed, took)
 }
 
-func (c *Cloud) connectionHistory(ctx echo.Context, p registry.Principal) error {
-	history, err := c.registry.History(ctx.Request().Context(), p, ctx.Param("id"))
+func (c *Cloud) connectionHistory(ctx echo.Context, p accounts.Principal) error {
+	history, err := c.registry.Connections.History(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, history)
 }
 
-func (c *Cloud) connectionUses(ctx echo.Context, p registry.Principal) error {
-	uses, err := c.registry.MemberUses(ctx.Request().Context(), p, ctx.Param("id"), api.PageLimit(ctx))
+func (c *Cloud) connectionUses(ctx echo.Context, p accounts.Principal) error {
+	uses, err := c.registry.Tokens.MemberUses(ctx.Request().Context(), p, ctx.Param("id"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // Calls through the relay are counted, by member, with those that failed; what was not stored yet is when the cloud closes.
@@ -27,7 +27,7 @@ func TestRelayedCallsAreCounted(t *testing.T) {
 				w.WriteHeader(http.StatusNotFound)
 			}
 		})
-		f.share(connection.ID, registry.Organization)
+		f.share(connection.ID, connections.Organization)
 		max := f.memberToken("max@acme.test", bridge.RoleMember)
 		for _, path := range []string{"/x", "/x", "/missing", "/fails", "/cut"} {
 			f.do("GET", relay+path, "", "Authorization", "Bearer "+max.Reveal())
@@ -87,11 +87,11 @@ func TestHostileStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		checked, err := f.client().Check(t.Context(), connection.ID)
-		if err != nil || checked.Status != registry.StatusOffline || checked.Cause != "the server answers with an error: 599" || checked.LatencyMS == nil {
+		if err != nil || checked.Status != connections.StatusOffline || checked.Cause != "the server answers with an error: 599" || checked.LatencyMS == nil {
 			t.Errorf("%+v (%v)", checked, err)
 		}
 		h, err := f.client().History(t.Context(), connection.ID)
-		if err != nil || h.Days[29].Status != registry.StatusOffline || h.Days[29].Uptime == nil || *h.Days[29].Uptime != 0 {
+		if err != nil || h.Days[29].Status != connections.StatusOffline || h.Days[29].Uptime == nil || *h.Days[29].Uptime != 0 {
 			t.Errorf("%+v (%v)", h.Days[29], err)
 		}
 	})

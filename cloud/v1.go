@@ -7,16 +7,17 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
-func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) me(ctx echo.Context, p accounts.Principal) error {
 	me := api.Me{ID: p.UserID, Email: p.Email, Name: p.Name, Org: p.Org, OrgID: p.OrgID, Role: string(p.Role), KeyID: keyID(p),
 		Method: p.Method, Scopes: p.Scopes().Strings()}
-	if p.Method == registry.MethodAPIKey {
+	if p.Method == accounts.MethodAPIKey {
 		me.Email = ""
 	} else if p.UserID != "" {
-		account, err := c.registry.Account(ctx.Request().Context(), p.UserID)
+		account, err := c.registry.Accounts.Account(ctx.Request().Context(), p.UserID)
 		if err != nil {
 			return err
 		}
@@ -28,38 +29,38 @@ func (c *Cloud) me(ctx echo.Context, p registry.Principal) error {
 	return ctx.JSON(http.StatusOK, me)
 }
 
-func (c *Cloud) organizations(ctx echo.Context, p registry.Principal) error {
-	orgs, err := c.registry.Orgs(ctx.Request().Context(), p)
+func (c *Cloud) organizations(ctx echo.Context, p accounts.Principal) error {
+	orgs, err := c.registry.Accounts.Orgs(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Organization]{Items: orgs})
 }
 
-func (c *Cloud) trust(ctx echo.Context, p registry.Principal) error {
-	t, err := c.registry.Trust(p, ctx.Param("org"))
+func (c *Cloud) trust(ctx echo.Context, p accounts.Principal) error {
+	t, err := c.registry.Upkeep.Trust(p, ctx.Param("org"))
 	if err != nil {
 		return err
 	}
-	if err := c.registry.Note(ctx.Request().Context(), actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
+	if err := c.registry.Upkeep.Note(ctx.Request().Context(), actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, t)
 }
 
 // developerToken opens a session of three hours and signs its token.
-func (c *Cloud) developerToken(ctx echo.Context, p registry.Principal) (api.DeveloperToken, error) {
-	s, err := c.registry.OpenSessionFrom(ctx.Request().Context(), caller(ctx, p), registry.MethodDeveloper)
+func (c *Cloud) developerToken(ctx echo.Context, p accounts.Principal) (api.DeveloperToken, error) {
+	s, err := c.registry.Sessions.OpenSessionFrom(ctx.Request().Context(), caller(ctx, p), accounts.MethodDeveloper)
 	if err != nil {
 		return api.DeveloperToken{}, err
 	}
-	token, err := c.sessionToken(s.Principal, registry.DeveloperLife)
+	token, err := c.sessionToken(s.Principal, accounts.DeveloperLife)
 	return api.DeveloperToken{Token: token.Disclose(), ExpiresAt: s.Principal.ExpiresAt.UTC()}, err
 }
 
 // createDeveloperToken serves signed-in people only: a developer token must not mint the next one for ever.
-func (c *Cloud) createDeveloperToken(ctx echo.Context, p registry.Principal) error {
-	if p.Method == registry.MethodDeveloper {
+func (c *Cloud) createDeveloperToken(ctx echo.Context, p accounts.Principal) error {
+	if p.Method == accounts.MethodDeveloper {
 		return bridge.E(bridge.Forbidden, "developer_token_chain", "a developer token cannot mint another one").
 			WithHint("sign in to the dashboard, or run: ace login")
 	}
@@ -70,12 +71,12 @@ func (c *Cloud) createDeveloperToken(ctx echo.Context, p registry.Principal) err
 	return ctx.JSON(http.StatusCreated, token)
 }
 
-func (c *Cloud) registerConnection(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) registerConnection(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.RegisterRequest](ctx)
 	if err != nil {
 		return err
 	}
-	connection, created, err := c.registry.Register(ctx.Request().Context(), caller(ctx, p), body)
+	connection, created, err := c.registry.Connections.Register(ctx.Request().Context(), caller(ctx, p), body)
 	if err != nil {
 		return err
 	}
@@ -86,23 +87,23 @@ func (c *Cloud) registerConnection(ctx echo.Context, p registry.Principal) error
 	return ctx.JSON(status, connection)
 }
 
-func (c *Cloud) listConnections(ctx echo.Context, p registry.Principal) error {
-	items, next, err := c.registry.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), api.PageLimit(ctx))
+func (c *Cloud) listConnections(ctx echo.Context, p accounts.Principal) error {
+	items, next, err := c.registry.Connections.Connections(ctx.Request().Context(), p, ctx.QueryParam("cursor"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Connection]{Items: items, NextCursor: next})
 }
 
-func (c *Cloud) getConnection(ctx echo.Context, p registry.Principal) error {
-	connection, err := c.registry.Connection(ctx.Request().Context(), p, ctx.Param("id"))
+func (c *Cloud) getConnection(ctx echo.Context, p accounts.Principal) error {
+	connection, err := c.registry.Connections.Connection(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, connection)
 }
 
-func (c *Cloud) patchConnection(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) patchConnection(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.ConnectionPatch](ctx)
 	if err != nil {
 		return err
@@ -114,29 +115,29 @@ func (c *Cloud) patchConnection(ctx echo.Context, p registry.Principal) error {
 	return ctx.JSON(http.StatusOK, connection)
 }
 
-func (c *Cloud) deleteConnection(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) deleteConnection(ctx echo.Context, p accounts.Principal) error {
 	removed, err := c.disconnect(ctx, p, ctx.Param("id"),
-		registry.AsItWas{KeyID: ctx.QueryParam("key_id"), Revision: ctx.QueryParam("revision")})
+		connections.AsItWas{KeyID: ctx.QueryParam("key_id"), Revision: ctx.QueryParam("revision")})
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, removed)
 }
 
-func (c *Cloud) credential(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) credential(ctx echo.Context, p accounts.Principal) error {
 	if ctx.QueryParam("keep") == "true" {
-		if err := c.registry.Keep(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
+		if err := c.registry.Connections.Keep(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
 			return err
 		}
 	}
-	credential, err := c.registry.Credential(ctx.Request().Context(), p, ctx.Param("id"))
+	credential, err := c.registry.Tokens.Credential(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, credential)
 }
 
-func (c *Cloud) checkConnection(ctx echo.Context, p registry.Principal) error {
+func (c *Cloud) checkConnection(ctx echo.Context, p accounts.Principal) error {
 	connection, err := c.check(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return err
@@ -144,16 +145,16 @@ func (c *Cloud) checkConnection(ctx echo.Context, p registry.Principal) error {
 	return ctx.JSON(http.StatusOK, connection)
 }
 
-func (c *Cloud) undelivered(ctx echo.Context, p registry.Principal) error {
-	items, err := c.registry.Undelivered(ctx.Request().Context(), p)
+func (c *Cloud) undelivered(ctx echo.Context, p accounts.Principal) error {
+	items, err := c.registry.Upkeep.Undelivered(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Undelivered]{Items: items})
 }
 
-func (c *Cloud) confirmRevocation(ctx echo.Context, p registry.Principal) error {
-	if err := c.registry.ConfirmRevocation(ctx.Request().Context(), caller(ctx, p), ctx.Param("id")); err != nil {
+func (c *Cloud) confirmRevocation(ctx echo.Context, p accounts.Principal) error {
+	if err := c.registry.Upkeep.ConfirmRevocation(ctx.Request().Context(), caller(ctx, p), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/sqldb"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const (
@@ -78,7 +78,7 @@ func (s *sweep) due(now time.Time) bool {
 // the servers; what finds no place is found again the next time.
 func (c *Cloud) withdrawTokens(ctx context.Context) error {
 	known := c.keys.Position() // before the question: what changes meanwhile is asked about again
-	all, err := c.registry.LostTokens(ctx, registry.Look{Alive: c.keyAlive,
+	all, err := c.registry.Tokens.LostTokens(ctx, connections.Look{Alive: c.keyAlive,
 		KeysSince: c.sweep.keys - keysOverlap, Everybody: c.sweep.due(time.Now())})
 	if err != nil {
 		return err
@@ -99,13 +99,13 @@ func (c *Cloud) withdrawTokens(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cloud) withdraw(ctx context.Context, lost registry.Lost) error {
-	w, ok, err := c.registry.WithdrawTokens(ctx, lost)
+func (c *Cloud) withdraw(ctx context.Context, lost connections.Lost) error {
+	w, ok, err := c.registry.Tokens.WithdrawTokens(ctx, lost)
 	if sqldb.IsFault(err) || err == nil && !ok {
 		return err
 	}
 	if err != nil {
-		return errors.Join(err, c.registry.WithdrawalFailed(ctx, lost, bridge.AsError(err).Detail))
+		return errors.Join(err, c.registry.Tokens.WithdrawalFailed(ctx, lost, bridge.AsError(err).Detail))
 	}
 	bounded, cancel := context.WithTimeout(ctx, withdrawTime)
 	defer cancel()
@@ -114,7 +114,7 @@ func (c *Cloud) withdraw(ctx context.Context, lost registry.Lost) error {
 	case ctx.Err() != nil:
 		return nil // a delivery that was cut off says nothing
 	case err != nil:
-		return errors.Join(err, c.registry.WithdrawalFailed(ctx, w.Lost, notTaken(err, w.Server)))
+		return errors.Join(err, c.registry.Tokens.WithdrawalFailed(ctx, w.Lost, notTaken(err, w.Server)))
 	}
-	return c.registry.Withdrawn(ctx, w)
+	return c.registry.Tokens.Withdrawn(ctx, w)
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/outbox"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 // code is what an app shows some steps from now.
-func (f *fixture) code(e registry.Enrolment, steps int) string {
+func (f *fixture) code(e signin.Enrolment, steps int) string {
 	f.t.Helper()
 	code, err := totp.GenerateCode(e.Secret.Reveal(), f.clock().Add(time.Duration(steps)*30*time.Second))
 	if err != nil {
@@ -29,13 +31,13 @@ func (f *fixture) code(e registry.Enrolment, steps int) string {
 }
 
 // enrol turns on two-factor authentication, which uses up the code of this step.
-func (f *fixture) enrol(p registry.Principal) (registry.Enrolment, []bridge.Secret) {
+func (f *fixture) enrol(p accounts.Principal) (signin.Enrolment, []bridge.Secret) {
 	f.t.Helper()
-	e, err := f.BeginTOTP(f.t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(password))
+	e, err := f.SignIn.BeginTOTP(f.t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(password))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	codes, err := f.ConfirmTOTP(f.t.Context(), p.As(p.Actor("", "")), f.code(e, 0))
+	codes, err := f.SignIn.ConfirmTOTP(f.t.Context(), p.As(p.Actor("", "")), f.code(e, 0))
 	if err != nil || len(codes) != 10 {
 		f.t.Fatalf("%d recovery codes (%v)", len(codes), err)
 	}
@@ -43,14 +45,14 @@ func (f *fixture) enrol(p registry.Principal) (registry.Enrolment, []bridge.Secr
 }
 
 // mailed takes the mails that are due, and forgets them.
-func (f *fixture) mailed() []registry.Mail {
+func (f *fixture) mailed() []outbox.Mail {
 	f.t.Helper()
-	due, err := f.DueMail(f.t.Context(), 100)
+	due, err := f.Outbox.DueMail(f.t.Context(), 100)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, m := range due {
-		if err := f.MailDone(f.t.Context(), m.ID); err != nil {
+		if err := f.Outbox.MailDone(f.t.Context(), m.ID); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -71,7 +73,7 @@ func (f *fixture) link(purpose string) bridge.Secret {
 }
 
 func (f *fixture) try(email, pass string, device bridge.Secret, address string) error {
-	_, err := f.Authenticate(f.t.Context(), registry.Login{Email: email, Password: bridge.NewSecret(pass), Device: device}, audit.Actor{Address: address})
+	_, err := f.SignIn.Authenticate(f.t.Context(), signin.Login{Email: email, Password: bridge.NewSecret(pass), Device: device}, audit.Actor{Address: address})
 	return err
 }
 
@@ -106,9 +108,9 @@ func TestCodesAreUsedOnce(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		e, codes := f.enrol(p)
-		u := registry.User{ID: p.UserID, Email: p.Email}
+		u := accounts.User{ID: p.UserID, Email: p.Email}
 		check := func(code string) error {
-			return f.CheckOTP(context.Background(), u, code, bridge.Secret{}, audit.Actor{})
+			return f.SignIn.CheckOTP(context.Background(), u, code, bridge.Secret{}, audit.Actor{})
 		}
 		if got := bridge.CodeOf(check(f.code(e, 0))); got != "otp_used" {
 			t.Errorf("the code that confirmed it is taken again: %q", got)
@@ -139,7 +141,7 @@ func TestCodesAreUsedOnce(t *testing.T) {
 		if got := race(2, func() error { return check(recovery) }); got[""] != 1 {
 			t.Errorf("two logins with one recovery code: %v", got)
 		}
-		account, err := f.Account(t.Context(), p.UserID)
+		account, err := f.Accounts.Account(t.Context(), p.UserID)
 		if err != nil || !account.TwoFactor || account.RecoveryCodes != 9 {
 			t.Errorf("%+v (%v)", account, err)
 		}
@@ -150,57 +152,57 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		ctx, by, right := t.Context(), p.Actor("", ""), bridge.NewSecret(password)
-		if _, err := f.BeginTOTP(ctx, p.As(by), bridge.NewSecret("wrong")); bridge.CodeOf(err) != "password_wrong" {
+		if _, err := f.SignIn.BeginTOTP(ctx, p.As(by), bridge.NewSecret("wrong")); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("begun without the password: %v", err)
 		}
-		e, err := f.BeginTOTP(ctx, p.As(by), right)
+		e, err := f.SignIn.BeginTOTP(ctx, p.As(by), right)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || u.TwoFactor {
+		if u, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || u.TwoFactor {
 			t.Errorf("an enrolment that is not confirmed is asked for: %+v (%v)", u, err)
 		}
-		if _, err := f.ConfirmTOTP(ctx, p.As(by), "000000"); bridge.CodeOf(err) != "otp_invalid" {
+		if _, err := f.SignIn.ConfirmTOTP(ctx, p.As(by), "000000"); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("confirmed by a wrong code: %v", err)
 		}
-		again, err := f.PendingTOTP(ctx, p)
+		again, err := f.SignIn.PendingTOTP(ctx, p)
 		if err != nil || !again.Secret.Equal(e.Secret) || again.URI.Reveal() != "otpauth://totp/ace%20cloud.example.com:ann@a.test?issuer=ace%20cloud.example.com&secret="+e.Secret.Reveal() {
 			t.Errorf("the enrolment that goes on: %v", err)
 		}
-		other, err := f.OpenSession(ctx, p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		other, err := f.Sessions.OpenSession(ctx, p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		old, err := f.ConfirmTOTP(ctx, p.As(by), f.code(e, 0))
+		old, err := f.SignIn.ConfirmTOTP(ctx, p.As(by), f.code(e, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.SessionByID(ctx, other.Principal.SessionID); err == nil {
+		if _, err := f.Sessions.SessionByID(ctx, other.Principal.SessionID); err == nil {
 			t.Error("a session without the second factor lives on")
 		}
-		if u, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || !u.TwoFactor {
+		if u, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || !u.TwoFactor {
 			t.Errorf("it is on, and not asked for: %+v (%v)", u, err)
 		}
-		if _, err := f.BeginTOTP(ctx, p.As(by), right); bridge.CodeOf(err) != "totp_on" {
+		if _, err := f.SignIn.BeginTOTP(ctx, p.As(by), right); bridge.CodeOf(err) != "totp_on" {
 			t.Errorf("a second enrolment over the first: %v", err)
 		}
-		if err := f.DisableTOTP(ctx, p.As(by), right, "000000"); bridge.CodeOf(err) != "otp_invalid" {
+		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, "000000"); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("turned off without a code: %v", err)
 		}
-		fresh, err := f.RenewRecoveryCodes(ctx, p.As(by), right, old[0].Reveal())
+		fresh, err := f.SignIn.RenewRecoveryCodes(ctx, p.As(by), right, old[0].Reveal())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DisableTOTP(ctx, p.As(by), right, old[1].Reveal()); bridge.CodeOf(err) != "otp_invalid" {
+		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, old[1].Reveal()); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("an old recovery code lives on: %v", err)
 		}
-		if err := f.DisableTOTP(ctx, p.As(by), bridge.NewSecret("wrong"), fresh[0].Reveal()); bridge.CodeOf(err) != "password_wrong" {
+		if err := f.SignIn.DisableTOTP(ctx, p.As(by), bridge.NewSecret("wrong"), fresh[0].Reveal()); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("turned off without the password: %v", err)
 		}
-		if err := f.DisableTOTP(ctx, p.As(by), right, fresh[0].Reveal()); err != nil {
+		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, fresh[0].Reveal()); err != nil {
 			t.Fatal(err)
 		}
-		if account, err := f.Account(ctx, p.UserID); err != nil || account.TwoFactor || account.RecoveryCodes != 0 {
+		if account, err := f.Accounts.Account(ctx, p.UserID); err != nil || account.TwoFactor || account.RecoveryCodes != 0 {
 			t.Errorf("after it was turned off: %+v (%v)", account, err)
 		}
 	})
@@ -212,14 +214,14 @@ func TestSecondStep(t *testing.T) {
 		e, _ := f.enrol(p)
 		begin := func() bridge.Secret {
 			t.Helper()
-			pending, err := f.BeginSecondStep(t.Context(), registry.User{ID: p.UserID, Email: p.Email}, audit.Actor{})
+			pending, err := f.SignIn.BeginSecondStep(t.Context(), accounts.User{ID: p.UserID, Email: p.Email}, audit.Actor{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return pending
 		}
 		finish := func(pending bridge.Secret, code string) string {
-			_, err := f.FinishSecondStep(context.Background(), pending, code, bridge.Secret{}, audit.Actor{})
+			_, err := f.SignIn.FinishSecondStep(context.Background(), pending, code, bridge.Secret{}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}
 		f.advance(time.Hour)
@@ -229,17 +231,17 @@ func TestSecondStep(t *testing.T) {
 		}
 		code := f.code(e, 0)
 		if got := race(2, func() error {
-			_, err := f.FinishSecondStep(context.Background(), pending, code, bridge.Secret{}, audit.Actor{})
+			_, err := f.SignIn.FinishSecondStep(context.Background(), pending, code, bridge.Secret{}, audit.Actor{})
 			return err
 		}); got[""] != 1 {
 			t.Errorf("one step is finished twice: %v", got)
 		}
-		if got := finish(pending, f.code(e, 1)); got != registry.CodeLoginExpired {
+		if got := finish(pending, f.code(e, 1)); got != accounts.CodeLoginExpired {
 			t.Errorf("a finished step: %q", got)
 		}
 		late := begin()
-		f.advance(registry.PendingLife)
-		if got := finish(late, f.code(e, 0)); got != registry.CodeLoginExpired {
+		f.advance(signin.PendingLife)
+		if got := finish(late, f.code(e, 0)); got != accounts.CodeLoginExpired {
 			t.Errorf("after five minutes: %q", got)
 		}
 		guessed := begin()
@@ -247,13 +249,13 @@ func TestSecondStep(t *testing.T) {
 		for range 6 {
 			got = finish(guessed, "000000")
 		}
-		if got != registry.CodeLoginExpired {
+		if got != accounts.CodeLoginExpired {
 			t.Errorf("the sixth guess: %q", got)
 		}
 		if got := finish(begin(), f.code(e, 0)); got != "too_many_requests" {
 			t.Errorf("a new step after five wrong codes: %q", got)
 		}
-		if got := finish(bridge.NewSecret("x"), "1"); got != registry.CodeLoginExpired {
+		if got := finish(bridge.NewSecret("x"), "1"); got != accounts.CodeLoginExpired {
 			t.Errorf("an unknown step: %q", got)
 		}
 	})
@@ -265,22 +267,22 @@ func TestReset(t *testing.T) {
 		ctx := t.Context()
 		ask := func() bridge.Secret {
 			t.Helper()
-			if err := f.RequestReset(ctx, "Ann@a.test", audit.Actor{Address: "192.0.2.1"}); err != nil {
+			if err := f.SignIn.RequestReset(ctx, "Ann@a.test", audit.Actor{Address: "192.0.2.1"}); err != nil {
 				t.Fatal(err)
 			}
-			return f.link(registry.PurposeReset)
+			return f.link(signin.PurposeReset)
 		}
 		first, second := ask(), ask()
 		use := func(token bridge.Secret) error {
-			return f.ResetPassword(context.Background(), token, bridge.NewSecret("another horse battery"), false, audit.Actor{})
+			return f.SignIn.ResetPassword(context.Background(), token, bridge.NewSecret("another horse battery"), false, audit.Actor{})
 		}
-		if err := f.CheckLink(ctx, registry.PurposeReset, first); err != nil {
+		if err := f.SignIn.CheckLink(ctx, signin.PurposeReset, first); err != nil {
 			t.Errorf("a fresh link: %v", err)
 		}
-		if err := f.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if err := f.SignIn.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link to reset verifies: %v", err)
 		}
-		if err := f.ResetPassword(ctx, first, bridge.NewSecret("short"), false, audit.Actor{}); bridge.CodeOf(err) != "password_length" {
+		if err := f.SignIn.ResetPassword(ctx, first, bridge.NewSecret("short"), false, audit.Actor{}); bridge.CodeOf(err) != "password_length" {
 			t.Errorf("a short password: %v", err)
 		}
 		if got := race(4, func() error { return use(first) }); got[""] != 1 || got["link_invalid"] != 3 {
@@ -289,7 +291,7 @@ func TestReset(t *testing.T) {
 		if got := bridge.CodeOf(use(second)); got != "link_invalid" {
 			t.Errorf("the other link lives on: %q", got)
 		}
-		if _, err := f.SessionByID(ctx, p.SessionID); bridge.CodeOf(err) != "session_ended" {
+		if _, err := f.Sessions.SessionByID(ctx, p.SessionID); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("the session lives on: %v", err)
 		}
 		if err := f.try(p.Email, password, bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
@@ -326,13 +328,13 @@ func TestResetOfASquattedAccount(t *testing.T) {
 			if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = $1", c.verified); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+			if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
+			if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			u, err := f.Authenticate(t.Context(), registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+			u, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
 			if err != nil || u.TwoFactor != c.on {
 				t.Errorf("verified %d: a second factor is asked for: %v (%v)", c.verified, u.TwoFactor, err)
 			}
@@ -346,7 +348,7 @@ func TestResetForStrangers(t *testing.T) {
 		f.person("ann@a.test", "acme", bridge.RoleMember)
 		for range 7 {
 			for _, email := range []string{"ann@a.test", "nobody@a.test"} {
-				if err := f.RequestReset(t.Context(), email, audit.Actor{}); err != nil {
+				if err := f.SignIn.RequestReset(t.Context(), email, audit.Actor{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -354,7 +356,7 @@ func TestResetForStrangers(t *testing.T) {
 		if got := f.mailed(); len(got) != 5 {
 			t.Errorf("seven wishes of each made %d mails", len(got))
 		}
-		if err := f.RequestReset(t.Context(), "x\r\nBcc: evil@b.test", audit.Actor{}); bridge.CodeOf(err) != "email_malformed" {
+		if err := f.SignIn.RequestReset(t.Context(), "x\r\nBcc: evil@b.test", audit.Actor{}); bridge.CodeOf(err) != "email_malformed" {
 			t.Errorf("a header in the address: %v", err)
 		}
 	})
@@ -363,7 +365,7 @@ func TestResetForStrangers(t *testing.T) {
 func TestVerification(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		if err := f.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
+		if err := f.SignIn.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.mailed(); len(got) != 0 {
@@ -372,23 +374,23 @@ func TestVerification(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0"); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.try(p.Email, password, bridge.Secret{}, ""); bridge.CodeOf(err) != registry.CodeUnverified {
+		if err := f.try(p.Email, password, bridge.Secret{}, ""); bridge.CodeOf(err) != accounts.CodeUnverified {
 			t.Errorf("somebody who is not verified signs in: %v", err)
 		}
 		if err := f.try(p.Email, "wrong", bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("a wrong password tells that there is such an account: %v", err)
 		}
-		if err := f.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
+		if err := f.SignIn.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		token := f.link(registry.PurposeVerify)
-		if err := f.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"), audit.Actor{}); bridge.CodeOf(err) != "password_wrong" {
+		token := f.link(signin.PurposeVerify)
+		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"), audit.Actor{}); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("an account of somebody else's is confirmed: %v", err)
 		}
-		if err := f.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); err != nil {
+		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link verifies twice: %v", err)
 		}
 		if err := f.try(p.Email, password, bridge.Secret{}, ""); err != nil {
@@ -401,7 +403,7 @@ func TestLockout(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		mine, none := bridge.NewSecret(bridge.RandomToken(32)), bridge.Secret{}
-		if err := f.KnowDevice(t.Context(), p.UserID, mine, "198.51.100.1"); err != nil {
+		if err := f.SignIn.KnowDevice(t.Context(), p.UserID, mine, "198.51.100.1"); err != nil {
 			t.Fatal(err)
 		}
 		const far = "203.0.113.1"
@@ -450,10 +452,10 @@ func TestLockout(t *testing.T) {
 		if got := race(12, func() error { return f.try(p.Email, "wrong", none, far) }); got["login_failed"] != 4 {
 			t.Errorf("twelve guesses at the same time: %v", got)
 		}
-		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
+		if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.try(p.Email, password, none, far); err != nil {
@@ -465,27 +467,27 @@ func TestLockout(t *testing.T) {
 func TestChangePassword(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		other, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{UserAgent: "x\xff\x00" + strings.Repeat("y", 400)})
+		other, err := f.Sessions.OpenSession(t.Context(), p.UserID, "acme", accounts.MethodDevice, audit.Actor{UserAgent: "x\xff\x00" + strings.Repeat("y", 400)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		change := func(old, fresh string) string {
-			return bridge.CodeOf(f.ChangePassword(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old), bridge.NewSecret(fresh)))
+			return bridge.CodeOf(f.SignIn.ChangePassword(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old), bridge.NewSecret(fresh)))
 		}
 		if got := change("wrong", "another horse battery"); got != "password_wrong" {
 			t.Errorf("without the old one: %q", got)
 		}
-		list, err := f.Sessions(t.Context(), p)
+		list, err := f.Sessions.Sessions(t.Context(), p)
 		if err != nil || len(list) != 2 || list[0].ID != other.Principal.SessionID || list[0].Current || !list[1].Current || len(list[0].UserAgent) > 210 {
 			t.Fatalf("the sessions: %+v (%v)", list, err)
 		}
 		if got := change(password, "another horse battery"); got != "" {
 			t.Fatal(got)
 		}
-		if list, err := f.Sessions(t.Context(), p); err != nil || len(list) != 1 || !list[0].Current {
+		if list, err := f.Sessions.Sessions(t.Context(), p); err != nil || len(list) != 1 || !list[0].Current {
 			t.Errorf("the sessions after it: %+v (%v)", list, err)
 		}
-		if _, err := f.RefreshSession(t.Context(), other.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+		if _, err := f.Sessions.RefreshSession(t.Context(), other.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
 			t.Errorf("the refresh token of an ended session: %v", err)
 		}
 		if err := f.try(p.Email, "another horse battery", bridge.Secret{}, ""); err != nil {
@@ -504,27 +506,27 @@ func TestSwitchSession(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		rival := f.person("rival@b.test", "rival", bridge.RoleOwner)
-		if _, err := f.SwitchSession(t.Context(), p.As(audit.Actor{}), "rival"); bridge.CodeOf(err) != "not_a_member" {
+		if _, err := f.Sessions.SwitchSession(t.Context(), p.As(audit.Actor{}), "rival"); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("into another's organization: %v", err)
 		}
 		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, 'viewer', 0)",
 			rival.OrgID, p.UserID); err != nil {
 			t.Fatal(err)
 		}
-		moved, err := f.SwitchSession(t.Context(), p.As(p.Actor("", "")), "rival")
+		moved, err := f.Sessions.SwitchSession(t.Context(), p.As(p.Actor("", "")), "rival")
 		if err != nil || moved.Org != "rival" || moved.Role != bridge.RoleViewer || moved.SessionID != p.SessionID || moved.Moves != p.Moves+1 {
 			t.Errorf("%+v (%v)", moved, err)
 		}
-		if _, err := f.SwitchSession(t.Context(), p.As(audit.Actor{}), "acme"); bridge.CodeOf(err) != "session_ended" {
+		if _, err := f.Sessions.SwitchSession(t.Context(), p.As(audit.Actor{}), "acme"); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("with what was known before the switch: %v", err)
 		}
-		if err := f.EndSessionByID(t.Context(), moved.As(audit.Actor{}), rival.SessionID); bridge.CodeOf(err) != "session_unknown" {
+		if err := f.Sessions.EndSessionByID(t.Context(), moved.As(audit.Actor{}), rival.SessionID); bridge.CodeOf(err) != "session_unknown" {
 			t.Errorf("another's session is ended: %v", err)
 		}
-		if err := f.EndSessions(t.Context(), moved.As(moved.Actor("", "")), true); err != nil {
+		if err := f.Sessions.EndSessions(t.Context(), moved.As(moved.Actor("", "")), true); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.SessionByID(t.Context(), p.SessionID); bridge.CodeOf(err) != "session_ended" {
+		if _, err := f.Sessions.SessionByID(t.Context(), p.SessionID); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("the session lives on: %v", err)
 		}
 	})
@@ -534,7 +536,7 @@ func TestProfile(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		text := func(s string) *string { return &s }
-		a, err := f.PatchAccount(t.Context(), p.As(p.Actor("", "")), api.ProfilePatch{Name: text("Ann"), Country: text("de"), Currency: text("eur")})
+		a, err := f.Accounts.PatchAccount(t.Context(), p.As(p.Actor("", "")), api.ProfilePatch{Name: text("Ann"), Country: text("de"), Currency: text("eur")})
 		if err != nil || a.Name != "Ann" || a.Country != "DE" || a.Currency != "EUR" {
 			t.Errorf("%+v (%v)", a, err)
 		}
@@ -546,11 +548,11 @@ func TestProfile(t *testing.T) {
 			"no country": {api.ProfilePatch{Country: text("ZZ")}, "country_unknown"}, "a continent": {api.ProfilePatch{Country: text("150")}, "country_unknown"},
 			"no currency": {api.ProfilePatch{Currency: text("ABC")}, "currency_unknown"},
 		} {
-			if _, err := f.PatchAccount(t.Context(), p.As(p.Actor("", "")), c.patch); bridge.CodeOf(err) != c.code {
+			if _, err := f.Accounts.PatchAccount(t.Context(), p.As(p.Actor("", "")), c.patch); bridge.CodeOf(err) != c.code {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if a, err := f.PatchAccount(t.Context(), p.As(p.Actor("", "")), api.ProfilePatch{Country: text("")}); err != nil || a.Country != "" || a.Currency != "EUR" {
+		if a, err := f.Accounts.PatchAccount(t.Context(), p.As(p.Actor("", "")), api.ProfilePatch{Country: text("")}); err != nil || a.Country != "" || a.Currency != "EUR" {
 			t.Errorf("%+v (%v)", a, err)
 		}
 	})
@@ -561,18 +563,18 @@ func TestProfile(t *testing.T) {
 func TestOutbox(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.person("ann@a.test", "acme", bridge.RoleMember)
-		if err := f.RequestReset(t.Context(), "ann@a.test", audit.Actor{}); err != nil {
+		if err := f.SignIn.RequestReset(t.Context(), "ann@a.test", audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		select {
-		case <-f.MailQueued():
+		case <-f.Outbox.MailQueued():
 		default:
 			t.Error("nobody is told that there is mail")
 		}
 		taken := make(chan int, 4)
 		for range cap(taken) {
 			go func() {
-				due, err := f.DueMail(context.Background(), 10)
+				due, err := f.Outbox.DueMail(context.Background(), 10)
 				if err != nil {
 					t.Error(err)
 				}
@@ -589,11 +591,11 @@ func TestOutbox(t *testing.T) {
 		text := ""
 		for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute} {
 			f.advance(wait - time.Second)
-			if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
+			if due, err := f.Outbox.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
 				t.Errorf("too early: %v (%v)", due, err)
 			}
 			f.advance(time.Second)
-			due, err := f.DueMail(t.Context(), 10)
+			due, err := f.Outbox.DueMail(t.Context(), 10)
 			if err != nil || len(due) != 1 {
 				t.Fatalf("it does not come again: %v (%v)", due, err)
 			}
@@ -605,7 +607,7 @@ func TestOutbox(t *testing.T) {
 			}
 		}
 		f.advance(time.Hour)
-		if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
+		if due, err := f.Outbox.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
 			t.Errorf("after its time: %v (%v)", due, err)
 		}
 		f.advance(25 * time.Hour)
@@ -631,35 +633,40 @@ func TestProviderSessionReachesNoFurther(t *testing.T) {
 			rival.OrgID, p.UserID); err != nil {
 			t.Fatal(err)
 		}
-		elsewhere, err := f.OpenSession(t.Context(), p.UserID, "rival", registry.MethodDevice, audit.Actor{})
+		elsewhere, err := f.Sessions.OpenSession(t.Context(), p.UserID, "rival", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.Provider = "some-provider"
 		ctx, by, right, name := t.Context(), p.Actor("", ""), bridge.NewSecret(password), "Ann"
 		for what, try := range map[string]func() error{
-			"password": func() error { return f.ChangePassword(ctx, p.As(by), right, bridge.NewSecret("another horse battery")) },
-			"enrol":    func() error { _, err := f.BeginTOTP(ctx, p.As(by), right); return err },
-			"confirm":  func() error { _, err := f.ConfirmTOTP(ctx, p.As(by), "000000"); return err },
-			"disable":  func() error { return f.DisableTOTP(ctx, p.As(by), right, "000000") },
-			"codes":    func() error { _, err := f.RenewRecoveryCodes(ctx, p.As(by), right, "000000"); return err },
-			"profile":  func() error { _, err := f.PatchAccount(ctx, p.As(by), api.ProfilePatch{Name: &name}); return err },
-			"switch":   func() error { _, err := f.SwitchSession(ctx, p.As(by), "rival"); return err },
+			"password": func() error {
+				return f.SignIn.ChangePassword(ctx, p.As(by), right, bridge.NewSecret("another horse battery"))
+			},
+			"enrol":   func() error { _, err := f.SignIn.BeginTOTP(ctx, p.As(by), right); return err },
+			"confirm": func() error { _, err := f.SignIn.ConfirmTOTP(ctx, p.As(by), "000000"); return err },
+			"disable": func() error { return f.SignIn.DisableTOTP(ctx, p.As(by), right, "000000") },
+			"codes":   func() error { _, err := f.SignIn.RenewRecoveryCodes(ctx, p.As(by), right, "000000"); return err },
+			"profile": func() error {
+				_, err := f.Accounts.PatchAccount(ctx, p.As(by), api.ProfilePatch{Name: &name})
+				return err
+			},
+			"switch": func() error { _, err := f.Sessions.SwitchSession(ctx, p.As(by), "rival"); return err },
 		} {
 			if err := try(); bridge.CodeOf(err) != "provider_session" {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if list, err := f.Sessions(ctx, p); err != nil || len(list) != 1 || list[0].Org != "acme" {
+		if list, err := f.Sessions.Sessions(ctx, p); err != nil || len(list) != 1 || list[0].Org != "acme" {
 			t.Errorf("the sessions: %+v (%v)", list, err)
 		}
-		if err := f.EndSessionByID(ctx, p.As(by), elsewhere.Principal.SessionID); bridge.CodeOf(err) != "session_unknown" {
+		if err := f.Sessions.EndSessionByID(ctx, p.As(by), elsewhere.Principal.SessionID); bridge.CodeOf(err) != "session_unknown" {
 			t.Errorf("a session elsewhere is ended: %v", err)
 		}
-		if err := f.EndSessions(ctx, p.As(by), true); err != nil {
+		if err := f.Sessions.EndSessions(ctx, p.As(by), true); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.SessionByID(ctx, elsewhere.Principal.SessionID); err != nil {
+		if _, err := f.Sessions.SessionByID(ctx, elsewhere.Principal.SessionID); err != nil {
 			t.Errorf("a session elsewhere is ended with all: %v", err)
 		}
 	})
@@ -675,10 +682,10 @@ func TestNoPassword(t *testing.T) {
 		if err := f.try(p.Email, "", bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the empty password: %v", err)
 		}
-		if _, err := f.BeginTOTP(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret("")); bridge.CodeOf(err) != "no_password" {
+		if _, err := f.SignIn.BeginTOTP(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret("")); bridge.CodeOf(err) != "no_password" {
 			t.Errorf("two-factor: %v", err)
 		}
-		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.mailed(); len(got) != 1 || strings.Contains(got[0].Text.Reveal(), "token=") {
@@ -692,10 +699,10 @@ func TestNewPasswordVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		device, code, verifier := f.approve(p)
-		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another horse battery"), false, audit.Actor{}); err != nil {
+		if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another horse battery"), false, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)
@@ -706,7 +713,7 @@ func TestSignOutEverywhereVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		device, code, verifier := f.approve(p)
-		if err := f.EndSessions(t.Context(), p.As(p.Actor("", "")), true); err != nil {
+		if err := f.Sessions.EndSessions(t.Context(), p.As(p.Actor("", "")), true); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)
@@ -718,7 +725,7 @@ func TestRemovalVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner, p := f.person("own@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
 		device, code, verifier := f.approve(p)
-		if _, err := f.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", p.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", p.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (org_id, user_id, role, joined_at) VALUES ($1, $2, 'member', 0)",
@@ -733,12 +740,12 @@ func TestRemovedProviderVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.person("own@a.test", "acme", bridge.RoleOwner)
 		provider := f.withProvider(owner)
-		s, err := f.FinishSignIn(t.Context(), provider, vouch("bob@a.test"), audit.Actor{})
+		s, err := f.Providers.FinishSignIn(t.Context(), provider, vouch("bob@a.test"), audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		device, code, verifier := f.approve(s.Principal)
-		if err := f.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
+		if err := f.Providers.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)
@@ -746,18 +753,18 @@ func TestRemovedProviderVoidsApprovals(t *testing.T) {
 }
 
 // approve approves a device login and a request for an authorization code.
-func (f *fixture) approve(p registry.Principal) (device, code, verifier bridge.Secret) {
+func (f *fixture) approve(p accounts.Principal) (device, code, verifier bridge.Secret) {
 	f.t.Helper()
-	d, err := f.StartDevice(f.t.Context(), registry.DeviceStart{ClientID: "cli"})
+	d, err := f.Sessions.StartDevice(f.t.Context(), accounts.DeviceStart{ClientID: "cli"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if err := f.DecideDevice(f.t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
+	if err := f.Sessions.DecideDevice(f.t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
 		f.t.Fatal(err)
 	}
 	verifier = bridge.NewSecret(strings.Repeat("v", 43))
 	sum := sha256.Sum256([]byte(verifier.Reveal()))
-	code, err = f.IssueCode(f.t.Context(), p.As(p.Actor("", "")), registry.CodeGrant{ClientID: "cli", RedirectURI: "http://127.0.0.1:1/",
+	code, err = f.Sessions.IssueCode(f.t.Context(), p.As(p.Actor("", "")), accounts.CodeGrant{ClientID: "cli", RedirectURI: "http://127.0.0.1:1/",
 		Challenge: base64.RawURLEncoding.EncodeToString(sum[:])})
 	if err != nil {
 		f.t.Fatal(err)
@@ -768,11 +775,11 @@ func (f *fixture) approve(p registry.Principal) (device, code, verifier bridge.S
 // void wants that nobody can redeem what was approved.
 func (f *fixture) void(device, code, verifier bridge.Secret) {
 	f.t.Helper()
-	_, err := f.PollDevice(f.t.Context(), registry.DevicePoll{Code: device, ClientID: "cli"}, audit.Actor{})
+	_, err := f.Sessions.PollDevice(f.t.Context(), accounts.DevicePoll{Code: device, ClientID: "cli"}, audit.Actor{})
 	if bridge.CodeOf(err) != "access_denied" {
 		f.t.Errorf("the device login was redeemed: %v", err)
 	}
-	_, err = f.RedeemCode(f.t.Context(), code, verifier, "cli", "http://127.0.0.1:1/", audit.Actor{})
+	_, err = f.Sessions.RedeemCode(f.t.Context(), code, verifier, "cli", "http://127.0.0.1:1/", audit.Actor{})
 	if bridge.CodeOf(err) != "invalid_grant" {
 		f.t.Errorf("the code was redeemed: %v", err)
 	}
@@ -785,7 +792,7 @@ func TestLoginWithWhatIsNoAddress(t *testing.T) {
 				t.Errorf("%.20q: %v", email, err)
 			}
 		}
-		if got := registry.LoginEmail(" Ann@A.test "); got != "ann@a.test" {
+		if got := accounts.LoginEmail(" Ann@A.test "); got != "ann@a.test" {
 			t.Errorf("the address is counted as %q", got)
 		}
 	})

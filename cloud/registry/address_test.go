@@ -8,22 +8,23 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 const newAddress = "ann@new.test"
 
 // askAddress asks for another address and returns the links that are mailed to the new one and to the old one.
-func (f *fixture) askAddress(p registry.Principal, to string) (confirm, stop bridge.Secret) {
+func (f *fixture) askAddress(p accounts.Principal, to string) (confirm, stop bridge.Secret) {
 	f.t.Helper()
 	f.mailed()
-	if _, err := f.RequestAddress(f.t.Context(), p.As(p.Actor("", "")), registry.NewAddress{Email: to, Password: bridge.NewSecret(password)}); err != nil {
+	if _, err := f.SignIn.RequestAddress(f.t.Context(), p.As(p.Actor("", "")), signin.NewAddress{Email: to, Password: bridge.NewSecret(password)}); err != nil {
 		f.t.Fatal(err)
 	}
 	for _, m := range f.mailed() {
-		path, link := registry.AddressStopPath, &stop
+		path, link := signin.AddressStopPath, &stop
 		if m.To != p.Email {
-			path, link = registry.AddressPath, &confirm
+			path, link = signin.AddressPath, &confirm
 		}
 		_, after, ok := strings.Cut(m.Text.Reveal(), string(issuer)+path+"?token=")
 		token, _, _ := strings.Cut(after, "\n")
@@ -36,21 +37,21 @@ func (f *fixture) askAddress(p registry.Principal, to string) (confirm, stop bri
 }
 
 // confirm opens the link to a new address, and returns the code of the refusal.
-func (f *fixture) confirm(p registry.Principal, token bridge.Secret) string {
+func (f *fixture) confirm(p accounts.Principal, token bridge.Secret) string {
 	f.t.Helper()
-	if s, err := f.OpenSession(f.t.Context(), p.UserID, p.Org, registry.MethodBrowser, audit.Actor{}); err == nil {
+	if s, err := f.Sessions.OpenSession(f.t.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{}); err == nil {
 		p = s.Principal // what was void before has ended the other
 	}
-	s, err := f.ConfirmAddress(f.t.Context(), p.As(p.Actor("", "")), token)
+	s, err := f.SignIn.ConfirmAddress(f.t.Context(), p.As(p.Actor("", "")), token)
 	if err == nil {
-		if again, err := f.BrowserSession(f.t.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
+		if again, err := f.Sessions.BrowserSession(f.t.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
 			f.t.Errorf("the session after it: %+v %v", again, err)
 		}
 	}
 	return bridge.CodeOf(err)
 }
 
-func (f *fixture) emailOf(p registry.Principal) (email string) {
+func (f *fixture) emailOf(p accounts.Principal) (email string) {
 	f.t.Helper()
 	if err := f.db.QueryRowContext(f.t.Context(), "SELECT email FROM users WHERE id = $1", p.UserID).Scan(&email); err != nil {
 		f.t.Fatal(err)
@@ -62,23 +63,23 @@ func TestChangeOfAddress(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ann := f.person("ann@a.test", "acme", bridge.RoleOwner)
 		_, codes := f.enrol(ann)
-		for _, n := range []registry.NewAddress{{Email: newAddress, Password: bridge.NewSecret(password)},
+		for _, n := range []signin.NewAddress{{Email: newAddress, Password: bridge.NewSecret(password)},
 			{Email: newAddress, Password: bridge.NewSecret(password), OTP: "000000"}} {
-			if _, err := f.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), n); bridge.AsError(err).Kind != bridge.Forbidden {
+			if _, err := f.SignIn.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), n); bridge.AsError(err).Kind != bridge.Forbidden {
 				t.Errorf("without the second factor: %v", err)
 			}
 		}
 		f.mailed()
-		if _, err := f.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), registry.NewAddress{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
+		if _, err := f.SignIn.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), signin.NewAddress{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
 			OTP: codes[0].Reveal()}); err != nil {
 			t.Fatal(err)
 		}
 		token := f.link("address")
-		if pending, err := f.PendingAddress(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.clock().Add(registry.AddressLife).UTC()) {
+		if pending, err := f.SignIn.PendingAddress(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.clock().Add(signin.AddressLife).UTC()) {
 			t.Errorf("%+v %v", pending, err)
 		}
 		for range 2 { // a program that scans mail comes first
-			if _, err := f.OfferedAddress(t.Context(), token, false); err != nil {
+			if _, err := f.SignIn.OfferedAddress(t.Context(), token, false); err != nil {
 				t.Errorf("opened: %v", err)
 			}
 		}
@@ -94,7 +95,7 @@ func TestChangeOfAddress(t *testing.T) {
 		if err := f.try("ann@a.test", password, bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the old address signs in: %v", err)
 		}
-		who, err := f.Authenticate(t.Context(), registry.Login{Email: newAddress, Password: bridge.NewSecret(password)}, audit.Actor{})
+		who, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: newAddress, Password: bridge.NewSecret(password)}, audit.Actor{})
 		if err != nil || !who.TwoFactor || who.ID != ann.UserID {
 			t.Errorf("the new one: %+v %v", who, err)
 		}
@@ -105,30 +106,30 @@ func TestChangeOfAddress(t *testing.T) {
 func TestWaitingAddressIsVoid(t *testing.T) {
 	type state struct {
 		*fixture
-		p, owner registry.Principal
+		p, owner accounts.Principal
 		stop     bridge.Secret
 	}
 	cases := map[string]func(s state) error{ // each with a person of its own
 		"a reset": func(s state) error {
 			s.mailed()
-			if err := s.RequestReset(s.t.Context(), s.p.Email, audit.Actor{}); err != nil {
+			if err := s.SignIn.RequestReset(s.t.Context(), s.p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return s.ResetPassword(s.t.Context(), s.link(registry.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
+			return s.SignIn.ResetPassword(s.t.Context(), s.link(signin.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
 		},
 		"a new password": func(s state) error {
-			return s.ChangePassword(s.t.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(password))
+			return s.SignIn.ChangePassword(s.t.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(password))
 		},
 		"another change": func(s state) error { s.askAddress(s.p, "other@new.test"); return nil },
 		"a removal": func(s state) error {
-			_, err := s.RemoveMember(s.t.Context(), s.owner.As(audit.Actor{}), "acme", s.p.UserID)
+			_, err := s.Accounts.RemoveMember(s.t.Context(), s.owner.As(audit.Actor{}), "acme", s.p.UserID)
 			return err
 		},
-		"the link to the old address": func(s state) error { return s.StopAddress(s.t.Context(), s.stop, audit.Actor{}) },
-		"its person":                  func(s state) error { return s.CancelAddress(s.t.Context(), s.p.As(audit.Actor{})) },
-		"a day":                       func(s state) error { s.advance(registry.AddressLife); return nil },
+		"the link to the old address": func(s state) error { return s.SignIn.StopAddress(s.t.Context(), s.stop, audit.Actor{}) },
+		"its person":                  func(s state) error { return s.SignIn.CancelAddress(s.t.Context(), s.p.As(audit.Actor{})) },
+		"a day":                       func(s state) error { s.advance(signin.AddressLife); return nil },
 		"the operator": func(s state) error {
-			_, err := s.SetAddress(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
+			_, err := s.SignIn.SetAddress(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
 			return err
 		},
 	}
@@ -149,7 +150,7 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 			if code := f.confirm(s.p, token); code != want || f.emailOf(s.p) == at+"@new.test" {
 				t.Errorf("%s: %q %s", name, code, f.emailOf(s.p))
 			}
-			if err := f.StopAddress(t.Context(), s.stop, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+			if err := f.SignIn.StopAddress(t.Context(), s.stop, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 				t.Errorf("%s: stopped again: %v", name, err)
 			}
 		}
@@ -160,9 +161,9 @@ func TestAddressRefusals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
 		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
-		ask := func(p registry.Principal, to, pass string) string {
+		ask := func(p accounts.Principal, to, pass string) string {
 			t.Helper()
-			_, err := f.RequestAddress(ctx, p.As(p.Actor("", "")), registry.NewAddress{Email: to, Password: bridge.NewSecret(pass)})
+			_, err := f.SignIn.RequestAddress(ctx, p.As(p.Actor("", "")), signin.NewAddress{Email: to, Password: bridge.NewSecret(pass)})
 			return bridge.CodeOf(err)
 		}
 		for _, c := range []struct{ to, pass, want string }{
@@ -181,10 +182,10 @@ func TestAddressRefusals(t *testing.T) {
 		if code := f.confirm(ann, token); code != "address_taken" || f.emailOf(ann) != "ann@a.test" {
 			t.Errorf("an address that is taken: %q %s", code, f.emailOf(ann))
 		}
-		if _, err := f.SessionByID(ctx, ann.SessionID); err != nil {
+		if _, err := f.Sessions.SessionByID(ctx, ann.SessionID); err != nil {
 			t.Errorf("a refused change ends the session: %v", err)
 		}
-		if _, err := f.SetAddress(ctx, "ann@a.test", "olga@a.test", audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "address_taken" {
+		if _, err := f.SignIn.SetAddress(ctx, "ann@a.test", "olga@a.test", audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "address_taken" {
 			t.Errorf("by the operator: %v", err)
 		}
 		// One that somebody else has signed up with and never proven is nobody's.
@@ -194,14 +195,14 @@ func TestAddressRefusals(t *testing.T) {
 		if code := f.confirm(ann, token); code != "" || f.emailOf(ann) != "squat@a.test" {
 			t.Errorf("an address that nobody has proven: %q", code)
 		}
-		if _, err := f.SessionByID(ctx, squatter.SessionID); err == nil {
+		if _, err := f.Sessions.SessionByID(ctx, squatter.SessionID); err == nil {
 			t.Error("the squatter's session lives on")
 		}
-		who, err := f.Authenticate(ctx, registry.Login{Email: "squat@a.test", Password: bridge.NewSecret(password)}, audit.Actor{})
+		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: "squat@a.test", Password: bridge.NewSecret(password)}, audit.Actor{})
 		if err != nil || who.ID != ann.UserID {
 			t.Errorf("%+v %v", who, err)
 		}
-		ann, err = f.SessionByID(ctx, f.sessionOf(ann))
+		ann, err = f.Sessions.SessionByID(ctx, f.sessionOf(ann))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,9 +218,9 @@ func TestAddressRefusals(t *testing.T) {
 }
 
 // sessionOf opens a session of somebody whose last one has ended.
-func (f *fixture) sessionOf(p registry.Principal) string {
+func (f *fixture) sessionOf(p accounts.Principal) string {
 	f.t.Helper()
-	s, err := f.OpenSession(f.t.Context(), p.UserID, p.Org, registry.MethodBrowser, audit.Actor{})
+	s, err := f.Sessions.OpenSession(f.t.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -232,11 +233,11 @@ func TestAddressOfAProvider(t *testing.T) {
 		p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
 		f.person("ann@a.test", "acme", bridge.RoleMember)
 		for email, hint := range map[string]string{"bob@a.test": "sign in through acme again", "ann@a.test": "ace cloud user set-address"} {
-			s, err := f.FinishSignIn(t.Context(), p, vouch(email), audit.Actor{})
+			s, err := f.Providers.FinishSignIn(t.Context(), p, vouch(email), audit.Actor{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.RequestAddress(t.Context(), s.Principal.As(audit.Actor{}), registry.NewAddress{Email: newAddress, Password: bridge.NewSecret(password)})
+			_, err = f.SignIn.RequestAddress(t.Context(), s.Principal.As(audit.Actor{}), signin.NewAddress{Email: newAddress, Password: bridge.NewSecret(password)})
 			if e := bridge.AsError(err); e.Code != "address_of_provider" || !strings.Contains(e.Hint, hint) {
 				t.Errorf("%s: %v, %s", email, err, e.Hint)
 			}
@@ -246,7 +247,7 @@ func TestAddressOfAProvider(t *testing.T) {
 			{"ann@a.test", "ann2@a.test", "ann@a.test", "the account has a password, and reaches further"},
 			{"bob@a.test", "bob2@a.test", "bob2@a.test", "the provider's own"},
 		} {
-			s, err := f.FinishSignIn(t.Context(), p, registry.Vouched{Subject: c.subject, Email: c.email, EmailVerified: true}, audit.Actor{})
+			s, err := f.Providers.FinishSignIn(t.Context(), p, signin.Vouched{Subject: c.subject, Email: c.email, EmailVerified: true}, audit.Actor{})
 			if err != nil || s.Principal.Email != c.want {
 				t.Errorf("%s: %s %v, want %s: %s", c.subject, s.Principal.Email, err, c.want, c.why)
 			}
@@ -258,10 +259,10 @@ func TestAddressOfAProvider(t *testing.T) {
 func TestAddressRaces(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
-		for round, with := range []func(p registry.Principal){
-			func(registry.Principal) {},
-			func(p registry.Principal) {
-				if _, err := f.RemoveMember(t.Context(), olga.As(audit.Actor{}), "acme", p.UserID); err != nil {
+		for round, with := range []func(p accounts.Principal){
+			func(accounts.Principal) {},
+			func(p accounts.Principal) {
+				if _, err := f.Accounts.RemoveMember(t.Context(), olga.As(audit.Actor{}), "acme", p.UserID); err != nil {
 					t.Error(err)
 				}
 			},
@@ -274,7 +275,7 @@ func TestAddressRaces(t *testing.T) {
 			codes := make(chan string, 4)
 			for range cap(codes) {
 				wg.Go(func() {
-					_, err := f.ConfirmAddress(t.Context(), ann.As(audit.Actor{}), token)
+					_, err := f.SignIn.ConfirmAddress(t.Context(), ann.As(audit.Actor{}), token)
 					codes <- bridge.CodeOf(err)
 				})
 			}
@@ -294,11 +295,11 @@ func TestAddressRaces(t *testing.T) {
 			if want := map[bool]string{true: name + "@new.test", false: name + "@a.test"}[done == 1]; done > 1 || f.emailOf(ann) != want {
 				t.Errorf("%d confirmed, and the address is %s", done, f.emailOf(ann))
 			}
-			if _, err := f.SessionByID(t.Context(), ann.SessionID); err == nil {
+			if _, err := f.Sessions.SessionByID(t.Context(), ann.SessionID); err == nil {
 				t.Error("the session from before lives on")
 			}
 			if round == 1 {
-				if list, err := f.OpenSession(t.Context(), ann.UserID, "acme", registry.MethodDevice, audit.Actor{}); err == nil {
+				if list, err := f.Sessions.OpenSession(t.Context(), ann.UserID, "acme", accounts.MethodDevice, audit.Actor{}); err == nil {
 					t.Errorf("somebody who is removed comes in: %+v", list.Principal)
 				}
 			}

@@ -8,21 +8,23 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
 // sealed is a registry with a row of every kind that is encrypted, by the first of keys.
 type sealed struct {
-	person     registry.Principal
+	person     accounts.Principal
 	connection string // ID
-	enrolment  registry.Enrolment
+	enrolment  signin.Enrolment
 	recovery   bridge.Secret
 }
 
 func (f *fixture) sealAll(keys bridge.Secret) sealed {
 	f.t.Helper()
 	f.open(keys)
-	if err := f.UseEncryptionKeys(f.t.Context()); err != nil {
+	if err := f.Vault.UseEncryptionKeys(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
 	p := f.person("olga@a.test", "acme", bridge.RoleOwner)
@@ -30,7 +32,7 @@ func (f *fixture) sealAll(keys bridge.Secret) sealed {
 	f.exec("UPDATE connections SET rotate_at = 1")
 	f.begin() // stores the key of a rotation that is under way
 	gone := f.register(p, "https://b.test", aceKey().Text().Reveal())
-	if _, err := f.Delete(f.t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
+	if _, err := f.Connections.Delete(f.t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 		f.t.Fatal(err)
 	}
 	f.withProvider(p)
@@ -41,7 +43,7 @@ func (f *fixture) sealAll(keys bridge.Secret) sealed {
 // ids are the IDs of the keys of a value of ACE_DATABASE_ENCRYPTION_KEY.
 func ids(t *testing.T, keys bridge.Secret) []string {
 	t.Helper()
-	v, err := registry.NewVault(keys)
+	v, err := vault.NewVault(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func TestMissingEncryptionKey(t *testing.T) {
 		check := func(stage string, keys bridge.Secret, says ...string) {
 			t.Helper()
 			f.open(keys)
-			e := bridge.AsError(f.CheckKeys(t.Context()))
+			e := bridge.AsError(f.Vault.CheckKeys(t.Context()))
 			if e.Code != "encryption_key_missing" || e.Kind != bridge.Unavailable {
 				t.Fatalf("%s: %v", stage, e)
 			}
@@ -98,7 +100,7 @@ func TestMissingEncryptionKey(t *testing.T) {
 		fine := func(stage string, keys bridge.Secret) {
 			t.Helper()
 			f.open(keys)
-			if err := f.CheckKeys(t.Context()); err != nil {
+			if err := f.Vault.CheckKeys(t.Context()); err != nil {
 				t.Fatalf("%s: %v", stage, err)
 			}
 		}
@@ -117,17 +119,17 @@ func TestMissingEncryptionKey(t *testing.T) {
 		f.register(f.person("nils@b.test", "other", bridge.RoleMember), "https://c.test", "plain")
 		check("the new key gone from a half-rotated cloud", first, "1 row needs the encryption key with the ID "+other, "(1 connection)")
 		f.open(second)
-		n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {})
+		n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {})
 		if e := bridge.AsError(err); n != 0 || e.Code != "rows_unreadable" || !strings.Contains(e.Detail, "6 of 7 rows") || !strings.Contains(e.Detail, id) {
 			t.Errorf("rotation without the old key: %d rows, %v", n, err)
 		}
 		third := newKeys(t)
 		f.open(list(third, second))
-		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || bridge.CodeOf(err) != "rows_unreadable" {
+		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || bridge.CodeOf(err) != "rows_unreadable" {
 			t.Errorf("rotation changes what it can: %d rows, %v", n, err)
 		}
 		f.open(list(third, first))
-		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 6 || err != nil {
+		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 6 || err != nil {
 			t.Errorf("rotation with all keys: %d rows, %v", n, err)
 		}
 		fine("the retired keys gone", third)
@@ -141,64 +143,64 @@ func TestAcceptMissingKey(t *testing.T) {
 		id := ids(t, first)[0]
 		f.open(second)
 		for _, wrong := range []string{"", "unknown", ids(t, second)[0], strings.Repeat("x", 1000)} {
-			if _, err := f.AcceptMissingKey(t.Context(), wrong, audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "encryption_key_not_missing" {
+			if _, err := f.Vault.AcceptMissingKey(t.Context(), wrong, audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "encryption_key_not_missing" {
 				t.Errorf("%.20q: %v", wrong, err)
 			}
 		}
 		for range 2 {
-			if kinds, err := f.AcceptMissingKey(t.Context(), id, audit.Actor{ID: "operator"}); err != nil || kinds != everyKind {
+			if kinds, err := f.Vault.AcceptMissingKey(t.Context(), id, audit.Actor{ID: "operator"}); err != nil || kinds != everyKind {
 				t.Fatalf("%q %v", kinds, err)
 			}
 		}
-		if err := f.CheckKeys(t.Context()); err != nil {
+		if err := f.Vault.CheckKeys(t.Context()); err != nil {
 			t.Fatalf("once it is accepted: %v", err)
 		}
-		if err := f.UseEncryptionKeys(t.Context()); err != nil {
+		if err := f.Vault.UseEncryptionKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(f.outcomes("", "encryption_key.accept_missing")); n != 2 {
 			t.Errorf("%d entries in the log", n)
 		}
 
-		if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
+		if due, err := f.Outbox.DueMail(t.Context(), 10); err != nil || len(due) != 0 {
 			t.Errorf("mail: %v %v", due, err)
 		}
 		p := was.person
 		if e := bridge.AsError(f.credentialError(p, was.connection)); e.Code != "row_unreadable" || e.Hint != "connect again: ace connect --server https://a.test" {
 			t.Errorf("the connection: %v %s", e, e.Hint)
 		}
-		target, err := f.Target(t.Context(), p, was.connection)
+		target, err := f.Upkeep.Target(t.Context(), p, was.connection)
 		if err != nil || bridge.AsError(target.Err).Hint != "connect again: ace connect --server https://a.test" {
 			t.Errorf("a probe: %v %v", err, target.Err)
 		}
 		f.advance(time.Minute)
-		u := registry.User{ID: p.UserID, Email: p.Email}
-		if err := f.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{}, audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
+		u := accounts.User{ID: p.UserID, Email: p.Email}
+		if err := f.SignIn.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{}, audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
 			t.Errorf("a code of the app: %v", err)
 		}
-		if err := f.CheckOTP(t.Context(), u, was.recovery.Reveal(), bridge.Secret{}, audit.Actor{}); err != nil {
+		if err := f.SignIn.CheckOTP(t.Context(), u, was.recovery.Reveal(), bridge.Secret{}, audit.Actor{}); err != nil {
 			t.Errorf("a recovery code: %v", err)
 		}
-		if provider, shown, err := f.ProviderOf(t.Context(), p, "acme"); err != nil || shown.HasSecret || !provider.ClientSecret.IsZero() || shown.Issuer == "" {
+		if provider, shown, err := f.Providers.ProviderOf(t.Context(), p, "acme"); err != nil || shown.HasSecret || !provider.ClientSecret.IsZero() || shown.Issuer == "" {
 			t.Errorf("the provider: %+v %v", shown, err)
 		}
 
 		f.open(list(second, first))
-		if err := f.WatchKeys(t.Context()); err != nil {
+		if err := f.Vault.WatchKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.credentialError(p, was.connection); err != nil {
 			t.Errorf("once the key is back: %v", err)
 		}
 		f.open(second)
-		if err := f.WatchKeys(t.Context()); bridge.CodeOf(err) != "encryption_key_missing" {
+		if err := f.Vault.WatchKeys(t.Context()); bridge.CodeOf(err) != "encryption_key_missing" {
 			t.Errorf("a key that goes missing again: %v", err)
 		}
 	})
 }
 
-func (f *fixture) credentialError(p registry.Principal, id string) error {
-	_, err := f.Credential(f.t.Context(), p, id)
+func (f *fixture) credentialError(p accounts.Principal, id string) error {
+	_, err := f.Tokens.Credential(f.t.Context(), p, id)
 	return err
 }
 
@@ -207,7 +209,7 @@ func TestManyOlderRows(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		keys := newKeys(t)
 		f.open(keys)
-		v, err := registry.NewVault(keys)
+		v, err := vault.NewVault(keys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +221,7 @@ func TestManyOlderRows(t *testing.T) {
 		defer func() { _ = tx.Rollback() }()
 		for i := range rows {
 			id := string(rune('a'+i%26)) + strings.Repeat("x", i/26)
-			body, err := v.Seal(registry.RowIdentity{Connection: "mail:" + id}, bridge.NewSecret("text"))
+			body, err := v.Seal(vault.RowIdentity{Connection: "mail:" + id}, bridge.NewSecret("text"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +237,7 @@ func TestManyOlderRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if e := bridge.AsError(f.CheckKeys(t.Context())); e.Code != "encryption_key_missing" || !strings.HasPrefix(e.Detail, "12 rows of an older version") {
+			if e := bridge.AsError(f.Vault.CheckKeys(t.Context())); e.Code != "encryption_key_missing" || !strings.HasPrefix(e.Detail, "12 rows of an older version") {
 				t.Fatal(e)
 			}
 		}
@@ -266,7 +268,7 @@ func TestSigningKeyOfTheSameNumber(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.open(newKeys(t))
-			if err := f.UseSigningKeys(t.Context()); bridge.CodeOf(err) != step.code {
+			if err := f.Vault.UseSigningKeys(t.Context()); bridge.CodeOf(err) != step.code {
 				t.Errorf("%s: %v", step.name, err)
 			}
 		}

@@ -14,7 +14,9 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/preview"
 )
 
 // read is what a query gives.
@@ -96,14 +98,14 @@ func TestEndsArePreviewed(t *testing.T) {
 		*fixture
 		a               *keys.Authority
 		org             string
-		boss, ann, max  registry.Principal
+		boss, ann, max  accounts.Principal
 		g               given
 		key             bridge.Key
 		shared, private api.Connection
-		ci              registry.Principal
+		ci              accounts.Principal
 		dead            []uuid.UUID
 	}
-	alive := func(w *world) registry.Alive {
+	alive := func(w *world) preview.Alive {
 		return func(id uuid.UUID) bool { return !slices.Contains(w.dead, id) && len(w.a.Generations(id)) > 0 }
 	}
 	setup := func(t *testing.T, f *fixture, a *keys.Authority, org string) *world {
@@ -116,13 +118,13 @@ func TestEndsArePreviewed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.ci, err = f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: live.ID, Kind: bridge.KindLive, Subject: live.Owner,
-			Org: org, Scopes: bridge.Scopes{"connection:use", "connection:read"}}, registry.KeyFacts{Name: "ci"})
+		w.ci, err = f.Accounts.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: live.ID, Kind: bridge.KindLive, Subject: live.Owner,
+			Org: org, Scopes: bridge.Scopes{"connection:use", "connection:read"}}, accounts.KeyFacts{Name: "ci"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range []registry.Principal{w.ann, w.max, w.ci} {
-			if _, err := f.Credential(t.Context(), p, w.shared.ID); err != nil {
+		for _, p := range []accounts.Principal{w.ann, w.max, w.ci} {
+			if _, err := f.Tokens.Credential(t.Context(), p, w.shared.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -139,47 +141,49 @@ func TestEndsArePreviewed(t *testing.T) {
 	}
 	cases := []struct {
 		name    string
-		preview func(w *world) (registry.Ends, error)
+		preview func(w *world) (preview.Ends, error)
 		deed    func(w *world) error
 		holders func(w *world) []string // of personal keys on the shared connection's server
 		gone    int                     // how many lines are not in works any more
 	}{
-		{"disconnect", func(w *world) (registry.Ends, error) {
-			return w.EndsOfDelete(t.Context(), w.boss, w.shared.ID, alive(w))
-		}, func(w *world) error { return second(w.Delete(w.t.Context(), w.boss.As(audit.Actor{}), w.shared.ID)) }, all, 2},
-		{"unshare", func(w *world) (registry.Ends, error) {
-			return w.EndsOfPatch(t.Context(), w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(registry.Private)}, alive(w))
+		{"disconnect", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfDelete(t.Context(), w.boss, w.shared.ID, alive(w))
 		}, func(w *world) error {
-			w.patch(w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+			return second(w.Connections.Delete(w.t.Context(), w.boss.As(audit.Actor{}), w.shared.ID))
+		}, all, 2},
+		{"unshare", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfPatch(t.Context(), w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(connections.Private)}, alive(w))
+		}, func(w *world) error {
+			w.patch(w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 			return nil
 		}, all, 0},
-		{"a ceiling", func(w *world) (registry.Ends, error) {
-			return w.EndsOfPatch(t.Context(), w.boss, w.shared.ID, ceiling("app:*"), alive(w))
+		{"a ceiling", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfPatch(t.Context(), w.boss, w.shared.ID, ceiling("app:*"), alive(w))
 		}, func(w *world) error { w.patch(w.boss, w.shared.ID, ceiling("app:*")); return nil }, func(w *world) []string {
 			return limitedTo(w.ann.Email, "key:"+w.g.live.String(), w.max.Email)
 		}, 0},
-		{"nothing for a member", func(w *world) (registry.Ends, error) {
-			return w.EndsOfLimit(t.Context(), w.boss, w.shared.ID, registry.Exceptee{ID: w.max.UserID}, nothing(), alive(w))
+		{"nothing for a member", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.max.UserID}, nothing(), alive(w))
 		}, func(w *world) error { return w.limit(w.boss, w.shared.ID, w.max.UserID, nothing()) }, func(w *world) []string {
 			return []string{w.max.Email + " ends"}
 		}, 0},
-		{"less for whoever has made a key", func(w *world) (registry.Ends, error) {
-			return w.EndsOfLimit(t.Context(), w.boss, w.shared.ID, registry.Exceptee{ID: w.ann.UserID}, limited("app:*"), alive(w))
+		{"less for whoever has made a key", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.ann.UserID}, limited("app:*"), alive(w))
 		}, func(w *world) error { return w.limit(w.boss, w.shared.ID, w.ann.UserID, limited("app:*")) }, func(w *world) []string {
 			return limitedTo(w.ann.Email, "key:"+w.g.live.String())
 		}, 0},
-		{"another role", func(w *world) (registry.Ends, error) {
-			return w.EndsOfMember(t.Context(), w.boss, w.org, w.max.UserID, "viewer", alive(w))
+		{"another role", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfMember(t.Context(), w.boss, w.org, w.max.UserID, "viewer", alive(w))
 		}, func(w *world) error {
-			return second(w.ChangeRole(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.max.UserID, "viewer"))
+			return second(w.Accounts.ChangeRole(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.max.UserID, "viewer"))
 		}, func(w *world) []string { return []string{w.max.Email + " *"} }, 0},
-		{"a removal", func(w *world) (registry.Ends, error) {
-			return w.EndsOfMember(t.Context(), w.boss, w.org, w.ann.UserID, "", alive(w))
+		{"a removal", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfMember(t.Context(), w.boss, w.org, w.ann.UserID, "", alive(w))
 		}, func(w *world) error {
-			return second(w.RemoveMember(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.ann.UserID))
+			return second(w.Accounts.RemoveMember(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.ann.UserID))
 		}, func(w *world) []string { return []string{w.ann.Email + " ends"} }, 8},
-		{"a key of the organization", func(w *world) (registry.Ends, error) {
-			return w.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.live}, alive(w))
+		{"a key of the organization", func(w *world) (preview.Ends, error) {
+			return w.Preview.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.live}, alive(w))
 		}, func(w *world) error { w.dead = []uuid.UUID{w.g.live}; return nil }, func(w *world) []string {
 			return []string{"key:" + w.g.live.String() + " ends"}
 		}, 0},
@@ -225,7 +229,7 @@ func TestEndsArePreviewed(t *testing.T) {
 }
 
 // wantHolders compares what was said of tokens and personal keys with the statement that the server is sent.
-func (f *fixture) wantHolders(name string, key bridge.Key, said registry.Ends, tokens, want []string, alive registry.Alive) {
+func (f *fixture) wantHolders(name string, key bridge.Key, said preview.Ends, tokens, want []string, alive preview.Alive) {
 	f.t.Helper()
 	var holders, subjects, stated []string
 	for _, h := range said.Holders {
@@ -238,12 +242,12 @@ func (f *fixture) wantHolders(name string, key bridge.Key, said registry.Ends, t
 	if !slices.Equal(holders, want) || !slices.Equal(tokens, subjects) {
 		f.t.Errorf("%s: said was %v of keys and %v of tokens, want %v", name, holders, tokens, want)
 	}
-	lost, err := f.LostTokens(f.t.Context(), registry.Look{Alive: alive})
+	lost, err := f.Tokens.LostTokens(f.t.Context(), connections.Look{Alive: alive})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, l := range lost {
-		w, ok, err := f.WithdrawTokens(f.t.Context(), l)
+		w, ok, err := f.Tokens.WithdrawTokens(f.t.Context(), l)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -259,7 +263,7 @@ func (f *fixture) wantHolders(name string, key bridge.Key, said registry.Ends, t
 			left, some := statement.Left(subject)
 			stated = append(stated, subject+" "+map[bool]string{true: left.Scope, false: "ends"}[some])
 		}
-		if err := f.Withdrawn(f.t.Context(), w); err != nil {
+		if err := f.Tokens.Withdrawn(f.t.Context(), w); err != nil {
 			f.t.Fatal(err)
 		}
 	}

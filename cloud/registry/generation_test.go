@@ -8,7 +8,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // The cloud names the highest change number that a server has told in the tokens for it, as long as the key is the same; and
@@ -21,7 +22,7 @@ func TestServerNumbers(t *testing.T) {
 		f.register(p, url, old.Text().Reveal())
 		c := f.register(p, url, key.Text().Reveal())
 		named := func(key bridge.Key) int64 {
-			target, err := f.Target(t.Context(), p, c.ID)
+			target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,17 +33,17 @@ func TestServerNumbers(t *testing.T) {
 			return claims.Generation
 		}
 		told := func(last, restored int64) {
-			target, err := f.Target(t.Context(), p, c.ID)
+			target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline,
-				Numbers: registry.ChangeNumbers{Last: last, Restored: restored}}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline,
+				Numbers: connections.ChangeNumbers{Last: last, Restored: restored}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		due := func() []registry.Revocation {
-			due, err := f.DueRevocations(t.Context(), 10)
+		due := func() []connections.Revocation {
+			due, err := f.Upkeep.DueRevocations(t.Context(), 10)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +54,7 @@ func TestServerNumbers(t *testing.T) {
 				t.Errorf("after %d the token names %d, want %d", step.last, named(key), step.want)
 			}
 		}
-		if err := f.RevocationDelivered(t.Context(), due()[0].ID, audit.Actor{ID: "system"}); err != nil {
+		if err := f.Upkeep.RevocationDelivered(t.Context(), due()[0].ID, audit.Actor{ID: "system"}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(10 * 24 * time.Hour)
@@ -68,7 +69,7 @@ func TestServerNumbers(t *testing.T) {
 		if _, err := bridge.VerifyRevocation(again[0].Token, old.PublicKey()); err != nil {
 			t.Errorf("what is sent again does not verify: %v", err)
 		}
-		if err := f.RevocationDelivered(t.Context(), again[0].ID, audit.Actor{ID: "system"}); err != nil {
+		if err := f.Upkeep.RevocationDelivered(t.Context(), again[0].ID, audit.Actor{ID: "system"}); err != nil {
 			t.Fatal(err)
 		}
 		if told(32, 30); len(due()) != 0 {
@@ -90,8 +91,8 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 		eve, kim := f.person("eve@a.test", "acme", bridge.RoleMember), f.person("kim@a.test", "acme", bridge.RoleMember)
 		key := aceKey()
 		c := f.shared(owner, "https://ace.a.test", key.Text())
-		for _, who := range []registry.Principal{max, eve, kim} {
-			if _, err := f.Credential(t.Context(), who, c.ID); err != nil {
+		for _, who := range []accounts.Principal{max, eve, kim} {
+			if _, err := f.Tokens.Credential(t.Context(), who, c.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -107,7 +108,7 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 					left, _ := w.Left(subject)
 					out[subject] = fmt.Sprintf("%d %s", w.Number, left.Scope)
 				}
-				if err := f.Withdrawn(t.Context(), due); err != nil {
+				if err := f.Tokens.Withdrawn(t.Context(), due); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -115,16 +116,16 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 		}
 		restored := func(at int64) {
 			t.Helper()
-			target, err := f.Target(t.Context(), owner, c.ID)
+			target, err := f.Upkeep.Target(t.Context(), owner, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline,
-				Numbers: registry.ChangeNumbers{Last: at + 1, Restored: at}}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline,
+				Numbers: connections.ChangeNumbers{Last: at + 1, Restored: at}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := f.RemoveMember(t.Context(), owner.As(audit.Actor{}), "acme", eve.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), owner.As(audit.Actor{}), "acme", eve.UserID); err != nil {
 			t.Fatal(err)
 		}
 		first := told()
@@ -155,7 +156,7 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 				t.Error("told again for the same restore")
 			}
 		}
-		if _, err := f.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
+		if _, err := f.Connections.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		_ = f.statements()

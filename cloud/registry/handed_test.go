@@ -11,7 +11,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // withdrawn are the members whose tokens are to be withdrawn now; what is returned counts as delivered.
@@ -24,7 +25,7 @@ func (f *fixture) withdrawn(key bridge.Key) []string {
 			f.t.Fatalf("%+v: %v", w, err)
 		}
 		maps.Copy(out, statement.Until)
-		if err := f.Withdrawn(f.t.Context(), w); err != nil {
+		if err := f.Tokens.Withdrawn(f.t.Context(), w); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -32,14 +33,14 @@ func (f *fixture) withdrawn(key bridge.Key) []string {
 }
 
 // statements are those to deliver now.
-func (f *fixture) statements() (out []registry.Withdrawal) {
+func (f *fixture) statements() (out []connections.Withdrawal) {
 	f.t.Helper()
-	lost, err := f.LostTokens(f.t.Context(), registry.Look{Alive: func(id uuid.UUID) bool { return !f.dead[id] }})
+	lost, err := f.Tokens.LostTokens(f.t.Context(), connections.Look{Alive: func(id uuid.UUID) bool { return !f.dead[id] }})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, l := range lost {
-		w, ok, err := f.WithdrawTokens(f.t.Context(), l)
+		w, ok, err := f.Tokens.WithdrawTokens(f.t.Context(), l)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -61,8 +62,8 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 		hold := func() {
 			t.Helper()
 			f.advance(2 * time.Second)
-			for _, p := range []registry.Principal{owner, max, eve, ci} {
-				if _, err := f.Credential(t.Context(), p, c.ID); err != nil {
+			for _, p := range []accounts.Principal{owner, max, eve, ci} {
+				if _, err := f.Tokens.Credential(t.Context(), p, c.ID); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -85,8 +86,10 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 			{"a ceiling", func() { f.patch(owner, c.ID, ceiling("app:*")) }, everybody},
 			{"a limit", func() { must(f.limit(owner, c.ID, eve.UserID, limited("app:read"))) }, []string{"eve@a.test"}},
 			{"a limit of who has made a key", func() { must(f.limit(owner, c.ID, max.UserID, limited("app:read"))) }, slices.DeleteFunc(slices.Clone(everybody), func(s string) bool { return s == "eve@a.test" })},
-			{"another role", func() { must(second(f.ChangeRole(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID, "viewer"))) }, []string{"eve@a.test"}},
-			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}) }, everybody},
+			{"another role", func() {
+				must(second(f.Accounts.ChangeRole(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID, "viewer")))
+			}, []string{"eve@a.test"}},
+			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, everybody},
 		} {
 			eve.Role = map[bool]bridge.Role{true: bridge.RoleViewer, false: bridge.RoleMember}[step.name == "private"]
 			hold()
@@ -98,9 +101,9 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 				t.Errorf("%s: again %v", step.name, got)
 			}
 		}
-		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		hold()
-		if _, err := f.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.withdrawn(key); !slices.Equal(got, []string{"eve@a.test"}) {
@@ -126,18 +129,18 @@ func TestWithdrawalsAreMadeAgain(t *testing.T) {
 				t.Errorf("%s: %d are due, want %d", what, len(got), want)
 			}
 		}
-		if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 			t.Fatal(err)
 		}
-		share(registry.Private)
+		share(connections.Private)
 		due("at once", 1)
 		due("while it is under way", 0)
 		f.advance(16 * time.Second)
 		due("again", 1)
 		f.advance(16 * time.Second)
-		share(registry.Organization)
+		share(connections.Organization)
 		due("shared again", 0)
-		share(registry.Private)
+		share(connections.Private)
 		f.advance(bridge.MaxAccessTokenLife)
 		due("when it has expired: there may be keys that were made with it", 1)
 	})
@@ -149,20 +152,20 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		for name, end := range map[string]func(id string){
 			"disconnected": func(id string) {
-				if _, err := f.Delete(t.Context(), owner.As(audit.Actor{}), id); err != nil {
+				if _, err := f.Connections.Delete(t.Context(), owner.As(audit.Actor{}), id); err != nil {
 					t.Fatal(err)
 				}
 			},
 			"connected anew": func(id string) {
 				f.register(owner, "https://ace.a.test", aceKey().Text().Reveal())
-				f.patch(owner, id, api.ConnectionPatch{Visibility: new(registry.Private)})
+				f.patch(owner, id, api.ConnectionPatch{Visibility: new(connections.Private)})
 			},
 			"moved": func(id string) {
-				f.patch(owner, id, api.ConnectionPatch{Visibility: new(registry.Private), ServerURL: new("https://moved.a.test")})
+				f.patch(owner, id, api.ConnectionPatch{Visibility: new(connections.Private), ServerURL: new("https://moved.a.test")})
 			},
 		} {
 			c := f.shared(owner, "https://ace.a.test", aceKey().Text())
-			if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+			if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 				t.Fatal(err)
 			}
 			end(c.ID)
@@ -183,7 +186,7 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 		c := f.shared(owner, "https://ace.a.test", key.Text())
 		number := func() int64 {
 			t.Helper()
-			credential, err := f.Credential(t.Context(), max, c.ID)
+			credential, err := f.Tokens.Credential(t.Context(), max, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +198,7 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 		}
 		role := func(to string) func() {
 			return func() {
-				if _, err := f.ChangeRole(t.Context(), owner.As(audit.Actor{}), "acme", max.UserID, to); err != nil {
+				if _, err := f.Accounts.ChangeRole(t.Context(), owner.As(audit.Actor{}), "acme", max.UserID, to); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -212,7 +215,7 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 			{"a limit", func() { _ = f.limit(owner, c.ID, max.UserID, limited("app:read")) }, "app:read member"},
 			{"no limit", func() { f.limitOff(owner, c.ID, max.UserID) }, "app:* key:* member"},
 			{"a role", role("viewer"), "app:* key:* viewer"},
-			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Private)}) }, ""},
+			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, ""},
 		} {
 			f.advance(10 * time.Minute) // no access token is alive
 			step.change()
@@ -231,14 +234,14 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 			if got != step.left {
 				t.Errorf("%s: left is %q, want %q", step.name, got, step.left)
 			}
-			if err := f.Withdrawn(t.Context(), due[0]); err != nil {
+			if err := f.Tokens.Withdrawn(t.Context(), due[0]); err != nil {
 				t.Fatal(err)
 			}
 			if again := f.statements(); len(again) != 0 {
 				t.Errorf("%s: %d again", step.name, len(again))
 			}
 		}
-		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		max.Role = bridge.RoleViewer
 		if n := number(); n != 6 {
 			t.Errorf("a new token has the number %d, which the last withdrawal covers", n)
@@ -254,7 +257,7 @@ func TestWithdrawalsKeepTheirNumber(t *testing.T) {
 		c := f.shared(owner, "https://ace.a.test", key.Text())
 		token := func() bridge.AccessClaims {
 			t.Helper()
-			credential, err := f.Credential(t.Context(), max, c.ID)
+			credential, err := f.Tokens.Credential(t.Context(), max, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -294,7 +297,7 @@ func TestWithdrawalsOneAfterAnother(t *testing.T) {
 		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		key := aceKey()
 		c := f.shared(owner, "https://ace.a.test", key.Text())
-		if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 3 {
@@ -319,8 +322,8 @@ func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 		key := aceKey()
 		c := f.shared(owner, "https://ace.a.test", key.Text())
 		parents := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
-		child, err := f.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
-			Subject: max.Email, Org: "acme", Scopes: bridge.Scopes{"connection:use"}}, registry.KeyFacts{Name: "child", Parents: parents})
+		child, err := f.Accounts.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
+			Subject: max.Email, Org: "acme", Scopes: bridge.Scopes{"connection:use"}}, accounts.KeyFacts{Name: "child", Parents: parents})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -358,15 +361,15 @@ func TestKeysThatCannotActAs(t *testing.T) {
 			key := bridge.NewKey(kind, uuid.New())
 			server := "https://" + string(kind) + ".a.test"
 			c := f.register(owner, server, key.Text().Reveal())
-			share := api.ConnectionPatch{Visibility: new(registry.Organization)}
-			if _, err := f.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, share); bridge.CodeOf(err) != "key_cannot_act_as" {
+			share := api.ConnectionPatch{Visibility: new(connections.Organization)}
+			if _, err := f.Connections.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, share); bridge.CodeOf(err) != "key_cannot_act_as" {
 				t.Errorf("%s: shared: %v", kind, err)
 			}
-			target, err := f.Target(t.Context(), owner, c.ID)
+			target, err := f.Upkeep.Target(t.Context(), owner, c.ID)
 			if err != nil || target.Credential.Type != "api_key" {
 				t.Fatalf("%s: the first probe asks with %s, %v", kind, target.Credential.Type, err)
 			}
-			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Subject: "ops"}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Subject: "ops"}); err != nil {
 				t.Fatal(err)
 			}
 			subject := func(credential api.Credential) bridge.AccessClaims {
@@ -377,20 +380,20 @@ func TestKeysThatCannotActAs(t *testing.T) {
 				}
 				return claims
 			}
-			credential, err := f.Credential(t.Context(), owner, c.ID)
+			credential, err := f.Tokens.Credential(t.Context(), owner, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if claims := subject(credential); claims.Subject != "ops" || claims.Probe {
 				t.Errorf("%s: a token for %q", kind, claims.Subject)
 			}
-			if target, err = f.Target(t.Context(), owner, c.ID); err != nil {
+			if target, err = f.Upkeep.Target(t.Context(), owner, c.ID); err != nil {
 				t.Fatal(err)
 			}
 			if claims := subject(target.Credential); claims.Subject != "ops" || !claims.Probe {
 				t.Errorf("%s: a probe for %q", kind, claims.Subject)
 			}
-			if got, err := f.Connection(t.Context(), owner, c.ID); err != nil || !got.OwnerOnly {
+			if got, err := f.Connections.Connection(t.Context(), owner, c.ID); err != nil || !got.OwnerOnly {
 				t.Errorf("%s: %+v %v", kind, got, err)
 			}
 		}
@@ -405,14 +408,14 @@ func TestKeysThatCannotActAs(t *testing.T) {
 			t.Errorf("a member of a connection that was shared before: %s", got)
 		}
 		// Where the server says that the key may, it is like a connection's own.
-		target, err := f.Target(t.Context(), owner, c.ID)
+		target, err := f.Upkeep.Target(t.Context(), owner, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Subject: "ops", ActsAs: true}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Subject: "ops", ActsAs: true}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 			t.Errorf("a member, by a key that may act as others: %v", err)
 		}
 	})

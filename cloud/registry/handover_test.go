@@ -21,7 +21,10 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 // noCredentials are the tables with nothing in them that anybody can act with. A new table goes here, or to a Voider.
@@ -53,13 +56,13 @@ var noCredentials = map[string]string{
 // newAuthority opens the cloud's own keys beside the registry, as the cloud does.
 func (f *fixture) newAuthority() *keys.Authority {
 	f.t.Helper()
-	a, err := keys.New(f.t.Context(), f.db, keys.Config{Servers: []bridge.ServerURL{issuer}, Catalogue: registry.Scopes, Personal: true, Now: f.clock},
+	a, err := keys.New(f.t.Context(), f.db, keys.Config{Servers: []bridge.ServerURL{issuer}, Catalogue: accounts.Scopes, Personal: true, Now: f.clock},
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.UseKeys(a)
-	if err := f.AdoptTokens(f.t.Context()); err != nil {
+	if err := f.SignIn.AdoptTokens(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
 	return a
@@ -101,7 +104,7 @@ func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 		f.newAuthority()
 		unlisted := func() (out []string) {
 			listed := map[string]bool{}
-			for _, v := range f.Voiders() {
+			for _, v := range f.Accounts.Voiders() {
 				for _, table := range v.Tables {
 					listed[table] = true
 				}
@@ -127,11 +130,11 @@ func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 
 // given is one of each kind of what an account can be given.
 type given struct {
-	p          registry.Principal
+	p          accounts.Principal
 	cookie     bridge.Secret
 	refresh    bridge.Secret
-	developer  registry.Principal
-	device     registry.Device
+	developer  accounts.Principal
+	device     accounts.Device
 	code       bridge.Secret
 	pending    bridge.Secret
 	invitation bridge.Secret
@@ -143,7 +146,7 @@ type given struct {
 
 const clientID, redirectURI, verifier = "ace-cli", "http://127.0.0.1:4000/", "verifier-verifier-verifier-verifier-verifier"
 
-func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
+func (f *fixture) give(a *keys.Authority, p accounts.Principal) given {
 	f.t.Helper()
 	ctx, by, g := f.t.Context(), p.Actor("", ""), given{p: p}
 	must := func(err error) {
@@ -152,38 +155,38 @@ func (f *fixture) give(a *keys.Authority, p registry.Principal) given {
 			f.t.Fatal(err)
 		}
 	}
-	s, err := f.OpenSession(ctx, p.UserID, p.Org, registry.MethodBrowser, by)
+	s, err := f.Sessions.OpenSession(ctx, p.UserID, p.Org, accounts.MethodBrowser, by)
 	must(err)
 	g.cookie = s.Cookie
-	s, err = f.OpenSession(ctx, p.UserID, p.Org, registry.MethodDevice, by)
+	s, err = f.Sessions.OpenSession(ctx, p.UserID, p.Org, accounts.MethodDevice, by)
 	must(err)
 	g.refresh = s.Refresh
-	s, err = f.OpenSessionFrom(ctx, p.As(by), registry.MethodDeveloper)
+	s, err = f.Sessions.OpenSessionFrom(ctx, p.As(by), accounts.MethodDeveloper)
 	must(err)
 	g.developer = s.Principal
-	g.device, err = f.StartDevice(ctx, registry.DeviceStart{ClientID: clientID})
+	g.device, err = f.Sessions.StartDevice(ctx, accounts.DeviceStart{ClientID: clientID})
 	must(err)
 	sum := sha256.Sum256([]byte(verifier))
 	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
-	must(f.DecideDevice(ctx, p.As(by), g.device.UserCode, true))
-	g.code, err = f.IssueCode(ctx, p.As(by), registry.CodeGrant{ClientID: clientID, RedirectURI: redirectURI, Challenge: challenge})
+	must(f.Sessions.DecideDevice(ctx, p.As(by), g.device.UserCode, true))
+	g.code, err = f.Sessions.IssueCode(ctx, p.As(by), accounts.CodeGrant{ClientID: clientID, RedirectURI: redirectURI, Challenge: challenge})
 	must(err)
-	g.pending, err = f.BeginSecondStep(ctx, registry.User{ID: p.UserID, Email: p.Email}, by)
+	g.pending, err = f.SignIn.BeginSecondStep(ctx, accounts.User{ID: p.UserID, Email: p.Email}, by)
 	must(err)
 	_, g.invitation, _ = f.invite(p, api.NewInvitation{Role: "viewer"})
 	f.mailed()
-	_, err = f.RequestAddress(ctx, p.As(by), registry.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)})
+	_, err = f.SignIn.RequestAddress(ctx, p.As(by), signin.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)})
 	must(err)
 	g.address = f.link("address")
 	mint := func(kind bridge.KeyKind) record.Record {
-		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: f.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
+		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: f.SignIn.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
 		must(err)
 		return r
 	}
 	pat := mint(bridge.KindPAT)
 	g.pat, g.live = pat.ID, mint(bridge.KindLive).ID
 	g.patID = bridge.Identity{Type: bridge.TypeAPIKey, KeyID: pat.ID, Kind: bridge.KindPAT, Subject: p.Email, Org: p.Org, Scopes: pat.Scopes}
-	if _, err := f.KeyPrincipal(ctx, g.patID, registry.KeyFacts{Name: "n"}); err != nil {
+	if _, err := f.Accounts.KeyPrincipal(ctx, g.patID, accounts.KeyFacts{Name: "n"}); err != nil {
 		f.t.Fatalf("a token that was just made: %v", err)
 	}
 	g.connection = f.register(p, "https://"+p.Org+".a.test", aceKey().Text().Reveal())
@@ -199,23 +202,23 @@ func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
 			out = append(out, what)
 		}
 	}
-	_, err := f.BrowserSession(ctx, g.cookie)
+	_, err := f.Sessions.BrowserSession(ctx, g.cookie)
 	note("session", err)
-	_, err = f.RefreshSession(ctx, g.refresh, audit.Actor{})
+	_, err = f.Sessions.RefreshSession(ctx, g.refresh, audit.Actor{})
 	note("refresh token", err)
-	_, err = f.SessionByID(ctx, g.developer.SessionID)
+	_, err = f.Sessions.SessionByID(ctx, g.developer.SessionID)
 	note("developer token", err)
-	_, err = f.PollDevice(ctx, registry.DevicePoll{Code: g.device.DeviceCode, ClientID: clientID}, audit.Actor{})
+	_, err = f.Sessions.PollDevice(ctx, accounts.DevicePoll{Code: g.device.DeviceCode, ClientID: clientID}, audit.Actor{})
 	note("device approval", err)
-	_, err = f.RedeemCode(ctx, g.code, bridge.NewSecret(verifier), clientID, redirectURI, audit.Actor{})
+	_, err = f.Sessions.RedeemCode(ctx, g.code, bridge.NewSecret(verifier), clientID, redirectURI, audit.Actor{})
 	note("authorization code", err)
-	_, err = f.PendingLogin(ctx, g.pending)
+	_, err = f.SignIn.PendingLogin(ctx, g.pending)
 	note("pending login", err)
-	_, err = f.LookupInvitation(ctx, g.invitation)
+	_, err = f.Accounts.LookupInvitation(ctx, g.invitation)
 	note("invitation", err)
-	_, err = f.OfferedAddress(ctx, g.address, false)
+	_, err = f.SignIn.OfferedAddress(ctx, g.address, false)
 	note("change of the address", err)
-	_, err = f.KeyPrincipal(ctx, g.patID, registry.KeyFacts{Name: "n"})
+	_, err = f.Accounts.KeyPrincipal(ctx, g.patID, accounts.KeyFacts{Name: "n"})
 	note("personal access token", err)
 	for what, id := range map[string]uuid.UUID{"row of the token": g.pat, "organization key": g.live} {
 		r, err := a.Get(ctx, keys.View{Org: g.p.Org}, id)
@@ -234,51 +237,51 @@ type moment struct {
 	providers bool   // the account is a sign-in provider's
 	address   string // that the account has afterwards; empty: the same
 	survivors []string
-	do        func(f *fixture, owner registry.Principal, p registry.Provider, g given) error
+	do        func(f *fixture, owner accounts.Principal, p signin.Provider, g given) error
 }
 
 func moments() map[string]moment {
 	const moved = "ceo@new.test"
-	changed := func(address string, do func(*fixture, registry.Principal, registry.Provider, given) error) moment {
+	changed := func(address string, do func(*fixture, accounts.Principal, signin.Provider, given) error) moment {
 		return moment{address: address, survivors: []string{"organization key"}, do: do}
 	}
 	return map[string]moment{
-		"the link with the password": {unproven: true, do: func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
-			if err := f.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
+		"the link with the password": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
+			if err := f.SignIn.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.VerifyEmail(f.t.Context(), f.link(registry.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
+			return f.SignIn.VerifyEmail(f.t.Context(), f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
 		}},
-		"a reset": {unproven: true, do: func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
-			if err := f.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
+		"a reset": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
+			if err := f.SignIn.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
+			return f.SignIn.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
 		}},
-		"a provider": {unproven: true, do: func(f *fixture, _ registry.Principal, p registry.Provider, g given) error {
-			_, err := f.FinishSignIn(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
+		"a provider": {unproven: true, do: func(f *fixture, _ accounts.Principal, p signin.Provider, g given) error {
+			_, err := f.Providers.FinishSignIn(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
 			return err
 		}},
-		"the operator": {unproven: true, do: func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
-			_, err := f.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
+		"the operator": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
+			_, err := f.SignIn.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
 			return err
 		}},
-		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
-			_, err := f.ConfirmAddress(f.t.Context(), g.p.As(g.p.Actor("", "")), g.address)
+		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
+			_, err := f.SignIn.ConfirmAddress(f.t.Context(), g.p.As(g.p.Actor("", "")), g.address)
 			return err
 		}),
-		"another address by the operator": changed(moved, func(f *fixture, _ registry.Principal, _ registry.Provider, g given) error {
-			_, err := f.SetAddress(f.t.Context(), g.p.Email, moved, audit.Actor{ID: "operator"})
+		"another address by the operator": changed(moved, func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
+			_, err := f.SignIn.SetAddress(f.t.Context(), g.p.Email, moved, audit.Actor{ID: "operator"})
 			return err
 		}),
 		"another address at the provider": {address: "ceo2@a.test", survivors: []string{"organization key"}, providers: true,
-			do: func(f *fixture, _ registry.Principal, p registry.Provider, g given) error {
-				_, err := f.FinishSignIn(f.t.Context(), p, registry.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
+			do: func(f *fixture, _ accounts.Principal, p signin.Provider, g given) error {
+				_, err := f.Providers.FinishSignIn(f.t.Context(), p, signin.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
 				return err
 			}},
 		"a removal": {removal: true, survivors: []string{"organization key", "pending login"},
-			do: func(f *fixture, owner registry.Principal, _ registry.Provider, g given) error {
-				_, err := f.RemoveMember(f.t.Context(), owner.As(owner.Actor("", "")), "acme", g.p.UserID)
+			do: func(f *fixture, owner accounts.Principal, _ signin.Provider, g given) error {
+				_, err := f.Accounts.RemoveMember(f.t.Context(), owner.As(owner.Actor("", "")), "acme", g.p.UserID)
 				return err
 			}},
 	}
@@ -306,10 +309,10 @@ func TestHandover(t *testing.T) {
 				p := f.withProvider(owner)
 				g := f.give(a, f.person("ceo@a.test", "acme", bridge.RoleAdmin))
 				shared := f.register(owner, "https://shared.a.test", aceKey().Text().Reveal())
-				if _, err := f.Patch(t.Context(), owner.As(owner.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+				if _, err := f.Connections.Patch(t.Context(), owner.As(owner.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := f.Credential(t.Context(), g.p, shared.ID); err != nil {
+				if _, err := f.Tokens.Credential(t.Context(), g.p, shared.ID); err != nil {
 					t.Fatal(err)
 				}
 				f.mailed()
@@ -350,10 +353,10 @@ func (f *fixture) make(query string, args ...any) {
 func (f *fixture) unprove(g given) {
 	f.t.Helper()
 	f.make("UPDATE users SET verified_at = 0 WHERE id = $1", g.p.UserID)
-	if _, err := f.SessionByID(f.t.Context(), g.p.SessionID); err == nil {
+	if _, err := f.Sessions.SessionByID(f.t.Context(), g.p.SessionID); err == nil {
 		f.t.Error("somebody whose address is not proven has a session")
 	}
-	if _, err := f.KeyPrincipal(f.t.Context(), g.patID, registry.KeyFacts{Name: "n"}); err == nil {
+	if _, err := f.Accounts.KeyPrincipal(f.t.Context(), g.patID, accounts.KeyFacts{Name: "n"}); err == nil {
 		f.t.Error("somebody whose address is not proven has a token")
 	}
 }
@@ -378,7 +381,7 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 	if got := f.alive(a, g); !slices.Equal(got, m.survivors) {
 		t.Errorf("works on: %v, want %v", got, m.survivors)
 	}
-	owner, err := f.OpenSession(ctx, f.userID("olga@a.test"), "acme", registry.MethodDevice, audit.Actor{})
+	owner, err := f.Sessions.OpenSession(ctx, f.userID("olga@a.test"), "acme", accounts.MethodDevice, audit.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,10 +389,10 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 	if err := f.db.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT 1 FROM connections WHERE id = $1)", g.connection.ID).Scan(&gone); err != nil || gone != m.unproven {
 		t.Errorf("the connection that was made before is gone: %v %v", gone, err)
 	}
-	if due, err := f.DueRevocations(ctx, 10); err != nil || (len(due) == 1) != m.unproven {
+	if due, err := f.Upkeep.DueRevocations(ctx, 10); err != nil || (len(due) == 1) != m.unproven {
 		t.Errorf("the revocations of its key: %v %v", due, err)
 	}
-	lost, err := f.LostTokens(ctx, registry.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
+	lost, err := f.Tokens.LostTokens(ctx, connections.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
 	if err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
 		t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
 	}
@@ -397,7 +400,7 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 	if want := cmp.Or(m.address, g.p.Email); err != nil || r.Owner != want {
 		t.Errorf("the organization's key is of %q (%v), want %s", r.Owner, err, want)
 	}
-	fresh, err := f.OpenSession(ctx, g.p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+	fresh, err := f.Sessions.OpenSession(ctx, g.p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 	switch {
 	case m.removal:
 		if bridge.CodeOf(err) != "not_a_member" {
@@ -413,7 +416,7 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 
 func (f *fixture) userID(email string) string {
 	f.t.Helper()
-	u, err := f.UserByEmail(f.t.Context(), email)
+	u, err := f.Accounts.UserByEmail(f.t.Context(), email)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -425,20 +428,20 @@ func TestComingBack(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		a := f.newAuthority()
 		owner, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		home, err := f.CreateOrganization(t.Context(), ann.As(ann.Actor("", "")), api.NewOrganization{Slug: "home"})
+		home, err := f.Accounts.CreateOrganization(t.Context(), ann.As(ann.Actor("", "")), api.NewOrganization{Slug: "home"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		elsewhere, err := f.OpenSession(t.Context(), ann.UserID, home.Slug, registry.MethodDevice, audit.Actor{})
+		elsewhere, err := f.Sessions.OpenSession(t.Context(), ann.UserID, home.Slug, accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		g, kept := f.give(a, ann), f.give(a, elsewhere.Principal)
-		if _, err := f.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", ann.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", ann.UserID); err != nil {
 			t.Fatal(err)
 		}
 		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if _, err := f.AcceptInvitation(t.Context(), elsewhere.Principal.As(audit.Actor{}), back); err != nil {
+		if _, err := f.SignIn.AcceptInvitation(t.Context(), elsewhere.Principal.As(audit.Actor{}), back); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.alive(a, g); !slices.Equal(got, []string{"organization key", "pending login"}) {
@@ -456,21 +459,21 @@ func TestTokensOfAProvider(t *testing.T) {
 		a := f.newAuthority()
 		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		p := f.withProvider(owner)
-		s, err := f.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		s, err := f.Providers.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, r, err := a.Mint(t.Context(), keys.By{Who: s.Principal.Identity(), Bind: f.BindToken(s.Principal)},
+		_, r, err := a.Mint(t.Context(), keys.By{Who: s.Principal.Identity(), Bind: f.SignIn.BindToken(s.Principal)},
 			keys.Wish{Kind: bridge.KindPAT, Name: "n", Scopes: []string{"connection:read"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		id := bridge.Identity{Type: bridge.TypeAPIKey, KeyID: r.ID, Kind: bridge.KindPAT, Subject: "bob@a.test", Org: "acme", Scopes: r.Scopes}
-		developer, err := f.OpenSessionFrom(t.Context(), s.Principal.As(audit.Actor{}), registry.MethodDeveloper)
+		developer, err := f.Sessions.OpenSessionFrom(t.Context(), s.Principal.As(audit.Actor{}), accounts.MethodDeveloper)
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := f.KeyPrincipal(t.Context(), id, registry.KeyFacts{Name: "n"})
+		token, err := f.Accounts.KeyPrincipal(t.Context(), id, accounts.KeyFacts{Name: "n"})
 		if err != nil || token.Provider != p.ID {
 			t.Fatalf("%+v %v", token, err)
 		}
@@ -478,18 +481,18 @@ func TestTokensOfAProvider(t *testing.T) {
 			s.Principal.UserID); err != nil {
 			t.Fatal(err)
 		}
-		for name, p := range map[string]registry.Principal{"session": s.Principal, "token": token} {
-			if orgs, err := f.Orgs(t.Context(), p); err != nil || len(orgs) != 1 || orgs[0].Slug != "acme" {
+		for name, p := range map[string]accounts.Principal{"session": s.Principal, "token": token} {
+			if orgs, err := f.Accounts.Orgs(t.Context(), p); err != nil || len(orgs) != 1 || orgs[0].Slug != "acme" {
 				t.Errorf("a %s sees the organizations %v %v", name, orgs, err)
 			}
 		}
-		if err := f.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
+		if err := f.Providers.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.KeyPrincipal(t.Context(), id, registry.KeyFacts{Name: "n"}); err == nil {
+		if _, err := f.Accounts.KeyPrincipal(t.Context(), id, accounts.KeyFacts{Name: "n"}); err == nil {
 			t.Error("a token outlives the provider")
 		}
-		if _, err := f.SessionByID(t.Context(), developer.Principal.SessionID); err == nil {
+		if _, err := f.Sessions.SessionByID(t.Context(), developer.Principal.SessionID); err == nil {
 			t.Error("a developer token outlives the provider")
 		}
 		if r, err := a.Get(t.Context(), keys.View{Org: "acme"}, r.ID); err != nil || r.EndedAt.IsZero() {
@@ -505,16 +508,16 @@ func TestResetRevokesTokens(t *testing.T) {
 		g := f.give(a, f.person("ann@a.test", "acme", bridge.RoleAdmin))
 		for _, tokens := range []bool{false, true} {
 			f.mailed()
-			if err := f.RequestReset(t.Context(), g.p.Email, audit.Actor{}); err != nil {
+			if err := f.SignIn.RequestReset(t.Context(), g.p.Email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.ResetPassword(t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
+			if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.KeyPrincipal(t.Context(), g.patID, registry.KeyFacts{Name: "n"}); (err == nil) == tokens {
+			if _, err := f.Accounts.KeyPrincipal(t.Context(), g.patID, accounts.KeyFacts{Name: "n"}); (err == nil) == tokens {
 				t.Errorf("with tokens %v: %v", tokens, err)
 			}
-			if _, err := f.BrowserSession(t.Context(), g.cookie); err == nil {
+			if _, err := f.Sessions.BrowserSession(t.Context(), g.cookie); err == nil {
 				t.Error("a session outlives a reset")
 			}
 		}
@@ -527,7 +530,7 @@ func TestWaitingMembership(t *testing.T) {
 		ctx := t.Context()
 		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		members := func() int {
-			list, _, err := f.Members(ctx, owner, "acme", "", 0)
+			list, _, err := f.Accounts.Members(ctx, owner, "acme", "", 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -545,28 +548,28 @@ func TestWaitingMembership(t *testing.T) {
 			t.Error("somebody whose address is not proven is a member")
 		}
 		for _, email := range []string{"ceo@a.test", "cfo@a.test"} {
-			u, err := f.UserByEmail(ctx, email)
+			u, err := f.Accounts.UserByEmail(ctx, email)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, method := range []string{registry.MethodBrowser, registry.MethodDevice, registry.MethodPassword, registry.MethodDeveloper} {
-				if _, err := f.OpenSession(ctx, u.ID, "", method, audit.Actor{}); err == nil {
+			for _, method := range []string{accounts.MethodBrowser, accounts.MethodDevice, accounts.MethodPassword, accounts.MethodDeveloper} {
+				if _, err := f.Sessions.OpenSession(ctx, u.ID, "", method, audit.Actor{}); err == nil {
 					t.Errorf("%s opens a session: %s", email, method)
 				}
 			}
 			f.mailed()
-			if err := f.RequestReset(ctx, email, audit.Actor{}); err != nil {
+			if err := f.SignIn.RequestReset(ctx, email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.ResetPassword(ctx, f.link(registry.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
+			if err := f.SignIn.ResetPassword(ctx, f.link(signin.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		list, _, _ := f.Members(ctx, owner, "acme", "", 0)
+		list, _, _ := f.Accounts.Members(ctx, owner, "acme", "", 0)
 		if len(list) != 2 || list[1].Email != "cfo@a.test" {
 			t.Errorf("after resets by the owners of both addresses: %s", fmt.Sprint(list))
 		}
-		if _, err := f.LookupInvitation(ctx, open); err != nil {
+		if _, err := f.Accounts.LookupInvitation(ctx, open); err != nil {
 			t.Errorf("the open invitation is used up by a stranger: %v", err)
 		}
 	})

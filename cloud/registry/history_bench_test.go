@@ -13,18 +13,22 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
 // watched is an organization of 50 members who watch 1,000 shared connections, one of them with a full history.
-func watched(b *testing.B, dsn string) (r *registry.Registry, who []registry.Principal, ids []string) {
+func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Principal, ids []string) {
 	b.Helper()
 	ctx := b.Context()
-	keys, err := registry.NewEncryptionKey()
+	keys, err := vault.NewEncryptionKey()
 	if err != nil {
 		b.Fatal(err)
 	}
-	vault, err := registry.NewVault(keys)
+	vault, err := vault.NewVault(keys)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -38,15 +42,15 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []registry.Pri
 	}
 	b.Cleanup(func() { _ = db.Close() })
 	if r, err = registry.New(ctx, db, registry.Config{Issuer: issuer, Vault: vault, Root: root,
-		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler)); err != nil {
+		Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler)); err != nil {
 		b.Fatal(err)
 	}
 	for i := range 50 {
-		u, err := r.AddUser(ctx, audit.Actor{}, registry.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(password), Org: "acme"})
+		u, err := r.SignIn.AddUser(ctx, audit.Actor{}, signin.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(password), Org: "acme"})
 		if err != nil {
 			b.Fatal(err)
 		}
-		s, err := r.OpenSession(ctx, u.ID, "acme", registry.MethodDeveloper, audit.Actor{})
+		s, err := r.Sessions.OpenSession(ctx, u.ID, "acme", accounts.MethodDeveloper, audit.Actor{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -54,7 +58,7 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []registry.Pri
 	}
 	for i := range 1000 {
 		key := bridge.NewSecret("a-plain-key").Disclose()
-		c, _, err := r.Register(ctx, who[0].As(audit.Actor{}), api.RegisterRequest{ServerURL: fmt.Sprintf("https://s%d.a.test", i), APIKey: &key})
+		c, _, err := r.Connections.Register(ctx, who[0].As(audit.Actor{}), api.RegisterRequest{ServerURL: fmt.Sprintf("https://s%d.a.test", i), APIKey: &key})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -63,12 +67,12 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []registry.Pri
 	if _, err := db.ExecContext(ctx, "UPDATE connections SET visibility = 'organization'"); err != nil {
 		b.Fatal(err)
 	}
-	var uses []registry.RelayUse
+	var uses []connections.RelayUse
 	for i := range 30 * 48 {
-		uses = append(uses, registry.RelayUse{Connection: ids[0], UserID: who[i%len(who)].UserID, Calls: 1, Answers: 1, Latency: time.Second,
+		uses = append(uses, connections.RelayUse{Connection: ids[0], UserID: who[i%len(who)].UserID, Calls: 1, Answers: 1, Latency: time.Second,
 			Last: time.Now().Add(-time.Duration(i) * 30 * time.Minute)})
 	}
-	if err := r.AddRelayUses(ctx, uses); err != nil {
+	if err := r.Tokens.AddRelayUses(ctx, uses); err != nil {
 		b.Fatal(err)
 	}
 	return r, who, ids
@@ -81,13 +85,13 @@ func BenchmarkWatching(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			r, who, ids := watched(b, dsn(b))
 			ctx := b.Context()
-			last, _, err := r.Position(ctx, who[0], time.Now())
+			last, _, err := r.Connections.Position(ctx, who[0], time.Now())
 			if err != nil {
 				b.Fatal(err)
 			}
 			changes := func(n int64) func() error {
 				return func() error {
-					told, _, err := r.Changes(ctx, who[0].OrgID, last-n, last, who)
+					told, _, err := r.Connections.Changes(ctx, who[0].OrgID, last-n, last, who)
 					if err == nil && len(told) != int(n)*len(who) {
 						err = fmt.Errorf("%d are told", len(told))
 					}
@@ -98,12 +102,15 @@ func BenchmarkWatching(b *testing.B) {
 				name string
 				do   func() error
 			}{
-				{"Standing", func() error { _, err := r.Watchers(ctx, who); return err }},
+				{"Standing", func() error { _, err := r.Connections.Watchers(ctx, who); return err }},
 				{"OneChange", changes(1)},
 				{"HundredChanges", changes(100)},
-				{"Position", func() error { _, _, err := r.Position(ctx, who[0], time.Now().Add(-time.Minute)); return err }},
-				{"History", func() error { _, err := r.History(ctx, who[0], ids[0]); return err }},
-				{"MemberUses", func() error { _, err := r.MemberUses(ctx, who[0], ids[0], 20); return err }},
+				{"Position", func() error {
+					_, _, err := r.Connections.Position(ctx, who[0], time.Now().Add(-time.Minute))
+					return err
+				}},
+				{"History", func() error { _, err := r.Connections.History(ctx, who[0], ids[0]); return err }},
+				{"MemberUses", func() error { _, err := r.Tokens.MemberUses(ctx, who[0], ids[0], 20); return err }},
 			} {
 				b.Run(c.name, func(b *testing.B) {
 					for b.Loop() {
@@ -129,18 +136,18 @@ func BenchmarkLostTokens(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.Cleanup(func() { _ = db.Close() })
-			const connections = 40
+			const manyConnections = 40
 			if _, err := db.ExecContext(b.Context(), `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage, environment, maker_id,
 				server_key_id, issued_at, expires_at, withdrawn_at, next_at) SELECT c.id, m.user_id, '', m.role || '|||||', m.org_id, u.email, m.role,
 				CASE m.role WHEN 'admin' THEN 'manage' ELSE '' END, '', '', c.key_id, $1, $2, 0, 0
 				FROM members m JOIN users u ON u.id = m.user_id, (SELECT id, key_id FROM connections ORDER BY id LIMIT $3) c`,
-				time.Now().Unix(), time.Now().Add(time.Hour).Unix(), connections); err != nil {
+				time.Now().Unix(), time.Now().Add(time.Hour).Unix(), manyConnections); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				lost, err := r.LostTokens(b.Context(), registry.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
+				lost, err := r.Tokens.LostTokens(b.Context(), connections.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
 				if err != nil || len(lost) != 0 {
-					b.Fatalf("%d of %d are lost (%v)", len(lost), connections*len(who), err)
+					b.Fatalf("%d of %d are lost (%v)", len(lost), manyConnections*len(who), err)
 				}
 			}
 		})

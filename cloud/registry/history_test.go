@@ -10,24 +10,25 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // probed stores what a probe found.
-func (f *fixture) probed(p registry.Principal, id, status string, latency time.Duration) {
+func (f *fixture) probed(p accounts.Principal, id, status string, latency time.Duration) {
 	f.t.Helper()
-	target, err := f.Target(f.t.Context(), p, id)
+	target, err := f.Upkeep.Target(f.t.Context(), p, id)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if err := f.SetStatus(f.t.Context(), target, registry.Status{Status: status, Latency: latency}); err != nil {
+	if err := f.Upkeep.SetStatus(f.t.Context(), target, connections.Status{Status: status, Latency: latency}); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-func (f *fixture) history(p registry.Principal, id string) api.ConnectionHistory {
+func (f *fixture) history(p accounts.Principal, id string) api.ConnectionHistory {
 	f.t.Helper()
-	h, err := f.History(f.t.Context(), p, id)
+	h, err := f.Connections.History(f.t.Context(), p, id)
 	if err != nil || len(h.HalfHours) != 48 || len(h.Days) != 30 {
 		f.t.Fatalf("%d half hours and %d days (%v)", len(h.HalfHours), len(h.Days), err)
 	}
@@ -60,14 +61,14 @@ func TestHistory(t *testing.T) {
 		f.probed(p, c.ID, "unknown", 0)
 		f.probed(p, c.ID, "hostile'; DROP TABLE connections", 0)
 		f.setClock(midnight.Add(11*time.Hour + 59*time.Minute))
-		use := registry.RelayUse{Connection: c.ID, UserID: p.UserID, Calls: 7, Failures: 3, Answers: 5, Latency: 20 * time.Millisecond,
+		use := connections.RelayUse{Connection: c.ID, UserID: p.UserID, Calls: 7, Failures: 3, Answers: 5, Latency: 20 * time.Millisecond,
 			LatencyMax: 9 * time.Millisecond, Last: f.clock()}
 		for range 2 {
-			if err := f.AddRelayUses(t.Context(), []registry.RelayUse{use, {Connection: "gone", UserID: p.UserID, Calls: 1, Last: f.clock()}}); err != nil {
+			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{use, {Connection: "gone", UserID: p.UserID, Calls: 1, Last: f.clock()}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := f.Credential(t.Context(), p, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(t.Context(), p, c.ID); err != nil {
 			t.Fatal(err)
 		}
 		h := f.history(p, c.ID)
@@ -109,7 +110,7 @@ func TestLatency(t *testing.T) {
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
 		latency := func() int64 {
 			t.Helper()
-			got, err := f.Connection(t.Context(), p, c.ID)
+			got, err := f.Connections.Connection(t.Context(), p, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +128,7 @@ func TestLatency(t *testing.T) {
 				t.Errorf("after %s: %d ms", step.took, latency())
 			}
 		}
-		if _, err := f.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil || latency() != 0 {
+		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil || latency() != 0 {
 			t.Errorf("of another server: %d ms (%v)", latency(), err)
 		}
 	})
@@ -138,21 +139,21 @@ func TestLateProbeIsNotNoted(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
-		target, err := f.Target(t.Context(), p, c.ID)
+		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil {
+		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil {
 			t.Fatal(err)
 		}
-		last, _, err := f.Position(t.Context(), p, f.clock())
+		last, _, err := f.Connections.Position(t.Context(), p, f.clock())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SetStatus(t.Context(), target, registry.Status{Status: "online", Latency: time.Second}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: "online", Latency: time.Second}); err != nil {
 			t.Fatal(err)
 		}
-		if now, _, err := f.Position(t.Context(), p, f.clock()); err != nil || now != last {
+		if now, _, err := f.Connections.Position(t.Context(), p, f.clock()); err != nil || now != last {
 			t.Errorf("it is told: %d, before %d (%v)", now, last, err)
 		}
 		if day := f.history(p, c.ID).Days[29]; day.Status != "" {
@@ -168,9 +169,9 @@ func TestMemberUses(t *testing.T) {
 		owner, admin := f.person("owner@a.test", "acme", bridge.RoleMember), f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		max, eve := f.person("max@a.test", "acme", bridge.RoleMember), f.person("eve@a.test", "acme", bridge.RoleViewer)
 		c := f.register(owner, "https://ace.a.test", aceKey().Text().Reveal())
-		uses := func(p registry.Principal) []api.MemberUse {
+		uses := func(p accounts.Principal) []api.MemberUse {
 			t.Helper()
-			got, err := f.MemberUses(t.Context(), p, c.ID, 100)
+			got, err := f.Tokens.MemberUses(t.Context(), p, c.ID, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,19 +180,19 @@ func TestMemberUses(t *testing.T) {
 		if none := uses(owner); none == nil || len(none) != 0 {
 			t.Errorf("nobody has used it: %v", none)
 		}
-		if _, err := f.MemberUses(t.Context(), max, c.ID, 0); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Tokens.MemberUses(t.Context(), max, c.ID, 0); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
-		if _, err := f.History(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Connections.History(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
 		f.role(admin, owner, "admin")
-		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		f.role(admin, owner, "member")
 		const service = "0190c7d2-0000-7000-8000-000000000001"
 		add := func(user string, calls, failures int64) {
 			t.Helper()
-			if err := f.AddRelayUses(t.Context(), []registry.RelayUse{{Connection: c.ID, UserID: user, Calls: calls, Failures: failures, Answers: calls - failures,
+			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{{Connection: c.ID, UserID: user, Calls: calls, Failures: failures, Answers: calls - failures,
 				Latency: time.Duration(calls-failures) * 5 * time.Millisecond, Last: f.clock()}}); err != nil {
 				t.Fatal(err)
 			}
@@ -205,12 +206,12 @@ func TestMemberUses(t *testing.T) {
 		f.setClock(midnight.Add(2 * time.Hour))
 		add(max.UserID, 5, 0)
 		for range 2 {
-			if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+			if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
 		f.setClock(midnight.Add(3 * time.Hour))
-		if _, err := f.Credential(t.Context(), owner, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(t.Context(), owner, c.ID); err != nil {
 			t.Fatal(err)
 		}
 		days := func(at map[int]int64) []int64 {
@@ -227,7 +228,7 @@ func TestMemberUses(t *testing.T) {
 			maxUse,
 			{UserID: service, Email: "key:" + service, Calls: 1, CallMS: new(int64(5)), LastUsedAt: midnight.Add(time.Hour), Days: days(map[int]int64{29: 1})},
 		}
-		for _, p := range []registry.Principal{owner, admin} {
+		for _, p := range []accounts.Principal{owner, admin} {
 			if diff := cmp.Diff(want, uses(p)); diff != "" {
 				t.Errorf("%s sees %s", p.Email, diff)
 			}
@@ -238,13 +239,13 @@ func TestMemberUses(t *testing.T) {
 		if got := uses(eve); len(got) != 0 {
 			t.Errorf("who has not used it sees %v", got)
 		}
-		if _, err := f.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if got := uses(admin); len(got) != 3 || got[1].Role != "" || got[1].Email != "max@a.test" {
 			t.Errorf("who has left is shown as %+v", got)
 		}
-		if _, err := f.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
+		if _, err := f.Connections.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		for _, table := range []string{"member_uses", "connection_history"} {
@@ -268,14 +269,14 @@ func TestMemberUsesAreBounded(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
-		var uses []registry.RelayUse
+		var uses []connections.RelayUse
 		for i := range 150 {
-			uses = append(uses, registry.RelayUse{Connection: c.ID, UserID: fmt.Sprintf("user-%03d", i), Calls: 1, Last: f.clock().Add(time.Duration(i) * time.Second)})
+			uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprintf("user-%03d", i), Calls: 1, Last: f.clock().Add(time.Duration(i) * time.Second)})
 		}
-		if err := f.AddRelayUses(t.Context(), uses); err != nil {
+		if err := f.Tokens.AddRelayUses(t.Context(), uses); err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.MemberUses(t.Context(), p, c.ID, 100)
+		got, err := f.Tokens.MemberUses(t.Context(), p, c.ID, 100)
 		if err != nil || len(got) != 100 || got[0].UserID != "user-149" || got[99].UserID != "user-050" {
 			t.Errorf("%d members (%v)", len(got), err)
 		}
@@ -288,9 +289,9 @@ func TestHistoryIsPurged(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
 		const old, days = 2500, 54 // half hours, more than a batch, and the days that they are of
-		err := f.AddRelayUses(t.Context(), func() (uses []registry.RelayUse) {
+		err := f.Tokens.AddRelayUses(t.Context(), func() (uses []connections.RelayUse) {
 			for i := range old {
-				uses = append(uses, registry.RelayUse{Connection: c.ID, UserID: fmt.Sprint(i), Calls: 1, Last: f.clock().Add(-time.Duration(i) * 30 * time.Minute)})
+				uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprint(i), Calls: 1, Last: f.clock().Add(-time.Duration(i) * 30 * time.Minute)})
 			}
 			return uses
 		}())
@@ -298,7 +299,7 @@ func TestHistoryIsPurged(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone := f.register(p, "https://gone.a.test", aceKey().Text().Reveal())
-		if _, err := f.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
+		if _, err := f.Connections.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 			t.Fatal(err)
 		}
 		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != old+days || u != old || n != 2 {

@@ -7,48 +7,49 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 // A sign-in that is under way when its account changes opens nothing: what it has shown does not hold any more.
 func TestAccountChangesDuringSignIn(t *testing.T) {
 	const fresh = "another horse battery"
-	for name, change := range map[string]func(f *fixture, p registry.Principal) error{
-		"a reset": func(f *fixture, p registry.Principal) error {
+	for name, change := range map[string]func(f *fixture, p accounts.Principal) error{
+		"a reset": func(f *fixture, p accounts.Principal) error {
 			f.mailed()
-			if err := f.RequestReset(f.t.Context(), p.Email, audit.Actor{}); err != nil {
+			if err := f.SignIn.RequestReset(f.t.Context(), p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.ResetPassword(f.t.Context(), f.link(registry.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
+			return f.SignIn.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
 		},
-		"a new password": func(f *fixture, p registry.Principal) error {
-			return f.ChangePassword(f.t.Context(), p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(fresh))
+		"a new password": func(f *fixture, p accounts.Principal) error {
+			return f.SignIn.ChangePassword(f.t.Context(), p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(fresh))
 		},
-		"a second factor": func(f *fixture, p registry.Principal) error { f.enrol(p); return nil },
+		"a second factor": func(f *fixture, p accounts.Principal) error { f.enrol(p); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
 				ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
-				login := registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}
-				who, err := f.Authenticate(ctx, login, audit.Actor{})
+				login := signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}
+				who, err := f.SignIn.Authenticate(ctx, login, audit.Actor{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := f.SignIn(ctx, who.User, "", registry.MethodBrowser, audit.Actor{}); err != nil {
+				if _, err := f.SignIn.SignIn(ctx, who.User, "", accounts.MethodBrowser, audit.Actor{}); err != nil {
 					t.Errorf("before: %v", err)
 				}
 				if err := change(f, p); err != nil {
 					t.Fatal(err)
 				}
-				for _, method := range []string{registry.MethodBrowser, registry.MethodPassword} {
-					if _, err := f.SignIn(ctx, who.User, "", method, audit.Actor{}); bridge.CodeOf(err) != registry.CodeLoginExpired {
+				for _, method := range []string{accounts.MethodBrowser, accounts.MethodPassword} {
+					if _, err := f.SignIn.SignIn(ctx, who.User, "", method, audit.Actor{}); bridge.CodeOf(err) != accounts.CodeLoginExpired {
 						t.Errorf("%s after it: %v", method, err)
 					}
 				}
 				if name == "a second factor" {
 					return // the password is as it was: a second step may begin
 				}
-				if _, err := f.BeginSecondStep(ctx, who.User, audit.Actor{}); bridge.CodeOf(err) != registry.CodeLoginExpired {
+				if _, err := f.SignIn.BeginSecondStep(ctx, who.User, audit.Actor{}); bridge.CodeOf(err) != accounts.CodeLoginExpired {
 					t.Errorf("a second step after it: %v", err)
 				}
 			})
@@ -61,23 +62,23 @@ func TestBothSteps(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
 		e, _ := f.enrol(p)
-		who, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
 		if err != nil || !who.TwoFactor {
 			t.Fatalf("%+v %v", who, err)
 		}
-		if _, err := f.SignIn(ctx, who.User, "", registry.MethodBrowser, audit.Actor{}); bridge.CodeOf(err) != registry.CodeLoginExpired {
+		if _, err := f.SignIn.SignIn(ctx, who.User, "", accounts.MethodBrowser, audit.Actor{}); bridge.CodeOf(err) != accounts.CodeLoginExpired {
 			t.Errorf("the password alone: %v", err)
 		}
-		pending, err := f.BeginSecondStep(ctx, who.User, audit.Actor{})
+		pending, err := f.SignIn.BeginSecondStep(ctx, who.User, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.advance(30 * time.Second)
-		u, err := f.FinishSecondStep(ctx, pending, f.code(e, 0), bridge.Secret{}, audit.Actor{})
+		u, err := f.SignIn.FinishSecondStep(ctx, pending, f.code(e, 0), bridge.Secret{}, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.SignIn(ctx, u, "", registry.MethodBrowser, audit.Actor{}); err != nil {
+		if _, err := f.SignIn.SignIn(ctx, u, "", accounts.MethodBrowser, audit.Actor{}); err != nil {
 			t.Errorf("both: %v", err)
 		}
 	})
@@ -87,36 +88,36 @@ func TestBothSteps(t *testing.T) {
 func TestSignInRacesReset(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
-		who, err := f.Authenticate(ctx, registry.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.mailed()
-		if err := f.RequestReset(ctx, p.Email, audit.Actor{}); err != nil {
+		if err := f.SignIn.RequestReset(ctx, p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		token := f.link(registry.PurposeReset)
+		token := f.link(signin.PurposeReset)
 		var wg sync.WaitGroup
-		opened := make(chan registry.Session, 8)
+		opened := make(chan accounts.Session, 8)
 		for range cap(opened) {
 			wg.Go(func() {
-				s, err := f.SignIn(ctx, who.User, "", registry.MethodBrowser, audit.Actor{})
+				s, err := f.SignIn.SignIn(ctx, who.User, "", accounts.MethodBrowser, audit.Actor{})
 				if err == nil {
 					opened <- s
-				} else if bridge.CodeOf(err) != registry.CodeLoginExpired {
+				} else if bridge.CodeOf(err) != accounts.CodeLoginExpired {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Go(func() {
-			if err := f.ResetPassword(ctx, token, bridge.NewSecret("another horse battery"), true, audit.Actor{}); err != nil {
+			if err := f.SignIn.ResetPassword(ctx, token, bridge.NewSecret("another horse battery"), true, audit.Actor{}); err != nil {
 				t.Error(err)
 			}
 		})
 		wg.Wait()
 		close(opened)
 		for s := range opened {
-			if _, err := f.BrowserSession(ctx, s.Cookie); err == nil {
+			if _, err := f.Sessions.BrowserSession(ctx, s.Cookie); err == nil {
 				t.Error("a session of the old password lives on")
 			}
 		}

@@ -8,7 +8,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 const composed, decomposed = "zo\u00eb", "zoe\u0308"
@@ -21,7 +22,7 @@ func TestNamesInOneForm(t *testing.T) {
 		register := func(server, name string) api.Connection {
 			t.Helper()
 			key := bridge.NewSecret("plain-" + server).Disclose()
-			c, _, err := f.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, Name: name, APIKey: &key})
+			c, _, err := f.Connections.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, Name: name, APIKey: &key})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,7 +33,7 @@ func TestNamesInOneForm(t *testing.T) {
 			t.Errorf("names: %q and %q", first.Name, second.Name)
 		}
 		rename := func(to string) string {
-			_, err := f.Patch(ctx, p.As(audit.Actor{}), second.ID, api.ConnectionPatch{Name: &to})
+			_, err := f.Connections.Patch(ctx, p.As(audit.Actor{}), second.ID, api.ConnectionPatch{Name: &to})
 			return bridge.CodeOf(err)
 		}
 		if got := rename(decomposed); got != "name_taken" {
@@ -41,7 +42,7 @@ func TestNamesInOneForm(t *testing.T) {
 		if got := rename(" \n"); got != "name_malformed" {
 			t.Errorf("white space is a name: %q", got)
 		}
-		if found, _, err := f.SearchConnections(ctx, p, registry.Search{Text: decomposed}, "", 10); err != nil || len(found) != 2 {
+		if found, _, err := f.Connections.SearchConnections(ctx, p, connections.Search{Text: decomposed}, "", 10); err != nil || len(found) != 2 {
 			t.Errorf("a search finds %d (%v)", len(found), err)
 		}
 		// As older versions have kept them.
@@ -52,14 +53,14 @@ func TestNamesInOneForm(t *testing.T) {
 			}
 		}
 		f.open(newKeys(t))
-		if u, err := f.UserByEmail(ctx, "Zo\u00cb@BU\u0308CHER.test"); err != nil || u.Email != composed+"@xn--bcher-kva.test" {
+		if u, err := f.Accounts.UserByEmail(ctx, "Zo\u00cb@BU\u0308CHER.test"); err != nil || u.Email != composed+"@xn--bcher-kva.test" {
 			t.Errorf("a person of an older version: %+v %v", u, err)
 		}
-		if orgs, err := f.Orgs(ctx, p); err != nil || orgs[0].Name != composed {
+		if orgs, err := f.Accounts.Orgs(ctx, p); err != nil || orgs[0].Name != composed {
 			t.Errorf("an organization of an older version: %+v %v", orgs, err)
 		}
 		// The other connection has the name in its one form.
-		if c, err := f.Connection(ctx, p, second.ID); err != nil || c.Name != decomposed {
+		if c, err := f.Connections.Connection(ctx, p, second.ID); err != nil || c.Name != decomposed {
 			t.Errorf("a connection with a name that another has: %q %v", c.Name, err)
 		}
 		if rename("other") != "" || rename(decomposed) != "name_taken" {
@@ -72,11 +73,11 @@ func TestNamesInOneForm(t *testing.T) {
 func TestPasswordsInOneForm(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		sign := func(email, with string) string {
-			_, err := f.Authenticate(t.Context(), registry.Login{Email: email, Password: bridge.NewSecret(with)}, audit.Actor{})
+			_, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: email, Password: bridge.NewSecret(with)}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}
 		for email, set := range map[string]string{"a@acme.test": composed + " correct horse", "b@acme.test": decomposed + " correct horse"} {
-			if _, err := f.AddUser(t.Context(), audit.Actor{}, registry.NewUser{Email: email, Org: "acme", Password: bridge.NewSecret(set)}); err != nil {
+			if _, err := f.SignIn.AddUser(t.Context(), audit.Actor{}, signin.NewUser{Email: email, Org: "acme", Password: bridge.NewSecret(set)}); err != nil {
 				t.Fatal(err)
 			}
 			for _, with := range []string{composed, decomposed} {

@@ -10,33 +10,35 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 // again is the principal of a session as it is at this moment.
-func (f *fixture) again(p registry.Principal) (registry.Principal, string) {
+func (f *fixture) again(p accounts.Principal) (accounts.Principal, string) {
 	f.t.Helper()
-	p, err := f.SessionByID(f.t.Context(), p.SessionID)
+	p, err := f.Sessions.SessionByID(f.t.Context(), p.SessionID)
 	return p, bridge.CodeOf(err)
 }
 
-func (f *fixture) role(p registry.Principal, who registry.Principal, to string) string {
-	_, err := f.ChangeRole(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID, to)
+func (f *fixture) role(p accounts.Principal, who accounts.Principal, to string) string {
+	_, err := f.Accounts.ChangeRole(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID, to)
 	return bridge.CodeOf(err)
 }
 
-func (f *fixture) remove(p, who registry.Principal) (api.RemovedMember, string) {
-	removed, err := f.RemoveMember(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID)
+func (f *fixture) remove(p, who accounts.Principal) (api.RemovedMember, string) {
+	removed, err := f.Accounts.RemoveMember(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID)
 	return removed, bridge.CodeOf(err)
 }
 
 // invite makes an invitation and returns the tokens of its link, and of the one that was mailed.
-func (f *fixture) invite(p registry.Principal, n api.NewInvitation) (i api.Invitation, token, mailed bridge.Secret) {
+func (f *fixture) invite(p accounts.Principal, n api.NewInvitation) (i api.Invitation, token, mailed bridge.Secret) {
 	f.t.Helper()
-	if _, err := f.DueMail(f.t.Context(), 100); err != nil {
+	if _, err := f.Outbox.DueMail(f.t.Context(), 100); err != nil {
 		f.t.Fatal(err)
 	}
-	i, err := f.Invite(f.t.Context(), p.As(p.Actor("", "")), p.Org, n)
+	i, err := f.Accounts.Invite(f.t.Context(), p.As(p.Actor("", "")), p.Org, n)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func (f *fixture) invite(p registry.Principal, n api.NewInvitation) (i api.Invit
 	if err != nil || link.Path != "/invite" {
 		f.t.Fatalf("the link is %s (%v)", i.URL.Reveal(), err)
 	}
-	due, err := f.DueMail(f.t.Context(), 100)
+	due, err := f.Outbox.DueMail(f.t.Context(), 100)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -58,8 +60,8 @@ func (f *fixture) invite(p registry.Principal, n api.NewInvitation) (i api.Invit
 
 var linkToken = regexp.MustCompile(`/invite\?token=(\S+)`)
 
-func (f *fixture) signUp(token bridge.Secret, email string) (registry.SignedUp, string) {
-	up, err := f.SignUp(f.t.Context(), token, registry.NewAccount{Name: "New", Email: email, Password: bridge.NewSecret(password)}, audit.Actor{ID: "anonymous"})
+func (f *fixture) signUp(token bridge.Secret, email string) (signin.SignedUp, string) {
+	up, err := f.SignIn.SignUp(f.t.Context(), token, signin.NewAccount{Name: "New", Email: email, Password: bridge.NewSecret(password)}, audit.Actor{ID: "anonymous"})
 	return up, bridge.CodeOf(err)
 }
 
@@ -67,7 +69,7 @@ func TestCreateOrganization(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		viewer := f.person("vera@a.test", "acme", bridge.RoleViewer)
 		create := func(slug string) error {
-			_, err := f.CreateOrganization(t.Context(), viewer.As(viewer.Actor("", "")), api.NewOrganization{Slug: slug})
+			_, err := f.Accounts.CreateOrganization(t.Context(), viewer.As(viewer.Actor("", "")), api.NewOrganization{Slug: slug})
 			return err
 		}
 		if err := create("lab"); err != nil {
@@ -79,21 +81,21 @@ func TestCreateOrganization(t *testing.T) {
 		if err := create("No Slug"); bridge.CodeOf(err) != "organization_malformed" {
 			t.Errorf("a malformed slug: %v", err)
 		}
-		moved, err := f.SwitchSession(t.Context(), viewer.As(viewer.Actor("", "")), "lab")
+		moved, err := f.Sessions.SwitchSession(t.Context(), viewer.As(viewer.Actor("", "")), "lab")
 		if err != nil || moved.Role != bridge.RoleOwner || moved.Org != "lab" {
 			t.Fatalf("the founder is no owner: %+v %v", moved, err)
 		}
-		if _, err := f.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "lab", api.OrganizationPatch{Name: "The Lab"}); err != nil {
+		if _, err := f.Accounts.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "lab", api.OrganizationPatch{Name: "The Lab"}); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "acme", api.OrganizationPatch{Name: "x"}); bridge.CodeOf(err) != "organization_unknown" {
+		if _, err := f.Accounts.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "acme", api.OrganizationPatch{Name: "x"}); bridge.CodeOf(err) != "organization_unknown" {
 			t.Errorf("another organization than the session's: %v", err)
 		}
 		// Many at once do not pass the bound together.
 		codes := make(chan string)
 		for i := range 14 {
 			go func() {
-				_, err := f.CreateOrganization(context.Background(), moved.As(audit.Actor{}), api.NewOrganization{Slug: "lab-" + string(rune('a'+i))})
+				_, err := f.Accounts.CreateOrganization(context.Background(), moved.As(audit.Actor{}), api.NewOrganization{Slug: "lab-" + string(rune('a'+i))})
 				codes <- bridge.CodeOf(err)
 			}()
 		}
@@ -116,7 +118,7 @@ func TestCreateOrganization(t *testing.T) {
 // Who may give whom which role; each case begins with the same five people.
 func TestRoles(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		people := map[string]registry.Principal{}
+		people := map[string]accounts.Principal{}
 		for name, role := range map[string]bridge.Role{"owner": "owner", "second": "owner", "admin": "admin", "member": "member", "viewer": "viewer"} {
 			people[name] = f.person(name+"@a.test", "acme", role)
 		}
@@ -184,8 +186,8 @@ func TestLastOwner(t *testing.T) {
 		if (demoted[0] == "") == (demoted[1] == "") {
 			t.Errorf("two owners demote each other: %q", demoted)
 		}
-		owners := func() (owners []registry.Principal) {
-			for _, p := range []registry.Principal{owner, second} {
+		owners := func() (owners []accounts.Principal) {
+			for _, p := range []accounts.Principal{owner, second} {
 				if p, code := f.again(p); code == "" && p.Role == bridge.RoleOwner {
 					owners = append(owners, p)
 				}
@@ -196,7 +198,7 @@ func TestLastOwner(t *testing.T) {
 		if len(left) != 1 {
 			t.Fatalf("%d owners are left", len(left))
 		}
-		for _, p := range []registry.Principal{owner, second} {
+		for _, p := range []accounts.Principal{owner, second} {
 			if code := f.role(left[0], p, "owner"); code != "" {
 				t.Fatal(code)
 			}
@@ -217,20 +219,20 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		owner, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		private := f.register(ann, "https://private.a.test", aceKey().Text().Reveal())
 		shared := f.register(ann, "https://shared.a.test", aceKey().Text().Reveal())
-		organization := registry.Organization
-		if _, err := f.Patch(ctx, ann.As(ann.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: &organization}); err != nil {
+		organization := connections.Organization
+		if _, err := f.Connections.Patch(ctx, ann.As(ann.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: &organization}); err != nil {
 			t.Fatal(err)
 		}
-		cookie, _ := f.OpenSession(ctx, ann.UserID, "acme", registry.MethodBrowser, audit.Actor{})
-		device, err := f.OpenSession(ctx, ann.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		cookie, _ := f.Sessions.OpenSession(ctx, ann.UserID, "acme", accounts.MethodBrowser, audit.Actor{})
+		device, err := f.Sessions.OpenSession(ctx, ann.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		pending, err := f.StartDevice(ctx, registry.DeviceStart{ClientID: "cli"})
+		pending, err := f.Sessions.StartDevice(ctx, accounts.DeviceStart{ClientID: "cli"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DecideDevice(ctx, ann.As(ann.Actor("", "")), pending.UserCode, true); err != nil {
+		if err := f.Sessions.DecideDevice(ctx, ann.As(ann.Actor("", "")), pending.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
 		_, invitation, _ := f.invite(ann, api.NewInvitation{})
@@ -241,11 +243,11 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		}
 		out := func(when string) {
 			t.Helper()
-			_, byCookie := f.BrowserSession(ctx, cookie.Cookie)
-			_, byID := f.SessionByID(ctx, device.Principal.SessionID)
-			_, byRefresh := f.RefreshSession(ctx, device.Refresh, audit.Actor{})
-			_, byDevice := f.PollDevice(ctx, registry.DevicePoll{Code: pending.DeviceCode, ClientID: "cli"}, audit.Actor{})
-			_, byInvitation := f.LookupInvitation(ctx, invitation)
+			_, byCookie := f.Sessions.BrowserSession(ctx, cookie.Cookie)
+			_, byID := f.Sessions.SessionByID(ctx, device.Principal.SessionID)
+			_, byRefresh := f.Sessions.RefreshSession(ctx, device.Refresh, audit.Actor{})
+			_, byDevice := f.Sessions.PollDevice(ctx, accounts.DevicePoll{Code: pending.DeviceCode, ClientID: "cli"}, audit.Actor{})
+			_, byInvitation := f.Accounts.LookupInvitation(ctx, invitation)
 			for way, got := range map[string][2]string{"cookie": {bridge.CodeOf(byCookie), "session_ended"}, "session": {bridge.CodeOf(byID), "session_ended"},
 				"refresh": {bridge.CodeOf(byRefresh), "invalid_grant"}, "device": {bridge.CodeOf(byDevice), "access_denied"},
 				"invitation": {bridge.CodeOf(byInvitation), "invitation_unknown"}} {
@@ -255,49 +257,49 @@ func TestRemovedMemberIsOut(t *testing.T) {
 			}
 		}
 		out("removed")
-		_, err = f.OpenSession(ctx, ann.UserID, "acme", registry.MethodBrowser, audit.Actor{})
+		_, err = f.Sessions.OpenSession(ctx, ann.UserID, "acme", accounts.MethodBrowser, audit.Actor{})
 		if bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("signing in again: %v", err)
 		}
 		key := aceKey().Text().Disclose()
-		if _, _, err := f.Register(ctx, ann.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "not_a_member" {
+		if _, _, err := f.Connections.Register(ctx, ann.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("a request that began before the removal registers a connection: %v", err)
 		}
 
 		// What she had: the shared one goes on, the private one is the admins' to disconnect and nobody's to use.
 		member := f.person("mia@a.test", "acme", bridge.RoleMember)
-		if _, err := f.Credential(ctx, member, shared.ID); err != nil {
+		if _, err := f.Tokens.Credential(ctx, member, shared.ID); err != nil {
 			t.Errorf("the shared connection: %v", err)
 		}
 		for name, c := range map[string]struct {
 			err  error
 			want string
 		}{
-			"an admin looks":    {second(f.Connection(ctx, owner, private.ID)), ""},
-			"a member looks":    {second(f.Connection(ctx, member, private.ID)), "connection_unknown"},
-			"an admin uses it":  {second(f.Credential(ctx, owner, private.ID)), "owner_gone"},
-			"an admin shares":   {second(f.Patch(ctx, owner.As(owner.Actor("", "")), private.ID, api.ConnectionPatch{Visibility: &organization})), "owner_gone"},
-			"a member removes":  {second(f.Delete(ctx, member.As(member.Actor("", "")), private.ID)), "connection_unknown"},
+			"an admin looks":    {second(f.Connections.Connection(ctx, owner, private.ID)), ""},
+			"a member looks":    {second(f.Connections.Connection(ctx, member, private.ID)), "connection_unknown"},
+			"an admin uses it":  {second(f.Tokens.Credential(ctx, owner, private.ID)), "owner_gone"},
+			"an admin shares":   {second(f.Connections.Patch(ctx, owner.As(owner.Actor("", "")), private.ID, api.ConnectionPatch{Visibility: &organization})), "owner_gone"},
+			"a member removes":  {second(f.Connections.Delete(ctx, member.As(member.Actor("", "")), private.ID)), "connection_unknown"},
 			"an admin's list":   {wantConnections(f, owner, 2), ""},
 			"a member's list":   {wantConnections(f, member, 1), ""},
-			"an admin moves it": {second(f.Patch(ctx, owner.As(owner.Actor("", "")), private.ID, api.ConnectionPatch{ServerURL: new("https://evil.test")})), "owner_gone"},
+			"an admin moves it": {second(f.Connections.Patch(ctx, owner.As(owner.Actor("", "")), private.ID, api.ConnectionPatch{ServerURL: new("https://evil.test")})), "owner_gone"},
 		} {
 			if got := bridge.CodeOf(c.err); got != c.want {
 				t.Errorf("%s: %q, want %q", name, got, c.want)
 			}
 		}
-		if _, err := f.Delete(ctx, owner.As(owner.Actor("", "")), private.ID); err != nil {
+		if _, err := f.Connections.Delete(ctx, owner.As(owner.Actor("", "")), private.ID); err != nil {
 			t.Errorf("an admin disconnects what she left: %v", err)
 		}
 
 		// She comes back, and nothing of before is alive again.
 		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if _, err := f.AcceptInvitation(ctx, ann.As(ann.Actor("", "")), back); err != nil {
+		if _, err := f.SignIn.AcceptInvitation(ctx, ann.As(ann.Actor("", "")), back); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(time.Minute)
 		out("back")
-		if c, err := f.Connection(ctx, ann, shared.ID); err != nil || !c.Mine || c.OwnerGone {
+		if c, err := f.Connections.Connection(ctx, ann, shared.ID); err != nil || !c.Mine || c.OwnerGone {
 			t.Errorf("her shared connection is hers again: %+v %v", c, err)
 		}
 	})
@@ -305,8 +307,8 @@ func TestRemovedMemberIsOut(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-func wantConnections(f *fixture, p registry.Principal, want int) error {
-	list, _, err := f.Connections(f.t.Context(), p, "", 0)
+func wantConnections(f *fixture, p accounts.Principal, want int) error {
+	list, _, err := f.Connections.Connections(f.t.Context(), p, "", 0)
 	if err == nil && len(list) != want {
 		err = bridge.E(bridge.Internal, "count", "%d connections, want %d", len(list), want)
 	}
@@ -321,7 +323,7 @@ func TestRemovalAgainstSignIn(t *testing.T) {
 		opened := make(chan string, 8)
 		for range cap(opened) {
 			go func() {
-				s, err := f.OpenSession(context.Background(), ann.UserID, "acme", registry.MethodDevice, audit.Actor{})
+				s, err := f.Sessions.OpenSession(context.Background(), ann.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 				if err != nil && bridge.CodeOf(err) != "not_a_member" {
 					t.Error(err)
 				}
@@ -347,7 +349,7 @@ func TestInvitations(t *testing.T) {
 		owner, admin := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("adam@a.test", "acme", bridge.RoleAdmin)
 		member, guest := f.person("mia@a.test", "acme", bridge.RoleMember), f.person("gus@b.test", "rival", bridge.RoleOwner)
 		for _, c := range []struct {
-			by   registry.Principal
+			by   accounts.Principal
 			n    api.NewInvitation
 			code string
 		}{
@@ -356,12 +358,12 @@ func TestInvitations(t *testing.T) {
 			{admin, api.NewInvitation{Email: "Mia@a.test"}, "already_member"}, {admin, api.NewInvitation{ExpiresIn: "31d"}, "expiry_malformed"},
 			{admin, api.NewInvitation{ExpiresIn: "never"}, "expiry_malformed"}, {owner, api.NewInvitation{Role: "owner", ExpiresIn: "30d"}, ""},
 		} {
-			if _, err := f.Invite(ctx, c.by.As(c.by.Actor("", "")), "acme", c.n); bridge.CodeOf(err) != c.code {
+			if _, err := f.Accounts.Invite(ctx, c.by.As(c.by.Actor("", "")), "acme", c.n); bridge.CodeOf(err) != c.code {
 				t.Errorf("%s invites %+v: %v, want %q", c.by.Role, c.n, err, c.code)
 			}
 		}
-		accept := func(p registry.Principal, token bridge.Secret) string {
-			_, err := f.AcceptInvitation(ctx, p.As(p.Actor("", "")), token)
+		accept := func(p accounts.Principal, token bridge.Secret) string {
+			_, err := f.SignIn.AcceptInvitation(ctx, p.As(p.Actor("", "")), token)
 			return bridge.CodeOf(err)
 		}
 		// Bound to an address: for that one alone, and once it is shown to be theirs.
@@ -381,7 +383,7 @@ func TestInvitations(t *testing.T) {
 		if got := accept(guest, mailed); got != "email_unverified" {
 			t.Errorf("a session from before, by the link that was mailed: %q", got)
 		}
-		if _, err := f.AcceptUnproven(ctx, registry.Unproven{User: registry.User{ID: guest.UserID, Email: guest.Email}}, mailed, audit.Actor{}); err != nil {
+		if _, err := f.SignIn.AcceptUnproven(ctx, accounts.Unproven{User: accounts.User{ID: guest.UserID, Email: guest.Email}}, mailed, audit.Actor{}); err != nil {
 			t.Errorf("by the link that was mailed: %v", err)
 		}
 		if got := accept(guest, link); got != "invitation_unknown" {
@@ -389,12 +391,12 @@ func TestInvitations(t *testing.T) {
 		}
 		if _, again, _ := f.invite(admin, api.NewInvitation{}); accept(member, again) != "already_member" {
 			t.Error("a member joins again")
-		} else if _, err := f.LookupInvitation(ctx, again); err != nil {
+		} else if _, err := f.Accounts.LookupInvitation(ctx, again); err != nil {
 			t.Errorf("the invitation is used up by somebody who is a member: %v", err)
 		}
 		// Withdrawn, expired, made by somebody who may not any more.
 		i, token, _ := f.invite(admin, api.NewInvitation{})
-		if err := f.Withdraw(ctx, admin.As(admin.Actor("", "")), "acme", i.ID); err != nil {
+		if err := f.Accounts.Withdraw(ctx, admin.As(admin.Actor("", "")), "acme", i.ID); err != nil {
 			t.Fatal(err)
 		}
 		if _, code := f.signUp(token, "w@a.test"); code != "invitation_unknown" {
@@ -414,10 +416,10 @@ func TestInvitations(t *testing.T) {
 		}
 		_, old, _ := f.invite(owner, api.NewInvitation{Email: "new@a.test"})
 		f.invite(owner, api.NewInvitation{Email: "new@a.test"})
-		if _, err := f.LookupInvitation(ctx, old); bridge.CodeOf(err) != "invitation_unknown" {
+		if _, err := f.Accounts.LookupInvitation(ctx, old); bridge.CodeOf(err) != "invitation_unknown" {
 			t.Errorf("an earlier invitation of the same address: %v", err)
 		}
-		list, _, err := f.Invitations(ctx, owner, "acme", "", 0)
+		list, _, err := f.Accounts.Invitations(ctx, owner, "acme", "", 0)
 		if err != nil || len(list) != 2 {
 			t.Errorf("%d invitations are open: %+v %v", len(list), list, err)
 		}
@@ -441,13 +443,13 @@ func TestSignUp(t *testing.T) {
 		if code != "" || up.Verified {
 			t.Fatalf("%+v %q", up, code)
 		}
-		if p, err := f.BrowserSession(ctx, up.Waiting); bridge.CodeOf(err) != registry.CodeUnverified || !up.Session.Cookie.IsZero() {
+		if p, err := f.Sessions.BrowserSession(ctx, up.Waiting); bridge.CodeOf(err) != accounts.CodeUnverified || !up.Session.Cookie.IsZero() {
 			t.Errorf("somebody whose address is not proven: %+v %v", p, err)
 		}
-		if err := f.VerifyEmail(ctx, f.link(registry.PurposeVerify), bridge.NewSecret(password), audit.Actor{}); err != nil {
+		if err := f.SignIn.VerifyEmail(ctx, f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if list, _, _ := f.Members(ctx, owner, "acme", "", 0); len(list) != 2 || list[1].Email != "new@a.test" || list[1].Role != "viewer" {
+		if list, _, _ := f.Accounts.Members(ctx, owner, "acme", "", 0); len(list) != 2 || list[1].Email != "new@a.test" || list[1].Role != "viewer" {
 			t.Errorf("the membership does not start with the proof: %+v", list)
 		}
 		_, shown, mailed := f.invite(owner, api.NewInvitation{Email: "bea@a.test"})
@@ -484,7 +486,7 @@ func TestSignUp(t *testing.T) {
 				t.Errorf("sign up: %q", code)
 			}
 		}
-		if list, _, _ := f.Members(ctx, owner, "acme", "", 0); joined != 5 || len(list) != 3 {
+		if list, _, _ := f.Accounts.Members(ctx, owner, "acme", "", 0); joined != 5 || len(list) != 3 {
 			t.Errorf("%d people wait with one invitation; the members are %+v", joined, list)
 		}
 		for _, table := range []string{"invitations", "audit", "users"} {

@@ -1,86 +1,113 @@
-// Package registry owns the rules and rows of a cloud: people and organizations, their sessions and device logins, and
-// the connections with their encrypted keys. Every rule is one transaction, together with its audit entry; a key leaves
-// the registry only as a derived access token, or, of a manual connection to a server of another kind, to its owner and
-// through the relay to its server.
+// Package registry builds the stores of a cloud over one database and wires what they tell each other.
+//
+//	preview ─────────┐
+//	                 ▼
+//	signin      connections      who one is · what one may call
+//	   └──► accounts ◄──┘        people, organizations, members, sessions
+//	   outbox ◄─┘                mail that waits
+//	vault · schema               ciphertexts · tables and transactions
+//
+// A store calls those below it. Where one below has to tell one above (an account changes hands, and its connections go),
+// this package hands it a function; accounts.Hooks is the list.
 package registry
 
 import (
 	"context"
-	"embed"
+	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/timeline"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/outbox"
+	"github.com/acebridge/ace/cloud/preview"
+	"github.com/acebridge/ace/cloud/schema"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
-//go:embed migrations/*.sql
-var files embed.FS
-
-// Config is what a registry must know.
+// Config is what the stores of a cloud must know.
 type Config struct {
 	Issuer   bridge.ServerURL // the cloud's own URL
-	Vault    *Vault
+	Vault    *vault.Vault
 	Root     bridge.SigningRoot
-	Password PasswordCost     // zero: the default cost
-	Mail     bool             // somebody delivers what [Registry.DueMail] gives
-	Mark     mark.Place       // of the change number, where [Registry.UseKeys] gives no keys; zero: none is kept
-	Now      func() time.Time // nil: time.Now
+	Password signin.PasswordCost // zero: the default cost
+	Mail     bool                // somebody delivers what [outbox.Outbox.DueMail] gives
+	Mark     mark.Place          // of the change number, where [Registry.UseKeys] gives no keys; zero: none is kept
+	Now      func() time.Time    // nil: time.Now
 }
 
-// Registry is the rules of a cloud over its database. Its methods are safe for concurrent use.
+// Registry is the stores of a cloud. They are safe for concurrent use.
 type Registry struct {
-	db     *sqldb.DB
-	cfg    Config
-	log    *slog.Logger
-	hasher *hasher
-
-	remembered         remembered
-	mailQueued         chan struct{}
-	connectionsChanged chan struct{}
-	revocationsDue     chan struct{}
-	withdrawalsDue     chan struct{}
-
-	keys  Keys // of the cloud itself; nil: see [Registry.UseKeys]
-	above above
+	DB          *schema.DB
+	Vault       *vault.Keeper
+	Outbox      *outbox.Outbox
+	Accounts    *accounts.Store
+	Sessions    *accounts.Sessions
+	SignIn      *signin.Store
+	Providers   *signin.Providers
+	Connections *connections.Store
+	Tokens      *connections.Tokens
+	Upkeep      *connections.Upkeep
+	Preview     *preview.Preview
 }
 
-// Migrate brings the tables of a cloud up to date: the registry's, those of its own keys, and the audit log.
-func Migrate(ctx context.Context, db *sqldb.DB) error {
-	fsys, err := fs.Sub(files, "migrations")
-	if err != nil {
-		return fmt.Errorf("registry: %w", err)
-	}
-	if err := db.Migrate(ctx, "registry", fsys); err != nil {
-		return err
-	}
-	return keys.Migrate(ctx, db)
-}
-
-// New brings the tables up to date and returns a registry over them.
+// New brings the tables up to date and returns the stores over them.
 func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Registry, error) {
-	if err := Migrate(ctx, db); err != nil {
-		return nil, err
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	hasher, err := newHasher(cfg.Password)
+	rows, err := schema.New(ctx, db, schema.Config{Mark: cfg.Mark, Now: cfg.Now}, log)
 	if err != nil {
 		return nil, err
 	}
-	remembered, err := newRemembered()
+	r := &Registry{DB: rows, Vault: vault.NewKeeper(rows, cfg.Vault, cfg.Root, log)}
+	r.Outbox = outbox.New(outbox.Config{DB: rows, Vault: cfg.Vault, Issuer: cfg.Issuer, Mail: cfg.Mail}, log)
+	r.Accounts, r.Sessions = accounts.New(accounts.Config{DB: rows, Outbox: r.Outbox, Issuer: cfg.Issuer, Root: cfg.Root}, log)
+	r.SignIn, r.Providers, err = signin.New(signin.Config{DB: rows, Accounts: r.Accounts, Sessions: r.Sessions, Outbox: r.Outbox,
+		Vault: cfg.Vault, Issuer: cfg.Issuer, Password: cfg.Password}, log)
 	if err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
+		return nil, err
 	}
-	r := &Registry{db: db, cfg: cfg, log: log, hasher: hasher, remembered: remembered, mailQueued: make(chan struct{}, 1),
-		revocationsDue: make(chan struct{}, 1), connectionsChanged: make(chan struct{}, 1), withdrawalsDue: make(chan struct{}, 1)}
-	r.above = above{voiders: slices.Concat(r.accountVoiders(), r.signinVoiders(), r.connectionVoiders()), rightsChanged: r.rightsChanged,
-		left: r.left, privateConnections: r.privateConnections, writeLink: r.writeLink}
-	return r, r.bringToOneForm(ctx)
+	r.Connections, r.Tokens, r.Upkeep, err = connections.New(connections.Config{DB: rows, Accounts: r.Accounts, Vault: cfg.Vault,
+		Issuer: cfg.Issuer, Root: cfg.Root}, log)
+	if err != nil {
+		return nil, err
+	}
+	r.Preview = preview.New(preview.Config{DB: rows, Accounts: r.Accounts, Connections: r.Connections, Tokens: r.Tokens})
+	r.Accounts.UseHooks(accounts.Hooks{
+		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Connections.Voiders()),
+		RightsChanged:      r.Connections.RightsChanged,
+		Left:               r.Connections.Left,
+		PrivateConnections: r.Connections.PrivateConnections,
+	})
+	return r, nil
+}
+
+// Keys are the API keys of the cloud itself; see [keys.Authority].
+type Keys interface {
+	accounts.Keys
+	Numbered(ctx context.Context, rule timeline.Rule) error
+}
+
+// UseKeys gives the stores the cloud's own API keys. Without it, personal access tokens die with the membership that they are
+// bound to, and are not marked as revoked.
+func (r *Registry) UseKeys(k Keys) {
+	r.DB.NumberWith(k)
+	r.Accounts.UseKeys(k)
+	r.SignIn.UseKeys(k)
+	r.Preview.UseKeys(k)
+}
+
+// Purge deletes what has been over for a day, and the history of connections that is older than 30 days.
+func (r *Registry) Purge(ctx context.Context) error {
+	before := r.DB.Now().Add(-24 * time.Hour)
+	err := errors.Join(r.Accounts.Purge(ctx, before), r.SignIn.Purge(ctx, before), r.Outbox.Purge(ctx, before), r.Connections.Purge(ctx, before))
+	if err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
+	return nil
 }

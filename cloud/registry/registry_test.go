@@ -16,10 +16,15 @@ import (
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/schema"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
-func TestMain(m *testing.M) { sqldbtest.Main(m, registry.Migrate) }
+func TestMain(m *testing.M) { sqldbtest.Main(m, schema.Migrate) }
 
 const (
 	issuer   bridge.ServerURL = "https://cloud.example.com"
@@ -52,12 +57,12 @@ func (f *fixture) advance(d time.Duration) {
 
 func (f *fixture) open(keys bridge.Secret) {
 	f.t.Helper()
-	vault, err := registry.NewVault(keys)
+	vault, err := vault.NewVault(keys)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.Registry, err = registry.New(f.t.Context(), f.db, registry.Config{Issuer: issuer, Vault: vault, Root: f.root,
-		Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock, Mark: f.mark}, slog.New(slog.DiscardHandler))
+		Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock, Mark: f.mark}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -65,7 +70,7 @@ func (f *fixture) open(keys bridge.Secret) {
 
 func newKeys(t *testing.T) bridge.Secret {
 	t.Helper()
-	keys, err := registry.NewEncryptionKey()
+	keys, err := vault.NewEncryptionKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,18 +95,18 @@ func each(t *testing.T, test func(t *testing.T, f *fixture)) {
 }
 
 // person adds a user and signs them in.
-func (f *fixture) person(email, org string, role bridge.Role) registry.Principal {
+func (f *fixture) person(email, org string, role bridge.Role) accounts.Principal {
 	f.t.Helper()
-	u, err := f.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
+	u, err := f.SignIn.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
 		Password: bridge.NewSecret(password), Org: org, Role: role})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	s, err := f.OpenSession(f.t.Context(), u.ID, org, registry.MethodBrowser, audit.Actor{})
+	s, err := f.Sessions.OpenSession(f.t.Context(), u.ID, org, accounts.MethodBrowser, audit.Actor{})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	p, err := f.BrowserSession(f.t.Context(), s.Cookie)
+	p, err := f.Sessions.BrowserSession(f.t.Context(), s.Cookie)
 	if err != nil || p.Email != email || p.Role != role {
 		f.t.Fatalf("the session is not that of %s: %+v %v", email, p, err)
 	}
@@ -109,10 +114,10 @@ func (f *fixture) person(email, org string, role bridge.Role) registry.Principal
 }
 
 // register adds a connection by hand.
-func (f *fixture) register(p registry.Principal, server, key string) api.Connection {
+func (f *fixture) register(p accounts.Principal, server, key string) api.Connection {
 	f.t.Helper()
 	k := bridge.NewSecret(key).Disclose()
-	c, _, err := f.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: server, APIKey: &k})
+	c, _, err := f.Connections.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: server, APIKey: &k})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -124,28 +129,28 @@ func aceKey() bridge.Key { return bridge.NewKey(bridge.KindSK, uuid.New()) }
 // Who may do what with a connection of the organization, before and after it is shared.
 func TestVisibility(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		people := map[string]registry.Principal{
+		people := map[string]accounts.Principal{
 			"owner": f.person("owner@a.test", "acme", bridge.RoleMember), "admin": f.person("admin@a.test", "acme", bridge.RoleAdmin),
 			"member": f.person("member@a.test", "acme", bridge.RoleMember), "viewer": f.person("viewer@a.test", "acme", bridge.RoleViewer),
 			"rival": f.person("rival@b.test", "rival", bridge.RoleOwner),
 		}
 		c := f.register(people["owner"], "https://ace.a.test", aceKey().Text().Reveal())
-		organization, name := registry.Organization, "renamed"
+		organization, name := connections.Organization, "renamed"
 		try := func(who, what string) string {
 			t.Helper()
 			p, ctx := people[who], t.Context()
 			var err error
 			switch what {
 			case "get":
-				_, err = f.Connection(ctx, p, c.ID)
+				_, err = f.Connections.Connection(ctx, p, c.ID)
 			case "credential":
-				_, err = f.Credential(ctx, p, c.ID)
+				_, err = f.Tokens.Credential(ctx, p, c.ID)
 			case "rename":
-				_, err = f.Patch(ctx, p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{Name: &name})
+				_, err = f.Connections.Patch(ctx, p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{Name: &name})
 			case "share":
-				_, err = f.Patch(ctx, p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &organization})
+				_, err = f.Connections.Patch(ctx, p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &organization})
 			case "delete":
-				_, err = f.Delete(ctx, p.As(p.Actor("", "")), c.ID)
+				_, err = f.Connections.Delete(ctx, p.As(p.Actor("", "")), c.ID)
 			}
 			return bridge.CodeOf(err)
 		}
@@ -179,15 +184,15 @@ func TestPlainKeyIsTheOwnersAlone(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, member := f.person("admin@a.test", "acme", bridge.RoleAdmin), f.person("member@a.test", "acme", bridge.RoleMember)
 		c := f.register(admin, "https://other.a.test", "plain-key-of-another-product")
-		organization := registry.Organization
-		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: &organization}); err != nil {
+		organization := connections.Organization
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: &organization}); err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.Credential(t.Context(), admin, c.ID)
+		got, err := f.Tokens.Credential(t.Context(), admin, c.ID)
 		if err != nil || got.Type != "api_key" || got.Value.Reveal() != "plain-key-of-another-product" {
 			t.Errorf("the owner gets %+v (%v)", got, err)
 		}
-		if _, err := f.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {
+		if _, err := f.Tokens.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {
 			t.Errorf("a member gets it as well: %v", err)
 		}
 		text := aceKey().Text().Reveal()
@@ -196,7 +201,7 @@ func TestPlainKeyIsTheOwnersAlone(t *testing.T) {
 			mistyped = "q"
 		}
 		key := bridge.NewSecret(text[:20] + mistyped + text[21:]).Disclose()
-		if _, _, err := f.Register(t.Context(), admin.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "key_malformed" {
+		if _, _, err := f.Connections.Register(t.Context(), admin.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "key_malformed" {
 			t.Errorf("a mistyped ace key: %v", err)
 		}
 	})
@@ -207,14 +212,14 @@ func TestEditingTheURLErasesTheCredential(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
 		elsewhere := "https://evil.test"
-		moved, err := f.Patch(t.Context(), p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: &elsewhere})
-		if err != nil || moved.Status != registry.StatusUnauthorized {
+		moved, err := f.Connections.Patch(t.Context(), p.As(p.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: &elsewhere})
+		if err != nil || moved.Status != connections.StatusUnauthorized {
 			t.Fatalf("%+v %v", moved, err)
 		}
-		if _, err := f.Credential(t.Context(), p, c.ID); bridge.CodeOf(err) != "credential_erased" {
+		if _, err := f.Tokens.Credential(t.Context(), p, c.ID); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("the old key would go to the new URL: %v", err)
 		}
-		due, err := f.DueRevocations(t.Context(), 10) // at once: nobody else delivers it
+		due, err := f.Upkeep.DueRevocations(t.Context(), 10) // at once: nobody else delivers it
 		if err != nil || len(due) != 1 || due[0].Server != "https://ace.a.test" {
 			t.Errorf("the old key is not revoked at the old server: %+v %v", due, err)
 		}
@@ -224,7 +229,7 @@ func TestEditingTheURLErasesTheCredential(t *testing.T) {
 func TestSealedKeyOpensForItsMemberOnly(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ann, bob := f.person("ann@a.test", "acme", bridge.RoleMember), f.person("bob@a.test", "acme", bridge.RoleMember)
-		claims, err := f.ConnectClaims(t.Context(), ann, "https://ace.a.test")
+		claims, err := f.Upkeep.ConnectClaims(t.Context(), ann, "https://ace.a.test")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,8 +237,8 @@ func TestSealedKeyOpensForItsMemberOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		try := func(p registry.Principal, server string) string {
-			_, _, err := f.Register(t.Context(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
+		try := func(p accounts.Principal, server string) string {
+			_, _, err := f.Connections.Register(t.Context(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
 			return bridge.CodeOf(err)
 		}
 		if got := try(bob, "https://ace.a.test"); got != "sealed_key_invalid" {
@@ -257,28 +262,28 @@ func TestReconnectingReplacesAndRevokes(t *testing.T) {
 		if c.ID != again.ID || again.KeyID != second.ID.String() {
 			t.Errorf("a second connection to one server: %+v", again)
 		}
-		due, err := f.DueRevocations(t.Context(), 10) // at once: nobody else delivers it
+		due, err := f.Upkeep.DueRevocations(t.Context(), 10) // at once: nobody else delivers it
 		if err != nil || len(due) != 1 || due[0].KeyID != first.ID.String() {
 			t.Fatalf("%+v %v", due, err)
 		}
 		if _, err := bridge.VerifyRevocation(due[0].Token, first.PublicKey()); err != nil {
 			t.Errorf("the kept revocation does not verify: %v", err)
 		}
-		if err := f.RevocationFailed(t.Context(), due[0], "away"); err != nil {
+		if err := f.Upkeep.RevocationFailed(t.Context(), due[0], "away"); err != nil {
 			t.Fatal(err)
 		}
-		if due, _ := f.DueRevocations(t.Context(), 10); len(due) != 0 {
+		if due, _ := f.Upkeep.DueRevocations(t.Context(), 10); len(due) != 0 {
 			t.Error("a failed revocation is tried again at once")
 		}
 		f.advance(time.Minute)
-		if due, _ := f.DueRevocations(t.Context(), 10); len(due) != 1 {
+		if due, _ := f.Upkeep.DueRevocations(t.Context(), 10); len(due) != 1 {
 			t.Error("a failed revocation is not tried again")
 		}
-		if err := f.RevocationDelivered(t.Context(), due[0].ID, audit.Actor{ID: "system"}); err != nil {
+		if err := f.Upkeep.RevocationDelivered(t.Context(), due[0].ID, audit.Actor{ID: "system"}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(24 * time.Hour)
-		if due, _ := f.DueRevocations(t.Context(), 10); len(due) != 0 {
+		if due, _ := f.Upkeep.DueRevocations(t.Context(), 10); len(due) != 0 {
 			t.Error("a delivered revocation is delivered again")
 		}
 	})
@@ -287,29 +292,29 @@ func TestReconnectingReplacesAndRevokes(t *testing.T) {
 func TestRefreshRotatesAndReuseKills(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		s, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		s, err := f.Sessions.OpenSession(t.Context(), p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{})
+		next, err := f.Sessions.RefreshSession(t.Context(), s.Refresh, audit.Actor{})
 		if err != nil || next.Refresh.Equal(s.Refresh) {
 			t.Fatalf("refresh: %v", err)
 		}
-		if _, err := f.SessionByID(t.Context(), next.Principal.SessionID); err != nil {
+		if _, err := f.Sessions.SessionByID(t.Context(), next.Principal.SessionID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+		if _, err := f.Sessions.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
 			t.Errorf("the first token is taken twice: %v", err)
 		}
-		if _, err := f.RefreshSession(t.Context(), next.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+		if _, err := f.Sessions.RefreshSession(t.Context(), next.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
 			t.Errorf("the family lives on after a reuse: %v", err)
 		}
-		if _, err := f.SessionByID(t.Context(), next.Principal.SessionID); bridge.CodeOf(err) != "session_ended" {
+		if _, err := f.Sessions.SessionByID(t.Context(), next.Principal.SessionID); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("the session lives on after a reuse: %v", err)
 		}
-		s, _ = f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
-		f.advance(registry.RefreshLife)
-		if _, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+		s, _ = f.Sessions.OpenSession(t.Context(), p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
+		f.advance(accounts.RefreshLife)
+		if _, err := f.Sessions.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
 			t.Errorf("an expired refresh token: %v", err)
 		}
 	})
@@ -318,16 +323,16 @@ func TestRefreshRotatesAndReuseKills(t *testing.T) {
 func TestDeviceLogin(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		begin := func() registry.Device {
+		begin := func() accounts.Device {
 			t.Helper()
-			d, err := f.StartDevice(t.Context(), registry.DeviceStart{ClientID: "cli", Address: "192.0.2.1", UserAgent: "x\xff"})
+			d, err := f.Sessions.StartDevice(t.Context(), accounts.DeviceStart{ClientID: "cli", Address: "192.0.2.1", UserAgent: "x\xff"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return d
 		}
-		poll := func(d registry.Device) string {
-			_, err := f.PollDevice(t.Context(), registry.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
+		poll := func(d accounts.Device) string {
+			_, err := f.Sessions.PollDevice(t.Context(), accounts.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}
 		d := begin()
@@ -341,19 +346,19 @@ func TestDeviceLogin(t *testing.T) {
 		if got := poll(d); got != "authorization_pending" {
 			t.Errorf("a patient poll: %q", got)
 		}
-		if _, err := f.LookupDevice(t.Context(), strings.ToLower(strings.ReplaceAll(d.UserCode, "-", " "))); err != nil {
+		if _, err := f.Sessions.LookupDevice(t.Context(), strings.ToLower(strings.ReplaceAll(d.UserCode, "-", " "))); err != nil {
 			t.Errorf("the code typed carelessly: %v", err)
 		}
-		if err := f.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
+		if err := f.Sessions.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); bridge.CodeOf(err) != "user_code_unknown" {
+		if err := f.Sessions.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); bridge.CodeOf(err) != "user_code_unknown" {
 			t.Errorf("decided twice: %v", err)
 		}
 		won := make(chan string, 6)
 		for range cap(won) {
 			go func() {
-				_, err := f.PollDevice(context.Background(), registry.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
+				_, err := f.Sessions.PollDevice(context.Background(), accounts.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
 				won <- bridge.CodeOf(err)
 			}()
 		}
@@ -371,7 +376,7 @@ func TestDeviceLogin(t *testing.T) {
 			t.Errorf("one approval opened %d sessions", sessions)
 		}
 		d = begin()
-		if err := f.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); err != nil {
+		if err := f.Sessions.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); err != nil {
 			t.Fatal(err)
 		}
 		if got := poll(d); got != "access_denied" {
@@ -382,7 +387,7 @@ func TestDeviceLogin(t *testing.T) {
 		if got := poll(d); got != "expired_token" {
 			t.Errorf("expired: %q", got)
 		}
-		if got := poll(registry.Device{DeviceCode: bridge.NewSecret("x")}); got != "invalid_grant" {
+		if got := poll(accounts.Device{DeviceCode: bridge.NewSecret("x")}); got != "invalid_grant" {
 			t.Errorf("unknown: %q", got)
 		}
 	})
@@ -395,12 +400,12 @@ func TestAuthenticate(t *testing.T) {
 			"right": {"Ann@A.test", password, ""}, "wrong": {"ann@a.test", "no", "login_failed"},
 			"unknown": {"bob@a.test", password, "login_failed"}, "long": {"ann@a.test", strings.Repeat("x", 10_000), "login_failed"},
 		} {
-			_, err := f.Authenticate(t.Context(), registry.Login{Email: c.email, Password: bridge.NewSecret(c.password)}, audit.Actor{})
+			_, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: c.email, Password: bridge.NewSecret(c.password)}, audit.Actor{})
 			if bridge.CodeOf(err) != c.code {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := f.AddUser(t.Context(), audit.Actor{}, registry.NewUser{Email: "ANN@a.test", Password: bridge.NewSecret(password), Org: "acme"}); bridge.CodeOf(err) != "user_exists" {
+		if _, err := f.SignIn.AddUser(t.Context(), audit.Actor{}, signin.NewUser{Email: "ANN@a.test", Password: bridge.NewSecret(password), Org: "acme"}); bridge.CodeOf(err) != "user_exists" {
 			t.Errorf("the same person twice: %v", err)
 		}
 	})
@@ -413,25 +418,25 @@ func TestCanaryIsNowhereInTheClear(t *testing.T) {
 		key := aceKey()
 		c := f.register(p, "https://ace.a.test", key.Text().Reveal())
 		f.register(p, "https://plain.a.test", "canary-plain-key")
-		device, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		device, err := f.Sessions.OpenSession(t.Context(), p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		removed, err := f.Delete(t.Context(), p.As(p.Actor("", "")), c.ID)
+		removed, err := f.Connections.Delete(t.Context(), p.As(p.Actor("", "")), c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		enrolment, codes := f.enrol(p)
-		if err := f.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		token := f.link(registry.PurposeReset)
-		pending, err := f.BeginSecondStep(t.Context(), registry.User{ID: p.UserID, Email: p.Email}, audit.Actor{})
+		token := f.link(signin.PurposeReset)
+		pending, err := f.SignIn.BeginSecondStep(t.Context(), accounts.User{ID: p.UserID, Email: p.Email}, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		known := bridge.NewSecret(bridge.RandomToken(32))
-		if err := f.KnowDevice(t.Context(), p.UserID, known, "192.0.2.1"); err != nil {
+		if err := f.SignIn.KnowDevice(t.Context(), p.UserID, known, "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
 		canaries := []string{enrolment.Secret.Reveal(), codes[0].Reveal(), strings.ReplaceAll(codes[0].Reveal(), "-", ""), token.Reveal(),
@@ -494,7 +499,7 @@ func TestConcurrentRegistration(t *testing.T) {
 			go func() {
 				key := aceKey().Text().Disclose()
 				url := []string{"http://localhost:7777", "http://127.0.0.1:7777"}[i%2]
-				_, _, err := f.Register(context.Background(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &key})
+				_, _, err := f.Connections.Register(context.Background(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &key})
 				failed <- err
 			}()
 		}
@@ -503,7 +508,7 @@ func TestConcurrentRegistration(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		list, _, err := f.Connections(t.Context(), p, "", 0)
+		list, _, err := f.Connections.Connections(t.Context(), p, "", 0)
 		if err != nil || len(list) != 1 {
 			t.Fatalf("%d connections to one server (%v)", len(list), err)
 		}

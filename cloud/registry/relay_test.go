@@ -9,34 +9,37 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
-func (f *fixture) relay(p registry.Principal, id string) registry.RelayGrant {
+func (f *fixture) relay(p accounts.Principal, id string) connections.RelayGrant {
 	f.t.Helper()
-	g, err := f.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
+	g, err := f.Tokens.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return g
 }
 
-func (f *fixture) still(g, other registry.RelayGrant) bool { return f.hold(g, other) == registry.Holds }
+func (f *fixture) still(g, other connections.RelayGrant) bool {
+	return f.hold(g, other) == connections.Holds
+}
 
 // hold asks for one grant among many that hold.
-func (f *fixture) hold(g, other registry.RelayGrant) registry.Hold {
+func (f *fixture) hold(g, other connections.RelayGrant) connections.Hold {
 	f.t.Helper()
-	all := make([]registry.RelayGrant, 0, 251)
+	all := make([]connections.RelayGrant, 0, 251)
 	for range 250 {
 		all = append(all, other)
 	}
 	all = append(all, g)
-	still, err := f.RelayStill(f.t.Context(), all)
+	still, err := f.Tokens.RelayStill(f.t.Context(), all)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for i, hold := range still[:250] {
-		if hold != registry.Holds {
+		if hold != connections.Holds {
 			f.t.Fatalf("another grant, the %dth, has ended", i)
 		}
 	}
@@ -47,56 +50,56 @@ func TestRelayGrantsEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		mine := f.relay(admin, f.register(admin, "https://mine.a.test", aceKey().Text().Reveal()).ID)
-		for name, end := range map[string]func(c api.Connection, member registry.Principal) error{
-			"": func(api.Connection, registry.Principal) error { return nil },
-			"renamed": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Name: new("another name")})
+		for name, end := range map[string]func(c api.Connection, member accounts.Principal) error{
+			"": func(api.Connection, accounts.Principal) error { return nil },
+			"renamed": func(c api.Connection, _ accounts.Principal) error {
+				_, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Name: new("another name")})
 				return err
 			},
-			"unshared": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(registry.Private)})
+			"unshared": func(c api.Connection, _ accounts.Principal) error {
+				_, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 				return err
 			},
-			"a ceiling": func(c api.Connection, _ registry.Principal) error {
-				return second(f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, ceiling("app:read")))
+			"a ceiling": func(c api.Connection, _ accounts.Principal) error {
+				return second(f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, ceiling("app:read")))
 			},
-			"limited": func(c api.Connection, member registry.Principal) error {
+			"limited": func(c api.Connection, member accounts.Principal) error {
 				return f.limit(admin, c.ID, member.UserID, limited("app:read"))
 			},
-			"excepted": func(c api.Connection, member registry.Principal) error {
+			"excepted": func(c api.Connection, member accounts.Principal) error {
 				return f.limit(admin, c.ID, member.UserID, nothing())
 			},
-			"an exception for somebody else": func(c api.Connection, _ registry.Principal) error {
+			"an exception for somebody else": func(c api.Connection, _ accounts.Principal) error {
 				return f.limit(admin, c.ID, f.person("other@a.test", "acme", bridge.RoleMember).UserID, nothing())
 			},
-			"moved": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")})
+			"moved": func(c api.Connection, _ accounts.Principal) error {
+				_, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")})
 				return err
 			},
-			"another key": func(c api.Connection, _ registry.Principal) error {
+			"another key": func(c api.Connection, _ accounts.Principal) error {
 				f.register(admin, string(c.ServerURL), aceKey().Text().Reveal())
 				return nil
 			},
-			"disconnected": func(c api.Connection, _ registry.Principal) error {
-				_, err := f.Delete(t.Context(), admin.As(admin.Actor("", "")), c.ID)
+			"disconnected": func(c api.Connection, _ accounts.Principal) error {
+				_, err := f.Connections.Delete(t.Context(), admin.As(admin.Actor("", "")), c.ID)
 				return err
 			},
-			"session ended": func(_ api.Connection, member registry.Principal) error {
-				return f.EndSession(t.Context(), member.As(member.Actor("", "")))
+			"session ended": func(_ api.Connection, member accounts.Principal) error {
+				return f.Sessions.EndSession(t.Context(), member.As(member.Actor("", "")))
 			},
-			"another role": func(_ api.Connection, member registry.Principal) error {
-				_, err := f.ChangeRole(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID, "viewer")
+			"another role": func(_ api.Connection, member accounts.Principal) error {
+				_, err := f.Accounts.ChangeRole(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID, "viewer")
 				return err
 			},
-			"removed": func(_ api.Connection, member registry.Principal) error {
-				_, err := f.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID)
+			"removed": func(_ api.Connection, member accounts.Principal) error {
+				_, err := f.Accounts.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID)
 				return err
 			},
 		} {
 			slug := fmt.Sprintf("%x", name)
 			member := f.person("m"+slug+"@a.test", "acme", bridge.RoleMember)
 			c := f.register(admin, "https://s"+slug+".a.test", aceKey().Text().Reveal())
-			if _, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+			if _, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 				t.Fatal(err)
 			}
 			g := f.relay(member, c.ID)
@@ -147,7 +150,7 @@ func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 		mine := f.relay(admin, f.register(admin, "https://mine.a.test", "a-plain-key").ID)
 		c := f.register(member, "https://plain.a.test", "a-plain-key")
 		share := func(visibility string) {
-			if _, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &visibility}); err != nil {
+			if _, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &visibility}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,16 +159,16 @@ func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := f.relay(admin, c.ID)
-		if _, err := f.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
 			t.Fatal(err)
 		}
 		if !f.still(g, mine) {
 			t.Error("what is shared ends with its owner")
 		}
-		if _, err := f.Relay(t.Context(), admin.As(audit.Actor{}), private.ID); bridge.CodeOf(err) != "owner_gone" {
+		if _, err := f.Tokens.Relay(t.Context(), admin.As(audit.Actor{}), private.ID); bridge.CodeOf(err) != "owner_gone" {
 			t.Errorf("what was private: %v", err)
 		}
-		share(registry.Private)
+		share(connections.Private)
 		if f.still(g, mine) {
 			t.Error("what is private again goes on")
 		}
@@ -176,18 +179,18 @@ func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c := f.register(admin, "https://plain.a.test", "a-plain-key")
-		if _, err := f.Relay(t.Context(), member.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Tokens.Relay(t.Context(), member.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("a private connection: %v", err)
 		}
-		if _, err := f.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {
+		if _, err := f.Tokens.Credential(t.Context(), member, c.ID); bridge.CodeOf(err) != "key_not_shown" {
 			t.Errorf("the member is shown the key: %v", err)
 		}
 		noted := func() (n int) {
 			t.Helper()
-			list, _, err := f.Audit(t.Context(), admin, audit.Query{Action: "connection.relay", Target: "connection:" + c.ID})
+			list, _, err := f.Accounts.Audit(t.Context(), admin, audit.Query{Action: "connection.relay", Target: "connection:" + c.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +208,7 @@ func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
 				t.Errorf("step %d: %d uses are audited, want %d", i, n, step.want)
 			}
 			if step.after > time.Minute {
-				got, err := f.Connection(t.Context(), admin, c.ID)
+				got, err := f.Connections.Connection(t.Context(), admin, c.ID)
 				if err != nil || got.LastUsedAt == nil || got.LastUsedAt.Unix() != f.clock().Unix() {
 					t.Errorf("step %d: last used %v (%v)", i, got.LastUsedAt, err)
 				}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -19,7 +20,7 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 		withdrawal := func(scopes ...string) int64 {
 			t.Helper()
 			f.patch(owner, c.ID, ceiling(scopes...))
-			if _, err := f.Credential(t.Context(), max, c.ID); err != nil {
+			if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 				t.Fatal(err)
 			}
 			f.patch(owner, c.ID, ceiling("app:read"))
@@ -31,7 +32,7 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Withdrawn(t.Context(), due[0]); err != nil {
+			if err := f.Tokens.Withdrawn(t.Context(), due[0]); err != nil {
 				t.Fatal(err)
 			}
 			return w.Number
@@ -53,12 +54,12 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		for _, who := range []*registry.Principal{&owner, &max} {
-			s, err := f.OpenSession(t.Context(), who.UserID, "acme", registry.MethodBrowser, audit.Actor{})
+		for _, who := range []*accounts.Principal{&owner, &max} {
+			s, err := f.Sessions.OpenSession(t.Context(), who.UserID, "acme", accounts.MethodBrowser, audit.Actor{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *who, err = f.BrowserSession(t.Context(), s.Cookie); err != nil {
+			if *who, err = f.Sessions.BrowserSession(t.Context(), s.Cookie); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -70,7 +71,7 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 		if left, _ := w.Left("max@a.test"); err != nil || !w.Names("max@a.test") || left.Scope != "app:read" || w.Number <= last {
 			t.Errorf("after the restore the server is told %+v, %v", w, err)
 		}
-		if err := f.Withdrawn(t.Context(), anew[0]); err != nil {
+		if err := f.Tokens.Withdrawn(t.Context(), anew[0]); err != nil {
 			t.Fatal(err)
 		}
 		if n := withdrawal("app:*"); n <= last {

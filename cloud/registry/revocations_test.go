@@ -9,14 +9,15 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // revoked delivers all revocations that are due, and returns the IDs of their keys in the order of their delivery.
 func (f *fixture) revoked() (keys []string) {
 	f.t.Helper()
 	for {
-		due, err := f.DueRevocations(f.t.Context(), 100)
+		due, err := f.Upkeep.DueRevocations(f.t.Context(), 100)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -24,7 +25,7 @@ func (f *fixture) revoked() (keys []string) {
 			return keys
 		}
 		for _, v := range due {
-			if err := f.RevocationDelivered(f.t.Context(), v.ID, audit.Actor{ID: "system"}); err != nil {
+			if err := f.Upkeep.RevocationDelivered(f.t.Context(), v.ID, audit.Actor{ID: "system"}); err != nil {
 				f.t.Fatal(err)
 			}
 			keys = append(keys, v.KeyID)
@@ -33,11 +34,11 @@ func (f *fixture) revoked() (keys []string) {
 }
 
 // disconnects removes connections that are made for it, a second after each other, and returns the IDs of their keys.
-func (f *fixture) disconnects(p registry.Principal, n int) (keys []string) {
+func (f *fixture) disconnects(p accounts.Principal, n int) (keys []string) {
 	f.t.Helper()
 	for i := range n {
 		c := f.register(p, fmt.Sprintf("https://%d.%s.test", i, p.Org), aceKey().Text().Reveal())
-		if _, err := f.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
+		if _, err := f.Connections.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
 			f.t.Fatal(err)
 		}
 		f.advance(time.Second)
@@ -52,14 +53,14 @@ func TestRevocationsTakeTurns(t *testing.T) {
 		flood := f.disconnects(f.person("eve@e.test", "flood", bridge.RoleMember), 10)
 		few := f.disconnects(f.person("ann@a.test", "acme", bridge.RoleMember), 2)
 		one := f.disconnects(f.person("bob@b.test", "bold", bridge.RoleMember), 1)
-		if due, err := f.DueRevocations(t.Context(), 100); err != nil || len(due) != 0 {
+		if due, err := f.Upkeep.DueRevocations(t.Context(), 100); err != nil || len(due) != 0 {
 			t.Errorf("%d are due while those who have disconnected deliver them (%v)", len(due), err)
 		}
 		f.advance(time.Minute)
-		if due, err := f.DueRevocations(t.Context(), 100); err != nil || len(due) != 4+2+1 {
+		if due, err := f.Upkeep.DueRevocations(t.Context(), 100); err != nil || len(due) != 4+2+1 {
 			t.Errorf("%d are listed, want no more than 4 of each organization (%v)", len(due), err)
 		}
-		due, err := f.DueRevocations(t.Context(), 5)
+		due, err := f.Upkeep.DueRevocations(t.Context(), 5)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +87,7 @@ func TestRevocationThatCannotBeDecrypted(t *testing.T) {
 		last := f.disconnects(p, 1)
 		f.advance(time.Minute)
 		for range 2 {
-			due, err := f.DueRevocations(t.Context(), 100)
+			due, err := f.Upkeep.DueRevocations(t.Context(), 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +98,7 @@ func TestRevocationThatCannotBeDecrypted(t *testing.T) {
 					}
 					return
 				}
-				if err := f.RevocationFailed(t.Context(), v, v.Err.Error()); err != nil {
+				if err := f.Upkeep.RevocationFailed(t.Context(), v, v.Err.Error()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -113,7 +114,7 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		register := func(url string, key bridge.Key, ifKeyID string) (api.Connection, error) {
 			disclosed := key.Text().Disclose()
-			c, _, err := f.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID})
+			c, _, err := f.Connections.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID})
 			return c, err
 		}
 		const moved = api.CodeConnectionMoved
@@ -125,21 +126,21 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 		if _, err := register("https://ace.a.test", second, ""); bridge.CodeOf(err) != moved {
 			t.Errorf("a second connect that has seen no connection: %v", err)
 		}
-		for name, was := range map[string]registry.AsItWas{
+		for name, was := range map[string]connections.AsItWas{
 			"another key":      {KeyID: second.ID.String()},
 			"another revision": {KeyID: first.ID.String(), Revision: "0"},
 		} {
-			if _, err := f.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, was); bridge.CodeOf(err) != moved {
+			if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, was); bridge.CodeOf(err) != moved {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if err := f.Keep(ctx, p, c.ID); err != nil {
+		if err := f.Connections.Keep(ctx, p, c.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, registry.AsItWas{KeyID: c.KeyID, Revision: c.Revision}); bridge.CodeOf(err) != moved {
+		if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, connections.AsItWas{KeyID: c.KeyID, Revision: c.Revision}); bridge.CodeOf(err) != moved {
 			t.Errorf("one that another connect keeps: %v", err)
 		}
-		if _, err := f.Credential(ctx, p, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(ctx, p, c.ID); err != nil {
 			t.Errorf("the key of a kept connection: %v", err)
 		}
 		if again, err := register("https://ace.a.test", second, first.ID.String()); err != nil || again.ID != c.ID || again.Revision != "" {
@@ -149,7 +150,7 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.DeleteIf(ctx, p.As(audit.Actor{}), other.ID, registry.AsItWas{KeyID: other.KeyID, Revision: other.Revision}); err != nil {
+		if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), other.ID, connections.AsItWas{KeyID: other.KeyID, Revision: other.Revision}); err != nil {
 			t.Errorf("as it was: %v", err)
 		}
 	})
@@ -160,7 +161,7 @@ func TestReplacedKeyIsRevokedOnceTheNewOneWorks(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		c, first := f.exchanged(p, "https://ace.a.test")
-		claims, err := f.ConnectClaims(t.Context(), p, "https://ace.a.test")
+		claims, err := f.Upkeep.ConnectClaims(t.Context(), p, "https://ace.a.test")
 		if err != nil || claims.Replaces != first.ID.String() {
 			t.Fatalf("it replaces %q, %v", claims.Replaces, err)
 		}
@@ -168,11 +169,11 @@ func TestReplacedKeyIsRevokedOnceTheNewOneWorks(t *testing.T) {
 		if got := f.revoked(); len(got) != 0 {
 			t.Errorf("revoked before the new key works: %v", got)
 		}
-		target, err := f.Target(t.Context(), p, c.ID)
+		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.revoked(); !slices.Equal(got, []string{first.ID.String()}) {

@@ -6,7 +6,8 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/vault"
 )
 
 func TestRotateEncryptionKey(t *testing.T) {
@@ -19,43 +20,43 @@ func TestRotateEncryptionKey(t *testing.T) {
 		}
 		enrolment, _ := f.enrol(p) // and the mail that says so
 		gone := f.register(p, "https://d.test", aceKey().Text().Reveal())
-		if _, err := f.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
+		if _, err := f.Connections.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 			t.Fatal(err)
 		}
 		newer := newKeys(t)
 		f.open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
 		left := -1
-		if n, err := f.RotateEncryptionKey(t.Context(), func(done, total int) { left = total - done }); n != 6 || err != nil || left != 0 {
+		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(done, total int) { left = total - done }); n != 6 || err != nil || left != 0 {
 			t.Fatalf("%d rows rotated, %d left (%v)", n, left, err)
 		}
-		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 0 || err != nil {
+		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 0 || err != nil {
 			t.Errorf("a second run changed %d rows (%v)", n, err)
 		}
 		f.open(newer)
-		list, _, err := f.Connections(t.Context(), p, "", 0)
+		list, _, err := f.Connections.Connections(t.Context(), p, "", 0)
 		if err != nil || len(list) != 3 {
 			t.Fatal(err)
 		}
 		for _, c := range list {
-			if _, err := f.Credential(t.Context(), p, c.ID); err != nil {
+			if _, err := f.Tokens.Credential(t.Context(), p, c.ID); err != nil {
 				t.Errorf("with the new key alone: %v", err)
 			}
 		}
 		f.advance(time.Minute)
-		if err := f.CheckOTP(t.Context(), registry.User{ID: p.UserID, Email: p.Email}, f.code(enrolment, 0), bridge.Secret{}, audit.Actor{}); err != nil {
+		if err := f.SignIn.CheckOTP(t.Context(), accounts.User{ID: p.UserID, Email: p.Email}, f.code(enrolment, 0), bridge.Secret{}, audit.Actor{}); err != nil {
 			t.Errorf("a code, with the new key alone: %v", err)
 		}
-		if due, err := f.DueMail(t.Context(), 10); err != nil || len(due) != 1 || due[0].Text.Len() == 0 {
+		if due, err := f.Outbox.DueMail(t.Context(), 10); err != nil || len(due) != 1 || due[0].Text.Len() == 0 {
 			t.Errorf("the mail, with the new key alone: %v %v", due, err)
 		}
 		f.open(older)
-		if _, err := f.Credential(t.Context(), p, list[0].ID); bridge.CodeOf(err) != "row_unreadable" {
+		if _, err := f.Tokens.Credential(t.Context(), p, list[0].ID); bridge.CodeOf(err) != "row_unreadable" {
 			t.Errorf("the old key still opens a row: %v", err)
 		}
-		if _, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); bridge.CodeOf(err) != "rows_unreadable" {
+		if _, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); bridge.CodeOf(err) != "rows_unreadable" {
 			t.Errorf("rotation without the right key: %v", err)
 		}
-		removed, err := f.Delete(t.Context(), p.As(audit.Actor{}), list[0].ID)
+		removed, err := f.Connections.Delete(t.Context(), p.As(audit.Actor{}), list[0].ID)
 		if err != nil || removed.Revocation == nil || removed.Revocation.Status != "lost" || removed.Revocation.Cause == "" {
 			t.Errorf("removing a connection that cannot be decrypted: %+v (%v)", removed.Revocation, err)
 		}
@@ -63,12 +64,12 @@ func TestRotateEncryptionKey(t *testing.T) {
 }
 
 func FuzzVaultOpen(f *testing.F) {
-	vault, err := registry.NewVault(bridge.NewSecret("cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4="))
+	rows, err := vault.NewVault(bridge.NewSecret("cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4="))
 	if err != nil {
 		f.Fatal(err)
 	}
-	row := registry.RowIdentity{Org: "o1", Connection: "c1", Server: "https://ace.a.test"}
-	token, err := vault.Seal(row, bridge.NewSecret("secret"))
+	row := vault.RowIdentity{Org: "o1", Connection: "c1", Server: "https://ace.a.test"}
+	token, err := rows.Seal(row, bridge.NewSecret("secret"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func FuzzVaultOpen(f *testing.F) {
 	f.Add("gAAAAA==")
 	f.Fuzz(func(t *testing.T, s string) {
 		// Each worker of the fuzzer seals a token of its own; whatever opens must be one of those.
-		if got, err := vault.Open(row, s); err == nil && got.Reveal() != "secret" {
+		if got, err := rows.Open(row, s); err == nil && got.Reveal() != "secret" {
 			t.Errorf("%q opens as %q", s, got.Reveal())
 		}
 	})

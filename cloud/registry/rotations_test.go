@@ -13,15 +13,16 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 const day = 24 * time.Hour
 
 // exchanged registers a connection as a connect does.
-func (f *fixture) exchanged(p registry.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
+func (f *fixture) exchanged(p accounts.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
 	f.t.Helper()
-	claims, err := f.ConnectClaims(f.t.Context(), p, server)
+	claims, err := f.Upkeep.ConnectClaims(f.t.Context(), p, server)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func (f *fixture) exchanged(p registry.Principal, server bridge.ServerURL) (api.
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	c, _, err := f.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: string(server), SealedKey: sealed})
+	c, _, err := f.Connections.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: string(server), SealedKey: sealed})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -38,9 +39,9 @@ func (f *fixture) exchanged(p registry.Principal, server bridge.ServerURL) (api.
 }
 
 // due lists the IDs of the connections whose keys are to be rotated.
-func (f *fixture) due() []registry.DueRotation {
+func (f *fixture) due() []connections.DueRotation {
 	f.t.Helper()
-	due, err := f.DueRotations(f.t.Context(), 100)
+	due, err := f.Upkeep.DueRotations(f.t.Context(), 100)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -48,33 +49,33 @@ func (f *fixture) due() []registry.DueRotation {
 }
 
 // begin takes up the one rotation that is due.
-func (f *fixture) begin() registry.Rotation {
+func (f *fixture) begin() connections.Rotation {
 	f.t.Helper()
 	due := f.due()
 	if len(due) != 1 {
 		f.t.Fatalf("%d rotations are due", len(due))
 	}
-	t, taken, err := f.BeginRotation(f.t.Context(), due[0])
+	t, taken, err := f.Upkeep.BeginRotation(f.t.Context(), due[0])
 	if err != nil || !taken || t.Idempotency.Len() < 40 {
 		f.t.Fatalf("begin: taken %v, %d characters (%v)", taken, t.Idempotency.Len(), err)
 	}
 	return t
 }
 
-func (f *fixture) finish(t registry.Rotation) bridge.Key {
+func (f *fixture) finish(t connections.Rotation) bridge.Key {
 	f.t.Helper()
 	key := bridge.NewKey(bridge.KindSK, t.Key.ID)
 	now := f.clock()
-	if err := f.FinishRotation(f.t.Context(), t, key, registry.KeyLife{Issued: now, Expires: now.Add(90 * day)}); err != nil {
+	if err := f.Upkeep.FinishRotation(f.t.Context(), t, key, connections.KeyLife{Issued: now, Expires: now.Add(90 * day)}); err != nil {
 		f.t.Fatal(err)
 	}
 	return key
 }
 
 // signer says which of the keys has signed the token that a member is given.
-func (f *fixture) signer(p registry.Principal, c api.Connection, keys ...bridge.Key) int {
+func (f *fixture) signer(p accounts.Principal, c api.Connection, keys ...bridge.Key) int {
 	f.t.Helper()
-	cred, err := f.Credential(f.t.Context(), p, c.ID)
+	cred, err := f.Tokens.Credential(f.t.Context(), p, c.ID)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -84,9 +85,9 @@ func (f *fixture) signer(p registry.Principal, c api.Connection, keys ...bridge.
 	})
 }
 
-func (f *fixture) audited(p registry.Principal, action string) []api.AuditEntry {
+func (f *fixture) audited(p accounts.Principal, action string) []api.AuditEntry {
 	f.t.Helper()
-	list, _, err := f.Audit(f.t.Context(), p, audit.Query{Action: action})
+	list, _, err := f.Accounts.Audit(f.t.Context(), p, audit.Query{Action: action})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestRotationIsDueBeforeTheEnd(t *testing.T) {
 		if f.signer(p, c, old, fresh) != 1 {
 			t.Error("members are given tokens of the old secret")
 		}
-		got, err := f.Connection(t.Context(), p, c.ID)
+		got, err := f.Connections.Connection(t.Context(), p, c.ID)
 		if err != nil || got.ExpiresAt == nil || !got.ExpiresAt.Equal(f.clock().Add(90*day)) || got.Rotation != nil {
 			t.Errorf("%+v (%v)", got, err)
 		}
@@ -133,28 +134,28 @@ func TestKeyLifeIsLearned(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
 		start := f.clock()
-		told := func(life registry.KeyLife) *time.Time {
+		told := func(life connections.KeyLife) *time.Time {
 			t.Helper()
-			target, err := f.Target(t.Context(), p, c.ID)
+			target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Key: life}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Key: life}); err != nil {
 				t.Fatal(err)
 			}
-			got, err := f.Connection(t.Context(), p, c.ID)
+			got, err := f.Connections.Connection(t.Context(), p, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return got.ExpiresAt
 		}
-		for name, life := range map[string]registry.KeyLife{"nothing": {}, "far": {Expires: start.AddDate(400, 0, 0)},
+		for name, life := range map[string]connections.KeyLife{"nothing": {}, "far": {Expires: start.AddDate(400, 0, 0)},
 			"past": {Expires: time.Unix(0, 0).AddDate(-3000, 0, 0)}, "no end": {Issued: start}} {
 			if got := told(life); got != nil {
 				t.Errorf("%s: it ends at %s", name, got)
 			}
 		}
-		week := registry.KeyLife{Issued: start.Add(-3 * day), Expires: start.Add(5 * day)}
+		week := connections.KeyLife{Issued: start.Add(-3 * day), Expires: start.Add(5 * day)}
 		if got := told(week); got == nil || !got.Equal(week.Expires) {
 			t.Errorf("it ends at %v, want %s", got, week.Expires)
 		}
@@ -164,7 +165,7 @@ func TestKeyLifeIsLearned(t *testing.T) {
 		}
 		f.advance(time.Second)
 		f.begin()
-		if got := told(registry.KeyLife{Expires: start.Add(50 * day)}); !got.Equal(week.Expires) {
+		if got := told(connections.KeyLife{Expires: start.Add(50 * day)}); !got.Equal(week.Expires) {
 			t.Errorf("during a rotation it is learned that the key ends at %s", got)
 		}
 	})
@@ -176,12 +177,12 @@ func TestKeyOfAPersonIsNotRotated(t *testing.T) {
 		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		key := bridge.NewKey(bridge.KindLive, uuid.New())
 		c := f.register(p, "https://ace.a.test", key.Text().Reveal())
-		target, err := f.Target(t.Context(), p, c.ID)
+		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		life := registry.KeyLife{Issued: f.clock(), Expires: f.clock().Add(30 * day)}
-		if err := f.SetStatus(t.Context(), target, registry.Status{Status: registry.StatusOnline, Key: life}); err != nil {
+		life := connections.KeyLife{Issued: f.clock(), Expires: f.clock().Add(30 * day)}
+		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Key: life}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(25 * day)
@@ -189,10 +190,10 @@ func TestKeyOfAPersonIsNotRotated(t *testing.T) {
 		if bridge.CodeOf(rotation.Err) != "key_not_of_connection" {
 			t.Fatalf("it is rotated: %v", rotation.Err)
 		}
-		if err := f.RotationFailed(t.Context(), rotation, rotation.Err); err != nil {
+		if err := f.Upkeep.RotationFailed(t.Context(), rotation, rotation.Err); err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.Connection(t.Context(), p, c.ID)
+		got, err := f.Connections.Connection(t.Context(), p, c.ID)
 		if err != nil || got.Rotation == nil || !strings.Contains(got.Rotation.Hint, "ace api-key rotate "+key.ID.String()) {
 			t.Errorf("%+v (%v)", got.Rotation, err)
 		}
@@ -205,14 +206,14 @@ func TestRotationFails(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c, old := f.exchanged(p, "https://ace.a.test")
-		if _, err := f.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(76 * day)
 		first := f.begin()
-		fail := func(rotation registry.Rotation, cause error) {
+		fail := func(rotation connections.Rotation, cause error) {
 			t.Helper()
-			if err := f.RotationFailed(t.Context(), rotation, cause); err != nil {
+			if err := f.Upkeep.RotationFailed(t.Context(), rotation, cause); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -238,8 +239,8 @@ func TestRotationFails(t *testing.T) {
 			t.Errorf("the audit log has %+v", entries)
 		}
 		for who, want := range map[string]string{p.Email: "ace connect --server https://ace.a.test", member.Email: "ask ann@a.test"} {
-			as := map[string]registry.Principal{p.Email: p, member.Email: member}[who]
-			got, err := f.Connection(t.Context(), as, c.ID)
+			as := map[string]accounts.Principal{p.Email: p, member.Email: member}[who]
+			got, err := f.Connections.Connection(t.Context(), as, c.ID)
 			if err != nil || got.Rotation == nil || !got.Rotation.At.Equal(f.clock()) || !strings.HasPrefix(got.Rotation.Hint, want) {
 				t.Errorf("%s is told %+v (%v)", who, got.Rotation, err)
 			}
@@ -257,17 +258,17 @@ func TestRotationFails(t *testing.T) {
 		if len(f.due()) != 0 {
 			t.Error("a key that ended long ago is still rotated")
 		}
-		target, err := f.Target(t.Context(), p, c.ID)
+		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for status, want := range map[string]string{registry.StatusUnknown: registry.StatusUnauthorized,
-			registry.StatusOffline: registry.StatusUnauthorized, registry.StatusOnline: registry.StatusOnline} {
-			if err := f.SetStatus(t.Context(), target, registry.Status{Status: status}); err != nil {
+		for status, want := range map[string]string{connections.StatusUnknown: connections.StatusUnauthorized,
+			connections.StatusOffline: connections.StatusUnauthorized, connections.StatusOnline: connections.StatusOnline} {
+			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: status}); err != nil {
 				t.Fatal(err)
 			}
-			got, err := f.Connection(t.Context(), p, c.ID)
-			if err != nil || got.Status != want || (want == registry.StatusUnauthorized) != (got.Hint == "ace connect --server https://ace.a.test") {
+			got, err := f.Connections.Connection(t.Context(), p, c.ID)
+			if err != nil || got.Status != want || (want == connections.StatusUnauthorized) != (got.Hint == "ace connect --server https://ace.a.test") {
 				t.Errorf("after its end it is %s, which was found %s: %s %s (%v)", got.Status, status, got.Cause, got.Hint, err)
 			}
 		}
@@ -287,11 +288,11 @@ func TestOneProcessRotates(t *testing.T) {
 		due := f.due()
 		var taken atomic.Int64
 		var mu sync.Mutex
-		var first registry.Rotation
+		var first connections.Rotation
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				rotation, ok, err := f.BeginRotation(t.Context(), due[0])
+				rotation, ok, err := f.Upkeep.BeginRotation(t.Context(), due[0])
 				if err != nil {
 					t.Error(err)
 				}
@@ -312,22 +313,22 @@ func TestOneProcessRotates(t *testing.T) {
 		if !second.Idempotency.Equal(first.Idempotency) {
 			t.Error("the second process makes another rotation")
 		}
-		if err := f.RotationFailed(t.Context(), first, errDown); err != nil { // the first one was only slow
+		if err := f.Upkeep.RotationFailed(t.Context(), first, errDown); err != nil { // the first one was only slow
 			t.Fatal(err)
 		}
-		if got, err := f.Connection(t.Context(), p, c.ID); err != nil || got.Rotation != nil {
+		if got, err := f.Connections.Connection(t.Context(), p, c.ID); err != nil || got.Rotation != nil {
 			t.Errorf("who has lost the rotation says that it failed: %+v (%v)", got.Rotation, err)
 		}
 		fresh := f.finish(second)
-		life := registry.KeyLife{Issued: f.clock(), Expires: f.clock().Add(90 * day)}
-		if err := f.FinishRotation(t.Context(), first, fresh, life); err != nil { // the server has answered the same
+		life := connections.KeyLife{Issued: f.clock(), Expires: f.clock().Add(90 * day)}
+		if err := f.Upkeep.FinishRotation(t.Context(), first, fresh, life); err != nil { // the server has answered the same
 			t.Fatal(err)
 		}
 		if n := len(f.audited(p, "connection.rotate")); n != 1 || f.signer(p, c, old, fresh) != 1 {
 			t.Errorf("%d rotations are audited", n)
 		}
 		f.advance(time.Hour)
-		if revocations, err := f.DueRevocations(t.Context(), 10); err != nil || len(revocations) != 0 {
+		if revocations, err := f.Upkeep.DueRevocations(t.Context(), 10); err != nil || len(revocations) != 0 {
 			t.Errorf("%d revocations are due (%v)", len(revocations), err)
 		}
 	})
@@ -336,22 +337,22 @@ func TestOneProcessRotates(t *testing.T) {
 // What happens to the connection while its key is rotated: no secret is left alive that nobody has.
 func TestRotationIsOvertaken(t *testing.T) {
 	for name, c := range map[string]struct {
-		do   func(f *fixture, p registry.Principal, c api.Connection)
+		do   func(f *fixture, p accounts.Principal, c api.Connection)
 		dies bool // the new secret
 	}{
-		"disconnected": {func(f *fixture, p registry.Principal, c api.Connection) {
-			if _, err := f.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
+		"disconnected": {func(f *fixture, p accounts.Principal, c api.Connection) {
+			if _, err := f.Connections.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
 				f.t.Fatal(err)
 			}
 		}, true},
-		"another key": {func(f *fixture, p registry.Principal, c api.Connection) { f.exchanged(p, c.ServerURL) }, true},
-		"moved": {func(f *fixture, p registry.Principal, c api.Connection) {
-			if _, err := f.Patch(f.t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}); err != nil {
+		"another key": {func(f *fixture, p accounts.Principal, c api.Connection) { f.exchanged(p, c.ServerURL) }, true},
+		"moved": {func(f *fixture, p accounts.Principal, c api.Connection) {
+			if _, err := f.Connections.Patch(f.t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}); err != nil {
 				f.t.Fatal(err)
 			}
 		}, true},
-		"encrypted anew": {func(f *fixture, _ registry.Principal, _ api.Connection) {
-			if n, err := f.RotateEncryptionKey(f.t.Context(), func(int, int) {}); err != nil || n != 2 {
+		"encrypted anew": {func(f *fixture, _ accounts.Principal, _ api.Connection) {
+			if n, err := f.Vault.RotateEncryptionKey(f.t.Context(), func(int, int) {}); err != nil || n != 2 {
 				f.t.Fatalf("%d rows are encrypted anew (%v)", n, err)
 			}
 		}, false},
@@ -369,8 +370,8 @@ func TestRotationIsOvertaken(t *testing.T) {
 				c.do(f, p, connection)
 				f.open(newer)
 				fresh := f.finish(rotation)
-				due := func() (revocations []registry.Revocation, signed map[int]bool) {
-					revocations, err := f.DueRevocations(t.Context(), 10)
+				due := func() (revocations []connections.Revocation, signed map[int]bool) {
+					revocations, err := f.Upkeep.DueRevocations(t.Context(), 10)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -419,7 +420,7 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", shared.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(76 * day)
@@ -427,10 +428,10 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 		if rotation.Connection != shared.ID {
 			t.Fatal("the private one is rotated")
 		}
-		if err := f.RotationFailed(t.Context(), rotation, errDown); err != nil {
+		if err := f.Upkeep.RotationFailed(t.Context(), rotation, errDown); err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.Connection(t.Context(), admin, shared.ID)
+		got, err := f.Connections.Connection(t.Context(), admin, shared.ID)
 		if err != nil || got.Rotation == nil || !strings.Contains(got.Rotation.Hint, "has left") {
 			t.Errorf("%+v (%v)", got.Rotation, err)
 		}
@@ -442,7 +443,7 @@ func TestRelayGrantsOutliveARotation(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c, _ := f.exchanged(owner, "https://ace.a.test")
-		if _, err := f.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+		if _, err := f.Connections.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(76 * day)
@@ -450,18 +451,18 @@ func TestRelayGrantsOutliveARotation(t *testing.T) {
 		mine := f.relay(p, f.register(p, "https://mine.a.test", "a-plain-key").ID)
 		g := f.relay(p, c.ID)
 		rotation := f.begin()
-		if f.hold(g, mine) != registry.Holds {
+		if f.hold(g, mine) != connections.Holds {
 			t.Error("a rotation that has begun changes what holds")
 		}
 		f.finish(rotation)
-		if f.hold(g, mine) != registry.HoldsOld {
+		if f.hold(g, mine) != connections.HoldsOld {
 			t.Error("after the rotation the grant holds as before, or not at all")
 		}
-		if f.hold(f.relay(p, c.ID), mine) != registry.Holds {
+		if f.hold(f.relay(p, c.ID), mine) != connections.Holds {
 			t.Error("a new grant does not hold")
 		}
 		f.exchanged(owner, "https://ace.a.test")
-		if f.hold(g, mine) != registry.HoldsNot {
+		if f.hold(g, mine) != connections.HoldsNot {
 			t.Error("a grant outlives another connect")
 		}
 	})

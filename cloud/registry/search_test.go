@@ -5,7 +5,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 func TestSearchConnections(t *testing.T) {
@@ -18,28 +18,28 @@ func TestSearchConnections(t *testing.T) {
 		f.register(bob, "https://b.example/Path", "key")
 		f.register(eve, "https://a.example", "key")
 		for _, c := range []struct {
-			search registry.Search
+			search connections.Search
 			want   int
 		}{
-			{registry.Search{}, 1},
-			{registry.Search{Text: "A.EXAMPLE"}, 1},
-			{registry.Search{Text: "ann@"}, 1},
-			{registry.Search{Text: "%_SURE!"}, 1},
-			{registry.Search{Text: "%"}, 1},
-			{registry.Search{Text: "_"}, 1},
-			{registry.Search{Text: "0_s"}, 0},
-			{registry.Search{Text: "b.example"}, 0}, // bob's own
-			{registry.Search{Status: registry.StatusUnknown}, 1},
-			{registry.Search{Status: registry.StatusOnline}, 0},
-			{registry.Search{Text: "sure", Status: registry.StatusUnknown}, 1},
+			{connections.Search{}, 1},
+			{connections.Search{Text: "A.EXAMPLE"}, 1},
+			{connections.Search{Text: "ann@"}, 1},
+			{connections.Search{Text: "%_SURE!"}, 1},
+			{connections.Search{Text: "%"}, 1},
+			{connections.Search{Text: "_"}, 1},
+			{connections.Search{Text: "0_s"}, 0},
+			{connections.Search{Text: "b.example"}, 0}, // bob's own
+			{connections.Search{Status: connections.StatusUnknown}, 1},
+			{connections.Search{Status: connections.StatusOnline}, 0},
+			{connections.Search{Text: "sure", Status: connections.StatusUnknown}, 1},
 		} {
-			found, _, err := f.SearchConnections(t.Context(), ann, c.search, "", 0)
+			found, _, err := f.Connections.SearchConnections(t.Context(), ann, c.search, "", 0)
 			if err != nil || len(found) != c.want {
 				t.Errorf("%+v finds %d, want %d: %v", c.search, len(found), c.want, err)
 			}
 		}
-		for _, s := range []registry.Search{{Text: "\x00"}, {Status: "fine"}} {
-			if _, _, err := f.SearchConnections(t.Context(), ann, s, "", 0); bridge.AsError(err).Kind != bridge.Invalid {
+		for _, s := range []connections.Search{{Text: "\x00"}, {Status: "fine"}} {
+			if _, _, err := f.Connections.SearchConnections(t.Context(), ann, s, "", 0); bridge.AsError(err).Kind != bridge.Invalid {
 				t.Errorf("%+v: %v", s, err)
 			}
 		}
@@ -55,21 +55,21 @@ func TestUsers(t *testing.T) {
 		c := f.register(ann, "https://a.example", "key")
 		users := func(want int) {
 			t.Helper()
-			if n, err := f.Users(t.Context(), ann, c.ID); err != nil || n != want {
+			if n, err := f.Connections.Users(t.Context(), ann, c.ID); err != nil || n != want {
 				t.Errorf("%d users, want %d: %v", n, want, err)
 			}
 		}
 		users(1)
-		f.patch(ann, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+		f.patch(ann, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		users(3)
 		if err := f.limit(ann, c.ID, bob.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
 		users(2)
-		if _, err := f.Users(t.Context(), bob, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Connections.Users(t.Context(), bob, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("one who does not see it counts: %v", err)
 		}
-		if n, err := f.Users(t.Context(), cid, c.ID); err != nil || n != 2 {
+		if n, err := f.Connections.Users(t.Context(), cid, c.ID); err != nil || n != 2 {
 			t.Errorf("one who sees it counts %d: %v", n, err)
 		}
 	})

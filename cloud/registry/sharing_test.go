@@ -10,20 +10,21 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // shared registers a connection with a key and shares it.
-func (f *fixture) shared(p registry.Principal, server string, key bridge.Secret) api.Connection {
+func (f *fixture) shared(p accounts.Principal, server string, key bridge.Secret) api.Connection {
 	f.t.Helper()
 	c := f.register(p, server, key.Reveal())
-	f.patch(p, c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})
+	f.patch(p, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 	return c
 }
 
-func (f *fixture) patch(p registry.Principal, id string, patch api.ConnectionPatch) {
+func (f *fixture) patch(p accounts.Principal, id string, patch api.ConnectionPatch) {
 	f.t.Helper()
-	if _, err := f.Patch(f.t.Context(), p.As(p.Actor("", "")), id, patch); err != nil {
+	if _, err := f.Connections.Patch(f.t.Context(), p.As(p.Actor("", "")), id, patch); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -37,22 +38,22 @@ func ceiling(scopes ...string) api.ConnectionPatch {
 }
 
 func limited(scopes ...string) api.MemberLimit {
-	return api.MemberLimit{Access: registry.AccessLimited, Ceiling: api.Ceiling{Scopes: scopes}}
+	return api.MemberLimit{Access: connections.AccessLimited, Ceiling: api.Ceiling{Scopes: scopes}}
 }
 
-func nothing() api.MemberLimit { return api.MemberLimit{Access: registry.AccessNone} }
+func nothing() api.MemberLimit { return api.MemberLimit{Access: connections.AccessNone} }
 
-func (f *fixture) limit(by registry.Principal, id, user string, l api.MemberLimit) error {
+func (f *fixture) limit(by accounts.Principal, id, user string, l api.MemberLimit) error {
 	f.t.Helper()
-	_, err := f.LimitMember(f.t.Context(), by.As(by.Actor("", "")), id, registry.Exceptee{ID: user, Key: true}, l)
+	_, err := f.Connections.LimitMember(f.t.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user, Key: true}, l)
 	return err
 }
 
 // service is an API key of the cloud as a principal.
-func (f *fixture) service(owner registry.Principal, scopes ...bridge.Scope) registry.Principal {
+func (f *fixture) service(owner accounts.Principal, scopes ...bridge.Scope) accounts.Principal {
 	f.t.Helper()
-	p, err := f.KeyPrincipal(f.t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
-		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, registry.KeyFacts{Name: "ci"})
+	p, err := f.Accounts.KeyPrincipal(f.t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
+		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, accounts.KeyFacts{Name: "ci"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -60,10 +61,10 @@ func (f *fixture) service(owner registry.Principal, scopes ...bridge.Scope) regi
 }
 
 // scopesOf are the scopes of the access token that somebody gets, or the code of the refusal.
-func (f *fixture) scopesOf(p registry.Principal, id string, key bridge.Key, server bridge.ServerURL) string {
+func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, server bridge.ServerURL) string {
 	f.t.Helper()
-	credential, err := f.Credential(f.t.Context(), p, id)
-	g, relayErr := f.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
+	credential, err := f.Tokens.Credential(f.t.Context(), p, id)
+	g, relayErr := f.Tokens.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
 	if bridge.CodeOf(err) != bridge.CodeOf(relayErr) {
 		f.t.Errorf("the relay says %v, the credential %v", relayErr, err)
 	}
@@ -95,7 +96,7 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
 			t.Fatal(err)
 		}
-		all := []registry.Principal{owner, admin, max, eve, ci}
+		all := []accounts.Principal{owner, admin, max, eve, ci}
 		check := func(stage string, want ...string) {
 			t.Helper()
 			for i, p := range all {
@@ -104,7 +105,7 @@ func TestCeilingsAndExceptions(t *testing.T) {
 				}
 			}
 		}
-		limit := func(user registry.Principal, l api.MemberLimit, code string) {
+		limit := func(user accounts.Principal, l api.MemberLimit, code string) {
 			t.Helper()
 			if err := f.limit(admin, c.ID, user.UserID, l); bridge.CodeOf(err) != code {
 				t.Errorf("%s %+v: %v, want %q", user.Email, l, err, code)
@@ -130,8 +131,8 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		limit(max, limited(strings.Repeat("a:", 7)+strings.Repeat("b", 100), "x"), "limit_empty")
 		limit(max, api.MemberLimit{Access: "full"}, "limit_malformed")
 		limit(max, api.MemberLimit{Access: "none", Ceiling: api.Ceiling{Scopes: []string{"a"}}}, "limit_malformed")
-		for _, p := range []registry.Principal{admin, max, ci} {
-			if _, err := f.UnlimitMember(t.Context(), admin.As(admin.Actor("", "")), c.ID, registry.Exceptee{ID: p.UserID}); err != nil {
+		for _, p := range []accounts.Principal{admin, max, ci} {
+			if _, err := f.Connections.UnlimitMember(t.Context(), admin.As(admin.Actor("", "")), c.ID, connections.Exceptee{ID: p.UserID}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -140,10 +141,10 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		check("nothing in common", "*", "app:read", "scope_empty", "connection_unknown", "scope_empty")
 		f.patch(admin, c.ID, ceiling())
 		check("lifted", "*", "*", "svc:wiki:read", "connection_unknown", "svc:wiki:read")
-		if got, err := f.Connection(t.Context(), max, c.ID); err != nil || got.Access != "limited" || !slices.Equal(got.Allowed, []string{"svc:wiki:read"}) || got.Ceiling != nil {
+		if got, err := f.Connections.Connection(t.Context(), max, c.ID); err != nil || got.Access != "limited" || !slices.Equal(got.Allowed, []string{"svc:wiki:read"}) || got.Ceiling != nil {
 			t.Errorf("max is told %q %v, ceiling %v (%v)", got.Access, got.Allowed, got.Ceiling, err)
 		}
-		if list, _, err := f.Connections(t.Context(), eve, "", 0); err != nil || len(list) != 0 {
+		if list, _, err := f.Connections.Connections(t.Context(), eve, "", 0); err != nil || len(list) != 0 {
 			t.Errorf("eve sees %v (%v)", list, err)
 		}
 	})
@@ -156,8 +157,8 @@ func TestOnlyAdminsLimit(t *testing.T) {
 		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
 		own := f.register(max, "https://own.a.test", aceKey().Text().Reveal())
 		for name, code := range map[string]string{
-			"ceiling": bridge.CodeOf(second(f.Patch(t.Context(), max.As(audit.Actor{}), own.ID, ceiling("app:read")))), "limit": bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing())),
-			"their own limit": bridge.CodeOf(second(f.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID, registry.Exceptee{ID: max.UserID}))),
+			"ceiling": bridge.CodeOf(second(f.Connections.Patch(t.Context(), max.As(audit.Actor{}), own.ID, ceiling("app:read")))), "limit": bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing())),
+			"their own limit": bridge.CodeOf(second(f.Connections.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID, connections.Exceptee{ID: max.UserID}))),
 		} {
 			if code != "share_admin" {
 				t.Errorf("a member sets the %s: %q", name, code)
@@ -167,7 +168,7 @@ func TestOnlyAdminsLimit(t *testing.T) {
 			t.Errorf("another organization: %v", err)
 		}
 		for _, id := range []string{rival.UserID, "nobody", ""} {
-			_, err := f.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, registry.Exceptee{ID: id}, nothing())
+			_, err := f.Connections.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, connections.Exceptee{ID: id}, nothing())
 			if bridge.CodeOf(err) != "member_unknown" {
 				t.Errorf("%q is limited: %v", id, err)
 			}
@@ -179,19 +180,19 @@ func TestOnlyAdminsLimit(t *testing.T) {
 		}
 		for what, err := range map[string]error{
 			"limits":   f.limit(admin, c.ID, max.UserID, nothing()),
-			"shares":   second(f.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Visibility: new(registry.Organization)})),
-			"unshares": second(f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(registry.Private)})),
-			"caps":     second(f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read"))),
-			"uncaps":   second(f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling())),
+			"shares":   second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})),
+			"unshares": second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Private)})),
+			"caps":     second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read"))),
+			"uncaps":   second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling())),
 		} {
 			if bridge.CodeOf(err) != "share_admin" {
 				t.Errorf("%s by the role of before: %v", what, err)
 			}
 		}
-		if _, err := f.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", admin.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", admin.UserID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Name: new("mine")}); bridge.CodeOf(err) != "not_a_member" {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Name: new("mine")}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("by a membership of before: %v", err)
 		}
 	})
@@ -201,24 +202,24 @@ func TestOnlyAdminsLimit(t *testing.T) {
 func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		who := []registry.Principal{admin, max, f.person("eve@a.test", "acme", bridge.RoleMember)}
+		who := []accounts.Principal{admin, max, f.person("eve@a.test", "acme", bridge.RoleMember)}
 		shared, private := f.shared(admin, "https://ace.a.test", aceKey().Text()), f.register(admin, "https://private.a.test", aceKey().Text().Reveal())
 		for _, c := range []struct {
 			id   string
 			want string
 		}{{shared.ID, "ann@a.test max@a.test:lost eve@a.test"}, {private.ID, "ann@a.test"}} {
-			since, _, err := f.Position(t.Context(), admin, f.clock())
+			since, _, err := f.Connections.Position(t.Context(), admin, f.clock())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := f.limit(admin, c.id, max.UserID, nothing()); err != nil {
 				t.Fatal(err)
 			}
-			changes, _, err := f.Changes(t.Context(), admin.OrgID, since, since+1, who)
+			changes, _, err := f.Connections.Changes(t.Context(), admin.OrgID, since, since+1, who)
 			if err != nil {
 				t.Fatal(err)
 			}
-			slices.SortFunc(changes, func(a, b registry.Change) int { return a.Who - b.Who })
+			slices.SortFunc(changes, func(a, b connections.Change) int { return a.Who - b.Who })
 			var told []string
 			for _, change := range changes {
 				told = append(told, who[change.Who].Email+map[bool]string{true: ":lost"}[change.Lost])
@@ -235,7 +236,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c := f.shared(admin, "https://plain.a.test", bridge.NewSecret("a-plain-key"))
-		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a ceiling: %v", err)
 		}
 		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
@@ -245,7 +246,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Relay(t.Context(), max.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("excepted: %v", err)
 		}
 		// A ceiling that was set while there was an ace key makes the plain one that follows nobody's but the owner's.
@@ -253,24 +254,24 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		f.patch(admin, ace.ID, ceiling("app:read"))
 		f.register(admin, "https://ace.a.test", "a-plain-key")
 		f.limitOff(admin, ace.ID, max.UserID)
-		if _, err := f.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "ceiling_plain" {
+		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a plain key under a ceiling: %v", err)
 		}
 		f.relay(admin, ace.ID)
 		f.patch(admin, ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.a.test")})
-		if _, err := f.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, ceiling("app:read", "x")); bridge.CodeOf(err) != "credential_erased" {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, ceiling("app:read", "x")); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("a ceiling without a key: %v", err)
 		}
-		if _, err := f.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "credential_erased" {
+		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("without a key: %v", err)
 		}
 		f.patch(admin, ace.ID, ceiling())
 	})
 }
 
-func (f *fixture) limitOff(by registry.Principal, id, user string) {
+func (f *fixture) limitOff(by accounts.Principal, id, user string) {
 	f.t.Helper()
-	if _, err := f.UnlimitMember(f.t.Context(), by.As(by.Actor("", "")), id, registry.Exceptee{ID: user}); err != nil {
+	if _, err := f.Connections.UnlimitMember(f.t.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user}); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -284,32 +285,32 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
+		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Credential(t.Context(), service, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Tokens.Credential(t.Context(), service, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("a key that a former member has left: %v", err)
 		}
-		sharing, err := f.Sharing(t.Context(), admin, c.ID, "", 0)
+		sharing, err := f.Connections.Sharing(t.Context(), admin, c.ID, "", 0)
 		if err != nil || len(sharing.Members) != 2 || sharing.Members[1].Email != "max@a.test" || sharing.Members[1].Role != "" || sharing.Members[1].Access != "none" {
 			t.Errorf("%+v (%v)", sharing, err)
 		}
 		_, link, _ := f.invite(admin, api.NewInvitation{Role: "member"})
-		if _, err := f.AcceptInvitation(t.Context(), max.As(audit.Actor{}), link); err != nil {
+		if _, err := f.SignIn.AcceptInvitation(t.Context(), max.As(audit.Actor{}), link); err != nil {
 			t.Fatal(err)
 		}
 		again := max
-		if _, err := f.Credential(t.Context(), again, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Tokens.Credential(t.Context(), again, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("come back: %v", err)
 		}
 		f.limitOff(admin, c.ID, max.UserID)
-		if _, err := f.Credential(t.Context(), again, c.ID); err != nil {
+		if _, err := f.Tokens.Credential(t.Context(), again, c.ID); err != nil {
 			t.Errorf("let in again: %v", err)
 		}
 		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Delete(t.Context(), admin.As(audit.Actor{}), c.ID); err != nil {
+		if _, err := f.Connections.Delete(t.Context(), admin.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		var left int
@@ -324,7 +325,7 @@ func TestSharingIsAudited(t *testing.T) {
 		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c := f.register(admin, "https://ace.a.test", aceKey().Text().Reveal())
 		both := ceiling("app:read", "app:write")
-		both.Visibility, both.Ceiling.To.Preset = new(registry.Organization), "app"
+		both.Visibility, both.Ceiling.To.Preset = new(connections.Organization), "app"
 		f.patch(admin, c.ID, both)
 		f.patch(admin, c.ID, both) // changes nothing
 		for range 2 {
@@ -338,7 +339,7 @@ func TestSharingIsAudited(t *testing.T) {
 		f.limitOff(admin, c.ID, max.UserID)
 		f.limitOff(admin, c.ID, max.UserID)
 		f.patch(admin, c.ID, ceiling())
-		entries, _, err := f.Audit(t.Context(), admin, audit.Query{Target: "connection:" + c.ID})
+		entries, _, err := f.Accounts.Audit(t.Context(), admin, audit.Query{Target: "connection:" + c.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,7 +361,7 @@ func TestSharingList(t *testing.T) {
 		admin := f.person("ann@a.test", "acme", bridge.RoleAdmin)
 		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
 		f.patch(admin, c.ID, ceiling("app:*"))
-		var people []registry.Principal
+		var people []accounts.Principal
 		for _, name := range []string{"bob", "cid", "dan"} {
 			people = append(people, f.person(name+"@a.test", "acme", bridge.RoleMember))
 		}
@@ -373,7 +374,7 @@ func TestSharingList(t *testing.T) {
 		var got []string
 		cursor := ""
 		for {
-			s, err := f.Sharing(t.Context(), admin, c.ID, cursor, 2)
+			s, err := f.Connections.Sharing(t.Context(), admin, c.ID, cursor, 2)
 			if err != nil || s.People != 2 || !slices.Equal(s.Ceiling, []string{"app:*"}) {
 				t.Fatalf("%+v (%v)", s, err)
 			}
@@ -389,13 +390,13 @@ func TestSharingList(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%q\nwant %q", got, want)
 		}
-		for _, p := range []registry.Principal{people[1], service} {
-			s, err := f.Sharing(t.Context(), p, c.ID, "", 0)
+		for _, p := range []accounts.Principal{people[1], service} {
+			s, err := f.Connections.Sharing(t.Context(), p, c.ID, "", 0)
 			if err != nil || len(s.Members) != 1 || s.Members[0].Email != p.Email || s.People != 0 || s.Presets != nil {
 				t.Errorf("%s is shown %+v (%v)", p.Email, s, err)
 			}
 		}
-		if _, err := f.Sharing(t.Context(), people[0], c.ID, "", 0); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.Connections.Sharing(t.Context(), people[0], c.ID, "", 0); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("who gets nothing: %v", err)
 		}
 	})

@@ -10,7 +10,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
 )
 
 const (
@@ -19,25 +20,25 @@ const (
 )
 
 // withProvider sets a provider of acme, as its owner, and takes up a sign-in there.
-func (f *fixture) withProvider(owner registry.Principal) registry.Provider {
+func (f *fixture) withProvider(owner accounts.Principal) signin.Provider {
 	f.t.Helper()
 	secret := bridge.NewSecret(providerSecret).Disclose()
-	if err := f.SetProvider(f.t.Context(), owner.As(owner.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
+	if err := f.Providers.SetProvider(f.t.Context(), owner.As(owner.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
 		ClientSecret: &secret, Domains: []string{domain}, DefaultRole: "member"}, true); err != nil {
 		f.t.Fatal(err)
 	}
-	s, err := f.BeginSignIn(f.t.Context(), "bob@"+domain, "/")
+	s, err := f.Providers.BeginSignIn(f.t.Context(), "bob@"+domain, "/")
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if s, err = f.TakeSignIn(f.t.Context(), s.Cookie, s.State(), "acme"); err != nil || s.Provider.ClientSecret.Reveal() != providerSecret {
+	if s, err = f.Providers.TakeSignIn(f.t.Context(), s.Cookie, s.State(), "acme"); err != nil || s.Provider.ClientSecret.Reveal() != providerSecret {
 		f.t.Fatalf("%+v %v", s, err)
 	}
 	return s.Provider
 }
 
-func vouch(email string) registry.Vouched {
-	return registry.Vouched{Subject: email, Email: email, EmailVerified: true}
+func vouch(email string) signin.Vouched {
+	return signin.Vouched{Subject: email, Email: email, EmailVerified: true}
 }
 
 // Somebody may have signed up with an address that is not theirs, and wait for its owner with a password that they know.
@@ -48,17 +49,17 @@ func TestUnverifiedAccountIsTakenOver(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0 WHERE email = 'bob@a.test'"); err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		s, err := f.Providers.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
 		if err != nil || s.Principal.UserID != squatter.UserID || s.Principal.Org != "acme" || s.Principal.Provider != p.ID {
 			t.Fatalf("%+v %v", s.Principal, err)
 		}
-		if _, err := f.Authenticate(t.Context(), registry.Login{Email: "bob@a.test", Password: bridge.NewSecret(password)}, audit.Actor{}); bridge.CodeOf(err) != "login_failed" {
+		if _, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: "bob@a.test", Password: bridge.NewSecret(password)}, audit.Actor{}); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the squatter's password still opens the account: %v", err)
 		}
-		if _, err := f.SessionByID(t.Context(), squatter.SessionID); bridge.CodeOf(err) != "session_ended" {
+		if _, err := f.Sessions.SessionByID(t.Context(), squatter.SessionID); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("the squatter's session lives on: %v", err)
 		}
-		if _, err := f.SessionByID(t.Context(), s.Principal.SessionID); err != nil {
+		if _, err := f.Sessions.SessionByID(t.Context(), s.Principal.SessionID); err != nil {
 			t.Errorf("the new session: %v", err)
 		}
 	})
@@ -72,7 +73,7 @@ func TestFirstSignInsRace(t *testing.T) {
 		users := make(chan string, 8)
 		for range cap(users) {
 			wg.Go(func() {
-				s, err := f.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+				s, err := f.Providers.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
 				if err == nil {
 					users <- s.Principal.UserID
 				} else if bridge.CodeOf(err) != "signin_raced" {
@@ -98,7 +99,7 @@ func TestLastOwnerStays(t *testing.T) {
 		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		f.person("otto@a.test", "acme", bridge.RoleOwner)
 		p := f.withProvider(olga)
-		if err := f.SetProvider(t.Context(), olga.As(audit.Actor{}), "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
+		if err := f.Providers.SetProvider(t.Context(), olga.As(audit.Actor{}), "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
 			GroupRoles: map[string]string{"staff": "member"}}, true); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestLastOwnerStays(t *testing.T) {
 			wg.Go(func() {
 				who := vouch(email)
 				who.Groups = []string{"staff"}
-				if _, err := f.FinishSignIn(t.Context(), p, who, audit.Actor{}); err != nil {
+				if _, err := f.Providers.FinishSignIn(t.Context(), p, who, audit.Actor{}); err != nil {
 					t.Errorf("%s: %v", email, err)
 				}
 			})
@@ -127,11 +128,11 @@ func TestProviderSecretIsRotated(t *testing.T) {
 		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		f.withProvider(owner)
 		f.open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
-		if n, err := f.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || err != nil {
+		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || err != nil {
 			t.Fatalf("%d rows rotated (%v)", n, err)
 		}
 		f.open(newer)
-		if p, _, err := f.ProviderOf(t.Context(), owner, "acme"); err != nil || p.ClientSecret.Reveal() != providerSecret {
+		if p, _, err := f.Providers.ProviderOf(t.Context(), owner, "acme"); err != nil || p.ClientSecret.Reveal() != providerSecret {
 			t.Errorf("with the new key alone: %v", err)
 		}
 	})
@@ -141,20 +142,20 @@ func TestProviderSecretIsRotated(t *testing.T) {
 func TestRemovedMemberGetsNothing(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		s, err := f.OpenSession(t.Context(), p.UserID, "acme", registry.MethodDevice, audit.Actor{})
+		s, err := f.Sessions.OpenSession(t.Context(), p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := f.StartDevice(t.Context(), registry.DeviceStart{ClientID: "cli"})
+		d, err := f.Sessions.StartDevice(t.Context(), accounts.DeviceStart{ClientID: "cli"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.DecideDevice(t.Context(), p.As(audit.Actor{}), d.UserCode, true); err != nil {
+		if err := f.Sessions.DecideDevice(t.Context(), p.As(audit.Actor{}), d.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
 		const verifier = "a verifier of forty-three or more characters, as it must"
 		sum := sha256.Sum256([]byte(verifier))
-		code, err := f.IssueCode(t.Context(), p.As(audit.Actor{}), registry.CodeGrant{ClientID: "cli", RedirectURI: "x",
+		code, err := f.Sessions.IssueCode(t.Context(), p.As(audit.Actor{}), accounts.CodeGrant{ClientID: "cli", RedirectURI: "x",
 			Challenge: base64.RawURLEncoding.EncodeToString(sum[:])})
 		if err != nil {
 			t.Fatal(err)
@@ -162,13 +163,13 @@ func TestRemovedMemberGetsNothing(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "DELETE FROM members WHERE user_id = $1", p.UserID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
+		if _, err := f.Sessions.RefreshSession(t.Context(), s.Refresh, audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" {
 			t.Errorf("a refresh: %v", err)
 		}
-		if _, err := f.PollDevice(t.Context(), registry.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
+		if _, err := f.Sessions.PollDevice(t.Context(), accounts.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("a device login: %v", err)
 		}
-		if _, err := f.RedeemCode(t.Context(), code, bridge.NewSecret(verifier), "cli", "x", audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" || !strings.Contains(err.Error(), "not a member") {
+		if _, err := f.Sessions.RedeemCode(t.Context(), code, bridge.NewSecret(verifier), "cli", "x", audit.Actor{}); bridge.CodeOf(err) != "invalid_grant" || !strings.Contains(err.Error(), "not a member") {
 			t.Errorf("a code: %v", err)
 		}
 	})
@@ -182,16 +183,16 @@ func TestProviderIsSetByTheRoleOfNow(t *testing.T) {
 		if code := f.role(olga, ann, "viewer"); code != "" {
 			t.Fatal(code)
 		}
-		err := f.SetProvider(t.Context(), ann.As(ann.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
+		err := f.Providers.SetProvider(t.Context(), ann.As(ann.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
 			ClientSecret: new(bridge.NewSecret(providerSecret).Disclose()), Domains: []string{domain}, DefaultRole: "member"}, true)
 		if bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner sets the provider: %v", err)
 		}
 		f.withProvider(olga)
-		if err := f.RemoveProvider(t.Context(), ann.As(ann.Actor("", "")), "acme"); bridge.CodeOf(err) != "role_admin" {
+		if err := f.Providers.RemoveProvider(t.Context(), ann.As(ann.Actor("", "")), "acme"); bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner removes the provider: %v", err)
 		}
-		if err := f.Withdraw(t.Context(), ann.As(ann.Actor("", "")), "acme", invitation.ID); bridge.CodeOf(err) != "role_admin" {
+		if err := f.Accounts.Withdraw(t.Context(), ann.As(ann.Actor("", "")), "acme", invitation.ID); bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner withdraws an invitation: %v", err)
 		}
 	})

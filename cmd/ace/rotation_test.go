@@ -14,7 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/e2e/world"
 	"github.com/acebridge/ace/server"
 )
@@ -43,7 +43,7 @@ func TestKeysAreRotatedBeforeTheyExpire(t *testing.T) {
 	end := make(chan struct{})
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), upstream(t, end))
 	connection := w.Connect(w.Admin)
-	if _, err := w.Admin.Patch(t.Context(), connection.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+	if _, err := w.Admin.Patch(t.Context(), connection.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := w.Admin.Check(t.Context(), connection.ID); err != nil || c.Status != "online" {

@@ -15,7 +15,9 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -70,11 +72,11 @@ func operatorHome(t *testing.T) (dir string) {
 
 func newEncryptionKey(t *testing.T) (value, id string) {
 	t.Helper()
-	key, err := registry.NewEncryptionKey()
+	key, err := vault.NewEncryptionKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := registry.NewVault(key)
+	v, err := vault.NewVault(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,22 +133,22 @@ func TestCloudMissesAnEncryptionKey(t *testing.T) {
 func addConnection(t *testing.T, dir, key string) {
 	t.Helper()
 	cfg := cloud.Config{PublicURL: "http://127.0.0.1:7700", DatabaseURL: "sqlite:" + filepath.Join(dir, "data", "cloud.db"),
-		EncryptionKeys: bridge.NewSecret(key), SigningKey: bridge.NewSigningRoot(), Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}}
+		EncryptionKeys: bridge.NewSecret(key), SigningKey: bridge.NewSigningRoot(), Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}
 	reg, db, err := cloud.OpenRegistry(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	u, err := reg.AddUser(t.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
+	u, err := reg.SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := reg.OpenSession(t.Context(), u.ID, "acme", registry.MethodDeveloper, audit.Actor{ID: "operator"})
+	s, err := reg.Sessions.OpenSession(t.Context(), u.ID, "acme", accounts.MethodDeveloper, audit.Actor{ID: "operator"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	plain := bridge.NewSecret("a plain key").Disclose()
-	if _, _, err := reg.Register(t.Context(), s.Principal.As(audit.Actor{ID: "operator"}), api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}); err != nil {
+	if _, _, err := reg.Connections.Register(t.Context(), s.Principal.As(audit.Actor{ID: "operator"}), api.RegisterRequest{ServerURL: "https://a.test", APIKey: &plain}); err != nil {
 		t.Fatal(err)
 	}
 }

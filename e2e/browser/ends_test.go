@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // mint makes a personal key with a client, and returns a client with it.
@@ -95,7 +95,7 @@ func TestWhatEndsIsAccessible(t *testing.T) {
 	if k, err := w.Admin.Key(ctx, token.KeyID); err != nil || k.Status != "revoked" {
 		t.Errorf("%+v %v", k, err)
 	}
-	if c, err := w.Admin.Connection(ctx, connection.ID); err != nil || c.Visibility != registry.Organization {
+	if c, err := w.Admin.Connection(ctx, connection.ID); err != nil || c.Visibility != connections.Organization {
 		t.Errorf("%+v %v", c, err)
 	}
 }

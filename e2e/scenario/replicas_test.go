@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/e2e/world"
 	"github.com/acebridge/ace/server"
 )
@@ -59,7 +59,7 @@ func newReplicated(t *testing.T) *replicated {
 	t.Cleanup(func() { stop(); wg.Wait() })
 	r.two = otherServer.Handler()
 	r.connection = r.Connect(r.Admin)
-	if _, err := r.Admin.Patch(t.Context(), r.connection.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+	if _, err := r.Admin.Patch(t.Context(), r.connection.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -140,14 +140,14 @@ func TestTakenAwayOnOtherReplicas(t *testing.T) {
 		{"an API key is revoked", revoked, func() error { _, err := r.Admin.RevokeKey(ctx, revokedID); return err }, ""},
 		{"an API key is disabled", disabled, func() error { _, err := r.Admin.DisableKey(ctx, disabledID); return err }, ""},
 		{"an API key is limited", limited, func() error {
-			return limit(limitedID, api.MemberLimit{Access: registry.AccessLimited, Ceiling: api.Ceiling{Scopes: []string{"app:read"}}})
+			return limit(limitedID, api.MemberLimit{Access: connections.AccessLimited, Ceiling: api.Ceiling{Scopes: []string{"app:read"}}})
 		}, "key:" + limitedID + " app:read"},
 		{"a member is removed", leaver, func() error { _, err := r.Admin.RemoveMember(ctx, "acme", leaverID); return err }, ""},
-		{"an exception", excepted, func() error { return limit(exceptedID, api.MemberLimit{Access: registry.AccessNone}) }, ""},
+		{"an exception", excepted, func() error { return limit(exceptedID, api.MemberLimit{Access: connections.AccessNone}) }, ""},
 		{"a ceiling", r.Member, func() error {
 			return patch(api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Scopes: []string{"app:read"}}}})
 		}, "member@acme.test app:read"},
-		{"unshared", r.Member, func() error { return patch(api.ConnectionPatch{Visibility: new(registry.Private)}) }, ""},
+		{"unshared", r.Member, func() error { return patch(api.ConnectionPatch{Visibility: new(connections.Private)}) }, ""},
 	}
 	held := make([]api.CreatedKey, len(steps))
 	for i, s := range steps {

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -41,7 +41,7 @@ func scenario(t *testing.T, w *world.World) {
 	if _, err := w.Member.Credential(ctx, connection.ID); bridge.CodeOf(err) != "connection_unknown" {
 		t.Errorf("the member gets a credential of a private connection: %v", err)
 	}
-	organization, private := registry.Organization, registry.Private
+	organization, private := connections.Organization, connections.Private
 	own := w.Connect(w.Member)
 	if _, err := w.Member.Patch(ctx, own.ID, api.ConnectionPatch{Visibility: &organization}); bridge.AsError(err).Kind != bridge.Forbidden {
 		t.Errorf("a member shares: %v", err)

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -24,7 +24,7 @@ func TestSharedWithACeiling(t *testing.T) {
 	if status, _ := w.Call(w.Admin, connection.ID, "/whoami"); status != http.StatusOK {
 		t.Fatal(status)
 	}
-	patch := api.ConnectionPatch{Visibility: new(registry.Organization), Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Preset: "read-only"}}}
+	patch := api.ConnectionPatch{Visibility: new(connections.Organization), Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Preset: "read-only"}}}
 	if c, err := w.Admin.Patch(ctx, connection.ID, patch); err != nil || !slices.Equal(c.Ceiling, []string{"app:read"}) {
 		t.Fatalf("%+v %v", c, err)
 	}

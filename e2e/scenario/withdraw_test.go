@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/e2e/world"
 	"github.com/acebridge/ace/server"
 )
@@ -56,20 +56,20 @@ func TestWhoLosesAccessIsOut(t *testing.T) {
 		}
 		return c
 	}
-	share(registry.Organization)
+	share(connections.Organization)
 	owners := w.Stream(credential(w.Admin))
 	for name, c := range map[string]struct {
 		who    *apiclient.Cloud
 		remove func()
 	}{
-		"unshared": {w.Member, func() { share(registry.Private) }},
+		"unshared": {w.Member, func() { share(connections.Private) }},
 		"removed": {w.Viewer, func() {
 			if _, err := w.Admin.RemoveMember(ctx, "acme", me.ID); err != nil {
 				t.Fatal(err)
 			}
 		}},
 	} {
-		share(registry.Organization)
+		share(connections.Organization)
 		held := credential(c.who)
 		direct := w.Stream(held)
 		c.remove()

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -12,18 +12,18 @@ import (
 func TestUnshareAsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	w, env := world.ThreeConnections(t)
-	connections, err := w.Admin.Connections(t.Context())
+	all, err := w.Admin.Connections(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := connections[0]
-	if _, err := w.Admin.Patch(t.Context(), c.ID, api.ConnectionPatch{Visibility: new(registry.Organization)}); err != nil {
+	c := all[0]
+	if _, err := w.Admin.Patch(t.Context(), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
 		answer, visibility string
 		code               int
-	}{{"n", registry.Organization, 1}, {"", registry.Organization, 1}, {"y", registry.Private, 0}} {
+	}{{"n", connections.Organization, 1}, {"", connections.Organization, 1}, {"y", connections.Private, 0}} {
 		x := world.OnTerminal(t, 120, env, "connections", "unshare", c.Name)
 		x.Expect("Make " + c.Name + " private again? 2 people lose access, and what they have open ends. [y/N]")
 		x.Press(step.answer + world.Enter)

@@ -17,7 +17,8 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/server"
 )
 
@@ -98,13 +99,13 @@ func NewOf(t *testing.T, cloudDB, serverDB string, changeCloud func(*cloud.Confi
 	w.CloudURL = bridge.ServerURL("http://127.0.0.1:" + cloudPort)
 	w.URL = bridge.ServerURL("http://127.0.0.1:" + serverPort)
 
-	encryption, err := registry.NewEncryptionKey()
+	encryption, err := vault.NewEncryptionKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	signing := bridge.NewSigningRoot()
 	cloudCfg := cloud.Config{PublicURL: w.CloudURL, DatabaseURL: cloudDB, EncryptionKeys: encryption,
-		SigningKey: signing, Version: "test", Password: registry.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: w.Now}
+		SigningKey: signing, Version: "test", Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: w.Now}
 	changeCloud(&cloudCfg)
 	c, err := cloud.New(t.Context(), cloudCfg, log)
 	if err != nil {
@@ -168,7 +169,7 @@ func (w *World) Run() {
 func (w *World) Person(name string, role bridge.Role) *apiclient.Cloud {
 	w.T.Helper()
 	email := name + "@acme.test"
-	_, err := w.Cloud.Registry().AddUser(w.T.Context(), audit.Actor{ID: "operator"}, registry.NewUser{Email: email,
+	_, err := w.Cloud.Registry().SignIn.AddUser(w.T.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
 		Password: bridge.NewSecret(Password), Org: "acme", Role: role})
 	if err != nil {
 		w.T.Fatal(err)

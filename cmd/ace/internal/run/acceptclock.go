@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 )
 
@@ -79,7 +80,7 @@ func openCloudDatabase(ctx context.Context) (ownDatabase, error) {
 	if err != nil {
 		return ownDatabase{}, err
 	}
-	if err := registry.Migrate(ctx, db); err != nil {
+	if err := schema.Migrate(ctx, db); err != nil {
 		_ = db.Close()
 		return ownDatabase{}, err
 	}

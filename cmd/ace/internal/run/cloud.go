@@ -17,6 +17,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 )
@@ -31,7 +32,7 @@ func (runner *Runner) CloudCommand() *cobra.Command {
 	user.AddCommand(runner.cloudUserAddCommand(), runner.cloudSetAddressCommand())
 	cmd.AddCommand(user, runner.cloudInitCommand(), runner.rotateCommand(), runner.acceptMissingKeyCommand(), runner.cloudHealthCommand(), runner.cloudAcceptClockCommand(), runner.cloudRestoreCommand(),
 		runner.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
-		runner.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", registry.NewEncryptionKey))
+		runner.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", vault.NewEncryptionKey))
 	return cmd
 }
 
@@ -55,7 +56,7 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 		}
 	}
 	if !e.EncryptionKey.IsZero() {
-		if _, err := registry.NewVault(e.EncryptionKey); err != nil {
+		if _, err := vault.NewVault(e.EncryptionKey); err != nil {
 			wrong = append(wrong, withHint(err))
 		}
 	}
@@ -101,7 +102,7 @@ func (e *cloudEnv) keep(cfg *cloud.Config, s settings) error {
 
 func keepCloudSecrets(cfg *cloud.Config, dir string) (err error) {
 	if cfg.EncryptionKeys.IsZero() {
-		if cfg.EncryptionKeys, err = files.KeptSecret(dir, "encryption-key", registry.NewEncryptionKey); err != nil {
+		if cfg.EncryptionKeys, err = files.KeptSecret(dir, "encryption-key", vault.NewEncryptionKey); err != nil {
 			return err
 		}
 	}
@@ -191,7 +192,7 @@ func (runner *Runner) rotateCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n := 0
 			err := runner.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(r *registry.Registry) (err error) {
-				n, err = r.RotateEncryptionKey(cmd.Context(), func(done, total int) {
+				n, err = r.Vault.RotateEncryptionKey(cmd.Context(), func(done, total int) {
 					if runner.Term.Screen() && (done == total || done%100 == 0) {
 						runner.Term.Note("%d of %d rows", done, total)
 					}
@@ -222,7 +223,7 @@ authenticator app are refused (recovery codes are not), a sign-in provider's sec
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := missingKeyResult{Key: args[0]}
 			err := runner.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(reg *registry.Registry) (err error) {
-				r.Unreadable, err = reg.AcceptMissingKey(cmd.Context(), r.Key, operator())
+				r.Unreadable, err = reg.Vault.AcceptMissingKey(cmd.Context(), r.Key, operator())
 				return err
 			})
 			if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
@@ -69,7 +69,7 @@ func initSecrets(dir, org string, issuer bridge.ServerURL) (map[string]string, e
 	}
 	public, _ := root.TrustValues(issuer, org)
 	for name, fresh := range map[string]func() (bridge.Secret, error){
-		initEncryptionKey:  registry.NewEncryptionKey,
+		initEncryptionKey:  vault.NewEncryptionKey,
 		initJWTSecret:      func() (bridge.Secret, error) { return bridge.NewSecret(bridge.RandomToken(32)), nil },
 		initCloudPublicKey: func() (bridge.Secret, error) { return bridge.NewSecret(public), nil },
 	} {

@@ -6,7 +6,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -38,9 +40,9 @@ func (runner *Runner) cloudUserAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var u registry.AddedUser
+			var u signin.AddedUser
 			err = runner.onRegistry(cmd.Context(), func(r *registry.Registry) error {
-				u, err = r.AddUser(cmd.Context(), operator(), registry.NewUser{
+				u, err = r.SignIn.AddUser(cmd.Context(), operator(), signin.NewUser{
 					Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
 				return err
 			})
@@ -73,9 +75,9 @@ func (runner *Runner) cloudSetAddressCommand() *cobra.Command {
 		Long: `Give a person another e-mail address; you vouch that it is theirs. All that was handed out to them before is void: sessions, tokens, and the
 keys that they have made on servers. Password and second factor stay. Works beside a running cloud.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var u registry.User
+			var u accounts.User
 			err := runner.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
-				u, err = r.SetAddress(cmd.Context(), args[0], args[1], operator())
+				u, err = r.SignIn.SetAddress(cmd.Context(), args[0], args[1], operator())
 				return err
 			})
 			if err != nil {

@@ -1,0 +1,14 @@
+package accounts
+
+import (
+	"github.com/acebridge/ace/bridge"
+)
+
+// RequireShare refuses whoever may not say who uses the organization's connections.
+func (p Principal) RequireShare() error {
+	if p.Can("connection:share") {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "share_admin", "only an admin may share a connection with the organization, and say what members may do over it").
+		WithHint("ask an admin of %s", p.Org)
+}

@@ -1,0 +1,202 @@
+package accounts
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// Handover is an account that changes hands, or a membership that ends. All that was handed out before is void with it.
+type Handover struct {
+	User     User
+	OrgID    string   // of the membership that ends; empty: it is about the whole account
+	Members  []string // IDs of the memberships that what is void was bound to
+	Unproven bool     // nobody had proven the address: a stranger may have made all that there is
+	Own      bool     // the account's maker proves it: password and second factor stay
+	Reason   string
+	Actor    audit.Actor
+
+	After *AfterCommit
+}
+
+// Whole reports whether the handover is about the whole account.
+func (h Handover) Whole() bool { return h.OrgID == "" }
+
+// AfterCommit is what is left to do after the commit of a handover.
+type AfterCommit struct {
+	Keys     []uuid.UUID
+	sessions int64
+}
+
+// Voider makes void what an account was given of one kind.
+type Voider struct {
+	Kind   string
+	Tables []string // where it is kept; a test holds that every table is listed, here or among those without credentials
+	Void   func(ctx context.Context, tx *sql.Tx, h Handover) error
+	// Living selects identity, kind, public ID and name of each live one, of organization $1 and person $2 at time $3. It is
+	// empty for kinds that the end of a membership leaves alone, or that are found in another way.
+	Living string
+}
+
+// Keys are the API keys of the cloud itself, as a handover ends them; see [keys.Authority].
+type Keys interface {
+	RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error)
+	EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error)
+	ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error)
+	TakeIn(ctx context.Context, ids ...uuid.UUID)
+}
+
+// UseKeys gives the registry the cloud's own API keys. Without it, personal access tokens die with the membership that they are
+// bound to, and are not marked as revoked.
+func (st *Store) UseKeys(k Keys) { st.keys = k }
+
+// Voiders are all kinds of credential, in the order in which they are made void.
+func (st *Store) Voiders() []Voider { return st.above.Voiders }
+
+// OwnVoiders are the kinds kept here: approvals before the sessions that may come of them, memberships after what is
+// found by them.
+func (st *Store) OwnVoiders() []Voider {
+	return []Voider{
+		{"approvals", []string{"devices", "codes"}, st.voidGiven, livingApprovals},
+		{"sessions", []string{"sessions", "refresh_tokens", "unproven_sessions"}, st.voidSessions, livingSessions},
+		{"invitations", []string{"invitations"}, st.voidInvitations, livingInvitations},
+		{"API keys", []string{"api_keys", "token_members"}, st.voidKeys, ""},
+		{"memberships", []string{"members"}, st.voidMemberships, ""},
+	}
+}
+
+// Hooks is what accounts asks of the rooms that build on them.
+type Hooks struct {
+	Voiders []Voider // of every room, in order
+	// RightsChanged wakes those who look at what somebody may still do.
+	RightsChanged func()
+	// Left lists the private connections that a person leaves behind in the principal's organization.
+	Left func(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error)
+	// PrivateConnections counts those of some people in an organization, by user ID.
+	PrivateConnections func(ctx context.Context, q schema.Queryer, orgID string, userIDs []string) (map[string]int, error)
+}
+
+// HandTx runs a transaction with a handover in it, and does what is left after the commit.
+func (st *Store) HandTx(ctx context.Context, fn func(tx *sql.Tx, after *AfterCommit) error) error {
+	var after AfterCommit
+	err := st.db.Change(ctx, func(tx *sql.Tx) error {
+		after = AfterCommit{}
+		return fn(tx, &after)
+	})
+	st.outbox.Wake()
+	st.above.RightsChanged()
+	if st.keys != nil {
+		st.keys.TakeIn(ctx, after.Keys...) // also after an error, which leaves open whether there was a commit
+	}
+	return err
+}
+
+// HandOver makes void all that was handed out before: at the first proof of an address, when a provider takes an account
+// over, when an address changes, and when a membership ends.
+func (st *Store) HandOver(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if h.Whole() {
+		var err error
+		if h.Members, err = schema.Texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE user_id = $1", h.User.ID)); err != nil {
+			return fmt.Errorf("hand over an account: %w", err)
+		}
+	}
+	for _, v := range st.Voiders() {
+		if err := v.Void(ctx, tx, h); err != nil {
+			return fmt.Errorf("make void %s: %w", v.Kind, err)
+		}
+	}
+	if !h.Whole() {
+		return nil
+	}
+	return audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: h.Actor, Action: "user.handover", Target: "user:" + h.User.Email,
+		Details: map[string]string{"reason": h.Reason}})
+}
+
+func (st *Store) voidGiven(ctx context.Context, tx *sql.Tx, h Handover) error {
+	return VoidApprovals(ctx, tx, "user_id = $1 AND ($2 = '' OR org_id = $2)", h.User.ID, h.OrgID)
+}
+
+func (st *Store) voidSessions(ctx context.Context, tx *sql.Tx, h Handover) error {
+	if h.Whole() {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE user_id = $1", h.User.ID); err != nil {
+			return err
+		}
+		return st.EndSessions(ctx, tx, h.Reason, h.Actor, "user_id = $1", h.User.ID)
+	}
+	ended, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE org_id = $2 AND user_id = $3 AND ended_at = 0",
+		st.db.Now().Unix(), h.OrgID, h.User.ID)
+	if err != nil {
+		return err
+	}
+	h.After.sessions, err = ended.RowsAffected()
+	return err
+}
+
+func (st *Store) voidInvitations(ctx context.Context, tx *sql.Tx, h Handover) error {
+	_, err := tx.ExecContext(ctx, `UPDATE invitations SET state = 'withdrawn'
+		WHERE inviter_id = $1 AND ($2 = '' OR org_id = $2) AND state = 'open'`, h.User.ID, h.OrgID)
+	return err
+}
+
+// voidKeys revokes the personal access tokens of the memberships. Where a stranger may have made them, the keys that they made
+// for the organization go, too.
+func (st *Store) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
+	e := keys.Ending{Actor: h.Actor, Reason: h.Reason}
+	if h.Whole() && h.Unproven {
+		e.Owner = h.User.Email
+	}
+	for _, member := range h.Members {
+		ids, err := schema.Texts(tx.QueryContext(ctx, "SELECT key_id FROM token_members WHERE member_id = $1", member))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM token_members WHERE member_id = $1", member); err != nil {
+			return err
+		}
+		e.IDs = append(e.IDs, ids...)
+	}
+	return st.RevokeKeys(ctx, tx, e, h.After)
+}
+
+func (st *Store) RevokeKeys(ctx context.Context, tx *sql.Tx, e keys.Ending, after *AfterCommit) error {
+	if st.keys == nil || (len(e.IDs) == 0 && e.Owner == "") {
+		return nil
+	}
+	ended, err := st.keys.RevokeIn(ctx, tx, e)
+	after.Keys = append(after.Keys, ended...)
+	return err
+}
+
+// voidMemberships gives the memberships that go on new IDs: what is bound to the old ones, such as the access tokens that were
+// handed out, is bound to none.
+func (st *Store) voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) error {
+	for _, member := range h.Members {
+		id, err := schema.NewID()
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE members SET id = $1 WHERE id = $2", id, member); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The things of a person that the end of a membership makes void; see [Voider].
+const (
+	livingSessions = `SELECT id, '` + api.EndsSession + `', id, method FROM sessions
+		WHERE org_id = $1 AND user_id = $2 AND ended_at = 0 AND expires_at > $3`
+	livingApprovals = `SELECT code, '` + api.EndsApproval + `', '', client_id FROM devices
+			WHERE org_id = $1 AND user_id = $2 AND state = 'approved' AND expires_at > $3
+		UNION ALL SELECT hash, '` + api.EndsApproval + `', '', client_id FROM codes
+			WHERE org_id = $1 AND user_id = $2 AND used_at = 0 AND expires_at > $3`
+	livingInvitations = `SELECT id, '` + api.EndsInvitation + `', id, email FROM invitations
+		WHERE org_id = $1 AND inviter_id = $2 AND state = 'open' AND expires_at > $3`
+)

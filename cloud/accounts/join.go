@@ -1,0 +1,10 @@
+package accounts
+
+import (
+	"github.com/acebridge/ace/bridge"
+)
+
+func ForAnother(o OfferedInvitation, email string) error {
+	return bridge.E(bridge.Forbidden, "invitation_for_another", "this invitation is for %s, and not for %s", o.Email, email).
+		WithHint("sign in as %s, or ask %s for another one", o.Email, o.InvitedBy)
+}

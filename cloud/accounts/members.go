@@ -1,0 +1,246 @@
+package accounts
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at,
+	EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at <> 0)
+	FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
+
+func scanMember(s schema.Scanner) (api.Member, error) {
+	var m api.Member
+	var joined int64
+	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.TwoFactor)
+	m.JoinedAt = time.Unix(joined, 0).UTC()
+	return m, err
+}
+
+// Members lists who is in the principal's organization. How many private connections somebody has is for those to know who
+// may remove them.
+func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, limit int) ([]api.Member, string, error) {
+	if err := p.RequireOrg(org); err != nil {
+		return nil, "", err
+	}
+	if err := p.Need("member:read"); err != nil {
+		return nil, "", err
+	}
+	limit = schema.PageSize(limit)
+	rows, err := st.db.QueryContext(ctx, selectMembers+"AND u.id > $2 ORDER BY u.id LIMIT $3", p.OrgID, cursor, limit+1)
+	out, next, err := schema.Page(rows, err, limit, scanMember, func(m api.Member) string { return m.ID })
+	if err != nil {
+		return nil, "", fmt.Errorf("list members: %w", err)
+	}
+	var counted []string
+	for _, m := range out {
+		if p.Can("member:remove") || m.ID == p.UserID {
+			counted = append(counted, m.ID)
+		}
+	}
+	private, err := st.above.PrivateConnections(ctx, st.db, p.OrgID, counted)
+	for i := range out {
+		out[i].Connections = private[out[i].ID]
+	}
+	return out, next, err
+}
+
+func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
+	m, err := scanMember(tx.QueryRowContext(ctx, selectMembers+"AND u.id = $2", p.OrgID, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return m, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s", p.Org).WithHint("ace org members")
+	}
+	if err != nil {
+		return m, fmt.Errorf("look up a member: %w", err)
+	}
+	private, err := st.above.PrivateConnections(ctx, tx, p.OrgID, []string{id})
+	m.Connections = private[id]
+	return m, err
+}
+
+// above refuses a change between roles that are not both at most the principal's own: only an owner makes and unmakes
+// owners, and nobody raises anybody, themselves included, above themselves.
+func (p Principal) above(roles ...bridge.Role) error {
+	for _, role := range roles {
+		if !p.Role.AtLeast(role) {
+			return bridge.E(bridge.Forbidden, "role_above", "you are %s %s, and it takes %s %s to do that",
+				article(p.Role), p.Role, article(role), role)
+		}
+	}
+	return nil
+}
+
+func article(r bridge.Role) string {
+	if r == bridge.RoleOwner || r == bridge.RoleAdmin {
+		return "an"
+	}
+	return "a"
+}
+
+// CheckRole checks a role that comes from outside.
+func CheckRole(role string) (bridge.Role, error) {
+	if r := bridge.Role(role); r.Valid() {
+		return r, nil
+	}
+	return "", bridge.E(bridge.Invalid, "role_unknown", "the role is owner, admin, member or viewer")
+}
+
+// anotherOwner is the condition that an organization keeps an owner; it is for a statement with the organization in $1 and
+// the member in $2.
+const anotherOwner = ` (role <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE o.org_id = $1 AND o.user_id <> $2 AND o.role = 'owner'))`
+
+var errLastOwner = bridge.E(bridge.Conflict, "last_owner", "this is the organization's only owner").
+	WithHint("make somebody else an owner first: ace org role EMAIL owner")
+
+// ChangeRole gives a member another role, from their next request on.
+func (st *Store) ChangeRole(ctx context.Context, caller Caller, org, id, role string) (api.Member, error) {
+	var out api.Member
+	if err := caller.RequireOrg(org); err != nil {
+		return out, err
+	}
+	to, err := CheckRole(role)
+	if err != nil {
+		return out, err
+	}
+	err = st.db.Change(ctx, func(tx *sql.Tx) (err error) {
+		out, err = st.ChangeRoleIn(ctx, tx, caller, id, to)
+		return err
+	})
+	st.above.RightsChanged()
+	if err != nil {
+		return api.Member{}, err
+	}
+	return out, nil
+}
+
+func (st *Store) ChangeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, to bridge.Role) (api.Member, error) {
+	var err error
+	if caller.Principal, err = Standing(ctx, tx, caller.Principal); err != nil {
+		return api.Member{}, err
+	}
+	if err := caller.Need("member:update"); err != nil {
+		return api.Member{}, err
+	}
+	out, err := st.Member(ctx, tx, caller.Principal, id)
+	if err != nil {
+		return out, err
+	}
+	from := bridge.Role(out.Role)
+	if from == to {
+		return out, nil
+	}
+	if err := caller.above(from, to); err != nil {
+		return out, err
+	}
+	changed, err := SetRole(ctx, tx, caller.OrgID, id, from, to)
+	if err != nil {
+		return out, err
+	}
+	if !changed {
+		return out, errLastOwner
+	}
+	out.Role = string(to)
+	if err := st.accessChanged(ctx, tx, caller.OrgID, id); err != nil {
+		return out, err
+	}
+	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "member.role", Target: "user:" + out.Email,
+		Details: map[string]string{"from": string(from), "to": string(to)}})
+}
+
+// RemoveMember takes a member out of the organization, or lets the caller leave it. They are out with the commit: their
+// sessions there end, what they have approved or invited is void. Their private connections stay, for the admins to
+// disconnect; shared ones go on working.
+func (st *Store) RemoveMember(ctx context.Context, caller Caller, org, id string) (api.RemovedMember, error) {
+	var out api.RemovedMember
+	if err := caller.RequireOrg(org); err != nil {
+		return out, err
+	}
+	err := st.HandTx(ctx, func(tx *sql.Tx, after *AfterCommit) (err error) {
+		out, err = st.RemoveMemberIn(ctx, tx, caller, id, after)
+		return err
+	})
+	if err != nil {
+		return api.RemovedMember{}, err
+	}
+	return out, nil
+}
+
+func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, after *AfterCommit) (out api.RemovedMember, err error) {
+	if caller.Principal, err = Standing(ctx, tx, caller.Principal); err != nil {
+		return out, err
+	}
+	action := "member.remove"
+	if id == caller.UserID {
+		action = "member.leave"
+		err = caller.InPerson()
+	} else {
+		err = caller.Need("member:remove")
+	}
+	if err != nil {
+		return out, err
+	}
+	m, err := st.Member(ctx, tx, caller.Principal, id)
+	if err != nil {
+		return out, err
+	}
+	if err := caller.above(bridge.Role(m.Role)); err != nil {
+		return out, err
+	}
+	ended, err := schema.Texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", caller.OrgID, id))
+	if err != nil {
+		return out, fmt.Errorf("remove a member: %w", err)
+	}
+	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM members WHERE org_id = $1 AND user_id = $2 AND"+anotherOwner, caller.OrgID, id))
+	if err != nil {
+		return out, fmt.Errorf("remove a member: %w", err)
+	}
+	if !gone {
+		return out, errLastOwner
+	}
+	out = api.RemovedMember{Member: m}
+	// Opening a session locks the row of the membership, which is deleted by now: so no session is overlooked.
+	if err := st.HandOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: caller.OrgID, Members: ended,
+		Reason: "no member any more", Actor: caller.Actor, After: after}); err != nil {
+		return out, err
+	}
+	if out.Connections, err = st.above.Left(ctx, tx, caller.Principal, id); err != nil {
+		return out, err
+	}
+	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "user:" + m.Email,
+		Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
+}
+
+// SetRole changes the role of a member, unless that would leave no owner; what they may not invite to any more is withdrawn.
+func SetRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bridge.Role) (bool, error) {
+	if err := LockOrg(ctx, tx, orgID); err != nil {
+		return false, err
+	}
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET role = $3 WHERE org_id = $1 AND user_id = $2 AND role = $4 AND"+anotherOwner,
+		orgID, userID, string(to), string(from)))
+	if err != nil {
+		return false, fmt.Errorf("change a role: %w", err)
+	}
+	if !changed {
+		return false, nil
+	}
+	return true, withdrawBeyond(ctx, tx, orgID, userID, to)
+}
+
+// accessChanged notes that somebody's role or membership has changed, so that what they hold is looked at.
+func (st *Store) accessChanged(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) VALUES ($1, $2, $3)
+		ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`, orgID, userID, st.db.Now().Unix()); err != nil {
+		return fmt.Errorf("note a change of access: %w", err)
+	}
+	return nil
+}

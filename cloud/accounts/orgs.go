@@ -1,0 +1,221 @@
+package accounts
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// maxFounded is how many organizations one person may make.
+const maxFounded = 10
+
+// Where a member comes from.
+const (
+	SourceFounder    = "founder"
+	SourceInvitation = "invitation"
+)
+
+// RequireOrg refuses what is asked of another organization than the principal's own, as if there were none.
+func (p Principal) RequireOrg(org string) error {
+	if org == p.Org {
+		return nil
+	}
+	return bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to that organization").
+		WithHint("ace org switch %s", printableOrg(org))
+}
+
+// RequireAlone refuses all but a person who has logged in by themselves: what they become elsewhere is not for a key, nor for a
+// session that the provider of one organization has opened.
+func (p Principal) RequireAlone() error {
+	if err := p.InPerson(); err != nil {
+		return err
+	}
+	return p.NeedOwn()
+}
+
+// printableOrg is a slug from outside, fit for a hint.
+func printableOrg(org string) string {
+	if bridge.CheckOrg(org) != nil {
+		return "ORG"
+	}
+	return org
+}
+
+var ErrName = bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to %d bytes of plain text", schema.MaxName)
+
+// CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
+func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.NewOrganization) (api.Organization, error) {
+	var none api.Organization
+	if err := caller.RequireAlone(); err != nil {
+		return none, err
+	}
+	if err := bridge.CheckOrg(n.Slug); err != nil {
+		return none, err
+	}
+	var plain bool
+	if n.Name, plain = bridge.PlainName(cmp.Or(n.Name, n.Slug), schema.MaxName); !plain {
+		return none, ErrName
+	}
+	now := st.db.Now()
+	out := api.Organization{Slug: n.Slug, Name: n.Name, Role: string(bridge.RoleOwner)}
+	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
+		var err error
+		if out.ID, err = schema.NewID(); err != nil {
+			return err
+		}
+		if err := mayFound(ctx, tx, caller.UserID); err != nil {
+			return err
+		}
+		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO organizations (id, slug, name, created_at, created_by)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (slug) DO NOTHING`, out.ID, n.Slug, n.Name, now.Unix(), caller.UserID))
+		if err != nil {
+			return fmt.Errorf("make an organization: %w", err)
+		}
+		if !made {
+			return slugTaken(ctx, tx, n.Slug)
+		}
+		if _, err := AddMember(ctx, tx, out.ID, caller.UserID, bridge.RoleOwner, SourceFounder, now.Unix()); err != nil {
+			return err
+		}
+		by := caller.Actor
+		by.Org = n.Slug
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: by, Action: "organization.create", Target: "organization:" + n.Slug,
+			Details: map[string]string{"name": n.Name}})
+	})
+	if err != nil {
+		return none, err
+	}
+	return out, nil
+}
+
+// mayFound holds the bound; the row of the person is the lock, so that two requests at once do not pass it together.
+func mayFound(ctx context.Context, tx *sql.Tx, userID string) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE users SET name = name WHERE id = $1", userID); err != nil {
+		return fmt.Errorf("make an organization: %w", err)
+	}
+	var founded int
+	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM organizations WHERE created_by = $1", userID).Scan(&founded); err != nil {
+		return fmt.Errorf("make an organization: %w", err)
+	}
+	if founded >= maxFounded {
+		return bridge.E(bridge.Conflict, "too_many_organizations", "you have made %d organizations, which is as many as one person may", founded).
+			WithHint("ask somebody else to make it and to invite you")
+	}
+	return nil
+}
+
+// slugTaken names a slug that is free instead.
+func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
+	taken := bridge.E(bridge.Conflict, "organization_taken", "there is an organization %q already", slug)
+	for i := 2; i < 30; i++ {
+		free := slug[:min(len(slug), 60)] + "-" + strconv.Itoa(i)
+		var id string
+		err := tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", free).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return taken.WithHint("the name %s is free", free)
+		}
+		if err != nil {
+			return fmt.Errorf("look for a free slug: %w", err)
+		}
+	}
+	return taken.WithHint("choose another one")
+}
+
+// AddMember makes a person a member, unless they are one. Nobody is made one whose address is not proven.
+func AddMember(ctx context.Context, tx *sql.Tx, orgID, userID string, role bridge.Role, source string, now int64) (added bool, err error) {
+	id, err := schema.NewID()
+	if err != nil {
+		return false, err
+	}
+	added, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO members (id, org_id, user_id, role, joined_at, source)
+		SELECT $1, $2, u.id, $3, $4, $5 FROM users u WHERE u.id = $6 AND u.verified_at <> 0
+		ON CONFLICT (org_id, user_id) DO NOTHING`, id, orgID, string(role), now, source, userID))
+	if err != nil {
+		return false, fmt.Errorf("add a member: %w", err)
+	}
+	return added, nil
+}
+
+// RenameOrganization gives the organization another name to show; its slug stays.
+func (st *Store) RenameOrganization(ctx context.Context, caller Caller, org string, patch api.OrganizationPatch) (api.Organization, error) {
+	var none api.Organization
+	if err := caller.RequireUpdate(org); err != nil {
+		return none, err
+	}
+	var plain bool
+	if patch.Name, plain = bridge.PlainName(patch.Name, schema.MaxName); !plain {
+		return none, ErrName
+	}
+	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
+		renamed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE organizations SET name = $1 WHERE id = $2 AND name <> $1", patch.Name, caller.OrgID))
+		if err != nil {
+			return fmt.Errorf("rename an organization: %w", err)
+		}
+		if !renamed {
+			return nil
+		}
+		return audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "organization.rename", Target: "organization:" + caller.Org,
+			Details: map[string]string{"name": patch.Name}})
+	})
+	if err != nil {
+		return none, err
+	}
+	return api.Organization{ID: caller.OrgID, Slug: caller.Org, Name: patch.Name, Role: string(caller.Role)}, nil
+}
+
+// LockOrg lets one transaction at a time change who is in an organization, on both databases: under READ COMMITTED two
+// owners who demote each other would each still see the other as one.
+func LockOrg(ctx context.Context, tx *sql.Tx, orgID string) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE organizations SET name = name WHERE id = $1", orgID); err != nil {
+		return fmt.Errorf("lock an organization: %w", err)
+	}
+	return nil
+}
+
+// Standing locks the principal's organization and returns the principal with the role that they have now: it may have
+// changed since the request began.
+func Standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
+	if err := LockOrg(ctx, tx, p.OrgID); err != nil {
+		return p, err
+	}
+	if p.Kind != "" && p.Kind != bridge.KindPAT {
+		return p, nil // a key has its scopes, and stands as a member
+	}
+	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2 AND id = $3", p.OrgID, p.UserID, p.Member).Scan(&p.Role)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, errGone
+	}
+	if err != nil {
+		return p, fmt.Errorf("look up a member: %w", err)
+	}
+	return p, nil
+}
+
+var errGone = bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more").
+	WithHint("ace org list")
+
+// RequireUpdate refuses what is not of the principal's organization, or not theirs to see and set.
+func (p Principal) RequireUpdate(org string) error {
+	if err := p.RequireOrg(org); err != nil {
+		return err
+	}
+	return p.Need("organization:update")
+}
+
+// Audit returns a page of the organization's audit log, to its admins.
+func (st *Store) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
+	if err := p.Need("audit:read"); err != nil {
+		return nil, "", err
+	}
+	q.Org = p.Org
+	return audit.List(ctx, st.db.DB, q)
+}

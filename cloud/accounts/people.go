@@ -1,0 +1,157 @@
+package accounts
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// User is a person.
+type User struct {
+	ID    string
+	Email string
+	Name  string
+	Shown Shown
+}
+
+// Shown is what a person has proven at a sign-in. The zero value is no proof: somebody else vouches.
+type Shown struct {
+	Password string // the hash that it matched
+	Both     bool   // the second factor, too
+}
+
+// Principal is who calls: a person as a member of one organization, in one session, or an API key of this cloud; see
+// [Store.KeyPrincipal].
+type Principal struct {
+	UserID    string
+	Email     string
+	Name      string
+	OrgID     string
+	Org       string // slug
+	Role      bridge.Role
+	Member    string // ID of the membership; empty: an organization's API key
+	SessionID string
+	Method    string
+	Provider  string    // ID of the sign-in provider that the session goes back to; empty: none
+	Moves     int64     // how often the session went to another organization
+	ExpiresAt time.Time // of the session or key; zero: never
+
+	Kind        bridge.KeyKind     // of the key; empty: a session
+	Granted     bridge.Scopes      // to the key
+	Key         bridge.Identity    // of the key
+	Environment string             // whose connections a key sees; empty: of both
+	MakerID     string             // of the person who made the key; empty: a session, or a token, which is its person's own
+	Parents     [MaxParents]string // IDs of the keys that the key was made with, the nearest first
+}
+
+// Caller is a principal with the actor that their doings are audited as.
+type Caller struct {
+	Principal
+
+	Actor audit.Actor
+}
+
+// As is the principal as a caller whose doings are audited as the actor's.
+func (p Principal) As(actor audit.Actor) Caller { return Caller{p, actor} }
+
+// MaxParents is how many keys may stand above another: a chain has at most four.
+const MaxParents = 3
+
+// NeedOwn refuses a session that goes back to the sign-in provider of an organization: the provider vouches for the person
+// there, and says nothing of their other organizations, their password or their second factor.
+func (p Principal) NeedOwn() error {
+	if p.Provider == "" {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "provider_session", "you have signed in through the provider of %s, which counts for that organization only", p.Org).
+		WithHint("sign out, and sign in with your password")
+}
+
+// Actor is the principal in the audit log.
+func (p Principal) Actor(address, requestID string) audit.Actor {
+	a := audit.Actor{ID: "user:" + p.Email, Org: p.Org, Address: address, RequestID: requestID}
+	switch p.Kind {
+	case "":
+	case bridge.KindPAT:
+		a.Key = p.Key.KeyID.String()
+	default:
+		a.ID = p.Email
+	}
+	return a
+}
+
+var ErrUserExists = bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
+
+func EnsureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (string, error) {
+	id, err := schema.NewID()
+	if err != nil {
+		return "", err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $2, $3)
+		ON CONFLICT (slug) DO NOTHING`, id, slug, now.Unix()); err != nil {
+		return "", err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT id FROM organizations WHERE slug = $1", slug).Scan(&id)
+	return id, err
+}
+
+// confined reports whether the principal sees its organization alone: an API key, or what goes back to a sign-in provider.
+func (p Principal) confined() bool { return p.Kind != "" || p.Provider != "" }
+
+// Orgs lists the organizations of the principal, by name: all of a person's, or the one that a key or a provider's session is for.
+func (st *Store) Orgs(ctx context.Context, p Principal) ([]api.Organization, error) {
+	if p.confined() {
+		o := api.Organization{ID: p.OrgID, Slug: p.Org, Role: string(p.Role)}
+		if err := st.db.QueryRowContext(ctx, "SELECT name FROM organizations WHERE id = $1", p.OrgID).Scan(&o.Name); err != nil {
+			return nil, fmt.Errorf("look up an organization: %w", err)
+		}
+		return []api.Organization{o}, nil
+	}
+	rows, err := st.db.QueryContext(ctx, `SELECT o.id, o.slug, o.name, m.role FROM members m
+		JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY o.slug`, p.UserID)
+	if err != nil {
+		return nil, fmt.Errorf("list organizations: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := []api.Organization{}
+	for rows.Next() {
+		var o api.Organization
+		if err := rows.Scan(&o.ID, &o.Slug, &o.Name, &o.Role); err != nil {
+			return nil, fmt.Errorf("list organizations: %w", err)
+		}
+		out = append(out, o)
+	}
+	return out, rows.Err()
+}
+
+// UserByEmail finds a person.
+func (st *Store) UserByEmail(ctx context.Context, email string) (User, error) {
+	var u User
+	err := st.db.QueryRowContext(ctx, "SELECT id, email, name FROM users WHERE email = $1", LoginEmail(email)).
+		Scan(&u.ID, &u.Email, &u.Name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return User{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
+	}
+	return u, err
+}
+
+// LoginEmail is the e-mail address of a try to sign in, as it is looked up and counted. What nobody can have for one is
+// empty: it may be long, or hold bytes that no text column takes.
+func LoginEmail(s string) string {
+	s = strings.TrimSpace(s)
+	if email, err := bridge.CanonicalEmail(s); err == nil {
+		return email
+	}
+	if !bridge.PlainText(s, 200) {
+		return ""
+	}
+	return strings.ToLower(bridge.OneForm(s))
+}

@@ -1,0 +1,66 @@
+package accounts
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// An account whose e-mail address is not proven is nobody: it has no membership, and so no [Principal] can be made of it. Its
+// sign-in opens a page that sends the mail again, and nothing else. What it has accepted waits for the proof.
+
+// UnprovenLife is how long the page of an account without a proven address stays open.
+const UnprovenLife = time.Hour
+
+// Unproven is a signed-in account whose address is not proven.
+type Unproven struct {
+	User
+	hash string
+}
+
+var ErrUnproven = bridge.E(bridge.Forbidden, CodeUnverified, "Your e-mail address has not been confirmed yet.").
+	WithHint("Open the link in the mail that you were sent.")
+
+func IsProven(ctx context.Context, tx *sql.Tx, userID string) (bool, error) {
+	var at int64
+	err := tx.QueryRowContext(ctx, "SELECT verified_at FROM users WHERE id = $1", userID).Scan(&at)
+	return at != 0, schema.Wrap("look up a user", err)
+}
+
+// OpenUnproven lets an account without a proven address in to the page that is there for it.
+func (st *Sessions) OpenUnproven(ctx context.Context, tx *sql.Tx, userID string) (bridge.Secret, error) {
+	cookie := bridge.NewSecret(bridge.RandomToken(32))
+	now := st.db.Now()
+	if _, err := tx.ExecContext(ctx, "INSERT INTO unproven_sessions (hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+		schema.Hash(cookie), userID, now.Unix(), now.Add(UnprovenLife).Unix()); err != nil {
+		return bridge.Secret{}, fmt.Errorf("open a session: %w", err)
+	}
+	return cookie, nil
+}
+
+// UnprovenSession finds the account without a proven address that a cookie is for.
+func (st *Sessions) UnprovenSession(ctx context.Context, cookie bridge.Secret) (Unproven, error) {
+	u := Unproven{hash: schema.Hash(cookie)}
+	err := st.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name FROM unproven_sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.hash = $1 AND s.expires_at > $2 AND u.verified_at = 0`, u.hash, st.db.Now().Unix()).Scan(&u.ID, &u.Email, &u.Name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Unproven{}, errSession
+	}
+	return u, schema.Wrap("look up a session", err)
+}
+
+// EndUnproven signs an account without a proven address out.
+func (st *Sessions) EndUnproven(ctx context.Context, u Unproven) error {
+	return st.db.Change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE hash = $1", u.hash)
+		return schema.Wrap("end a session", err)
+	})
+}
+
+// CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.
+const CodeUnverified = "email_unverified"

@@ -1,0 +1,258 @@
+package connections
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// Who may see and use a connection is decided here, once in Go for a connection that has been read (seenBy, use), and once in
+// SQL for many of them (visible, usable). A test compares the two for all kinds of callers and connections.
+
+// What a connection lets somebody do who uses it because it is shared.
+const (
+	AccessFull    = "full"    // all that its key has
+	AccessLimited = "limited" // no more than certain scopes
+	AccessNone    = "none"
+)
+
+// limit is the exception that a connection makes for somebody: less than for all others, or nothing. Empty: none is made.
+type limit struct{ access, ceiling string }
+
+// bounds are what limits somebody's use of a connection, as it is stored: two that are equal allow the same. The zero value
+// limits nothing; it is the owner's.
+type bounds struct {
+	ceiling string
+	own     limit                      // for whoever calls
+	maker   limit                      // for the person who made the API key that calls: nobody gets more by a key than they have themselves
+	parents [accounts.MaxParents]limit // for the API keys that it was made with
+}
+
+func (c Connection) bounds(p accounts.Principal) bounds {
+	if c.ownerID == p.UserID {
+		return bounds{}
+	}
+	return bounds{ceiling: c.ceiling, own: c.own, maker: c.maker, parents: c.parents}
+}
+
+// access is what the bounds leave, with limited access the scopes. An exception takes away from the ceiling and never adds
+// to it; what cannot be read allows nothing.
+func (b bounds) access() (string, bridge.Scopes) {
+	limits := append([]limit{b.own, b.maker}, b.parents[:]...)
+	if slices.ContainsFunc(limits, func(l limit) bool { return l.access == AccessNone }) {
+		return AccessNone, nil
+	}
+	if b.ceiling != "" {
+		limits = append(limits, limit{AccessLimited, b.ceiling})
+	}
+	access, most := AccessFull, bridge.Scopes{"*"}
+	for _, l := range limits {
+		if l.access == "" {
+			continue
+		}
+		scopes, err := bridge.ParseScopes(l.ceiling)
+		if err != nil {
+			scopes = nil
+		}
+		access, most = AccessLimited, most.Cap(scopes)
+	}
+	if access == AccessFull {
+		return access, nil
+	}
+	return access, most
+}
+
+// seenBy reports whether a caller sees the connection, read together with the caller's limits. Its owner does, and once it
+// is shared the whole organization, except members and keys whose limit leaves nothing, unless they manage it. A removed
+// member's connection is seen by admins; see [connection.requireUsable]. Live and test keys see those of their environment.
+func (c Connection) seenBy(p accounts.Principal) bool {
+	manages := p.Can("connection:manage")
+	switch {
+	case c.orgID != p.OrgID, p.Environment != "" && c.environment != p.Environment:
+		return false
+	case c.ownerID == p.UserID:
+		return true
+	case c.visibility == Organization && (manages || !c.excepted()):
+		return true
+	}
+	return manages && c.orphaned
+}
+
+// excepted reports whether a limit of the caller's, or of a key or person above it, leaves nothing.
+func (c Connection) excepted() bool {
+	return slices.ContainsFunc(c.limits(), func(l limit) bool { return l.access == AccessNone })
+}
+
+func (c Connection) limits() []limit { return append([]limit{c.own, c.maker}, c.parents[:]...) }
+
+// requireOwner refuses changes by others than the owner and the organization's admins.
+func (c Connection) requireOwner(p accounts.Principal) error {
+	if c.ownerID == p.UserID || p.Can("connection:manage") {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
+}
+
+// requireUsable refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
+// person and nobody else: an admin cannot use it, nor share it and use it then; whoever needs the server connects it anew.
+func (c Connection) requireUsable() error {
+	if !c.orphaned || c.visibility == Organization {
+		return nil
+	}
+	return bridge.E(bridge.Forbidden, "owner_gone", "%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
+		WithHint("connect yourself: ace connect --server %s", c.server)
+}
+
+// use returns the connection as a principal may use it: its ceiling is theirs. It refuses who may not.
+func (c Connection) use(p accounts.Principal) (Connection, error) {
+	if err := c.requireUsable(); err != nil {
+		return c, err
+	}
+	if !c.actAs && c.ownerID != p.UserID {
+		return c, c.errCannotActAs()
+	}
+	access, most := c.bounds(p).access()
+	c.ceiling = most.String()
+	switch {
+	case access == AccessNone:
+		return c, bridge.E(bridge.Forbidden, "connection_excepted", "an admin has excepted you from using this connection").
+			WithHint("ask an admin of %s: ace connections unlimit %s %s", p.Org, c.ID, p.Email)
+	case access == AccessLimited && len(most) == 0:
+		return c, bridge.E(bridge.Forbidden, "scope_empty", "nothing is left of what you may do over this connection: its ceiling and your limit have no scope in common").
+			WithHint("ask an admin of %s: ace connections sharing %s shows both", p.Org, c.ID)
+	case access == AccessLimited && !c.ace && c.secret != "":
+		return c, bridge.E(bridge.Forbidden, "ceiling_plain", "you may use this connection within limits only, and its key is a plain one, whose server would not keep to them").
+			WithHint("ask an admin of %s: ace connections sharing %s shows the limits", p.Org, c.ID)
+	}
+	return c, nil
+}
+
+// The access rule in SQL, of a row "caller" that stands for who calls, a connection c and its owner u; see [callerRows].
+const (
+	// orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
+	// was one.
+	orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
+
+	excepted = `EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.access = '` + AccessNone + `'
+		AND e.user_id IN (caller.user_id, caller.maker_id, caller.parent_1, caller.parent_2, caller.parent_3))`
+
+	// visible is [connection.seenBy].
+	visible = ` c.org_id = caller.org_id AND (caller.environment = '' OR c.environment = caller.environment)
+		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + excepted + `))
+			OR (caller.manage <> '' AND ` + orphaned + `)) `
+
+	// usable is what [connection.use] demands besides the limits, which callers compare with those that they know.
+	usable = visible + `AND (c.visibility = 'organization' OR NOT ` + orphaned + `) AND (c.act_as OR c.owner_id = caller.user_id) `
+
+	// stands is the condition that the caller's session or membership lives on with the same role; $1 is the time.
+	stands = ` (caller.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = caller.session AND s.user_id = caller.user_id
+			AND s.org_id = caller.org_id AND s.ended_at = 0 AND s.expires_at > $1))
+		AND (caller.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = caller.org_id AND m.user_id = caller.user_id AND m.role = caller.role)) `
+
+	withLimits = ` LEFT JOIN connection_limits l ON l.connection_id = c.id AND l.user_id = caller.user_id
+		LEFT JOIN connection_limits k ON k.connection_id = c.id AND k.user_id = caller.maker_id
+		LEFT JOIN connection_limits k1 ON k1.connection_id = c.id AND k1.user_id = caller.parent_1
+		LEFT JOIN connection_limits k2 ON k2.connection_id = c.id AND k2.user_id = caller.parent_2
+		LEFT JOIN connection_limits k3 ON k3.connection_id = c.id AND k3.user_id = caller.parent_3 `
+
+	limitColumns = `COALESCE(l.access, ''), COALESCE(l.ceiling, ''), COALESCE(k.access, ''), COALESCE(k.ceiling, ''),
+		COALESCE(k1.access, ''), COALESCE(k1.ceiling, ''), COALESCE(k2.access, ''), COALESCE(k2.ceiling, ''),
+		COALESCE(k3.access, ''), COALESCE(k3.ceiling, '')`
+
+	// selectSeen selects connections with the limits of one caller. SQLite reads the connections first, in the order of an index.
+	selectSeen = "SELECT " + connectionColumns + ", " + limitColumns + fromConnections + "CROSS JOIN caller" + withLimits + "WHERE "
+)
+
+// callerColumn is one column of a row "caller".
+type callerColumn struct {
+	name string
+	of   func(callerRow) string
+}
+
+// callerRow is a caller, and a connection where the question is about one.
+type callerRow struct {
+	accounts.Principal
+	connection string
+}
+
+// sight are the columns that [visible] and [withLimits] go by; handed_tokens keeps them by the same names.
+var sight = []callerColumn{
+	{"org_id", func(c callerRow) string { return c.OrgID }},
+	{"user_id", func(c callerRow) string { return c.UserID }},
+	{"environment", func(c callerRow) string { return c.Environment }},
+	{"manage", func(c callerRow) string { return c.Manages() }},
+	{"maker_id", func(c callerRow) string { return c.MakerID }},
+	{"parent_1", func(c callerRow) string { return c.Parents[0] }},
+	{"parent_2", func(c callerRow) string { return c.Parents[1] }},
+	{"parent_3", func(c callerRow) string { return c.Parents[2] }},
+}
+
+// callerColumns are all columns of a row but its number n.
+var callerColumns = append([]callerColumn{
+	{"connection", func(c callerRow) string { return c.connection }},
+	{"session", func(c callerRow) string { return c.SessionID }},
+	{"role", func(c callerRow) string {
+		if c.Kind == "" || c.Kind == bridge.KindPAT {
+			return string(c.Role)
+		}
+		return "" // a key's own role never changes
+	}},
+}, sight...)
+
+// callerRows begins a statement with a row "caller" for each caller, numbered from 0. The parameters go to the end of args.
+func callerRows(args *[]any, callers ...callerRow) string {
+	var head, values strings.Builder
+	head.WriteString("WITH caller (n")
+	for _, column := range callerColumns {
+		head.WriteString(", " + column.name)
+	}
+	for i, caller := range callers {
+		if i > 0 {
+			values.WriteString(", ")
+		}
+		values.WriteString("(" + strconv.Itoa(i))
+		for _, column := range callerColumns {
+			*args = append(*args, column.of(caller))
+			values.WriteString(", $" + strconv.Itoa(len(*args)))
+		}
+		values.WriteString(")")
+	}
+	return head.String() + ") AS (VALUES " + values.String() + ") "
+}
+
+// asked are callers without a connection that is asked about.
+func asked(who []accounts.Principal) []callerRow {
+	rows := make([]callerRow, len(who))
+	for i, p := range who {
+		rows[i].Principal = p
+	}
+	return rows
+}
+
+func (c *Connection) limitFields() []any {
+	fields := []any{&c.own.access, &c.own.ceiling, &c.maker.access, &c.maker.ceiling}
+	for i := range c.parents {
+		fields = append(fields, &c.parents[i].access, &c.parents[i].ceiling)
+	}
+	return fields
+}
+
+// scanSeen reads a connection together with the exceptions for whoever asks.
+func scanSeen(s schema.Scanner) (Connection, error) {
+	var seen Connection
+	c, err := scanConnection(further{s, seen.limitFields()})
+	c.own, c.maker, c.parents = seen.own, seen.maker, seen.parents
+	return c, err
+}
+
+// further is a row with columns that come after those that are asked for.
+type further struct {
+	schema.Scanner
+	fields []any
+}
+
+func (f further) Scan(fields ...any) error { return f.Scanner.Scan(append(fields, f.fields...)...) }

@@ -1,0 +1,97 @@
+package connections
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+)
+
+// maxCeiling bounds the scopes of a ceiling, in bytes: they travel in every access token.
+const maxCeiling = 3 << 10
+
+// The bounds on what is kept of a server's presets.
+const (
+	maxPresets    = 200
+	maxPresetName = 64 // bytes
+)
+
+// errPlain says why there are no limits over a plain key.
+var errPlain = bridge.E(bridge.Conflict, "ceiling_plain",
+	"the connection's key is a plain one, whose server would not keep to scopes: members can be given all of it, or nothing").
+	WithHint("except members with: ace connections limit NAME MEMBER --none; or connect an ace server")
+
+// ceilingScopes checks the scopes of a ceiling of the connection, and returns them as they are stored.
+func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {
+	switch {
+	case c.secret == "":
+		return "", bridge.E(bridge.Conflict, "credential_erased", "the connection has no key that could be limited: its URL was changed").
+			WithHint("connect again: ace connect --server %s", c.server)
+	case !c.ace:
+		return "", errPlain
+	case !bridge.PlainText(to.Preset, maxPresetName):
+		return "", bridge.E(bridge.Invalid, "ceiling_malformed", "the preset's name is not at most %d bytes of plain text", maxPresetName)
+	}
+	scopes, err := bridge.NewScopes(to.Scopes)
+	if err != nil {
+		return "", err
+	}
+	text := scopes.String()
+	if text == "" || len(text) > maxCeiling {
+		return "", bridge.E(bridge.Invalid, "ceiling_malformed", "a ceiling has 1 to %d scopes, of at most %d bytes in all", bridge.MaxScopes, maxCeiling).
+			WithHint("to let nobody use it: ace connections unshare %s", c.ID)
+	}
+	return text, nil
+}
+
+// setCeiling gives the connection a ceiling, or none. Where it comes from a preset, its scopes are there as well: what the
+// preset stands for is its server's to say.
+func (c *Connection) setCeiling(p accounts.Principal, to *api.Ceiling) error {
+	if err := p.RequireShare(); err != nil {
+		return err
+	}
+	if to == nil {
+		c.ceiling, c.preset = "", ""
+		return nil
+	}
+	scopes, err := c.ceilingScopes(*to)
+	if err != nil {
+		return err
+	}
+	c.ceiling, c.preset = scopes, bridge.OneForm(to.Preset)
+	return nil
+}
+
+// ceilingText is what the audit log says of the ceiling.
+func (c Connection) ceilingText() string {
+	if c.ceiling == "" {
+		return "none"
+	}
+	return presetText(c.preset, c.ceiling)
+}
+
+func presetText(preset, scopes string) string {
+	if preset == "" {
+		return scopes
+	}
+	return "preset " + preset + ": " + scopes
+}
+
+// KeepPresets remembers the names of a server's presets, for forms, unless the connection has been given another URL since.
+func (st *Store) KeepPresets(ctx context.Context, t Target, names []string) error {
+	kept := make([]string, 0, min(len(names), maxPresets))
+	for _, name := range names {
+		if name, plain := bridge.PlainName(name, maxPresetName); plain && len(kept) < maxPresets {
+			kept = append(kept, name)
+		}
+	}
+	text := strings.Join(kept, "\n")
+	if _, err := st.db.ExecContext(ctx, "UPDATE connections SET presets = $1 WHERE id = $2 AND server_url = $3 AND presets <> $1",
+		text, t.ID, string(t.Server)); err != nil {
+		return fmt.Errorf("keep a server's presets: %w", err)
+	}
+	return nil
+}

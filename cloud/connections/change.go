@@ -1,0 +1,279 @@
+package connections
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// Patch renames, shares, unshares or moves a connection, or gives it another ceiling. Moving it to another URL erases its credential: a key is for
+// the server that issued it, and must never be sent to one that somebody typed in later.
+func (st *Store) Patch(ctx context.Context, caller accounts.Caller, id string, patch api.ConnectionPatch) (api.Connection, error) {
+	var out Connection
+	err := st.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		if caller.Principal, err = accounts.Standing(ctx, tx, caller.Principal); err == nil {
+			out, err = st.PatchIn(ctx, tx, caller, id, patch)
+		}
+		return err
+	})
+	if err != nil {
+		return api.Connection{}, err
+	}
+	return out.API(caller.Principal), nil
+}
+
+// PatchIn is Patch with the principal's rights as they are in the transaction.
+func (st *Store) PatchIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, patch api.ConnectionPatch) (Connection, error) {
+	c, err := st.Find(ctx, tx, caller.Principal, id)
+	if err != nil {
+		return c, err
+	}
+	if err := c.requireUsable(); err != nil {
+		return c, err
+	}
+	before := c
+	if patch.Visibility != nil {
+		if err := c.setVisibility(caller.Principal, *patch.Visibility); err != nil {
+			return c, err
+		}
+	}
+	if patch.Name != nil {
+		if err := c.requireOwner(caller.Principal); err != nil {
+			return c, err
+		}
+		var plain bool
+		if c.name, plain = bridge.PlainName(*patch.Name, schema.MaxName); !plain {
+			return c, accounts.ErrName
+		}
+	}
+	if patch.ServerURL != nil || patch.APIKey != nil {
+		if err := st.move(ctx, tx, caller.Principal, &c, patch); err != nil {
+			return c, err
+		}
+	}
+	if patch.Ceiling.Given {
+		if err := c.setCeiling(caller.Principal, patch.Ceiling.To); err != nil {
+			return c, err
+		}
+	}
+	if c == before {
+		return c, nil
+	}
+	if err := st.store(ctx, tx, before, c); err != nil {
+		return c, err
+	}
+	if c.secret != before.secret {
+		if err := st.planRotation(ctx, tx, &c); err != nil {
+			return c, err
+		}
+	}
+	lost := before.visibility == Organization && c.visibility != Organization
+	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: lost}); err != nil {
+		return c, err
+	}
+	return c, auditChanges(ctx, tx, st, caller.Actor, before, c)
+}
+
+func (c *Connection) setVisibility(p accounts.Principal, to string) error {
+	if to != Private && to != Organization {
+		return bridge.E(bridge.Invalid, "visibility_unknown", "the visibility is private or organization")
+	}
+	if c.visibility == to {
+		return nil
+	}
+	if err := p.RequireShare(); err != nil {
+		return err
+	}
+	if to == Organization && !c.actAs {
+		return c.errCannotActAs()
+	}
+	c.visibility = to
+	return nil
+}
+
+// move gives the connection another URL, another key, or both.
+func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *Connection, patch api.ConnectionPatch) error {
+	if err := c.requireOwner(p); err != nil {
+		return err
+	}
+	server := c.server
+	if patch.ServerURL != nil {
+		var err error
+		if server, err = bridge.CanonicalURL(strings.TrimSpace(*patch.ServerURL)); err != nil {
+			return err
+		}
+	}
+	if server == c.server && patch.APIKey == nil {
+		return nil
+	}
+	if _, err := st.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key", dueAtOnce); err != nil {
+		return err
+	}
+	c.server, c.secret, c.KeyID, c.ace, c.method, c.expires, c.actAs, c.keySubject = server, "", "", false, MethodManual, 0, true, ""
+	c.preset, c.latency = "", 0 // the preset is one of the other server's; its scopes stay
+	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
+	c.hint = "ace connect --server " + string(server)
+	if patch.APIKey == nil {
+		return nil
+	}
+	in, err := st.open(p, server, "", patch.APIKey)
+	if err != nil {
+		return err
+	}
+	c.ace, c.KeyID, c.status, c.cause, c.hint, c.actAs = in.ace, in.keyID(), StatusUnknown, NotChecked, "", in.actsAs()
+	c.secret, err = st.vault.Seal(c.row(), in.secret)
+	return err
+}
+
+// errChanged says that a row is not what was read: its key could otherwise be lost without being revoked.
+var errChanged = bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else has changed the connection at the same time").
+	WithHint("try again")
+
+// store writes a changed row, if it still is the one that was read.
+func (st *Store) store(ctx context.Context, tx *sql.Tx, before, c Connection) error {
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
+		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
+		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20, act_as = $21, key_subject = $22
+		WHERE id = $14 AND visibility = $15 AND server_url = $16 AND secret = $17 AND ceiling = $18 AND ceiling_preset = $19`,
+		c.name, c.visibility, string(c.server), c.secret, c.KeyID, c.ace, c.method, c.status, c.cause, c.hint, c.expires,
+		c.ceiling, c.preset, c.ID, before.visibility, string(before.server), before.secret, before.ceiling, before.preset,
+		c.latency, c.actAs, c.keySubject))
+	if sqldb.IsUnique(err) {
+		return bridge.E(bridge.Conflict, "name_taken", "you have a connection of the name %q already", c.name)
+	}
+	if err != nil {
+		return fmt.Errorf("change a connection: %w", err)
+	}
+	if !changed {
+		return errChanged
+	}
+	return nil
+}
+
+// auditChanges writes what was changed; a new ceiling has an entry of its own.
+func auditChanges(ctx context.Context, tx *sql.Tx, r *Store, actor audit.Actor, before, c Connection) error {
+	was, is := before.ceilingText(), c.ceilingText()
+	if was != is {
+		if err := audit.Write(ctx, tx, r.db.Now(), audit.Entry{Actor: actor, Action: "connection.ceiling", Target: "connection:" + c.ID,
+			Details: map[string]string{"name": c.name, "before": was, "after": is}}); err != nil {
+			return err
+		}
+		if before.ceiling, before.preset = c.ceiling, c.preset; before == c {
+			return nil
+		}
+	}
+	action := "connection.change"
+	switch {
+	case before.visibility != c.visibility && c.visibility == Organization:
+		action = "connection.share"
+	case before.visibility != c.visibility:
+		action = "connection.unshare"
+	case before.server != c.server:
+		action = "connection.move"
+	case before.name != c.name:
+		action = "connection.rename"
+	}
+	return audit.Write(ctx, tx, r.db.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.ID,
+		Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+}
+
+// Delete removes a connection. The key's last act is to sign its own revocation, which the cloud keeps and delivers;
+// the key itself is gone with the row.
+func (st *Store) Delete(ctx context.Context, caller accounts.Caller, id string) (api.Removed, error) {
+	return st.DeleteIf(ctx, caller, id, AsItWas{})
+}
+
+// AsItWas is a condition on a connection; empty fields demand nothing.
+type AsItWas struct {
+	KeyID    string
+	Revision string // of [api.Connection]
+}
+
+func (was AsItWas) holds(c Connection) bool {
+	return (was.KeyID == "" || was.KeyID == c.KeyID) && (was.Revision == "" || was.Revision == c.revision())
+}
+
+var errMoved = bridge.E(bridge.Conflict, api.CodeConnectionMoved, "another connect has registered this connection meanwhile, or uses it").
+	WithHint("ace connections list")
+
+// revision names the sealed secret of a row: it changes with every write of it.
+func (c Connection) revision() string {
+	sum := sha256.Sum256([]byte(c.secret))
+	return hex.EncodeToString(sum[:12])
+}
+
+// Keep seals the secret of the principal's own connection again, so that the connect which registered it cannot take it back
+// by its revision: another connect uses it.
+func (st *Store) Keep(ctx context.Context, p accounts.Principal, id string) error {
+	return st.changeTx(ctx, func(tx *sql.Tx) error {
+		c, err := st.Find(ctx, tx, p, id)
+		if err != nil || c.secret == "" || c.ownerID != p.UserID {
+			return err
+		}
+		secret, err := st.vault.Open(c.row(), c.secret)
+		if err != nil {
+			return err
+		}
+		again, err := st.vault.Seal(c.row(), secret)
+		if err != nil {
+			return err
+		}
+		kept, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE connections SET secret = $1 WHERE id = $2 AND secret = $3", again, c.ID, c.secret))
+		if err != nil {
+			return fmt.Errorf("keep a connection: %w", err)
+		}
+		if !kept {
+			return errMoved
+		}
+		return nil
+	})
+}
+
+// DeleteIf is Delete of a connection that is still as it was.
+func (st *Store) DeleteIf(ctx context.Context, caller accounts.Caller, id string, was AsItWas) (api.Removed, error) {
+	var out api.Removed
+	err := st.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = st.DeleteIn(ctx, tx, caller, id, was)
+		return err
+	})
+	return out, err
+}
+
+func (st *Store) DeleteIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, was AsItWas) (out api.Removed, err error) {
+	c, err := st.Find(ctx, tx, caller.Principal, id)
+	if err != nil {
+		return out, err
+	}
+	if err := c.requireOwner(caller.Principal); err != nil {
+		return out, err
+	}
+	if !was.holds(c) {
+		return out, errMoved
+	}
+	out = api.Removed{Connection: c.API(caller.Principal)}
+	if out.Revocation, err = st.queueRevocation(ctx, tx, caller.Principal, c, "disconnected by "+caller.Email, firstDelivery); err != nil {
+		return out, err
+	}
+	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.ID, c.secret))
+	if err != nil {
+		return out, fmt.Errorf("delete a connection: %w", err)
+	}
+	if !gone {
+		return out, errChanged
+	}
+	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: c.visibility == Organization, gone: true}); err != nil {
+		return out, err
+	}
+	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "connection.delete",
+		Target: "connection:" + c.ID, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+}

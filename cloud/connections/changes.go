@@ -1,0 +1,199 @@
+package connections
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// changeNoted is how long it is remembered that a connection is gone.
+const changeNoted = 30 * day
+
+// change is what a change of a connection does to those who saw it.
+type change struct {
+	lost bool // members do not see it any more
+	gone bool // it is deleted
+}
+
+// changed notes that a connection has changed, for those who watch it. Each change has a number of its own within the
+// organization. The counter's row is held until the commit, so that whoever sees a number sees all changes before it: call
+// it late in a transaction, which runs in [Store.changeTx].
+func (st *Store) changed(ctx context.Context, tx *sql.Tx, orgID, id string, what change) error {
+	seq, err := nextChange(ctx, tx, orgID)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE connection_changes SET seq = $1, lost = CASE WHEN $2 THEN $1 ELSE lost END,
+		lost_at = CASE WHEN $2 THEN $4 ELSE lost_at END, gone = $3, changed_at = $4 WHERE connection_id = $5`, seq, what.lost, what.gone, st.db.Now().Unix(), id); err != nil {
+		return fmt.Errorf("note a change: %w", err)
+	}
+	return nil
+}
+
+// appeared notes that there is a new connection.
+func (st *Store) appeared(ctx context.Context, tx *sql.Tx, c Connection) error {
+	seq, err := nextChange(ctx, tx, c.orgID)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, lost_at, gone, changed_at)
+		VALUES ($1, $2, $3, $4, 0, 0, FALSE, $5)`, c.ID, c.orgID, c.ownerID, seq, st.db.Now().Unix()); err != nil {
+		return fmt.Errorf("note a new connection: %w", err)
+	}
+	return nil
+}
+
+func nextChange(ctx context.Context, tx *sql.Tx, orgID string) (seq int64, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO change_counters (org_id, seq) VALUES ($1, 1)
+		ON CONFLICT (org_id) DO UPDATE SET seq = change_counters.seq + 1 RETURNING seq`, orgID).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("count a change: %w", err)
+	}
+	return seq, nil
+}
+
+// ConnectionsChanged tells that there may be changes to tell those who watch.
+func (st *Store) ConnectionsChanged() <-chan struct{} { return st.connectionsChanged }
+
+// changeTx runs a transaction that changes connections, and wakes those who watch once it is committed.
+func (st *Store) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	err := st.db.Change(ctx, fn)
+	st.RightsChanged()
+	return err
+}
+
+// RightsChanged wakes those who watch connections, and those who look at keys and tokens that may have to be taken back.
+func (st *Store) RightsChanged() {
+	schema.Wake(st.connectionsChanged)
+	schema.Wake(st.revocationsDue) // of a key that was replaced
+	schema.Wake(st.withdrawalsDue)
+}
+
+// Position is the number of the last change in the principal's organization, and one from which on those since a time are
+// all told.
+func (st *Store) Position(ctx context.Context, p accounts.Principal, since time.Time) (last, from int64, err error) {
+	err = st.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(CASE WHEN h.lost_at >= $2 THEN h.lost ELSE h.seq END) - 1 FROM connection_changes h
+		WHERE h.org_id = n.org_id AND h.changed_at >= $2), n.seq) FROM change_counters n WHERE n.org_id = $1`,
+		p.OrgID, since.Unix()).Scan(&last, &from)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, nil // nothing has changed yet
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("look up the last change: %w", err)
+	}
+	return last, from, nil
+}
+
+// Watcher is a principal whose watching goes on, and the last change in their organization.
+type Watcher struct {
+	Standing bool
+	Last     int64
+}
+
+// Watchers reports whose watching may go on: the session or membership behind them lives on with the same role. It asks for
+// many with one statement. That an API key of the cloud is alive is the key authority's to say.
+func (st *Store) Watchers(ctx context.Context, who []accounts.Principal) ([]Watcher, error) {
+	out := make([]Watcher, len(who))
+	for from := 0; from < len(who); from += relayBatch {
+		some := who[from:min(from+relayBatch, len(who))]
+		args := []any{st.db.Now().Unix()}
+		rows, err := st.db.QueryContext(ctx, callerRows(&args, asked(some)...)+`
+			SELECT caller.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = caller.org_id), 0) FROM caller WHERE`+stands, args...)
+		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+			var n int
+			var last int64
+			err := s.Scan(&n, &last)
+			if err == nil {
+				out[from+n] = Watcher{Standing: true, Last: last}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("check who watches: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// Change is one of a connection as a principal may know it.
+type Change struct {
+	Who    int // index of the principal
+	Seq    int64
+	Event  api.ConnectionEvent
+	Lost   bool // the principal does not see the connection any more; of the event only the ID is set
+	hidden bool // and never did
+}
+
+// Changes are those of an organization after since and at least up to last, a bounded count of them, as each of some principals
+// of it may know them, in order. next is after which to ask for more; it is less than last if there are more already.
+func (st *Store) Changes(ctx context.Context, orgID string, since, last int64, who []accounts.Principal) (changes []Change, next int64, err error) {
+	next = math.MaxInt64
+	for from := 0; from < len(who); from += relayBatch {
+		some := who[from:min(from+relayBatch, len(who))]
+		args := []any{orgID, since, changesAtOnce}
+		rows, err := st.db.QueryContext(ctx, callerRows(&args, asked(some)...)+selectChanges, args...)
+		reached, seen := since, 0
+		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+			c, err := scanChange(s)
+			if err != nil {
+				return err
+			}
+			if reached = c.Seq; c.Who == 0 {
+				seen++
+			}
+			if c.Who += from; !c.hidden {
+				changes = append(changes, c)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, since, fmt.Errorf("list changes: %w", err)
+		}
+		if seen < changesAtOnce {
+			reached = max(reached, last)
+		}
+		next = min(next, reached) // something may have changed between two questions: better told twice
+	}
+	return changes, next, nil
+}
+
+// changesAtOnce bounds a page of changes; each is looked at for each of those who watch.
+const changesAtOnce = 100
+
+// selectChanges joins the changes to those who watch. What somebody does not see is told as lost if members have lost it
+// since, to its owner, and to admins once it is deleted: they may know that it was there.
+const selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone FROM connection_changes WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
+	SELECT caller.n, h.seq, h.connection_id, COALESCE((` + visible + `), FALSE),
+		h.lost > $2 OR h.owner_id = caller.user_id OR (h.gone AND caller.manage <> ''), COALESCE(c.status, ''), COALESCE(c.cause, ''),
+		COALESCE(c.hint, ''), COALESCE(c.latency_ms, 0), COALESCE(c.last_seen_at, 0), COALESCE(c.last_used_at, 0)
+	FROM h CROSS JOIN caller LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
+
+func scanChange(s schema.Scanner) (Change, error) {
+	var c Change
+	var sees, told bool
+	var latency, seen, used int64
+	e := &c.Event
+	err := s.Scan(&c.Who, &c.Seq, &e.ID, &sees, &told, &e.Status, &e.Cause, &e.Hint, &latency, &seen, &used)
+	if sees {
+		e.LatencyMS, e.LastSeenAt, e.LastUsedAt = measured(latency), schema.At(seen), schema.At(used)
+		return c, err
+	}
+	c.Event = api.ConnectionEvent{ID: e.ID}
+	c.Lost, c.hidden = told, !told
+	return c, err
+}
+
+// measured is a number that is null where there is none.
+func measured(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}

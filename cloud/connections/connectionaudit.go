@@ -1,0 +1,62 @@
+package connections
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/accounts"
+)
+
+// ConnectionAudit returns a page of what the audit log says of one connection: to the admins, and to the person whose
+// connection it is, who answers for its key and has to know what was done with it. From where others came is for admins.
+func (st *Store) ConnectionAudit(ctx context.Context, p accounts.Principal, id string, q audit.Query) ([]api.AuditEntry, string, error) {
+	c, err := st.Find(ctx, st.db, p, id)
+	if err != nil {
+		return nil, "", err
+	}
+	all := p.Can("audit:read")
+	if !all && (p.Kind != "" || c.ownerID != p.UserID) {
+		return nil, "", bridge.E(bridge.Forbidden, "audit_owner", "only %s and the admins of %s may read the audit log of this connection", c.owner, p.Org)
+	}
+	q.Org, q.Target = p.Org, "connection:"+c.ID
+	entries, next, err := audit.List(ctx, st.db.DB, q)
+	for i := range entries {
+		if !all && entries[i].Actor != "user:"+p.Email {
+			entries[i].Address = ""
+		}
+	}
+	return entries, next, err
+}
+
+// ConnectionNames are the names of those of some connections that the principal sees, by ID.
+func (st *Store) ConnectionNames(ctx context.Context, p accounts.Principal, ids []string) (map[string]string, error) {
+	names := map[string]string{}
+	if len(ids) == 0 {
+		return names, nil
+	}
+	var args []any
+	var marks []string
+	for _, id := range ids {
+		args = append(args, id)
+		marks = append(marks, "$"+strconv.Itoa(len(args)))
+	}
+	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+"SELECT c.id, c.name"+fromConnections+"CROSS JOIN caller WHERE"+visible+ //nolint:gosec // only placeholders
+		"AND c.id IN ("+strings.Join(marks, ", ")+")", args...)
+	if err != nil {
+		return nil, fmt.Errorf("look up names of connections: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, fmt.Errorf("look up names of connections: %w", err)
+		}
+		names[id] = name
+	}
+	return names, rows.Err()
+}

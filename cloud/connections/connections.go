@@ -1,0 +1,375 @@
+package connections
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+	"github.com/acebridge/ace/cloud/vault"
+)
+
+// The visibilities, methods and states of a connection.
+const (
+	Private      = "private"
+	Organization = "organization"
+
+	MethodExchange = "exchange"
+	MethodManual   = "manual"
+
+	StatusOnline       = "online"
+	StatusOffline      = "offline"
+	StatusUnauthorized = "unauthorized"
+	StatusUnknown      = "unknown"
+
+	NotChecked = "not checked yet" // the cause of a new one's being unknown
+)
+
+// Connection is a row, with its encrypted secret.
+type Connection struct {
+	ID, orgID, ownerID, owner, name  string
+	environment                      string
+	server                           bridge.ServerURL
+	method, visibility, ceiling      string
+	preset                           string // of the server, which the ceiling's scopes come from
+	own, maker                       limit  // see [bounds]
+	parents                          [accounts.MaxParents]limit
+	ace                              bool
+	KeyID, secret                    string
+	status, cause, hint              string
+	latency                          int64 // of the last probe, milliseconds; 0: unknown
+	seenAt, usedAt, expires, created int64
+	rotation                         rotation
+	number                           int64  // of the last statement about the key
+	actAs                            bool   // access tokens may name other subjects than the key's own
+	keySubject                       string // the key's own, where actAs is false; empty: not known yet
+	orphaned                         bool   // see [orphaned]
+	generation                       int64  // the highest change number that the server of this key has told
+}
+
+func (c Connection) row() vault.RowIdentity {
+	return vault.RowIdentity{Org: c.orgID, Connection: c.ID, Server: c.server}
+}
+
+const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
+	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
+	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, c.statement_number, c.act_as, c.key_subject,
+	CASE WHEN c.generation_key = c.key_id THEN c.server_generation ELSE 0 END, c.environment, ` + orphaned
+
+const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
+
+func scanConnection(s schema.Scanner) (Connection, error) {
+	var c Connection
+	err := s.Scan(&c.ID, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
+		&c.ace, &c.KeyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.generation, &c.environment, &c.orphaned)
+	return c, err
+}
+
+func (c Connection) API(p accounts.Principal) api.Connection {
+	out := api.Connection{
+		ID: c.ID, Name: c.name, ServerURL: c.server, Owner: c.owner, Visibility: c.visibility, Method: c.method,
+		Mine: c.ownerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.KeyID,
+		OwnerGone: c.orphaned, ExpiresAt: schema.At(c.expires), LastSeenAt: schema.At(c.seenAt), LastUsedAt: schema.At(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
+	}
+	out.LatencyMS = measured(c.latency)
+	out.Rotation = c.rotation.api(c, p)
+	if c.ceiling != "" {
+		out.CeilingPreset, out.Ceiling = c.preset, strings.Fields(c.ceiling)
+	}
+	var allowed bridge.Scopes
+	if out.Access, allowed = c.bounds(p).access(); out.Access == AccessLimited {
+		out.Allowed = allowed.Strings()
+	}
+	out.OwnerOnly = !c.actAs
+	if c.requireUsable() != nil || !c.actAs && c.ownerID != p.UserID {
+		out.Access, out.Allowed = AccessNone, nil
+	}
+	return out
+}
+
+// Connections lists what a member sees, oldest first.
+func (st *Store) Connections(ctx context.Context, p accounts.Principal, cursor string, limit int) ([]api.Connection, string, error) {
+	return st.SearchConnections(ctx, p, Search{}, cursor, limit)
+}
+
+var ErrConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").
+	WithHint("ace connections list")
+
+func (st *Store) Find(ctx context.Context, q schema.Queryer, p accounts.Principal, id string) (Connection, error) {
+	args := []any{id}
+	c, err := scanSeen(q.QueryRowContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.id = $1", args...)) //nolint:gosec // numbers of parameters
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.seenBy(p) {
+		return Connection{}, ErrConnection
+	}
+	if err != nil {
+		return Connection{}, fmt.Errorf("look up a connection: %w", err)
+	}
+	return c, nil
+}
+
+// Connection returns one that the member sees.
+func (st *Store) Connection(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {
+	c, err := st.Find(ctx, st.db, p, id)
+	if err != nil {
+		return api.Connection{}, err
+	}
+	return c.API(p), nil
+}
+
+// ConnectedSince returns the principal's own connection that was made last, if that was not before since.
+func (st *Store) ConnectedSince(ctx context.Context, p accounts.Principal, since time.Time) ([]api.Connection, error) {
+	args := []any{p.OrgID, p.UserID, since.Unix()}
+	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
+		"AND c.created_at >= $3 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", args...)
+	out, _, err := schema.Page(rows, err, 1, func(s schema.Scanner) (api.Connection, error) {
+		c, err := scanSeen(s)
+		return c.API(p), err
+	}, func(c api.Connection) string { return c.ID })
+	if err != nil {
+		return nil, fmt.Errorf("look for a new connection: %w", err)
+	}
+	return out, nil
+}
+
+const maxPlainKey = 4 << 10
+
+// incoming is a key that arrives, opened.
+type incoming struct {
+	secret bridge.Secret
+	key    bridge.Key // set when it is one of an ace server
+	ace    bool
+	method string
+}
+
+func (in incoming) keyID() string {
+	if !in.ace {
+		return ""
+	}
+	return in.key.ID.String()
+}
+
+// actsAs reports whether access tokens of the key may name other subjects than its own, as far as that is known before its
+// server is asked. A plain key signs none.
+func (in incoming) actsAs() bool { return !in.ace || in.key.Kind == bridge.KindSK }
+
+func (st *Store) open(p accounts.Principal, server bridge.ServerURL, sealed string, plain *bridge.Disclosed) (incoming, error) {
+	switch {
+	case (sealed == "") == (plain == nil || plain.IsZero()):
+		return incoming{}, bridge.E(bridge.Invalid, "key_missing", "give either a sealed key or an API key")
+	case sealed != "":
+		jti, err := bridge.SealedJTI(sealed)
+		if err != nil {
+			return incoming{}, err
+		}
+		key, err := st.root.OpenSealed(sealed, bridge.SealBinding{Issuer: st.issuer, Org: p.Org, Server: server,
+			Subject: p.UserID, JTI: jti})
+		if err != nil {
+			return incoming{}, err
+		}
+		return incoming{secret: key.Text(), key: key, ace: true, method: MethodExchange}, nil
+	}
+	text, err := bridge.OutsideText(plain.Reveal())
+	if err != nil || text == "" || !bridge.PlainText(text, maxPlainKey) {
+		return incoming{}, bridge.E(bridge.Invalid, "key_malformed", "the API key is too long, has control characters, or is only white space")
+	}
+	in := incoming{secret: bridge.NewSecret(text), method: MethodManual}
+	if presented, err := bridge.ParsePresented(in.secret); err == nil && presented.IsKey() {
+		// It says it is ours: a mistyped one is caught here rather than on the first call.
+		if in.key, err = presented.Key(); err != nil {
+			e := bridge.AsError(err)
+			return incoming{}, bridge.E(bridge.Invalid, e.Code, "%s", e.Detail).WithHint("%s", e.Hint)
+		}
+		in.ace, in.secret = true, in.key.Text()
+	}
+	return in, nil
+}
+
+// Register stores a connection with its key. A member has one connection to a server: registering it again replaces
+// the key, and the old one is revoked on the server. Of several connects at once one registers; the others, whose IfKeyID
+// does not hold any more, are told to use that connection, and keep it (see [Store.Keep]).
+func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.RegisterRequest) (api.Connection, bool, error) {
+	var none api.Connection
+	if err := caller.Need("connection:create"); err != nil {
+		return none, false, err
+	}
+	server, err := bridge.CanonicalURL(strings.TrimSpace(req.ServerURL))
+	if err != nil {
+		return none, false, err
+	}
+	name, plain := bridge.PlainName(cmp.Or(req.Name, server.URL().Host), schema.MaxName)
+	if !plain {
+		return none, false, accounts.ErrName
+	}
+	in, err := st.open(caller.Principal, server, req.SealedKey, req.APIKey)
+	if err != nil {
+		return none, false, err
+	}
+	var out Connection
+	created := false
+	err = st.changeTx(ctx, func(tx *sql.Tx) error {
+		if err := accounts.LockOwner(ctx, tx, caller.Principal, st.db.Now()); err != nil {
+			return err
+		}
+		old, err := st.own(ctx, tx, caller.Principal, server)
+		if err != nil {
+			return err
+		}
+		if old.ID != "" && req.IfKeyID != nil && *req.IfKeyID != old.KeyID {
+			return errMoved
+		}
+		if created = old.ID == ""; created {
+			out, err = st.insertConnection(ctx, tx, caller.Principal, server, name, in)
+		} else {
+			out, err = st.replaceKey(ctx, tx, caller.Principal, old, in)
+		}
+		if err == nil {
+			err = st.planRotation(ctx, tx, &out)
+		}
+		if err != nil {
+			return err
+		}
+		action := "connection.register"
+		if !created {
+			action = "connection.replace_key"
+		}
+		return audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "connection:" + out.ID,
+			Details: map[string]string{"server_url": string(server), "key_id": in.keyID(), "method": in.method}})
+	})
+	if err != nil {
+		return none, false, err
+	}
+	answer := out.API(caller.Principal)
+	if created {
+		answer.Revision = out.revision()
+	}
+	return answer, created, nil
+}
+
+// own finds the member's own connection to a server, under whichever loopback name; its id is empty when there is none.
+func (st *Store) own(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL) (Connection, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
+		"WHERE c.org_id = $1 AND c.owner_id = $2 ORDER BY c.id", p.OrgID, p.UserID)
+	if err != nil {
+		return Connection{}, fmt.Errorf("look up a connection: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		c, err := scanConnection(rows)
+		if err != nil {
+			return Connection{}, fmt.Errorf("look up a connection: %w", err)
+		}
+		if c.server.Same(server) {
+			return c, nil
+		}
+	}
+	return Connection{}, rows.Err()
+}
+
+func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL, name string, in incoming) (Connection, error) {
+	id, err := schema.NewID()
+	if err != nil {
+		return Connection{}, err
+	}
+	c := Connection{ID: id, orgID: p.OrgID, ownerID: p.UserID, owner: p.Email, server: server, method: in.method,
+		environment: cmp.Or(p.Environment, bridge.EnvironmentLive), visibility: Private, ace: in.ace, KeyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
+		created: st.db.Now().Unix(), number: 1, actAs: in.actsAs()}
+	if in.ace && in.method == MethodExchange {
+		c.expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
+	}
+	if c.secret, err = st.vault.Seal(c.row(), in.secret); err != nil {
+		return Connection{}, err
+	}
+	const tries = 50
+	for i := range tries {
+		c.name = name
+		if i > 0 {
+			c.name = name + "-" + strconv.Itoa(i+1)
+		}
+		inserted, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connections
+			(id, org_id, owner_id, name, server_url, method, visibility, ceiling, ace, key_id, secret, status, cause, hint,
+			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment, act_as)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15, $16)
+			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
+			c.ID, c.orgID, c.ownerID, c.name, string(c.server), c.method, c.visibility, c.ace, c.KeyID, c.secret, c.status,
+			c.cause, c.expires, c.created, c.environment, c.actAs))
+		if err != nil {
+			return Connection{}, fmt.Errorf("store a connection: %w", err)
+		}
+		if inserted {
+			return c, st.appeared(ctx, tx, c)
+		}
+	}
+	return Connection{}, bridge.E(bridge.Conflict, "name_taken", "there are too many connections of the name %q", name)
+}
+
+// revokeReplaced revokes the key that another one replaces. Where the new one is of the same connect, the server moves the
+// personal keys of the old one to it at its first use, so that the revocation waits for that, or until the new key has lapsed.
+func (st *Store) revokeReplaced(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, in incoming) error {
+	after := dueAtOnce
+	if in.method == MethodExchange {
+		after = bridge.UnconfirmedLife
+	}
+	due, err := st.queueRevocation(ctx, tx, p, c, "replaced by a new connect", after)
+	if err != nil || due == nil || in.method != MethodExchange {
+		return err
+	}
+	if err := revokeAfter(ctx, tx, due.ID, in.keyID()); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET server_key_id = $1 WHERE connection_id = $2 AND (makes_keys OR made_keys)", in.keyID(), c.ID); err != nil {
+		return fmt.Errorf("keep who may have personal keys: %w", err)
+	}
+	return nil
+}
+
+// revokeAfter has a revocation wait for the key that replaces the one it is about; see [Upkeep.keyWorks].
+func revokeAfter(ctx context.Context, tx *sql.Tx, revocation, key string) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE revocations SET after_key = $1 WHERE id = $2", key, revocation); err != nil {
+		return fmt.Errorf("keep a revocation: %w", err)
+	}
+	return nil
+}
+
+func (st *Store) replaceKey(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, in incoming) (Connection, error) {
+	if c.KeyID != "" && c.KeyID != in.keyID() {
+		if err := st.revokeReplaced(ctx, tx, p, c, in); err != nil {
+			return Connection{}, err
+		}
+	}
+	var err error
+	replaced := c.secret
+	if c.secret, err = st.vault.Seal(c.row(), in.secret); err != nil {
+		return Connection{}, err
+	}
+	c.ace, c.KeyID, c.method, c.actAs, c.keySubject = in.ace, in.keyID(), in.method, in.actsAs(), ""
+	c.status, c.cause, c.hint, c.expires, c.latency = StatusUnknown, NotChecked, "", 0, 0
+	if in.method == MethodExchange {
+		c.expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
+	}
+	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
+		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0, latency_ms = 0, act_as = $11, key_subject = '' WHERE id = $8 AND server_url = $9 AND secret = $10`,
+		c.secret, c.ace, c.KeyID, c.method, c.status, c.cause, c.expires, c.ID, string(c.server), replaced, c.actAs))
+	if err != nil {
+		return Connection{}, fmt.Errorf("replace a key: %w", err)
+	}
+	if !changed {
+		return Connection{}, errChanged
+	}
+	return c, st.changed(ctx, tx, c.orgID, c.ID, change{})
+}
+
+// FindAny reads a connection whoever may see it; [sql.ErrNoRows] says that there is none.
+func FindAny(ctx context.Context, q schema.Queryer, id string) (Connection, error) {
+	return scanConnection(q.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.id = $1", id))
+}

@@ -1,0 +1,162 @@
+package connections
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// Exceptee is for whom a connection makes an exception: a member by their ID, or an API key of the cloud by its own, which
+// whoever keeps the keys has found to be one of the principal's organization.
+type Exceptee struct {
+	ID  string
+	Key bool
+}
+
+// LimitMember makes an exception for a member or an API key: less of a connection than all others have, or nothing. A
+// preset's scopes are in the limit as well. It counts from now on, also for what is open through the relay.
+func (st *Store) LimitMember(ctx context.Context, caller accounts.Caller, id string, who Exceptee, l api.MemberLimit) (api.SharingMember, error) {
+	return st.except(ctx, caller, id, who, LimitTo(l))
+}
+
+// decision says which limit a connection should set, and from which preset it comes.
+type decision func(Connection) (limit, string, error)
+
+// LimitTo decides as the request asks.
+func LimitTo(l api.MemberLimit) decision {
+	return func(c Connection) (limit, string, error) {
+		switch l.Access {
+		case AccessNone:
+			if l.Preset != "" || len(l.Scopes) > 0 {
+				return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "whoever gets nothing needs neither a preset nor scopes")
+			}
+			return limit{access: AccessNone}, "", nil
+		case AccessLimited:
+			scopes, err := c.ceilingScopes(l.Ceiling)
+			if err != nil {
+				return limit{}, "", err
+			}
+			to := limit{AccessLimited, scopes}
+			if _, left := (bounds{ceiling: c.ceiling, own: to}).access(); len(left) == 0 {
+				return limit{}, "", bridge.E(bridge.Invalid, "limit_empty", "nothing of %s lies within the connection's ceiling, which is %s", presetText(l.Preset, scopes), c.ceilingText()).
+					WithHint("to let them do nothing: ace connections limit %s MEMBER --none", c.ID)
+			}
+			return to, l.Preset, nil
+		}
+		return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "the access of an exception is limited or none").
+			WithHint("to end an exception: ace connections unlimit %s MEMBER", c.ID)
+	}
+}
+
+// UnlimitMember ends the exception for a member, a former one, or an API key. Where there is none it does nothing.
+func (st *Store) UnlimitMember(ctx context.Context, caller accounts.Caller, id string, who Exceptee) (api.SharingMember, error) {
+	return st.except(ctx, caller, id, who, func(Connection) (limit, string, error) { return limit{}, "", nil })
+}
+
+// except puts one exception in the place of another; an empty one is none.
+func (st *Store) except(ctx context.Context, caller accounts.Caller, id string, who Exceptee, decide decision) (api.SharingMember, error) {
+	var out api.SharingMember
+	err := st.changeTx(ctx, func(tx *sql.Tx) (err error) {
+		out, err = st.ExceptIn(ctx, tx, caller, id, who, decide)
+		return err
+	})
+	return out, err
+}
+
+func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, who Exceptee, decide decision) (out api.SharingMember, err error) {
+	if caller.Principal, err = accounts.Standing(ctx, tx, caller.Principal); err != nil {
+		return out, err
+	}
+	c, err := st.Find(ctx, tx, caller.Principal, id)
+	if err != nil {
+		return out, err
+	}
+	if err := errors.Join(caller.RequireShare(), c.requireUsable()); err != nil {
+		return out, err
+	}
+	if who.ID == c.ownerID {
+		return out, c.errOwner()
+	}
+	was, err := c.sharerBefore(ctx, tx, caller.Principal, who)
+	if err != nil {
+		return out, err
+	}
+	to, preset, err := decide(c)
+	if err != nil {
+		return out, err
+	}
+	is := was
+	is.Preset, is.Ceiling, is.Allowed = preset, nil, nil
+	if out = c.sharer(is, to); limitText(out) == limitText(was) {
+		return out, nil
+	}
+	if err := replaceLimit(ctx, tx, c.ID, who.ID, was, to, preset); err != nil {
+		return out, err
+	}
+	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
+		return out, err
+	}
+	action := "connection.member_limit"
+	if to.access == "" {
+		action = "connection.member_unlimit"
+	}
+	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "connection:" + c.ID,
+		Details: map[string]string{"name": c.name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
+}
+
+// sharerBefore finds whom an exception is to be for, with the one that there is.
+func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Principal, who Exceptee) (api.SharingMember, error) {
+	for _, query := range []string{selectSharers + "AND m.user_id = $3", selectOutsiders + "AND l.user_id = $3"} {
+		m, err := c.scanSharer(tx.QueryRowContext(ctx, query, c.ID, p.OrgID, who.ID))
+		if !errors.Is(err, sql.ErrNoRows) {
+			return m, schema.Wrap("look up an exception", err)
+		}
+	}
+	if !who.Key {
+		return api.SharingMember{}, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s, nor an API key", p.Org).
+			WithHint("ace org members")
+	}
+	return c.sharer(api.SharingMember{UserID: who.ID, Email: "key:" + who.ID}, limit{}), nil
+}
+
+// limitText is what the audit log says of an exception.
+func limitText(m api.SharingMember) string {
+	if m.Access != AccessLimited {
+		return m.Access
+	}
+	return AccessLimited + " to " + presetText(m.Preset, strings.Join(m.Ceiling, " "))
+}
+
+// replaceLimit stores an exception, if the one before it still is what was read.
+func replaceLimit(ctx context.Context, tx *sql.Tx, connection, user string, was api.SharingMember, to limit, preset string) error {
+	var changed bool
+	var err error
+	switch {
+	case was.Access == AccessFull:
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connection_limits (connection_id, user_id, access, preset, ceiling)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connection_id, user_id) DO NOTHING`, connection, user, to.access, preset, to.ceiling))
+	case to.access == "":
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `DELETE FROM connection_limits WHERE connection_id = $1 AND user_id = $2
+			AND access = $3 AND preset = $4 AND ceiling = $5`, connection, user, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
+	default:
+		changed, err = sqldb.Changed(tx.ExecContext(ctx, `UPDATE connection_limits SET access = $1, preset = $2, ceiling = $3
+			WHERE connection_id = $4 AND user_id = $5 AND access = $6 AND preset = $7 AND ceiling = $8`,
+			to.access, preset, to.ceiling, connection, user, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
+	}
+	if err != nil {
+		return fmt.Errorf("store an exception: %w", err)
+	}
+	if !changed {
+		return errChanged
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package connections
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// RelayGrant is what the relay calls a server with on a member's behalf. The credential is for that server and for nobody
+// else: of a server that knows only plain API keys it is the stored key itself, also where the member may not see it.
+type RelayGrant struct {
+	Principal  accounts.Principal
+	Connection string // ID
+	Server     bridge.ServerURL
+	Credential api.Credential
+
+	keyID, secret string // as they were stored
+	bounds        bounds
+}
+
+const (
+	relayNoted = 24 * time.Hour // how often a member's use of the relay to a server is audited
+	useNoted   = time.Minute    // how exact a connection's last use is
+)
+
+// Relay grants a member the use of a connection through the relay. The server's audit names the member call by call, where
+// it is an ace server; here each member and server is audited once a day.
+func (st *Tokens) Relay(ctx context.Context, caller accounts.Caller, id string) (RelayGrant, error) {
+	if err := caller.Need("connection:use"); err != nil {
+		return RelayGrant{}, err
+	}
+	c, err := st.store.Find(ctx, st.db, caller.Principal, id)
+	if err != nil {
+		return RelayGrant{}, err
+	}
+	allowed := c.bounds(caller.Principal)
+	if c, err = c.use(caller.Principal); err != nil {
+		return RelayGrant{}, err
+	}
+	now := st.db.Now()
+	if c, now, err = st.noteRelayed(ctx, caller.Principal, c, allowed, now); err != nil {
+		return RelayGrant{}, err
+	}
+	subject, err := c.speaksFor(caller.Principal)
+	if err != nil {
+		return RelayGrant{}, err
+	}
+	credential, err := st.store.credential(c, speaker{subject, caller.Role, false}, now)
+	if err != nil {
+		return RelayGrant{}, err
+	}
+	if err := st.noteRelay(ctx, caller, c, now); err != nil {
+		return RelayGrant{}, err
+	}
+	return RelayGrant{Principal: caller.Principal, Connection: c.ID, Server: c.server, Credential: credential, keyID: c.KeyID, secret: c.secret, bounds: allowed}, nil
+}
+
+// noteRelayed keeps that a token is about to be used that personal keys may be made with; see [noteHanded]. It returns the
+// connection as it was read when that was noted.
+func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c Connection, allowed bounds, now time.Time) (Connection, time.Time, error) {
+	if !c.ace {
+		return c, now, nil
+	}
+	if done, err := st.noted(ctx, p, c, allowed); done || err != nil {
+		return c, now, err
+	}
+	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
+		fresh, err := st.store.Find(ctx, tx, p, c.ID)
+		if err != nil {
+			return err
+		}
+		allowed = fresh.bounds(p)
+		if c, err = fresh.use(p); err != nil || !c.ace {
+			return err
+		}
+		now, err = noteHanded(ctx, tx, p, c, allowed, now)
+		return err
+	})
+	return c, now, err
+}
+
+// noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
+func (st *Tokens) noteRelay(ctx context.Context, caller accounts.Caller, c Connection, now time.Time) error {
+	var noted int64
+	err := st.db.QueryRowContext(ctx, "SELECT noted_at FROM relay_uses WHERE connection_id = $1 AND user_id = $2", c.ID, caller.UserID).Scan(&noted)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("note a use of the relay: %w", err)
+	}
+	due := now.Add(-relayNoted).Unix()
+	if noted > due && c.usedAt > now.Add(-useNoted).Unix() {
+		return nil
+	}
+	err = st.db.Tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE connections SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1",
+			now.Unix(), c.ID); err != nil {
+			return fmt.Errorf("note a use of the relay: %w", err)
+		}
+		first, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO relay_uses (connection_id, user_id, noted_at) VALUES ($1, $2, $3)
+			ON CONFLICT (connection_id, user_id) DO UPDATE SET noted_at = excluded.noted_at WHERE relay_uses.noted_at <= $4`,
+			c.ID, caller.UserID, now.Unix(), due))
+		if err != nil {
+			return fmt.Errorf("note a use of the relay: %w", err)
+		}
+		if !first {
+			return nil
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "connection.relay", Target: "connection:" + c.ID,
+			Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+	})
+	if noted > due && sqldb.IsFault(err) { // the audit log has today's use: only the time of the last one is not stored
+		return nil
+	}
+	return err
+}
+
+const relayBatch = 100
+
+// Hold says whether a grant still holds.
+type Hold int
+
+// The states of a grant.
+const (
+	HoldsNot Hold = iota
+	// HoldsOld is a grant whose key has been given another secret: what is open goes on, what begins takes a new grant.
+	HoldsOld
+	Holds
+)
+
+// RelayStill reports which grants still hold: the session or membership behind them lives on with the same role, the member
+// sees the connection, and that has the same server and key and lets them do the same. It asks for many with one statement, as the relay asks
+// for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
+func (st *Tokens) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, error) {
+	still := make([]Hold, len(grants))
+	for from := 0; from < len(grants); from += relayBatch {
+		some := grants[from:min(from+relayBatch, len(grants))]
+		args := []any{st.db.Now().Unix()}
+		callers := make([]callerRow, len(some))
+		for i, g := range some {
+			callers[i] = callerRow{g.Principal, g.Connection}
+		}
+		rows, err := st.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
+			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection
+			JOIN users u ON u.id = c.owner_id`+withLimits+`WHERE`+usable+`AND`+stands, args...)
+		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+			var i int
+			var now Connection
+			err := s.Scan(append([]any{&i, &now.server, &now.KeyID, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)
+			if err != nil {
+				return err
+			}
+			if g := some[i]; g.Server == now.server && g.bounds == now.bounds(g.Principal) {
+				still[from+i] = g.hold(now.KeyID, now.secret)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("check open relays: %w", err)
+		}
+	}
+	return still, nil
+}
+
+// hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.
+func (g RelayGrant) hold(keyID, secret string) Hold {
+	switch {
+	case g.secret == secret:
+		return Holds
+	case g.keyID != "" && g.keyID == keyID && secret != "":
+		return HoldsOld
+	}
+	return HoldsNot
+}

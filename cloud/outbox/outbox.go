@@ -1,0 +1,233 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/schema"
+	"github.com/acebridge/ace/cloud/vault"
+)
+
+// Mail is a message that is due. The text holds the link, which is a secret of the recipient.
+type Mail struct {
+	ID      string
+	To      string
+	Subject string
+	Text    bridge.Secret
+}
+
+const (
+	KindText = "text" // as opposed to verify and reset, which are written when they are due
+
+	maxOutbox  = 10_000
+	NoticeLife = 24 * time.Hour
+	// mailLease is how long the process that has taken a mail has for handing it over; it is the first wait of a retry,
+	// too. It has to be longer than the mailer's timeout.
+	mailLease    = time.Minute
+	mailWaitMost = time.Hour
+)
+
+var ErrNoMail = bridge.E(bridge.Unavailable, "mail_unavailable", "this cloud sends no mail").
+	WithHint("its operator sets ACE_SMTP_URL")
+
+// CanMail refuses what needs mail where the cloud sends none.
+func (o *Outbox) CanMail() error {
+	if !o.mail {
+		return ErrNoMail
+	}
+	return nil
+}
+
+// MailQueued tells that there may be mail to deliver.
+func (o *Outbox) MailQueued() <-chan struct{} { return o.mailQueued }
+
+// Change runs a transaction that queues mail, and wakes the delivery once it is committed.
+func (o *Outbox) Change(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	err := o.db.Change(ctx, fn)
+	schema.Wake(o.mailQueued)
+	return err
+}
+
+// Message is a row of the outbox to be.
+type Message struct {
+	Kind, To, Subject string
+	Text              bridge.Secret // sealed in the row
+	Life              time.Duration // how long to go on trying
+	Actor             audit.Actor   // who asked for it
+}
+
+// Queue puts a mail into the outbox, from where it is delivered after the commit: use it in [Outbox.Change].
+func (o *Outbox) Queue(ctx context.Context, tx *sql.Tx, m Message) error {
+	if err := o.CanMail(); err != nil {
+		return err
+	}
+	var waiting int
+	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM outbox").Scan(&waiting); err != nil {
+		return fmt.Errorf("queue a mail: %w", err)
+	}
+	if waiting >= maxOutbox {
+		return bridge.E(bridge.Unavailable, "mail_queue_full", "too much mail is waiting to be sent; try again later")
+	}
+	id, err := schema.NewID()
+	if err != nil {
+		return err
+	}
+	body := ""
+	if !m.Text.IsZero() {
+		if body, err = o.vault.Seal(mailRow(id), m.Text); err != nil {
+			return err
+		}
+	}
+	now := o.db.Now()
+	_, err = tx.ExecContext(ctx, `INSERT INTO outbox
+		(id, kind, recipient, subject, body, address, request_id, tries, next_at, expires_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $8)`,
+		id, m.Kind, m.To, m.Subject, body, m.Actor.Address, m.Actor.RequestID, now.Unix(), now.Add(m.Life).Unix())
+	if err != nil {
+		return fmt.Errorf("queue a mail: %w", err)
+	}
+	return nil
+}
+
+func mailRow(id string) vault.RowIdentity { return vault.RowIdentity{Connection: "mail:" + id} }
+
+// Notify tells a person what was done with their account. What was done does not fail because nobody can be told.
+func (o *Outbox) Notify(ctx context.Context, tx *sql.Tx, userID, what string, actor audit.Actor) error {
+	var email string
+	if err := tx.QueryRowContext(ctx, "SELECT email FROM users WHERE id = $1", userID).Scan(&email); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	subject, text := o.noticeText(what, actor.Address)
+	err := o.Queue(ctx, tx, Message{Kind: KindText, To: email, Subject: subject, Text: text, Life: NoticeLife, Actor: actor})
+	if refusal, ok := errors.AsType[*bridge.Error](err); ok && refusal.Kind == bridge.Unavailable && !sqldb.IsFault(err) {
+		o.log.Warn("a person could not be told of a change to the account", "cause", refusal.Detail)
+		return nil
+	}
+	return err
+}
+
+// DueMail takes the mails that are to be sent now. Whoever takes a mail puts off its next try at the same time, so that
+// no other process sends it as well, and a crash only delays it.
+func (o *Outbox) DueMail(ctx context.Context, limit int) ([]Mail, error) {
+	rows, err := o.dueRows(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []Mail
+	for _, row := range rows {
+		m, due, err := o.takeMail(ctx, row)
+		if e := bridge.AsError(err); err != nil && e.Code == vault.CodeRowUnreadable {
+			o.log.Warn("a mail cannot be decrypted", "mail", row.id)
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		if due {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+type Row struct {
+	id, Kind, To, subject, body, Address, RequestID string
+	tries                                           int
+	nextAt                                          int64
+}
+
+func (o *Outbox) dueRows(ctx context.Context, limit int) ([]Row, error) {
+	rows, err := o.db.QueryContext(ctx, `SELECT id, kind, recipient, subject, body, address, request_id, tries, next_at FROM outbox
+		WHERE next_at <= $1 AND expires_at > $1 ORDER BY next_at LIMIT $2`, o.db.Now().Unix(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list the mail: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Row
+	for rows.Next() {
+		var m Row
+		if err := rows.Scan(&m.id, &m.Kind, &m.To, &m.subject, &m.body, &m.Address, &m.RequestID, &m.tries, &m.nextAt); err != nil {
+			return nil, fmt.Errorf("list the mail: %w", err)
+		}
+		out = append(out, m)
+	}
+	return out, rows.Err()
+}
+
+// takeMail claims a row for this process and writes its mail.
+func (o *Outbox) takeMail(ctx context.Context, row Row) (m Mail, due bool, err error) {
+	now := o.db.Now()
+	wait := min(mailLease<<min(row.tries, 10), mailWaitMost)
+	err = o.db.Tx(ctx, func(tx *sql.Tx) error {
+		m, due = Mail{ID: row.id, To: row.To, Subject: row.subject}, false
+		taken, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE outbox SET tries = tries + 1, next_at = $1 WHERE id = $2 AND next_at = $3",
+			now.Add(wait).Unix(), row.id, row.nextAt))
+		if err != nil {
+			return fmt.Errorf("take a mail: %w", err)
+		}
+		if !taken {
+			return nil
+		}
+		if row.Kind == KindText {
+			due = true
+			m.Text, err = o.vault.Open(mailRow(row.id), row.body)
+			return err
+		}
+		if due, err = o.writeLink(ctx, tx, row, &m); err != nil {
+			return err
+		}
+		if !due {
+			return dropMail(ctx, tx, row.id)
+		}
+		body, err := o.vault.Seal(mailRow(row.id), m.Text)
+		if err != nil {
+			return err
+		}
+		// It is written once: what is sent after a failure is the same link.
+		if _, err := tx.ExecContext(ctx, "UPDATE outbox SET kind = $1, subject = $2, body = $3 WHERE id = $4",
+			KindText, m.Subject, body, row.id); err != nil {
+			return fmt.Errorf("keep a mail: %w", err)
+		}
+		return nil
+	})
+	return m, due && err == nil, err
+}
+
+func dropMail(ctx context.Context, tx *sql.Tx, id string) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE id = $1", id); err != nil {
+		return fmt.Errorf("drop a mail: %w", err)
+	}
+	return nil
+}
+
+// MailDone forgets a mail that was delivered, or that never will be.
+func (o *Outbox) MailDone(ctx context.Context, id string) error {
+	return o.db.Tx(ctx, func(tx *sql.Tx) error { return dropMail(ctx, tx, id) })
+}
+
+func (o *Outbox) Sign(lines ...string) bridge.Secret {
+	return bridge.NewSecret(strings.Join(lines, "\n\n") + "\n\n--\nace, " + string(o.issuer) + "\n")
+}
+
+func From(address string) string {
+	if address == "" {
+		return ""
+	}
+	return " from the address " + address
+}
+
+func (o *Outbox) noticeText(what, address string) (subject string, text bridge.Secret) {
+	return what, o.Sign(what+From(address)+".",
+		"If that was not you, set a new password at once, which ends all sessions: "+o.issuer.Join("/forgot"))
+}
+
+func (o *Outbox) Link(path string, token bridge.Secret) string {
+	return o.issuer.Join(path) + "?token=" + token.Reveal()
+}

@@ -1,0 +1,71 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+// formed lists the columns of names and addresses, with the form that each is stored in.
+var formed = []struct {
+	table, column string
+	form          func(string) string
+}{
+	{"users", "email", emailForm},
+	{"invitations", "email", emailForm},
+	{"users", "name", bridge.OneForm},
+	{"organizations", "name", bridge.OneForm},
+	{"connections", "name", bridge.OneForm},
+}
+
+func emailForm(s string) string {
+	if email, err := bridge.CanonicalEmail(s); err == nil {
+		return email
+	}
+	return s
+}
+
+// bringToOneForm converts the names that older versions stored unchanged to the form that is compared now. If another row has
+// the converted name already, the row stays as it is, and is logged.
+func (db *DB) bringToOneForm(ctx context.Context) error {
+	for _, f := range formed {
+		rows, err := db.unformed(ctx, f.table, f.column, f.form)
+		if err != nil {
+			return fmt.Errorf("bring names to one form: %w", err)
+		}
+		for id, name := range rows {
+			update := "UPDATE " + f.table + " SET " + f.column + " = $1 WHERE id = $2 AND " + f.column + " = $3"
+			_, err := db.ExecContext(ctx, update, f.form(name), id, name) //nolint:gosec // names of this package
+			switch {
+			case sqldb.IsUnique(err):
+				db.log.Warn("a name exists twice, in two Unicode forms: rename or remove one", "table", f.table, "id", id)
+			case err != nil:
+				return fmt.Errorf("bring names to one form: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// unformed lists the rows whose name is not in its form. ASCII has only one form.
+func (db *DB) unformed(ctx context.Context, table, column string, form func(string) string) (map[string]string, error) {
+	query := "SELECT id, " + column + " FROM " + table + " WHERE octet_length(" + column + ") <> length(" + column + ")"
+	rows, err := db.QueryContext(ctx, query) //nolint:gosec // names of this package
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	out := map[string]string{}
+	for rows.Next() {
+		var id, name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, err
+		}
+		if form(name) != name {
+			out[id] = name
+		}
+	}
+	return out, rows.Err()
+}

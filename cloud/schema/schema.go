@@ -1,0 +1,158 @@
+// Package schema is the cloud's database: its tables, its clock, and the transactions that change it.
+//
+// The migrations of all stores stand here as one list, since they are one history: a table moves between stores without a
+// migration. Each store owns the rows of some tables and writes its own SQL; what they share is here.
+//
+// A transaction either takes something away (a session, a role, a single-use token) or it only gives, notes or counts:
+//
+//	takes something away   DB.Change, DB.ChangeIf   gets a change number, stored outside the database before the answer
+//	gives, notes, counts   DB.Tx                    is lost with a restored backup, and nobody is worse off
+//
+// An old backup that is restored is noticed by that number. A test lists each function that changes rows without one, with
+// the reason.
+package schema
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/timeline"
+	"github.com/acebridge/ace/bridge/mark"
+	"github.com/acebridge/ace/bridge/sqldb"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Config is what a cloud's database must know.
+type Config struct {
+	Mark mark.Place       // of the change number, unless [DB.NumberWith] is called; zero: none is kept
+	Now  func() time.Time // nil: time.Now
+}
+
+// Numberer gives change numbers to transactions; see [keys.Authority.Numbered].
+type Numberer interface {
+	Numbered(ctx context.Context, rule timeline.Rule) error
+}
+
+// DB is the database of a cloud. It is safe for concurrent use.
+type DB struct {
+	*sqldb.DB
+	cfg     Config
+	log     *slog.Logger
+	numbers Numberer // nil: the file at cfg.Mark
+}
+
+// Migrate brings the tables of a cloud up to date: the stores', those of its own keys, and the audit log.
+func Migrate(ctx context.Context, db *sqldb.DB) error {
+	fsys, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return fmt.Errorf("schema: %w", err)
+	}
+	if err := db.Migrate(ctx, "registry", fsys); err != nil { // the name in the databases that exist
+		return err
+	}
+	return keys.Migrate(ctx, db)
+}
+
+// New brings the tables up to date and returns the database.
+func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*DB, error) {
+	if err := Migrate(ctx, db); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	d := &DB{DB: db, cfg: cfg, log: log}
+	return d, d.bringToOneForm(ctx)
+}
+
+// NumberWith takes change numbers from the cloud's own API keys, which share them.
+func (db *DB) NumberWith(n Numberer) { db.numbers = n }
+
+// Now is the time that all stores go by.
+func (db *DB) Now() time.Time { return db.cfg.Now() }
+
+// Change runs a transaction that takes something away, or may.
+func (db *DB) Change(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return db.ChangeIf(ctx, func(tx *sql.Tx) (bool, error) { return true, fn(tx) })
+}
+
+// ChangeIf is [DB.Change] for a rule that reports whether it took something away.
+func (db *DB) ChangeIf(ctx context.Context, rule timeline.Rule) error {
+	if db.numbers != nil {
+		return db.numbers.Numbered(ctx, rule)
+	}
+	return timeline.Numbered(ctx, db.DB, db.cfg.Mark, db.log, rule)
+}
+
+// NewID returns a new ID, ordered by time (UUID version 7, RFC 9562 section 5.7).
+func NewID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an ID: %w", err)
+	}
+	return id.String(), nil
+}
+
+// Hash is the stored form of a random token of 256 bits.
+func Hash(token bridge.Secret) string {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+// At converts a stored time; zero is none.
+func At(unix int64) *time.Time {
+	if unix == 0 {
+		return nil
+	}
+	t := time.Unix(unix, 0).UTC()
+	return &t
+}
+
+// Wake wakes the background work that waits on a channel of capacity one, or the next to wait.
+func Wake(waiting chan struct{}) {
+	select {
+	case waiting <- struct{}{}:
+	default:
+	}
+}
+
+// Queryer is a transaction, or the database itself.
+type Queryer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Wrap says what failed; it returns nil for no error.
+func Wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// MaxName bounds the names of people, organizations and connections, in bytes.
+const MaxName = 100
+
+// DeleteBefore runs statements that delete what was over at a time, $1.
+func (db *DB) DeleteBefore(ctx context.Context, before time.Time, statements ...string) error {
+	for _, statement := range statements {
+		if _, err := db.ExecContext(ctx, statement, before.Unix()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,323 @@
+package signin
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// SignInLife is how long somebody may take at their organization's provider.
+const SignInLife = 10 * time.Minute
+
+// SignIn is a sign-in under way at a provider. Its one secret is in a cookie of the browser that began it; state, nonce and
+// PKCE verifier are derived from it by HKDF-SHA256, so that only that browser can finish it and the database holds none of them.
+type SignIn struct {
+	Cookie   bridge.Secret
+	Provider Provider
+	Next     string // the page to go on to
+}
+
+func (s SignIn) derive(what string) string {
+	raw, err := hkdf.Key(sha256.New, []byte(s.Cookie.Reveal()), nil, "ace sign-in v1 "+what, 32)
+	if err != nil {
+		panic(err) // only for a length that HKDF cannot make
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// State ties the provider's answer to the browser (RFC 6749 section 10.12).
+func (s SignIn) State() bridge.Secret { return bridge.NewSecret(s.derive("state")) }
+
+// Nonce ties the ID token to the sign-in (OpenID Connect Core section 15.5.2).
+func (s SignIn) Nonce() string { return s.derive("nonce") }
+
+// Verifier is PKCE's (RFC 7636 section 4.1).
+func (s SignIn) Verifier() bridge.Secret { return bridge.NewSecret(s.derive("verifier")) }
+
+// BeginSignIn finds the provider that vouches for an e-mail address, and begins a sign-in there.
+func (st *Providers) BeginSignIn(ctx context.Context, email, next string) (SignIn, error) {
+	email, err := bridge.CanonicalEmail(strings.TrimSpace(email))
+	if err != nil {
+		return SignIn{}, err
+	}
+	nobody := bridge.E(bridge.NotFound, "domain_unknown", "No organization here signs in addresses of that domain.").
+		WithHint("sign in with your password, or ask your admin")
+	domain, err := emailDomain(email)
+	if err != nil {
+		return SignIn{}, nobody
+	}
+	s := SignIn{Cookie: bridge.NewSecret(bridge.RandomToken(32)), Next: next}
+	err = st.db.Tx(ctx, func(tx *sql.Tx) error {
+		var orgID string
+		err := tx.QueryRowContext(ctx, "SELECT org_id FROM provider_domains WHERE domain = $1 AND verified_at <> 0", domain).Scan(&orgID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nobody
+		}
+		if err != nil {
+			return fmt.Errorf("begin a sign-in: %w", err)
+		}
+		if s.Provider, err = st.provider(ctx, tx, "p.org_id", orgID); err != nil {
+			return err
+		}
+		if _, err = tx.ExecContext(ctx, "INSERT INTO provider_logins (hash, provider_id, next, expires_at) VALUES ($1, $2, $3, $4)",
+			schema.Hash(s.Cookie), s.Provider.ID, next, st.db.Now().Add(SignInLife).Unix()); err != nil {
+			return fmt.Errorf("begin a sign-in: %w", err)
+		}
+		return nil
+	})
+	return s, err
+}
+
+var errSignIn = bridge.E(bridge.Invalid, "signin_unknown", "This sign-in was not begun in this browser, has taken too long, or is over.").
+	WithHint("begin again")
+
+// TakeSignIn takes up the sign-in of a browser's cookie, once. The state has to be that sign-in's, and the answer has to
+// have come to the address of that provider's organization, so that no provider can answer in another's place (RFC 9700
+// section 4.4). With an error it returns the provider that the browser was sent to, where that is known.
+func (st *Providers) TakeSignIn(ctx context.Context, cookie, state bridge.Secret, org string) (SignIn, error) {
+	s := SignIn{Cookie: cookie}
+	err := st.db.Change(ctx, func(tx *sql.Tx) error {
+		var id string
+		err := tx.QueryRowContext(ctx, "SELECT provider_id, next FROM provider_logins WHERE hash = $1", schema.Hash(cookie)).Scan(&id, &s.Next)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errSignIn
+		}
+		if err != nil {
+			return fmt.Errorf("take up a sign-in: %w", err)
+		}
+		if s.Provider, err = st.provider(ctx, tx, "p.id", id); err != nil {
+			return err
+		}
+		if !s.State().Equal(state) || s.Provider.Org != org {
+			return errSignIn
+		}
+		taken, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM provider_logins WHERE hash = $1 AND expires_at > $2",
+			schema.Hash(cookie), st.db.Now().Unix()))
+		if err != nil {
+			return fmt.Errorf("take up a sign-in: %w", err)
+		}
+		if !taken {
+			return errSignIn
+		}
+		return nil
+	})
+	if err != nil {
+		return s, err
+	}
+	s.Provider, err = st.openProvider(s.Provider)
+	return s, err
+}
+
+// Vouched is what a provider says of a person, in an ID token that has been verified.
+type Vouched struct {
+	Subject       string
+	Email         string
+	EmailVerified bool
+	Name          string
+	Groups        []string
+}
+
+// RefuseSignIn writes into the audit log why a sign-in through a provider was refused.
+func (st *Providers) RefuseSignIn(ctx context.Context, p Provider, email string, cause error, actor audit.Actor) error {
+	actor.Org = p.Org
+	if email != "" {
+		actor.ID = "user:" + accounts.LoginEmail(email)
+	}
+	return audit.Record(ctx, st.db.DB, st.db.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "provider:" + p.ID,
+		Outcome: bridge.CodeOf(cause), Details: map[string]string{"method": accounts.MethodProvider}})
+}
+
+// FinishSignIn opens the session of a person whom a provider vouches for, in the provider's organization and no other. The
+// first time it makes the person, unless the e-mail address is known, and the member.
+func (st *Providers) FinishSignIn(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (accounts.Session, error) {
+	email, err := bridge.CanonicalEmail(who.Email)
+	if err != nil || !who.EmailVerified {
+		return accounts.Session{}, bridge.E(bridge.Forbidden, "email_unverified", "the provider of %s does not say that your e-mail address is yours", p.Org).
+			WithHint("have it verified there; the ID token must have email, and email_verified true")
+	}
+	if who.Subject == "" || !bridge.PlainText(who.Subject, 255) {
+		return accounts.Session{}, bridge.E(bridge.Forbidden, "subject_malformed", "the provider of %s does not say who you are there", p.Org)
+	}
+	var plain bool
+	if who.Name, plain = bridge.PlainName(who.Name, schema.MaxName); !plain {
+		who.Name, _, _ = strings.Cut(email, "@")
+	}
+	who.Email = email
+	var s accounts.Session
+	err = st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {
+		now, err := st.provider(ctx, tx, "p.id", p.ID)
+		if err != nil {
+			return err
+		}
+		domain, err := emailDomain(email)
+		if err != nil || !slices.Contains(now.Domains, domain) {
+			return bridge.E(bridge.Forbidden, "domain_foreign", "the provider of %s does not vouch for addresses of that domain", p.Org).
+				WithHint("an admin can add the domain under Settings, Sign-in provider")
+		}
+		actor := actor
+		actor.ID, actor.Org = "user:"+email, now.Org
+		userID, err := st.vouchedUser(ctx, tx, now, who, actor, after)
+		if err != nil {
+			return err
+		}
+		if err := st.vouchedMember(ctx, tx, now, userID, who, actor); err != nil {
+			return err
+		}
+		s, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: userID, Org: now.Org, Method: accounts.MethodProvider, Provider: now.ID}, actor)
+		return err
+	})
+	if sqldb.IsUnique(err) {
+		return accounts.Session{}, bridge.E(bridge.Conflict, "signin_raced", "You are signing in twice at once.").WithHint("begin again")
+	}
+	return s, err
+}
+
+// vouchedUser finds the person that a subject is, or who has the address; otherwise it makes one, without a password.
+func (st *Providers) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor, after *accounts.AfterCommit) (string, error) {
+	var id string
+	err := tx.QueryRowContext(ctx, "SELECT user_id FROM provider_subjects WHERE provider_id = $1 AND subject = $2", p.ID, who.Subject).Scan(&id)
+	if err == nil {
+		return id, st.followAddress(ctx, tx, p, id, who, actor, after)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	now := st.db.Now()
+	var verified int64
+	err = tx.QueryRowContext(ctx, "SELECT id, verified_at FROM users WHERE email = $1", who.Email).Scan(&id, &verified)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if id, err = schema.NewID(); err != nil {
+			return "", err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+			VALUES ($1, $2, $3, '', $4, $4)`, id, who.Email, who.Name, now.Unix()); err != nil {
+			return "", err
+		}
+		if err := audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + who.Email}); err != nil {
+			return "", err
+		}
+	case err != nil:
+		return "", fmt.Errorf("look up a user: %w", err)
+	case verified == 0:
+		// Somebody has signed up with this address and never shown that it is theirs: what they have set must not open what
+		// becomes of the account now.
+		if _, err := st.signin.prove(ctx, tx, accounts.Handover{User: accounts.User{ID: id, Email: who.Email}, Reason: "address verified by a sign-in provider",
+			Actor: actor, After: after}); err != nil {
+			return "", err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET password = '', name = $1 WHERE id = $2", who.Name, id); err != nil {
+			return "", fmt.Errorf("verify a user: %w", err)
+		}
+	}
+	return id, linkSubject(ctx, tx, p, id, who.Subject, now)
+}
+
+// followAddress gives a subject's account the address that the provider reports now. The provider must vouch for both, and the
+// account must have no password: whoever moved the address to a mailbox of theirs could reset the password.
+func (st *Providers) followAddress(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor, after *accounts.AfterCommit) error {
+	u := accounts.User{ID: userID}
+	var password string
+	if err := tx.QueryRowContext(ctx, "SELECT email, password FROM users WHERE id = $1", userID).Scan(&u.Email, &password); err != nil {
+		return fmt.Errorf("look up a user: %w", err)
+	}
+	domain, err := emailDomain(u.Email)
+	if u.Email == who.Email || password != "" || err != nil || !slices.Contains(p.Domains, domain) {
+		return nil //nolint:nilerr // an address without a domain is not the provider's
+	}
+	actor.ID = "user:" + u.Email
+	err = st.signin.moveAddress(ctx, tx, who.Email, accounts.Handover{User: u, Reason: "address changed at the sign-in provider", Actor: actor, After: after})
+	if bridge.CodeOf(err) == errAddressTaken.Code {
+		st.log.Warn("a person's new address at their sign-in provider belongs to another account", "user", userID, "org", p.Org)
+		return nil
+	}
+	return err
+}
+
+// linkSubject notes who a subject is. Somebody who has been another subject there is taken for another person who has got
+// their address, unless they are not a member any more.
+func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject string, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM provider_subjects WHERE provider_id = $1 AND user_id = $2
+		AND NOT EXISTS (SELECT 1 FROM members WHERE org_id = $3 AND user_id = $2)`, p.ID, userID, p.OrgID); err != nil {
+		return fmt.Errorf("link a subject: %w", err)
+	}
+	var known string
+	err := tx.QueryRowContext(ctx, "SELECT subject FROM provider_subjects WHERE provider_id = $1 AND user_id = $2", p.ID, userID).Scan(&known)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		_, err = tx.ExecContext(ctx, `INSERT INTO provider_subjects (provider_id, subject, user_id, created_at)
+			VALUES ($1, $2, $3, $4)`, p.ID, subject, userID, now.Unix())
+		return err
+	case err != nil:
+		return fmt.Errorf("link a subject: %w", err)
+	case known != subject:
+		return bridge.E(bridge.Forbidden, "subject_changed", "your address belongs to somebody else at the provider of %s", p.Org).
+			WithHint("if the account there was made anew, ask an admin to remove the member here, and sign in again")
+	}
+	return nil // another sign-in of theirs, at the same time, was first
+}
+
+// roleFor is what the provider's groups give: the highest role of a group, else the default. mapped says whether groups
+// decide at all; role is empty where nothing gives one.
+func (p Provider) roleFor(groups []string) (role bridge.Role, mapped bool) {
+	for _, group := range groups {
+		if r, ok := p.GroupRoles[bridge.OneForm(group)]; ok && (role == "" || r.AtLeast(role)) {
+			role = r
+		}
+	}
+	if role == "" {
+		role = p.DefaultRole
+	}
+	return role, len(p.GroupRoles) > 0
+}
+
+// vouchedMember makes the person a member, or brings the role up to date.
+func (st *Providers) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor) error {
+	role, mapped := p.roleFor(who.Groups)
+	noRole := bridge.E(bridge.Forbidden, "no_role", "none of your groups gives you a role in %s", p.Org).
+		WithHint("ask an admin of %s to add you to a group, or to set a default role", p.Org)
+	var current bridge.Role
+	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, userID).Scan(&current)
+	now := st.db.Now()
+	change := audit.Entry{Actor: actor, Action: "member.add", Target: "user:" + who.Email,
+		Details: map[string]string{"role": string(role), "source": "provider"}}
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if role == "" {
+			return noRole
+		}
+		if _, err := accounts.AddMember(ctx, tx, p.OrgID, userID, role, "provider", now.Unix()); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, now, change)
+	case err != nil:
+		return fmt.Errorf("look up a member: %w", err)
+	case !p.SetBy.AtLeast(current):
+		// Whoever sets the provider decides who gets in as whom: an admin must not become an owner that way.
+		return bridge.E(bridge.Forbidden, "provider_below", "the sign-in provider of %s was set by an admin, and does not vouch for owners", p.Org).
+			WithHint("sign in with your password, and save the provider's settings once")
+	case !mapped || role == current:
+		return nil
+	case role == "":
+		return noRole
+	}
+	changed, err := accounts.SetRole(ctx, tx, p.OrgID, userID, current, role)
+	if err != nil || !changed {
+		return err
+	}
+	change.Action, change.Details["was"] = "member.update", string(current)
+	return audit.Write(ctx, tx, now, change)
+}

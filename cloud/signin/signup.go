@@ -1,0 +1,210 @@
+package signin
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
+)
+
+// NewAccount is what a new person says of themselves.
+type NewAccount struct {
+	Name, Email string
+	Password    bridge.Secret
+}
+
+// SignedUp is a new person's first session, where the link that they came with has proven the address. Otherwise the account is
+// nobody yet: Waiting opens the page where the mail can be sent again, a first one having been Mailed where the cloud sends any.
+type SignedUp struct {
+	Session          accounts.Session
+	Waiting          bridge.Secret
+	Verified, Mailed bool
+}
+
+// SignUp makes an account by an invitation, the one way for a person to make their own. The link that was mailed to the address
+// proves it, and opens a session on the dashboard; with any other the account is nobody until the address is proven.
+func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, actor audit.Actor) (SignedUp, error) {
+	var out SignedUp
+	email, err := bridge.CanonicalEmail(n.Email)
+	if err != nil {
+		return out, err
+	}
+	name, plain := bridge.PlainName(n.Name, schema.MaxName)
+	if !plain {
+		return out, accounts.ErrName
+	}
+	o, err := st.accounts.LookupInvitation(ctx, token) // before the work of hashing
+	if err != nil {
+		return out, err
+	}
+	if o.Email != "" && o.Email != email {
+		return out, accounts.ForAnother(o, email)
+	}
+	hash, err := st.hasher.hash(ctx, n.Password)
+	if err != nil {
+		return out, err
+	}
+	u := accounts.User{Email: email, Name: name}
+	if u.ID, err = schema.NewID(); err != nil {
+		return out, err
+	}
+	err = st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {
+		out = SignedUp{Verified: o.Mailed}
+		if !o.Mailed {
+			out.Waiting, err = st.signUpUnproven(ctx, tx, token, u, hash)
+			return err
+		}
+		by := actor
+		by.ID, by.Org = "user:"+u.Email, o.Org
+		if u, err = st.signUpProven(ctx, tx, u, hash, by, after); err != nil {
+			return err
+		}
+		if _, err := st.take(ctx, tx, token, u, actor); err != nil {
+			return err
+		}
+		out.Session, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: u.ID, Org: o.Org, Method: accounts.MethodBrowser}, actor)
+		return err
+	})
+	if sqldb.IsUnique(err) || bridge.CodeOf(err) == accounts.ErrUserExists.Code {
+		return SignedUp{}, bridge.E(bridge.Conflict, "user_exists", "there is an account with that e-mail address already").
+			WithHint("sign in, and open this link again")
+	}
+	if err != nil {
+		return SignedUp{}, err
+	}
+	if out.Verified {
+		return out, nil
+	}
+	actor.ID, actor.Org = "user:"+u.Email, o.Org
+	err = st.StartVerification(ctx, u.ID, actor)
+	if out.Mailed = err == nil; err != nil { // the account is there, and the mail can be asked for again
+		st.log.Warn("a new person could not be mailed", "error", err)
+	}
+	return out, nil
+}
+
+// signUpProven makes an account of somebody who has come with the link that was mailed to the address. An account that somebody
+// else has made with it and never proven is theirs now.
+func (st *Store) signUpProven(ctx context.Context, tx *sql.Tx, u accounts.User, hash string, actor audit.Actor, after *accounts.AfterCommit) (accounts.User, error) {
+	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, st.db.Now().Unix()))
+	if err != nil || made {
+		return u, schema.Wrap("make an account", err)
+	}
+	return st.takeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address proven by an invitation", Actor: actor, After: after})
+}
+
+// signUpUnproven makes an account of somebody who has come with a link that proves nothing, and lets the invitation wait.
+func (st *Store) signUpUnproven(ctx context.Context, tx *sql.Tx, token bridge.Secret, u accounts.User, hash string) (bridge.Secret, error) {
+	o, err := st.accounts.Offered(ctx, tx, token)
+	if err != nil {
+		return bridge.Secret{}, err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at) VALUES ($1, $2, $3, $4, $5, 0)`,
+		u.ID, u.Email, u.Name, hash, st.db.Now().Unix()); err != nil {
+		return bridge.Secret{}, err
+	}
+	if err := st.await(ctx, tx, o, u); err != nil {
+		return bridge.Secret{}, err
+	}
+	return st.sessions.OpenUnproven(ctx, tx, u.ID)
+}
+
+// NewUser says whom to add to which organization.
+type NewUser struct {
+	Email    string
+	Name     string
+	Password bridge.Secret
+	Org      string      // made if there is none
+	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
+}
+
+// AddedUser is a new person with the role that they got.
+type AddedUser struct {
+	accounts.User
+	Role bridge.Role
+}
+
+// AddUser adds a person as a member of an organization. The operator vouches for the address, also where somebody has signed
+// up with it and never proven it.
+func (st *Store) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (AddedUser, error) {
+	email, err := bridge.CanonicalEmail(n.Email)
+	if err != nil {
+		return AddedUser{}, err
+	}
+	if err := bridge.CheckOrg(n.Org); err != nil {
+		return AddedUser{}, err
+	}
+	name, plain := bridge.PlainName(cmp.Or(n.Name, email[:strings.LastIndexByte(email, '@')]), schema.MaxName)
+	if (n.Role != "" && !n.Role.Valid()) || !plain {
+		return AddedUser{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
+	}
+	hash, err := st.hasher.hash(ctx, n.Password)
+	if err != nil {
+		return AddedUser{}, err
+	}
+	u := AddedUser{User: accounts.User{Email: email, Name: name}}
+	if u.ID, err = schema.NewID(); err != nil {
+		return AddedUser{}, err
+	}
+	now := st.db.Now()
+	err = st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {
+		orgID, err := accounts.EnsureOrg(ctx, tx, n.Org, now)
+		if err != nil {
+			return err
+		}
+		if u.Role = n.Role; u.Role == "" {
+			var others bool
+			if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM members WHERE org_id = $1)", orgID).Scan(&others); err != nil {
+				return err
+			}
+			if u.Role = bridge.RoleOwner; others {
+				u.Role = bridge.RoleMember
+			}
+		}
+		actor := actor
+		actor.Org = n.Org
+		if u.User, err = st.vouchedByOperator(ctx, tx, u.User, hash, actor, after); err != nil {
+			return err
+		}
+		if added, err := accounts.AddMember(ctx, tx, orgID, u.ID, u.Role, "operator", now.Unix()); err != nil {
+			return err
+		} else if !added { // a membership that waited for the proof has started just now
+			if n.Role != "" {
+				if _, err := tx.ExecContext(ctx, "UPDATE members SET role = $1 WHERE org_id = $2 AND user_id = $3", string(n.Role), orgID, u.ID); err != nil {
+					return err
+				}
+			}
+			if err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", orgID, u.ID).Scan(&u.Role); err != nil {
+				return err
+			}
+		}
+		return audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "user.add", Target: "user:" + email,
+			Details: map[string]string{"role": string(u.Role)}})
+	})
+	if sqldb.IsUnique(err) || bridge.CodeOf(err) == accounts.ErrUserExists.Code {
+		return AddedUser{}, accounts.ErrUserExists
+	}
+	if err != nil {
+		return AddedUser{}, fmt.Errorf("add a user: %w", err)
+	}
+	return u, nil
+}
+
+// vouchedByOperator makes an account, or takes over one whose address nobody has proven: the operator vouches for the address.
+func (st *Store) vouchedByOperator(ctx context.Context, tx *sql.Tx, u accounts.User, hash string, actor audit.Actor, after *accounts.AfterCommit) (accounts.User, error) {
+	now := st.db.Now().Unix()
+	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
+		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, now))
+	if err != nil || made {
+		return u, err
+	}
+	return st.takeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address vouched for by the operator", Actor: actor, After: after})
+}
