@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
@@ -103,7 +104,7 @@ func (st *Store) HandTx(ctx context.Context, fn func(tx *sql.Tx, after *AfterCom
 func (st *Store) HandOver(ctx context.Context, tx *sql.Tx, h Handover) error {
 	if h.Whole() {
 		var err error
-		if h.Members, err = schema.Texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE user_id = $1", h.User.ID)); err != nil {
+		if h.Members, err = sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM members WHERE user_id = $1", h.User.ID)); err != nil {
 			return fmt.Errorf("hand over an account: %w", err)
 		}
 	}
@@ -153,7 +154,7 @@ func (st *Store) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
 		e.Owner = h.User.Email
 	}
 	for _, member := range h.Members {
-		ids, err := schema.Texts(tx.QueryContext(ctx, "SELECT key_id FROM token_members WHERE member_id = $1", member))
+		ids, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT key_id FROM token_members WHERE member_id = $1", member))
 		if err != nil {
 			return err
 		}

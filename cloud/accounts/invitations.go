@@ -167,7 +167,7 @@ func (st *Store) Invitations(ctx context.Context, p Principal, org, cursor strin
 	rows, err := st.db.QueryContext(ctx, `SELECT id, email, role, inviter, created_at, expires_at FROM invitations
 		WHERE org_id = $1 AND state = 'open' AND expires_at > $2 AND id > $3 ORDER BY id LIMIT $4`,
 		p.OrgID, st.db.Now().Unix(), cursor, limit+1)
-	out, next, err := schema.Page(rows, err, limit, func(s schema.Scanner) (api.Invitation, error) {
+	out, next, err := schema.Page(rows, err, limit, func(s sqldb.Row) (api.Invitation, error) {
 		var i api.Invitation
 		var created, expires int64
 		if err := s.Scan(&i.ID, &i.Email, &i.Role, &i.InvitedBy, &created, &expires); err != nil {

@@ -19,7 +19,7 @@ const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at,
 	EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at <> 0)
 	FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
 
-func scanMember(s schema.Scanner) (api.Member, error) {
+func scanMember(s sqldb.Row) (api.Member, error) {
 	var m api.Member
 	var joined int64
 	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.TwoFactor)
@@ -196,7 +196,7 @@ func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, 
 	if err := caller.above(bridge.Role(m.Role)); err != nil {
 		return out, err
 	}
-	ended, err := schema.Texts(tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", caller.OrgID, id))
+	ended, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", caller.OrgID, id))
 	if err != nil {
 		return out, fmt.Errorf("remove a member: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
@@ -117,19 +118,14 @@ func (st *Store) Orgs(ctx context.Context, p Principal) ([]api.Organization, err
 	}
 	rows, err := st.db.QueryContext(ctx, `SELECT o.id, o.slug, o.name, m.role FROM members m
 		JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $1 ORDER BY o.slug`, p.UserID)
-	if err != nil {
-		return nil, fmt.Errorf("list organizations: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Organization{}
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (api.Organization, error) {
 		var o api.Organization
-		if err := rows.Scan(&o.ID, &o.Slug, &o.Name, &o.Role); err != nil {
-			return nil, fmt.Errorf("list organizations: %w", err)
+		if err := row.Scan(&o.ID, &o.Slug, &o.Name, &o.Role); err != nil {
+			return o, err
 		}
-		out = append(out, o)
-	}
-	return out, rows.Err()
+		return o, nil
+	})
+	return out, sqldb.Wrap("list organizations", err)
 }
 
 // UserByEmail finds a person.

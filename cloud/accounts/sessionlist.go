@@ -31,21 +31,16 @@ func (st *Sessions) Sessions(ctx context.Context, p Principal) ([]api.Session, e
 		FROM sessions s JOIN organizations o ON o.id = s.org_id
 		WHERE s.user_id = $1 AND s.ended_at = 0 AND s.expires_at > $2 AND ($3 = '' OR s.org_id = $3) ORDER BY s.id DESC LIMIT $4`,
 		p.UserID, st.db.Now().Unix(), p.reach(), maxSessions)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	out := []api.Session{}
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (api.Session, error) {
 		var s api.Session
 		var created, expires int64
-		if err := rows.Scan(&s.ID, &s.Method, &s.Org, &s.Address, &s.UserAgent, &created, &expires); err != nil {
-			return nil, fmt.Errorf("list sessions: %w", err)
+		if err := row.Scan(&s.ID, &s.Method, &s.Org, &s.Address, &s.UserAgent, &created, &expires); err != nil {
+			return s, err
 		}
 		s.CreatedAt, s.ExpiresAt, s.Current = *schema.At(created), *schema.At(expires), s.ID == p.SessionID
-		out = append(out, s)
-	}
-	return out, rows.Err()
+		return s, nil
+	})
+	return out, sqldb.Wrap("list sessions", err)
 }
 
 // EndSessionByID ends one session of the caller.
@@ -96,7 +91,7 @@ func VoidApprovals(ctx context.Context, tx *sql.Tx, condition string, args ...an
 
 // EndSessions ends the live sessions that a condition names, each in the log of its organization.
 func (st *Store) EndSessions(ctx context.Context, tx *sql.Tx, reason string, actor audit.Actor, condition string, args ...any) error {
-	ids, err := schema.Texts(tx.QueryContext(ctx, "SELECT id FROM sessions WHERE ended_at = 0 AND "+condition, args...)) //nolint:gosec // conditions of this package
+	ids, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM sessions WHERE ended_at = 0 AND "+condition, args...)) //nolint:gosec // conditions of this package
 	if err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}

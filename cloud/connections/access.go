@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/schema"
 )
 
 // Who may see and use a connection is decided here, once in Go for a connection that has been read (seenBy, use), and once in
@@ -242,7 +242,7 @@ func (c *Connection) limitFields() []any {
 }
 
 // scanSeen reads a connection together with the exceptions for whoever asks.
-func scanSeen(s schema.Scanner) (Connection, error) {
+func scanSeen(s sqldb.Row) (Connection, error) {
 	var seen Connection
 	c, err := scanConnection(further{s, seen.limitFields()})
 	c.own, c.maker, c.parents = seen.own, seen.maker, seen.parents
@@ -251,8 +251,8 @@ func scanSeen(s schema.Scanner) (Connection, error) {
 
 // further is a row with columns that come after those that are asked for.
 type further struct {
-	schema.Scanner
+	sqldb.Row
 	fields []any
 }
 
-func (f further) Scan(fields ...any) error { return f.Scanner.Scan(append(fields, f.fields...)...) }
+func (f further) Scan(fields ...any) error { return f.Row.Scan(append(fields, f.fields...)...) }

@@ -187,7 +187,7 @@ func accessRead(t *testing.T, r *Store, p accounts.Principal) (all []Connection)
 	t.Helper()
 	var args []any
 	rows, err := r.db.QueryContext(t.Context(), callerRows(&args, callerRow{Principal: p})+selectSeen+"TRUE", args...)
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		c, err := scanSeen(s)
 		all = append(all, c)
 		return err
@@ -212,7 +212,7 @@ func accessInSQL(t *testing.T, r *Store, callers map[string]accounts.Principal) 
 		"SELECT caller.n, c.id, ("+visible+"), ("+usable+"), "+termsNow+` FROM
 		(SELECT caller.*, CASE WHEN role = '' THEN 'member' ELSE role END AS its_role FROM caller) caller
 		CROSS JOIN connections c JOIN users u ON u.id = c.owner_id`+withLimits, args...)
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var n int
 		var id string
 		var d decided

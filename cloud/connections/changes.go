@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
 )
@@ -106,7 +107,7 @@ func (st *Store) Watchers(ctx context.Context, who []accounts.Principal) ([]Watc
 		args := []any{st.db.Now().Unix()}
 		rows, err := st.db.QueryContext(ctx, callerRows(&args, asked(some)...)+`
 			SELECT caller.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = caller.org_id), 0) FROM caller WHERE`+stands, args...)
-		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 			var n int
 			var last int64
 			err := s.Scan(&n, &last)
@@ -140,7 +141,7 @@ func (st *Store) Changes(ctx context.Context, orgID string, since, last int64, w
 		args := []any{orgID, since, changesAtOnce}
 		rows, err := st.db.QueryContext(ctx, callerRows(&args, asked(some)...)+selectChanges, args...)
 		reached, seen := since, 0
-		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 			c, err := scanChange(s)
 			if err != nil {
 				return err
@@ -175,7 +176,7 @@ const selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone F
 		COALESCE(c.hint, ''), COALESCE(c.latency_ms, 0), COALESCE(c.last_seen_at, 0), COALESCE(c.last_used_at, 0)
 	FROM h CROSS JOIN caller LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
 
-func scanChange(s schema.Scanner) (Change, error) {
+func scanChange(s sqldb.Row) (Change, error) {
 	var c Change
 	var sees, told bool
 	var latency, seen, used int64

@@ -9,6 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
@@ -47,16 +48,14 @@ func (st *Store) ConnectionNames(ctx context.Context, p accounts.Principal, ids 
 	}
 	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+"SELECT c.id, c.name"+fromConnections+"CROSS JOIN caller WHERE"+visible+ //nolint:gosec // only placeholders
 		"AND c.id IN ("+strings.Join(marks, ", ")+")", args...)
+	err = sqldb.Each(rows, err, func(row sqldb.Row) error {
+		var id, name string
+		err := row.Scan(&id, &name)
+		names[id] = name
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("look up names of connections: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id, name string
-		if err := rows.Scan(&id, &name); err != nil {
-			return nil, fmt.Errorf("look up names of connections: %w", err)
-		}
-		names[id] = name
-	}
-	return names, rows.Err()
+	return names, nil
 }

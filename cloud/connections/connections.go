@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server
 
 const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
-func scanConnection(s schema.Scanner) (Connection, error) {
+func scanConnection(s sqldb.Row) (Connection, error) {
 	var c Connection
 	err := s.Scan(&c.ID, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.ace, &c.KeyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
@@ -132,7 +133,7 @@ func (st *Store) ConnectedSince(ctx context.Context, p accounts.Principal, since
 	args := []any{p.OrgID, p.UserID, since.Unix()}
 	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND c.created_at >= $3 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", args...)
-	out, _, err := schema.Page(rows, err, 1, func(s schema.Scanner) (api.Connection, error) {
+	out, _, err := schema.Page(rows, err, 1, func(s sqldb.Row) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.API(p), err
 	}, func(c api.Connection) string { return c.ID })
@@ -260,20 +261,14 @@ func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.R
 func (st *Store) own(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL) (Connection, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 ORDER BY c.id", p.OrgID, p.UserID)
+	all, err := sqldb.Collect(rows, err, scanConnection)
 	if err != nil {
 		return Connection{}, fmt.Errorf("look up a connection: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		c, err := scanConnection(rows)
-		if err != nil {
-			return Connection{}, fmt.Errorf("look up a connection: %w", err)
-		}
-		if c.server.Same(server) {
-			return c, nil
-		}
+	if i := slices.IndexFunc(all, func(c Connection) bool { return c.server.Same(server) }); i >= 0 {
+		return all[i], nil
 	}
-	return Connection{}, rows.Err()
+	return Connection{}, nil
 }
 
 func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL, name string, in incoming) (Connection, error) {

@@ -159,7 +159,7 @@ func LostIn(ctx context.Context, tx *sql.Tx, orgID string, now time.Time, alive 
 func lostTokens(ctx context.Context, q schema.Queryer, alive func(apiKey uuid.UUID) bool, query string, args ...any) ([]Lost, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	var out []Lost
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var h Handed
 		var org, connection string
 		var entitled bool

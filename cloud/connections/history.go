@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/schema"
 )
 
 const (
@@ -74,7 +74,7 @@ func (st *Store) History(ctx context.Context, p accounts.Principal, id string) (
 			calls, failures, answers, answer_us, answer_us_max, credentials FROM connection_history
 		WHERE connection_id = $1 AND ((span = $2 AND bucket >= $3) OR (span = $4 AND bucket >= $5))`,
 		c.ID, seconds(halfHour), hours, seconds(day), days)
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var span, began int64
 		var n historyCounts
 		if err := s.Scan(&span, &began, &n.online, &n.offline, &n.unauthorized, &n.unknown, &n.probed, &n.probeUS, &n.probeMax,

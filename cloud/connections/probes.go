@@ -46,19 +46,14 @@ const prober = "cloud:probe"
 func (st *Upkeep) ProbeTargets(ctx context.Context, since time.Time, limit int) ([]Target, error) {
 	rows, err := st.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.probed_at < $1 ORDER BY c.probed_at, c.id LIMIT $2", since.Unix(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list connections to probe: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Target
-	for rows.Next() {
-		c, err := scanConnection(rows)
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (Target, error) {
+		c, err := scanConnection(row)
 		if err != nil {
-			return nil, fmt.Errorf("list connections to probe: %w", err)
+			return Target{}, err
 		}
-		out = append(out, st.target(c))
-	}
-	return out, rows.Err()
+		return st.target(c), nil
+	})
+	return out, sqldb.Wrap("list connections to probe", err)
 }
 
 // Target is one connection to probe on a member's behalf.

@@ -12,7 +12,6 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/schema"
 )
 
 // RelayGrant is what the relay calls a server with on a member's behalf. The credential is for that server and for nobody
@@ -150,7 +149,7 @@ func (st *Tokens) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, 
 		rows, err := st.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
 			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection
 			JOIN users u ON u.id = c.owner_id`+withLimits+`WHERE`+usable+`AND`+stands, args...)
-		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 			var i int
 			var now Connection
 			err := s.Scan(append([]any{&i, &now.server, &now.KeyID, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)

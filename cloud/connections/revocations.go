@@ -98,24 +98,20 @@ func (st *Upkeep) DueRevocations(ctx context.Context, limit int) ([]Revocation, 
 			SELECT id, org_id, key_id, server_url, token, tries, next_at, ROW_NUMBER() OVER (PARTITION BY org_id ORDER BY next_at, id) AS n
 			FROM revocations WHERE state = 'pending' AND next_at <= $1 AND expires_at > $1) AS due
 		WHERE n <= $2 ORDER BY n, next_at, id LIMIT $3`, now.Unix(), revocationsOfOrg, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list revocations: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Revocation
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (Revocation, error) {
 		var v Revocation
 		var org, token string
-		if err := rows.Scan(&v.ID, &org, &v.KeyID, &v.Server, &token, &v.Tries); err != nil {
-			return nil, fmt.Errorf("list revocations: %w", err)
+		if err := row.Scan(&v.ID, &org, &v.KeyID, &v.Server, &token, &v.Tries); err != nil {
+			return v, err
 		}
+		var err error
 		if v.Token, err = st.vault.Open(vault.RowIdentity{Org: org, Connection: v.ID, Server: v.Server}, token); err != nil {
 			st.log.Warn("a kept revocation cannot be decrypted", "revocation", v.ID)
 			v.Err = bridge.E(bridge.Internal, vault.CodeRowUnreadable, "the kept revocation cannot be decrypted; revoke the key on the server: ace api-key revoke %s", v.KeyID).Because(err)
 		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+		return v, nil
+	})
+	return out, sqldb.Wrap("list revocations", err)
 }
 
 // RevocationDelivered notes that the server has taken a revocation.

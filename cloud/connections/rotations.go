@@ -119,20 +119,15 @@ func (st *Upkeep) DueRotations(ctx context.Context, limit int) ([]DueRotation, e
 		WHERE c.rotate_at > 0 AND c.rotate_at <= $1 AND c.rotated_at <= $2 AND c.ace AND c.secret <> ''
 		AND NOT (c.visibility = 'private' AND `+orphaned+`) ORDER BY c.rotate_at, c.id LIMIT $3`,
 		now.Unix(), now.Add(-rotatePause).Unix(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list keys to rotate: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []DueRotation
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (DueRotation, error) {
 		var d DueRotation
-		if err := rows.Scan(&d.ID, &d.orgID, &d.org, &d.ownerID, &d.name, &d.server, &d.KeyID, &d.secret, &d.expires, &d.at,
+		if err := row.Scan(&d.ID, &d.orgID, &d.org, &d.ownerID, &d.name, &d.server, &d.KeyID, &d.secret, &d.expires, &d.at,
 			&d.token, &d.tries, &d.cause); err != nil {
-			return nil, fmt.Errorf("list keys to rotate: %w", err)
+			return d, err
 		}
-		out = append(out, d)
-	}
-	return out, rows.Err()
+		return d, nil
+	})
+	return out, sqldb.Wrap("list keys to rotate", err)
 }
 
 // Rotation is one try to rotate the key of a connection, which no other process makes at the same time.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
 )
@@ -52,7 +53,7 @@ func (st *Store) SearchConnections(ctx context.Context, p accounts.Principal, se
 	args := []any{p.OrgID, cursor, search.Status, search.pattern(), limit + 1}
 	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.id > $2 AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND "+searched+"ORDER BY c.id LIMIT $5", args...)
-	out, next, err := schema.Page(rows, err, limit, func(s schema.Scanner) (api.Connection, error) {
+	out, next, err := schema.Page(rows, err, limit, func(s sqldb.Row) (api.Connection, error) {
 		c, err := scanSeen(s)
 		return c.API(p), err
 	}, func(c api.Connection) string { return c.ID })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
 )
@@ -93,7 +94,7 @@ const (
 		WHERE l.connection_id = $1 AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = $2 AND m.user_id = l.user_id) `
 )
 
-func (c Connection) scanSharer(s schema.Scanner) (api.SharingMember, error) {
+func (c Connection) scanSharer(s sqldb.Row) (api.SharingMember, error) {
 	var m api.SharingMember
 	var l limit
 	err := s.Scan(&m.UserID, &m.Email, &m.Name, &m.Role, &l.access, &m.Preset, &l.ceiling)

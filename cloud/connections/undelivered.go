@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
 )
@@ -21,7 +22,7 @@ func (st *Upkeep) Undelivered(ctx context.Context, p accounts.Principal) ([]api.
 		WHERE org_id = $1 AND ($2 OR owner_id = $3) AND $4 <> 'test' AND state = 'pending' AND tries > 0 AND expires_at > $5
 		ORDER BY created_at, id LIMIT $6`, p.OrgID, manage, p.UserID, p.Environment, st.db.Now().Unix(), maxUndelivered)
 	out := []api.Undelivered{}
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		u := api.Undelivered{Kind: api.StatementRevocation}
 		var since, next int64
 		if err := s.Scan(&u.ID, &u.KeyID, &u.ServerURL, &since, &u.Tries, &u.Cause, &next); err != nil {
@@ -41,7 +42,7 @@ func (st *Upkeep) Undelivered(ctx context.Context, p accounts.Principal) ([]api.
 		AND (h.expires_at > $5 OR h.makes_keys) ORDER BY c.id, h.number, h.subject LIMIT $6`,
 		p.OrgID, manage, p.UserID, p.Environment, st.db.Now().Unix(), maxUndelivered)
 	number := int64(0)
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		u := api.Undelivered{Kind: api.StatementWithdrawal}
 		var subject string
 		var since, next, its int64

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
 )
@@ -122,7 +123,7 @@ func (st *Tokens) MemberUses(ctx context.Context, p accounts.Principal, id strin
 		FROM n LEFT JOIN users u ON u.id = n.user_id LEFT JOIN members m ON m.org_id = $5 AND m.user_id = n.user_id
 		ORDER BY n.last_at DESC, n.user_id`, c.ID, from, only, schema.PageSize(limit), c.orgID)
 	out := []api.MemberUse{}
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var use api.MemberUse
 		var last, answers, us int64
 		var days string

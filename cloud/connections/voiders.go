@@ -41,7 +41,7 @@ func (st *Store) voidConnections(ctx context.Context, tx *sql.Tx, h accounts.Han
 	}
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.owner_id = $1 ORDER BY c.org_id, c.id", h.User.ID)
 	var all []Connection
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		c, err := scanConnection(s)
 		all = append(all, c)
 		return err
@@ -80,7 +80,7 @@ func (st *Store) Left(ctx context.Context, tx *sql.Tx, p accounts.Principal, use
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 AND c.visibility = 'private' ORDER BY c.id LIMIT $3", p.OrgID, userID, schema.MaxLimit)
 	out := []api.Connection{}
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		c, err := scanConnection(s)
 		out = append(out, c.API(p))
 		return err
@@ -105,7 +105,7 @@ func (st *Store) PrivateConnections(ctx context.Context, q schema.Queryer, orgID
 	}
 	rows, err := q.QueryContext(ctx, "SELECT owner_id, COUNT(*) FROM connections WHERE org_id = $1 AND visibility = 'private' AND owner_id IN ("+ //nolint:gosec // only placeholders
 		strings.Join(marks, ", ")+") GROUP BY owner_id", args...)
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var id string
 		var n int
 		err := s.Scan(&id, &n)

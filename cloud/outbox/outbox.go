@@ -146,19 +146,14 @@ type Row struct {
 func (o *Outbox) dueRows(ctx context.Context, limit int) ([]Row, error) {
 	rows, err := o.db.QueryContext(ctx, `SELECT id, kind, recipient, subject, body, address, request_id, tries, next_at FROM outbox
 		WHERE next_at <= $1 AND expires_at > $1 ORDER BY next_at LIMIT $2`, o.db.Now().Unix(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list the mail: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Row
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (Row, error) {
 		var m Row
-		if err := rows.Scan(&m.id, &m.Kind, &m.To, &m.subject, &m.body, &m.Address, &m.RequestID, &m.tries, &m.nextAt); err != nil {
-			return nil, fmt.Errorf("list the mail: %w", err)
+		if err := row.Scan(&m.id, &m.Kind, &m.To, &m.subject, &m.body, &m.Address, &m.RequestID, &m.tries, &m.nextAt); err != nil {
+			return m, err
 		}
-		out = append(out, m)
-	}
-	return out, rows.Err()
+		return m, nil
+	})
+	return out, sqldb.Wrap("list the mail", err)
 }
 
 // takeMail claims a row for this process and writes its mail.

@@ -24,6 +24,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/schema"
@@ -133,7 +134,7 @@ func (x *rehearsal) living(ctx context.Context, of accounts.User) (map[string]ap
 			continue
 		}
 		rows, err := x.tx.QueryContext(ctx, v.Living, x.p.OrgID, of.ID, x.r.db.Now().Unix())
-		err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 			one, identity := api.Ending{Fate: api.FateEnds, Owner: of.Email}, ""
 			err := s.Scan(&identity, &one.Kind, &one.ID, &one.Name)
 			out[one.Kind+" "+identity] = one

@@ -53,19 +53,14 @@ func (db *DB) bringToOneForm(ctx context.Context) error {
 func (db *DB) unformed(ctx context.Context, table, column string, form func(string) string) (map[string]string, error) {
 	query := "SELECT id, " + column + " FROM " + table + " WHERE octet_length(" + column + ") <> length(" + column + ")"
 	rows, err := db.QueryContext(ctx, query) //nolint:gosec // names of this package
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
 	out := map[string]string{}
-	for rows.Next() {
+	err = sqldb.Each(rows, err, func(row sqldb.Row) error {
 		var id, name string
-		if err := rows.Scan(&id, &name); err != nil {
-			return nil, err
-		}
-		if form(name) != name {
+		err := row.Scan(&id, &name)
+		if err == nil && form(name) != name {
 			out[id] = name
 		}
-	}
-	return out, rows.Err()
+		return err
+	})
+	return out, err
 }

@@ -343,7 +343,7 @@ func (st *Store) moveAddress(ctx context.Context, tx *sql.Tx, to string, h accou
 		}
 		h.After.Keys = append(h.After.Keys, owned...)
 	}
-	orgs, err := schema.Texts(tx.QueryContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
+	orgs, err := sqldb.Column[string](tx.QueryContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
 		WHERE m.user_id = $1 ORDER BY o.slug`, h.User.ID))
 	if err != nil {
 		return fmt.Errorf("change an address: %w", err)

@@ -57,22 +57,17 @@ func setDomains(ctx context.Context, tx *sql.Tx, orgID string, domains []string)
 
 func domainsOf(ctx context.Context, q schema.Queryer, orgID string) ([]api.ProviderDomain, error) {
 	rows, err := q.QueryContext(ctx, "SELECT domain, token, verified_at FROM provider_domains WHERE org_id = $1 ORDER BY domain", orgID)
-	if err != nil {
-		return nil, fmt.Errorf("list a provider's domains: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	out := []api.ProviderDomain{}
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (api.ProviderDomain, error) {
 		var d api.ProviderDomain
 		var token string
 		var verified int64
-		if err := rows.Scan(&d.Domain, &token, &verified); err != nil {
-			return nil, fmt.Errorf("list a provider's domains: %w", err)
+		if err := row.Scan(&d.Domain, &token, &verified); err != nil {
+			return d, err
 		}
 		d.TXTRecord, d.VerifiedAt = DomainRecord+token, schema.At(verified)
-		out = append(out, d)
-	}
-	return out, rows.Err()
+		return d, nil
+	})
+	return out, sqldb.Wrap("list a provider's domains", err)
 }
 
 // DomainProven notes that an organization has proven a domain. A domain is one organization's only.

@@ -40,7 +40,7 @@ func (st *Store) startWaiting(ctx context.Context, tx *sql.Tx, h accounts.Handov
 		WHERE w.user_id = $1 AND (w.invitation_id = '' OR (i.state = 'open' AND i.expires_at > $2 AND ($3 OR i.email = $4)))`,
 		h.User.ID, now.Unix(), h.Own, h.User.Email)
 	var all []waiting
-	err = schema.EachRow(rows, err, func(s schema.Scanner) error {
+	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var w waiting
 		err := s.Scan(&w.org, &w.slug, &w.role, &w.invitation)
 		all = append(all, w)
@@ -155,7 +155,7 @@ func (st *Store) AdoptTokens(ctx context.Context) error {
 
 // voidTokens revokes the personal access tokens that a condition on token_members t names.
 func (st *Store) voidTokens(ctx context.Context, tx *sql.Tx, after *accounts.AfterCommit, e keys.Ending, condition string, args ...any) error {
-	ids, err := schema.Texts(tx.QueryContext(ctx, "SELECT t.key_id FROM token_members t WHERE "+condition, args...)) //nolint:gosec // conditions of this package
+	ids, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT t.key_id FROM token_members t WHERE "+condition, args...)) //nolint:gosec // conditions of this package
 	if err != nil {
 		return fmt.Errorf("look for tokens: %w", err)
 	}

@@ -284,7 +284,7 @@ func (st *Providers) provider(ctx context.Context, q schema.Queryer, column, val
 		p.GroupRoles[bridge.OneForm(group)] = role
 	}
 	p.UpdatedAt = *schema.At(updated)
-	p.Domains, err = schema.Texts(q.QueryContext(ctx, "SELECT domain FROM provider_domains WHERE org_id = $1 AND verified_at <> 0", p.OrgID))
+	p.Domains, err = sqldb.Column[string](q.QueryContext(ctx, "SELECT domain FROM provider_domains WHERE org_id = $1 AND verified_at <> 0", p.OrgID))
 	return p, err
 }
 

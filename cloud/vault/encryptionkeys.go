@@ -12,6 +12,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // UnknownKey stands for the key ID of rows from older versions that no key can decrypt.
@@ -124,20 +125,18 @@ type usedKey struct {
 
 func (kp *Keeper) encryptionKeys(ctx context.Context) (map[string]usedKey, error) {
 	rows, err := kp.db.QueryContext(ctx, "SELECT id, last_used_at, host, accepted_at <> 0 FROM encryption_keys")
+	out := map[string]usedKey{}
+	err = sqldb.Each(rows, err, func(row sqldb.Row) error {
+		var id string
+		var k usedKey
+		err := row.Scan(&id, &k.last, &k.host, &k.accepted)
+		out[id] = k
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read what is known of encryption keys: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	out := map[string]usedKey{}
-	for rows.Next() {
-		var id string
-		var k usedKey
-		if err := rows.Scan(&id, &k.last, &k.host, &k.accepted); err != nil {
-			return nil, fmt.Errorf("read what is known of encryption keys: %w", err)
-		}
-		out[id] = k
-	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // CheckKeys fails if rows need a missing encryption key, unless an operator has accepted that it is missing.
@@ -250,19 +249,14 @@ func (kp *Keeper) missingKeys(ctx context.Context) (keyNeeds, map[string]usedKey
 func (kp *Keeper) rowsByKey(ctx context.Context, q sealedRow) ([]rowCount, error) {
 	rows, err := kp.db.QueryContext(ctx, "SELECT id, COUNT(*) FROM (SELECT CASE WHEN "+labelled(q.column)+" THEN substr("+q.column+ //nolint:gosec // names of this package
 		", 1, 8) ELSE '' END AS id FROM "+q.table+" WHERE "+q.column+" <> '') AS sealed GROUP BY id ORDER BY id")
-	if err != nil {
-		return nil, fmt.Errorf("count the rows of %s by their key: %w", q.table, err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []rowCount
-	for rows.Next() {
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (rowCount, error) {
 		var c rowCount
-		if err := rows.Scan(&c.what, &c.n); err != nil {
-			return nil, fmt.Errorf("count the rows of %s by their key: %w", q.table, err)
+		if err := row.Scan(&c.what, &c.n); err != nil {
+			return c, err
 		}
-		out = append(out, c)
-	}
-	return out, rows.Err()
+		return c, nil
+	})
+	return out, sqldb.Wrap("count the rows of "+q.table+" by their key", err)
 }
 
 // labelled is the SQL condition that a column's value starts with a key ID.

@@ -240,18 +240,11 @@ func (s sealedRow) replace(ctx context.Context, db schema.Queryer, token string)
 func (kp *Keeper) sealedRows(ctx context.Context, q sealedRow, of, end string, args ...any) ([]sealedRow, error) {
 	rows, err := kp.db.QueryContext(ctx, "SELECT "+q.key+", "+q.org+", "+q.server+", "+q.column+ //nolint:gosec // names from above
 		" FROM "+q.table+" WHERE "+q.column+" <> ''"+of+" ORDER BY "+q.key+end, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the %s: %w", q.table, err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []sealedRow
-	for rows.Next() {
-		row := q
-		if err := rows.Scan(&row.id, &row.identity.Org, &row.identity.Server, &row.token); err != nil {
-			return nil, fmt.Errorf("read the %s: %w", q.table, err)
-		}
-		row.identity.Connection = row.kind + row.id
-		out = append(out, row)
-	}
-	return out, rows.Err()
+	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (sealedRow, error) {
+		sealed := q
+		err := row.Scan(&sealed.id, &sealed.identity.Org, &sealed.identity.Server, &sealed.token)
+		sealed.identity.Connection = sealed.kind + sealed.id
+		return sealed, err
+	})
+	return out, sqldb.Wrap("read the "+q.table, err)
 }
