@@ -48,7 +48,7 @@ func (c *Cloud) security(ctx echo.Context, p accounts.Principal, view securityVi
 	if view.Account, err = c.registry.Accounts.Account(r.Context(), p.UserID); err != nil {
 		return err
 	}
-	return c.renderSettings(ctx, p, status, "security", "Security", done, view)
+	return c.renderSettings(ctx, p, status, "security", done, view)
 }
 
 func (c *Cloud) changeSecurity(ctx echo.Context, p accounts.Principal) error {

@@ -188,7 +188,7 @@ func (c *Cloud) createServerKey(ctx echo.Context, p accounts.Principal) error {
 	if err != nil {
 		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, serverError(err, f.Connection.ServerURL))
 	}
-	return c.showServerKey(ctx, p, http.StatusCreated, f, "created", "", created)
+	return c.showServerKey(ctx, p, f, "created", "", created)
 }
 
 // serverKeyRefused shows the page with why nothing was done.
@@ -201,7 +201,11 @@ func (c *Cloud) serverKeyRefused(ctx echo.Context, p accounts.Principal, view se
 }
 
 // showServerKey shows a secret, this once.
-func (c *Cloud) showServerKey(ctx echo.Context, p accounts.Principal, status int, f frame, done, id string, answer api.CreatedKey) error {
+func (c *Cloud) showServerKey(ctx echo.Context, p accounts.Principal, f frame, done, id string, answer api.CreatedKey) error {
+	status := http.StatusOK
+	if id == "" {
+		status = http.StatusCreated
+	}
 	created, err := tidyCreated(answer, id)
 	if err != nil {
 		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(err, f.Connection.ServerURL))
@@ -261,7 +265,7 @@ func (c *Cloud) changeServerKey(ctx echo.Context, p accounts.Principal) error {
 	case err != nil:
 		return refused(serverError(err, f.Connection.ServerURL))
 	case done == "":
-		return c.showServerKey(ctx, p, http.StatusOK, f, map[string]string{"revive": "revived: the old secret is dead", "rotate": "rotated"}[action], id, created)
+		return c.showServerKey(ctx, p, f, map[string]string{"revive": "revived: the old secret is dead", "rotate": "rotated"}[action], id, created)
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/connections/"+f.Connection.ID+"/keys?done="+done)
 }

@@ -24,9 +24,13 @@ func (c *Cloud) routeSettings(e *echo.Echo) {
 	e.POST("/settings/trust", c.page(c.showSharedSecret))
 }
 
+// settingsTitles are the titles of the pages of settings, by template.
+var settingsTitles = map[string]string{"settings": "Profile", "security": "Security", "sessions": "Sessions", "token": "Developer token",
+	"trust": "Trust for a server", "provider": "Sign-in provider"}
+
 // renderSettings writes one of the settings' pages; its title is its name in their menu.
-func (c *Cloud) renderSettings(ctx echo.Context, p accounts.Principal, status int, name, title, done string, view any) error {
-	return c.render(ctx, status, name, web.Page{Title: title, Path: "/settings", User: user(p), Flash: done, View: view})
+func (c *Cloud) renderSettings(ctx echo.Context, p accounts.Principal, status int, name, done string, view any) error {
+	return c.render(ctx, status, name, web.Page{Title: settingsTitles[name], Path: "/settings", User: user(p), Flash: done, View: view})
 }
 
 type profileView struct {
@@ -63,7 +67,7 @@ func (c *Cloud) renderProfile(ctx echo.Context, p accounts.Principal, status int
 		return err
 	}
 	view.Role, view.ExpiresAt = string(p.Role), p.ExpiresAt.UTC()
-	return c.renderSettings(ctx, p, status, "settings", "Profile", done, view)
+	return c.renderSettings(ctx, p, status, "settings", done, view)
 }
 
 func (c *Cloud) changeProfile(ctx echo.Context, p accounts.Principal) error {
@@ -93,10 +97,8 @@ type tokenView struct {
 	CloudURL  bridge.ServerURL
 }
 
-const tokenTitle = "Developer token"
-
 func (c *Cloud) tokenPage(ctx echo.Context, p accounts.Principal) error {
-	return c.renderSettings(ctx, p, http.StatusOK, "token", tokenTitle, "", tokenView{})
+	return c.renderSettings(ctx, p, http.StatusOK, "token", "", tokenView{})
 }
 
 func (c *Cloud) showToken(ctx echo.Context, p accounts.Principal) error {
@@ -104,7 +106,7 @@ func (c *Cloud) showToken(ctx echo.Context, p accounts.Principal) error {
 	if err != nil {
 		return err
 	}
-	return c.renderSettings(ctx, p, http.StatusOK, "token", tokenTitle, "",
+	return c.renderSettings(ctx, p, http.StatusOK, "token", "",
 		tokenView{Token: token.Token.Reveal(), ExpiresAt: token.ExpiresAt, CloudURL: c.cfg.PublicURL})
 }
 
@@ -131,7 +133,7 @@ func (c *Cloud) sessionsOf(ctx echo.Context, p accounts.Principal, done string, 
 	if view.Sessions, err = c.registry.Sessions.Sessions(ctx.Request().Context(), p); err != nil {
 		return err
 	}
-	return c.renderSettings(ctx, p, status, "sessions", "Sessions", done, view)
+	return c.renderSettings(ctx, p, status, "sessions", done, view)
 }
 
 func (c *Cloud) changeSessions(ctx echo.Context, p accounts.Principal) error {

@@ -55,7 +55,7 @@ func (c *Cloud) renderTrust(ctx echo.Context, p accounts.Principal, shared bridg
 	if !shared.IsZero() {
 		view.Secret = "ACE_CLOUD_JWT_SECRET=" + shared.Reveal()
 	}
-	return c.renderSettings(ctx, p, status, "trust", "Trust for a server", "", view)
+	return c.renderSettings(ctx, p, status, "trust", "", view)
 }
 
 // plainURL is a server's URL that stands as it is in a line for a shell, an environment file and YAML.

@@ -166,7 +166,7 @@ func (c *Cloud) renderProvider(ctx echo.Context, status int, p accounts.Principa
 	}
 	view.RedirectURI, view.Dev = c.callbackURI(p.Org), c.cfg.PublicURL.Loopback()
 	view.Roles = []string{string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
-	return c.renderSettings(ctx, p, status, "provider", "Sign-in provider", "", view)
+	return c.renderSettings(ctx, p, status, "provider", "", view)
 }
 
 func groupLines(roles map[string]string) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -83,7 +84,7 @@ func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.Ne
 		if !made {
 			return slugTaken(ctx, tx, n.Slug)
 		}
-		if _, err := AddMember(ctx, tx, out.ID, caller.UserID, bridge.RoleOwner, SourceFounder, now.Unix()); err != nil {
+		if _, err := AddMember(ctx, tx, NewMember{out.ID, caller.UserID, bridge.RoleOwner, SourceFounder}, now); err != nil {
 			return err
 		}
 		by := caller.Actor
@@ -130,15 +131,22 @@ func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
 	return taken.WithHint("choose another one")
 }
 
+// NewMember is a membership to be, and how it comes about.
+type NewMember struct {
+	OrgID, UserID string
+	Role          bridge.Role
+	Source        string
+}
+
 // AddMember makes a person a member, unless they are one. Nobody is made one whose address is not proven.
-func AddMember(ctx context.Context, tx *sql.Tx, orgID, userID string, role bridge.Role, source string, now int64) (added bool, err error) {
+func AddMember(ctx context.Context, tx *sql.Tx, m NewMember, now time.Time) (added bool, err error) {
 	id, err := schema.NewID()
 	if err != nil {
 		return false, err
 	}
 	added, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO members (id, org_id, user_id, role, joined_at, source)
 		SELECT $1, $2, u.id, $3, $4, $5 FROM users u WHERE u.id = $6 AND u.verified_at <> 0
-		ON CONFLICT (org_id, user_id) DO NOTHING`, id, orgID, string(role), now, source, userID))
+		ON CONFLICT (org_id, user_id) DO NOTHING`, id, m.OrgID, string(m.Role), now.Unix(), m.Source, m.UserID))
 	if err != nil {
 		return false, fmt.Errorf("add a member: %w", err)
 	}

@@ -99,7 +99,7 @@ func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 	if out = c.sharer(is, to); limitText(out) == limitText(was) {
 		return out, nil
 	}
-	if err := replaceLimit(ctx, tx, c.ID, who.ID, was, to, preset); err != nil {
+	if err := replaceLimit(ctx, tx, c.ID, was, to, preset); err != nil {
 		return out, err
 	}
 	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
@@ -137,20 +137,20 @@ func limitText(m api.SharingMember) string {
 }
 
 // replaceLimit stores an exception, if the one before it still is what was read.
-func replaceLimit(ctx context.Context, tx *sql.Tx, connection, user string, was api.SharingMember, to limit, preset string) error {
+func replaceLimit(ctx context.Context, tx *sql.Tx, connection string, was api.SharingMember, to limit, preset string) error {
 	var changed bool
 	var err error
 	switch {
 	case was.Access == AccessFull:
 		changed, err = sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connection_limits (connection_id, user_id, access, preset, ceiling)
-			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connection_id, user_id) DO NOTHING`, connection, user, to.access, preset, to.ceiling))
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connection_id, user_id) DO NOTHING`, connection, was.UserID, to.access, preset, to.ceiling))
 	case to.access == "":
 		changed, err = sqldb.Changed(tx.ExecContext(ctx, `DELETE FROM connection_limits WHERE connection_id = $1 AND user_id = $2
-			AND access = $3 AND preset = $4 AND ceiling = $5`, connection, user, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
+			AND access = $3 AND preset = $4 AND ceiling = $5`, connection, was.UserID, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
 	default:
 		changed, err = sqldb.Changed(tx.ExecContext(ctx, `UPDATE connection_limits SET access = $1, preset = $2, ceiling = $3
 			WHERE connection_id = $4 AND user_id = $5 AND access = $6 AND preset = $7 AND ceiling = $8`,
-			to.access, preset, to.ceiling, connection, user, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
+			to.access, preset, to.ceiling, connection, was.UserID, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
 	}
 	if err != nil {
 		return fmt.Errorf("store an exception: %w", err)

@@ -44,16 +44,16 @@ func (st *Store) queueRevocation(ctx context.Context, tx *sql.Tx, p accounts.Pri
 	if err != nil {
 		return nil, err
 	}
-	return st.keepRevocation(ctx, tx, c, key, p.Email, reason, after)
-}
-
-// keepRevocation keeps the revocation of a connection's key, signed by a secret of it, to be delivered after a while.
-func (st *Store) keepRevocation(ctx context.Context, tx *sql.Tx, c Connection, key bridge.Key, subject, reason string, after time.Duration) (*api.RevocationDue, error) {
-	now := st.db.Now()
-	token, err := key.SignRevocation(subject, reason, now)
+	token, err := key.SignRevocation(p.Email, reason, st.db.Now())
 	if err != nil {
 		return nil, fmt.Errorf("sign a revocation: %w", err)
 	}
+	return st.keepRevocation(ctx, tx, c, token, after)
+}
+
+// keepRevocation keeps the revocation of a connection's key, signed by a secret of it, to be delivered after a while.
+func (st *Store) keepRevocation(ctx context.Context, tx *sql.Tx, c Connection, token bridge.Secret, after time.Duration) (*api.RevocationDue, error) {
+	now := st.db.Now()
 	id, err := schema.NewID()
 	if err != nil {
 		return nil, err

@@ -244,12 +244,15 @@ func (st *Upkeep) rotationOvertaken(ctx context.Context, tx *sql.Tx, t Rotation,
 	if err == nil && keyID == t.due.KeyID && server == t.Server {
 		return nil
 	}
-	const reason = "the connection was removed or given another key while the key was rotated"
+	token, signed := key.SignRevocation("cloud", "the connection was removed or given another key while the key was rotated", st.store.db.Now())
+	if signed != nil {
+		return fmt.Errorf("sign a revocation: %w", signed)
+	}
 	if err != nil || server != t.Server || method != MethodExchange {
-		_, err = st.store.keepRevocation(ctx, tx, t.due.Connection, key, "cloud", reason, dueAtOnce)
+		_, err = st.store.keepRevocation(ctx, tx, t.due.Connection, token, dueAtOnce)
 		return err
 	}
-	due, err := st.store.keepRevocation(ctx, tx, t.due.Connection, key, "cloud", reason, bridge.UnconfirmedLife)
+	due, err := st.store.keepRevocation(ctx, tx, t.due.Connection, token, bridge.UnconfirmedLife)
 	if err != nil {
 		return err
 	}

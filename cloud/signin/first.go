@@ -110,7 +110,7 @@ func (st *Store) MakeFirst(ctx context.Context, token bridge.Secret, f First, ac
 		if err != nil {
 			return fmt.Errorf("make the first organization: %w", err)
 		}
-		if _, err := accounts.AddMember(ctx, tx, orgID, id, bridge.RoleOwner, accounts.SourceFounder, now.Unix()); err != nil {
+		if _, err := accounts.AddMember(ctx, tx, accounts.NewMember{OrgID: orgID, UserID: id, Role: bridge.RoleOwner, Source: accounts.SourceFounder}, now); err != nil {
 			return err
 		}
 		by := actor

@@ -34,7 +34,7 @@ func (st *Store) take(ctx context.Context, tx *sql.Tx, token bridge.Secret, u ac
 	if !taken {
 		return o, accounts.ErrInvitation
 	}
-	added, err := accounts.AddMember(ctx, tx, o.OrgID, u.ID, bridge.Role(o.Role), accounts.SourceInvitation, now.Unix())
+	added, err := accounts.AddMember(ctx, tx, accounts.NewMember{OrgID: o.OrgID, UserID: u.ID, Role: bridge.Role(o.Role), Source: accounts.SourceInvitation}, now)
 	if err != nil {
 		return o, err
 	}

@@ -65,7 +65,7 @@ func (st *Store) startWaiting(ctx context.Context, tx *sql.Tx, h accounts.Handov
 				continue
 			}
 		}
-		added, err := accounts.AddMember(ctx, tx, w.org, h.User.ID, bridge.Role(w.role), accounts.SourceInvitation, now.Unix())
+		added, err := accounts.AddMember(ctx, tx, accounts.NewMember{OrgID: w.org, UserID: h.User.ID, Role: bridge.Role(w.role), Source: accounts.SourceInvitation}, now)
 		if err != nil {
 			return err
 		}

@@ -190,7 +190,7 @@ func (st *Providers) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, wh
 	var id string
 	err := tx.QueryRowContext(ctx, "SELECT user_id FROM provider_subjects WHERE provider_id = $1 AND subject = $2", p.ID, who.Subject).Scan(&id)
 	if err == nil {
-		return id, st.followAddress(ctx, tx, p, id, who, actor, after)
+		return id, st.followAddress(ctx, tx, p, who, accounts.Handover{User: accounts.User{ID: id}, Actor: actor, After: after})
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
@@ -228,20 +228,20 @@ func (st *Providers) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, wh
 
 // followAddress gives a subject's account the address that the provider reports now. The provider must vouch for both, and the
 // account must have no password: whoever moved the address to a mailbox of theirs could reset the password.
-func (st *Providers) followAddress(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor, after *accounts.AfterCommit) error {
-	u := accounts.User{ID: userID}
+func (st *Providers) followAddress(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, h accounts.Handover) error {
+	u := &h.User
 	var password string
-	if err := tx.QueryRowContext(ctx, "SELECT email, password FROM users WHERE id = $1", userID).Scan(&u.Email, &password); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT email, password FROM users WHERE id = $1", u.ID).Scan(&u.Email, &password); err != nil {
 		return fmt.Errorf("look up a user: %w", err)
 	}
 	domain, err := emailDomain(u.Email)
 	if u.Email == who.Email || password != "" || err != nil || !slices.Contains(p.Domains, domain) {
 		return nil //nolint:nilerr // an address without a domain is not the provider's
 	}
-	actor.ID = "user:" + u.Email
-	err = st.signin.moveAddress(ctx, tx, who.Email, accounts.Handover{User: u, Reason: "address changed at the sign-in provider", Actor: actor, After: after})
+	h.Actor.ID, h.Reason = "user:"+u.Email, "address changed at the sign-in provider"
+	err = st.signin.moveAddress(ctx, tx, who.Email, h)
 	if bridge.CodeOf(err) == errAddressTaken.Code {
-		st.log.Warn("a person's new address at their sign-in provider belongs to another account", "user", userID, "org", p.Org)
+		st.log.Warn("a person's new address at their sign-in provider belongs to another account", "user", u.ID, "org", p.Org)
 		return nil
 	}
 	return err
@@ -299,7 +299,7 @@ func (st *Providers) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, 
 		if role == "" {
 			return noRole
 		}
-		if _, err := accounts.AddMember(ctx, tx, p.OrgID, userID, role, "provider", now.Unix()); err != nil {
+		if _, err := accounts.AddMember(ctx, tx, accounts.NewMember{OrgID: p.OrgID, UserID: userID, Role: role, Source: "provider"}, now); err != nil {
 			return err
 		}
 		return audit.Write(ctx, tx, now, change)

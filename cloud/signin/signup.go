@@ -174,7 +174,7 @@ func (st *Store) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (Add
 		if u.User, err = st.vouchedByOperator(ctx, tx, u.User, hash, actor, after); err != nil {
 			return err
 		}
-		if added, err := accounts.AddMember(ctx, tx, orgID, u.ID, u.Role, "operator", now.Unix()); err != nil {
+		if added, err := accounts.AddMember(ctx, tx, accounts.NewMember{OrgID: orgID, UserID: u.ID, Role: u.Role, Source: "operator"}, now); err != nil {
 			return err
 		} else if !added { // a membership that waited for the proof has started just now
 			if n.Role != "" {
