@@ -151,7 +151,7 @@ func settleKeys(ctx context.Context, tx *sql.Tx, now time.Time, c RestoreChoice,
 	if _, err := tx.ExecContext(ctx, "UPDATE api_keys SET doubted_at = $1, version = $2 WHERE "+doubtful, now.Unix(), out.Now); err != nil {
 		return fmt.Errorf("mark keys: %w", err)
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT "+record.Columns+" FROM api_keys WHERE "+doubtful+" ORDER BY id", now.Unix())
+	rows, err := tx.QueryContext(ctx, "SELECT "+record.Columns+" FROM api_keys WHERE "+doubtful+" ORDER BY id", now.Unix()) //nolint:gosec // columns of our own
 	err = sqldb.Each(rows, err, func(row sqldb.Row) error {
 		r, err := record.Scan(row)
 		out.Keys = append(out.Keys, r.Record)

@@ -1,3 +1,24 @@
+// Package accounts owns the rules and rows of people, organizations, members, invitations and sessions.
+//
+// A person is an account; what it may do comes from a membership of an organization, with a role. A session or an API key
+// makes a [Principal] of it, and with the actor that is audited a [Caller]: what every rule asks.
+//
+//	            sign-up, provider            proof of the address
+//	(nobody) ────────────────────► unproven ─────────────────────► proven ──► member of organizations
+//	                                  │  no membership, no token       │
+//	                                  └──────── taken over ────────────┤
+//	                                                                   ▼
+//	                                            handover: what was handed out before is void
+//
+// A [Handover] is the one way in which an account or a membership ends or changes hands: at the first proof, when a provider
+// takes the account over, when the address changes, and when a member is removed. It runs every [Voider], those of the stores
+// above included, in the transaction of its cause.
+//
+//	session:  open ──► ended (signed out, switched, expired, handover)
+//	device:   waiting ──► approved ──► redeemed once        invitation: open ──► accepted | withdrawn | expired
+//
+// The package knows nothing of passwords and providers (cloud/signin) or of connections (cloud/connections); it asks them
+// through [Hooks].
 package accounts
 
 import (

@@ -166,6 +166,7 @@ func (st *Store) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
 	return st.RevokeKeys(ctx, tx, e, h.After)
 }
 
+// RevokeKeys revokes API keys of the cloud itself within a handover.
 func (st *Store) RevokeKeys(ctx context.Context, tx *sql.Tx, e keys.Ending, after *AfterCommit) error {
 	if st.keys == nil || (len(e.IDs) == 0 && e.Owner == "") {
 		return nil

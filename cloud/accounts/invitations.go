@@ -237,6 +237,7 @@ type OfferedInvitation struct {
 // Proves reports whether the link proves the address, because it was mailed there.
 func (o OfferedInvitation) Proves() bool { return o.Mailed }
 
+// ErrInvitation refuses an invitation that is unknown, used or over.
 var ErrInvitation = bridge.E(bridge.NotFound, "invitation_unknown", "this invitation is not known: it has been used or withdrawn, or it has expired").
 	WithHint("ask for a new one")
 
@@ -245,6 +246,7 @@ func (st *Store) LookupInvitation(ctx context.Context, token bridge.Secret) (Off
 	return st.Offered(ctx, st.db, token)
 }
 
+// Offered reads the open invitation of a link.
 func (st *Store) Offered(ctx context.Context, q schema.Queryer, token bridge.Secret) (OfferedInvitation, error) {
 	var o OfferedInvitation
 	var expires int64

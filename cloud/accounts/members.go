@@ -55,6 +55,7 @@ func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, l
 	return out, next, err
 }
 
+// Member looks up a member of the principal's organization.
 func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
 	m, err := scanMember(tx.QueryRowContext(ctx, selectMembers+"AND u.id = $2", p.OrgID, id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -123,6 +124,7 @@ func (st *Store) ChangeRole(ctx context.Context, caller Caller, org, id, role st
 	return out, nil
 }
 
+// ChangeRoleIn is [Store.ChangeRole] within a transaction.
 func (st *Store) ChangeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, to bridge.Role) (api.Member, error) {
 	var err error
 	if caller.Principal, err = Standing(ctx, tx, caller.Principal); err != nil {
@@ -175,6 +177,7 @@ func (st *Store) RemoveMember(ctx context.Context, caller Caller, org, id string
 	return out, nil
 }
 
+// RemoveMemberIn is [Store.RemoveMember] within a transaction.
 func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, id string, after *AfterCommit) (out api.RemovedMember, err error) {
 	if caller.Principal, err = Standing(ctx, tx, caller.Principal); err != nil {
 		return out, err

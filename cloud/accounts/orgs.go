@@ -51,6 +51,7 @@ func printableOrg(org string) string {
 	return org
 }
 
+// ErrName refuses a name that is empty, too long or no plain text.
 var ErrName = bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to %d bytes of plain text", schema.MaxName)
 
 // CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.

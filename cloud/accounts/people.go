@@ -89,8 +89,10 @@ func (p Principal) Actor(address, requestID string) audit.Actor {
 	return a
 }
 
+// ErrUserExists refuses an address that an account has already.
 var ErrUserExists = bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
 
+// EnsureOrg returns the ID of an organization, and makes it if there is none.
 func EnsureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (string, error) {
 	id, err := schema.NewID()
 	if err != nil {

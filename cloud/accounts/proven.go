@@ -23,9 +23,11 @@ type Unproven struct {
 	hash string
 }
 
+// ErrUnproven refuses an account whose address nobody has proven.
 var ErrUnproven = bridge.E(bridge.Forbidden, CodeUnverified, "Your e-mail address has not been confirmed yet.").
 	WithHint("Open the link in the mail that you were sent.")
 
+// IsProven reports whether the address of an account is proven.
 func IsProven(ctx context.Context, tx *sql.Tx, userID string) (bool, error) {
 	var at int64
 	err := tx.QueryRowContext(ctx, "SELECT verified_at FROM users WHERE id = $1", userID).Scan(&at)

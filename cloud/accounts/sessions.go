@@ -103,6 +103,7 @@ const providerLives = `CASE WHEN ? <> '' THEN EXISTS (SELECT 1 FROM providers v 
 // livesThrough is [providerLives] for a column or parameter.
 func livesThrough(provider string) string { return strings.ReplaceAll(providerLives, "?", provider) }
 
+// OpenIn opens a session within a transaction.
 func (st *Sessions) OpenIn(ctx context.Context, tx *sql.Tx, o Opening, actor audit.Actor) (Session, error) {
 	id, err := schema.NewID()
 	if err != nil {
@@ -198,6 +199,7 @@ func (st *Sessions) SessionByID(ctx context.Context, id string) (Principal, erro
 	return st.Session(ctx, st.db, "s.id", id)
 }
 
+// Session finds the principal of a live session by a column of its row.
 func (st *Sessions) Session(ctx context.Context, q schema.Queryer, column, value string) (Principal, error) {
 	var p Principal
 	var expires int64

@@ -249,6 +249,7 @@ func (st *Store) DeleteIf(ctx context.Context, caller accounts.Caller, id string
 	return out, err
 }
 
+// DeleteIn is [Store.DeleteIf] within a transaction.
 func (st *Store) DeleteIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, was AsItWas) (out api.Removed, err error) {
 	c, err := st.Find(ctx, tx, caller.Principal, id)
 	if err != nil {

@@ -1,3 +1,17 @@
+// Package connections owns the rules and rows of connections: who sees, uses and shares them, and their history.
+//
+//	registered ──► shared ⇄ private ──► disconnected
+//	    │ key: stored ──► rotated ──► … ──► revoked at the server
+//	    └ a moved URL erases the credential
+//
+// Who may see and use a connection is one rule, in access.go: once in Go for a connection that was read, and once in SQL for
+// many callers and connections; a test compares the two. [Tokens] hands out access tokens and remembers who holds which, so
+// that they can be withdrawn; [Upkeep] keeps the status, the key and what is still to be said to servers.
+//
+//	access token: handed out ──► holder loses access ──► withdrawal due ──► told to the server ──► forgotten
+//	revocation:   due ──► delivered | given up by an admin
+//
+// It calls no server: cloud/servers and cloud/relay do, and report what they found.
 package connections
 
 import (

@@ -77,6 +77,7 @@ func scanConnection(s sqldb.Row) (Connection, error) {
 	return c, err
 }
 
+// API is the connection as the principal sees it.
 func (c Connection) API(p accounts.Principal) api.Connection {
 	out := api.Connection{
 		ID: c.ID, Name: c.name, ServerURL: c.server, Owner: c.owner, Visibility: c.visibility, Method: c.method,
@@ -104,9 +105,11 @@ func (st *Store) Connections(ctx context.Context, p accounts.Principal, cursor s
 	return st.SearchConnections(ctx, p, Search{}, cursor, limit)
 }
 
+// ErrConnection refuses a connection that does not exist for the caller.
 var ErrConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").
 	WithHint("ace connections list")
 
+// Find reads a connection that the principal may see.
 func (st *Store) Find(ctx context.Context, q schema.Queryer, p accounts.Principal, id string) (Connection, error) {
 	args := []any{id}
 	c, err := scanSeen(q.QueryRowContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.id = $1", args...)) //nolint:gosec // numbers of parameters

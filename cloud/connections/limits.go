@@ -72,6 +72,7 @@ func (st *Store) except(ctx context.Context, caller accounts.Caller, id string, 
 	return out, err
 }
 
+// ExceptIn sets a limit of a member or an API key within a transaction.
 func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, who Exceptee, decide decision) (out api.SharingMember, err error) {
 	if caller.Principal, err = accounts.Standing(ctx, tx, caller.Principal); err != nil {
 		return out, err

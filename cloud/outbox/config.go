@@ -1,3 +1,11 @@
+// Package outbox keeps mail until it is sent: a mail is queued in the transaction of its cause.
+//
+//	queued ──► due ──► taken (the next try is put off) ──► done
+//	             ▲                    │
+//	             └──── failed ◄───────┘        a mail that is too old is dropped
+//
+// The text is sealed, since it may hold a link. A mail with a link that works once is written when it is due, so that an
+// answer takes as long for an address that is known as for one that is not.
 package outbox
 
 import (

@@ -24,9 +24,11 @@ type Mail struct {
 }
 
 const (
-	KindText = "text" // as opposed to verify and reset, which are written when they are due
+	// KindText is a mail whose text is stored; the others are written when they are due.
+	KindText = "text"
 
-	maxOutbox  = 10_000
+	maxOutbox = 10_000
+	// NoticeLife is how long a notice is tried.
 	NoticeLife = 24 * time.Hour
 	// mailLease is how long the process that has taken a mail has for handing it over; it is the first wait of a retry,
 	// too. It has to be longer than the mailer's timeout.
@@ -34,6 +36,7 @@ const (
 	mailWaitMost = time.Hour
 )
 
+// ErrNoMail refuses what needs mail where the cloud sends none.
 var ErrNoMail = bridge.E(bridge.Unavailable, "mail_unavailable", "this cloud sends no mail").
 	WithHint("its operator sets ACE_SMTP_URL")
 
@@ -137,6 +140,7 @@ func (o *Outbox) DueMail(ctx context.Context, limit int) ([]Mail, error) {
 	return out, nil
 }
 
+// Row is a mail of the outbox as it is stored.
 type Row struct {
 	id, Kind, To, subject, body, Address, RequestID string
 	tries                                           int
@@ -207,10 +211,12 @@ func (o *Outbox) MailDone(ctx context.Context, id string) error {
 	return o.db.Tx(ctx, func(tx *sql.Tx) error { return dropMail(ctx, tx, id) })
 }
 
+// Sign joins the paragraphs of a mail and signs it as the cloud's.
 func (o *Outbox) Sign(lines ...string) bridge.Secret {
 	return bridge.NewSecret(strings.Join(lines, "\n\n") + "\n\n--\nace, " + string(o.issuer) + "\n")
 }
 
+// From names the address that a request came from; empty if none is known.
 func From(address string) string {
 	if address == "" {
 		return ""
@@ -223,6 +229,7 @@ func (o *Outbox) noticeText(what, address string) (subject string, text bridge.S
 		"If that was not you, set a new password at once, which ends all sessions: "+o.issuer.Join("/forgot"))
 }
 
+// Link is the URL of a page that a mailed token opens.
 func (o *Outbox) Link(path string, token bridge.Secret) string {
 	return o.issuer.Join(path) + "?token=" + token.Reveal()
 }

@@ -6,9 +6,10 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
+// The sizes of a page of a list.
 const (
 	defaultLimit = 50
-	MaxLimit     = 500
+	MaxLimit     = 500 // items of a page, at most
 )
 
 // PageSize is how many items a page of a list has.

@@ -1,3 +1,15 @@
+// Package signin owns the rules and rows of proving who one is.
+//
+// There are passwords, second factors, recovery codes, mailed links, and the sign-in providers of organizations. Each wrong
+// try is charged to a lane, of the account and of the client's address, which locks after too many.
+//
+//	password ──► second factor, if on ──► session
+//	provider ──► identity token ─────────► session, which counts for that organization only
+//	mailed link: due ──► sent ──► used once | expired
+//	second factor: enrolled ──► confirmed by a code ──► on ──► off
+//
+// A check of a password holds only while that is the password: what it was for fails if it has changed meanwhile. The first
+// proof of an address hands the account over; see accounts.Handover.
 package signin
 
 import (

@@ -1,3 +1,12 @@
+// Package vault seals the secrets in the cloud's rows, each bound to the row that it is in.
+//
+// A row's key is derived by HKDF from an encryption key and the row's identity, so that a ciphertext moved to another row does
+// not open. A ciphertext names its encryption key by an ID:
+//
+//	keys of ACE_DATABASE_ENCRYPTION_KEY:  first (seals, opens) · others (open only)
+//	a row whose key is missing: the cloud refuses to start, until the key is back or an operator accepts the loss
+//
+// The Keeper knows which keys the rows need, and encrypts them anew with the first.
 package vault
 
 import (

@@ -114,6 +114,7 @@ func (v *Vault) Seal(row RowIdentity, secret bridge.Secret) (string, error) {
 	return v.keys[0].id + keyIDEnd + string(token), nil
 }
 
+// CodeRowUnreadable is the code of a stored secret that no key opens.
 const CodeRowUnreadable = "row_unreadable"
 
 // errVault is deliberately one error for every reason; a missing key's ID is for the log alone.

@@ -127,7 +127,7 @@ func TestOutsideReaders(t *testing.T) { outsidetest.Check(t, outsideReaders) }
 
 // readings are the places that read a file, a variable or a stream, by file, with how often each does.
 var readings = map[string]map[string]int{
-	"bridge/api/client.go": {"io.ReadAll": 1}, "bridge/api/client_oauth.go": {"io.ReadAll": 1}, "bridge/api/web.go": {"io.ReadAll": 1}, // answers and bodies: JSON
+	"bridge/apiclient/client.go": {"io.ReadAll": 1}, "bridge/apiclient/signin.go": {"io.ReadAll": 1}, "bridge/api/web.go": {"io.ReadAll": 1}, // answers and bodies: JSON
 	"bridge/mark/mark.go": {"os.Open": 1}, "bridge/sqldb/state.go": {"os.Open": 2, "io.ReadAll": 1}, // what this program has written
 	"cloud/catalogue.go": {"io.ReadAll": 1}, "cloud/probe.go": {"io.ReadAll": 1}, // answers: JSON
 	"cmd/ace/internal/run/env.go": {"os.LookupEnv": 2, "os.Environ": 1}, "cmd/ace/internal/profile/environment.go": {"os.Getenv": 1}, "cmd/ace/internal/files/read.go": {"os.Open": 1, "io.ReadAll": 1}, // the readers

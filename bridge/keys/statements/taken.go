@@ -30,6 +30,7 @@ type Taken struct {
 	Highest int64 // number of a statement
 }
 
+// Of is what was taken from a subject.
 func (t Taken) Of(subject string) bridge.Taken {
 	m := t.numbers[subject]
 	return bridge.Taken{Until: t.until[subject], Number: m.Number, Clock: m.Clock}
@@ -142,6 +143,7 @@ func (t Taken) Knows(w bridge.Withdrawal) bool {
 	return w.Number > 0
 }
 
+// Equal reports whether the same was taken.
 func (t Taken) Equal(o Taken) bool {
 	return t.Highest == o.Highest && maps.Equal(t.until, o.until) && maps.Equal(t.numbers, o.numbers)
 }

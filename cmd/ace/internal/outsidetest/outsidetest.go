@@ -66,7 +66,7 @@ func FileOf(t *testing.T, raw string) *os.File {
 	if err := os.WriteFile(path, []byte(raw), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // of the test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,13 +13,14 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
+// The values of --output.
 const (
 	OutputTable = "table"
 	OutputJSON  = "json"
 	outputYAML  = "yaml"
 )
 
-// Outputs are the values of --output.
+// Outputs lists the values of --output.
 var Outputs = []string{OutputTable, OutputJSON, outputYAML}
 
 // CheckOutput refuses an --output that there is not.
