@@ -58,11 +58,11 @@ func (k Key) SignAccess(c AccessClaims) (Secret, error) { return sign(TypeAccess
 func TokenKeyID(token Secret) (uuid.UUID, error) {
 	h, err := readHeader(token.Reveal())
 	if err != nil {
-		return uuid.UUID{}, refuse("token_malformed", "the token cannot be read: %w", err)
+		return uuid.UUID{}, refuse(CodeTokenMalformed, "the token cannot be read: %w", err)
 	}
 	id, err := uuid.Parse(h.KeyID)
 	if err != nil || len(h.KeyID) != 36 {
-		return uuid.UUID{}, refuse("token_malformed", "the token names no key")
+		return uuid.UUID{}, refuse(CodeTokenMalformed, "the token names no key")
 	}
 	return id, nil
 }
@@ -77,32 +77,32 @@ func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, n
 	}
 	err = VerifyToken(token, TypeAccess, AlgEdDSA, func(string) (any, error) { return public, nil }, &c)
 	if err != nil {
-		return AccessClaims{}, refuse("token_invalid", "the access token's signature is not that of its key").Because(err)
+		return AccessClaims{}, refuse(CodeTokenInvalid, "the access token's signature is not that of its key").Because(err)
 	}
 	c.KeyID = id
 	switch err := c.Times.check(now, MaxAccessTokenLife); {
 	case errors.Is(err, errExpired):
-		return AccessClaims{}, refuse("token_expired", "the access token has expired").WithHint("fetch a new credential")
+		return AccessClaims{}, refuse(CodeTokenExpired, "the access token has expired").WithHint("fetch a new credential")
 	case errors.Is(err, errFuture):
-		return AccessClaims{}, refuse("token_clock", "the access token is from the future: the server's clock is behind").
+		return AccessClaims{}, refuse(CodeTokenClock, "the access token is from the future: the server's clock is behind").
 			WithHint("set the server's clock, for example with NTP")
 	case err != nil:
-		return AccessClaims{}, refuse("token_lifetime", "the access token's lifetime is over %s", MaxAccessTokenLife)
+		return AccessClaims{}, refuse(CodeTokenLifetime, "the access token's lifetime is over %s", MaxAccessTokenLife)
 	}
 	if !slices.ContainsFunc(servers, func(s ServerURL) bool { return s.Same(ServerURL(c.Audience)) }) {
-		return AccessClaims{}, refuse("token_audience", "the access token is for %q, not for this server", Clip(string(c.Audience), maxShown))
+		return AccessClaims{}, refuse(CodeTokenAudience, "the access token is for %q, not for this server", Clip(string(c.Audience), maxShown))
 	}
 	if !PlainSubject(c.Subject) || !PlainText(c.Connection, maxSubject) {
-		return AccessClaims{}, refuse("token_subject", "the access token names no member, or not in plain text")
+		return AccessClaims{}, refuse(CodeTokenSubject, "the access token names no member, or not in plain text")
 	}
 	if c.Number < 0 || c.Number > MaxStatementNumber {
-		return AccessClaims{}, refuse("token_number", "the number in the access token is not between 1 and %d", int64(MaxStatementNumber))
+		return AccessClaims{}, refuse(CodeTokenNumber, "the number in the access token is not between 1 and %d", int64(MaxStatementNumber))
 	}
 	if c.Role != "" && !c.Role.Valid() {
-		return AccessClaims{}, refuse("token_role", "the access token has no known role")
+		return AccessClaims{}, refuse(CodeTokenRole, "the access token has no known role")
 	}
 	if _, err := ParseScopes(c.Scope); err != nil {
-		return AccessClaims{}, refuse("token_scope", "the access token's scopes are malformed")
+		return AccessClaims{}, refuse(CodeTokenScope, "the access token's scopes are malformed")
 	}
 	return c, nil
 }
@@ -138,7 +138,7 @@ func VerifyRevocation(token Secret, public ed25519.PublicKey) (Revocation, error
 	var c revocationClaims
 	err = VerifyToken(token, TypeRevocation, AlgEdDSA, func(string) (any, error) { return public, nil }, &c)
 	if err != nil {
-		return Revocation{}, refuse("revocation_invalid", "the revocation is not signed by its key").Because(err)
+		return Revocation{}, refuse(CodeRevocationInvalid, "the revocation is not signed by its key").Because(err)
 	}
 	return Revocation{KeyID: id, Subject: Clip(c.Subject, maxShown), Reason: Clip(c.Reason, maxShown)}, nil
 }

@@ -62,7 +62,7 @@ const (
 	maxKeyLife = int64(366 * 24 * time.Hour / time.Second)
 )
 
-func refuse(code, format string, args ...any) *Error {
+func refuse(code Code, format string, args ...any) *Error {
 	return E(Unauthenticated, code, format, args...)
 }
 
@@ -72,7 +72,7 @@ func refuse(code, format string, args ...any) *Error {
 func (t Trust) VerifyConnect(token Secret, servers []ServerURL, now time.Time) (ConnectClaims, error) {
 	var none ConnectClaims
 	if !t.Configured() {
-		return none, E(Unavailable, "exchange_not_configured",
+		return none, E(Unavailable, CodeExchangeNotConfigured,
 			"this server has no cloud secret, so it cannot check whose token this is").
 			WithHint("set ACE_CLOUD_PUBLIC_KEY on the server to what `ace org trust` prints, and restart it")
 	}
@@ -84,14 +84,14 @@ func (t Trust) VerifyConnect(token Secret, servers []ServerURL, now time.Time) (
 		return none, err
 	}
 	if c.Issuer != t.Issuer {
-		return none, refuse("connect_issuer", "the token was issued by %q, this server trusts %s", Clip(string(c.Issuer), maxShown), t.Issuer)
+		return none, refuse(CodeConnectIssuer, "the token was issued by %q, this server trusts %s", Clip(string(c.Issuer), maxShown), t.Issuer)
 	}
 	if c.Org != t.Org {
-		return none, refuse("connect_org", "the token is for organization %q, this server belongs to %q", Clip(c.Org, maxShown), t.Org).
+		return none, refuse(CodeConnectOrg, "the token is for organization %q, this server belongs to %q", Clip(c.Org, maxShown), t.Org).
 			WithHint("switch to the organization %q, or give the server that organization's secret", t.Org)
 	}
 	if !slices.Contains(servers, c.Server()) {
-		return none, refuse("connect_audience", "the token is for %q, this server is %s", Clip(string(c.Audience), maxShown), servers[0]).
+		return none, refuse(CodeConnectAudience, "the token is for %q, this server is %s", Clip(string(c.Audience), maxShown), servers[0]).
 			WithHint("ace connect --server %s", servers[0])
 	}
 	if err := c.checkFields(); err != nil {
@@ -104,19 +104,19 @@ func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
 	var c ConnectClaims
 	h, err := readHeader(token.Reveal())
 	if err != nil {
-		return c, refuse("connect_malformed", "the connect token cannot be read: %w", err)
+		return c, refuse(CodeConnectMalformed, "the connect token cannot be read: %w", err)
 	}
 	if h.Type != TypeConnect {
-		return c, refuse("connect_type", "the token is of type %q, not a connect token", Clip(h.Type, maxShown)).
+		return c, refuse(CodeConnectType, "the token is of type %q, not a connect token", Clip(h.Type, maxShown)).
 			WithHint("narrow it first: ace connect does that")
 	}
 	key, known := t.key(h.KeyID)
 	if !known {
-		return c, refuse("connect_key_unknown", "the token is signed with key %q, this server trusts %q",
+		return c, refuse(CodeConnectKeyUnknown, "the token is signed with key %q, this server trusts %q",
 			Clip(h.KeyID, maxShown), t.KeyIDs()).WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}
 	if h.Alg != key.Algorithm() {
-		return c, refuse("connect_algorithm", "the token is signed with %q, its key demands %s", Clip(h.Alg, maxShown), key.Algorithm())
+		return c, refuse(CodeConnectAlgorithm, "the token is signed with %q, its key demands %s", Clip(h.Alg, maxShown), key.Algorithm())
 	}
 	err = VerifyToken(token, TypeConnect, key.Algorithm(), func(string) (any, error) {
 		if key.public != nil {
@@ -125,10 +125,10 @@ func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
 		return []byte(key.secret.Reveal()), nil
 	}, &c)
 	if malformed, ok := errors.AsType[*claimsError](err); ok {
-		return ConnectClaims{}, refuse("connect_malformed", "the connect token cannot be read: %w", malformed)
+		return ConnectClaims{}, refuse(CodeConnectMalformed, "the connect token cannot be read: %w", malformed)
 	}
 	if err != nil {
-		return ConnectClaims{}, refuse("connect_signature",
+		return ConnectClaims{}, refuse(CodeConnectSignature,
 			"the token's signature does not match the cloud secret of this server").Because(err).
 			WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}
@@ -140,13 +140,13 @@ func (t Trust) checkTimes(c ConnectClaims, now time.Time) error {
 	apart := now.Sub(time.Unix(c.IssuedAt, 0)).Round(time.Second)
 	switch {
 	case errors.Is(err, errFuture):
-		return refuse("connect_clock", "the token is from the future: the server's clock is %s behind the cloud's", -apart).
+		return refuse(CodeConnectClock, "the token is from the future: the server's clock is %s behind the cloud's", -apart).
 			WithHint("set the server's clock, for example with NTP, and connect again")
 	case errors.Is(err, errExpired):
-		return refuse("connect_expired", "the token has expired, or the server's clock is ahead of the cloud's: the token is %s old by the server's clock", apart).
+		return refuse(CodeConnectExpired, "the token has expired, or the server's clock is ahead of the cloud's: the token is %s old by the server's clock", apart).
 			WithHint("connect again; if that fails, set the server's clock, for example with NTP")
 	case err != nil:
-		return refuse("connect_lifetime", "the token's lifetime is not between 1 second and %s", MaxConnectTokenLife)
+		return refuse(CodeConnectLifetime, "the token's lifetime is not between 1 second and %s", MaxConnectTokenLife)
 	}
 	return nil
 }
@@ -154,20 +154,20 @@ func (t Trust) checkTimes(c ConnectClaims, now time.Time) error {
 func (c ConnectClaims) checkFields() error {
 	switch {
 	case !PlainSubject(c.Subject):
-		return refuse("connect_subject", "the token names no member, or not in plain text")
+		return refuse(CodeConnectSubject, "the token names no member, or not in plain text")
 	case c.Email != "" && !PlainSubject(c.Email):
-		return refuse("connect_subject", "the token's email is too long or no plain text")
+		return refuse(CodeConnectSubject, "the token's email is too long or no plain text")
 	case c.Replaces != "" && !isKeyID(c.Replaces):
-		return refuse("connect_replaces", "the token says that the key replaces another, and not which")
+		return refuse(CodeConnectReplaces, "the token says that the key replaces another, and not which")
 	case !c.Role.Valid():
-		return refuse("connect_role", "the token has no known role")
+		return refuse(CodeConnectRole, "the token has no known role")
 	case len(c.JTI) < minJTI || len(c.JTI) > maxJTI || !isToken(c.JTI):
-		return refuse("connect_jti", "the token's jti has less than 128 bits")
+		return refuse(CodeConnectJTI, "the token's jti has less than 128 bits")
 	case c.KeyLife <= 0 || c.KeyLife > maxKeyLife:
-		return refuse("connect_key_life", "the token's limit on the key's lifetime is not between 1 second and 366 days")
+		return refuse(CodeConnectKeyLife, "the token's limit on the key's lifetime is not between 1 second and 366 days")
 	}
 	if scopes, err := ParseScopes(c.Scope); err != nil || len(scopes) == 0 {
-		return refuse("connect_scope", "the token's scope is empty or malformed")
+		return refuse(CodeConnectScope, "the token's scope is empty or malformed")
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func Credential(h http.Header) (Presented, error) {
 	case len(found) == 0:
 		return Presented{}, nil
 	case len(found) > 1:
-		return Presented{}, E(Invalid, "credential_ambiguous",
+		return Presented{}, E(Invalid, CodeCredentialAmbiguous,
 			"the request carries more than one credential").
 			WithHint("send one of Authorization: Bearer, X-API-Key or X-Ace-Api-Key, once")
 	}
@@ -54,7 +54,7 @@ func Credential(h http.Header) (Presented, error) {
 func ParsePresented(value Secret) (Presented, error) {
 	s := value.Reveal()
 	if s == "" || len(s) > maxCredential {
-		return Presented{}, E(Unauthenticated, "credential_malformed", "the credential is empty or too long")
+		return Presented{}, E(Unauthenticated, CodeCredentialMalformed, "the credential is empty or too long")
 	}
 	id, key, ok := strings.Cut(s, ".")
 	if !ok || !strings.HasPrefix(key, "ace_") {
@@ -62,7 +62,7 @@ func ParsePresented(value Secret) (Presented, error) {
 	}
 	parsed, err := uuid.Parse(id)
 	if err != nil || len(id) != 36 {
-		return Presented{}, E(Unauthenticated, "credential_malformed", "what stands before the key is not a key ID")
+		return Presented{}, E(Unauthenticated, CodeCredentialMalformed, "what stands before the key is not a key ID")
 	}
 	return Presented{Value: NewSecret(key), KeyID: uuid.NullUUID{UUID: parsed, Valid: true}}, nil
 }
@@ -77,7 +77,7 @@ func (p Presented) Key() (Key, error) {
 		return Key{}, err
 	}
 	if p.KeyID.Valid && p.KeyID.UUID != k.ID {
-		return Key{}, E(Unauthenticated, "key_id_mismatch", "the key ID that was sent is not the key's own")
+		return Key{}, E(Unauthenticated, CodeKeyIDMismatch, "the key ID that was sent is not the key's own")
 	}
 	return k, nil
 }

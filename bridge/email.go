@@ -14,7 +14,7 @@ const MaxEmail = 200
 // CanonicalEmail brings an e-mail address to the one spelling that is stored, compared and mailed to: the local part as
 // RFC 8265 section 3.3 compares names (lower case, NFC), the domain in A-labels.
 func CanonicalEmail(s string) (string, error) {
-	malformed := E(Invalid, "email_malformed", "that is not an e-mail address")
+	malformed := E(Invalid, CodeEmailMalformed, "that is not an e-mail address")
 	s = OneForm(trimOutside(s))
 	address, err := mail.ParseAddress(s)
 	if err != nil || address.Address != s || !PlainText(s, MaxEmail) {

@@ -6,33 +6,12 @@ import (
 	"time"
 )
 
-// Kind says what sort of failure an [Error] is. Each kind maps to one HTTP status, both ways, in bridge/api.
-type Kind string
-
-// The kinds of failure.
-const (
-	Invalid         Kind = "invalid"         // 400: the request is malformed or breaks a rule of form
-	Unauthenticated Kind = "unauthenticated" // 401: no credential, or one that is not accepted
-	Forbidden       Kind = "forbidden"       // 403: the credential is known and does not allow this
-	NotFound        Kind = "not_found"       // 404
-	NotAllowed      Kind = "method"          // 405
-	Conflict        Kind = "conflict"        // 409: the state does not allow it
-	TooLarge        Kind = "too_large"       // 413
-	TooMany         Kind = "too_many"        // 429: see Error.RetryAfter
-	Internal        Kind = "internal"        // 500: the cause is in the log, never in the answer
-	Unreachable     Kind = "unreachable"     // 502: the other side cannot be reached
-	Unavailable     Kind = "unavailable"     // 503: not ready, or shutting down
-	Timeout         Kind = "timeout"         // 504: the other side is too slow
-	Loop            Kind = "loop"            // 508: the request comes round
-	ClientGone      Kind = "client_gone"     // 499, in the log alone: the client hung up
-)
-
 // Error is the one error type of the project. Code is stable and made for programs; Detail says the cause in a sentence
 // for a person; Hint, where there is one, is the command or setting that fixes it. Err is the underlying cause: it is
 // logged and never sent to a caller.
 type Error struct {
 	Kind       Kind
-	Code       string
+	Code       Code
 	Detail     string
 	Hint       string
 	RetryAfter time.Duration // with TooMany and Unavailable; zero when unknown
@@ -40,11 +19,8 @@ type Error struct {
 	Err        error
 }
 
-// CodeCredentialMissing is the code of the refusal of a request that carries no credential at all.
-const CodeCredentialMissing = "credential_missing"
-
 // E makes an [Error] with a formatted detail. A %w operand becomes the underlying cause as well.
-func E(kind Kind, code, format string, args ...any) *Error {
+func E(kind Kind, code Code, format string, args ...any) *Error {
 	wrapped := fmt.Errorf(format, args...)
 	return &Error{Kind: kind, Code: code, Detail: wrapped.Error(), Err: errors.Unwrap(wrapped)}
 }
@@ -80,11 +56,11 @@ func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	return &Error{Kind: Internal, Code: "internal", Detail: "something went wrong on our side", Err: err}
+	return &Error{Kind: Internal, Code: CodeInternal, Detail: "something went wrong on our side", Err: err}
 }
 
 // CodeOf returns the code of the [Error] in err's chain, "internal" for any other error and "" for nil.
-func CodeOf(err error) string {
+func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}

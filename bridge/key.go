@@ -68,7 +68,7 @@ func KeyFrom(kind KeyKind, id uuid.UUID, secret [32]byte) Key {
 	return Key{Kind: kind, ID: id, text: NewSecret(string(text))}
 }
 
-var errKeyFormat = E(Unauthenticated, "key_malformed",
+var errKeyFormat = E(Unauthenticated, CodeKeyMalformed,
 	"the API key is not of the form ace_<kind>_ followed by 71 letters and digits, or a character of it was mistyped").
 	WithHint("copy the whole key again, or create one: ace api-key create")
 

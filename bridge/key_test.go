@@ -84,7 +84,7 @@ func TestCredential(t *testing.T) {
 	cases := map[string]struct {
 		header http.Header
 		want   string
-		code   string
+		code   bridge.Code
 	}{
 		"none":         {http.Header{}, "", ""},
 		"bearer":       {http.Header{"Authorization": {"Bearer " + key}}, key, ""},

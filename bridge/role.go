@@ -40,7 +40,7 @@ var orgPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 // CheckOrg checks an organization's slug: the form of a DNS label (RFC 1123), in lower case.
 func CheckOrg(slug string) error {
 	if !orgPattern.MatchString(slug) {
-		return E(Invalid, "organization_malformed",
+		return E(Invalid, CodeOrganizationMalformed,
 			"an organization is named by 1 to 63 lower-case letters, digits and inner hyphens").
 			WithHint("write it like acme or acme-labs; its name to show may be anything")
 	}

@@ -36,7 +36,7 @@ func NewSigningRoot() Secret {
 // signing one first.
 func ParseSigningRoot(value Secret) (SigningRoot, error) {
 	bad := func(why string) (SigningRoot, error) {
-		return SigningRoot{}, E(Invalid, "signing_key_malformed", "ACE_CLOUD_SIGNING_KEY: %s", why).
+		return SigningRoot{}, E(Invalid, CodeSigningKeyMalformed, "ACE_CLOUD_SIGNING_KEY: %s", why).
 			WithHint("make one with: ace cloud new-signing-key")
 	}
 	var root SigningRoot

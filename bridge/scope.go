@@ -37,7 +37,7 @@ func ParseScope(s string) (Scope, error) {
 		if len(s) > MaxScopeLen {
 			s = s[:MaxScopeLen] + "…"
 		}
-		return "", E(Invalid, "scope_malformed", "%q is not a scope: %s", s, why)
+		return "", E(Invalid, CodeScopeMalformed, "%q is not a scope: %s", s, why)
 	}
 	if s == "" || len(s) > MaxScopeLen {
 		return bad("it is empty or longer than 128 bytes")
@@ -120,7 +120,7 @@ func ParseScopes(s string) (Scopes, error) {
 // NewScopes checks a list of scopes and returns it sorted and without repetition.
 func NewScopes(list []string) (Scopes, error) {
 	if len(list) > MaxScopes {
-		return nil, E(Invalid, "scope_malformed", "more than %d scopes", MaxScopes)
+		return nil, E(Invalid, CodeScopeMalformed, "more than %d scopes", MaxScopes)
 	}
 	out := make(Scopes, 0, len(list))
 	for _, s := range list {

@@ -47,15 +47,15 @@ func (r SigningRoot) SealingKey(jti string) (string, error) {
 func Seal(sealingKey string, b SealBinding, key Key) (string, error) {
 	n, text, ok := strings.Cut(sealingKey, ".")
 	if !ok || len(sealingKey) > maxSealed {
-		return "", E(Invalid, "sealing_key_malformed", "the connect token's sealing key is malformed")
+		return "", E(Invalid, CodeSealingKeyMalformed, "the connect token's sealing key is malformed")
 	}
 	raw, err := decode64(text)
 	if err != nil {
-		return "", E(Invalid, "sealing_key_malformed", "the connect token's sealing key is not base64url")
+		return "", E(Invalid, CodeSealingKeyMalformed, "the connect token's sealing key is not base64url")
 	}
 	public, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(raw)
 	if err != nil {
-		return "", E(Invalid, "sealing_key_malformed", "the connect token's sealing key is not an X25519 key")
+		return "", E(Invalid, CodeSealingKeyMalformed, "the connect token's sealing key is not an X25519 key")
 	}
 	ciphertext, err := hpke.Seal(public, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), b.info(), []byte(key.Text().Reveal()))
 	if err != nil {
@@ -70,7 +70,7 @@ func SealedJTI(sealed string) (string, error) {
 	return jti, err
 }
 
-var errSealed = E(Invalid, "sealed_key_invalid",
+var errSealed = E(Invalid, CodeSealedKeyInvalid,
 	"the sealed key cannot be opened: it was made for another member, server or connect, or it is damaged").
 	WithHint("run the connect again")
 

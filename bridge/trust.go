@@ -81,7 +81,7 @@ func JWTSecretValue(issuer ServerURL, org string, n int, secret []byte) Secret {
 }
 
 func badCloudSecret(format string, args ...any) error {
-	return E(Invalid, "cloud_secret_malformed", format, args...).
+	return E(Invalid, CodeCloudSecretMalformed, format, args...).
 		WithHint("print the right value with: ace org trust")
 }
 
@@ -176,12 +176,12 @@ func ParseTrust(s TrustSettings) (Trust, error) {
 	var err error
 	if s.CloudURL != "" {
 		if t.Issuer, err = CanonicalURL(s.CloudURL); err != nil {
-			return Trust{}, E(Invalid, "cloud_url_malformed", "ACE_CLOUD_URL: %w", err)
+			return Trust{}, E(Invalid, CodeCloudURLMalformed, "ACE_CLOUD_URL: %w", err)
 		}
 	}
 	if s.Org != "" {
 		if err := CheckOrg(s.Org); err != nil {
-			return Trust{}, E(Invalid, "cloud_org_malformed", "ACE_CLOUD_ORG: %w", err)
+			return Trust{}, E(Invalid, CodeCloudOrgMalformed, "ACE_CLOUD_ORG: %w", err)
 		}
 		t.Org = s.Org
 	}

@@ -91,7 +91,7 @@ func rewrite(t *testing.T, token bridge.Secret, part int, change func(map[string
 func TestVerifyConnectClaims(t *testing.T) {
 	cases := map[string]struct {
 		change func(*bridge.ConnectClaims)
-		code   string
+		code   bridge.Code
 	}{
 		"good":             {func(*bridge.ConnectClaims) {}, ""},
 		"other issuer":     {func(c *bridge.ConnectClaims) { c.Issuer = "https://evil.example" }, "connect_issuer"},
@@ -138,7 +138,7 @@ func TestVerifyConnectHeader(t *testing.T) {
 	cases := map[string]struct {
 		part   int
 		change func(map[string]any)
-		code   string
+		code   bridge.Code
 	}{
 		"no typ":           {0, func(h map[string]any) { delete(h, "typ") }, "connect_type"},
 		"session token":    {0, func(h map[string]any) { h["typ"] = bridge.TypeSession }, "connect_type"},
@@ -205,7 +205,7 @@ func TestVerifyConnectAcrossSecrets(t *testing.T) {
 		}
 		return token
 	}
-	check := func(name string, settings bridge.TrustSettings, key bridge.SigningKey, want string) {
+	check := func(name string, settings bridge.TrustSettings, key bridge.SigningKey, want bridge.Code) {
 		t.Helper()
 		trust, err := bridge.ParseTrust(settings)
 		if err != nil {
@@ -331,7 +331,8 @@ func TestSealedKeyIsBound(t *testing.T) {
 			t.Errorf("it opens for another %s: %v", name, err)
 		}
 	}
-	if _, err := root.OpenSealed(strings.Replace(sealed, ".1.", ".01.", 1), claims.Binding()); bridge.CodeOf(err) != "sealed_key_invalid" {
+	if _, err := root.OpenSealed(strings.Replace(sealed, ".1.", ".01.", 1),
+		claims.Binding()); bridge.CodeOf(err) != "sealed_key_invalid" {
 		t.Errorf("another spelling of it opens: %v", err)
 	}
 	if _, err := newRoot(t).OpenSealed(sealed, claims.Binding()); bridge.CodeOf(err) != "sealed_key_invalid" {

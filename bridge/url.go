@@ -16,7 +16,7 @@ type ServerURL string
 const maxURL = 2048
 
 func badURL(format string, args ...any) error {
-	return E(Invalid, "url_malformed", format, args...).
+	return E(Invalid, CodeURLMalformed, format, args...).
 		WithHint("give the address people use, for example https://ace.company.com or http://localhost:7777")
 }
 

@@ -107,7 +107,7 @@ func (k Key) SignWithdrawal(w Withdrawal, now time.Time) (Secret, error) {
 	}
 	token, err := sign(TypeWithdrawal, k.signingKey(), claims)
 	if err == nil && token.Len() > maxToken {
-		return Secret{}, E(TooLarge, "withdrawal_too_long", "the withdrawal is longer than %d bytes", maxToken).
+		return Secret{}, E(TooLarge, CodeWithdrawalTooLong, "the withdrawal is longer than %d bytes", maxToken).
 			WithHint("name fewer members in one")
 	}
 	return token, err
@@ -121,32 +121,32 @@ func VerifyWithdrawal(token Secret, public ed25519.PublicKey, now time.Time) (Wi
 	}
 	var c withdrawalClaims
 	if err := VerifyToken(token, TypeWithdrawal, AlgEdDSA, func(string) (any, error) { return public, nil }, &c); err != nil {
-		return Withdrawal{}, refuse("withdrawal_invalid", "the withdrawal is not signed by its key").Because(err)
+		return Withdrawal{}, refuse(CodeWithdrawalInvalid, "the withdrawal is not signed by its key").Because(err)
 	}
 	if len(c.Until) == 0 || len(c.Until) > MaxWithdrawals {
-		return Withdrawal{}, refuse("withdrawal_malformed", "a withdrawal names 1 to %d members", MaxWithdrawals)
+		return Withdrawal{}, refuse(CodeWithdrawalMalformed, "a withdrawal names 1 to %d members", MaxWithdrawals)
 	}
 	if c.Number < 0 || c.Number > MaxStatementNumber {
-		return Withdrawal{}, refuse("withdrawal_malformed", "the number of the withdrawal is not between 1 and %d", int64(MaxStatementNumber))
+		return Withdrawal{}, refuse(CodeWithdrawalMalformed, "the number of the withdrawal is not between 1 and %d", int64(MaxStatementNumber))
 	}
 	latest := now.Add(ClockSkew).Unix() // beyond it, nobody could be let in again for as long
 	for subject, until := range c.Until {
 		// A number needs no clock: where there is one, a cloud whose clock is ahead is heard as well.
 		if !namesSubject(subject) || until > latest && c.Number == 0 {
-			return Withdrawal{}, refuse("withdrawal_malformed", "the withdrawal names nobody, or a time in the future")
+			return Withdrawal{}, refuse(CodeWithdrawalMalformed, "the withdrawal names nobody, or a time in the future")
 		}
 		c.Until[subject] = min(until, latest)
 	}
 	w := Withdrawal{KeyID: id, Number: c.Number, Until: c.Until}
 	for subject, access := range c.Keys {
 		if _, named := c.Until[subject]; !named {
-			return Withdrawal{}, refuse("withdrawal_malformed", "the withdrawal leaves keys to a member whom it does not name")
+			return Withdrawal{}, refuse(CodeWithdrawalMalformed, "the withdrawal leaves keys to a member whom it does not name")
 		}
 		if access == nil {
 			continue
 		}
 		if _, err := ParseScopes(access.Scope); err != nil || access.Role != "" && !access.Role.Valid() {
-			return Withdrawal{}, refuse("withdrawal_malformed", "the withdrawal leaves scopes or a role that do not exist")
+			return Withdrawal{}, refuse(CodeWithdrawalMalformed, "the withdrawal leaves scopes or a role that do not exist")
 		}
 		if w.Keys == nil {
 			w.Keys = map[string]KeyAccess{}

@@ -20,7 +20,7 @@ func TestVerifyWithdrawal(t *testing.T) {
 	future := now.Add(ClockSkew + time.Second).Unix()
 	for name, c := range map[string]struct {
 		w    Withdrawal
-		code string
+		code Code
 	}{
 		"one":            {Withdrawal{Until: bob}, ""},
 		"the clock":      {Withdrawal{Until: map[string]int64{"bob@acme.test": now.Add(ClockSkew).Unix()}}, ""},

@@ -86,7 +86,7 @@ func jar(before string, resp *http.Response) string {
 var credentials = url.Values{"email": {"ann@acme.test"}, "password": {password}}
 
 // session logs in with a password as a program does, and returns the code of the refusal.
-func (f *fixture) session(r api.SessionRequest) (api.SessionToken, string) {
+func (f *fixture) session(r api.SessionRequest) (api.SessionToken, bridge.Code) {
 	f.t.Helper()
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -196,7 +196,7 @@ func TestPasswordSessionRefusals(t *testing.T) {
 	right := bridge.NewSecret(password).Disclose()
 	for name, c := range map[string]struct {
 		request api.SessionRequest
-		code    string
+		code    bridge.Code
 	}{
 		"a wrong password": {api.SessionRequest{Email: "ann@acme.test", Password: bridge.NewSecret("wrong").Disclose()}, "login_failed"},
 		"nobody":           {api.SessionRequest{Email: "bob@acme.test", Password: right}, "login_failed"},

@@ -43,7 +43,7 @@ func auditTime(name, value string, days int) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, value)
 	if err != nil {
-		return time.Time{}, bridge.E(bridge.Invalid, "time_malformed", "%s is neither a day nor a time of RFC 3339", name).
+		return time.Time{}, bridge.E(bridge.Invalid, bridge.CodeTimeMalformed, "%s is neither a day nor a time of RFC 3339", name).
 			WithHint("%s=2026-01-31, or %s=2026-01-31T00:00:00Z", name, name)
 	}
 	return at, nil
@@ -77,7 +77,7 @@ func (c *Cloud) exportAudit(ctx echo.Context, p accounts.Principal) error {
 	}
 	mediaType, known := map[string]string{"csv": "text/csv; charset=utf-8; header=present", "jsonl": "application/jsonl; charset=utf-8"}[format]
 	if !known {
-		return bridge.E(bridge.Invalid, "format_unknown", "the format is csv or jsonl")
+		return bridge.E(bridge.Invalid, bridge.CodeFormatUnknown, "the format is csv or jsonl")
 	}
 	r := ctx.Request()
 	q.Limit = exportPage

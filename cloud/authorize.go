@@ -32,7 +32,8 @@ const (
 var loopbackURI = regexp.MustCompile(`^http://(?:127\.0\.0\.1|\[::1\]):([1-9][0-9]{0,4})((?:/[A-Za-z0-9._~-]*)*)$`)
 
 func checkRedirectURI(uri string) error {
-	bad := bridge.E(bridge.Invalid, "redirect_uri_refused", "The program asks to send the code to an address that is not its own port on this machine.").
+	bad := bridge.E(bridge.Invalid, bridge.CodeRedirectURIRefused,
+		"The program asks to send the code to an address that is not its own port on this machine.").
 		WithHint("a redirect_uri is http://127.0.0.1:PORT/PATH or http://[::1]:PORT/PATH, without a query")
 	if len(uri) > maxRedirectURI {
 		return bad
@@ -51,7 +52,7 @@ func checkRedirectURI(uri string) error {
 // code's destination cannot be trusted; wrong is for the program that waits there (RFC 6749 section 4.1.2.1).
 func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refused error) {
 	if v.Get("client_id") != api.CLIClientID || len(v["client_id"]) != 1 {
-		return a, nil, bridge.E(bridge.Invalid, "invalid_client", "The program that asks for a login is not known here.")
+		return a, nil, bridge.E(bridge.Invalid, bridge.CodeInvalidClient, "The program that asks for a login is not known here.")
 	}
 	a.ClientID, a.RedirectURI = api.CLIClientID, v.Get("redirect_uri")
 	if len(v["redirect_uri"]) != 1 {
@@ -62,11 +63,11 @@ func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refu
 	}
 	if a.State = v.Get("state"); len(a.State) > maxState || len(v["state"]) > 1 {
 		a.State = ""
-		return a, oauthWrong("invalid_request", "there is more than one state, or it is too long"), nil
+		return a, oauthWrong(bridge.CodeInvalidRequest, "there is more than one state, or it is too long"), nil
 	}
 	for _, name := range []string{"response_type", "response_mode", "code_challenge", "code_challenge_method", "scope"} {
 		if len(v[name]) > 1 {
-			return a, oauthWrong("invalid_request", name+" is there more than once"), nil
+			return a, oauthWrong(bridge.CodeInvalidRequest, name+" is there more than once"), nil
 		}
 	}
 	a.Challenge = v.Get("code_challenge")
@@ -74,22 +75,22 @@ func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refu
 	mode := v.Get("response_mode")
 	switch {
 	case v.Get("response_type") == "":
-		return a, oauthWrong("invalid_request", "the response_type is missing"), nil
+		return a, oauthWrong(bridge.CodeInvalidRequest, "the response_type is missing"), nil
 	case v.Get("response_type") != "code":
-		return a, oauthWrong("unsupported_response_type", "the response_type must be code"), nil
+		return a, oauthWrong(bridge.CodeUnsupportedResponseType, "the response_type must be code"), nil
 	case mode != "" && mode != "query":
-		return a, oauthWrong("invalid_request", "the response_mode must be query"), nil
+		return a, oauthWrong(bridge.CodeInvalidRequest, "the response_mode must be query"), nil
 	case v.Get("scope") != "":
-		return a, oauthWrong("invalid_scope", "there are no scopes to ask for here"), nil
+		return a, oauthWrong(bridge.CodeInvalidScope, "there are no scopes to ask for here"), nil
 	case a.Challenge == "" || v.Get("code_challenge_method") != "S256":
-		return a, oauthWrong("invalid_request", "PKCE is needed here: a code_challenge, with code_challenge_method S256"), nil
+		return a, oauthWrong(bridge.CodeInvalidRequest, "PKCE is needed here: a code_challenge, with code_challenge_method S256"), nil
 	case err != nil || len(challenge) != 32:
-		return a, oauthWrong("invalid_request", "the code_challenge is not a SHA-256 in base64url"), nil
+		return a, oauthWrong(bridge.CodeInvalidRequest, "the code_challenge is not a SHA-256 in base64url"), nil
 	}
 	return a, nil, nil
 }
 
-func oauthWrong(code, detail string) *bridge.Error {
+func oauthWrong(code bridge.Code, detail string) *bridge.Error {
 	return bridge.E(bridge.Invalid, code, "%s", detail)
 }
 
@@ -107,7 +108,7 @@ func (c *Cloud) answer(ctx echo.Context, a authorization, answer url.Values) err
 }
 
 func (c *Cloud) answerWrong(ctx echo.Context, a authorization, e *bridge.Error) error {
-	return c.answer(ctx, a, url.Values{"error": {e.Code}, "error_description": {e.Detail}})
+	return c.answer(ctx, a, url.Values{"error": {string(e.Code)}, "error_description": {e.Detail}})
 }
 
 type authorizeView struct {
@@ -120,7 +121,7 @@ type authorizeView struct {
 func (c *Cloud) authorize(ctx echo.Context) error {
 	query, err := url.ParseQuery(ctx.Request().URL.RawQuery)
 	if err != nil {
-		return bridge.E(bridge.Invalid, "request_malformed", "The address of this page is broken.")
+		return bridge.E(bridge.Invalid, bridge.CodeRequestMalformed, "The address of this page is broken.")
 	}
 	a, wrong, err := readAuthorization(query)
 	if err != nil {
@@ -165,9 +166,9 @@ func (c *Cloud) decideAuthorization(ctx echo.Context, p accounts.Principal) erro
 		if err := c.registry.Upkeep.Note(r.Context(), actor(ctx, p), "code.deny", "client:"+a.ClientID, nil); err != nil {
 			return err
 		}
-		return c.answerWrong(ctx, a, oauthWrong("access_denied", "the login was denied"))
+		return c.answerWrong(ctx, a, oauthWrong(bridge.CodeAccessDenied, "the login was denied"))
 	default:
-		return bridge.E(bridge.Invalid, "form_malformed", "the form says neither approve nor deny")
+		return bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form says neither approve nor deny")
 	}
 	if err := c.devices.Allow("user:" + p.UserID); err != nil {
 		return err

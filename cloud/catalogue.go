@@ -19,7 +19,7 @@ func (c *Cloud) standsFor(ctx context.Context, p accounts.Principal, id string, 
 		return wish, err
 	}
 	if (wish.Preset == "") == (len(wish.Scopes) == 0) {
-		return wish, bridge.E(bridge.Invalid, "ceiling_malformed", "give either a preset or scopes")
+		return wish, bridge.E(bridge.Invalid, bridge.CodeCeilingMalformed, "give either a preset or scopes")
 	}
 	if _, err := bridge.NewScopes(wish.Scopes); err != nil {
 		return wish, err
@@ -45,7 +45,7 @@ func (c *Cloud) standsFor(ctx context.Context, p accounts.Principal, id string, 
 
 // hintAtServer names the server in the hint of where its scopes are listed.
 func hintAtServer(err error, server bridge.ServerURL) error {
-	if e := bridge.AsError(err); e.Code == "scope_unknown" {
+	if e := bridge.AsError(err); e.Code == bridge.CodeScopeUnknown {
 		return e.WithHint("ace api-key scopes --server %s", server)
 	}
 	return err
@@ -67,7 +67,8 @@ func (c *Cloud) readPresets(ctx context.Context, p accounts.Principal, id string
 // catalogueOf asks a connection's server for its catalogue, and keeps the names of its presets.
 func (c *Cloud) catalogueOf(ctx context.Context, t connections.Target) (catalogue.Catalogue, error) {
 	unread := func(cause string) (catalogue.Catalogue, error) {
-		return catalogue.Catalogue{}, bridge.E(bridge.Unreachable, "catalogue_unreadable", "the presets of %s cannot be read: %s", t.Server, cause).
+		return catalogue.Catalogue{}, bridge.E(bridge.Unreachable, bridge.CodeCatalogueUnreadable,
+			"the presets of %s cannot be read: %s", t.Server, cause).
 			WithHint("name scopes instead: ace connections share %s --scope SCOPE (ace api-key scopes --server %s lists them, where it is reached)", t.ID, t.Server)
 	}
 	if t.Err != nil {

@@ -213,9 +213,9 @@ func askEnds(ctx context.Context, client *apiclient.Server, key string, to *api.
 	if err != nil {
 		e := serverError(err, to.ServerURL)
 		switch to.Cause = e.Detail; e.Code {
-		case "server_unreachable", "server_failed":
+		case bridge.CodeServerUnreachable, bridge.CodeServerFailed:
 			to.Status = api.ServerUnreachable
-		case "server_unexpected":
+		case bridge.CodeServerUnexpected:
 			to.Cause = "the server does not say which keys were made through the connection; a newer version does"
 		}
 		return

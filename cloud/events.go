@@ -57,13 +57,14 @@ func (ws *watchers) add(w *watcher) error {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	busy := func(format string, most int) error {
-		return &bridge.Error{Kind: bridge.TooMany, Code: "streams_busy", Detail: fmt.Sprintf(format, most), RetryAfter: 5 * time.Second,
-			Hint: "close tabs that are not needed"}
+		return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeStreamsBusy, Detail: fmt.Sprintf(format, most),
+			RetryAfter: 5 * time.Second,
+			Hint:       "close tabs that are not needed"}
 	}
 	member, org := w.names()
 	switch most := share(ws.most); {
 	case ws.closed:
-		return bridge.E(bridge.Unavailable, "stopping", "this cloud is stopping")
+		return bridge.E(bridge.Unavailable, bridge.CodeStopping, "this cloud is stopping")
 	case ws.of[member] >= maxMemberStreams:
 		return busy("you have %d streams of live status open already", maxMemberStreams)
 	case ws.of[org] >= most:

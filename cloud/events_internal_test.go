@@ -33,7 +33,7 @@ func FuzzEventID(f *testing.F) {
 func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
 	calls := slots{taken: map[string]int{}}
 	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 8}
-	for name, take := range map[string]func(accounts.Principal) (func(), error){
+	for name, take := range map[bridge.Code]func(accounts.Principal) (func(), error){
 		"relay_busy": func(p accounts.Principal) (func(), error) {
 			return calls.take(RelayLimits{Total: 8}.orDefaults(), p, "connection of "+p.UserID)
 		},

@@ -9,7 +9,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
@@ -36,7 +35,7 @@ func TestDatabaseAway(t *testing.T) {
 		"cookie":                {"Cookie", cookie},
 	} {
 		resp, body := f.do("GET", "/v1/connections", "", headers...)
-		answer503(t, name, resp, body, sqldb.CodeUnreachable)
+		answer503(t, name, resp, body, "database_unreachable")
 	}
 	const says = "The database does not answer."
 	resp, body := f.do("GET", "/connections", "", "Cookie", cookie, "Accept", "text/html")
@@ -44,7 +43,7 @@ func TestDatabaseAway(t *testing.T) {
 	resp, body = f.form("/login", url.Values{"email": {"ann@acme.test"}, "password": {password}}, "Accept", "text/html")
 	answer503(t, "signing in", resp, body, says)
 	resp, body = f.do("POST", "/v1/sessions", `{"email":"ann@acme.test","password":"`+password+`"}`, "Content-Type", "application/json")
-	answer503(t, "password", resp, body, sqldb.CodeUnreachable)
+	answer503(t, "password", resp, body, "database_unreachable")
 	for _, grant := range []url.Values{
 		{"grant_type": {"refresh_token"}, "refresh_token": {tokens["refresh_token"].(string)}, "client_id": {api.CLIClientID}},
 		{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {"x"}, "client_id": {api.CLIClientID}},
@@ -56,7 +55,7 @@ func TestDatabaseAway(t *testing.T) {
 		t.Errorf("healthz: %d %s", resp.StatusCode, body)
 	}
 	resp, body = f.do("GET", "/readyz", "")
-	answer503(t, "readyz", resp, body, sqldb.CodeUnreachable)
+	answer503(t, "readyz", resp, body, "database_unreachable")
 
 	restore()
 	if resp, body = f.do("GET", "/v1/connections", "", "Cookie", cookie); resp.StatusCode != http.StatusOK {
@@ -98,14 +97,14 @@ func TestDatabaseReadOnly(t *testing.T) {
 		t.Errorf("a token that was handed out: %d %s", resp.StatusCode, body)
 	}
 	resp, _, body = credential(other)
-	answer503(t, "a token for another person", resp, body, sqldb.CodeReadOnly)
+	answer503(t, "a token for another person", resp, body, "database_read_only")
 	if resp, body = f.do("GET", "/v1/connections", "", "Authorization", f.bearer()); resp.StatusCode != http.StatusOK {
 		t.Errorf("reading: %d %s", resp.StatusCode, body)
 	}
 	resp, body = f.do("DELETE", "/v1/connections/"+known.ID, "", "Authorization", f.bearer())
-	answer503(t, "a change", resp, body, sqldb.CodeReadOnly)
+	answer503(t, "a change", resp, body, "database_read_only")
 	resp, body = f.do("GET", "/readyz", "")
-	answer503(t, "readyz", resp, body, sqldb.CodeReadOnly)
+	answer503(t, "readyz", resp, body, "database_read_only")
 	restore()
 	if resp, _, body = credential(other); resp.StatusCode != http.StatusOK {
 		t.Errorf("once it takes changes: %d %s", resp.StatusCode, body)
@@ -129,7 +128,7 @@ func TestDatabaseInTrouble(t *testing.T) {
 				{"readiness", "GET", "/readyz", ""},
 			} {
 				resp, body := f.do(refused.method, refused.path, refused.body, "Authorization", f.bearer(), "Content-Type", "application/json")
-				answer503(t, refused.what, resp, body, trouble.Code)
+				answer503(t, refused.what, resp, body, string(trouble.Code))
 				var problem api.Problem
 				_ = json.Unmarshal([]byte(body), &problem)
 				detail = problem.Detail
@@ -140,7 +139,7 @@ func TestDatabaseInTrouble(t *testing.T) {
 			for what, headers := range map[string][]string{"API": {"Authorization", f.bearer()}, "page": {"Cookie", cookie, "Accept", "text/html"}} {
 				path, want := "/connections", says
 				if what == "API" {
-					path, want = "/v1/connections", trouble.Code
+					path, want = "/v1/connections", string(trouble.Code)
 				}
 				resp, body := f.do("GET", path, "", headers...)
 				if !trouble.Reads {

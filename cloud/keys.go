@@ -69,7 +69,8 @@ func toHolder(err error) error {
 		return err
 	}
 	switch cause.Code {
-	case "key_" + record.StatusExpired, "key_" + record.StatusRevoked, "key_" + record.StatusDisabled, "key_" + record.StatusUsedUp, "key_rotated":
+	case "key_" + record.StatusExpired, "key_" + record.StatusRevoked, "key_" + record.StatusDisabled, "key_" + record.StatusUsedUp,
+		bridge.CodeKeyRotated:
 		return bridge.E(bridge.Unauthenticated, cause.Code, "%s", cause.Detail).
 			WithHint("see it with who may: ace api-key list --cloud")
 	}

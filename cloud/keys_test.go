@@ -37,7 +37,7 @@ func (f *fixture) key(c *apiclient.Cloud, r api.CreateKeyRequest) api.CreatedKey
 	return key
 }
 
-func wantCode(t *testing.T, what string, err error, code string) {
+func wantCode(t *testing.T, what string, err error, code bridge.Code) {
 	t.Helper()
 	if got := bridge.CodeOf(err); got != code || (err == nil) != (code == "") {
 		t.Errorf("%s: the error is %q (%v), want %q", what, got, err, code)

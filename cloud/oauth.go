@@ -88,7 +88,7 @@ func (c *Cloud) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 		return err
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
-		return bridge.E(bridge.Invalid, "invalid_request", "the parameters must be sent as application/x-www-form-urlencoded")
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the parameters must be sent as application/x-www-form-urlencoded")
 	}
 	body, err := api.ReadBody(ctx.Response(), r, maxForm)
 	if err != nil {
@@ -96,45 +96,48 @@ func (c *Cloud) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	}
 	// Only the body counts: a parameter of the URL would be in every log on the way.
 	if r.PostForm, err = url.ParseQuery(string(body)); err != nil {
-		return bridge.E(bridge.Invalid, "invalid_request", "the body is not a form")
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the body is not a form")
 	}
 	if err := api.CheckText(r.PostForm); err != nil {
 		return err
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "key_id" {
-			return bridge.E(bridge.Invalid, "invalid_request", "the parameter %q is there more than once", name)
+			return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the parameter %q is there more than once", name)
 		}
 	}
 	if scope := r.PostForm.Get("scope"); scope != "" {
-		return bridge.E(bridge.Invalid, "invalid_scope", "there are no scopes to ask for here: a session has those of its member's role")
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidScope,
+			"there are no scopes to ask for here: a session has those of its member's role")
 	}
 	return h(ctx)
 }
 
 // oauthCode is the error code that OAuth knows for one of ours.
-func oauthCode(e *bridge.Error) string {
+func oauthCode(e *bridge.Error) bridge.Code {
 	switch e.Code {
-	case "authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant", "invalid_request",
-		"invalid_target", "invalid_scope", "unsupported_grant_type", "invalid_client":
+	case bridge.CodeAuthorizationPending, bridge.CodeSlowDown, bridge.CodeAccessDenied, bridge.CodeExpiredToken,
+		bridge.CodeInvalidGrant, bridge.CodeInvalidRequest,
+		bridge.CodeInvalidTarget, bridge.CodeInvalidScope, bridge.CodeUnsupportedGrantType, bridge.CodeInvalidClient:
 		return e.Code
 	}
 	switch e.Kind {
 	case bridge.Unauthenticated:
-		return "invalid_grant"
+		return bridge.CodeInvalidGrant
 	case bridge.Forbidden:
-		return "access_denied"
+		return bridge.CodeAccessDenied
 	case bridge.TooMany:
-		return "slow_down"
+		return bridge.CodeSlowDown
 	case bridge.Internal:
-		return "server_error"
+		return bridge.CodeServerError
 	case bridge.Unavailable:
-		return "temporarily_unavailable"
+		return bridge.CodeTemporarilyUnavailable
 	}
-	return "invalid_request"
+	return bridge.CodeInvalidRequest
 }
 
-var errClient = bridge.E(bridge.Invalid, "invalid_client", "the client_id is not known here, or comes with a secret, which public clients have not")
+var errClient = bridge.E(bridge.Invalid, bridge.CodeInvalidClient,
+	"the client_id is not known here, or comes with a secret, which public clients have not")
 
 func usesBasic(r *http.Request) bool {
 	scheme, _, _ := strings.Cut(r.Header.Get(bridge.HeaderAuthorization), " ")
@@ -213,16 +216,16 @@ func (c *Cloud) token(ctx echo.Context) error {
 	case api.GrantExchange:
 		return anyClient(c.exchangeToken)(ctx)
 	case "":
-		return bridge.E(bridge.Invalid, "invalid_request", "the grant_type is missing")
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the grant_type is missing")
 	}
-	return bridge.E(bridge.Invalid, "unsupported_grant_type", "that grant type is not known here")
+	return bridge.E(bridge.Invalid, bridge.CodeUnsupportedGrantType, "that grant type is not known here")
 }
 
 // needs refuses a form without one of the parameters.
 func needs(r *http.Request, names ...string) error {
 	for _, name := range names {
 		if r.PostForm.Get(name) == "" {
-			return bridge.E(bridge.Invalid, "invalid_request", "the parameter %q is missing", name)
+			return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the parameter %q is missing", name)
 		}
 	}
 	return nil
@@ -277,10 +280,10 @@ func (c *Cloud) answerSession(ctx echo.Context, s accounts.Session, err error) e
 func (c *Cloud) exchangeToken(ctx echo.Context) error {
 	r := ctx.Request()
 	if t := r.PostForm.Get("subject_token_type"); t != api.TokenTypeAccess && t != api.TokenTypeJWT {
-		return bridge.E(bridge.Invalid, "invalid_request", "the subject_token_type is not that of a session token")
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the subject_token_type is not that of a session token")
 	}
 	if t := r.PostForm.Get("requested_token_type"); t != "" && t != api.TokenTypeJWT {
-		return bridge.E(bridge.Invalid, "invalid_request", "the requested_token_type must be %s", api.TokenTypeJWT)
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the requested_token_type must be %s", api.TokenTypeJWT)
 	}
 	subject, err := bridge.ParsePresented(bridge.NewSecret(r.PostForm.Get("subject_token")))
 	if err != nil {
@@ -292,15 +295,15 @@ func (c *Cloud) exchangeToken(ctx echo.Context) error {
 	}
 	server, err := bridge.CanonicalURL(r.PostForm.Get("resource"))
 	if err != nil {
-		return bridge.E(bridge.Invalid, "invalid_target", "the resource is not a server's URL: %s", bridge.AsError(err).Detail)
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidTarget, "the resource is not a server's URL: %s", bridge.AsError(err).Detail)
 	}
 	trusted := r.PostForm["key_id"]
 	if len(trusted) > 16 {
-		return bridge.E(bridge.Invalid, "invalid_request", "too many key IDs")
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "too many key IDs")
 	}
 	key, ok := c.root.ConnectKey(c.cfg.PublicURL, p.Org, trusted)
 	if !ok {
-		return bridge.E(bridge.Invalid, "invalid_target",
+		return bridge.E(bridge.Invalid, bridge.CodeInvalidTarget,
 			"the server trusts other keys than those of this cloud for the organization %q", p.Org).
 			WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}

@@ -96,7 +96,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func providerError(code, detail, hint string, cause error) error {
+func providerError(code bridge.Code, detail, hint string, cause error) error {
 	return bridge.E(bridge.Unreachable, code, "%s", detail).WithHint("%s", hint).Because(cause)
 }
 
@@ -107,15 +107,18 @@ func (o *oidcProviders) find(ctx context.Context, issuer string) (oidcProvider, 
 	}
 	found, err := oidc.NewProvider(ctx, issuer)
 	if _, mismatch := errors.AsType[*oidc.IssuerMismatchError](err); mismatch {
-		return oidcProvider{}, providerError("issuer_mismatch", "The sign-in provider says that it is another issuer than the one in its settings.",
+		return oidcProvider{}, providerError(bridge.CodeIssuerMismatch,
+			"The sign-in provider says that it is another issuer than the one in its settings.",
 			"an admin can set the issuer exactly as the provider spells it, trailing slash included", nil)
 	}
 	if errors.Is(err, errBlocked) {
-		return oidcProvider{}, providerError("provider_blocked", "The sign-in provider is at an address that this cloud may not call.",
+		return oidcProvider{}, providerError(bridge.CodeProviderBlocked,
+			"The sign-in provider is at an address that this cloud may not call.",
 			"it needs https and a public address; the operator of a cloud of your own can allow others with ACE_RELAY_ALLOW", err)
 	}
 	if err != nil {
-		return oidcProvider{}, providerError("provider_unreachable", "The sign-in provider cannot be reached, or its discovery document cannot be read.",
+		return oidcProvider{}, providerError(bridge.CodeProviderUnreachable,
+			"The sign-in provider cannot be reached, or its discovery document cannot be read.",
 			"an admin can test it under Settings, Sign-in provider", err)
 	}
 	p := oidcProvider{Provider: found, until: o.now().Add(providerLife)}
@@ -124,7 +127,8 @@ func (o *oidcProviders) find(ctx context.Context, issuer string) (oidcProvider, 
 		AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := found.Claims(&more); err != nil || !o.mayVisit(found.Endpoint().AuthURL) {
-		return oidcProvider{}, providerError("provider_malformed", "The sign-in provider's discovery document names no authorization endpoint on https.",
+		return oidcProvider{}, providerError(bridge.CodeProviderMalformed,
+			"The sign-in provider's discovery document names no authorization endpoint on https.",
 			"check the issuer under Settings, Sign-in provider", err)
 	}
 	p.namesIssuer = more.NamesIssuer
@@ -166,7 +170,7 @@ func (o *oidcProviders) authURL(ctx context.Context, s signin.SignIn, redirectUR
 }
 
 func refusedToken(detail string, cause error) error {
-	return bridge.E(bridge.Forbidden, "id_token_refused", "The sign-in provider's answer is not accepted: %s.", detail).
+	return bridge.E(bridge.Forbidden, bridge.CodeIDTokenRefused, "The sign-in provider's answer is not accepted: %s.", detail).
 		WithHint("begin again; if it stays so, ask an admin to test the provider under Settings").Because(cause)
 }
 
@@ -186,7 +190,8 @@ func (o *oidcProviders) redeem(ctx context.Context, s signin.SignIn, redirectURI
 		return signin.Vouched{}, refusedToken("it does not redeem the code", fmt.Errorf("the token endpoint answered %d", refused.Response.StatusCode))
 	}
 	if err != nil { // nor the text of a malformed answer
-		return signin.Vouched{}, providerError("provider_unreachable", "The sign-in provider's token endpoint cannot be reached.", "begin again",
+		return signin.Vouched{}, providerError(bridge.CodeProviderUnreachable,
+			"The sign-in provider's token endpoint cannot be reached.", "begin again",
 			errors.New(apiclient.WhyUnreachable(err)))
 	}
 	raw, _ := token.Extra("id_token").(string)

@@ -49,7 +49,7 @@ func (c *Cloud) page(h func(echo.Context, accounts.Principal) error) echo.Handle
 		r := ctx.Request()
 		p, signedIn, err := c.visitor(ctx)
 		switch {
-		case bridge.CodeOf(err) == accounts.CodeUnverified:
+		case bridge.CodeOf(err) == bridge.CodeEmailUnverified:
 			return ctx.Redirect(http.StatusSeeOther, confirmPath)
 		case err != nil:
 			return err
@@ -160,7 +160,7 @@ func form(ctx echo.Context) error {
 	r := ctx.Request()
 	r.Body = http.MaxBytesReader(ctx.Response(), r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		return bridge.E(bridge.Invalid, "form_malformed", "the form could not be read")
+		return bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form could not be read")
 	}
 	if err := api.CheckText(r.PostForm); err != nil {
 		return err
@@ -172,7 +172,7 @@ func form(ctx echo.Context) error {
 		for i := range values {
 			text, err := bridge.OutsideText(values[i])
 			if err != nil {
-				return bridge.E(bridge.Invalid, "text_malformed", "the field %.40q cannot be read: %w", name, err)
+				return bridge.E(bridge.Invalid, bridge.CodeTextMalformed, "the field %.40q cannot be read: %w", name, err)
 			}
 			values[i] = text
 		}
@@ -221,7 +221,7 @@ func (c *Cloud) decideDevice(ctx echo.Context, p accounts.Principal) error {
 	r := ctx.Request()
 	action := r.PostForm.Get("action")
 	if action != "approve" && action != "deny" {
-		return bridge.E(bridge.Invalid, "form_malformed", "the form says neither approve nor deny")
+		return bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form says neither approve nor deny")
 	}
 	view, status := deviceView{Done: "The terminal is logged in."}, http.StatusOK
 	if action == "deny" {

@@ -162,7 +162,7 @@ type codeView struct{ Next, Error string }
 func (c *Cloud) codePage(ctx echo.Context) error {
 	next := localPath(ctx.QueryParam("next"))
 	if _, err := c.registry.SignIn.PendingLogin(ctx.Request().Context(), c.secretOf(ctx, pendingCookie)); err != nil {
-		if bridge.CodeOf(err) != accounts.CodeLoginExpired {
+		if bridge.CodeOf(err) != bridge.CodeLoginExpired {
 			return err
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(next))
@@ -189,7 +189,7 @@ func (c *Cloud) loginCode(ctx echo.Context) error {
 	switch e := bridge.AsError(err); {
 	case ours(e):
 		return err
-	case e.Code == accounts.CodeLoginExpired:
+	case e.Code == bridge.CodeLoginExpired:
 		return c.render(ctx, api.Status(err), "login", web.Page{Title: "Sign in", View: loginView{Next: next, Error: sentence(err)}})
 	}
 	return c.render(ctx, api.Status(err), "code", web.Page{Title: "Sign in", View: codeView{Next: next, Error: sentence(err)}})

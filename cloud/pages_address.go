@@ -67,7 +67,7 @@ func (c *Cloud) changeAddress(ctx echo.Context, p accounts.Principal) error {
 		_, err = c.requestAddress(ctx, p, signin.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
 			Password: bridge.NewSecret(r.PostForm.Get("password"))})
 	default:
-		err = bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
+		err = bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")
 	}
 	if err == nil {
 		return c.profile(ctx, p, done)
@@ -122,7 +122,7 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 	}
 	p, signedIn, err := c.visitor(ctx)
 	switch {
-	case err != nil && bridge.CodeOf(err) != accounts.CodeUnverified:
+	case err != nil && bridge.CodeOf(err) != bridge.CodeEmailUnverified:
 		return err
 	case err != nil || !signedIn:
 		view.SignIn = "/login?next=" + url.QueryEscape(signin.AddressPath+"?token="+url.QueryEscape(token))

@@ -56,7 +56,7 @@ var flashes = map[string]string{
 	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
 }
 
-var errNotSure = bridge.E(bridge.Invalid, "not_confirmed", "tick the box to say that you are sure")
+var errNotSure = bridge.E(bridge.Invalid, bridge.CodeNotConfirmed, "tick the box to say that you are sure")
 
 func (c *Cloud) connectionsPage(ctx echo.Context, p accounts.Principal) error {
 	asked := ctx.QueryParams()

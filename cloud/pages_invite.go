@@ -37,7 +37,7 @@ func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) erro
 		return err
 	}
 	p, signedIn, err := c.visitor(ctx)
-	if err != nil && bridge.CodeOf(err) != accounts.CodeUnverified {
+	if err != nil && bridge.CodeOf(err) != bridge.CodeEmailUnverified {
 		return err
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) erro
 }
 
 func (c *Cloud) failInvite(ctx echo.Context, view inviteView, err error) error {
-	if ours(err) || bridge.CodeOf(err) == "invitation_unknown" {
+	if ours(err) || bridge.CodeOf(err) == bridge.CodeInvitationUnknown {
 		return err
 	}
 	view.Error = sentence(err)
@@ -76,7 +76,7 @@ func (c *Cloud) acceptFromPage(ctx echo.Context) error {
 	view := inviteView{Token: r.PostForm.Get("token")}
 	token := bridge.NewSecret(view.Token)
 	p, signedIn, err := c.visitor(ctx)
-	if bridge.CodeOf(err) == accounts.CodeUnverified {
+	if bridge.CodeOf(err) == bridge.CodeEmailUnverified {
 		return c.acceptUnproven(ctx, view)
 	}
 	if err != nil {

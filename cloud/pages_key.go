@@ -83,7 +83,8 @@ func (c *Cloud) serverKeyPage(ctx echo.Context, p accounts.Principal) error {
 	}
 	tidy, ok := tidyKey(key)
 	if !ok || tidy.KeyID != id.String() {
-		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(bridge.E(bridge.Invalid, "answer_unexpected", "another key"), f.Connection.ServerURL))
+		return c.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, serverError(bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected,
+			"another key"), f.Connection.ServerURL))
 	}
 	path := "/connections/" + f.Connection.ID
 	var may serverKeys

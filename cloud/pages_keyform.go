@@ -130,7 +130,7 @@ func keyFormOf(r *http.Request) (keyForm, error) {
 	if text := sent.Get("max_uses"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 {
-			return out, bridge.E(bridge.Invalid, "max_uses", "the number of uses is not a number above 0")
+			return out, bridge.E(bridge.Invalid, bridge.CodeMaxUses, "the number of uses is not a number above 0")
 		}
 		out.Wish.MaxUses = n
 	}

@@ -214,7 +214,8 @@ func (c *Cloud) showServerKey(ctx echo.Context, p accounts.Principal, f frame, d
 		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" ` + shellWord(f.Connection.ServerURL.Join("/ace/v1/me"))}})
 }
 
-var errOwnKey = bridge.E(bridge.Conflict, "own_key", "that is the connection's own key, which the cloud renews by itself").
+var errOwnKey = bridge.E(bridge.Conflict, bridge.CodeOwnKey,
+	"that is the connection's own key, which the cloud renews by itself").
 	WithHint("to end it, disconnect")
 
 // changeServerKey does what a button of a key says.

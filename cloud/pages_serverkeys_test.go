@@ -51,7 +51,7 @@ func answer(status int, body any) http.HandlerFunc {
 	}
 }
 
-func refuse(kind bridge.Kind, code, detail string) http.HandlerFunc {
+func refuse(kind bridge.Kind, code bridge.Code, detail string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { api.WriteProblem(w, bridge.E(kind, code, "%s", detail)) }
 }
 

@@ -147,5 +147,5 @@ func (c *Cloud) changeSessions(ctx echo.Context, p accounts.Principal) error {
 	case "end-others":
 		return c.sessionsOf(ctx, p, "All other sessions have ended.", c.registry.Sessions.EndSessions(r.Context(), caller(ctx, p), false))
 	}
-	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
+	return bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")
 }

@@ -66,7 +66,7 @@ func plainURL(text string) (bridge.ServerURL, error) {
 	}
 	odd := strings.Trim(string(server), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/[]")
 	if odd != "" {
-		return "", bridge.E(bridge.Invalid, "url_malformed", "the URL has characters that mean something else in a shell")
+		return "", bridge.E(bridge.Invalid, bridge.CodeURLMalformed, "the URL has characters that mean something else in a shell")
 	}
 	return server, nil
 }

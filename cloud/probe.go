@@ -112,10 +112,10 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) connections.Status 
 			Hint: "check the URL, and that nothing else listens there"}
 	case resp.StatusCode >= 500:
 		switch bridge.CodeOf(api.ReadProblem(resp)) {
-		case "database_behind":
+		case bridge.CodeDatabaseBehind:
 			return connections.Status{Status: connections.StatusOffline, Cause: "the server's database has lost changes, as an old backup has",
 				Hint: "restore the newest database there; if it is the newest there is: ace server restore --accept"}
-		case "clock_behind":
+		case bridge.CodeClockBehind:
 			return connections.Status{Status: connections.StatusOffline, Cause: "the server's clock is behind the time that it has seen",
 				Hint: "set its clock right; if it is right now: ace server accept-clock"}
 		}

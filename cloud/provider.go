@@ -121,7 +121,7 @@ func (c *Cloud) proveDomain(ctx context.Context, p accounts.Principal, d api.Pro
 	defer cancel()
 	records, err := c.cfg.LookupTXT(lookup, d.Domain+".") // the dot keeps the resolver from trying it under its own domain
 	if err != nil || !slices.Contains(records[:min(len(records), maxTXTRecords)], d.TXTRecord) {
-		return bridge.E(bridge.Conflict, "domain_unproven", "The domain %s has no TXT record with %s", d.Domain, d.TXTRecord).
+		return bridge.E(bridge.Conflict, bridge.CodeDomainUnproven, "The domain %s has no TXT record with %s", d.Domain, d.TXTRecord).
 			WithHint("add the record in the domain's DNS, wait until it can be seen, and test again").Because(err)
 	}
 	return c.registry.Providers.DomainProven(ctx, p.As(by), d.Domain)
@@ -186,7 +186,7 @@ func readGroupLines(lines string) (map[string]string, error) {
 		}
 		i := strings.LastIndexByte(line, '=')
 		if i < 0 {
-			return nil, bridge.E(bridge.Invalid, "groups_malformed", "a line of the groups is not of the form: group = role")
+			return nil, bridge.E(bridge.Invalid, bridge.CodeGroupsMalformed, "a line of the groups is not of the form: group = role")
 		}
 		out[strings.TrimSpace(line[:i])] = strings.TrimSpace(line[i+1:])
 	}
@@ -217,7 +217,7 @@ func (c *Cloud) changeProvider(ctx echo.Context, p accounts.Principal) error {
 	case "save":
 		return c.saveProvider(ctx, p)
 	}
-	return bridge.E(bridge.Invalid, "form_malformed", "the form does not say what to do")
+	return bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")
 }
 
 func (c *Cloud) saveProvider(ctx echo.Context, p accounts.Principal) error {

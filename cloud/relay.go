@@ -112,7 +112,8 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 		return err
 	}
 	if granted.itself || l.comesRound(r) {
-		return bridge.E(bridge.Loop, "relay_loop", "the call has come back to this cloud, through the server it was relayed to").
+		return bridge.E(bridge.Loop, bridge.CodeRelayLoop,
+			"the call has come back to this cloud, through the server it was relayed to").
 			WithHint("give the connection the URL of the server itself")
 	}
 	free, err := l.slots.take(l.limits, granted.Principal, granted.Connection)
@@ -167,7 +168,8 @@ func relayPath(r *http.Request) (connection, path string, err error) {
 		return "", "", err
 	}
 	if len(r.Header["Service-Worker"]) > 0 {
-		return "", "", bridge.E(bridge.Forbidden, "service_worker_refused", "what comes through the relay is no script of the dashboard's")
+		return "", "", bridge.E(bridge.Forbidden, bridge.CodeServiceWorkerRefused,
+			"what comes through the relay is no script of the dashboard's")
 	}
 	connection, path, ok := splitRelay(guard.SentPath(r))
 	if !ok {
@@ -203,7 +205,8 @@ func (l *relay) comesRound(r *http.Request) bool {
 }
 
 func errRelayBody(most int64) error {
-	return bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d MiB, which is what the relay passes on", most>>20).
+	return bridge.E(bridge.TooLarge, bridge.CodeBodyTooLarge,
+		"the body of the request is larger than %d MiB, which is what the relay passes on", most>>20).
 		WithHint("call the server directly")
 }
 
@@ -223,11 +226,13 @@ func (l *relay) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	var timeout net.Error
 	_, dialing := errors.AsType[*net.OpError](err)
 	if errors.As(err, &timeout) && timeout.Timeout() && !dialing {
-		call.err = bridge.E(bridge.Timeout, "server_slow", "the server has not answered in time: its answer must begin within %s",
+		call.err = bridge.E(bridge.Timeout, bridge.CodeServerSlow,
+			"the server has not answered in time: its answer must begin within %s",
 			l.limits.Answer).WithHint("ace connections check %s", call.grant.Connection).Because(err)
 		return
 	}
-	call.err = bridge.E(bridge.Unreachable, "server_unreachable", "the server cannot be reached from the cloud, or does not answer as HTTP demands").
+	call.err = bridge.E(bridge.Unreachable, bridge.CodeServerUnreachable,
+		"the server cannot be reached from the cloud, or does not answer as HTTP demands").
 		WithHint("ace connections check %s", call.grant.Connection).Because(err)
 }
 
@@ -302,8 +307,9 @@ func (s *slots) add(n int, names ...string) {
 }
 
 func relayBusy(format string, most int) error {
-	return &bridge.Error{Kind: bridge.TooMany, Code: "relay_busy", Detail: fmt.Sprintf(format, most), RetryAfter: time.Second,
-		Hint: "end streams that are not needed, or call the server directly"}
+	return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeRelayBusy, Detail: fmt.Sprintf(format, most),
+		RetryAfter: time.Second,
+		Hint:       "end streams that are not needed, or call the server directly"}
 }
 
 // close cuts what is open.

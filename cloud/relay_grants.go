@@ -183,10 +183,11 @@ func (c *Cloud) forgetGrants(ctx echo.Context) error {
 func (c *Cloud) fromOwnPage(r *http.Request) error {
 	origin, handshake := r.Header["Origin"], len(r.Header["Upgrade"]) > 0
 	if len(origin) > 1 || len(origin) == 1 && !c.isOwnOrigin(origin[0]) || len(origin) == 0 && handshake {
-		return bridge.E(bridge.Forbidden, "cross_origin", "another site's page has sent this request")
+		return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "another site's page has sent this request")
 	}
 	if !handshake && r.Header.Get(headerRelay) != "1" {
-		return bridge.E(bridge.Forbidden, "relay_header_missing", "a call of the relay with a cookie needs a header that only the dashboard's own pages send").
+		return bridge.E(bridge.Forbidden, bridge.CodeRelayHeaderMissing,
+			"a call of the relay with a cookie needs a header that only the dashboard's own pages send").
 			WithHint("send %s: 1", headerRelay)
 	}
 	return nil

@@ -82,7 +82,7 @@ func (f *fixture) send(r *http.Request) *http.Response {
 	return resp
 }
 
-func codeOf(t *testing.T, body string) string {
+func codeOf(t *testing.T, body string) bridge.Code {
 	t.Helper()
 	var p api.Problem
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
@@ -216,12 +216,12 @@ func TestRelayCredentials(t *testing.T) {
 		member := f.memberToken("max@acme.test", bridge.RoleMember)
 		service := f.key(f.client(), api.CreateKeyRequest{Name: "ci", Scopes: []string{"connection:use"}})
 		reader := f.key(f.client(), api.CreateKeyRequest{Name: "r", Scopes: []string{"connection:read"}})
-		call := func(credential bridge.Secret) (int, string) {
+		call := func(credential bridge.Secret) (int, bridge.Code) {
 			resp, body := f.do("GET", relay+"/x", "", "X-Ace-Api-Key", credential.Reveal())
 			if resp.StatusCode != http.StatusOK {
 				return resp.StatusCode, codeOf(t, body)
 			}
-			return resp.StatusCode, <-subjects
+			return resp.StatusCode, bridge.Code(<-subjects)
 		}
 		if status, code := call(member); status != http.StatusNotFound || code != "connection_unknown" {
 			t.Errorf("a private connection: %d %s", status, code)
@@ -234,7 +234,7 @@ func TestRelayCredentials(t *testing.T) {
 			if status, subject := call(member); status != 200 || subject != "max@acme.test member" {
 				t.Errorf("the member: %d %s", status, subject)
 			}
-			if status, subject := call(service.Key.Secret); status != 200 || subject != "key:"+service.KeyID+" member" {
+			if status, subject := call(service.Key.Secret); status != 200 || subject != bridge.Code("key:")+bridge.Code(service.KeyID)+" member" {
 				t.Errorf("the service: %d %s", status, subject)
 			}
 			if status, code := call(reader.Key.Secret); status != 403 || code != "scope_missing" {
@@ -267,7 +267,7 @@ func TestRelayWithACookie(t *testing.T) {
 	for name, c := range map[string]struct {
 		method  string
 		headers []string
-		code    string
+		code    bridge.Code
 	}{
 		"the dashboard":            {"GET", []string{"X-Ace-Relay", "1"}, ""},
 		"with its origin":          {"POST", []string{"X-Ace-Relay", "1", "Origin", f.url}, ""},
@@ -584,7 +584,7 @@ func TestRelayLimits(t *testing.T) {
 	for name, c := range map[string]struct {
 		url    string
 		status int
-		code   string
+		code   bridge.Code
 	}{
 		"the cloud itself": {f.url, 508, "relay_loop"}, "a blocked address": {"https://10.1.2.3", 502, "server_unreachable"},
 		"plain http":           {"http://ace.example.com", 502, "server_unreachable"},

@@ -67,9 +67,9 @@ func (c *Cloud) deliverTo(ctx context.Context, server bridge.ServerURL, path str
 	}
 	code := bridge.CodeOf(api.ReadProblem(resp))
 	switch {
-	case code == "key_unknown":
+	case code == bridge.CodeKeyUnknown:
 		return nil
-	case code != "" && bridge.PlainText(code, 64):
+	case code != "" && bridge.PlainText(string(code), 64):
 		return fmt.Errorf("%w (%s)", errRefused, code)
 	}
 	return errRefused

@@ -65,7 +65,8 @@ func (c *Cloud) renew(ctx context.Context, t connections.Rotation) (bridge.Key, 
 	}
 	key, err := bridge.ParseKey(answer.Key.Secret)
 	if err != nil || key.ID != t.Key.ID || key.Kind != t.Key.Kind || key.Text().Equal(t.Key.Text()) {
-		return bridge.Key{}, connections.KeyLife{}, bridge.E(bridge.Invalid, "rotation_answer", "the server answered something else than a new secret of the key")
+		return bridge.Key{}, connections.KeyLife{}, bridge.E(bridge.Invalid, bridge.CodeRotationAnswer,
+			"the server answered something else than a new secret of the key")
 	}
 	token, err := t.TestToken(key, c.cfg.Now())
 	if err != nil {
@@ -74,11 +75,12 @@ func (c *Cloud) renew(ctx context.Context, t connections.Rotation) (bridge.Key, 
 	me, err := client.As(token).Me(ctx)
 	switch {
 	case bridge.AsError(err).Kind == bridge.Unauthenticated:
-		err = bridge.E(bridge.Invalid, "rotation_test", "the server does not accept the new secret that it gave out").Because(err)
+		err = bridge.E(bridge.Invalid, bridge.CodeRotationTest,
+			"the server does not accept the new secret that it gave out").Because(err)
 	case err != nil:
 		err = rotateError(err, t.Server)
 	case me.KeyID != id:
-		err = bridge.E(bridge.Invalid, "rotation_test", "the server takes the new secret for that of another key")
+		err = bridge.E(bridge.Invalid, bridge.CodeRotationTest, "the server takes the new secret for that of another key")
 	}
 	return key, keyLife(me), err
 }
@@ -88,21 +90,24 @@ func rotateError(err error, server bridge.ServerURL) error {
 	e := bridge.AsError(err)
 	switch e.Kind {
 	case bridge.Unreachable:
-		return bridge.E(e.Kind, "server_unreachable", "%s", unreachable(err, server).Cause).Because(err)
+		return bridge.E(e.Kind, bridge.CodeServerUnreachable, "%s", unreachable(err, server).Cause).Because(err)
 	case bridge.Unauthenticated:
-		return bridge.E(e.Kind, "key_refused", "the server does not accept the key any more").Because(err)
+		return bridge.E(e.Kind, bridge.CodeKeyRefused, "the server does not accept the key any more").Because(err)
 	case bridge.Internal, bridge.Unavailable, bridge.TooMany, bridge.Timeout:
-		return bridge.E(e.Kind, "server_failed", "the server answers with an error").Because(err)
+		return bridge.E(e.Kind, bridge.CodeServerFailed, "the server answers with an error").Because(err)
 	}
 	switch e.Code {
-	case "key_of_connection", "scope_missing":
-		return bridge.E(e.Kind, "rotation_unknown", "the server is of a version that does not let a connection renew its key").Because(err).
+	case bridge.CodeKeyOfConnection, bridge.CodeScopeMissing:
+		return bridge.E(e.Kind, bridge.CodeRotationUnknown,
+			"the server is of a version that does not let a connection renew its key").Because(err).
 			WithHint("update the server, or connect again: ace connect --server %s", server)
-	case "minter_rotated", "rotation_pending":
-		return bridge.E(e.Kind, "rotation_overtaken", "the key has been given another secret, which is not known here").Because(err)
-	case "redirected":
-		return bridge.E(e.Kind, "server_moved", "the server answers with a redirect, which is not followed").Because(err).
+	case bridge.CodeMinterRotated, bridge.CodeRotationPending:
+		return bridge.E(e.Kind, bridge.CodeRotationOvertaken,
+			"the key has been given another secret, which is not known here").Because(err)
+	case bridge.CodeRedirected:
+		return bridge.E(e.Kind, bridge.CodeServerMoved, "the server answers with a redirect, which is not followed").Because(err).
 			WithHint("give the connection the URL of the server itself: ace connect --server URL")
 	}
-	return bridge.E(e.Kind, "rotation_answer", "the server answered something else than a new secret of the key").Because(err)
+	return bridge.E(e.Kind, bridge.CodeRotationAnswer,
+		"the server answered something else than a new secret of the key").Because(err)
 }

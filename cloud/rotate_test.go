@@ -160,7 +160,7 @@ func TestRotation(t *testing.T) {
 func TestRotationByAHostileServer(t *testing.T) {
 	other := bridge.NewKey(bridge.KindSK, uuid.New())
 	const evil = "evil\x1b[2J<script>alert(1)</script>"
-	problem := func(status int, code string) http.HandlerFunc {
+	problem := func(status int, code bridge.Code) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", api.ContentTypeProblem)
 			w.WriteHeader(status)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ const (
 	maxServerCursor = 500             // bytes
 )
 
-var errNoKeyAPI = bridge.E(bridge.Conflict, "server_plain", "the connection has no key of an ace server").
+var errNoKeyAPI = bridge.E(bridge.Conflict, bridge.CodeServerPlain, "the connection has no key of an ace server").
 	WithHint("if it is one, connect it anew: ace connect --server URL")
 
 // serverClient calls a connection's server as a member who may use it, with an access token that names them and has no more
@@ -90,11 +91,13 @@ func readServerKeys(ctx context.Context, client *apiclient.Server, cursor string
 // parseCatalogue reads a server's catalogue.
 func parseCatalogue(raw []byte) (catalogue.Catalogue, error) {
 	if len(raw) > maxCatalogue {
-		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, "catalogue_invalid", "its catalogue is larger than %d KiB", maxCatalogue>>10)
+		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, bridge.CodeCatalogueInvalid, "its catalogue is larger than %d KiB",
+			maxCatalogue>>10)
 	}
 	declared, err := catalogue.Parse(raw)
 	if err != nil { // in words of ours
-		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, "catalogue_invalid", "it answers something that is no catalogue").Because(err)
+		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, bridge.CodeCatalogueInvalid,
+			"it answers something that is no catalogue").Because(err)
 	}
 	return declared, nil
 }
@@ -157,7 +160,8 @@ func tidyCreated(created api.CreatedKey, id string) (api.CreatedKey, error) {
 	tidy, ok := tidyKey(created.APIKey)
 	key, err := bridge.ParseKey(created.Key.Secret)
 	if !ok || err != nil || key.ID.String() != tidy.KeyID || (id != "" && id != tidy.KeyID) {
-		return api.CreatedKey{}, bridge.E(bridge.Invalid, "answer_unexpected", "the server answered something that is not the key which was asked for")
+		return api.CreatedKey{}, bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected,
+			"the server answered something that is not the key which was asked for")
 	}
 	return api.CreatedKey{Key: key.Text().Disclose(), APIKey: tidy}, nil
 }
@@ -201,32 +205,33 @@ func shownAll(texts []string) []string {
 func serverError(err error, server bridge.ServerURL) *bridge.Error {
 	e := bridge.AsError(err)
 	said := func(text string) string {
-		if detail := shown(e.Detail); detail != "" && !strings.HasPrefix(e.Code, "http_") {
+		if detail := shown(e.Detail); detail != "" && !e.Code.OfStatus() {
 			return text + ": “" + strings.TrimSuffix(detail, ".") + "”"
 		}
 		return text
 	}
-	fail := func(kind bridge.Kind, code, detail string) *bridge.Error {
+	fail := func(kind bridge.Kind, code bridge.Code, detail string) *bridge.Error {
 		return bridge.E(kind, code, "%s", detail).Because(err)
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail(bridge.Unreachable, "server_unreachable", "the server does not answer in time").
+		return fail(bridge.Unreachable, bridge.CodeServerUnreachable, "the server does not answer in time").
 			WithHint("check that it runs and that no firewall drops its traffic")
 	case e.Kind == bridge.Unreachable:
 		status := unreachable(err, server)
-		return fail(bridge.Unreachable, "server_unreachable", status.Cause).WithHint("%s", status.Hint)
-	case e.Code == "answer_unexpected" || e.Code == "redirected" || e.Code == "http_404":
-		return fail(bridge.Unreachable, "server_unexpected", "what answers at the URL does not speak the API of an ace server").
+		return fail(bridge.Unreachable, bridge.CodeServerUnreachable, status.Cause).WithHint("%s", status.Hint)
+	case e.Code == bridge.CodeAnswerUnexpected || e.Code == bridge.CodeRedirected || e.Code == bridge.CodeOfStatus(http.StatusNotFound):
+		return fail(bridge.Unreachable, bridge.CodeServerUnexpected, "what answers at the URL does not speak the API of an ace server").
 			WithHint("check the URL, and that the server is of the same version as this cloud")
 	case e.Kind == bridge.Unauthenticated:
-		return fail(bridge.Conflict, "server_unauthorized", "the server does not accept the connection's key any more").
+		return fail(bridge.Conflict, bridge.CodeServerUnauthorized, "the server does not accept the connection's key any more").
 			WithHint("ace connect --server %s", server)
 	case e.Kind == bridge.Forbidden:
-		return fail(bridge.Forbidden, "server_forbidden", said("the server does not let you do that")).
+		return fail(bridge.Forbidden, bridge.CodeServerForbidden, said("the server does not let you do that")).
 			WithHint("what you may there is limited by your role, by the key of the connection and by its ceiling")
 	case e.Kind == bridge.Internal || e.Kind == bridge.Unavailable:
-		return fail(bridge.Unreachable, "server_failed", "the server answers with an error").WithHint("look at the server's log")
+		return fail(bridge.Unreachable, bridge.CodeServerFailed,
+			"the server answers with an error").WithHint("look at the server's log")
 	}
-	return fail(e.Kind, "server_refused", said("the server refuses that"))
+	return fail(e.Kind, bridge.CodeServerRefused, said("the server refuses that"))
 }

@@ -37,7 +37,7 @@ func (c *Cloud) sessionToken(p accounts.Principal, life time.Duration) (bridge.S
 	})
 }
 
-var errToken = bridge.E(bridge.Unauthenticated, "token_invalid", "the token is invalid or expired").WithHint("ace login")
+var errToken = bridge.E(bridge.Unauthenticated, bridge.CodeTokenInvalid, "the token is invalid or expired").WithHint("ace login")
 
 // verifySession checks a session token and that its session is still alive.
 func (c *Cloud) verifySession(r *http.Request, token bridge.Secret) (accounts.Principal, time.Time, error) {
@@ -86,7 +86,7 @@ func (c *Cloud) principal(ctx echo.Context) (accounts.Principal, error) {
 	} else if cookie, cerr := r.Cookie(c.cookieName()); cerr == nil && cookie.Value != "" {
 		p, err = c.registry.Sessions.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
 	} else {
-		err = bridge.E(bridge.Unauthenticated, "not_signed_in", "you are not signed in").WithHint("ace login")
+		err = bridge.E(bridge.Unauthenticated, bridge.CodeNotSignedIn, "you are not signed in").WithHint("ace login")
 	}
 	if err != nil {
 		return accounts.Principal{}, err
@@ -186,7 +186,7 @@ func (c *Cloud) refuseHosts(ctx echo.Context) error {
 	}
 	scheme, _, _ := strings.Cut(string(c.cfg.PublicURL), ":")
 	if !c.isOwnOrigin(scheme + "://" + r.Host) {
-		return bridge.E(bridge.Invalid, "host_unknown", "this cloud is not called by that name").
+		return bridge.E(bridge.Invalid, bridge.CodeHostUnknown, "this cloud is not called by that name").
 			WithHint("use %s, or set ACE_PUBLIC_URL to the name it should have", c.cfg.PublicURL)
 	}
 	return nil
@@ -205,7 +205,7 @@ func (c *Cloud) isOwnOrigin(origin string) bool {
 func refuseCrossOrigin(protection *http.CrossOriginProtection) func(echo.Context) error {
 	return func(ctx echo.Context) error {
 		if err := protection.Check(ctx.Request()); err != nil {
-			return bridge.E(bridge.Forbidden, "cross_origin", "another site's page has sent this request").Because(err)
+			return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "another site's page has sent this request").Because(err)
 		}
 		return nil
 	}

@@ -47,7 +47,7 @@ func (c *Cloud) authenticate(ctx echo.Context, l signin.Login) (signin.Authentic
 		person, err = c.registry.SignIn.Authenticate(ctx.Request().Context(), l, anonymous(ctx))
 		return err
 	})
-	if bridge.CodeOf(err) == accounts.CodeUnverified {
+	if bridge.CodeOf(err) == bridge.CodeEmailUnverified {
 		// Whoever has the password gets another link: the first mail may be lost.
 		if merr := c.registry.SignIn.StartVerification(ctx.Request().Context(), person.ID, anonymous(ctx)); merr != nil {
 			if ours(merr) {
@@ -78,7 +78,8 @@ func (c *Cloud) createSession(ctx echo.Context) error {
 	r := ctx.Request()
 	if person.TwoFactor {
 		if body.OTP == "" {
-			return bridge.E(bridge.Unauthenticated, "otp_required", "This account has two-factor authentication: a code is needed, too.").
+			return bridge.E(bridge.Unauthenticated, bridge.CodeOTPRequired,
+				"This account has two-factor authentication: a code is needed, too.").
 				WithHint("add --otp with the six digits of your authenticator app, or a recovery code")
 		}
 		if err := c.guess(ctx, func() (err error) {
@@ -129,7 +130,7 @@ func (c *Cloud) endSession(ctx echo.Context, p accounts.Principal) error {
 func (c *Cloud) endSessions(ctx echo.Context, p accounts.Principal) error {
 	current := ctx.QueryParam("current")
 	if current != "" && current != "true" && current != "false" {
-		return bridge.E(bridge.Invalid, "current_malformed", "current is true or false")
+		return bridge.E(bridge.Invalid, bridge.CodeCurrentMalformed, "current is true or false")
 	}
 	if err := c.registry.Sessions.EndSessions(ctx.Request().Context(), caller(ctx, p), current == "true"); err != nil {
 		return err

@@ -47,7 +47,7 @@ func (c *Cloud) changeConnectionTo(ctx echo.Context, p accounts.Principal, id st
 		patch.Ceiling.To = &ceiling
 	}
 	changed, err := c.registry.Connections.Patch(ctx.Request().Context(), caller(ctx, p), id, patch)
-	if bridge.CodeOf(err) != "key_cannot_act_as" || patch.Visibility == nil {
+	if bridge.CodeOf(err) != bridge.CodeKeyCannotActAs || patch.Visibility == nil {
 		return changed, err
 	}
 	// Whether the key may act as others may not be known yet: a check asks its server.
@@ -108,12 +108,13 @@ func (c *Cloud) exceptee(ctx context.Context, p accounts.Principal, user string)
 	}
 	record, err := c.keys.Get(ctx, keys.View{Org: p.Org}, id)
 	switch {
-	case bridge.CodeOf(err) == "key_unknown":
+	case bridge.CodeOf(err) == bridge.CodeKeyUnknown:
 		return who, nil
 	case err != nil:
 		return who, err
 	case record.Kind == bridge.KindPAT:
-		return who, bridge.E(bridge.Invalid, "limit_token", "a personal access token does what its person may: limit %s instead", record.Owner)
+		return who, bridge.E(bridge.Invalid, bridge.CodeLimitToken,
+			"a personal access token does what its person may: limit %s instead", record.Owner)
 	}
 	who.Key = true
 	return who, nil

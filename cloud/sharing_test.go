@@ -100,7 +100,7 @@ func TestStreamsEndWithWhatAllowedThem(t *testing.T) {
 			}
 			got := ""
 			if credential, err := f.as(token).Credential(ctx, connection.ID); err != nil {
-				got = bridge.CodeOf(err)
+				got = string(bridge.CodeOf(err))
 			} else {
 				got = scopeOf(t, credential)
 			}
@@ -161,8 +161,9 @@ func TestCeilingsAreTheServers(t *testing.T) {
 		t.Errorf("%+v %v", sharing, err)
 	}
 	for _, c := range []struct {
-		to           api.Ceiling
-		code, detail string
+		to     api.Ceiling
+		code   bridge.Code
+		detail string
 	}{
 		{api.Ceiling{Preset: "read-on"}, "preset_unknown", "did you mean read-only?"},
 		{api.Ceiling{Scopes: []string{"app:raed"}}, "scope_unknown", "did you mean app:read?"},
@@ -174,7 +175,8 @@ func TestCeilingsAreTheServers(t *testing.T) {
 		if bridge.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.detail) {
 			t.Errorf("%+v: %v, want %s %s", c.to, err, c.code, c.detail)
 		}
-		if _, err := admin.LimitMember(ctx, connection.ID, me.ID, api.MemberLimit{Access: "limited", Ceiling: c.to}); bridge.CodeOf(err) != c.code {
+		if _, err := admin.LimitMember(ctx, connection.ID, me.ID, api.MemberLimit{Access: "limited",
+			Ceiling: c.to}); bridge.CodeOf(err) != c.code {
 			t.Errorf("limited to %+v: %v", c.to, err)
 		}
 	}
@@ -190,7 +192,8 @@ func TestCeilingsAreTheServers(t *testing.T) {
 		}
 	}
 	stop()
-	if _, err := set(&api.Ceiling{Preset: "app"}); bridge.CodeOf(err) != "catalogue_unreadable" || !strings.Contains(err.Error(), "nothing answers") {
+	if _, err := set(&api.Ceiling{Preset: "app"}); bridge.CodeOf(err) != "catalogue_unreadable" || !strings.Contains(err.Error(),
+		"nothing answers") {
 		t.Errorf("gone: %v", err)
 	}
 	if got, err := set(&api.Ceiling{Scopes: []string{"anything:goes"}}); err != nil || !slices.Equal(got.Ceiling, []string{"anything:goes"}) || got.CeilingPreset != "" {
@@ -219,11 +222,11 @@ func TestExceptionsForKeys(t *testing.T) {
 	service := f.key(admin, api.CreateKeyRequest{Name: "ci", Preset: "connect"})
 	theirs := f.key(member, api.CreateKeyRequest{Name: "max's", Preset: "connect"})
 	token := f.key(member, api.CreateKeyRequest{Name: "max's", Kind: "pat"})
-	code := func(k api.CreatedKey) string {
+	code := func(k api.CreatedKey) bridge.Code {
 		_, err := f.as(k.Key.Secret).Credential(ctx, connection.ID)
 		return bridge.CodeOf(err)
 	}
-	if got := []string{code(service), code(theirs), code(token)}; !slices.Equal(got, []string{"", "", ""}) {
+	if got := []string{string(code(service)), string(code(theirs)), string(code(token))}; !slices.Equal(got, []string{"", "", ""}) {
 		t.Fatal(got)
 	}
 	if m, err := admin.LimitMember(ctx, connection.ID, service.KeyID, api.MemberLimit{Access: "none"}); err != nil || m.Email != "key:"+service.KeyID {
@@ -243,7 +246,7 @@ func TestExceptionsForKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	const unknown = "connection_unknown"
-	if got := []string{code(service), code(theirs), code(token)}; !slices.Equal(got, []string{unknown, unknown, unknown}) {
+	if got := []string{string(code(service)), string(code(theirs)), string(code(token))}; !slices.Equal(got, []string{unknown, unknown, unknown}) {
 		t.Error(got)
 	}
 	for _, id := range []string{service.KeyID, me.ID} {
@@ -251,7 +254,7 @@ func TestExceptionsForKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := []string{code(service), code(theirs), code(token)}; !slices.Equal(got, []string{"", "", ""}) {
+	if got := []string{string(code(service)), string(code(theirs)), string(code(token))}; !slices.Equal(got, []string{"", "", ""}) {
 		t.Error(got)
 	}
 }

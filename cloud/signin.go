@@ -146,7 +146,8 @@ func (c *Cloud) vouched(ctx echo.Context, s signin.SignIn, query url.Values) (si
 		if !bridge.PlainText(failed, 60) {
 			failed = "an error"
 		}
-		return signin.Vouched{}, bridge.E(bridge.Forbidden, "provider_refused", "The sign-in provider of %s refuses: %s.", s.Provider.Org, failed).
+		return signin.Vouched{}, bridge.E(bridge.Forbidden, bridge.CodeProviderRefused, "The sign-in provider of %s refuses: %s.",
+			s.Provider.Org, failed).
 			WithHint("begin again, or ask an admin of %s", s.Provider.Org)
 	}
 	code := bridge.NewSecret(query.Get("code"))

@@ -445,7 +445,7 @@ func TestProviderIsRequired(t *testing.T) {
 	if session == "" {
 		t.Fatal(page)
 	}
-	open := func(user, org, method string) string {
+	open := func(user, org, method string) bridge.Code {
 		_, err := f.cloud.Registry().Sessions.OpenSession(t.Context(), user, org, method, audit.Actor{})
 		return bridge.CodeOf(err)
 	}
@@ -481,7 +481,8 @@ func TestDomainsAreProven(t *testing.T) {
 	if strings.Contains(answer, "keep me") || !set.HasSecret {
 		t.Errorf("the secret is shown: %s", answer)
 	}
-	if _, err := f.cloud.Registry().Providers.BeginSignIn(t.Context(), "bob@acme.test", "/"); bridge.CodeOf(err) != "domain_unknown" {
+	if _, err := f.cloud.Registry().Providers.BeginSignIn(t.Context(), "bob@acme.test",
+		"/"); bridge.CodeOf(err) != "domain_unknown" {
 		t.Errorf("a domain counts before it is proven: %v", err)
 	}
 	check := func(token bridge.Secret, org string) api.ProviderCheck {
@@ -531,7 +532,7 @@ func TestProviderSettings(t *testing.T) {
 	f, p := withProvider(t, sqldbtest.SQLite(t), jwt.SigningMethodRS256)
 	for name, c := range map[string]struct {
 		change func(*api.ProviderSettings)
-		code   string
+		code   bridge.Code
 	}{
 		"no issuer":      {func(s *api.ProviderSettings) { s.Issuer = "" }, "issuer_malformed"},
 		"no client":      {func(s *api.ProviderSettings) { s.ClientID = "" }, "client_malformed"},

@@ -61,7 +61,7 @@ func (c *Cloud) developerToken(ctx echo.Context, p accounts.Principal) (api.Deve
 // createDeveloperToken serves signed-in people only: a developer token must not mint the next one for ever.
 func (c *Cloud) createDeveloperToken(ctx echo.Context, p accounts.Principal) error {
 	if p.Method == accounts.MethodDeveloper {
-		return bridge.E(bridge.Forbidden, "developer_token_chain", "a developer token cannot mint another one").
+		return bridge.E(bridge.Forbidden, bridge.CodeDeveloperTokenChain, "a developer token cannot mint another one").
 			WithHint("sign in to the dashboard, or run: ace login")
 	}
 	token, err := c.developerToken(ctx, p)

@@ -79,7 +79,7 @@ func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(contex
 		}
 	}
 	if named, err := bridge.TokenKeyID(statement); err != nil || named != id {
-		return bridge.E(bridge.Unauthenticated, "statement_invalid", "the statement is not one of this key")
+		return bridge.E(bridge.Unauthenticated, bridge.CodeStatementInvalid, "the statement is not one of this key")
 	}
 	record, err := act(c.Request().Context(), s.actor(c, ""), statement)
 	if err != nil {

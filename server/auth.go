@@ -108,16 +108,17 @@ const userTokenKeyID = "server"
 // MintUserToken signs a user token of a server (HS256), for its operator or for the app behind it.
 func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life time.Duration, now time.Time) (bridge.Secret, error) {
 	if !role.Valid() {
-		return bridge.Secret{}, bridge.E(bridge.Invalid, "role_unknown", "%q is not a role", role).
+		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeRoleUnknown, "%q is not a role", role).
 			WithHint("take owner, admin, member or viewer")
 	}
 	switch {
 	case secret.Len() < minJWTSecret:
-		return bridge.Secret{}, bridge.E(bridge.Invalid, "jwt_secret_short", "ACE_JWT_SECRET has less than %d bytes", minJWTSecret)
+		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeJWTSecretShort, "ACE_JWT_SECRET has less than %d bytes",
+			minJWTSecret)
 	case !bridge.PlainSubject(subject):
-		return bridge.Secret{}, bridge.E(bridge.Invalid, "subject_malformed", "the subject is empty, too long or no plain text")
+		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeSubjectMalformed, "the subject is empty, too long or no plain text")
 	case life <= 0:
-		return bridge.Secret{}, bridge.E(bridge.Invalid, "life_negative", "the token would be expired already")
+		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeLifeNegative, "the token would be expired already")
 	}
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, userClaims{Role: role, RegisteredClaims: jwt.RegisteredClaims{
 		Subject: subject, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life))}})
@@ -128,7 +129,7 @@ func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life 
 
 func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
 	refuse := func(cause error) (bridge.Identity, error) {
-		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, "user_token_invalid",
+		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, bridge.CodeUserTokenInvalid,
 			"the user token is invalid or expired").Because(cause).WithHint("mint one on the server: ace server token")
 	}
 	if s.cfg.JWTSecret.Len() < minJWTSecret { // golang-jwt would verify with an empty key

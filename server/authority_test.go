@@ -194,15 +194,17 @@ func TestWhy(t *testing.T) {
 	far, _ := f.mint(`{"name":"far","scopes":["svc:wiki:read"],"allow_from":["192.0.2.0/24"]}`)
 	unknown := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal()
 	for _, c := range []struct {
-		key, path, cause, scope string
-		audited                 bool
+		key, path string
+		cause     bridge.Code
+		scope     string
+		audited   bool
 	}{
 		{good, "/api/v1/tasks", "scope_missing", "svc:tasks:read", true}, {good, "/nowhere", "no_rule", "", true},
 		{revoked, "/api/v1/wiki/pages", "key_revoked", "", true}, {far, "/api/v1/wiki/pages", "key_address", "", true},
 		{unknown, "/api/v1/wiki/pages", "key_unknown", "", false}, {good[:len(good)-1] + "~", "/x", "key_malformed", "", false},
 	} {
 		resp, body := f.do(http.MethodGet, c.path, "", "X-Api-Key", c.key)
-		if strings.Contains(body, c.cause) && c.cause != "scope_missing" {
+		if strings.Contains(body, string(c.cause)) && c.cause != "scope_missing" {
 			t.Errorf("the caller is told the cause: %s", body)
 		}
 		why := f.why(resp)

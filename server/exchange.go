@@ -59,7 +59,7 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 	}
 	actor.ID = "user:" + owner
 	if !claims.Role.AtLeast(bridge.RoleMember) {
-		return none, bridge.E(bridge.Forbidden, "connect_role_viewer", "a viewer cannot connect a server").
+		return none, bridge.E(bridge.Forbidden, bridge.CodeConnectRoleViewer, "a viewer cannot connect a server").
 			WithHint("ask an admin of %s for the role member", claims.Org)
 	}
 	name := body.Name

@@ -84,8 +84,8 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 	if s.cfg.Catalogue.HasRules() {
 		request.Header = original(r.Header)
 		if !api.FromTrusted(r, s.cfg.TrustedProxies) {
-			return bridge.Identity{}, bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").Because(
-				bridge.E(bridge.Forbidden, "proxy_untrusted", "the proxy is not one of ACE_TRUSTED_PROXIES, so that nobody "+
+			return bridge.Identity{}, bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").Because(
+				bridge.E(bridge.Forbidden, bridge.CodeProxyUntrusted, "the proxy is not one of ACE_TRUSTED_PROXIES, so that nobody "+
 					"vouches for the method and path to decide about").WithHint("set ACE_TRUSTED_PROXIES to the proxy's address"))
 		}
 		var uri string
@@ -107,11 +107,11 @@ func checkOriginal(h http.Header) error {
 			switch folded {
 			case "x-forwarded-method", "x-original-method":
 				if guard.Refused(value) {
-					return bridge.E(bridge.NotAllowed, "method_not_allowed", "the method %.20s is not taken", value)
+					return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %.20s is not taken", value)
 				}
 			case "x-forwarded-uri", "x-original-uri":
 				if path, _, _ := strings.Cut(value, "?"); reservedPath(path) {
-					return bridge.E(bridge.Forbidden, "path_reserved", "the path belongs to the server and is not the app's").
+					return bridge.E(bridge.Forbidden, bridge.CodePathReserved, "the path belongs to the server and is not the app's").
 						WithHint("see configs/ for what the proxy has to pass to the server")
 				}
 			}
@@ -140,8 +140,8 @@ const maxURI = 16 << 10
 // twice, or two that differ, leave open what the proxy will do, and are refused.
 func originalRequest(h http.Header) (method, uri string, err error) {
 	bad := func(why string) (string, string, error) {
-		return "", "", bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").Because(
-			bridge.E(bridge.Forbidden, "forwarded_malformed", "%s", why).
+		return "", "", bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").Because(
+			bridge.E(bridge.Forbidden, bridge.CodeForwardedMalformed, "%s", why).
 				WithHint("see configs/ for what the proxy has to send: X-Forwarded-Method and X-Forwarded-Uri"))
 	}
 	var values [2]string

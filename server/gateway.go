@@ -78,7 +78,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 				return
 			}
 			log.Warn("the upstream did not answer", "upstream", upstream.Host, "error", err)
-			api.WriteProblem(w, bridge.E(bridge.Unreachable, "upstream_unreachable", "the app behind this server does not answer").
+			api.WriteProblem(w, bridge.E(bridge.Unreachable, bridge.CodeUpstreamUnreachable, "the app behind this server does not answer").
 				WithHint("check that it runs at the address in ACE_UPSTREAM_URL"))
 		},
 		FlushInterval: flushInterval,
@@ -107,7 +107,7 @@ func stripAnswer(h http.Header) {
 // proxy passes a request of a known caller to the app.
 func (s *Server) proxy(c echo.Context) error {
 	if s.gateway == nil {
-		return bridge.E(bridge.NotFound, "no_upstream", "there is nothing at this address, and no app behind this server").
+		return bridge.E(bridge.NotFound, bridge.CodeNoUpstream, "there is nothing at this address, and no app behind this server").
 			WithHint("set ACE_UPSTREAM_URL to the address of the app")
 	}
 	if len(s.cfg.Upstream.Path) > 1 && guard.Climbs(c.Request().URL.EscapedPath()) {

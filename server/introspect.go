@@ -98,7 +98,8 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	var q api.IntrospectRequest
 	r := c.Request()
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
-		return q, bridge.E(bridge.Invalid, "body_not_form", "the body must be sent as application/x-www-form-urlencoded (RFC 7662 section 2.1)")
+		return q, bridge.E(bridge.Invalid, bridge.CodeBodyNotForm,
+			"the body must be sent as application/x-www-form-urlencoded (RFC 7662 section 2.1)")
 	}
 	raw, err := api.ReadBody(c.Response(), r, maxForm)
 	if err != nil {
@@ -106,30 +107,30 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return q, bridge.E(bridge.Invalid, "body_malformed", "the form cannot be read")
+		return q, bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, "the form cannot be read")
 	}
 	if err := api.CheckText(form); err != nil {
 		return q, err
 	}
 	for name, values := range form {
 		if len(values) > 1 {
-			return q, bridge.E(bridge.Invalid, "parameter_twice", "the parameter %.40q is there more than once", name)
+			return q, bridge.E(bridge.Invalid, bridge.CodeParameterTwice, "the parameter %.40q is there more than once", name)
 		}
 	}
 	q = api.IntrospectRequest{Token: bridge.NewSecret(form.Get("token")), Address: form.Get("client_address"),
 		UserAgent: form.Get("user_agent"), Method: form.Get("method"), URI: form.Get("uri"), Spend: form.Get("spend") == "true"}
 	if q.Token.IsZero() {
-		return q, bridge.E(bridge.Invalid, "token_missing", "the parameter token is missing")
+		return q, bridge.E(bridge.Invalid, bridge.CodeTokenMissing, "the parameter token is missing")
 	}
 	if q.Address != "" && q.Address != api.UnknownAddress {
 		addr, err := netip.ParseAddr(q.Address)
 		if err != nil {
-			return q, bridge.E(bridge.Invalid, "address_malformed", "client_address is not an IP address")
+			return q, bridge.E(bridge.Invalid, bridge.CodeAddressMalformed, "client_address is not an IP address")
 		}
 		q.Address = addr.Unmap().WithZone("").String() // a zone may be anything, of any length
 	}
 	if (q.Method == "") != (q.URI == "") || (q.Method != "" && !catalogue.ValidMethod(q.Method)) || len(q.URI) > maxURI {
-		return q, bridge.E(bridge.Invalid, "request_malformed", "method and uri go together, and one is missing or malformed")
+		return q, bridge.E(bridge.Invalid, bridge.CodeRequestMalformed, "method and uri go together, and one is missing or malformed")
 	}
 	return q, nil
 }
@@ -145,7 +146,7 @@ func (s *Server) revocations(c echo.Context) error {
 	}
 	since, err := strconv.ParseInt(c.QueryParam("since"), 10, 64)
 	if c.QueryParam("since") != "" && (err != nil || since < 0) {
-		return bridge.E(bridge.Invalid, "since_malformed", "since is not a position of this stream")
+		return bridge.E(bridge.Invalid, bridge.CodeSinceMalformed, "since is not a position of this stream")
 	}
 	ctx, view := c.Request().Context(), s.keys.ViewOf(who.Identity)
 	// First the place in the feed and the position, then what was before: nothing falls between. A line of a change has the

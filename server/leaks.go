@@ -34,7 +34,7 @@ func (s *Server) reportLeaks(c echo.Context) error {
 		return err
 	}
 	if !s.keys.Fresh() { // a key that is not known here may have been made elsewhere
-		return bridge.E(bridge.Unavailable, "keys_stale", "this server has lost its database; try again")
+		return bridge.E(bridge.Unavailable, bridge.CodeKeysStale, "this server has lost its database; try again")
 	}
 	found, err := readLeaks(c)
 	if err != nil {
@@ -76,7 +76,7 @@ func readLeaks(c echo.Context) ([]leak, error) {
 // parseLeaks reads {"token": …} or [{"token": …, "type": …, "url": …, "source": …}, …]. Fields that it does not know are
 // GitHub's to add.
 func parseLeaks(raw []byte) ([]leak, error) {
-	bad := bridge.E(bridge.Invalid, "body_malformed", `the body is neither {"token": KEY} nor an array of such objects`)
+	bad := bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, `the body is neither {"token": KEY} nor an array of such objects`)
 	var found []leak
 	if raw = bytes.TrimSpace(raw); bytes.HasPrefix(raw, []byte("[")) {
 		if bridge.DecodeStrict(raw, &found) != nil {
@@ -90,7 +90,7 @@ func parseLeaks(raw []byte) ([]leak, error) {
 		found = []leak{one}
 	}
 	if len(found) > maxLeaks {
-		return nil, bridge.E(bridge.TooLarge, "too_many_leaks", "a report has at most %d keys", maxLeaks)
+		return nil, bridge.E(bridge.TooLarge, bridge.CodeTooManyLeaks, "a report has at most %d keys", maxLeaks)
 	}
 	for _, l := range found {
 		if l.Token.IsZero() {

@@ -94,7 +94,7 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 		}
 	}
 	s.refusals.recent.Add(refusal.RequestID, refusal)
-	if known := call.who.Type != "" || knownKey[cause.Code] || strings.HasPrefix(cause.Code, "parent_"); known {
+	if known := call.who.Type != "" || knownKey[cause.Code]; known {
 		actor := s.actor(c, "unknown")
 		actor.Address = call.address
 		if call.who.Type != "" {
@@ -109,8 +109,11 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 }
 
 // knownKey are the causes that only a key which was issued here can have.
-var knownKey = map[string]bool{"key_expired": true, "key_revoked": true, "key_disabled": true, "key_lapsed": true,
-	"key_used_up": true, "key_rotated": true, "key_address": true, "key_rate": true, "token_expired": true}
+var knownKey = map[bridge.Code]bool{bridge.CodeKeyExpired: true, bridge.CodeKeyRevoked: true, bridge.CodeKeyDisabled: true,
+	bridge.CodeKeyLapsed: true,
+	bridge.CodeKeyUsedUp: true, bridge.CodeKeyRotated: true, bridge.CodeKeyAddress: true, bridge.CodeKeyRate: true, bridge.CodeTokenExpired: true,
+	bridge.CodeParentExpired: true, bridge.CodeParentRevoked: true, bridge.CodeParentDisabled: true, bridge.CodeParentLapsed: true, bridge.CodeParentUsedUp: true,
+	bridge.CodeParentUnconfirmed: true, bridge.CodeParentUnknown: true, bridge.CodeParentAddress: true}
 
 const maxShown = 300 // bytes of a value from outside
 
@@ -119,7 +122,7 @@ func causeOf(err error) *bridge.Error {
 	e := bridge.AsError(err)
 	for e.Err != nil {
 		inner := bridge.AsError(e.Err)
-		if inner.Code == "internal" {
+		if inner.Code == bridge.CodeInternal {
 			break
 		}
 		e = inner
@@ -147,7 +150,7 @@ func (r *refusals) audit(actor audit.Actor, action string, of api.Refusal, err e
 	e, cause := bridge.AsError(err), causeOf(err)
 	details := map[string]string{"detail": cause.Detail}
 	if cause.Code != e.Code {
-		details["cause"] = cause.Code
+		details["cause"] = string(cause.Code)
 	}
 	if e.Scope != "" {
 		details["scope"] = string(e.Scope)
@@ -159,7 +162,7 @@ func (r *refusals) audit(actor audit.Actor, action string, of api.Refusal, err e
 	defer r.mu.Unlock()
 	if len(r.pending) < maxPending {
 		r.pending = append(r.pending, pendingEntry{r.now(), audit.Entry{Actor: actor, Action: action, Target: of.Path,
-			Outcome: e.Code, Details: details}})
+			Outcome: string(e.Code), Details: details}})
 	}
 }
 
@@ -215,10 +218,11 @@ func (s *Server) refusal(c echo.Context) error {
 		if e.Outcome == audit.OK {
 			continue
 		}
-		refusal = api.Refusal{RequestID: id, At: e.At, Code: e.Outcome, Cause: e.Outcome, Detail: e.Details["detail"],
-			Scope: e.Details["scope"], LimitedBy: e.Details["limited_by"], Path: e.Target, Address: e.Address}
+		refusal = api.Refusal{RequestID: id, At: e.At, Code: bridge.Code(e.Outcome), Cause: bridge.Code(e.Outcome),
+			Detail: e.Details["detail"],
+			Scope:  e.Details["scope"], LimitedBy: e.Details["limited_by"], Path: e.Target, Address: e.Address}
 		if cause := e.Details["cause"]; cause != "" {
-			refusal.Cause = cause
+			refusal.Cause = bridge.Code(cause)
 		}
 		refusal.KeyID, _ = strings.CutPrefix(e.Actor, "key:")
 		if refusal.KeyID == e.Actor {
@@ -226,6 +230,6 @@ func (s *Server) refusal(c echo.Context) error {
 		}
 		return c.JSON(http.StatusOK, refusal)
 	}
-	return bridge.E(bridge.NotFound, "refusal_unknown", "no refusal of the request %.64q is known", id).
+	return bridge.E(bridge.NotFound, bridge.CodeRefusalUnknown, "no refusal of the request %.64q is known", id).
 		WithHint("the request ID is in the header X-Request-Id of the answer; only the last ones, and those of known keys, are kept")
 }

@@ -59,7 +59,7 @@ type Server struct {
 // New opens the database, brings it up to date and builds the handler.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if len(cfg.PublicURLs) == 0 {
-		return nil, bridge.E(bridge.Invalid, "public_url_missing", "the server does not know its own URL").
+		return nil, bridge.E(bridge.Invalid, bridge.CodePublicURLMissing, "the server does not know its own URL").
 			WithHint("set ACE_PUBLIC_URL")
 	}
 	if cfg.Catalogue.IsZero() {

@@ -111,10 +111,10 @@ func (f *fixture) do(method, path, body string, headers ...string) (*http.Respon
 	return resp, string(raw)
 }
 
-func (f *fixture) code(body string) string {
+func (f *fixture) code(body string) bridge.Code {
 	var p api.Problem
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
-		return "no problem document: " + body
+		return bridge.Code("no problem document: " + body)
 	}
 	return p.Code
 }
@@ -191,7 +191,7 @@ func TestExchangeChecks(t *testing.T) {
 		if !ok {
 			t.Fatal(kind)
 		}
-		for want, change := range map[string]func(*bridge.ConnectClaims){
+		for want, change := range map[bridge.Code]func(*bridge.ConnectClaims){
 			"":                 func(*bridge.ConnectClaims) {},
 			"connect_issuer":   func(c *bridge.ConnectClaims) { c.Issuer = "https://evil.example" },
 			"connect_org":      func(c *bridge.ConnectClaims) { c.Org = "rival" },
@@ -229,8 +229,9 @@ func TestExchangeRefusalsAreAudited(t *testing.T) {
 	expired.Times = bridge.NewTimes(time.Now().Add(-time.Hour), time.Minute)
 	viewer.Role = bridge.RoleViewer
 	cases := []struct {
-		token, code string
-		status      int
+		token  string
+		code   bridge.Code
+		status int
 	}{
 		{f.connectToken(expired), "connect_expired", 401}, {f.connectToken(viewer), "connect_role_viewer", 403},
 		{f.admin.Reveal(), "connect_type", 401}, {"junk", "connect_malformed", 401},
@@ -242,7 +243,7 @@ func TestExchangeRefusalsAreAudited(t *testing.T) {
 			t.Errorf("%d %s, want %d %s", resp.StatusCode, body, c.status, c.code)
 		}
 		_, log := f.do(http.MethodGet, "/ace/v1/audit?action=key.exchange", "", "X-Api-Key", f.admin.Reveal())
-		if !strings.Contains(log, `"outcome":"`+c.code+`"`) {
+		if !strings.Contains(log, string(`"outcome":"`+c.code+`"`)) {
 			t.Errorf("%s is not in the audit log: %s", c.code, log)
 		}
 	}

@@ -245,10 +245,10 @@ type Introspection struct {
 
 // Decision is the catalogue's about one request.
 type Decision struct {
-	Allowed bool   `json:"allowed"`
-	Code    string `json:"code,omitempty"`  // why not
-	Scope   string `json:"scope,omitempty"` // the scope that is missing
-	Rule    string `json:"rule,omitempty"`
+	Allowed bool        `json:"allowed"`
+	Code    bridge.Code `json:"code,omitempty"`  // why not
+	Scope   string      `json:"scope,omitempty"` // the scope that is missing
+	Rule    string      `json:"rule,omitempty"`
 }
 
 // KeyChange is one line of the stream of changed keys (GET /ace/v1/revocations): every answer about that key that is kept
@@ -286,20 +286,20 @@ type LeakReport struct {
 
 // Refusal is why a request was refused (GET /ace/v1/refusals/{request-id}).
 type Refusal struct {
-	RequestID string    `json:"request_id"`
-	At        time.Time `json:"at"`
-	Status    int       `json:"status"`
-	Code      string    `json:"code"`   // what the caller was told
-	Cause     string    `json:"cause"`  // the exact code
-	Detail    string    `json:"detail"` // the exact cause
-	Hint      string    `json:"hint,omitempty"`
-	Scope     string    `json:"scope,omitempty"`
-	LimitedBy string    `json:"limited_by,omitempty"` // what takes that scope from the key, which has it itself
-	KeyID     string    `json:"key_id,omitempty"`
-	Subject   string    `json:"subject,omitempty"`
-	Method    string    `json:"method,omitempty"`
-	Path      string    `json:"path,omitempty"`
-	Address   string    `json:"address,omitempty"`
+	RequestID string      `json:"request_id"`
+	At        time.Time   `json:"at"`
+	Status    int         `json:"status"`
+	Code      bridge.Code `json:"code"`   // what the caller was told
+	Cause     bridge.Code `json:"cause"`  // the exact code
+	Detail    string      `json:"detail"` // the exact cause
+	Hint      string      `json:"hint,omitempty"`
+	Scope     string      `json:"scope,omitempty"`
+	LimitedBy string      `json:"limited_by,omitempty"` // what takes that scope from the key, which has it itself
+	KeyID     string      `json:"key_id,omitempty"`
+	Subject   string      `json:"subject,omitempty"`
+	Method    string      `json:"method,omitempty"`
+	Path      string      `json:"path,omitempty"`
+	Address   string      `json:"address,omitempty"`
 }
 
 // AuditEntry is one line of an audit log.
@@ -392,9 +392,6 @@ type Connection struct {
 	// Revision comes with the answer to a registration that made the connection: [apiclient.ConnectionCalls.DeleteIf] takes it back.
 	Revision string `json:"revision,omitempty"`
 }
-
-// CodeConnectionMoved says that another connect has registered the connection meanwhile, or uses it.
-const CodeConnectionMoved = "connection_moved"
 
 // Rotation says why the cloud could not give a connection's key a new secret and a new end, and what to do about it.
 type Rotation struct {

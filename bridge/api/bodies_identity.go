@@ -121,9 +121,3 @@ type Invitation struct {
 type AcceptInvitation struct {
 	Token bridge.Disclosed `json:"token"`
 }
-
-// CodeOTPRequired is the code of the refusal of a password that is right, where the account has a second factor.
-const CodeOTPRequired = "otp_required"
-
-// CodeNoAddressChange is the error code for having no pending change of address.
-const CodeNoAddressChange = "address_change_unknown"

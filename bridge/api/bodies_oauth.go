@@ -40,9 +40,9 @@ type TokenAnswer struct {
 
 // OAuthError is the error body of an OAuth endpoint (RFC 6749 section 5.2), with a hint of ours beside it.
 type OAuthError struct {
-	Code        string `json:"error"`
-	Description string `json:"error_description,omitempty"`
-	Hint        string `json:"hint,omitempty"`
+	Code        bridge.Code `json:"error"`
+	Description string      `json:"error_description,omitempty"`
+	Hint        string      `json:"hint,omitempty"`
 }
 
 // Metadata is what a cloud says of itself as an authorization server (RFC 8414 section 2).

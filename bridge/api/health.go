@@ -32,7 +32,7 @@ func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 			if e, ok := errors.AsType[*bridge.Error](err); ok {
 				return e
 			}
-			return bridge.E(bridge.Unavailable, "database_unreachable", "the database does not answer").Because(err)
+			return bridge.E(bridge.Unavailable, bridge.CodeDatabaseUnreachable, "the database does not answer").Because(err)
 		}
 		return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
 	}

@@ -71,8 +71,9 @@ func (l *Limiter) Allow(keys ...string) error {
 			reservation.CancelAt(now)
 		}
 		wait = bridge.WholeSeconds(wait)
-		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "too many tries " + whose, RetryAfter: wait,
-			Hint: "wait " + wait.String() + " and try again"}
+		return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeTooManyRequests, Detail: "too many tries " + whose,
+			RetryAfter: wait,
+			Hint:       "wait " + wait.String() + " and try again"}
 	}
 	return nil
 }

@@ -14,58 +14,19 @@ import (
 // Problem is an error on the wire: application/problem+json (RFC 9457) with a stable code and, where there is one, the
 // command that fixes the problem. "type" is left out, which means about:blank.
 type Problem struct {
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Code      string `json:"code"`
-	Detail    string `json:"detail"`
-	Hint      string `json:"hint,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
+	Title     string      `json:"title"`
+	Status    int         `json:"status"`
+	Code      bridge.Code `json:"code"`
+	Detail    string      `json:"detail"`
+	Hint      string      `json:"hint,omitempty"`
+	RequestID string      `json:"request_id,omitempty"`
 }
 
 // ContentTypeProblem is the media type of a [Problem].
 const ContentTypeProblem = "application/problem+json"
 
-var statusOfKind = map[bridge.Kind]int{
-	bridge.Invalid:         http.StatusBadRequest,
-	bridge.Unauthenticated: http.StatusUnauthorized,
-	bridge.Forbidden:       http.StatusForbidden,
-	bridge.NotFound:        http.StatusNotFound,
-	bridge.NotAllowed:      http.StatusMethodNotAllowed,
-	bridge.Conflict:        http.StatusConflict,
-	bridge.TooLarge:        http.StatusRequestEntityTooLarge,
-	bridge.TooMany:         http.StatusTooManyRequests,
-	bridge.Internal:        http.StatusInternalServerError,
-	bridge.Unreachable:     http.StatusBadGateway,
-	bridge.Unavailable:     http.StatusServiceUnavailable,
-	bridge.Timeout:         http.StatusGatewayTimeout,
-	bridge.Loop:            http.StatusLoopDetected,
-	bridge.ClientGone:      StatusClientGone,
-}
-
-var kindOfStatus = func() map[int]bridge.Kind {
-	m := make(map[int]bridge.Kind, len(statusOfKind))
-	for kind, status := range statusOfKind {
-		m[status] = kind
-	}
-	return m
-}()
-
-// KindOfStatus is the kind of errors that an HTTP status stands for.
-func KindOfStatus(status int) (kind bridge.Kind, known bool) {
-	kind, known = kindOfStatus[status]
-	return kind, known
-}
-
-// StatusClientGone stands in the log for a request whose client hung up, as nginx writes it. Nobody is answered with it.
-const StatusClientGone = 499
-
 // Status is the HTTP status of an error.
-func Status(err error) int {
-	if status, ok := statusOfKind[bridge.AsError(err).Kind]; ok {
-		return status
-	}
-	return http.StatusInternalServerError
-}
+func Status(err error) int { return bridge.AsError(err).Kind.Status() }
 
 // WriteProblem answers a request with an error. What the error hides stays hidden.
 func WriteProblem(w http.ResponseWriter, err error) {
@@ -133,7 +94,7 @@ const MaxProblem = 64 << 10
 // ReadProblem turns an answer that is not a success back into the error it was. It reads the body and does not close
 // it. An answer that is no problem document becomes an error that says its status.
 func ReadProblem(resp *http.Response) error {
-	kind, ok := KindOfStatus(resp.StatusCode)
+	kind, ok := bridge.KindOfStatus(resp.StatusCode)
 	if !ok {
 		kind = bridge.Invalid
 		if resp.StatusCode >= 500 {
@@ -155,6 +116,6 @@ func ReadProblem(resp *http.Response) error {
 	if resp.Request != nil {
 		host = resp.Request.URL.Host
 	}
-	return bridge.E(kind, "http_"+strconv.Itoa(resp.StatusCode), "%s answered %d %s", host, resp.StatusCode,
+	return bridge.E(kind, bridge.CodeOfStatus(resp.StatusCode), "%s answered %d %s", host, resp.StatusCode,
 		http.StatusText(resp.StatusCode))
 }

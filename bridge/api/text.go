@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-var errText = bridge.E(bridge.Invalid, "text_malformed", "there is a NUL byte in the request, or text that is not UTF-8").
+var errText = bridge.E(bridge.Invalid, bridge.CodeTextMalformed, "there is a NUL byte in the request, or text that is not UTF-8").
 	WithHint("send text as UTF-8, without NUL bytes")
 
 // isText reports whether s is what a column of a database takes: PostgreSQL has neither NUL nor anything but UTF-8.

@@ -60,7 +60,7 @@ func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 // fromEcho turns echo's own errors, of its router for example, into ours.
 func fromEcho(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return bridge.E(bridge.Unavailable, "cancelled", "the request was given up")
+		return bridge.E(bridge.Unavailable, bridge.CodeCancelled, "the request was given up")
 	}
 	he, ok := errors.AsType[*echo.HTTPError](err)
 	if !ok {
@@ -68,17 +68,17 @@ func fromEcho(err error) error {
 	}
 	switch he.Code {
 	case http.StatusNotFound:
-		return bridge.E(bridge.NotFound, "not_found", "there is nothing at this address")
+		return bridge.E(bridge.NotFound, bridge.CodeNotFound, "there is nothing at this address")
 	case http.StatusMethodNotAllowed:
-		return bridge.E(bridge.NotAllowed, "method_not_allowed", "this address does not take that method")
+		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "this address does not take that method")
 	case http.StatusRequestEntityTooLarge:
 		return errBody
 	}
-	kind, known := KindOfStatus(he.Code)
+	kind, known := bridge.KindOfStatus(he.Code)
 	if !known {
 		kind = bridge.Internal
 	}
-	return bridge.E(kind, "http_error", "%s", http.StatusText(he.Code)).Because(err)
+	return bridge.E(kind, bridge.CodeHTTPError, "%s", http.StatusText(he.Code)).Because(err)
 }
 
 // NewRequestID returns a fresh request ID, of letters and digits: people pass it to commands, where a "-" in front would be
@@ -131,7 +131,7 @@ func requestLog(e *echo.Echo, log *slog.Logger, web Web) echo.MiddlewareFunc {
 						logRequest(log, c, id, start, aborted(c.Request()))
 						panic(p)
 					}
-					err = bridge.E(bridge.Internal, "internal", "something went wrong on our side")
+					err = bridge.E(bridge.Internal, bridge.CodeInternal, "something went wrong on our side")
 					log.Error("panic", "request_id", id, "panic", p)
 				}
 				if err = ofTheClient(c.Request(), err); err != nil {
@@ -150,7 +150,7 @@ func requestLog(e *echo.Echo, log *slog.Logger, web Web) echo.MiddlewareFunc {
 }
 
 // errClientGone is for the log alone: the client hung up, and nobody reads the answer.
-var errClientGone = bridge.E(bridge.ClientGone, "client_gone", "the client hung up before the answer was complete")
+var errClientGone = bridge.E(bridge.ClientGone, bridge.CodeClientGone, "the client hung up before the answer was complete")
 
 // ofTheClient says so where a request has failed because its client hung up, whatever came of that: a database reports it as
 // an interruption, for one.
@@ -175,7 +175,8 @@ func aborted(r *http.Request) error {
 	if r.Context().Err() != nil {
 		return errClientGone
 	}
-	return bridge.E(bridge.Unreachable, "answer_cut", "the answer broke off: its source did, or what let the request in has died")
+	return bridge.E(bridge.Unreachable, bridge.CodeAnswerCut,
+		"the answer broke off: its source did, or what let the request in has died")
 }
 
 // route answers a request: another server's path by any method, our own as its route says, and HEAD wherever GET is answered.
@@ -204,14 +205,14 @@ func logRequest(log *slog.Logger, c echo.Context, id string, start time.Time, er
 	const most = 9
 	status := c.Response().Status
 	if err != nil && bridge.AsError(err).Kind == bridge.ClientGone {
-		status = StatusClientGone
+		status = bridge.StatusClientGone
 	}
 	attrs := append(make([]slog.Attr, 0, most), slog.String("request_id", id), slog.String("method", r.Method),
 		slog.String("path", r.URL.Path), slog.Int("status", status), slog.Int64("bytes", c.Response().Size),
 		slog.Duration("took", time.Since(start).Round(time.Microsecond)), slog.String("from", c.RealIP()))
 	if err != nil {
 		e := bridge.AsError(err)
-		attrs = append(attrs, slog.String("code", e.Code))
+		attrs = append(attrs, slog.String("code", string(e.Code)))
 		if e.Err != nil {
 			attrs = append(attrs, slog.String("cause", e.Err.Error()))
 		}
@@ -235,7 +236,7 @@ func first(values []string) string {
 
 const maxBody = 256 << 10
 
-var errBody = bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", maxBody>>10)
+var errBody = bridge.E(bridge.TooLarge, bridge.CodeBodyTooLarge, "the body of the request is larger than %d KiB", maxBody>>10)
 
 const bodyTimeout = 30 * time.Second
 
@@ -251,10 +252,10 @@ func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, bridge.E(bridge.TooLarge, "body_too_large", "the body of the request is larger than %d KiB", most>>10)
+		return nil, bridge.E(bridge.TooLarge, bridge.CodeBodyTooLarge, "the body of the request is larger than %d KiB", most>>10)
 	}
 	if err != nil {
-		return nil, bridge.E(bridge.Invalid, "body_unreadable", "the body of the request broke off")
+		return nil, bridge.E(bridge.Invalid, bridge.CodeBodyUnreadable, "the body of the request broke off")
 	}
 	return body, nil
 }
@@ -282,13 +283,13 @@ func Decode[T any](c echo.Context) (T, error) {
 		return v, nil
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return v, bridge.E(bridge.Invalid, "body_not_json", "the body must be sent as application/json")
+		return v, bridge.E(bridge.Invalid, bridge.CodeBodyNotJSON, "the body must be sent as application/json")
 	}
 	if jsonNUL.Match(body) {
 		return v, errText
 	}
 	if err := bridge.DecodeClosed(body, &v); err != nil {
-		return v, bridge.E(bridge.Invalid, "body_malformed", "the body is not what is expected here: %s", err)
+		return v, bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, "the body is not what is expected here: %s", err)
 	}
 	return v, nil
 }

@@ -149,7 +149,7 @@ func TestTextOnly(t *testing.T) {
 		e.ServeHTTP(w, r)
 		code := ""
 		if w.Code == http.StatusBadRequest {
-			code = bridge.CodeOf(api.ReadProblem(w.Result()))
+			code = string(bridge.CodeOf(api.ReadProblem(w.Result())))
 		}
 		if w.Code != tt.want || (tt.want == 400 && code != "text_malformed") {
 			t.Errorf("%s %s: %d %s, want %d", tt.target, tt.body, w.Code, code, tt.want)

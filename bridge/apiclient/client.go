@@ -173,14 +173,14 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error
 	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if int64(len(raw)) > c.most || mediaType != "application/json" || bridge.DecodeStrict(raw, out) != nil {
-		return bridge.E(bridge.Invalid, "answer_unexpected", "%s answered something that is not ace's JSON", c.base).
+		return bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected, "%s answered something that is not ace's JSON", c.base).
 			WithHint("check the address")
 	}
 	return nil
 }
 
 func (c *Client) redirected(resp *http.Response) error {
-	e := bridge.E(bridge.Invalid, "redirected", "%s answers with a redirect, which is not followed", c.base)
+	e := bridge.E(bridge.Invalid, bridge.CodeRedirected, "%s answers with a redirect, which is not followed", c.base)
 	if to, err := resp.Location(); err == nil && to.Host != "" {
 		e = e.WithHint("if you trust it, give the address it redirects to: %s://%s", to.Scheme, to.Host)
 	}
@@ -192,7 +192,8 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 		return cause
 	}
-	return bridge.E(bridge.Unreachable, "unreachable", "cannot reach %s: %s", c.base, WhyUnreachable(err)).Because(quiet{err}).
+	return bridge.E(bridge.Unreachable, bridge.CodeUnreachable, "cannot reach %s: %s", c.base,
+		WhyUnreachable(err)).Because(quiet{err}).
 		WithHint("check the address, and that it runs")
 }
 
@@ -257,5 +258,5 @@ func all[T any](ctx context.Context, c *Client, path string, query url.Values) (
 		}
 		query.Set("cursor", page.NextCursor)
 	}
-	return nil, bridge.E(bridge.Invalid, "list_endless", "%s answers a list without end", c.base)
+	return nil, bridge.E(bridge.Invalid, bridge.CodeListEndless, "%s answers a list without end", c.base)
 }

@@ -18,8 +18,9 @@ func TestClientRefusals(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
 	defer other.Close()
 	tests := []struct {
-		name, code string
-		answer     http.HandlerFunc
+		name   string
+		code   bridge.Code
+		answer http.HandlerFunc
 	}{
 		{"redirect", "redirected", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) }},
 		{"a page", "answer_unexpected", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }},
@@ -57,7 +58,7 @@ func TestMetadata(t *testing.T) {
 	const https = "https://cloud.example.com"
 	for name, c := range map[string]struct {
 		change func(m map[string]string, self string)
-		code   string
+		code   bridge.Code
 	}{
 		"its own":           {func(map[string]string, string) {}, ""},
 		"https elsewhere":   {func(m map[string]string, _ string) { m["token_endpoint"] = https + "/token" }, ""},

@@ -11,12 +11,12 @@ import (
 // IdentityCalls are about the person who calls: a session by password, and the address.
 type IdentityCalls struct{ *Client }
 
-// PasswordSession logs a person in with a password; see [SessionRequest] and [CodeOTPRequired].
+// PasswordSession logs a person in with a password; see [SessionRequest] and [bridge.CodeOTPRequired].
 func (c IdentityCalls) PasswordSession(ctx context.Context, r api.SessionRequest) (api.SessionToken, error) {
 	var out api.SessionToken
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions", body: r, out: &out})
 	if err == nil && out.Token.IsZero() {
-		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no token", c.base)
+		err = bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected, "%s answered no token", c.base)
 	}
 	return out, err
 }

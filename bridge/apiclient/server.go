@@ -32,11 +32,11 @@ func (c *Server) As(bearer bridge.Secret) *Server {
 func (c *Server) Discovery(ctx context.Context) (api.Discovery, error) {
 	var d api.Discovery
 	err := c.do(ctx, call{method: http.MethodGet, path: "/.well-known/ace-server", out: &d})
-	if e := bridge.AsError(err); err != nil && (e.Kind == bridge.Unreachable || e.Code == "internal") {
+	if e := bridge.AsError(err); err != nil && (e.Kind == bridge.Unreachable || e.Code == bridge.CodeInternal) {
 		return d, err
 	}
 	if err != nil || d.Product != "ace" {
-		return d, bridge.E(bridge.Invalid, "not_ace", "what answers at %s is not an ace server", c.base).Because(err).
+		return d, bridge.E(bridge.Invalid, bridge.CodeNotAce, "what answers at %s is not an ace server", c.base).Because(err).
 			WithHint("check the address, and that the path /.well-known/ace-server reaches `ace server`")
 	}
 	return d, nil

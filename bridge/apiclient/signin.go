@@ -26,12 +26,12 @@ func readOAuthError(resp *http.Response) error {
 	if err != nil || bridge.DecodeStrict(raw, &o) != nil || o.Code == "" {
 		return api.ReadProblem(resp)
 	}
-	kind, ok := api.KindOfStatus(resp.StatusCode)
+	kind, ok := bridge.KindOfStatus(resp.StatusCode)
 	if !ok {
 		kind = bridge.Invalid
 	}
 	if o.Description == "" {
-		o.Description = "the cloud refused: " + o.Code
+		o.Description = "the cloud refused: " + string(o.Code)
 	}
 	e := bridge.Error{Kind: kind, Code: o.Code, Detail: o.Description, Hint: o.Hint}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
@@ -45,7 +45,7 @@ func (c SignInCalls) token(ctx context.Context, form url.Values) (api.TokenAnswe
 	form.Set("client_id", api.CLIClientID)
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/token", url: c.endpoints.TokenEndpoint, form: form, out: &t, problem: readOAuthError})
 	if err == nil && t.AccessToken.IsZero() {
-		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no token", c.base)
+		err = bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected, "%s answered no token", c.base)
 	}
 	return t, err
 }
@@ -56,7 +56,7 @@ func (c SignInCalls) StartDevice(ctx context.Context) (api.DeviceAuthorization, 
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization", url: c.endpoints.DeviceAuthorizationEndpoint,
 		form: url.Values{"client_id": {api.CLIClientID}}, out: &d, problem: readOAuthError})
 	if err == nil && (d.DeviceCode.IsZero() || d.UserCode == "") {
-		err = bridge.E(bridge.Invalid, "answer_unexpected", "%s answered no device code", c.base)
+		err = bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected, "%s answered no device code", c.base)
 	}
 	return d, err
 }
@@ -114,7 +114,8 @@ func (c SignInCalls) Metadata(ctx context.Context) (api.Metadata, error) {
 	}
 	issuer, err := bridge.CanonicalURL(m.Issuer)
 	if err != nil || !issuer.Same(c.base) {
-		return api.Metadata{}, bridge.E(bridge.Invalid, "issuer_mismatch", "%s says that it is another cloud: %q", c.base, m.Issuer).
+		return api.Metadata{}, bridge.E(bridge.Invalid, bridge.CodeIssuerMismatch, "%s says that it is another cloud: %q", c.base,
+			m.Issuer).
 			WithHint("use the address that people open its dashboard by")
 	}
 	for name, endpoint := range map[string]string{
@@ -123,7 +124,8 @@ func (c SignInCalls) Metadata(ctx context.Context) (api.Metadata, error) {
 	} {
 		u, err := bridge.CanonicalURL(endpoint)
 		if err != nil || (!strings.HasPrefix(string(u), "https://") && !u.Loopback()) {
-			return api.Metadata{}, bridge.E(bridge.Invalid, "metadata_malformed", "%s names no %s that can be called safely", c.base, name)
+			return api.Metadata{}, bridge.E(bridge.Invalid, bridge.CodeMetadataMalformed, "%s names no %s that can be called safely",
+				c.base, name)
 		}
 	}
 	return m, nil

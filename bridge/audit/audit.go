@@ -200,7 +200,7 @@ func List(ctx context.Context, db *sqldb.DB, q Query) ([]api.AuditEntry, string,
 		}
 		e.At = time.Unix(at, 0).UTC()
 		if err := json.Unmarshal([]byte(details), &e.Details); err != nil {
-			return nil, "", bridge.E(bridge.Internal, "audit_damaged", "an audit entry cannot be read: %w", err)
+			return nil, "", bridge.E(bridge.Internal, bridge.CodeAuditDamaged, "an audit entry cannot be read: %w", err)
 		}
 		out = append(out, e)
 	}

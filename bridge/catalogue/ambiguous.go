@@ -27,7 +27,7 @@ func (c Catalogue) readPath(escaped string) ([]string, error) {
 	slash := c.file.EncodedSlash == encodedSlashAllow
 	decoded, err := url.PathUnescape(escaped)
 	if err != nil || !strings.HasPrefix(escaped, "/") || ambiguous(escaped, slash) {
-		return nil, bridge.E(bridge.Invalid, "path_ambiguous",
+		return nil, bridge.E(bridge.Invalid, bridge.CodePathAmbiguous,
 			"the path can be read in more than one way: it has dot segments, empty segments, an encoded slash, an encoded ? or #, a backslash, a semicolon or the like: %q",
 			bridge.Clip(escaped, maxShown))
 	}
@@ -196,7 +196,8 @@ func checkParameters(r Request) error {
 }
 
 func overrideIn(where string) error {
-	return refuse("override_parameter", "the parameter _method of the %s would change what the app takes the request for", where)
+	return refuse(bridge.CodeOverrideParameter, "the parameter _method of the %s would change what the app takes the request for",
+		where)
 }
 
 // overridesIn looks at every name that a parser may find in a query or a form, ';' between them included.
@@ -237,7 +238,8 @@ func overridesInParts(raw []byte, boundary string) bool {
 // checkName refuses the name of an operation that a log or another reader may take for another one.
 func checkName(name string) error {
 	if name == "" || !bridge.PlainText(name, maxName) || bridge.OneForm(name) != name {
-		return refuse("operation_malformed", "the name of the operation is empty, too long, has control characters, or is not in NFC: %q", bridge.Clip(name, maxShown))
+		return refuse(bridge.CodeOperationMalformed,
+			"the name of the operation is empty, too long, has control characters, or is not in NFC: %q", bridge.Clip(name, maxShown))
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func TestAmbiguousPaths(t *testing.T) {
 		"/x%2F..%2Fadmin": {no, no}, "/..%2Fadmin": {no, no}, "/x/..%2f": {no, no}, "/x%2f.": {no, no}, "/x%2f%2e%2e": {no, no}, "/admin/a%2Fb": {no, "scope_missing"}, "/x%5c..%5cadmin": {no, no},
 	} {
 		for i, c := range []catalogue.Catalogue{strict, slashes} {
-			if got := cause(c.Decide(holding("acme", "app"), get(path))); got != want[i] {
+			if got := cause(c.Decide(holding("acme", "app"), get(path))); got != bridge.Code(want[i]) {
 				t.Errorf("%s, encoded slashes %v: %q, want %q", path, i == 1, got, want[i])
 			}
 		}
@@ -66,19 +66,31 @@ func TestMethodOverrides(t *testing.T) {
 	many := func(name string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\nDELETE\r\n--b--\r\n"
 	}
-	for _, test := range []struct{ query, contentType, body, want string }{
+	for _, test := range []struct {
+		query, contentType, body string
+		want                     bridge.Code
+	}{
 		{"", "", "", ""}, {"method=DELETE&methods=x&a_method=1", "", "", ""},
-		{"_method=DELETE", "", "", no}, {"_METHOD=delete", "", "", no}, {"a=1&%5Fmethod=x", "", "", no}, {"a=1;_method=x", "", "", no}, {"_method[]=x", "", "", no},
-		{"_method%00x=DELETE", "", "", no}, {"%255Fmethod=x", "", "", no}, {"%25255fmethod=x", "", "", no}, {"[method=x", "", "", no}, {"_method%5B0%5D=x", "", "", no}, {"%EF%BC%BFmethod=x", "", "", no}, {"_method.x=1", "", "", ""},
-		{"%E2%80%8B_method=x", "", "", no}, {"%0A_method=x", "", "", no}, {"_method%20=x", "", "", no}, {"X_HTTP_Method=x", "", "", no}, {"a%00&_method=x", "", "", no}, {"a=1&amp;_method=x", "", "", no}, {"a=1%26_method=x", "", "", ""}, {"", form, "%EF%BB%BF_method=x", no}, {"", form, "\xef\xbb\xbf_method=x", no},
-		{"", form, "%00_method=x", no}, {"", form, "\r\n_method=x", no},
-		{"_method", "", "", no}, {".method=x", "", "", no}, {"+_method=x", "", "", no}, {"-Method=x", "", "", no}, {"x-http-method-override=x", "", "", no}, {"a=%zz&_method=x", "", "", no},
-		{"", form, "a=1&b=_method", ""}, {"", form, "a=1&_method=DELETE", no}, {"", form, "_Method=DELETE", no}, {"", form + "; charset=utf-8", "%5f%6dethod=DELETE", no},
-		{"", "APPLICATION/X-WWW-FORM-URLENCODED", "_method=x", no}, {"", form + "; bad;;", "_method=x", no}, {"", "text/plain", "_method=x", ""},
-		{"", "multipart/form-data; boundary=b", many("ok"), ""}, {"", "multipart/form-data; boundary=b", many("_method"), no}, {"", "multipart/form-data; boundary=b", many("_METHOD[]"), no},
-		{"", "multipart/form-data; boundary=other", many("_method"), no},
-		{"", "multipart/form-data; boundary=b", many("_method\"; name*=utf-8''a; x=\""), no}, {"", "multipart/form-data; boundary=b", many("a\"; name*=utf-8''%5Fmethod; x=\""), no},
-		{"", "multipart/form-data; boundary=b", many("a\"\r\nContent-Disposition: form-data; name=\"_method"), no}, {"", "multipart/form-data; boundary=b", many("a\"; filename*=utf-8''f; x=\""), ""},
+		{"_method=DELETE", "", "", bridge.CodeOverrideParameter}, {"_METHOD=delete", "", "",
+			bridge.CodeOverrideParameter}, {"a=1&%5Fmethod=x", "", "", bridge.CodeOverrideParameter}, {"a=1;_method=x", "", "", bridge.CodeOverrideParameter}, {"_method[]=x", "", "", bridge.CodeOverrideParameter},
+		{"_method%00x=DELETE", "", "", bridge.CodeOverrideParameter}, {"%255Fmethod=x", "", "",
+			bridge.CodeOverrideParameter}, {"%25255fmethod=x", "", "", bridge.CodeOverrideParameter}, {"[method=x", "", "", bridge.CodeOverrideParameter}, {"_method%5B0%5D=x", "", "", bridge.CodeOverrideParameter}, {"%EF%BC%BFmethod=x", "", "", bridge.CodeOverrideParameter}, {"_method.x=1", "", "", ""},
+		{"%E2%80%8B_method=x", "", "", bridge.CodeOverrideParameter}, {"%0A_method=x", "", "",
+			bridge.CodeOverrideParameter}, {"_method%20=x", "", "", bridge.CodeOverrideParameter}, {"X_HTTP_Method=x", "", "", bridge.CodeOverrideParameter}, {"a%00&_method=x", "", "", bridge.CodeOverrideParameter}, {"a=1&amp;_method=x", "", "", bridge.CodeOverrideParameter}, {"a=1%26_method=x", "", "", ""}, {"", form, "%EF%BB%BF_method=x", bridge.CodeOverrideParameter}, {"", form, "\xef\xbb\xbf_method=x", bridge.CodeOverrideParameter},
+		{"", form, "%00_method=x", bridge.CodeOverrideParameter}, {"", form, "\r\n_method=x", bridge.CodeOverrideParameter},
+		{"_method", "", "", bridge.CodeOverrideParameter}, {".method=x", "", "", bridge.CodeOverrideParameter}, {"+_method=x", "", "",
+			bridge.CodeOverrideParameter}, {"-Method=x", "", "", bridge.CodeOverrideParameter}, {"x-http-method-override=x", "", "", bridge.CodeOverrideParameter}, {"a=%zz&_method=x", "", "", bridge.CodeOverrideParameter},
+		{"", form, "a=1&b=_method", ""}, {"", form, "a=1&_method=DELETE", bridge.CodeOverrideParameter}, {"", form, "_Method=DELETE",
+			bridge.CodeOverrideParameter}, {"", form + "; charset=utf-8", "%5f%6dethod=DELETE", bridge.CodeOverrideParameter},
+		{"", "APPLICATION/X-WWW-FORM-URLENCODED", "_method=x", bridge.CodeOverrideParameter}, {"", form + "; bad;;", "_method=x",
+			bridge.CodeOverrideParameter}, {"", "text/plain", "_method=x", ""},
+		{"", "multipart/form-data; boundary=b", many("ok"), ""}, {"", "multipart/form-data; boundary=b", many("_method"),
+			bridge.CodeOverrideParameter}, {"", "multipart/form-data; boundary=b", many("_METHOD[]"), bridge.CodeOverrideParameter},
+		{"", "multipart/form-data; boundary=other", many("_method"), bridge.CodeOverrideParameter},
+		{"", "multipart/form-data; boundary=b", many("_method\"; name*=utf-8''a; x=\""), bridge.CodeOverrideParameter}, {"",
+			"multipart/form-data; boundary=b", many("a\"; name*=utf-8''%5Fmethod; x=\""), bridge.CodeOverrideParameter},
+		{"", "multipart/form-data; boundary=b", many("a\"\r\nContent-Disposition: form-data; name=\"_method"),
+			bridge.CodeOverrideParameter}, {"", "multipart/form-data; boundary=b", many("a\"; filename*=utf-8''f; x=\""), ""},
 	} {
 		r := post("/open", test.body)
 		r.RawQuery = test.query
@@ -89,7 +101,8 @@ func TestMethodOverrides(t *testing.T) {
 			t.Errorf("?%s %s %s: %q, want %q", test.query, test.contentType, test.body, got, test.want)
 		}
 	}
-	for name, want := range map[string]string{"X-Http-Method-Override": "override_header", "X_HTTP_METHOD": "override_header", "X-Rewrite-Url": "override_header", "X-Rewrite-Uri": "override_header",
+	for name, want := range map[string]bridge.Code{"X-Http-Method-Override": "override_header", "X_HTTP_METHOD": "override_header",
+		"X-Rewrite-Url": "override_header", "X-Rewrite-Uri": "override_header",
 		"X-Override-Url": "override_header", "Method-Override": "override_header", "Http-Method-Override": "override_header", "X-Method": "override_header", "X-Http-Path-Override": "override_header", "X-Methods": ""} {
 		r := get("/open")
 		r.Header = http.Header{name: {"DELETE"}}
@@ -97,14 +110,16 @@ func TestMethodOverrides(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	for body, want := range map[string]string{`{"tool":"wiki_list"}`: "", `{"tool":"wiki_list","_method":"DELETE"}`: no, `{"tool":"wiki_list","_METHOD":1}`: no, `{"tool":"wiki_list","x":{"_method":"x"}}`: "",
+	for body, want := range map[string]bridge.Code{`{"tool":"wiki_list"}`: "",
+		`{"tool":"wiki_list","_method":"DELETE"}`: bridge.CodeOverrideParameter, `{"tool":"wiki_list","_METHOD":1}`: bridge.CodeOverrideParameter, `{"tool":"wiki_list","x":{"_method":"x"}}`: "",
 		`{"tool":"wiki_list","tool":"x"}`: "body_malformed", `{"tool":"wiki_list","\u0074ool":"x"}`: "body_malformed", `{"tool":"wiki_list","Tool":"x"}`: "body_ambiguous", `{"tool":"wiki_list","to_ol":"x"}`: "body_ambiguous",
 		`{"TOOL":"wiki_list"}`: "body_ambiguous", `{"tool":"wiki_list"}{}`: "body_malformed", "\ufeff{\"tool\":\"wiki_list\"}": "body_malformed", `{"tool":["wiki_list"]}`: "value_malformed", `{"tool":"wiki_\ud800"}`: "body_text"} {
 		if got := cause(c.Decide(holding("acme", "app"), post("/tools", body))); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
-	for tool, want := range map[string]string{`wiki_list`: "", "wiki_e\u0301": "operation_malformed", "wiki_\u212a": "operation_malformed", "wiki_\u200b": "operation_malformed", "wiki_\u202e": "operation_malformed", `wiki_\u0007`: "operation_malformed", `wiki_\n`: "operation_malformed", `wiki_\u0085`: "operation_malformed",
+	for tool, want := range map[string]bridge.Code{`wiki_list`: "", "wiki_e\u0301": "operation_malformed",
+		"wiki_\u212a": "operation_malformed", "wiki_\u200b": "operation_malformed", "wiki_\u202e": "operation_malformed", `wiki_\u0007`: "operation_malformed", `wiki_\n`: "operation_malformed", `wiki_\u0085`: "operation_malformed",
 		`wiki_` + strings.Repeat("x", 300): "operation_malformed", ``: "operation_malformed"} {
 		if got := cause(c.Decide(holding("acme", "app"), post("/tools", `{"tool":"`+tool+`"}`))); got != want {
 			t.Errorf("tool %q: %q, want %q", tool, got, want)
@@ -126,13 +141,13 @@ rules:
 		t.Fatal(err)
 	}
 	const ok, no, twice, broken = "", "value_missing", "value_ambiguous", "query_ambiguous"
-	for query, want := range map[string]string{
-		"team_id=red": ok, "x=1&team_id=red": ok, "team%5Fid=red": ok, "team_id=red&team": ok, "team_id=blue": "scope_missing", "": no, "team_id": no, "team_id=": no, "TEAM=red": no,
-		"team_id=red&team_id=blue": twice, "team_id=red&team_id=red": twice, "team_id=red&TEAM_ID=blue": twice, "team_id=red&team-id=blue": twice, "team_id=red&teamId=blue": twice, "team_id=red&team.id=blue": twice,
-		"team_id=red&team+id=blue": twice, "team_id=red&team_id[]=blue": twice, "team_id=red&team_id%5B0%5D=blue": twice, "team_id=red&team_id%00=blue": twice, "team_id=red&team_id%00x=blue": twice,
-		"team_id=red&%2574eam_id=blue": twice, "team_id=red&%252574eam_id=blue": twice, "team_id=red&%20team_id=blue": twice, "team_id=red&team_id%09=blue": twice, "team_id=red&%E2%80%8Bteam_id=blue": twice,
-		"team_id=red&%EF%BD%94eam_id=blue": twice, "team_id=red&team%EF%BC%BFid=blue": twice, "Team_Id=red": twice, "teamid=red": twice,
-		"team_id=red;team_id=blue": broken, "team_id=red&x=%zz": broken, "team_id=red&x=1;y": broken, "team_id=%": broken,
+	for query, want := range map[string]bridge.Code{
+		"team_id=red": ok, "x=1&team_id=red": ok, "team%5Fid=red": ok, "team_id=red&team": ok, "team_id=blue": "scope_missing", "": bridge.CodeValueMissing, "team_id": bridge.CodeValueMissing, "team_id=": bridge.CodeValueMissing, "TEAM=red": bridge.CodeValueMissing,
+		"team_id=red&team_id=blue": bridge.CodeValueAmbiguous, "team_id=red&team_id=red": bridge.CodeValueAmbiguous, "team_id=red&TEAM_ID=blue": bridge.CodeValueAmbiguous, "team_id=red&team-id=blue": bridge.CodeValueAmbiguous, "team_id=red&teamId=blue": bridge.CodeValueAmbiguous, "team_id=red&team.id=blue": bridge.CodeValueAmbiguous,
+		"team_id=red&team+id=blue": bridge.CodeValueAmbiguous, "team_id=red&team_id[]=blue": bridge.CodeValueAmbiguous, "team_id=red&team_id%5B0%5D=blue": bridge.CodeValueAmbiguous, "team_id=red&team_id%00=blue": bridge.CodeValueAmbiguous, "team_id=red&team_id%00x=blue": bridge.CodeValueAmbiguous,
+		"team_id=red&%2574eam_id=blue": bridge.CodeValueAmbiguous, "team_id=red&%252574eam_id=blue": bridge.CodeValueAmbiguous, "team_id=red&%20team_id=blue": bridge.CodeValueAmbiguous, "team_id=red&team_id%09=blue": bridge.CodeValueAmbiguous, "team_id=red&%E2%80%8Bteam_id=blue": bridge.CodeValueAmbiguous,
+		"team_id=red&%EF%BD%94eam_id=blue": bridge.CodeValueAmbiguous, "team_id=red&team%EF%BC%BFid=blue": bridge.CodeValueAmbiguous, "Team_Id=red": bridge.CodeValueAmbiguous, "teamid=red": bridge.CodeValueAmbiguous,
+		"team_id=red;team_id=blue": bridge.CodeQueryAmbiguous, "team_id=red&x=%zz": bridge.CodeQueryAmbiguous, "team_id=red&x=1;y": bridge.CodeQueryAmbiguous, "team_id=%": bridge.CodeQueryAmbiguous,
 	} {
 		r := get("/q")
 		r.RawQuery = query

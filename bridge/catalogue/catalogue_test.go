@@ -37,7 +37,7 @@ func holding(org string, scopes ...string) bridge.Identity {
 }
 
 // cause is the exact code behind a refusal.
-func cause(err error) string {
+func cause(err error) bridge.Code {
 	e := bridge.AsError(err)
 	if err == nil {
 		return ""
@@ -288,7 +288,7 @@ func TestGrant(t *testing.T) {
 			switch {
 			case !refused && (err != nil || scopes.String() != test.want):
 				t.Errorf("%q %v", scopes, err)
-			case refused && (bridge.CodeOf(err) != code || !strings.Contains(err.Error(), text)):
+			case refused && (bridge.CodeOf(err) != bridge.Code(code) || !strings.Contains(err.Error(), text)):
 				t.Errorf("%v (%s)", err, bridge.CodeOf(err))
 			}
 		})

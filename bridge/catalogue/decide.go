@@ -23,8 +23,8 @@ type Request struct {
 }
 
 // refuse is a refusal whose exact cause only the operator sees.
-func refuse(code, format string, args ...any) *bridge.Error {
-	return bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").
+func refuse(code bridge.Code, format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").
 		Because(bridge.E(bridge.Forbidden, code, format, args...))
 }
 
@@ -67,23 +67,26 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 		case matches && exactly:
 			return rule.decide(id, r, parts)
 		case matches:
-			return refuse("path_ambiguous", "the path differs from %s in case or Unicode form only: %q", rule.name, bridge.Clip(r.Path, maxShown))
+			return refuse(bridge.CodePathAmbiguous, "the path differs from %s in case or Unicode form only: %q", rule.name,
+				bridge.Clip(r.Path, maxShown))
 		}
 	}
 	if c.file.NoMatch == NoMatchAuthenticated {
 		return nil
 	}
-	return refuse("no_rule", "no rule is for %s %s, and no_match is deny", bridge.Clip(r.Method, maxShown), bridge.Clip(r.Path, maxShown))
+	return refuse(bridge.CodeNoRule, "no rule is for %s %s, and no_match is deny", bridge.Clip(r.Method, maxShown),
+		bridge.Clip(r.Path, maxShown))
 }
 
 // checkUnambiguous refuses what an app may read otherwise than the rules do.
 func checkUnambiguous(r Request) error {
 	if !ValidMethod(r.Method) {
-		return refuse("method_malformed", "the method is not in upper case: %q", bridge.Clip(r.Method, maxShown))
+		return refuse(bridge.CodeMethodMalformed, "the method is not in upper case: %q", bridge.Clip(r.Method, maxShown))
 	}
 	for name, values := range r.Header {
 		if Overrides(name) {
-			return refuse("override_header", "the header %s would change what the app takes the request for", bridge.Clip(name, maxShown))
+			return refuse(bridge.CodeOverrideHeader, "the header %s would change what the app takes the request for", bridge.Clip(name,
+				maxShown))
 		}
 		if name != "Connection" {
 			continue
@@ -92,7 +95,7 @@ func checkUnambiguous(r Request) error {
 		// about.
 		for option := range strings.SplitSeq(strings.Join(values, ","), ",") {
 			if option = strings.ToLower(strings.TrimSpace(option)); !connectionOptions[option] {
-				return refuse("value_ambiguous", "the header Connection takes the header %s away", bridge.Clip(option, maxShown))
+				return refuse(bridge.CodeValueAmbiguous, "the header Connection takes the header %s away", bridge.Clip(option, maxShown))
 			}
 		}
 	}
@@ -110,7 +113,7 @@ func (r *rule) decide(id bridge.Identity, req Request, parts []string) error {
 		return err // the body could not be read, for one
 	}
 	cause := e
-	if inner := bridge.AsError(e.Err); e.Err != nil && inner.Code != "internal" {
+	if inner := bridge.AsError(e.Err); e.Err != nil && inner.Code != bridge.CodeInternal {
 		cause = inner
 	}
 	return e.Because(bridge.E(bridge.Forbidden, cause.Code, "%s: %s", r.name, cause.Detail))
@@ -148,7 +151,7 @@ func (r *rule) check(id bridge.Identity, v *values) error {
 			continue
 		}
 		if !ok {
-			return refuse("operation_unknown", "nothing says what the operation %q needs", bridge.Clip(call.name, maxShown))
+			return refuse(bridge.CodeOperationUnknown, "nothing says what the operation %q needs", bridge.Clip(call.name, maxShown))
 		}
 		if err := covered(id, r.require, v); err != nil {
 			return err
@@ -175,7 +178,7 @@ func covered(id bridge.Identity, require []template, v *values) error {
 
 // MissingScope is the refusal of a credential that lacks a scope (RFC 6750 section 3.1, insufficient_scope).
 func MissingScope(need bridge.Scope) *bridge.Error {
-	e := bridge.E(bridge.Forbidden, "scope_missing", "this needs the scope %s, which the credential does not have", need)
+	e := bridge.E(bridge.Forbidden, bridge.CodeScopeMissing, "this needs the scope %s, which the credential does not have", need)
 	e.Scope = need
 	return e
 }

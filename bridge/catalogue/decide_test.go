@@ -79,7 +79,7 @@ func TestServicesDecisions(t *testing.T) {
 		name string
 		id   bridge.Identity
 		r    catalogue.Request
-		want string
+		want bridge.Code
 	}{
 		{"wiki search", wiki, invoke(`{"tool":"wiki_graph_vector_search","arguments":{"q":"x"}}`), ""},
 		{"tasks by a wiki key", wiki, invoke(`{"tool":"tasks_create"}`), "scope_missing"},
@@ -192,7 +192,7 @@ rules:
 	id := holding("acme", "doc:7:read", "tenant:t1", "*:x")
 	for _, test := range []struct {
 		r    catalogue.Request
-		want string
+		want bridge.Code
 	}{
 		{query("id=7"), ""}, {query("id=8"), "scope_missing"}, {query(""), "value_missing"}, {query("id=7&id=8"), "value_ambiguous"},
 		{query("id=7&ID=8"), "value_ambiguous"}, {query("id[]=8"), "value_ambiguous"}, {query("id=7;id=8"), "query_ambiguous"},

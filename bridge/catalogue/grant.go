@@ -29,7 +29,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	preset = presetName(preset)
 	if preset == "" && !slices.ContainsFunc(scopes, func(s bridge.Scope) bool { return !s.Reserved() }) {
 		if preset = c.file.DefaultPreset; preset == "" && len(scopes) == 0 {
-			return nil, bridge.E(bridge.Invalid, "scopes_missing", "the key needs a preset or scopes").
+			return nil, bridge.E(bridge.Invalid, bridge.CodeScopesMissing, "the key needs a preset or scopes").
 				WithHint("take one of the presets %s, or scopes from: ace api-key scopes", strings.Join(c.Presets(), ", "))
 		}
 	}
@@ -37,7 +37,8 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	if preset != "" {
 		of, ok := c.presets[preset]
 		if !ok {
-			return nil, bridge.E(bridge.Invalid, "preset_unknown", "there is no preset %q%s", preset, didYouMean(preset, c.Presets())).
+			return nil, bridge.E(bridge.Invalid, bridge.CodePresetUnknown, "there is no preset %q%s", preset, didYouMean(preset,
+				c.Presets())).
 				WithHint("take one of: %s", strings.Join(c.Presets(), ", "))
 		}
 		if c.file.Presets[preset].Capped {
@@ -60,7 +61,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	}
 	out = c.complete(m, append(slices.Clone(out), more...))
 	if len(out) > bridge.MaxScopes {
-		return nil, bridge.E(bridge.Invalid, "scope_malformed", "the key would have more than %d scopes", bridge.MaxScopes)
+		return nil, bridge.E(bridge.Invalid, bridge.CodeScopeMalformed, "the key would have more than %d scopes", bridge.MaxScopes)
 	}
 	return out, nil
 }
@@ -71,7 +72,8 @@ func (c Catalogue) allowed(m Minter, scopes bridge.Scopes) (bridge.Scopes, error
 	for _, s := range scopes {
 		if bridge.IsOrgScope(s) {
 			if s != bridge.OrgScope(m.Org) {
-				return nil, bridge.E(bridge.Forbidden, "scope_organization", "a key is always of its own organization, which is %s", m.Org)
+				return nil, bridge.E(bridge.Forbidden, bridge.CodeScopeOrganization, "a key is always of its own organization, which is %s",
+					m.Org)
 			}
 			continue
 		}
@@ -103,15 +105,15 @@ func (c Catalogue) below(m Minter, s bridge.Scope) error {
 		if m.Admin {
 			return nil
 		}
-		return bridge.E(bridge.Forbidden, "scope_admin", "only an admin in person may grant the scope %s", s).
+		return bridge.E(bridge.Forbidden, bridge.CodeScopeAdmin, "only an admin in person may grant the scope %s", s).
 			WithHint("ask an admin, or use: ace server token --role admin")
 	}
 	if !m.Scopes.Covers(s) {
-		return bridge.E(bridge.Forbidden, "scope_ceiling",
+		return bridge.E(bridge.Forbidden, bridge.CodeScopeCeiling,
 			"the scope %s is more than the minter's own, which are: %s", s, m.Scopes)
 	}
 	if only, ok := c.forAdmins(s); ok && !m.Admin {
-		return bridge.E(bridge.Forbidden, "scope_admin", "the scope %s reaches %s, which only an admin may grant", s, only).
+		return bridge.E(bridge.Forbidden, bridge.CodeScopeAdmin, "the scope %s reaches %s, which only an admin may grant", s, only).
 			WithHint("ask an admin, or use: ace server token --role admin")
 	}
 	return nil
@@ -215,7 +217,8 @@ func (c Catalogue) CheckKnown(s bridge.Scope) error {
 			return nil
 		}
 	}
-	return bridge.E(bridge.Invalid, "scope_unknown", "the scope %s does not exist here%s", s, didYouMean(string(s), c.known.Strings())).
+	return bridge.E(bridge.Invalid, bridge.CodeScopeUnknown, "the scope %s does not exist here%s", s, didYouMean(string(s),
+		c.known.Strings())).
 		WithHint("ace api-key scopes lists them")
 }
 
@@ -229,7 +232,7 @@ func (c Catalogue) GrantExpiry(m Minter, expires, now time.Time) error {
 			if days > 0 {
 				what = "lives for " + text + " or longer"
 			}
-			return bridge.E(bridge.Forbidden, "expiry_admin", "only an admin may create a key that %s", what).
+			return bridge.E(bridge.Forbidden, bridge.CodeExpiryAdmin, "only an admin may create a key that %s", what).
 				WithHint("take a shorter expiry such as 90d, or use: ace server token --role admin")
 		}
 	}

@@ -3,6 +3,7 @@ package catalogue
 import (
 	"bytes"
 	"errors"
+	"github.com/acebridge/ace/bridge"
 	"io"
 	"strings"
 )
@@ -17,10 +18,10 @@ const (
 // checkLongForm passes a long multipart form through a [longForm], or refuses it if its parts cannot be told apart.
 func checkLongForm(r Request, contentType, boundary string) error {
 	if boundary == "" || len(boundary) > maxBoundary || strings.Count(strings.ToLower(contentType), "boundary") != 1 {
-		return refuse("form_malformed", "the boundary of the form can be read in two ways, or in none")
+		return refuse(bridge.CodeFormMalformed, "the boundary of the form can be read in two ways, or in none")
 	}
 	if r.Watch == nil {
-		return refuse("body_unseen", "a form of more than %d bytes cannot be looked at here", maxMultipart)
+		return refuse(bridge.CodeBodyUnseen, "a form of more than %d bytes cannot be looked at here", maxMultipart)
 	}
 	r.Watch(func(body io.Reader) io.Reader {
 		return &longForm{from: body, boundary: boundary, delimiter: []byte("--" + boundary)}
@@ -91,7 +92,7 @@ func (f *longForm) look(last bool) (looked int, err error) {
 		end := bytes.Index(rest, []byte("\r\n\r\n"))
 		switch {
 		case end < 0 && len(rest) > maxPartHeader || end > maxPartHeader:
-			return looked, refuse("form_malformed", "a part of the form has a header of more than %d bytes", maxPartHeader)
+			return looked, refuse(bridge.CodeFormMalformed, "a part of the form has a header of more than %d bytes", maxPartHeader)
 		case end < 0 && !last:
 			return looked, nil
 		case end < 0: // the form is over, or broken off
@@ -113,7 +114,7 @@ func (f *longForm) checkHeader(header []byte) error {
 	for i, line := range lines {
 		folded := i > 0 && line != strings.TrimLeft(line, " \t")
 		if folded || strings.ContainsAny(line, "\r\n") || strings.Contains(line, "--"+f.boundary) {
-			return refuse("form_malformed", "the header of a part of the form can be read in two ways")
+			return refuse(bridge.CodeFormMalformed, "the header of a part of the form can be read in two ways")
 		}
 	}
 	if overridesInParts(f.part([]byte("\r\n"+strings.Join(lines[1:], "\r\n"))), f.boundary) {

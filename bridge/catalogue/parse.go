@@ -19,7 +19,7 @@ import (
 const MaxFile = 1 << 20
 
 func bad(format string, args ...any) error {
-	return bridge.E(bridge.Invalid, "catalogue_invalid", format, args...)
+	return bridge.E(bridge.Invalid, bridge.CodeCatalogueInvalid, format, args...)
 }
 
 // Parse reads a catalogue from YAML or JSON. Unknown fields, unknown scopes in presets and roles, presets that extend

@@ -23,7 +23,7 @@ func TestReadmeMCPRule(t *testing.T) {
 	for _, test := range []struct {
 		name, method, body string
 		scopes             []bridge.Scope
-		want               string
+		want               bridge.Code
 	}{
 		{"initialize", "POST", message("initialize"), []bridge.Scope{"*"}, ""},
 		{"initialize with little", "POST", message("initialize"), []bridge.Scope{"doc:read"}, ""},

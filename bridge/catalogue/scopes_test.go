@@ -20,7 +20,7 @@ no_match: deny
 		t.Fatal(err)
 	}
 	m := catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}} // a key, however wide, is no admin
-	for scope, want := range map[string]string{"*:register": "scope_admin", "secret:prod:*": "scope_admin", "*": "scope_admin",
+	for scope, want := range map[string]bridge.Code{"*:register": "scope_admin", "secret:prod:*": "scope_admin", "*": "scope_admin",
 		"secret:prod:read": "scope_admin", "secret:prod:write": "", "job:run": "", "job:*": ""} {
 		if _, err := c.Grant(m, "", []string{scope}); bridge.CodeOf(err) != want {
 			t.Errorf("%s: %v, want %q", scope, err, want)

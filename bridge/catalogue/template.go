@@ -123,7 +123,7 @@ func (t template) fill(v *values) (bridge.Scope, error) {
 		}
 		if !found {
 			if p.fallback == "" {
-				return "", refuse("value_missing", "the request has no %s.%s, which %s needs", p.source, p.name, t.text)
+				return "", refuse(bridge.CodeValueMissing, "the request has no %s.%s, which %s needs", p.source, p.name, t.text)
 			}
 			b.WriteString(p.fallback)
 			continue
@@ -132,13 +132,14 @@ func (t template) fill(v *values) (bridge.Scope, error) {
 			value, _, _ = strings.Cut(value, "_")
 		}
 		if s, err := bridge.ParseScope(value); err != nil || strings.ContainsAny(string(s), "*:") {
-			return "", refuse("value_malformed", "%s.%s of the request cannot stand in a scope: %q", p.source, p.name, bridge.Clip(value, maxShown))
+			return "", refuse(bridge.CodeValueMalformed, "%s.%s of the request cannot stand in a scope: %q", p.source, p.name,
+				bridge.Clip(value, maxShown))
 		}
 		b.WriteString(value)
 	}
 	scope, err := bridge.ParseScope(b.String())
 	if err != nil {
-		return "", refuse("value_malformed", "the request makes no scope of %s", t.text)
+		return "", refuse(bridge.CodeValueMalformed, "the request makes no scope of %s", t.text)
 	}
 	return scope, nil
 }

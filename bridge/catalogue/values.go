@@ -57,7 +57,7 @@ func (v *values) header(name string) (string, bool, error) {
 	}
 	switch {
 	case len(found) > 1:
-		return "", false, refuse("value_ambiguous", "the request has more than one header %s", name)
+		return "", false, refuse(bridge.CodeValueAmbiguous, "the request has more than one header %s", name)
 	case len(found) == 0 || found[0] == "":
 		return "", false, nil
 	}
@@ -67,7 +67,7 @@ func (v *values) header(name string) (string, bool, error) {
 func (v *values) query(name string) (string, bool, error) {
 	query, err := url.ParseQuery(v.request.RawQuery)
 	if err != nil {
-		return "", false, bridge.E(bridge.Invalid, "query_ambiguous",
+		return "", false, bridge.E(bridge.Invalid, bridge.CodeQueryAmbiguous,
 			"the query can be read in more than one way: it has a semicolon, or a %% that escapes nothing")
 	}
 	var found []string
@@ -78,7 +78,7 @@ func (v *values) query(name string) (string, bool, error) {
 	}
 	switch {
 	case len(found) > 1 || (len(found) == 1 && !query.Has(name)):
-		return "", false, refuse("value_ambiguous", "the query can be read in more than one way for %s", name)
+		return "", false, refuse(bridge.CodeValueAmbiguous, "the query can be read in more than one way for %s", name)
 	case len(found) == 0 || found[0] == "":
 		return "", false, nil
 	}
@@ -94,11 +94,11 @@ func foldParameter(name string) string {
 // character set than UTF-8.
 func (v *values) raw() ([]byte, error) {
 	if v.request.Body == nil {
-		return nil, refuse("body_unseen", "this rule needs the body, which does not pass here").
+		return nil, refuse(bridge.CodeBodyUnseen, "this rule needs the body, which does not pass here").
 			WithHint("use the gateway of ace server, or bridge/guard")
 	}
 	if encoding := v.request.Header.Values("Content-Encoding"); len(encoding) > 0 && !strings.EqualFold(strings.Join(encoding, ","), "identity") {
-		return nil, refuse("body_encoded", "the body is encoded, so that nobody can look into it")
+		return nil, refuse(bridge.CodeBodyEncoded, "the body is encoded, so that nobody can look into it")
 	}
 	// An app may take forms as well, and find another operation in the very same bytes.
 	if types := v.request.Header.Values("Content-Type"); len(types) > 0 {
@@ -106,7 +106,7 @@ func (v *values) raw() ([]byte, error) {
 		charset, named := params["charset"]
 		if err != nil || len(types) > 1 || (named && !strings.EqualFold(charset, "utf-8")) ||
 			(mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json")) {
-			return nil, refuse("body_type", "the body is not declared as JSON in UTF-8, once")
+			return nil, refuse(bridge.CodeBodyType, "the body is not declared as JSON in UTF-8, once")
 		}
 	}
 	return v.request.Body()
@@ -127,7 +127,8 @@ func (v *values) object() (mcp.Object, error) {
 	}
 	for name := range o.Names() {
 		if overridesMethod(name) { // some apps take JSON for a form
-			return mcp.Object{}, refuse("override_parameter", "the field %q of the body would change what the app takes the request for", bridge.Clip(name, maxShown))
+			return mcp.Object{}, refuse(bridge.CodeOverrideParameter,
+				"the field %q of the body would change what the app takes the request for", bridge.Clip(name, maxShown))
 		}
 	}
 	v.body, v.read = &o, true
@@ -146,7 +147,7 @@ func (v *values) calls() ([]call, error) {
 			return nil, err
 		}
 		if !found {
-			return nil, refuse("value_missing", "the body has no %s", v.rule.tool)
+			return nil, refuse(bridge.CodeValueMissing, "the body has no %s", v.rule.tool)
 		}
 		return []call{{name: name, object: o}}, nil
 	}

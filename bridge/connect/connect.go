@@ -105,7 +105,7 @@ func (f *Flow) Run(ctx context.Context) (api.Connection, error) {
 		switch {
 		case err == nil:
 			return f.confirm(ctx, connection)
-		case bridge.CodeOf(err) != api.CodeConnectionMoved:
+		case bridge.CodeOf(err) != bridge.CodeConnectionMoved:
 			return api.Connection{}, err
 		}
 		found, foundErr := f.own(ctx)
@@ -138,7 +138,7 @@ func fresh(connection api.Connection, now time.Time) bool {
 // gone reports whether a connection that was found has been taken back, or its key works no more.
 func gone(err error) bool {
 	switch bridge.CodeOf(err) {
-	case api.CodeConnectionMoved, "connection_unknown", "key_refused":
+	case bridge.CodeConnectionMoved, bridge.CodeConnectionUnknown, bridge.CodeKeyRefused:
 		return true
 	}
 	return false
@@ -163,7 +163,7 @@ func (f *Flow) own(ctx context.Context) (*api.Connection, error) {
 }
 
 // register has the server issue a key and the cloud keep it, unless another connect has been faster since before was
-// listed: then it answers [api.CodeConnectionMoved].
+// listed: then it answers [bridge.CodeConnectionMoved].
 func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connection, error) {
 	replaced := ""
 	if before != nil {
@@ -173,7 +173,8 @@ func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connec
 	moved := func() error {
 		now, err := f.own(ctx)
 		if err == nil && now != nil && now.KeyID != replaced {
-			return bridge.E(bridge.Conflict, api.CodeConnectionMoved, "another connect has registered this server").WithHint("ace connections list")
+			return bridge.E(bridge.Conflict, bridge.CodeConnectionMoved,
+				"another connect has registered this server").WithHint("ace connections list")
 		}
 		return nil
 	}
@@ -196,7 +197,7 @@ func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connec
 		return api.Connection{}, f.explainExchange(err)
 	}
 	if key.SealedKey == "" {
-		return api.Connection{}, bridge.E(bridge.Invalid, "key_not_sealed", "the server did not seal its key for the cloud").
+		return api.Connection{}, bridge.E(bridge.Invalid, bridge.CodeKeyNotSealed, "the server did not seal its key for the cloud").
 			WithHint("give no connect token that names no sealing key; the key dies by itself at %s", key.ConfirmBy.Local().Format("2006-01-02 15:04"))
 	}
 	var connection api.Connection
@@ -205,7 +206,7 @@ func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connec
 			IfKeyID: &replaced})
 		return err
 	})
-	if err != nil && bridge.CodeOf(err) != api.CodeConnectionMoved {
+	if err != nil && bridge.CodeOf(err) != bridge.CodeConnectionMoved {
 		f.note("The server's key was not registered; unused, it dies by itself at %s.", key.ConfirmBy.Local().Format("15:04:05"))
 	}
 	f.keyID = key.KeyID

@@ -23,7 +23,7 @@ func (f *Flow) RunWithKey(ctx context.Context, key bridge.Secret) (api.Connectio
 			return api.Connection{}, f.explainKey(err)
 		}
 		f.keyID = me.KeyID
-	case bridge.CodeOf(err) == "not_ace":
+	case bridge.CodeOf(err) == bridge.CodeNotAce:
 		f.note("What answers at %s is not an ace server, so the key is registered untested and used as it is.", f.url)
 	default:
 		return api.Connection{}, err

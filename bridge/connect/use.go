@@ -58,7 +58,7 @@ func (f *Flow) confirm(ctx context.Context, connection api.Connection) (api.Conn
 	switch {
 	case cleanErr == nil:
 		f.note("The connection was removed again.")
-	case bridge.CodeOf(cleanErr) == api.CodeConnectionMoved:
+	case bridge.CodeOf(cleanErr) == bridge.CodeConnectionMoved:
 		f.note("The connection %s is kept: another connect uses it.", bridge.Printable(connection.Name))
 	default:
 		f.note("The connection %s could not be removed again (%s); its key dies unused within %s.",
@@ -79,7 +79,7 @@ func (f *Flow) firstUse(ctx context.Context, connection api.Connection, keyID st
 	}
 	usedID, err := f.call(ctx, credential)
 	if err == nil && keyID != "" && usedID != keyID {
-		return refused("key_other", "the server at %s took another key than the one it issued", f.url).
+		return refused(bridge.CodeKeyOther, "the server at %s took another key than the one it issued", f.url).
 			WithHint("check that its URL leads to one server with one database, and connect again")
 	}
 	return err
@@ -93,7 +93,8 @@ func (f *Flow) call(ctx context.Context, credential api.Credential) (string, err
 		return err
 	})
 	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated {
-		return "", refused("key_refused", "the server at %s does not take the key that it issued: %s", f.url, shown(err).Detail).
+		return "", refused(bridge.CodeKeyRefused, "the server at %s does not take the key that it issued: %s", f.url,
+			shown(err).Detail).
 			WithHint("check that its URL leads to one server with one database, and connect again")
 	}
 	return me.KeyID, err

@@ -16,7 +16,7 @@ import (
 // turns each into one sentence that says where, and one that says what to do.
 
 // refused is a connect that the server's set-up does not allow: exit code 1, since logging in again would not help.
-func refused(code, format string, args ...any) *bridge.Error {
+func refused(code bridge.Code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Conflict, code, format, args...)
 }
 
@@ -42,7 +42,7 @@ func (f *Flow) Discover(ctx context.Context) error {
 		for _, u := range known[:min(len(known), 5)] {
 			names = append(names, bridge.Printable(string(u)))
 		}
-		return refused("server_url_unknown", "the server at %s does not know itself by that URL; it is %s",
+		return refused(bridge.CodeServerURLUnknown, "the server at %s does not know itself by that URL; it is %s",
 			f.url, strings.Join(names, " or ")).
 			WithHint("ace connect --server %s, or add %s to ACE_PUBLIC_URL on the server", names[0], f.url)
 	}
@@ -56,11 +56,11 @@ func (f *Flow) CheckTrust(me api.Me) error {
 	case !exchange.Configured:
 		return f.noSecret()
 	case exchange.Issuer != "" && !exchange.Issuer.Same(f.issuer):
-		return refused("server_other_cloud", "the server at %s trusts another cloud: %s, and you are logged in to %s",
+		return refused(bridge.CodeServerOtherCloud, "the server at %s trusts another cloud: %s, and you are logged in to %s",
 			f.url, bridge.Printable(string(exchange.Issuer)), f.issuer).
 			WithHint("log in there (ace login --env %s), or give the server what `ace org trust` prints", bridge.Printable(string(exchange.Issuer)))
 	case exchange.Org != "" && exchange.Org != me.Org:
-		return refused("server_other_org", "the server at %s belongs to the organization %q, and you are in %q",
+		return refused(bridge.CodeServerOtherOrg, "the server at %s belongs to the organization %q, and you are in %q",
 			f.url, bridge.Printable(exchange.Org), me.Org).
 			WithHint("log in as a member of %s, or give the server what `ace org trust` prints for %s", bridge.Printable(exchange.Org), me.Org)
 	}
@@ -68,19 +68,20 @@ func (f *Flow) CheckTrust(me api.Me) error {
 }
 
 func (f *Flow) noSecret() error {
-	return refused("server_no_cloud_secret", "the server at %s has no cloud secret, so it cannot check who you are", f.url).
+	return refused(bridge.CodeServerNoCloudSecret, "the server at %s has no cloud secret, so it cannot check who you are", f.url).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY on the server to what `ace org trust` prints and restart it; " +
 			"or connect with a key made on it: ace connect --api-key -")
 }
 
 func (f *Flow) otherSecret(err error) error {
-	return refused("server_other_secret", "the server at %s has another cloud secret than this cloud's: %s", f.url, shown(err).Detail).
+	return refused(bridge.CodeServerOtherSecret, "the server at %s has another cloud secret than this cloud's: %s", f.url,
+		shown(err).Detail).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY (or ACE_CLOUD_JWT_SECRET) on the server to what `ace org trust` prints, and restart it")
 }
 
 // explainNarrowing is for what the cloud says when it should issue the connect token.
 func (f *Flow) explainNarrowing(err error) error {
-	if bridge.CodeOf(err) == "invalid_target" {
+	if bridge.CodeOf(err) == bridge.CodeInvalidTarget {
 		return f.otherSecret(err)
 	}
 	return err
@@ -90,11 +91,11 @@ func (f *Flow) explainNarrowing(err error) error {
 func (f *Flow) explainExchange(err error) error {
 	e := bridge.AsError(err)
 	switch e.Code {
-	case "exchange_not_configured":
+	case bridge.CodeExchangeNotConfigured:
 		return f.noSecret()
-	case "connect_key_unknown", "connect_signature", "connect_algorithm":
+	case bridge.CodeConnectKeyUnknown, bridge.CodeConnectSignature, bridge.CodeConnectAlgorithm:
 		return f.otherSecret(err)
-	case "connect_clock", "connect_expired":
+	case bridge.CodeConnectClock, bridge.CodeConnectExpired:
 		return f.clockOff(e)
 	}
 	if e.Kind == bridge.Unauthenticated {
@@ -110,7 +111,7 @@ func (f *Flow) clockOff(e *bridge.Error) error {
 		told += fmt.Sprintf(", %s behind this machine", -apart)
 	case apart > clockTolerance:
 		told += fmt.Sprintf(", %s ahead of this machine", apart)
-	case e.Code == "connect_expired" && !f.connectToken.IsZero():
+	case e.Code == bridge.CodeConnectExpired && !f.connectToken.IsZero():
 		return refused(e.Code, "the connect token has expired").WithHint("get another one, or leave --token out")
 	default:
 		told += ", as this machine does, so that it is the cloud's clock that differs"
@@ -135,5 +136,5 @@ func shown(err error) *bridge.Error {
 	if e, ok := errors.AsType[*bridge.Error](err); ok {
 		return e
 	}
-	return &bridge.Error{Kind: bridge.Internal, Code: "failed", Detail: err.Error(), Err: err}
+	return &bridge.Error{Kind: bridge.Internal, Code: bridge.CodeFailed, Detail: err.Error(), Err: err}
 }

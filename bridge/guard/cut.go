@@ -13,8 +13,8 @@ import (
 
 const sweepEvery = 250 * time.Millisecond
 
-var errCut = bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired").
-	Because(bridge.E(bridge.Unauthenticated, "key_died", "the key died while the request was under way"))
+var errCut = bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired").
+	Because(bridge.E(bridge.Unauthenticated, bridge.CodeKeyDied, "the key died while the request was under way"))
 
 // Requests are those under way, each with what let it in, to be cut when that dies. The zero value is ready.
 type Requests[T any] struct {

@@ -71,5 +71,5 @@ func CheckReserved(h http.Header) error {
 }
 
 func headerReserved(format, name string) error {
-	return bridge.E(bridge.Forbidden, "header_reserved", format, name).WithHint("send the request without it")
+	return bridge.E(bridge.Forbidden, bridge.CodeHeaderReserved, format, name).WithHint("send the request without it")
 }

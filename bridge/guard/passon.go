@@ -58,7 +58,8 @@ func Climbs(escaped string) bool {
 var climbing = strings.NewReplacer("%2e", ".", "%2f", "/", "%5c", "/", "\\", "/", "%3b", ";")
 
 // ErrClimbs is the refusal of a path that [Climbs].
-var ErrClimbs error = bridge.E(bridge.Invalid, "path_ambiguous", "the path can be read in more than one way: it has dot segments")
+var ErrClimbs error = bridge.E(bridge.Invalid, bridge.CodePathAmbiguous,
+	"the path can be read in more than one way: it has dot segments")
 
 // PassTrailer passes on the trailers that the client has announced, less what strip removes. What it sends beside them does
 // not pass.

@@ -89,7 +89,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	}
 	cache, err := lru.New[cacheKey, bridge.Identity](cfg.CacheSize)
 	if err != nil {
-		return nil, bridge.E(bridge.Invalid, "cache_size", "the cache needs a size above 0")
+		return nil, bridge.E(bridge.Invalid, bridge.CodeCacheSize, "the cache needs a size above 0")
 	}
 	return &Remote{cfg: cfg, client: apiclient.NewServer(cfg.Server, cfg.Key, cfg.Client), cache: cache,
 		slots: make(chan struct{}, maxInFlight), position: -1,
@@ -101,7 +101,7 @@ func (r *Remote) fresh() bool {
 	return heard != 0 && monotonic()-heard < int64(r.cfg.Lease)
 }
 
-var errLost = &bridge.Error{Kind: bridge.Unavailable, Code: "authority_lost", RetryAfter: reconnect,
+var errLost = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeAuthorityLost, RetryAfter: reconnect,
 	Detail: "the server that knows the API keys is out of reach"}
 
 // Admit implements [Verifier].
@@ -141,7 +141,8 @@ func (r *Remote) identify(ctx context.Context, c Call) (bridge.Identity, error) 
 		}
 	}
 	if t := bridge.TokenType(c.Presented.Value); !c.Presented.IsKey() && t != bridge.TypeAccess && t != bridge.TypeUser {
-		return bridge.Identity{}, invalid(bridge.E(bridge.Unauthenticated, "token_type", "the credential is neither a key nor a token"))
+		return bridge.Identity{}, invalid(bridge.E(bridge.Unauthenticated, bridge.CodeTokenType,
+			"the credential is neither a key nor a token"))
 	}
 	hash := sha256.Sum256([]byte(text.Reveal()))
 	if id, ok := r.cache.Get(hash); ok {
@@ -174,7 +175,7 @@ func (r *Remote) keep(hash cacheKey, id bridge.Identity, epoch uint64) {
 }
 
 func invalid(cause error) error {
-	return bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired").Because(cause)
+	return bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired").Because(cause)
 }
 
 func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Identity, error) {
@@ -194,7 +195,8 @@ func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Ident
 		return bridge.Identity{}, err
 	}
 	if !answer.Active {
-		return bridge.Identity{}, invalid(bridge.E(bridge.Unauthenticated, "inactive", "the server says that it is not active"))
+		return bridge.Identity{}, invalid(bridge.E(bridge.Unauthenticated, bridge.CodeInactive,
+			"the server says that it is not active"))
 	}
 	return identity(answer)
 }

@@ -17,10 +17,10 @@ import (
 // at: where rules decide, they refuse the ambiguous ones.
 func CheckRequest(r *http.Request) error {
 	if Refused(r.Method) {
-		return bridge.E(bridge.NotAllowed, "method_not_allowed", "the method %s is not taken", r.Method)
+		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %s is not taken", r.Method)
 	}
 	if !strings.HasPrefix(r.URL.Path, "/") {
-		return bridge.E(bridge.Invalid, "path_malformed", "the target of the request is not a path")
+		return bridge.E(bridge.Invalid, bridge.CodePathMalformed, "the target of the request is not a path")
 	}
 	if len(r.Header["Upgrade"]) == 0 {
 		return nil
@@ -30,7 +30,7 @@ func CheckRequest(r *http.Request) error {
 		return nil
 	}
 	if !websocketRequest(r) {
-		return bridge.E(bridge.Invalid, "upgrade_refused", "the WebSocket handshake is malformed (RFC 6455 section 4.1)")
+		return bridge.E(bridge.Invalid, bridge.CodeUpgradeRefused, "the WebSocket handshake is malformed (RFC 6455 section 4.1)")
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (h Handlers) list(c echo.Context) error {
 		view.Orphans = true
 	} else if parent != "" {
 		if view.Parent, err = uuid.Parse(parent); err != nil {
-			return bridge.E(bridge.Invalid, "key_id_malformed", "the parent is neither a key ID nor %s", ParentUnknown)
+			return bridge.E(bridge.Invalid, bridge.CodeKeyIDMalformed, "the parent is neither a key ID nor %s", ParentUnknown)
 		}
 	}
 	records, next, err := h.Keys.List(c.Request().Context(), view, c.QueryParam("cursor"), api.PageLimit(c))
@@ -104,7 +104,7 @@ func KeyID(c echo.Context) (uuid.UUID, error) {
 	text := c.Param("id")
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
-		return uuid.UUID{}, bridge.E(bridge.Invalid, "key_id_malformed", "the key ID is not a UUID")
+		return uuid.UUID{}, bridge.E(bridge.Invalid, bridge.CodeKeyIDMalformed, "the key ID is not a UUID")
 	}
 	return id, nil
 }

@@ -34,7 +34,8 @@ func AcceptClock(ctx context.Context, db *sqldb.DB, now time.Time, actor audit.A
 			return fmt.Errorf("accept the clock: %w", err)
 		}
 		if newest <= now.Unix() {
-			return bridge.E(bridge.Conflict, "clock_not_behind", "the clock is not behind: the newest time seen is %s, and it is %s now",
+			return bridge.E(bridge.Conflict, bridge.CodeClockNotBehind,
+				"the clock is not behind: the newest time seen is %s, and it is %s now",
 				time.Unix(newest, 0).UTC().Format(time.RFC3339), out.Now.Format(time.RFC3339))
 		}
 		out.Was = time.Unix(newest, 0).UTC()

@@ -60,7 +60,7 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 		return audit.Write(ctx, tx, now, *entry)
 	})
 	if err != nil {
-		if e := bridge.AsError(err); e.Code == "database_behind" {
+		if e := bridge.AsError(err); e.Code == bridge.CodeDatabaseBehind {
 			_, _ = a.line.Look(ctx)
 		}
 		a.doubt(ctx, id)

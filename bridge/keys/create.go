@@ -51,15 +51,16 @@ const (
 func (n NewKey) check(now time.Time) error {
 	switch {
 	case !n.Kind.Valid():
-		return bridge.E(bridge.Invalid, "key_kind", "%q is not a kind of API key", n.Kind)
+		return bridge.E(bridge.Invalid, bridge.CodeKeyKind, "%q is not a kind of API key", n.Kind)
 	case n.Name == "" || !bridge.PlainText(n.Name, maxName):
-		return bridge.E(bridge.Invalid, "key_name", "a key needs a name of at most %d bytes of plain text", maxName)
+		return bridge.E(bridge.Invalid, bridge.CodeKeyName, "a key needs a name of at most %d bytes of plain text", maxName)
 	case !bridge.PlainText(n.Description, maxDescription):
-		return bridge.E(bridge.Invalid, "key_description", "the description is not at most %d bytes of plain text", maxDescription)
+		return bridge.E(bridge.Invalid, bridge.CodeKeyDescription, "the description is not at most %d bytes of plain text",
+			maxDescription)
 	case len(n.Scopes) == 0:
-		return bridge.E(bridge.Forbidden, "key_scopes", "the key would have no scopes at all")
+		return bridge.E(bridge.Forbidden, bridge.CodeKeyScopes, "the key would have no scopes at all")
 	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
-		return bridge.E(bridge.Invalid, "key_expiry", "the key would be expired already")
+		return bridge.E(bridge.Invalid, bridge.CodeKeyExpiry, "the key would be expired already")
 	}
 	return nil
 }
@@ -137,7 +138,8 @@ func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
 		return errTokenUsed
 	}
 	if accepted != 0 && x.Issued.Unix() < accepted {
-		return bridge.E(bridge.Unauthenticated, "connect_token_old", "this connect token is from before the operator accepted the server's clock or database").
+		return bridge.E(bridge.Unauthenticated, bridge.CodeConnectTokenOld,
+			"this connect token is from before the operator accepted the server's clock or database").
 			WithHint("run the connect again: it takes a new token")
 	}
 	fresh, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO used_tokens (issuer, jti, expires_at)
@@ -151,5 +153,5 @@ func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
 	return nil
 }
 
-var errTokenUsed = bridge.E(bridge.Unauthenticated, "connect_token_used", "this connect token has been used already").
+var errTokenUsed = bridge.E(bridge.Unauthenticated, bridge.CodeConnectTokenUsed, "this connect token has been used already").
 	WithHint("run the connect again: it takes a new token")

@@ -23,7 +23,7 @@ func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) 
 		return err
 	}
 	if state := r.Status(now); state != record.StatusActive && state != record.StatusUsedUp { // this may be its last use
-		return bridge.E(bridge.Conflict, "parent_"+state, "the key %s that asks for it is %s", who.KeyID, state)
+		return bridge.E(bridge.Conflict, record.ParentCode(state), "the key %s that asks for it is %s", who.KeyID, state)
 	}
 	if err := parentLives(ctx, tx, r.Lineage.Parent, now); err != nil {
 		return err
@@ -45,7 +45,7 @@ func parentLives(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) e
 			return err
 		}
 		if state := r.Status(now); state != record.StatusActive {
-			return bridge.E(bridge.Conflict, "parent_"+state, "the key %s that it was made with is %s", id, state).
+			return bridge.E(bridge.Conflict, record.ParentCode(state), "the key %s that it was made with is %s", id, state).
 				WithHint("%s", table.Repair(id, state))
 		}
 		id = r.Lineage.Parent

@@ -104,7 +104,7 @@ func (f fixture) verify(t *testing.T, s bridge.Secret) (bridge.Identity, error) 
 }
 
 // cause is the exact code that hides behind the public refusal.
-func cause(err error) string {
+func cause(err error) bridge.Code {
 	e := bridge.AsError(err)
 	if e.Err == nil {
 		return e.Code

@@ -16,7 +16,7 @@ import (
 
 // stateError refuses a change that the state of the key does not allow.
 func stateError(id uuid.UUID, state string) error {
-	e := bridge.E(bridge.Conflict, "key_"+state, "the key is %s", state)
+	e := bridge.E(bridge.Conflict, record.StateCode(state), "the key is %s", state)
 	switch state {
 	case record.StatusRevoked:
 		e.Detail = "the key is revoked, which is for ever"
@@ -95,7 +95,8 @@ func lost(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s the key: %w", what, err)
 	}
-	return bridge.E(bridge.Conflict, "key_changed", "the key has just been changed by somebody else").WithHint("look at it and try again")
+	return bridge.E(bridge.Conflict, bridge.CodeKeyChanged,
+		"the key has just been changed by somebody else").WithHint("look at it and try again")
 }
 
 // Disable lets a key be refused until it is enabled. Disabling a disabled key changes nothing.
@@ -125,7 +126,7 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (record.Re
 	})
 }
 
-var errDoubted = bridge.E(bridge.Forbidden, "key_doubted",
+var errDoubted = bridge.E(bridge.Forbidden, bridge.CodeKeyDoubted,
 	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
@@ -183,7 +184,8 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (record.Rec
 // Revoke ends a key for ever. Revoking a revoked key succeeds and leaves why it died as it is.
 func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason string) (record.Record, error) {
 	if !bridge.PlainText(reason, maxDescription) {
-		return record.Record{}, bridge.E(bridge.Invalid, "key_reason", "the reason is not at most %d bytes of plain text", maxDescription)
+		return record.Record{}, bridge.E(bridge.Invalid, bridge.CodeKeyReason, "the reason is not at most %d bytes of plain text",
+			maxDescription)
 	}
 	view := a.ViewOf(by.Who)
 	return a.revoke(ctx, by.Actor, id, reason, &view)

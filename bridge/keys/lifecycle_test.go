@@ -37,7 +37,7 @@ func (f fixture) as(t *testing.T, key bridge.Key) keys.By {
 }
 
 // dies checks that a secret is refused for a cause.
-func (f fixture) dies(t *testing.T, key bridge.Key, want string) {
+func (f fixture) dies(t *testing.T, key bridge.Key, want bridge.Code) {
 	t.Helper()
 	if _, err := f.verify(t, key.Text()); cause(err) != want {
 		t.Errorf("the key is refused for %q, want %q", cause(err), want)
@@ -175,7 +175,7 @@ func TestMintingByAKey(t *testing.T) {
 		plain := f.mint(t, admin, keys.Wish{Scopes: []string{"app:read"}})
 		minter := f.mint(t, admin, keys.Wish{Scopes: []string{"app:read", "key:*"}, ExpiresIn: "30d", AllowFrom: []string{"192.0.2.0/24"}})
 		by := f.as(t, minter)
-		refused := func(w keys.Wish, want string) {
+		refused := func(w keys.Wish, want bridge.Code) {
 			t.Helper()
 			w.Name = "x"
 			if _, _, err := f.Mint(t.Context(), by, w); bridge.CodeOf(err) != want {
@@ -209,7 +209,8 @@ func TestMintingByAKey(t *testing.T) {
 			t.Error("a key revives one that may more than itself")
 		}
 		limited := f.mint(t, admin, keys.Wish{Scopes: []string{"key:*", "app:*"}, MaxUses: 5})
-		if _, _, err := f.Mint(t.Context(), f.as(t, limited), keys.Wish{Name: "x", Scopes: []string{"app:read"}}); bridge.CodeOf(err) != "minter_limited" {
+		if _, _, err := f.Mint(t.Context(), f.as(t, limited), keys.Wish{Name: "x",
+			Scopes: []string{"app:read"}}); bridge.CodeOf(err) != "minter_limited" {
 			t.Errorf("a key with a number of uses mints: %v", err)
 		}
 	})

@@ -24,7 +24,7 @@ func TestNothingIsMadeWithWhatIsTakenAway(t *testing.T) {
 		boss := bridge.AccessClaims{Subject: "bob", Role: bridge.RoleAdmin, Number: 1}
 		for name, c := range map[string]struct {
 			take func(t *testing.T, sk bridge.Key) error
-			want string
+			want bridge.Code
 		}{
 			"withdrawn": {func(t *testing.T, sk bridge.Key) error { return f.state(t, sk, bridge.Withdrawal{Number: 2}) }, "token_withdrawn"},
 			"limited": {func(t *testing.T, sk bridge.Key) error {
@@ -124,7 +124,7 @@ func TestOnlyAKeyThatMayActAsNamesOthers(t *testing.T) {
 			name    string
 			key     bridge.Key
 			subject string
-			want    string
+			want    bridge.Code
 		}{
 			{"a connection's", f.shared(t), "bob", ""}, {"one that may", acting, "bob", ""}, {"a plain one, its owner", plain, "ops", ""},
 			{"a plain one, another", plain, "bob", "key_cannot_act_as"}, {"one with all scopes", member, "bob", "key_cannot_act_as"},
@@ -144,7 +144,8 @@ func TestOnlyAKeyThatMayActAsNamesOthers(t *testing.T) {
 		}
 		for name, by := range map[string]keys.By{"the key": f.as(t, acting), "a token of it": f.through(t, acting, bridge.AccessClaims{
 			Subject: "bob", Scope: "* key:act-as", Role: bridge.RoleOwner})} {
-			if _, _, err := f.Mint(t.Context(), by, keys.Wish{Name: "x", Scopes: []string{"key:act-as"}}); bridge.CodeOf(err) != "scope_admin" {
+			if _, _, err := f.Mint(t.Context(), by, keys.Wish{Name: "x",
+				Scopes: []string{"key:act-as"}}); bridge.CodeOf(err) != "scope_admin" {
 				t.Errorf("%s passes it on: %v", name, err)
 			}
 		}
@@ -170,7 +171,8 @@ func TestLineageOfANewKey(t *testing.T) {
 			name           string
 			by             keys.By
 			wish           string
-			kind, err      string
+			kind           string
+			err            bridge.Code
 			parent, oflife uuid.UUID
 		}{
 			{"an admin", admin, "", "organization", "", uuid.Nil, uuid.Nil},
@@ -320,7 +322,7 @@ func TestStatusFollowsTheAncestors(t *testing.T) {
 					cause.Hint != c.hint+first.ID.String() {
 					t.Errorf("%s: %q for %+v", c.name, got, cause)
 				}
-				f.dies(t, key, got)
+				f.dies(t, key, bridge.Code(got))
 			}
 			if err := c.mend(first.ID); err != nil {
 				t.Fatal(c.name, err)
@@ -424,7 +426,7 @@ func TestLineageOnAnotherReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	within("limited", func() bool { return two.lives(t, grandchild).Scopes.String() == "app:read" })
-	state := func() string { _, err := two.verify(t, grandchild.Text()); return cause(errOr(err)) }
+	state := func() bridge.Code { _, err := two.verify(t, grandchild.Text()); return cause(errOr(err)) }
 	if _, err := one.Disable(t.Context(), admin, child.ID); err != nil {
 		t.Fatal(err)
 	}

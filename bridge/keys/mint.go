@@ -60,7 +60,7 @@ func (m minting) bounds() (bounds, error) {
 		return bounds{}, errReplaced
 	}
 	if f.Limits().Counted() {
-		return bounds{}, bridge.E(bridge.Forbidden, "minter_limited",
+		return bounds{}, bridge.E(bridge.Forbidden, bridge.CodeMinterLimited,
 			"a key with a rate limit or a number of uses cannot give out secrets, which would have none")
 	}
 	b := bounds{allowFrom: f.Limits().AllowFrom}
@@ -70,7 +70,7 @@ func (m minting) bounds() (bounds, error) {
 	return b, nil
 }
 
-var errReplaced = bridge.E(bridge.Forbidden, "minter_rotated", "a secret that has been replaced gives out no secrets").
+var errReplaced = bridge.E(bridge.Forbidden, bridge.CodeMinterRotated, "a secret that has been replaced gives out no secrets").
 	WithHint("use the new one")
 
 // expiry holds a wish against the bound. A wish that nobody made is cut to it.
@@ -79,7 +79,7 @@ func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {
 		return expires, nil
 	}
 	if asked {
-		return time.Time{}, bridge.E(bridge.Forbidden, "expiry_ceiling",
+		return time.Time{}, bridge.E(bridge.Forbidden, bridge.CodeExpiryCeiling,
 			"a key cannot give another a longer life than its own, which ends at %s", b.expires.Format(time.RFC3339))
 	}
 	return b.expires, nil
@@ -169,17 +169,18 @@ func (m minting) kind(kind bridge.KeyKind) (bridge.KeyKind, error) {
 	personal := kind == bridge.KindPAT && m.a.cfg.Personal
 	switch {
 	case kind != bridge.KindLive && kind != bridge.KindTest && !personal:
-		return "", bridge.E(bridge.Invalid, "key_kind", "a key of the kind %q cannot be created here", kind).WithHint("take live or test")
+		return "", bridge.E(bridge.Invalid, bridge.CodeKeyKind, "a key of the kind %q cannot be created here",
+			kind).WithHint("take live or test")
 	case key && kind != m.by.Who.Kind:
-		return "", bridge.E(bridge.Forbidden, "key_environment", "a %s key creates %s keys only", m.by.Who.Kind, m.by.Who.Kind)
+		return "", bridge.E(bridge.Forbidden, bridge.CodeKeyEnvironment, "a %s key creates %s keys only", m.by.Who.Kind, m.by.Who.Kind)
 	case !key && !personal && !admin:
-		return "", bridge.E(bridge.Forbidden, "key_organization", "only an admin creates keys of the organization").
+		return "", bridge.E(bridge.Forbidden, bridge.CodeKeyOrganization, "only an admin creates keys of the organization").
 			WithHint("create a personal access token: ace api-key create --personal")
 	}
 	return kind, nil
 }
 
-var errAllowlist = bridge.E(bridge.Forbidden, "allow_from_ceiling",
+var errAllowlist = bridge.E(bridge.Forbidden, bridge.CodeAllowFromCeiling,
 	"a key cannot give out a secret that works from addresses from which it does not work itself")
 
 // requireReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
@@ -189,11 +190,12 @@ func (m minting) requireReissue(r record.Record) (bounds, error) {
 		return bounds{}, record.ErrUnknown
 	}
 	if r.Kind == bridge.KindSK {
-		return bounds{}, bridge.E(bridge.Conflict, "key_of_connection", "this key belongs to a connection, and only the cloud has its secret").
+		return bounds{}, bridge.E(bridge.Conflict, bridge.CodeKeyOfConnection,
+			"this key belongs to a connection, and only the cloud has its secret").
 			WithHint("connect again: ace connect --server URL")
 	}
 	if personal := r.Kind == bridge.KindPAT; r.Owner != m.by.Who.Subject && (personal || !m.by.minter().Admin) {
-		e := bridge.E(bridge.Forbidden, "key_owner", "the key is %s's, and acts in that name", r.Owner)
+		e := bridge.E(bridge.Forbidden, bridge.CodeKeyOwner, "the key is %s's, and acts in that name", r.Owner)
 		if personal {
 			return bounds{}, e.WithHint("ask %s; anybody's token can be revoked by an admin", r.Owner)
 		}
@@ -209,7 +211,8 @@ func (m minting) requireReissue(r record.Record) (bounds, error) {
 	return b, m.a.cfg.Catalogue.Within(m.by.minter(), r.Scopes)
 }
 
-var errLineageLong = bridge.E(bridge.Forbidden, "lineage_too_long", "a key made through a key made through a key … is at most %d keys long", record.MaxLineage).
+var errLineageLong = bridge.E(bridge.Forbidden, bridge.CodeLineageTooLong,
+	"a key made through a key made through a key … is at most %d keys long", record.MaxLineage).
 	WithHint("make it with the key that this one was made with, or let an admin make an organization key")
 
 // lineage says what a key that somebody mints is: personal, unless an admin in person or a key with the scope for it makes it.
@@ -217,9 +220,10 @@ func (m minting) lineage(kind bridge.KeyKind, wish string) (record.Lineage, erro
 	mayOrganization := kind != bridge.KindPAT && (m.by.minter().Admin || m.by.Who.Covers(bridge.ScopeCreateOrganization))
 	switch {
 	case wish != "" && wish != record.LineagePersonal && wish != record.LineageOrganization:
-		return record.Lineage{}, bridge.E(bridge.Invalid, "lineage_unknown", "a key is personal or of the organization, and not %.40q", wish)
+		return record.Lineage{}, bridge.E(bridge.Invalid, bridge.CodeLineageUnknown,
+			"a key is personal or of the organization, and not %.40q", wish)
 	case wish == record.LineageOrganization && !mayOrganization:
-		return record.Lineage{}, bridge.E(bridge.Forbidden, "lineage_organization",
+		return record.Lineage{}, bridge.E(bridge.Forbidden, bridge.CodeLineageOrganization,
 			"only an admin in person, or a key with the scope %s, makes an organization key", bridge.ScopeCreateOrganization).
 			WithHint("ask an admin, or use: ace server token --role admin")
 	case mayOrganization && wish != record.LineagePersonal:

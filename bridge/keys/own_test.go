@@ -61,7 +61,8 @@ func TestConnectionKeyRotatesItself(t *testing.T) {
 			if err != nil || !again.Text().Equal(fresh.Text()) {
 				t.Errorf("the old secret does not find out the answer that was lost: %v", err)
 			}
-			if _, _, err := f.Rotate(t.Context(), f.as(t, key), key.ID, keys.Rotation{Grace: "7d"}); bridge.CodeOf(err) != "minter_rotated" {
+			if _, _, err := f.Rotate(t.Context(), f.as(t, key), key.ID,
+				keys.Rotation{Grace: "7d"}); bridge.CodeOf(err) != "minter_rotated" {
 				t.Errorf("a secret that has been replaced rotates: %v", err)
 			}
 			key = fresh
@@ -80,7 +81,7 @@ func TestConnectionKeyLivesNoLongerThanGiven(t *testing.T) {
 		for _, c := range []struct {
 			key       *bridge.Key
 			expiresIn string
-			code      string
+			code      bridge.Code
 			days      time.Duration
 		}{
 			{&short, "11d", "expiry_ceiling", 0}, {&short, "never", "expiry_ceiling", 0}, {&short, "2040-01-01", "expiry_malformed", 0},
@@ -126,7 +127,8 @@ func TestNobodyElseRotatesAConnectionKey(t *testing.T) {
 		if _, _, err := f.Revive(t.Context(), f.as(t, other), other.ID, ""); bridge.CodeOf(err) != "key_of_connection" {
 			t.Errorf("a connection's key revives itself: %v", err)
 		}
-		if _, _, err := f.Rotate(t.Context(), f.as(t, live), live.ID, keys.Rotation{ExpiresIn: "365d"}); bridge.CodeOf(err) != "expiry_ceiling" {
+		if _, _, err := f.Rotate(t.Context(), f.as(t, live), live.ID,
+			keys.Rotation{ExpiresIn: "365d"}); bridge.CodeOf(err) != "expiry_ceiling" {
 			t.Errorf("a live key prolongs itself: %v", err)
 		}
 	})
@@ -135,7 +137,7 @@ func TestNobodyElseRotatesAConnectionKey(t *testing.T) {
 // An identity that was verified before the key ended does not help: the rule looks at the row.
 func TestDeadConnectionKeyDoesNotRotate(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
-		for want, end := range map[string]func(bridge.Key) error{
+		for want, end := range map[bridge.Code]func(bridge.Key) error{
 			"key_revoked":  func(k bridge.Key) error { _, err := f.Revoke(t.Context(), admin, k.ID, ""); return err },
 			"key_disabled": func(k bridge.Key) error { _, err := f.Disable(t.Context(), admin, k.ID); return err },
 			"key_expired":  func(bridge.Key) error { f.clock.advance(91 * 24 * time.Hour); return nil },

@@ -102,13 +102,14 @@ func (f fixture) again(t *testing.T) fixture {
 
 func TestAFileBelongsToOneProcess(t *testing.T) {
 	dsn := sqldbtest.SQLite(t)
-	for i, want := range []string{"", "database_in_use"} {
+	for i, want := range []bridge.Code{"", "database_in_use"} {
 		db, err := sqldb.Open(t.Context(), dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = db.Close() }()
-		if _, err = keys.New(t.Context(), db, keys.Config{Catalogue: catalogue.Builtin()}, slog.New(slog.DiscardHandler)); bridge.CodeOf(err) != want {
+		if _, err = keys.New(t.Context(), db, keys.Config{Catalogue: catalogue.Builtin()},
+			slog.New(slog.DiscardHandler)); bridge.CodeOf(err) != want {
 			t.Errorf("authority %d: %v, want %q", i, err, want)
 		}
 	}

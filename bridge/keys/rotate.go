@@ -52,7 +52,8 @@ func ParseGrace(s string) (time.Duration, error) {
 		grace, err = time.ParseDuration(s)
 	}
 	if err != nil || grace < 0 || grace > maxGrace {
-		return 0, bridge.E(bridge.Invalid, "grace_malformed", "the grace is not a time of at most 30 days").WithHint("say 24h, 7d or 0s")
+		return 0, bridge.E(bridge.Invalid, bridge.CodeGraceMalformed,
+			"the grace is not a time of at most 30 days").WithHint("say 24h, 7d or 0s")
 	}
 	return grace, nil
 }
@@ -67,7 +68,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		return bridge.Key{}, record.Record{}, err
 	}
 	if n := w.Idempotency.Len(); n != 0 && (n < minIdempotency || n > maxIdempotency) {
-		return bridge.Key{}, record.Record{}, bridge.E(bridge.Invalid, "idempotency_key_malformed",
+		return bridge.Key{}, record.Record{}, bridge.E(bridge.Invalid, bridge.CodeIdempotencyKeyMalformed,
 			"the idempotency key is not %d to %d random characters", minIdempotency, maxIdempotency).WithHint("take a UUID, for one")
 	}
 	var key bridge.Key
@@ -98,7 +99,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			return nil, errReplaced
 		}
 		if now.Before(r.GraceUntil) {
-			return nil, bridge.E(bridge.Conflict, "rotation_pending", "the grace of another rotation runs until %s",
+			return nil, bridge.E(bridge.Conflict, bridge.CodeRotationPending, "the grace of another rotation runs until %s",
 				r.GraceUntil.Format(time.RFC3339)).WithHint("wait for its end, or replace the secret at once: ace api-key revive %s", id)
 		}
 		var expires time.Time

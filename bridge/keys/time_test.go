@@ -58,14 +58,15 @@ func TestClockBack(t *testing.T) {
 		if err != nil || done.Ended != 2 || !done.Was.Equal(start.Add(time.Hour)) {
 			t.Errorf("accept: %+v, %v", done, err)
 		}
-		if _, err := keys.AcceptClock(t.Context(), f.db, f.clock.now(), audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "clock_not_behind" {
+		if _, err := keys.AcceptClock(t.Context(), f.db, f.clock.now(),
+			audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "clock_not_behind" {
 			t.Errorf("accept again: %v", err)
 		}
 		f = f.later(t, f.clock.now())
 		if _, err := f.verify(t, long.Text()); err != nil {
 			t.Errorf("accepted: %v", err)
 		}
-		for key, want := range map[bridge.Key]string{short: "key_expired", lapsed: "key_lapsed"} {
+		for key, want := range map[bridge.Key]bridge.Code{short: "key_expired", lapsed: "key_lapsed"} {
 			if _, err := f.verify(t, key.Text()); cause(err) != want {
 				t.Errorf("accepted: %v, want %s", cause(err), want)
 			}

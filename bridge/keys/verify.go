@@ -63,9 +63,9 @@ func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
 		}
 	}
 	if state := f.Status(now); state != record.StatusActive {
-		return table.Invalid(table.Refuse("key_"+state, "the key is %s", state))
+		return table.Invalid(table.Refuse(record.StateCode(state), "the key is %s", state))
 	}
-	return table.Invalid(table.Refuse("key_changed", "the key has just been changed"))
+	return table.Invalid(table.Refuse(bridge.CodeKeyChanged, "the key has just been changed"))
 }
 
 var errLost = errors.New("another request was faster")
@@ -101,7 +101,7 @@ func (a *Authority) confirm(ctx context.Context, f table.Found, now int64) error
 		return record.ErrUnknown
 	}
 	if state := again.Status(now); state != record.StatusActive {
-		return table.Refuse("key_"+state, "the key is %s", state)
+		return table.Refuse(record.StateCode(state), "the key is %s", state)
 	}
 	return nil
 }

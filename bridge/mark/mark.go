@@ -68,7 +68,8 @@ func Open(p Place, log *slog.Logger) (*File, error) {
 	number, _, err := m.read()
 	if err != nil {
 		_ = f.Close()
-		return nil, bridge.E(bridge.Unavailable, "generation_unreadable", "%s is damaged, so that it is not known whether the database is behind", path).
+		return nil, bridge.E(bridge.Unavailable, bridge.CodeGenerationUnreadable,
+			"%s is damaged, so that it is not known whether the database is behind", path).
 			WithHint("if the database is the newest there is, remove the file and start again")
 	}
 	m.want.Store(number)

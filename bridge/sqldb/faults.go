@@ -16,42 +16,32 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// The codes of a database in trouble. Each is answered with 503.
-const (
-	CodeFull        = "database_full"                 // no room on its disk
-	CodeBusy        = "database_busy"                 // another process or transaction holds a lock for too long
-	CodeReadOnly    = "database_read_only"            // it takes no changes
-	CodeDamaged     = "database_damaged"              // its pages do not read as a database
-	CodeFailing     = "database_failing"              // its disk or file gives errors
-	CodeMemory      = "database_out_of_memory"        // it has no memory left
-	CodeUnreachable = "database_unreachable"          // it does not answer
-	CodeConnections = "database_too_many_connections" // it takes no more connections
-	CodeRefused     = "database_refused"              // it refuses our user
-)
-
 // fault makes the error of a database in trouble.
-func fault(code, detail, hint string, again time.Duration) *bridge.Error {
+func fault(code bridge.Code, detail, hint string, again time.Duration) *bridge.Error {
 	return &bridge.Error{Kind: bridge.Unavailable, Code: code, Detail: detail, Hint: hint, RetryAfter: again}
 }
 
 const restoreHint = "stop the process and restore a backup of the database"
 
 var (
-	errFull = fault(CodeFull, "the disk of the database is full, and nothing can be stored",
+	errFull = fault(bridge.CodeDatabaseFull, "the disk of the database is full, and nothing can be stored",
 		"the operator has to free space on the disk of the database", time.Minute)
-	errBusy = fault(CodeBusy, "the database is busy: something else has held its lock for too long", "try again in a moment", time.Second)
-	errPool = fault(CodeConnections, "all connections to the database are in use", "try again in a moment", 2*time.Second)
-	errMany = fault(CodeConnections, "the database takes no more connections",
+	errBusy = fault(bridge.CodeDatabaseBusy, "the database is busy: something else has held its lock for too long",
+		"try again in a moment", time.Second)
+	errPool = fault(bridge.CodeDatabaseTooManyConnections, "all connections to the database are in use", "try again in a moment",
+		2*time.Second)
+	errMany = fault(bridge.CodeDatabaseTooManyConnections, "the database takes no more connections",
 		"the operator has to raise max_connections, or stop what else uses the database", 5*time.Second)
-	errReadOnly = fault(CodeReadOnly, "the database is read-only, and nothing can be stored",
+	errReadOnly = fault(bridge.CodeDatabaseReadOnly, "the database is read-only, and nothing can be stored",
 		"the operator has to make the database and its folder writable, or name the primary in ACE_DATABASE_URL", time.Minute)
-	errDamaged = fault(CodeDamaged, "the database is damaged", restoreHint, 5*time.Minute)
-	errFailing = fault(CodeFailing, "the disk or file of the database gives errors",
+	errDamaged = fault(bridge.CodeDatabaseDamaged, "the database is damaged", restoreHint, 5*time.Minute)
+	errFailing = fault(bridge.CodeDatabaseFailing, "the disk or file of the database gives errors",
 		"the operator has to look at the disk of the database, and at what this process may open", 30*time.Second)
-	errMemory      = fault(CodeMemory, "the database is out of memory", "the operator has to give it more", 30*time.Second)
-	errUnreachable = fault(CodeUnreachable, "the database does not answer",
+	errMemory = fault(bridge.CodeDatabaseOutOfMemory, "the database is out of memory", "the operator has to give it more",
+		30*time.Second)
+	errUnreachable = fault(bridge.CodeDatabaseUnreachable, "the database does not answer",
 		"the operator has to see that it runs and can be reached from here", 5*time.Second)
-	errRefused = fault(CodeRefused, "the database refuses the user of ACE_DATABASE_URL",
+	errRefused = fault(bridge.CodeDatabaseRefused, "the database refuses the user of ACE_DATABASE_URL",
 		"the operator has to check ACE_DATABASE_URL and the rights of its user", 30*time.Second)
 )
 
@@ -119,7 +109,8 @@ func IsFault(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case CodeFull, CodeBusy, CodeReadOnly, CodeDamaged, CodeFailing, CodeMemory, CodeUnreachable, CodeConnections, CodeRefused:
+	case bridge.CodeDatabaseFull, bridge.CodeDatabaseBusy, bridge.CodeDatabaseReadOnly, bridge.CodeDatabaseDamaged,
+		bridge.CodeDatabaseFailing, bridge.CodeDatabaseOutOfMemory, bridge.CodeDatabaseUnreachable, bridge.CodeDatabaseTooManyConnections, bridge.CodeDatabaseRefused:
 		return true
 	}
 	return false

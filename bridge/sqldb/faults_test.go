@@ -25,28 +25,28 @@ func TestClassify(t *testing.T) {
 	pg := func(code string) error { return fmt.Errorf("do it: %w", &pgconn.PgError{Code: code}) }
 	for name, c := range map[string]struct {
 		err  error
-		want string
+		want bridge.Code
 	}{
-		"disk full":           {pg("53100"), sqldb.CodeFull},
-		"out of memory":       {pg("53200"), sqldb.CodeMemory},
-		"too many":            {pg("53300"), sqldb.CodeConnections},
-		"shutting down":       {pg("57P01"), sqldb.CodeUnreachable},
-		"crashed":             {pg("57P02"), sqldb.CodeUnreachable},
-		"starting":            {pg("57P03"), sqldb.CodeUnreachable},
-		"connection lost":     {pg("08006"), sqldb.CodeUnreachable},
-		"I/O":                 {pg("58030"), sqldb.CodeFailing},
-		"read-only":           {pg("25006"), sqldb.CodeReadOnly},
-		"damaged":             {pg("XX001"), sqldb.CodeDamaged},
-		"damaged index":       {pg("XX002"), sqldb.CodeDamaged},
-		"lock timeout":        {pg("55P03"), sqldb.CodeBusy},
-		"deadlock":            {pg("40P01"), sqldb.CodeBusy},
-		"password":            {pg("28P01"), sqldb.CodeRefused},
-		"no rights":           {pg("42501"), sqldb.CodeRefused},
-		"refused":             {&net.OpError{Op: "dial", Err: errors.New("connection refused")}, sqldb.CodeUnreachable},
-		"reset":               {fmt.Errorf("read: %w", io.ErrUnexpectedEOF), sqldb.CodeUnreachable},
-		"timeout":             {context.DeadlineExceeded, sqldb.CodeUnreachable},
-		"bad connection":      {driver.ErrBadConn, sqldb.CodeUnreachable},
-		"connection is done":  {sql.ErrConnDone, sqldb.CodeUnreachable},
+		"disk full":           {pg("53100"), bridge.CodeDatabaseFull},
+		"out of memory":       {pg("53200"), bridge.CodeDatabaseOutOfMemory},
+		"too many":            {pg("53300"), bridge.CodeDatabaseTooManyConnections},
+		"shutting down":       {pg("57P01"), bridge.CodeDatabaseUnreachable},
+		"crashed":             {pg("57P02"), bridge.CodeDatabaseUnreachable},
+		"starting":            {pg("57P03"), bridge.CodeDatabaseUnreachable},
+		"connection lost":     {pg("08006"), bridge.CodeDatabaseUnreachable},
+		"I/O":                 {pg("58030"), bridge.CodeDatabaseFailing},
+		"read-only":           {pg("25006"), bridge.CodeDatabaseReadOnly},
+		"damaged":             {pg("XX001"), bridge.CodeDatabaseDamaged},
+		"damaged index":       {pg("XX002"), bridge.CodeDatabaseDamaged},
+		"lock timeout":        {pg("55P03"), bridge.CodeDatabaseBusy},
+		"deadlock":            {pg("40P01"), bridge.CodeDatabaseBusy},
+		"password":            {pg("28P01"), bridge.CodeDatabaseRefused},
+		"no rights":           {pg("42501"), bridge.CodeDatabaseRefused},
+		"refused":             {&net.OpError{Op: "dial", Err: errors.New("connection refused")}, bridge.CodeDatabaseUnreachable},
+		"reset":               {fmt.Errorf("read: %w", io.ErrUnexpectedEOF), bridge.CodeDatabaseUnreachable},
+		"timeout":             {context.DeadlineExceeded, bridge.CodeDatabaseUnreachable},
+		"bad connection":      {driver.ErrBadConn, bridge.CodeDatabaseUnreachable},
+		"connection is done":  {sql.ErrConnDone, bridge.CodeDatabaseUnreachable},
 		"a unique constraint": {pg("23505"), "internal"},
 		"a wrong statement":   {pg("42601"), "internal"},
 		"no rows":             {sql.ErrNoRows, "internal"},
@@ -80,20 +80,20 @@ func TestFaultsOfSQLite(t *testing.T) {
 	insert := "INSERT INTO big (text) VALUES ('" + strings.Repeat("x", 100<<10) + "')"
 	for name, c := range map[string]struct {
 		break_ func(t *testing.T, db *sqldb.DB, file string)
-		want   string
+		want   bridge.Code
 	}{
 		"full": {func(t *testing.T, db *sqldb.DB, _ string) {
 			db.SetMaxOpenConns(1) // the pragma is one connection's
 			if _, err := db.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 				t.Fatal(err)
 			}
-		}, sqldb.CodeFull},
+		}, bridge.CodeDatabaseFull},
 		"read-only": {func(t *testing.T, db *sqldb.DB, _ string) {
 			db.SetMaxOpenConns(1)
 			if _, err := db.ExecContext(t.Context(), "PRAGMA query_only = ON"); err != nil {
 				t.Fatal(err)
 			}
-		}, sqldb.CodeReadOnly},
+		}, bridge.CodeDatabaseReadOnly},
 		"locked": {func(t *testing.T, db *sqldb.DB, file string) {
 			db.SetPatience(50 * time.Millisecond)
 			other := open(t, "sqlite:"+file)
@@ -102,7 +102,7 @@ func TestFaultsOfSQLite(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = tx.Rollback() })
-		}, sqldb.CodeBusy},
+		}, bridge.CodeDatabaseBusy},
 		"no connection left": {func(t *testing.T, db *sqldb.DB, _ string) {
 			db.SetPatience(time.Millisecond)
 			db.SetMaxOpenConns(1)
@@ -111,19 +111,19 @@ func TestFaultsOfSQLite(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = c.Close() })
-		}, sqldb.CodeConnections},
+		}, bridge.CodeDatabaseTooManyConnections},
 		"no file": {func(t *testing.T, db *sqldb.DB, file string) {
 			db.SetMaxIdleConns(0)
 			if err := os.RemoveAll(filepath.Dir(file)); err != nil {
 				t.Fatal(err)
 			}
-		}, sqldb.CodeFailing},
+		}, bridge.CodeDatabaseFailing},
 		"no database": {func(t *testing.T, db *sqldb.DB, file string) {
 			db.SetMaxIdleConns(0)
 			if err := os.WriteFile(file, []byte(strings.Repeat("this is no database\n", 1000)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, sqldb.CodeDamaged},
+		}, bridge.CodeDatabaseDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn := sqldbtest.SQLite(t)
@@ -184,7 +184,7 @@ func TestDeadlineBehindALock(t *testing.T) {
 	defer func() { _ = tx.Rollback() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // SQLite waits for a second at a time
 	defer cancel()
-	if _, err := db.ExecContext(ctx, "INSERT INTO a (id) VALUES (2)"); bridge.CodeOf(err) != sqldb.CodeBusy {
+	if _, err := db.ExecContext(ctx, "INSERT INTO a (id) VALUES (2)"); bridge.CodeOf(err) != bridge.CodeDatabaseBusy {
 		t.Error(err)
 	}
 }
@@ -234,7 +234,7 @@ func TestFaultsOfPostgres(t *testing.T) {
 			_, err := tx.ExecContext(t.Context(), "INSERT INTO a (id) VALUES (2)")
 			return err
 		})
-		if bridge.CodeOf(err) != sqldb.CodeBusy {
+		if bridge.CodeOf(err) != bridge.CodeDatabaseBusy {
 			t.Error(err)
 		}
 	})
@@ -246,7 +246,7 @@ func TestFaultsOfPostgres(t *testing.T) {
 			_, err := tx.ExecContext(t.Context(), "INSERT INTO a (id) VALUES (2)")
 			return err
 		})
-		if bridge.CodeOf(err) != sqldb.CodeReadOnly {
+		if bridge.CodeOf(err) != bridge.CodeDatabaseReadOnly {
 			t.Error(err)
 		}
 	})
@@ -255,7 +255,7 @@ func TestFaultsOfPostgres(t *testing.T) {
 			_, err := tx.ExecContext(t.Context(), "SELECT pg_terminate_backend(pg_backend_pid())")
 			return err
 		})
-		if bridge.CodeOf(err) != sqldb.CodeUnreachable {
+		if bridge.CodeOf(err) != bridge.CodeDatabaseUnreachable {
 			t.Error(err)
 		}
 		if err := exec("INSERT INTO a (id) VALUES (3)"); err != nil {

@@ -54,7 +54,7 @@ func (db *DB) migrate(ctx context.Context, name string, fsys fs.FS) error {
 		return fmt.Errorf("migrate %s: %w", name, err)
 	}
 	if current > target {
-		return bridge.E(bridge.Unavailable, "database_newer",
+		return bridge.E(bridge.Unavailable, bridge.CodeDatabaseNewer,
 			"the database is at version %d of the schema %q, this program knows version %d", current, name, target).
 			WithHint("run the version of ace that migrated it, or a newer one")
 	}

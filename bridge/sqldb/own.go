@@ -20,7 +20,7 @@ func (db *DB) Own() error {
 		return fmt.Errorf("lock the database: %w", err)
 	}
 	if !locked {
-		return bridge.E(bridge.Unavailable, "database_in_use", "another process uses the database %s", db.file).
+		return bridge.E(bridge.Unavailable, bridge.CodeDatabaseInUse, "another process uses the database %s", db.file).
 			WithHint("stop it, or set ACE_DATABASE_URL to postgres://… where several processes are to share keys")
 	}
 	db.owned = owner

@@ -65,7 +65,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	case "postgres", "postgresql":
 		db, err = openPostgres(dsn)
 	default:
-		return nil, bridge.E(bridge.Invalid, "database_url", "the database URL begins with neither sqlite: nor postgres://").
+		return nil, bridge.E(bridge.Invalid, bridge.CodeDatabaseURL, "the database URL begins with neither sqlite: nor postgres://").
 			WithHint("set ACE_DATABASE_URL to sqlite:/path/to/ace.db or postgres://user@host/database")
 	}
 	if err != nil {
@@ -73,11 +73,11 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	}
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		if e, ok := errors.AsType[*bridge.Error](err); ok && e.Code != CodeUnreachable {
+		if e, ok := errors.AsType[*bridge.Error](err); ok && e.Code != bridge.CodeDatabaseUnreachable {
 			return nil, e
 		}
 		// The driver's text may repeat the URL with its password: it goes to the log only where it was asked for.
-		return nil, bridge.E(bridge.Unavailable, "database_unreachable", "the %s database cannot be opened: %s",
+		return nil, bridge.E(bridge.Unavailable, bridge.CodeDatabaseUnreachable, "the %s database cannot be opened: %s",
 			db.Dialect, whyNot(err)).WithHint("check ACE_DATABASE_URL")
 	}
 	return db, nil
@@ -118,7 +118,7 @@ func whyNot(err error) string {
 func openSQLite(path string) (*DB, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.ContainsAny(path, "?#%") {
-		return nil, bridge.E(bridge.Invalid, "database_url", "sqlite: wants the path of a file, without ?, # and %%")
+		return nil, bridge.E(bridge.Invalid, bridge.CodeDatabaseURL, "sqlite: wants the path of a file, without ?, # and %%")
 	}
 	if path != ":memory:" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -151,7 +151,7 @@ const connectTimeout = 5 * time.Second
 func openPostgres(dsn string) (*DB, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, bridge.E(bridge.Invalid, "database_url", "the database URL cannot be read")
+		return nil, bridge.E(bridge.Invalid, bridge.CodeDatabaseURL, "the database URL cannot be read")
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout

@@ -67,13 +67,14 @@ func (s Start) missing(what string) error {
 	if !strings.HasPrefix(what, "sqlite:") {
 		what = "in ACE_DATABASE_URL"
 	}
-	return bridge.E(bridge.Unavailable, "database_missing",
+	return bridge.E(bridge.Unavailable, bridge.CodeDatabaseMissing,
 		"the database %s is missing or empty, and %s shows that it was used before", strings.TrimPrefix(what, "sqlite:"), StateFile(s.Dir, s.Role)).
 		WithHint("restore a backup of it; if an empty database is meant: ace %s --new-database", s.Role)
 }
 
 // errOfCloud says that a server would take a cloud's own API keys for its own.
-var errOfCloud = bridge.E(bridge.Unavailable, "database_of_cloud", "the database is a cloud's, and a server needs one of its own").
+var errOfCloud = bridge.E(bridge.Unavailable, bridge.CodeDatabaseOfCloud,
+	"the database is a cloud's, and a server needs one of its own").
 	WithHint("name another database in ACE_DATABASE_URL")
 
 func (db *DB) begin(ctx context.Context, start Start, known State, log *slog.Logger) error {
@@ -99,7 +100,8 @@ func (db *DB) begin(ctx context.Context, start Start, known State, log *slog.Log
 				return start.missing(start.URL)
 			}
 		}
-		return bridge.E(bridge.Unavailable, "database_other", "the database is not the one that %s shows to have been used before",
+		return bridge.E(bridge.Unavailable, bridge.CodeDatabaseOther,
+			"the database is not the one that %s shows to have been used before",
 			StateFile(start.Dir, start.Role)).
 			WithHint("check ACE_DATABASE_URL, or restore a backup; if this database is meant: ace %s --new-database", start.Role)
 	}

@@ -151,7 +151,7 @@ func TestDamagedPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := start(t, sqldb.Start{URL: "sqlite:" + copied})
-		if e := bridge.AsError(err); e.Code != sqldb.CodeDamaged || !strings.Contains(e.Hint, "restore a backup") {
+		if e := bridge.AsError(err); e.Code != bridge.CodeDatabaseDamaged || !strings.Contains(e.Hint, "restore a backup") {
 			t.Errorf("page %d: %v", at/page+1, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestWritable(t *testing.T) {
 			t.Errorf("asked again within a second: %v", err)
 		}
 		db.ForgetWrite()
-		if err := db.Writable(t.Context()); bridge.CodeOf(err) != sqldb.CodeReadOnly {
+		if err := db.Writable(t.Context()); bridge.CodeOf(err) != bridge.CodeDatabaseReadOnly {
 			t.Errorf("while writes fail: %v", err)
 		}
 	})

@@ -40,7 +40,8 @@ func ReadState(path string) (State, error) {
 		return s, fmt.Errorf("read the state of the database: %w", err)
 	}
 	if err := parseState(raw, &s); err != nil {
-		return State{}, bridge.E(bridge.Unavailable, "state_unreadable", "the file %s does not say which database was used here: %w", path, err).
+		return State{}, bridge.E(bridge.Unavailable, bridge.CodeStateUnreadable,
+			"the file %s does not say which database was used here: %w", path, err).
 			WithHint("remove the file if you know that the database is the right one and up to date")
 	}
 	return s, nil

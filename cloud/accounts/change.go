@@ -9,6 +9,7 @@ func (p Principal) RequireShare() error {
 	if p.Can("connection:share") {
 		return nil
 	}
-	return bridge.E(bridge.Forbidden, "share_admin", "only an admin may share a connection with the organization, and say what members may do over it").
+	return bridge.E(bridge.Forbidden, bridge.CodeShareAdmin,
+		"only an admin may share a connection with the organization, and say what members may do over it").
 		WithHint("ask an admin of %s", p.Org)
 }

@@ -67,29 +67,29 @@ func (st *Sessions) RedeemCode(ctx context.Context, code, verifier bridge.Secret
 			schema.Hash(code), clientID).Scan(&challenge, &redirect, &o.UserID, &o.Org, &o.Provider, &o.member, &opened, &expires)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			return oauthError("invalid_grant", "the code is not known")
+			return oauthError(bridge.CodeInvalidGrant, "the code is not known")
 		case err != nil:
 			return fmt.Errorf("redeem a code: %w", err)
 		case !first:
-			answer = oauthError("invalid_grant", "the code has been used")
+			answer = oauthError(bridge.CodeInvalidGrant, "the code has been used")
 			if opened == "" {
 				return nil
 			}
 			actor.ID = "session:" + opened
 			return endSession(ctx, tx, opened, "authorization code reused", now, actor)
 		case expires <= now.Unix():
-			answer = oauthError("invalid_grant", "the code has expired")
+			answer = oauthError(bridge.CodeInvalidGrant, "the code has expired")
 			return nil
 		case redirect != redirectURI:
-			answer = oauthError("invalid_grant", "the redirect_uri is not the one that the code was sent to")
+			answer = oauthError(bridge.CodeInvalidGrant, "the redirect_uri is not the one that the code was sent to")
 			return nil
 		case !answers(challenge, verifier):
-			answer = oauthError("invalid_grant", "the code_verifier does not answer the code_challenge")
+			answer = oauthError(bridge.CodeInvalidGrant, "the code_verifier does not answer the code_challenge")
 			return nil
 		}
 		s, err = st.OpenIn(ctx, tx, o, actor)
 		if err != nil && bridge.AsError(err).Kind == bridge.Forbidden {
-			answer = oauthError("invalid_grant", "the one who approved is not a member any more")
+			answer = oauthError(bridge.CodeInvalidGrant, "the one who approved is not a member any more")
 			return nil
 		}
 		if err != nil {

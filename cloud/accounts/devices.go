@@ -101,7 +101,8 @@ func (st *Sessions) StartDevice(ctx context.Context, d DeviceStart) (Device, err
 	return out, nil
 }
 
-var errUserCode = bridge.E(bridge.NotFound, "user_code_unknown", "That code is not known, or it has expired or been used.").
+var errUserCode = bridge.E(bridge.NotFound, bridge.CodeUserCodeUnknown,
+	"That code is not known, or it has expired or been used.").
 	WithHint("run `ace login` again for a new code")
 
 // LookupDevice finds the pending device login of a user code.
@@ -142,7 +143,7 @@ func (st *Sessions) DecideDevice(ctx context.Context, caller Caller, userCode st
 	})
 }
 
-func oauthError(code, detail string) *bridge.Error {
+func oauthError(code bridge.Code, detail string) *bridge.Error {
 	return bridge.E(bridge.Invalid, code, "%s", detail)
 }
 
@@ -182,15 +183,15 @@ func (st *Sessions) pollDevice(ctx context.Context, tx *sql.Tx, poll DevicePoll,
 		Scan(&state, &o.UserID, &o.Org, &o.Provider, &o.member, &expires)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return s, nil, oauthError("invalid_grant", "the device code is not known")
+		return s, nil, oauthError(bridge.CodeInvalidGrant, "the device code is not known")
 	case err != nil:
 		return s, nil, fmt.Errorf("poll a device login: %w", err)
 	case state == "redeemed":
-		return s, nil, oauthError("invalid_grant", "the device code has been used")
+		return s, nil, oauthError(bridge.CodeInvalidGrant, "the device code has been used")
 	case expires <= st.db.Now().Unix():
-		return s, nil, oauthError("expired_token", "the code has expired")
+		return s, nil, oauthError(bridge.CodeExpiredToken, "the code has expired")
 	case state == "denied":
-		return s, nil, oauthError("access_denied", "the login was denied")
+		return s, nil, oauthError(bridge.CodeAccessDenied, "the login was denied")
 	case state == "pending":
 		answer, err = st.notePoll(ctx, tx, poll)
 		return s, answer, err
@@ -201,7 +202,7 @@ func (st *Sessions) pollDevice(ctx context.Context, tx *sql.Tx, poll DevicePoll,
 		return s, nil, fmt.Errorf("redeem a device login: %w", err)
 	}
 	if !redeemed {
-		return s, nil, oauthError("invalid_grant", "the device code has been used")
+		return s, nil, oauthError(bridge.CodeInvalidGrant, "the device code has been used")
 	}
 	s, err = st.OpenIn(ctx, tx, o, actor)
 	return s, nil, err
@@ -217,9 +218,9 @@ func (st *Sessions) notePoll(ctx context.Context, tx *sql.Tx, poll DevicePoll) (
 		Scan(&polled, &interval, &probed); err != nil {
 		return nil, fmt.Errorf("poll a device login: %w", err)
 	}
-	answer = oauthError("authorization_pending", "nobody has approved the code yet")
+	answer = oauthError(bridge.CodeAuthorizationPending, "nobody has approved the code yet")
 	if early := polled != 0 && now-polled < interval*1000-500; early && (!probed || poll.Probe) { // half a second for the network
-		answer = oauthError("slow_down", "poll less often")
+		answer = oauthError(bridge.CodeSlowDown, "poll less often")
 		interval += 5
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE devices SET polled_at = $1, interval_s = $2, probed = $3 WHERE code = $4",

@@ -105,7 +105,7 @@ func (st *Store) invitationURL(token bridge.Secret) bridge.Secret {
 func invitationExpiry(in string, now time.Time) (time.Time, error) {
 	expires, err := record.ParseExpiry(cmp.Or(in, InvitationLife), now)
 	if err != nil || expires.IsZero() || expires.Sub(now) > maxInvitationLife {
-		return time.Time{}, bridge.E(bridge.Invalid, "expiry_malformed", "an invitation is good for at most 30 days").
+		return time.Time{}, bridge.E(bridge.Invalid, bridge.CodeExpiryMalformed, "an invitation is good for at most 30 days").
 			WithHint("say how long: 7d, 12h")
 	}
 	return expires, nil
@@ -121,7 +121,7 @@ func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Ti
 			return fmt.Errorf("invite: %w", err)
 		}
 		if there > 0 {
-			return bridge.E(bridge.Conflict, "already_member", "%s is a member already", email).WithHint("ace org members")
+			return bridge.E(bridge.Conflict, bridge.CodeAlreadyMember, "%s is a member already", email).WithHint("ace org members")
 		}
 		if _, err := tx.ExecContext(ctx, "UPDATE invitations SET state = 'withdrawn' WHERE org_id = $1 AND email = $2 AND state = 'open'",
 			orgID, email); err != nil {
@@ -135,7 +135,8 @@ func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Ti
 		return fmt.Errorf("invite: %w", err)
 	}
 	if open >= maxInvitations {
-		return bridge.E(bridge.Conflict, "too_many_invitations", "%d invitations are open, which is as many as there may be", open).
+		return bridge.E(bridge.Conflict, bridge.CodeTooManyInvitations, "%d invitations are open, which is as many as there may be",
+			open).
 			WithHint("withdraw some: ace org invitations")
 	}
 	return nil
@@ -201,7 +202,8 @@ func (st *Store) Withdraw(ctx context.Context, caller Caller, org, id string) er
 			return fmt.Errorf("withdraw an invitation: %w", err)
 		}
 		if !withdrawn {
-			return bridge.E(bridge.NotFound, "invitation_unknown", "there is no such open invitation").WithHint("ace org invitations")
+			return bridge.E(bridge.NotFound, bridge.CodeInvitationUnknown,
+				"there is no such open invitation").WithHint("ace org invitations")
 		}
 		return audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "invitation.withdraw", Target: "invitation:" + id})
 	})
@@ -238,7 +240,7 @@ type OfferedInvitation struct {
 func (o OfferedInvitation) Proves() bool { return o.Mailed }
 
 // ErrInvitation refuses an invitation that is unknown, used or over.
-var ErrInvitation = bridge.E(bridge.NotFound, "invitation_unknown", "this invitation is not known: it has been used or withdrawn, or it has expired").
+var ErrInvitation = bridge.E(bridge.NotFound, bridge.CodeInvitationUnknown, "this invitation is not known: it has been used or withdrawn, or it has expired").
 	WithHint("ask for a new one")
 
 // LookupInvitation finds the open invitation of a link.

@@ -6,6 +6,6 @@ import (
 
 // ForAnother refuses an invitation that was mailed to another address.
 func ForAnother(o OfferedInvitation, email string) error {
-	return bridge.E(bridge.Forbidden, "invitation_for_another", "this invitation is for %s, and not for %s", o.Email, email).
+	return bridge.E(bridge.Forbidden, bridge.CodeInvitationForAnother, "this invitation is for %s, and not for %s", o.Email, email).
 		WithHint("sign in as %s, or ask %s for another one", o.Email, o.InvitedBy)
 }

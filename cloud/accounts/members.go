@@ -59,7 +59,8 @@ func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, l
 func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
 	m, err := scanMember(tx.QueryRowContext(ctx, selectMembers+"AND u.id = $2", p.OrgID, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return m, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s", p.Org).WithHint("ace org members")
+		return m, bridge.E(bridge.NotFound, bridge.CodeMemberUnknown, "there is no such member in %s",
+			p.Org).WithHint("ace org members")
 	}
 	if err != nil {
 		return m, fmt.Errorf("look up a member: %w", err)
@@ -74,7 +75,7 @@ func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string)
 func (p Principal) above(roles ...bridge.Role) error {
 	for _, role := range roles {
 		if !p.Role.AtLeast(role) {
-			return bridge.E(bridge.Forbidden, "role_above", "you are %s %s, and it takes %s %s to do that",
+			return bridge.E(bridge.Forbidden, bridge.CodeRoleAbove, "you are %s %s, and it takes %s %s to do that",
 				article(p.Role), p.Role, article(role), role)
 		}
 	}
@@ -93,14 +94,14 @@ func CheckRole(role string) (bridge.Role, error) {
 	if r := bridge.Role(role); r.Valid() {
 		return r, nil
 	}
-	return "", bridge.E(bridge.Invalid, "role_unknown", "the role is owner, admin, member or viewer")
+	return "", bridge.E(bridge.Invalid, bridge.CodeRoleUnknown, "the role is owner, admin, member or viewer")
 }
 
 // anotherOwner is the condition that an organization keeps an owner; it is for a statement with the organization in $1 and
 // the member in $2.
 const anotherOwner = ` (role <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE o.org_id = $1 AND o.user_id <> $2 AND o.role = 'owner'))`
 
-var errLastOwner = bridge.E(bridge.Conflict, "last_owner", "this is the organization's only owner").
+var errLastOwner = bridge.E(bridge.Conflict, bridge.CodeLastOwner, "this is the organization's only owner").
 	WithHint("make somebody else an owner first: ace org role EMAIL owner")
 
 // ChangeRole gives a member another role, from their next request on.

@@ -30,7 +30,7 @@ func (p Principal) RequireOrg(org string) error {
 	if org == p.Org {
 		return nil
 	}
-	return bridge.E(bridge.NotFound, "organization_unknown", "you are not signed in to that organization").
+	return bridge.E(bridge.NotFound, bridge.CodeOrganizationUnknown, "you are not signed in to that organization").
 		WithHint("ace org switch %s", printableOrg(org))
 }
 
@@ -52,7 +52,7 @@ func printableOrg(org string) string {
 }
 
 // ErrName refuses a name that is empty, too long or no plain text.
-var ErrName = bridge.E(bridge.Invalid, "name_malformed", "a name is 1 to %d bytes of plain text", schema.MaxName)
+var ErrName = bridge.E(bridge.Invalid, bridge.CodeNameMalformed, "a name is 1 to %d bytes of plain text", schema.MaxName)
 
 // CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
 func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.NewOrganization) (api.Organization, error) {
@@ -109,7 +109,8 @@ func mayFound(ctx context.Context, tx *sql.Tx, userID string) error {
 		return fmt.Errorf("make an organization: %w", err)
 	}
 	if founded >= maxFounded {
-		return bridge.E(bridge.Conflict, "too_many_organizations", "you have made %d organizations, which is as many as one person may", founded).
+		return bridge.E(bridge.Conflict, bridge.CodeTooManyOrganizations,
+			"you have made %d organizations, which is as many as one person may", founded).
 			WithHint("ask somebody else to make it and to invite you")
 	}
 	return nil
@@ -117,7 +118,7 @@ func mayFound(ctx context.Context, tx *sql.Tx, userID string) error {
 
 // slugTaken names a slug that is free instead.
 func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
-	taken := bridge.E(bridge.Conflict, "organization_taken", "there is an organization %q already", slug)
+	taken := bridge.E(bridge.Conflict, bridge.CodeOrganizationTaken, "there is an organization %q already", slug)
 	for i := 2; i < 30; i++ {
 		free := slug[:min(len(slug), 60)] + "-" + strconv.Itoa(i)
 		var id string
@@ -209,7 +210,7 @@ func Standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
 	return p, nil
 }
 
-var errGone = bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization any more").
+var errGone = bridge.E(bridge.Forbidden, bridge.CodeNotAMember, "you are not a member of that organization any more").
 	WithHint("ace org list")
 
 // RequireUpdate refuses what is not of the principal's organization, or not theirs to see and set.

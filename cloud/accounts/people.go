@@ -72,7 +72,8 @@ func (p Principal) NeedOwn() error {
 	if p.Provider == "" {
 		return nil
 	}
-	return bridge.E(bridge.Forbidden, "provider_session", "you have signed in through the provider of %s, which counts for that organization only", p.Org).
+	return bridge.E(bridge.Forbidden, bridge.CodeProviderSession,
+		"you have signed in through the provider of %s, which counts for that organization only", p.Org).
 		WithHint("sign out, and sign in with your password")
 }
 
@@ -90,7 +91,7 @@ func (p Principal) Actor(address, requestID string) audit.Actor {
 }
 
 // ErrUserExists refuses an address that an account has already.
-var ErrUserExists = bridge.E(bridge.Conflict, "user_exists", "there is a user with that e-mail address already")
+var ErrUserExists = bridge.E(bridge.Conflict, bridge.CodeUserExists, "there is a user with that e-mail address already")
 
 // EnsureOrg returns the ID of an organization, and makes it if there is none.
 func EnsureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (string, error) {
@@ -136,7 +137,7 @@ func (st *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	err := st.db.QueryRowContext(ctx, "SELECT id, email, name FROM users WHERE email = $1", LoginEmail(email)).
 		Scan(&u.ID, &u.Email, &u.Name)
 	if errors.Is(err, sql.ErrNoRows) {
-		return User{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
+		return User{}, bridge.E(bridge.NotFound, bridge.CodeUserUnknown, "there is no such user")
 	}
 	return u, err
 }

@@ -59,10 +59,10 @@ func (p Principal) Need(need bridge.Scope) error {
 	case p.Kind != "" && !p.Granted.Covers(need):
 		return catalogue.MissingScope(need).WithHint("use a key that has it: ace api-key create --cloud --scope %s", need)
 	case Scopes.Ceiling(bridge.RoleMember).Covers(need):
-		return bridge.E(bridge.Forbidden, "role_viewer", "a viewer cannot do that").
+		return bridge.E(bridge.Forbidden, bridge.CodeRoleViewer, "a viewer cannot do that").
 			WithHint("ask an admin of %s for the role member", p.Org)
 	}
-	return bridge.E(bridge.Forbidden, "role_admin", "only an admin of %s may do that", p.Org).
+	return bridge.E(bridge.Forbidden, bridge.CodeRoleAdmin, "only an admin of %s may do that", p.Org).
 		WithHint("ask one; who that is says: ace org members")
 }
 
@@ -71,7 +71,8 @@ func (p Principal) InPerson() error {
 	if p.Kind == "" {
 		return nil
 	}
-	return bridge.E(bridge.Forbidden, "person_only", "an API key cannot do that; a person who is logged in can").WithHint("ace login")
+	return bridge.E(bridge.Forbidden, bridge.CodePersonOnly,
+		"an API key cannot do that; a person who is logged in can").WithHint("ace login")
 }
 
 // Identity is the principal as the one who asks for a change of keys.
@@ -105,7 +106,8 @@ func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFac
 			WHERE t.key_id = $1 AND u.email = $2 AND o.slug = $3 AND u.verified_at <> 0 AND `+livesThrough("t.provider_id"),
 			id.KeyID.String(), id.Subject, id.Org).Scan(&p.UserID, &p.Email, &p.Name, &p.OrgID, &p.Member, &p.Role, &p.Provider)
 		if errors.Is(err, sql.ErrNoRows) {
-			return Principal{}, bridge.E(bridge.Unauthenticated, "not_a_member", "the token has ended with its owner's membership in %s, or with the way in which they sign in", id.Org)
+			return Principal{}, bridge.E(bridge.Unauthenticated, bridge.CodeNotAMember,
+				"the token has ended with its owner's membership in %s, or with the way in which they sign in", id.Org)
 		}
 		if err != nil {
 			return Principal{}, fmt.Errorf("look up a token's person: %w", err)
@@ -119,7 +121,8 @@ func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFac
 	p.Environment = id.Kind.Environment()
 	for i, parent := range of.Parents {
 		if i == MaxParents {
-			return Principal{}, bridge.E(bridge.Unauthenticated, "chain_too_long", "the key was made with a chain of more than %d others", MaxParents)
+			return Principal{}, bridge.E(bridge.Unauthenticated, bridge.CodeChainTooLong,
+				"the key was made with a chain of more than %d others", MaxParents)
 		}
 		p.Parents[i] = parent.String()
 	}

@@ -35,7 +35,7 @@ func (st *Store) Account(ctx context.Context, userID string) (Account, error) {
 		(SELECT COUNT(*) FROM recovery_codes c WHERE c.user_id = u.id AND c.used_at = 0) FROM users u WHERE id = $1`, userID).
 		Scan(&a.Name, &a.Country, &a.Currency, &password, &a.TwoFactor, &a.RecoveryCodes)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Account{}, bridge.E(bridge.NotFound, "user_unknown", "there is no such user")
+		return Account{}, bridge.E(bridge.NotFound, bridge.CodeUserUnknown, "there is no such user")
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("read an account: %w", err)
@@ -51,7 +51,8 @@ func canonicalCountry(s string) (string, error) {
 		return "", nil
 	}
 	if err != nil || len(s) != 2 || !region.IsCountry() {
-		return "", bridge.E(bridge.Invalid, "country_unknown", "The country is not one of ISO 3166-1.").WithHint("Two letters, such as DE.")
+		return "", bridge.E(bridge.Invalid, bridge.CodeCountryUnknown,
+			"The country is not one of ISO 3166-1.").WithHint("Two letters, such as DE.")
 	}
 	return region.Canonicalize().String(), nil
 }
@@ -63,7 +64,8 @@ func canonicalCurrency(s string) (string, error) {
 	}
 	unit, err := currency.ParseISO(s)
 	if err != nil || len(s) != 3 {
-		return "", bridge.E(bridge.Invalid, "currency_unknown", "The currency is not one of ISO 4217.").WithHint("Three letters, such as EUR.")
+		return "", bridge.E(bridge.Invalid, bridge.CodeCurrencyUnknown,
+			"The currency is not one of ISO 4217.").WithHint("Three letters, such as EUR.")
 	}
 	return unit.String(), nil
 }
@@ -81,7 +83,7 @@ func (st *Store) PatchAccount(ctx context.Context, caller Caller, patch api.Prof
 	if patch.Name != nil {
 		var plain bool
 		if a.Name, plain = bridge.PlainName(*patch.Name, schema.MaxName); !plain {
-			return Account{}, bridge.E(bridge.Invalid, "name_malformed", "A name is 1 to 100 bytes of plain text.")
+			return Account{}, bridge.E(bridge.Invalid, bridge.CodeNameMalformed, "A name is 1 to 100 bytes of plain text.")
 		}
 	}
 	if patch.Country != nil {
@@ -105,7 +107,7 @@ func (st *Store) PatchAccount(ctx context.Context, caller Caller, patch api.Prof
 			return fmt.Errorf("change a profile: %w", err)
 		}
 		if !changed {
-			return bridge.E(bridge.Conflict, "changed_meanwhile", "the profile was changed at the same time").WithHint("try again")
+			return bridge.E(bridge.Conflict, bridge.CodeChangedMeanwhile, "the profile was changed at the same time").WithHint("try again")
 		}
 		return audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "user.change", Target: "user:" + caller.Email})
 	})

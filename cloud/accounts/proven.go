@@ -24,7 +24,7 @@ type Unproven struct {
 }
 
 // ErrUnproven refuses an account whose address nobody has proven.
-var ErrUnproven = bridge.E(bridge.Forbidden, CodeUnverified, "Your e-mail address has not been confirmed yet.").
+var ErrUnproven = bridge.E(bridge.Forbidden, bridge.CodeEmailUnverified, "Your e-mail address has not been confirmed yet.").
 	WithHint("Open the link in the mail that you were sent.")
 
 // IsProven reports whether the address of an account is proven.
@@ -63,6 +63,3 @@ func (st *Sessions) EndUnproven(ctx context.Context, u Unproven) error {
 		return schema.Wrap("end a session", err)
 	})
 }
-
-// CodeUnverified is the code of the refusal of somebody who has yet to show that the e-mail address is theirs.
-const CodeUnverified = "email_unverified"

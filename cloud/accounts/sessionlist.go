@@ -50,7 +50,7 @@ func (st *Sessions) EndSessionByID(ctx context.Context, caller Caller, id string
 		err := tx.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at = 0
 			AND ($3 = '' OR org_id = $3)`, id, caller.UserID, caller.reach()).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
-			return bridge.E(bridge.NotFound, "session_unknown", "there is no such session, or it has ended")
+			return bridge.E(bridge.NotFound, bridge.CodeSessionUnknown, "there is no such session, or it has ended")
 		}
 		if err != nil {
 			return fmt.Errorf("end a session: %w", err)
@@ -115,7 +115,7 @@ func (st *Sessions) SwitchSession(ctx context.Context, caller Caller, org string
 		err := tx.QueryRowContext(ctx, `SELECT o.id, m.id FROM organizations o JOIN members m ON m.org_id = o.id
 			WHERE o.slug = $1 AND m.user_id = $2 AND NOT `+providerRequired, org, caller.UserID).Scan(&orgID, &member)
 		if errors.Is(err, sql.ErrNoRows) && org == "" {
-			return bridge.E(bridge.Invalid, "org_missing", "say which organization to switch to").WithHint("ace org list")
+			return bridge.E(bridge.Invalid, bridge.CodeOrgMissing, "say which organization to switch to").WithHint("ace org list")
 		}
 		if errors.Is(err, sql.ErrNoRows) {
 			return whyNoSession(ctx, tx, caller.UserID, org)

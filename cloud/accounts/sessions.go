@@ -87,12 +87,13 @@ func whyNoSession(ctx context.Context, tx *sql.Tx, userID, org string) error {
 	err := tx.QueryRowContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
 		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) AND `+providerRequired+` ORDER BY o.slug LIMIT 1`, userID, org).Scan(&slug)
 	if errors.Is(err, sql.ErrNoRows) {
-		return bridge.E(bridge.Forbidden, "not_a_member", "you are not a member of that organization").WithHint("ace org list")
+		return bridge.E(bridge.Forbidden, bridge.CodeNotAMember, "you are not a member of that organization").WithHint("ace org list")
 	}
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)
 	}
-	return bridge.E(bridge.Forbidden, "provider_required", "%s takes no password: its members sign in through its own provider", slug).
+	return bridge.E(bridge.Forbidden, bridge.CodeProviderRequired,
+		"%s takes no password: its members sign in through its own provider", slug).
 		WithHint("choose “Continue with your organization” on the sign-in page")
 }
 
@@ -179,10 +180,10 @@ func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time
 	return token, nil
 }
 
-var errSession = bridge.E(bridge.Unauthenticated, "session_ended", "the session has ended").WithHint("ace login")
+var errSession = bridge.E(bridge.Unauthenticated, bridge.CodeSessionEnded, "the session has ended").WithHint("ace login")
 
 // BrowserSession finds the live session of a cookie. One of an account whose address is not proven is no session, and is
-// refused with the code [CodeUnverified]; see [Sessions.UnprovenSession].
+// refused with the code [bridge.CodeEmailUnverified]; see [Sessions.UnprovenSession].
 func (st *Sessions) BrowserSession(ctx context.Context, cookie bridge.Secret) (Principal, error) {
 	p, err := st.Session(ctx, st.db, "s.method IN ('browser', 'provider') AND s.cookie", schema.Hash(cookie))
 	if err == nil || bridge.CodeOf(err) != errSession.Code {
@@ -218,7 +219,8 @@ func (st *Sessions) Session(ctx context.Context, q schema.Queryer, column, value
 	return p, nil
 }
 
-var errRefresh = bridge.E(bridge.Invalid, "invalid_grant", "the refresh token is not valid any more").WithHint("ace login")
+var errRefresh = bridge.E(bridge.Invalid, bridge.CodeInvalidGrant,
+	"the refresh token is not valid any more").WithHint("ace login")
 
 // RefreshSession exchanges a refresh token for the next one. A token that is used a second time has been stolen from
 // one side or the other, so the session ends (RFC 9700 section 4.14.2).
@@ -334,7 +336,5 @@ func HoldShown(ctx context.Context, tx *sql.Tx, userID string, s Shown) error {
 	return nil
 }
 
-var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, CodeLoginExpired, "The account was changed while you signed in. Please sign in again.")
-
-// CodeLoginExpired is the code of the refusal of a second step whose first one has to be done again.
-const CodeLoginExpired = "login_expired"
+var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, bridge.CodeLoginExpired,
+	"The account was changed while you signed in. Please sign in again.")

@@ -94,7 +94,7 @@ func (c Connection) requireOwner(p accounts.Principal) error {
 	if c.ownerID == p.UserID || p.Can("connection:manage") {
 		return nil
 	}
-	return bridge.E(bridge.Forbidden, "not_owner", "only %s or an admin may do that", c.owner)
+	return bridge.E(bridge.Forbidden, bridge.CodeNotOwner, "only %s or an admin may do that", c.owner)
 }
 
 // requireUsable refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
@@ -103,7 +103,8 @@ func (c Connection) requireUsable() error {
 	if !c.orphaned || c.visibility == Organization {
 		return nil
 	}
-	return bridge.E(bridge.Forbidden, "owner_gone", "%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
+	return bridge.E(bridge.Forbidden, bridge.CodeOwnerGone,
+		"%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
 		WithHint("connect yourself: ace connect --server %s", c.server)
 }
 
@@ -119,13 +120,15 @@ func (c Connection) use(p accounts.Principal) (Connection, error) {
 	c.ceiling = most.String()
 	switch {
 	case access == AccessNone:
-		return c, bridge.E(bridge.Forbidden, "connection_excepted", "an admin has excepted you from using this connection").
+		return c, bridge.E(bridge.Forbidden, bridge.CodeConnectionExcepted, "an admin has excepted you from using this connection").
 			WithHint("ask an admin of %s: ace connections unlimit %s %s", p.Org, c.ID, p.Email)
 	case access == AccessLimited && len(most) == 0:
-		return c, bridge.E(bridge.Forbidden, "scope_empty", "nothing is left of what you may do over this connection: its ceiling and your limit have no scope in common").
+		return c, bridge.E(bridge.Forbidden, bridge.CodeScopeEmpty,
+			"nothing is left of what you may do over this connection: its ceiling and your limit have no scope in common").
 			WithHint("ask an admin of %s: ace connections sharing %s shows both", p.Org, c.ID)
 	case access == AccessLimited && !c.ace && c.secret != "":
-		return c, bridge.E(bridge.Forbidden, "ceiling_plain", "you may use this connection within limits only, and its key is a plain one, whose server would not keep to them").
+		return c, bridge.E(bridge.Forbidden, bridge.CodeCeilingPlain,
+			"you may use this connection within limits only, and its key is a plain one, whose server would not keep to them").
 			WithHint("ask an admin of %s: ace connections sharing %s shows the limits", p.Org, c.ID)
 	}
 	return c, nil

@@ -20,7 +20,7 @@ const (
 )
 
 // errPlain says why there are no limits over a plain key.
-var errPlain = bridge.E(bridge.Conflict, "ceiling_plain",
+var errPlain = bridge.E(bridge.Conflict, bridge.CodeCeilingPlain,
 	"the connection's key is a plain one, whose server would not keep to scopes: members can be given all of it, or nothing").
 	WithHint("except members with: ace connections limit NAME MEMBER --none; or connect an ace server")
 
@@ -28,12 +28,14 @@ var errPlain = bridge.E(bridge.Conflict, "ceiling_plain",
 func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {
 	switch {
 	case c.secret == "":
-		return "", bridge.E(bridge.Conflict, "credential_erased", "the connection has no key that could be limited: its URL was changed").
+		return "", bridge.E(bridge.Conflict, bridge.CodeCredentialErased,
+			"the connection has no key that could be limited: its URL was changed").
 			WithHint("connect again: ace connect --server %s", c.server)
 	case !c.ace:
 		return "", errPlain
 	case !bridge.PlainText(to.Preset, maxPresetName):
-		return "", bridge.E(bridge.Invalid, "ceiling_malformed", "the preset's name is not at most %d bytes of plain text", maxPresetName)
+		return "", bridge.E(bridge.Invalid, bridge.CodeCeilingMalformed, "the preset's name is not at most %d bytes of plain text",
+			maxPresetName)
 	}
 	scopes, err := bridge.NewScopes(to.Scopes)
 	if err != nil {
@@ -41,7 +43,8 @@ func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {
 	}
 	text := scopes.String()
 	if text == "" || len(text) > maxCeiling {
-		return "", bridge.E(bridge.Invalid, "ceiling_malformed", "a ceiling has 1 to %d scopes, of at most %d bytes in all", bridge.MaxScopes, maxCeiling).
+		return "", bridge.E(bridge.Invalid, bridge.CodeCeilingMalformed, "a ceiling has 1 to %d scopes, of at most %d bytes in all",
+			bridge.MaxScopes, maxCeiling).
 			WithHint("to let nobody use it: ace connections unshare %s", c.ID)
 	}
 	return text, nil

@@ -86,7 +86,7 @@ func (st *Store) PatchIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller
 
 func (c *Connection) setVisibility(p accounts.Principal, to string) error {
 	if to != Private && to != Organization {
-		return bridge.E(bridge.Invalid, "visibility_unknown", "the visibility is private or organization")
+		return bridge.E(bridge.Invalid, bridge.CodeVisibilityUnknown, "the visibility is private or organization")
 	}
 	if c.visibility == to {
 		return nil
@@ -136,7 +136,8 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 }
 
 // errChanged says that a row is not what was read: its key could otherwise be lost without being revoked.
-var errChanged = bridge.E(bridge.Conflict, "changed_meanwhile", "somebody else has changed the connection at the same time").
+var errChanged = bridge.E(bridge.Conflict, bridge.CodeChangedMeanwhile,
+	"somebody else has changed the connection at the same time").
 	WithHint("try again")
 
 // store writes a changed row, if it still is the one that was read.
@@ -149,7 +150,7 @@ func (st *Store) store(ctx context.Context, tx *sql.Tx, before, c Connection) er
 		c.ceiling, c.preset, c.ID, before.visibility, string(before.server), before.secret, before.ceiling, before.preset,
 		c.latency, c.actAs, c.keySubject))
 	if sqldb.IsUnique(err) {
-		return bridge.E(bridge.Conflict, "name_taken", "you have a connection of the name %q already", c.name)
+		return bridge.E(bridge.Conflict, bridge.CodeNameTaken, "you have a connection of the name %q already", c.name)
 	}
 	if err != nil {
 		return fmt.Errorf("change a connection: %w", err)
@@ -203,7 +204,8 @@ func (was AsItWas) holds(c Connection) bool {
 	return (was.KeyID == "" || was.KeyID == c.KeyID) && (was.Revision == "" || was.Revision == c.revision())
 }
 
-var errMoved = bridge.E(bridge.Conflict, api.CodeConnectionMoved, "another connect has registered this connection meanwhile, or uses it").
+var errMoved = bridge.E(bridge.Conflict, bridge.CodeConnectionMoved,
+	"another connect has registered this connection meanwhile, or uses it").
 	WithHint("ace connections list")
 
 // revision names the sealed secret of a row: it changes with every write of it.

@@ -22,7 +22,8 @@ func (st *Store) ConnectionAudit(ctx context.Context, p accounts.Principal, id s
 	}
 	all := p.Can("audit:read")
 	if !all && (p.Kind != "" || c.ownerID != p.UserID) {
-		return nil, "", bridge.E(bridge.Forbidden, "audit_owner", "only %s and the admins of %s may read the audit log of this connection", c.owner, p.Org)
+		return nil, "", bridge.E(bridge.Forbidden, bridge.CodeAuditOwner,
+			"only %s and the admins of %s may read the audit log of this connection", c.owner, p.Org)
 	}
 	q.Org, q.Target = p.Org, "connection:"+c.ID
 	entries, next, err := audit.List(ctx, st.db.DB, q)

@@ -106,7 +106,7 @@ func (st *Store) Connections(ctx context.Context, p accounts.Principal, cursor s
 }
 
 // ErrConnection refuses a connection that does not exist for the caller.
-var ErrConnection = bridge.E(bridge.NotFound, "connection_unknown", "there is no such connection").
+var ErrConnection = bridge.E(bridge.NotFound, bridge.CodeConnectionUnknown, "there is no such connection").
 	WithHint("ace connections list")
 
 // Find reads a connection that the principal may see.
@@ -170,7 +170,7 @@ func (in incoming) actsAs() bool { return !in.ace || in.key.Kind == bridge.KindS
 func (st *Store) open(p accounts.Principal, server bridge.ServerURL, sealed string, plain *bridge.Disclosed) (incoming, error) {
 	switch {
 	case (sealed == "") == (plain == nil || plain.IsZero()):
-		return incoming{}, bridge.E(bridge.Invalid, "key_missing", "give either a sealed key or an API key")
+		return incoming{}, bridge.E(bridge.Invalid, bridge.CodeKeyMissing, "give either a sealed key or an API key")
 	case sealed != "":
 		jti, err := bridge.SealedJTI(sealed)
 		if err != nil {
@@ -185,7 +185,8 @@ func (st *Store) open(p accounts.Principal, server bridge.ServerURL, sealed stri
 	}
 	text, err := bridge.OutsideText(plain.Reveal())
 	if err != nil || text == "" || !bridge.PlainText(text, maxPlainKey) {
-		return incoming{}, bridge.E(bridge.Invalid, "key_malformed", "the API key is too long, has control characters, or is only white space")
+		return incoming{}, bridge.E(bridge.Invalid, bridge.CodeKeyMalformed,
+			"the API key is too long, has control characters, or is only white space")
 	}
 	in := incoming{secret: bridge.NewSecret(text), method: MethodManual}
 	if presented, err := bridge.ParsePresented(in.secret); err == nil && presented.IsKey() {
@@ -308,7 +309,7 @@ func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Pr
 			return c, st.appeared(ctx, tx, c)
 		}
 	}
-	return Connection{}, bridge.E(bridge.Conflict, "name_taken", "there are too many connections of the name %q", name)
+	return Connection{}, bridge.E(bridge.Conflict, bridge.CodeNameTaken, "there are too many connections of the name %q", name)
 }
 
 // revokeReplaced revokes the key that another one replaces. Where the new one is of the same connect, the server moves the

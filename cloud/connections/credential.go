@@ -12,12 +12,12 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
-	"github.com/acebridge/ace/cloud/vault"
 )
 
 // errCannotActAs says that only its owner can use a connection.
 func (c Connection) errCannotActAs() error {
-	return bridge.E(bridge.Forbidden, "key_cannot_act_as", "the connection's key speaks for its own subject alone, so only %s can use the connection", c.owner).
+	return bridge.E(bridge.Forbidden, bridge.CodeKeyCannotActAs,
+		"the connection's key speaks for its own subject alone, so only %s can use the connection", c.owner).
 		WithHint("on the server: ace api-key create --for-connection; then: ace connect --server %s --api-key -", c.server)
 }
 
@@ -49,7 +49,7 @@ func (st *Tokens) Credential(ctx context.Context, p accounts.Principal, id strin
 			return err
 		}
 		if !c.ace && c.ownerID != p.UserID {
-			return bridge.E(bridge.Forbidden, "key_not_shown",
+			return bridge.E(bridge.Forbidden, bridge.CodeKeyNotShown,
 				"this server knows only plain API keys, and its key is shown to nobody but %s", c.owner).
 				WithHint("ask %s to connect an ace server instead", c.owner)
 		}
@@ -88,7 +88,7 @@ type speaker struct {
 func (st *Store) credential(c Connection, of speaker, now time.Time) (api.Credential, error) {
 	out := api.Credential{Type: "api_key", Header: bridge.HeaderAPIKey, ServerURL: c.server}
 	if c.secret == "" {
-		return out, bridge.E(bridge.Conflict, "credential_erased", "the connection has no key: its URL was changed").
+		return out, bridge.E(bridge.Conflict, bridge.CodeCredentialErased, "the connection has no key: its URL was changed").
 			WithHint("connect again: ace connect --server %s", c.server)
 	}
 	secret, err := st.openKey(c)
@@ -125,8 +125,9 @@ func (st *Store) aceKey(c Connection) (bridge.Key, error) {
 // openKey decrypts a connection's key, or says what to do if it cannot: give the connection another key.
 func (st *Store) openKey(c Connection) (bridge.Secret, error) {
 	secret, err := st.vault.Open(c.row(), c.secret)
-	if err != nil && bridge.CodeOf(err) == vault.CodeRowUnreadable {
-		return secret, bridge.E(bridge.Conflict, vault.CodeRowUnreadable, "the stored key of the connection cannot be decrypted any more").
+	if err != nil && bridge.CodeOf(err) == bridge.CodeRowUnreadable {
+		return secret, bridge.E(bridge.Conflict, bridge.CodeRowUnreadable,
+			"the stored key of the connection cannot be decrypted any more").
 			WithHint("connect again: %s", reconnect(c.server)).Because(err)
 	}
 	return secret, err
@@ -135,7 +136,7 @@ func (st *Store) openKey(c Connection) (bridge.Secret, error) {
 func storedKey(secret bridge.Secret) (bridge.Key, error) {
 	key, err := bridge.ParseKey(secret)
 	if err != nil {
-		return bridge.Key{}, bridge.E(bridge.Internal, vault.CodeRowUnreadable, "the stored key is damaged").Because(err)
+		return bridge.Key{}, bridge.E(bridge.Internal, bridge.CodeRowUnreadable, "the stored key is damaged").Because(err)
 	}
 	return key, nil
 }

@@ -283,7 +283,7 @@ func (st *Tokens) stateWithdrawal(ctx context.Context, tx *sql.Tx, c Connection,
 	}
 	w.Server, w.KeyID = c.server, c.KeyID
 	w.Statement, err = key.SignWithdrawal(bridge.Withdrawal{Number: w.number, Until: until, Keys: keys}, st.db.Now())
-	if bridge.CodeOf(err) == "withdrawal_too_long" && len(w.Of) > 1 {
+	if bridge.CodeOf(err) == bridge.CodeWithdrawalTooLong && len(w.Of) > 1 {
 		half := len(w.Of) / 2
 		for _, h := range w.Of[half:] {
 			if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET next_at = 0"+ofHanded, w.Connection, h.UserID, h.APIKey, h.Terms); err != nil {

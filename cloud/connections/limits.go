@@ -37,7 +37,8 @@ func LimitTo(l api.MemberLimit) decision {
 		switch l.Access {
 		case AccessNone:
 			if l.Preset != "" || len(l.Scopes) > 0 {
-				return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "whoever gets nothing needs neither a preset nor scopes")
+				return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitMalformed,
+					"whoever gets nothing needs neither a preset nor scopes")
 			}
 			return limit{access: AccessNone}, "", nil
 		case AccessLimited:
@@ -47,12 +48,13 @@ func LimitTo(l api.MemberLimit) decision {
 			}
 			to := limit{AccessLimited, scopes}
 			if _, left := (bounds{ceiling: c.ceiling, own: to}).access(); len(left) == 0 {
-				return limit{}, "", bridge.E(bridge.Invalid, "limit_empty", "nothing of %s lies within the connection's ceiling, which is %s", presetText(l.Preset, scopes), c.ceilingText()).
+				return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitEmpty,
+					"nothing of %s lies within the connection's ceiling, which is %s", presetText(l.Preset, scopes), c.ceilingText()).
 					WithHint("to let them do nothing: ace connections limit %s MEMBER --none", c.ID)
 			}
 			return to, l.Preset, nil
 		}
-		return limit{}, "", bridge.E(bridge.Invalid, "limit_malformed", "the access of an exception is limited or none").
+		return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitMalformed, "the access of an exception is limited or none").
 			WithHint("to end an exception: ace connections unlimit %s MEMBER", c.ID)
 	}
 }
@@ -123,7 +125,8 @@ func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Pri
 		}
 	}
 	if !who.Key {
-		return api.SharingMember{}, bridge.E(bridge.NotFound, "member_unknown", "there is no such member in %s, nor an API key", p.Org).
+		return api.SharingMember{}, bridge.E(bridge.NotFound, bridge.CodeMemberUnknown,
+			"there is no such member in %s, nor an API key", p.Org).
 			WithHint("ace org members")
 	}
 	return c.sharer(api.SharingMember{UserID: who.ID, Email: "key:" + who.ID}, limit{}), nil

@@ -107,7 +107,8 @@ func (st *Upkeep) DueRevocations(ctx context.Context, limit int) ([]Revocation, 
 		var err error
 		if v.Token, err = st.vault.Open(vault.RowIdentity{Org: org, Connection: v.ID, Server: v.Server}, token); err != nil {
 			st.log.Warn("a kept revocation cannot be decrypted", "revocation", v.ID)
-			v.Err = bridge.E(bridge.Internal, vault.CodeRowUnreadable, "the kept revocation cannot be decrypted; revoke the key on the server: ace api-key revoke %s", v.KeyID).Because(err)
+			v.Err = bridge.E(bridge.Internal, bridge.CodeRowUnreadable,
+				"the kept revocation cannot be decrypted; revoke the key on the server: ace api-key revoke %s", v.KeyID).Because(err)
 		}
 		return v, nil
 	})
@@ -139,7 +140,7 @@ func (st *Upkeep) RevocationDelivered(ctx context.Context, id string, actor audi
 	})
 }
 
-var errRevocation = bridge.E(bridge.NotFound, "revocation_unknown", "there is no such revocation")
+var errRevocation = bridge.E(bridge.NotFound, bridge.CodeRevocationUnknown, "there is no such revocation")
 
 // ConfirmRevocation is RevocationDelivered by the owner or an admin, who has delivered it by other means.
 func (st *Upkeep) ConfirmRevocation(ctx context.Context, caller accounts.Caller, id string) error {

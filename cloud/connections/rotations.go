@@ -181,7 +181,7 @@ func (st *Upkeep) rotatable(c Connection) (bridge.Key, error) {
 		return bridge.Key{}, err
 	}
 	if key.Kind != bridge.KindSK {
-		return bridge.Key{}, bridge.E(bridge.Conflict, "key_not_of_connection",
+		return bridge.Key{}, bridge.E(bridge.Conflict, bridge.CodeKeyNotOfConnection,
 			"a key that somebody has created on the server keeps the end that it was given").
 			WithHint("`ace api-key rotate %s --server %s`, and give the new key to `ace connect --server %s --api-key -`", key.ID, c.server, c.server)
 	}
@@ -282,7 +282,7 @@ func (st *Upkeep) RotationFailed(ctx context.Context, t Rotation, cause error) e
 			return nil
 		}
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: audit.Actor{ID: "system", Org: t.due.org}, Action: "connection.rotate_failed",
-			Target: "connection:" + t.Connection, Outcome: e.Code, Details: map[string]string{"name": t.due.name,
+			Target: "connection:" + t.Connection, Outcome: string(e.Code), Details: map[string]string{"name": t.due.name,
 				"server_url": string(t.Server), "key_id": t.due.KeyID, "cause": e.Detail, "hint": hint}})
 	})
 }

@@ -23,13 +23,13 @@ const maxSearch = 100
 
 func (s Search) valid() error {
 	if !bridge.PlainText(s.Text, maxSearch) {
-		return bridge.E(bridge.Invalid, "search_malformed", "what is searched for is at most %d bytes of plain text", maxSearch)
+		return bridge.E(bridge.Invalid, bridge.CodeSearchMalformed, "what is searched for is at most %d bytes of plain text", maxSearch)
 	}
 	switch s.Status {
 	case "", StatusOnline, StatusOffline, StatusUnauthorized, StatusUnknown:
 		return nil
 	}
-	return bridge.E(bridge.Invalid, "status_unknown", "the status of a connection is %s, %s, %s or %s",
+	return bridge.E(bridge.Invalid, bridge.CodeStatusUnknown, "the status of a connection is %s, %s, %s or %s",
 		StatusOnline, StatusOffline, StatusUnauthorized, StatusUnknown)
 }
 

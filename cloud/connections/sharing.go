@@ -122,6 +122,6 @@ func (c Connection) sharer(m api.SharingMember, l limit) api.SharingMember {
 
 // errOwner says why there is no exception for the owner.
 func (c Connection) errOwner() error {
-	return bridge.E(bridge.Conflict, "owner_unlimited", "the connection is %s's own: its owner is never limited", c.owner).
+	return bridge.E(bridge.Conflict, bridge.CodeOwnerUnlimited, "the connection is %s's own: its owner is never limited", c.owner).
 		WithHint("to take it away from everybody: ace disconnect %s", c.ID)
 }

@@ -36,7 +36,7 @@ type SMTP struct {
 }
 
 func badURL(format string, args ...any) error {
-	return bridge.E(bridge.Invalid, "smtp_url", "ACE_SMTP_URL: "+format, args...).
+	return bridge.E(bridge.Invalid, bridge.CodeSMTPURL, "ACE_SMTP_URL: "+format, args...).
 		WithHint("it looks like smtp://user:password@host:587?from=ace@example.com")
 }
 

@@ -37,7 +37,7 @@ const (
 )
 
 // ErrNoMail refuses what needs mail where the cloud sends none.
-var ErrNoMail = bridge.E(bridge.Unavailable, "mail_unavailable", "this cloud sends no mail").
+var ErrNoMail = bridge.E(bridge.Unavailable, bridge.CodeMailUnavailable, "this cloud sends no mail").
 	WithHint("its operator sets ACE_SMTP_URL")
 
 // CanMail refuses what needs mail where the cloud sends none.
@@ -76,7 +76,7 @@ func (o *Outbox) Queue(ctx context.Context, tx *sql.Tx, m Message) error {
 		return fmt.Errorf("queue a mail: %w", err)
 	}
 	if waiting >= maxOutbox {
-		return bridge.E(bridge.Unavailable, "mail_queue_full", "too much mail is waiting to be sent; try again later")
+		return bridge.E(bridge.Unavailable, bridge.CodeMailQueueFull, "too much mail is waiting to be sent; try again later")
 	}
 	id, err := schema.NewID()
 	if err != nil {
@@ -126,7 +126,7 @@ func (o *Outbox) DueMail(ctx context.Context, limit int) ([]Mail, error) {
 	var out []Mail
 	for _, row := range rows {
 		m, due, err := o.takeMail(ctx, row)
-		if e := bridge.AsError(err); err != nil && e.Code == vault.CodeRowUnreadable {
+		if e := bridge.AsError(err); err != nil && e.Code == bridge.CodeRowUnreadable {
 			o.log.Warn("a mail cannot be decrypted", "mail", row.id)
 			continue
 		}

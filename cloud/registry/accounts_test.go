@@ -92,12 +92,12 @@ func (f *fixture) outcomes(org, action string) []string {
 }
 
 // race runs n tries at the same time and counts their codes.
-func race(n int, try func() error) map[string]int {
-	codes := make(chan string, n)
+func race(n int, try func() error) map[bridge.Code]int {
+	codes := make(chan bridge.Code, n)
 	for range n {
 		go func() { codes <- bridge.CodeOf(try()) }()
 	}
-	out := map[string]int{}
+	out := map[bridge.Code]int{}
 	for range n {
 		out[<-codes]++
 	}
@@ -196,7 +196,8 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, old[1].Reveal()); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("an old recovery code lives on: %v", err)
 		}
-		if err := f.SignIn.DisableTOTP(ctx, p.As(by), bridge.NewSecret("wrong"), fresh[0].Reveal()); bridge.CodeOf(err) != "password_wrong" {
+		if err := f.SignIn.DisableTOTP(ctx, p.As(by), bridge.NewSecret("wrong"),
+			fresh[0].Reveal()); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("turned off without the password: %v", err)
 		}
 		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, fresh[0].Reveal()); err != nil {
@@ -220,7 +221,7 @@ func TestSecondStep(t *testing.T) {
 			}
 			return pending
 		}
-		finish := func(pending bridge.Secret, code string) string {
+		finish := func(pending bridge.Secret, code string) bridge.Code {
 			_, err := f.SignIn.FinishSecondStep(context.Background(), pending, code, bridge.Secret{}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}
@@ -236,26 +237,26 @@ func TestSecondStep(t *testing.T) {
 		}); got[""] != 1 {
 			t.Errorf("one step is finished twice: %v", got)
 		}
-		if got := finish(pending, f.code(e, 1)); got != accounts.CodeLoginExpired {
+		if got := finish(pending, f.code(e, 1)); bridge.Code(got) != bridge.CodeLoginExpired {
 			t.Errorf("a finished step: %q", got)
 		}
 		late := begin()
 		f.advance(signin.PendingLife)
-		if got := finish(late, f.code(e, 0)); got != accounts.CodeLoginExpired {
+		if got := finish(late, f.code(e, 0)); bridge.Code(got) != bridge.CodeLoginExpired {
 			t.Errorf("after five minutes: %q", got)
 		}
 		guessed := begin()
 		got := ""
 		for range 6 {
-			got = finish(guessed, "000000")
+			got = string(finish(guessed, "000000"))
 		}
-		if got != accounts.CodeLoginExpired {
+		if bridge.Code(got) != bridge.CodeLoginExpired {
 			t.Errorf("the sixth guess: %q", got)
 		}
 		if got := finish(begin(), f.code(e, 0)); got != "too_many_requests" {
 			t.Errorf("a new step after five wrong codes: %q", got)
 		}
-		if got := finish(bridge.NewSecret("x"), "1"); got != accounts.CodeLoginExpired {
+		if got := finish(bridge.NewSecret("x"), "1"); bridge.Code(got) != bridge.CodeLoginExpired {
 			t.Errorf("an unknown step: %q", got)
 		}
 	})
@@ -282,7 +283,8 @@ func TestReset(t *testing.T) {
 		if err := f.SignIn.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link to reset verifies: %v", err)
 		}
-		if err := f.SignIn.ResetPassword(ctx, first, bridge.NewSecret("short"), false, audit.Actor{}); bridge.CodeOf(err) != "password_length" {
+		if err := f.SignIn.ResetPassword(ctx, first, bridge.NewSecret("short"), false,
+			audit.Actor{}); bridge.CodeOf(err) != "password_length" {
 			t.Errorf("a short password: %v", err)
 		}
 		if got := race(4, func() error { return use(first) }); got[""] != 1 || got["link_invalid"] != 3 {
@@ -374,7 +376,7 @@ func TestVerification(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0"); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.try(p.Email, password, bridge.Secret{}, ""); bridge.CodeOf(err) != accounts.CodeUnverified {
+		if err := f.try(p.Email, password, bridge.Secret{}, ""); bridge.CodeOf(err) != bridge.CodeEmailUnverified {
 			t.Errorf("somebody who is not verified signs in: %v", err)
 		}
 		if err := f.try(p.Email, "wrong", bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
@@ -384,13 +386,15 @@ func TestVerification(t *testing.T) {
 			t.Fatal(err)
 		}
 		token := f.link(signin.PurposeVerify)
-		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"), audit.Actor{}); bridge.CodeOf(err) != "password_wrong" {
+		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"),
+			audit.Actor{}); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("an account of somebody else's is confirmed: %v", err)
 		}
 		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password),
+			audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link verifies twice: %v", err)
 		}
 		if err := f.try(p.Email, password, bridge.Secret{}, ""); err != nil {
@@ -471,8 +475,9 @@ func TestChangePassword(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		change := func(old, fresh string) string {
-			return bridge.CodeOf(f.SignIn.ChangePassword(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old), bridge.NewSecret(fresh)))
+		change := func(old, fresh string) bridge.Code {
+			return bridge.CodeOf(f.SignIn.ChangePassword(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old),
+				bridge.NewSecret(fresh)))
 		}
 		if got := change("wrong", "another horse battery"); got != "password_wrong" {
 			t.Errorf("without the old one: %q", got)
@@ -520,7 +525,8 @@ func TestSwitchSession(t *testing.T) {
 		if _, err := f.Sessions.SwitchSession(t.Context(), p.As(audit.Actor{}), "acme"); bridge.CodeOf(err) != "session_ended" {
 			t.Errorf("with what was known before the switch: %v", err)
 		}
-		if err := f.Sessions.EndSessionByID(t.Context(), moved.As(audit.Actor{}), rival.SessionID); bridge.CodeOf(err) != "session_unknown" {
+		if err := f.Sessions.EndSessionByID(t.Context(), moved.As(audit.Actor{}),
+			rival.SessionID); bridge.CodeOf(err) != "session_unknown" {
 			t.Errorf("another's session is ended: %v", err)
 		}
 		if err := f.Sessions.EndSessions(t.Context(), moved.As(moved.Actor("", "")), true); err != nil {
@@ -542,7 +548,7 @@ func TestProfile(t *testing.T) {
 		}
 		for name, c := range map[string]struct {
 			patch api.ProfilePatch
-			code  string
+			code  bridge.Code
 		}{
 			"no name": {api.ProfilePatch{Name: text("")}, "name_malformed"}, "a control character": {api.ProfilePatch{Name: text("a\x07")}, "name_malformed"},
 			"no country": {api.ProfilePatch{Country: text("ZZ")}, "country_unknown"}, "a continent": {api.ProfilePatch{Country: text("150")}, "country_unknown"},

@@ -37,7 +37,7 @@ func (f *fixture) askAddress(p accounts.Principal, to string) (confirm, stop bri
 }
 
 // confirm opens the link to a new address, and returns the code of the refusal.
-func (f *fixture) confirm(p accounts.Principal, token bridge.Secret) string {
+func (f *fixture) confirm(p accounts.Principal, token bridge.Secret) bridge.Code {
 	f.t.Helper()
 	if s, err := f.Sessions.OpenSession(f.t.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{}); err == nil {
 		p = s.Principal // what was void before has ended the other
@@ -147,7 +147,7 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 			if name == "a removal" { // there is nobody to confirm it
 				want = "session_ended"
 			}
-			if code := f.confirm(s.p, token); code != want || f.emailOf(s.p) == at+"@new.test" {
+			if code := f.confirm(s.p, token); code != bridge.Code(want) || f.emailOf(s.p) == at+"@new.test" {
 				t.Errorf("%s: %q %s", name, code, f.emailOf(s.p))
 			}
 			if err := f.SignIn.StopAddress(t.Context(), s.stop, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
@@ -161,12 +161,15 @@ func TestAddressRefusals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
 		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
-		ask := func(p accounts.Principal, to, pass string) string {
+		ask := func(p accounts.Principal, to, pass string) bridge.Code {
 			t.Helper()
 			_, err := f.SignIn.RequestAddress(ctx, p.As(p.Actor("", "")), signin.NewAddress{Email: to, Password: bridge.NewSecret(pass)})
 			return bridge.CodeOf(err)
 		}
-		for _, c := range []struct{ to, pass, want string }{
+		for _, c := range []struct {
+			to, pass string
+			want     bridge.Code
+		}{
 			{"ann@a.test", password, "address_same"}, {"Ann@A.test", password, "address_same"}, {"ann", password, "email_malformed"},
 			{newAddress, "wrong", "password_wrong"},
 		} {
@@ -185,7 +188,8 @@ func TestAddressRefusals(t *testing.T) {
 		if _, err := f.Sessions.SessionByID(ctx, ann.SessionID); err != nil {
 			t.Errorf("a refused change ends the session: %v", err)
 		}
-		if _, err := f.SignIn.SetAddress(ctx, "ann@a.test", "olga@a.test", audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "address_taken" {
+		if _, err := f.SignIn.SetAddress(ctx, "ann@a.test", "olga@a.test",
+			audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "address_taken" {
 			t.Errorf("by the operator: %v", err)
 		}
 		// One that somebody else has signed up with and never proven is nobody's.
@@ -276,7 +280,7 @@ func TestAddressRaces(t *testing.T) {
 			for range cap(codes) {
 				wg.Go(func() {
 					_, err := f.SignIn.ConfirmAddress(t.Context(), ann.As(audit.Actor{}), token)
-					codes <- bridge.CodeOf(err)
+					codes <- string(bridge.CodeOf(err))
 				})
 			}
 			wg.Go(func() { with(ann) })

@@ -143,7 +143,8 @@ func TestAcceptMissingKey(t *testing.T) {
 		id := ids(t, first)[0]
 		f.open(second)
 		for _, wrong := range []string{"", "unknown", ids(t, second)[0], strings.Repeat("x", 1000)} {
-			if _, err := f.Vault.AcceptMissingKey(t.Context(), wrong, audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "encryption_key_not_missing" {
+			if _, err := f.Vault.AcceptMissingKey(t.Context(), wrong,
+				audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "encryption_key_not_missing" {
 				t.Errorf("%.20q: %v", wrong, err)
 			}
 		}
@@ -175,7 +176,8 @@ func TestAcceptMissingKey(t *testing.T) {
 		}
 		f.advance(time.Minute)
 		u := accounts.User{ID: p.UserID, Email: p.Email}
-		if err := f.SignIn.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{}, audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
+		if err := f.SignIn.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{},
+			audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
 			t.Errorf("a code of the app: %v", err)
 		}
 		if err := f.SignIn.CheckOTP(t.Context(), u, was.recovery.Reveal(), bridge.Secret{}, audit.Actor{}); err != nil {
@@ -252,7 +254,10 @@ func TestSigningKeyOfTheSameNumber(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		one, another := bridge.NewSigningRoot().Reveal(), bridge.NewSigningRoot().Reveal()
 		two := "2." + strings.TrimPrefix(another, "1.")
-		for _, step := range []struct{ name, keys, code string }{
+		for _, step := range []struct {
+			name, keys string
+			code       bridge.Code
+		}{
 			{"the first", one, ""},
 			{"the same", one, ""},
 			{"another one of the same number", another, "signing_key_other"},

@@ -41,7 +41,7 @@ func TestFirstPerson(t *testing.T) {
 		for name, c := range map[string]struct {
 			token bridge.Secret
 			first signin.First
-			want  string
+			want  bridge.Code
 		}{
 			"an old link":      {old, first("acme"), "link_invalid"},
 			"no link":          {bridge.Secret{}, first("acme"), "link_invalid"},

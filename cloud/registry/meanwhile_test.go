@@ -42,14 +42,14 @@ func TestAccountChangesDuringSignIn(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, method := range []string{accounts.MethodBrowser, accounts.MethodPassword} {
-					if _, err := f.SignIn.SignIn(ctx, who.User, "", method, audit.Actor{}); bridge.CodeOf(err) != accounts.CodeLoginExpired {
+					if _, err := f.SignIn.SignIn(ctx, who.User, "", method, audit.Actor{}); bridge.CodeOf(err) != bridge.CodeLoginExpired {
 						t.Errorf("%s after it: %v", method, err)
 					}
 				}
 				if name == "a second factor" {
 					return // the password is as it was: a second step may begin
 				}
-				if _, err := f.SignIn.BeginSecondStep(ctx, who.User, audit.Actor{}); bridge.CodeOf(err) != accounts.CodeLoginExpired {
+				if _, err := f.SignIn.BeginSecondStep(ctx, who.User, audit.Actor{}); bridge.CodeOf(err) != bridge.CodeLoginExpired {
 					t.Errorf("a second step after it: %v", err)
 				}
 			})
@@ -66,7 +66,8 @@ func TestBothSteps(t *testing.T) {
 		if err != nil || !who.TwoFactor {
 			t.Fatalf("%+v %v", who, err)
 		}
-		if _, err := f.SignIn.SignIn(ctx, who.User, "", accounts.MethodBrowser, audit.Actor{}); bridge.CodeOf(err) != accounts.CodeLoginExpired {
+		if _, err := f.SignIn.SignIn(ctx, who.User, "", accounts.MethodBrowser,
+			audit.Actor{}); bridge.CodeOf(err) != bridge.CodeLoginExpired {
 			t.Errorf("the password alone: %v", err)
 		}
 		pending, err := f.SignIn.BeginSecondStep(ctx, who.User, audit.Actor{})
@@ -104,7 +105,7 @@ func TestSignInRacesReset(t *testing.T) {
 				s, err := f.SignIn.SignIn(ctx, who.User, "", accounts.MethodBrowser, audit.Actor{})
 				if err == nil {
 					opened <- s
-				} else if bridge.CodeOf(err) != accounts.CodeLoginExpired {
+				} else if bridge.CodeOf(err) != bridge.CodeLoginExpired {
 					t.Error(err)
 				}
 			})

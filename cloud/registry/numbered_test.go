@@ -240,7 +240,7 @@ func TestNumbersMove(t *testing.T) {
 }
 
 // wantCode is nil where an error has a code.
-func wantCode(err error, code string) error {
+func wantCode(err error, code bridge.Code) error {
 	if bridge.CodeOf(err) == code {
 		return nil
 	}

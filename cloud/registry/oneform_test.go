@@ -32,7 +32,7 @@ func TestNamesInOneForm(t *testing.T) {
 		if first.Name != composed || second.Name != composed+"-2" {
 			t.Errorf("names: %q and %q", first.Name, second.Name)
 		}
-		rename := func(to string) string {
+		rename := func(to string) bridge.Code {
 			_, err := f.Connections.Patch(ctx, p.As(audit.Actor{}), second.ID, api.ConnectionPatch{Name: &to})
 			return bridge.CodeOf(err)
 		}
@@ -72,7 +72,7 @@ func TestNamesInOneForm(t *testing.T) {
 // TestPasswordsInOneForm: keyboards differ in how they send an umlaut.
 func TestPasswordsInOneForm(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		sign := func(email, with string) string {
+		sign := func(email, with string) bridge.Code {
 			_, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: email, Password: bridge.NewSecret(with)}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}

@@ -16,18 +16,18 @@ import (
 )
 
 // again is the principal of a session as it is at this moment.
-func (f *fixture) again(p accounts.Principal) (accounts.Principal, string) {
+func (f *fixture) again(p accounts.Principal) (accounts.Principal, bridge.Code) {
 	f.t.Helper()
 	p, err := f.Sessions.SessionByID(f.t.Context(), p.SessionID)
 	return p, bridge.CodeOf(err)
 }
 
-func (f *fixture) role(p accounts.Principal, who accounts.Principal, to string) string {
+func (f *fixture) role(p accounts.Principal, who accounts.Principal, to string) bridge.Code {
 	_, err := f.Accounts.ChangeRole(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID, to)
 	return bridge.CodeOf(err)
 }
 
-func (f *fixture) remove(p, who accounts.Principal) (api.RemovedMember, string) {
+func (f *fixture) remove(p, who accounts.Principal) (api.RemovedMember, bridge.Code) {
 	removed, err := f.Accounts.RemoveMember(f.t.Context(), p.As(p.Actor("", "")), p.Org, who.UserID)
 	return removed, bridge.CodeOf(err)
 }
@@ -60,7 +60,7 @@ func (f *fixture) invite(p accounts.Principal, n api.NewInvitation) (i api.Invit
 
 var linkToken = regexp.MustCompile(`/invite\?token=(\S+)`)
 
-func (f *fixture) signUp(token bridge.Secret, email string) (signin.SignedUp, string) {
+func (f *fixture) signUp(token bridge.Secret, email string) (signin.SignedUp, bridge.Code) {
 	up, err := f.SignIn.SignUp(f.t.Context(), token, signin.NewAccount{Name: "New", Email: email, Password: bridge.NewSecret(password)}, audit.Actor{ID: "anonymous"})
 	return up, bridge.CodeOf(err)
 }
@@ -88,7 +88,8 @@ func TestCreateOrganization(t *testing.T) {
 		if _, err := f.Accounts.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "lab", api.OrganizationPatch{Name: "The Lab"}); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.Accounts.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "acme", api.OrganizationPatch{Name: "x"}); bridge.CodeOf(err) != "organization_unknown" {
+		if _, err := f.Accounts.RenameOrganization(t.Context(), moved.As(moved.Actor("", "")), "acme",
+			api.OrganizationPatch{Name: "x"}); bridge.CodeOf(err) != "organization_unknown" {
 			t.Errorf("another organization than the session's: %v", err)
 		}
 		// Many at once do not pass the bound together.
@@ -96,7 +97,7 @@ func TestCreateOrganization(t *testing.T) {
 		for i := range 14 {
 			go func() {
 				_, err := f.Accounts.CreateOrganization(context.Background(), moved.As(audit.Actor{}), api.NewOrganization{Slug: "lab-" + string(rune('a'+i))})
-				codes <- bridge.CodeOf(err)
+				codes <- string(bridge.CodeOf(err))
 			}()
 		}
 		made := 1
@@ -123,7 +124,10 @@ func TestRoles(t *testing.T) {
 			people[name] = f.person(name+"@a.test", "acme", role)
 		}
 		rival := f.person("rival@b.test", "rival", bridge.RoleOwner)
-		for _, c := range []struct{ by, whom, to, code string }{
+		for _, c := range []struct {
+			by, whom, to string
+			code         bridge.Code
+		}{
 			{"viewer", "viewer", "member", "role_admin"},
 			{"member", "member", "admin", "role_admin"},
 			{"admin", "admin", "owner", "role_above"},
@@ -175,14 +179,17 @@ func TestLastOwner(t *testing.T) {
 			t.Fatal(got)
 		}
 		second, _ = f.again(second)
-		race := func(first, other func() string) (codes []string) {
-			done := make(chan string)
-			for _, do := range []func() string{first, other} {
+		race := func(first, other func() bridge.Code) (codes []bridge.Code) {
+			done := make(chan bridge.Code)
+			for _, do := range []func() bridge.Code{first, other} {
 				go func() { done <- do() }()
 			}
-			return []string{<-done, <-done}
+			return []bridge.Code{<-done, <-done}
 		}
-		demoted := race(func() string { return f.role(owner, second, "admin") }, func() string { return f.role(second, owner, "admin") })
+		demoted := race(func() bridge.Code { return f.role(owner, second, "admin") }, func() bridge.Code {
+			return f.role(second, owner,
+				"admin")
+		})
 		if (demoted[0] == "") == (demoted[1] == "") {
 			t.Errorf("two owners demote each other: %q", demoted)
 		}
@@ -205,7 +212,11 @@ func TestLastOwner(t *testing.T) {
 		}
 		owner, _ = f.again(owner)
 		second, _ = f.again(second)
-		codes := race(func() string { _, code := f.remove(owner, owner); return code }, func() string { _, code := f.remove(second, second); return code })
+		codes := race(func() bridge.Code { _, code := f.remove(owner, owner); return code }, func() bridge.Code {
+			_,
+				code := f.remove(second, second)
+			return code
+		})
 		if len(owners()) != 1 || codes[0]+codes[1] != "last_owner" {
 			t.Errorf("both owners leave at once: %q, and %d are left", codes, len(owners()))
 		}
@@ -248,9 +259,10 @@ func TestRemovedMemberIsOut(t *testing.T) {
 			_, byRefresh := f.Sessions.RefreshSession(ctx, device.Refresh, audit.Actor{})
 			_, byDevice := f.Sessions.PollDevice(ctx, accounts.DevicePoll{Code: pending.DeviceCode, ClientID: "cli"}, audit.Actor{})
 			_, byInvitation := f.Accounts.LookupInvitation(ctx, invitation)
-			for way, got := range map[string][2]string{"cookie": {bridge.CodeOf(byCookie), "session_ended"}, "session": {bridge.CodeOf(byID), "session_ended"},
-				"refresh": {bridge.CodeOf(byRefresh), "invalid_grant"}, "device": {bridge.CodeOf(byDevice), "access_denied"},
-				"invitation": {bridge.CodeOf(byInvitation), "invitation_unknown"}} {
+			for way, got := range map[string][2]string{"cookie": {string(bridge.CodeOf(byCookie)), "session_ended"},
+				"session": {string(bridge.CodeOf(byID)), "session_ended"},
+				"refresh": {string(bridge.CodeOf(byRefresh)), "invalid_grant"}, "device": {string(bridge.CodeOf(byDevice)), "access_denied"},
+				"invitation": {string(bridge.CodeOf(byInvitation)), "invitation_unknown"}} {
 				if got[0] != got[1] {
 					t.Errorf("%s, by %s: %q, want %q", when, way, got[0], got[1])
 				}
@@ -262,7 +274,8 @@ func TestRemovedMemberIsOut(t *testing.T) {
 			t.Errorf("signing in again: %v", err)
 		}
 		key := aceKey().Text().Disclose()
-		if _, _, err := f.Connections.Register(ctx, ann.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "not_a_member" {
+		if _, _, err := f.Connections.Register(ctx, ann.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test",
+			APIKey: &key}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("a request that began before the removal registers a connection: %v", err)
 		}
 
@@ -273,7 +286,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 		}
 		for name, c := range map[string]struct {
 			err  error
-			want string
+			want bridge.Code
 		}{
 			"an admin looks":    {second(f.Connections.Connection(ctx, owner, private.ID)), ""},
 			"a member looks":    {second(f.Connections.Connection(ctx, member, private.ID)), "connection_unknown"},
@@ -351,7 +364,7 @@ func TestInvitations(t *testing.T) {
 		for _, c := range []struct {
 			by   accounts.Principal
 			n    api.NewInvitation
-			code string
+			code bridge.Code
 		}{
 			{member, api.NewInvitation{}, "role_admin"}, {admin, api.NewInvitation{Role: "owner"}, "role_above"},
 			{admin, api.NewInvitation{Role: "boss"}, "role_unknown"}, {admin, api.NewInvitation{Email: "no address"}, "email_malformed"},
@@ -362,7 +375,7 @@ func TestInvitations(t *testing.T) {
 				t.Errorf("%s invites %+v: %v, want %q", c.by.Role, c.n, err, c.code)
 			}
 		}
-		accept := func(p accounts.Principal, token bridge.Secret) string {
+		accept := func(p accounts.Principal, token bridge.Secret) bridge.Code {
 			_, err := f.SignIn.AcceptInvitation(ctx, p.As(p.Actor("", "")), token)
 			return bridge.CodeOf(err)
 		}
@@ -443,7 +456,8 @@ func TestSignUp(t *testing.T) {
 		if code != "" || up.Verified {
 			t.Fatalf("%+v %q", up, code)
 		}
-		if p, err := f.Sessions.BrowserSession(ctx, up.Waiting); bridge.CodeOf(err) != accounts.CodeUnverified || !up.Session.Cookie.IsZero() {
+		if p, err := f.Sessions.BrowserSession(ctx,
+			up.Waiting); bridge.CodeOf(err) != bridge.CodeEmailUnverified || !up.Session.Cookie.IsZero() {
 			t.Errorf("somebody whose address is not proven: %+v %v", p, err)
 		}
 		if err := f.SignIn.VerifyEmail(ctx, f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{}); err != nil {
@@ -473,7 +487,7 @@ func TestSignUp(t *testing.T) {
 		for i := range 6 {
 			go func() {
 				_, code := f.signUp(token, "race"+string(rune('a'+i))+"@a.test")
-				codes <- code
+				codes <- string(code)
 			}()
 		}
 		joined := 0

@@ -136,7 +136,7 @@ func TestVisibility(t *testing.T) {
 		}
 		c := f.register(people["owner"], "https://ace.a.test", aceKey().Text().Reveal())
 		organization, name := connections.Organization, "renamed"
-		try := func(who, what string) string {
+		try := func(who, what string) bridge.Code {
 			t.Helper()
 			p, ctx := people[who], t.Context()
 			var err error
@@ -158,7 +158,7 @@ func TestVisibility(t *testing.T) {
 			t.Helper()
 			for what, each := range want {
 				for who, code := range each {
-					if got := try(who, what); got != code {
+					if got := try(who, what); got != bridge.Code(code) {
 						t.Errorf("%s: %s by %s: %q, want %q", stage, what, who, got, code)
 					}
 				}
@@ -201,7 +201,8 @@ func TestPlainKeyIsTheOwnersAlone(t *testing.T) {
 			mistyped = "q"
 		}
 		key := bridge.NewSecret(text[:20] + mistyped + text[21:]).Disclose()
-		if _, _, err := f.Connections.Register(t.Context(), admin.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test", APIKey: &key}); bridge.CodeOf(err) != "key_malformed" {
+		if _, _, err := f.Connections.Register(t.Context(), admin.As(audit.Actor{}), api.RegisterRequest{ServerURL: "https://x.test",
+			APIKey: &key}); bridge.CodeOf(err) != "key_malformed" {
 			t.Errorf("a mistyped ace key: %v", err)
 		}
 	})
@@ -237,7 +238,7 @@ func TestSealedKeyOpensForItsMemberOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		try := func(p accounts.Principal, server string) string {
+		try := func(p accounts.Principal, server string) bridge.Code {
 			_, _, err := f.Connections.Register(t.Context(), p.As(audit.Actor{}), api.RegisterRequest{ServerURL: server, SealedKey: sealed})
 			return bridge.CodeOf(err)
 		}
@@ -331,7 +332,7 @@ func TestDeviceLogin(t *testing.T) {
 			}
 			return d
 		}
-		poll := func(d accounts.Device) string {
+		poll := func(d accounts.Device) bridge.Code {
 			_, err := f.Sessions.PollDevice(t.Context(), accounts.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
 			return bridge.CodeOf(err)
 		}
@@ -352,14 +353,15 @@ func TestDeviceLogin(t *testing.T) {
 		if err := f.Sessions.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, true); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Sessions.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode, false); bridge.CodeOf(err) != "user_code_unknown" {
+		if err := f.Sessions.DecideDevice(t.Context(), p.As(p.Actor("", "")), d.UserCode,
+			false); bridge.CodeOf(err) != "user_code_unknown" {
 			t.Errorf("decided twice: %v", err)
 		}
 		won := make(chan string, 6)
 		for range cap(won) {
 			go func() {
 				_, err := f.Sessions.PollDevice(context.Background(), accounts.DevicePoll{Code: d.DeviceCode, ClientID: "cli"}, audit.Actor{})
-				won <- bridge.CodeOf(err)
+				won <- string(bridge.CodeOf(err))
 			}()
 		}
 		sessions := 0
@@ -396,7 +398,10 @@ func TestDeviceLogin(t *testing.T) {
 func TestAuthenticate(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.person("ann@a.test", "acme", bridge.RoleMember)
-		for name, c := range map[string]struct{ email, password, code string }{
+		for name, c := range map[string]struct {
+			email, password string
+			code            bridge.Code
+		}{
 			"right": {"Ann@A.test", password, ""}, "wrong": {"ann@a.test", "no", "login_failed"},
 			"unknown": {"bob@a.test", password, "login_failed"}, "long": {"ann@a.test", strings.Repeat("x", 10_000), "login_failed"},
 		} {
@@ -405,7 +410,8 @@ func TestAuthenticate(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := f.SignIn.AddUser(t.Context(), audit.Actor{}, signin.NewUser{Email: "ANN@a.test", Password: bridge.NewSecret(password), Org: "acme"}); bridge.CodeOf(err) != "user_exists" {
+		if _, err := f.SignIn.AddUser(t.Context(), audit.Actor{}, signin.NewUser{Email: "ANN@a.test",
+			Password: bridge.NewSecret(password), Org: "acme"}); bridge.CodeOf(err) != "user_exists" {
 			t.Errorf("the same person twice: %v", err)
 		}
 	})

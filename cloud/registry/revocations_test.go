@@ -117,27 +117,28 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 			c, _, err := f.Connections.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID})
 			return c, err
 		}
-		const moved = api.CodeConnectionMoved
+		const moved = bridge.CodeConnectionMoved
 		first, second := aceKey(), aceKey()
 		c, err := register("https://ace.a.test", first, "")
 		if err != nil || c.Revision == "" {
 			t.Fatalf("%+v (%v)", c, err)
 		}
-		if _, err := register("https://ace.a.test", second, ""); bridge.CodeOf(err) != moved {
+		if _, err := register("https://ace.a.test", second, ""); bridge.CodeOf(err) != bridge.CodeConnectionMoved {
 			t.Errorf("a second connect that has seen no connection: %v", err)
 		}
 		for name, was := range map[string]connections.AsItWas{
 			"another key":      {KeyID: second.ID.String()},
 			"another revision": {KeyID: first.ID.String(), Revision: "0"},
 		} {
-			if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, was); bridge.CodeOf(err) != moved {
+			if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, was); bridge.CodeOf(err) != bridge.CodeConnectionMoved {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if err := f.Connections.Keep(ctx, p, c.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, connections.AsItWas{KeyID: c.KeyID, Revision: c.Revision}); bridge.CodeOf(err) != moved {
+		if _, err := f.Connections.DeleteIf(ctx, p.As(audit.Actor{}), c.ID, connections.AsItWas{KeyID: c.KeyID,
+			Revision: c.Revision}); bridge.CodeOf(err) != bridge.CodeConnectionMoved {
 			t.Errorf("one that another connect keeps: %v", err)
 		}
 		if _, err := f.Tokens.Credential(ctx, p, c.ID); err != nil {

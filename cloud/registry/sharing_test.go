@@ -61,7 +61,7 @@ func (f *fixture) service(owner accounts.Principal, scopes ...bridge.Scope) acco
 }
 
 // scopesOf are the scopes of the access token that somebody gets, or the code of the refusal.
-func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, server bridge.ServerURL) string {
+func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, server bridge.ServerURL) bridge.Code {
 	f.t.Helper()
 	credential, err := f.Tokens.Credential(f.t.Context(), p, id)
 	g, relayErr := f.Tokens.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
@@ -82,7 +82,7 @@ func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, serv
 	if out[0] != out[1] {
 		f.t.Errorf("the relay's token has %q, the other %q", out[1], out[0])
 	}
-	return out[0]
+	return bridge.Code(out[0])
 }
 
 // Who gets which scopes: the owner all, everybody else what ceiling and exception leave, a key no more than who made it.
@@ -100,12 +100,12 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		check := func(stage string, want ...string) {
 			t.Helper()
 			for i, p := range all {
-				if got := f.scopesOf(p, c.ID, key, server); got != want[i] {
+				if got := f.scopesOf(p, c.ID, key, server); got != bridge.Code(want[i]) {
 					t.Errorf("%s: %s gets %q, want %q", stage, p.Email, got, want[i])
 				}
 			}
 		}
-		limit := func(user accounts.Principal, l api.MemberLimit, code string) {
+		limit := func(user accounts.Principal, l api.MemberLimit, code bridge.Code) {
 			t.Helper()
 			if err := f.limit(admin, c.ID, user.UserID, l); bridge.CodeOf(err) != code {
 				t.Errorf("%s %+v: %v, want %q", user.Email, l, err, code)
@@ -157,8 +157,10 @@ func TestOnlyAdminsLimit(t *testing.T) {
 		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
 		own := f.register(max, "https://own.a.test", aceKey().Text().Reveal())
 		for name, code := range map[string]string{
-			"ceiling": bridge.CodeOf(second(f.Connections.Patch(t.Context(), max.As(audit.Actor{}), own.ID, ceiling("app:read")))), "limit": bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing())),
-			"their own limit": bridge.CodeOf(second(f.Connections.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID, connections.Exceptee{ID: max.UserID}))),
+			"ceiling": string(bridge.CodeOf(second(f.Connections.Patch(t.Context(), max.As(audit.Actor{}), own.ID,
+				ceiling("app:read"))))), "limit": string(bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing()))),
+			"their own limit": string(bridge.CodeOf(second(f.Connections.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID,
+				connections.Exceptee{ID: max.UserID})))),
 		} {
 			if code != "share_admin" {
 				t.Errorf("a member sets the %s: %q", name, code)
@@ -192,7 +194,8 @@ func TestOnlyAdminsLimit(t *testing.T) {
 		if _, err := f.Accounts.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", admin.UserID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Name: new("mine")}); bridge.CodeOf(err) != "not_a_member" {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), private.ID,
+			api.ConnectionPatch{Name: new("mine")}); bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("by a membership of before: %v", err)
 		}
 	})
@@ -236,7 +239,8 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
 		c := f.shared(admin, "https://plain.a.test", bridge.NewSecret("a-plain-key"))
-		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID,
+			ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a ceiling: %v", err)
 		}
 		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
@@ -259,7 +263,8 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		}
 		f.relay(admin, ace.ID)
 		f.patch(admin, ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.a.test")})
-		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, ceiling("app:read", "x")); bridge.CodeOf(err) != "credential_erased" {
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, ceiling("app:read",
+			"x")); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("a ceiling without a key: %v", err)
 		}
 		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "credential_erased" {

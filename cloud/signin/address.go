@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
@@ -41,9 +40,9 @@ type AddressChange struct {
 }
 
 var (
-	errAddressTaken = bridge.E(bridge.Conflict, "address_taken", "there is another account with the new address").
+	errAddressTaken = bridge.E(bridge.Conflict, bridge.CodeAddressTaken, "there is another account with the new address").
 			WithHint("sign in to that one, or take another address; nothing was changed")
-	errNoChange = bridge.E(bridge.NotFound, api.CodeNoAddressChange, "no change of the address is waiting")
+	errNoChange = bridge.E(bridge.NotFound, bridge.CodeAddressChangeUnknown, "no change of the address is waiting")
 )
 
 // CanChangeAddress refuses if the cloud sends no mail, or if a sign-in provider decides the address.
@@ -72,7 +71,7 @@ func (st *Store) addressIsOwn(ctx context.Context, q schema.Queryer, userID stri
 	if err != nil {
 		return fmt.Errorf("look for a sign-in provider: %w", err)
 	}
-	refusal := bridge.E(bridge.Forbidden, "address_of_provider", "the sign-in provider of %s decides your address", org)
+	refusal := bridge.E(bridge.Forbidden, bridge.CodeAddressOfProvider, "the sign-in provider of %s decides your address", org)
 	if password != "" {
 		return refusal.WithHint("have it changed there, and ask the operator of this cloud to follow: ace cloud user set-address OLD NEW")
 	}
@@ -91,7 +90,7 @@ func (st *Store) RequestAddress(ctx context.Context, caller accounts.Caller, n N
 		return none, err
 	}
 	if to == caller.Email {
-		return none, bridge.E(bridge.Invalid, "address_same", "that is the address of your account already")
+		return none, bridge.E(bridge.Invalid, bridge.CodeAddressSame, "that is the address of your account already")
 	}
 	account, err := st.accounts.Account(ctx, caller.UserID)
 	if err != nil {
@@ -113,7 +112,7 @@ func (st *Store) RequestAddress(ctx context.Context, caller accounts.Caller, n N
 			return ask(tx)
 		})
 	case n.OTP == "":
-		err = bridge.E(bridge.Forbidden, api.CodeOTPRequired, "your account has two-factor authentication: a code is needed, too").
+		err = bridge.E(bridge.Forbidden, bridge.CodeOTPRequired, "your account has two-factor authentication: a code is needed, too").
 			WithHint("give the six digits of your authenticator app, or a recovery code")
 	default:
 		err = st.withBothFactors(ctx, caller, n.Password, n.OTP, ask)
@@ -136,7 +135,8 @@ func (st *Store) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChan
 		return fmt.Errorf("change an address: %w", err)
 	}
 	if !held {
-		return bridge.E(bridge.Conflict, "changed_meanwhile", "the address was changed at the same time").WithHint("look at it again")
+		return bridge.E(bridge.Conflict, bridge.CodeChangedMeanwhile,
+			"the address was changed at the same time").WithHint("look at it again")
 	}
 	var asked int
 	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM address_changes WHERE user_id = $1 AND created_at > $2",
@@ -144,8 +144,9 @@ func (st *Store) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChan
 		return fmt.Errorf("count the changes of an address: %w", err)
 	}
 	if asked >= maxAddressChanges {
-		return &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", Detail: "Too many changes of the address were asked for.",
-			Hint: "Wait a day.", RetryAfter: AddressLife}
+		return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeTooManyRequests,
+			Detail: "Too many changes of the address were asked for.",
+			Hint:   "Wait a day.", RetryAfter: AddressLife}
 	}
 	if err := st.endAddressChanges(ctx, tx, change.UserID); err != nil {
 		return err
@@ -297,7 +298,7 @@ func (st *Store) SetAddress(ctx context.Context, from, to string, actor audit.Ac
 		return accounts.User{}, err
 	}
 	if u.Email == to {
-		return accounts.User{}, bridge.E(bridge.Invalid, "address_same", "that is the address of the account already")
+		return accounts.User{}, bridge.E(bridge.Invalid, bridge.CodeAddressSame, "that is the address of the account already")
 	}
 	err = st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {
 		proven, err := accounts.IsProven(ctx, tx, u.ID)
@@ -305,7 +306,8 @@ func (st *Store) SetAddress(ctx context.Context, from, to string, actor audit.Ac
 			return err
 		}
 		if !proven {
-			return bridge.E(bridge.Conflict, accounts.CodeUnverified, "nobody has proven the address %s, so the account does not belong to anybody yet", u.Email).
+			return bridge.E(bridge.Conflict, bridge.CodeEmailUnverified,
+				"nobody has proven the address %s, so the account does not belong to anybody yet", u.Email).
 				WithHint("ace cloud user add --email %s --org SLUG", to)
 		}
 		return st.moveAddress(ctx, tx, to, accounts.Handover{User: u, Reason: "address changed by the operator", Actor: actor, After: after})

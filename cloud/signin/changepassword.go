@@ -45,7 +45,8 @@ func (st *Store) confirmPassword(ctx context.Context, caller accounts.Caller, pa
 		return accounts.Shown{}, fmt.Errorf("look up a user: %w", err)
 	}
 	if hash == "" {
-		return accounts.Shown{}, bridge.E(bridge.Conflict, "no_password", "Your account has no password: you sign in through your organization.")
+		return accounts.Shown{}, bridge.E(bridge.Conflict, bridge.CodeNoPassword,
+			"Your account has no password: you sign in through your organization.")
 	}
 	lane := passwordLane(caller.Email, "session:"+caller.SessionID)
 	if _, err := st.charge(ctx, lane); err != nil {
@@ -56,9 +57,9 @@ func (st *Store) confirmPassword(ctx context.Context, caller accounts.Caller, pa
 		return accounts.Shown{}, err
 	}
 	if !match {
-		refusal := bridge.E(bridge.Forbidden, "password_wrong", "That is not your password.")
+		refusal := bridge.E(bridge.Forbidden, bridge.CodePasswordWrong, "That is not your password.")
 		if err := audit.Record(ctx, st.db.DB, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "password.confirm",
-			Target: "user:" + caller.Email, Outcome: refusal.Code}); err != nil {
+			Target: "user:" + caller.Email, Outcome: string(refusal.Code)}); err != nil {
 			return accounts.Shown{}, err
 		}
 		return accounts.Shown{}, refusal

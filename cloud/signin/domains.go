@@ -23,7 +23,7 @@ const DomainRecord = "ace-domain-verification="
 func canonicalDomain(s string) (string, error) {
 	domain, ok := bridge.CanonicalDomain(strings.TrimSpace(s))
 	if !ok || len(domain) > 200 || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "@/: ") {
-		return "", bridge.E(bridge.Invalid, "domain_malformed", "that is not a domain of e-mail addresses").
+		return "", bridge.E(bridge.Invalid, bridge.CodeDomainMalformed, "that is not a domain of e-mail addresses").
 			WithHint("give what stands behind the @, for example acme.com")
 	}
 	return domain, nil
@@ -94,7 +94,7 @@ func (st *Providers) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain
 			WHERE org_id = $2 AND domain = $3 AND verified_at = 0`, now.Unix(), orgID, domain))
 	}
 	if sqldb.IsUnique(err) || (err == nil && !changed) {
-		return bridge.E(bridge.Conflict, "domain_taken", "the domain %s is another organization's already", domain).
+		return bridge.E(bridge.Conflict, bridge.CodeDomainTaken, "the domain %s is another organization's already", domain).
 			WithHint("ask the operator of this cloud, if it is yours")
 	}
 	if err != nil {

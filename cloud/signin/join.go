@@ -42,7 +42,8 @@ func (st *Store) take(ctx context.Context, tx *sql.Tx, token bridge.Secret, u ac
 		return o, cmp.Or(err, error(accounts.ErrUnproven))
 	}
 	if !added {
-		return o, bridge.E(bridge.Conflict, "already_member", "you are a member of %s already", o.Org).WithHint("ace org switch %s", o.Org)
+		return o, bridge.E(bridge.Conflict, bridge.CodeAlreadyMember, "you are a member of %s already",
+			o.Org).WithHint("ace org switch %s", o.Org)
 	}
 	actor.ID, actor.Org = "user:"+u.Email, o.Org
 	return o, audit.Write(ctx, tx, now, audit.Entry{Actor: actor, Action: "invitation.accept", Target: "invitation:" + o.ID,

@@ -57,7 +57,7 @@ func (st *Store) charge(ctx context.Context, lane string) (locked bool, err erro
 		return false, fmt.Errorf("count a try: %w", err)
 	}
 	wait := time.Duration(max(1, until-now)) * time.Second
-	return true, &bridge.Error{Kind: bridge.TooMany, Code: "too_many_requests", RetryAfter: wait,
+	return true, &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeTooManyRequests, RetryAfter: wait,
 		Detail: "Too many wrong tries for this account.",
 		Hint:   "Wait " + wait.String() + ", sign in on a device that you have used before, or set a new password."}
 }

@@ -61,7 +61,7 @@ func (st *Store) Authenticate(ctx context.Context, l Login, actor audit.Actor) (
 	}
 	actor.ID, actor.Org = "user:"+email, org
 	if !match {
-		return Authenticated{}, st.refuseLogin(ctx, email, "login_failed", locked, actor)
+		return Authenticated{}, st.refuseLogin(ctx, email, bridge.CodeLoginFailed, locked, actor)
 	}
 	if err := forgive(ctx, st.db, lane); err != nil {
 		return Authenticated{}, err
@@ -86,19 +86,21 @@ func (st *Store) SignIn(ctx context.Context, u accounts.User, org, method string
 }
 
 // refusals are the ways in which a sign-in fails, as the person is told.
-var refusals = map[string]*bridge.Error{
-	"login_failed": bridge.E(bridge.Unauthenticated, "login_failed", "The e-mail address or the password is not right."),
-	"otp_invalid":  bridge.E(bridge.Unauthenticated, "otp_invalid", "That code is not right."),
-	"otp_used":     bridge.E(bridge.Unauthenticated, "otp_used", "That code has been used already. Wait for the next one."),
+var refusals = map[bridge.Code]*bridge.Error{
+	bridge.CodeLoginFailed: bridge.E(bridge.Unauthenticated, bridge.CodeLoginFailed,
+		"The e-mail address or the password is not right."),
+	bridge.CodeOTPInvalid: bridge.E(bridge.Unauthenticated, bridge.CodeOTPInvalid, "That code is not right."),
+	bridge.CodeOTPUsed: bridge.E(bridge.Unauthenticated, bridge.CodeOTPUsed,
+		"That code has been used already. Wait for the next one."),
 }
 
-func (st *Store) refuseLogin(ctx context.Context, email, code string, locked bool, actor audit.Actor) error {
+func (st *Store) refuseLogin(ctx context.Context, email string, code bridge.Code, locked bool, actor audit.Actor) error {
 	details := map[string]string{}
 	if locked {
 		details["locked"] = "too many wrong tries"
 	}
 	if err := audit.Record(ctx, st.db.DB, st.db.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "user:" + email,
-		Outcome: code, Details: details}); err != nil {
+		Outcome: string(code), Details: details}); err != nil {
 		return err
 	}
 	return refusals[code]
@@ -126,7 +128,8 @@ func (st *Store) BeginSecondStep(ctx context.Context, u accounts.User, actor aud
 	return pending, err
 }
 
-var errPending = bridge.E(bridge.Unauthenticated, accounts.CodeLoginExpired, "That took too long, or too many tries. Please sign in again.")
+var errPending = bridge.E(bridge.Unauthenticated, bridge.CodeLoginExpired,
+	"That took too long, or too many tries. Please sign in again.")
 
 // PendingLogin finds whose second step it is.
 func (st *Store) PendingLogin(ctx context.Context, pending bridge.Secret) (accounts.User, error) {

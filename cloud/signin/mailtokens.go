@@ -109,7 +109,7 @@ func accountActor(ctx context.Context, tx *sql.Tx, u accounts.User, actor audit.
 	return actor, nil
 }
 
-var errLink = bridge.E(bridge.NotFound, "link_invalid", "This link has expired, or it has been used.")
+var errLink = bridge.E(bridge.NotFound, bridge.CodeLinkInvalid, "This link has expired, or it has been used.")
 
 // CheckLink says whether a link still works, without using it: programs that scan mail open links, too.
 func (st *Store) CheckLink(ctx context.Context, purpose string, token bridge.Secret) error {
@@ -158,7 +158,7 @@ func (st *Store) VerifyEmail(ctx context.Context, token, password bridge.Secret,
 		return err
 	}
 	if !match {
-		return bridge.E(bridge.Unauthenticated, "password_wrong", "that is not the password of the account").
+		return bridge.E(bridge.Unauthenticated, bridge.CodePasswordWrong, "that is not the password of the account").
 			WithHint("if you have made no account, somebody else has used your address: set a password of your own with “Forgotten your password?”")
 	}
 	return st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {

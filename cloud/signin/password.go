@@ -50,13 +50,13 @@ func (h *hasher) slot(ctx context.Context) (release func(), err error) {
 	case h.slots <- struct{}{}:
 		return func() { <-h.slots }, nil
 	case <-ctx.Done():
-		return nil, bridge.E(bridge.Unavailable, "busy", "too many people are signing in at this moment")
+		return nil, bridge.E(bridge.Unavailable, bridge.CodeBusy, "too many people are signing in at this moment")
 	}
 }
 
 func (h *hasher) hash(ctx context.Context, password bridge.Secret) (string, error) {
 	if n := password.Len(); n < minPassword || n > maxPassword {
-		return "", bridge.E(bridge.Invalid, "password_length", "a password has %d to %d bytes", minPassword, maxPassword)
+		return "", bridge.E(bridge.Invalid, bridge.CodePasswordLength, "a password has %d to %d bytes", minPassword, maxPassword)
 	}
 	release, err := h.slot(ctx)
 	if err != nil {

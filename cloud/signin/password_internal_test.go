@@ -87,7 +87,7 @@ func TestPasswordChangesDuringItsCheck(t *testing.T) {
 				}
 				return argon2id.ComparePasswordAndHash(password, hash)
 			}
-			if err := do(ctx, st, s.Principal); bridge.CodeOf(err) != accounts.CodeLoginExpired {
+			if err := do(ctx, st, s.Principal); bridge.CodeOf(err) != bridge.CodeLoginExpired {
 				t.Errorf("it happens: %v", err)
 			}
 			var password string

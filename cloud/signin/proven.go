@@ -97,7 +97,8 @@ func (st *Store) await(ctx context.Context, tx *sql.Tx, o accounts.OfferedInvita
 		return fmt.Errorf("keep an acceptance: %w", err)
 	}
 	if waiting >= maxWaiting {
-		return bridge.E(bridge.Conflict, "invitation_awaited", "%d people wait with this invitation for the proof of their addresses, and it is good for one", waiting).
+		return bridge.E(bridge.Conflict, bridge.CodeInvitationAwaited,
+			"%d people wait with this invitation for the proof of their addresses, and it is good for one", waiting).
 			WithHint("ask %s for one that is for your address", o.InvitedBy)
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO waiting_members (user_id, org_id, role, invitation_id, created_at) VALUES ($1, $2, $3, $4, $5)

@@ -46,23 +46,23 @@ type Provider struct {
 	sealed       string
 }
 
-var errNoProvider = bridge.E(bridge.NotFound, "provider_unknown", "the organization has no sign-in provider").
+var errNoProvider = bridge.E(bridge.NotFound, bridge.CodeProviderUnknown, "the organization has no sign-in provider").
 	WithHint("set one under Settings, Sign-in provider")
 
 // checkProvider brings settings to the form in which they are stored.
 func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
-	bad := func(code, detail string) error { return bridge.E(bridge.Invalid, code, "%s", detail) }
+	bad := func(code bridge.Code, detail string) error { return bridge.E(bridge.Invalid, code, "%s", detail) }
 	s.Issuer, s.ClientID, s.GroupsClaim = strings.TrimSpace(s.Issuer), strings.TrimSpace(s.ClientID), strings.TrimSpace(s.GroupsClaim)
 	if s.ClientSecret != nil {
 		text, err := bridge.OutsideText(s.ClientSecret.Reveal())
 		if err != nil || (text == "" && !s.ClientSecret.IsZero()) {
-			return bad("client_malformed", "the client secret is not text in UTF-8, or only white space")
+			return bad(bridge.CodeClientMalformed, "the client secret is not text in UTF-8, or only white space")
 		}
 		secret := bridge.NewSecret(text).Disclose()
 		s.ClientSecret = &secret
 	}
 	if _, err := bridge.CanonicalURL(s.Issuer); err != nil {
-		return bridge.E(bridge.Invalid, "issuer_malformed", "the issuer is not a URL: %s", bridge.AsError(err).Detail).
+		return bridge.E(bridge.Invalid, bridge.CodeIssuerMalformed, "the issuer is not a URL: %s", bridge.AsError(err).Detail).
 			WithHint("give the issuer as the provider spells it, for example https://accounts.google.com")
 	}
 	if s.GroupsClaim == "" {
@@ -70,27 +70,27 @@ func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
 	}
 	switch {
 	case s.ClientID == "" || !bridge.PlainText(s.ClientID, maxClaim):
-		return bad("client_malformed", "the client ID is missing, or it is no plain text")
+		return bad(bridge.CodeClientMalformed, "the client ID is missing, or it is no plain text")
 	case s.ClientSecret != nil && s.ClientSecret.Len() > 4096:
-		return bad("client_malformed", "the client secret is longer than 4 KiB")
+		return bad(bridge.CodeClientMalformed, "the client secret is longer than 4 KiB")
 	case !bridge.PlainText(s.GroupsClaim, maxClaim):
-		return bad("claim_malformed", "the groups claim is no plain text")
+		return bad(bridge.CodeClaimMalformed, "the groups claim is no plain text")
 	case len(s.Domains) == 0 || len(s.Domains) > maxDomains:
-		return bad("domains_missing", "a provider vouches for 1 to "+strconv.Itoa(maxDomains)+" domains of e-mail addresses")
+		return bad(bridge.CodeDomainsMissing, "a provider vouches for 1 to "+strconv.Itoa(maxDomains)+" domains of e-mail addresses")
 	case len(s.GroupRoles) > maxGroupRoles:
-		return bad("groups_many", "at most "+strconv.Itoa(maxGroupRoles)+" groups can have a role")
+		return bad(bridge.CodeGroupsMany, "at most "+strconv.Itoa(maxGroupRoles)+" groups can have a role")
 	case s.DefaultRole != "" && !bridge.Role(s.DefaultRole).Valid(), s.DefaultRole == string(bridge.RoleOwner):
-		return bad("role_malformed", "the default role is admin, member or viewer, or empty")
+		return bad(bridge.CodeRoleMalformed, "the default role is admin, member or viewer, or empty")
 	}
 	roles := make(map[string]string, len(s.GroupRoles))
 	for group, role := range s.GroupRoles {
 		group, plain := bridge.PlainName(group, maxClaim)
 		if _, twice := roles[group]; twice || !plain || !bridge.Role(role).Valid() {
-			return bad("groups_malformed", "each group is plain text, there once, and has the role owner, admin, member or viewer")
+			return bad(bridge.CodeGroupsMalformed, "each group is plain text, there once, and has the role owner, admin, member or viewer")
 		}
 		roles[group] = role
 		if !p.Role.AtLeast(bridge.Role(role)) {
-			return bridge.E(bridge.Forbidden, "role_above", "only an owner of %s may let a group make owners", p.Org)
+			return bridge.E(bridge.Forbidden, bridge.CodeRoleAbove, "only an owner of %s may let a group make owners", p.Org)
 		}
 	}
 	s.GroupRoles = roles
@@ -135,7 +135,8 @@ func (st *Providers) SetProvider(ctx context.Context, caller accounts.Caller, or
 			return err
 		}
 		if err == nil && !p.Role.AtLeast(was.SetBy) {
-			return bridge.E(bridge.Forbidden, "role_owner", "an owner of %s has set the sign-in provider, and only an owner may change it", p.Org)
+			return bridge.E(bridge.Forbidden, bridge.CodeRoleOwner,
+				"an owner of %s has set the sign-in provider, and only an owner may change it", p.Org)
 		}
 		same := err == nil && was.Issuer == s.Issuer && was.ClientID == s.ClientID
 		if err == nil && !same {
@@ -184,7 +185,8 @@ func (st *Providers) SetProvider(ctx context.Context, caller accounts.Caller, or
 				"secret": strconv.FormatBool(s.ClientSecret != nil)}})
 	})
 	if sqldb.IsUnique(err) {
-		return bridge.E(bridge.Conflict, "provider_changed", "somebody else is setting the provider at this moment").WithHint("look at it again")
+		return bridge.E(bridge.Conflict, bridge.CodeProviderChanged,
+			"somebody else is setting the provider at this moment").WithHint("look at it again")
 	}
 	return err
 }
@@ -295,8 +297,9 @@ func (st *Providers) openProvider(p Provider) (Provider, error) {
 	}
 	var err error
 	p.ClientSecret, err = st.vault.Open(vault.RowIdentity{Org: p.OrgID, Connection: "provider:" + p.ID}, p.sealed)
-	if err != nil && bridge.CodeOf(err) == vault.CodeRowUnreadable {
-		return p, bridge.E(bridge.Conflict, vault.CodeRowUnreadable, "the client secret of the sign-in provider cannot be decrypted any more").
+	if err != nil && bridge.CodeOf(err) == bridge.CodeRowUnreadable {
+		return p, bridge.E(bridge.Conflict, bridge.CodeRowUnreadable,
+			"the client secret of the sign-in provider cannot be decrypted any more").
 			WithHint("an admin of %s has to enter it again, in the settings of the organization", p.Org).Because(err)
 	}
 	return p, err
@@ -322,7 +325,7 @@ func (st *Providers) ProviderOf(ctx context.Context, p accounts.Principal, org s
 		return Provider{}, api.Provider{}, err
 	}
 	found, err = st.openProvider(found)
-	if bridge.CodeOf(err) == vault.CodeRowUnreadable {
+	if bridge.CodeOf(err) == bridge.CodeRowUnreadable {
 		shown.HasSecret, err = false, nil
 	}
 	return found, shown, err

@@ -53,7 +53,7 @@ func (st *Providers) BeginSignIn(ctx context.Context, email, next string) (SignI
 	if err != nil {
 		return SignIn{}, err
 	}
-	nobody := bridge.E(bridge.NotFound, "domain_unknown", "No organization here signs in addresses of that domain.").
+	nobody := bridge.E(bridge.NotFound, bridge.CodeDomainUnknown, "No organization here signs in addresses of that domain.").
 		WithHint("sign in with your password, or ask your admin")
 	domain, err := emailDomain(email)
 	if err != nil {
@@ -81,7 +81,8 @@ func (st *Providers) BeginSignIn(ctx context.Context, email, next string) (SignI
 	return s, err
 }
 
-var errSignIn = bridge.E(bridge.Invalid, "signin_unknown", "This sign-in was not begun in this browser, has taken too long, or is over.").
+var errSignIn = bridge.E(bridge.Invalid, bridge.CodeSigninUnknown,
+	"This sign-in was not begun in this browser, has taken too long, or is over.").
 	WithHint("begin again")
 
 // TakeSignIn takes up the sign-in of a browser's cookie, once. The state has to be that sign-in's, and the answer has to
@@ -137,7 +138,7 @@ func (st *Providers) RefuseSignIn(ctx context.Context, p Provider, email string,
 		actor.ID = "user:" + accounts.LoginEmail(email)
 	}
 	return audit.Record(ctx, st.db.DB, st.db.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "provider:" + p.ID,
-		Outcome: bridge.CodeOf(cause), Details: map[string]string{"method": accounts.MethodProvider}})
+		Outcome: string(bridge.CodeOf(cause)), Details: map[string]string{"method": accounts.MethodProvider}})
 }
 
 // FinishSignIn opens the session of a person whom a provider vouches for, in the provider's organization and no other. The
@@ -145,11 +146,13 @@ func (st *Providers) RefuseSignIn(ctx context.Context, p Provider, email string,
 func (st *Providers) FinishSignIn(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (accounts.Session, error) {
 	email, err := bridge.CanonicalEmail(who.Email)
 	if err != nil || !who.EmailVerified {
-		return accounts.Session{}, bridge.E(bridge.Forbidden, "email_unverified", "the provider of %s does not say that your e-mail address is yours", p.Org).
+		return accounts.Session{}, bridge.E(bridge.Forbidden, bridge.CodeEmailUnverified,
+			"the provider of %s does not say that your e-mail address is yours", p.Org).
 			WithHint("have it verified there; the ID token must have email, and email_verified true")
 	}
 	if who.Subject == "" || !bridge.PlainText(who.Subject, 255) {
-		return accounts.Session{}, bridge.E(bridge.Forbidden, "subject_malformed", "the provider of %s does not say who you are there", p.Org)
+		return accounts.Session{}, bridge.E(bridge.Forbidden, bridge.CodeSubjectMalformed,
+			"the provider of %s does not say who you are there", p.Org)
 	}
 	var plain bool
 	if who.Name, plain = bridge.PlainName(who.Name, schema.MaxName); !plain {
@@ -164,7 +167,8 @@ func (st *Providers) FinishSignIn(ctx context.Context, p Provider, who Vouched, 
 		}
 		domain, err := emailDomain(email)
 		if err != nil || !slices.Contains(now.Domains, domain) {
-			return bridge.E(bridge.Forbidden, "domain_foreign", "the provider of %s does not vouch for addresses of that domain", p.Org).
+			return bridge.E(bridge.Forbidden, bridge.CodeDomainForeign, "the provider of %s does not vouch for addresses of that domain",
+				p.Org).
 				WithHint("an admin can add the domain under Settings, Sign-in provider")
 		}
 		actor := actor
@@ -180,7 +184,8 @@ func (st *Providers) FinishSignIn(ctx context.Context, p Provider, who Vouched, 
 		return err
 	})
 	if sqldb.IsUnique(err) {
-		return accounts.Session{}, bridge.E(bridge.Conflict, "signin_raced", "You are signing in twice at once.").WithHint("begin again")
+		return accounts.Session{}, bridge.E(bridge.Conflict, bridge.CodeSigninRaced,
+			"You are signing in twice at once.").WithHint("begin again")
 	}
 	return s, err
 }
@@ -264,7 +269,8 @@ func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject st
 	case err != nil:
 		return fmt.Errorf("link a subject: %w", err)
 	case known != subject:
-		return bridge.E(bridge.Forbidden, "subject_changed", "your address belongs to somebody else at the provider of %s", p.Org).
+		return bridge.E(bridge.Forbidden, bridge.CodeSubjectChanged, "your address belongs to somebody else at the provider of %s",
+			p.Org).
 			WithHint("if the account there was made anew, ask an admin to remove the member here, and sign in again")
 	}
 	return nil // another sign-in of theirs, at the same time, was first
@@ -287,7 +293,7 @@ func (p Provider) roleFor(groups []string) (role bridge.Role, mapped bool) {
 // vouchedMember makes the person a member, or brings the role up to date.
 func (st *Providers) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor) error {
 	role, mapped := p.roleFor(who.Groups)
-	noRole := bridge.E(bridge.Forbidden, "no_role", "none of your groups gives you a role in %s", p.Org).
+	noRole := bridge.E(bridge.Forbidden, bridge.CodeNoRole, "none of your groups gives you a role in %s", p.Org).
 		WithHint("ask an admin of %s to add you to a group, or to set a default role", p.Org)
 	var current bridge.Role
 	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2", p.OrgID, userID).Scan(&current)
@@ -307,7 +313,8 @@ func (st *Providers) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, 
 		return fmt.Errorf("look up a member: %w", err)
 	case !p.SetBy.AtLeast(current):
 		// Whoever sets the provider decides who gets in as whom: an admin must not become an owner that way.
-		return bridge.E(bridge.Forbidden, "provider_below", "the sign-in provider of %s was set by an admin, and does not vouch for owners", p.Org).
+		return bridge.E(bridge.Forbidden, bridge.CodeProviderBelow,
+			"the sign-in provider of %s was set by an admin, and does not vouch for owners", p.Org).
 			WithHint("sign in with your password, and save the provider's settings once")
 	case !mapped || role == current:
 		return nil

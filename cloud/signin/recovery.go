@@ -48,7 +48,7 @@ func (st *Store) useRecoveryCode(ctx context.Context, tx *sql.Tx, u accounts.Use
 		return fmt.Errorf("use a recovery code: %w", err)
 	}
 	if !used {
-		return refusals["otp_invalid"]
+		return refusals[bridge.CodeOTPInvalid]
 	}
 	if err := audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: actor, Action: "recovery_code.use", Target: "user:" + u.Email}); err != nil {
 		return err

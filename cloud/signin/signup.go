@@ -73,7 +73,7 @@ func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, 
 		return err
 	})
 	if sqldb.IsUnique(err) || bridge.CodeOf(err) == accounts.ErrUserExists.Code {
-		return SignedUp{}, bridge.E(bridge.Conflict, "user_exists", "there is an account with that e-mail address already").
+		return SignedUp{}, bridge.E(bridge.Conflict, bridge.CodeUserExists, "there is an account with that e-mail address already").
 			WithHint("sign in, and open this link again")
 	}
 	if err != nil {
@@ -144,7 +144,8 @@ func (st *Store) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (Add
 	}
 	name, plain := bridge.PlainName(cmp.Or(n.Name, email[:strings.LastIndexByte(email, '@')]), schema.MaxName)
 	if (n.Role != "" && !n.Role.Valid()) || !plain {
-		return AddedUser{}, bridge.E(bridge.Invalid, "user_malformed", "the role is not owner, admin, member or viewer, or the name is no plain text")
+		return AddedUser{}, bridge.E(bridge.Invalid, bridge.CodeUserMalformed,
+			"the role is not owner, admin, member or viewer, or the name is no plain text")
 	}
 	hash, err := st.hasher.hash(ctx, n.Password)
 	if err != nil {

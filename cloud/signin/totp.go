@@ -36,8 +36,8 @@ type Enrolment struct {
 
 func totpRow(userID string) vault.RowIdentity { return vault.RowIdentity{Connection: "totp:" + userID} }
 
-var errTOTPOn = bridge.E(bridge.Conflict, "totp_on", "Two-factor authentication is on already.")
-var errTOTPOff = bridge.E(bridge.Conflict, "totp_off", "Two-factor authentication is not on.")
+var errTOTPOn = bridge.E(bridge.Conflict, bridge.CodeTOTPOn, "Two-factor authentication is on already.")
+var errTOTPOff = bridge.E(bridge.Conflict, bridge.CodeTOTPOff, "Two-factor authentication is not on.")
 
 // BeginTOTP makes the secret of a person's app. Nothing asks for it before [Store.ConfirmTOTP].
 func (st *Store) BeginTOTP(ctx context.Context, caller accounts.Caller, password bridge.Secret) (Enrolment, error) {
@@ -231,8 +231,9 @@ func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, c
 		return fmt.Errorf("read a TOTP secret: %w", err)
 	}
 	secret, err := st.vault.Open(totpRow(userID), sealed)
-	if err != nil && bridge.CodeOf(err) == vault.CodeRowUnreadable {
-		return bridge.E(bridge.Conflict, vault.CodeRowUnreadable, "codes of the app cannot be checked: the stored secret cannot be decrypted any more").
+	if err != nil && bridge.CodeOf(err) == bridge.CodeRowUnreadable {
+		return bridge.E(bridge.Conflict, bridge.CodeRowUnreadable,
+			"codes of the app cannot be checked: the stored secret cannot be decrypted any more").
 			WithHint("use a recovery code, and set two-factor authentication up anew").Because(err)
 	}
 	if err != nil {
@@ -243,7 +244,7 @@ func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, c
 		return err
 	}
 	if step == 0 {
-		return refusals["otp_invalid"]
+		return refusals[bridge.CodeOTPInvalid]
 	}
 	fresh, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE totp SET last_step = $1 WHERE user_id = $2 AND last_step < $1 AND secret = $3",
 		step, userID, sealed))
@@ -251,7 +252,7 @@ func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, c
 		return fmt.Errorf("use a code: %w", err)
 	}
 	if !fresh {
-		return refusals["otp_used"]
+		return refusals[bridge.CodeOTPUsed]
 	}
 	return nil
 }

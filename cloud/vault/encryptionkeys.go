@@ -19,7 +19,6 @@ import (
 const UnknownKey = "unknown"
 
 const (
-	codeKeyMissing = "encryption_key_missing"
 	identifyAtOnce = 500 // rows in one transaction
 	identifyTell   = 10_000
 	maxHost        = 253 // bytes
@@ -160,7 +159,7 @@ func (kp *Keeper) CheckKeys(ctx context.Context) error {
 	for _, need := range refused {
 		lost = append(lost, "ace cloud accept-missing-key "+need.id)
 	}
-	return bridge.E(bridge.Unavailable, codeKeyMissing, "%s", refused.words(kp.vault, known)).
+	return bridge.E(bridge.Unavailable, bridge.CodeEncryptionKeyMissing, "%s", refused.words(kp.vault, known)).
 		WithHint("add the missing key to ACE_DATABASE_ENCRYPTION_KEY, after a comma; if it is lost: %s", strings.Join(lost, "; "))
 }
 
@@ -202,7 +201,8 @@ func (kp *Keeper) AcceptMissingKey(ctx context.Context, id string, actor audit.A
 	}
 	i := slices.IndexFunc(missing, func(need keyNeed) bool { return need.id == id })
 	if i < 0 {
-		refusal := bridge.E(bridge.NotFound, "encryption_key_not_missing", "no row needs a missing encryption key with the ID %.64q", id)
+		refusal := bridge.E(bridge.NotFound, bridge.CodeEncryptionKeyNotMissing,
+			"no row needs a missing encryption key with the ID %.64q", id)
 		if len(missing) > 0 {
 			return "", refusal.WithHint("%s", missing.words(kp.vault, known))
 		}

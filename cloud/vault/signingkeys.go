@@ -48,7 +48,7 @@ func (kp *Keeper) UseSigningKeys(ctx context.Context) error {
 }
 
 func errSigningKey(kid string, first int64) error {
-	return bridge.E(bridge.Unavailable, "signing_key_other",
+	return bridge.E(bridge.Unavailable, bridge.CodeSigningKeyOther,
 		"ACE_CLOUD_SIGNING_KEY: the key %s is not the key that has had this number since %s", kid, schema.At(first).Format("2 January 2006")).
 		WithHint("put the old key back; a new one takes the next number and goes in front of the old one (2.NEW,1.OLD), or alone where that is lost (2.NEW)")
 }

@@ -73,7 +73,7 @@ func NewVault(value bridge.Secret) (*Vault, error) {
 	for part := range strings.SplitSeq(value.Reveal(), ",") {
 		raw, err := base64.URLEncoding.Strict().DecodeString(strings.TrimSpace(part))
 		if err != nil || len(raw) != len(fernet.Key{}) {
-			return nil, bridge.E(bridge.Invalid, "encryption_key_malformed",
+			return nil, bridge.E(bridge.Invalid, bridge.CodeEncryptionKeyMalformed,
 				"ACE_DATABASE_ENCRYPTION_KEY: a value is not a Fernet key, which is 32 bytes in base64url with padding").
 				WithHint("make one with: ace cloud new-encryption-key")
 		}
@@ -114,12 +114,10 @@ func (v *Vault) Seal(row RowIdentity, secret bridge.Secret) (string, error) {
 	return v.keys[0].id + keyIDEnd + string(token), nil
 }
 
-// CodeRowUnreadable is the code of a stored secret that no key opens.
-const CodeRowUnreadable = "row_unreadable"
-
+// bridge.CodeRowUnreadable is the code of a stored secret that no key opens.
 // errVault is deliberately one error for every reason; a missing key's ID is for the log alone.
 func errVault(missing string) error {
-	e := bridge.E(bridge.Internal, CodeRowUnreadable, "the stored credential cannot be decrypted").
+	e := bridge.E(bridge.Internal, bridge.CodeRowUnreadable, "the stored credential cannot be decrypted").
 		WithHint("is the key that encrypted it still in ACE_DATABASE_ENCRYPTION_KEY?")
 	if missing != "" {
 		return e.Because(fmt.Errorf("the encryption key with the ID %s is not in ACE_DATABASE_ENCRYPTION_KEY", missing))
@@ -226,7 +224,8 @@ func (kp *Keeper) RotateEncryptionKey(ctx context.Context, progress func(done, t
 	if err != nil {
 		return changed, err
 	}
-	return changed, bridge.E(bridge.Conflict, "rows_unreadable", "%d of %d rows could not be encrypted anew. %s", unreadable.total(), len(rows),
+	return changed, bridge.E(bridge.Conflict, bridge.CodeRowsUnreadable, "%d of %d rows could not be encrypted anew. %s",
+		unreadable.total(), len(rows),
 		unreadable.words(kp.vault, facts)).
 		WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
 }

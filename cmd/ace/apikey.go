@@ -72,7 +72,7 @@ func (a *app) keyTarget(ctx context.Context, o apiKeyOptions) (keyTarget, error)
 		if err == nil {
 			return keyTarget{cloud.Client, true, fmt.Sprintf("the cloud %s", l.Cloud), " --cloud"}, nil
 		}
-		if o.cloud || term.Explain(err).Code != "not_logged_in" {
+		if o.cloud || term.Explain(err).Code != bridge.CodeNotLoggedIn {
 			return keyTarget{}, err
 		}
 	}
@@ -120,7 +120,8 @@ func (a *app) serverClient(ctx context.Context, o apiKeyOptions) (*apiclient.Ser
 	}
 	connection, err := findConnection(connections, string(url))
 	if err != nil {
-		return nil, bridge.E(bridge.Unauthenticated, "not_connected", "you have no connection of %s, and there is no --token for it", url).
+		return nil, bridge.E(bridge.Unauthenticated, bridge.CodeNotConnected,
+			"you have no connection of %s, and there is no --token for it", url).
 			WithHint("ace connect --server %s; or with --token -, and on the server: %s", url, a.serverToken(url))
 	}
 	credential, err := cloud.Credential(ctx, connection.ID)
@@ -224,7 +225,7 @@ func findKey(ctx context.Context, target keyTarget, word string) (string, error)
 	}
 	switch len(ids) {
 	case 0:
-		return "", bridge.E(bridge.NotFound, "key_not_found", "there is no live key %q%s", word, term.DidYouMean(word, names)).
+		return "", bridge.E(bridge.NotFound, bridge.CodeKeyNotFound, "there is no live key %q%s", word, term.DidYouMean(word, names)).
 			WithHint("%s", target.command("list"))
 	case 1:
 		return ids[0], nil

@@ -64,7 +64,7 @@ func (a *app) showAddress(ctx context.Context, cancel bool) error {
 	switch {
 	case err == nil:
 		r.Pending, r.ExpiresAt = pending.Email, &pending.ExpiresAt
-	case bridge.CodeOf(err) != api.CodeNoAddressChange:
+	case bridge.CodeOf(err) != bridge.CodeAddressChangeUnknown:
 		return err
 	}
 	return a.printAddress(r)
@@ -95,7 +95,7 @@ func (a *app) changeAddress(ctx context.Context, address string, o addressOption
 	}
 	cloud := a.Profiles.CloudOf(l)
 	pending, err := cloud.RequestAddress(ctx, r)
-	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
+	if bridge.CodeOf(err) == bridge.CodeOTPRequired && r.OTP == "" {
 		if !a.Term.Interactive() {
 			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
 		}

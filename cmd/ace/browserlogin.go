@@ -103,7 +103,8 @@ func (c *callback) wait(ctx context.Context) (bridge.Secret, error) {
 	case <-ctx.Done():
 		return bridge.Secret{}, ctx.Err()
 	case <-patience.C:
-		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, "expired_token", "nobody has signed in in time").WithHint("ace login --browser")
+		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, bridge.CodeExpiredToken,
+			"nobody has signed in in time").WithHint("ace login --browser")
 	}
 }
 
@@ -133,7 +134,7 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case c.result <- answer:
 	default: // answered before: a reload
-		answer.err = bridge.E(bridge.Conflict, "answered", "answered")
+		answer.err = bridge.E(bridge.Conflict, bridge.CodeAnswered, "answered")
 	}
 	text := "Done. You can close this page; the terminal says how it went."
 	if answer.err != nil {
@@ -145,25 +146,27 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // read checks who answers before it believes what is answered: the code of another issuer must not be sent to this one
 // (RFC 9207 section 2.4).
 func (c *callback) read(q url.Values) callbackResult {
-	refuse := func(kind bridge.Kind, code, format string, args ...any) callbackResult {
+	refuse := func(kind bridge.Kind, code bridge.Code, format string, args ...any) callbackResult {
 		return callbackResult{err: bridge.E(kind, code, format, args...).WithHint("ace login --browser, once more")}
 	}
 	for name, values := range q {
 		if len(values) > 1 {
-			return refuse(bridge.Invalid, "callback_malformed", "the browser came back with %q more than once", bridge.Printable(name))
+			return refuse(bridge.Invalid, bridge.CodeCallbackMalformed, "the browser came back with %q more than once",
+				bridge.Printable(name))
 		}
 	}
 	code := q.Get("code")
 	switch failed := q.Get("error"); {
 	case q.Get("iss") != c.issuer:
-		return refuse(bridge.Invalid, "issuer_mismatch", "the browser came back from another cloud than %s", c.issuer)
+		return refuse(bridge.Invalid, bridge.CodeIssuerMismatch, "the browser came back from another cloud than %s", c.issuer)
 	case failed == "access_denied":
-		return callbackResult{err: bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser").
+		return callbackResult{err: bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "the login was refused in the browser").
 			WithHint("ace login --browser, and approve it there")}
 	case failed != "":
-		return refuse(bridge.Invalid, "authorization_failed", "the cloud refused: %.100s %.300s", bridge.Printable(failed), bridge.Printable(q.Get("error_description")))
+		return refuse(bridge.Invalid, bridge.CodeAuthorizationFailed, "the cloud refused: %.100s %.300s", bridge.Printable(failed),
+			bridge.Printable(q.Get("error_description")))
 	case code == "" || len(code) > maxCode:
-		return refuse(bridge.Invalid, "callback_malformed", "the browser came back without a code")
+		return refuse(bridge.Invalid, bridge.CodeCallbackMalformed, "the browser came back without a code")
 	}
 	return callbackResult{code: bridge.NewSecret(code)}
 }

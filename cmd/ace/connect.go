@@ -131,7 +131,8 @@ func (a *app) connectAs(ctx context.Context, o connectOptions, cfg *connect.Conf
 		return err
 	}
 	if iss := profile.Peek(token).Issuer; iss != "" && !bridge.ServerURL(iss).Same(sel.Cloud) {
-		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", bridge.Printable(iss), sel.Cloud).
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenOtherCloud, "the token is from %s, not from %s", bridge.Printable(iss),
+			sel.Cloud).
 			WithHint("if you trust that cloud: ace connect --env %s --token …", bridge.Printable(iss))
 	}
 	cfg.Cloud = a.Profiles.CloudOf(&profile.Login{Selection: sel, Bearer: token, Source: "--token"})

@@ -116,10 +116,11 @@ func (a *app) checkCommand() *cobra.Command {
 func notOnline(c api.Connection) error {
 	switch c.Status {
 	case statusOffline:
-		return bridge.E(bridge.Unreachable, "connection_offline", "%s is offline: %s", c.Name, c.Cause).
+		return bridge.E(bridge.Unreachable, bridge.CodeConnectionOffline, "%s is offline: %s", c.Name, c.Cause).
 			WithHint("%s", cmp.Or(c.Hint, "check that the server runs, and that the cloud can reach it"))
 	case statusUnauthorized:
-		return bridge.E(bridge.Forbidden, "connection_unauthorized", "the server of %s does not take its key: %s", c.Name, c.Cause).
+		return bridge.E(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "the server of %s does not take its key: %s", c.Name,
+			c.Cause).
 			WithHint("%s", cmp.Or(c.Hint, "ace connect --server "+string(c.ServerURL)))
 	}
 	return nil
@@ -199,7 +200,7 @@ func findConnection(connections []api.Connection, word string) (api.Connection, 
 	}
 	switch len(found) {
 	case 0:
-		return api.Connection{}, bridge.E(bridge.NotFound, "connection_not_found", "there is no connection %q%s",
+		return api.Connection{}, bridge.E(bridge.NotFound, bridge.CodeConnectionNotFound, "there is no connection %q%s",
 			word, term.DidYouMean(word, names)).WithHint("ace connections list")
 	case 1:
 		return found[0], nil

@@ -65,7 +65,8 @@ func (a *app) showQR(page string) {
 // pollDevice asks until the code is decided or over. A cloud that stumbles in between, as clouds do while they are
 // updated, is asked again.
 func pollDevice(ctx context.Context, cloud *apiclient.Cloud, code bridge.Secret, interval time.Duration, end time.Time) (api.TokenAnswer, error) {
-	expired := bridge.E(bridge.Unauthenticated, "expired_token", "the code has not been confirmed in time").WithHint("ace login")
+	expired := bridge.E(bridge.Unauthenticated, bridge.CodeExpiredToken,
+		"the code has not been confirmed in time").WithHint("ace login")
 	wait := time.NewTimer(interval)
 	defer wait.Stop()
 	for {
@@ -82,14 +83,14 @@ func pollDevice(ctx context.Context, cloud *apiclient.Cloud, code bridge.Secret,
 		switch {
 		case ctx.Err() != nil:
 			return t, ctx.Err()
-		case e.Code == "access_denied":
-			return t, bridge.E(bridge.Forbidden, "access_denied", "the login was refused in the browser").
+		case e.Code == bridge.CodeAccessDenied:
+			return t, bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "the login was refused in the browser").
 				WithHint("ace login, and approve it there")
-		case e.Code == "expired_token" || e.Code == "invalid_grant":
+		case e.Code == bridge.CodeExpiredToken || e.Code == bridge.CodeInvalidGrant:
 			return t, expired
-		case e.Code == "slow_down":
+		case e.Code == bridge.CodeSlowDown:
 			interval += slowDown
-		case e.Code == "authorization_pending" || passing(e):
+		case e.Code == bridge.CodeAuthorizationPending || passing(e):
 		default:
 			return t, err
 		}

@@ -109,7 +109,8 @@ func (a *app) toRemove(connections []api.Connection, args []string, all, yes boo
 	case all:
 		return mine, true, nil
 	case len(mine) == 0:
-		return nil, false, bridge.E(bridge.NotFound, "connection_not_found", "you have no connection").WithHint("ace connect --server URL")
+		return nil, false, bridge.E(bridge.NotFound, bridge.CodeConnectionNotFound,
+			"you have no connection").WithHint("ace connect --server URL")
 	case !a.Term.Interactive():
 		var names []string
 		for _, c := range mine {
@@ -121,7 +122,7 @@ func (a *app) toRemove(connections []api.Connection, args []string, all, yes boo
 	return []api.Connection{c}, true, err
 }
 
-var errNothingDisconnected = bridge.E(bridge.Conflict, "cancelled", "nothing was disconnected")
+var errNothingDisconnected = bridge.E(bridge.Conflict, bridge.CodeCancelled, "nothing was disconnected")
 
 // agreeToRemove says what ends with the connections. At a terminal it asks, if ask is set or if more ends than the connections
 // and their keys.

@@ -21,7 +21,7 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*apiclient.
 		return nil, m, ctx.Err()
 	case e.Kind == bridge.Unreachable && cloud == bridge.DefaultCloudURL: // most likely nobody has named a cloud yet
 		return nil, m, e.WithHint("name your cloud: ace login --env HOST; or start one to try: ace dev")
-	case passing(e), e.Code == "redirected", e.Code == "issuer_mismatch", e.Code == "metadata_malformed":
+	case passing(e), e.Code == bridge.CodeRedirected, e.Code == bridge.CodeIssuerMismatch, e.Code == bridge.CodeMetadataMalformed:
 		return nil, m, err
 	}
 	if d, serverErr := apiclient.NewServer(cloud, bridge.Secret{}, a.Profiles.ClientConfig()).Discovery(ctx); serverErr == nil {
@@ -29,8 +29,8 @@ func (a *app) discover(ctx context.Context, cloud bridge.ServerURL) (*apiclient.
 		if iss := bridge.Printable(string(d.Exchange.Issuer)); iss != "" {
 			hint = "it trusts the cloud " + iss + "; if you do too: ace login --env " + iss
 		}
-		return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "%s is an ace server, not a cloud", cloud).WithHint("%s", hint)
+		return nil, m, bridge.E(bridge.Invalid, bridge.CodeNotACloud, "%s is an ace server, not a cloud", cloud).WithHint("%s", hint)
 	}
-	return nil, m, bridge.E(bridge.Invalid, "not_a_cloud", "there is no ace cloud at %s: %s", cloud, e.Detail).
+	return nil, m, bridge.E(bridge.Invalid, bridge.CodeNotACloud, "there is no ace cloud at %s: %s", cloud, e.Detail).
 		WithHint("--env takes the address that people open the dashboard by")
 }

@@ -212,7 +212,7 @@ func (a *app) agreed(yes bool, f foretold, format string, args ...any) error {
 	return err
 }
 
-var errNothingChanged = bridge.E(bridge.Conflict, "cancelled", "nothing was changed")
+var errNothingChanged = bridge.E(bridge.Conflict, bridge.CodeCancelled, "nothing was changed")
 
 // foretellAll foretells n changes, several at a time.
 func foretellAll(ctx context.Context, n int, one func(ctx context.Context, i int) (foretold, error)) (foretold, error) {

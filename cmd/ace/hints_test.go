@@ -8,13 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
 
 // selfExplaining are the codes whose detail is all that there is to say, or that nobody is shown.
-var selfExplaining = map[string]bool{"cancelled": true, "answered": true}
+var selfExplaining = map[string]bool{"CodeCancelled": true, "CodeAnswered": true}
 
 // Every failure that this package makes says what fixes it. A wrong use of a command is given the command's help where it
 // does not, in execute; what a cloud or a server answers is held by their own tests.
@@ -66,7 +65,7 @@ func sources(t *testing.T, root string) []string {
 	return out
 }
 
-// errorCode is the literal code of a call of bridge.E(kind, code, …) or refused(code, …), and empty for any other call.
+// errorCode is the name of the constant code of a call of bridge.E(kind, code, …) or refused(code, …), and empty for any other call.
 func errorCode(call *ast.CallExpr) string {
 	at := -1
 	switch f := call.Fun.(type) {
@@ -82,12 +81,11 @@ func errorCode(call *ast.CallExpr) string {
 	if at < 0 || len(call.Args) <= at {
 		return ""
 	}
-	literal, ok := call.Args[at].(*ast.BasicLit)
-	if !ok {
+	constant, ok := call.Args[at].(*ast.SelectorExpr)
+	if !ok || !strings.HasPrefix(constant.Sel.Name, "Code") {
 		return ""
 	}
-	code, _ := strconv.Unquote(literal.Value)
-	return code
+	return constant.Sel.Name
 }
 
 // comingFlags are shown by hints before the command has them; remove a name here with the change that adds the flag.

@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 	"bridge/keys/timeline":         {"bridge", "bridge/mark", "bridge/sqldb"},
 	"bridge/mark":                  {"bridge"},
 	"bridge/sqldb":                 {"bridge"},
-	"bridge/sqldb/sqldbtest":       {"bridge/sqldb"},
+	"bridge/sqldb/sqldbtest":       {"bridge", "bridge/sqldb"},
 }
 
 // stores own rules and rows, and know nothing of HTTP.

@@ -196,7 +196,7 @@ func (a *app) keyScopesCommand() *cobra.Command {
 			}
 			var f catalogue.File
 			if err := json.Unmarshal(raw, &f); err != nil {
-				return bridge.E(bridge.Invalid, "answer_unexpected", "the catalogue of %s cannot be read: %w", target.name, err).
+				return bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected, "the catalogue of %s cannot be read: %w", target.name, err).
 					WithHint("it may be newer than this ace (%s)", a.Profiles.Version)
 			}
 			return a.Term.Print(f, func(w io.Writer) { scopeTable(w, f) })

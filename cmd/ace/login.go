@@ -234,7 +234,7 @@ func (a *app) refuseSecondLogin(ctx context.Context, st *profile.Store, sel prof
 		var me api.Me
 		me, err = a.Profiles.CloudAt(sel.Cloud, s).Me(ctx)
 		if err == nil {
-			return bridge.E(bridge.Conflict, "already_logged_in", "You are already logged in to %s as %s", sel.Cloud,
+			return bridge.E(bridge.Conflict, bridge.CodeAlreadyLoggedIn, "You are already logged in to %s as %s", sel.Cloud,
 				whoIs(me.Email, s.ServiceName, me.Role, me.Org)).WithHint("ace logout first, or log in with --force")
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,7 +108,7 @@ func (a *app) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 		return explainKey(err, sel.Cloud, s.KeyID)
 	}
 	if k.org != "" && k.org != me.Org && k.org != me.OrgID {
-		return bridge.E(bridge.Forbidden, "key_other_org", "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
+		return bridge.E(bridge.Forbidden, bridge.CodeKeyOtherOrg, "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
 			bridge.Printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
 	}
 	if me.ExpiresAt != nil {
@@ -136,7 +135,7 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 		return bridge.Key{}, err
 	}
 	if !p.IsKey() && bridge.TokenType(p.Value) != "" {
-		return bridge.Key{}, bridge.E(bridge.Unauthenticated, "key_is_token", "that is a token, and no API key").
+		return bridge.Key{}, bridge.E(bridge.Unauthenticated, bridge.CodeKeyIsToken, "that is a token, and no API key").
 			WithHint("ace auth login-token --token -")
 	}
 	key, err := p.Key()
@@ -145,10 +144,12 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 	}
 	switch {
 	case key.Kind == bridge.KindSK:
-		return key, bridge.E(bridge.Unauthenticated, "key_of_server", "%s… is the key of a connection: a server issued it, and no cloud knows it",
+		return key, bridge.E(bridge.Unauthenticated, bridge.CodeKeyOfServer,
+			"%s… is the key of a connection: a server issued it, and no cloud knows it",
 			key.Prefix()).WithHint("create a key of the cloud: ace api-key create --cloud")
 	case pat && key.Kind != bridge.KindPAT:
-		return key, bridge.E(bridge.Unauthenticated, "key_kind", "%s… is an API key, and no personal access token", key.Prefix()).
+		return key, bridge.E(bridge.Unauthenticated, bridge.CodeKeyKind, "%s… is an API key, and no personal access token",
+			key.Prefix()).
 			WithHint("ace login api-key --name NAME --secret -")
 	}
 	return key, nil
@@ -156,10 +157,10 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 
 // explainKey says of a key that the cloud refuses what may be wrong with it, where the cloud does not.
 func explainKey(err error, cloud bridge.ServerURL, keyID string) error {
-	if bridge.CodeOf(err) != "key_invalid" {
+	if bridge.CodeOf(err) != bridge.CodeKeyInvalid {
 		return err
 	}
-	return bridge.E(bridge.Unauthenticated, "key_invalid",
+	return bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid,
 		"%s does not know the key %s with this secret: it is of another cloud or of a server, or has a new secret since",
 		cloud, keyID).
 		WithHint("for another cloud: --env HOST; for a server: ace connect --server URL --api-key -; a new secret: ace api-key revive %s --cloud", keyID)
@@ -211,24 +212,25 @@ func (a *app) runLoginToken(ctx context.Context, token bridge.Secret) error {
 // checkToken refuses what can be seen to be no session token of the cloud, before the cloud is sent it.
 func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 	if p, err := bridge.ParsePresented(token); err == nil && p.IsKey() {
-		return bridge.E(bridge.Unauthenticated, "token_is_key", "that is an API key, and no token").
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenIsKey, "that is an API key, and no token").
 			WithHint("ace login pat --token -, or: ace auth login-api-key --key - --service-name NAME")
 	}
 	claims := profile.Peek(token)
 	switch kind := bridge.TokenType(token); {
 	case kind == bridge.TypeConnect:
-		return bridge.E(bridge.Unauthenticated, "token_type", "that is a connect token, which serves at one server only").
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenType, "that is a connect token, which serves at one server only").
 			WithHint("ace connect --server URL --token -")
 	case claims == profile.TokenClaims{}:
-		return bridge.E(bridge.Unauthenticated, "token_malformed", "that is no token: a token has three parts with dots between").
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenMalformed,
+			"that is no token: a token has three parts with dots between").
 			WithHint("copy the whole token again")
 	case claims.Issuer != "" && !bridge.ServerURL(claims.Issuer).Same(cloud):
 		iss := bridge.Printable(claims.Issuer)
-		return bridge.E(bridge.Unauthenticated, "token_other_cloud", "the token is from %s, not from %s", iss, cloud).
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenOtherCloud, "the token is from %s, not from %s", iss, cloud).
 			WithHint("if you trust that cloud: ace auth login-token --env %s --token -", iss)
 	}
 	if end := time.Unix(claims.ExpiresAt, 0); claims.ExpiresAt > 0 && !time.Now().Before(end) {
-		return bridge.E(bridge.Unauthenticated, "token_expired", "the token has expired (%s)", term.When(&end)).
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenExpired, "the token has expired (%s)", term.When(&end)).
 			WithHint("make one on the dashboard's settings page")
 	}
 	return nil
@@ -263,7 +265,7 @@ func (a *app) runPasswordLogin(ctx context.Context, o loginOptions) error {
 		return err
 	}
 	t, err := cloud.PasswordSession(ctx, r)
-	if bridge.CodeOf(err) == api.CodeOTPRequired && r.OTP == "" {
+	if bridge.CodeOf(err) == bridge.CodeOTPRequired && r.OTP == "" {
 		if !a.Term.Interactive() {
 			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
 		}
@@ -288,7 +290,7 @@ func explainPassword(err error, cloud bridge.ServerURL) error {
 	switch {
 	case e.Hint != "" || e.Kind != bridge.Unauthenticated:
 		return err
-	case strings.HasPrefix(e.Code, "otp_"):
+	case e.Code == bridge.CodeOTPRequired || e.Code == bridge.CodeOTPInvalid || e.Code == bridge.CodeOTPUsed:
 		return e.WithHint("give the code that your authenticator app shows now, or a recovery code that is left, with --otp")
 	}
 	return e.WithHint("check both, and that the cloud is right (--env HOST); a new password: %s", cloud.Join("/forgot"))

@@ -5,7 +5,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // TestNamesFoundInOneForm: what is looked up by name is found in another Unicode form, too, and by its URL in another spelling.
@@ -18,7 +17,8 @@ func TestNamesFoundInOneForm(t *testing.T) {
 				t.Errorf("%+q: %+v %v", word, c, err)
 			}
 		}
-		if _, err := findConnection(append(connections, api.Connection{ID: "3", Name: asked}), asked); bridge.CodeOf(err) != term.CodeUsage {
+		if _, err := findConnection(append(connections, api.Connection{ID: "3", Name: asked}),
+			asked); bridge.CodeOf(err) != bridge.CodeUsage {
 			t.Errorf("two of one name: %v", err)
 		}
 		if _, err := findConnection(connections, "zoe"); bridge.CodeOf(err) != "connection_not_found" {

@@ -86,7 +86,8 @@ func (a *app) withdrawCommand() *cobra.Command {
 				}
 				return a.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Withdrew the invitation %s\n", bridge.Printable(i.ID)) })
 			}
-			return bridge.E(bridge.NotFound, "invitation_unknown", "there is no open invitation %q", args[0]).WithHint("ace org invitations")
+			return bridge.E(bridge.NotFound, bridge.CodeInvitationUnknown, "there is no open invitation %q",
+				args[0]).WithHint("ace org invitations")
 		}}
 }
 

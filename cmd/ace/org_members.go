@@ -52,7 +52,8 @@ func findMember(ctx context.Context, cloud *apiclient.Cloud, org, word string) (
 		}
 		names = append(names, m.Email)
 	}
-	return api.Member{}, bridge.E(bridge.NotFound, "member_unknown", "there is no member %q in %s%s", word, org, term.DidYouMean(word, names)).
+	return api.Member{}, bridge.E(bridge.NotFound, bridge.CodeMemberUnknown, "there is no member %q in %s%s", word, org,
+		term.DidYouMean(word, names)).
 		WithHint("ace org members")
 }
 

@@ -104,7 +104,7 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 	}
 	names := slices.Sorted(maps.Keys(c.Profiles))
 	if len(names) == 0 {
-		return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile yet").WithHint("ace login")
+		return bridge.E(bridge.NotFound, bridge.CodeProfileNotFound, "there is no profile yet").WithHint("ace login")
 	}
 	if name == "" && !a.Term.Interactive() {
 		return term.InputNeeded("there is no terminal to choose a profile on").
@@ -135,7 +135,8 @@ func (a *app) runSwitch(ctx context.Context, name string) error {
 		name := c.Named(name)
 		p := c.Profiles[name]
 		if p == nil {
-			return bridge.E(bridge.NotFound, "profile_not_found", "there is no profile %q%s", bridge.Printable(name), term.DidYouMean(name, names)).
+			return bridge.E(bridge.NotFound, bridge.CodeProfileNotFound, "there is no profile %q%s", bridge.Printable(name),
+				term.DidYouMean(name, names)).
 				WithHint("ace auth list")
 		}
 		c.Active = name

@@ -85,15 +85,16 @@ which is named; 2: a path is not there, and no key in the others.`,
 			case err != nil:
 				return err
 			case len(r.Findings) > 0:
-				return bridge.E(bridge.Invalid, "keys_found", "%d keys in %d files", len(r.Findings), r.Files).
+				return bridge.E(bridge.Invalid, bridge.CodeKeysFound, "%d keys in %d files", len(r.Findings), r.Files).
 					WithHint("revoke each on its server: ace api-key revoke KEY-ID --server URL; removing it from the file does not")
 			case len(r.missing) > 0:
 				return r.missing[0]
 			case len(r.Skipped) > 0:
-				return bridge.E(bridge.Internal, "not_all_read", "no keys in %d files, and %d could not be searched", r.Files, len(r.Skipped)).
+				return bridge.E(bridge.Internal, bridge.CodeNotAllRead, "no keys in %d files, and %d could not be searched", r.Files,
+					len(r.Skipped)).
 					WithHint("run it as a user who may read them, or name them")
 			case r.Files == 0:
-				return bridge.E(bridge.Invalid, "nothing_scanned", "there is no file to search, so that nothing was looked at").
+				return bridge.E(bridge.Invalid, bridge.CodeNothingScanned, "there is no file to search, so that nothing was looked at").
 					WithHint("name files, folders, or - for stdin")
 			}
 			a.Term.Note("no keys in %d files", r.Files)

@@ -38,7 +38,7 @@ func TestPollDevice(t *testing.T) {
 	tests := []struct {
 		name    string
 		answers answers
-		code    string        // of the error
+		code    bridge.Code   // of the error
 		took    time.Duration // 5 s a poll
 	}{
 		{"at once", answers{{200, token}}, "", 5 * time.Second},

@@ -179,7 +179,7 @@ func findSharer(ctx context.Context, cloud *apiclient.Cloud, c api.Connection, w
 	if key, ok := strings.CutPrefix(word, "key:"); ok {
 		return findKey(ctx, keyTarget{cloud.Client, true, "the cloud", " --cloud"}, key)
 	}
-	return "", bridge.E(bridge.NotFound, "member_unknown", "there is no member %q%s", word, term.DidYouMean(word, names)).
+	return "", bridge.E(bridge.NotFound, bridge.CodeMemberUnknown, "there is no member %q%s", word, term.DidYouMean(word, names)).
 		WithHint("ace connections sharing %s", term.Argument(c.Name))
 }
 

@@ -170,9 +170,9 @@ func TestDatabaseBehindTheCLI(t *testing.T) {
 		code    string
 		says    string
 	}{
-		{"away", sqldbtest.Away, sqldb.CodeUnreachable, "the database does not answer"},
-		{"no connections", sqldbtest.TooMany, sqldb.CodeConnections, "the database takes no more connections"},
-		{"read-only", sqldbtest.ReadOnly, sqldb.CodeReadOnly, "the database is read-only, and nothing can be stored"},
+		{"away", sqldbtest.Away, "database_unreachable", "the database does not answer"},
+		{"no connections", sqldbtest.TooMany, "database_too_many_connections", "the database takes no more connections"},
+		{"read-only", sqldbtest.ReadOnly, "database_read_only", "the database is read-only, and nothing can be stored"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, dsn := range []string{cloudDB, serverDB} {

@@ -30,7 +30,7 @@ the answer. It takes the scope audit:read: see ace api-key --help for how the se
 			}
 			return a.Term.Print(r, func(w io.Writer) {
 				term.Row(w, "Why", r.Detail)
-				term.Row(w, "Cause", r.Cause)
+				term.Row(w, "Cause", string(r.Cause))
 				if r.Scope != "" {
 					term.Row(w, "Missing scope", r.Scope)
 				}
@@ -41,9 +41,9 @@ the answer. It takes the scope audit:read: see ace api-key --help for how the se
 					term.Row(w, "Fix", a.Term.AsTyped(aimed(r.Hint, serverFlags(client.Base(), o.token != ""))))
 				}
 				if r.Status != 0 {
-					term.Row(w, "Answer", strconv.Itoa(r.Status)+" "+r.Code)
+					term.Row(w, "Answer", strconv.Itoa(r.Status)+" "+string(r.Code))
 				} else {
-					term.Row(w, "Answer", r.Code)
+					term.Row(w, "Answer", string(r.Code))
 				}
 				term.Row(w, "Request", r.Method+" "+r.Path)
 				term.Row(w, "Key", r.KeyID)

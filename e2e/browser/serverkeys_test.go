@@ -30,7 +30,7 @@ func TestServerKeysInABrowser(t *testing.T) {
 		}
 		return bridge.NewSecret(text)
 	}
-	works := func(key bridge.Secret) string {
+	works := func(key bridge.Secret) bridge.Code {
 		_, err := apiclient.NewServer(connection.ServerURL, key, api.ClientConfig{}).Me(t.Context())
 		return bridge.CodeOf(err)
 	}

@@ -428,7 +428,8 @@ func (d door) checkCode(t *testing.T, row doorRow, resp *http.Response, body []b
 		return
 	}
 	var problem api.Problem
-	if err := json.Unmarshal(body, &problem); err != nil || problem.Code != code || !d.asks && problem.Status != resp.StatusCode || problem.RequestID != cmp.Or(resp.Header.Get(api.HeaderRelayRequestID), resp.Header.Get("X-Request-Id")) {
+	if err := json.Unmarshal(body,
+		&problem); err != nil || problem.Code != bridge.Code(code) || !d.asks && problem.Status != resp.StatusCode || problem.RequestID != cmp.Or(resp.Header.Get(api.HeaderRelayRequestID), resp.Header.Get("X-Request-Id")) {
 		t.Errorf("%s: %s, want the code %s", row.name, body, code)
 	}
 }

@@ -704,7 +704,7 @@ func (p *proxied) checkExpiry(t *testing.T) {
 }
 
 // problem is the code of a refusal, which every answer of ours has.
-func (p *proxied) problem(t *testing.T, status int, headers ...string) (code, retryAfter string) {
+func (p *proxied) problem(t *testing.T, status int, headers ...string) (code bridge.Code, retryAfter string) {
 	t.Helper()
 	before := p.reached.Load()
 	_, _, resp := p.open(t, http.MethodGet, allowed, headers...)
@@ -733,7 +733,7 @@ func (p *proxied) checkAppDown(t *testing.T, key api.CreatedKey) {
 // Where the server cannot be asked, nothing passes.
 func (p *proxied) checkServerDown(t *testing.T, key api.CreatedKey) {
 	p.server.Close()
-	status, want := 503, "authority_lost"
+	status, want := 503, bridge.Code("authority_lost")
 	if !p.cannot { // Caddy has one answer for both
 		status, want = 502, "upstream_unreachable"
 	}

@@ -139,12 +139,12 @@ func (f *FakeCloud) authorize(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *FakeCloud) token(w http.ResponseWriter, r *http.Request) {
-	refuse := func(code string) { f.JSON(w, http.StatusBadRequest, map[string]string{"error": code}) }
+	refuse := func(code bridge.Code) { f.JSON(w, http.StatusBadRequest, map[string]bridge.Code{"error": code}) }
 	life := f.Life
 	switch r.FormValue("grant_type") {
 	case api.GrantDeviceCode:
 		if r.FormValue("device_code") != CanaryDevice {
-			refuse("invalid_grant")
+			refuse(bridge.CodeInvalidGrant)
 			return
 		}
 	case api.GrantCode:
@@ -152,14 +152,14 @@ func (f *FakeCloud) token(w http.ResponseWriter, r *http.Request) {
 		f.Secrets = append(f.Secrets, verifier)
 		sum := sha256.Sum256([]byte(verifier))
 		if r.FormValue("code") != canaryCode || base64.RawURLEncoding.EncodeToString(sum[:]) != f.challenge {
-			refuse("invalid_grant")
+			refuse(bridge.CodeInvalidGrant)
 			return
 		}
 	case api.GrantRefreshToken:
 		life = 900
 		f.Refreshes++
 		if r.FormValue("refresh_token") != fmt.Sprintf("%s-%d", CanaryRefresh, f.Refreshes-1) {
-			refuse("invalid_grant")
+			refuse(bridge.CodeInvalidGrant)
 			return
 		}
 	}
@@ -174,9 +174,9 @@ func (f *FakeCloud) session(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body.OTP != f.Otp {
-		code := api.CodeOTPRequired
+		code := bridge.CodeOTPRequired
 		if body.OTP != "" {
-			code = "otp_invalid"
+			code = bridge.CodeOTPInvalid
 		}
 		api.WriteProblem(w, bridge.E(bridge.Unauthenticated, code, "the account has a second factor"))
 		return
@@ -201,7 +201,7 @@ func (f *FakeCloud) me(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(bearer, "canary"):
 		me.Method = MethodDevice
 	default:
-		api.WriteProblem(w, bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired"))
+		api.WriteProblem(w, bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired"))
 		return
 	}
 	f.JSON(w, http.StatusOK, me)

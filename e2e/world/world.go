@@ -200,7 +200,7 @@ func (w *World) Connect(who *apiclient.Cloud) api.Connection {
 	if answer.Key != nil || answer.SealedKey == "" {
 		w.T.Fatal("the key came in the clear")
 	}
-	if _, err := w.Operator.Exchange(ctx, token, api.ExchangeRequest{}); bridge.CodeOf(err) != "connect_token_used" {
+	if _, err := w.Operator.Exchange(ctx, token, api.ExchangeRequest{}); bridge.CodeOf(err) != bridge.CodeConnectTokenUsed {
 		w.T.Errorf("the connect token was taken a second time: %v", err)
 	}
 	connection, err := who.Register(ctx, api.RegisterRequest{ServerURL: string(w.URL), SealedKey: answer.SealedKey})

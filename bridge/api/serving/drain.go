@@ -23,7 +23,7 @@ const (
 	retryAfter = 5 * time.Second
 )
 
-var errStopping = &bridge.Error{Kind: bridge.Unavailable, Code: "shutting_down", Detail: "this process is stopping",
+var errStopping = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeShuttingDown, Detail: "this process is stopping",
 	Hint: "try again: another process answers, or this one when it is started again", RetryAfter: retryAfter}
 
 // The stages of a [drain].

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 const maxBatch = 100
@@ -65,11 +67,11 @@ func messageOf(o Object) (Message, error) {
 	answers := result || failure
 	switch {
 	case isRequest && answers:
-		return Message{}, refuse("value_ambiguous", "a message is request and response at once")
+		return Message{}, refuse(bridge.CodeValueAmbiguous, "a message is request and response at once")
 	case !isRequest && answers:
 		return Message{Name: Response, Object: o}, nil
 	case !isRequest:
-		return Message{}, refuse("value_missing", "a message of the body has no method")
+		return Message{}, refuse(bridge.CodeValueMissing, "a message of the body has no method")
 	case method != toolsCall:
 		return Message{Name: method, Object: o}, nil
 	}
@@ -78,7 +80,7 @@ func messageOf(o Object) (Message, error) {
 		return Message{}, err
 	}
 	if !found {
-		return Message{}, refuse("value_missing", "a tools/call names no tool")
+		return Message{}, refuse(bridge.CodeValueMissing, "a tools/call names no tool")
 	}
 	return Message{Name: name, Call: true, Object: o}, nil
 }
@@ -90,14 +92,14 @@ func parseObjects(raw []byte) ([]Object, error) {
 		return nil, err
 	}
 	if !value.IsValid() {
-		return nil, refuse("body_malformed", "the body is not JSON with each name once")
+		return nil, refuse(bridge.CodeBodyMalformed, "the body is not JSON with each name once")
 	}
 	if value.Kind() == '{' {
 		o, err := fieldsOf(value)
 		return []Object{o}, err
 	}
 	if value.Kind() != '[' {
-		return nil, refuse("body_malformed", "the body is neither a JSON object nor a batch of them")
+		return nil, refuse(bridge.CodeBodyMalformed, "the body is neither a JSON object nor a batch of them")
 	}
 	d := jsontext.NewDecoder(strings.NewReader(string(raw)))
 	_, _ = d.ReadToken() // the value is valid
@@ -105,10 +107,10 @@ func parseObjects(raw []byte) ([]Object, error) {
 	for d.PeekKind() != ']' {
 		element, err := d.ReadValue()
 		if err != nil || element.Kind() != '{' {
-			return nil, refuse("body_malformed", "a member of the batch is not an object")
+			return nil, refuse(bridge.CodeBodyMalformed, "a member of the batch is not an object")
 		}
 		if len(out) == maxBatch {
-			return nil, refuse("body_malformed", "the batch has more than %d messages", maxBatch)
+			return nil, refuse(bridge.CodeBodyMalformed, "the batch has more than %d messages", maxBatch)
 		}
 		o, err := fieldsOf(element.Clone())
 		if err != nil {
@@ -117,7 +119,7 @@ func parseObjects(raw []byte) ([]Object, error) {
 		out = append(out, o)
 	}
 	if len(out) == 0 {
-		return nil, refuse("body_malformed", "the batch is empty")
+		return nil, refuse(bridge.CodeBodyMalformed, "the batch is empty")
 	}
 	return out, nil
 }

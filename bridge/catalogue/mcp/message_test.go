@@ -12,7 +12,7 @@ func TestRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		body string
 		want []string // names; a call's has a star
-		code string
+		code bridge.Code
 	}{
 		"a call":               {`{"method":"tools/call","params":{"name":"send"}}`, []string{"send*"}, ""},
 		"a method":             {`{"method":"resources/read"}`, []string{"resources/read"}, ""},

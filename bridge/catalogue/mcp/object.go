@@ -25,7 +25,7 @@ func ParseObject(raw []byte) (Object, error) {
 		return Object{}, err
 	}
 	if !value.IsValid() || value.Kind() != '{' {
-		return Object{}, refuse("body_malformed", "the body is not one JSON object with each name once")
+		return Object{}, refuse(bridge.CodeBodyMalformed, "the body is not one JSON object with each name once")
 	}
 	return fieldsOf(value)
 }
@@ -33,7 +33,8 @@ func ParseObject(raw []byte) (Object, error) {
 // checkUnicode refuses JSON whose only fault is text that is no Unicode: readers make different things of it.
 func checkUnicode(value jsontext.Value) error {
 	if !value.IsValid() && value.IsValid(jsontext.AllowInvalidUTF8(true)) {
-		return bridge.E(bridge.Invalid, "body_text", "the body holds text that is not Unicode: half of a surrogate pair, or bytes that are not UTF-8")
+		return bridge.E(bridge.Invalid, bridge.CodeBodyText,
+			"the body holds text that is not Unicode: half of a surrogate pair, or bytes that are not UTF-8")
 	}
 	return nil
 }
@@ -47,16 +48,16 @@ func fieldsOf(value jsontext.Value) (Object, error) {
 	for d.PeekKind() == '"' {
 		token, err := d.ReadToken()
 		if err != nil {
-			return Object{}, refuse("body_malformed", "the body is not JSON")
+			return Object{}, refuse(bridge.CodeBodyMalformed, "the body is not JSON")
 		}
 		name := token.String()
 		if _, twice := o.folded[bridge.FoldName(name)]; twice {
-			return Object{}, refuse("body_ambiguous", "the body has the field %q in two spellings", bridge.Clip(name, maxShown))
+			return Object{}, refuse(bridge.CodeBodyAmbiguous, "the body has the field %q in two spellings", bridge.Clip(name, maxShown))
 		}
 		o.folded[bridge.FoldName(name)] = name
 		v, err := d.ReadValue()
 		if err != nil {
-			return Object{}, refuse("body_malformed", "the body is not JSON")
+			return Object{}, refuse(bridge.CodeBodyMalformed, "the body is not JSON")
 		}
 		o.fields[name] = v.Clone()
 	}
@@ -69,7 +70,8 @@ func (o Object) Get(name string) (jsontext.Value, bool, error) {
 		return value, value.Kind() != 'n', nil
 	}
 	if other, ok := o.folded[bridge.FoldName(name)]; ok {
-		return nil, false, refuse("body_ambiguous", "the body has %q, which is nearly the field %s", bridge.Clip(other, maxShown), name)
+		return nil, false, refuse(bridge.CodeBodyAmbiguous, "the body has %q, which is nearly the field %s", bridge.Clip(other,
+			maxShown), name)
 	}
 	return nil, false, nil
 }
@@ -84,7 +86,7 @@ func (o Object) Text(path string) (string, bool, error) {
 	}
 	if deeper {
 		if value.Kind() != '{' {
-			return "", false, refuse("value_malformed", "the field %s of the body is no object", name)
+			return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body is no object", name)
 		}
 		inner, err := fieldsOf(value)
 		if err != nil {
@@ -93,11 +95,11 @@ func (o Object) Text(path string) (string, bool, error) {
 		return inner.Text(rest)
 	}
 	if value.Kind() != '"' {
-		return "", false, refuse("value_malformed", "the field %s of the body is no string", name)
+		return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body is no string", name)
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	if err != nil {
-		return "", false, refuse("value_malformed", "the field %s of the body cannot be read", name)
+		return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body cannot be read", name)
 	}
 	return string(text), true, nil
 }
@@ -108,7 +110,7 @@ func (o Object) Names() iter.Seq[string] { return maps.Keys(o.fields) }
 const maxShown = 80 // bytes of a value from outside in a message
 
 // refuse is a refusal whose exact cause only the operator sees.
-func refuse(code, format string, args ...any) *bridge.Error {
-	return bridge.E(bridge.Forbidden, "access_denied", "this request is not allowed").
+func refuse(code bridge.Code, format string, args ...any) *bridge.Error {
+	return bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").
 		Because(bridge.E(bridge.Forbidden, code, format, args...))
 }

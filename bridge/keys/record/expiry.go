@@ -14,7 +14,7 @@ const maxLife = 10 * 366 * 24 * time.Hour
 // second in UTC), a time of RFC 3339, which names its zone, or "never", which is the zero time.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	bad := func(why string) (time.Time, error) {
-		return time.Time{}, bridge.E(bridge.Invalid, "expiry_malformed", "the expiry %s", why).
+		return time.Time{}, bridge.E(bridge.Invalid, bridge.CodeExpiryMalformed, "the expiry %s", why).
 			WithHint("say 30d, 12h, 2027-01-31 (the end of that day, UTC), 2027-01-31T18:00:00+01:00 or never")
 	}
 	if len(s) > 40 {

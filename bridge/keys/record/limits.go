@@ -49,7 +49,8 @@ func ParseLimits(allowFrom []string, rate string, maxUses int64) (Limits, error)
 		return Limits{}, err
 	}
 	if maxUses < 0 || maxUses > maxMaxUses {
-		return Limits{}, bridge.E(bridge.Invalid, "max_uses_malformed", "the number of uses is not between 1 and %d", int64(maxMaxUses))
+		return Limits{}, bridge.E(bridge.Invalid, bridge.CodeMaxUsesMalformed, "the number of uses is not between 1 and %d",
+			int64(maxMaxUses))
 	}
 	l.MaxUses = maxUses
 	return l, nil
@@ -57,7 +58,7 @@ func ParseLimits(allowFrom []string, rate string, maxUses int64) (Limits, error)
 
 func parsePrefixes(list []string) ([]netip.Prefix, error) {
 	if len(list) > maxPrefixes {
-		return nil, bridge.E(bridge.Invalid, "allow_from_malformed", "the allowlist has more than %d entries", maxPrefixes)
+		return nil, bridge.E(bridge.Invalid, bridge.CodeAllowFromMalformed, "the allowlist has more than %d entries", maxPrefixes)
 	}
 	var out []netip.Prefix
 	for _, text := range list {
@@ -68,7 +69,7 @@ func parsePrefixes(list []string) ([]netip.Prefix, error) {
 		}
 		// An IPv4 address that is written as IPv6 would never match: addresses are compared in their shorter form.
 		if err != nil || p.Addr().Is4In6() {
-			return nil, bridge.E(bridge.Invalid, "allow_from_malformed", "%.60q is neither an IP address nor a CIDR", text).
+			return nil, bridge.E(bridge.Invalid, bridge.CodeAllowFromMalformed, "%.60q is neither an IP address nor a CIDR", text).
 				WithHint("write 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32")
 		}
 		if p = p.Masked(); !slices.Contains(out, p) {
@@ -87,7 +88,7 @@ func ParseRate(s string) (Rate, error) {
 	count, err := strconv.ParseInt(number, 10, 64)
 	per, known := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[unit]
 	if err != nil || !known || count < 1 || count > maxRate {
-		return Rate{}, bridge.E(bridge.Invalid, "rate_malformed", "%.40q is not a rate of at most %d", s, maxRate).
+		return Rate{}, bridge.E(bridge.Invalid, bridge.CodeRateMalformed, "%.40q is not a rate of at most %d", s, maxRate).
 			WithHint("write 10/s, 100/m, 5000/h or 100000/d")
 	}
 	return Rate{Count: count, Per: per}, nil

@@ -140,7 +140,7 @@ func Unix(t time.Time) int64 {
 }
 
 // ErrUnknown is the error of a key that does not exist, or that somebody does not see.
-var ErrUnknown = bridge.E(bridge.NotFound, "key_unknown", "there is no such key").WithHint("ace api-key list")
+var ErrUnknown = bridge.E(bridge.NotFound, bridge.CodeKeyUnknown, "there is no such key").WithHint("ace api-key list")
 
 // RowQueryer reads one row: a database or a transaction.
 type RowQueryer interface {

@@ -68,6 +68,6 @@ func (p *Pace) Take(id uuid.UUID) error {
 	if limiter.AllowN(p.now(), 1) {
 		return nil
 	}
-	return &bridge.Error{Kind: bridge.TooMany, Code: "statements_rate", RetryAfter: statementEvery,
+	return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeStatementsRate, RetryAfter: statementEvery,
 		Detail: "there are too many statements about this key", Hint: "send them more slowly, with more members in each"}
 }

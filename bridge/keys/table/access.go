@@ -27,7 +27,7 @@ func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, 
 		}
 	}
 	if t.line.Ended(claims.IssuedAt, claims.ExpiresAt) {
-		return bridge.Identity{}, Refuse("token_expired", "the access token had expired before the clock was set back")
+		return bridge.Identity{}, Refuse(bridge.CodeTokenExpired, "the access token had expired before the clock was set back")
 	}
 	issued := time.Unix(claims.IssuedAt, 0).UTC()
 	if f.withdrawn(claims.Subject, issued, claims.Number) {
@@ -53,7 +53,8 @@ func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, 
 	return id, nil
 }
 
-var errCannotActAs = bridge.E(bridge.Unauthenticated, "key_cannot_act_as", "the access token names another subject than the key's owner, and the key does not speak for others").
+var errCannotActAs = bridge.E(bridge.Unauthenticated, bridge.CodeKeyCannotActAs,
+	"the access token names another subject than the key's owner, and the key does not speak for others").
 	WithHint("make one that does, on the server: ace api-key create --for-connection")
 
 // actsAs reports whether the access tokens of a key may name other subjects than its owner.

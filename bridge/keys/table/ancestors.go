@@ -46,10 +46,10 @@ func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64)
 		}
 		parent, state := t.parent(l, now)
 		if state != record.StatusActive {
-			return Refuse("parent_"+state, "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", Repair(l.Parent, state))
+			return Refuse(record.ParentCode(state), "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", Repair(l.Parent, state))
 		}
 		if use != nil && parent.special != nil && !parent.special.limits.Allows(use.Address) {
-			return Refuse("parent_address", "the key that it was made with is not to be used from %s", use.Address)
+			return Refuse(bridge.CodeParentAddress, "the key that it was made with is not to be used from %s", use.Address)
 		}
 		id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes.Cap(parent.scopes), id.Org)
 		if expires := record.At(int64(parent.expires)); !expires.IsZero() && (id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt)) {
@@ -59,14 +59,11 @@ func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64)
 		id.Metered = id.Metered || parent.special != nil && parent.special.limits.Metered()
 		child = &parent
 	}
-	return Refuse("lineage_too_long", "the key is made through more than %d keys", record.MaxLineage)
+	return Refuse(bridge.CodeLineageTooLong, "the key is made through more than %d keys", record.MaxLineage)
 }
 
-// stateUnknown is the state of a parent that does not exist.
-const stateUnknown = "unknown"
-
 func isState(state string) string {
-	if state == stateUnknown {
+	if state == record.StateUnknown {
 		return "does not exist"
 	}
 	return "is " + strings.ReplaceAll(state, "_", " ")
@@ -87,7 +84,7 @@ func Repair(id uuid.UUID, state string) string {
 func (t *Table) parent(l record.Lineage, now int64) (f Found, state string) {
 	f, ok := t.memory.find(l.Parent)
 	if !ok {
-		return f, stateUnknown
+		return f, record.StateUnknown
 	}
 	return f, f.Status(now)
 }

@@ -123,7 +123,7 @@ func (f *Found) Pace(now time.Time) error {
 		return nil
 	}
 	r.CancelAt(now)
-	return &bridge.Error{Kind: bridge.TooMany, Code: "key_rate", RetryAfter: wait,
+	return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeKeyRate, RetryAfter: wait,
 		Detail: fmt.Sprintf("the key may be used %s", f.special.limits.Rate), Hint: fmt.Sprintf("wait %d seconds", bridge.WholeSeconds(wait)/time.Second)}
 }
 

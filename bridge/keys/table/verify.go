@@ -14,23 +14,23 @@ import (
 // Invalid is what a caller is told of any credential that does not pass. Which of the reasons it was goes to the
 // operator, through the wrapped cause: a caller who does not hold the secret learns nothing about the key.
 func Invalid(cause error) error {
-	return bridge.E(bridge.Unauthenticated, "key_invalid", "API key is invalid or expired").Because(cause).
+	return bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired").Because(cause).
 		WithHint("connect again with `ace connect`, or create a key with `ace api-key create`")
 }
 
 // Refuse is one exact cause, for [Invalid] to wrap.
-func Refuse(code, format string, args ...any) *bridge.Error {
+func Refuse(code bridge.Code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Unauthenticated, code, format, args...)
 }
 
-var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_stale", RetryAfter: pollEvery,
+var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeKeysStale, RetryAfter: pollEvery,
 	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
 
 // ErrWithdrawn refuses an access token from before its member's access was withdrawn.
-var ErrWithdrawn = Refuse("token_withdrawn", "the member's access was withdrawn, or changed, after the token was issued")
+var ErrWithdrawn = Refuse(bridge.CodeTokenWithdrawn, "the member's access was withdrawn, or changed, after the token was issued")
 
 // errUnread is for a credential that does not fit what is known, while it is not known what has changed.
-var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: "keys_behind", RetryAfter: pollEvery,
+var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeKeysBehind, RetryAfter: pollEvery,
 	Detail: "this server cannot reach its database, and does not know whether this credential was made a moment ago"}
 
 // Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
@@ -71,7 +71,7 @@ func (t *Table) verify(ctx context.Context, p bridge.Presented, use bridge.Use, 
 	case bridge.TokenType(p.Value) == bridge.TypeAccess:
 		keyID, err = bridge.TokenKeyID(p.Value)
 	default:
-		err = Refuse("token_type", "the credential is neither a key nor an access token")
+		err = Refuse(bridge.CodeTokenType, "the credential is neither a key nor an access token")
 	}
 	if err != nil {
 		return bridge.Identity{}, err
@@ -120,13 +120,13 @@ func verifyKey(key bridge.Key, f Found, now int64) (bridge.Identity, error) {
 	hash := key.Hash()
 	switch {
 	case f.kind() != key.Kind:
-		return bridge.Identity{}, Refuse("key_kind", "the key is of kind %s, and not %s", f.kind(), key.Kind)
+		return bridge.Identity{}, Refuse(bridge.CodeKeyKind, "the key is of kind %s, and not %s", f.kind(), key.Kind)
 	case f.IsCurrent(hash):
 		return f.identity(), nil
 	case !f.IsPrevious(hash):
-		return bridge.Identity{}, Refuse("key_secret", "the secret is not that of the key")
+		return bridge.Identity{}, Refuse(bridge.CodeKeySecret, "the secret is not that of the key")
 	case now >= f.special.grace:
-		return bridge.Identity{}, Refuse("key_rotated", "the secret was replaced by a rotation, and its grace is over")
+		return bridge.Identity{}, Refuse(bridge.CodeKeyRotated, "the secret was replaced by a rotation, and its grace is over")
 	}
 	return f.previousIdentity(), nil
 }
@@ -146,16 +146,16 @@ func (t *Table) usable(ctx context.Context, f Found, use bridge.Use, now int64) 
 		case record.StatusLapsed:
 			t.noteEnd(ctx, f.confirmBy)
 		}
-		return Refuse("key_"+state, "the key is %s", state)
+		return Refuse(record.StateCode(state), "the key is %s", state)
 	}
 	if f.special == nil {
 		return nil
 	}
 	if !f.special.limits.Allows(use.Address) {
 		if _, err := netip.ParseAddr(use.Address); err != nil {
-			return Refuse("key_address", "the key is limited to addresses, and the client's address is not known")
+			return Refuse(bridge.CodeKeyAddress, "the key is limited to addresses, and the client's address is not known")
 		}
-		return Refuse("key_address", "the key is not to be used from %s", use.Address)
+		return Refuse(bridge.CodeKeyAddress, "the key is not to be used from %s", use.Address)
 	}
 	return nil
 }

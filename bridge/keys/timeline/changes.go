@@ -128,7 +128,7 @@ func (l *Line) Numbered(ctx context.Context, rule Rule) error {
 	switch {
 	case err == nil && made != 0:
 		l.Made(made)
-	case bridge.CodeOf(err) == "database_behind":
+	case bridge.CodeOf(err) == bridge.CodeDatabaseBehind:
 		_, _ = l.Look(ctx)
 	}
 	return err

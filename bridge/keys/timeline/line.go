@@ -134,7 +134,8 @@ func (l *Line) Lost() error {
 
 func (l *Line) clockBehind() error {
 	newest, system := time.Unix(l.newest.Load(), 0).UTC(), l.system().UTC()
-	e := bridge.E(bridge.Unavailable, "clock_behind", "the clock says %s, but the time was already %s: what has expired since would be valid again",
+	e := bridge.E(bridge.Unavailable, bridge.CodeClockBehind,
+		"the clock says %s, but the time was already %s: what has expired since would be valid again",
 		system.Format(time.RFC3339), newest.Format(time.RFC3339)).
 		WithHint("set the clock right; if it is right now, run `ace server accept-clock` (on a cloud: `ace cloud accept-clock`)")
 	e.RetryAfter = time.Minute
@@ -143,7 +144,7 @@ func (l *Line) clockBehind() error {
 
 // DatabaseBehind is the error of a database that is at one change where a later one is known.
 func DatabaseBehind(found, known int64) error {
-	e := bridge.E(bridge.Unavailable, "database_behind",
+	e := bridge.E(bridge.Unavailable, bridge.CodeDatabaseBehind,
 		"the database is at change %d, and change %d was made already: it has lost changes, revocations among them, as an old backup has", found, known).
 		WithHint("restore the newest database; if this is the newest there is, run `ace server restore --accept` (on a cloud: `ace cloud restore --accept`)")
 	e.RetryAfter = time.Minute

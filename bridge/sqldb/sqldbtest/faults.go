@@ -14,14 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
 // Trouble is a way in which a database fails while it is in use.
 type Trouble struct {
 	Name  string
-	Code  string // of the error
-	Reads bool   // what needs no change goes on
+	Code  bridge.Code // of the error
+	Reads bool        // what needs no change goes on
 	// DSN makes a database that can get into the trouble.
 	DSN func(testing.TB) string
 	// Begin starts the trouble, and restore ends it. db is the database as the program has it open.
@@ -38,12 +39,12 @@ func Troubles() []Trouble {
 		}
 	}
 	return []Trouble{
-		{"postgres away", sqldb.CodeUnreachable, false, Postgres, outside(Away)},
-		{"postgres without connections", sqldb.CodeConnections, false, LimitedPostgres, outside(TooMany)},
-		{"postgres read-only", sqldb.CodeReadOnly, true, Postgres, outside(ReadOnly)},
-		{"sqlite read-only", sqldb.CodeReadOnly, true, SQLite, queryOnly},
-		{"sqlite full", sqldb.CodeFull, true, SmallDisk, fillDisk},
-		{"sqlite busy", sqldb.CodeBusy, true, SQLite, locked},
+		{"postgres away", bridge.CodeDatabaseUnreachable, false, Postgres, outside(Away)},
+		{"postgres without connections", bridge.CodeDatabaseTooManyConnections, false, LimitedPostgres, outside(TooMany)},
+		{"postgres read-only", bridge.CodeDatabaseReadOnly, true, Postgres, outside(ReadOnly)},
+		{"sqlite read-only", bridge.CodeDatabaseReadOnly, true, SQLite, queryOnly},
+		{"sqlite full", bridge.CodeDatabaseFull, true, SmallDisk, fillDisk},
+		{"sqlite busy", bridge.CodeDatabaseBusy, true, SQLite, locked},
 	}
 }
 

@@ -94,7 +94,8 @@ func (ps *Profiles) Selected() (*Store, Selection, error) {
 
 // NotLoggedIn is the error of a profile without a session.
 func NotLoggedIn(s Selection) error {
-	return bridge.E(bridge.Unauthenticated, "not_logged_in", "you are not logged in to %s", s.Cloud).WithHint("%s", s.Login("ace login"))
+	return bridge.E(bridge.Unauthenticated, bridge.CodeNotLoggedIn, "you are not logged in to %s", s.Cloud).WithHint("%s",
+		s.Login("ace login"))
 }
 
 // Login finds the credential of a command; a session of the profile is renewed when it is about to end.

@@ -110,7 +110,7 @@ func keyOfParts(id string, secret bridge.Secret) (bridge.Secret, error) {
 	}
 	whole := bridge.NewSecret(id + "." + p.Value.Reveal())
 	if p, err = bridge.ParsePresented(whole); err != nil {
-		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, "credential_malformed", "%s is not a key ID", Trio[0]).
+		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, bridge.CodeCredentialMalformed, "%s is not a key ID", Trio[0]).
 			WithHint("set it to the ID that is shown with the key: ace api-key list")
 	}
 	if _, err := p.Key(); err != nil {

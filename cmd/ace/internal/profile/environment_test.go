@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // What counts: a variable before the profile, and which of several.
@@ -16,11 +15,12 @@ func TestCredentialOrder(t *testing.T) {
 	key := bridge.NewKey(bridge.KindLive, uuid.New())
 	id, secret := key.ID.String(), key.Text().Reveal()
 	tests := []struct {
-		name            string
-		env             map[string]string
-		source, bearer  string
-		ignored         []string
-		code, complaint string
+		name           string
+		env            map[string]string
+		source, bearer string
+		ignored        []string
+		code           bridge.Code
+		complaint      string
 	}{
 		{name: "none"},
 		{name: "ACE_KEY", env: map[string]string{"ACE_KEY": "k"}, source: "ACE_KEY", bearer: "k"},
@@ -31,9 +31,12 @@ func TestCredentialOrder(t *testing.T) {
 			source: "ACE_KEY", bearer: "k", ignored: []string{Trio[0] + ": ACE_KEY counts before it", "ACE_TOKEN: ACE_KEY counts before it"}},
 		{name: "trio and token", env: map[string]string{Trio[0]: id, Trio[1]: secret, Trio[2]: "ci", "ACE_TOKEN": "t"},
 			source: Trio[0], bearer: id + "." + secret, ignored: []string{"ACE_TOKEN: " + Trio[0] + " counts before it"}},
-		{name: "no secret", env: map[string]string{Trio[0]: id, Trio[2]: "ci"}, code: term.CodeUsage, complaint: Trio[0] + " and " + Trio[2] + " is set without " + Trio[1]},
-		{name: "no name", env: map[string]string{Trio[0]: id, Trio[1]: secret}, code: term.CodeUsage, complaint: "without " + Trio[2]},
-		{name: "no ID, beside a token", env: map[string]string{Trio[1]: secret, Trio[2]: "ci", "ACE_TOKEN": "t"}, code: term.CodeUsage, complaint: "without " + Trio[0]},
+		{name: "no secret", env: map[string]string{Trio[0]: id, Trio[2]: "ci"}, code: bridge.CodeUsage,
+			complaint: Trio[0] + " and " + Trio[2] + " is set without " + Trio[1]},
+		{name: "no name", env: map[string]string{Trio[0]: id, Trio[1]: secret}, code: bridge.CodeUsage,
+			complaint: "without " + Trio[2]},
+		{name: "no ID, beside a token", env: map[string]string{Trio[1]: secret, Trio[2]: "ci", "ACE_TOKEN": "t"},
+			code: bridge.CodeUsage, complaint: "without " + Trio[0]},
 		{name: "mistyped", env: map[string]string{Trio[0]: id, Trio[1]: secret[:60], Trio[2]: "ci"}, code: "key_malformed", complaint: Trio[1]},
 		{name: "another ID", env: map[string]string{Trio[0]: uuid.New().String(), Trio[1]: secret, Trio[2]: "ci"}, code: "key_id_mismatch", complaint: Trio[1]},
 		{name: "no ID in it", env: map[string]string{Trio[0]: "mine", Trio[1]: secret, Trio[2]: "ci"}, code: "credential_malformed", complaint: Trio[0]},

@@ -27,10 +27,11 @@ func (s *Store) noteEnd(name string, renewed Session) error {
 func SessionOver(sel Selection, s Session) error {
 	e := term.Explain(NotLoggedIn(sel))
 	if s.IsKey() {
-		return bridge.E(bridge.Unauthenticated, "key_expired", "the API key %s has expired", s.KeyID).
+		return bridge.E(bridge.Unauthenticated, bridge.CodeKeyExpired, "the API key %s has expired", s.KeyID).
 			WithHint("ace api-key revive %s --cloud, by who may; then log in with the new secret", s.KeyID)
 	}
-	return bridge.E(bridge.Unauthenticated, "session_expired", "your session at %s has ended", sel.Cloud).WithHint("%s", e.Hint)
+	return bridge.E(bridge.Unauthenticated, bridge.CodeSessionExpired, "your session at %s has ended", sel.Cloud).WithHint("%s",
+		e.Hint)
 }
 
 // NewSession is the session that a login was answered with.

@@ -126,7 +126,7 @@ func (s *Store) Locked(ctx context.Context, change func() error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return bridge.E(bridge.Conflict, "store_locked", "another ace holds the lock %s", s.path("lock")).
+		return bridge.E(bridge.Conflict, bridge.CodeStoreLocked, "another ace holds the lock %s", s.path("lock")).
 			WithHint("wait until it is done, or end it, and try again")
 	}
 	defer func() { _ = lock.Unlock() }()
@@ -147,7 +147,7 @@ func (s *Store) Config() (Config, error) {
 		}
 	}
 	if err != nil {
-		return c, bridge.E(bridge.Invalid, "store_unreadable", "cannot read %s: %w", s.path("config.json"), err).
+		return c, bridge.E(bridge.Invalid, bridge.CodeStoreUnreadable, "cannot read %s: %w", s.path("config.json"), err).
 			WithHint("put it right, or remove it and log in again")
 	}
 	if c.Profiles == nil {
@@ -179,7 +179,7 @@ func (s *Store) Sessions(ctx context.Context) (map[string]Session, string, error
 	if err != nil {
 		return nil, "", err
 	}
-	unreadable := bridge.E(bridge.Unauthenticated, "store_unreadable", "cannot read %s", s.path("auth.json")).
+	unreadable := bridge.E(bridge.Unauthenticated, bridge.CodeStoreUnreadable, "cannot read %s", s.path("auth.json")).
 		WithHint("ace login --force")
 	var sealed sealedStore
 	if err := json.Unmarshal(raw, &sealed); err != nil || sealed.Version != 1 {

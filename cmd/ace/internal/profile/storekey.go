@@ -49,7 +49,8 @@ func KeyPlace(place string) string {
 
 // existingKey fetches the key that auth.json was written with.
 func (s *Store) existingKey(ctx context.Context, place string) ([]byte, error) {
-	lost := bridge.E(bridge.Unauthenticated, "store_key_missing", "the key of the stored sessions is in %s, which does not give it",
+	lost := bridge.E(bridge.Unauthenticated, bridge.CodeStoreKeyMissing,
+		"the key of the stored sessions is in %s, which does not give it",
 		KeyPlace(place)).WithHint("ace login --force")
 	switch place {
 	case keyInKeyring:

@@ -38,7 +38,7 @@ func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.
 	if e.TLSCert != "" {
 		pair, err := e.certificate()
 		if err != nil {
-			return nil, nil, bridge.E(bridge.Invalid, "tls", "%w", err).
+			return nil, nil, bridge.E(bridge.Invalid, bridge.CodeTLS, "%w", err).
 				WithHint("name two PEM files that this user may read: the certificate with its chain, and its key")
 		}
 		cert = &pair
@@ -50,7 +50,7 @@ func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.
 func listenOn(ctx context.Context, addr string) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, bridge.E(bridge.Internal, "listen", "cannot listen on %s: %w", addr, err).
+		return nil, bridge.E(bridge.Internal, bridge.CodeListen, "cannot listen on %s: %w", addr, err).
 			WithHint("stop what listens there, or take another address")
 	}
 	return ln, nil

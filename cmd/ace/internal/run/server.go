@@ -114,7 +114,7 @@ func (e *serverEnv) jwtSecret(s settings) (bridge.Secret, error) {
 		return e.JWTSecret, nil
 	}
 	if !s.loopback {
-		return bridge.Secret{}, bridge.E(bridge.Invalid, "environment", "ACE_JWT_SECRET is missing").
+		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeEnvironment, "ACE_JWT_SECRET is missing").
 			WithHint("set it to what the server has")
 	}
 	if err := files.MakeDataDir(s.dataDir); err != nil {

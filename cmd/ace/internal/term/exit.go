@@ -20,34 +20,30 @@ const (
 	ExitInterrupted = 130
 )
 
-// The codes of a wrong use of a command.
-const (
-	CodeUsage       = "usage"
-	codeInputNeeded = "input_needed"
-)
-
 // Usage is a wrong use of a command: exit code 2.
 func Usage(format string, args ...any) *bridge.Error {
-	return bridge.E(bridge.Invalid, CodeUsage, format, args...)
+	return bridge.E(bridge.Invalid, bridge.CodeUsage, format, args...)
 }
 
 // InputNeeded is what a command answers instead of asking when there is nobody to ask.
 func InputNeeded(format string, args ...any) *bridge.Error {
-	return bridge.E(bridge.Invalid, codeInputNeeded, format, args...)
+	return bridge.E(bridge.Invalid, bridge.CodeInputNeeded, format, args...)
 }
 
 // valueCodes are refusals, by a cloud or a server, of what a flag or an argument says: only they know what there is, and to
 // the person it is the same as what is found wrong here.
-var valueCodes = map[string]bool{"preset_unknown": true, "scope_unknown": true, "scope_malformed": true, "scopes_missing": true,
-	"expiry_malformed": true, "key_expiry": true, "rate_malformed": true, "grace_malformed": true, "allow_from_malformed": true,
-	"max_uses": true, "max_uses_malformed": true, "idempotency_key_malformed": true, "key_name": true, "key_description": true,
-	"key_reason": true, "name_malformed": true, "organization_malformed": true, "email_malformed": true, "role_unknown": true,
-	"time_malformed": true, "url_malformed": true, "text_malformed": true, "user_malformed": true, "password_length": true,
-	"ceiling_malformed": true}
+var valueCodes = map[bridge.Code]bool{bridge.CodePresetUnknown: true, bridge.CodeScopeUnknown: true,
+	bridge.CodeScopeMalformed:  true,
+	bridge.CodeScopesMissing:   true,
+	bridge.CodeExpiryMalformed: true, bridge.CodeKeyExpiry: true, bridge.CodeRateMalformed: true, bridge.CodeGraceMalformed: true, bridge.CodeAllowFromMalformed: true,
+	bridge.CodeMaxUses: true, bridge.CodeMaxUsesMalformed: true, bridge.CodeIdempotencyKeyMalformed: true, bridge.CodeKeyName: true, bridge.CodeKeyDescription: true,
+	bridge.CodeKeyReason: true, bridge.CodeNameMalformed: true, bridge.CodeOrganizationMalformed: true, bridge.CodeEmailMalformed: true, bridge.CodeRoleUnknown: true,
+	bridge.CodeTimeMalformed: true, bridge.CodeURLMalformed: true, bridge.CodeTextMalformed: true, bridge.CodeUserMalformed: true, bridge.CodePasswordLength: true,
+	bridge.CodeCeilingMalformed: true}
 
 // ExitCode is the exit code of an error.
 func ExitCode(e *bridge.Error) int {
-	if e.Code == CodeUsage || e.Code == codeInputNeeded || (e.Kind == bridge.Invalid && valueCodes[e.Code]) {
+	if e.Code == bridge.CodeUsage || e.Code == bridge.CodeInputNeeded || (e.Kind == bridge.Invalid && valueCodes[e.Code]) {
 		return ExitUsage
 	}
 	switch e.Kind {
@@ -67,22 +63,22 @@ func Explain(err error) *bridge.Error {
 	if e, ok := errors.AsType[*bridge.Error](err); ok {
 		return e
 	}
-	code := "failed"
+	code := bridge.CodeFailed
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return bridge.E(bridge.Timeout, "timeout", "it took too long").WithHint("try again")
+		return bridge.E(bridge.Timeout, bridge.CodeTimeout, "it took too long").WithHint("try again")
 	case errors.Is(err, fs.ErrPermission):
-		code = "permission"
+		code = bridge.CodePermission
 	}
 	return &bridge.Error{Kind: bridge.Internal, Code: code, Detail: err.Error(), Err: err}
 }
 
 // failure is an error with -o json: one line on stderr.
 type failure struct {
-	Code     string `json:"code"`
-	Detail   string `json:"detail"`
-	Hint     string `json:"hint,omitempty"`
-	ExitCode int    `json:"exit_code"`
+	Code     bridge.Code `json:"code"`
+	Detail   string      `json:"detail"`
+	Hint     string      `json:"hint,omitempty"`
+	ExitCode int         `json:"exit_code"`
 }
 
 // Fail prints an error and returns the exit code.

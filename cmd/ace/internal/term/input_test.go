@@ -40,7 +40,7 @@ func TestSecretFlag(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"", "file:" + file + ".missing"} {
-		if _, err := a.SecretFlag("--x", value); bridge.CodeOf(err) != CodeUsage {
+		if _, err := a.SecretFlag("--x", value); bridge.CodeOf(err) != bridge.CodeUsage {
 			t.Errorf("%q: %v", value, err)
 		}
 	}

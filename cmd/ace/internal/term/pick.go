@@ -19,7 +19,7 @@ import (
 var ErrInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
 
 // ErrNothingChosen is a list that was left with Esc or an empty answer.
-var ErrNothingChosen = bridge.E(bridge.Conflict, "cancelled", "nothing was chosen")
+var ErrNothingChosen = bridge.E(bridge.Conflict, bridge.CodeCancelled, "nothing was chosen")
 
 // Pick lets the person at the terminal choose one of a few options and returns its place: with the arrow keys and "/" to
 // filter, or, on a terminal that has no cursor to move (TERM=dumb, which also suits a screen reader), by number.
