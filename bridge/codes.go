@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -22,8 +23,8 @@ const (
 	again = true
 )
 
-// passedOn stands for the kind of another program's answer, which the error keeps.
-const passedOn Kind = "passed_on"
+// PassedOn stands for the kind of another program's answer, which the error keeps.
+const PassedOn Kind = "passed_on"
 
 // subjects are all codes, in the order of docs/errors.md.
 var subjects = []struct {
@@ -44,6 +45,21 @@ var meanings = func() map[Code]meaning {
 	}
 	return all
 }()
+
+// Subjects are all codes by subject, in the order of docs/errors.md.
+func Subjects() iter.Seq2[string, []Code] {
+	return func(yield func(string, []Code) bool) {
+		for _, subject := range subjects {
+			var all []Code
+			for _, m := range subject.codes {
+				all = append(all, m.code)
+			}
+			if !yield(subject.title, all) {
+				return
+			}
+		}
+	}
+}
 
 // Kinds are the kinds of failure that the code comes with, the usual one first. A code of another program has none.
 func (c Code) Kinds() []Kind { return meanings[c].kinds }

@@ -39,7 +39,7 @@ var requestCodes = []meaning{
 	{CodeNotFound, []Kind{NotFound}, final, "There is nothing at this address."},
 	{CodeMethodNotAllowed, []Kind{NotAllowed}, final, "This address exists and does not take this method."},
 	{CodeRequestMalformed, []Kind{Invalid}, final, "The parameters of the request do not fit together, or one is broken."},
-	{CodeHTTPError, []Kind{Invalid, passedOn}, final,
+	{CodeHTTPError, []Kind{Invalid, PassedOn}, final,
 		"The HTTP library refused the request before it reached a handler; the status says why."},
 	{CodeBodyMalformed, []Kind{Invalid, Forbidden}, final, "The body is not the JSON object or form that is expected here."},
 	{CodeBodyNotJSON, []Kind{Invalid}, final, "The body must be sent as application/json."},
