@@ -13,7 +13,8 @@ import (
 )
 
 // selfExplaining are the codes whose detail is all that there is to say, or that nobody is shown.
-var selfExplaining = map[string]bool{"CodeCancelled": true, "CodeAnswered": true}
+// A wrong use of a command gets its hint in execute.
+var selfExplaining = map[string]bool{"CodeCancelled": true, "CodeAnswered": true, "CodeUsage": true, "CodeInputNeeded": true}
 
 // Every failure that this package makes says what fixes it. A wrong use of a command is given the command's help where it
 // does not, in execute; what a cloud or a server answers is held by their own tests.
