@@ -64,6 +64,10 @@ type Cloud struct {
 	mark     *mark.File
 	outbound *http.Client // to the servers of customers
 	relay    *relay
+	quotas   *quotas
+	// What the relay is told: that a connection is gone, and that somebody's access may have changed.
+	forgetTarget  func(connection string)
+	accessChanged func()
 	watchers watchers
 	echo     *echo.Echo
 	logins   *api.Limiter
@@ -191,6 +195,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 
 		invitations: api.NewLimiter(20*time.Second, 50, 500, cfg.Now),
 	}
+	c.quotas = newQuotas(cfg.RelayLimits)
+	c.forgetTarget, c.accessChanged = c.relay.targets.forget, c.relay.grants.forget
 	c.watchers = watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}
 	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
 	c.echo = c.routes()

@@ -195,7 +195,7 @@ func (c *Cloud) endsOnServers(ctx echo.Context, p accounts.Principal, found prev
 
 // endsClient makes a client for a connection's server, with the limits of all such calls.
 func (c *Cloud) endsClient(ctx echo.Context, p accounts.Principal, connection string) (*apiclient.Server, func(), error) {
-	free, err := c.relay.slots.take(c.relay.limits, p, connection)
+	free, err := c.quotas.take(p, connection)
 	if err != nil {
 		return nil, nil, err
 	}

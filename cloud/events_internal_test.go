@@ -31,11 +31,11 @@ func FuzzEventID(f *testing.F) {
 // An organization has a quarter of the calls at a time and of the streams; the others go on meanwhile, up to as many as there
 // are in all.
 func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
-	calls := slots{taken: map[string]int{}}
+	calls := newQuotas(RelayLimits{Total: 8})
 	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 8}
 	for name, take := range map[bridge.Code]func(accounts.Principal) (func(), error){
 		"relay_busy": func(p accounts.Principal) (func(), error) {
-			return calls.take(RelayLimits{Total: 8}.orDefaults(), p, "connection of "+p.UserID)
+			return calls.take(p, "connection of "+p.UserID)
 		},
 		"streams_busy": func(p accounts.Principal) (func(), error) {
 			w := &watcher{who: p, ended: make(chan struct{})}

@@ -76,14 +76,15 @@ var (
 	deny         = []string{"DENY"}
 )
 
-// strict gives every answer of the cloud's own, errors and files among them, the policy of what is no page; a page has one of
-// its own. What comes through the relay is given one there.
-func strict(ctx echo.Context) error {
-	if !isRelay(ctx.Request().URL.EscapedPath()) {
-		h := ctx.Response().Header()
-		h["Content-Security-Policy"], h["Referrer-Policy"], h["X-Frame-Options"] = strictPolicy, noReferrer, deny
+// strict sets the deny-all policy on every response; pages replace it, and paths that set their own are left out.
+func strict(own func(path string) bool) func(echo.Context) error {
+	return func(ctx echo.Context) error {
+		if !own(ctx.Request().URL.EscapedPath()) {
+			h := ctx.Response().Header()
+			h["Content-Security-Policy"], h["Referrer-Policy"], h["X-Frame-Options"] = strictPolicy, noReferrer, deny
+		}
+		return nil
 	}
-	return nil
 }
 
 // policy is what a page may do beyond the strict policy of all.

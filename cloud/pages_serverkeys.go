@@ -28,7 +28,7 @@ func (c *Cloud) routeServerKeys(e *echo.Echo) {
 // server must not hold more than its share of the cloud.
 func (c *Cloud) calling(h func(echo.Context, accounts.Principal) error) func(echo.Context, accounts.Principal) error {
 	return func(ctx echo.Context, p accounts.Principal) error {
-		free, err := c.relay.slots.take(c.relay.limits, p, ctx.Param("id"))
+		free, err := c.quotas.take(p, ctx.Param("id"))
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,6 @@ type relay struct {
 	limits   RelayLimits
 	targets  relayTargets
 	grants   grants
-	slots    slots
 	open     guard.Requests[*relayed]
 	uses     relayUses
 	suspects chan suspect
@@ -82,7 +81,6 @@ func newRelay(self bridge.ServerURL, rules dialRules, limits RelayLimits, log *s
 	const nameBytes, waiting = 8, 64
 	l := &relay{name: "ace-" + hex.EncodeToString(sum[:nameBytes]), limits: limits.orDefaults(), suspects: make(chan suspect, waiting)}
 	l.grants.all = map[grantKey]*grant{}
-	l.slots.taken = map[string]int{}
 	l.targets = relayTargets{rules: rules, limits: l.limits, all: map[string]*relayTarget{}, proxy: httputil.ReverseProxy{
 		Rewrite: l.rewrite, ModifyResponse: l.answer, ErrorHandler: l.failed, BufferPool: &api.BufferPool{},
 		FlushInterval: time.Millisecond, // of answers of a declared length; others pass as they come
@@ -116,7 +114,7 @@ func (c *Cloud) relayTo(ctx echo.Context) error {
 			"the call has come back to this cloud, through the server it was relayed to").
 			WithHint("give the connection the URL of the server itself")
 	}
-	free, err := l.slots.take(l.limits, granted.Principal, granted.Connection)
+	free, err := c.quotas.take(granted.Principal, granted.Connection)
 	if err != nil {
 		return err
 	}
@@ -261,16 +259,22 @@ func (c *Cloud) probeSuspects(ctx context.Context) {
 	}
 }
 
-// slots count the calls under way.
-type slots struct {
+// quotas bound the calls to servers that are under way.
+type quotas struct {
+	limits RelayLimits
+
 	mu    sync.Mutex
 	total int
 	taken map[string]int // by member, by connection, and by organization
 }
 
+func newQuotas(limits RelayLimits) *quotas {
+	return &quotas{limits: limits.orDefaults(), taken: map[string]int{}}
+}
+
 // take takes a slot of each, or none; free gives them back.
-func (s *slots) take(limits RelayLimits, p accounts.Principal, connection string) (free func(), err error) {
-	member, org := p.OrgID+"/"+p.UserID, orgName(p)
+func (s *quotas) take(p accounts.Principal, connection string) (free func(), err error) {
+	member, org, limits := p.OrgID+"/"+p.UserID, orgName(p), s.limits
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch most := share(limits.Total); {
@@ -297,7 +301,7 @@ func share(total int) int { return max(1, total/4) }
 // orgName names a principal's organization among others who are limited.
 func orgName(p accounts.Principal) string { return "org:" + p.OrgID }
 
-func (s *slots) add(n int, names ...string) {
+func (s *quotas) add(n int, names ...string) {
 	s.total += n
 	for _, name := range names {
 		if s.taken[name] += n; s.taken[name] == 0 {

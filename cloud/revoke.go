@@ -26,7 +26,7 @@ const (
 func (c *Cloud) disconnect(ctx echo.Context, p accounts.Principal, id string, was connections.AsItWas) (api.Removed, error) {
 	who := actor(ctx, p)
 	removed, err := c.registry.Connections.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
-	c.relay.targets.forget(id)
+	c.forgetTarget(id)
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err
 	}

@@ -11,7 +11,7 @@ import (
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
 	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: c.foreign,
-		Before: []func(echo.Context) error{strict, c.refuseHosts, c.refuseInTrouble, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
+		Before: []func(echo.Context) error{strict(isRelay), c.refuseHosts, c.refuseInTrouble, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)
 	e.GET("/readyz", api.Readyz(c.ready))

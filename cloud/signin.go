@@ -121,7 +121,7 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 		if who, err = c.vouched(ctx, s, query); err != nil {
 			return err
 		}
-		ctx.Response().Before(c.relay.grants.forget) // an account may be taken over
+		ctx.Response().Before(c.accessChanged) // an account may be taken over
 		session, err = c.registry.Providers.FinishSignIn(r.Context(), s.Provider, who, anonymous(ctx))
 		return err
 	})
