@@ -81,7 +81,7 @@ func (c *Cloud) exportAudit(ctx echo.Context, p accounts.Principal) error {
 	}
 	r := ctx.Request()
 	q.Limit = exportPage
-	page, next, err := c.registry.Accounts.Audit(r.Context(), p, q)
+	entries, next, err := c.registry.Accounts.Audit(r.Context(), p, q)
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,14 @@ func (c *Cloud) exportAudit(ctx echo.Context, p accounts.Principal) error {
 	w.WriteHeader(http.StatusOK)
 	write := newExport(w, format)
 	for {
-		if err := write(page); err != nil {
+		if err := write(entries); err != nil {
 			return err // whoever asked is gone
 		}
 		if next == "" {
 			return nil
 		}
 		q.Before = next
-		if page, next, err = c.registry.Accounts.Audit(r.Context(), p, q); err != nil {
+		if entries, next, err = c.registry.Accounts.Audit(r.Context(), p, q); err != nil {
 			c.log.Warn("an export of the audit log broke off", "request_id", api.RequestID(r), "error", err)
 			panic(http.ErrAbortHandler) // half a file must not look like a whole one
 		}

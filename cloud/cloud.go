@@ -68,14 +68,14 @@ type Cloud struct {
 	// What the relay is told: that a connection is gone, and that somebody's access may have changed.
 	forgetTarget  func(connection string)
 	accessChanged func()
-	watchers watchers
-	echo     *echo.Echo
-	logins   *api.Limiter
-	devices  *api.Limiter
-	tokens   *api.Limiter
-	mails    *api.Limiter
-	mailer   mail.Sender
-	kept     *mail.Kept // nil unless mail goes to a page
+	watchers      watchers
+	echo          *echo.Echo
+	logins        *api.Limiter
+	devices       *api.Limiter
+	tokens        *api.Limiter
+	mails         *api.Limiter
+	mailer        mail.Sender
+	kept          *mail.Kept // nil unless mail goes to a page
 
 	withdrawals deliveries
 	sweep       sweep

@@ -51,6 +51,11 @@ func eventText(change connections.Change) (string, error) {
 	return "event: " + name + "\ndata: " + string(encoded) + "\n", nil
 }
 
+// mountEvents mounts the stream of changes.
+func (c *Cloud) mountEvents(e *echo.Echo) {
+	e.GET("/v1/connections/events", c.may("connection:read", c.connectionEvents))
+}
+
 // connectionEvents is GET /v1/connections/events: the changes of the connections that the caller sees, as server-sent events.
 func (c *Cloud) connectionEvents(ctx echo.Context, p accounts.Principal) error {
 	r := ctx.Request()

@@ -15,6 +15,19 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
+// mountOAuth mounts the endpoints of the authorization server, and the pages where a person approves.
+func (c *Cloud) mountOAuth(e *echo.Echo) {
+	e.GET(api.PathMetadata, c.metadata)
+	e.GET("/.well-known/jwks.json", c.jwks)
+	e.GET("/oauth/authorize", c.authorize)
+	e.POST("/oauth/authorize", c.page(c.decideAuthorization))
+	e.POST("/oauth/device_authorization", c.oauth(identified(c.deviceAuthorization)))
+	e.POST("/oauth/token", c.oauth(c.token))
+	e.POST("/oauth/revoke", c.oauth(anyClient(c.revoke)))
+	e.GET("/device", c.page(c.devicePage))
+	e.POST("/device", c.page(c.decideDevice))
+}
+
 // metadata is RFC 8414's document.
 func (c *Cloud) metadata(ctx echo.Context) error {
 	at := func(path string) string { return c.cfg.PublicURL.Join(path) }

@@ -16,32 +16,6 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// routePages is the dashboard.
-func (c *Cloud) routePages(e *echo.Echo) {
-	e.GET("/static/*", echo.WrapHandler(web.Static()))
-	e.GET("/", func(ctx echo.Context) error { return ctx.Redirect(http.StatusSeeOther, "/connections") })
-	c.routeAccount(e)
-	c.routeSignIn(e)
-	e.POST("/logout", c.page(c.logout))
-	e.GET("/device", c.page(c.devicePage))
-	e.POST("/device", c.page(c.decideDevice))
-	e.GET("/connections", c.page(c.connectionsPage))
-	e.POST("/connections", c.page(c.addConnection))
-	e.GET("/connections/new", c.page(c.newConnectionPage))
-	e.GET("/connections/:id", c.page(c.overviewPage))
-	e.GET("/connections/:id/audit", c.page(c.connectionAuditPage))
-	e.GET("/connections/:id/explorer", c.page(c.explorerPage))
-	c.routeServerKeys(e)
-	e.GET("/connections/:id/delete", c.page(c.askDelete))
-	e.POST("/connections/:id/:action", c.page(c.changeConnection))
-	c.routeSharingPages(e)
-	c.routeKeyPages(e)
-	c.routeProvider(e)
-	c.routeMemberPages(e)
-	e.GET("/audit", c.page(c.auditPage))
-	c.routeSettings(e)
-}
-
 // page is a handler of the dashboard: whoever is not signed in is sent to sign in, and back. Only the cookie counts
 // here; a token in a header is for the API.
 func (c *Cloud) page(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {

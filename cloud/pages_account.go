@@ -15,12 +15,13 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// routeAccount is what people do with their accounts before they are signed in, and the security of the account after.
-func (c *Cloud) routeAccount(e *echo.Echo) {
+// mountLogin mounts the pages of signing in and out, and those that mailed links lead to.
+func (c *Cloud) mountLogin(e *echo.Echo) {
 	e.GET("/login", c.loginPage)
 	e.POST("/login", c.login)
 	e.GET("/login/code", c.codePage)
 	e.POST("/login/code", c.loginCode)
+	e.POST("/logout", c.page(c.logout))
 	e.GET("/forgot", c.forgotPage)
 	e.POST("/forgot", c.forgot)
 	e.GET("/"+signin.PurposeReset, c.resetPage)
@@ -31,12 +32,12 @@ func (c *Cloud) routeAccount(e *echo.Echo) {
 	e.POST(signin.FirstPath, c.makeFirst)
 	e.GET(confirmPath, c.confirmPage)
 	e.POST(confirmPath, c.confirm)
-	c.routeAddress(e)
-	e.GET("/settings/security", c.page(c.securityPage))
-	e.POST("/settings/security", c.page(c.changeSecurity))
-	if c.kept != nil {
-		e.GET("/dev/mail", c.devMailPage)
-	}
+	e.GET(signin.AddressPath, c.addressPage)
+	e.POST(signin.AddressPath, c.page(c.confirmAddress))
+	e.GET(signin.AddressStopPath, c.addressStopPage)
+	e.POST(signin.AddressStopPath, c.stopAddress)
+	e.GET("/invite", c.invitePage)
+	e.POST("/invite", c.acceptFromPage)
 }
 
 const deviceCookie, pendingCookie = "ace_device", "ace_login"

@@ -14,15 +14,6 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// routeAddress mounts the pages that change an account's e-mail address.
-func (c *Cloud) routeAddress(e *echo.Echo) {
-	e.POST("/settings/address", c.page(c.changeAddress))
-	e.GET(signin.AddressPath, c.addressPage)
-	e.POST(signin.AddressPath, c.page(c.confirmAddress))
-	e.GET(signin.AddressStopPath, c.addressStopPage)
-	e.POST(signin.AddressStopPath, c.stopAddress)
-}
-
 // addressView is the section of the profile page that changes the address.
 type addressView struct {
 	Refused   string // why it cannot be changed here, and the way
@@ -109,7 +100,7 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 		return failed
 	}
 	view := addressLinkView{linkView: linkView{Token: token}}
-	page := web.Page{Title: addressTitle}
+	out := web.Page{Title: addressTitle}
 	change, err := c.registry.SignIn.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), false)
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
 		return err
@@ -127,13 +118,13 @@ func (c *Cloud) renderAddress(ctx echo.Context, status int, token string, failed
 	case err != nil || !signedIn:
 		view.SignIn = "/login?next=" + url.QueryEscape(signin.AddressPath+"?token="+url.QueryEscape(token))
 	default:
-		page.User = user(p)
+		out.User = user(p)
 		if view.Foreign = p.UserID != change.UserID; !view.Foreign {
 			view.From, view.To = change.From, change.To
 		}
 	}
-	page.View = view
-	return c.render(ctx, status, "address", page)
+	out.View = view
+	return c.render(ctx, status, "address", out)
 }
 
 // confirmAddress gives the account its new address and the browser a new session; all earlier ones have ended.

@@ -58,6 +58,24 @@ var flashes = map[string]string{
 
 var errNotSure = bridge.E(bridge.Invalid, bridge.CodeNotConfirmed, "tick the box to say that you are sure")
 
+// mountDashboard mounts the pages of people who are signed in.
+func (c *Cloud) mountDashboard(e *echo.Echo) {
+	e.GET("/connections", c.page(c.connectionsPage))
+	e.POST("/connections", c.page(c.addConnection))
+	e.GET("/connections/new", c.page(c.newConnectionPage))
+	e.GET("/connections/:id", c.page(c.overviewPage))
+	e.GET("/connections/:id/audit", c.page(c.connectionAuditPage))
+	e.GET("/connections/:id/explorer", c.page(c.explorerPage))
+	c.routeServerKeys(e)
+	e.GET("/connections/:id/delete", c.page(c.askDelete))
+	e.POST("/connections/:id/:action", c.page(c.changeConnection))
+	c.routeSharingPages(e)
+	c.routeKeyPages(e)
+	c.routeMemberPages(e)
+	e.GET("/audit", c.page(c.auditPage))
+	c.routeSettings(e)
+}
+
 func (c *Cloud) connectionsPage(ctx echo.Context, p accounts.Principal) error {
 	asked := ctx.QueryParams()
 	search := connections.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}

@@ -52,11 +52,11 @@ func (c *Cloud) renderInvite(ctx echo.Context, status int, view inviteView) erro
 	}
 	view.NoMail = c.registry.Outbox.CanMail() != nil
 	view.SignIn = "/login?next=" + url.QueryEscape("/invite?token="+url.QueryEscape(view.Token))
-	page := web.Page{Title: "Invitation to " + view.Org, View: view}
+	out := web.Page{Title: "Invitation to " + view.Org, View: view}
 	if signedIn {
-		page.User = user(p)
+		out.User = user(p)
 	}
-	return c.render(ctx, status, "invite", page)
+	return c.render(ctx, status, "invite", out)
 }
 
 func (c *Cloud) failInvite(ctx echo.Context, view inviteView, err error) error {

@@ -91,7 +91,7 @@ func (c *Cloud) serverKeyPage(ctx echo.Context, p accounts.Principal) error {
 	if me, err := client.Me(bounded); err == nil {
 		may.may, _ = bridge.NewScopes(me.Scopes)
 	}
-	view := keyPageView{Frame: &f, List: path + "/keys", Key: may.show(tidy, p, path, f.Connection.KeyID)}
+	view := keyPageView{Frame: &f, List: path + "/keys", Key: serverKeyView(may, tidy, p, path, f.Connection.KeyID)}
 	if parent := tidy.Parent; parent != "" {
 		view.Key.MadeWith, view.Key.MadeWithPath = parent, path+"/keys/"+parent
 		if above, err := client.Key(bounded, parent); err == nil && shown(above.Name) != "" {

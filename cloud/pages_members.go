@@ -21,8 +21,6 @@ func (c *Cloud) routeMemberPages(e *echo.Echo) {
 	e.GET("/organizations/new", c.page(c.newOrganizationPage))
 	e.POST("/organizations", c.page(c.addOrganization))
 	e.POST("/organizations/switch", c.page(c.switchOrganization))
-	e.GET("/invite", c.invitePage)
-	e.POST("/invite", c.acceptFromPage)
 }
 
 type membersView struct {

@@ -88,14 +88,14 @@ func (c *Cloud) renderServerKeys(ctx echo.Context, p accounts.Principal, status 
 	}
 	path := "/connections/" + connection.ID
 	for _, k := range found.keys {
-		view.Keys = append(view.Keys, found.show(k, p, path, connection.KeyID))
+		view.Keys = append(view.Keys, serverKeyView(found, k, p, path, connection.KeyID))
 	}
 	view.Keys = asTree(view.Keys, path+"/keys/")
 	if found.next != "" {
 		view.Next = path + "/keys?cursor=" + url.QueryEscape(found.next)
 	}
 	if view.Create = found.can("key:create"); view.Create {
-		view.Form = found.offer(p, view.Form, path+"/keys")
+		view.Form = offerServerKey(found, p, view.Form, path+"/keys")
 	}
 	return c.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
 }
@@ -117,9 +117,9 @@ func (c *Cloud) findServerKeys(ctx echo.Context, p accounts.Principal, connectio
 	return found, nil
 }
 
-// show is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
+// serverKeyView is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
 // owner, in whose name it acts, and for an admin.
-func (s serverKeys) show(k api.APIKey, p accounts.Principal, path, own string) keyView {
+func serverKeyView(s serverKeys, k api.APIKey, p accounts.Principal, path, own string) keyView {
 	alive := k.Ended == nil && k.Status != record.StatusExpired
 	end := alive || k.Status == record.StatusExpired
 	view := keyView{APIKey: k, Path: path + "/keys/" + k.KeyID, Alive: alive, Rotation: uuid.NewString()}
@@ -132,8 +132,8 @@ func (s serverKeys) show(k api.APIKey, p accounts.Principal, path, own string) k
 	return view
 }
 
-// offer completes a form with what the one who asks may give a key, by the server's own catalogue.
-func (s serverKeys) offer(p accounts.Principal, f keyForm, action string) keyForm {
+// offerServerKey completes a form with what the one who asks may give a key, by the server's own catalogue.
+func offerServerKey(s serverKeys, p accounts.Principal, f keyForm, action string) keyForm {
 	kinds := []choiceOf{{"live", "Live: for production", false}, {"test", "Test: for a sandbox", false}}
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	if !s.catalogue {

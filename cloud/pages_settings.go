@@ -16,6 +16,9 @@ import (
 func (c *Cloud) routeSettings(e *echo.Echo) {
 	e.GET("/settings", c.page(c.profilePage))
 	e.POST("/settings", c.page(c.changeProfile))
+	e.POST("/settings/address", c.page(c.changeAddress))
+	e.GET("/settings/security", c.page(c.securityPage))
+	e.POST("/settings/security", c.page(c.changeSecurity))
 	e.GET("/settings/sessions", c.page(c.sessionsPage))
 	e.POST("/settings/sessions", c.page(c.changeSessions))
 	e.GET("/settings/token", c.page(c.tokenPage))

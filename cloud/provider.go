@@ -25,9 +25,17 @@ const (
 )
 
 // routeProvider is the page of an organization's sign-in provider.
-func (c *Cloud) routeProvider(e *echo.Echo) {
+// mountProviders mounts signing in through a provider, and the API and page of its settings.
+func (c *Cloud) mountProviders(e *echo.Echo) {
+	e.GET("/login/provider", c.signInPage)
+	e.POST("/login/provider", c.beginSignIn)
+	e.GET("/login/callback/:org", c.finishSignIn)
 	e.GET("/settings/provider", c.page(c.providerPage))
 	e.POST("/settings/provider", c.page(c.changeProvider))
+	e.GET("/v1/organizations/:org/provider", c.may("organization:update", c.getProvider))
+	e.PUT("/v1/organizations/:org/provider", c.may("organization:update", c.putProvider))
+	e.DELETE("/v1/organizations/:org/provider", c.may("organization:update", c.deleteProvider))
+	e.POST("/v1/organizations/:org/provider/check", c.may("organization:update", c.checkProvider))
 }
 
 func (c *Cloud) provider(ctx context.Context, p accounts.Principal, org string) (api.Provider, error) {

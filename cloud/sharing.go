@@ -70,7 +70,7 @@ func (c *Cloud) putMemberLimit(ctx echo.Context, p accounts.Principal) error {
 }
 
 func (c *Cloud) limitMember(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
-	who, err := c.exceptee(ctx.Request().Context(), p, user)
+	subject, err := c.exceptee(ctx.Request().Context(), p, user)
 	if err != nil {
 		return api.SharingMember{}, err
 	}
@@ -79,7 +79,7 @@ func (c *Cloud) limitMember(ctx echo.Context, p accounts.Principal, id, user str
 			return api.SharingMember{}, err
 		}
 	}
-	return c.registry.Connections.LimitMember(ctx.Request().Context(), caller(ctx, p), id, who, l)
+	return c.registry.Connections.LimitMember(ctx.Request().Context(), caller(ctx, p), id, subject, l)
 }
 
 func (c *Cloud) deleteMemberLimit(ctx echo.Context, p accounts.Principal) error {
@@ -91,31 +91,31 @@ func (c *Cloud) deleteMemberLimit(ctx echo.Context, p accounts.Principal) error 
 }
 
 func (c *Cloud) unlimitMember(ctx echo.Context, p accounts.Principal, id, user string) (api.SharingMember, error) {
-	who, err := c.exceptee(ctx.Request().Context(), p, user)
+	subject, err := c.exceptee(ctx.Request().Context(), p, user)
 	if err != nil {
 		return api.SharingMember{}, err
 	}
-	return c.registry.Connections.UnlimitMember(ctx.Request().Context(), caller(ctx, p), id, who)
+	return c.registry.Connections.UnlimitMember(ctx.Request().Context(), caller(ctx, p), id, subject)
 }
 
 // exceptee is for whom an exception is to be: an ID may be that of a member or of an API key of the organization. A personal
 // access token is its person, and cannot be told apart from them.
 func (c *Cloud) exceptee(ctx context.Context, p accounts.Principal, user string) (connections.Exceptee, error) {
-	who := connections.Exceptee{ID: user}
+	subject := connections.Exceptee{ID: user}
 	id, err := uuid.Parse(user)
 	if err != nil || id.String() != user {
-		return who, nil // which is nobody's; the registry says so
+		return subject, nil // which is nobody's; the registry says so
 	}
 	record, err := c.keys.Get(ctx, keys.View{Org: p.Org}, id)
 	switch {
 	case bridge.CodeOf(err) == bridge.CodeKeyUnknown:
-		return who, nil
+		return subject, nil
 	case err != nil:
-		return who, err
+		return subject, err
 	case record.Kind == bridge.KindPAT:
-		return who, bridge.E(bridge.Invalid, bridge.CodeLimitToken,
+		return subject, bridge.E(bridge.Invalid, bridge.CodeLimitToken,
 			"a personal access token does what its person may: limit %s instead", record.Owner)
 	}
-	who.Key = true
-	return who, nil
+	subject.Key = true
+	return subject, nil
 }

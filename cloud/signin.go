@@ -15,13 +15,6 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// routeSignIn is sign-in through an organization's own provider.
-func (c *Cloud) routeSignIn(e *echo.Echo) {
-	e.GET("/login/provider", c.signInPage)
-	e.POST("/login/provider", c.beginSignIn)
-	e.GET("/login/callback/:org", c.finishSignIn)
-}
-
 // callbackURI is the redirect URI that a provider is registered with. Each organization has one of its own, so that an
 // answer can be told from another provider's (RFC 9700 section 4.4.2.2).
 func (c *Cloud) callbackURI(org string) string { return c.cfg.PublicURL.Join("/login/callback/" + org) }
@@ -111,23 +104,23 @@ func (c *Cloud) finishSignIn(ctx echo.Context) error {
 	}
 	query := r.URL.Query()
 	var s signin.SignIn
-	var who signin.Vouched
+	var vouched signin.Vouched
 	var session accounts.Session
 	err := c.guess(ctx, func() (err error) {
 		if s, err = c.registry.Providers.TakeSignIn(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org")); err != nil {
 			return err
 		}
 		c.setSignInCookie(ctx, bridge.NewSecret("-"), -time.Second)
-		if who, err = c.vouched(ctx, s, query); err != nil {
+		if vouched, err = c.vouched(ctx, s, query); err != nil {
 			return err
 		}
 		ctx.Response().Before(c.accessChanged) // an account may be taken over
-		session, err = c.registry.Providers.FinishSignIn(r.Context(), s.Provider, who, anonymous(ctx))
+		session, err = c.registry.Providers.FinishSignIn(r.Context(), s.Provider, vouched, anonymous(ctx))
 		return err
 	})
 	if err != nil {
 		if s.Provider.ID != "" {
-			if err := c.registry.Providers.RefuseSignIn(r.Context(), s.Provider, who.Email, err, anonymous(ctx)); err != nil {
+			if err := c.registry.Providers.RefuseSignIn(r.Context(), s.Provider, vouched.Email, err, anonymous(ctx)); err != nil {
 				return err
 			}
 		}

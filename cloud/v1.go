@@ -11,6 +11,36 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
+// mountAPI mounts the JSON API.
+func (c *Cloud) mountAPI(e *echo.Echo) {
+	v1 := e.Group("/v1")
+	v1.GET("/me", c.member(c.me))
+	c.routeSessions(v1)
+	v1.GET("/organizations", c.may("organization:read", c.organizations))
+	v1.GET("/organizations/:org/trust", c.may("organization:trust", c.trust))
+	v1.POST("/developer-tokens", c.person(c.createDeveloperToken))
+	v1.POST("/connections", c.may("connection:create", c.registerConnection))
+	v1.GET("/connections", c.may("connection:read", c.listConnections))
+	v1.GET("/connections/:id", c.may("connection:read", c.getConnection))
+	v1.PATCH("/connections/:id", c.may("connection:update", c.patchConnection))
+	v1.DELETE("/connections/:id", c.may("connection:delete", c.deleteConnection))
+	v1.POST("/connections/:id/credential", c.may("connection:use", c.credential))
+	v1.GET("/connections/:id/history", c.may("connection:read", c.connectionHistory))
+	v1.GET("/connections/:id/uses", c.may("connection:read", c.connectionUses))
+	v1.POST("/connections/:id/check", c.may("connection:read", c.checkConnection))
+	c.routeSharing(v1)
+	c.routeEnds(v1)
+	v1.GET("/revocations", c.may("connection:read", c.undelivered))
+	v1.DELETE("/revocations/:id", c.may("connection:delete", c.confirmRevocation))
+	v1.GET("/scopes", c.member(c.scopes))
+	c.keyHandlers().Routes(e, "/v1/api-keys")
+	v1.DELETE("/api-keys/:id", c.keyHandlers().Revoke)
+	c.routeOrgs(v1)
+	v1.GET("/audit", c.may("audit:read", c.audit))
+	v1.GET("/audit/export", c.may("audit:read", c.exportAudit))
+	v1.RouteNotFound("/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
+}
+
 func (c *Cloud) me(ctx echo.Context, p accounts.Principal) error {
 	me := api.Me{ID: p.UserID, Email: p.Email, Name: p.Name, Org: p.Org, OrgID: p.OrgID, Role: string(p.Role), KeyID: keyID(p),
 		Method: p.Method, Scopes: p.Scopes().Strings()}
