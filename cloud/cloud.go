@@ -1,8 +1,12 @@
-// Package cloud is the hosted side: it logs people in, narrows their sessions into connect tokens, keeps the registry of
-// connections, says how they are, and serves the dashboard.
+// Package cloud is the hosted side: it builds the rooms of the dashboard's vendor and mounts them.
 //
-// A request flows from a thin handler to cloud/registry, which holds the rules and rows, and back as an answer or an
-// error that one handler renders.
+//	login · dashboard · v1 · oauth · sso · live     pages, the API, signing in, events
+//	        servers · relay                         what calls customers' servers
+//	        page · who · outbound                   how a page is written · who calls · which addresses may be called
+//	        registry: preview · connections · signin · accounts · outbox · vault · schema
+//
+// A request goes downhill: a room parses it, cloud/who says who calls, one rule of a store decides in one transaction, and
+// the room answers. There are no rules here.
 package cloud
 
 import (
@@ -10,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -19,16 +22,26 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/dashboard"
+	"github.com/acebridge/ace/cloud/live"
+	"github.com/acebridge/ace/cloud/login"
 	"github.com/acebridge/ace/cloud/mail"
+	"github.com/acebridge/ace/cloud/oauth"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/periodic"
 	"github.com/acebridge/ace/cloud/registry"
+	"github.com/acebridge/ace/cloud/relay"
+	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/sso"
+	"github.com/acebridge/ace/cloud/v1"
 	"github.com/acebridge/ace/cloud/vault"
+	"github.com/acebridge/ace/cloud/who"
 )
 
 // Config is what a cloud must know. PublicURL, DatabaseURL and the two keys are required.
@@ -44,12 +57,12 @@ type Config struct {
 	AllowedOrigins []string       // browser origins whose pages may use the API with a token, beside the dashboard itself
 	FirstEmail     string         // who alone makes the first account, with a link that is logged; empty: an operator's command does
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
-	RelayLimits    RelayLimits
+	RelayLimits    who.RelayLimits
 	Version        string
 	Password       signin.PasswordCost // zero: the default cost
 	Now            func() time.Time    // nil: time.Now
 	ProviderTime   time.Duration       // for one step of a sign-in at a provider; zero: 8 s
-	LookupTXT      LookupTXT           // nil: the system's resolver
+	LookupTXT      sso.LookupTXT       // nil: the system's resolver
 }
 
 // Cloud is a running cloud. [Cloud.Run] does its background work and has to run beside the handler.
@@ -58,31 +71,24 @@ type Cloud struct {
 	log      *slog.Logger
 	db       *sqldb.DB
 	root     bridge.SigningRoot
-	origin   bridge.ServerURL // its own URL without the path
 	registry *registry.Registry
 	keys     *keys.Authority // of the cloud's own API
 	mark     *mark.File
 	outbound *http.Client // to the servers of customers
-	relay    *relay
-	quotas   *quotas
-	// What the relay is told: that a connection is gone, and that somebody's access may have changed.
-	forgetTarget  func(connection string)
-	accessChanged func()
-	watchers      watchers
-	echo          *echo.Echo
-	logins        *api.Limiter
-	devices       *api.Limiter
-	tokens        *api.Limiter
-	mails         *api.Limiter
-	mailer        mail.Sender
-	kept          *mail.Kept // nil unless mail goes to a page
+	echo     *echo.Echo
+	mailer   mail.Sender
+	kept     *mail.Kept // nil unless mail goes to a page
 
-	withdrawals deliveries
-	sweep       sweep
-
-	providers *oidcProviders // of organizations, for sign-in
-
-	invitations *api.Limiter
+	who       *who.Finder
+	page      *page.Writer
+	relay     *relay.Relay
+	servers   *servers.Servers
+	live      *live.Live
+	oauth     *oauth.OAuth
+	sso       *sso.SSO
+	login     *login.Login
+	v1        *v1.API
+	dashboard *dashboard.Dashboard
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be
@@ -179,28 +185,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	mailer, mails := chooseMailer(cfg.Mail, cfg.PublicURL)
-	if cfg.LookupTXT == nil {
-		cfg.LookupTXT = net.DefaultResolver.LookupTXT
-	}
-	rules := dialRules{loopback: cfg.PublicURL.Loopback(), allow: cfg.RelayAllow}
-	c := &Cloud{
-		cfg: cfg, log: log, db: db, root: root, origin: bridge.ServerURL(cfg.PublicURL.Origin()), registry: reg, keys: own, mark: kept,
-		outbound: rules.client(), relay: newRelay(cfg.PublicURL, rules, cfg.RelayLimits, log),
-		logins:  api.NewLimiter(6*time.Second, 10, 100, cfg.Now),
-		devices: api.NewLimiter(2*time.Second, 20, 500, cfg.Now),
-		tokens:  api.NewLimiter(100*time.Millisecond, 300, 1000, cfg.Now),
-		mails:   api.NewLimiter(time.Minute, 5, 300, cfg.Now),
-		mailer:  mailer, kept: mails,
-
-		invitations: api.NewLimiter(20*time.Second, 50, 500, cfg.Now),
-	}
-	c.quotas = newQuotas(cfg.RelayLimits)
-	c.forgetTarget, c.accessChanged = c.relay.targets.forget, c.relay.grants.forget
-	c.watchers = watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}
-	c.providers = newOIDCProviders(c.outbound, cfg.PublicURL.Loopback(), cfg.ProviderTime, cfg.Now)
+	c := &Cloud{cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own, mark: kept}
+	c.mailer, c.kept = chooseMailer(cfg.Mail, cfg.PublicURL)
+	c.build()
 	c.echo = c.routes()
-	if err := c.offerFirst(ctx); err != nil {
+	if err := c.login.OfferFirst(ctx); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
@@ -224,29 +213,22 @@ func (c *Cloud) Handler() http.Handler { return c.echo }
 // Registry is the cloud's rules and rows, for the commands of its operator.
 func (c *Cloud) Registry() *registry.Registry { return c.registry }
 
-// Run probes connections, rotates their keys, delivers revocations and mail and clears out, until ctx ends.
+// Run does the background work of the rooms, delivers mail and clears out, until ctx ends.
 func (c *Cloud) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, work := range []struct {
-		every time.Duration
-		wake  <-chan struct{} // nil: only the time
-		do    func(context.Context) error
-	}{
-		{probeEvery, nil, c.probeStale},
-		{deliverEvery, c.registry.Upkeep.RevocationsDue(), c.deliverRevocations},
-		{rotateEvery, nil, c.rotateKeys},
-		{mailEvery, c.registry.Outbox.MailQueued(), c.deliverMail},
-		{purgeEvery, nil, c.registry.Purge},
-		{recheckEvery, nil, c.recheckRelays},
-		{withdrawEvery, c.registry.Tokens.WithdrawalsDue(), c.withdrawTokens},
-		{usesEvery, nil, c.storeUses},
-		{keysEvery, nil, c.registry.Vault.WatchKeys},
-	} {
-		wg.Go(func() { c.every(ctx, work.every, work.wake, work.do) })
+	for _, run := range []func(context.Context) error{c.servers.Run, c.relay.Run, c.live.Run} {
+		wg.Go(func() {
+			if err := run(ctx); err != nil {
+				c.log.Error("background work has stopped", "error", err)
+			}
+		})
 	}
-	wg.Go(func() { c.probeSuspects(ctx) })
-	wg.Go(func() { c.watch(ctx) })
-	defer c.withdrawals.wg.Wait()
+	wg.Go(func() {
+		periodic.Run(ctx, c.log,
+			periodic.Job{Every: mailEvery, Wake: c.registry.Outbox.MailQueued(), Do: c.deliverMail},
+			periodic.Job{Every: purgeEvery, Do: c.registry.Purge},
+			periodic.Job{Every: keysEvery, Do: c.registry.Vault.WatchKeys})
+	})
 	defer wg.Wait()
 	return c.keys.Run(ctx)
 }
@@ -256,32 +238,11 @@ const (
 	keysEvery  = 10 * time.Minute
 )
 
-func (c *Cloud) every(ctx context.Context, interval time.Duration, wake <-chan struct{}, do func(context.Context) error) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			c.log.Warn("background work failed; trying again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-wake:
-		case <-ticker.C:
-		}
-	}
-}
-
 // Close closes the database, after Run has returned.
 func (c *Cloud) Close() error {
 	c.outbound.CloseIdleConnections()
-	c.relay.close()
-	c.watchers.close()
-	last, cancel := context.WithTimeout(context.Background(), usesEvery)
-	defer cancel()
-	if err := c.storeUses(last); err != nil {
-		c.log.Warn("the last calls through the relay are not in the history", "error", err)
-	}
+	c.live.Close()
+	c.relay.Close()
 	if err := errors.Join(c.db.Close(), c.mark.Close()); err != nil {
 		return fmt.Errorf("close the cloud's database: %w", err)
 	}
@@ -298,6 +259,6 @@ func (c *Cloud) DeveloperToken(ctx context.Context, email, org string) (bridge.S
 	if err != nil {
 		return bridge.Secret{}, time.Time{}, err
 	}
-	token, err := c.sessionToken(s.Principal, accounts.DeveloperLife)
+	token, err := c.who.SessionToken(s.Principal, accounts.DeveloperLife)
 	return token, s.Principal.ExpiresAt, err
 }

@@ -267,7 +267,6 @@ func TestLiveStatusOfKeys(t *testing.T) {
 // A stream goes on where the last one ended; what it does not understand is as good as nothing.
 func TestLiveStatusGoesOn(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
-	defer f.run()()
 	_, first := f.behind(func(http.ResponseWriter, *http.Request) {})
 	_, second := f.behind(func(http.ResponseWriter, *http.Request) {})
 	for _, c := range []api.Connection{first, second} { // so that no probe finds anything new
@@ -275,6 +274,7 @@ func TestLiveStatusGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	defer f.run()()
 	s := f.watch("Authorization", f.bearer())
 	last := s.until("status", second.ID, "")
 	rename := func(id, name string) {

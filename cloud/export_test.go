@@ -10,16 +10,13 @@ import (
 func (c *Cloud) Database() *sqldb.DB { return c.db }
 
 // What [Cloud.Run] does again and again.
-var (
-	RotateKeys         = (*Cloud).rotateKeys
-	DeliverRevocations = (*Cloud).deliverRevocations
-	ProbeStale         = (*Cloud).probeStale
-	RecheckRelays      = (*Cloud).recheckRelays
-)
+
+func RotateKeys(c *Cloud, ctx context.Context) error { return c.servers.RotateKeys(ctx) }
+func DeliverRevocations(c *Cloud, ctx context.Context) error {
+	return c.servers.DeliverRevocations(ctx)
+}
+func ProbeStale(c *Cloud, ctx context.Context) error    { return c.servers.ProbeStale(ctx) }
+func RecheckRelays(c *Cloud, ctx context.Context) error { return c.relay.Recheck(ctx) }
 
 // WithdrawTokens delivers what is to be withdrawn, and waits for the servers.
-func WithdrawTokens(c *Cloud, ctx context.Context) error {
-	err := c.withdrawTokens(ctx)
-	c.withdrawals.wg.Wait()
-	return err
-}
+func WithdrawTokens(c *Cloud, ctx context.Context) error { return c.servers.WithdrawTokens(ctx) }

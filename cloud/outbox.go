@@ -73,7 +73,7 @@ func (c *Cloud) devMailPage(ctx echo.Context) error {
 		}
 		view = append(view, shown)
 	}
-	return c.render(ctx, http.StatusOK, "mail", web.Page{Title: "Mail", View: view})
+	return c.page.Render(ctx, http.StatusOK, "mail", web.Page{Title: "Mail", View: view})
 }
 
 // chooseMailer decides where mail goes: to the configured server, on loopback to a page, and otherwise nowhere.

@@ -16,6 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/who"
 )
 
 // keysServer stands in for an ace server: it keeps what it was asked, and answers what a test sets.
@@ -263,7 +264,7 @@ func TestServerKeysOfAPlainServer(t *testing.T) {
 
 // A server that does not answer holds no more of the cloud than its calls through the relay may.
 func TestServerKeysTakeTurns(t *testing.T) {
-	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = cloud.RelayLimits{Member: 1} })
+	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = who.RelayLimits{Member: 1} })
 	s, connection, _ := f.keysServer()
 	path, cookie := "/connections/"+connection.ID+"/keys", f.signIn()
 	asked, release := make(chan struct{}), make(chan struct{})

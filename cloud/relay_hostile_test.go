@@ -18,6 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/who"
 )
 
 // behindRaw registers a server that answers with whatever bytes it likes, once it has read a request's header.
@@ -170,7 +171,7 @@ func TestRelayRedirects(t *testing.T) {
 }
 
 func TestRelaySurvivesHostileServers(t *testing.T) {
-	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = cloud.RelayLimits{Answer: time.Second} })
+	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = who.RelayLimits{Answer: time.Second} })
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	_, _ = io.Copy(z, io.LimitReader(&zeros{left: 64 << 20}, 64<<20))

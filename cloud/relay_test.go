@@ -23,6 +23,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/who"
 )
 
 const plainKey = "a-plain-key-of-the-server"
@@ -545,7 +546,7 @@ func TestRelayBackpressure(t *testing.T) {
 
 func TestRelayLimits(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) {
-		c.RelayLimits = cloud.RelayLimits{Answer: 50 * time.Millisecond, Silence: 100 * time.Millisecond, Body: 10, Member: 2}
+		c.RelayLimits = who.RelayLimits{Answer: 50 * time.Millisecond, Silence: 100 * time.Millisecond, Body: 10, Member: 2}
 	})
 	release := make(chan struct{})
 	relay, connection := f.behind(func(w http.ResponseWriter, r *http.Request) {
@@ -605,7 +606,7 @@ func TestRelayLimits(t *testing.T) {
 }
 
 func TestRelayIsBusy(t *testing.T) {
-	for name, limits := range map[string]cloud.RelayLimits{"member": {Member: 2}, "connection": {Connection: 2}, "organization": {Total: 8}} {
+	for name, limits := range map[string]who.RelayLimits{"member": {Member: 2}, "connection": {Connection: 2}, "organization": {Total: 8}} {
 		f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = limits })
 		relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).Flush()

@@ -6,13 +6,16 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/relay"
+	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
 
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
-	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.errorPage, Foreign: c.foreign,
-		Before: []func(echo.Context) error{strict(isRelay), c.refuseHosts, c.refuseInTrouble, c.forgetGrants, c.cors(refuseCrossOrigin(http.NewCrossOriginProtection()))}})
+	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.page.ErrorPage, Foreign: c.foreign,
+		Before: []func(echo.Context) error{page.Strict(relay.IsRelay), c.who.RefuseHosts, c.refuseInTrouble, c.relay.ForgetGrants, c.who.CORS(who.RefuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)
 	e.GET("/readyz", api.Readyz(c.ready))
@@ -21,19 +24,19 @@ func (c *Cloud) routes() *echo.Echo {
 	if c.kept != nil {
 		e.GET("/dev/mail", c.devMailPage)
 	}
-	c.mountOAuth(e)
-	c.mountProviders(e)
-	c.mountAPI(e)
-	c.mountEvents(e)
-	c.mountLogin(e)
-	c.mountDashboard(e)
+	c.oauth.Mount(e)
+	c.sso.Mount(e)
+	c.v1.Mount(e)
+	c.live.Mount(e)
+	c.login.Mount(e)
+	c.dashboard.Mount(e)
 	return e
 }
 
 // foreign is what answers at a path that leads through the relay, by any method.
 func (c *Cloud) foreign(path string) echo.HandlerFunc {
-	if isRelay(path) {
-		return c.relayCall
+	if relay.IsRelay(path) {
+		return c.relay.RelayCall
 	}
 	return nil
 }

@@ -15,6 +15,9 @@ const (
 	TokenTypeJWT      = "urn:ietf:params:oauth:token-type:jwt"
 )
 
+// PathConnections is where a cloud lists connections; each is below it, with its relay.
+const PathConnections = "/v1/connections"
+
 // PathMetadata is where a cloud describes itself as an authorization server (RFC 8414 section 3).
 const PathMetadata = "/.well-known/oauth-authorization-server"
 

@@ -1,0 +1,70 @@
+package dashboard
+
+import (
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+// addressView is the section of the profile page that changes the address.
+type addressView struct {
+	Refused   string // why it cannot be changed here, and the way
+	TwoFactor bool
+	Pending   string // the address that waits for its confirmation
+	ExpiresAt time.Time
+	New       string
+	Error     string
+}
+
+// addressSection fills in what the page shows apart from a failed form.
+func (d *Dashboard) addressSection(ctx echo.Context, p accounts.Principal, view addressView) (addressView, error) {
+	r := ctx.Request()
+	pending, err := d.signin.PendingAddress(r.Context(), p)
+	switch {
+	case err == nil:
+		view.Pending, view.ExpiresAt = pending.To, pending.ExpiresAt
+	case bridge.AsError(err).Kind != bridge.NotFound:
+		return view, err
+	}
+	if err := d.signin.CanChangeAddress(r.Context(), p); err != nil {
+		if who.Ours(err) {
+			return view, err
+		}
+		view.Refused = page.Sentence(err)
+	}
+	return view, nil
+}
+
+func (d *Dashboard) changeAddress(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	view := addressView{New: r.PostForm.Get("email")}
+	done, err := "The change was cancelled; your address stays the same.", error(nil)
+	switch r.PostForm.Get("action") {
+	case "cancel":
+		err = d.signin.CancelAddress(r.Context(), who.Caller(ctx, p))
+	case "change":
+		done = "A link was mailed to " + view.New + ". Your address changes when you open it and confirm."
+		_, err = d.who.RequestAddress(ctx, p, signin.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
+			Password: bridge.NewSecret(r.PostForm.Get("password"))})
+	default:
+		err = bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")
+	}
+	if err == nil {
+		return d.profile(ctx, p, done)
+	}
+	if who.Ours(err) {
+		return err
+	}
+	view.Error = page.Sentence(err)
+	return d.profileWith(ctx, p, api.Status(err), "", view)
+}

@@ -1,0 +1,140 @@
+package dashboard
+
+import (
+	"strings"
+)
+
+// auditGroup is what the audit log may tell of one kind of thing.
+type auditGroup struct {
+	Title   string
+	Actions []auditAction
+}
+
+// auditAction is an action of the log as people call it: what was tried, whether or not it was done.
+type auditAction struct{ Name, Words string }
+
+// auditGroups are all actions that a cloud writes, in the order in which people look for them.
+var auditGroups = []auditGroup{
+	{"Connections", []auditAction{
+		{"connection.register", "Add a connection"},
+		{"connection.replace_key", "Connect again, with a new key"},
+		{"connection.share", "Share a connection"},
+		{"connection.unshare", "Stop sharing a connection"},
+		{"connection.ceiling", "Limit what members may do"},
+		{"connection.member_limit", "Limit what one member may do"},
+		{"connection.member_unlimit", "Lift the limit of one member"},
+		{"connection.rotate", "Renew the key of a connection"},
+		{"connection.rotate_failed", "The key of a connection could not be renewed"},
+		{"connection.rename", "Rename a connection"},
+		{"connection.move", "Give a connection another URL"},
+		{"connection.change", "Change a connection"},
+		{"connection.relay", "Call a server through the relay"},
+		{"connection.delete", "Disconnect"},
+		{"connect_token.issue", "Connect a server"},
+		{"revocation.deliver", "Revoke a key on its server"},
+	}},
+	{"API keys", []auditAction{
+		{"key.create", "Create an API key"},
+		{"key.revive", "Revive an API key"},
+		{"key.rotate", "Rotate an API key"},
+		{"key.rotate_again", "Ask again for a rotated key"},
+		{"key.end_grace", "End a rotated key's old secret"},
+		{"key.disable", "Disable an API key"},
+		{"key.enable", "Enable an API key"},
+		{"key.revoke", "Revoke an API key"},
+		{"key.withdraw_tokens", "Withdraw members' access tokens"},
+		{"key.limit", "Limit a personal key, with its owner's access"},
+		{"key.move", "Move a personal key to a connection's new key"},
+		{"key.adopt", "Make a key from before a personal one"},
+		{"key.expiring", "An API key is about to expire"},
+	}},
+	{"Signing in", []auditAction{
+		{"session.open", "Sign in"},
+		{"session.second_step", "Sign in, the first step of two"},
+		{"session.end", "Sign out"},
+		{"session.switch", "Switch the organization"},
+		{"code.issue", "Log in a terminal, by browser"},
+		{"code.deny", "Deny a terminal, by browser"},
+		{"device.approve", "Log in a terminal, by code"},
+		{"device.deny", "Deny a terminal, by code"},
+		{"recovery_code.use", "Use a recovery code"},
+	}},
+	{"Accounts", []auditAction{
+		{"user.add", "Create an account"},
+		{"user.change", "Change a profile"},
+		{"user.handover", "Make void what an account had before"},
+		{"user.verify", "Confirm an e-mail address"},
+		{"address.ask", "Ask for another e-mail address"},
+		{"address.stop", "Stop the change of an e-mail address"},
+		{"address.change", "Change an e-mail address"},
+		{"verify.mail", "Send a link to confirm an address"},
+		{"password.change", "Change a password"},
+		{"password.confirm", "Confirm a password"},
+		{"password.reset", "Set a forgotten password"},
+		{"reset.mail", "Send a link for a forgotten password"},
+		{"totp.begin", "Set up two-factor authentication"},
+		{"totp.enable", "Turn two-factor authentication on"},
+		{"totp.disable", "Turn two-factor authentication off"},
+		{"recovery_codes.renew", "Make new recovery codes"},
+	}},
+	{"Organization", []auditAction{
+		{"organization.create", "Create an organization"},
+		{"organization.rename", "Rename an organization"},
+		{"invitation.create", "Invite somebody"},
+		{"invitation.accept", "Accept an invitation"},
+		{"invitation.await", "Accept an invitation, before the address is confirmed"},
+		{"invitation.withdraw", "Withdraw an invitation"},
+		{"member.add", "Add a member"},
+		{"member.update", "Update a member at sign-in"},
+		{"member.role", "Change a role"},
+		{"member.remove", "Remove a member"},
+		{"member.leave", "Leave the organization"},
+		{"provider.set", "Set the sign-in provider"},
+		{"provider.remove", "Remove the sign-in provider"},
+		{"domain.verify", "Verify a domain"},
+		{"trust.show", "Show the trust variables"},
+		{"audit.export", "Export the audit log"},
+	}},
+	{"Operation", []auditAction{
+		{"clock.accept", "Accept that the clock is right"},
+		{"database.accept", "Accept a restored database"},
+		{"encryption_key.accept_missing", "Accept that an encryption key is lost"},
+	}},
+}
+
+// auditWords are the words for each action.
+var auditWords = func() map[string]string {
+	out := map[string]string{}
+	for _, g := range auditGroups {
+		for _, a := range g.Actions {
+			out[a.Name] = a.Words
+		}
+	}
+	return out
+}()
+
+// actionWords is an action in words, or as it is written where it has none: an older log may hold it.
+func actionWords(action string) string {
+	if words, ok := auditWords[action]; ok {
+		return words
+	}
+	return action
+}
+
+// actorWords is who acted, as people call them.
+func actorWords(actor string) string {
+	kind, name, _ := strings.Cut(actor, ":")
+	switch kind {
+	case "user":
+		return name
+	case "key":
+		return "API key " + name
+	case "operator":
+		return strings.TrimSpace("the operator " + name)
+	case "system":
+		return "this cloud"
+	case "anonymous":
+		return "somebody not signed in"
+	}
+	return actor
+}

@@ -1,0 +1,83 @@
+package dashboard
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/web"
+)
+
+// tab is one of a connection's pages; each has an address of its own, so that it works without scripts.
+type tab struct {
+	Path  string // below /connections/{id}
+	Label string
+	may   func(accounts.Principal, api.Connection) bool // nil: whoever sees the connection
+}
+
+// connectionTabs are a connection's pages, in the order of the menu.
+var connectionTabs = []tab{
+	{Path: "", Label: "Overview"},
+	{Path: "keys", Label: "Keys", may: mayUse},
+	{Path: "sharing", Label: "Sharing"},
+	{Path: "audit", Label: "Audit", may: mayReadAudit},
+	{Path: "explorer", Label: "Explorer", may: mayUse},
+}
+
+// frame is what all pages of a connection have in common: its head and its menu.
+type frame struct {
+	Connection api.Connection
+	Tab        string // the path of the one that is open
+	Tabs       []tab
+	Left       bool // nobody but an admin who disconnects it can do anything with it: its owner is gone
+	Admin      bool
+}
+
+// Key is the [keyKind] of the connection.
+func (f frame) Key() string { return keyKind(f.Connection, f.Left) }
+
+// Way is how the server is reached, see [wayIn].
+func (f frame) Way() string { return wayIn(f.Connection) }
+
+// keyKind says to scripts whether a connection can be called, and how.
+func keyKind(c api.Connection, left bool) string {
+	switch {
+	case left:
+		return "left"
+	case c.KeyID != "":
+		return "ace"
+	}
+	return "plain"
+}
+
+func leftBehind(c api.Connection) bool { return c.OwnerGone && c.Visibility == connections.Private }
+
+// frame finds the connection of a page for a member who sees it; what they may not see is not there.
+func (d *Dashboard) frame(ctx echo.Context, p accounts.Principal, path string) (frame, error) {
+	connection, err := d.connections.Connection(ctx.Request().Context(), p, ctx.Param("id"))
+	if err != nil {
+		return frame{}, err
+	}
+	f := frame{Connection: connection, Tab: path, Admin: p.Can("connection:manage"),
+		Left: leftBehind(connection)}
+	for _, t := range connectionTabs {
+		if t.may == nil || t.may(p, connection) {
+			f.Tabs = append(f.Tabs, t)
+		}
+	}
+	return f, nil
+}
+
+// renderTab writes one of a connection's pages. Its script may call the connection's server.
+func (d *Dashboard) renderTab(ctx echo.Context, p accounts.Principal, status int, name string, f frame, view any) error {
+	title := f.Connection.Name
+	for _, t := range f.Tabs {
+		if t.Path == f.Tab {
+			title = t.Label + " of " + title
+		}
+	}
+	return d.page.Render(ctx, status, name, web.Page{Title: title, Path: "/connections", User: page.User(p),
+		Flash: page.Flashes[ctx.QueryParam("done")], View: view}, f.Connection.ServerURL.Origin())
+}

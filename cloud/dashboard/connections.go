@@ -1,0 +1,136 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/web"
+)
+
+type connectionsView struct {
+	Cards []card
+	// Undelivered are the statements that servers have not taken yet.
+	Undelivered []api.Undelivered
+	Next        string // address of the next page
+	CloudURL    bridge.ServerURL
+
+	Search   bool // there is something to search among
+	Filtered bool
+	Text     string
+	Status   string
+	Statuses []string
+	Error    string
+}
+
+// card is a connection in the list.
+type card struct {
+	Connection api.Connection // not embedded: templates find such fields slowly, and there are many cards
+	Left       bool           // see [frame]
+	Key        string         // see [keyKind]
+	Way        string
+	Try        bool // the page opens on this one
+}
+
+// fewConnections are those that nobody has to search among.
+const fewConnections = 3
+
+// Mount mounts the pages of people who are signed in.
+func (d *Dashboard) Mount(e *echo.Echo) {
+	e.GET("/connections", d.page.SignedIn(d.connectionsPage))
+	e.POST("/connections", d.page.SignedIn(d.addConnection))
+	e.GET("/connections/new", d.page.SignedIn(d.newConnectionPage))
+	e.GET("/connections/:id", d.page.SignedIn(d.overviewPage))
+	e.GET("/connections/:id/audit", d.page.SignedIn(d.connectionAuditPage))
+	e.GET("/connections/:id/explorer", d.page.SignedIn(d.explorerPage))
+	d.routeServerKeys(e)
+	e.GET("/connections/:id/delete", d.page.SignedIn(d.askDelete))
+	e.POST("/connections/:id/:action", d.page.SignedIn(d.changeConnection))
+	d.routeSharingPages(e)
+	d.routeKeyPages(e)
+	d.routeMemberPages(e)
+	e.GET("/audit", d.page.SignedIn(d.auditPage))
+	d.routeSettings(e)
+}
+
+func (d *Dashboard) connectionsPage(ctx echo.Context, p accounts.Principal) error {
+	asked := ctx.QueryParams()
+	search := connections.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}
+	items, next, err := d.connections.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), page.PageRows)
+	status, failed := http.StatusOK, ""
+	if err != nil && bridge.AsError(err).Kind == bridge.Invalid {
+		status, failed, err = api.Status(err), page.Sentence(err), nil
+	}
+	if err != nil {
+		return err
+	}
+	view := connectionsView{Cards: make([]card, len(items)), CloudURL: d.cfg.PublicURL, Error: failed,
+		Filtered: search != connections.Search{}, Text: search.Text, Status: search.Status,
+		Statuses: []string{connections.StatusOnline, connections.StatusOffline, connections.StatusUnauthorized, connections.StatusUnknown}}
+	if view.Undelivered, err = d.upkeep.Undelivered(ctx.Request().Context(), p); err != nil {
+		return err
+	}
+	view.Search = view.Filtered || len(items) > fewConnections || asked.Has("cursor")
+	if next != "" {
+		asked.Set("cursor", next)
+		asked.Del("done")
+		view.Next = "/connections?" + asked.Encode()
+	}
+	origins := make([]string, 0, len(items))
+	for i, item := range items {
+		left := leftBehind(item)
+		view.Cards[i] = card{Connection: item, Left: left, Key: keyKind(item, left), Way: wayIn(item)}
+		origins = append(origins, item.ServerURL.Origin())
+	}
+	if i := opening(view.Cards); i >= 0 {
+		first := view.Cards[i]
+		first.Try = true
+		copy(view.Cards[1:], view.Cards[:i])
+		view.Cards[0] = first
+	}
+	return d.page.Render(ctx, status, "connections", web.Page{Title: "Connections", Path: "/connections", User: page.User(p),
+		Flash: page.Flashes[asked.Get("done")], View: view}, origins...)
+}
+
+// opening is the connection that the page opens on, so that there is nothing to click: the first that works, or else that
+// may; -1 where none does. A plain key counts less, since it is shown to its owner alone.
+func opening(cards []card) int {
+	best, most := -1, 0
+	for i, one := range cards {
+		rank := 0
+		switch {
+		case one.Left:
+			continue
+		case one.Connection.Status == connections.StatusOnline:
+			rank = 4
+		case one.Connection.Status == connections.StatusUnknown:
+			rank = 2
+		}
+		if one.Key == "ace" {
+			rank++
+		}
+		if best < 0 || rank > most {
+			best, most = i, rank
+		}
+	}
+	return best
+}
+
+// wayIn is how the server is reached, as far as the cloud knows; the script knows what the browser can do beside.
+func wayIn(c api.Connection) string {
+	switch c.Status {
+	case connections.StatusOnline, connections.StatusUnauthorized:
+		return "Through the relay."
+	case connections.StatusUnknown:
+		if c.Cause != connections.NotChecked {
+			return "From this network only."
+		}
+	}
+	return ""
+}

@@ -1,0 +1,52 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+)
+
+// acePaths are what the explorer suggests to call on an ace server; the first is what it begins with.
+var acePaths = []string{"/ace/v1/me", "/.well-known/ace-server", "/ace/v1/scopes", "/ace/v1/api-keys", "/ace/v1/audit", "/ace/healthz"}
+
+var exploredMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+
+const maxExploredPath = 2000
+
+type explorerView struct {
+	Frame   frame
+	Methods []string
+	Path    string   // to begin with
+	Begin   bool     // it is called without a click
+	Paths   []string // that are suggested
+	Curl    string   // a command that calls the path through the relay; it holds no secret
+}
+
+func mayUse(p accounts.Principal, c api.Connection) bool {
+	return p.Can("connection:use") && c.Access != connections.AccessNone
+}
+
+func (d *Dashboard) explorerPage(ctx echo.Context, p accounts.Principal) error {
+	if err := p.Need("connection:use"); err != nil {
+		return err
+	}
+	f, err := d.frame(ctx, p, "explorer")
+	if err != nil {
+		return err
+	}
+	view := explorerView{Frame: f, Methods: exploredMethods, Path: "/"}
+	if f.Key() == "ace" {
+		view.Path, view.Paths, view.Begin = acePaths[0], acePaths, true
+	}
+	if path := ctx.QueryParam("path"); strings.HasPrefix(path, "/") && bridge.PlainText(path, maxExploredPath) {
+		view.Path, view.Begin = path, false // whoever made the link does not call with it
+	}
+	view.Curl = relayCommand(d.cfg.PublicURL, f.Connection.ID, view.Path)
+	return d.renderTab(ctx, p, http.StatusOK, "connection_explorer", f, view)
+}

@@ -1,0 +1,89 @@
+package dashboard
+
+import (
+	"context"
+	"math"
+	"strings"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/web"
+)
+
+// historyView is what the parts "strip" and "spark" show of a connection.
+type historyView struct {
+	Day, Month      web.Strip // by half hours, and by days
+	Latency, Calls  web.Spark // of the last 24 hours
+	CallsByDay      web.Spark
+	Failures, Total int64 // calls within 30 days
+}
+
+// historyOf is the history of a connection for a page.
+func (d *Dashboard) historyOf(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
+	h, err := d.connections.History(ctx, p, id)
+	if err != nil {
+		return historyView{}, err
+	}
+	latency := func(m api.HistoryMoment) float64 {
+		if m.LatencyMS == nil {
+			return math.NaN()
+		}
+		return float64(*m.LatencyMS)
+	}
+	calls := func(m api.HistoryMoment) float64 { return float64(m.Calls + m.Credentials) }
+	v := historyView{
+		Day: web.NewStrip("Last 24 hours", moments(h.HalfHours)), Month: web.NewStrip("Last 30 days", moments(h.Days)),
+		Latency: spark("Latency in 24 hours", "ms", h.HalfHours, latency), Calls: spark("Uses in 24 hours", "", h.HalfHours, calls),
+		CallsByDay: spark("Uses in 30 days", "", h.Days, calls),
+	}
+	for _, m := range h.Days {
+		v.Total, v.Failures = v.Total+m.Calls, v.Failures+m.Failures
+	}
+	return v, nil
+}
+
+func moments(history []api.HistoryMoment) []web.Moment {
+	out := make([]web.Moment, len(history))
+	for i, m := range history {
+		out[i] = web.Moment{From: m.From, Until: m.Until, Status: m.Status, Uptime: math.NaN()}
+		if m.Uptime != nil {
+			out[i].Uptime = *m.Uptime
+		}
+	}
+	return out
+}
+
+func spark(label, unit string, history []api.HistoryMoment, value func(api.HistoryMoment) float64) web.Spark {
+	values := make([]float64, len(history))
+	for i, m := range history {
+		values[i] = value(m)
+	}
+	return web.NewSpark(label, unit, values)
+}
+
+// usesOf is who has used a connection, for a page: everybody for its owner and for admins, else the one who looks.
+func (d *Dashboard) usesOf(ctx context.Context, p accounts.Principal, connection api.Connection) (web.Uses, error) {
+	const shown = 20
+	uses, err := d.accessTokens.MemberUses(ctx, p, connection.ID, shown)
+	if err != nil {
+		return web.Uses{}, err
+	}
+	out := web.Uses{All: connection.Mine || p.Can("connection:manage"), Some: len(uses) == shown}
+	for _, u := range uses {
+		use := web.Use{Who: u.Email, About: u.Role, Calls: u.Calls, Failures: u.Failures, Credentials: u.Credentials,
+			Latency: web.Milliseconds(u.CallMS), Last: u.LastUsedAt}
+		switch {
+		case strings.HasPrefix(u.Email, "key:"):
+			use.Who, use.About = strings.TrimPrefix(u.Email, "key:"), "API key "+u.Name
+		case u.Role == "":
+			use.About = "no member any more"
+		}
+		days := make([]float64, len(u.Days))
+		for i, n := range u.Days {
+			days[i] = float64(n)
+		}
+		use.Days = web.NewSpark("Uses by day", "", days)
+		out.Items = append(out.Items, use)
+	}
+	return out, nil
+}

@@ -1,0 +1,172 @@
+package dashboard
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keyhttp"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/who"
+	"github.com/acebridge/ace/web"
+)
+
+type keysView struct {
+	Keys    []keyView
+	Next    string
+	Created *createdView
+	Form    keyForm
+	Error   string
+}
+
+func (d *Dashboard) routeKeyPages(e *echo.Echo) {
+	e.GET("/keys", d.page.SignedIn(d.keysPage))
+	e.POST("/keys", d.page.SignedIn(d.createKey))
+	e.GET("/keys/:id", d.page.SignedIn(d.keyPage))
+	e.POST("/keys/:id/:action", d.page.SignedIn(d.changeKey))
+}
+
+func (d *Dashboard) keysPage(ctx echo.Context, p accounts.Principal) error {
+	return d.renderKeys(ctx, http.StatusOK, p, keysView{Form: newKeyForm()})
+}
+
+func newKeyForm() keyForm {
+	return keyForm{Wish: api.CreateKeyRequest{Preset: accounts.Scopes.File().DefaultPreset}}
+}
+
+// renderKeys shows the keys that the person sees, beside what view says.
+func (d *Dashboard) renderKeys(ctx echo.Context, status int, p accounts.Principal, view keysView) error {
+	records, next, err := d.keys.List(ctx.Request().Context(), d.keys.ViewOf(p.Identity()), ctx.QueryParam("cursor"), page.PageRows)
+	if err != nil {
+		return err
+	}
+	view.Next = next
+	for _, r := range records {
+		view.Keys = append(view.Keys, showCloudKey(d.keys.API(r), p))
+	}
+	view.Keys = asTree(view.Keys, "/keys/")
+	view.Form.Open = view.Form.Open || len(view.Keys) == 0
+	view.Form = offerCloudKey(p, view.Form)
+	return d.page.Render(ctx, status, "keys", web.Page{Title: "API keys", Path: "/keys", User: page.User(p),
+		Flash: page.Flashes[ctx.QueryParam("done")], View: view})
+}
+
+// showCloudKey is a key of the cloud with what can be done with it.
+func showCloudKey(k api.APIKey, p accounts.Principal) keyView {
+	alive := k.Ended == nil && k.Status != record.StatusExpired
+	end := alive || k.Status == record.StatusExpired
+	return keyView{APIKey: k, Path: "/keys/" + k.KeyID, Alive: alive, End: end,
+		Reissue: end && (k.Owner == p.Email || p.Role.AtLeast(bridge.RoleAdmin) && k.Kind != string(bridge.KindPAT)), Rotation: uuid.NewString()}
+}
+
+// offerCloudKey completes a form with what the person may give a key of the cloud.
+func offerCloudKey(p accounts.Principal, f keyForm) keyForm {
+	var kinds, presets, scopes []choiceOf
+	admin := p.Role.AtLeast(bridge.RoleAdmin)
+	if admin {
+		kinds = []choiceOf{{"live", "Live: " + p.Org + "'s, whoever comes or goes", false}, {"test", "Test: sees only what test keys made", false}}
+	}
+	kinds = append(kinds, choiceOf{"pat", "Personal access token: acts as you, and ends when you leave", false})
+	file := accounts.Scopes.File()
+	for _, scope := range slices.Sorted(maps.Keys(file.Scopes)) {
+		if p.Can(bridge.Scope(scope)) {
+			scopes = append(scopes, choiceOf{scope, file.Scopes[scope], slices.Contains(f.Wish.Scopes, scope)})
+		}
+	}
+	for _, name := range accounts.Scopes.Presets() {
+		presets = append(presets, choiceOf{name, file.Presets[name].Description, false})
+	}
+	return f.offer("/keys", kinds, presets, scopes, admin)
+}
+
+// keyRefused shows the form again with what was wrong with it.
+func (d *Dashboard) keyRefused(ctx echo.Context, p accounts.Principal, view keysView, err error) error {
+	if who.Ours(err) {
+		return err
+	}
+	view.Error = page.Sentence(err)
+	return d.renderKeys(ctx, api.Status(err), p, view)
+}
+
+func (d *Dashboard) createKey(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	f, err := keyFormOf(ctx.Request())
+	view := keysView{Form: f}
+	if err != nil {
+		return d.keyRefused(ctx, p, view, err)
+	}
+	key, record, err := d.keys.Mint(ctx.Request().Context(), d.who.By(ctx, p), keyhttp.Wish(f.Wish))
+	if err != nil {
+		return d.keyRefused(ctx, p, view, err)
+	}
+	return d.showKey(ctx, p, http.StatusCreated, "created", key, record)
+}
+
+// showKey shows a secret, this once.
+func (d *Dashboard) showKey(ctx echo.Context, p accounts.Principal, status int, done string, key bridge.Key, record record.Record) error {
+	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: d.keys.API(record)}
+	return d.renderKeys(ctx, status, p, keysView{
+		Form: newKeyForm(),
+		Created: &createdView{created, done, "Log in with it where the service runs, and paste it there:", "ace auth login-api-key --env " + string(d.cfg.PublicURL) +
+			" --key - --service-name " + shellWord(record.Name)},
+	})
+}
+
+// changeKey does what a button of a key says.
+func (d *Dashboard) changeKey(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	r, by := ctx.Request(), d.who.By(ctx, p)
+	id, err := keyhttp.KeyID(ctx)
+	if err != nil {
+		return err
+	}
+	reissued := func(done string, key bridge.Key, record record.Record, err error) error {
+		if err != nil {
+			return d.keyRefused(ctx, p, keysView{Form: newKeyForm()}, err)
+		}
+		return d.showKey(ctx, p, http.StatusOK, done, key, record)
+	}
+	changed := func(done string, do func() error) error {
+		if err := do(); err != nil {
+			return d.keyRefused(ctx, p, keysView{Form: newKeyForm()}, err)
+		}
+		return ctx.Redirect(http.StatusSeeOther, "/keys?done="+done)
+	}
+	switch action := ctx.Param("action"); action {
+	case "revive":
+		if r.PostForm.Get("sure") != "yes" {
+			return d.keyRefused(ctx, p, keysView{Form: newKeyForm()}, page.ErrNotSure)
+		}
+		key, record, err := d.keys.Revive(r.Context(), by, id, r.PostForm.Get("expires_in"))
+		return reissued("revived: the old secret is dead", key, record, err)
+	case "rotate":
+		key, record, err := d.keys.Rotate(r.Context(), by, id, keys.Rotation{Grace: r.PostForm.Get("grace"),
+			Idempotency: bridge.NewSecret(r.PostForm.Get("rotation"))})
+		return reissued("rotated", key, record, err)
+	case "disable":
+		return changed("key-disabled", func() error { _, err := d.keys.Disable(r.Context(), by, id); return err })
+	case "enable":
+		return changed("key-enabled", func() error { _, err := d.keys.Enable(r.Context(), by, id); return err })
+	case "revoke":
+		if r.PostForm.Get("sure") != "yes" {
+			return d.keyRefused(ctx, p, keysView{Form: newKeyForm()}, page.ErrNotSure)
+		}
+		return changed("key-revoked", func() error {
+			_, err := d.keys.Revoke(r.Context(), by, id, "revoked by "+p.Email)
+			return err
+		})
+	}
+	return echo.NewHTTPError(http.StatusNotFound)
+}

@@ -1,0 +1,68 @@
+package dashboard
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/who"
+	"github.com/acebridge/ace/web"
+)
+
+type newView struct {
+	CloudURL        bridge.ServerURL
+	MayAdd          bool            // a viewer may not
+	Since           int64           // when the page was opened: it waits for what is connected after that
+	Asked           bool            // whether there is something since then
+	Connected       *api.Connection // that there is
+	ServerURL, Name string
+	Error           string
+}
+
+// newConnectionPage says how to connect a server, and whether that has been done since the page was opened. Its script asks
+// for it again and again; without scripts a link does.
+func (d *Dashboard) newConnectionPage(ctx echo.Context, p accounts.Principal) error {
+	view := newView{Since: d.cfg.Now().Unix()}
+	if since, err := strconv.ParseInt(ctx.QueryParam("since"), 10, 64); err == nil {
+		view.Since, view.Asked = since, true
+		found, err := d.connections.ConnectedSince(ctx.Request().Context(), p, time.Unix(since, 0))
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			view.Connected = &found[0]
+		}
+	}
+	return d.renderNew(ctx, p, http.StatusOK, view)
+}
+
+func (d *Dashboard) renderNew(ctx echo.Context, p accounts.Principal, status int, view newView) error {
+	view.CloudURL, view.MayAdd = d.cfg.PublicURL, p.Can("connection:create")
+	return d.page.Render(ctx, status, "new", web.Page{Title: "Add a connection", Path: "/connections", User: page.User(p), View: view})
+}
+
+func (d *Dashboard) addConnection(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	r := ctx.Request()
+	key := bridge.NewSecret(r.PostForm.Get("api_key")).Disclose()
+	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
+	connection, _, err := d.connections.Register(r.Context(), who.Caller(ctx, p), req)
+	if err != nil {
+		if who.Ours(err) {
+			return err
+		}
+		return d.renderNew(ctx, p, api.Status(err), newView{Since: d.cfg.Now().Unix(), ServerURL: req.ServerURL, Name: req.Name, Error: page.Sentence(err)})
+	}
+	if _, err := d.servers.Check(r.Context(), p, connection.ID); err != nil {
+		return err
+	}
+	return page.Done(ctx, "added")
+}

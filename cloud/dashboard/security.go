@@ -1,0 +1,125 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/boombuler/barcode/qr"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+type securityView struct {
+	Account  accounts.Account
+	Provider bool // the session goes back to a sign-in provider, which keeps the password and the second factor
+	Error    string
+	Enrol    *enrolView
+	Codes    []bridge.Secret // recovery codes, shown once
+}
+
+// enrolView is what an authenticator app is given: a picture, drawn in the page itself, or the text.
+type enrolView struct {
+	Secret string
+	Size   int    // of the QR code with its margin, in modules
+	Path   string // SVG
+}
+
+func (d *Dashboard) securityPage(ctx echo.Context, p accounts.Principal) error {
+	return d.security(ctx, p, securityView{}, "", nil)
+}
+
+// security shows the page, with what went wrong or right.
+func (d *Dashboard) security(ctx echo.Context, p accounts.Principal, view securityView, done string, failed error) error {
+	r := ctx.Request()
+	status := http.StatusOK
+	if failed != nil {
+		if who.Ours(failed) {
+			return failed
+		}
+		status, view.Error = api.Status(failed), page.Sentence(failed)
+	}
+	view.Provider = p.Provider != ""
+	var err error
+	if view.Account, err = d.accounts.Account(r.Context(), p.UserID); err != nil {
+		return err
+	}
+	return d.page.RenderSettings(ctx, p, status, "security", done, view)
+}
+
+func (d *Dashboard) changeSecurity(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	r, by := ctx.Request(), who.Actor(ctx, p)
+	field := func(name string) bridge.Secret { return bridge.NewSecret(r.PostForm.Get(name)) }
+	password, otp := field("password"), r.PostForm.Get("otp")
+	var view securityView
+	var done string
+	var err error
+	switch r.PostForm.Get("action") {
+	case "password":
+		done, err = "Your password is changed, and your other sessions have ended.", d.signin.ChangePassword(r.Context(), p.As(by), password, field("new_password"))
+	case "totp-begin":
+		var e signin.Enrolment
+		if e, err = d.signin.BeginTOTP(r.Context(), p.As(by), password); err == nil {
+			view.Enrol, err = enrol(e)
+		}
+	case "totp-confirm":
+		return d.confirmTOTP(ctx, p, otp)
+	case "totp-disable":
+		done, err = "Two-factor authentication is off.", d.signin.DisableTOTP(r.Context(), p.As(by), password, otp)
+	case "recovery-codes":
+		view.Codes, err = d.signin.RenewRecoveryCodes(r.Context(), p.As(by), password, otp)
+	}
+	if err != nil {
+		done = ""
+	}
+	return d.security(ctx, p, view, done, err)
+}
+
+// confirmTOTP takes the first code; after a wrong one the same picture is there again.
+func (d *Dashboard) confirmTOTP(ctx echo.Context, p accounts.Principal, otp string) error {
+	r := ctx.Request()
+	if err := d.devices.Allow("user:" + p.UserID); err != nil {
+		return err
+	}
+	codes, failed := d.signin.ConfirmTOTP(r.Context(), who.Caller(ctx, p), otp)
+	if failed == nil {
+		return d.security(ctx, p, securityView{Codes: codes}, "Two-factor authentication is on.", nil)
+	}
+	var view securityView
+	if e, err := d.signin.PendingTOTP(r.Context(), p); err == nil {
+		if view.Enrol, err = enrol(e); err != nil {
+			return err
+		}
+	}
+	return d.security(ctx, p, view, "", failed)
+}
+
+const qrMargin = 4 // modules, of ISO/IEC 18004
+
+// enrol draws the QR code as one path of squares: the page's policy allows no picture from a data: URL, and the secret has
+// no URL of its own.
+func enrol(e signin.Enrolment) (*enrolView, error) {
+	code, err := qr.Encode(e.URI.Reveal(), qr.M, qr.Auto)
+	if err != nil {
+		return nil, fmt.Errorf("draw a QR code: %w", err)
+	}
+	size := code.Bounds().Dx()
+	var path strings.Builder
+	for y := range size {
+		for x := range size {
+			if r, _, _, _ := code.At(x, y).RGBA(); r == 0 {
+				_, _ = fmt.Fprintf(&path, "M%d %dh1v1h-1z", x+qrMargin, y+qrMargin)
+			}
+		}
+	}
+	return &enrolView{Secret: e.Secret.Reveal(), Size: size + 2*qrMargin, Path: path.String()}, nil
+}

@@ -1,0 +1,275 @@
+package dashboard
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/keys/record"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+func (d *Dashboard) routeServerKeys(e *echo.Echo) {
+	e.GET("/connections/:id/keys", d.page.SignedIn(d.calling(d.serverKeysPage)))
+	e.POST("/connections/:id/keys", d.page.SignedIn(d.calling(d.createServerKey)))
+	e.GET("/connections/:id/keys/:key", d.page.SignedIn(d.calling(d.serverKeyPage)))
+	e.POST("/connections/:id/keys/:key/:action", d.page.SignedIn(d.calling(d.changeServerKey)))
+}
+
+// calling counts a page that calls a connection's server among the calls under way, of which there are only so many: a slow
+// server must not hold more than its share of the cloud.
+func (d *Dashboard) calling(h func(echo.Context, accounts.Principal) error) func(echo.Context, accounts.Principal) error {
+	return func(ctx echo.Context, p accounts.Principal) error {
+		free, err := d.quotas.Take(p, ctx.Param("id"))
+		if err != nil {
+			return err
+		}
+		defer free()
+		return h(ctx, p)
+	}
+}
+
+type serverKeysView struct {
+	Frame   frame
+	Keys    []keyView
+	Next    string // address of the next page
+	Created *createdView
+	Form    keyForm
+	Create  bool // whether the form is shown
+	Refused *serverRefusal
+	Error   string
+	Plain   snippet // what connects the server, where the connection has no key of an ace server
+}
+
+// serverRefusal says why there is no list.
+type serverRefusal struct {
+	Why     string
+	Command snippet // that does the same where the server can be reached
+}
+
+func (d *Dashboard) serverKeysPage(ctx echo.Context, p accounts.Principal) error {
+	f, err := d.serverKeysFrame(ctx, p)
+	if err != nil {
+		return err
+	}
+	return d.renderServerKeys(ctx, p, http.StatusOK, serverKeysView{Frame: f})
+}
+
+func (d *Dashboard) serverKeysFrame(ctx echo.Context, p accounts.Principal) (frame, error) {
+	if err := p.Need("connection:use"); err != nil {
+		return frame{}, err
+	}
+	return d.frame(ctx, p, "keys")
+}
+
+// renderServerKeys shows the keys on the server that the member sees, beside what view says.
+func (d *Dashboard) renderServerKeys(ctx echo.Context, p accounts.Principal, status int, view serverKeysView) error {
+	connection := view.Frame.Connection
+	server := string(connection.ServerURL)
+	if view.Frame.Key() != "ace" {
+		view.Plain = snippet{ID: "plain", Label: "Command that connects it", Text: "ace connect --server " + server}
+		return d.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
+	}
+	found, err := d.findServerKeys(ctx, p, connection)
+	if err != nil {
+		if who.Ours(err) {
+			return err
+		}
+		view.Refused = &serverRefusal{Why: page.Sentence(err), Command: snippet{ID: "list", Label: "In a terminal that reaches the server", Text: "ace api-key list --server " + server}}
+		return d.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
+	}
+	path := "/connections/" + connection.ID
+	for _, k := range found.Keys {
+		view.Keys = append(view.Keys, serverKeyView(found, k, p, path, connection.KeyID))
+	}
+	view.Keys = asTree(view.Keys, path+"/keys/")
+	if found.Next != "" {
+		view.Next = path + "/keys?cursor=" + url.QueryEscape(found.Next)
+	}
+	if view.Create = found.Can("key:create"); view.Create {
+		view.Form = offerServerKey(found, p, view.Form, path+"/keys")
+	}
+	return d.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
+}
+
+// findServerKeys asks the server. An error of kind Internal is one of ours.
+func (d *Dashboard) findServerKeys(ctx echo.Context, p accounts.Principal, connection api.Connection) (servers.ServerKeys, error) {
+	client, err := d.servers.ServerClient(ctx, p, connection.ID)
+	if err != nil {
+		return servers.ServerKeys{}, err
+	}
+	cursor := ctx.QueryParam("cursor")
+	if !bridge.PlainText(cursor, servers.MaxServerCursor) {
+		cursor = ""
+	}
+	found, err := servers.ReadServerKeys(ctx.Request().Context(), client, cursor)
+	if err != nil {
+		return servers.ServerKeys{}, servers.ServerError(err, connection.ServerURL)
+	}
+	return found, nil
+}
+
+// serverKeyView is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
+// owner, in whose name it acts, and for an admin.
+func serverKeyView(s servers.ServerKeys, k api.APIKey, p accounts.Principal, path, own string) keyView {
+	alive := k.Ended == nil && k.Status != record.StatusExpired
+	end := alive || k.Status == record.StatusExpired
+	view := keyView{APIKey: k, Path: path + "/keys/" + k.KeyID, Alive: alive, Rotation: uuid.NewString()}
+	if k.KeyID == own {
+		view.Own = path + "#manage"
+		return view
+	}
+	view.End = end && s.Can("key:revoke")
+	view.Reissue = end && k.Kind != string(bridge.KindSK) && s.Can("key:create") && (k.Owner == p.Email || p.Role.AtLeast(bridge.RoleAdmin))
+	return view
+}
+
+// offerServerKey completes a form with what the one who asks may give a key, by the server's own catalogue.
+func offerServerKey(s servers.ServerKeys, p accounts.Principal, f keyForm, action string) keyForm {
+	kinds := []choiceOf{{"live", "Live: for production", false}, {"test", "Test: for a sandbox", false}}
+	admin := p.Role.AtLeast(bridge.RoleAdmin)
+	if !s.Catalogue {
+		return f.offer(action, kinds, nil, nil, admin)
+	}
+	minter := catalogue.Minter{Org: p.Org, Scopes: s.May, Admin: admin}
+	if s.May == nil {
+		minter.Scopes = bridge.Scopes{"*"}
+	}
+	file := s.Declared.File()
+	var presets, scopes []choiceOf
+	for _, name := range s.Declared.Presets() {
+		if len(presets) == servers.MaxServerChoice {
+			break
+		}
+		if granted, err := s.Declared.Grant(minter, name, nil); err == nil && len(granted) > 0 {
+			presets = append(presets, choiceOf{servers.Shown(name), servers.Shown(file.Presets[name].Description), false})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(file.Scopes)) {
+		if len(scopes) == servers.MaxServerChoice {
+			break
+		}
+		if strings.Contains(name, "<") || s.Declared.Within(minter, bridge.Scopes{bridge.Scope(name)}) != nil {
+			continue // a pattern stands for many, which are typed
+		}
+		scopes = append(scopes, choiceOf{servers.Shown(name), servers.Shown(file.Scopes[name]), slices.Contains(f.Wish.Scopes, name)})
+	}
+	if !f.Open {
+		f.Wish.Preset = file.DefaultPreset
+	}
+	return f.offer(action, kinds, presets, scopes, admin)
+}
+
+func (d *Dashboard) createServerKey(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	f, err := d.serverKeysFrame(ctx, p)
+	if err != nil {
+		return err
+	}
+	sent, err := keyFormOf(ctx.Request())
+	if err != nil {
+		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, err)
+	}
+	client, err := d.servers.ServerClient(ctx, p, f.Connection.ID)
+	if err != nil {
+		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, err)
+	}
+	created, err := client.CreateKey(ctx.Request().Context(), sent.Wish)
+	if err != nil {
+		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, servers.ServerError(err, f.Connection.ServerURL))
+	}
+	return d.showServerKey(ctx, p, f, "created", "", created)
+}
+
+// serverKeyRefused shows the page with why nothing was done.
+func (d *Dashboard) serverKeyRefused(ctx echo.Context, p accounts.Principal, view serverKeysView, err error) error {
+	if who.Ours(err) {
+		return err
+	}
+	view.Error = page.Sentence(err)
+	return d.renderServerKeys(ctx, p, api.Status(err), view)
+}
+
+// showServerKey shows a secret, this once.
+func (d *Dashboard) showServerKey(ctx echo.Context, p accounts.Principal, f frame, done, id string, answer api.CreatedKey) error {
+	status := http.StatusOK
+	if id == "" {
+		status = http.StatusCreated
+	}
+	created, err := servers.TidyCreated(answer, id)
+	if err != nil {
+		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, servers.ServerError(err, f.Connection.ServerURL))
+	}
+	return d.renderServerKeys(ctx, p, status, serverKeysView{Frame: f, Created: &createdView{created, done,
+		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" ` + shellWord(f.Connection.ServerURL.Join("/ace/v1/me"))}})
+}
+
+var errOwnKey = bridge.E(bridge.Conflict, bridge.CodeOwnKey,
+	"that is the connection's own key, which the cloud renews by itself").
+	WithHint("to end it, disconnect")
+
+// changeServerKey does what a button of a key says.
+func (d *Dashboard) changeServerKey(ctx echo.Context, p accounts.Principal) error {
+	if err := page.Form(ctx); err != nil {
+		return err
+	}
+	f, err := d.serverKeysFrame(ctx, p)
+	if err != nil {
+		return err
+	}
+	refused := func(err error) error {
+		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, err)
+	}
+	r, sent := ctx.Request().Context(), ctx.Request().PostForm
+	parsed, err := uuid.Parse(ctx.Param("key"))
+	id, action := parsed.String(), ctx.Param("action")
+	switch {
+	case err != nil || !slices.Contains([]string{"revive", "rotate", "disable", "enable", "revoke"}, action):
+		return echo.NewHTTPError(http.StatusNotFound)
+	case id == f.Connection.KeyID:
+		return refused(errOwnKey)
+	case (action == "revoke" || action == "revive") && sent.Get("sure") != "yes":
+		return refused(page.ErrNotSure)
+	}
+	client, err := d.servers.ServerClient(ctx, p, f.Connection.ID)
+	if err != nil {
+		return refused(err)
+	}
+	var created api.CreatedKey
+	done := ""
+	switch action {
+	case "revive":
+		created, err = client.ReviveKey(r, id, api.ReviveKeyRequest{ExpiresIn: sent.Get("expires_in")})
+	case "rotate":
+		created, err = client.RotateKey(r, id, bridge.NewSecret(sent.Get("rotation")), api.RotateKeyRequest{Grace: sent.Get("grace")})
+	case "disable":
+		done = "key-disabled"
+		_, err = client.DisableKey(r, id)
+	case "enable":
+		done = "key-enabled"
+		_, err = client.EnableKey(r, id)
+	case "revoke":
+		done = "key-revoked"
+		_, err = client.RevokeKey(r, id)
+	}
+	switch {
+	case err != nil:
+		return refused(servers.ServerError(err, f.Connection.ServerURL))
+	case done == "":
+		return d.showServerKey(ctx, p, f, map[string]string{"revive": "revived: the old secret is dead", "rotate": "rotated"}[action], id, created)
+	}
+	return ctx.Redirect(http.StatusSeeOther, "/connections/"+f.Connection.ID+"/keys?done="+done)
+}

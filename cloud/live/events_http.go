@@ -1,0 +1,111 @@
+package live
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/api/serving"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+)
+
+const (
+	streamBeat  = 15 * time.Second // how often a stream says something, so that proxies do not take it for dead
+	streamStuck = 10 * time.Second // how long a client may take for what it is told
+	maxEventID  = 100
+)
+
+// eventID is the ID of an event. Changes have numbers within an organization, and a browser that goes on with a stream may
+// have changed to another one meanwhile.
+func eventID(org string, seq int64) string { return org + "." + strconv.FormatInt(seq, 10) }
+
+// parseEventID finds out where the last stream ended. An ID that is none of the organization's is as good as none: a browser
+// whose request is refused does not try again.
+func parseEventID(id, org string) (seq int64, ok bool) {
+	if len(id) > maxEventID {
+		return 0, false
+	}
+	number, ours := strings.CutPrefix(id, org+".")
+	seq, err := strconv.ParseInt(number, 10, 64)
+	return seq, ours && err == nil && seq >= 0 && eventID(org, seq) == id
+}
+
+// eventText is an event as it is sent, but for its ID.
+func eventText(change connections.Change) (string, error) {
+	name, data := "status", any(change.Event)
+	if change.Lost {
+		name, data = "removed", api.ConnectionRemoved{ID: change.Event.ID}
+	}
+	encoded, err := json.Marshal(data)
+	if err != nil {
+		return "", fmt.Errorf("encode an event: %w", err)
+	}
+	return "event: " + name + "\ndata: " + string(encoded) + "\n", nil
+}
+
+// Mount mounts the stream of changes.
+func (lv *Live) Mount(e *echo.Echo) {
+	e.GET("/v1/connections/events", lv.who.Need("connection:read", lv.connectionEvents))
+}
+
+// connectionEvents is GET /v1/connections/events: the changes of the connections that the caller sees, as server-sent events.
+func (lv *Live) connectionEvents(ctx echo.Context, p accounts.Principal) error {
+	r := ctx.Request()
+	last, from, err := lv.connections.Position(r.Context(), p, lv.cfg.Now().Add(-watchedBefore))
+	if err != nil {
+		return err
+	}
+	if seq, ok := parseEventID(r.Header.Get("Last-Event-ID"), p.OrgID); ok && seq <= last {
+		from = seq
+	}
+	w := &watcher{who: p, since: from, told: make(chan string, 1), ended: make(chan struct{})}
+	if p.Kind != "" {
+		w.key = p.Identity()
+	}
+	if err := lv.watchers.add(w); err != nil {
+		return err
+	}
+	defer lv.watchers.remove(w)
+	h := ctx.Response().Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx
+	ctx.Response().WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	// An ID without an event is kept by the browser, and no event.
+	text := "retry: 2000\nid: " + eventID(p.OrgID, from) + "\n\n"
+	beat := time.NewTicker(streamBeat)
+	defer beat.Stop()
+	control := http.NewResponseController(ctx.Response())
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(streamStuck))
+		if _, err := io.WriteString(ctx.Response(), text); err != nil {
+			return nil //nolint:nilerr // the listener is gone
+		}
+		if err := control.Flush(); err != nil {
+			return nil //nolint:nilerr // the listener is gone
+		}
+		_ = control.SetWriteDeadline(time.Time{})
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-serving.Draining(r.Context()):
+			return nil
+		case <-w.ended:
+			return nil
+		case text = <-w.told:
+		case <-beat.C:
+			text = ": still here\n\n"
+		}
+	}
+}

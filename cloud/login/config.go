@@ -1,0 +1,52 @@
+// Package login is the pages where a person comes in: sign-in, invitation, first account, and mailed links.
+//
+//	/login ──► password ──► second factor, if on ──► the page they came for
+//	/forgot ──► a mailed link ──► /reset        /verify · /confirm: the address is proven
+//	/invite ──► an account, or the one they have        /first: the cloud's first person
+//	/address: a new address is confirmed, or its change is stopped
+//
+// Opening a link changes nothing, since programs that scan mail open links too; the form on the page does.
+package login
+
+import (
+	"log/slog"
+
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/outbox"
+	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+// Config is all that the room may touch.
+type Config struct {
+	FirstEmail string // who alone makes the first account; empty: an operator's command does
+	Page       *page.Writer
+	Who        *who.Finder
+	Accounts   *accounts.Store
+	Sessions   *accounts.Sessions
+	SignIn     *signin.Store
+	Outbox     *outbox.Outbox
+	Mails      *api.Limiter // mails that somebody asks for
+}
+
+// Login is the pages where a person comes in.
+type Login struct {
+	cfg      Config
+	log      *slog.Logger
+	page     *page.Writer
+	who      *who.Finder
+	accounts *accounts.Store
+	sessions *accounts.Sessions
+	signin   *signin.Store
+	outbox   *outbox.Outbox
+	mails    *api.Limiter
+}
+
+// New returns the room.
+func New(cfg Config, log *slog.Logger) *Login {
+	return &Login{cfg: cfg, log: log,
+		page: cfg.Page, who: cfg.Who, accounts: cfg.Accounts, sessions: cfg.Sessions, signin: cfg.SignIn,
+		outbox: cfg.Outbox, mails: cfg.Mails}
+}

@@ -1,0 +1,114 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/outbound"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+const (
+	deliverEvery    = probeEvery
+	deliverBatch    = 32
+	deliveredAtOnce = 8 // more than of one organization in a batch
+)
+
+// Disconnect removes a connection and tries to have its key revoked at once. Where that fails, the cloud keeps the
+// revocation, goes on trying, and hands it to the caller as well, who may be nearer to the server.
+func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string, was connections.AsItWas) (api.Removed, error) {
+	who := who.Actor(ctx, p)
+	removed, err := sv.connections.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
+	sv.forgetTarget(id)
+	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
+		return removed, err
+	}
+	// The connection is gone whatever happens now, also when the caller hangs up.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx.Request().Context()), outbound.OutboundTimeout)
+	defer cancel()
+	due := removed.Revocation
+	if err := sv.deliver(bounded, due.ServerURL, due.KeyID, due.Token.Secret); err != nil {
+		due.Cause = notTaken(err, due.ServerURL)
+		return removed, nil
+	}
+	due.Status, due.Token = "delivered", nil
+	return removed, sv.upkeep.RevocationDelivered(bounded, due.ID, who)
+}
+
+var errRefused = errors.New("the server did not take the statement")
+
+// deliver hands a server the signed revocation of a key.
+func (sv *Servers) deliver(ctx context.Context, server bridge.ServerURL, keyID string, token bridge.Secret) error {
+	return sv.deliverTo(ctx, server, "/ace/v1/api-keys/"+keyID, token)
+}
+
+// deliverTo hands a server a statement that a key has signed. A server that does not know the key has nothing to do.
+func (sv *Servers) deliverTo(ctx context.Context, server bridge.ServerURL, path string, token bridge.Secret) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.Join(path), nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set(bridge.HeaderAuthorization, "Bearer "+token.Reveal())
+	req.Header.Set("User-Agent", "ace-cloud/"+sv.cfg.Version)
+	resp, err := sv.outbound.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	code := bridge.CodeOf(api.ReadProblem(resp))
+	switch {
+	case code == bridge.CodeKeyUnknown:
+		return nil
+	case code != "" && bridge.PlainText(string(code), 64):
+		return fmt.Errorf("%w (%s)", errRefused, code)
+	}
+	return errRefused
+}
+
+// notTaken says why a statement was not delivered.
+func notTaken(err error, server bridge.ServerURL) string {
+	if errors.Is(err, errRefused) {
+		return err.Error()
+	}
+	return unreachable(err, server).Cause
+}
+
+// DeliverRevocations tries what is due, a bounded number at a time, until nothing is; what fails is put off.
+func (sv *Servers) DeliverRevocations(ctx context.Context) error {
+	for {
+		due, err := sv.upkeep.DueRevocations(ctx, deliverBatch)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		err = atOnce(deliveredAtOnce, due, func(v connections.Revocation) error { return sv.deliverRevocation(ctx, v) })
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (sv *Servers) deliverRevocation(ctx context.Context, v connections.Revocation) error {
+	if v.Err != nil {
+		return sv.upkeep.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)
+	}
+	err := sv.deliver(ctx, v.Server, v.KeyID, v.Token)
+	switch {
+	case ctx.Err() != nil:
+		return nil // a delivery that was cut off says nothing
+	case err != nil:
+		return sv.upkeep.RevocationFailed(ctx, v, notTaken(err, v.Server))
+	}
+	return sv.upkeep.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
+}

@@ -1,0 +1,78 @@
+package servers
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+// ChangeConnectionTo patches a connection. What a ceiling's preset stands for is found out first.
+func (sv *Servers) ChangeConnectionTo(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (api.Connection, error) {
+	if patch.Ceiling.To != nil {
+		ceiling, err := sv.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
+		if err != nil {
+			return api.Connection{}, err
+		}
+		patch.Ceiling.To = &ceiling
+	}
+	changed, err := sv.connections.Patch(ctx.Request().Context(), who.Caller(ctx, p), id, patch)
+	if bridge.CodeOf(err) != bridge.CodeKeyCannotActAs || patch.Visibility == nil {
+		return changed, err
+	}
+	// Whether the key may act as others may not be known yet: a check asks its server.
+	if checked, failed := sv.Check(ctx.Request().Context(), p, id); failed != nil || checked.OwnerOnly {
+		return changed, err
+	}
+	return sv.connections.Patch(ctx.Request().Context(), who.Caller(ctx, p), id, patch)
+}
+
+func (sv *Servers) LimitMember(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
+	subject, err := sv.exceptee(ctx.Request().Context(), p, user)
+	if err != nil {
+		return api.SharingMember{}, err
+	}
+	if l.Access == connections.AccessLimited {
+		if l.Ceiling, err = sv.standsFor(ctx.Request().Context(), p, id, l.Ceiling); err != nil {
+			return api.SharingMember{}, err
+		}
+	}
+	return sv.connections.LimitMember(ctx.Request().Context(), who.Caller(ctx, p), id, subject, l)
+}
+
+func (sv *Servers) UnlimitMember(ctx echo.Context, p accounts.Principal, id, user string) (api.SharingMember, error) {
+	subject, err := sv.exceptee(ctx.Request().Context(), p, user)
+	if err != nil {
+		return api.SharingMember{}, err
+	}
+	return sv.connections.UnlimitMember(ctx.Request().Context(), who.Caller(ctx, p), id, subject)
+}
+
+// exceptee is for whom an exception is to be: an ID may be that of a member or of an API key of the organization. A personal
+// access token is its person, and cannot be told apart from them.
+func (sv *Servers) exceptee(ctx context.Context, p accounts.Principal, user string) (connections.Exceptee, error) {
+	subject := connections.Exceptee{ID: user}
+	id, err := uuid.Parse(user)
+	if err != nil || id.String() != user {
+		return subject, nil // which is nobody's; the registry says so
+	}
+	record, err := sv.keys.Get(ctx, keys.View{Org: p.Org}, id)
+	switch {
+	case bridge.CodeOf(err) == bridge.CodeKeyUnknown:
+		return subject, nil
+	case err != nil:
+		return subject, err
+	case record.Kind == bridge.KindPAT:
+		return subject, bridge.E(bridge.Invalid, bridge.CodeLimitToken,
+			"a personal access token does what its person may: limit %s instead", record.Owner)
+	}
+	subject.Key = true
+	return subject, nil
+}

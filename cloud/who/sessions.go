@@ -1,0 +1,48 @@
+package who
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/signin"
+)
+
+// Guess runs one check of a secret within the limits of the address and of all together. Only failures count: an office
+// behind one address signs in at nine o'clock without waiting. Tries at the same time count until they succeed.
+func (w *Finder) Guess(ctx echo.Context, check func() error) error {
+	key := bridge.AddressKey(ctx.RealIP())
+	if err := w.logins.Allow(key); err != nil {
+		return err
+	}
+	err := check()
+	if kind := bridge.AsError(err).Kind; err == nil || kind == bridge.Internal || kind == bridge.Unavailable {
+		w.logins.Return(key)
+	}
+	return err
+}
+
+// Authenticate checks a password, within the limits of the address and of all together. Those of the account are the
+// registry's, which tells strangers from devices that the person has signed in from: one limit for both would let anybody who
+// keeps guessing lock the person out.
+func (w *Finder) Authenticate(ctx echo.Context, l signin.Login) (signin.Authenticated, error) {
+	var person signin.Authenticated
+	err := w.Guess(ctx, func() (err error) {
+		person, err = w.signin.Authenticate(ctx.Request().Context(), l, Anonymous(ctx))
+		return err
+	})
+	if bridge.CodeOf(err) == bridge.CodeEmailUnverified {
+		// Whoever has the password gets another link: the first mail may be lost.
+		if merr := w.signin.StartVerification(ctx.Request().Context(), person.ID, Anonymous(ctx)); merr != nil {
+			if Ours(merr) {
+				return person, merr
+			}
+			e := bridge.AsError(merr)
+			hint := "It cannot be confirmed now: " + e.Detail + "."
+			if w.outbox.CanMail() != nil {
+				hint = "This cloud sends no mail: sign in through your organization's provider, or ask the operator to vouch for your address (`ace cloud user add`)."
+			}
+			return person, bridge.AsError(err).WithHint("%s", hint)
+		}
+	}
+	return person, err
+}
