@@ -1,3 +1,9 @@
+// Package outbound decides which addresses the cloud may call, each time it dials.
+//
+// A name is judged by the address that it resolves to, at the moment of the connection, so that no second answer of a DNS
+// server and no redirect gets around it. Public addresses may be called, over https alone; the ranges of ACE_RELAY_ALLOW too,
+// and on a cloud on loopback this machine. Metadata services of cloud providers and the cloud itself never are, however their
+// address is written or carried (IPv4 in IPv6, NAT64, 6to4).
 package outbound
 
 import (
@@ -15,7 +21,8 @@ import (
 )
 
 const (
-	OutboundTimeout = 8 * time.Second
+	// Timeout bounds a call that the cloud makes for itself.
+	Timeout         = 8 * time.Second
 	outboundDial    = 4 * time.Second
 	outboundHeaders = 64 << 10
 	outboundIdle    = 30 * time.Second
@@ -113,7 +120,7 @@ func (d Rules) dialer() *net.Dialer {
 // Transport is one that dials by the rules. It knows no environment proxy, and leaves answers as compressed as they come.
 func (d Rules) Transport() *http.Transport {
 	return &http.Transport{DialContext: d.dialer().DialContext, TLSHandshakeTimeout: outboundDial,
-		ResponseHeaderTimeout: OutboundTimeout, MaxResponseHeaderBytes: outboundHeaders, IdleConnTimeout: outboundIdle,
+		ResponseHeaderTimeout: Timeout, MaxResponseHeaderBytes: outboundHeaders, IdleConnTimeout: outboundIdle,
 		DisableCompression: true}
 }
 
@@ -122,7 +129,7 @@ func (d Rules) Client() *http.Client {
 	transport := d.Transport()
 	transport.MaxConnsPerHost = 8
 	return &http.Client{
-		Timeout:       OutboundTimeout,
+		Timeout:       Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     &httpsOnly{rules: d, Transport: transport},
 	}

@@ -66,6 +66,7 @@ type Policy struct {
 	FormTarget string   // where the answer to its form may lead: browsers hold redirects against form-action, too
 }
 
+// RenderUnder is [Writer.Render] with a policy of the page's own.
 func (pg *Writer) RenderUnder(ctx echo.Context, status int, name string, page web.Page, allowed Policy) error {
 	slices.Sort(allowed.connect)
 	h := ctx.Response().Header()
@@ -86,6 +87,7 @@ func (pg *Writer) RenderUnder(ctx echo.Context, status int, name string, page we
 	return web.Render(ctx.Response(), ctx.Request(), status, name, page)
 }
 
+// User is the person in the frame of a page.
 func User(p accounts.Principal) *web.User {
 	return &web.User{ID: p.UserID, Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin),
 		Audit: p.Can("audit:read")}
@@ -127,6 +129,7 @@ const PageRows = 30
 // MaxForm bounds the body of a page's form.
 const MaxForm = 64 << 10
 
+// Form reads a form that is bounded and can be read in one way only.
 func Form(ctx echo.Context) error {
 	r := ctx.Request()
 	r.Body = http.MaxBytesReader(ctx.Response(), r.Body, MaxForm)

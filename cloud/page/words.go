@@ -44,8 +44,10 @@ var Flashes = map[string]string{
 	"pending":      "Disconnected. The server could not be reached: the revocation of its key is kept and delivered as soon as it answers.",
 }
 
+// ErrNotSure refuses a change whose box was not ticked.
 var ErrNotSure = bridge.E(bridge.Invalid, bridge.CodeNotConfirmed, "tick the box to say that you are sure")
 
+// Done sends the browser back to the page, which says what was done.
 func Done(ctx echo.Context, what string) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+url.QueryEscape(what))
 }

@@ -237,12 +237,12 @@ func TestSecondStep(t *testing.T) {
 		}); got[""] != 1 {
 			t.Errorf("one step is finished twice: %v", got)
 		}
-		if got := finish(pending, f.code(e, 1)); bridge.Code(got) != bridge.CodeLoginExpired {
+		if got := finish(pending, f.code(e, 1)); got != bridge.CodeLoginExpired {
 			t.Errorf("a finished step: %q", got)
 		}
 		late := begin()
 		f.advance(signin.PendingLife)
-		if got := finish(late, f.code(e, 0)); bridge.Code(got) != bridge.CodeLoginExpired {
+		if got := finish(late, f.code(e, 0)); got != bridge.CodeLoginExpired {
 			t.Errorf("after five minutes: %q", got)
 		}
 		guessed := begin()
@@ -256,7 +256,7 @@ func TestSecondStep(t *testing.T) {
 		if got := finish(begin(), f.code(e, 0)); got != "too_many_requests" {
 			t.Errorf("a new step after five wrong codes: %q", got)
 		}
-		if got := finish(bridge.NewSecret("x"), "1"); bridge.Code(got) != bridge.CodeLoginExpired {
+		if got := finish(bridge.NewSecret("x"), "1"); got != bridge.CodeLoginExpired {
 			t.Errorf("an unknown step: %q", got)
 		}
 	})

@@ -117,7 +117,6 @@ func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 			c, _, err := f.Connections.Register(ctx, p.As(audit.Actor{}), api.RegisterRequest{ServerURL: url, APIKey: &disclosed, IfKeyID: &ifKeyID})
 			return c, err
 		}
-		const moved = bridge.CodeConnectionMoved
 		first, second := aceKey(), aceKey()
 		c, err := register("https://ace.a.test", first, "")
 		if err != nil || c.Revision == "" {

@@ -167,6 +167,7 @@ func splitRelay(escaped string) (connection, path string, ok bool) {
 	return connection, path, ok && found && isRelay
 }
 
+// IsRelay reports whether a path leads through the relay.
 func IsRelay(escaped string) bool {
 	_, _, ok := splitRelay(escaped)
 	return ok

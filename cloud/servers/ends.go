@@ -21,10 +21,12 @@ import (
 // maxServersAsked is the maximum number of servers asked for one preview.
 const maxServersAsked = 8
 
+// CeilingOf is the ceiling in a query.
 func CeilingOf(ctx echo.Context) api.Ceiling {
 	return api.Ceiling{Preset: ctx.QueryParam("preset"), Scopes: ctx.QueryParams()["scope"]}
 }
 
+// EndsOfDisconnect previews a disconnect, here and on the server.
 func (sv *Servers) EndsOfDisconnect(ctx echo.Context, p accounts.Principal, id string) (api.Ends, error) {
 	if err := p.Need("connection:delete"); err != nil {
 		return api.Ends{}, err
@@ -33,11 +35,13 @@ func (sv *Servers) EndsOfDisconnect(ctx echo.Context, p accounts.Principal, id s
 	return sv.EndsWithServers(ctx, p, found, err)
 }
 
+// EndsOfPatch previews another visibility or ceiling, here and on the server.
 func (sv *Servers) EndsOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (api.Ends, error) {
 	found, err := sv.FoundOfPatch(ctx, p, id, patch)
 	return sv.EndsWithServers(ctx, p, found, err)
 }
 
+// FoundOfPatch previews another visibility or ceiling at this cloud alone.
 func (sv *Servers) FoundOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (preview.Ends, error) {
 	if err := p.Need("connection:update"); err != nil {
 		return preview.Ends{}, err
@@ -52,6 +56,7 @@ func (sv *Servers) FoundOfPatch(ctx echo.Context, p accounts.Principal, id strin
 	return sv.preview.EndsOfPatch(ctx.Request().Context(), p, id, patch, sv.KeyAlive)
 }
 
+// FoundOfLimit previews a limit at this cloud alone.
 func (sv *Servers) FoundOfLimit(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (preview.Ends, error) {
 	r := ctx.Request().Context()
 	who, err := sv.exceptee(r, p, user)
@@ -75,6 +80,7 @@ func (sv *Servers) EndsOfKeys(ctx echo.Context, ending []record.Record, out *api
 	return sv.EndsOfKeysFor(ctx, p, ending, out)
 }
 
+// EndsOfKeysFor previews the end of API keys of this cloud, here and on servers.
 func (sv *Servers) EndsOfKeysFor(ctx echo.Context, p accounts.Principal, ending []record.Record, out *api.Ends) error {
 	ids := make([]uuid.UUID, 0, len(ending))
 	for _, k := range ending {
@@ -92,6 +98,7 @@ func (sv *Servers) EndsOfKeysFor(ctx echo.Context, p accounts.Principal, ending 
 // KeyAlive reports whether an API key of this cloud may be used.
 func (sv *Servers) KeyAlive(id uuid.UUID) bool { return len(sv.keys.Generations(id)) > 0 }
 
+// EndsWithServers completes a preview with what ends on servers.
 func (sv *Servers) EndsWithServers(ctx echo.Context, p accounts.Principal, found preview.Ends, err error) (api.Ends, error) {
 	var out api.Ends
 	if err != nil {

@@ -33,7 +33,7 @@ func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string,
 		return removed, err
 	}
 	// The connection is gone whatever happens now, also when the caller hangs up.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx.Request().Context()), outbound.OutboundTimeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx.Request().Context()), outbound.Timeout)
 	defer cancel()
 	due := removed.Revocation
 	if err := sv.deliver(bounded, due.ServerURL, due.KeyID, due.Token.Secret); err != nil {

@@ -34,6 +34,7 @@ func (sv *Servers) ChangeConnectionTo(ctx echo.Context, p accounts.Principal, id
 	return sv.connections.Patch(ctx.Request().Context(), who.Caller(ctx, p), id, patch)
 }
 
+// LimitMember gives a member or an API key less of a connection.
 func (sv *Servers) LimitMember(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
 	subject, err := sv.exceptee(ctx.Request().Context(), p, user)
 	if err != nil {
@@ -47,6 +48,7 @@ func (sv *Servers) LimitMember(ctx echo.Context, p accounts.Principal, id, user 
 	return sv.connections.LimitMember(ctx.Request().Context(), who.Caller(ctx, p), id, subject, l)
 }
 
+// UnlimitMember removes the limit of a member or an API key.
 func (sv *Servers) UnlimitMember(ctx echo.Context, p accounts.Principal, id, user string) (api.SharingMember, error) {
 	subject, err := sv.exceptee(ctx.Request().Context(), p, user)
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 )
 
 // routeProvider is the page of an organization's sign-in provider.
-// mountProviders mounts signing in through a provider, and the API and page of its settings.
+// Mount mounts signing in through a provider, and the API and page of its settings.
 func (so *SSO) Mount(e *echo.Echo) {
 	e.GET("/login/provider", so.signInPage)
 	e.POST("/login/provider", so.beginSignIn)

@@ -22,6 +22,7 @@ type RelayLimits struct {
 	Member, Connection, Total int
 }
 
+// OrDefaults fills in the defaults.
 func (l RelayLimits) OrDefaults() RelayLimits {
 	return RelayLimits{
 		Answer: cmp.Or(l.Answer, time.Minute), Silence: cmp.Or(l.Silence, 5*time.Minute), Body: cmp.Or(l.Body, 8<<30),
@@ -38,6 +39,7 @@ type Quotas struct {
 	taken map[string]int // by member, by connection, and by organization
 }
 
+// NewQuotas returns quotas of which nothing is taken.
 func NewQuotas(limits RelayLimits) *Quotas {
 	return &Quotas{limits: limits.OrDefaults(), taken: map[string]int{}}
 }

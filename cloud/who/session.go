@@ -26,6 +26,7 @@ type sessionClaims struct {
 	Moves     int64       `json:"moves,omitempty"`
 }
 
+// SessionToken signs the token of a session.
 func (w *Finder) SessionToken(p accounts.Principal, life time.Duration) (bridge.Secret, error) {
 	now := w.cfg.Now()
 	return w.root.SigningKey().SignToken(bridge.TypeSession, sessionClaims{
@@ -137,22 +138,27 @@ func (w *Finder) Need(need bridge.Scope, h func(echo.Context, accounts.Principal
 	})
 }
 
+// Actor is the caller of a request in the audit log.
 func Actor(ctx echo.Context, p accounts.Principal) audit.Actor {
 	a := p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
 	a.UserAgent = ctx.Request().UserAgent()
 	return a
 }
 
+// Caller is the principal with the actor that is audited.
 func Caller(ctx echo.Context, p accounts.Principal) accounts.Caller {
 	return p.As(Actor(ctx, p))
 }
 
+// Anonymous is the actor of a request that nobody is known to make.
 func Anonymous(ctx echo.Context) audit.Actor {
 	return audit.Actor{ID: "anonymous", Address: ctx.RealIP(), RequestID: api.RequestID(ctx.Request()), UserAgent: ctx.Request().UserAgent()}
 }
 
+// SessionCookie is the name of a session's cookie, without its prefix.
 const SessionCookie = "ace_session"
 
+// CookieName is the full name of the session's cookie.
 func (w *Finder) CookieName() string { return w.CookieNamed(SessionCookie) }
 
 // CookieNamed has the __Host- prefix (RFC 6265bis section 4.1.3.2) wherever the cloud speaks https. On plain http, which
@@ -166,10 +172,12 @@ func (w *Finder) CookieNamed(name string) string {
 
 func (w *Finder) secure() bool { return strings.HasPrefix(string(w.cfg.PublicURL), "https://") }
 
+// SetCookie sets the session's cookie; an empty value removes it.
 func (w *Finder) SetCookie(ctx echo.Context, value bridge.Secret, life time.Duration) {
 	w.SetSecret(ctx, SessionCookie, value, life)
 }
 
+// SetSecret sets a cookie with a secret; an empty value removes it.
 func (w *Finder) SetSecret(ctx echo.Context, name string, value bridge.Secret, life time.Duration) {
 	ctx.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever there is https
 		Name: w.CookieNamed(name), Value: value.Reveal(), Path: "/", MaxAge: int(life / time.Second), HttpOnly: true,
