@@ -26,7 +26,6 @@ const (
 	maxTXTRecords = 100
 )
 
-// routeProvider is the page of an organization's sign-in provider.
 // Mount mounts signing in through a provider, and the API and page of its settings.
 func (so *SSO) Mount(e *echo.Echo) {
 	e.GET("/login/provider", so.signInPage)
