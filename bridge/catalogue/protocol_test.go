@@ -9,13 +9,13 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// An MCP client works with the README's rule: what is the protocol's own passes, tools by their scopes.
-func TestReadmeMCPRule(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// An MCP client works with the rule in docs/apps.md: what is the protocol's own passes, tools by their scopes.
+func TestPapersMCPRule(t *testing.T) {
+	paper, err := os.ReadFile("../../docs/apps.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := catalogue.Parse(regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(readme)[1])
+	c, err := catalogue.Parse(regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(paper)[1])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -346,7 +346,7 @@ func vendorPage(t *testing.T, start func(http.Handler) *httptest.Server) (*httpt
 
 const vendorSays = `document.getElementById("out")?.textContent`
 
-// vendorScript does what the README shows, as a member, and tells of it.
+// vendorScript does what docs/api.md shows, as a member, and tells of it.
 func vendorScript(w *world.World) string {
 	w.T.Helper()
 	token, _, err := w.Cloud.DeveloperToken(w.T.Context(), "member@acme.test", "acme")

@@ -83,7 +83,7 @@ func (l goneLines) wait(t *testing.T, path string) {
 
 const (
 	largeUpload = 3 << 20
-	largeHeader = 60 << 10 // README: 64 KB with all others
+	largeHeader = 60 << 10 // docs/apps.md: 64 KB with all others
 )
 
 // What cannot be tried without waiting is held as it stands in the file.

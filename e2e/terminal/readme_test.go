@@ -13,31 +13,42 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// The catalogue that the README shows is one.
-func TestReadmeCatalogue(t *testing.T) {
+// Every catalogue that the papers show is one.
+func TestPapersCatalogues(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("../../README.md")
+	papers, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(raw)
-	if m == nil {
-		t.Fatal("README shows no catalogue")
+	found := 0
+	for _, paper := range append(papers, "../../README.md") {
+		t.Run(filepath.Base(paper), func(t *testing.T) {
+			raw, err := os.ReadFile(paper) //nolint:gosec // of this repository
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(raw, -1) {
+				found++
+				if _, err := catalogue.Parse(m[1]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
-	if _, err := catalogue.Parse(m[1]); err != nil {
-		t.Error(err)
+	if found == 0 {
+		t.Error("the papers show no catalogue")
 	}
 }
 
-func section(t *testing.T, heading string) string {
+func section(t *testing.T, paper, heading string) string {
 	t.Helper()
-	raw, err := os.ReadFile("../../README.md")
+	raw, err := os.ReadFile("../../" + paper) //nolint:gosec // of this repository
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, text, found := strings.Cut(string(raw), "\n## "+heading+"\n")
 	if !found {
-		t.Fatalf("README has no section %q", heading)
+		t.Fatalf("%s has no section %q", paper, heading)
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	return text
@@ -51,7 +62,7 @@ func TestTheTourAsTyped(t *testing.T) {
 	ace.Must("", "auth", "login-token", "--token", w.TokenOf("admin"))
 	here := strings.TrimPrefix(string(w.URL), "http://127.0.0.1")
 	ran := 0
-	for _, m := range regexp.MustCompile(`(?m)^\$ \./ace (.*)$`).FindAllStringSubmatch(section(t, "The five-minute tour"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\$ \./ace (.*)$`).FindAllStringSubmatch(section(t, "README.md", "The five-minute tour"), -1) {
 		if m[1] == "login" {
 			continue
 		}
@@ -85,7 +96,7 @@ func TestTroubleshootingIsAboutRealMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	headings := regexp.MustCompile(`(?ms)^\*\*(.*?)\*\*`).FindAllStringSubmatch(section(t, "Troubleshooting"), -1)
+	headings := regexp.MustCompile(`(?ms)^\*\*(.*?)\*\*`).FindAllStringSubmatch(section(t, "docs/operate.md", "Troubleshooting"), -1)
 	if len(headings) < 5 {
 		t.Fatalf("only %d headings were found", len(headings))
 	}

@@ -154,7 +154,7 @@ func warnOfVariables(log *slog.Logger) {
 
 func badEnv(wrong []string) error {
 	return bridge.E(bridge.Invalid, bridge.CodeEnvironment, "the environment is not right:\n  %s", strings.Join(wrong, "\n  ")).
-		WithHint("set what is named above; configs/ has examples, and the README says what each variable is")
+		WithHint("set what is named above; configs/ has examples, and docs/operate.md says what each variable is")
 }
 
 func eachVariable(v reflect.Value, do func(name string, field reflect.Value)) {
