@@ -20,6 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/vault"
 )
@@ -53,7 +54,7 @@ func relayBench(b *testing.B) (server *url.URL, relay benchtest.Side) {
 		b.Fatal(err)
 	}
 	c, err = cloud.New(ctx, cloud.Config{PublicURL: bridge.ServerURL(ts.URL), DatabaseURL: "sqlite:" + b.TempDir() + "/bench.db",
-		EncryptionKeys: keys, SigningKey: bridge.NewSigningRoot(), Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler))
+		EncryptionKeys: keys, SigningKey: bridge.NewSigningRoot(), Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -33,11 +33,11 @@ import (
 	"github.com/acebridge/ace/cloud/mail"
 	"github.com/acebridge/ace/cloud/oauth"
 	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/periodic"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/servers"
-	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/sso"
 	"github.com/acebridge/ace/cloud/v1"
 	"github.com/acebridge/ace/cloud/vault"
@@ -59,10 +59,10 @@ type Config struct {
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
 	RelayLimits    who.RelayLimits
 	Version        string
-	Password       signin.PasswordCost // zero: the default cost
-	Now            func() time.Time    // nil: time.Now
-	ProviderTime   time.Duration       // for one step of a sign-in at a provider; zero: 8 s
-	LookupTXT      sso.LookupTXT       // nil: the system's resolver
+	Password       passwords.Cost   // zero: the default cost
+	Now            func() time.Time // nil: time.Now
+	ProviderTime   time.Duration    // for one step of a sign-in at a provider; zero: 8 s
+	LookupTXT      sso.LookupTXT    // nil: the system's resolver
 }
 
 // Cloud is a running cloud. [Cloud.Run] does its background work and has to run beside the handler.

@@ -24,6 +24,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/vault"
@@ -93,7 +94,7 @@ func startFresh(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
 		t.Fatal(err)
 	}
 	f.cfg = cloud.Config{PublicURL: bridge.ServerURL(f.url), DatabaseURL: dsn, EncryptionKeys: keys,
-		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}
+		SigningKey: bridge.NewSigningRoot(), Version: "test", Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}, Now: f.clock}
 	change(&f.cfg)
 	f.restart()
 	t.Cleanup(func() { ts.Close(); _ = f.cloud.Close() })

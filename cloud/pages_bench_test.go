@@ -21,6 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/vault"
 )
@@ -40,7 +41,7 @@ func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection strin
 		b.Fatal(err)
 	}
 	cfg := cloud.Config{PublicURL: "http://localhost:7700", DatabaseURL: dsn, EncryptionKeys: keys, SigningKey: bridge.NewSigningRoot(),
-		Version: "bench", Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}
+		Version: "bench", Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}}
 	reg, db, err := cloud.OpenRegistry(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)

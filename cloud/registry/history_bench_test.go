@@ -15,6 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/vault"
@@ -42,7 +43,7 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Pri
 	}
 	b.Cleanup(func() { _ = db.Close() })
 	if r, err = registry.New(ctx, db, registry.Config{Issuer: issuer, Vault: vault, Root: root,
-		Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler)); err != nil {
+		Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler)); err != nil {
 		b.Fatal(err)
 	}
 	for i := range 50 {

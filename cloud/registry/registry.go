@@ -26,6 +26,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/outbox"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/signin"
@@ -37,10 +38,10 @@ type Config struct {
 	Issuer   bridge.ServerURL // the cloud's own URL
 	Vault    *vault.Vault
 	Root     bridge.SigningRoot
-	Password signin.PasswordCost // zero: the default cost
-	Mail     bool                // somebody delivers what [outbox.Outbox.DueMail] gives
-	Mark     mark.Place          // of the change number, where [Registry.UseKeys] gives no keys; zero: none is kept
-	Now      func() time.Time    // nil: time.Now
+	Password passwords.Cost   // zero: the default cost
+	Mail     bool             // somebody delivers what [outbox.Outbox.DueMail] gives
+	Mark     mark.Place       // of the change number, where [Registry.UseKeys] gives no keys; zero: none is kept
+	Now      func() time.Time // nil: time.Now
 }
 
 // Registry is the stores of a cloud. They are safe for concurrent use.

@@ -18,6 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/signin"
@@ -62,7 +63,7 @@ func (f *fixture) open(keys bridge.Secret) {
 		f.t.Fatal(err)
 	}
 	f.Registry, err = registry.New(f.t.Context(), f.db, registry.Config{Issuer: issuer, Vault: vault, Root: f.root,
-		Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock, Mark: f.mark}, slog.New(slog.DiscardHandler))
+		Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.clock, Mark: f.mark}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func (st *Store) ChangePassword(ctx context.Context, caller accounts.Caller, old
 	if err != nil {
 		return err
 	}
-	hash, err := st.hasher.hash(ctx, password)
+	hash, err := st.hasher.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (st *Store) confirmPassword(ctx context.Context, caller accounts.Caller, pa
 	if _, err := st.charge(ctx, lane); err != nil {
 		return accounts.Shown{}, err
 	}
-	match, err := st.hasher.check(ctx, password, hash)
+	match, err := st.hasher.Check(ctx, password, hash)
 	if err != nil {
 		return accounts.Shown{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/outbox"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/vault"
 )
@@ -32,7 +33,7 @@ type Config struct {
 	Outbox   *outbox.Outbox   // New has it write links with this store
 	Vault    *vault.Vault     // seals second factors and the client secrets of providers
 	Issuer   bridge.ServerURL // the cloud's own URL, which the links begin with
-	Password PasswordCost     // zero: the default cost
+	Password passwords.Cost   // zero: the default cost
 }
 
 // Store owns how people prove who they are: passwords, second factors, recovery codes and mailed links.
@@ -44,7 +45,7 @@ type Store struct {
 	vault    *vault.Vault
 	issuer   bridge.ServerURL
 	log      *slog.Logger
-	hasher   *hasher
+	hasher   *passwords.Hasher
 	keys     accounts.Keys // of the cloud itself; nil: see [Store.UseKeys]
 }
 
@@ -61,7 +62,7 @@ type Providers struct {
 
 // New returns the store, and that of the providers.
 func New(cfg Config, log *slog.Logger) (*Store, *Providers, error) {
-	hasher, err := newHasher(cfg.Password)
+	hasher, err := passwords.New(cfg.Password)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -87,7 +87,7 @@ func (st *Store) MakeFirst(ctx context.Context, token bridge.Secret, f First, ac
 	if _, err := st.FirstPerson(ctx, token); err != nil {
 		return accounts.Session{}, err // before the work of hashing
 	}
-	hash, err := st.hasher.hash(ctx, f.Password)
+	hash, err := st.hasher.Hash(ctx, f.Password)
 	if err != nil {
 		return accounts.Session{}, err
 	}

@@ -55,7 +55,7 @@ func (st *Store) Authenticate(ctx context.Context, l Login, actor audit.Actor) (
 	if err != nil {
 		return Authenticated{}, err
 	}
-	match, err := st.hasher.check(ctx, l.Password, hash)
+	match, err := st.hasher.Check(ctx, l.Password, hash)
 	if err != nil {
 		return Authenticated{}, err
 	}

@@ -153,7 +153,7 @@ func (st *Store) VerifyEmail(ctx context.Context, token, password bridge.Secret,
 	if err != nil {
 		return fmt.Errorf("look up a link: %w", err)
 	}
-	match, err := st.hasher.check(ctx, password, hash)
+	match, err := st.hasher.Check(ctx, password, hash)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (st *Store) ResetPassword(ctx context.Context, token, password bridge.Secre
 	if err := st.CheckLink(ctx, PurposeReset, token); err != nil {
 		return err // before the work of hashing
 	}
-	hash, err := st.hasher.hash(ctx, password)
+	hash, err := st.hasher.Hash(ctx, password)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/outbox"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/vault"
 )
@@ -44,7 +45,7 @@ func newTestStore(t *testing.T) *Store {
 	mail := outbox.New(outbox.Config{DB: rows, Vault: v, Mail: true}, log)
 	people, sessions := accounts.New(accounts.Config{DB: rows, Outbox: mail}, log)
 	st, _, err := New(Config{DB: rows, Accounts: people, Sessions: sessions, Outbox: mail, Vault: v,
-		Password: PasswordCost{MemoryKiB: 64, Iterations: 1}}, log)
+		Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestPasswordChangesDuringItsCheck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			st.hasher.compare = func(password, hash string) (bool, error) {
+			st.hasher.Compare = func(password, hash string) (bool, error) {
 				if _, err := st.db.ExecContext(ctx, "UPDATE users SET password = 'of the reset' WHERE id = $1", u.ID); err != nil {
 					t.Error(err)
 				}
@@ -112,7 +113,7 @@ func TestUnknownUsersCostTheSameWork(t *testing.T) {
 	}
 	work := map[string][]argon2id.Params{}
 	for _, email := range []string{"ann@a.test", "nobody@a.test", "provider@a.test", "not an address"} {
-		st.hasher.compare = func(password, hash string) (bool, error) {
+		st.hasher.Compare = func(password, hash string) (bool, error) {
 			match, params, err := argon2id.CheckHash(password, hash)
 			work[email] = append(work[email], *params)
 			return match, err

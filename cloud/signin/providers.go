@@ -169,15 +169,8 @@ func (st *Providers) SetProvider(ctx context.Context, caller accounts.Caller, or
 				return err
 			}
 		}
-		if err := setDomains(ctx, tx, p.OrgID, s.Domains); err != nil {
+		if err := st.takeDomains(ctx, tx, p.As(caller.Actor), s.Domains, proven); err != nil {
 			return err
-		}
-		if proven {
-			for _, domain := range s.Domains {
-				if err := st.domainProven(ctx, tx, p.OrgID, domain, caller.Actor); err != nil {
-					return err
-				}
-			}
 		}
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "provider.set", Target: "provider:" + id,
 			Details: map[string]string{"issuer": s.Issuer, "client_id": s.ClientID, "domains": strings.Join(s.Domains, " "),
@@ -196,6 +189,19 @@ func (st *Providers) sealProviderSecret(orgID, id string, secret bridge.Secret) 
 		return "", nil
 	}
 	return st.vault.Seal(vault.RowIdentity{Org: orgID, Connection: "provider:" + id}, secret)
+}
+
+// takeDomains sets the domains of an organization's provider, and notes them as proven where they need no proof.
+func (st *Providers) takeDomains(ctx context.Context, tx *sql.Tx, caller accounts.Caller, domains []string, proven bool) error {
+	if err := setDomains(ctx, tx, caller.OrgID, domains); err != nil || !proven {
+		return err
+	}
+	for _, domain := range domains {
+		if err := st.domainProven(ctx, tx, caller.OrgID, domain, caller.Actor); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.

@@ -47,7 +47,7 @@ func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, 
 	if o.Email != "" && o.Email != email {
 		return out, accounts.ForAnother(o, email)
 	}
-	hash, err := st.hasher.hash(ctx, n.Password)
+	hash, err := st.hasher.Hash(ctx, n.Password)
 	if err != nil {
 		return out, err
 	}
@@ -147,7 +147,7 @@ func (st *Store) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (Add
 		return AddedUser{}, bridge.E(bridge.Invalid, bridge.CodeUserMalformed,
 			"the role is not owner, admin, member or viewer, or the name is no plain text")
 	}
-	hash, err := st.hasher.hash(ctx, n.Password)
+	hash, err := st.hasher.Hash(ctx, n.Password)
 	if err != nil {
 		return AddedUser{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
@@ -133,7 +134,7 @@ func TestCloudMissesAnEncryptionKey(t *testing.T) {
 func addConnection(t *testing.T, dir, key string) {
 	t.Helper()
 	cfg := cloud.Config{PublicURL: "http://127.0.0.1:7700", DatabaseURL: "sqlite:" + filepath.Join(dir, "data", "cloud.db"),
-		EncryptionKeys: bridge.NewSecret(key), SigningKey: bridge.NewSigningRoot(), Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}}
+		EncryptionKeys: bridge.NewSecret(key), SigningKey: bridge.NewSigningRoot(), Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}}
 	reg, db, err := cloud.OpenRegistry(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

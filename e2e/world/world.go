@@ -17,6 +17,7 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
+	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/server"
@@ -105,7 +106,7 @@ func NewOf(t *testing.T, cloudDB, serverDB string, changeCloud func(*cloud.Confi
 	}
 	signing := bridge.NewSigningRoot()
 	cloudCfg := cloud.Config{PublicURL: w.CloudURL, DatabaseURL: cloudDB, EncryptionKeys: encryption,
-		SigningKey: signing, Version: "test", Password: signin.PasswordCost{MemoryKiB: 64, Iterations: 1}, Now: w.Now}
+		SigningKey: signing, Version: "test", Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}, Now: w.Now}
 	changeCloud(&cloudCfg)
 	c, err := cloud.New(t.Context(), cloudCfg, log)
 	if err != nil {

@@ -1,4 +1,5 @@
-package signin
+// Package passwords hashes passwords with argon2id (RFC 9106), only so many at a time.
+package passwords
 
 import (
 	"context"
@@ -10,8 +11,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// PasswordCost is the cost of hashing a password with argon2id.
-type PasswordCost struct {
+// Cost is the cost of hashing a password with argon2id.
+type Cost struct {
 	MemoryKiB  uint32
 	Iterations uint32
 }
@@ -21,21 +22,22 @@ const (
 	maxPassword = 256
 )
 
-// hasher hashes passwords, only so many at a time: each takes 19 MiB, and a crowd of them must not take the machine.
-type hasher struct {
+// Hasher hashes passwords, only so many at a time: each takes 19 MiB, and a crowd of them must not take the machine.
+type Hasher struct {
 	params  *argon2id.Params
 	slots   chan struct{}
 	nobody  string                                    // the hash of an unknown user's password
-	compare func(password, hash string) (bool, error) // the work of a check; a test counts it
+	Compare func(password, hash string) (bool, error) // the work of a check; a test counts it
 }
 
-func newHasher(cost PasswordCost) (*hasher, error) {
-	if cost == (PasswordCost{}) {
-		cost = PasswordCost{MemoryKiB: 19 << 10, Iterations: 2} // OWASP's minimum for argon2id
+// New returns a hasher; a zero cost is the default.
+func New(cost Cost) (*Hasher, error) {
+	if cost == (Cost{}) {
+		cost = Cost{MemoryKiB: 19 << 10, Iterations: 2} // OWASP's minimum for argon2id
 	}
-	h := &hasher{
+	h := &Hasher{
 		params: &argon2id.Params{Memory: cost.MemoryKiB, Iterations: cost.Iterations, Parallelism: 1, SaltLength: 16, KeyLength: 32},
-		slots:  make(chan struct{}, max(2, runtime.NumCPU())), compare: argon2id.ComparePasswordAndHash,
+		slots:  make(chan struct{}, max(2, runtime.NumCPU())), Compare: argon2id.ComparePasswordAndHash,
 	}
 	var err error
 	h.nobody, err = argon2id.CreateHash(bridge.RandomToken(32), h.params)
@@ -45,7 +47,7 @@ func newHasher(cost PasswordCost) (*hasher, error) {
 	return h, nil
 }
 
-func (h *hasher) slot(ctx context.Context) (release func(), err error) {
+func (h *Hasher) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case h.slots <- struct{}{}:
 		return func() { <-h.slots }, nil
@@ -54,7 +56,8 @@ func (h *hasher) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-func (h *hasher) hash(ctx context.Context, password bridge.Secret) (string, error) {
+// Hash hashes a password of 10 to 256 bytes.
+func (h *Hasher) Hash(ctx context.Context, password bridge.Secret) (string, error) {
 	if n := password.Len(); n < minPassword || n > maxPassword {
 		return "", bridge.E(bridge.Invalid, bridge.CodePasswordLength, "a password has %d to %d bytes", minPassword, maxPassword)
 	}
@@ -70,8 +73,8 @@ func (h *hasher) hash(ctx context.Context, password bridge.Secret) (string, erro
 	return hash, nil
 }
 
-// check compares a password with a stored hash; an empty hash stands for an unknown user, who costs the same work.
-func (h *hasher) check(ctx context.Context, password bridge.Secret, hash string) (bool, error) {
+// Check compares a password with a stored hash; an empty hash stands for an unknown user, who costs the same work.
+func (h *Hasher) Check(ctx context.Context, password bridge.Secret, hash string) (bool, error) {
 	if password.Len() > maxPassword {
 		return false, nil
 	}
@@ -84,9 +87,9 @@ func (h *hasher) check(ctx context.Context, password bridge.Secret, hash string)
 	if !known {
 		hash = h.nobody
 	}
-	match, err := h.compare(bridge.OneForm(password.Reveal()), hash)
+	match, err := h.Compare(bridge.OneForm(password.Reveal()), hash)
 	if raw := password.Reveal(); err == nil && !match && bridge.OneForm(raw) != raw { // an older version has hashed it as it came
-		match, err = h.compare(raw, hash)
+		match, err = h.Compare(raw, hash)
 	}
 	if err != nil {
 		return false, fmt.Errorf("check a password: %w", err)
