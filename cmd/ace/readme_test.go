@@ -47,7 +47,7 @@ func TestPapersShowRealCommands(t *testing.T) {
 	for paper, text := range papers {
 		t.Run(paper, func(t *testing.T) {
 			for _, m := range shownCommand.FindAllStringSubmatch(text, -1) {
-				args := strings.Fields(m[1])
+				args := words(m[1])
 				if !strings.HasPrefix(m[0], "`") { // a whole command line; in the text only the command's name is meant
 					runnable(t, args)
 					continue
