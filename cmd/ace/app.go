@@ -8,6 +8,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/run"
+	"github.com/acebridge/ace/cmd/ace/internal/scan"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -61,7 +62,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.loginCommand(), a.logoutCommand(), a.authCommand(),
 		a.connectCommand(), a.disconnectCommand(), a.connectionsCommand(),
-		a.apiKeyCommand(), a.whyCommand(), a.scanCommand(), a.orgCommand(),
+		a.apiKeyCommand(), a.whyCommand(), (&scan.Scanner{Term: a.Term}).Command(), a.orgCommand(),
 		a.Run.ServerCommand(), a.Run.CloudCommand(), a.Run.DevCommand(), a.versionCommand(), completionCommand(),
 	)
 	root.SetHelpCommand(helpCommand(root))

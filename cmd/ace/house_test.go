@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"cmd/ace/internal/outsidetest": {},
 	"cmd/ace/internal/profile":     {"bridge", "bridge/api", "bridge/apiclient", "cmd/ace/internal/files", "cmd/ace/internal/term"},
 	"cmd/ace/internal/run":         {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/"},
+	"cmd/ace/internal/scan":        {"bridge", "cmd/ace/internal/files", "cmd/ace/internal/term"},
 	"cmd/ace/internal/term":        {"bridge", "bridge/api", "bridge/apiclient", "bridge/catalogue", "cmd/ace/internal/files"},
 	"e2e":                          {},
 	"e2e/browser":                  {}, // tests only, as the next ones

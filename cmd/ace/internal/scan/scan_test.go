@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func TestScanAcrossWindows(t *testing.T) {
 		if before == 0 {
 			text = ""
 		}
-		var r scanResult
+		var r result
 		if err := scanReader(context.Background(), "f", strings.NewReader(text+key+" and more"), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestScanAcrossWindows(t *testing.T) {
 		if f := r.Findings[0]; f.Line != line || f.Column != column {
 			t.Errorf("after %d bytes it is said to be at %d:%d, and is at %d:%d", before, f.Line, f.Column, line, column)
 		}
-		r = scanResult{}
+		r = result{}
 		if err := scanReader(context.Background(), "f", strings.NewReader(text+"x"+key), &r); err != nil || len(r.Findings) != 0 {
 			t.Errorf("after %d bytes the end of a longer word is taken for a key (%v)", before, err)
 		}

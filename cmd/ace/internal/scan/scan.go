@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ type finding struct {
 	Kind   string `json:"kind"`
 }
 
-type scanResult struct {
+type result struct {
 	Findings []finding `json:"findings"`
 	Files    int       `json:"files"`
 	Skipped  []string  `json:"skipped,omitempty"` // what could not be searched
@@ -43,11 +43,17 @@ type scanResult struct {
 	missing  []error   // of the paths that there are not
 }
 
-func (r *scanResult) skip(path, why string) {
+func (r *result) skip(path, why string) {
 	r.Skipped, r.why = append(r.Skipped, path), append(r.why, why)
 }
 
-func (a *app) scanCommand() *cobra.Command {
+// Scanner looks for keys in what is named on a command line.
+type Scanner struct {
+	Term *term.Terminal // required
+}
+
+// Command is `ace scan`.
+func (s *Scanner) Command() *cobra.Command {
 	return &cobra.Command{Use: "scan [PATH…|-]", Short: "Find API keys in files, offline",
 		Long: `Find API keys in files, offline: by their pattern and checksum, so that what looks like a key and is none is not reported.
 
@@ -59,13 +65,13 @@ which is named; 2: a path is not there, and no key in the others.`,
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			r := scanResult{Findings: []finding{}}
+			r := result{Findings: []finding{}}
 			for _, path := range args {
-				if err := a.scanPath(cmd.Context(), path, &r); err != nil {
+				if err := s.scanPath(cmd.Context(), path, &r); err != nil {
 					return err
 				}
 			}
-			err := a.Term.Print(r, func(w io.Writer) {
+			err := s.Term.Print(r, func(w io.Writer) {
 				if len(r.Findings) > 0 {
 					term.Row(w, "FILE", "KEY", "KEY ID")
 				}
@@ -74,11 +80,11 @@ which is named; 2: a path is not there, and no key in the others.`,
 				}
 			})
 			for i, path := range r.Skipped {
-				a.Term.Say("not searched: %s: %s", bridge.Printable(path), r.why[i])
+				s.Term.Say("not searched: %s: %s", bridge.Printable(path), r.why[i])
 			}
 			if len(r.Findings) > 0 || len(r.missing) > 1 {
 				for _, err := range r.missing {
-					a.Term.Say("%s", bridge.Printable(a.Term.Without(term.Explain(err)).Detail)) // a word that is no path may be a secret
+					s.Term.Say("%s", bridge.Printable(s.Term.Without(term.Explain(err)).Detail)) // a word that is no path may be a secret
 				}
 			}
 			switch {
@@ -97,19 +103,19 @@ which is named; 2: a path is not there, and no key in the others.`,
 				return bridge.E(bridge.Invalid, bridge.CodeNothingScanned, "there is no file to search, so that nothing was looked at").
 					WithHint("name files, folders, or - for stdin")
 			}
-			a.Term.Note("no keys in %d files", r.Files)
+			s.Term.Note("no keys in %d files", r.Files)
 			return nil
 		}}
 }
 
-func (a *app) scanPath(ctx context.Context, path string, r *scanResult) error {
+func (s *Scanner) scanPath(ctx context.Context, path string, r *result) error {
 	if path == "-" {
-		if a.Term.StdinUsed {
+		if s.Term.StdinUsed {
 			r.skip("-", "stdin has been read already")
 			return nil
 		}
-		a.Term.StdinUsed = true
-		return scanNamed(ctx, "-", a.Term.In, r)
+		s.Term.StdinUsed = true
+		return scanNamed(ctx, "-", s.Term.In, r)
 	}
 	info, err := os.Stat(path) // a link that is named is followed
 	if err != nil {            // the others are searched all the same
@@ -117,7 +123,7 @@ func (a *app) scanPath(ctx context.Context, path string, r *scanResult) error {
 		return nil
 	}
 	if !info.IsDir() {
-		return a.scanFile(ctx, path, os.O_RDONLY, r)
+		return s.scanFile(ctx, path, os.O_RDONLY, r)
 	}
 	root := path
 	if last := len(path) - 1; !os.IsPathSeparator(path[last]) {
@@ -135,12 +141,12 @@ func (a *app) scanPath(ctx context.Context, path string, r *scanResult) error {
 		case entry.IsDir():
 			return nil
 		}
-		return a.scanEntry(ctx, root, file, entry, r)
+		return s.scanEntry(ctx, root, file, entry, r)
 	})
 }
 
 // scanEntry searches one entry of a folder. A link to somewhere in the folder is passed over, because that is searched anyway.
-func (a *app) scanEntry(ctx context.Context, root, file string, entry fs.DirEntry, r *scanResult) error {
+func (s *Scanner) scanEntry(ctx context.Context, root, file string, entry fs.DirEntry, r *result) error {
 	if entry.Type()&fs.ModeSymlink != 0 {
 		target, err := filepath.EvalSymlinks(file)
 		if err != nil {
@@ -160,7 +166,7 @@ func (a *app) scanEntry(ctx context.Context, root, file string, entry fs.DirEntr
 	case !info.Mode().IsRegular():
 		r.skip(file, notAFile)
 	default:
-		return a.scanFile(ctx, file, os.O_RDONLY|syscall.O_NONBLOCK, r) // a pipe may have taken its place
+		return s.scanFile(ctx, file, os.O_RDONLY|syscall.O_NONBLOCK, r) // a pipe may have taken its place
 	}
 	return nil
 }
@@ -181,8 +187,8 @@ func within(folder, path string) bool {
 func reason(err error) string { return files.WithoutPath(err).Error() }
 
 // scanFile searches a file, or whatever else can be opened under a name.
-func (a *app) scanFile(ctx context.Context, path string, how int, r *scanResult) error {
-	f, err := term.Await(a.Term, func() (*os.File, error) { return os.OpenFile(path, how, 0) }) //nolint:gosec // the person names it; a pipe may have no writer
+func (s *Scanner) scanFile(ctx context.Context, path string, how int, r *result) error {
+	f, err := term.Await(s.Term, func() (*os.File, error) { return os.OpenFile(path, how, 0) }) //nolint:gosec // the person names it; a pipe may have no writer
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -200,7 +206,7 @@ func (a *app) scanFile(ctx context.Context, path string, how int, r *scanResult)
 
 // scanReader looks through what it reads in windows that overlap, so that no file is held as a whole and no key falls
 // between two windows.
-func scanReader(ctx context.Context, name string, in io.Reader, r *scanResult) error {
+func scanReader(ctx context.Context, name string, in io.Reader, r *result) error {
 	buf := make([]byte, 0, scanWindow)
 	line, column := 1, 1
 	for first, end := true, false; !end; first = false {

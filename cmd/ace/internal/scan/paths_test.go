@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"archive/zip"
@@ -66,8 +66,8 @@ func TestScanWhatIsNamed(t *testing.T) {
 		{link, 1, 1, 0}, {link + "/", 1, 1, 0}, {filepath.Join(dir, "filelink"), 1, 1, 0}, {fifo, 1, 1, 0}, {filepath.Join(dir, "repo", ".git"), 1, 1, 0},
 		{filepath.Join(dir, "repo"), 0, 0, 0}, {filepath.Join(dir, "empty"), 0, 0, 0}, {filepath.Join(dir, "tree"), 0, 0, 1}, {filepath.Join(dir, "tree2"), 1, 1, 0},
 	} {
-		var r scanResult
-		a := &app{Term: &term.Terminal{Interrupted: make(chan struct{})}}
+		var r result
+		a := &Scanner{Term: &term.Terminal{Interrupted: make(chan struct{})}}
 		if err := a.scanPath(context.Background(), c.path, &r); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestScanWideText(t *testing.T) {
 					unit[big*(width-1)] = byte(u)
 					b.Write(unit)
 				}
-				var r scanResult
+				var r result
 				if err := scanReader(context.Background(), "f", strings.NewReader(b.String()), &r); err != nil || len(r.Findings) != 1 {
 					t.Errorf("width %d, big-endian %d, after %d: %d found, %v", width, big, before, len(r.Findings), err)
 				}
@@ -165,8 +165,8 @@ func TestScanOfWhatIsNoPlainFile(t *testing.T) {
 		{"gz", 1, 1, 0}, {"two", 1, 1, 0}, {"cut", 0, 0, 1}, {"zip", 1, 1, 0}, {"nested", 0, 1, 1}, {"cutzip", 0, 0, 1}, {"xz", 0, 0, 1}, {"looks", 1, 0, 1}, {"empty", 0, 1, 0},
 		{"loop", 1, 1, 3}, {"device", 0, 0, 1}, {"device/null", 0, 1, 0}, {"pipes", 1, 1, 2}, {"pipes/socket", 0, 0, 1},
 	} {
-		var r scanResult
-		a := &app{Term: &term.Terminal{Interrupted: make(chan struct{})}}
+		var r result
+		a := &Scanner{Term: &term.Terminal{Interrupted: make(chan struct{})}}
 		if err := a.scanPath(t.Context(), at(c.path), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func FuzzScanPacked(f *testing.F) {
 	f.Add([]byte("BZh91AY&SY"))
 	f.Add([]byte("PK\x03\x04"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var r scanResult
+		var r result
 		if err := scanNamed(t.Context(), "f", bytes.NewReader(raw), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -208,4 +208,39 @@ func FuzzScanPacked(f *testing.F) {
 			t.Errorf("%q is neither searched nor named", raw)
 		}
 	})
+}
+
+// inProcess runs a scan in this process.
+func inProcess(t *testing.T, stdin string, args ...string) (code int, said string) {
+	t.Helper()
+	files := [3]*os.File{}
+	for i := range files {
+		f, err := os.CreateTemp(t.TempDir(), "stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		files[i] = f
+	}
+	if _, err := files[0].WriteString(stdin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files[0].Seek(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	s := &Scanner{Term: term.New(files[0], files[1], files[2])}
+	cmd := s.Command()
+	cmd.SilenceErrors, cmd.SilenceUsage, s.Term.Typed = true, true, args
+	cmd.SetArgs(args[1:])
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		code = s.Term.Fail(err)
+	}
+	for _, f := range files[1:] {
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		said += string(text)
+	}
+	return code, said
 }

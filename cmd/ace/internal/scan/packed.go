@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"archive/zip"
@@ -30,7 +30,7 @@ const (
 )
 
 // scanNamed searches a stream under a name, up to a bound: a device may have no end. Packed streams are unpacked once.
-func scanNamed(ctx context.Context, name string, in io.Reader, r *scanResult) error {
+func scanNamed(ctx context.Context, name string, in io.Reader, r *result) error {
 	buffered := bufio.NewReader(in)
 	start, _ := buffered.Peek(8)
 	for _, p := range packings {
@@ -69,7 +69,7 @@ func scanNamed(ctx context.Context, name string, in io.Reader, r *scanResult) er
 }
 
 // scanMember searches an unpacked stream. If that is packed again, it is searched as it is, and named.
-func scanMember(ctx context.Context, name string, in io.Reader, r *scanResult) error {
+func scanMember(ctx context.Context, name string, in io.Reader, r *result) error {
 	buffered := bufio.NewReader(whole{in})
 	start, _ := buffered.Peek(8)
 	for _, p := range packings {
@@ -92,7 +92,7 @@ func (w whole) Read(p []byte) (int, error) {
 }
 
 // scanBounded searches a stream up to a bound, and says so if it reaches it.
-func scanBounded(ctx context.Context, name string, in io.Reader, r *scanResult) error {
+func scanBounded(ctx context.Context, name string, in io.Reader, r *result) error {
 	bounded := &io.LimitedReader{R: in, N: maxScan}
 	err := scanReader(ctx, name, bounded, r)
 	if err == nil && bounded.N <= 0 {
@@ -103,7 +103,7 @@ func scanBounded(ctx context.Context, name string, in io.Reader, r *scanResult) 
 
 // scanZip searches the members of an archive, and reports whether the archive can be read. Members that cannot be read are
 // named.
-func scanZip(ctx context.Context, name string, f *os.File, r *scanResult) bool {
+func scanZip(ctx context.Context, name string, f *os.File, r *result) bool {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return false
