@@ -27,7 +27,7 @@ const architecturePage = "../../docs/architecture.md"
 var levels = [][]string{
 	{"cmd/ace", "e2e", "e2e/browser", "e2e/proxies", "e2e/scenario", "e2e/scripts", "e2e/terminal"},
 	{"cmd/ace/internal/run", "e2e/world"},
-	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/profile"},
+	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/profile", "cmd/ace/internal/scan"},
 	{"cloud/dashboard", "cloud/login", "cloud/v1", "cloud/oauth", "cloud/sso", "cloud/live", "cmd/ace/internal/term"},
 	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/registry", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest"},
 	{"cloud/who", "cloud/preview"},
