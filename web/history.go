@@ -26,7 +26,7 @@ const (
 )
 
 var cellNames = []struct{ Kind, Name string }{{cellUp, "online"}, {cellPartly, "online in part"}, {cellRefused, "key refused"},
-	{cellDown, "offline"}, {cellUnknown, "not reachable from the cloud"}, {cellNone, "not looked at"}}
+	{cellDown, "offline"}, {cellUnknown, "not reachable from the cloud"}, {cellNone, "no data"}}
 
 // Cell is one moment in a strip.
 type Cell struct {

@@ -36,7 +36,7 @@ func TestStrip(t *testing.T) {
 	if diff := cmp.Diff([]string{cellUp, cellPartly, cellDown, cellDown, cellRefused, cellUnknown, cellNone, cellUp}, kinds); diff != "" {
 		t.Error(diff)
 	}
-	if texts[0] != "21 Nov 12:00–12:30: online 100 %" || texts[1] != "21 Nov 12:30–13:00: online 99.9 %" || texts[6] != "21 Nov 15:00–15:30: not looked at" {
+	if texts[0] != "21 Nov 12:00–12:30: online 100 %" || texts[1] != "21 Nov 12:30–13:00: online 99.9 %" || texts[6] != "21 Nov 15:00–15:30: no data" {
 		t.Errorf("%q", texts)
 	}
 	if want := "Online 49.9 % of the time; offline 21 Nov 13:00–14:00, key refused 21 Nov 14:00–14:30."; s.Summary != want {

@@ -139,7 +139,7 @@ func (d *Dashboard) renderSharing(ctx echo.Context, status int, p accounts.Princ
 	}
 	s := &view.Sharing
 	r := ctx.Request()
-	view.Ceiling = newChoice("members", "no ceiling: all that their role may", s.Presets, view.Plain, s.CeilingPreset, s.Ceiling)
+	view.Ceiling = newChoice("members", "no ceiling: everything their role allows", s.Presets, view.Plain, s.CeilingPreset, s.Ceiling)
 	if failed != "" && ctx.Param("action") == "ceiling" {
 		view.Ceiling = view.Ceiling.sent(r)
 	}

@@ -159,7 +159,7 @@ func (st *Store) VerifyEmail(ctx context.Context, token, password bridge.Secret,
 	}
 	if !match {
 		return bridge.E(bridge.Unauthenticated, bridge.CodePasswordWrong, "that is not the password of the account").
-			WithHint("if you have made no account, somebody else has used your address: set a password of your own with “Forgotten your password?”")
+			WithHint("if you have made no account, somebody else has used your address: set a password of your own with “Forgot your password?”")
 	}
 	return st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {
 		u, err := st.useLink(ctx, tx, PurposeVerify, token)
