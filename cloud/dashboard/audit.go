@@ -59,7 +59,7 @@ func (d *Dashboard) auditPage(ctx echo.Context, p accounts.Principal) error {
 	return d.page.Render(ctx, status, "audit", web.Page{Title: "Audit log", Path: "/audit", User: page.User(p), View: view})
 }
 
-// mayReadAudit shows the tab to those to whom [registry.Registry.ConnectionAudit] answers.
+// mayReadAudit shows the tab to those to whom [connections.Store.ConnectionAudit] answers.
 func mayReadAudit(p accounts.Principal, connection api.Connection) bool {
 	return p.Can("audit:read") || connection.Mine
 }

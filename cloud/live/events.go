@@ -34,7 +34,7 @@ type watchers struct {
 	of     map[string]int // streams of a member in an organization, and of an organization
 	closed bool
 	most   int
-	asked  time.Time // when it was last known whose streams go on, by the machine's clock; touched by [Cloud.tellWatchers] only
+	asked  time.Time // when it was last known whose streams go on, by the machine's clock; touched by [Live.tellWatchers] only
 }
 
 // watcher is one stream. What it is told waits in a place for one: while that is taken nothing more is asked for, and a slow
@@ -45,7 +45,7 @@ type watcher struct {
 	told  chan string     // events, as they are sent
 	ended chan struct{}   // closed when the stream may not go on
 
-	since int64 // the last change that it was told; touched by [Cloud.tellWatchers] only
+	since int64 // the last change that it was told; touched by [Live.tellWatchers] only
 }
 
 // names are those of whom it counts for: the member, and the organization.

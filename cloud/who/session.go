@@ -128,7 +128,7 @@ func (w *Finder) Person(h func(echo.Context, accounts.Principal) error) echo.Han
 	})
 }
 
-// Need is a handler that takes one scope of [registry.Scopes].
+// Need is a handler that takes one scope of [accounts.Scopes].
 func (w *Finder) Need(need bridge.Scope, h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return w.Member(func(ctx echo.Context, p accounts.Principal) error {
 		if err := p.Need(need); err != nil {
