@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
@@ -31,7 +32,7 @@ var ErrUnproven = bridge.E(bridge.Forbidden, bridge.CodeEmailUnverified, "Your e
 func IsProven(ctx context.Context, tx *sql.Tx, userID string) (bool, error) {
 	var at int64
 	err := tx.QueryRowContext(ctx, "SELECT verified_at FROM users WHERE id = $1", userID).Scan(&at)
-	return at != 0, schema.Wrap("look up a user", err)
+	return at != 0, sqldb.Wrap("look up a user", err)
 }
 
 // OpenUnproven lets an account without a proven address in to the page that is there for it.
@@ -53,13 +54,13 @@ func (st *Sessions) UnprovenSession(ctx context.Context, cookie bridge.Secret) (
 	if errors.Is(err, sql.ErrNoRows) {
 		return Unproven{}, errSession
 	}
-	return u, schema.Wrap("look up a session", err)
+	return u, sqldb.Wrap("look up a session", err)
 }
 
 // EndUnproven signs an account without a proven address out.
 func (st *Sessions) EndUnproven(ctx context.Context, u Unproven) error {
 	return st.db.Change(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE hash = $1", u.hash)
-		return schema.Wrap("end a session", err)
+		return sqldb.Wrap("end a session", err)
 	})
 }

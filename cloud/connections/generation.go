@@ -47,7 +47,7 @@ func (st *Upkeep) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) e
 			withdrawn_at = 0, next_at = 0, lost_at = $1, tries = 0, cause = ''
 			WHERE connection_id = $2 AND made_keys AND told_number <> 0`, st.db.Now().Unix(), t.ID))
 		again = again || told
-		return schema.Wrap("send withdrawals again", err)
+		return sqldb.Wrap("send withdrawals again", err)
 	})
 	if err == nil && again {
 		schema.Wake(st.store.revocationsDue)

@@ -12,7 +12,6 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/schema"
 )
 
 // Exceptee is for whom a connection makes an exception: a member by their ID, or an API key of the cloud by its own, which
@@ -121,7 +120,7 @@ func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Pri
 	for _, query := range []string{selectSharers + "AND m.user_id = $3", selectOutsiders + "AND l.user_id = $3"} {
 		m, err := c.scanSharer(tx.QueryRowContext(ctx, query, c.ID, p.OrgID, who.ID))
 		if !errors.Is(err, sql.ErrNoRows) {
-			return m, schema.Wrap("look up an exception", err)
+			return m, sqldb.Wrap("look up an exception", err)
 		}
 	}
 	if !who.Key {

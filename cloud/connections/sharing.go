@@ -38,12 +38,12 @@ func (st *Store) Sharing(ctx context.Context, p accounts.Principal, id, cursor s
 		c.ID, p.OrgID, cursor, only, limit+1)
 	out.Members, out.NextCursor, err = schema.Page(rows, err, limit, c.scanSharer, func(m api.SharingMember) string { return m.UserID })
 	if err != nil || out.NextCursor != "" {
-		return out, schema.Wrap("list who uses a connection", err)
+		return out, sqldb.Wrap("list who uses a connection", err)
 	}
 	rows, err = st.db.QueryContext(ctx, selectOutsiders+"AND ($3 = '' OR l.user_id = $3) ORDER BY l.user_id LIMIT $4", c.ID, p.OrgID, only, schema.MaxLimit+1)
 	others, _, err := schema.Page(rows, err, schema.MaxLimit, c.scanSharer, func(m api.SharingMember) string { return m.UserID })
 	out.Members = append(out.Members, others...)
-	return out, schema.Wrap("list who uses a connection", err)
+	return out, sqldb.Wrap("list who uses a connection", err)
 }
 
 // sharers counts the members other than its owner who have a connection while it is shared.

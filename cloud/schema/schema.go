@@ -129,19 +129,10 @@ func Wake(waiting chan struct{}) {
 	}
 }
 
-// Queryer is a transaction, or the database itself.
+// Queryer is a transaction, or the database itself: it reads and changes rows.
 type Queryer interface {
+	sqldb.Queryer
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// Wrap says what failed; it returns nil for no error.
-func Wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 // MaxName bounds the names of people, organizations and connections, in bytes.

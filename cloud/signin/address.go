@@ -172,7 +172,7 @@ func (st *Store) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChan
 func (st *Store) endAddressChanges(ctx context.Context, tx *sql.Tx, userID string) error {
 	_, err := tx.ExecContext(ctx, "UPDATE address_changes SET ended_at = $1 WHERE user_id = $2 AND ended_at = 0",
 		st.db.Now().Unix(), userID)
-	return schema.Wrap("end a change of an address", err)
+	return sqldb.Wrap("end a change of an address", err)
 }
 
 func (st *Store) waitingAddress(ctx context.Context, column, value string) (AddressChange, error) {
@@ -388,5 +388,5 @@ func (st *Store) freeAddress(ctx context.Context, tx *sql.Tx, to string, h accou
 	if err == nil && !freed {
 		err = errAddressTaken
 	}
-	return schema.Wrap("free an address", err)
+	return sqldb.Wrap("free an address", err)
 }

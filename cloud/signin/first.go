@@ -28,7 +28,7 @@ const hasPeople = "EXISTS (SELECT 1 FROM users WHERE email NOT LIKE 'key:%')"
 func (st *Store) Fresh(ctx context.Context) (bool, error) {
 	var people bool
 	err := st.db.QueryRowContext(ctx, "SELECT "+hasPeople).Scan(&people)
-	return !people, schema.Wrap("look for people", err)
+	return !people, sqldb.Wrap("look for people", err)
 }
 
 // OfferFirst makes the link for the first account of a fresh cloud, and mails it to the address if the cloud sends mail. The
@@ -44,7 +44,7 @@ func (st *Store) OfferFirst(ctx context.Context, email string) (link bridge.Secr
 		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO first_links (hash, email, created_at, expires_at, used_at)
 			SELECT $1, $2, CAST($3 AS BIGINT), CAST($4 AS BIGINT), 0 WHERE NOT `+hasPeople, schema.Hash(token), email, now.Unix(), now.Add(FirstLife).Unix()))
 		if ok = made; err != nil || !made {
-			return schema.Wrap("offer the first account", err)
+			return sqldb.Wrap("offer the first account", err)
 		}
 		if st.outbox.CanMail() != nil {
 			return nil
@@ -63,7 +63,7 @@ func (st *Store) FirstPerson(ctx context.Context, token bridge.Secret) (email st
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", errFirst
 	}
-	return email, schema.Wrap("look up a link", err)
+	return email, sqldb.Wrap("look up a link", err)
 }
 
 var errFirst = bridge.E(bridge.NotFound, errLink.Code, "this link has expired, or somebody has an account here already").
@@ -142,5 +142,5 @@ func (st *Store) useFirst(ctx context.Context, tx *sql.Tx, token bridge.Secret) 
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", errFirst
 	}
-	return email, schema.Wrap("use a link", err)
+	return email, sqldb.Wrap("use a link", err)
 }

@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/schema"
 )
 
 // takeOver gives an account whose address nobody has proven to the one who proves it now, with a name and password of theirs.
@@ -23,5 +23,5 @@ func (st *Store) takeOver(ctx context.Context, tx *sql.Tx, u accounts.User, hash
 		return u, accounts.ErrUserExists
 	}
 	_, err = tx.ExecContext(ctx, "UPDATE users SET name = $1, password = $2 WHERE id = $3", u.Name, hash, u.ID)
-	return u, schema.Wrap("take an account over", err)
+	return u, sqldb.Wrap("take an account over", err)
 }

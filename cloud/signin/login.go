@@ -168,7 +168,7 @@ func (st *Store) FinishSecondStep(ctx context.Context, pending bridge.Secret, ot
 		if err == nil && !finished {
 			return errPending
 		}
-		return schema.Wrap("finish a login", err)
+		return sqldb.Wrap("finish a login", err)
 	})
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/schema"
 )
 
 // prove notes that an address is proven. The first time, all that the account was given before is void, and the memberships
@@ -22,7 +21,7 @@ func (st *Store) prove(ctx context.Context, tx *sql.Tx, h accounts.Handover) (fi
 	first, err = sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0",
 		st.db.Now().Unix(), h.User.ID))
 	if err != nil || !first {
-		return false, schema.Wrap("prove an address", err)
+		return false, sqldb.Wrap("prove an address", err)
 	}
 	h.Unproven = true
 	if err := st.accounts.HandOver(ctx, tx, h); err != nil {
@@ -139,7 +138,7 @@ func (st *Store) AcceptUnproven(ctx context.Context, u accounts.Unproven, token 
 func (st *Store) BindToken(p accounts.Principal) func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 	return func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO token_members (key_id, member_id, provider_id) VALUES ($1, $2, $3)", id.String(), p.Member, p.Provider)
-		return schema.Wrap("bind a token to its membership", err)
+		return sqldb.Wrap("bind a token to its membership", err)
 	}
 }
 
@@ -151,7 +150,7 @@ func (st *Store) AdoptTokens(ctx context.Context) error {
 		JOIN members m ON m.user_id = u.id AND m.org_id = o.id
 		WHERE k.kind = 'pat' AND k.ended_at = 0 AND m.joined_at <= k.issued_at AND NOT EXISTS (SELECT 1 FROM token_members t WHERE t.key_id = k.id)
 		ON CONFLICT (key_id) DO NOTHING`)
-	return schema.Wrap("bind tokens to memberships", err)
+	return sqldb.Wrap("bind tokens to memberships", err)
 }
 
 // voidTokens revokes the personal access tokens that a condition on token_members t names.

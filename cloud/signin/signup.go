@@ -96,7 +96,7 @@ func (st *Store) signUpProven(ctx context.Context, tx *sql.Tx, u accounts.User, 
 	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
 		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, st.db.Now().Unix()))
 	if err != nil || made {
-		return u, schema.Wrap("make an account", err)
+		return u, sqldb.Wrap("make an account", err)
 	}
 	return st.takeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address proven by an invitation", Actor: actor, After: after})
 }
