@@ -35,6 +35,41 @@ func TestLiveStatusInABrowser(t *testing.T) {
 	shoot(t, ctx, "signed-out")
 }
 
+// An answer that was asked for before a change and arrives after it does not undo what the change has shown.
+func TestLiveStatusIsNotUndoneByALateAnswer(t *testing.T) {
+	t.Parallel()
+	ctx := browser(t)
+	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
+	w.Background()
+	connection, srv := w.ByHand(&world.PlainApp{}, "changing")
+	w.Check(connection)
+	w.Share(connection)
+	run := steps(t, ctx)
+	run("sign in", signIn(string(w.CloudURL), "member@acme.test"))
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `const ask = fetch;
+			const held = new Promise((release) => { globalThis.release = release; });
+			globalThis.fetch = async (...args) => {
+				const answer = await ask(...args);
+				if (!globalThis.holding && String(args[0]?.url ?? args[0]).endsWith("/v1/connections/` + connection.ID + `")) {
+					globalThis.holding = true;
+					await held;
+					const read = answer.json.bind(answer);
+					answer.json = () => read().finally(() => setTimeout(() => { globalThis.late = true; }));
+				}
+				return answer;
+			}`}); err != nil {
+		t.Fatal(err)
+	}
+	run("the page", chromedp.Navigate(string(w.CloudURL)+"/connections/"+connection.ID), eventually(`globalThis.holding === true`))
+	srv.Close()
+	w.Check(connection)
+	const badge = `document.querySelector("[data-badge]").textContent`
+	run("the status changes", eventually(badge+` === "offline"`))
+	run("the late answer", chromedp.Evaluate[chromedp.Void](`release()`), eventually(`globalThis.late === true`))
+	run("the status stays", chromedp.Evaluate[chromedp.Void](`if (`+badge+` !== "offline") throw new Error(`+badge+`)`))
+}
+
 // Where there are no events to be had, the page asks again and again.
 func TestLiveStatusWithoutEvents(t *testing.T) {
 	t.Parallel()

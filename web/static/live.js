@@ -14,17 +14,19 @@ export function follow(ace) {
   const cards = new Map();
   const conns = new Map();
   const looked = new Map(); // when
+  const told = new Map(); // when an event last told of a connection
   for (const card of document.querySelectorAll("[data-connection]")) cards.set(card.dataset.connection, card);
 
   // refresh takes all connections as the cloud sees them now.
   async function refresh() {
     const [only] = cards.keys();
+    const asked = performance.now();
     const found = cards.size === 1 ? [await ace.connection(only)] : await ace.connections();
     for (const conn of found) {
       const card = cards.get(conn.id);
       conns.set(conn.id, conn);
       if (!card) continue;
-      show(card, conn.info);
+      if ((told.get(conn.id) ?? -1) < asked) show(card, conn.info); // else an event has told something newer
       showWay(card, conn);
     }
     look();
@@ -37,7 +39,8 @@ export function follow(ace) {
     for (const [id, card] of due.slice(0, maxLooks)) {
       looked.set(id, performance.now());
       const conn = conns.get(id);
-      conn.ready().then(() => showSeen(card, conn), (error) => setBadge(card, "unknown", error.message, error.hint));
+      const unknown = () => card.dataset.status === "unknown"; // else the cloud has found out meanwhile
+      conn.ready().then(() => (unknown() ? showSeen : showWay)(card, conn), (error) => { if (unknown()) setBadge(card, "unknown", error.message, error.hint); });
     }
   }
 
@@ -45,6 +48,7 @@ export function follow(ace) {
     const card = cards.get(data.id);
     if (!card) return;
     if (event === "status") {
+      told.set(data.id, performance.now());
       show(card, data);
       return look();
     }
