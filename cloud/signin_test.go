@@ -422,7 +422,7 @@ func TestKnownPeople(t *testing.T) {
 		}
 		_, value, _ := strings.Cut(session, "=")
 		principal, err := reg.Sessions.BrowserSession(t.Context(), bridge.NewSecret(value))
-		if err != nil || bridge.CodeOf(principal.NeedOwn()) != "provider_session" {
+		if err != nil || bridge.CodeOf(principal.RequireOwnSession()) != "provider_session" {
 			t.Errorf("the session may be moved to her other organization: %+v (%v)", principal, err)
 		}
 		f.advance(time.Minute)

@@ -59,17 +59,17 @@ func (st *Store) Invite(ctx context.Context, caller Caller, org string, n api.Ne
 		if err != nil {
 			return err
 		}
-		if err := p.Need("member:invite"); err != nil {
+		if err := p.RequireScope("member:invite"); err != nil {
 			return err
 		}
-		if err := p.above(role); err != nil {
+		if err := p.requireRank(role); err != nil {
 			return err
 		}
 		if err := mayInvite(ctx, tx, p.OrgID, n.Email, now); err != nil {
 			return err
 		}
 		mark := id
-		if n.Email != "" && st.outbox.CanMail() == nil {
+		if n.Email != "" && st.outbox.SendsMail() {
 			mark = schema.Hash(mailed)
 			if err := st.mailInvitation(ctx, tx, p.As(caller.Actor), out, st.invitationURL(mailed)); err != nil {
 				return err
@@ -161,7 +161,7 @@ func (st *Store) Invitations(ctx context.Context, p Principal, org, cursor strin
 	if err := p.RequireOrg(org); err != nil {
 		return nil, "", err
 	}
-	if err := p.Need("member:invite"); err != nil {
+	if err := p.RequireScope("member:invite"); err != nil {
 		return nil, "", err
 	}
 	limit = schema.PageSize(limit)
@@ -191,7 +191,7 @@ func (st *Store) Withdraw(ctx context.Context, caller Caller, org, id string) er
 	return st.db.Change(ctx, func(tx *sql.Tx) error {
 		p, err := Standing(ctx, tx, caller.Principal)
 		if err == nil {
-			err = p.Need("member:invite")
+			err = p.RequireScope("member:invite")
 		}
 		if err != nil {
 			return err

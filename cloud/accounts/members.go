@@ -33,7 +33,7 @@ func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, l
 	if err := p.RequireOrg(org); err != nil {
 		return nil, "", err
 	}
-	if err := p.Need("member:read"); err != nil {
+	if err := p.RequireScope("member:read"); err != nil {
 		return nil, "", err
 	}
 	limit = schema.PageSize(limit)
@@ -70,9 +70,9 @@ func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string)
 	return m, err
 }
 
-// above refuses a change between roles that are not both at most the principal's own: only an owner makes and unmakes
-// owners, and nobody raises anybody, themselves included, above themselves.
-func (p Principal) above(roles ...bridge.Role) error {
+// requireRank refuses a change that involves a role above the principal's own: only owners make and unmake owners, and
+// nobody raises anybody, themselves included, above their own role.
+func (p Principal) requireRank(roles ...bridge.Role) error {
 	for _, role := range roles {
 		if !p.Role.AtLeast(role) {
 			return bridge.E(bridge.Forbidden, bridge.CodeRoleAbove, "you are %s %s, and it takes %s %s to do that",
@@ -131,7 +131,7 @@ func (st *Store) ChangeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, id
 	if caller.Principal, err = Standing(ctx, tx, caller.Principal); err != nil {
 		return api.Member{}, err
 	}
-	if err := caller.Need("member:update"); err != nil {
+	if err := caller.RequireScope("member:update"); err != nil {
 		return api.Member{}, err
 	}
 	out, err := st.Member(ctx, tx, caller.Principal, id)
@@ -142,7 +142,7 @@ func (st *Store) ChangeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, id
 	if from == to {
 		return out, nil
 	}
-	if err := caller.above(from, to); err != nil {
+	if err := caller.requireRank(from, to); err != nil {
 		return out, err
 	}
 	changed, err := SetRole(ctx, tx, caller.OrgID, id, from, to)
@@ -186,9 +186,9 @@ func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, 
 	action := "member.remove"
 	if id == caller.UserID {
 		action = "member.leave"
-		err = caller.InPerson()
+		err = caller.RequirePerson()
 	} else {
-		err = caller.Need("member:remove")
+		err = caller.RequireScope("member:remove")
 	}
 	if err != nil {
 		return out, err
@@ -197,7 +197,7 @@ func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, 
 	if err != nil {
 		return out, err
 	}
-	if err := caller.above(bridge.Role(m.Role)); err != nil {
+	if err := caller.requireRank(bridge.Role(m.Role)); err != nil {
 		return out, err
 	}
 	ended, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM members WHERE org_id = $1 AND user_id = $2", caller.OrgID, id))

@@ -37,10 +37,10 @@ func (p Principal) RequireOrg(org string) error {
 // RequireAlone refuses all but a person who has logged in by themselves: what they become elsewhere is not for a key, nor for a
 // session that the provider of one organization has opened.
 func (p Principal) RequireAlone() error {
-	if err := p.InPerson(); err != nil {
+	if err := p.RequirePerson(); err != nil {
 		return err
 	}
-	return p.NeedOwn()
+	return p.RequireOwnSession()
 }
 
 // printableOrg is a slug from outside, fit for a hint.
@@ -218,12 +218,12 @@ func (p Principal) RequireUpdate(org string) error {
 	if err := p.RequireOrg(org); err != nil {
 		return err
 	}
-	return p.Need("organization:update")
+	return p.RequireScope("organization:update")
 }
 
 // Audit returns a page of the organization's audit log, to its admins.
 func (st *Store) Audit(ctx context.Context, p Principal, q audit.Query) ([]api.AuditEntry, string, error) {
-	if err := p.Need("audit:read"); err != nil {
+	if err := p.RequireScope("audit:read"); err != nil {
 		return nil, "", err
 	}
 	q.Org = p.Org

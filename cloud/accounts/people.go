@@ -66,9 +66,9 @@ func (p Principal) As(actor audit.Actor) Caller { return Caller{p, actor} }
 // MaxParents is how many keys may stand above another: a chain has at most four.
 const MaxParents = 3
 
-// NeedOwn refuses a session that goes back to the sign-in provider of an organization: the provider vouches for the person
+// RequireOwnSession refuses a session opened through an organization's sign-in provider: the provider vouches for the person
 // there, and says nothing of their other organizations, their password or their second factor.
-func (p Principal) NeedOwn() error {
+func (p Principal) RequireOwnSession() error {
 	if p.Provider == "" {
 		return nil
 	}

@@ -51,8 +51,8 @@ func (p Principal) Scopes() bridge.Scopes {
 	return p.Granted
 }
 
-// Need refuses a principal without the scope, and says who has it.
-func (p Principal) Need(need bridge.Scope) error {
+// RequireScope refuses a principal without the scope, and says who has it.
+func (p Principal) RequireScope(need bridge.Scope) error {
 	switch {
 	case p.Can(need):
 		return nil
@@ -66,8 +66,8 @@ func (p Principal) Need(need bridge.Scope) error {
 		WithHint("ask one; who that is says: ace org members")
 }
 
-// InPerson refuses a key: what is a person's own business, such as their profile and sessions, is not for one.
-func (p Principal) InPerson() error {
+// RequirePerson refuses an API key: profile and sessions are a person's own business.
+func (p Principal) RequirePerson() error {
 	if p.Kind == "" {
 		return nil
 	}

@@ -72,7 +72,7 @@ func canonicalCurrency(s string) (string, error) {
 
 // PatchAccount changes a person's profile.
 func (st *Store) PatchAccount(ctx context.Context, caller Caller, patch api.ProfilePatch) (Account, error) {
-	if err := caller.NeedOwn(); err != nil {
+	if err := caller.RequireOwnSession(); err != nil {
 		return Account{}, err
 	}
 	before, err := st.Account(ctx, caller.UserID)

@@ -2,7 +2,7 @@ package accounts
 
 // RequireProvider refuses a key: whoever sets the provider decides who gets in as whom.
 func (p Principal) RequireProvider(org string) error {
-	if err := p.InPerson(); err != nil {
+	if err := p.RequirePerson(); err != nil {
 		return err
 	}
 	return p.RequireUpdate(org)

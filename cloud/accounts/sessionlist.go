@@ -107,7 +107,7 @@ func (st *Store) EndSessions(ctx context.Context, tx *sql.Tx, reason string, act
 // SwitchSession moves the caller's session to another of their organizations. Tokens that were signed before are of no
 // use any more: they name an earlier move.
 func (st *Sessions) SwitchSession(ctx context.Context, caller Caller, org string) (Principal, error) {
-	if err := caller.NeedOwn(); err != nil {
+	if err := caller.RequireOwnSession(); err != nil {
 		return Principal{}, err
 	}
 	err := st.db.Change(ctx, func(tx *sql.Tx) error {

@@ -205,7 +205,7 @@ func (st *Store) open(p accounts.Principal, server bridge.ServerURL, sealed stri
 // does not hold any more, are told to use that connection, and keep it (see [Store.Keep]).
 func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.RegisterRequest) (api.Connection, bool, error) {
 	var none api.Connection
-	if err := caller.Need("connection:create"); err != nil {
+	if err := caller.RequireScope("connection:create"); err != nil {
 		return none, false, err
 	}
 	server, err := bridge.CanonicalURL(strings.TrimSpace(req.ServerURL))

@@ -155,7 +155,7 @@ func (st *Upkeep) keyWorks(ctx context.Context, tx *sql.Tx, t Target, s Status) 
 
 // ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.
 func (st *Upkeep) ConnectClaims(ctx context.Context, p accounts.Principal, server bridge.ServerURL) (bridge.ConnectClaims, error) {
-	if err := p.Need("connection:create"); err != nil {
+	if err := p.RequireScope("connection:create"); err != nil {
 		return bridge.ConnectClaims{}, err
 	}
 	jti := bridge.NewTokenID()
@@ -183,7 +183,7 @@ func (st *Upkeep) Trust(p accounts.Principal, org string) (api.TrustVariables, e
 	if err := p.RequireOrg(org); err != nil {
 		return api.TrustVariables{}, err
 	}
-	if err := p.Need("organization:trust"); err != nil {
+	if err := p.RequireScope("organization:trust"); err != nil {
 		return api.TrustVariables{}, err
 	}
 	public, secret := st.root.TrustValues(st.issuer, org)

@@ -34,7 +34,7 @@ const (
 // Relay grants a member the use of a connection through the relay. The server's audit names the member call by call, where
 // it is an ace server; here each member and server is audited once a day.
 func (st *Tokens) Relay(ctx context.Context, caller accounts.Caller, id string) (RelayGrant, error) {
-	if err := caller.Need("connection:use"); err != nil {
+	if err := caller.RequireScope("connection:use"); err != nil {
 		return RelayGrant{}, err
 	}
 	c, err := st.store.Find(ctx, st.db, caller.Principal, id)

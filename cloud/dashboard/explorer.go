@@ -33,7 +33,7 @@ func mayUse(p accounts.Principal, c api.Connection) bool {
 }
 
 func (d *Dashboard) explorerPage(ctx echo.Context, p accounts.Principal) error {
-	if err := p.Need("connection:use"); err != nil {
+	if err := p.RequireScope("connection:use"); err != nil {
 		return err
 	}
 	f, err := d.frame(ctx, p, "explorer")

@@ -97,7 +97,7 @@ func (d *Dashboard) inviteMember(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
-	if err := p.Need("member:invite"); err != nil {
+	if err := p.RequireScope("member:invite"); err != nil {
 		return err
 	}
 	values := ctx.Request().PostForm
@@ -107,7 +107,7 @@ func (d *Dashboard) inviteMember(ctx echo.Context, p accounts.Principal) error {
 		return d.failMembers(ctx, p, membersView{Form: n}, err)
 	}
 	return d.renderMembers(ctx, http.StatusOK, p, membersView{Invited: &invitation, Form: api.NewInvitation{Role: string(bridge.RoleMember)},
-		Mailed: invitation.Email != "" && d.outbox.CanMail() == nil, NoMail: d.outbox.CanMail() != nil})
+		Mailed: invitation.Email != "" && d.outbox.SendsMail(), NoMail: !d.outbox.SendsMail()})
 }
 
 func (d *Dashboard) changeMember(ctx echo.Context, p accounts.Principal) error {

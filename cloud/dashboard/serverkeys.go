@@ -67,7 +67,7 @@ func (d *Dashboard) serverKeysPage(ctx echo.Context, p accounts.Principal) error
 }
 
 func (d *Dashboard) serverKeysFrame(ctx echo.Context, p accounts.Principal) (frame, error) {
-	if err := p.Need("connection:use"); err != nil {
+	if err := p.RequireScope("connection:use"); err != nil {
 		return frame{}, err
 	}
 	return d.frame(ctx, p, "keys")

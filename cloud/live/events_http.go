@@ -53,7 +53,7 @@ func eventText(change connections.Change) (string, error) {
 
 // Mount mounts the stream of changes.
 func (lv *Live) Mount(e *echo.Echo) {
-	e.GET("/v1/connections/events", lv.who.Need("connection:read", lv.connectionEvents))
+	e.GET("/v1/connections/events", lv.who.RequireScope("connection:read", lv.connectionEvents))
 }
 
 // connectionEvents is GET /v1/connections/events: the changes of the connections that the caller sees, as server-sent events.

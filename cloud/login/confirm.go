@@ -34,7 +34,7 @@ func (lg *Login) unproven(ctx echo.Context) (accounts.Unproven, error) {
 }
 
 func (lg *Login) renderConfirm(ctx echo.Context, status int, view confirmView) error {
-	view.NoMail = lg.outbox.CanMail() != nil
+	view.NoMail = !lg.outbox.SendsMail()
 	return lg.page.Render(ctx, status, "confirm", web.Page{Title: verifyTitle, View: view})
 }
 

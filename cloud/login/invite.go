@@ -52,7 +52,7 @@ func (lg *Login) renderInvite(ctx echo.Context, status int, view inviteView) err
 	if view.Form.Email == "" {
 		view.Form.Email = view.Email
 	}
-	view.NoMail = lg.outbox.CanMail() != nil
+	view.NoMail = !lg.outbox.SendsMail()
 	view.SignIn = "/login?next=" + url.QueryEscape("/invite?token="+url.QueryEscape(view.Token))
 	out := web.Page{Title: "Invitation to " + view.Org, View: view}
 	if signedIn {

@@ -159,7 +159,7 @@ type forgotView struct{ Email, Error, Done string }
 
 func (lg *Login) forgotPage(ctx echo.Context) error {
 	var view forgotView
-	if err := lg.outbox.CanMail(); err != nil {
+	if err := lg.outbox.RequireMail(); err != nil {
 		view.Error = "A new password needs mail. " + page.Sentence(err)
 	}
 	return lg.page.Render(ctx, http.StatusOK, "forgot", web.Page{Title: "Forgotten password", View: view})

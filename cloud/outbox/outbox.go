@@ -40,8 +40,11 @@ const (
 var ErrNoMail = bridge.E(bridge.Unavailable, bridge.CodeMailUnavailable, "this cloud sends no mail").
 	WithHint("its operator sets ACE_SMTP_URL")
 
-// CanMail refuses what needs mail where the cloud sends none.
-func (o *Outbox) CanMail() error {
+// SendsMail reports whether this cloud sends mail.
+func (o *Outbox) SendsMail() bool { return o.mail }
+
+// RequireMail returns an error unless this cloud sends mail.
+func (o *Outbox) RequireMail() error {
 	if !o.mail {
 		return ErrNoMail
 	}
@@ -68,7 +71,7 @@ type Message struct {
 
 // Queue puts a mail into the outbox, from where it is delivered after the commit: use it in [Outbox.Change].
 func (o *Outbox) Queue(ctx context.Context, tx *sql.Tx, m Message) error {
-	if err := o.CanMail(); err != nil {
+	if err := o.RequireMail(); err != nil {
 		return err
 	}
 	var waiting int

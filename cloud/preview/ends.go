@@ -335,7 +335,7 @@ func (pv *Preview) EndsOfMember(ctx context.Context, p accounts.Principal, org, 
 			return Ends{}, err
 		}
 		return pv.rehearse(ctx, p, alive, accounts.User{}, func(x *rehearsal) error {
-			if err := p.Need("member:update"); err != nil {
+			if err := p.RequireScope("member:update"); err != nil {
 				return err
 			}
 			before, err := pv.accounts.Member(ctx, x.tx, p, id)

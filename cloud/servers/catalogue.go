@@ -15,7 +15,7 @@ import (
 // standsFor says which scopes a preset of the connection's server stands for. Scopes that were named are checked against the
 // server's catalogue, where it can be read; where it cannot, they are taken as they are, and a preset is refused.
 func (sv *Servers) standsFor(ctx context.Context, p accounts.Principal, id string, wish api.Ceiling) (api.Ceiling, error) {
-	if err := p.Need("connection:share"); err != nil {
+	if err := p.RequireScope("connection:share"); err != nil {
 		return wish, err
 	}
 	if (wish.Preset == "") == (len(wish.Scopes) == 0) {
@@ -53,7 +53,7 @@ func hintAtServer(err error, server bridge.ServerURL) error {
 
 // ReadPresets reads the presets of a connection's server, for forms.
 func (sv *Servers) ReadPresets(ctx context.Context, p accounts.Principal, id string) error {
-	if err := p.Need("connection:share"); err != nil {
+	if err := p.RequireScope("connection:share"); err != nil {
 		return err
 	}
 	target, err := sv.upkeep.Target(ctx, p, id)

@@ -28,7 +28,7 @@ func CeilingOf(ctx echo.Context) api.Ceiling {
 
 // EndsOfDisconnect previews a disconnect, here and on the server.
 func (sv *Servers) EndsOfDisconnect(ctx echo.Context, p accounts.Principal, id string) (api.Ends, error) {
-	if err := p.Need("connection:delete"); err != nil {
+	if err := p.RequireScope("connection:delete"); err != nil {
 		return api.Ends{}, err
 	}
 	found, err := sv.preview.EndsOfDelete(ctx.Request().Context(), p, id, sv.KeyAlive)
@@ -43,7 +43,7 @@ func (sv *Servers) EndsOfPatch(ctx echo.Context, p accounts.Principal, id string
 
 // FoundOfPatch previews another visibility or ceiling at this cloud alone.
 func (sv *Servers) FoundOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (preview.Ends, error) {
-	if err := p.Need("connection:update"); err != nil {
+	if err := p.RequireScope("connection:update"); err != nil {
 		return preview.Ends{}, err
 	}
 	if patch.Ceiling.To != nil {

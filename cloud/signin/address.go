@@ -50,10 +50,10 @@ func (st *Store) CanChangeAddress(ctx context.Context, p accounts.Principal) err
 	if err := st.addressIsOwn(ctx, st.db, p.UserID); err != nil {
 		return err
 	}
-	if err := p.NeedOwn(); err != nil {
+	if err := p.RequireOwnSession(); err != nil {
 		return err
 	}
-	if st.outbox.CanMail() != nil {
+	if !st.outbox.SendsMail() {
 		return outbox.ErrNoMail.WithHint("its operator changes the address: ace cloud user set-address %s NEW", p.Email)
 	}
 	return nil
@@ -193,7 +193,7 @@ func (st *Store) waitingAddress(ctx context.Context, column, value string) (Addr
 
 // PendingAddress is the caller's pending change of address.
 func (st *Store) PendingAddress(ctx context.Context, p accounts.Principal) (AddressChange, error) {
-	if p.NeedOwn() != nil { // a provider's session is for its organization
+	if p.RequireOwnSession() != nil { // a provider's session is for its organization
 		return AddressChange{}, errNoChange
 	}
 	return st.waitingAddress(ctx, "user_id", p.UserID)
@@ -220,7 +220,7 @@ func (st *Store) StopAddress(ctx context.Context, token bridge.Secret, actor aud
 
 // CancelAddress cancels the caller's pending change.
 func (st *Store) CancelAddress(ctx context.Context, caller accounts.Caller) error {
-	if err := caller.NeedOwn(); err != nil {
+	if err := caller.RequireOwnSession(); err != nil {
 		return err
 	}
 	return st.stopAddress(ctx, "user_id", caller.UserID, errNoChange, caller.Actor)
@@ -251,7 +251,7 @@ func (st *Store) stopAddress(ctx context.Context, column, value string, refusal 
 // ConfirmAddress gives the caller's account the address that the link was mailed to. Everything handed out before is void,
 // including this session; the returned one replaces it.
 func (st *Store) ConfirmAddress(ctx context.Context, caller accounts.Caller, token bridge.Secret) (accounts.Session, error) {
-	if err := caller.NeedOwn(); err != nil {
+	if err := caller.RequireOwnSession(); err != nil {
 		return accounts.Session{}, err
 	}
 	var s accounts.Session

@@ -37,7 +37,7 @@ func (st *Store) ChangePassword(ctx context.Context, caller accounts.Caller, old
 // confirmPassword asks somebody who is signed in for the password once more. Whoever sits at an open session may not
 // guess it: the tries of a session have a lane of their own. What it returns is for [holdShown], in the transaction that follows.
 func (st *Store) confirmPassword(ctx context.Context, caller accounts.Caller, password bridge.Secret) (accounts.Shown, error) {
-	if err := caller.NeedOwn(); err != nil {
+	if err := caller.RequireOwnSession(); err != nil {
 		return accounts.Shown{}, err
 	}
 	var hash string

@@ -46,7 +46,7 @@ func (st *Store) OfferFirst(ctx context.Context, email string) (link bridge.Secr
 		if ok = made; err != nil || !made {
 			return sqldb.Wrap("offer the first account", err)
 		}
-		if st.outbox.CanMail() != nil {
+		if !st.outbox.SendsMail() {
 			return nil
 		}
 		return st.outbox.Queue(ctx, tx, outbox.Message{Kind: outbox.KindText, To: email, Subject: "Your account at " + st.issuer.URL().Host, Life: FirstLife,

@@ -105,7 +105,7 @@ func (st *Store) enrolment(email string, secret bridge.Secret) Enrolment {
 // ConfirmTOTP turns two-factor authentication on with the first code of the app, and returns the recovery codes, which
 // are shown this once. The person's other sessions end: whoever opened them has not shown the second factor.
 func (st *Store) ConfirmTOTP(ctx context.Context, caller accounts.Caller, code string) ([]bridge.Secret, error) {
-	if err := caller.NeedOwn(); err != nil {
+	if err := caller.RequireOwnSession(); err != nil {
 		return nil, err
 	}
 	var codes []bridge.Secret

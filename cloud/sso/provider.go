@@ -33,10 +33,10 @@ func (so *SSO) Mount(e *echo.Echo) {
 	e.GET("/login/callback/:org", so.finishSignIn)
 	e.GET("/settings/provider", so.page.SignedIn(so.providerPage))
 	e.POST("/settings/provider", so.page.SignedIn(so.changeProvider))
-	e.GET("/v1/organizations/:org/provider", so.who.Need("organization:update", so.getProvider))
-	e.PUT("/v1/organizations/:org/provider", so.who.Need("organization:update", so.putProvider))
-	e.DELETE("/v1/organizations/:org/provider", so.who.Need("organization:update", so.deleteProvider))
-	e.POST("/v1/organizations/:org/provider/check", so.who.Need("organization:update", so.checkProvider))
+	e.GET("/v1/organizations/:org/provider", so.who.RequireScope("organization:update", so.getProvider))
+	e.PUT("/v1/organizations/:org/provider", so.who.RequireScope("organization:update", so.putProvider))
+	e.DELETE("/v1/organizations/:org/provider", so.who.RequireScope("organization:update", so.deleteProvider))
+	e.POST("/v1/organizations/:org/provider/check", so.who.RequireScope("organization:update", so.checkProvider))
 }
 
 func (so *SSO) provider(ctx context.Context, p accounts.Principal, org string) (api.Provider, error) {
@@ -149,7 +149,7 @@ type providerView struct {
 }
 
 func (so *SSO) providerPage(ctx echo.Context, p accounts.Principal) error {
-	if err := p.Need("organization:update"); err != nil {
+	if err := p.RequireScope("organization:update"); err != nil {
 		return err
 	}
 	return so.renderProvider(ctx, http.StatusOK, p, providerView{})

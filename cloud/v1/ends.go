@@ -12,9 +12,9 @@ import (
 
 // routeEnds mounts the previews of what a change would end. Each requires the same rights as the change.
 func (v *API) routeEnds(v1 *echo.Group) {
-	v1.GET("/connections/:id/ends", v.who.Need("connection:read", answerEnds(v.endsOfConnection)))
-	v1.GET("/connections/:id/members/:user/ends", v.who.Need("connection:share", answerEnds(v.endsOfLimit)))
-	v1.GET("/organizations/:org/members/:id/ends", v.who.Member(answerEnds(v.endsOfMember)))
+	v1.GET("/connections/:id/ends", v.who.RequireScope("connection:read", answerEnds(v.endsOfConnection)))
+	v1.GET("/connections/:id/members/:user/ends", v.who.RequireScope("connection:share", answerEnds(v.endsOfLimit)))
+	v1.GET("/organizations/:org/members/:id/ends", v.who.RequireCaller(answerEnds(v.endsOfMember)))
 }
 
 func answerEnds(find func(echo.Context, accounts.Principal) (api.Ends, error)) func(echo.Context, accounts.Principal) error {

@@ -19,7 +19,7 @@ func (v *API) keyHandlers() keyhttp.Handlers {
 		ctx.Response().Header().Set("Cache-Control", "no-store")
 		who := v.who.By(ctx, p)
 		if scope := need(who.Who); scope != "" {
-			err = p.Need(scope)
+			err = p.RequireScope(scope)
 		}
 		return who, err
 	}}

@@ -12,15 +12,15 @@ import (
 
 // routeOrgs is the API of organizations: who is in them, and how one comes in.
 func (v *API) routeOrgs(v1 *echo.Group) {
-	v1.POST("/organizations", v.who.Person(v.createOrganization))
-	v1.PATCH("/organizations/:org", v.who.Need("organization:update", v.renameOrganization))
-	v1.GET("/organizations/:org/members", v.who.Need("member:read", v.listMembers))
-	v1.PATCH("/organizations/:org/members/:id", v.who.Need("member:update", v.patchMember))
-	v1.DELETE("/organizations/:org/members/:id", v.who.Member(v.removeMember)) // anybody may leave
-	v1.GET("/organizations/:org/invitations", v.who.Need("member:invite", v.listInvitations))
-	v1.POST("/organizations/:org/invitations", v.who.Need("member:invite", v.createInvitation))
-	v1.DELETE("/organizations/:org/invitations/:id", v.who.Need("member:invite", v.withdrawInvitation))
-	v1.POST("/invitations/accept", v.who.Person(v.acceptInvitation))
+	v1.POST("/organizations", v.who.RequirePerson(v.createOrganization))
+	v1.PATCH("/organizations/:org", v.who.RequireScope("organization:update", v.renameOrganization))
+	v1.GET("/organizations/:org/members", v.who.RequireScope("member:read", v.listMembers))
+	v1.PATCH("/organizations/:org/members/:id", v.who.RequireScope("member:update", v.patchMember))
+	v1.DELETE("/organizations/:org/members/:id", v.who.RequireCaller(v.removeMember)) // anybody may leave
+	v1.GET("/organizations/:org/invitations", v.who.RequireScope("member:invite", v.listInvitations))
+	v1.POST("/organizations/:org/invitations", v.who.RequireScope("member:invite", v.createInvitation))
+	v1.DELETE("/organizations/:org/invitations/:id", v.who.RequireScope("member:invite", v.withdrawInvitation))
+	v1.POST("/invitations/accept", v.who.RequirePerson(v.acceptInvitation))
 }
 
 func (v *API) createOrganization(ctx echo.Context, p accounts.Principal) error {

@@ -14,15 +14,15 @@ import (
 )
 
 func (v *API) routeSessions(v1 *echo.Group) {
-	v1.PATCH("/me", v.who.Person(v.patchMe))
-	v1.GET("/me/address", v.who.Person(v.getAddress))
-	v1.POST("/me/address", v.who.Person(v.postAddress))
-	v1.DELETE("/me/address", v.who.Person(v.deleteAddress))
+	v1.PATCH("/me", v.who.RequirePerson(v.patchMe))
+	v1.GET("/me/address", v.who.RequirePerson(v.getAddress))
+	v1.POST("/me/address", v.who.RequirePerson(v.postAddress))
+	v1.DELETE("/me/address", v.who.RequirePerson(v.deleteAddress))
 	v1.POST("/sessions", v.createSession)
-	v1.GET("/sessions", v.who.Person(v.listSessions))
-	v1.DELETE("/sessions", v.who.Person(v.endSessions))
-	v1.DELETE("/sessions/:id", v.who.Person(v.endSession))
-	v1.POST("/sessions/switch", v.who.Person(v.switchSession))
+	v1.GET("/sessions", v.who.RequirePerson(v.listSessions))
+	v1.DELETE("/sessions", v.who.RequirePerson(v.endSessions))
+	v1.DELETE("/sessions/:id", v.who.RequirePerson(v.endSession))
+	v1.POST("/sessions/switch", v.who.RequirePerson(v.switchSession))
 }
 
 // createSession signs a person in with a password, for programs without a browser.

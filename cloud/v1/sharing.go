@@ -11,10 +11,10 @@ import (
 
 // routeSharing is the API of who uses a connection, and how much of it.
 func (v *API) routeSharing(v1 *echo.Group) {
-	v1.GET("/connections/:id/sharing", v.who.Need("connection:read", v.getSharing))
-	v1.POST("/connections/:id/sharing/presets", v.who.Need("connection:share", v.refreshPresets))
-	v1.PUT("/connections/:id/members/:user", v.who.Need("connection:share", v.putMemberLimit))
-	v1.DELETE("/connections/:id/members/:user", v.who.Need("connection:share", v.deleteMemberLimit))
+	v1.GET("/connections/:id/sharing", v.who.RequireScope("connection:read", v.getSharing))
+	v1.POST("/connections/:id/sharing/presets", v.who.RequireScope("connection:share", v.refreshPresets))
+	v1.PUT("/connections/:id/members/:user", v.who.RequireScope("connection:share", v.putMemberLimit))
+	v1.DELETE("/connections/:id/members/:user", v.who.RequireScope("connection:share", v.deleteMemberLimit))
 }
 
 func (v *API) getSharing(ctx echo.Context, p accounts.Principal) error {

@@ -1,7 +1,7 @@
 // Package who finds out who calls, and refuses those who may not.
 //
 //	cookie ───────────► session ──┐
-//	Bearer JWT ───────► session ──┼──► Principal ──► Need (a scope) · Member (anyone) · Person (no key)
+//	Bearer JWT ───────► session ──┼──► Principal ──► RequireScope · RequireCaller (anyone) · RequirePerson (no key)
 //	API key, token ───► key ──────┘
 //	none, unproven ───► refused; a page sends the person to sign in, or to confirm the address
 //

@@ -106,8 +106,8 @@ func (w *Finder) Bearer(ctx echo.Context, presented bridge.Presented) (accounts.
 	return p, err
 }
 
-// Member is a handler that needs to know who calls.
-func (w *Finder) Member(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
+// RequireCaller wraps a handler that needs to know who calls.
+func (w *Finder) RequireCaller(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		p, err := w.Principal(ctx)
 		if err != nil {
@@ -118,20 +118,20 @@ func (w *Finder) Member(h func(echo.Context, accounts.Principal) error) echo.Han
 	}
 }
 
-// Person is a handler of what is a person's own business, and not for a key.
-func (w *Finder) Person(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
-	return w.Member(func(ctx echo.Context, p accounts.Principal) error {
-		if err := p.InPerson(); err != nil {
+// RequirePerson wraps a handler that serves people, and refuses API keys.
+func (w *Finder) RequirePerson(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
+	return w.RequireCaller(func(ctx echo.Context, p accounts.Principal) error {
+		if err := p.RequirePerson(); err != nil {
 			return err
 		}
 		return h(ctx, p)
 	})
 }
 
-// Need is a handler that takes one scope of [accounts.Scopes].
-func (w *Finder) Need(need bridge.Scope, h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
-	return w.Member(func(ctx echo.Context, p accounts.Principal) error {
-		if err := p.Need(need); err != nil {
+// RequireScope wraps a handler that needs one scope of [accounts.Scopes].
+func (w *Finder) RequireScope(need bridge.Scope, h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
+	return w.RequireCaller(func(ctx echo.Context, p accounts.Principal) error {
+		if err := p.RequireScope(need); err != nil {
 			return err
 		}
 		return h(ctx, p)

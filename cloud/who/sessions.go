@@ -38,7 +38,7 @@ func (w *Finder) Authenticate(ctx echo.Context, l signin.Login) (signin.Authenti
 			}
 			e := bridge.AsError(merr)
 			hint := "It cannot be confirmed now: " + e.Detail + "."
-			if w.outbox.CanMail() != nil {
+			if !w.outbox.SendsMail() {
 				hint = "This cloud sends no mail: sign in through your organization's provider, or ask the operator to vouch for your address (`ace cloud user add`)."
 			}
 			return person, bridge.AsError(err).WithHint("%s", hint)
