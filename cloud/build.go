@@ -47,7 +47,7 @@ func (c *Cloud) build() {
 		ForgetTarget: c.relay.ForgetTarget, Now: now}, c.log)
 	c.live = live.New(live.Config{Keys: c.keys, Who: c.who, Connections: reg.Connections, Now: now}, c.log)
 	c.oauth = oauth.New(oauth.Config{PublicURL: cfg.PublicURL, Root: c.root, Page: c.page, Who: c.who, Sessions: reg.Sessions,
-		Upkeep: reg.Upkeep, Devices: devices, Tokens: tokens, Now: now}, c.log)
+		Accounts: reg.Accounts, Connections: reg.Connections, Devices: devices, Tokens: tokens, Now: now}, c.log)
 	c.sso = sso.New(sso.Config{PublicURL: cfg.PublicURL, Outbound: c.outbound, ProviderTime: cfg.ProviderTime, LookupTXT: cfg.LookupTXT,
 		Page: c.page, Who: c.who, Providers: reg.Providers, Logins: limits.Logins, Tokens: tokens,
 		AccessChanged: c.relay.AccessChanged, Now: now}, c.log)

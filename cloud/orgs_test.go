@@ -231,7 +231,7 @@ func TestAuditExport(t *testing.T) {
 	const evil = `=HYPERLINK("http://evil.test")`
 	for i := range 1100 { // more than two pages
 		actor := audit.Actor{ID: "user:ann@acme.test", Org: "acme", Address: "192.0.2.1"}
-		if err := f.cloud.Registry().Upkeep.Note(t.Context(), actor, "test.note", []string{evil, "+1", "-1", "@x", "\t=1", "plain, \"quoted\"\r\nand broken"}[i%6], nil); err != nil {
+		if err := f.cloud.Registry().Accounts.Note(t.Context(), actor, "test.note", []string{evil, "+1", "-1", "@x", "\t=1", "plain, \"quoted\"\r\nand broken"}[i%6], nil); err != nil {
 			t.Fatal(err)
 		}
 	}

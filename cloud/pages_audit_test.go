@@ -49,7 +49,7 @@ func TestAuditPage(t *testing.T) {
 	}
 	by := audit.Actor{ID: "user:ann@acme.test", Org: "acme", Address: "192.0.2.7", RequestID: "first-request"}
 	for i := range 120 {
-		if err := f.cloud.Registry().Upkeep.Note(t.Context(), by, "trust.show", "organization:acme", map[string]string{"n": fmt.Sprint(i), "name": "<b>bold</b>"}); err != nil {
+		if err := f.cloud.Registry().Accounts.Note(t.Context(), by, "trust.show", "organization:acme", map[string]string{"n": fmt.Sprint(i), "name": "<b>bold</b>"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestAConnectionsAuditPage(t *testing.T) {
 	id := strings.Split(path, "/")[2]
 	by := audit.Actor{ID: "user:ann@acme.test", Org: "acme", Address: "192.0.2.7"}
 	for _, target := range []string{"connection:" + id, "connection:other"} {
-		if err := f.cloud.Registry().Upkeep.Note(t.Context(), by, "connection.relay", target, nil); err != nil {
+		if err := f.cloud.Registry().Accounts.Note(t.Context(), by, "connection.relay", target, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -274,7 +274,7 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	}
 	p := session.Principal
 	const server = "http://localhost:7777"
-	claims, err := rules.Upkeep.ConnectClaims(ctx, p, server)
+	claims, err := rules.Connections.ConnectClaims(ctx, p, server)
 	if err != nil {
 		t.Fatal(err)
 	}

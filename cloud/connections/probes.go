@@ -9,7 +9,6 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
-	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/schema"
@@ -151,46 +150,4 @@ func (st *Upkeep) keyWorks(ctx context.Context, tx *sql.Tx, t Target, s Status) 
 		schema.Wake(st.store.revocationsDue)
 	}
 	return nil
-}
-
-// ConnectClaims are the claims of a connect token for a member and a server; the caller signs them.
-func (st *Upkeep) ConnectClaims(ctx context.Context, p accounts.Principal, server bridge.ServerURL) (bridge.ConnectClaims, error) {
-	if err := p.RequireScope("connection:create"); err != nil {
-		return bridge.ConnectClaims{}, err
-	}
-	jti := bridge.NewTokenID()
-	sealing, err := st.root.SealingKey(jti)
-	if err != nil {
-		return bridge.ConnectClaims{}, err
-	}
-	var old Connection
-	err = st.db.Tx(ctx, func(tx *sql.Tx) (err error) {
-		old, err = st.store.own(ctx, tx, p, server)
-		return err
-	})
-	if err != nil {
-		return bridge.ConnectClaims{}, err
-	}
-	return bridge.ConnectClaims{
-		Replaces: old.KeyID, Times: bridge.NewTimes(st.db.Now(), bridge.MaxConnectTokenLife), Issuer: st.issuer, Org: p.Org,
-		Subject: p.UserID, Email: p.Email, Role: p.Role, Scope: "*", KeyLife: int64(bridge.DefaultKeyLife / time.Second),
-		JTI: jti, Sealing: sealing,
-	}.ForServer(server), nil
-}
-
-// Trust returns the variables with which a server trusts this cloud for an organization.
-func (st *Upkeep) Trust(p accounts.Principal, org string) (api.TrustVariables, error) {
-	if err := p.RequireOrg(org); err != nil {
-		return api.TrustVariables{}, err
-	}
-	if err := p.RequireScope("organization:trust"); err != nil {
-		return api.TrustVariables{}, err
-	}
-	public, secret := st.root.TrustValues(st.issuer, org)
-	return api.TrustVariables{Org: org, CloudURL: st.issuer, PublicKey: public, JWTSecret: secret.Disclose()}, nil
-}
-
-// Note writes an audit entry of something that changed no row of the registry, such as a token that was signed.
-func (st *Upkeep) Note(ctx context.Context, actor audit.Actor, action, target string, details map[string]string) error {
-	return audit.Record(ctx, st.db.DB, st.db.Now(), audit.Entry{Actor: actor, Action: action, Target: target, Details: details})
 }

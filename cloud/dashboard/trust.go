@@ -30,18 +30,18 @@ func (d *Dashboard) trustPage(ctx echo.Context, p accounts.Principal) error {
 
 // showSharedSecret shows the variable that can sign as well, which the page does not show by itself; the log has it.
 func (d *Dashboard) showSharedSecret(ctx echo.Context, p accounts.Principal) error {
-	trust, err := d.upkeep.Trust(p, p.Org)
+	trust, err := d.accounts.Trust(p, p.Org)
 	if err != nil {
 		return err
 	}
-	if err := d.upkeep.Note(ctx.Request().Context(), who.Actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
+	if err := d.accounts.Note(ctx.Request().Context(), who.Actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
 		return err
 	}
 	return d.renderTrust(ctx, p, trust.JWTSecret.Secret)
 }
 
 func (d *Dashboard) renderTrust(ctx echo.Context, p accounts.Principal, shared bridge.Secret) error {
-	trust, err := d.upkeep.Trust(p, p.Org)
+	trust, err := d.accounts.Trust(p, p.Org)
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (oa *OAuth) decideAuthorization(ctx echo.Context, p accounts.Principal) err
 	switch r.PostForm.Get("action") {
 	case "approve":
 	case "deny":
-		if err := oa.upkeep.Note(r.Context(), who.Actor(ctx, p), "code.deny", "client:"+a.ClientID, nil); err != nil {
+		if err := oa.accounts.Note(r.Context(), who.Actor(ctx, p), "code.deny", "client:"+a.ClientID, nil); err != nil {
 			return err
 		}
 		return oa.answerWrong(ctx, a, oauthWrong(bridge.CodeAccessDenied, "the login was denied"))

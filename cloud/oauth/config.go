@@ -23,33 +23,35 @@ import (
 
 // Config is all that the room may touch.
 type Config struct {
-	PublicURL bridge.ServerURL   // the cloud's own URL, the issuer
-	Root      bridge.SigningRoot // signs connect tokens
-	Page      *page.Writer
-	Who       *who.Finder
-	Sessions  *accounts.Sessions
-	Upkeep    *connections.Upkeep // makes the claims of connect tokens
-	Devices   *api.Limiter        // device logins of one address
-	Tokens    *api.Limiter        // requests of one address
-	Now       func() time.Time
+	PublicURL   bridge.ServerURL   // the cloud's own URL, the issuer
+	Root        bridge.SigningRoot // signs connect tokens
+	Page        *page.Writer
+	Who         *who.Finder
+	Sessions    *accounts.Sessions
+	Accounts    *accounts.Store    // its audit log
+	Connections *connections.Store // makes the claims of connect tokens
+	Devices     *api.Limiter       // device logins of one address
+	Tokens      *api.Limiter       // requests of one address
+	Now         func() time.Time
 }
 
 // OAuth is the authorization server.
 type OAuth struct {
-	cfg      Config
-	log      *slog.Logger
-	root     bridge.SigningRoot
-	page     *page.Writer
-	who      *who.Finder
-	sessions *accounts.Sessions
-	upkeep   *connections.Upkeep
-	devices  *api.Limiter
-	tokens   *api.Limiter
+	cfg         Config
+	log         *slog.Logger
+	root        bridge.SigningRoot
+	page        *page.Writer
+	who         *who.Finder
+	sessions    *accounts.Sessions
+	accounts    *accounts.Store
+	connections *connections.Store
+	devices     *api.Limiter
+	tokens      *api.Limiter
 }
 
 // New returns the room.
 func New(cfg Config, log *slog.Logger) *OAuth {
 	return &OAuth{cfg: cfg, log: log,
-		root: cfg.Root, page: cfg.Page, who: cfg.Who, sessions: cfg.Sessions, upkeep: cfg.Upkeep,
+		root: cfg.Root, page: cfg.Page, who: cfg.Who, sessions: cfg.Sessions, accounts: cfg.Accounts, connections: cfg.Connections,
 		devices: cfg.Devices, tokens: cfg.Tokens}
 }

@@ -322,7 +322,7 @@ func (oa *OAuth) exchangeToken(ctx echo.Context) error {
 			"the server trusts other keys than those of this cloud for the organization %q", p.Org).
 			WithHint("give the server the values that `ace org trust` prints, and restart it")
 	}
-	claims, err := oa.upkeep.ConnectClaims(r.Context(), p, server)
+	claims, err := oa.connections.ConnectClaims(r.Context(), p, server)
 	if err != nil {
 		return err
 	}
@@ -330,7 +330,7 @@ func (oa *OAuth) exchangeToken(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := oa.upkeep.Note(r.Context(), who.Actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": key.KeyID}); err != nil {
+	if err := oa.accounts.Note(r.Context(), who.Actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": key.KeyID}); err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, map[string]any{

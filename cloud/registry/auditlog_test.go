@@ -19,7 +19,7 @@ func TestConnectionAudit(t *testing.T) {
 		rival := f.person("rita@b.test", "rival", bridge.RoleOwner)
 		own, shared := f.register(owner, "https://max.a.test", "a-plain-key"), f.register(admin, "https://ann.a.test", "another-plain-key")
 		for _, target := range []string{"connection:" + own.ID, "connection:" + shared.ID} {
-			if err := f.Upkeep.Note(ctx, admin.Actor("192.0.2.7", "r1"), "connection.relay", target, nil); err != nil {
+			if err := f.Accounts.Note(ctx, admin.Actor("192.0.2.7", "r1"), "connection.relay", target, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -231,7 +231,7 @@ func TestEditingTheURLErasesTheCredential(t *testing.T) {
 func TestSealedKeyOpensForItsMemberOnly(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ann, bob := f.person("ann@a.test", "acme", bridge.RoleMember), f.person("bob@a.test", "acme", bridge.RoleMember)
-		claims, err := f.Upkeep.ConnectClaims(t.Context(), ann, "https://ace.a.test")
+		claims, err := f.Connections.ConnectClaims(t.Context(), ann, "https://ace.a.test")
 		if err != nil {
 			t.Fatal(err)
 		}

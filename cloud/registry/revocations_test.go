@@ -161,7 +161,7 @@ func TestReplacedKeyIsRevokedOnceTheNewOneWorks(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		c, first := f.exchanged(p, "https://ace.a.test")
-		claims, err := f.Upkeep.ConnectClaims(t.Context(), p, "https://ace.a.test")
+		claims, err := f.Connections.ConnectClaims(t.Context(), p, "https://ace.a.test")
 		if err != nil || claims.Replaces != first.ID.String() {
 			t.Fatalf("it replaces %q, %v", claims.Replaces, err)
 		}

@@ -22,7 +22,7 @@ const day = 24 * time.Hour
 // exchanged registers a connection as a connect does.
 func (f *fixture) exchanged(p accounts.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
 	f.t.Helper()
-	claims, err := f.Upkeep.ConnectClaims(f.t.Context(), p, server)
+	claims, err := f.Connections.ConnectClaims(f.t.Context(), p, server)
 	if err != nil {
 		f.t.Fatal(err)
 	}

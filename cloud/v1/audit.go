@@ -60,7 +60,7 @@ func (v *API) exportAudit(ctx echo.Context, p accounts.Principal) error {
 			details[name] = value
 		}
 	}
-	if err := v.upkeep.Note(r.Context(), who.Actor(ctx, p), "audit.export", "organization:"+p.Org, details); err != nil {
+	if err := v.accounts.Note(r.Context(), who.Actor(ctx, p), "audit.export", "organization:"+p.Org, details); err != nil {
 		return err
 	}
 	w := ctx.Response()

@@ -69,11 +69,11 @@ func (v *API) organizations(ctx echo.Context, p accounts.Principal) error {
 }
 
 func (v *API) trust(ctx echo.Context, p accounts.Principal) error {
-	t, err := v.upkeep.Trust(p, ctx.Param("org"))
+	t, err := v.accounts.Trust(p, ctx.Param("org"))
 	if err != nil {
 		return err
 	}
-	if err := v.upkeep.Note(ctx.Request().Context(), who.Actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
+	if err := v.accounts.Note(ctx.Request().Context(), who.Actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, t)
