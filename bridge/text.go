@@ -50,6 +50,14 @@ func PlainName(raw string, most int) (string, bool) {
 	return name, name != "" && PlainText(name, most)
 }
 
+// ShellWord quotes text for a POSIX shell, so that it is one word and nothing in it is acted on.
+func ShellWord(s string) string {
+	if strings.ContainsAny(s, "\"\\$`!") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return `"` + s + `"`
+}
+
 // PlainText reports whether s is valid UTF-8 of at most most bytes without control characters and without characters that
 // are not seen, those that change the direction of text among them: fit for a name, a log line and a text column.
 //

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -63,4 +64,16 @@ func FuzzOutsideText(f *testing.F) {
 			t.Errorf("%q: %q, then %q %v", raw, got, again, err)
 		}
 	})
+}
+
+// A shell reads a quoted text as it was.
+func TestShellWord(t *testing.T) {
+	for _, text := range []string{"", "plain", "two words", "it's", "$(id) `id` $HOME", `"a" \ b`, "'; id; '", "* ~ #x !y\nz", "it's $(id)", "a;b&c|d>e"} {
+		t.Run(text, func(t *testing.T) {
+			read, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+ShellWord(text)).Output() //nolint:gosec // that is what is tested
+			if err != nil || string(read) != text {
+				t.Errorf("%s is read as %q (%v)", ShellWord(text), read, err)
+			}
+		})
+	}
 }

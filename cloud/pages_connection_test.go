@@ -59,11 +59,11 @@ func TestWhatThePagesSayOfAKey(t *testing.T) {
 	says(member, "/connections", "Calls the server through the relay")
 	says(owner, path+"/explorer", "this browser calls with the key itself")
 	says(member, path+"/explorer", "The API key is added by the relay")
-	says(owner, path, "<dt>You may</dt><dd>all that its key may</dd>")
+	says(owner, path, "<dt>You may</dt><dd>everything its key allows</dd>")
 	says(owner, path, "The page is given the API key itself when you open it")
 	says(member, path, "Neither shows anybody the key")
-	says(member, path, "<dt>You may</dt><dd>all that the key may, through the cloud</dd>")
-	says(member, path+"/sharing", "You get all that the key may, through the cloud.")
+	says(member, path, "<dt>You may</dt><dd>everything the key allows, through the cloud</dd>")
+	says(member, path+"/sharing", "You get everything the key allows, through the cloud.")
 	if _, err := f.client().Patch(t.Context(), plain.ID, api.ConnectionPatch{ServerURL: new("https://moved.example")}); err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +77,13 @@ func TestWhatThePagesSayOfAKey(t *testing.T) {
 	path = "/connections/" + ace.ID
 	says(member, "/connections", "Calls the server with a credential of five minutes")
 	says(member, path+"/explorer", "this browser holds it for five minutes at most")
-	says(owner, path, "<dt>You may</dt><dd>all that its key may</dd>")
-	says(member, path, "<dt>You may</dt><dd>all that your role may on the server</dd>")
+	says(owner, path, "<dt>You may</dt><dd>everything its key allows</dd>")
+	says(member, path, "<dt>You may</dt><dd>everything your role allows on the server</dd>")
 	ceiling := api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Scopes: []string{"app:read"}}}}
 	if _, err := f.client().Patch(t.Context(), ace.ID, ceiling); err != nil {
 		t.Fatal(err)
 	}
-	says(member, path, "<dt>You may</dt><dd>at most <code>app:read</code>, and never more than your role may</dd>")
+	says(member, path, "<dt>You may</dt><dd>at most <code>app:read</code>, and never more than your role allows</dd>")
 
 	// The ceiling stays when the server is another, which knows only plain keys.
 	key := bridge.NewSecret(plainKey).Disclose()

@@ -118,7 +118,7 @@ func (d *Dashboard) showKey(ctx echo.Context, p accounts.Principal, status int, 
 	return d.renderKeys(ctx, status, p, keysView{
 		Form: newKeyForm(),
 		Created: &createdView{created, done, "Log in with it where the service runs, and paste it there:", "ace auth login-api-key --env " + string(d.cfg.PublicURL) +
-			" --key - --service-name " + shellWord(record.Name)},
+			" --key - --service-name " + bridge.ShellWord(record.Name)},
 	})
 }
 

@@ -90,11 +90,8 @@ const answer = await conn.fetch("` + path + `");`},
 
 // relayCommand calls a path of a connection's server through the relay; there is no secret in it.
 func relayCommand(cloud bridge.ServerURL, id, path string) string {
-	return `curl -H "Authorization: Bearer $(ace auth token)" ` + shellWord(cloud.Join(api.PathConnections+"/"+id+"/relay"+path))
+	return `curl -H "Authorization: Bearer $(ace auth token)" ` + bridge.ShellWord(cloud.Join(api.PathConnections+"/"+id+"/relay"+path))
 }
-
-// shellWord quotes text for a POSIX shell, so that nothing in it is acted on.
-func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 var trailingCommand = regexp.MustCompile("^(?:.*: )?(ace [^`]+)$")
 

@@ -214,7 +214,7 @@ func (d *Dashboard) showServerKey(ctx echo.Context, p accounts.Principal, f fram
 		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, servers.ServerError(err, f.Connection.ServerURL))
 	}
 	return d.renderServerKeys(ctx, p, status, serverKeysView{Frame: f, Created: &createdView{created, done,
-		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" ` + shellWord(f.Connection.ServerURL.Join("/ace/v1/me"))}})
+		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" ` + bridge.ShellWord(f.Connection.ServerURL.Join("/ace/v1/me"))}})
 }
 
 var errOwnKey = bridge.E(bridge.Conflict, bridge.CodeOwnKey,

@@ -2,6 +2,8 @@ package page
 
 import (
 	"testing"
+
+	"github.com/acebridge/ace/bridge"
 )
 
 func TestLocalPath(t *testing.T) {
@@ -21,6 +23,27 @@ func TestLocalPath(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := LocalPath(c.next); got != c.want {
 				t.Errorf("localPath(%q) = %q, want %q", c.next, got, c.want)
+			}
+		})
+	}
+}
+
+func TestSentence(t *testing.T) {
+	failed := bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form could not be read")
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"what is wrong", failed, "The form could not be read."},
+		{"and what to do", failed.WithHint("reload the page"), "The form could not be read. Reload the page."},
+		{"a whole sentence", failed.WithHint("Reload the page."), "The form could not be read. Reload the page."},
+		{"a question", failed.WithHint("is it the right page?"), "The form could not be read. Is it the right page?"},
+		{"a command", failed.WithHint("ace login"), "The form could not be read. In a terminal: `ace login`."},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := Sentence(c.err); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
 	}

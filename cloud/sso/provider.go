@@ -220,7 +220,7 @@ func (so *SSO) changeProvider(ctx echo.Context, p accounts.Principal) error {
 		}
 		view := providerView{Tested: true, OK: check.OK}
 		if !check.OK {
-			view.Error = page.Sentences(&bridge.Error{Detail: check.Cause, Hint: check.Hint})
+			view.Error = page.Sentence(&bridge.Error{Detail: check.Cause, Hint: check.Hint})
 		}
 		return so.renderProvider(ctx, http.StatusOK, p, view)
 	case "save":
@@ -249,7 +249,7 @@ func (so *SSO) saveProvider(ctx echo.Context, p accounts.Principal) error {
 	if who.Ours(e) {
 		return err
 	}
-	return so.renderProvider(ctx, api.Status(err), p, providerView{Error: page.Sentences(e), Domains: v.Get("domains"), Groups: v.Get("groups"),
+	return so.renderProvider(ctx, api.Status(err), p, providerView{Error: page.Sentence(e), Domains: v.Get("domains"), Groups: v.Get("groups"),
 		Provider: api.Provider{Issuer: settings.Issuer, ClientID: settings.ClientID, DefaultRole: settings.DefaultRole,
 			GroupsClaim: settings.GroupsClaim, Required: settings.Required}})
 }

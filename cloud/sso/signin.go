@@ -39,7 +39,7 @@ func (so *SSO) signInFailed(ctx echo.Context, view signInView, err error) error 
 	if e.Err != nil {
 		so.log.Warn("a sign-in through a provider failed", "request_id", api.RequestID(ctx.Request()), "code", e.Code, "cause", e.Err)
 	}
-	view.Error = page.Sentences(e)
+	view.Error = page.Sentence(e)
 	return so.renderSignIn(ctx, api.Status(err), view)
 }
 

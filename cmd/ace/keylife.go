@@ -49,9 +49,9 @@ func (a *app) printSecret(target keyTarget, done string, key api.CreatedKey) err
 	r := secretResult{CreatedKey: key, Target: target.Base()}
 	if target.cloud {
 		r.Login = fmt.Sprintf("ace auth login-api-key --env %s --key %s --service-name %s", target.Base(),
-			term.ShellWord(key.KeyID+"."+key.Key.Reveal()), term.ShellWord(key.Name))
+			bridge.ShellWord(key.KeyID+"."+key.Key.Reveal()), bridge.ShellWord(key.Name))
 		if key.Kind == string(bridge.KindPAT) {
-			r.Login = fmt.Sprintf("ace login pat --env %s --token %s", target.Base(), term.ShellWord(key.Key.Reveal()))
+			r.Login = fmt.Sprintf("ace login pat --env %s --token %s", target.Base(), bridge.ShellWord(key.Key.Reveal()))
 		}
 	}
 	return a.Term.Print(r, func(w io.Writer) {

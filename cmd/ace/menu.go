@@ -257,7 +257,7 @@ func commandLine(args []string) string {
 	for i, arg := range args {
 		words[i] = bridge.Printable(arg)
 		if strings.ContainsAny(arg, " \t\"'`$\\*?|&;<>()[]{}#!~") {
-			words[i] = term.ShellWord(words[i])
+			words[i] = bridge.ShellWord(words[i])
 		}
 	}
 	return strings.Join(words, " ")

@@ -3,15 +3,9 @@ package term
 import (
 	"regexp"
 	"strings"
-)
 
-// ShellWord quotes text for a shell, so that a name cannot be a command.
-func ShellWord(s string) string {
-	if strings.ContainsAny(s, "\"\\$`!") {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return `"` + s + `"`
-}
+	"github.com/acebridge/ace/bridge"
+)
 
 // ownCommands matches the commands that hints and notes tell a person to type here. `ace server` and `ace cloud` are not
 // among them: they are also the names of things and, like `ace dev`, run on other machines.
@@ -52,7 +46,7 @@ func Argument(s string) string {
 	if plainWord.MatchString(s) {
 		return s
 	}
-	return ShellWord(s)
+	return bridge.ShellWord(s)
 }
 
 var plainWord = regexp.MustCompile(`^[\w./:@%+,-]+$`)
