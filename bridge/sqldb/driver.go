@@ -16,7 +16,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, told(ctx, err)
 	}
-	return &conn{inner}, nil
+	_, lite := c.Connector.(named)
+	return &conn{inner, lite}, nil
 }
 
 // named is the connector of a driver that has none of its own.
@@ -47,7 +48,19 @@ func told(ctx context.Context, err error) error {
 	return Classify(err)
 }
 
-type conn struct{ driver.Conn }
+type conn struct {
+	driver.Conn
+	lite bool // SQLite's
+}
+
+// Close closes the connection. SQLite empties its write-ahead log into the file with the last one, unless the last query of that
+// connection was interrupted: one more statement makes it forget that.
+func (c *conn) Close() error {
+	if c.lite {
+		_, _ = c.Conn.(driver.ExecerContext).ExecContext(context.Background(), "SELECT 1", nil)
+	}
+	return c.Conn.Close()
+}
 
 func (c *conn) Prepare(query string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)

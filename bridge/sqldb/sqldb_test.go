@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -129,5 +131,26 @@ func TestPragmasReachEveryConnection(t *testing.T) {
 				t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)
 			}
 		}
+	}
+}
+
+// A closed SQLite database is one file, also after a query that was given up: operators copy that file.
+func TestCloseEmptiesTheLog(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.db")
+	db := open(t, "sqlite:"+file)
+	if err := db.Migrate(t.Context(), "test", old); err != nil {
+		t.Fatal(err)
+	}
+	ctx, giveUp := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer giveUp()
+	const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
+	if err := db.QueryRowContext(ctx, endless).Scan(new(int)); err == nil {
+		t.Fatal("an endless query ends")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.Stat(file + "-wal"); err == nil {
+		t.Errorf("%d bytes are left in the log", left.Size())
 	}
 }
