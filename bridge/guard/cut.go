@@ -11,29 +11,35 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
+// sweepEvery is how often [Guard.Run] looks for open requests whose credential has died; half of the 500 ms for which a
+// lost stream keeps cutting (see [Remote.forget]).
 const sweepEvery = 250 * time.Millisecond
 
+// errCut is the cause of a cut request's context: the public sentence of an invalid key, with the exact reason inside.
 var errCut = bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired").
 	Because(bridge.E(bridge.Unauthenticated, bridge.CodeKeyDied, "the key died while the request was under way"))
 
-// Requests are those under way, each with what let it in, to be cut when that dies. The zero value is ready.
+// Requests tracks open requests, so that one whose credential dies can be cut.
+//
+// T is what admitted a request, usually an identity. The zero value is ready to use, from any number of goroutines.
 type Requests[T any] struct {
 	mu  sync.Mutex
 	all []*openRequest[T]
 }
 
-// openRequest is one under way: all that it takes here is allocated at once.
+// openRequest is one tracked request; everything it needs is a single allocation.
 type openRequest[T any] struct {
 	among  *Requests[T]
-	place  int // in among.all; gone: not there any more
+	place  int // index in among.all, or gone once removed
 	who    admittedContext[T]
 	cancel context.CancelCauseFunc
 	writer cutWriter[T]
 }
 
+// gone is the place of a request that is no longer tracked.
 const gone = -1
 
-// admittedContext is the context of a request that has been admitted.
+// admittedContext carries what admitted a request, without the allocation of context.WithValue.
 type admittedContext[T any] struct {
 	context.Context
 	by T
@@ -49,7 +55,9 @@ func (c *admittedContext[T]) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Admitted returns what let a request in that has been entered among [Requests].
+// Admitted returns what admitted the request that ctx belongs to.
+//
+// ok is false if the request was never entered into a [Requests] of the same type.
 func Admitted[T any](ctx context.Context) (by T, ok bool) {
 	p, ok := ctx.Value(admittedKey[T]{}).(*T)
 	if !ok {
@@ -58,19 +66,21 @@ func Admitted[T any](ctx context.Context) (by T, ok bool) {
 	return *p, true
 }
 
-// Entered is a request that has been admitted and is under way.
+// Entered is an admitted request that is still open.
 type Entered[T any] struct {
-	// Request has what let it in in its context, which ends when that dies, with the reason as its cause.
+	// Request carries what admitted it in its context. The context ends when that dies, with the reason as its cause.
 	Request *http.Request
-	// Writer is cut when what let the request in dies, also where a handler has taken the connection over.
+	// Writer stops writing when the credential dies, and closes a connection that the handler has hijacked.
 	Writer http.ResponseWriter
 	open   *openRequest[T]
 }
 
-// Leave says that the request is done.
+// Leave reports that the handler has returned; defer it.
 func (e Entered[T]) Leave() { e.open.leave() }
 
-// Enter takes a request among those under way, until [Entered.Leave].
+// Enter tracks a request until [Entered.Leave].
+//
+// The handler must be given the returned Request and Writer instead of r and w, or a cut does not reach it.
 func (o *Requests[T]) Enter(w http.ResponseWriter, r *http.Request, by T) Entered[T] {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	open := &openRequest[T]{among: o, who: admittedContext[T]{ctx, by}, cancel: cancel}
@@ -82,7 +92,7 @@ func (o *Requests[T]) Enter(w http.ResponseWriter, r *http.Request, by T) Entere
 	return Entered[T]{Request: r.WithContext(&open.who), Writer: &open.writer, open: open}
 }
 
-// remove takes out one that is under way no more; the last takes its place.
+// remove forgets a request in constant time: the last one moves into its place.
 func (o *Requests[T]) remove(r *openRequest[T]) {
 	if r.place == gone {
 		return
@@ -94,14 +104,14 @@ func (o *Requests[T]) remove(r *openRequest[T]) {
 	o.all, r.place = o.all[:last], gone
 }
 
-// end says that nothing of the request is open any more.
+// end stops tracking the request: nothing of it is open any more.
 func (r *openRequest[T]) end() {
 	r.among.mu.Lock()
 	defer r.among.mu.Unlock()
 	r.among.remove(r)
 }
 
-// leave says that the handler has returned. A connection that was taken over may outlive it; its end is when it is closed.
+// leave handles the handler's return. A hijacked connection may outlive the handler; it is tracked until it is closed.
 func (r *openRequest[T]) leave() {
 	if !r.writer.leave() {
 		r.end()
@@ -109,7 +119,7 @@ func (r *openRequest[T]) leave() {
 	r.cancel(nil)
 }
 
-// sweep looks, four times a second, at everything that is open.
+// sweep cuts dead requests four times a second until ctx ends.
 func (o *Requests[T]) sweep(ctx context.Context, alive func(T) bool) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -123,11 +133,14 @@ func (o *Requests[T]) sweep(ctx context.Context, alive func(T) bool) {
 	}
 }
 
-// Cut looks once at everything that is open and ends what alive denies. It asks for one at a time, under a lock.
+// Cut ends every open request whose credential is no longer alive.
+//
+// alive is called once per request, one at a time, while a lock is held: it must be fast and must not call o. A cut request
+// gets its connection's deadlines set to now and its context cancelled; a hijacked connection is closed.
 func (o *Requests[T]) Cut(alive func(T) bool) {
 	var dead []*openRequest[T]
 	o.mu.Lock()
-	for i := len(o.all) - 1; i >= 0; i-- { // from behind: one that is taken out gives its place to one that is looked at
+	for i := len(o.all) - 1; i >= 0; i-- { // backwards: remove moves the last request, already checked, into place i
 		if r := o.all[i]; !alive(r.who.by) {
 			dead = append(dead, r)
 			o.remove(r)
@@ -135,13 +148,13 @@ func (o *Requests[T]) Cut(alive func(T) bool) {
 	}
 	o.mu.Unlock()
 	for _, r := range dead {
-		// The writer first: a handler that ends when its context does must not make it look like a proper end.
+		// The writer first: a handler that stops on its context must not make a truncated response look complete.
 		r.writer.cut()
 		r.cancel(errCut)
 	}
 }
 
-// All lists what let those in that are open.
+// All returns what admitted each open request, in no particular order.
 func (o *Requests[T]) All() []T {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -152,17 +165,17 @@ func (o *Requests[T]) All() []T {
 	return all
 }
 
-// cutWriter ends what a handler writes, and the connection where the handler has taken it over.
+// cutWriter is a ResponseWriter that can be cut from another goroutine.
 type cutWriter[T any] struct {
 	http.ResponseWriter
 	mu       sync.Mutex
 	hijacked net.Conn
 	isCut    bool
-	left     bool // the handler has returned, and the connection may serve another request
+	left     bool // the handler has returned; the connection may already serve another request
 	open     *openRequest[T]
 }
 
-// takenOver is a connection that a handler has taken over.
+// takenOver is a hijacked connection; closing it ends the request.
 type takenOver[T any] struct {
 	net.Conn
 	open *openRequest[T]
@@ -174,10 +187,10 @@ func (c *takenOver[T]) Close() error {
 	return c.Conn.Close()
 }
 
-// Unwrap lets http.ResponseController find what is below.
+// Unwrap lets http.ResponseController reach the underlying writer.
 func (w *cutWriter[T]) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Flush implements http.Flusher, which some handlers ask for directly.
+// Flush implements http.Flusher, which some handlers assert directly.
 func (w *cutWriter[T]) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
 // Hijack implements http.Hijacker.
@@ -195,7 +208,7 @@ func (w *cutWriter[T]) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &takenOver[T]{conn, w.open}, rw, nil
 }
 
-// leave says that the handler has returned, and reports whether it has taken the connection over.
+// leave records that the handler has returned, and reports whether it hijacked the connection.
 func (w *cutWriter[T]) leave() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -203,6 +216,8 @@ func (w *cutWriter[T]) leave() bool {
 	return w.hijacked != nil
 }
 
+// cut makes the next read or write fail. It does nothing after the handler has returned, since the connection may already
+// serve another request.
 func (w *cutWriter[T]) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,7 +229,7 @@ func (w *cutWriter[T]) cut() {
 	case w.left:
 		return
 	}
-	// A handler that does not watch its context fails at the next read or write.
+	// A handler that does not watch its context fails at its next read or write.
 	control := http.NewResponseController(w.ResponseWriter)
 	now := time.Now()
 	_ = control.SetReadDeadline(now)

@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
-// An app protects its handlers by a server elsewhere, with an API key of that server that has the scope key:read.
+// Example protects an app's handlers, using a server elsewhere and an API key of that server with the scope key:read.
 func Example() {
 	remote, err := guard.NewRemote(guard.RemoteConfig{
 		Server: "https://ace.company.com",
@@ -21,7 +21,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	g := guard.New(guard.Config{Verifier: remote})
-	ctx := context.Background() // of the app
+	ctx := context.Background() // in a real app: the context of its main function
 	go func() { _ = remote.Run(ctx) }()
 	go func() { _ = g.Run(ctx) }()
 
@@ -30,6 +30,6 @@ func Example() {
 		id, _ := guard.FromContext(r.Context())
 		_, _ = fmt.Fprintf(w, "Hello, %s of %s\n", id.Subject, id.Org)
 	})
-	srv := &http.Server{Addr: "127.0.0.1:8080", Handler: g.Wrap(mux)} //nolint:gosec // set timeouts in an app of yours
+	srv := &http.Server{Addr: "127.0.0.1:8080", Handler: g.Wrap(mux)} //nolint:gosec // a real app should set timeouts
 	log.Fatal(srv.ListenAndServe())
 }

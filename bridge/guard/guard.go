@@ -11,42 +11,46 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// Call is a request with what is decided about.
+// Call is a request as a [Verifier] sees it: its credential, its sender and what it asks for.
 type Call struct {
 	Presented bridge.Presented
 	Use       bridge.Use
 	Request   catalogue.Request
 }
 
-// Verifier says who a call comes from and whether it may pass.
+// Verifier decides who sent a call and whether it may pass. Its methods may be called from any goroutine.
 type Verifier interface {
-	// Admit verifies the credential, decides by the catalogue's rules, and counts the use where the key asks for that. An
-	// identity comes with a refusal where the credential was valid.
+	// Admit verifies the credential and decides by the catalogue's rules. It counts the use if the key has a budget of
+	// uses. If the credential was valid but the rules refuse, it returns the identity together with the error.
 	Admit(ctx context.Context, c Call) (bridge.Identity, error)
-	// Alive reports whether what an identity was verified by is still valid. It is asked often, for all that is open.
+	// Alive reports whether the credential behind an identity is still valid. It is called for every open request, four
+	// times a second, and must not block.
 	Alive(id bridge.Identity) bool
 }
 
-// Config is how a guard guards. Only Verifier is required.
+// Config configures a [Guard]. Only Verifier is required.
 type Config struct {
+	// Verifier decides about each request; required.
 	Verifier Verifier
-	// TrustedProxies are the networks whose X-Forwarded-For counts; none: the peer's address is the client's.
+	// TrustedProxies are the networks whose X-Forwarded-For and X-Request-Id are believed. None: the peer is the client.
 	TrustedProxies []netip.Prefix
-	// MaxBody bounds the body that a rule looks into; zero: 1 MiB. Other bodies are not touched.
+	// MaxBody bounds, in bytes, a body that a rule has to read; zero means 1 MiB. Other bodies are streamed untouched.
 	MaxBody int64
-	// OnRefusal, where set, is told of each refusal with its exact cause, for a log.
+	// OnRefusal, if set, is called for each refusal with its exact cause, for a log. id is zero if nobody was identified.
 	OnRefusal func(r *http.Request, id bridge.Identity, err error)
 }
 
 const defaultMaxBody = 1 << 20
 
-// Guard lets requests pass that its verifier admits. [Guard.Run] has to run beside it, or nothing that is open is cut.
+// Guard lets through the requests that its verifier admits.
+//
+// [Guard.Run] must run as long as requests are served, or none of them is cut when its key dies.
 type Guard struct {
 	cfg  Config
 	open *Requests[bridge.Identity]
 }
 
-// New returns a guard.
+// New returns a guard that is ready to use.
 func New(cfg Config) *Guard {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = defaultMaxBody
@@ -54,18 +58,22 @@ func New(cfg Config) *Guard {
 	return &Guard{cfg: cfg, open: &Requests[bridge.Identity]{}}
 }
 
-// Run cuts what is open when its key dies: requests under way, streams and WebSockets, within 250 ms. It returns when ctx
-// ends.
+// Run cuts open requests whose key has died, within 250 ms.
+//
+// That includes streams and WebSockets. It returns nil when ctx ends.
 func (g *Guard) Run(ctx context.Context) error {
 	g.open.sweep(ctx, g.cfg.Verifier.Alive)
 	return nil
 }
 
-// FromContext returns the identity that a guard has verified.
+// FromContext returns the identity that the guard verified for a request; ok is false outside of [Guard.Wrap].
 func FromContext(ctx context.Context) (bridge.Identity, bool) { return Admitted[bridge.Identity](ctx) }
 
-// Wrap lets only admitted requests reach a handler. A refusal is answered as application/problem+json (RFC 9457) with
-// status 401 or 403 and WWW-Authenticate as RFC 6750 section 3 says.
+// Wrap returns a handler that passes only admitted requests to next.
+//
+// It refuses the others with an application/problem+json body (RFC 9457), status 401 or 403, and WWW-Authenticate as in RFC
+// 6750 section 3. next sees the identity in X-Ace-* headers; the credential and any X-Ace-* header of the client are removed,
+// and so are X-Forwarded-* and the like unless the peer is a trusted proxy.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requestID := api.TakeRequestID(r, g.cfg.TrustedProxies)
@@ -90,7 +98,10 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Enter verifies a request and decides about it. It strips nothing: who hands the request on does.
+// Enter verifies a request and decides about it, without passing it on.
+//
+// client is the client's address. On success the caller serves the returned request and then calls [Entered.Leave]. Enter
+// strips no headers; a caller that forwards the request must ([StripInbound], [StripForwarded]).
 func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (Entered[bridge.Identity], bridge.Identity, error) {
 	if err := CheckRequest(r); err != nil {
 		return Entered[bridge.Identity]{}, bridge.Identity{}, err
@@ -111,7 +122,9 @@ func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (En
 	return g.open.Enter(w, r, id), id, nil
 }
 
-// Presented takes the credential of a request, which must have one.
+// Presented returns the credential of a request.
+//
+// It fails with [bridge.CodeCredentialMissing] if there is none, and with the error of [bridge.Credential] if there are two.
 func Presented(h http.Header) (bridge.Presented, error) {
 	presented, err := bridge.Credential(h)
 	if err == nil && presented.Value.IsZero() {
@@ -121,7 +134,9 @@ func Presented(h http.Header) (bridge.Presented, error) {
 	return presented, err
 }
 
-// WarnOfExpiry tells the holder of a key that it will expire soon.
+// WarnOfExpiry sets the header X-Ace-Key-Expires when a key is about to expire.
+//
+// The value is an RFC 3339 time in UTC. How early it warns is up to the server (Identity.WarnFrom).
 func WarnOfExpiry(h http.Header, id bridge.Identity, now time.Time) {
 	if !id.WarnFrom.IsZero() && !now.Before(id.WarnFrom) {
 		h.Set(bridge.HeaderKeyExpires, id.ExpiresAt.UTC().Format(time.RFC3339))

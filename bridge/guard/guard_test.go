@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
-// authority knows one key.
+// authority is a key authority that knows a single key.
 type authority struct {
 	key  bridge.Key
 	id   bridge.Identity
@@ -135,8 +135,8 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// What is open is cut when its key dies, also where the handler does not watch its context, or has taken the connection
-// over; another request on the connection of one that has ended is left alone.
+// TestCut checks that an open request is cut when its key dies, even if the handler ignores its context or has hijacked the
+// connection, and that the next request on the same connection is left alone.
 func TestCut(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"watches its context": func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +197,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// Whatever a header is called, what is left of the ones that pass for ours is nothing.
+// FuzzStripInbound checks that no spelling of an identity header survives.
 func FuzzStripInbound(f *testing.F) {
 	f.Add("X-Ace-Subject", "X_ace.Scopes")
 	f.Add("x-aCe-Api-Key", "X-Http-Method-Override")

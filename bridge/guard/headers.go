@@ -6,15 +6,15 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// forwardedPrefixes and forwardedNames are folded headers that say where a request came from, or from whom. Apps believe
-// them, so that none passes as a client sent it.
+// forwardedPrefixes and forwardedNames are lower-case headers that claim where a request came from. Apps trust them, so
+// none may pass as a client sent it.
 var (
 	forwardedPrefixes = []string{"x-forwarded-", "x-original-"}
 	forwardedNames    = []string{"forwarded", "x-forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "client-ip",
 		"cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip"}
 )
 
-// StripForwarded removes what a client says of where its request came from, in whichever spelling.
+// StripForwarded removes the headers in which a client claims an origin, however they are spelled.
 func StripForwarded(h http.Header) {
 	for name := range h {
 		if forwarded(name) {
@@ -23,11 +23,12 @@ func StripForwarded(h http.Header) {
 	}
 }
 
+// forwarded reports whether a header claims an origin. It runs for each header of each request, hence the first switch.
 func forwarded(name string) bool {
 	switch name[:min(1, len(name))] {
 	case "X", "x", "F", "f", "T", "t", "C", "c":
 	default:
-		return false // as many are
+		return false // most headers
 	}
 	for _, prefix := range forwardedPrefixes {
 		if bridge.FoldsToPrefix(name, prefix) {
@@ -46,17 +47,19 @@ func forwardedName(name string) bool {
 	return false
 }
 
-// reserved reports whether a header may pass for one of ours: a proxy or an app may take '_' and '.' for '-' and ignore
-// case, so the folded name counts.
+// reserved reports whether an app could take a header for an X-Ace-* one. Proxies and apps may ignore case and read '_' or
+// '.' as '-', so the folded name is compared.
 func reserved(name string) bool { return bridge.FoldsToPrefix(name, "x-ace-") }
 
-// ofProxies are the headers that a proxy sets itself where it asks for a verdict, or is told to remove in configs/.
+// ofProxies are headers that a proxy sets itself when it asks for a verdict, or is configured to remove (see configs/).
 var ofProxies = map[string]bool{"X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Forwarded-Port": true,
 	"X-Forwarded-Server": true, "X-Forwarded-Prefix": true, "X-Forwarded-Method": true, "X-Forwarded-Uri": true,
 	"X-Original-Method": true, "X-Original-Uri": true, "X-Original-Url": true}
 
-// CheckReserved refuses every header that an app could take for one of ours, or for another proxy's word about the caller.
-// It is for where somebody else hands the request on, who may not strip it; X-Ace-Api-Key is the one that clients send.
+// CheckReserved refuses headers that an app could take for ace's own or a proxy's.
+//
+// It is for forward-auth, where another proxy forwards the request and may not strip them. X-Ace-Api-Key passes, since
+// clients send it. The error has the code [bridge.CodeHeaderReserved].
 func CheckReserved(h http.Header) error {
 	for name := range h {
 		switch canonical := http.CanonicalHeaderKey(name); {

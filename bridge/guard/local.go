@@ -7,14 +7,14 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// Authority is what [Local] asks of a key authority; *keys.Authority is one.
+// Authority is the part of a key authority that [Local] uses; *keys.Authority implements it.
 type Authority interface {
 	Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error)
 	Spend(ctx context.Context, id bridge.Identity) error
 	Alive(id bridge.Identity) bool
 }
 
-// Local verifies by an authority in the same process.
+// Local is a [Verifier] that uses an authority in the same process.
 type Local struct {
 	Authority Authority
 	Catalogue catalogue.Catalogue
@@ -29,7 +29,7 @@ func (l Local) Admit(ctx context.Context, c Call) (bridge.Identity, error) {
 	if err := l.Catalogue.Decide(id, c.Request); err != nil {
 		return id, err
 	}
-	// A use that is refused is not counted.
+	// Counted last: a use that is refused costs nothing.
 	return id, l.Authority.Spend(ctx, id)
 }
 

@@ -23,60 +23,67 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// RemoteConfig says how to verify by a server elsewhere. Server and Key are required.
+// RemoteConfig configures a [Remote]. Server and Key are required.
 type RemoteConfig struct {
+	// Server is the URL of the `ace server` that knows the keys.
 	Server bridge.ServerURL
-	Key    bridge.Secret // an API key of the server with the scope key:read
+	// Key is an API key of that server with the scope key:read.
+	Key bridge.Secret
+	// Client says how the server is called: timeouts, TLS; the zero value will do.
 	Client api.ClientConfig
-	// Lease is how long answers are kept without word from the server; zero: 10 s. After that nothing passes.
+	// Lease is how long cached answers stay usable without a word from the server; zero means 10 s. After that nothing passes.
 	Lease time.Duration
-	// CacheSize is how many answers are kept; zero: 10,000.
+	// CacheSize is the number of answers to cache; zero means 10,000.
 	CacheSize int
-	Log       *slog.Logger // nil: none
+	Log       *slog.Logger // nil: nothing is logged
 }
 
 const (
 	defaultLease = 10 * time.Second
 	defaultCache = 10_000
-	maxInFlight  = 64 // questions to the server at once; more wait
+	maxInFlight  = 64 // simultaneous questions to the server; more wait
 	reconnect    = 500 * time.Millisecond
 	rulesEvery   = time.Minute
-	// settle is how long answers about a key that has just changed are not kept: another process of the server may still
-	// give the old one, for as long as it goes on without its database.
+	// settle is how long answers about a changed key are not cached: another process of the server may still give the old
+	// answer, for as long as it keeps going without its database.
 	settle = 15 * time.Second
-	// maxFates bounds the memory of which secrets of changed keys are alive; beyond it, all that is open is cut.
+	// maxFates bounds how many changed keys are remembered; beyond that, all open requests are cut.
 	maxFates = 100_000
 )
 
-// Remote is a [Verifier] that asks a server over HTTP (RFC 7662) and keeps the answers in a small cache. A stream of
-// changed keys empties the cache of them at once; without that stream for longer than the lease it refuses everything,
-// with status 503. The rules are those of the server's catalogue. [Remote.Run] has to run beside it.
+// Remote is a [Verifier] that asks an `ace server` over HTTP (RFC 7662).
+//
+// It caches answers in memory. A stream of changed keys removes stale ones at once; if the stream is silent for longer than
+// the lease, every request is refused with status 503. The rules are those of the server's catalogue. [Remote.Run] must run
+// as long as requests are served.
 type Remote struct {
 	cfg    RemoteConfig
 	client *apiclient.Server
 	cache  *lru.Cache[cacheKey, bridge.Identity]
 	slots  chan struct{}
 
-	heard     atomic.Int64 // when the stream last said something, on the monotonic clock; 0: never
+	heard     atomic.Int64 // when the stream last said anything, on the monotonic clock; 0: never
 	catalogue atomic.Pointer[catalogue.Catalogue]
 
 	mu       sync.Mutex
-	position int64                       // -1: of no stream yet
-	epoch    uint64                      // counts what was heard: an answer that was asked for before is not kept
-	changed  map[uuid.UUID]time.Time     // keys that are settling
-	fates    map[uuid.UUID]api.KeyChange // what is left of changed keys
-	cutUntil time.Time                   // all that is open is cut: what happened to its keys is not known
-	keepFrom time.Time                   // until then no answer is kept, for the same reason
+	position int64                       // in the stream, to continue from; -1: no stream yet
+	epoch    uint64                      // grows with each change: an answer asked for in an older epoch is not cached
+	changed  map[uuid.UUID]time.Time     // keys that changed less than settle ago
+	fates    map[uuid.UUID]api.KeyChange // the last known state of changed keys
+	cutUntil time.Time                   // until then no open request counts as alive: the state of its key is unknown
+	keepFrom time.Time                   // until then no answer is cached, for the same reason
 }
 
 type cacheKey [sha256.Size]byte
 
 var began = time.Now()
 
-// monotonic is the time since the start of the process, and never 0.
+// monotonic is the time since the process started; it is never 0.
 func monotonic() int64 { return int64(time.Since(began)) + 1 }
 
-// NewRemote returns a verifier that passes nothing until Run has reached the server.
+// NewRemote returns a verifier that admits nothing until [Remote.Run] has reached the server.
+//
+// It does not connect by itself. It fails if the cache size is negative.
 func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Lease == 0 {
 		cfg.Lease = defaultLease
@@ -96,6 +103,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 		changed: map[uuid.UUID]time.Time{}, fates: map[uuid.UUID]api.KeyChange{}}, nil
 }
 
+// fresh reports whether the stream has said anything within the lease.
 func (r *Remote) fresh() bool {
 	heard := r.heard.Load()
 	return heard != 0 && monotonic()-heard < int64(r.cfg.Lease)
@@ -120,12 +128,12 @@ func (r *Remote) Admit(ctx context.Context, c Call) (bridge.Identity, error) {
 	if !id.Counted {
 		return id, nil
 	}
-	// Counted at the server, after the decision: a use that is refused here is none.
+	// Counted at the server, after the decision: a use that is refused costs nothing.
 	_, err = r.ask(ctx, api.IntrospectRequest{Token: token(c.Presented), Address: c.Use.Address, UserAgent: c.Use.UserAgent, Spend: true})
 	return id, err
 }
 
-// token is the credential as it came, KEYID.KEY included.
+// token is the credential as the client sent it, including the ID of KEYID.KEY.
 func token(p bridge.Presented) bridge.Secret {
 	if p.KeyID.Valid {
 		return bridge.NewSecret(p.KeyID.UUID.String() + "." + p.Value.Reveal())
@@ -133,9 +141,10 @@ func token(p bridge.Presented) bridge.Secret {
 	return p.Value
 }
 
+// identify returns whose credential a call has, from the cache or by asking the server.
 func (r *Remote) identify(ctx context.Context, c Call) (bridge.Identity, error) {
 	text := token(c.Presented)
-	if c.Presented.IsKey() { // a mistyped key is nobody's, and needs no question
+	if c.Presented.IsKey() { // a mistyped key fails its checksum; no need to ask
 		if _, err := c.Presented.Key(); err != nil {
 			return bridge.Identity{}, invalid(err)
 		}
@@ -162,7 +171,7 @@ func (r *Remote) identify(ctx context.Context, c Call) (bridge.Identity, error) 
 	return id, nil
 }
 
-// keep remembers an answer, unless something has changed since it was asked for.
+// keep caches an answer, unless something has changed since the question was asked.
 func (r *Remote) keep(hash cacheKey, id bridge.Identity, epoch uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,10 +183,12 @@ func (r *Remote) keep(hash cacheKey, id bridge.Identity, epoch uint64) {
 	}
 }
 
+// invalid is the public refusal of a credential; cause is for the log.
 func invalid(cause error) error {
 	return bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired").Because(cause)
 }
 
+// ask asks the server about a credential. Callers are told of rate limits; any other failure to ask is [errLost] to them.
 func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Identity, error) {
 	select {
 	case r.slots <- struct{}{}:
@@ -188,7 +199,7 @@ func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Ident
 	answer, err := r.client.Introspect(ctx, q)
 	if err != nil {
 		if e := bridge.AsError(err); e.Kind != bridge.TooMany {
-			// What is wrong with our own key, or with the network, is not for the caller to know.
+			// A problem with our own key or with the network is none of the caller's business.
 			r.cfg.Log.Error("cannot ask the server about a credential", "error", err)
 			return bridge.Identity{}, errLost.Because(err)
 		}
@@ -203,7 +214,7 @@ func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Ident
 
 var errSubject = errors.New("the server names a subject that is no plain text")
 
-// identity reads the answer of an introspection.
+// identity converts an introspection response. A response that makes no sense counts as a lost server.
 func identity(a api.Introspection) (bridge.Identity, error) {
 	scopes, err := bridge.ParseScopes(a.Scope)
 	if err != nil {
@@ -256,7 +267,9 @@ func (r *Remote) Alive(id bridge.Identity) bool {
 	})
 }
 
-// Run keeps the stream of changed keys open, and reads the catalogue at each new beginning. It returns when ctx ends.
+// Run follows the stream of changed keys, reconnecting until ctx ends.
+//
+// It reads the catalogue each time it connects and once a minute after that. It returns nil when ctx ends.
 func (r *Remote) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.follow(ctx); err != nil && ctx.Err() == nil {
@@ -272,6 +285,7 @@ func (r *Remote) Run(ctx context.Context) error {
 	return nil
 }
 
+// follow runs one stream of changed keys until it breaks.
 func (r *Remote) follow(ctx context.Context) error {
 	rules, err := r.rules(ctx)
 	if err != nil {
@@ -280,7 +294,7 @@ func (r *Remote) follow(ctx context.Context) error {
 	r.mu.Lock()
 	position := r.position
 	r.mu.Unlock()
-	// A stream that says nothing for the length of a lease is dead, though the network has not noticed.
+	// A stream that is silent for the length of a lease is dead, even if the network has not noticed.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watchdog := time.AfterFunc(r.cfg.Lease, cancel)
@@ -294,7 +308,7 @@ func (r *Remote) follow(ctx context.Context) error {
 		}
 		watchdog.Reset(r.cfg.Lease)
 		r.take(change)
-		if change.KeyID == "" && !change.Reset { // a heartbeat: all that was missed has been told
+		if change.KeyID == "" && !change.Reset { // a heartbeat: every missed change has been sent
 			if first {
 				r.catalogue.Store(&rules)
 				first = false
@@ -313,8 +327,8 @@ func (r *Remote) rules(ctx context.Context) (catalogue.Catalogue, error) {
 	return catalogue.Parse(raw)
 }
 
-// refreshRules reads the catalogue from time to time: a server that is updated behind a load balancer may have another one
-// while the stream of an older process goes on.
+// refreshRules reads the catalogue once a minute: a server updated behind a load balancer may have a new one while an older
+// process still serves the stream.
 func (r *Remote) refreshRules(ctx context.Context) {
 	tick := time.NewTicker(rulesEvery)
 	defer tick.Stop()
@@ -333,7 +347,7 @@ func (r *Remote) refreshRules(ctx context.Context) {
 	}
 }
 
-// take acts on a line of the stream, before anything may rely on it.
+// take applies one line of the stream. It runs before the line counts as heard.
 func (r *Remote) take(change api.KeyChange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -364,7 +378,7 @@ func (r *Remote) take(change api.KeyChange) {
 	}
 }
 
-// forget throws away all that is known of keys, and cuts what is open.
+// forget drops everything known about keys and cuts all open requests.
 func (r *Remote) forget() {
 	r.epoch++
 	r.cache.Purge()

@@ -12,9 +12,11 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// CheckRequest turns away what nobody passes on: CONNECT, TRACE, a target that is no path, and a WebSocket handshake that is
-// none. Every other offer to upgrade is optional for the client, and is dropped (RFC 9110 section 7.8). Paths are not looked
-// at: where rules decide, they refuse the ambiguous ones.
+// CheckRequest refuses requests that no proxy of ace passes on.
+//
+// These are CONNECT, TRACE, a target that is not a path, and a malformed WebSocket handshake. Any other offer to upgrade is
+// optional for the client and is dropped from r (RFC 9110 section 7.8). Ambiguous paths are not refused here but by the
+// catalogue, where rules decide.
 func CheckRequest(r *http.Request) error {
 	if Refused(r.Method) {
 		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %s is not taken", r.Method)
@@ -35,12 +37,12 @@ func CheckRequest(r *http.Request) error {
 	return nil
 }
 
-// Refused reports whether no door passes a method on, in whatever case it is spelled.
+// Refused reports whether a method is never passed on, in any spelling.
 func Refused(method string) bool {
 	return strings.EqualFold(method, http.MethodConnect) || strings.EqualFold(method, http.MethodTrace)
 }
 
-// dropUpgrade removes an offer to upgrade, with what announces it in the header Connection.
+// dropUpgrade removes an offer to upgrade, and the options in the Connection header that announce it.
 func dropUpgrade(h http.Header) {
 	delete(h, "Upgrade")
 	delete(h, "Http2-Settings")
@@ -56,14 +58,14 @@ func dropUpgrade(h http.Header) {
 	}
 }
 
-// websocketRequest reports whether r is a well-formed opening handshake (RFC 6455 section 4.1). Any other upgrade would
-// open a raw pipe past the guard.
+// websocketRequest reports whether r is a well-formed opening handshake (RFC 6455 section 4.1). Any other upgrade would open
+// a raw pipe past the guard.
 func websocketRequest(r *http.Request) bool {
 	return r.Method == http.MethodGet && websocketKey(r.Header.Values("Sec-Websocket-Key")) &&
 		r.Header.Get("Sec-Websocket-Version") == "13" && r.ContentLength == 0 && len(r.TransferEncoding) == 0
 }
 
-// websocketKey reports whether there is one key of 16 bytes in base64.
+// websocketKey reports whether values is a single base64 key of 16 bytes.
 func websocketKey(values []string) bool {
 	if len(values) != 1 {
 		return false
@@ -72,8 +74,10 @@ func websocketKey(values []string) bool {
 	return err == nil && len(key) == 16
 }
 
-// StripInbound removes what an app must not see from outside: everything that looks like an identity header, what changes
-// how it takes the request, and the credential itself in whichever header it came.
+// StripInbound removes the headers that an app must not see from outside.
+//
+// These are everything that looks like an identity header, headers that change the method or path (X-HTTP-Method-Override
+// and the like), and the credential itself in any header that can carry one.
 func StripInbound(h http.Header) {
 	for name := range h {
 		if reserved(name) || catalogue.Overrides(name) {
@@ -89,15 +93,15 @@ func StripInbound(h http.Header) {
 	}
 }
 
-// bodyOf is how a rule reads the body of a request.
+// bodyOf returns the function with which a rule reads the body of a request. The body is read at most once.
 func bodyOf(w http.ResponseWriter, r *http.Request, most int64) func() ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return noBody // as most requests have none
+		return noBody // most requests
 	}
 	return (&bodyReader{w: w, r: r, most: most}).read
 }
 
-// watchOf puts a reader before the body of a request.
+// watchOf returns a function that inserts a reader in front of the request's body.
 func watchOf(r *http.Request) func(through func(io.Reader) io.Reader) {
 	return func(through func(io.Reader) io.Reader) {
 		r.Body = struct {
@@ -109,7 +113,7 @@ func watchOf(r *http.Request) func(through func(io.Reader) io.Reader) {
 
 func noBody() ([]byte, error) { return nil, nil }
 
-// bodyReader reads a body for a rule and puts it back for the app.
+// bodyReader reads a body for a rule, once, and puts it back for the app.
 type bodyReader struct {
 	w    http.ResponseWriter
 	r    *http.Request
