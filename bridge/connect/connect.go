@@ -12,33 +12,35 @@ import (
 )
 
 const (
-	methodExchange  = "exchange"       // of a connection: its key was made by a connect
-	connectPatience = time.Minute      // that a connect waits at limits, in all
-	cleanupTimeout  = 10 * time.Second // for what is still done after an interrupt
-	connectTries    = 5                // how often it begins anew when other connects come and go
+	methodExchange  = "exchange"       // the method of a connection whose key was made by a connect
+	connectPatience = time.Minute      // total time that a connect spends waiting at rate limits
+	cleanupTimeout  = 10 * time.Second // for cleaning up after an interrupt
+	connectTries    = 5                // attempts when other connects add and remove the connection meanwhile
 )
 
-// Config is all that a connect may touch.
+// Config is what a connect needs. Cloud and Server are required.
 type Config struct {
-	// Cloud is the cloud's client, with the credential of who connects; required.
+	// Cloud is a client of the cloud, with the credential of the person or program that connects; required.
 	Cloud *apiclient.Cloud
-	// Issuer is the cloud's own name for itself, which differs from its address where a proxy stands in between; empty: the address.
+	// Issuer is the cloud's own URL, if a proxy makes its address different; empty means the address.
 	Issuer bridge.ServerURL
-	// Server is the server's URL, canonical; required.
+	// Server is the canonical URL of the server; required.
 	Server bridge.ServerURL
-	// Client is how the server is called; the zero value does.
+	// Client configures the calls to the server; the zero value will do.
 	Client api.ClientConfig
-	// Name is the connection's name; empty: the server's host.
+	// Name is the connection's name; empty means the server's host.
 	Name string
-	// ConnectToken is a connect token that was given on the spot; zero: the cloud is asked for one.
+	// ConnectToken is a connect token to use instead of asking the cloud for one; usually zero.
 	ConnectToken bridge.Secret
-	// Note is told what a person should know on the way, in one line each; nil: nobody. Text of servers is in it: clean it for a terminal.
+	// Note receives progress messages for a person, one line each; nil drops them. Parts of them come from servers: escape
+	// control characters before printing to a terminal.
 	Note func(line string)
-	// Waiting is told how long a limit makes the connect wait, and why; it returns what is called when the time is over. Nil: nobody.
+	// Waiting is told when a rate limit makes the connect wait, for how long and why. The function it returns is called
+	// when the wait is over. Nil means nobody is told.
 	Waiting func(d time.Duration, why string) (done func())
 }
 
-// Flow is one connect under way. It is used once, by one goroutine.
+// Flow is one connect. It is used once, by one goroutine.
 type Flow struct {
 	cloud   *apiclient.Cloud
 	server  *apiclient.Server
@@ -52,20 +54,20 @@ type Flow struct {
 	connectToken bridge.Secret
 	found        api.Discovery
 	clock        clock
-	keyID        string // of the key that this connect has registered
+	keyID        string // of the key that this connect registered
 
-	patience time.Duration // that is left for waiting at limits
-	// pause waits; nil: time passes. Tests set it.
+	patience time.Duration // time left for waiting at rate limits
+	// pause replaces the wait at a rate limit in tests; nil waits.
 	pause func(ctx context.Context, d time.Duration) error
 }
 
-// clock is what the server's clock said between two looks at ours.
+// clock is how far the server's clock is from ours.
 type clock struct {
 	server time.Time
 	apart  time.Duration // positive: the server is ahead
 }
 
-// New is a connect that has not begun.
+// New prepares a connect; nothing is sent before Run.
 func New(cfg Config) *Flow {
 	return &Flow{cloud: cfg.Cloud, server: apiclient.NewServer(cfg.Server, bridge.Secret{}, cfg.Client), client: cfg.Client, url: cfg.Server,
 		name: cfg.Name, issuer: cmp.Or(cfg.Issuer, cfg.Cloud.Base()), told: cfg.Note, waiting: cfg.Waiting, connectToken: cfg.ConnectToken}
@@ -77,8 +79,11 @@ func (f *Flow) note(format string, args ...any) {
 	}
 }
 
-// Run is the whole flow. It begins with questions only: nothing is changed before the exchange; what dies after it leaves a key that dies unconfirmed.
-// Of several connects at once, one registers its key, and the others find that connection and use it.
+// Run connects the server and returns its connection.
+//
+// It changes nothing before the exchange. A connect that is interrupted later leaves at most a key that expires unless it is
+// used within [bridge.UnconfirmedLife]. Of several connects at once, one registers its key; the others find that connection
+// and use it. Errors are [bridge.Error]s that name the side at fault.
 func (f *Flow) Run(ctx context.Context) (api.Connection, error) {
 	f.patience = connectPatience
 	me, err := f.cloud.Me(ctx)
@@ -125,17 +130,17 @@ func (f *Flow) Run(ctx context.Context) (api.Connection, error) {
 	}
 }
 
-// justNow is how long a connect at the same time may have begun before this one. What a person types again later is meant
-// to replace the key.
+// justNow is how far apart two connects may start and still count as simultaneous. A person who repeats the command later
+// means to replace the key.
 const justNow = 10 * time.Second
 
-// fresh reports whether a connection has been given its key just now, by another connect.
+// fresh reports whether another connect gave the connection its key just now.
 func fresh(connection api.Connection, now time.Time) bool {
 	return connection.Method == methodExchange && connection.ExpiresAt != nil &&
 		now.Sub(connection.ExpiresAt.Add(-bridge.DefaultKeyLife)).Abs() < justNow
 }
 
-// gone reports whether a connection that was found has been taken back, or its key works no more.
+// gone reports whether a connection we found was removed since, or its key no longer works.
 func gone(err error) bool {
 	switch bridge.CodeOf(err) {
 	case bridge.CodeConnectionMoved, bridge.CodeConnectionUnknown, bridge.CodeKeyRefused:
@@ -144,7 +149,7 @@ func gone(err error) bool {
 	return false
 }
 
-// own is the caller's own connection of this server, as the cloud lists it now; nil: there is none.
+// own returns the caller's own connection to this server as the cloud lists it now, or nil if there is none.
 func (f *Flow) own(ctx context.Context) (*api.Connection, error) {
 	var connections []api.Connection
 	err := f.patiently(ctx, nil, func() (err error) {
@@ -162,14 +167,14 @@ func (f *Flow) own(ctx context.Context) (*api.Connection, error) {
 	return nil, nil //nolint:nilnil // there is none
 }
 
-// register has the server issue a key and the cloud keep it, unless another connect has been faster since before was
-// listed: then it answers [bridge.CodeConnectionMoved].
+// register has the server issue a key and the cloud store it. If another connect was faster than this one, it fails with
+// [bridge.CodeConnectionMoved]; before is the connection that was there at the start, or nil.
 func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connection, error) {
 	replaced := ""
 	if before != nil {
 		replaced = before.KeyID
 	}
-	// While this one waits, another connect may have come through.
+	// Checked after each wait: another connect may have finished meanwhile.
 	moved := func() error {
 		now, err := f.own(ctx)
 		if err == nil && now != nil && now.KeyID != replaced {
@@ -213,8 +218,8 @@ func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connec
 	return connection, err
 }
 
-// patiently does one step and waits at limits that are short, as long as the whole connect's patience lasts. meanwhile,
-// where there is one, is asked after each wait and may end it.
+// patiently runs a step, waiting at short rate limits until the connect's patience is used up. meanwhile, if not nil, runs
+// after each wait and may end the connect with an error.
 func (f *Flow) patiently(ctx context.Context, meanwhile, step func() error) error {
 	for {
 		err := step()
@@ -237,7 +242,7 @@ func (f *Flow) patiently(ctx context.Context, meanwhile, step func() error) erro
 	}
 }
 
-// wait waits as long as a limit says, and says so.
+// wait waits out a rate limit and tells the caller of the flow about it.
 func (f *Flow) wait(ctx context.Context, limit *bridge.Error) error {
 	if f.pause != nil {
 		return f.pause(ctx, limit.RetryAfter)

@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// connectingTo is a connect of the world's server by its admin; the cloud is asked at its URL or at another one.
+// connectingTo returns a connect to the world's server by its admin, with the cloud reached at the given URL.
 func connectingTo(w *world.World, cloud bridge.ServerURL) *Flow {
 	return New(Config{Cloud: cloudAt(w, cloud), Issuer: w.CloudURL, Server: w.URL})
 }
@@ -31,8 +31,8 @@ func cloudAt(w *world.World, cloud bridge.ServerURL) *apiclient.Cloud {
 	return apiclient.NewCloud(cloud, token, api.ClientConfig{})
 }
 
-// oneAlive checks that the admin has one connection, that its key works and lives on, and that no other key does when those
-// that were never used have lapsed.
+// oneAlive checks that the admin has one connection, that its key works, and that no other key is left once the unused ones
+// have expired.
 func oneAlive(w *world.World) {
 	w.T.Helper()
 	connections, err := w.Admin.Connections(w.T.Context())
@@ -54,7 +54,7 @@ func oneAlive(w *world.World) {
 	}
 }
 
-// Of fifty connects at once all succeed, with one connection.
+// TestFiftyConnectsAtOnce checks that fifty simultaneous connects all succeed and leave one connection.
 func TestFiftyConnectsAtOnce(t *testing.T) {
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	first := make(chan struct{})
@@ -63,7 +63,7 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 	ids := make([]string, 50)
 	for i := range ids {
 		c := connectingTo(w, w.CloudURL)
-		c.pause = func(ctx context.Context, _ time.Duration) error { // at a limit, until one is through
+		c.pause = func(ctx context.Context, _ time.Duration) error { // wait at a limit until one connect is through
 			select {
 			case <-first:
 				return nil
@@ -89,7 +89,8 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 	oneAlive(w)
 }
 
-// A connect whose first use fails takes back its own key, and nothing of another connect that came meanwhile.
+// TestALosersCleanUp checks that a connect whose first use fails removes its own key, but nothing of a connect that
+// came in between.
 func TestALosersCleanUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		winnerFirst bool // the other connect registers before this one does
@@ -132,7 +133,7 @@ func TestALosersCleanUp(t *testing.T) {
 	}
 }
 
-// Alone, a connect whose first use fails leaves nothing.
+// TestAFailedConnectLeavesNothing checks that a connect whose first use fails, with no other around, leaves nothing.
 func TestAFailedConnectLeavesNothing(t *testing.T) {
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), nil)
 	target, _ := url.Parse(string(w.CloudURL))

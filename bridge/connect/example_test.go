@@ -13,13 +13,13 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// The cloud, the server and the key that the example is about; [TestExample] starts and makes them.
+// The cloud, the server and the key of the example; [TestExample] sets them.
 var (
 	cloudURL, serverURL bridge.ServerURL
 	secret              bridge.Secret
 )
 
-// A program logs in to the cloud with an API key and connects a server.
+// Example logs a program in to the cloud with an API key and connects a server.
 func Example() {
 	ctx := context.Background()
 	cloud := apiclient.NewCloud(cloudURL, secret, api.ClientConfig{UserAgent: "my-installer/1.0"})

@@ -7,8 +7,10 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// RunWithKey registers a key that an admin made on the server. Where its first use fails, the connection is answered with the error: it
-// is kept, since removing it would revoke the key, which the admin had before.
+// RunWithKey connects a server with a key that its admin made there.
+//
+// If the first use fails, the connection is returned together with the error. It is kept, because removing it would revoke
+// a key that the admin already had. A server that is not an ace server is registered untested.
 func (f *Flow) RunWithKey(ctx context.Context, key bridge.Secret) (api.Connection, error) {
 	f.patience = connectPatience
 	if _, err := f.cloud.Me(ctx); err != nil {
@@ -41,7 +43,7 @@ func (f *Flow) RunWithKey(ctx context.Context, key bridge.Secret) (api.Connectio
 		return connection, nil
 	}
 	existed := before != nil && before.ID == connection.ID
-	// The cloud learns from the server whom the key speaks for, where it reaches it, and signs in that name.
+	// Checking tells the cloud whose key it is; it needs the name to sign credentials for this connection.
 	if _, err := f.cloud.Check(ctx, connection.ID); err != nil {
 		return connection, unusedManual(connection, existed, err)
 	}
@@ -54,7 +56,7 @@ func (f *Flow) RunWithKey(ctx context.Context, key bridge.Secret) (api.Connectio
 	return connection, nil
 }
 
-// unusedManual says what failed, and that the connection is there.
+// unusedManual reports that the first use failed although the connection exists.
 func unusedManual(connection api.Connection, existed bool, cause error) error {
 	verb := "registered"
 	if existed {

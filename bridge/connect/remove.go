@@ -10,30 +10,32 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 )
 
-// Removal is what became of a connection and its key.
+// Removal is the outcome of removing a connection.
 type Removal struct {
 	Connection api.Connection `json:"connection"`
-	Revocation string         `json:"revocation"` // delivered, pending, or none where there was no key of an ace server
-	Cause      string         `json:"cause,omitempty"`
+	Revocation string         `json:"revocation"`      // one of the Revocation constants
+	Cause      string         `json:"cause,omitempty"` // why the revocation is still pending
 }
 
-// What became of the revocation of a removed connection's key.
+// Outcomes of revoking a removed connection's key on its server.
 const (
-	RevocationDelivered = "delivered"
-	RevocationPending   = "pending"
-	RevocationNone      = "none"
+	RevocationDelivered = "delivered" // the server has revoked the key
+	RevocationPending   = "pending"   // the cloud keeps trying
+	RevocationNone      = "none"      // there was no key of an ace server
 )
 
-// Removing is what a removal may be told.
+// Removing are the options of [Remove].
 type Removing struct {
-	KeyID  string            // remove only while the connection has this key; empty: whichever it has
-	Client api.ClientConfig  // how the server is called
+	KeyID  string            // remove only while the connection has this key; empty: any key
+	Client api.ClientConfig  // how to call the server
 	Note   func(line string) // as [Config.Note]
 }
 
-// Remove deletes a connection. Where the cloud could not reach the server, this machine may: it delivers the revocation
-// itself and tells the cloud, which would otherwise go on trying. The connection's revision, where there is one, has to be the
-// cloud's still.
+// Remove deletes a connection and has its key revoked on the server.
+//
+// If the cloud cannot reach the server, this machine delivers the revocation and tells the cloud, which otherwise keeps
+// trying. If connection.Revision is set and the connection has changed since, Remove fails with
+// [bridge.CodeConnectionMoved] and deletes nothing.
 func Remove(ctx context.Context, cloud *apiclient.Cloud, connection api.Connection, o Removing) (Removal, error) {
 	removed, err := cloud.DeleteIf(ctx, connection.ID, o.KeyID, connection.Revision)
 	if err != nil {
@@ -48,14 +50,14 @@ func Remove(ctx context.Context, cloud *apiclient.Cloud, connection api.Connecti
 	if due.Status == RevocationDelivered || due.Token == nil {
 		return r, nil
 	}
-	// To the server of the connection as it was listed, which is the one that the person chose.
+	// Deliver to the server as it was listed before: that is the one the caller chose.
 	server := apiclient.NewServer(connection.ServerURL, bridge.Secret{}, o.Client)
 	_, err = server.DeliverRevocation(ctx, due.KeyID, due.Token.Secret)
 	switch e := bridge.AsError(err); {
 	case err == nil:
 	case errors.Is(err, context.Canceled):
 		return r, err
-	case e.Kind == bridge.NotFound: // the key is not there (any more): nothing is left to revoke
+	case e.Kind == bridge.NotFound: // the key no longer exists: nothing to revoke
 	default:
 		r.Cause = shown(err).Detail
 		return r, nil

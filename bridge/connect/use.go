@@ -7,7 +7,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// useFound makes the first use of a connection that another connect has registered; with that its key is confirmed, too.
+// useFound uses a connection that another connect registered, which also confirms its key.
 func (f *Flow) useFound(ctx context.Context, connection api.Connection) (api.Connection, error) {
 	var credential api.Credential
 	err := f.patiently(ctx, nil, func() (err error) {
@@ -23,7 +23,7 @@ func (f *Flow) useFound(ctx context.Context, connection api.Connection) (api.Con
 	return f.checked(ctx, connection), nil
 }
 
-// checked is the connection as the cloud sees it after its first use.
+// checked returns the connection as the cloud sees it after its first use.
 func (f *Flow) checked(ctx context.Context, connection api.Connection) api.Connection {
 	if now, err := f.cloud.Check(ctx, connection.ID); err == nil {
 		return now
@@ -32,9 +32,9 @@ func (f *Flow) checked(ctx context.Context, connection api.Connection) api.Conne
 	return connection
 }
 
-// confirm makes the first use of the key, through the credential that the dashboard will use: it proves the whole path
-// and keeps the key alive. Where that fails, it takes back what this connect has registered and nothing else: a key of
-// another connect stays, and so does a connection that another one uses.
+// confirm uses the new key for the first time, with the kind of credential that the dashboard uses: that proves the whole
+// path and keeps the key alive. If it fails, confirm removes what this connect registered. It leaves a connection that has
+// got another connect's key, or that another connect is using.
 func (f *Flow) confirm(ctx context.Context, connection api.Connection) (api.Connection, error) {
 	err := f.firstUse(ctx, connection, f.keyID)
 	if err == nil {
@@ -67,7 +67,7 @@ func (f *Flow) confirm(ctx context.Context, connection api.Connection) (api.Conn
 	return connection, err
 }
 
-// firstUse calls the server with the connection's credential. keyID, where it is not empty, is the key that it must be.
+// firstUse calls the server with the connection's credential. If keyID is not empty, the server must have seen that key.
 func (f *Flow) firstUse(ctx context.Context, connection api.Connection, keyID string) error {
 	var credential api.Credential
 	err := f.patiently(ctx, nil, func() (err error) {
@@ -85,7 +85,7 @@ func (f *Flow) firstUse(ctx context.Context, connection api.Connection, keyID st
 	return err
 }
 
-// call calls the server with a credential of the connection, and returns the ID of the key that it saw.
+// call asks the server who the credential belongs to and returns the ID of the key that it saw.
 func (f *Flow) call(ctx context.Context, credential api.Credential) (string, error) {
 	var me api.Identity
 	err := f.patiently(ctx, nil, func() (err error) {
@@ -100,7 +100,7 @@ func (f *Flow) call(ctx context.Context, credential api.Credential) (string, err
 	return me.KeyID, err
 }
 
-// Already is the caller's own connection of this server, if it works.
+// Already returns the caller's own connection to this server if it works, or nil.
 func (f *Flow) Already(ctx context.Context) *api.Connection {
 	connections, err := f.cloud.Connections(ctx)
 	if err != nil {

@@ -12,17 +12,20 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// A connect can be refused for reasons that lie in three places: this machine, the cloud and the server. What follows
-// turns each into one sentence that says where, and one that says what to do.
+// A connect can fail for reasons on three sides: this machine, the cloud and the server. The functions below turn each
+// reason into one sentence that names the side and one that says what to do.
 
-// refused is a connect that the server's set-up does not allow: exit code 1, since logging in again would not help.
+// refused is for a set-up of the server that does not allow the connect: exit code 1, since logging in again would not help.
 func refused(code bridge.Code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Conflict, code, format, args...)
 }
 
+// clockTolerance is how far apart two clocks may be before a refused token is blamed on them.
 const clockTolerance = 30 * time.Second
 
-// Discover asks the server what it is, and holds what it says against the URL that was typed.
+// Discover asks the server for its metadata and checks that it knows the URL the caller typed.
+//
+// The error has the code [bridge.CodeServerURLUnknown] if it does not, and [bridge.CodeNotAce] if it is not an ace server.
 func (f *Flow) Discover(ctx context.Context) error {
 	before := time.Now()
 	found, err := f.server.Discovery(ctx)
@@ -49,7 +52,9 @@ func (f *Flow) Discover(ctx context.Context) error {
 	return nil
 }
 
-// CheckTrust compares what the server says it trusts with who is connecting, before anything is asked of anybody.
+// CheckTrust checks that the server trusts the caller's cloud and organization.
+//
+// It uses the answer of [Flow.Discover] and sends nothing itself.
 func (f *Flow) CheckTrust(me api.Me) error {
 	exchange := f.found.Exchange
 	switch {
@@ -67,19 +72,21 @@ func (f *Flow) CheckTrust(me api.Me) error {
 	return nil
 }
 
+// noSecret refuses a server that was never told which cloud to trust.
 func (f *Flow) noSecret() error {
 	return refused(bridge.CodeServerNoCloudSecret, "the server at %s has no cloud secret, so it cannot check who you are", f.url).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY on the server to what `ace org trust` prints and restart it; " +
 			"or connect with a key made on it: ace connect --api-key -")
 }
 
+// otherSecret refuses a server that trusts another key than the one this cloud signs with.
 func (f *Flow) otherSecret(err error) error {
 	return refused(bridge.CodeServerOtherSecret, "the server at %s has another cloud secret than this cloud's: %s", f.url,
 		shown(err).Detail).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY (or ACE_CLOUD_JWT_SECRET) on the server to what `ace org trust` prints, and restart it")
 }
 
-// explainNarrowing is for what the cloud says when it should issue the connect token.
+// explainNarrowing translates the cloud's refusal to issue a connect token.
 func (f *Flow) explainNarrowing(err error) error {
 	if bridge.CodeOf(err) == bridge.CodeInvalidTarget {
 		return f.otherSecret(err)
@@ -87,7 +94,7 @@ func (f *Flow) explainNarrowing(err error) error {
 	return err
 }
 
-// explainExchange is for what the server says to the connect token.
+// explainExchange translates the server's refusal of a connect token.
 func (f *Flow) explainExchange(err error) error {
 	e := bridge.AsError(err)
 	switch e.Code {
@@ -104,6 +111,7 @@ func (f *Flow) explainExchange(err error) error {
 	return err
 }
 
+// clockOff says whose clock is wrong, as far as this machine can tell: it compares the server's clock with its own.
 func (f *Flow) clockOff(e *bridge.Error) error {
 	told := fmt.Sprintf("it says %s", f.clock.server.UTC().Format("2006-01-02 15:04:05 MST"))
 	switch apart := f.clock.apart; {
@@ -121,7 +129,7 @@ func (f *Flow) clockOff(e *bridge.Error) error {
 		WithHint("set the server's clock, for example with NTP (timedatectl set-ntp true), and connect again")
 }
 
-// explainKey is for what the server says to a key that was entered by hand.
+// explainKey translates the server's refusal of a key that was entered by hand.
 func (f *Flow) explainKey(err error) error {
 	e := bridge.AsError(err)
 	if e.Kind != bridge.Unauthenticated {
@@ -131,7 +139,7 @@ func (f *Flow) explainKey(err error) error {
 		WithHint("make one on the server: ace api-key create --server %s", f.url)
 }
 
-// shown makes any error one with a code, whose detail may be shown.
+// shown turns any error into one that has a code and a detail fit for display.
 func shown(err error) *bridge.Error {
 	if e, ok := errors.AsType[*bridge.Error](err); ok {
 		return e
