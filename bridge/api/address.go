@@ -12,22 +12,22 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// UnknownAddress stands for a client's address that cannot be read. No address limit lets it pass.
+// UnknownAddress stands for a client address that cannot be read. No address allowlist lets it pass.
 const UnknownAddress = "unknown"
 
-// maxHops is how many entries of X-Forwarded-For are looked at.
+// maxHops bounds how many entries of X-Forwarded-For are read.
 const maxHops = 64
 
-// ClientAddress is the IP address that a request comes from: the peer's, or what trusted proxies say in X-Forwarded-For.
+// ClientAddress returns the IP address that a request comes from.
 //
-// The list is read from the right, past trusted proxies. Where the entry that counts cannot be read, the address is
-// [UnknownAddress], and never that of a proxy.
+// It is the peer's address, or what trusted proxies report in X-Forwarded-For. That list is read from the right, past trusted
+// proxies. If the entry that counts cannot be read, the address is [UnknownAddress], never that of a proxy.
 func ClientAddress(r *http.Request, trusted []netip.Prefix) string {
 	address, _ := clientAddress(r, trusted)
 	return address
 }
 
-// clientAddress is ClientAddress that also counts the proxies passed before the one that sent the request.
+// clientAddress is ClientAddress, and also counts the proxies between the client and the peer.
 func clientAddress(r *http.Request, trusted []netip.Prefix) (address string, beyond int) {
 	peer, ok := peerAddress(r)
 	switch {
@@ -38,7 +38,7 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) (address string, bey
 	}
 	lines, given := r.Header["X-Forwarded-For"]
 	if !given {
-		if len(r.Header["Forwarded"]) > 0 { // only X-Forwarded-For is read: a proxy that adds none may pass this one on from anybody
+		if len(r.Header["Forwarded"]) > 0 { // a proxy that adds no X-Forwarded-For may pass on a Forwarded header from anyone
 			return UnknownAddress, 0
 		}
 		return peer.String(), 0
@@ -60,12 +60,12 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) (address string, bey
 	return client.String(), hops - 1
 }
 
-// addressOf is ClientAddress for echo.
+// addressOf adapts ClientAddress to echo.
 func addressOf(trusted []netip.Prefix) echo.IPExtractor {
 	return func(r *http.Request) string { return ClientAddress(r, trusted) }
 }
 
-// peerAddress is the address at the other end of the connection, canonical and without a zone, which only this machine knows.
+// peerAddress is the peer's address without a zone, since a zone means nothing outside this machine.
 func peerAddress(r *http.Request) (netip.Addr, bool) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr().Unmap().WithZone(""), err == nil
@@ -75,7 +75,7 @@ func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// parseNode reads an entry of X-Forwarded-For: an IP address, alone or with a port (RFC 7239 section 6).
+// parseNode parses an entry of X-Forwarded-For: an IP address, with or without a port (RFC 7239 section 6).
 func parseNode(s string) (netip.Addr, bool) {
 	host := s
 	switch i := strings.LastIndexByte(s, ':'); {
@@ -92,7 +92,7 @@ func parseNode(s string) (netip.Addr, bool) {
 		}
 	}
 	addr, err := netip.ParseAddr(host)
-	zoned := addr.Zone() != "" // a mapped address loses it
+	zoned := addr.Zone() != "" // read before Unmap, which drops it
 	addr = addr.Unmap()
 	if err != nil || zoned || addr.IsUnspecified() || addr.IsMulticast() {
 		return netip.Addr{}, false
@@ -102,7 +102,7 @@ func parseNode(s string) (netip.Addr, bool) {
 
 var obfuscatedPort = regexp.MustCompile(`^_[0-9A-Za-z._-]{1,64}$`)
 
-// isNodePort reports whether s is a colon and a port, or a name in place of one (RFC 7239 section 6.3).
+// isNodePort reports whether s is a colon and a port, or an obfuscated port (RFC 7239 section 6.3).
 func isNodePort(s string) bool {
 	port, ok := strings.CutPrefix(s, ":")
 	if !ok {
@@ -115,14 +115,16 @@ func isNodePort(s string) bool {
 	return err == nil && len(port) <= 5
 }
 
-// FromTrusted reports whether a request comes straight from one of the trusted proxies.
+// FromTrusted reports whether a request's peer is a trusted proxy.
 func FromTrusted(r *http.Request, trusted []netip.Prefix) bool {
 	peer, ok := peerAddress(r)
 	return ok && trusts(trusted, peer)
 }
 
-// ForwardedScheme is the scheme that a client used, http or https, according to the proxies in front. In a list the first entry
-// counts, since the outermost proxy terminates TLS. Nothing is decided by it here. Unreadable values count as http.
+// ForwardedScheme returns the scheme the client used, http or https.
+//
+// Trusted proxies report it in X-Forwarded-Proto. The first entry of a list counts, since the outermost proxy terminates TLS;
+// an unreadable one counts as http. Use it to build URLs, not to decide about access.
 func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 && FromTrusted(r, trusted) {
 		switch strings.ToLower(firstEntry(said)) {
@@ -139,8 +141,9 @@ func ForwardedScheme(r *http.Request, trusted []netip.Prefix) string {
 
 var plainHost = regexp.MustCompile(`^(?:[0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$`)
 
-// ForwardedHost is the host that a client asked for, as reported by the trusted proxy that the client reached, or else the
-// request's own.
+// ForwardedHost returns the host the client asked for.
+//
+// It is what the first trusted proxy behind the client reports in X-Forwarded-Host, or else the request's own Host.
 func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
 	if said := r.Header["X-Forwarded-Host"]; len(said) > 0 && FromTrusted(r, trusted) {
 		if host := forwardedEntry(r, trusted, said); plainHost.MatchString(host) {
@@ -150,8 +153,8 @@ func ForwardedHost(r *http.Request, trusted []netip.Prefix) string {
 	return r.Host
 }
 
-// forwardedEntry is the entry at the client's place in X-Forwarded-For, counted from the right. The client may have
-// written everything to the left of it. A proxy that sets the header instead of adding to it makes the list shorter.
+// forwardedEntry is the entry at the client's position in X-Forwarded-For, counted from the right: everything further left
+// may have been written by the client. A proxy that sets the header instead of appending makes the list shorter.
 func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) string {
 	last := ""
 	_, beyond := clientAddress(r, trusted)
@@ -164,7 +167,7 @@ func forwardedEntry(r *http.Request, trusted []netip.Prefix, lines []string) str
 	return last
 }
 
-// fromTheRight yields the entries of a list, which may span several headers, the last one first.
+// fromTheRight yields the entries of a list header, which may span several lines, last one first.
 func fromTheRight(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range slices.Backward(lines) {
@@ -183,7 +186,7 @@ func fromTheRight(lines []string) iter.Seq[string] {
 	}
 }
 
-// firstEntry is the first entry of a list, which may span several headers.
+// firstEntry is the first entry of a list header, which may span several lines.
 func firstEntry(lines []string) string {
 	for _, line := range lines {
 		for entry := range strings.SplitSeq(line, ",") {
@@ -195,7 +198,7 @@ func firstEntry(lines []string) string {
 	return ""
 }
 
-// unquoted removes the quotes that some proxies put around an entry.
+// unquoted strips the quotes that some proxies put around an entry.
 func unquoted(s string) string {
 	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
 		return s[1 : len(s)-1]

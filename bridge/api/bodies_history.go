@@ -2,45 +2,49 @@ package api
 
 import "time"
 
-// ConnectionHistory is how a connection was and how much it was used (GET /v1/connections/{id}/history): the last 24 hours by
-// half hours, and the last 30 days, UTC. The last moment of each is under way.
+// ConnectionHistory is a connection's uptime and usage (GET /v1/connections/{id}/history).
+//
+// It covers the last 24 hours by half hours and the last 30 days, in UTC. The last entry of each list is still under way.
 type ConnectionHistory struct {
 	HalfHours []HistoryMoment `json:"half_hours"` // 48, oldest first
 	Days      []HistoryMoment `json:"days"`       // 30, oldest first
 }
 
-// HistoryMoment is half an hour or a day. Calls are those through the relay; how many direct ones there were nobody knows but
-// the server, only how many credentials were handed out for them. Latencies are in milliseconds, rounded up.
+// HistoryMoment is half an hour or a day of a connection's history.
+//
+// Calls are those through the relay. Only the server knows of direct ones; the cloud counts the credentials it handed out for
+// them. Latencies are in milliseconds, rounded up.
 type HistoryMoment struct {
 	From         time.Time `json:"from"`
 	Until        time.Time `json:"until"`
-	Status       string    `json:"status,omitempty"` // as it was found most often, the worse of two; empty: nobody has looked
-	Uptime       *float64  `json:"uptime"`           // share of the probes that found it online, of those that could tell: 0 to 1
-	LatencyMS    *int64    `json:"latency_ms"`       // of probes, on average
+	Status       string    `json:"status,omitempty"` // the most frequent one, the worse of a tie; empty: no data
+	Uptime       *float64  `json:"uptime"`           // share of conclusive probes that found it online: 0 to 1
+	LatencyMS    *int64    `json:"latency_ms"`       // average of the probes
 	LatencyMaxMS *int64    `json:"latency_max_ms"`
 	Calls        int64     `json:"calls"`
-	Failures     int64     `json:"failures"` // of these: no answer, or one of 500 and above
-	CallMS       *int64    `json:"call_ms"`  // until the answer to a call began, on average
+	Failures     int64     `json:"failures"` // calls without an answer, or with a status of 500 and above
+	CallMS       *int64    `json:"call_ms"`  // average time until the answer to a call began
 	CallMaxMS    *int64    `json:"call_max_ms"`
 	Credentials  int64     `json:"credentials"`
 }
 
-// MemberUse is how much a member, or an API key of the cloud, has used a connection within 30 days
-// (GET /v1/connections/{id}/uses).
+// MemberUse is one user's share of a connection's usage within 30 days (GET /v1/connections/{id}/uses).
+//
+// The user is a member or an API key of the cloud.
 type MemberUse struct {
 	UserID      string    `json:"user_id"`
-	Email       string    `json:"email"` // of an API key: key: and its ID
+	Email       string    `json:"email"` // of an API key: "key:" and its ID
 	Name        string    `json:"name,omitempty"`
-	Role        string    `json:"role,omitempty"` // empty: no member, or none any more
+	Role        string    `json:"role,omitempty"` // empty: not a member, or no longer one
 	Calls       int64     `json:"calls"`
 	Failures    int64     `json:"failures"`
 	CallMS      *int64    `json:"call_ms"`
 	Credentials int64     `json:"credentials"`
 	LastUsedAt  time.Time `json:"last_used_at"`
-	Days        []int64   `json:"days"` // calls and credentials of each of 30 days, UTC, today last
+	Days        []int64   `json:"days"` // calls plus credentials on each of 30 days, UTC, today last
 }
 
-// ConnectionEvent is how a connection is now, as the stream of live status tells it (GET /v1/connections/events).
+// ConnectionEvent is a connection's current state in the live stream (GET /v1/connections/events).
 type ConnectionEvent struct {
 	ID         string     `json:"id"`
 	Status     string     `json:"status"`
@@ -51,7 +55,7 @@ type ConnectionEvent struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-// ConnectionRemoved says that the caller does not see a connection any more.
+// ConnectionRemoved says that the caller can no longer see a connection.
 type ConnectionRemoved struct {
 	ID string `json:"id"`
 }

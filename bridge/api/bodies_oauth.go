@@ -4,7 +4,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// The public OAuth client that the CLI is, and the identifiers of the grants it uses (RFC 8628, RFC 8693).
+// The CLI's public OAuth client, and the identifiers of the grants it uses (RFC 8628, RFC 8693).
 const (
 	CLIClientID       = "ace-cli"
 	GrantCode         = "authorization_code"
@@ -15,13 +15,13 @@ const (
 	TokenTypeJWT      = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// PathConnections is where a cloud lists connections; each is below it, with its relay.
+// PathConnections is where a cloud lists connections. Each connection and its relay are below it.
 const PathConnections = "/v1/connections"
 
-// PathMetadata is where a cloud describes itself as an authorization server (RFC 8414 section 3).
+// PathMetadata is where a cloud publishes its authorization server metadata (RFC 8414 section 3).
 const PathMetadata = "/.well-known/oauth-authorization-server"
 
-// DeviceAuthorization is the answer to the start of a device grant (RFC 8628 section 3.2).
+// DeviceAuthorization is the device authorization response (RFC 8628 section 3.2).
 type DeviceAuthorization struct {
 	DeviceCode              bridge.Disclosed `json:"device_code"`
 	UserCode                string           `json:"user_code"`
@@ -31,7 +31,7 @@ type DeviceAuthorization struct {
 	Interval                int64            `json:"interval"`
 }
 
-// TokenAnswer is a successful answer of the token endpoint (RFC 6749 section 5.1, RFC 8693 section 2.2.1).
+// TokenAnswer is a successful token response (RFC 6749 section 5.1, RFC 8693 section 2.2.1).
 type TokenAnswer struct {
 	AccessToken      bridge.Disclosed `json:"access_token"`
 	TokenType        string           `json:"token_type"`
@@ -41,14 +41,14 @@ type TokenAnswer struct {
 	IssuedTokenType  string           `json:"issued_token_type,omitempty"`
 }
 
-// OAuthError is the error body of an OAuth endpoint (RFC 6749 section 5.2), with a hint of ours beside it.
+// OAuthError is the error body of an OAuth endpoint (RFC 6749 section 5.2), extended by a hint.
 type OAuthError struct {
 	Code        bridge.Code `json:"error"`
 	Description string      `json:"error_description,omitempty"`
 	Hint        string      `json:"hint,omitempty"`
 }
 
-// Metadata is what a cloud says of itself as an authorization server (RFC 8414 section 2).
+// Metadata is a cloud's authorization server metadata (RFC 8414 section 2).
 type Metadata struct {
 	Issuer                      string `json:"issuer"`
 	AuthorizationEndpoint       string `json:"authorization_endpoint"`

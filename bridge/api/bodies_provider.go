@@ -6,19 +6,19 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// ProviderSettings are those of an organization's own OpenID Connect provider (PUT /v1/organizations/{org}/provider).
+// ProviderSettings configure an organization's OpenID Connect provider (PUT /v1/organizations/{org}/provider).
 type ProviderSettings struct {
 	Issuer   string `json:"issuer"`
 	ClientID string `json:"client_id"`
-	// ClientSecret is never shown again; nil keeps the one that is there, unless the issuer or the client is another one.
+	// ClientSecret is never shown again; nil keeps the current one, unless issuer or client change.
 	ClientSecret *bridge.Disclosed `json:"client_secret,omitempty"`
-	// Domains are those of the e-mail addresses that the provider vouches for.
+	// Domains are the e-mail domains that the provider vouches for.
 	Domains []string `json:"domains"`
-	// DefaultRole is that of new members whom no group gives one; empty: they are refused.
+	// DefaultRole is the role of new members to whom no group gives one; empty refuses them.
 	DefaultRole string `json:"default_role,omitempty"`
-	// GroupsClaim is the claim of the ID token that lists groups; "groups" where it is empty.
+	// GroupsClaim is the claim of the ID token that lists groups; empty means "groups".
 	GroupsClaim string `json:"groups_claim,omitempty"`
-	// GroupRoles says which role a group gives; the highest one counts, at every sign-in.
+	// GroupRoles maps groups to roles; at each sign-in the highest role counts.
 	GroupRoles map[string]string `json:"group_roles,omitempty"`
 	// Required: members who came through the provider cannot sign in to the organization with a password.
 	Required bool `json:"required"`
@@ -39,16 +39,16 @@ type Provider struct {
 	UpdatedAt   time.Time         `json:"updated_at"`
 }
 
-// ProviderDomain is a domain of e-mail addresses. It counts once it is verified: a TXT record of the domain has to say
-// what TXTRecord says.
+// ProviderDomain is an e-mail domain. It counts once it is verified: the domain must have the TXT record TXTRecord.
 type ProviderDomain struct {
 	Domain     string     `json:"domain"`
 	TXTRecord  string     `json:"txt_record"`
 	VerifiedAt *time.Time `json:"verified_at,omitempty"`
 }
 
-// ProviderCheck is the result of a test (POST /v1/organizations/{org}/provider/check): the provider has been asked who it
-// is, and the domains that were not verified have been looked up.
+// ProviderCheck is the result of testing a provider (POST /v1/organizations/{org}/provider/check).
+//
+// The test fetches the provider's metadata and looks up the domains that are not verified yet.
 type ProviderCheck struct {
 	OK       bool     `json:"ok"`
 	Cause    string   `json:"cause,omitempty"`

@@ -7,15 +7,16 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// varyOrigin has no room: who adds a value gets a copy.
+// varyOrigin is shared by all responses; its capacity equals its length, so appending copies it.
 var varyOrigin = []string{"Origin"}
 
-// VaryOrigin says that an answer depends on the origin that asks, also where that origin is allowed nothing.
+// VaryOrigin marks a response as dependent on the Origin header, even if that origin is not allowed anything.
 func VaryOrigin(h http.Header) { h["Vary"] = varyOrigin }
 
-// AllowOrigin lets the page of an origin read the answer to a request, with the headers that expose names, and answers the
-// preflight of one. Origins are echoed one by one, never "*"; credentials mode is not allowed, since our credentials are
-// headers that the page sets and never cookies (Fetch standard, "CORS protocol").
+// AllowOrigin lets a page of origin read the response, and answers its preflight.
+//
+// expose lists the response headers that the page may read. The origin is echoed, never "*". Credentials mode is not allowed:
+// our credentials are headers that the page sets, not cookies (Fetch standard, "CORS protocol").
 func AllowOrigin(c echo.Context, origin, expose string) error {
 	r, h := c.Request(), c.Response().Header()
 	h.Set("Access-Control-Allow-Origin", origin)

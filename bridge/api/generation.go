@@ -5,18 +5,18 @@ import (
 	"strconv"
 )
 
-// Headers with which a server tells a cloud the numbers of its changes.
+// Headers in which a server tells a cloud how many changes its database has seen.
 const (
-	HeaderGeneration = "X-Ace-Generation" // of the last one
-	HeaderRestored   = "X-Ace-Restored"   // at which a database that had lost changes was last accepted
+	HeaderGeneration = "X-Ace-Generation" // the number of the last change
+	HeaderRestored   = "X-Ace-Restored"   // the number at which a restored database was last accepted
 )
 
-// ChangeNumbers are what the headers of an answer say; zero where they say nothing that can be read.
+// ChangeNumbers reads both numbers from a response; a header that is absent or unreadable gives 0.
 func ChangeNumbers(h http.Header) (last, restored int64) {
 	return changeNumber(h, HeaderGeneration), changeNumber(h, HeaderRestored)
 }
 
-// maxNumber bounds a number that somebody else says, so that adding to it never overflows.
+// maxNumber bounds a number from outside, so that adding to it cannot overflow.
 const maxNumber = 1 << 50
 
 func changeNumber(h http.Header, name string) int64 {

@@ -13,14 +13,14 @@ import (
 	"github.com/acebridge/ace/bridge/api/serving"
 )
 
-// Healthz says that the process answers.
+// Healthz answers that the process is running.
 func Healthz(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
 const readyTimeout = 2 * time.Second
 
-// Readyz reports whether the process should get work: ping reaches its database, and it is not about to stop.
+// Readyz reports whether the process should get work: ping succeeds, and it is not about to stop.
 func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
@@ -38,7 +38,7 @@ func Readyz(ping func(context.Context) error) echo.HandlerFunc {
 	}
 }
 
-// PageLimit is the wanted length of a page of a list; 0, the default, where none is asked for. The stores bound it.
+// PageLimit returns the page length a request asks for, or 0 for the default. The stores cap it.
 func PageLimit(c echo.Context) int {
 	n, err := strconv.Atoi(c.QueryParam("limit"))
 	if err != nil || n < 0 {

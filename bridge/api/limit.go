@@ -10,8 +10,9 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Limiter bounds how often something may be tried: per key (an account, or an address) and in all. Its memory is
-// bounded: what has not been tried for long enough to be full again is forgotten.
+// Limiter bounds how often something may be tried, per key and overall.
+//
+// A key names an account or an address. Memory is bounded: a key that has all its tries back is forgotten.
 type Limiter struct {
 	every  rate.Limit
 	burst  int
@@ -23,8 +24,10 @@ type Limiter struct {
 
 const maxLimited = 10_000
 
-// NewLimiter allows burst tries at once per key and then one every interval, and globalBurst in all at once and then
-// as many per interval.
+// NewLimiter returns a limiter.
+//
+// Each key gets burst tries at once and then one per interval; all keys together get globalBurst at once and then as many per
+// interval. A nil now is time.Now.
 func NewLimiter(interval time.Duration, burst, globalBurst int, now func() time.Time) *Limiter {
 	if now == nil {
 		now = time.Now
@@ -33,7 +36,7 @@ func NewLimiter(interval time.Duration, burst, globalBurst int, now func() time.
 		global: rate.NewLimiter(rate.Every(interval)*rate.Limit(globalBurst), globalBurst)}
 }
 
-// Allow takes one try for every key, or answers a TooMany error that says when to come back.
+// Allow takes one try from every key, or fails with a TooMany error that says when to retry.
 func (l *Limiter) Allow(keys ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,7 +69,7 @@ func (l *Limiter) Allow(keys ...string) error {
 		}
 	}
 	if wait > 0 {
-		// A refused try costs nothing anywhere, or one address could use up what all share.
+		// A refused try costs nothing, or one address could use up the limit that all share.
 		for _, reservation := range taken {
 			reservation.CancelAt(now)
 		}
@@ -78,7 +81,7 @@ func (l *Limiter) Allow(keys ...string) error {
 	return nil
 }
 
-// Return gives back the try that Allow has taken for every key, where only failures are to count.
+// Return gives back the try that Allow took from every key, for limits that count only failures.
 func (l *Limiter) Return(keys ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,7 +94,7 @@ func (l *Limiter) Return(keys ...string) {
 	l.global.AllowN(now, -1)
 }
 
-// limitedBy says whose limit a key is: the word before its colon tells.
+// limitedBy says whose limit a key stands for, by the word before its colon.
 func limitedBy(key string) string {
 	kind, _, _ := strings.Cut(key, ":")
 	switch kind {

@@ -37,7 +37,7 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// A refusal says whose limit it is and a wait of whole seconds, never none.
+// A refusal names whose limit was hit, and a wait of whole seconds that is never zero.
 func TestLimiterSaysWhoseAndHowLong(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestAddressKey(t *testing.T) {
 	}
 }
 
-// A try that is given back costs nothing; one that is not counts, and no more than the burst comes back.
+// A returned try costs nothing; one that is not returned counts; and never more than the burst comes back.
 func TestLimiterReturn(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	l := api.NewLimiter(time.Minute, 3, 5, func() time.Time { return now })

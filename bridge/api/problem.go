@@ -11,8 +11,9 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Problem is an error on the wire: application/problem+json (RFC 9457) with a stable code and, where there is one, the
-// command that fixes the problem. "type" is left out, which means about:blank.
+// Problem is an error on the wire: application/problem+json (RFC 9457).
+//
+// It has a stable code and, if there is one, the command that fixes the problem. "type" is omitted, which means about:blank.
 type Problem struct {
 	Title     string      `json:"title"`
 	Status    int         `json:"status"`
@@ -25,10 +26,10 @@ type Problem struct {
 // ContentTypeProblem is the media type of a [Problem].
 const ContentTypeProblem = "application/problem+json"
 
-// Status is the HTTP status of an error.
+// Status returns the HTTP status of an error.
 func Status(err error) int { return bridge.AsError(err).Kind.Status() }
 
-// WriteProblem answers a request with an error. What the error hides stays hidden.
+// WriteProblem answers a request with an error. Causes that the error hides are not sent.
 func WriteProblem(w http.ResponseWriter, err error) {
 	e, status := bridge.AsError(err), Status(err)
 	h := w.Header()
@@ -48,7 +49,7 @@ func problemOf(err error, requestID string) Problem {
 	return Problem{Title: http.StatusText(status), Status: status, Code: e.Code, Detail: e.Detail, Hint: e.Hint, RequestID: requestID}
 }
 
-// The headers that give a proxy the refusal of the request that it asked about: the status and the [Problem].
+// Headers that carry a refusal to a proxy that asked about a request: the [Problem] and its status.
 const (
 	HeaderRefusal       = "X-Ace-Refusal"
 	HeaderRefusalStatus = "X-Ace-Refusal-Status"
@@ -56,7 +57,7 @@ const (
 
 const maxRefusal = 8 << 10
 
-// SetRefusal puts an error into the headers of an answer, for a proxy that drops the body.
+// SetRefusal puts an error into response headers, for a proxy that drops the body.
 func SetRefusal(h http.Header, err error) {
 	p := problemOf(err, h.Get(HeaderRequestID))
 	line, _ := json.Marshal(p)
@@ -68,15 +69,15 @@ func SetRefusal(h http.Header, err error) {
 	h.Set(HeaderRefusalStatus, strconv.Itoa(p.Status))
 }
 
-// SetRetryAfter says in a header when to try again, where an error knows.
+// SetRetryAfter sets Retry-After if the error knows when to retry.
 func SetRetryAfter(h http.Header, err error) {
 	if e := bridge.AsError(err); e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(bridge.WholeSeconds(e.RetryAfter)/time.Second)))
 	}
 }
 
-// challenge writes what RFC 6750 section 3.1 tells the holder of a bearer credential: nothing but the scheme where there
-// was no credential, invalid_token whatever is wrong with it, and which scope it lacks.
+// challenge writes WWW-Authenticate as in RFC 6750 section 3.1: just the scheme if there was no credential, invalid_token
+// whatever is wrong with one, and the scope that it lacks.
 func challenge(h http.Header, status int, e *bridge.Error) {
 	switch {
 	case status == http.StatusUnauthorized && e.Code == bridge.CodeCredentialMissing:
@@ -88,11 +89,12 @@ func challenge(h http.Header, status int, e *bridge.Error) {
 	}
 }
 
-// MaxProblem bounds the body of an answer that is an error.
+// MaxProblem bounds the body of an error response, in bytes.
 const MaxProblem = 64 << 10
 
-// ReadProblem turns an answer that is not a success back into the error it was. It reads the body and does not close
-// it. An answer that is no problem document becomes an error that says its status.
+// ReadProblem turns an unsuccessful response back into the original error.
+//
+// It reads the body but does not close it. Anything but a problem document becomes an error that names the status.
 func ReadProblem(resp *http.Response) error {
 	kind, ok := bridge.KindOfStatus(resp.StatusCode)
 	if !ok {

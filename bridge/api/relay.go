@@ -2,21 +2,22 @@ package api
 
 import "sync"
 
-// The values of [HeaderRelay] in an answer: [RelayServer] is in the server's own, whatever its status, [RelayCloud] in one that
-// the cloud gives in its place.
+// Values of [HeaderRelay] in a response: it comes from the server, whatever its status, or from the cloud in its place.
 const (
 	RelayServer = "server"
 	RelayCloud  = "cloud"
 )
 
-// HeaderRelayRequestID is in an answer of the server that has come through the relay: the ID that the server has given the
-// request, which is the one that its log and `ace why` know.
+// HeaderRelayRequestID is the server's own request ID on a relayed response.
+//
+// It is the ID that the server's log and `ace why` know.
 const HeaderRelayRequestID = "X-Ace-Relay-Request-Id"
 
 const bufferSize = 32 << 10
 
-// BufferPool keeps the buffers through which the answers of a httputil.ReverseProxy pass, which would be most of the memory
-// that a request takes. The zero value is ready.
+// BufferPool recycles the copy buffers of a httputil.ReverseProxy.
+//
+// They would otherwise be most of the memory that a request takes. The zero value is ready to use.
 type BufferPool struct{ free sync.Pool }
 
 // Get implements httputil.BufferPool.

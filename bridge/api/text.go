@@ -13,10 +13,12 @@ import (
 var errText = bridge.E(bridge.Invalid, bridge.CodeTextMalformed, "there is a NUL byte in the request, or text that is not UTF-8").
 	WithHint("send text as UTF-8, without NUL bytes")
 
-// isText reports whether s is what a column of a database takes: PostgreSQL has neither NUL nor anything but UTF-8.
+// isText reports whether a database column can hold s: PostgreSQL takes only UTF-8 without NUL.
 func isText(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }
 
-// CheckText refuses a form, or the parameters of a query, with text that is none.
+// CheckText refuses form or query values that are not text.
+//
+// Text is UTF-8 without NUL, since PostgreSQL stores nothing else.
 func CheckText(values url.Values) error {
 	for name, all := range values {
 		for _, value := range append(all, name) {
@@ -28,7 +30,7 @@ func CheckText(values url.Values) error {
 	return nil
 }
 
-// checkURL refuses a request whose path or query is no text once it is unescaped.
+// checkURL refuses a request whose unescaped path or query is not text.
 func checkURL(r *http.Request) error {
 	if !isText(r.URL.Path) {
 		return errText
@@ -39,5 +41,5 @@ func checkURL(r *http.Request) error {
 	return CheckText(r.URL.Query())
 }
 
-// jsonNUL is the one spelling that JSON has for a NUL (RFC 8259 section 7). What is not UTF-8 becomes U+FFFD when it is decoded.
+// jsonNUL matches JSON's only spelling of NUL (RFC 8259 section 7). Invalid UTF-8 becomes U+FFFD when decoded.
 var jsonNUL = regexp.MustCompile(`(?:^|[^\\])(?:\\\\)*\\u0000`)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What the pattern finds is what a decoder makes a NUL of, and nothing else.
+// The pattern matches exactly what a decoder turns into NUL.
 func FuzzJSONNUL(f *testing.F) {
 	for _, s := range []string{`a`, `\u0000`, `\\u0000`, `\\\u0000`, `\u00000`, `\"\u0000`, `\\\\u0000\u0000`, `\u0001`, `\U0000`} {
 		f.Add(s)

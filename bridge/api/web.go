@@ -19,22 +19,24 @@ import (
 	"github.com/acebridge/ace/bridge/api/serving"
 )
 
-// Web is what the web base of a server and of a cloud has to know.
+// Web configures [NewEcho].
 type Web struct {
-	// TrustedProxies are the networks whose X-Forwarded-For counts; none: the peer's address is the client's.
+	// TrustedProxies are the networks whose X-Forwarded-For is believed. None: the peer is the client.
 	TrustedProxies []netip.Prefix
-	// OnError, where set, may answer an error itself, as a page for example; otherwise it is answered as a problem.
+	// OnError, if set, may answer an error itself, for example with a page; otherwise it is answered as a problem.
 	OnError func(c echo.Context, err error) (answered bool)
-	// Before are run one after the other before a request is routed, until one refuses or answers it. Echo's own middleware
-	// would do, but makes a function of each for every request.
+	// Before runs in order before a request is routed, until one function refuses or answers it. Unlike echo's middleware
+	// it allocates no closures per request.
 	Before []func(c echo.Context) error
-	// Foreign returns what answers at an escaped path that is another server's, by any method and with path and query as
-	// they are; nil where the path is our own, which is refused where it is no text, because its parameters go to the database.
+	// Foreign returns the handler for an escaped path that belongs to another server, which gets any method and the path
+	// untouched; nil means the path is our own. Our own must be text, since its parameters go to the database.
 	Foreign func(path string) echo.HandlerFunc
 }
 
-// NewEcho returns an echo with what every surface of ours has: request IDs, client addresses that only trusted proxies
-// can set, a request log, recovery from panics, security headers, and the one error handler.
+// NewEcho returns an echo with what all our HTTP servers share.
+//
+// That is: request IDs, client addresses that only trusted proxies can set, a request log, recovery from panics, security
+// headers, and one error handler.
 func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -57,7 +59,7 @@ func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 	return e
 }
 
-// fromEcho turns echo's own errors, of its router for example, into ours.
+// fromEcho turns echo's own errors, such as its router's, into ours.
 func fromEcho(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return bridge.E(bridge.Unavailable, bridge.CodeCancelled, "the request was given up")
@@ -81,9 +83,10 @@ func fromEcho(err error) error {
 	return bridge.E(kind, bridge.CodeHTTPError, "%s", http.StatusText(he.Code)).Because(err)
 }
 
-// NewRequestID returns a fresh request ID, of letters and digits: people pass it to commands, where a "-" in front would be
-// taken for a flag. Its 120 bits come from the runtime's ChaCha8 generator: an ID must not come twice and is no secret, so
-// that it need not cost what a key does.
+// NewRequestID returns a fresh request ID of 24 letters and digits.
+//
+// People pass it to commands, which would take a leading "-" for a flag. Its 120 bits come from the runtime's ChaCha8
+// generator: an ID must be unique but is not secret, so it need not cost what a key does.
 func NewRequestID() string {
 	const alphabet, bits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5
 	var id [24]byte
@@ -98,26 +101,26 @@ func NewRequestID() string {
 	return string(id[:])
 }
 
-// SaneRequestID reports whether a request ID that a proxy sends is to be kept.
+// SaneRequestID reports whether a request ID from a proxy can be kept.
 func SaneRequestID(id string) bool { return saneRequestID.MatchString(id) }
 
-// TakeRequestID gives a request its ID: the one that a trusted proxy has sent, or a fresh one.
+// TakeRequestID returns the request's ID: a trusted proxy's, or a new one. It sets the header on r.
 func TakeRequestID(r *http.Request, trusted []netip.Prefix) string {
 	id := RequestID(r)
 	if id == "" || !FromTrusted(r, trusted) || !SaneRequestID(id) {
 		id = NewRequestID()
 	}
-	r.Header[HeaderRequestID] = []string{id} // Set would look for the canonical spelling of what has it already
+	r.Header[HeaderRequestID] = []string{id} // not Set: the name is already canonical
 	return id
 }
 
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$`)
 
-// noSniff, as every slice of values here that answers share, has no room: who adds a value gets a copy.
+// noSniff is shared by all responses; its capacity equals its length, so appending copies it.
 var noSniff = []string{"nosniff"}
 
-// requestLog gives the request its ID, answers panics and errors, and writes one line to the log. Neither query nor
-// headers are logged: they may carry secrets.
+// requestLog gives a request its ID, answers panics and errors, and writes one log line. It logs neither query nor headers,
+// which may contain secrets.
 func requestLog(e *echo.Echo, log *slog.Logger, web Web) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
@@ -149,17 +152,17 @@ func requestLog(e *echo.Echo, log *slog.Logger, web Web) echo.MiddlewareFunc {
 	}
 }
 
-// errClientGone is for the log alone: the client hung up, and nobody reads the answer.
+// errClientGone appears only in the log: the client hung up, so nobody reads the answer.
 var errClientGone = bridge.E(bridge.ClientGone, bridge.CodeClientGone, "the client hung up before the answer was complete")
 
-// ofTheClient says so where a request has failed because its client hung up, whatever came of that: a database reports it as
-// an interruption, for one.
+// ofTheClient replaces an error by [errClientGone] if the client hung up, which may surface in many ways: a database, for
+// one, reports an interruption.
 func ofTheClient(r *http.Request, err error) error {
 	if err == nil || r.Context().Err() == nil {
 		return err
 	}
 	if e, known := errors.AsType[*bridge.Error](err); known && e.Kind != bridge.Internal && !errors.Is(err, context.Canceled) {
-		return err // it was refused all the same
+		return err // refused regardless of the hang-up
 	}
 	if stopped := serving.Stopped(r.Context()); stopped != nil {
 		return stopped
@@ -167,7 +170,7 @@ func ofTheClient(r *http.Request, err error) error {
 	return errClientGone.Because(err)
 }
 
-// aborted is why an answer has been broken off.
+// aborted says why a response was broken off.
 func aborted(r *http.Request) error {
 	if err := serving.Stopped(r.Context()); err != nil {
 		return err
@@ -179,7 +182,7 @@ func aborted(r *http.Request) error {
 		"the answer broke off: its source did, or what let the request in has died")
 }
 
-// route answers a request: another server's path by any method, our own as its route says, and HEAD wherever GET is answered.
+// route dispatches a request: to another server by any method, to our own routes, and HEAD to the handler of GET.
 func route(e *echo.Echo, web Web, next echo.HandlerFunc, c echo.Context) error {
 	r := c.Request()
 	if web.Foreign != nil {
@@ -223,10 +226,10 @@ func logRequest(log *slog.Logger, c echo.Context, id string, start time.Time, er
 	log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// RequestID is the ID of a request that has passed the request log.
+// RequestID returns the ID of a request that has passed the request log.
 func RequestID(r *http.Request) string { return first(r.Header[HeaderRequestID]) }
 
-// first is what http.Header.Get returns, for a name that is in its canonical spelling already.
+// first is http.Header.Get without canonicalizing the name again.
 func first(values []string) string {
 	if len(values) == 0 {
 		return ""
@@ -240,8 +243,10 @@ var errBody = bridge.E(bridge.TooLarge, bridge.CodeBodyTooLarge, "the body of th
 
 const bodyTimeout = 30 * time.Second
 
-// ReadBody reads a whole body, of bounded length and in bounded time: nobody may hold a request open by sending its body
-// a byte at a time.
+// ReadBody reads a whole request body of at most most bytes within 30 seconds.
+//
+// The time limit keeps a client from holding a request open by sending a byte at a time. The errors have the codes
+// [bridge.CodeBodyTooLarge] and [bridge.CodeBodyUnreadable].
 func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
@@ -262,16 +267,18 @@ func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 
 const drainTimeout = 3 * time.Second
 
-// BoundDrain is for a request that is refused before its body is read: net/http reads what is left of it, and nobody may
-// hold the connection by never sending it. The next request on the connection has a deadline of its own.
+// BoundDrain limits how long net/http reads the rest of a refused request's body.
+//
+// Otherwise a client could hold the connection by never sending it. The next request on the connection gets its own deadline.
 func BoundDrain(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 }
 
-// Decode reads a JSON body strictly: bounded, of the right media type, one value, exact names, none twice, none unknown. An
-// empty body is the zero value.
+// Decode reads a JSON request body strictly; an empty body is the zero value.
+//
+// The body must be at most 256 KiB of application/json: one value, with exact names, none repeated and none unknown.
 func Decode[T any](c echo.Context) (T, error) {
 	var v T
 	r := c.Request()

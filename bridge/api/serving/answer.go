@@ -11,42 +11,42 @@ import (
 	"time"
 )
 
-// The kinds of an [answer].
+// Kinds of an [answer].
 const (
-	notBegun int32 = iota
-	ordinary       // it finishes
-	events         // server-sent events
-	endless        // of no declared length
-	takenOver
+	notBegun  int32 = iota
+	ordinary        // ends by itself
+	events          // server-sent events
+	endless         // of undeclared length
+	takenOver       // hijacked
 )
 
-// answer is the answer to a request in progress.
+// answer is the response to a request in progress.
 type answer struct {
 	http.ResponseWriter
 	of      *drain
 	request *http.Request
-	cancel  context.CancelCauseFunc // nil: the connection's
-	place   int                     // in of.open
-	before  bool                    // it was under way when streams began to end
+	cancel  context.CancelCauseFunc // nil: the connection has one
+	place   int                     // index in of.open
+	before  bool                    // the request was in progress when streams began to be ended
 
 	kind  atomic.Int32
 	mu    sync.Mutex
-	since time.Time // when a stream has begun
-	conn  net.Conn  // that was taken over
+	since time.Time // when the stream began
+	conn  net.Conn  // the hijacked connection
 	ended bool
-	left  bool // the handler has returned, and the connection may serve another request
+	left  bool // the handler has returned; the connection may already serve another request
 }
 
 var closeConnection = []string{"close"}
 
-// begin determines the kind of an answer from the header that is about to be sent.
+// begin determines the kind of a response from the header that is about to be sent.
 func (a *answer) begin(status int) {
 	if a.kind.Load() != notBegun || status < http.StatusOK && status != http.StatusSwitchingProtocols {
 		return
 	}
 	h := a.Header()
 	if a.of.stage.Load() != serving && status != http.StatusSwitchingProtocols {
-		h["Connection"] = closeConnection // HTTP/2 makes a GOAWAY of it
+		h["Connection"] = closeConnection // over HTTP/2 this becomes a GOAWAY
 	}
 	kind := ordinary
 	if a.request.Method == http.MethodGet && len(h["Content-Length"]) == 0 && status != http.StatusNoContent && status != http.StatusNotModified {
@@ -77,7 +77,7 @@ func (a *answer) isDue(now, began time.Time) bool {
 	return false
 }
 
-// end ends an answer: event streams cleanly, others so that nobody takes them for complete.
+// end ends a response: event streams cleanly, others in a way that nobody takes for complete.
 func (a *answer) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -89,12 +89,12 @@ func (a *answer) end() {
 	control := http.NewResponseController(a.ResponseWriter)
 	switch kind {
 	case takenOver:
-		go func() { _ = a.conn.Close() }() // with TLS it says goodbye, which may take a while
+		go func() { _ = a.conn.Close() }() // closing TLS sends an alert, which may block
 	case events:
 		_ = control.SetWriteDeadline(now.Add(streamTail))
 	case notBegun:
 		_ = control.SetWriteDeadline(now.Add(lastWords))
-	default: // first of all: a handler that ends when its context does must not make it look like a proper end
+	default: // before the cancellation: a handler that stops on its context must not make the response look complete
 		_ = control.SetWriteDeadline(now.Add(-time.Second))
 	}
 	if a.cancel != nil {
@@ -107,7 +107,7 @@ func (a *answer) end() {
 	}
 }
 
-// Unwrap lets http.ResponseController find the underlying writer.
+// Unwrap lets http.ResponseController reach the underlying writer.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
@@ -125,7 +125,7 @@ func (a *answer) Write(p []byte) (int, error) {
 // Flush implements http.Flusher.
 func (a *answer) Flush() { _ = a.FlushError() }
 
-// FlushError flushes the answer, for http.ResponseController.
+// FlushError flushes the response, for http.ResponseController.
 func (a *answer) FlushError() error {
 	a.begin(http.StatusOK)
 	return http.NewResponseController(a.ResponseWriter).Flush()

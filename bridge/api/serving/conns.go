@@ -17,14 +17,14 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// ConnLimits bound what clients may hold; a zero value is the default.
+// ConnLimits bound what clients may hold; zero values are the defaults.
 type ConnLimits struct {
-	// Total and PerAddress are connections at a time: 16,384 in all, and 2,048 from one address (an IPv6 /64). More are closed
-	// at once. Loopback and Proxies, through which many people come, count in all alone.
+	// Total and PerAddress bound simultaneous connections: 16,384 in all, and 2,048 from one address (an IPv6 /64). Excess
+	// ones are closed at once. Loopback and Proxies, which stand for many people, count only towards Total.
 	Total, PerAddress int
 	Proxies           []netip.Prefix
-	// Stuck is how long a client may take nothing of what is written to it: 30 s. The time runs during a write and begins
-	// again with each piece that is taken, so that it bounds neither a stream's silence nor a download's length.
+	// Stuck is how long a client may accept none of what is written to it: 30 s. The clock runs during a write and restarts
+	// with each piece that is accepted, so it limits neither the silence of a stream nor the length of a download.
 	Stuck time.Duration
 }
 
@@ -32,17 +32,18 @@ const (
 	defaultConns   = 16 << 10
 	defaultPerAddr = 2 << 10
 	defaultStuck   = 30 * time.Second
-	writePiece     = 64 << 10 // that must be taken in the time
+	writePiece     = 64 << 10 // bytes to be accepted within Stuck
 	sayFullEvery   = time.Minute
 )
 
-// Bound returns a listener whose connections are within limits.
+// Bound returns a listener that enforces limits on its connections.
 func Bound(ln net.Listener, limits ConnLimits, log *slog.Logger) net.Listener {
 	limits.Total, limits.PerAddress = cmp.Or(limits.Total, defaultConns), cmp.Or(limits.PerAddress, defaultPerAddr)
 	limits.Stuck = cmp.Or(limits.Stuck, defaultStuck)
 	return &boundListener{Listener: ln, limits: limits, log: log, from: map[string]int{}}
 }
 
+// boundListener counts connections, in all and per address.
 type boundListener struct {
 	net.Listener
 	limits ConnLimits
@@ -68,7 +69,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	}
 }
 
-// key is what a connection counts under; "" where it counts in all alone.
+// key is the address that a connection counts towards; "" if it counts only towards the total.
 func (l *boundListener) key(a net.Addr) string {
 	peer, err := netip.ParseAddrPort(a.String())
 	if err != nil {
@@ -81,6 +82,7 @@ func (l *boundListener) key(a net.Addr) string {
 	return bridge.AddressKey(addr.String())
 }
 
+// take counts a connection, or reports that there is no room for it.
 func (l *boundListener) take(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,20 +112,20 @@ func (l *boundListener) free(key string) {
 	}
 }
 
-// boundConn is a connection whose client must go on taking what is written.
+// boundConn is a connection whose client must keep accepting what is written.
 type boundConn struct {
 	net.Conn
 	of     *boundListener
 	key    string
 	closed sync.Once
-	busy   atomic.Bool // a request is answered on it
-	last   atomic.Bool // no other is taken
+	busy   atomic.Bool // a request is being answered
+	last   atomic.Bool // no further request is read
 
 	mu       sync.Mutex
-	deadline time.Time // that others have set
+	deadline time.Time // set by others, such as net/http
 }
 
-// arm sets the deadline of the next piece, and reports whether one of others has passed.
+// arm sets the deadline for the next piece, and reports whether one that others set has passed.
 func (c *boundConn) arm() (passed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,7 +167,7 @@ func (c *boundConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// drop closes a connection whose client takes nothing. What waits to be sent is thrown away.
+// drop closes a connection whose client accepts nothing. Unsent data is discarded.
 func (c *boundConn) drop() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -195,7 +197,7 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite lets net/http end an answer before it closes.
+// CloseWrite lets net/http finish a response before closing.
 func (c *boundConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -203,7 +205,7 @@ func (c *boundConn) CloseWrite() error {
 	return nil
 }
 
-// takeSteadily bounds the writes of HTTP/2, whose streams can stand still while their connection does not.
+// takeSteadily bounds writes over HTTP/2, where a stream can stall while its connection does not.
 func takeSteadily(next http.Handler, stuck time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor < 2 {
@@ -211,7 +213,7 @@ func takeSteadily(next http.Handler, stuck time.Duration) http.Handler {
 			return
 		}
 		control := http.NewResponseController(w)
-		// What is left goes out after the handler.
+		// The rest is sent after the handler returns.
 		defer func() { _ = control.SetWriteDeadline(time.Now().Add(stuck)) }()
 		next.ServeHTTP(&steadyWriter{w, control, stuck}, r)
 	})
@@ -223,7 +225,7 @@ type steadyWriter struct {
 	stuck   time.Duration
 }
 
-// Unwrap lets http.ResponseController find what is below.
+// Unwrap lets http.ResponseController reach the underlying writer.
 func (w *steadyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Write implements http.ResponseWriter.
@@ -243,10 +245,10 @@ func (w *steadyWriter) Write(p []byte) (n int, err error) {
 // Flush implements http.Flusher.
 func (w *steadyWriter) Flush() { _ = w.FlushError() }
 
-// FlushError is what http.ResponseController calls.
+// FlushError implements what http.ResponseController looks for.
 func (w *steadyWriter) FlushError() error { return w.within(w.control.Flush) }
 
-// within does something under a deadline, which is taken away again: it would end a stream that is silent.
+// within runs do under a write deadline and lifts it afterwards, since it would end a stream that is silent.
 func (w *steadyWriter) within(do func() error) error {
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.stuck))
 	err := do()

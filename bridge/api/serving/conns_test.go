@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge/api/serving"
 )
 
-// pipes is a listener in memory, whose clients come from addresses.
+// pipes is an in-memory listener whose clients have addresses.
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -50,7 +50,7 @@ func (p *pipes) dial(from string) net.Conn {
 	return ours
 }
 
-// writers are handlers that tell how they ended.
+// writers are handlers that report how they ended.
 func writers() (http.Handler, <-chan error) {
 	const size = 300 << 10
 	big := make([]byte, size)
@@ -88,11 +88,11 @@ func writers() (http.Handler, <-chan error) {
 	return handler, ended
 }
 
-// A client that takes nothing is cut; one that is slow, a stream that is silent, and a long download are not.
+// A client that accepts nothing is cut. A slow one, a silent stream and a long download are not.
 func TestSlowReaders(t *testing.T) {
 	for name, c := range map[string]struct {
 		path  string
-		pause time.Duration // before each KiB is read; 0: nothing is read
+		pause time.Duration // before reading each KiB; 0: nothing is read
 		fails bool
 		after time.Duration
 	}{
@@ -142,10 +142,10 @@ func TestSlowReaders(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 a stream whose client takes nothing is reset, and the others of its connection go on; one that is slow is not.
+// Over HTTP/2 a stream whose client accepts nothing is reset while the connection's other streams continue. A slow one is not.
 func TestSlowReadersOfHTTP2(t *testing.T) {
 	for name, c := range map[string]struct {
-		pause time.Duration // before each MiB is read; 0: nothing is read
+		pause time.Duration // before reading each MiB; 0: nothing is read
 		fails bool
 		after time.Duration
 	}{
@@ -154,7 +154,7 @@ func TestSlowReadersOfHTTP2(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const size = 12 << 20 // more than a client's window for a stream
+				const size = 12 << 20 // more than a client's window for one stream
 				ended := make(chan error, 1)
 				d := newDrainedOf(t, true, 0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.URL.Path == "/call" {
@@ -228,7 +228,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		open = append(open, <-accepted)
 	}
 	_ = open[0].Close()
-	_ = open[0].Close() // counts once
+	_ = open[0].Close() // closing twice counts once
 	_ = ln.dial("192.0.2.1:4")
 	<-accepted
 	client := ln.dial("203.0.113.1:2")

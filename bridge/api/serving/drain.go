@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	streamTail = time.Second            // in which a stream that is no event stream may end by itself
-	callsEnd   = 10 * time.Second       // that calls have after Drain
-	lastWords  = 500 * time.Millisecond // for what is broken off then, to say so
-	newConns   = 100 * time.Millisecond // for connections that have sent nothing
+	streamTail = time.Second            // for a stream, other than events, to end by itself
+	callsEnd   = 10 * time.Second       // for calls to finish after Drain
+	lastWords  = 500 * time.Millisecond // for calls that are cut off to send an error
+	newConns   = 100 * time.Millisecond // for connections that have sent nothing yet
 	drainTick  = 10 * time.Millisecond
 	retryAfter = 5 * time.Second
 )
@@ -26,19 +26,19 @@ const (
 var errStopping = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeShuttingDown, Detail: "this process is stopping",
 	Hint: "try again: another process answers, or this one when it is started again", RetryAfter: retryAfter}
 
-// The stages of a [drain].
+// Stages of a [drain].
 const (
 	serving  = iota
-	leaving  // readyz says so, and answers close their connections
-	draining // streams end
+	leaving  // readyz is 503, and responses close their connections
+	draining // streams are ended
 )
 
-// drain stops a server. It keeps track of the requests in progress.
+// drain stops a server. It tracks the requests in progress.
 type drain struct {
 	log      *slog.Logger
 	stage    atomic.Int32
 	draining chan struct{}
-	busy     atomic.Int64 // connections on which something is answered
+	busy     atomic.Int64 // connections on which a request is being answered
 	mu       sync.Mutex
 	open     []*answer
 }
@@ -47,7 +47,9 @@ type drainKey struct{}
 
 func newDrain(log *slog.Logger) *drain { return &drain{log: log, draining: make(chan struct{})} }
 
-// Draining is closed when [Serve] ends its streams, for handlers that would never end by themselves.
+// Draining returns a channel that is closed when [Serve] ends its streams.
+//
+// Handlers that would never end by themselves watch it. It is nil outside of Serve.
 func Draining(ctx context.Context) <-chan struct{} {
 	if d, ok := ctx.Value(drainKey{}).(*drain); ok {
 		return d.draining
@@ -55,7 +57,7 @@ func Draining(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// Stopped is the error of a request that was ended because the process stops; nil for other requests.
+// Stopped returns the error of a request that was ended because the process stops, or nil.
 func Stopped(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errStopping) {
 		return errStopping
@@ -63,7 +65,7 @@ func Stopped(ctx context.Context) error {
 	return nil
 }
 
-// Leaving is the error of readyz once the process is about to stop.
+// Leaving returns readyz's error once the process is about to stop, or nil.
 func Leaving(ctx context.Context) error {
 	if d, ok := ctx.Value(drainKey{}).(*drain); ok && d.stage.Load() != serving {
 		return errStopping
@@ -71,7 +73,7 @@ func Leaving(ctx context.Context) error {
 	return nil
 }
 
-// stop ends what srv does; see [Serve].
+// stop ends srv in stages; see [Serve].
 func (d *drain) stop(srv *http.Server, wait time.Duration) error {
 	d.stage.Store(leaving)
 	if wait > 0 {
@@ -86,7 +88,7 @@ func (d *drain) stop(srv *http.Server, wait time.Duration) error {
 	defer closed()
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	var down chan struct{} // not nil: no connections are taken any more
+	var down chan struct{} // not nil: new connections are no longer accepted
 	for time.Since(began) < callsEnd {
 		d.endStreams(began)
 		before, all := d.underWay()
@@ -120,6 +122,7 @@ func (d *drain) mark() {
 	}
 }
 
+// underWay counts the marked requests in progress, and all of them.
 func (d *drain) underWay() (before, all int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,7 +134,7 @@ func (d *drain) underWay() (before, all int) {
 	return before, len(d.open)
 }
 
-// endStreams ends the streams that are due; began is when streams began to end.
+// endStreams ends the streams that are due; began is when streams began to be ended.
 func (d *drain) endStreams(began time.Time) {
 	now := time.Now()
 	for _, a := range d.all() {
@@ -161,11 +164,11 @@ func (d *drain) breakOff(tick <-chan time.Time) {
 	}
 }
 
-// wrap makes every request of next one that drain can end.
+// wrap tracks each request of next so that drain can end it.
 func (d *drain) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w, of: d}
-		if r.ProtoMajor > 1 { // where a connection has many
+		if r.ProtoMajor > 1 { // a connection has many requests, each with its own context
 			ctx, cancel := context.WithCancelCause(r.Context())
 			defer cancel(nil)
 			a.cancel, r = cancel, r.WithContext(ctx)
@@ -192,7 +195,7 @@ func (d *drain) enter(a *answer) {
 	d.open = append(d.open, a)
 }
 
-// leave notes that the handler has returned, and reports whether its answer counts as complete.
+// leave records that the handler has returned, and reports whether its response counts as complete.
 func (d *drain) leave(a *answer) (properly bool) {
 	d.mu.Lock()
 	last := len(d.open) - 1
@@ -207,7 +210,7 @@ func (d *drain) leave(a *answer) (properly bool) {
 	return a.ended && a.kind.Load() == events
 }
 
-// servedConn ends the request on a connection; HTTP/1 has one at a time.
+// servedConn ends the request on an HTTP/1 connection, which has one at a time.
 type servedConn struct {
 	cancel context.CancelCauseFunc
 	bound  *boundConn
@@ -215,12 +218,13 @@ type servedConn struct {
 
 type connKey struct{}
 
+// connContext is http.Server.ConnContext.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return context.WithValue(ctx, connKey{}, &servedConn{cancel, boundOf(c)})
 }
 
-// end ends the request and closes its connection to others.
+// end ends the request; its connection takes no others.
 func (c *servedConn) end() {
 	if c.bound != nil {
 		c.bound.last.Store(true)
@@ -228,6 +232,7 @@ func (c *servedConn) end() {
 	c.cancel(errStopping)
 }
 
+// boundOf returns the [boundConn] below a connection, or nil.
 func boundOf(c net.Conn) *boundConn {
 	if secured, ok := c.(*tls.Conn); ok {
 		c = secured.NetConn()
@@ -236,7 +241,7 @@ func boundOf(c net.Conn) *boundConn {
 	return bound
 }
 
-// connState counts the connections that are busy.
+// connState is http.Server.ConnState; it counts the busy connections.
 func (d *drain) connState(c net.Conn, state http.ConnState) {
 	bound, busy := boundOf(c), state == http.StateActive
 	switch {

@@ -81,7 +81,7 @@ func selfSigned(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// drainHandlers answer for the time in the query, and with its method and media type.
+// drainHandlers answer for as long as the query says, with its method and media type.
 func drainHandlers() http.Handler {
 	e := api.NewEcho(slog.New(slog.DiscardHandler), api.Web{})
 	e.GET("/readyz", api.Readyz(func(context.Context) error { return nil }))
@@ -108,7 +108,7 @@ func drainHandlers() http.Handler {
 		select {
 		case <-time.After(wait(r)):
 		case <-r.Context().Done():
-			return nil // as some do, though it is not all
+			return nil // as some handlers do, although the response is incomplete
 		}
 		_, err := io.WriteString(w, " ended")
 		return err
@@ -147,7 +147,7 @@ func (endlessApp) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Content-Type": r.URL.Query()["type"]}, Body: out, ContentLength: -1}, nil
 }
 
-// answered is what a client got, and when.
+// answered is what a client received, and when.
 type answered struct {
 	status int
 	header http.Header
@@ -183,13 +183,13 @@ func (d *drained) do(method, target string, began time.Time) <-chan answered {
 
 const eventStream = "text/event-stream%3B+charset=utf-8"
 
-// What is under way when a process is told to stop: how it ends, and when.
+// drainRows are requests in progress when a process is told to stop: how each ends, and when.
 var drainRows = []struct {
 	name, method, target string
 	status               int
 	body                 string
-	cut                  bool          // the client sees that it is not all
-	after                time.Duration // since the signal
+	cut                  bool          // the client notices that the response is incomplete
+	after                time.Duration // since the stop signal
 	http1                bool
 }{
 	{"a call that ends while new requests are taken", "GET", "/call?for=2s", 200, "done", false, 2 * time.Second, false},
@@ -243,8 +243,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// Before anything ends, readyz says what will come, and new connections are taken as before; after that, until the last call of
-// before is done.
+// Before anything is ended, readyz announces it and new connections are still accepted; after that they are accepted until the
+// last earlier call is done.
 func TestStoppingTakesConnections(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS ", secured), func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestStoppingTakesConnections(t *testing.T) {
 				slow := d.do("GET", "/call?for=8s", began)
 				d.stop()
 				synctest.Wait()
-				for range 7 { // a second apart, the last one after streams have ended
+				for range 7 { // a second apart; the last is after streams have ended
 					ready := <-d.do("GET", "/readyz", began)
 					problem := api.ReadProblem(&http.Response{StatusCode: ready.status, Header: ready.header, Body: io.NopCloser(strings.NewReader(ready.body))})
 					if ready.status != 503 || bridge.CodeOf(problem) != "shutting_down" || ready.header.Get("Retry-After") != "5" {
@@ -283,7 +283,7 @@ func TestStoppingTakesConnections(t *testing.T) {
 	}
 }
 
-// Who stops it at a terminal does not wait, whatever browsers hold open.
+// Someone who stops it at a terminal does not have to wait, whatever browsers hold open.
 func TestStoppingAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrained(t, false, 0)
@@ -310,7 +310,7 @@ func TestStoppingAtOnce(t *testing.T) {
 	})
 }
 
-// A connection whose stream was ended takes no other request, which could not be answered.
+// A connection whose stream was ended takes no further request, since it could not be answered.
 func TestStoppedConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrained(t, false, 0)

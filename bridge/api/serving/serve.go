@@ -15,23 +15,25 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// Config configures [Serve].
+// Config configures [Serve]. Log is required.
 type Config struct {
 	Cert *tls.Certificate // nil: plain HTTP
-	// Drain is how long everything goes on after the stop begins, so that load balancers notice; see [Serve].
+	// Drain is how long everything continues after ctx ends, so that load balancers notice; see [Serve].
 	Drain time.Duration
 	Log   *slog.Logger
 }
 
-// Serve answers requests on ln until ctx ends, and then stops without losing any. At once readyz is 503 and answers say
-// "Connection: close"; everything else goes on for Drain. Then streams end within a second, and calls have ten seconds to
-// finish. New connections are accepted until the last call that was in progress is done.
+// Serve answers requests on ln until ctx ends, and then stops without losing any.
 //
-// A stream is a connection that was taken over (a WebSocket), or the answer to a GET that has begun without a length. Event
-// streams end cleanly; any other stream that does not end by itself is cut, so that nobody takes it for complete.
+// From then on readyz is 503 and responses say "Connection: close", while everything else continues for Drain. After that,
+// streams end within a second, and calls get ten seconds to finish. New connections are accepted until the last call that was
+// in progress is done.
 //
-// There is no limit on the time of a whole request, because streams pass here; a handler that reads a body bounds its size.
-// Connections are bounded by default, where ln is not of [Bound].
+// A stream is a hijacked connection (a WebSocket), or a response to GET without a declared length. Event streams end cleanly;
+// any other stream that does not end by itself is cut, so that nobody takes it for complete.
+//
+// There is no time limit on a whole request, because of streams; a handler that reads a body bounds its size. If ln is not
+// from [Bound], its connections get the default limits.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, how Config) error {
 	bound, isBound := ln.(*boundListener)
 	if !isBound {
