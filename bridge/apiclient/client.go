@@ -24,11 +24,13 @@ const (
 	maxAnswer            = 8 << 20
 )
 
-// Client is what the two typed clients share: one base URL, one credential, bounded times and sizes. It follows no
-// redirect, so that a credential never goes to an address that nobody typed.
+// Client is the part that the two typed clients share.
+//
+// It has one base URL and one credential, and bounds the time and size of each call. It follows no redirects, so a credential
+// never goes to an address that nobody typed. It is safe for concurrent use.
 type Client struct {
 	base    bridge.ServerURL
-	root    string // of the API below base
+	root    string // path prefix of the API: "/v1" or "/ace/v1"
 	bearer  bridge.Secret
 	agent   string
 	timeout time.Duration
@@ -53,23 +55,24 @@ func newClient(base bridge.ServerURL, bearer bridge.Secret, root string, cfg api
 	}, refused: cfg.Refused}
 }
 
-// Base is the address that the client calls.
+// Base returns the URL that the client calls.
 func (c *Client) Base() bridge.ServerURL { return c.base }
 
-// call is one request: a JSON body, or a form, or neither; an answer is decoded into out unless that is nil.
+// call is one request with a JSON body, a form or neither. The response is decoded into out unless out is nil.
 type call struct {
 	method, path string
-	url          string // a discovered endpoint, in place of base and path
+	url          string // a discovered endpoint, instead of base and path
 	query        url.Values
 	body         any
 	form         url.Values
-	bearer       bridge.Secret // in place of the client's own
+	bearer       bridge.Secret // instead of the client's own credential
 	header       http.Header
 	out          any
-	// problem reads an answer that is not a success; nil: [ReadProblem].
+	// problem reads an unsuccessful response; nil uses Client.problem.
 	problem func(*http.Response) error
 }
 
+// do sends a call and decodes its response.
 func (c *Client) do(ctx context.Context, r call) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -92,7 +95,7 @@ func (c *Client) do(ctx context.Context, r call) error {
 	return c.decode(ctx, resp, r.out)
 }
 
-// problem reads the refusal of a call.
+// problem turns an unsuccessful response into an error.
 func (c *Client) problem(resp *http.Response) error {
 	err := api.ReadProblem(resp)
 	if c.refused == nil {
@@ -101,7 +104,7 @@ func (c *Client) problem(resp *http.Response) error {
 	return c.refused(bridge.AsError(err))
 }
 
-// send returns whatever answer there is; its body is the caller's to close.
+// send returns the response whatever its status; the caller closes the body.
 func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
 	req, err := c.request(ctx, r)
 	if err != nil {
@@ -153,8 +156,8 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	return req, nil
 }
 
-// setCredential writes a credential into the header that is for its form: an API key, alone or as KEYID.KEY, goes into
-// X-Ace-Api-Key and never into Authorization, so that what logs or forwards bearer tokens does not get hold of keys.
+// setCredential puts a credential into the header for its kind. An API key, with or without its ID, goes into X-Ace-Api-Key
+// and never into Authorization, so that programs that log or forward bearer tokens do not get hold of keys.
 func setCredential(h http.Header, credential bridge.Secret) {
 	if credential.IsZero() {
 		return
@@ -179,6 +182,7 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error
 	return nil
 }
 
+// redirected refuses a redirect and names its target, which may be the address the caller should have used.
 func (c *Client) redirected(resp *http.Response) error {
 	e := bridge.E(bridge.Invalid, bridge.CodeRedirected, "%s answers with a redirect, which is not followed", c.base)
 	if to, err := resp.Location(); err == nil && to.Host != "" {
@@ -187,7 +191,7 @@ func (c *Client) redirected(resp *http.Response) error {
 	return e
 }
 
-// networkError says in a sentence why nobody answered.
+// networkError explains in a sentence why there was no response.
 func (c *Client) networkError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 		return cause
@@ -197,16 +201,18 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 		WithHint("check the address, and that it runs")
 }
 
-// quiet is an error whose text may repeat what is secret: the user and password of a proxy, for example.
+// quiet hides the text of an error, which may contain secrets such as the password of a proxy.
 type quiet struct{ err error }
 
 // Error implements error.
 func (q quiet) Error() string { return WhyUnreachable(q.err) }
 
-// Unwrap implements the errors package's interface.
+// Unwrap returns the hidden error, for errors.Is and errors.As.
 func (q quiet) Unwrap() error { return q.err }
 
-// WhyUnreachable says why nobody answered, with nothing of an address: that of a proxy may hold a password.
+// WhyUnreachable explains why there was no response, without quoting any address.
+//
+// The address of a proxy may contain a password.
 func WhyUnreachable(err error) string {
 	why := "the connection failed"
 	var dns *net.DNSError

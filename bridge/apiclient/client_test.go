@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// What a client makes of answers that are not the one it asked for.
+// How a client treats responses that are not what it asked for.
 func TestClientRefusals(t *testing.T) {
 	elsewhere := 0
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
@@ -53,7 +53,7 @@ func TestClientUnreachable(t *testing.T) {
 	}
 }
 
-// A document about another cloud, or with endpoints that anybody on the way can read, is not taken.
+// Metadata of another cloud, or with endpoints that anyone on the way could read, is refused.
 func TestMetadata(t *testing.T) {
 	const https = "https://cloud.example.com"
 	for name, c := range map[string]struct {
@@ -88,7 +88,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// In which header a credential goes over the wire: an API key never as a bearer token, whoever is called.
+// The header that a credential travels in: an API key is never sent as a bearer token, whichever side is called.
 func TestCredentialHeader(t *testing.T) {
 	key := bridge.NewKey(bridge.KindLive, uuid.New())
 	pat := bridge.NewKey(bridge.KindPAT, uuid.New())
@@ -118,7 +118,7 @@ func TestCredentialHeader(t *testing.T) {
 			"cloud":  func() error { _, err := cloud.As(secret).Me(t.Context()); return err },
 		}
 		if tt.header != "" {
-			calls["connection"] = func() error { // the header is the cloud's to name
+			calls["connection"] = func() error { // the cloud names the header
 				_, err := server.As(bridge.NewSecret("own")).MeWith(t.Context(), api.Credential{Header: bridge.HeaderAPIKey, Value: secret.Disclose()})
 				return err
 			}

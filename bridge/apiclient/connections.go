@@ -8,45 +8,47 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// ConnectionCalls are about connections, and what is to be delivered to their servers.
+// ConnectionCalls are the calls about connections and about statements their servers have yet to accept.
 type ConnectionCalls struct{ *Client }
 
-// Connections lists the connections that the caller sees.
+// Connections lists all connections that the caller can see.
 func (c ConnectionCalls) Connections(ctx context.Context) ([]api.Connection, error) {
 	return all[api.Connection](ctx, c.Client, "/v1/connections", nil)
 }
 
 func connectionPath(id, rest string) string { return "/v1/connections/" + url.PathEscape(id) + rest }
 
-// Connection is one connection by its ID.
+// Connection returns one connection by its ID.
 func (c ConnectionCalls) Connection(ctx context.Context, id string) (api.Connection, error) {
 	var out api.Connection
 	err := c.do(ctx, call{method: http.MethodGet, path: connectionPath(id, ""), out: &out})
 	return out, err
 }
 
-// Register registers a connection.
+// Register creates a connection, or replaces the key of the caller's own one to the same server.
 func (c ConnectionCalls) Register(ctx context.Context, r api.RegisterRequest) (api.Connection, error) {
 	var out api.Connection
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/connections", body: r, out: &out})
 	return out, err
 }
 
-// Patch changes a connection.
+// Patch changes a connection. Fields of p that are nil stay as they are.
 func (c ConnectionCalls) Patch(ctx context.Context, id string, p api.ConnectionPatch) (api.Connection, error) {
 	var out api.Connection
 	err := c.do(ctx, call{method: http.MethodPatch, path: connectionPath(id, ""), body: p, out: &out})
 	return out, err
 }
 
-// Delete removes a connection and revokes its key, or says what is left to deliver.
+// Delete removes a connection and revokes its key, or returns the revocation that is left to deliver.
 func (c ConnectionCalls) Delete(ctx context.Context, id string) (api.Removed, error) {
 	var out api.Removed
 	err := c.do(ctx, call{method: http.MethodDelete, path: connectionPath(id, ""), out: &out})
 	return out, err
 }
 
-// DeleteIf is Delete of a connection that still is as it was registered: with this key and this revision.
+// DeleteIf deletes a connection only if it still has this key and this revision.
+//
+// An empty argument is not checked. Otherwise the error has the code [bridge.CodeConnectionMoved].
 func (c ConnectionCalls) DeleteIf(ctx context.Context, id, keyID, revision string) (api.Removed, error) {
 	query := url.Values{}
 	for name, value := range map[string]string{"key_id": keyID, "revision": revision} {
@@ -59,21 +61,21 @@ func (c ConnectionCalls) DeleteIf(ctx context.Context, id, keyID, revision strin
 	return out, err
 }
 
-// Credential is what to call the connection's server with.
+// Credential returns a credential for calling the connection's server directly.
 func (c ConnectionCalls) Credential(ctx context.Context, id string) (api.Credential, error) {
 	var out api.Credential
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/credential"), out: &out})
 	return out, err
 }
 
-// KeepCredential is Credential of a connection that another connect has made; that one can then not take it back.
+// KeepCredential is Credential for a connection that another connect created; that connect can then no longer undo it.
 func (c ConnectionCalls) KeepCredential(ctx context.Context, id string) (api.Credential, error) {
 	var out api.Credential
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/credential"), query: url.Values{"keep": {"true"}}, out: &out})
 	return out, err
 }
 
-// Check probes the connection's server now.
+// Check has the cloud probe the connection's server now, and returns the connection as found.
 func (c ConnectionCalls) Check(ctx context.Context, id string) (api.Connection, error) {
 	var out api.Connection
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/check"), out: &out})
@@ -85,26 +87,30 @@ func (c ConnectionCalls) RevocationDelivered(ctx context.Context, id string) err
 	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/revocations/" + url.PathEscape(id)})
 }
 
-// Undelivered lists the revocations and withdrawals that servers have not taken yet.
+// Undelivered lists revocations and withdrawals that servers have not accepted yet.
 func (c ConnectionCalls) Undelivered(ctx context.Context) ([]api.Undelivered, error) {
 	var out api.List[api.Undelivered]
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/revocations", out: &out})
 	return out.Items, err
 }
 
-// History is how a connection was, and how much it was used.
+// History returns a connection's uptime and usage.
 func (c ConnectionCalls) History(ctx context.Context, id string) (api.ConnectionHistory, error) {
 	var out api.ConnectionHistory
 	err := c.do(ctx, call{method: http.MethodGet, path: connectionPath(id, "/history"), out: &out})
 	return out, err
 }
 
-// MemberUses is who has used a connection within 30 days, the last one first, and of very many those who used it last.
+// MemberUses lists who has used a connection within 30 days, latest first.
+//
+// If there are very many, the cloud lists only those who used it last.
 func (c ConnectionCalls) MemberUses(ctx context.Context, id string) ([]api.MemberUse, error) {
 	return all[api.MemberUse](ctx, c.Client, connectionPath(id, "/uses"), url.Values{"limit": {"500"}})
 }
 
-// EndsOfConnection says what disconnecting a connection would end or, with a patch, what a change of its visibility or ceiling would.
+// EndsOfConnection says what disconnecting a connection would end.
+//
+// With a patch it says what changing the visibility or the ceiling would end instead.
 func (c ConnectionCalls) EndsOfConnection(ctx context.Context, id string, p api.ConnectionPatch) (api.Ends, error) {
 	query := url.Values{}
 	if p.Visibility != nil {
@@ -116,7 +122,7 @@ func (c ConnectionCalls) EndsOfConnection(ctx context.Context, id string, p api.
 	return c.ends(ctx, connectionPath(id, "/ends"), query)
 }
 
-// addCeiling writes a ceiling into a query.
+// addCeiling adds a ceiling to query parameters.
 func addCeiling(values url.Values, c api.Ceiling) {
 	if c.Preset != "" {
 		values.Set("preset", c.Preset)

@@ -8,10 +8,10 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// IdentityCalls are about the person who calls: a session by password, and the address.
+// IdentityCalls are the calls about the caller: password sessions and the e-mail address.
 type IdentityCalls struct{ *Client }
 
-// PasswordSession logs a person in with a password; see [SessionRequest] and [bridge.CodeOTPRequired].
+// PasswordSession logs a person in with a password; see [api.SessionRequest] and [bridge.CodeOTPRequired].
 func (c IdentityCalls) PasswordSession(ctx context.Context, r api.SessionRequest) (api.SessionToken, error) {
 	var out api.SessionToken
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sessions", body: r, out: &out})
@@ -21,14 +21,14 @@ func (c IdentityCalls) PasswordSession(ctx context.Context, r api.SessionRequest
 	return out, err
 }
 
-// PendingAddress is the new e-mail address that the caller has not confirmed yet.
+// PendingAddress returns the caller's new e-mail address that is not confirmed yet.
 func (c IdentityCalls) PendingAddress(ctx context.Context) (api.PendingAddress, error) {
 	var out api.PendingAddress
 	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/me/address", out: &out})
 	return out, err
 }
 
-// RequestAddress asks to change the caller's e-mail address; see [AddressRequest].
+// RequestAddress asks to change the caller's e-mail address; see [api.AddressRequest].
 func (c IdentityCalls) RequestAddress(ctx context.Context, r api.AddressRequest) (api.PendingAddress, error) {
 	var out api.PendingAddress
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/me/address", body: r, out: &out})

@@ -11,15 +11,16 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// The methods of this file are about API keys, and the same at a server and at a cloud.
+// The methods in this file are about API keys; a server and a cloud answer them alike.
 
-// Keys lists the API keys that the credential may see.
+// Keys lists all API keys that the credential may see.
 func (c *Client) Keys(ctx context.Context) ([]api.APIKey, error) {
 	return all[api.APIKey](ctx, c, c.root+"/api-keys", nil)
 }
 
-// KeysOf lists the API keys made with the key that has the ID parent. "unknown" lists the live keys without a known parent;
-// the empty string lists all keys.
+// KeysOf lists the API keys created with the key whose ID is parent.
+//
+// "unknown" lists the living keys whose parent is not known; the empty string lists all keys.
 func (c *Client) KeysOf(ctx context.Context, parent string) ([]api.APIKey, error) {
 	query := url.Values{}
 	if parent != "" {
@@ -28,7 +29,7 @@ func (c *Client) KeysOf(ctx context.Context, parent string) ([]api.APIKey, error
 	return all[api.APIKey](ctx, c, c.root+"/api-keys", query)
 }
 
-// KeysPage is one page of the list, after a cursor; "": the first.
+// KeysPage returns one page of the list of keys. cursor is the previous page's NextCursor, or empty.
 func (c *Client) KeysPage(ctx context.Context, cursor string, limit int) (api.List[api.APIKey], error) {
 	var out api.List[api.APIKey]
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
@@ -39,7 +40,7 @@ func (c *Client) KeysPage(ctx context.Context, cursor string, limit int) (api.Li
 	return out, err
 }
 
-// KeysPageOf is one page of what [Client.KeysOf] lists.
+// KeysPageOf returns the first page of what [Client.KeysOf] lists.
 func (c *Client) KeysPageOf(ctx context.Context, parent string, limit int) (api.List[api.APIKey], error) {
 	var out api.List[api.APIKey]
 	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/api-keys",
@@ -47,21 +48,21 @@ func (c *Client) KeysPageOf(ctx context.Context, parent string, limit int) (api.
 	return out, err
 }
 
-// CreateKey creates an API key.
+// CreateKey creates an API key. The answer is the only one that contains its secret.
 func (c *Client) CreateKey(ctx context.Context, r api.CreateKeyRequest) (api.CreatedKey, error) {
 	var out api.CreatedKey
 	err := c.do(ctx, call{method: http.MethodPost, path: c.root + "/api-keys", body: r, out: &out})
 	return out, err
 }
 
-// Key is one API key by its ID.
+// Key returns one API key by its ID.
 func (c *Client) Key(ctx context.Context, id string) (api.APIKey, error) {
 	var out api.APIKey
 	err := c.do(ctx, call{method: http.MethodGet, path: c.keyPath(id, ""), out: &out})
 	return out, err
 }
 
-// RevokeKey revokes an API key.
+// RevokeKey revokes an API key for good.
 func (c *Client) RevokeKey(ctx context.Context, id string) (api.APIKey, error) {
 	var out api.APIKey
 	err := c.do(ctx, call{method: http.MethodDelete, path: c.keyPath(id, ""), out: &out})
@@ -75,8 +76,9 @@ func (c *Client) ReviveKey(ctx context.Context, id string, r api.ReviveKeyReques
 	return out, err
 }
 
-// RotateKey gives a key a new secret; the old one lives until the grace ends. The same idempotency key gives the same
-// answer again.
+// RotateKey gives a key a new secret; the old one stays valid for the grace period.
+//
+// A retry with the same idempotency key gets the same answer; zero sends none.
 func (c *Client) RotateKey(ctx context.Context, id string, idempotency bridge.Secret, r api.RotateKeyRequest) (api.CreatedKey, error) {
 	var out api.CreatedKey
 	header := http.Header{}
@@ -87,14 +89,14 @@ func (c *Client) RotateKey(ctx context.Context, id string, idempotency bridge.Se
 	return out, err
 }
 
-// DisableKey lets a key be refused until it is enabled.
+// DisableKey makes a key refused until it is enabled again.
 func (c *Client) DisableKey(ctx context.Context, id string) (api.APIKey, error) {
 	var out api.APIKey
 	err := c.do(ctx, call{method: http.MethodPost, path: c.keyPath(id, "/disable"), out: &out})
 	return out, err
 }
 
-// EnableKey ends what DisableKey began.
+// EnableKey undoes DisableKey.
 func (c *Client) EnableKey(ctx context.Context, id string) (api.APIKey, error) {
 	var out api.APIKey
 	err := c.do(ctx, call{method: http.MethodPost, path: c.keyPath(id, "/enable"), out: &out})
@@ -105,7 +107,7 @@ func (c *Client) keyPath(id, action string) string {
 	return c.root + "/api-keys/" + url.PathEscape(id) + action
 }
 
-// Scopes is the catalogue, as JSON.
+// Scopes returns the catalogue of scopes and rules as JSON; see bridge/catalogue.
 func (c *Client) Scopes(ctx context.Context) (json.RawMessage, error) {
 	var out json.RawMessage
 	err := c.do(ctx, call{method: http.MethodGet, path: c.root + "/scopes", out: &out})

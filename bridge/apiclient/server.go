@@ -15,20 +15,23 @@ import (
 // Server calls a self-hosted server with one credential.
 type Server struct{ Client }
 
-// NewServer calls the server at base with an API key, an access token or a user token of the server; a zero
-// bearer will do for discovery.
+// NewServer returns a client of the server at base.
+//
+// bearer is an API key, an access token or a user token of the server. A zero bearer will do for discovery.
 func NewServer(base bridge.ServerURL, bearer bridge.Secret, cfg api.ClientConfig) *Server {
 	return &Server{newClient(base, bearer, "/ace/v1", cfg)}
 }
 
-// As is the same client with another credential.
+// As returns the same client with another credential.
 func (c *Server) As(bearer bridge.Secret) *Server {
 	other := *c
 	other.bearer = bearer
 	return &other
 }
 
-// Discovery is what the server says of itself. What answers, but is no ace server, gets the code not_ace.
+// Discovery returns what the server publishes about itself.
+//
+// If something else answers at that address, the error has the code [bridge.CodeNotAce].
 func (c *Server) Discovery(ctx context.Context) (api.Discovery, error) {
 	var d api.Discovery
 	err := c.do(ctx, call{method: http.MethodGet, path: "/.well-known/ace-server", out: &d})
@@ -49,14 +52,14 @@ func (c *Server) Exchange(ctx context.Context, token bridge.Secret, r api.Exchan
 	return out, err
 }
 
-// Me is who the credential is to the server.
+// Me returns who the credential belongs to on the server.
 func (c *Server) Me(ctx context.Context) (api.Identity, error) {
 	var out api.Identity
 	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/me", out: &out})
 	return out, err
 }
 
-// MeWith is who a credential of a connection is to the server; it is sent in the header that the cloud named.
+// MeWith is Me with a connection's credential, sent in the header that the cloud named.
 func (c *Server) MeWith(ctx context.Context, cred api.Credential) (api.Identity, error) {
 	var out api.Identity
 	header := http.Header{}
@@ -65,19 +68,19 @@ func (c *Server) MeWith(ctx context.Context, cred api.Credential) (api.Identity,
 	return out, err
 }
 
-// DeliverRevocation hands the server the signed statement that kills a key.
+// DeliverRevocation gives the server the signed statement that kills a key.
 func (c *Server) DeliverRevocation(ctx context.Context, keyID string, token bridge.Secret) (api.APIKey, error) {
 	return c.As(token).RevokeKey(ctx, keyID)
 }
 
-// Refusal is why the server refused a request.
+// Refusal says why the server refused the request with this ID.
 func (c *Server) Refusal(ctx context.Context, requestID string) (api.Refusal, error) {
 	var out api.Refusal
 	err := c.do(ctx, call{method: http.MethodGet, path: "/ace/v1/refusals/" + url.PathEscape(requestID), out: &out})
 	return out, err
 }
 
-// Introspect asks who a credential is (RFC 7662).
+// Introspect asks who a credential belongs to (RFC 7662).
 func (c *Server) Introspect(ctx context.Context, r api.IntrospectRequest) (api.Introspection, error) {
 	form := url.Values{"token": {r.Token.Reveal()}}
 	for name, value := range map[string]string{"client_address": r.Address, "user_agent": r.UserAgent, "method": r.Method, "uri": r.URI} {
@@ -93,10 +96,13 @@ func (c *Server) Introspect(ctx context.Context, r api.IntrospectRequest) (api.I
 	return out, err
 }
 
+// maxLine bounds a line of the stream of changed keys, in bytes.
 const maxLine = 64 << 10
 
-// KeyChanges follows the stream of changed keys, line by line ([KeyChange]), until ctx ends, the stream does, or take
-// returns an error. since is the position that an earlier stream has reached; -1: from now on.
+// KeyChanges follows the stream of changed keys and passes each line ([api.KeyChange]) to take.
+//
+// It returns when ctx or the stream ends, or with the error of take. since is the position an earlier stream has reached; -1
+// starts with the next change. take must not keep the line.
 func (c *Server) KeyChanges(ctx context.Context, since int64, take func(line json.RawMessage) error) error {
 	query := url.Values{}
 	if since >= 0 {
@@ -123,7 +129,7 @@ func (c *Server) KeyChanges(ctx context.Context, since int64, take func(line jso
 	return nil
 }
 
-// Healthy asks whether the server is up.
+// Healthy fails unless the server is up.
 func (c *Server) Healthy(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodGet, path: "/ace/healthz"})
 }

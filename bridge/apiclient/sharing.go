@@ -8,10 +8,10 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// SharingCalls are about who uses a connection, and within which limits.
+// SharingCalls are the calls about who uses a connection, and within which limits.
 type SharingCalls struct{ *Client }
 
-// Sharing is who uses a connection, up to a bound on members that no organization reaches.
+// Sharing says who uses a connection. It reads all pages, up to a bound that no organization reaches.
 func (c SharingCalls) Sharing(ctx context.Context, id string) (api.Sharing, error) {
 	var out api.Sharing
 	query := url.Values{"limit": {"500"}}
@@ -33,21 +33,21 @@ func exceptionPath(id, member string) string {
 	return connectionPath(id, "/members/"+url.PathEscape(member))
 }
 
-// LimitMember gives a member, or an API key of the cloud, less of a connection than all others have, or nothing.
+// LimitMember limits what a member or an API key of the cloud may do over a connection, possibly to nothing.
 func (c SharingCalls) LimitMember(ctx context.Context, id, member string, l api.MemberLimit) (api.SharingMember, error) {
 	var out api.SharingMember
 	err := c.do(ctx, call{method: http.MethodPut, path: exceptionPath(id, member), body: l, out: &out})
 	return out, err
 }
 
-// UnlimitMember ends the exception for a member.
+// UnlimitMember removes a member's limit.
 func (c SharingCalls) UnlimitMember(ctx context.Context, id, member string) (api.SharingMember, error) {
 	var out api.SharingMember
 	err := c.do(ctx, call{method: http.MethodDelete, path: exceptionPath(id, member), out: &out})
 	return out, err
 }
 
-// ReadPresets has the cloud read the presets of the connection's server anew.
+// ReadPresets has the cloud read the presets of the connection's server again.
 func (c SharingCalls) ReadPresets(ctx context.Context, id string) (api.Sharing, error) {
 	var out api.Sharing
 	err := c.do(ctx, call{method: http.MethodPost, path: connectionPath(id, "/sharing/presets"), out: &out})

@@ -13,13 +13,13 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// SignInCalls are those of OAuth: they get, renew, narrow and revoke tokens.
+// SignInCalls are the OAuth calls: they get, renew, narrow and revoke tokens.
 type SignInCalls struct {
 	*Client
-	endpoints api.Metadata // as they were discovered; those of an ace cloud where they are empty
+	endpoints api.Metadata // discovered endpoints; an empty one is the default path of an ace cloud
 }
 
-// readOAuthError keeps OAuth's code: the caller decides what authorization_pending means.
+// readOAuthError keeps OAuth's error code, since the caller has to tell authorization_pending from a refusal.
 func readOAuthError(resp *http.Response) error {
 	var o api.OAuthError
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, api.MaxProblem))
@@ -40,6 +40,7 @@ func readOAuthError(resp *http.Response) error {
 	return &e
 }
 
+// token calls the token endpoint as the CLI's client.
 func (c SignInCalls) token(ctx context.Context, form url.Values) (api.TokenAnswer, error) {
 	var t api.TokenAnswer
 	form.Set("client_id", api.CLIClientID)
@@ -50,7 +51,7 @@ func (c SignInCalls) token(ctx context.Context, form url.Values) (api.TokenAnswe
 	return t, err
 }
 
-// StartDevice begins a device grant.
+// StartDevice begins a device grant (RFC 8628 section 3.1).
 func (c SignInCalls) StartDevice(ctx context.Context) (api.DeviceAuthorization, error) {
 	var d api.DeviceAuthorization
 	err := c.do(ctx, call{method: http.MethodPost, path: "/oauth/device_authorization", url: c.endpoints.DeviceAuthorizationEndpoint,
@@ -61,19 +62,21 @@ func (c SignInCalls) StartDevice(ctx context.Context) (api.DeviceAuthorization, 
 	return d, err
 }
 
-// PollDevice asks once whether the device grant is decided; until it is, the error's code is authorization_pending or
-// slow_down.
+// PollDevice asks once whether the device grant has been approved.
+//
+// Until then the error has the code authorization_pending or slow_down (RFC 8628 section 3.5).
 func (c SignInCalls) PollDevice(ctx context.Context, code bridge.Secret) (api.TokenAnswer, error) {
 	return c.token(ctx, url.Values{"grant_type": {api.GrantDeviceCode}, "device_code": {code.Reveal()}})
 }
 
-// Refresh turns a refresh token into a new session token and the next refresh token.
+// Refresh turns a refresh token into a new session token and the next refresh token (RFC 6749 section 6).
 func (c SignInCalls) Refresh(ctx context.Context, refresh bridge.Secret) (api.TokenAnswer, error) {
 	return c.token(ctx, url.Values{"grant_type": {api.GrantRefreshToken}, "refresh_token": {refresh.Reveal()}})
 }
 
-// ConnectToken narrows a session into a connect token for one server (RFC 8693). keyIDs are those that the server's
-// discovery document lists.
+// ConnectToken narrows a session to a connect token for one server (RFC 8693).
+//
+// keyIDs are the ones that the server's discovery document lists.
 func (c SignInCalls) ConnectToken(ctx context.Context, server bridge.ServerURL, keyIDs []string) (bridge.Secret, error) {
 	form := url.Values{
 		"grant_type": {api.GrantExchange}, "subject_token": {c.bearer.Reveal()}, "subject_token_type": {api.TokenTypeAccess},
@@ -98,15 +101,18 @@ func (c SignInCalls) revoke(ctx context.Context, token bridge.Secret, hint strin
 		form: url.Values{"client_id": {api.CLIClientID}, "token": {token.Reveal()}, "token_type_hint": {hint}}})
 }
 
-// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3) with the verifier of its PKCE challenge (RFC 7636
-// section 4.5). redirectURI is the one that the code was asked for with.
+// ExchangeCode redeems an authorization code (RFC 6749 section 4.1.3).
+//
+// verifier is that of its PKCE challenge (RFC 7636 section 4.5); redirectURI is the one from the authorization request.
 func (c SignInCalls) ExchangeCode(ctx context.Context, code, verifier bridge.Secret, redirectURI string) (api.TokenAnswer, error) {
 	return c.token(ctx, url.Values{"grant_type": {api.GrantCode}, "code": {code.Reveal()}, "code_verifier": {verifier.Reveal()},
 		"redirect_uri": {redirectURI}})
 }
 
-// Metadata asks the cloud for its endpoints. A document of another issuer is refused (RFC 8414 section 3.3: it would send
-// credentials to whoever wrote it), as is an endpoint that is neither https nor on this machine.
+// Metadata fetches the cloud's OAuth endpoints.
+//
+// It refuses a document of another issuer, which could direct credentials elsewhere (RFC 8414 section 3.3), and endpoints
+// that are neither https nor on this machine.
 func (c SignInCalls) Metadata(ctx context.Context) (api.Metadata, error) {
 	var m api.Metadata
 	if err := c.do(ctx, call{method: http.MethodGet, path: api.PathMetadata, out: &m}); err != nil {
