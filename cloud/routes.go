@@ -15,7 +15,7 @@ import (
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
 	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.page.ErrorPage, Foreign: c.foreign,
-		Before: []func(echo.Context) error{page.Strict(relay.IsRelay), c.who.RefuseHosts, c.refuseInTrouble, c.relay.ForgetGrants, c.who.CORS(who.RefuseCrossOrigin(http.NewCrossOriginProtection()))}})
+		Before: []func(echo.Context) error{page.Strict(relay.IsRelay), c.who.RefuseHosts, c.refuseInTrouble, c.relay.ForgetTerms, c.who.CORS(who.RefuseCrossOrigin(http.NewCrossOriginProtection()))}})
 
 	e.GET("/healthz", api.Healthz)
 	e.GET("/readyz", api.Readyz(c.ready))

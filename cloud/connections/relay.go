@@ -14,9 +14,9 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// RelayGrant is what the relay calls a server with on a member's behalf. The credential is for that server and for nobody
-// else: of a server that knows only plain API keys it is the stored key itself, also where the member may not see it.
-type RelayGrant struct {
+// AccessTerms are what the relay calls a server with on a member's behalf. The credential is for that server alone; for a server
+// that knows only plain API keys it is the stored key itself, even where the member may not see it.
+type AccessTerms struct {
 	Principal  accounts.Principal
 	Connection string // ID
 	Server     bridge.ServerURL
@@ -31,36 +31,36 @@ const (
 	useNoted   = time.Minute    // how exact a connection's last use is
 )
 
-// Relay grants a member the use of a connection through the relay. The server's audit names the member call by call, where
-// it is an ace server; here each member and server is audited once a day.
-func (st *Tokens) Relay(ctx context.Context, caller accounts.Caller, id string) (RelayGrant, error) {
+// Relay returns the terms on which a member may use a connection through the relay. An ace server audits the member call by
+// call; here each member and server is audited once a day.
+func (st *Tokens) Relay(ctx context.Context, caller accounts.Caller, id string) (AccessTerms, error) {
 	if err := caller.RequireScope("connection:use"); err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
 	c, err := st.store.Find(ctx, st.db, caller.Principal, id)
 	if err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
 	allowed := c.bounds(caller.Principal)
 	if c, err = c.use(caller.Principal); err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
 	now := st.db.Now()
 	if c, now, err = st.noteRelayed(ctx, caller.Principal, c, allowed, now); err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
 	subject, err := c.speaksFor(caller.Principal)
 	if err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
 	credential, err := st.store.credential(c, speaker{subject, caller.Role, false}, now)
 	if err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
 	if err := st.noteRelay(ctx, caller, c, now); err != nil {
-		return RelayGrant{}, err
+		return AccessTerms{}, err
 	}
-	return RelayGrant{Principal: caller.Principal, Connection: c.ID, Server: c.server, Credential: credential, keyID: c.KeyID, secret: c.secret, bounds: allowed}, nil
+	return AccessTerms{Principal: caller.Principal, Connection: c.ID, Server: c.server, Credential: credential, keyID: c.KeyID, secret: c.secret, bounds: allowed}, nil
 }
 
 // noteRelayed keeps that a token is about to be used that personal keys may be made with; see [noteHanded]. It returns the
@@ -123,28 +123,28 @@ func (st *Tokens) noteRelay(ctx context.Context, caller accounts.Caller, c Conne
 
 const relayBatch = 100
 
-// Hold says whether a grant still holds.
+// Hold says whether access terms still hold.
 type Hold int
 
-// The states of a grant.
+// The states of access terms.
 const (
 	HoldsNot Hold = iota
-	// HoldsOld is a grant whose key has been given another secret: what is open goes on, what begins takes a new grant.
+	// HoldsOld means that the key has a new secret: open calls go on, and new ones need new terms.
 	HoldsOld
 	Holds
 )
 
-// RelayStill reports which grants still hold: the session or membership behind them lives on with the same role, the member
-// sees the connection, and that has the same server and key and lets them do the same. It asks for many with one statement, as the relay asks
-// for all that is open several times a second. That an API key of the cloud is alive is the key authority's to say.
-func (st *Tokens) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, error) {
-	still := make([]Hold, len(grants))
-	for from := 0; from < len(grants); from += relayBatch {
-		some := grants[from:min(from+relayBatch, len(grants))]
+// RelayStill reports which access terms still hold: the session or membership lives on with the same role, the member sees the
+// connection, and it has the same server and key and allows the same. One statement asks for many, since the relay asks for all
+// open calls several times a second. The key authority knows whether an API key of the cloud is alive.
+func (st *Tokens) RelayStill(ctx context.Context, all []AccessTerms) ([]Hold, error) {
+	still := make([]Hold, len(all))
+	for from := 0; from < len(all); from += relayBatch {
+		some := all[from:min(from+relayBatch, len(all))]
 		args := []any{st.db.Now().Unix()}
 		callers := make([]callerRow, len(some))
-		for i, g := range some {
-			callers[i] = callerRow{g.Principal, g.Connection}
+		for i, t := range some {
+			callers[i] = callerRow{t.Principal, t.Connection}
 		}
 		rows, err := st.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
 			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection
@@ -156,8 +156,8 @@ func (st *Tokens) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, 
 			if err != nil {
 				return err
 			}
-			if g := some[i]; g.Server == now.server && g.bounds == now.bounds(g.Principal) {
-				still[from+i] = g.hold(now.KeyID, now.secret)
+			if t := some[i]; t.Server == now.server && t.bounds == now.bounds(t.Principal) {
+				still[from+i] = t.hold(now.KeyID, now.secret)
 			}
 			return nil
 		})
@@ -169,11 +169,11 @@ func (st *Tokens) RelayStill(ctx context.Context, grants []RelayGrant) ([]Hold, 
 }
 
 // hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.
-func (g RelayGrant) hold(keyID, secret string) Hold {
+func (t AccessTerms) hold(keyID, secret string) Hold {
 	switch {
-	case g.secret == secret:
+	case t.secret == secret:
 		return Holds
-	case g.keyID != "" && g.keyID == keyID && secret != "":
+	case t.keyID != "" && t.keyID == keyID && secret != "":
 		return HoldsOld
 	}
 	return HoldsNot

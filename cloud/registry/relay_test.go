@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-func (f *fixture) relay(p accounts.Principal, id string) connections.RelayGrant {
+func (f *fixture) relay(p accounts.Principal, id string) connections.AccessTerms {
 	f.t.Helper()
 	g, err := f.Tokens.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
 	if err != nil {
@@ -22,14 +22,14 @@ func (f *fixture) relay(p accounts.Principal, id string) connections.RelayGrant 
 	return g
 }
 
-func (f *fixture) still(g, other connections.RelayGrant) bool {
+func (f *fixture) still(g, other connections.AccessTerms) bool {
 	return f.hold(g, other) == connections.Holds
 }
 
 // hold asks for one grant among many that hold.
-func (f *fixture) hold(g, other connections.RelayGrant) connections.Hold {
+func (f *fixture) hold(g, other connections.AccessTerms) connections.Hold {
 	f.t.Helper()
-	all := make([]connections.RelayGrant, 0, 251)
+	all := make([]connections.AccessTerms, 0, 251)
 	for range 250 {
 		all = append(all, other)
 	}

@@ -86,4 +86,4 @@ func (rl *Relay) Close() {
 func (rl *Relay) ForgetTarget(connection string) { rl.calls.targets.forget(connection) }
 
 // AccessChanged has the access terms of all calls asked for anew.
-func (rl *Relay) AccessChanged() { rl.calls.grants.forget() }
+func (rl *Relay) AccessChanged() { rl.calls.terms.forget() }

@@ -34,7 +34,7 @@ type calls struct {
 	name     string // of this cloud in Via
 	limits   who.RelayLimits
 	targets  relayTargets
-	grants   grants
+	terms    knownTerms
 	open     guard.Requests[*relayed]
 	uses     relayUses
 	suspects chan suspect
@@ -42,7 +42,7 @@ type calls struct {
 
 // relayed is a call under way.
 type relayed struct {
-	grant   *grant
+	terms   *accessTerms
 	target  *relayTarget
 	path    string // escaped
 	err     error  // why the server has not answered
@@ -60,7 +60,7 @@ func newCalls(self bridge.ServerURL, rules outbound.Rules, limits who.RelayLimit
 	sum := sha256.Sum256([]byte(self))
 	const nameBytes, waiting = 8, 64
 	l := &calls{name: "ace-" + hex.EncodeToString(sum[:nameBytes]), limits: limits.OrDefaults(), suspects: make(chan suspect, waiting)}
-	l.grants.all = map[grantKey]*grant{}
+	l.terms.all = map[termsKey]*accessTerms{}
 	l.targets = relayTargets{rules: rules, limits: l.limits, all: map[string]*relayTarget{}, proxy: httputil.ReverseProxy{
 		Rewrite: l.rewrite, ModifyResponse: l.answer, ErrorHandler: l.failed, BufferPool: &api.BufferPool{},
 		FlushInterval: time.Millisecond, // of answers of a declared length; others pass as they come
@@ -85,16 +85,16 @@ func (rl *Relay) relayTo(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	granted, err := rl.relayGrant(ctx, connection)
+	terms, err := rl.termsOf(ctx, connection)
 	if err != nil {
 		return err
 	}
-	if granted.itself || l.comesRound(r) {
+	if terms.itself || l.comesRound(r) {
 		return bridge.E(bridge.Loop, bridge.CodeRelayLoop,
 			"the call has come back to this cloud, through the server it was relayed to").
 			WithHint("give the connection the URL of the server itself")
 	}
-	free, err := rl.quotas.Take(granted.Principal, granted.Connection)
+	free, err := rl.quotas.Take(terms.Principal, terms.Connection)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (rl *Relay) relayTo(ctx echo.Context) error {
 		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // the answer may begin before the request has ended
 	}
 	now := time.Now()
-	call := &relayed{grant: granted, path: path, target: l.targets.get(granted.Connection, granted.Server, now), began: now}
+	call := &relayed{terms: terms, path: path, target: l.targets.get(terms.Connection, terms.Server, now), began: now}
 	entered := l.open.Enter(ctx.Response(), r, call)
 	defer entered.Leave()
 	if r.Body != nil && r.Body != http.NoBody {
@@ -207,12 +207,12 @@ func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &timeout) && timeout.Timeout() && !dialing {
 		call.err = bridge.E(bridge.Timeout, bridge.CodeServerSlow,
 			"the server has not answered in time: its answer must begin within %s",
-			l.limits.Answer).WithHint("ace connections check %s", call.grant.Connection).Because(err)
+			l.limits.Answer).WithHint("ace connections check %s", call.terms.Connection).Because(err)
 		return
 	}
 	call.err = bridge.E(bridge.Unreachable, bridge.CodeServerUnreachable,
 		"the server cannot be reached from the cloud, or does not answer as HTTP demands").
-		WithHint("ace connections check %s", call.grant.Connection).Because(err)
+		WithHint("ace connections check %s", call.terms.Connection).Because(err)
 }
 
 // suspect has a connection that has failed probed at once, so that its status says what is wrong.
@@ -221,7 +221,7 @@ func (l *calls) suspect(call *relayed) {
 		return
 	}
 	select {
-	case l.suspects <- suspect{call.grant.Principal, call.grant.Connection}:
+	case l.suspects <- suspect{call.terms.Principal, call.terms.Connection}:
 	default: // they are probed in their turn
 	}
 }

@@ -18,7 +18,7 @@ func FuzzLocation(f *testing.F) {
 		f.Add(s)
 	}
 	server := bridge.ServerURL("https://ace.test/base")
-	call := &relayed{grant: &grant{RelayGrant: connections.RelayGrant{Connection: "ID"}}, target: &relayTarget{server: server, url: server.URL()}}
+	call := &relayed{terms: &accessTerms{AccessTerms: connections.AccessTerms{Connection: "ID"}}, target: &relayTarget{server: server, url: server.URL()}}
 	cloudURL, _ := url.Parse("https://cloud.test/v1/connections/ID/relay/dir/page")
 	f.Fuzz(func(t *testing.T, location string) {
 		resp := &http.Response{Header: http.Header{"Location": {location}}, Request: &http.Request{URL: server.URL().JoinPath("dir/page")}}

@@ -48,7 +48,7 @@ func (l *calls) rewrite(p *httputil.ProxyRequest) {
 	guard.Aim(p, call.target.url, call.path)
 	out.Host = ""
 	stripRequest(out.Header)
-	out.Header[http.CanonicalHeaderKey(call.grant.Credential.Header)] = []string{call.grant.Credential.Value.Reveal()}
+	out.Header[http.CanonicalHeaderKey(call.terms.Credential.Header)] = []string{call.terms.Credential.Value.Reveal()}
 	out.Header["Via"] = append(out.Header["Via"][:len(out.Header["Via"]):len(out.Header["Via"])], "1.1 "+l.name)
 	guard.PassTrailer(p.In, out, stripRequest)
 }
@@ -144,7 +144,7 @@ func (l *calls) location(call *relayed, resp *http.Response) {
 		bridge.AmbiguousPath(escaped) {
 		return
 	}
-	location := relayPrefix + call.grant.Connection + "/relay/" + strings.TrimPrefix(rest, "/")
+	location := relayPrefix + call.terms.Connection + "/relay/" + strings.TrimPrefix(rest, "/")
 	if to.RawQuery != "" {
 		location += "?" + to.RawQuery
 	}

@@ -106,5 +106,5 @@ func (l *calls) count(call *relayed, failed bool, took time.Duration) {
 		return
 	}
 	call.counted = true
-	l.uses.add(useKey{call.grant.Connection, call.grant.Principal.UserID}, failed, took)
+	l.uses.add(useKey{call.terms.Connection, call.terms.Principal.UserID}, failed, took)
 }

@@ -37,16 +37,16 @@ var errNoKeyAPI = bridge.E(bridge.Conflict, bridge.CodeServerPlain, "the connect
 	WithHint("if it is one, connect it anew: ace connect --server URL")
 
 // ServerClient calls a connection's server as a member who may use it, with an access token that names them and has no more
-// scopes than they have: the same grant, and the same rules of what may be called, as with the relay.
+// scopes than they have: the same access terms, and the same rules of what may be called, as with the relay.
 func (sv *Servers) ServerClient(ctx echo.Context, p accounts.Principal, id string) (*apiclient.Server, error) {
-	granted, err := sv.accessTokens.Relay(ctx.Request().Context(), who.Caller(ctx, p), id)
+	terms, err := sv.accessTokens.Relay(ctx.Request().Context(), who.Caller(ctx, p), id)
 	if err != nil {
 		return nil, err
 	}
-	if granted.Credential.Type != "access_token" || sv.who.IsOwnOrigin(granted.Server.Origin()) {
+	if terms.Credential.Type != "access_token" || sv.who.IsOwnOrigin(terms.Server.Origin()) {
 		return nil, errNoKeyAPI
 	}
-	return apiclient.NewServer(granted.Server, granted.Credential.Value.Secret, api.ClientConfig{UserAgent: "ace-cloud/" + sv.cfg.Version,
+	return apiclient.NewServer(terms.Server, terms.Credential.Value.Secret, api.ClientConfig{UserAgent: "ace-cloud/" + sv.cfg.Version,
 		Transport: sv.outbound.Transport, Timeout: ServerTime, MaxAnswer: maxServerAnswer}), nil
 }
 

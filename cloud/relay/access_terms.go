@@ -1,0 +1,234 @@
+package relay
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/who"
+)
+
+const (
+	recheckEvery = 250 * time.Millisecond
+	// termsFresh is how long access terms may be used after they were last found to hold. Together with the check of open
+	// calls it lets nobody call for more than a second after losing access.
+	termsFresh = 700 * time.Millisecond
+	// termsBlind is how long open calls go on while the database cannot be asked.
+	termsBlind = 10 * time.Second
+	// tokenRenewed is how old the access token of a new call may be. A stream lives on the server no longer than its token.
+	tokenRenewed = time.Minute
+	termsIdle    = 5 * time.Second
+	maxTerms     = 10_000
+)
+
+// termsKey names access terms: the hash of the caller's credential, and the connection.
+type termsKey struct {
+	credential [sha256.Size]byte
+	connection string
+}
+
+// accessTerms are what one caller may do over one connection; they are checked again while in use.
+type accessTerms struct {
+	connections.AccessTerms
+	key    bridge.Identity // zero: a session
+	itself bool            // the server is this cloud
+	until  time.Time       // of the member's own credential, and of the token; by the cloud's clock
+	held   atomic.Int64    // when it was last known to hold
+	used   atomic.Int64
+	dead   atomic.Bool
+	old    atomic.Bool // the key has a new secret: only open calls go on
+}
+
+// knownTerms are the access terms used recently. Their times are of the machine's clock, in nanoseconds.
+type knownTerms struct {
+	mu    sync.Mutex
+	all   map[termsKey]*accessTerms
+	turns int // how often all were dropped
+}
+
+// forget drops all access terms, so that the next call over each connection asks the database again. It is called after a
+// change of rights and before that change is answered.
+func (k *knownTerms) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.all)
+	k.turns++
+}
+
+// turn is what a call that looks access terms up now has to pass to [knownTerms.put].
+func (k *knownTerms) turn() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.turns
+}
+
+func (k *knownTerms) get(key termsKey, now time.Time) *accessTerms {
+	k.mu.Lock()
+	found := k.all[key]
+	k.mu.Unlock()
+	clock := time.Now().UnixNano()
+	if found == nil || found.dead.Load() || found.old.Load() || !now.Before(found.until) || clock-found.held.Load() > int64(termsFresh) {
+		return nil
+	}
+	found.used.Store(clock)
+	return found
+}
+
+// put remembers access terms, unless rights have changed since the turn: then they serve only the call that asked.
+func (k *knownTerms) put(key termsKey, fresh *accessTerms, turn int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if turn != k.turns {
+		return
+	}
+	if len(k.all) >= maxTerms {
+		clear(k.all) // all are looked up again
+	}
+	k.all[key] = fresh
+}
+
+// list returns all that are in use, and drops the others.
+func (k *knownTerms) list() []*accessTerms {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clock := time.Now().UnixNano()
+	all := make([]*accessTerms, 0, len(k.all))
+	for key, one := range k.all {
+		if one.dead.Load() || clock-one.used.Load() > int64(termsIdle) {
+			delete(k.all, key)
+			continue
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// termsOf finds out who calls, and on which access terms.
+func (rl *Relay) termsOf(ctx echo.Context, connection string) (*accessTerms, error) {
+	r := ctx.Request()
+	presented, err := bridge.Credential(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	credential, what := presented.Value, "bearer "
+	if credential.IsZero() {
+		if cookie, err := r.Cookie(rl.who.CookieName()); err == nil {
+			if err := rl.fromOwnPage(r); err != nil {
+				return nil, err
+			}
+			credential, what = bridge.NewSecret(cookie.Value), "cookie "
+		}
+	}
+	var keyUsed bridge.Identity
+	if presented.IsKey() { // each use is verified, and counts
+		if keyUsed, err = rl.who.UseKey(ctx, presented); err != nil {
+			return nil, err
+		}
+	}
+	key := termsKey{sha256.Sum256([]byte(what + credential.Reveal())), connection}
+	if found := rl.calls.terms.get(key, rl.cfg.Now()); found != nil {
+		return found, nil
+	}
+	asked, turn := time.Now(), rl.calls.terms.turn()
+	var p accounts.Principal
+	if presented.IsKey() {
+		p, err = rl.who.KeyHolder(r.Context(), keyUsed)
+	} else {
+		p, err = rl.who.Principal(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	terms, err := rl.accessTokens.Relay(r.Context(), who.Caller(ctx, p), connection)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &accessTerms{AccessTerms: terms, key: keyUsed, until: rl.cfg.Now().Add(tokenRenewed),
+		itself: rl.who.IsOwnOrigin(terms.Server.Origin())}
+	if !p.ExpiresAt.IsZero() && p.ExpiresAt.Before(fresh.until) {
+		fresh.until = p.ExpiresAt
+	}
+	fresh.held.Store(asked.UnixNano())
+	fresh.used.Store(asked.UnixNano())
+	rl.calls.terms.put(key, fresh, turn)
+	return fresh, nil
+}
+
+// ForgetTerms drops all access terms after a request that may have changed rights, before that request is answered. Frequent
+// requests that change none are exempt.
+func (rl *Relay) ForgetTerms(ctx echo.Context) error {
+	r := ctx.Request()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	if path := r.URL.Path; IsRelay(r.URL.EscapedPath()) || path == "/oauth/token" || path == "/oauth/device_authorization" ||
+		strings.HasPrefix(path, relayPrefix) && (strings.HasSuffix(path, "/credential") || strings.HasSuffix(path, "/check")) {
+		return nil
+	}
+	ctx.Response().Before(rl.calls.terms.forget)
+	return nil
+}
+
+// fromOwnPage refuses a request with a cookie that another site's page may have sent. Such a page cannot send the header; a
+// WebSocket's handshake cannot have one, and names the page's origin instead.
+func (rl *Relay) fromOwnPage(r *http.Request) error {
+	origin, handshake := r.Header["Origin"], len(r.Header["Upgrade"]) > 0
+	if len(origin) > 1 || len(origin) == 1 && !rl.who.IsOwnOrigin(origin[0]) || len(origin) == 0 && handshake {
+		return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "another site's page has sent this request")
+	}
+	if !handshake && r.Header.Get(headerRelay) != "1" {
+		return bridge.E(bridge.Forbidden, bridge.CodeRelayHeaderMissing,
+			"a call of the relay with a cookie needs a header that only the dashboard's own pages send").
+			WithHint("send %s: 1", headerRelay)
+	}
+	return nil
+}
+
+// Recheck asks which access terms still hold, and cuts the open calls of those that do not.
+func (rl *Relay) Recheck(ctx context.Context) error {
+	rl.calls.targets.forgetUnused(time.Now().Add(-targetIdle))
+	held := rl.calls.terms.list()
+	seen := make(map[*accessTerms]bool, len(held))
+	for _, t := range held {
+		seen[t] = true
+	}
+	for _, call := range rl.calls.open.All() {
+		if !seen[call.terms] {
+			seen[call.terms], held = true, append(held, call.terms)
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	asked := time.Now()
+	ask := make([]connections.AccessTerms, len(held))
+	for i, t := range held {
+		ask[i] = t.AccessTerms
+	}
+	still, err := rl.accessTokens.RelayStill(ctx, ask)
+	if ctx.Err() != nil {
+		return nil
+	}
+	for i, t := range held {
+		switch {
+		case err != nil && asked.UnixNano()-t.held.Load() <= int64(termsBlind):
+		case err == nil && still[i] != connections.HoldsNot && (t.key.Type == "" || rl.keys.Alive(t.key)):
+			t.old.Store(still[i] == connections.HoldsOld)
+			t.held.Store(asked.UnixNano())
+		default:
+			t.dead.Store(true)
+		}
+	}
+	rl.calls.open.Cut(func(call *relayed) bool { return !call.terms.dead.Load() })
+	return err
+}
