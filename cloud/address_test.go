@@ -163,7 +163,7 @@ func TestAddressWithoutMail(t *testing.T) {
 	if !strings.Contains(body, "ace cloud user set-address ann@acme.test NEW") {
 		t.Errorf("the page does not say it: %s", body)
 	}
-	if _, err := f.cloud.Registry().SignIn.SetAddress(t.Context(), "ann@acme.test", newAddress, audit.Actor{ID: "operator"}); err != nil {
+	if _, err := f.cloud.Registry().Addresses.Set(t.Context(), "ann@acme.test", newAddress, audit.Actor{ID: "operator"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/passwords"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -62,7 +62,7 @@ func relayBench(b *testing.B) (server *url.URL, relay benchtest.Side) {
 	ran := make(chan struct{})
 	go func() { _ = c.Run(running); close(ran) }()
 	b.Cleanup(func() { ts.CloseClientConnections(); ts.Close(); stop(); <-ran; _ = c.Close() })
-	if _, err := c.Registry().SignIn.AddUser(ctx, audit.Actor{ID: "operator"}, signin.NewUser{Email: "ann@acme.test",
+	if _, err := c.Registry().SignUp.AddUser(ctx, audit.Actor{ID: "operator"}, signup.NewUser{Email: "ann@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme"}); err != nil {
 		b.Fatal(err)
 	}

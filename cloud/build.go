@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/sso"
-	"github.com/acebridge/ace/cloud/v1"
+	v1 "github.com/acebridge/ace/cloud/v1"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -35,7 +35,8 @@ func (c *Cloud) build() {
 	tokens := api.NewLimiter(100*time.Millisecond, 300, 1000, now)
 
 	c.who = who.New(who.Config{PublicURL: cfg.PublicURL, AllowedOrigins: cfg.AllowedOrigins, Root: c.root, Keys: c.keys,
-		Accounts: reg.Accounts, Sessions: reg.Sessions, SignIn: reg.SignIn, Outbox: reg.Outbox, Now: now, Limits: limits})
+		Accounts: reg.Accounts, Sessions: reg.Sessions, SignIn: reg.SignIn, Links: reg.Links,
+		Addresses: reg.Addresses, Outbox: reg.Outbox, Now: now, Limits: limits})
 	c.page = page.New(page.Config{Who: c.who, Accounts: reg.Accounts})
 	c.relay = relay.New(relay.Config{PublicURL: cfg.PublicURL, Outbound: rules, Limits: cfg.RelayLimits, Keys: c.keys, Who: c.who,
 		Quotas: quotas, Tokens: reg.Tokens, Now: now,
@@ -52,10 +53,12 @@ func (c *Cloud) build() {
 		Page: c.page, Who: c.who, Providers: reg.Providers, Logins: limits.Logins, Tokens: tokens,
 		AccessChanged: c.relay.AccessChanged, Now: now}, c.log)
 	c.login = login.New(login.Config{FirstEmail: cfg.FirstEmail, Page: c.page, Who: c.who, Accounts: reg.Accounts,
-		Sessions: reg.Sessions, SignIn: reg.SignIn, Outbox: reg.Outbox, Mails: limits.Mails}, c.log)
+		Sessions: reg.Sessions, SignIn: reg.SignIn, Links: reg.Links, Lockout: reg.Lockout, Addresses: reg.Addresses,
+		Joining: reg.Joining, SignUp: reg.SignUp, Outbox: reg.Outbox, Mails: limits.Mails}, c.log)
 	c.v1 = v1.New(v1.Config{Keys: c.keys, Who: c.who, Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions,
-		SignIn: reg.SignIn, Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
+		SignIn: reg.SignIn, Factors: reg.Factors, Lockout: reg.Lockout, Addresses: reg.Addresses, Joining: reg.Joining,
+		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
 	c.dashboard = dashboard.New(dashboard.Config{PublicURL: cfg.PublicURL, Keys: c.keys, Page: c.page, Who: c.who, Quotas: quotas,
-		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, SignIn: reg.SignIn, Outbox: reg.Outbox,
+		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Factors: reg.Factors, Passwords: reg.Passwords, Addresses: reg.Addresses, Outbox: reg.Outbox,
 		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Devices: devices, Now: now}, c.log)
 }

@@ -39,7 +39,7 @@ import (
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/sso"
-	"github.com/acebridge/ace/cloud/v1"
+	v1 "github.com/acebridge/ace/cloud/v1"
 	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cloud/who"
 )
@@ -181,7 +181,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 		return nil, err
 	}
 	reg.UseKeys(own)
-	if err := reg.SignIn.AdoptTokens(ctx); err != nil {
+	if err := accounts.AdoptTokens(ctx, reg.DB); err != nil {
 		_ = db.Close()
 		return nil, err
 	}

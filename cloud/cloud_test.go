@@ -26,7 +26,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/schema"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -68,7 +68,7 @@ func start(t *testing.T, dsn string) *fixture {
 func startWith(t *testing.T, dsn string, change func(*cloud.Config)) *fixture {
 	t.Helper()
 	f := startFresh(t, dsn, change)
-	if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "ann@acme.test",
+	if _, err := f.cloud.Registry().SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: "ann@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleAdmin}); err != nil {
 		t.Fatal(err)
 	}

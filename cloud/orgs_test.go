@@ -16,13 +16,13 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/mail"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 )
 
 // join adds a person and returns their ID and token.
 func (f *fixture) join(email string, role bridge.Role) (id string, token bridge.Secret) {
 	f.t.Helper()
-	u, err := f.cloud.Registry().SignIn.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
+	u, err := f.cloud.Registry().SignUp.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: email,
 		Password: bridge.NewSecret(password), Org: "acme", Role: role})
 	if err != nil {
 		f.t.Fatal(err)

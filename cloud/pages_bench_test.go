@@ -22,7 +22,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/passwords"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -53,7 +53,7 @@ func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection strin
 		if i == 0 {
 			role, email = bridge.RoleAdmin, "ann@acme.test"
 		}
-		if _, err := reg.SignIn.AddUser(ctx, actor, signin.NewUser{Email: email, Password: bridge.NewSecret(password), Org: "acme", Role: role}); err != nil {
+		if _, err := reg.SignUp.AddUser(ctx, actor, signup.NewUser{Email: email, Password: bridge.NewSecret(password), Org: "acme", Role: role}); err != nil {
 			b.Fatal(err)
 		}
 	}

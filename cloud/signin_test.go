@@ -20,7 +20,9 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 )
 
 // withProvider is a cloud whose organization acme signs its people in through a provider.
@@ -282,7 +284,7 @@ func TestSignInIsBound(t *testing.T) {
 		t.Errorf("the browser's session from before the sign-in lives on: %d", resp.StatusCode)
 	}
 	refused("once more", mine)
-	f.advance(signin.SignInLife)
+	f.advance(providers.SignInLife)
 	refused("late", theirs)
 }
 
@@ -363,7 +365,7 @@ func TestGroupsGiveRoles(t *testing.T) {
 func TestProviderAndOwners(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f, p := withProvider(t, dsn, jwt.SigningMethodRS256)
-		if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "olga@acme.test",
+		if _, err := f.cloud.Registry().SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: "olga@acme.test",
 			Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleOwner}); err != nil {
 			t.Fatal(err)
 		}
@@ -405,7 +407,7 @@ func TestKnownPeople(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f, p := withProvider(t, dsn, jwt.SigningMethodRS256)
 		reg := f.cloud.Registry()
-		cara, err := reg.SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "cara@acme.test", Password: bridge.NewSecret(password), Org: "rival"})
+		cara, err := reg.SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: "cara@acme.test", Password: bridge.NewSecret(password), Org: "rival"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -481,7 +483,7 @@ func TestDomainsAreProven(t *testing.T) {
 	if strings.Contains(answer, "keep me") || !set.HasSecret {
 		t.Errorf("the secret is shown: %s", answer)
 	}
-	if _, err := f.cloud.Registry().Providers.BeginSignIn(t.Context(), "bob@acme.test",
+	if _, err := f.cloud.Registry().Providers.Begin(t.Context(), "bob@acme.test",
 		"/"); bridge.CodeOf(err) != "domain_unknown" {
 		t.Errorf("a domain counts before it is proven: %v", err)
 	}
@@ -501,10 +503,10 @@ func TestDomainsAreProven(t *testing.T) {
 	if c := check(f.token, "acme"); c.Provider.Domains[0].VerifiedAt == nil {
 		t.Errorf("with the record: %+v", c)
 	}
-	if _, err := f.cloud.Registry().Providers.BeginSignIn(t.Context(), "bob@acme.test", "/"); err != nil {
+	if _, err := f.cloud.Registry().Providers.Begin(t.Context(), "bob@acme.test", "/"); err != nil {
 		t.Errorf("a proven domain: %v", err)
 	}
-	if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "rita@rival.test",
+	if _, err := f.cloud.Registry().SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: "rita@rival.test",
 		Password: bridge.NewSecret(password), Org: "rival"}); err != nil {
 		t.Fatal(err)
 	}
@@ -560,7 +562,7 @@ func TestProviderSettings(t *testing.T) {
 	if set, err := f.setProvider(kept); err != nil || set.HasSecret {
 		t.Errorf("another issuer gets the secret: %+v (%v)", set, err)
 	}
-	if _, err := f.cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "mia@acme.test",
+	if _, err := f.cloud.Registry().SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: "mia@acme.test",
 		Password: bridge.NewSecret(password), Org: "acme", Role: bridge.RoleMember}); err != nil {
 		t.Fatal(err)
 	}

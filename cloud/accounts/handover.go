@@ -67,21 +67,29 @@ func (st *Store) OwnVoiders() []Voider {
 	return []Voider{
 		{"approvals", []string{"devices", "codes"}, st.voidGiven, livingApprovals},
 		{"sessions", []string{"sessions", "refresh_tokens", "unproven_sessions"}, st.voidSessions, livingSessions},
-		{"invitations", []string{"invitations"}, st.voidInvitations, livingInvitations},
+		{"invitations", []string{"invitations"}, voidInvitations, livingInvitations},
 		{"API keys", []string{"api_keys", "token_members"}, st.voidKeys, ""},
-		{"memberships", []string{"members"}, st.voidMemberships, ""},
+		{"memberships", []string{"members"}, voidMemberships, ""},
 	}
 }
 
-// Hooks is what accounts asks of the rooms that build on them.
+// Hooks is what accounts asks of the stores above it. Every field is required.
 type Hooks struct {
-	Voiders []Voider // of every room, in order
-	// RightsChanged wakes those who look at what somebody may still do.
+	Voiders []Voider // of every store, in the order in which they run
+	// RightsChanged wakes the background work that withdraws rights which no longer hold.
 	RightsChanged func()
 	// Left lists the private connections that a person leaves behind in the principal's organization.
 	Left func(ctx context.Context, tx *sql.Tx, p Principal, userID string) ([]api.Connection, error)
-	// PrivateConnections counts those of some people in an organization, by user ID.
+	// PrivateConnections counts the private connections of some people in an organization, by user ID.
 	PrivateConnections func(ctx context.Context, q schema.Queryer, orgID string, userIDs []string) (map[string]int, error)
+	// SecondFactors returns the second factors of some people, by user ID; those without one are left out.
+	SecondFactors func(ctx context.Context, q schema.Queryer, userIDs []string) (map[string]SecondFactor, error)
+}
+
+// SecondFactor is what an account shows of its second factor.
+type SecondFactor struct {
+	On            bool
+	RecoveryCodes int // that are left
 }
 
 // HandTx runs a transaction with a handover in it, and does what is left after the commit.
@@ -140,7 +148,7 @@ func (st *Store) voidSessions(ctx context.Context, tx *sql.Tx, h Handover) error
 	return err
 }
 
-func (st *Store) voidInvitations(ctx context.Context, tx *sql.Tx, h Handover) error {
+func voidInvitations(ctx context.Context, tx *sql.Tx, h Handover) error {
 	_, err := tx.ExecContext(ctx, `UPDATE invitations SET state = 'withdrawn'
 		WHERE inviter_id = $1 AND ($2 = '' OR org_id = $2) AND state = 'open'`, h.User.ID, h.OrgID)
 	return err
@@ -176,9 +184,19 @@ func (st *Store) RevokeKeys(ctx context.Context, tx *sql.Tx, e keys.Ending, afte
 	return err
 }
 
+// ReownKeys gives a person's API keys of the cloud itself another owner, when their address changes.
+func (st *Store) ReownKeys(ctx context.Context, tx *sql.Tx, from, to string, after *AfterCommit) error {
+	if st.keys == nil {
+		return nil
+	}
+	owned, err := st.keys.ReownIn(ctx, tx, from, to)
+	after.Keys = append(after.Keys, owned...)
+	return err
+}
+
 // voidMemberships gives the memberships that go on new IDs: what is bound to the old ones, such as the access tokens that were
 // handed out, is bound to none.
-func (st *Store) voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) error {
+func voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) error {
 	for _, member := range h.Members {
 		id, err := schema.NewID()
 		if err != nil {

@@ -15,14 +15,12 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at,
-	EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at <> 0)
-	FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
+const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
 
 func scanMember(s sqldb.Row) (api.Member, error) {
 	var m api.Member
 	var joined int64
-	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined, &m.TwoFactor)
+	err := s.Scan(&m.ID, &m.Email, &m.Name, &m.Role, &joined)
 	m.JoinedAt = time.Unix(joined, 0).UTC()
 	return m, err
 }
@@ -42,15 +40,20 @@ func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, l
 	if err != nil {
 		return nil, "", fmt.Errorf("list members: %w", err)
 	}
-	var counted []string
+	var all, counted []string
 	for _, m := range out {
+		all = append(all, m.ID)
 		if p.Can("member:remove") || m.ID == p.UserID {
 			counted = append(counted, m.ID)
 		}
 	}
+	factors, err := st.above.SecondFactors(ctx, st.db, all)
+	if err != nil {
+		return nil, "", err
+	}
 	private, err := st.above.PrivateConnections(ctx, st.db, p.OrgID, counted)
 	for i := range out {
-		out[i].Connections = private[out[i].ID]
+		out[i].TwoFactor, out[i].Connections = factors[out[i].ID].On, private[out[i].ID]
 	}
 	return out, next, err
 }
@@ -65,8 +68,12 @@ func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string)
 	if err != nil {
 		return m, fmt.Errorf("look up a member: %w", err)
 	}
+	factors, err := st.above.SecondFactors(ctx, tx, []string{id})
+	if err != nil {
+		return m, err
+	}
 	private, err := st.above.PrivateConnections(ctx, tx, p.OrgID, []string{id})
-	m.Connections = private[id]
+	m.TwoFactor, m.Connections = factors[id].On, private[id]
 	return m, err
 }
 

@@ -90,6 +90,18 @@ func (p Principal) Actor(address, requestID string) audit.Actor {
 	return a
 }
 
+// ActorOf returns a person as the actor of a change to their own account. An actor without an organization is logged in the
+// person's first one by name.
+func ActorOf(ctx context.Context, tx *sql.Tx, u User, actor audit.Actor) (audit.Actor, error) {
+	actor.ID = "user:" + u.Email
+	if actor.Org != "" {
+		return actor, nil
+	}
+	err := tx.QueryRowContext(ctx, `SELECT COALESCE(MIN(o.slug), '') FROM members m JOIN organizations o ON o.id = m.org_id
+		WHERE m.user_id = $1`, u.ID).Scan(&actor.Org)
+	return actor, sqldb.Wrap("look up an organization", err)
+}
+
 // ErrUserExists refuses an address that an account has already.
 var ErrUserExists = bridge.E(bridge.Conflict, bridge.CodeUserExists, "there is a user with that e-mail address already")
 

@@ -30,10 +30,8 @@ type Account struct {
 func (st *Store) Account(ctx context.Context, userID string) (Account, error) {
 	var a Account
 	var password string
-	err := st.db.QueryRowContext(ctx, `SELECT name, country, currency, password,
-		EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at > 0),
-		(SELECT COUNT(*) FROM recovery_codes c WHERE c.user_id = u.id AND c.used_at = 0) FROM users u WHERE id = $1`, userID).
-		Scan(&a.Name, &a.Country, &a.Currency, &password, &a.TwoFactor, &a.RecoveryCodes)
+	err := st.db.QueryRowContext(ctx, "SELECT name, country, currency, password FROM users WHERE id = $1", userID).
+		Scan(&a.Name, &a.Country, &a.Currency, &password)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Account{}, bridge.E(bridge.NotFound, bridge.CodeUserUnknown, "there is no such user")
 	}
@@ -41,7 +39,9 @@ func (st *Store) Account(ctx context.Context, userID string) (Account, error) {
 		return Account{}, fmt.Errorf("read an account: %w", err)
 	}
 	a.HasPassword = password != ""
-	return a, nil
+	factors, err := st.above.SecondFactors(ctx, st.db, []string{userID})
+	a.TwoFactor, a.RecoveryCodes = factors[userID].On, factors[userID].RecoveryCodes
+	return a, err
 }
 
 // canonicalCountry is an ISO 3166-1 alpha-2 code in capitals.

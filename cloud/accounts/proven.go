@@ -28,6 +28,9 @@ type Unproven struct {
 var ErrUnproven = bridge.E(bridge.Forbidden, bridge.CodeEmailUnverified, "Your e-mail address has not been confirmed yet.").
 	WithHint("Open the link in the mail that you were sent.")
 
+// ErrLink refuses a mailed link that is unknown, used or over.
+var ErrLink = bridge.E(bridge.NotFound, bridge.CodeLinkInvalid, "This link has expired, or it has been used.")
+
 // IsProven reports whether the address of an account is proven.
 func IsProven(ctx context.Context, tx *sql.Tx, userID string) (bool, error) {
 	var at int64

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
@@ -75,34 +74,7 @@ type Opening struct {
 	Method   string
 	Provider string // the sign-in provider that it goes back to; empty: none
 	member   string // the membership that it must be for; empty: the one that there is
-	Shown    Shown  // by the person, and still good
 }
-
-// providerRequired is the condition that member m has come through the sign-in provider of an organization that then takes
-// no password.
-const providerRequired = `EXISTS (SELECT 1 FROM providers v WHERE v.org_id = m.org_id AND v.required AND m.source = 'provider')`
-
-func whyNoSession(ctx context.Context, tx *sql.Tx, userID, org string) error {
-	var slug string
-	err := tx.QueryRowContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
-		WHERE m.user_id = $1 AND ($2 = '' OR o.slug = $2) AND `+providerRequired+` ORDER BY o.slug LIMIT 1`, userID, org).Scan(&slug)
-	if errors.Is(err, sql.ErrNoRows) {
-		return bridge.E(bridge.Forbidden, bridge.CodeNotAMember, "you are not a member of that organization").WithHint("ace org list")
-	}
-	if err != nil {
-		return fmt.Errorf("open a session: %w", err)
-	}
-	return bridge.E(bridge.Forbidden, bridge.CodeProviderRequired,
-		"%s takes no password: its members sign in through its own provider", slug).
-		WithHint("choose “Continue with your organization” on the sign-in page")
-}
-
-// providerLives is the condition that what goes back to the sign-in provider ? may be used for the membership m: the provider is
-// still the organization's, and one of the organization's own is not asked for where there is none.
-const providerLives = `CASE WHEN ? <> '' THEN EXISTS (SELECT 1 FROM providers v WHERE v.id = ? AND v.org_id = m.org_id) ELSE NOT ` + providerRequired + ` END`
-
-// livesThrough is [providerLives] for a column or parameter.
-func livesThrough(provider string) string { return strings.ReplaceAll(providerLives, "?", provider) }
 
 // OpenIn opens a session within a transaction.
 func (st *Sessions) OpenIn(ctx context.Context, tx *sql.Tx, o Opening, actor audit.Actor) (Session, error) {
@@ -124,9 +96,6 @@ func (st *Sessions) OpenIn(ctx context.Context, tx *sql.Tx, o Opening, actor aud
 		return Session{}, fmt.Errorf("open a session: %w", err)
 	}
 	if err := lockMember(ctx, tx, p.OrgID, o.UserID); err != nil {
-		return Session{}, err
-	}
-	if err := HoldShown(ctx, tx, o.UserID, o.Shown); err != nil {
 		return Session{}, err
 	}
 	how, known := methods[o.Method]
@@ -316,25 +285,3 @@ func (st *Sessions) RevokeRefresh(ctx context.Context, refresh bridge.Secret, ac
 		return endSession(ctx, tx, id, "signed out", st.db.Now(), actor)
 	})
 }
-
-// HoldShown locks an account until the transaction ends, and fails if it has changed since the person's proof.
-func HoldShown(ctx context.Context, tx *sql.Tx, userID string, s Shown) error {
-	if s == (Shown{}) {
-		return nil
-	}
-	same, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET password = password WHERE id = $1 AND password = $2", userID, s.Password))
-	if err != nil {
-		return fmt.Errorf("hold an account: %w", err)
-	}
-	var factor bool
-	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM totp WHERE user_id = $1 AND confirmed_at > 0)", userID).Scan(&factor); err != nil {
-		return fmt.Errorf("hold an account: %w", err)
-	}
-	if !same || factor && !s.Both {
-		return errChangedMeanwhile
-	}
-	return nil
-}
-
-var errChangedMeanwhile = bridge.E(bridge.Unauthenticated, bridge.CodeLoginExpired,
-	"The account was changed while you signed in. Please sign in again.")

@@ -8,8 +8,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -26,14 +26,14 @@ type addressView struct {
 // addressSection fills in what the page shows apart from a failed form.
 func (d *Dashboard) addressSection(ctx echo.Context, p accounts.Principal, view addressView) (addressView, error) {
 	r := ctx.Request()
-	pending, err := d.signin.PendingAddress(r.Context(), p)
+	pending, err := d.addresses.Pending(r.Context(), p)
 	switch {
 	case err == nil:
 		view.Pending, view.ExpiresAt = pending.To, pending.ExpiresAt
 	case bridge.AsError(err).Kind != bridge.NotFound:
 		return view, err
 	}
-	if err := d.signin.CanChangeAddress(r.Context(), p); err != nil {
+	if err := d.addresses.RequireChangeable(r.Context(), p); err != nil {
 		if who.Ours(err) {
 			return view, err
 		}
@@ -51,10 +51,10 @@ func (d *Dashboard) changeAddress(ctx echo.Context, p accounts.Principal) error 
 	done, err := "The change was cancelled; your address stays the same.", error(nil)
 	switch r.PostForm.Get("action") {
 	case "cancel":
-		err = d.signin.CancelAddress(r.Context(), who.Caller(ctx, p))
+		err = d.addresses.Cancel(r.Context(), who.Caller(ctx, p))
 	case "change":
 		done = "A link was mailed to " + view.New + ". Your address changes when you open it and confirm."
-		_, err = d.who.RequestAddress(ctx, p, signin.NewAddress{Email: view.New, OTP: r.PostForm.Get("otp"),
+		_, err = d.who.RequestAddress(ctx, p, addresses.Request{Email: view.New, OTP: r.PostForm.Get("otp"),
 			Password: bridge.NewSecret(r.PostForm.Get("password"))})
 	default:
 		err = bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")

@@ -15,7 +15,9 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/preview"
@@ -34,7 +36,9 @@ type Config struct {
 	Servers     *servers.Servers
 	Accounts    *accounts.Store
 	Sessions    *accounts.Sessions
-	SignIn      *signin.Store
+	Factors     *factors.Store
+	Passwords   *signin.Passwords
+	Addresses   *addresses.Store
 	Outbox      *outbox.Outbox
 	Connections *connections.Store
 	Tokens      *connections.Tokens
@@ -55,7 +59,9 @@ type Dashboard struct {
 	servers      *servers.Servers
 	accounts     *accounts.Store
 	sessions     *accounts.Sessions
-	signin       *signin.Store
+	factors      *factors.Store
+	passwords    *signin.Passwords
+	addresses    *addresses.Store
 	outbox       *outbox.Outbox
 	connections  *connections.Store
 	accessTokens *connections.Tokens
@@ -68,6 +74,6 @@ type Dashboard struct {
 func New(cfg Config, log *slog.Logger) *Dashboard {
 	return &Dashboard{cfg: cfg, log: log,
 		keys: cfg.Keys, page: cfg.Page, who: cfg.Who, quotas: cfg.Quotas, servers: cfg.Servers,
-		accounts: cfg.Accounts, sessions: cfg.Sessions, signin: cfg.SignIn, outbox: cfg.Outbox, connections: cfg.Connections,
+		accounts: cfg.Accounts, sessions: cfg.Sessions, factors: cfg.Factors, passwords: cfg.Passwords, addresses: cfg.Addresses, outbox: cfg.Outbox, connections: cfg.Connections,
 		accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview, devices: cfg.Devices}
 }

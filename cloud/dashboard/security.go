@@ -11,8 +11,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -65,18 +65,18 @@ func (d *Dashboard) changeSecurity(ctx echo.Context, p accounts.Principal) error
 	var err error
 	switch r.PostForm.Get("action") {
 	case "password":
-		done, err = "Your password is changed, and your other sessions have ended.", d.signin.ChangePassword(r.Context(), p.As(by), password, field("new_password"))
+		done, err = "Your password is changed, and your other sessions have ended.", d.passwords.Change(r.Context(), p.As(by), password, field("new_password"))
 	case "totp-begin":
-		var e signin.Enrolment
-		if e, err = d.signin.BeginTOTP(r.Context(), p.As(by), password); err == nil {
+		var e factors.Enrolment
+		if e, err = d.factors.Begin(r.Context(), p.As(by), password); err == nil {
 			view.Enrol, err = enrol(e)
 		}
 	case "totp-confirm":
 		return d.confirmTOTP(ctx, p, otp)
 	case "totp-disable":
-		done, err = "Two-factor authentication is off.", d.signin.DisableTOTP(r.Context(), p.As(by), password, otp)
+		done, err = "Two-factor authentication is off.", d.factors.Disable(r.Context(), p.As(by), password, otp)
 	case "recovery-codes":
-		view.Codes, err = d.signin.RenewRecoveryCodes(r.Context(), p.As(by), password, otp)
+		view.Codes, err = d.factors.RenewRecoveryCodes(r.Context(), p.As(by), password, otp)
 	}
 	if err != nil {
 		done = ""
@@ -90,12 +90,12 @@ func (d *Dashboard) confirmTOTP(ctx echo.Context, p accounts.Principal, otp stri
 	if err := d.devices.Allow("user:" + p.UserID); err != nil {
 		return err
 	}
-	codes, failed := d.signin.ConfirmTOTP(r.Context(), who.Caller(ctx, p), otp)
+	codes, failed := d.factors.Confirm(r.Context(), who.Caller(ctx, p), otp)
 	if failed == nil {
 		return d.security(ctx, p, securityView{Codes: codes}, "Two-factor authentication is on.", nil)
 	}
 	var view securityView
-	if e, err := d.signin.PendingTOTP(r.Context(), p); err == nil {
+	if e, err := d.factors.Pending(r.Context(), p); err == nil {
 		if view.Enrol, err = enrol(e); err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ const qrMargin = 4 // modules, of ISO/IEC 18004
 
 // enrol draws the QR code as one path of squares: the page's policy allows no picture from a data: URL, and the secret has
 // no URL of its own.
-func enrol(e signin.Enrolment) (*enrolView, error) {
+func enrol(e factors.Enrolment) (*enrolView, error) {
 	code, err := qr.Encode(e.URI.Reveal(), qr.M, qr.Auto)
 	if err != nil {
 		return nil, fmt.Errorf("draw a QR code: %w", err)

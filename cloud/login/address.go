@@ -9,8 +9,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
@@ -38,7 +38,7 @@ func (lg *Login) renderAddress(ctx echo.Context, status int, token string, faile
 	}
 	view := addressLinkView{linkView: linkView{Token: token}}
 	out := web.Page{Title: addressTitle}
-	change, err := lg.signin.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), false)
+	change, err := lg.addresses.Offered(ctx.Request().Context(), bridge.NewSecret(token), false)
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
 		return err
 	}
@@ -53,7 +53,7 @@ func (lg *Login) renderAddress(ctx echo.Context, status int, token string, faile
 	case err != nil && bridge.CodeOf(err) != bridge.CodeEmailUnverified:
 		return err
 	case err != nil || !signedIn:
-		view.SignIn = "/login?next=" + url.QueryEscape(signin.AddressPath+"?token="+url.QueryEscape(token))
+		view.SignIn = "/login?next=" + url.QueryEscape(addresses.Path+"?token="+url.QueryEscape(token))
 	default:
 		out.User = page.User(p)
 		if view.Foreign = p.UserID != change.UserID; !view.Foreign {
@@ -74,7 +74,7 @@ func (lg *Login) confirmAddress(ctx echo.Context, p accounts.Principal) error {
 	err := lg.mails.Allow("user:" + p.UserID)
 	var s accounts.Session
 	if err == nil {
-		s, err = lg.signin.ConfirmAddress(r.Context(), who.Caller(ctx, p), bridge.NewSecret(token))
+		s, err = lg.addresses.Confirm(r.Context(), who.Caller(ctx, p), bridge.NewSecret(token))
 	}
 	if err != nil {
 		return lg.renderAddress(ctx, api.Status(err), token, err)
@@ -87,7 +87,7 @@ func (lg *Login) confirmAddress(ctx echo.Context, p accounts.Principal) error {
 
 func (lg *Login) addressStopPage(ctx echo.Context) error {
 	token := ctx.QueryParam("token")
-	change, err := lg.signin.OfferedAddress(ctx.Request().Context(), bridge.NewSecret(token), true)
+	change, err := lg.addresses.Offered(ctx.Request().Context(), bridge.NewSecret(token), true)
 	return lg.renderStop(ctx, addressLinkView{linkView: linkView{Token: token}, To: change.To}, err)
 }
 
@@ -111,7 +111,7 @@ func (lg *Login) stopAddress(ctx echo.Context) error {
 	view := addressLinkView{linkView: linkView{Token: r.PostForm.Get("token")}}
 	err := lg.mails.Allow(bridge.AddressKey(ctx.RealIP()))
 	if err == nil {
-		err = lg.signin.StopAddress(r.Context(), bridge.NewSecret(view.Token), who.Anonymous(ctx))
+		err = lg.addresses.Stop(r.Context(), bridge.NewSecret(view.Token), who.Anonymous(ctx))
 	}
 	view.Done = err == nil
 	return lg.renderStop(ctx, view, err)

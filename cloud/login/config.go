@@ -13,9 +13,13 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
+	"github.com/acebridge/ace/cloud/joining"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -27,26 +31,36 @@ type Config struct {
 	Accounts   *accounts.Store
 	Sessions   *accounts.Sessions
 	SignIn     *signin.Store
+	Links      *signin.Links
+	Lockout    *lockout.Store
+	Addresses  *addresses.Store
+	Joining    *joining.Store
+	SignUp     *signup.Store
 	Outbox     *outbox.Outbox
 	Mails      *api.Limiter // mails that somebody asks for
 }
 
 // Login is the pages where a person comes in.
 type Login struct {
-	cfg      Config
-	log      *slog.Logger
-	page     *page.Writer
-	who      *who.Finder
-	accounts *accounts.Store
-	sessions *accounts.Sessions
-	signin   *signin.Store
-	outbox   *outbox.Outbox
-	mails    *api.Limiter
+	cfg       Config
+	log       *slog.Logger
+	page      *page.Writer
+	who       *who.Finder
+	accounts  *accounts.Store
+	sessions  *accounts.Sessions
+	signin    *signin.Store
+	links     *signin.Links
+	lockout   *lockout.Store
+	addresses *addresses.Store
+	joining   *joining.Store
+	signup    *signup.Store
+	outbox    *outbox.Outbox
+	mails     *api.Limiter
 }
 
 // New returns the room.
 func New(cfg Config, log *slog.Logger) *Login {
 	return &Login{cfg: cfg, log: log,
-		page: cfg.Page, who: cfg.Who, accounts: cfg.Accounts, sessions: cfg.Sessions, signin: cfg.SignIn,
+		page: cfg.Page, who: cfg.Who, accounts: cfg.Accounts, sessions: cfg.Sessions, signin: cfg.SignIn, links: cfg.Links, lockout: cfg.Lockout, addresses: cfg.Addresses, joining: cfg.Joining, signup: cfg.SignUp,
 		outbox: cfg.Outbox, mails: cfg.Mails}
 }

@@ -56,7 +56,7 @@ func (lg *Login) confirm(ctx echo.Context) error {
 	}
 	view := confirmView{Email: u.Email}
 	if err = lg.mails.Allow("user:" + u.ID); err == nil {
-		err = lg.signin.StartVerification(r.Context(), u.ID, who.Anonymous(ctx))
+		err = lg.links.StartVerification(r.Context(), u.ID, who.Anonymous(ctx))
 	}
 	if err != nil {
 		if bridge.AsError(err).Kind == bridge.Internal {

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
@@ -19,13 +19,13 @@ import (
 // ACE_FIRST_EMAIL, or by a command.
 func (lg *Login) OfferFirst(ctx context.Context) error {
 	if lg.cfg.FirstEmail == "" {
-		fresh, err := lg.signin.Fresh(ctx)
+		fresh, err := lg.signup.Fresh(ctx)
 		if err == nil && fresh {
 			lg.log.Info("nobody has an account yet; add the first person with: ace cloud user add --email ADDRESS --org SLUG, or set ACE_FIRST_EMAIL")
 		}
 		return err
 	}
-	link, offered, err := lg.signin.OfferFirst(ctx, lg.cfg.FirstEmail)
+	link, offered, err := lg.signup.OfferFirst(ctx, lg.cfg.FirstEmail)
 	if err == nil && offered {
 		lg.log.Warn("nobody has an account yet; open the link to make the first one, within 24 hours", "email", lg.cfg.FirstEmail,
 			"link", link.Reveal())
@@ -35,7 +35,7 @@ func (lg *Login) OfferFirst(ctx context.Context) error {
 
 type firstView struct {
 	Token, Email string
-	Form         signin.First
+	Form         signup.First
 	Error        string
 	Dead         bool
 }
@@ -47,7 +47,7 @@ func (lg *Login) firstPage(ctx echo.Context) error {
 }
 
 func (lg *Login) renderFirst(ctx echo.Context, status int, view firstView, failed error) error {
-	email, err := lg.signin.FirstPerson(ctx.Request().Context(), bridge.NewSecret(view.Token))
+	email, err := lg.signup.FirstPerson(ctx.Request().Context(), bridge.NewSecret(view.Token))
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
 		return err
 	}
@@ -68,11 +68,11 @@ func (lg *Login) makeFirst(ctx echo.Context) error {
 		return err
 	}
 	r := ctx.Request()
-	view := firstView{Token: r.PostForm.Get("token"), Form: signin.First{Name: r.PostForm.Get("name"), Org: r.PostForm.Get("org"),
+	view := firstView{Token: r.PostForm.Get("token"), Form: signup.First{Name: r.PostForm.Get("name"), Org: r.PostForm.Get("org"),
 		Password: bridge.NewSecret(r.PostForm.Get("password"))}}
 	var s accounts.Session
 	err := lg.who.Guess(ctx, func() (err error) { // a password is hashed
-		s, err = lg.signin.MakeFirst(r.Context(), bridge.NewSecret(view.Token), view.Form, who.Anonymous(ctx))
+		s, err = lg.signup.MakeFirst(r.Context(), bridge.NewSecret(view.Token), view.Form, who.Anonymous(ctx))
 		return err
 	})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
@@ -21,7 +21,7 @@ type inviteView struct {
 	accounts.OfferedInvitation
 	Token  string
 	SignIn string // where to sign in and come back
-	Form   signin.NewAccount
+	Form   signup.NewAccount
 	NoMail bool // the cloud sends none
 
 	Unproven string // the address of the account that is signed in, and is not proven
@@ -85,7 +85,7 @@ func (lg *Login) acceptFromPage(ctx echo.Context) error {
 		return err
 	}
 	if signedIn {
-		org, err := lg.signin.AcceptInvitation(r.Context(), who.Caller(ctx, p), token)
+		org, err := lg.joining.Accept(r.Context(), who.Caller(ctx, p), token)
 		if err != nil {
 			return lg.failInvite(ctx, view, err)
 		}
@@ -95,10 +95,10 @@ func (lg *Login) acceptFromPage(ctx echo.Context) error {
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
 	}
-	view.Form = signin.NewAccount{Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email"), Password: bridge.NewSecret(r.PostForm.Get("password"))}
-	var up signin.SignedUp
+	view.Form = signup.NewAccount{Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email"), Password: bridge.NewSecret(r.PostForm.Get("password"))}
+	var up signup.SignedUp
 	err = lg.who.Guess(ctx, func() (err error) { // a password is hashed
-		up, err = lg.signin.SignUp(r.Context(), token, view.Form, who.Anonymous(ctx))
+		up, err = lg.signup.SignUp(r.Context(), token, view.Form, who.Anonymous(ctx))
 		return err
 	})
 	if err != nil {
@@ -119,7 +119,7 @@ func (lg *Login) acceptUnproven(ctx echo.Context, view inviteView) error {
 	if err != nil {
 		return err
 	}
-	s, err := lg.signin.AcceptUnproven(r.Context(), u, bridge.NewSecret(view.Token), who.Anonymous(ctx))
+	s, err := lg.joining.AcceptUnproven(r.Context(), u, bridge.NewSecret(view.Token), who.Anonymous(ctx))
 	if err != nil {
 		return lg.failInvite(ctx, view, err)
 	}

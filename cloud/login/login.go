@@ -10,8 +10,11 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
@@ -29,14 +32,14 @@ func (lg *Login) Mount(e *echo.Echo) {
 	e.POST("/"+signin.PurposeReset, lg.reset)
 	e.GET("/"+signin.PurposeVerify, lg.verifyPage)
 	e.POST("/"+signin.PurposeVerify, lg.verify)
-	e.GET(signin.FirstPath, lg.firstPage)
-	e.POST(signin.FirstPath, lg.makeFirst)
+	e.GET(signup.FirstPath, lg.firstPage)
+	e.POST(signup.FirstPath, lg.makeFirst)
 	e.GET(page.ConfirmPath, lg.confirmPage)
 	e.POST(page.ConfirmPath, lg.confirm)
-	e.GET(signin.AddressPath, lg.addressPage)
-	e.POST(signin.AddressPath, lg.page.SignedIn(lg.confirmAddress))
-	e.GET(signin.AddressStopPath, lg.addressStopPage)
-	e.POST(signin.AddressStopPath, lg.stopAddress)
+	e.GET(addresses.Path, lg.addressPage)
+	e.POST(addresses.Path, lg.page.SignedIn(lg.confirmAddress))
+	e.GET(addresses.StopPath, lg.addressStopPage)
+	e.POST(addresses.StopPath, lg.stopAddress)
 	e.GET("/invite", lg.invitePage)
 	e.POST("/invite", lg.acceptFromPage)
 }
@@ -105,11 +108,11 @@ func (lg *Login) carry(ctx echo.Context, s accounts.Session) error {
 	if device.Len() != deviceLength {
 		device = bridge.NewSecret(bridge.RandomToken(deviceBytes))
 	}
-	if err := lg.signin.KnowDevice(ctx.Request().Context(), s.Principal.UserID, device, ctx.RealIP()); err != nil {
+	if err := lg.lockout.KnowDevice(ctx.Request().Context(), s.Principal.UserID, device, ctx.RealIP()); err != nil {
 		return err
 	}
 	lg.who.SetCookie(ctx, s.Cookie, accounts.BrowserLife)
-	lg.who.SetSecret(ctx, deviceCookie, device, signin.DeviceLife)
+	lg.who.SetSecret(ctx, deviceCookie, device, lockout.DeviceLife)
 	return nil
 }
 
@@ -174,7 +177,7 @@ func (lg *Login) forgot(ctx echo.Context) error {
 	view := forgotView{Email: r.PostForm.Get("email")}
 	err := lg.mails.Allow(bridge.AddressKey(ctx.RealIP()), "account:"+accounts.LoginEmail(view.Email))
 	if err == nil {
-		err = lg.signin.RequestReset(r.Context(), view.Email, who.Anonymous(ctx))
+		err = lg.links.RequestReset(r.Context(), view.Email, who.Anonymous(ctx))
 	}
 	status := http.StatusOK
 	if err != nil {
@@ -197,7 +200,7 @@ type linkView struct {
 // linkPage shows what a mailed link is for. Opening it uses nothing up: programs that scan mail open links, too.
 func (lg *Login) linkPage(ctx echo.Context, purpose, title string) error {
 	token := ctx.QueryParam("token")
-	return lg.link(ctx, purpose, title, token, lg.signin.CheckLink(ctx.Request().Context(), purpose, bridge.NewSecret(token)))
+	return lg.link(ctx, purpose, title, token, lg.links.Check(ctx.Request().Context(), purpose, bridge.NewSecret(token)))
 }
 
 func (lg *Login) link(ctx echo.Context, purpose, title, token string, err error) error {
@@ -226,14 +229,14 @@ func (lg *Login) verifyPage(ctx echo.Context) error {
 func (lg *Login) reset(ctx echo.Context) error {
 	return lg.useLink(ctx, signin.PurposeReset, resetTitle, func(r *http.Request, token bridge.Secret) error {
 		tokens := r.PostForm.Get("revoke_tokens") != "" || r.PostForm.Get("tokens_asked") == "" // yes, unless the box was there and is not ticked
-		return lg.signin.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), tokens, who.Anonymous(ctx))
+		return lg.links.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), tokens, who.Anonymous(ctx))
 	})
 }
 
 func (lg *Login) verify(ctx echo.Context) error {
 	return lg.useLink(ctx, signin.PurposeVerify, verifyTitle, func(r *http.Request, token bridge.Secret) error {
 		return lg.who.Guess(ctx, func() error {
-			return lg.signin.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), who.Anonymous(ctx))
+			return lg.links.VerifyEmail(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), who.Anonymous(ctx))
 		})
 	})
 }

@@ -16,12 +16,13 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/signin"
 )
 
 // code is what an app shows some steps from now.
-func (f *fixture) code(e signin.Enrolment, steps int) string {
+func (f *fixture) code(e factors.Enrolment, steps int) string {
 	f.t.Helper()
 	code, err := totp.GenerateCode(e.Secret.Reveal(), f.clock().Add(time.Duration(steps)*30*time.Second))
 	if err != nil {
@@ -31,13 +32,13 @@ func (f *fixture) code(e signin.Enrolment, steps int) string {
 }
 
 // enrol turns on two-factor authentication, which uses up the code of this step.
-func (f *fixture) enrol(p accounts.Principal) (signin.Enrolment, []bridge.Secret) {
+func (f *fixture) enrol(p accounts.Principal) (factors.Enrolment, []bridge.Secret) {
 	f.t.Helper()
-	e, err := f.SignIn.BeginTOTP(f.t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(password))
+	e, err := f.Factors.Begin(f.t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(password))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	codes, err := f.SignIn.ConfirmTOTP(f.t.Context(), p.As(p.Actor("", "")), f.code(e, 0))
+	codes, err := f.Factors.Confirm(f.t.Context(), p.As(p.Actor("", "")), f.code(e, 0))
 	if err != nil || len(codes) != 10 {
 		f.t.Fatalf("%d recovery codes (%v)", len(codes), err)
 	}
@@ -110,7 +111,7 @@ func TestCodesAreUsedOnce(t *testing.T) {
 		e, codes := f.enrol(p)
 		u := accounts.User{ID: p.UserID, Email: p.Email}
 		check := func(code string) error {
-			return f.SignIn.CheckOTP(context.Background(), u, code, bridge.Secret{}, audit.Actor{})
+			return f.Factors.CheckOTP(context.Background(), u, code, bridge.Secret{}, audit.Actor{})
 		}
 		if got := bridge.CodeOf(check(f.code(e, 0))); got != "otp_used" {
 			t.Errorf("the code that confirmed it is taken again: %q", got)
@@ -152,20 +153,20 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		ctx, by, right := t.Context(), p.Actor("", ""), bridge.NewSecret(password)
-		if _, err := f.SignIn.BeginTOTP(ctx, p.As(by), bridge.NewSecret("wrong")); bridge.CodeOf(err) != "password_wrong" {
+		if _, err := f.Factors.Begin(ctx, p.As(by), bridge.NewSecret("wrong")); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("begun without the password: %v", err)
 		}
-		e, err := f.SignIn.BeginTOTP(ctx, p.As(by), right)
+		e, err := f.Factors.Begin(ctx, p.As(by), right)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if u, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || u.TwoFactor {
 			t.Errorf("an enrolment that is not confirmed is asked for: %+v (%v)", u, err)
 		}
-		if _, err := f.SignIn.ConfirmTOTP(ctx, p.As(by), "000000"); bridge.CodeOf(err) != "otp_invalid" {
+		if _, err := f.Factors.Confirm(ctx, p.As(by), "000000"); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("confirmed by a wrong code: %v", err)
 		}
-		again, err := f.SignIn.PendingTOTP(ctx, p)
+		again, err := f.Factors.Pending(ctx, p)
 		if err != nil || !again.Secret.Equal(e.Secret) || again.URI.Reveal() != "otpauth://totp/ace%20cloud.example.com:ann@a.test?issuer=ace%20cloud.example.com&secret="+e.Secret.Reveal() {
 			t.Errorf("the enrolment that goes on: %v", err)
 		}
@@ -173,7 +174,7 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old, err := f.SignIn.ConfirmTOTP(ctx, p.As(by), f.code(e, 0))
+		old, err := f.Factors.Confirm(ctx, p.As(by), f.code(e, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,24 +184,24 @@ func TestTOTPIsTurnedOnAndOff(t *testing.T) {
 		if u, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: right}, audit.Actor{}); err != nil || !u.TwoFactor {
 			t.Errorf("it is on, and not asked for: %+v (%v)", u, err)
 		}
-		if _, err := f.SignIn.BeginTOTP(ctx, p.As(by), right); bridge.CodeOf(err) != "totp_on" {
+		if _, err := f.Factors.Begin(ctx, p.As(by), right); bridge.CodeOf(err) != "totp_on" {
 			t.Errorf("a second enrolment over the first: %v", err)
 		}
-		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, "000000"); bridge.CodeOf(err) != "otp_invalid" {
+		if err := f.Factors.Disable(ctx, p.As(by), right, "000000"); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("turned off without a code: %v", err)
 		}
-		fresh, err := f.SignIn.RenewRecoveryCodes(ctx, p.As(by), right, old[0].Reveal())
+		fresh, err := f.Factors.RenewRecoveryCodes(ctx, p.As(by), right, old[0].Reveal())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, old[1].Reveal()); bridge.CodeOf(err) != "otp_invalid" {
+		if err := f.Factors.Disable(ctx, p.As(by), right, old[1].Reveal()); bridge.CodeOf(err) != "otp_invalid" {
 			t.Errorf("an old recovery code lives on: %v", err)
 		}
-		if err := f.SignIn.DisableTOTP(ctx, p.As(by), bridge.NewSecret("wrong"),
+		if err := f.Factors.Disable(ctx, p.As(by), bridge.NewSecret("wrong"),
 			fresh[0].Reveal()); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("turned off without the password: %v", err)
 		}
-		if err := f.SignIn.DisableTOTP(ctx, p.As(by), right, fresh[0].Reveal()); err != nil {
+		if err := f.Factors.Disable(ctx, p.As(by), right, fresh[0].Reveal()); err != nil {
 			t.Fatal(err)
 		}
 		if account, err := f.Accounts.Account(ctx, p.UserID); err != nil || account.TwoFactor || account.RecoveryCodes != 0 {
@@ -268,22 +269,22 @@ func TestReset(t *testing.T) {
 		ctx := t.Context()
 		ask := func() bridge.Secret {
 			t.Helper()
-			if err := f.SignIn.RequestReset(ctx, "Ann@a.test", audit.Actor{Address: "192.0.2.1"}); err != nil {
+			if err := f.Links.RequestReset(ctx, "Ann@a.test", audit.Actor{Address: "192.0.2.1"}); err != nil {
 				t.Fatal(err)
 			}
 			return f.link(signin.PurposeReset)
 		}
 		first, second := ask(), ask()
 		use := func(token bridge.Secret) error {
-			return f.SignIn.ResetPassword(context.Background(), token, bridge.NewSecret("another horse battery"), false, audit.Actor{})
+			return f.Links.ResetPassword(context.Background(), token, bridge.NewSecret("another horse battery"), false, audit.Actor{})
 		}
-		if err := f.SignIn.CheckLink(ctx, signin.PurposeReset, first); err != nil {
+		if err := f.Links.Check(ctx, signin.PurposeReset, first); err != nil {
 			t.Errorf("a fresh link: %v", err)
 		}
-		if err := f.SignIn.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if err := f.Links.VerifyEmail(ctx, first, bridge.NewSecret(password), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link to reset verifies: %v", err)
 		}
-		if err := f.SignIn.ResetPassword(ctx, first, bridge.NewSecret("short"), false,
+		if err := f.Links.ResetPassword(ctx, first, bridge.NewSecret("short"), false,
 			audit.Actor{}); bridge.CodeOf(err) != "password_length" {
 			t.Errorf("a short password: %v", err)
 		}
@@ -330,10 +331,10 @@ func TestResetOfASquattedAccount(t *testing.T) {
 			if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = $1", c.verified); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+			if err := f.Links.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
+			if err := f.Links.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
 			u, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
@@ -350,7 +351,7 @@ func TestResetForStrangers(t *testing.T) {
 		f.person("ann@a.test", "acme", bridge.RoleMember)
 		for range 7 {
 			for _, email := range []string{"ann@a.test", "nobody@a.test"} {
-				if err := f.SignIn.RequestReset(t.Context(), email, audit.Actor{}); err != nil {
+				if err := f.Links.RequestReset(t.Context(), email, audit.Actor{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -358,7 +359,7 @@ func TestResetForStrangers(t *testing.T) {
 		if got := f.mailed(); len(got) != 5 {
 			t.Errorf("seven wishes of each made %d mails", len(got))
 		}
-		if err := f.SignIn.RequestReset(t.Context(), "x\r\nBcc: evil@b.test", audit.Actor{}); bridge.CodeOf(err) != "email_malformed" {
+		if err := f.Links.RequestReset(t.Context(), "x\r\nBcc: evil@b.test", audit.Actor{}); bridge.CodeOf(err) != "email_malformed" {
 			t.Errorf("a header in the address: %v", err)
 		}
 	})
@@ -367,7 +368,7 @@ func TestResetForStrangers(t *testing.T) {
 func TestVerification(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		if err := f.SignIn.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
+		if err := f.Links.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.mailed(); len(got) != 0 {
@@ -382,18 +383,18 @@ func TestVerification(t *testing.T) {
 		if err := f.try(p.Email, "wrong", bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("a wrong password tells that there is such an account: %v", err)
 		}
-		if err := f.SignIn.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
+		if err := f.Links.StartVerification(t.Context(), p.UserID, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		token := f.link(signin.PurposeVerify)
-		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"),
+		if err := f.Links.VerifyEmail(t.Context(), token, bridge.NewSecret("another horse battery"),
 			audit.Actor{}); bridge.CodeOf(err) != "password_wrong" {
 			t.Errorf("an account of somebody else's is confirmed: %v", err)
 		}
-		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); err != nil {
+		if err := f.Links.VerifyEmail(t.Context(), token, bridge.NewSecret(password), audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SignIn.VerifyEmail(t.Context(), token, bridge.NewSecret(password),
+		if err := f.Links.VerifyEmail(t.Context(), token, bridge.NewSecret(password),
 			audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("a link verifies twice: %v", err)
 		}
@@ -407,7 +408,7 @@ func TestLockout(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		mine, none := bridge.NewSecret(bridge.RandomToken(32)), bridge.Secret{}
-		if err := f.SignIn.KnowDevice(t.Context(), p.UserID, mine, "198.51.100.1"); err != nil {
+		if err := f.Lockout.KnowDevice(t.Context(), p.UserID, mine, "198.51.100.1"); err != nil {
 			t.Fatal(err)
 		}
 		const far = "203.0.113.1"
@@ -456,10 +457,10 @@ func TestLockout(t *testing.T) {
 		if got := race(12, func() error { return f.try(p.Email, "wrong", none, far) }); got["login_failed"] != 4 {
 			t.Errorf("twelve guesses at the same time: %v", got)
 		}
-		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.Links.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
+		if err := f.Links.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), false, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.try(p.Email, password, none, far); err != nil {
@@ -476,7 +477,7 @@ func TestChangePassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		change := func(old, fresh string) bridge.Code {
-			return bridge.CodeOf(f.SignIn.ChangePassword(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old),
+			return bridge.CodeOf(f.Passwords.Change(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret(old),
 				bridge.NewSecret(fresh)))
 		}
 		if got := change("wrong", "another horse battery"); got != "password_wrong" {
@@ -569,7 +570,7 @@ func TestProfile(t *testing.T) {
 func TestOutbox(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.person("ann@a.test", "acme", bridge.RoleMember)
-		if err := f.SignIn.RequestReset(t.Context(), "ann@a.test", audit.Actor{}); err != nil {
+		if err := f.Links.RequestReset(t.Context(), "ann@a.test", audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -647,12 +648,12 @@ func TestProviderSessionReachesNoFurther(t *testing.T) {
 		ctx, by, right, name := t.Context(), p.Actor("", ""), bridge.NewSecret(password), "Ann"
 		for what, try := range map[string]func() error{
 			"password": func() error {
-				return f.SignIn.ChangePassword(ctx, p.As(by), right, bridge.NewSecret("another horse battery"))
+				return f.Passwords.Change(ctx, p.As(by), right, bridge.NewSecret("another horse battery"))
 			},
-			"enrol":   func() error { _, err := f.SignIn.BeginTOTP(ctx, p.As(by), right); return err },
-			"confirm": func() error { _, err := f.SignIn.ConfirmTOTP(ctx, p.As(by), "000000"); return err },
-			"disable": func() error { return f.SignIn.DisableTOTP(ctx, p.As(by), right, "000000") },
-			"codes":   func() error { _, err := f.SignIn.RenewRecoveryCodes(ctx, p.As(by), right, "000000"); return err },
+			"enrol":   func() error { _, err := f.Factors.Begin(ctx, p.As(by), right); return err },
+			"confirm": func() error { _, err := f.Factors.Confirm(ctx, p.As(by), "000000"); return err },
+			"disable": func() error { return f.Factors.Disable(ctx, p.As(by), right, "000000") },
+			"codes":   func() error { _, err := f.Factors.RenewRecoveryCodes(ctx, p.As(by), right, "000000"); return err },
 			"profile": func() error {
 				_, err := f.Accounts.PatchAccount(ctx, p.As(by), api.ProfilePatch{Name: &name})
 				return err
@@ -688,10 +689,10 @@ func TestNoPassword(t *testing.T) {
 		if err := f.try(p.Email, "", bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the empty password: %v", err)
 		}
-		if _, err := f.SignIn.BeginTOTP(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret("")); bridge.CodeOf(err) != "no_password" {
+		if _, err := f.Factors.Begin(t.Context(), p.As(p.Actor("", "")), bridge.NewSecret("")); bridge.CodeOf(err) != "no_password" {
 			t.Errorf("two-factor: %v", err)
 		}
-		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.Links.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.mailed(); len(got) != 1 || strings.Contains(got[0].Text.Reveal(), "token=") {
@@ -705,10 +706,10 @@ func TestNewPasswordVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.person("ann@a.test", "acme", bridge.RoleMember)
 		device, code, verifier := f.approve(p)
-		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.Links.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another horse battery"), false, audit.Actor{}); err != nil {
+		if err := f.Links.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another horse battery"), false, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)
@@ -746,12 +747,12 @@ func TestRemovedProviderVoidsApprovals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.person("own@a.test", "acme", bridge.RoleOwner)
 		provider := f.withProvider(owner)
-		s, err := f.Providers.FinishSignIn(t.Context(), provider, vouch("bob@a.test"), audit.Actor{})
+		s, err := f.Providers.Finish(t.Context(), provider, vouch("bob@a.test"), audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		device, code, verifier := f.approve(s.Principal)
-		if err := f.Providers.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
+		if err := f.Providers.Remove(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
 			t.Fatal(err)
 		}
 		f.void(device, code, verifier)

@@ -9,6 +9,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/signin"
 )
 
@@ -18,13 +20,13 @@ const newAddress = "ann@new.test"
 func (f *fixture) askAddress(p accounts.Principal, to string) (confirm, stop bridge.Secret) {
 	f.t.Helper()
 	f.mailed()
-	if _, err := f.SignIn.RequestAddress(f.t.Context(), p.As(p.Actor("", "")), signin.NewAddress{Email: to, Password: bridge.NewSecret(password)}); err != nil {
+	if _, err := f.Addresses.Ask(f.t.Context(), p.As(p.Actor("", "")), addresses.Request{Email: to, Password: bridge.NewSecret(password)}); err != nil {
 		f.t.Fatal(err)
 	}
 	for _, m := range f.mailed() {
-		path, link := signin.AddressStopPath, &stop
+		path, link := addresses.StopPath, &stop
 		if m.To != p.Email {
-			path, link = signin.AddressPath, &confirm
+			path, link = addresses.Path, &confirm
 		}
 		_, after, ok := strings.Cut(m.Text.Reveal(), string(issuer)+path+"?token=")
 		token, _, _ := strings.Cut(after, "\n")
@@ -42,7 +44,7 @@ func (f *fixture) confirm(p accounts.Principal, token bridge.Secret) bridge.Code
 	if s, err := f.Sessions.OpenSession(f.t.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{}); err == nil {
 		p = s.Principal // what was void before has ended the other
 	}
-	s, err := f.SignIn.ConfirmAddress(f.t.Context(), p.As(p.Actor("", "")), token)
+	s, err := f.Addresses.Confirm(f.t.Context(), p.As(p.Actor("", "")), token)
 	if err == nil {
 		if again, err := f.Sessions.BrowserSession(f.t.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
 			f.t.Errorf("the session after it: %+v %v", again, err)
@@ -63,23 +65,23 @@ func TestChangeOfAddress(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ann := f.person("ann@a.test", "acme", bridge.RoleOwner)
 		_, codes := f.enrol(ann)
-		for _, n := range []signin.NewAddress{{Email: newAddress, Password: bridge.NewSecret(password)},
+		for _, n := range []addresses.Request{{Email: newAddress, Password: bridge.NewSecret(password)},
 			{Email: newAddress, Password: bridge.NewSecret(password), OTP: "000000"}} {
-			if _, err := f.SignIn.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), n); bridge.AsError(err).Kind != bridge.Forbidden {
+			if _, err := f.Addresses.Ask(t.Context(), ann.As(ann.Actor("", "")), n); bridge.AsError(err).Kind != bridge.Forbidden {
 				t.Errorf("without the second factor: %v", err)
 			}
 		}
 		f.mailed()
-		if _, err := f.SignIn.RequestAddress(t.Context(), ann.As(ann.Actor("", "")), signin.NewAddress{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
+		if _, err := f.Addresses.Ask(t.Context(), ann.As(ann.Actor("", "")), addresses.Request{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
 			OTP: codes[0].Reveal()}); err != nil {
 			t.Fatal(err)
 		}
 		token := f.link("address")
-		if pending, err := f.SignIn.PendingAddress(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.clock().Add(signin.AddressLife).UTC()) {
+		if pending, err := f.Addresses.Pending(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.clock().Add(addresses.Life).UTC()) {
 			t.Errorf("%+v %v", pending, err)
 		}
 		for range 2 { // a program that scans mail comes first
-			if _, err := f.SignIn.OfferedAddress(t.Context(), token, false); err != nil {
+			if _, err := f.Addresses.Offered(t.Context(), token, false); err != nil {
 				t.Errorf("opened: %v", err)
 			}
 		}
@@ -112,24 +114,24 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 	cases := map[string]func(s state) error{ // each with a person of its own
 		"a reset": func(s state) error {
 			s.mailed()
-			if err := s.SignIn.RequestReset(s.t.Context(), s.p.Email, audit.Actor{}); err != nil {
+			if err := s.Links.RequestReset(s.t.Context(), s.p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return s.SignIn.ResetPassword(s.t.Context(), s.link(signin.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
+			return s.Links.ResetPassword(s.t.Context(), s.link(signin.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
 		},
 		"a new password": func(s state) error {
-			return s.SignIn.ChangePassword(s.t.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(password))
+			return s.Passwords.Change(s.t.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(password))
 		},
 		"another change": func(s state) error { s.askAddress(s.p, "other@new.test"); return nil },
 		"a removal": func(s state) error {
 			_, err := s.Accounts.RemoveMember(s.t.Context(), s.owner.As(audit.Actor{}), "acme", s.p.UserID)
 			return err
 		},
-		"the link to the old address": func(s state) error { return s.SignIn.StopAddress(s.t.Context(), s.stop, audit.Actor{}) },
-		"its person":                  func(s state) error { return s.SignIn.CancelAddress(s.t.Context(), s.p.As(audit.Actor{})) },
-		"a day":                       func(s state) error { s.advance(signin.AddressLife); return nil },
+		"the link to the old address": func(s state) error { return s.Addresses.Stop(s.t.Context(), s.stop, audit.Actor{}) },
+		"its person":                  func(s state) error { return s.Addresses.Cancel(s.t.Context(), s.p.As(audit.Actor{})) },
+		"a day":                       func(s state) error { s.advance(addresses.Life); return nil },
 		"the operator": func(s state) error {
-			_, err := s.SignIn.SetAddress(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
+			_, err := s.Addresses.Set(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
 			return err
 		},
 	}
@@ -150,7 +152,7 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 			if code := f.confirm(s.p, token); code != bridge.Code(want) || f.emailOf(s.p) == at+"@new.test" {
 				t.Errorf("%s: %q %s", name, code, f.emailOf(s.p))
 			}
-			if err := f.SignIn.StopAddress(t.Context(), s.stop, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+			if err := f.Addresses.Stop(t.Context(), s.stop, audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 				t.Errorf("%s: stopped again: %v", name, err)
 			}
 		}
@@ -163,7 +165,7 @@ func TestAddressRefusals(t *testing.T) {
 		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
 		ask := func(p accounts.Principal, to, pass string) bridge.Code {
 			t.Helper()
-			_, err := f.SignIn.RequestAddress(ctx, p.As(p.Actor("", "")), signin.NewAddress{Email: to, Password: bridge.NewSecret(pass)})
+			_, err := f.Addresses.Ask(ctx, p.As(p.Actor("", "")), addresses.Request{Email: to, Password: bridge.NewSecret(pass)})
 			return bridge.CodeOf(err)
 		}
 		for _, c := range []struct {
@@ -188,7 +190,7 @@ func TestAddressRefusals(t *testing.T) {
 		if _, err := f.Sessions.SessionByID(ctx, ann.SessionID); err != nil {
 			t.Errorf("a refused change ends the session: %v", err)
 		}
-		if _, err := f.SignIn.SetAddress(ctx, "ann@a.test", "olga@a.test",
+		if _, err := f.Addresses.Set(ctx, "ann@a.test", "olga@a.test",
 			audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "address_taken" {
 			t.Errorf("by the operator: %v", err)
 		}
@@ -237,11 +239,11 @@ func TestAddressOfAProvider(t *testing.T) {
 		p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
 		f.person("ann@a.test", "acme", bridge.RoleMember)
 		for email, hint := range map[string]string{"bob@a.test": "sign in through acme again", "ann@a.test": "ace cloud user set-address"} {
-			s, err := f.Providers.FinishSignIn(t.Context(), p, vouch(email), audit.Actor{})
+			s, err := f.Providers.Finish(t.Context(), p, vouch(email), audit.Actor{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.SignIn.RequestAddress(t.Context(), s.Principal.As(audit.Actor{}), signin.NewAddress{Email: newAddress, Password: bridge.NewSecret(password)})
+			_, err = f.Addresses.Ask(t.Context(), s.Principal.As(audit.Actor{}), addresses.Request{Email: newAddress, Password: bridge.NewSecret(password)})
 			if e := bridge.AsError(err); e.Code != "address_of_provider" || !strings.Contains(e.Hint, hint) {
 				t.Errorf("%s: %v, %s", email, err, e.Hint)
 			}
@@ -251,7 +253,7 @@ func TestAddressOfAProvider(t *testing.T) {
 			{"ann@a.test", "ann2@a.test", "ann@a.test", "the account has a password, and reaches further"},
 			{"bob@a.test", "bob2@a.test", "bob2@a.test", "the provider's own"},
 		} {
-			s, err := f.Providers.FinishSignIn(t.Context(), p, signin.Vouched{Subject: c.subject, Email: c.email, EmailVerified: true}, audit.Actor{})
+			s, err := f.Providers.Finish(t.Context(), p, providers.Vouched{Subject: c.subject, Email: c.email, EmailVerified: true}, audit.Actor{})
 			if err != nil || s.Principal.Email != c.want {
 				t.Errorf("%s: %s %v, want %s: %s", c.subject, s.Principal.Email, err, c.want, c.why)
 			}
@@ -279,7 +281,7 @@ func TestAddressRaces(t *testing.T) {
 			codes := make(chan string, 4)
 			for range cap(codes) {
 				wg.Go(func() {
-					_, err := f.SignIn.ConfirmAddress(t.Context(), ann.As(audit.Actor{}), token)
+					_, err := f.Addresses.Confirm(t.Context(), ann.As(audit.Actor{}), token)
 					codes <- string(bridge.CodeOf(err))
 				})
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -17,7 +17,7 @@ import (
 type sealed struct {
 	person     accounts.Principal
 	connection string // ID
-	enrolment  signin.Enrolment
+	enrolment  factors.Enrolment
 	recovery   bridge.Secret
 }
 
@@ -176,14 +176,14 @@ func TestAcceptMissingKey(t *testing.T) {
 		}
 		f.advance(time.Minute)
 		u := accounts.User{ID: p.UserID, Email: p.Email}
-		if err := f.SignIn.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{},
+		if err := f.Factors.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{},
 			audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
 			t.Errorf("a code of the app: %v", err)
 		}
-		if err := f.SignIn.CheckOTP(t.Context(), u, was.recovery.Reveal(), bridge.Secret{}, audit.Actor{}); err != nil {
+		if err := f.Factors.CheckOTP(t.Context(), u, was.recovery.Reveal(), bridge.Secret{}, audit.Actor{}); err != nil {
 			t.Errorf("a recovery code: %v", err)
 		}
-		if provider, shown, err := f.Providers.ProviderOf(t.Context(), p, "acme"); err != nil || shown.HasSecret || !provider.ClientSecret.IsZero() || shown.Issuer == "" {
+		if provider, shown, err := f.Providers.Of(t.Context(), p, "acme"); err != nil || shown.HasSecret || !provider.ClientSecret.IsZero() || shown.Issuer == "" {
 			t.Errorf("the provider: %+v %v", shown, err)
 		}
 

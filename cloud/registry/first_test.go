@@ -8,12 +8,12 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 )
 
 func (f *fixture) offerFirst(email string) bridge.Secret {
 	f.t.Helper()
-	link, ok, err := f.SignIn.OfferFirst(f.t.Context(), email)
+	link, ok, err := f.SignUp.OfferFirst(f.t.Context(), email)
 	if err != nil || !ok {
 		f.t.Fatalf("%v %v", ok, err)
 	}
@@ -21,35 +21,35 @@ func (f *fixture) offerFirst(email string) bridge.Secret {
 	return bridge.NewSecret(token)
 }
 
-func first(org string) signin.First {
-	return signin.First{Name: "Olga", Org: org, Password: bridge.NewSecret(password)}
+func first(org string) signup.First {
+	return signup.First{Name: "Olga", Org: org, Password: bridge.NewSecret(password)}
 }
 
 // The first person of a fresh cloud is whom the operator names, once, whatever is tried at the same time.
 func TestFirstPerson(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
-		if _, _, err := f.SignIn.OfferFirst(ctx, "nobody"); bridge.CodeOf(err) != "email_malformed" {
+		if _, _, err := f.SignUp.OfferFirst(ctx, "nobody"); bridge.CodeOf(err) != "email_malformed" {
 			t.Errorf("%v", err)
 		}
 		old := f.offerFirst("old@a.test")
-		f.advance(signin.FirstLife)
+		f.advance(signup.FirstLife)
 		tokens := []bridge.Secret{f.offerFirst("olga@a.test"), f.offerFirst("Olga@a.test")} // two replicas start
 		if mails := f.mailed(); len(mails) != 2 || mails[0].To != "olga@a.test" || !strings.Contains(mails[0].Text.Reveal(), "/first?token=") {
 			t.Errorf("%v", mails)
 		}
 		for name, c := range map[string]struct {
 			token bridge.Secret
-			first signin.First
+			first signup.First
 			want  bridge.Code
 		}{
 			"an old link":      {old, first("acme"), "link_invalid"},
 			"no link":          {bridge.Secret{}, first("acme"), "link_invalid"},
 			"no organization":  {tokens[0], first("A B"), "organization_malformed"},
-			"a short password": {tokens[0], signin.First{Name: "Olga", Org: "acme", Password: bridge.NewSecret("short")}, "password_length"},
-			"no name":          {tokens[0], signin.First{Org: "acme", Password: bridge.NewSecret(password)}, "name_malformed"},
+			"a short password": {tokens[0], signup.First{Name: "Olga", Org: "acme", Password: bridge.NewSecret("short")}, "password_length"},
+			"no name":          {tokens[0], signup.First{Org: "acme", Password: bridge.NewSecret(password)}, "name_malformed"},
 		} {
-			if _, err := f.SignIn.MakeFirst(ctx, c.token, c.first, audit.Actor{}); bridge.CodeOf(err) != c.want {
+			if _, err := f.SignUp.MakeFirst(ctx, c.token, c.first, audit.Actor{}); bridge.CodeOf(err) != c.want {
 				t.Errorf("%s: %v, want %s", name, err, c.want)
 			}
 		}
@@ -58,7 +58,7 @@ func TestFirstPerson(t *testing.T) {
 		var made []accounts.Session
 		for i := range 6 {
 			wg.Go(func() {
-				s, err := f.SignIn.MakeFirst(ctx, tokens[i%2], first("acme"), audit.Actor{})
+				s, err := f.SignUp.MakeFirst(ctx, tokens[i%2], first("acme"), audit.Actor{})
 				if err != nil && bridge.CodeOf(err) != "link_invalid" {
 					t.Error(err)
 				}
@@ -76,10 +76,10 @@ func TestFirstPerson(t *testing.T) {
 		if p, err := f.Sessions.BrowserSession(ctx, made[0].Cookie); err != nil || p.Provider != "" {
 			t.Errorf("%+v %v", p, err)
 		}
-		if _, ok, err := f.SignIn.OfferFirst(ctx, "evil@a.test"); ok || err != nil {
+		if _, ok, err := f.SignUp.OfferFirst(ctx, "evil@a.test"); ok || err != nil {
 			t.Errorf("a link for a cloud with people: %v %v", ok, err)
 		}
-		if fresh, err := f.SignIn.Fresh(ctx); fresh || err != nil {
+		if fresh, err := f.SignUp.Fresh(ctx); fresh || err != nil {
 			t.Errorf("%v %v", fresh, err)
 		}
 	})
@@ -90,10 +90,10 @@ func TestFirstLinkIsVoid(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		token := f.offerFirst("olga@a.test")
 		f.person("ann@a.test", "acme", bridge.RoleOwner)
-		if _, err := f.SignIn.MakeFirst(t.Context(), token, first("acme"), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
+		if _, err := f.SignUp.MakeFirst(t.Context(), token, first("acme"), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("%v", err)
 		}
-		if _, err := f.SignIn.FirstPerson(t.Context(), token); bridge.CodeOf(err) != "link_invalid" {
+		if _, err := f.SignUp.FirstPerson(t.Context(), token); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("%v", err)
 		}
 	})

@@ -22,9 +22,12 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 )
 
 // noCredentials are the tables with nothing in them that anybody can act with. A new table goes here, or to a Voider.
@@ -62,7 +65,7 @@ func (f *fixture) newAuthority() *keys.Authority {
 		f.t.Fatal(err)
 	}
 	f.UseKeys(a)
-	if err := f.SignIn.AdoptTokens(f.t.Context()); err != nil {
+	if err := accounts.AdoptTokens(f.t.Context(), f.DB); err != nil {
 		f.t.Fatal(err)
 	}
 	return a
@@ -175,11 +178,11 @@ func (f *fixture) give(a *keys.Authority, p accounts.Principal) given {
 	must(err)
 	_, g.invitation, _ = f.invite(p, api.NewInvitation{Role: "viewer"})
 	f.mailed()
-	_, err = f.SignIn.RequestAddress(ctx, p.As(by), signin.NewAddress{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)})
+	_, err = f.Addresses.Ask(ctx, p.As(by), addresses.Request{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)})
 	must(err)
 	g.address = f.link("address")
 	mint := func(kind bridge.KeyKind) record.Record {
-		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: f.SignIn.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
+		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: accounts.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
 		must(err)
 		return r
 	}
@@ -216,7 +219,7 @@ func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
 	note("pending login", err)
 	_, err = f.Accounts.LookupInvitation(ctx, g.invitation)
 	note("invitation", err)
-	_, err = f.SignIn.OfferedAddress(ctx, g.address, false)
+	_, err = f.Addresses.Offered(ctx, g.address, false)
 	note("change of the address", err)
 	_, err = f.Accounts.KeyPrincipal(ctx, g.patID, accounts.KeyFacts{Name: "n"})
 	note("personal access token", err)
@@ -237,50 +240,50 @@ type moment struct {
 	providers bool   // the account is a sign-in provider's
 	address   string // that the account has afterwards; empty: the same
 	survivors []string
-	do        func(f *fixture, owner accounts.Principal, p signin.Provider, g given) error
+	do        func(f *fixture, owner accounts.Principal, p providers.Provider, g given) error
 }
 
 func moments() map[string]moment {
 	const moved = "ceo@new.test"
-	changed := func(address string, do func(*fixture, accounts.Principal, signin.Provider, given) error) moment {
+	changed := func(address string, do func(*fixture, accounts.Principal, providers.Provider, given) error) moment {
 		return moment{address: address, survivors: []string{"organization key"}, do: do}
 	}
 	return map[string]moment{
-		"the link with the password": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
-			if err := f.SignIn.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
+		"the link with the password": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
+			if err := f.Links.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.SignIn.VerifyEmail(f.t.Context(), f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
+			return f.Links.VerifyEmail(f.t.Context(), f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
 		}},
-		"a reset": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
-			if err := f.SignIn.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
+		"a reset": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
+			if err := f.Links.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.SignIn.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
+			return f.Links.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
 		}},
-		"a provider": {unproven: true, do: func(f *fixture, _ accounts.Principal, p signin.Provider, g given) error {
-			_, err := f.Providers.FinishSignIn(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
+		"a provider": {unproven: true, do: func(f *fixture, _ accounts.Principal, p providers.Provider, g given) error {
+			_, err := f.Providers.Finish(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
 			return err
 		}},
-		"the operator": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
-			_, err := f.SignIn.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
+		"the operator": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
+			_, err := f.SignUp.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
 			return err
 		}},
-		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
-			_, err := f.SignIn.ConfirmAddress(f.t.Context(), g.p.As(g.p.Actor("", "")), g.address)
+		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
+			_, err := f.Addresses.Confirm(f.t.Context(), g.p.As(g.p.Actor("", "")), g.address)
 			return err
 		}),
-		"another address by the operator": changed(moved, func(f *fixture, _ accounts.Principal, _ signin.Provider, g given) error {
-			_, err := f.SignIn.SetAddress(f.t.Context(), g.p.Email, moved, audit.Actor{ID: "operator"})
+		"another address by the operator": changed(moved, func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
+			_, err := f.Addresses.Set(f.t.Context(), g.p.Email, moved, audit.Actor{ID: "operator"})
 			return err
 		}),
 		"another address at the provider": {address: "ceo2@a.test", survivors: []string{"organization key"}, providers: true,
-			do: func(f *fixture, _ accounts.Principal, p signin.Provider, g given) error {
-				_, err := f.Providers.FinishSignIn(f.t.Context(), p, signin.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
+			do: func(f *fixture, _ accounts.Principal, p providers.Provider, g given) error {
+				_, err := f.Providers.Finish(f.t.Context(), p, providers.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
 				return err
 			}},
 		"a removal": {removal: true, survivors: []string{"organization key", "pending login"},
-			do: func(f *fixture, owner accounts.Principal, _ signin.Provider, g given) error {
+			do: func(f *fixture, owner accounts.Principal, _ providers.Provider, g given) error {
 				_, err := f.Accounts.RemoveMember(f.t.Context(), owner.As(owner.Actor("", "")), "acme", g.p.UserID)
 				return err
 			}},
@@ -441,7 +444,7 @@ func TestComingBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if _, err := f.SignIn.AcceptInvitation(t.Context(), elsewhere.Principal.As(audit.Actor{}), back); err != nil {
+		if _, err := f.Joining.Accept(t.Context(), elsewhere.Principal.As(audit.Actor{}), back); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.alive(a, g); !slices.Equal(got, []string{"organization key", "pending login"}) {
@@ -459,11 +462,11 @@ func TestTokensOfAProvider(t *testing.T) {
 		a := f.newAuthority()
 		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		p := f.withProvider(owner)
-		s, err := f.Providers.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		s, err := f.Providers.Finish(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, r, err := a.Mint(t.Context(), keys.By{Who: s.Principal.Identity(), Bind: f.SignIn.BindToken(s.Principal)},
+		_, r, err := a.Mint(t.Context(), keys.By{Who: s.Principal.Identity(), Bind: accounts.BindToken(s.Principal)},
 			keys.Wish{Kind: bridge.KindPAT, Name: "n", Scopes: []string{"connection:read"}})
 		if err != nil {
 			t.Fatal(err)
@@ -486,7 +489,7 @@ func TestTokensOfAProvider(t *testing.T) {
 				t.Errorf("a %s sees the organizations %v %v", name, orgs, err)
 			}
 		}
-		if err := f.Providers.RemoveProvider(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
+		if err := f.Providers.Remove(t.Context(), owner.As(owner.Actor("", "")), "acme"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Accounts.KeyPrincipal(t.Context(), id, accounts.KeyFacts{Name: "n"}); err == nil {
@@ -508,10 +511,10 @@ func TestResetRevokesTokens(t *testing.T) {
 		g := f.give(a, f.person("ann@a.test", "acme", bridge.RoleAdmin))
 		for _, tokens := range []bool{false, true} {
 			f.mailed()
-			if err := f.SignIn.RequestReset(t.Context(), g.p.Email, audit.Actor{}); err != nil {
+			if err := f.Links.RequestReset(t.Context(), g.p.Email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SignIn.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
+			if err := f.Links.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := f.Accounts.KeyPrincipal(t.Context(), g.patID, accounts.KeyFacts{Name: "n"}); (err == nil) == tokens {
@@ -558,10 +561,10 @@ func TestWaitingMembership(t *testing.T) {
 				}
 			}
 			f.mailed()
-			if err := f.SignIn.RequestReset(ctx, email, audit.Actor{}); err != nil {
+			if err := f.Links.RequestReset(ctx, email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SignIn.ResetPassword(ctx, f.link(signin.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
+			if err := f.Links.ResetPassword(ctx, f.link(signin.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/registry"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -47,7 +47,7 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Pri
 		b.Fatal(err)
 	}
 	for i := range 50 {
-		u, err := r.SignIn.AddUser(ctx, audit.Actor{}, signin.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(password), Org: "acme"})
+		u, err := r.SignUp.AddUser(ctx, audit.Actor{}, signup.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(password), Org: "acme"})
 		if err != nil {
 			b.Fatal(err)
 		}

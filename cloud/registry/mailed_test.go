@@ -31,7 +31,7 @@ func TestNamesAreInNoMail(t *testing.T) {
 		}
 		f.invite(owner, api.NewInvitation{Email: "new@b.test"})
 		f.invite(key, api.NewInvitation{Email: "other@b.test"})
-		if err := f.SignIn.RequestReset(t.Context(), owner.Email, owner.Actor("", "")); err != nil {
+		if err := f.Links.RequestReset(t.Context(), owner.Email, owner.Actor("", "")); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(10 * time.Minute) // what was taken above and not sent comes again

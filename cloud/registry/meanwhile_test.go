@@ -17,13 +17,13 @@ func TestAccountChangesDuringSignIn(t *testing.T) {
 	for name, change := range map[string]func(f *fixture, p accounts.Principal) error{
 		"a reset": func(f *fixture, p accounts.Principal) error {
 			f.mailed()
-			if err := f.SignIn.RequestReset(f.t.Context(), p.Email, audit.Actor{}); err != nil {
+			if err := f.Links.RequestReset(f.t.Context(), p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.SignIn.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
+			return f.Links.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
 		},
 		"a new password": func(f *fixture, p accounts.Principal) error {
-			return f.SignIn.ChangePassword(f.t.Context(), p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(fresh))
+			return f.Passwords.Change(f.t.Context(), p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(fresh))
 		},
 		"a second factor": func(f *fixture, p accounts.Principal) error { f.enrol(p); return nil },
 	} {
@@ -94,7 +94,7 @@ func TestSignInRacesReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.mailed()
-		if err := f.SignIn.RequestReset(ctx, p.Email, audit.Actor{}); err != nil {
+		if err := f.Links.RequestReset(ctx, p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		token := f.link(signin.PurposeReset)
@@ -111,7 +111,7 @@ func TestSignInRacesReset(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			if err := f.SignIn.ResetPassword(ctx, token, bridge.NewSecret("another horse battery"), true, audit.Actor{}); err != nil {
+			if err := f.Links.ResetPassword(ctx, token, bridge.NewSecret("another horse battery"), true, audit.Actor{}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 )
 
 const composed, decomposed = "zo\u00eb", "zoe\u0308"
@@ -77,7 +78,7 @@ func TestPasswordsInOneForm(t *testing.T) {
 			return bridge.CodeOf(err)
 		}
 		for email, set := range map[string]string{"a@acme.test": composed + " correct horse", "b@acme.test": decomposed + " correct horse"} {
-			if _, err := f.SignIn.AddUser(t.Context(), audit.Actor{}, signin.NewUser{Email: email, Org: "acme", Password: bridge.NewSecret(set)}); err != nil {
+			if _, err := f.SignUp.AddUser(t.Context(), audit.Actor{}, signup.NewUser{Email: email, Org: "acme", Password: bridge.NewSecret(set)}); err != nil {
 				t.Fatal(err)
 			}
 			for _, with := range []string{composed, decomposed} {

@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 )
 
 // again is the principal of a session as it is at this moment.
@@ -60,8 +61,8 @@ func (f *fixture) invite(p accounts.Principal, n api.NewInvitation) (i api.Invit
 
 var linkToken = regexp.MustCompile(`/invite\?token=(\S+)`)
 
-func (f *fixture) signUp(token bridge.Secret, email string) (signin.SignedUp, bridge.Code) {
-	up, err := f.SignIn.SignUp(f.t.Context(), token, signin.NewAccount{Name: "New", Email: email, Password: bridge.NewSecret(password)}, audit.Actor{ID: "anonymous"})
+func (f *fixture) signUp(token bridge.Secret, email string) (signup.SignedUp, bridge.Code) {
+	up, err := f.SignUp.SignUp(f.t.Context(), token, signup.NewAccount{Name: "New", Email: email, Password: bridge.NewSecret(password)}, audit.Actor{ID: "anonymous"})
 	return up, bridge.CodeOf(err)
 }
 
@@ -307,7 +308,7 @@ func TestRemovedMemberIsOut(t *testing.T) {
 
 		// She comes back, and nothing of before is alive again.
 		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if _, err := f.SignIn.AcceptInvitation(ctx, ann.As(ann.Actor("", "")), back); err != nil {
+		if _, err := f.Joining.Accept(ctx, ann.As(ann.Actor("", "")), back); err != nil {
 			t.Fatal(err)
 		}
 		f.advance(time.Minute)
@@ -376,7 +377,7 @@ func TestInvitations(t *testing.T) {
 			}
 		}
 		accept := func(p accounts.Principal, token bridge.Secret) bridge.Code {
-			_, err := f.SignIn.AcceptInvitation(ctx, p.As(p.Actor("", "")), token)
+			_, err := f.Joining.Accept(ctx, p.As(p.Actor("", "")), token)
 			return bridge.CodeOf(err)
 		}
 		// Bound to an address: for that one alone, and once it is shown to be theirs.
@@ -396,7 +397,7 @@ func TestInvitations(t *testing.T) {
 		if got := accept(guest, mailed); got != "email_unverified" {
 			t.Errorf("a session from before, by the link that was mailed: %q", got)
 		}
-		if _, err := f.SignIn.AcceptUnproven(ctx, accounts.Unproven{User: accounts.User{ID: guest.UserID, Email: guest.Email}}, mailed, audit.Actor{}); err != nil {
+		if _, err := f.Joining.AcceptUnproven(ctx, accounts.Unproven{User: accounts.User{ID: guest.UserID, Email: guest.Email}}, mailed, audit.Actor{}); err != nil {
 			t.Errorf("by the link that was mailed: %v", err)
 		}
 		if got := accept(guest, link); got != "invitation_unknown" {
@@ -460,7 +461,7 @@ func TestSignUp(t *testing.T) {
 			up.Waiting); bridge.CodeOf(err) != bridge.CodeEmailUnverified || !up.Session.Cookie.IsZero() {
 			t.Errorf("somebody whose address is not proven: %+v %v", p, err)
 		}
-		if err := f.SignIn.VerifyEmail(ctx, f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{}); err != nil {
+		if err := f.Links.VerifyEmail(ctx, f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		if list, _, _ := f.Accounts.Members(ctx, owner, "acme", "", 0); len(list) != 2 || list[1].Email != "new@a.test" || list[1].Role != "viewer" {

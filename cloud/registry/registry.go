@@ -24,12 +24,18 @@ import (
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/joining"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/preview"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -51,8 +57,15 @@ type Registry struct {
 	Outbox      *outbox.Outbox
 	Accounts    *accounts.Store
 	Sessions    *accounts.Sessions
+	Lockout     *lockout.Store
+	Factors     *factors.Store
+	Joining     *joining.Store
+	Addresses   *addresses.Store
 	SignIn      *signin.Store
-	Providers   *signin.Providers
+	Passwords   *signin.Passwords
+	Links       *signin.Links
+	SignUp      *signup.Store
+	Providers   *providers.Store
 	Connections *connections.Store
 	Tokens      *connections.Tokens
 	Upkeep      *connections.Upkeep
@@ -68,11 +81,11 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	r := &Registry{DB: rows, Vault: vault.NewKeeper(rows, cfg.Vault, cfg.Root, log)}
 	r.Outbox = outbox.New(outbox.Config{DB: rows, Vault: cfg.Vault, Issuer: cfg.Issuer, Mail: cfg.Mail}, log)
 	r.Accounts, r.Sessions = accounts.New(accounts.Config{DB: rows, Outbox: r.Outbox, Issuer: cfg.Issuer, Root: cfg.Root}, log)
-	r.SignIn, r.Providers, err = signin.New(signin.Config{DB: rows, Accounts: r.Accounts, Sessions: r.Sessions, Outbox: r.Outbox,
-		Vault: cfg.Vault, Issuer: cfg.Issuer, Password: cfg.Password}, log)
+	hasher, err := passwords.New(cfg.Password)
 	if err != nil {
 		return nil, err
 	}
+	r.newSignIn(cfg, hasher, log)
 	r.Connections, r.Tokens, r.Upkeep, err = connections.New(connections.Config{DB: rows, Accounts: r.Accounts, Vault: cfg.Vault,
 		Issuer: cfg.Issuer, Root: cfg.Root}, log)
 	if err != nil {
@@ -80,12 +93,29 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	}
 	r.Preview = preview.New(preview.Config{DB: rows, Accounts: r.Accounts, Connections: r.Connections, Tokens: r.Tokens})
 	r.Accounts.UseHooks(accounts.Hooks{
-		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Connections.Voiders()),
+		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Addresses.Voiders(), r.Factors.Voiders(), r.Connections.Voiders()),
 		RightsChanged:      r.Connections.RightsChanged,
 		Left:               r.Connections.Left,
 		PrivateConnections: r.Connections.PrivateConnections,
+		SecondFactors:      r.Factors.SecondFactors,
 	})
 	return r, nil
+}
+
+// newSignIn builds the stores of signing in and signing up.
+func (r *Registry) newSignIn(cfg Config, hasher *passwords.Hasher, log *slog.Logger) {
+	r.Lockout = lockout.New(r.DB)
+	r.Factors = factors.New(factors.Config{DB: r.DB, Accounts: r.Accounts, Outbox: r.Outbox, Vault: cfg.Vault, Lockout: r.Lockout,
+		Hasher: hasher, Issuer: cfg.Issuer})
+	r.Joining = joining.New(joining.Config{DB: r.DB, Accounts: r.Accounts, Sessions: r.Sessions})
+	r.Addresses = addresses.New(addresses.Config{DB: r.DB, Accounts: r.Accounts, Sessions: r.Sessions, Outbox: r.Outbox, Factors: r.Factors,
+		Issuer: cfg.Issuer}, log)
+	r.SignIn, r.Passwords, r.Links = signin.New(signin.Config{DB: r.DB, Accounts: r.Accounts, Sessions: r.Sessions, Outbox: r.Outbox,
+		Joining: r.Joining, Factors: r.Factors, Addresses: r.Addresses, Lockout: r.Lockout, Hasher: hasher, Issuer: cfg.Issuer})
+	r.SignUp = signup.New(signup.Config{DB: r.DB, Accounts: r.Accounts, Sessions: r.Sessions, Outbox: r.Outbox, Joining: r.Joining,
+		Links: r.Links, Hasher: hasher, Issuer: cfg.Issuer}, log)
+	r.Providers = providers.New(providers.Config{DB: r.DB, Accounts: r.Accounts, Sessions: r.Sessions, Joining: r.Joining,
+		Addresses: r.Addresses, Vault: cfg.Vault}, log)
 }
 
 // Keys are the API keys of the cloud itself; see [keys.Authority].
@@ -99,15 +129,18 @@ type Keys interface {
 func (r *Registry) UseKeys(k Keys) {
 	r.DB.NumberWith(k)
 	r.Accounts.UseKeys(k)
-	r.SignIn.UseKeys(k)
 	r.Preview.UseKeys(k)
 }
 
 // Purge deletes what has been over for a day, and the history of connections that is older than 30 days.
 func (r *Registry) Purge(ctx context.Context) error {
 	before := r.DB.Now().Add(-24 * time.Hour)
-	err := errors.Join(r.Accounts.Purge(ctx, before), r.SignIn.Purge(ctx, before), r.Outbox.Purge(ctx, before), r.Connections.Purge(ctx, before))
-	if err != nil {
+	var errs []error
+	for _, purge := range []func(context.Context, time.Time) error{r.Accounts.Purge, r.Lockout.Purge, r.Factors.Purge, r.Addresses.Purge,
+		r.SignIn.Purge, r.SignUp.Purge, r.Providers.Purge, r.Outbox.Purge, r.Connections.Purge} {
+		errs = append(errs, purge(ctx, before))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
 	return nil

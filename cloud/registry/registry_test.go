@@ -22,6 +22,7 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -98,7 +99,7 @@ func each(t *testing.T, test func(t *testing.T, f *fixture)) {
 // person adds a user and signs them in.
 func (f *fixture) person(email, org string, role bridge.Role) accounts.Principal {
 	f.t.Helper()
-	u, err := f.SignIn.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
+	u, err := f.SignUp.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: email,
 		Password: bridge.NewSecret(password), Org: org, Role: role})
 	if err != nil {
 		f.t.Fatal(err)
@@ -411,7 +412,7 @@ func TestAuthenticate(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := f.SignIn.AddUser(t.Context(), audit.Actor{}, signin.NewUser{Email: "ANN@a.test",
+		if _, err := f.SignUp.AddUser(t.Context(), audit.Actor{}, signup.NewUser{Email: "ANN@a.test",
 			Password: bridge.NewSecret(password), Org: "acme"}); bridge.CodeOf(err) != "user_exists" {
 			t.Errorf("the same person twice: %v", err)
 		}
@@ -434,7 +435,7 @@ func TestCanaryIsNowhereInTheClear(t *testing.T) {
 			t.Fatal(err)
 		}
 		enrolment, codes := f.enrol(p)
-		if err := f.SignIn.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
+		if err := f.Links.RequestReset(t.Context(), p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		token := f.link(signin.PurposeReset)
@@ -443,7 +444,7 @@ func TestCanaryIsNowhereInTheClear(t *testing.T) {
 			t.Fatal(err)
 		}
 		known := bridge.NewSecret(bridge.RandomToken(32))
-		if err := f.SignIn.KnowDevice(t.Context(), p.UserID, known, "192.0.2.1"); err != nil {
+		if err := f.Lockout.KnowDevice(t.Context(), p.UserID, known, "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
 		canaries := []string{enrolment.Secret.Reveal(), codes[0].Reveal(), strings.ReplaceAll(codes[0].Reveal(), "-", ""), token.Reveal(),

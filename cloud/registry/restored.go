@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/factors"
 )
 
 // SettleRestored is the registry's [keys.Settle]. It ends whatever may have ended or been used since the backup and can be had
@@ -22,8 +22,8 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if _, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE ended_at = 0", now.Unix()); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, "UPDATE totp SET last_step = $1 WHERE last_step < $1 AND confirmed_at <> 0", now.Unix()/signin.TOTPPeriod); err != nil {
-		return fmt.Errorf("use up the codes of authenticator apps: %w", err)
+	if err := factors.UseUpCodes(ctx, tx, now.Unix()); err != nil {
+		return err
 	}
 	// There is less than one statement a second, so no number given so far is as high as the time.
 	if _, err := tx.ExecContext(ctx, `UPDATE connections SET statement_number = $1 +

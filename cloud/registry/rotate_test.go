@@ -43,7 +43,7 @@ func TestRotateEncryptionKey(t *testing.T) {
 			}
 		}
 		f.advance(time.Minute)
-		if err := f.SignIn.CheckOTP(t.Context(), accounts.User{ID: p.UserID, Email: p.Email}, f.code(enrolment, 0), bridge.Secret{}, audit.Actor{}); err != nil {
+		if err := f.Factors.CheckOTP(t.Context(), accounts.User{ID: p.UserID, Email: p.Email}, f.code(enrolment, 0), bridge.Secret{}, audit.Actor{}); err != nil {
 			t.Errorf("a code, with the new key alone: %v", err)
 		}
 		if due, err := f.Outbox.DueMail(t.Context(), 10); err != nil || len(due) != 1 || due[0].Text.Len() == 0 {

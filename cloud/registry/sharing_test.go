@@ -301,7 +301,7 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 			t.Errorf("%+v (%v)", sharing, err)
 		}
 		_, link, _ := f.invite(admin, api.NewInvitation{Role: "member"})
-		if _, err := f.SignIn.AcceptInvitation(t.Context(), max.As(audit.Actor{}), link); err != nil {
+		if _, err := f.Joining.Accept(t.Context(), max.As(audit.Actor{}), link); err != nil {
 			t.Fatal(err)
 		}
 		again := max

@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/signin"
 )
 
@@ -20,25 +21,25 @@ const (
 )
 
 // withProvider sets a provider of acme, as its owner, and takes up a sign-in there.
-func (f *fixture) withProvider(owner accounts.Principal) signin.Provider {
+func (f *fixture) withProvider(owner accounts.Principal) providers.Provider {
 	f.t.Helper()
 	secret := bridge.NewSecret(providerSecret).Disclose()
-	if err := f.Providers.SetProvider(f.t.Context(), owner.As(owner.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
+	if err := f.Providers.Set(f.t.Context(), owner.As(owner.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://login.a.test", ClientID: "ace",
 		ClientSecret: &secret, Domains: []string{domain}, DefaultRole: "member"}, true); err != nil {
 		f.t.Fatal(err)
 	}
-	s, err := f.Providers.BeginSignIn(f.t.Context(), "bob@"+domain, "/")
+	s, err := f.Providers.Begin(f.t.Context(), "bob@"+domain, "/")
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if s, err = f.Providers.TakeSignIn(f.t.Context(), s.Cookie, s.State(), "acme"); err != nil || s.Provider.ClientSecret.Reveal() != providerSecret {
+	if s, err = f.Providers.Take(f.t.Context(), s.Cookie, s.State(), "acme"); err != nil || s.Provider.ClientSecret.Reveal() != providerSecret {
 		f.t.Fatalf("%+v %v", s, err)
 	}
 	return s.Provider
 }
 
-func vouch(email string) signin.Vouched {
-	return signin.Vouched{Subject: email, Email: email, EmailVerified: true}
+func vouch(email string) providers.Vouched {
+	return providers.Vouched{Subject: email, Email: email, EmailVerified: true}
 }
 
 // Somebody may have signed up with an address that is not theirs, and wait for its owner with a password that they know.
@@ -49,7 +50,7 @@ func TestUnverifiedAccountIsTakenOver(t *testing.T) {
 		if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET verified_at = 0 WHERE email = 'bob@a.test'"); err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.Providers.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		s, err := f.Providers.Finish(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
 		if err != nil || s.Principal.UserID != squatter.UserID || s.Principal.Org != "acme" || s.Principal.Provider != p.ID {
 			t.Fatalf("%+v %v", s.Principal, err)
 		}
@@ -73,7 +74,7 @@ func TestFirstSignInsRace(t *testing.T) {
 		users := make(chan string, 8)
 		for range cap(users) {
 			wg.Go(func() {
-				s, err := f.Providers.FinishSignIn(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+				s, err := f.Providers.Finish(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
 				if err == nil {
 					users <- s.Principal.UserID
 				} else if bridge.CodeOf(err) != "signin_raced" {
@@ -99,7 +100,7 @@ func TestLastOwnerStays(t *testing.T) {
 		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
 		f.person("otto@a.test", "acme", bridge.RoleOwner)
 		p := f.withProvider(olga)
-		if err := f.Providers.SetProvider(t.Context(), olga.As(audit.Actor{}), "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
+		if err := f.Providers.Set(t.Context(), olga.As(audit.Actor{}), "acme", api.ProviderSettings{Issuer: p.Issuer, ClientID: p.ClientID, Domains: []string{domain},
 			GroupRoles: map[string]string{"staff": "member"}}, true); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func TestLastOwnerStays(t *testing.T) {
 			wg.Go(func() {
 				who := vouch(email)
 				who.Groups = []string{"staff"}
-				if _, err := f.Providers.FinishSignIn(t.Context(), p, who, audit.Actor{}); err != nil {
+				if _, err := f.Providers.Finish(t.Context(), p, who, audit.Actor{}); err != nil {
 					t.Errorf("%s: %v", email, err)
 				}
 			})
@@ -132,7 +133,7 @@ func TestProviderSecretIsRotated(t *testing.T) {
 			t.Fatalf("%d rows rotated (%v)", n, err)
 		}
 		f.open(newer)
-		if p, _, err := f.Providers.ProviderOf(t.Context(), owner, "acme"); err != nil || p.ClientSecret.Reveal() != providerSecret {
+		if p, _, err := f.Providers.Of(t.Context(), owner, "acme"); err != nil || p.ClientSecret.Reveal() != providerSecret {
 			t.Errorf("with the new key alone: %v", err)
 		}
 	})
@@ -183,13 +184,13 @@ func TestProviderIsSetByTheRoleOfNow(t *testing.T) {
 		if code := f.role(olga, ann, "viewer"); code != "" {
 			t.Fatal(code)
 		}
-		err := f.Providers.SetProvider(t.Context(), ann.As(ann.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
+		err := f.Providers.Set(t.Context(), ann.As(ann.Actor("", "")), "acme", api.ProviderSettings{Issuer: "https://evil.test", ClientID: "ace",
 			ClientSecret: new(bridge.NewSecret(providerSecret).Disclose()), Domains: []string{domain}, DefaultRole: "member"}, true)
 		if bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner sets the provider: %v", err)
 		}
 		f.withProvider(olga)
-		if err := f.Providers.RemoveProvider(t.Context(), ann.As(ann.Actor("", "")), "acme"); bridge.CodeOf(err) != "role_admin" {
+		if err := f.Providers.Remove(t.Context(), ann.As(ann.Actor("", "")), "acme"); bridge.CodeOf(err) != "role_admin" {
 			t.Errorf("somebody who was an owner removes the provider: %v", err)
 		}
 		if err := f.Accounts.Withdraw(t.Context(), ann.As(ann.Actor("", "")), "acme", invitation.ID); bridge.CodeOf(err) != "role_admin" {

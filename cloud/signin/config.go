@@ -1,90 +1,113 @@
-// Package signin owns the rules and rows of proving who one is.
+// Package signin owns how a person signs in with a password, and the mailed links that verify an address or reset a password.
 //
-// There are passwords, second factors, recovery codes, mailed links, and the sign-in providers of organizations. Each wrong
-// try is charged to a lane, of the account and of the client's address, which locks after too many.
+//	password ──► right ──► second factor off ─────────────────► session
+//	                 └───► second factor on ──► code in 5 min ──► session
+//	mailed link: asked for ──► written when the mail is due ──► used once, superseded, or expired
 //
-//	password ──► second factor, if on ──► session
-//	provider ──► identity token ─────────► session, which counts for that organization only
-//	mailed link: due ──► sent ──► used once | expired
-//	second factor: enrolled ──► confirmed by a code ──► on ──► off
+// A wrong password costs the same work and gets the same answer whether or not the account exists; after several, one has to
+// wait (see [lockout]). A sign-in that is under way ends if the password or the second factor changes meanwhile. A new password
+// ends all that the old one had opened: sessions, approvals, sign-ins under way, known devices, reset links and pending
+// changes of address.
 //
-// A check of a password holds only while that is the password: what it was for fails if it has changed meanwhile. The first
-// proof of an address hands the account over; see accounts.Handover.
+// Second factors are in cloud/factors, changes of address in cloud/addresses, sign-ins through an organization's own
+// provider in cloud/providers, new accounts in cloud/signup.
 package signin
 
 import (
 	"context"
-	"log/slog"
+	"database/sql"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
+	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/joining"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/schema"
-	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Config is all that the store may touch.
+// Config is all that the stores of this package may touch. Every field is required.
 type Config struct {
-	DB       *schema.DB
-	Accounts *accounts.Store
-	Sessions *accounts.Sessions
-	Outbox   *outbox.Outbox   // New has it write links with this store
-	Vault    *vault.Vault     // seals second factors and the client secrets of providers
-	Issuer   bridge.ServerURL // the cloud's own URL, which the links begin with
-	Password passwords.Cost   // zero: the default cost
+	DB        *schema.DB
+	Accounts  *accounts.Store
+	Sessions  *accounts.Sessions
+	Outbox    *outbox.Outbox // New has it write links with [Links]
+	Joining   *joining.Store
+	Factors   *factors.Store
+	Addresses *addresses.Store
+	Lockout   *lockout.Store
+	Hasher    *passwords.Hasher
+	Issuer    bridge.ServerURL // the cloud's own URL, which the links begin with
 }
 
-// Store owns how people prove who they are: passwords, second factors, recovery codes and mailed links.
+// Store signs people in with their password. Its methods are safe for concurrent use.
 type Store struct {
 	db       *schema.DB
-	accounts *accounts.Store
 	sessions *accounts.Sessions
-	outbox   *outbox.Outbox
-	vault    *vault.Vault
-	issuer   bridge.ServerURL
-	log      *slog.Logger
+	factors  *factors.Store
+	lockout  *lockout.Store
 	hasher   *passwords.Hasher
-	keys     accounts.Keys // of the cloud itself; nil: see [Store.UseKeys]
 }
 
-// Providers owns the sign-in providers of organizations and the sign-ins through them.
-type Providers struct {
-	db       *schema.DB
-	accounts *accounts.Store
-	sessions *accounts.Sessions
-	signin   *Store
-	vault    *vault.Vault
-	issuer   bridge.ServerURL
-	log      *slog.Logger
+// Passwords changes passwords. Its methods are safe for concurrent use.
+type Passwords struct {
+	db        *schema.DB
+	accounts  *accounts.Store
+	outbox    *outbox.Outbox
+	factors   *factors.Store
+	addresses *addresses.Store
+	hasher    *passwords.Hasher
 }
 
-// New returns the store, and that of the providers.
-func New(cfg Config, log *slog.Logger) (*Store, *Providers, error) {
-	hasher, err := passwords.New(cfg.Password)
-	if err != nil {
-		return nil, nil, err
+// Links owns the mailed links that verify an address or reset a password. Its methods are safe for concurrent use.
+type Links struct {
+	db        *schema.DB
+	accounts  *accounts.Store
+	outbox    *outbox.Outbox
+	joining   *joining.Store
+	passwords *Passwords
+	hasher    *passwords.Hasher
+	issuer    bridge.ServerURL
+}
+
+// New returns the stores of this package.
+func New(cfg Config) (*Store, *Passwords, *Links) {
+	pw := &Passwords{db: cfg.DB, accounts: cfg.Accounts, outbox: cfg.Outbox, factors: cfg.Factors, addresses: cfg.Addresses, hasher: cfg.Hasher}
+	links := &Links{db: cfg.DB, accounts: cfg.Accounts, outbox: cfg.Outbox, joining: cfg.Joining, passwords: pw, hasher: cfg.Hasher,
+		issuer: cfg.Issuer}
+	cfg.Outbox.WriteWith(links.write)
+	return &Store{db: cfg.DB, sessions: cfg.Sessions, factors: cfg.Factors, lockout: cfg.Lockout, hasher: cfg.Hasher}, pw, links
+}
+
+// Voiders are the kinds of credential kept here; see [accounts.Voider].
+func (st *Store) Voiders() []accounts.Voider {
+	return []accounts.Voider{{Kind: "sign-ins", Tables: []string{"pending_logins", "known_devices", "mail_tokens", "outbox"}, Void: st.void}}
+}
+
+func (st *Store) void(ctx context.Context, tx *sql.Tx, h accounts.Handover) error {
+	if !h.Whole() {
+		return nil
 	}
-	st := &Store{db: cfg.DB, accounts: cfg.Accounts, sessions: cfg.Sessions, outbox: cfg.Outbox, vault: cfg.Vault,
-		issuer: cfg.Issuer, log: log, hasher: hasher}
-	cfg.Outbox.WriteWith(st.writeLink)
-	return st, &Providers{db: cfg.DB, accounts: cfg.Accounts, sessions: cfg.Sessions, signin: st, vault: cfg.Vault,
-		issuer: cfg.Issuer, log: log}, nil
+	if err := endPending(ctx, tx, h.User.ID); err != nil {
+		return err
+	}
+	return endLinks(ctx, tx, h.User, PurposeVerify, PurposeReset)
 }
 
-// UseKeys gives the store the cloud's own API keys, whose owner's name follows a change of the address.
-func (st *Store) UseKeys(k accounts.Keys) { st.keys = k }
+// endPending ends a person's sign-ins under way, and forgets where they have signed in from.
+func endPending(ctx context.Context, tx *sql.Tx, userID string) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM pending_logins WHERE user_id = $1", userID); err != nil {
+		return err
+	}
+	return lockout.ForgetDevices(ctx, tx, userID)
+}
 
-// Purge deletes the links, sign-ins under way and failures that were over at a time.
+// Purge deletes the links and the sign-ins under way that were over before a time.
 func (st *Store) Purge(ctx context.Context, before time.Time) error {
 	return st.db.DeleteBefore(ctx, before,
-		"DELETE FROM provider_logins WHERE expires_at < $1",
 		"DELETE FROM mail_tokens WHERE expires_at < $1",
-		"DELETE FROM address_changes WHERE expires_at < $1",
-		"DELETE FROM first_links WHERE expires_at < $1",
-		"DELETE FROM pending_logins WHERE expires_at < $1",
-		"DELETE FROM totp WHERE confirmed_at = 0 AND created_at < $1",
-		"DELETE FROM login_failures WHERE last_at < $1",
-		"DELETE FROM known_devices WHERE expires_at < $1")
+		"DELETE FROM pending_logins WHERE expires_at < $1")
 }

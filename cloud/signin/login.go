@@ -11,47 +11,49 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Login is a try to sign in with a password. Device is the cookie of a browser that has been signed in before, if any.
+// Login is a try to sign in with a password.
 type Login struct {
 	Email    string
 	Password bridge.Secret
-	Device   bridge.Secret
+	Device   bridge.Secret // cookie of a browser that has signed in before; empty: none
 }
 
-// Authenticated is a person who has given the right password. TwoFactor says that this is not enough.
+// Authenticated is a person who has given the right password.
 type Authenticated struct {
 	accounts.User
-	TwoFactor bool
+	TwoFactor bool // the password alone is not enough
 }
 
 // PendingLife is how long a sign-in waits for its second step.
 const PendingLife = 5 * time.Minute
 
-const maxPendingTries = 5
+const maxPendingTries = 5 // of codes, for one sign-in
 
-// Authenticate checks an e-mail address and a password. Unknown people cost the same work as known ones and get the
-// same answer, the wait after many wrong tries included.
+// Authenticate checks an e-mail address and a password. An unknown person costs the same work as a known one and gets the same
+// answer, including the wait after many wrong tries. A right password for an unproven address returns the person with
+// [accounts.ErrUnproven].
 func (st *Store) Authenticate(ctx context.Context, l Login, actor audit.Actor) (Authenticated, error) {
 	email := accounts.LoginEmail(l.Email)
 	var u Authenticated
 	var hash, org string
 	var verified int64
 	err := st.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, u.password, u.verified_at,
-		EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at > 0),
 		COALESCE((SELECT MIN(o.slug) FROM members m JOIN organizations o ON o.id = m.org_id WHERE m.user_id = u.id), '')
-		FROM users u WHERE u.email = $1`, email).Scan(&u.ID, &u.Email, &u.Name, &hash, &verified, &u.TwoFactor, &org)
+		FROM users u WHERE u.email = $1`, email).Scan(&u.ID, &u.Email, &u.Name, &hash, &verified, &org)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Authenticated{}, fmt.Errorf("look up a user: %w", err)
 	}
-	mark, err := st.knownMark(ctx, u.ID, marks(l.Device, actor.Address))
+	mark, err := st.lockout.KnownMark(ctx, u.ID, l.Device, actor.Address)
 	if err != nil {
 		return Authenticated{}, err
 	}
-	lane := passwordLane(email, mark)
-	locked, err := st.charge(ctx, lane)
+	lane := lockout.PasswordLane(email, mark)
+	locked, err := st.lockout.Charge(ctx, lane)
 	if err != nil {
 		return Authenticated{}, err
 	}
@@ -61,9 +63,12 @@ func (st *Store) Authenticate(ctx context.Context, l Login, actor audit.Actor) (
 	}
 	actor.ID, actor.Org = "user:"+email, org
 	if !match {
-		return Authenticated{}, st.refuseLogin(ctx, email, bridge.CodeLoginFailed, locked, actor)
+		return Authenticated{}, st.lockout.Refuse(ctx, email, errLoginFailed, locked, actor)
 	}
-	if err := forgive(ctx, st.db, lane); err != nil {
+	if err := lockout.Forgive(ctx, st.db, lane); err != nil {
+		return Authenticated{}, err
+	}
+	if u.TwoFactor, err = factors.On(ctx, st.db, u.ID); err != nil {
 		return Authenticated{}, err
 	}
 	if verified == 0 {
@@ -73,53 +78,40 @@ func (st *Store) Authenticate(ctx context.Context, l Login, actor audit.Actor) (
 	return u, nil
 }
 
-// SignIn opens a session for a person who has proven who they are. The proof must still be valid: a password or second factor
-// set in the meantime ends sign-ins in progress, as it ends sessions.
+// SignIn opens a session for a person who has proven who they are. The proof must still be valid: a password or second factor set
+// in the meantime ends sign-ins under way, as it ends sessions.
 func (st *Store) SignIn(ctx context.Context, u accounts.User, org, method string, actor audit.Actor) (accounts.Session, error) {
 	var s accounts.Session
 	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
 		var err error
-		s, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: u.ID, Org: org, Method: method, Shown: u.Shown}, actor)
-		return err
+		s, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: u.ID, Org: org, Method: method}, actor)
+		if err != nil {
+			return err
+		}
+		return factors.RequireUnchanged(ctx, tx, u.ID, u.Shown)
 	})
-	return s, err
-}
-
-// refusals are the ways in which a sign-in fails, as the person is told.
-var refusals = map[bridge.Code]*bridge.Error{
-	bridge.CodeLoginFailed: bridge.E(bridge.Unauthenticated, bridge.CodeLoginFailed,
-		"The e-mail address or the password is not right."),
-	bridge.CodeOTPInvalid: bridge.E(bridge.Unauthenticated, bridge.CodeOTPInvalid, "That code is not right."),
-	bridge.CodeOTPUsed: bridge.E(bridge.Unauthenticated, bridge.CodeOTPUsed,
-		"That code has been used already. Wait for the next one."),
-}
-
-func (st *Store) refuseLogin(ctx context.Context, email string, code bridge.Code, locked bool, actor audit.Actor) error {
-	details := map[string]string{}
-	if locked {
-		details["locked"] = "too many wrong tries"
+	if err != nil {
+		return accounts.Session{}, err
 	}
-	if err := audit.Record(ctx, st.db.DB, st.db.Now(), audit.Entry{Actor: actor, Action: "session.open", Target: "user:" + email,
-		Outcome: string(code), Details: details}); err != nil {
-		return err
-	}
-	return refusals[code]
+	return s, nil
 }
 
-// BeginSecondStep keeps that a person has given the right password, for five minutes and for the browser that holds the
-// answer. The log shows it, because whoever goes no further may be somebody else who has the password.
+var errLoginFailed = bridge.E(bridge.Unauthenticated, bridge.CodeLoginFailed, "The e-mail address or the password is not right.")
+
+// BeginSecondStep records for [PendingLife] that a person has given the right password, and returns the cookie of their browser.
+// It is audited, because someone who goes no further may have a stolen password.
 func (st *Store) BeginSecondStep(ctx context.Context, u accounts.User, actor audit.Actor) (bridge.Secret, error) {
 	pending := bridge.NewSecret(bridge.RandomToken(32))
 	now := st.db.Now()
 	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
-		if err := accounts.HoldShown(ctx, tx, u.ID, accounts.Shown{Password: u.Shown.Password, Both: u.Shown.Password != ""}); err != nil {
+		if err := factors.RequireUnchanged(ctx, tx, u.ID, accounts.Shown{Password: u.Shown.Password, Both: u.Shown.Password != ""}); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO pending_logins (hash, user_id, tries, expires_at) VALUES ($1, $2, 0, $3)",
 			schema.Hash(pending), u.ID, now.Add(PendingLife).Unix()); err != nil {
 			return fmt.Errorf("keep a login: %w", err)
 		}
-		by, err := accountActor(ctx, tx, u, actor)
+		by, err := accounts.ActorOf(ctx, tx, u, actor)
 		if err != nil {
 			return err
 		}
@@ -131,7 +123,7 @@ func (st *Store) BeginSecondStep(ctx context.Context, u accounts.User, actor aud
 var errPending = bridge.E(bridge.Unauthenticated, bridge.CodeLoginExpired,
 	"That took too long, or too many tries. Please sign in again.")
 
-// PendingLogin finds whose second step it is.
+// PendingLogin finds the person whose second step a cookie is for.
 func (st *Store) PendingLogin(ctx context.Context, pending bridge.Secret) (accounts.User, error) {
 	var u accounts.User
 	err := st.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, u.password FROM pending_logins p JOIN users u ON u.id = p.user_id
@@ -146,7 +138,7 @@ func (st *Store) PendingLogin(ctx context.Context, pending bridge.Secret) (accou
 	return u, nil
 }
 
-// FinishSecondStep checks the code of a second step and uses the step up. A step allows five tries.
+// FinishSecondStep checks the code of a second step, which allows five tries, and ends the step.
 func (st *Store) FinishSecondStep(ctx context.Context, pending bridge.Secret, otp string, device bridge.Secret, actor audit.Actor) (accounts.User, error) {
 	u, err := st.PendingLogin(ctx, pending)
 	if err != nil {
@@ -160,7 +152,7 @@ func (st *Store) FinishSecondStep(ctx context.Context, pending bridge.Secret, ot
 	if !counted {
 		return accounts.User{}, errPending
 	}
-	if u, err = st.ShowBoth(ctx, u, otp, device, actor); err != nil {
+	if u, err = st.factors.ShowBoth(ctx, u, otp, device, actor); err != nil {
 		return accounts.User{}, err
 	}
 	return u, st.db.Change(ctx, func(tx *sql.Tx) error {
@@ -170,40 +162,4 @@ func (st *Store) FinishSecondStep(ctx context.Context, pending bridge.Secret, ot
 		}
 		return sqldb.Wrap("finish a login", err)
 	})
-}
-
-// ShowBoth is [Store.CheckOTP] for a sign-in: with the code the person has proven both factors.
-func (st *Store) ShowBoth(ctx context.Context, u accounts.User, otp string, device bridge.Secret, actor audit.Actor) (accounts.User, error) {
-	err := st.CheckOTP(ctx, u, otp, device, actor)
-	u.Shown.Both = err == nil
-	return u, err
-}
-
-// CheckOTP checks a code of the authenticator app or a recovery code, and uses it up. Wrong ones are counted and audited
-// as wrong passwords are.
-func (st *Store) CheckOTP(ctx context.Context, u accounts.User, otp string, device bridge.Secret, actor audit.Actor) error {
-	mark, err := st.knownMark(ctx, u.ID, marks(device, actor.Address))
-	if err != nil {
-		return err
-	}
-	lane := otpLane(u.ID, mark)
-	locked, err := st.charge(ctx, lane)
-	if err != nil {
-		return err
-	}
-	var by audit.Actor
-	err = st.db.Change(ctx, func(tx *sql.Tx) error {
-		var err error
-		if by, err = accountActor(ctx, tx, u, actor); err != nil {
-			return err
-		}
-		if err := st.useOTP(ctx, tx, u, otp, by); err != nil {
-			return err
-		}
-		return forgive(ctx, tx, lane)
-	})
-	if code := bridge.CodeOf(err); refusals[code] != nil {
-		return st.refuseLogin(ctx, u.Email, code, locked, by)
-	}
-	return err
 }

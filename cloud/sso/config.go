@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -30,7 +30,7 @@ type Config struct {
 	LookupTXT     LookupTXT     // nil: the system's resolver
 	Page          *page.Writer
 	Who           *who.Finder
-	Providers     *signin.Providers
+	Providers     *providers.Store
 	Logins        *api.Limiter // guesses
 	Tokens        *api.Limiter // requests of one address
 	AccessChanged func()       // tells the relay that somebody's access may have changed
@@ -43,7 +43,7 @@ type SSO struct {
 	log             *slog.Logger
 	page            *page.Writer
 	who             *who.Finder
-	signinProviders *signin.Providers
+	signinProviders *providers.Store
 	logins          *api.Limiter
 	tokens          *api.Limiter
 	accessChanged   func()

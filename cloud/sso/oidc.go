@@ -13,13 +13,13 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/hashicorp/golang-lru/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/oauth2"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cloud/outbound"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/providers"
 )
 
 const (
@@ -148,7 +148,7 @@ func (o *discovery) mayVisit(address string) bool {
 	return err == nil && (u.Scheme == "https" || (o.loopback && base.Loopback()))
 }
 
-func (p oidcProvider) config(settings signin.Provider, redirectURI string) *oauth2.Config {
+func (p oidcProvider) config(settings providers.Provider, redirectURI string) *oauth2.Config {
 	endpoint := p.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInParams // guessing would spend the code
 	if p.inHeader && !settings.ClientSecret.IsZero() {
@@ -159,7 +159,7 @@ func (p oidcProvider) config(settings signin.Provider, redirectURI string) *oaut
 }
 
 // authURL is where the browser goes to sign in.
-func (o *discovery) authURL(ctx context.Context, s signin.SignIn, redirectURI, email string) (string, error) {
+func (o *discovery) authURL(ctx context.Context, s providers.SignIn, redirectURI, email string) (string, error) {
 	ctx, cancel := o.step(ctx)
 	defer cancel()
 	p, err := o.find(ctx, s.Provider.Issuer)
@@ -176,22 +176,22 @@ func refusedToken(detail string, cause error) error {
 }
 
 // redeem turns an answer of a provider into what it says of the person. iss is the issuer that the answer names.
-func (o *discovery) redeem(ctx context.Context, s signin.SignIn, redirectURI string, code bridge.Secret, iss string) (signin.Vouched, error) {
+func (o *discovery) redeem(ctx context.Context, s providers.SignIn, redirectURI string, code bridge.Secret, iss string) (providers.Vouched, error) {
 	ctx, cancel := o.step(ctx)
 	defer cancel()
 	p, err := o.find(ctx, s.Provider.Issuer)
 	if err != nil {
-		return signin.Vouched{}, err
+		return providers.Vouched{}, err
 	}
 	if (iss != "" || p.namesIssuer) && iss != s.Provider.Issuer {
-		return signin.Vouched{}, refusedToken("it comes from another provider", nil)
+		return providers.Vouched{}, refusedToken("it comes from another provider", nil)
 	}
 	token, err := p.config(s.Provider, redirectURI).Exchange(ctx, code.Reveal(), oauth2.VerifierOption(s.Verifier().Reveal()))
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // its text would repeat the provider's answer
-		return signin.Vouched{}, refusedToken("it does not redeem the code", fmt.Errorf("the token endpoint answered %d", refused.Response.StatusCode))
+		return providers.Vouched{}, refusedToken("it does not redeem the code", fmt.Errorf("the token endpoint answered %d", refused.Response.StatusCode))
 	}
 	if err != nil { // nor the text of a malformed answer
-		return signin.Vouched{}, providerError(bridge.CodeProviderUnreachable,
+		return providers.Vouched{}, providerError(bridge.CodeProviderUnreachable,
 			"The sign-in provider's token endpoint cannot be reached.", "begin again",
 			errors.New(apiclient.WhyUnreachable(err)))
 	}
@@ -199,13 +199,13 @@ func (o *discovery) redeem(ctx context.Context, s signin.SignIn, redirectURI str
 	verifier := p.Verifier(&oidc.Config{ClientID: s.Provider.ClientID, SupportedSigningAlgs: idTokenAlgorithms, Now: o.now})
 	id, err := verifier.Verify(ctx, raw)
 	if err != nil {
-		return signin.Vouched{}, refusedToken("its ID token does not verify", err)
+		return providers.Vouched{}, refusedToken("its ID token does not verify", err)
 	}
 	if !bridge.NewSecret(id.Nonce).Equal(bridge.NewSecret(s.Nonce())) {
-		return signin.Vouched{}, refusedToken("its ID token is of another sign-in", nil)
+		return providers.Vouched{}, refusedToken("its ID token is of another sign-in", nil)
 	}
 	if id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil {
-		return signin.Vouched{}, refusedToken("its ID token is of another access token", nil)
+		return providers.Vouched{}, refusedToken("its ID token is of another access token", nil)
 	}
 	return readClaims(raw, id, s.Provider)
 }
@@ -244,17 +244,17 @@ func strictClaims(raw string, id *oidc.IDToken) (map[string]json.RawMessage, err
 	return claims, bridge.DecodeStrict(payload, &claims)
 }
 
-func readClaims(raw string, id *oidc.IDToken, settings signin.Provider) (signin.Vouched, error) {
+func readClaims(raw string, id *oidc.IDToken, settings providers.Provider) (providers.Vouched, error) {
 	claims, err := strictClaims(raw, id)
 	if err != nil {
-		return signin.Vouched{}, refusedToken("its ID token cannot be read", err)
+		return providers.Vouched{}, refusedToken("its ID token cannot be read", err)
 	}
 	if azp := text(claims["azp"]); (azp != "" || len(id.Audience) > 1) && azp != settings.ClientID {
-		return signin.Vouched{}, refusedToken("its ID token is another client's", nil)
+		return providers.Vouched{}, refusedToken("its ID token is another client's", nil)
 	}
 	// Some providers write booleans as strings.
 	verified := string(claims["email_verified"]) == "true" || text(claims["email_verified"]) == "true"
-	return signin.Vouched{Subject: id.Subject, Email: text(claims["email"]), EmailVerified: verified, Name: text(claims["name"]),
+	return providers.Vouched{Subject: id.Subject, Email: text(claims["email"]), EmailVerified: verified, Name: text(claims["name"]),
 		Groups: groups(claims[settings.GroupsClaim])}, nil
 }
 

@@ -40,7 +40,7 @@ func (so *SSO) Mount(e *echo.Echo) {
 }
 
 func (so *SSO) provider(ctx context.Context, p accounts.Principal, org string) (api.Provider, error) {
-	_, shown, err := so.signinProviders.ProviderOf(ctx, p, org)
+	_, shown, err := so.signinProviders.Of(ctx, p, org)
 	shown.RedirectURI = so.callbackURI(p.Org)
 	return shown, err
 }
@@ -55,7 +55,7 @@ func (so *SSO) getProvider(ctx echo.Context, p accounts.Principal) error {
 
 // setProvider sets the provider. On loopback, where nobody else can sign in, domains need no proof.
 func (so *SSO) setProvider(ctx echo.Context, p accounts.Principal, org string, s api.ProviderSettings) error {
-	return so.signinProviders.SetProvider(ctx.Request().Context(), who.Caller(ctx, p), org, s, so.cfg.PublicURL.Loopback())
+	return so.signinProviders.Set(ctx.Request().Context(), who.Caller(ctx, p), org, s, so.cfg.PublicURL.Loopback())
 }
 
 func (so *SSO) putProvider(ctx echo.Context, p accounts.Principal) error {
@@ -70,7 +70,7 @@ func (so *SSO) putProvider(ctx echo.Context, p accounts.Principal) error {
 }
 
 func (so *SSO) deleteProvider(ctx echo.Context, p accounts.Principal) error {
-	if err := so.signinProviders.RemoveProvider(ctx.Request().Context(), who.Caller(ctx, p), ctx.Param("org")); err != nil {
+	if err := so.signinProviders.Remove(ctx.Request().Context(), who.Caller(ctx, p), ctx.Param("org")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
@@ -209,7 +209,7 @@ func (so *SSO) changeProvider(ctx echo.Context, p accounts.Principal) error {
 	r := ctx.Request()
 	switch r.PostForm.Get("action") {
 	case "remove":
-		if err := so.signinProviders.RemoveProvider(r.Context(), who.Caller(ctx, p), p.Org); err != nil {
+		if err := so.signinProviders.Remove(r.Context(), who.Caller(ctx, p), p.Org); err != nil {
 			return err
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/settings/provider")

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/page"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
@@ -56,10 +56,10 @@ func (so *SSO) beginSignIn(ctx echo.Context) error {
 	r := ctx.Request()
 	view := signInView{Email: strings.TrimSpace(r.PostForm.Get("email")), Next: page.LocalPath(r.PostForm.Get("next"))}
 	err := so.tokens.Allow(bridge.AddressKey(ctx.RealIP())) // each begins a sign-in in the database
-	var s signin.SignIn
+	var s providers.SignIn
 	if err == nil {
 		err = so.who.Guess(ctx, func() (err error) {
-			s, err = so.signinProviders.BeginSignIn(r.Context(), view.Email, view.Next)
+			s, err = so.signinProviders.Begin(r.Context(), view.Email, view.Next)
 			return err
 		})
 	}
@@ -75,7 +75,7 @@ func (so *SSO) beginSignIn(ctx echo.Context) error {
 		return err
 	}
 	view.Org, view.Host, view.URL = s.Provider.Org, u.Host, target
-	so.setSignInCookie(ctx, s.Cookie, signin.SignInLife)
+	so.setSignInCookie(ctx, s.Cookie, providers.SignInLife)
 	ctx.Response().Header().Set("Refresh", "0; url="+target)
 	return so.renderSignIn(ctx, http.StatusOK, view)
 }
@@ -94,11 +94,11 @@ func (so *SSO) finishSignIn(ctx echo.Context) error {
 		cookie = bridge.NewSecret(presented.Value)
 	}
 	query := r.URL.Query()
-	var s signin.SignIn
-	var vouched signin.Vouched
+	var s providers.SignIn
+	var vouched providers.Vouched
 	var session accounts.Session
 	err := so.who.Guess(ctx, func() (err error) {
-		if s, err = so.signinProviders.TakeSignIn(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org")); err != nil {
+		if s, err = so.signinProviders.Take(r.Context(), cookie, bridge.NewSecret(query.Get("state")), ctx.Param("org")); err != nil {
 			return err
 		}
 		so.setSignInCookie(ctx, bridge.NewSecret("-"), -time.Second)
@@ -106,12 +106,12 @@ func (so *SSO) finishSignIn(ctx echo.Context) error {
 			return err
 		}
 		ctx.Response().Before(so.accessChanged) // an account may be taken over
-		session, err = so.signinProviders.FinishSignIn(r.Context(), s.Provider, vouched, who.Anonymous(ctx))
+		session, err = so.signinProviders.Finish(r.Context(), s.Provider, vouched, who.Anonymous(ctx))
 		return err
 	})
 	if err != nil {
 		if s.Provider.ID != "" {
-			if err := so.signinProviders.RefuseSignIn(r.Context(), s.Provider, vouched.Email, err, who.Anonymous(ctx)); err != nil {
+			if err := so.signinProviders.Refuse(r.Context(), s.Provider, vouched.Email, err, who.Anonymous(ctx)); err != nil {
 				return err
 			}
 		}
@@ -125,18 +125,18 @@ func (so *SSO) finishSignIn(ctx echo.Context) error {
 }
 
 // vouched reads the provider's answer: an error of its own (RFC 6749 section 4.1.2.1), or a code to redeem.
-func (so *SSO) vouched(ctx echo.Context, s signin.SignIn, query url.Values) (signin.Vouched, error) {
+func (so *SSO) vouched(ctx echo.Context, s providers.SignIn, query url.Values) (providers.Vouched, error) {
 	if failed := query.Get("error"); failed != "" {
 		if !bridge.PlainText(failed, 60) {
 			failed = "an error"
 		}
-		return signin.Vouched{}, bridge.E(bridge.Forbidden, bridge.CodeProviderRefused, "The sign-in provider of %s refuses: %s.",
+		return providers.Vouched{}, bridge.E(bridge.Forbidden, bridge.CodeProviderRefused, "The sign-in provider of %s refuses: %s.",
 			s.Provider.Org, failed).
 			WithHint("begin again, or ask an admin of %s", s.Provider.Org)
 	}
 	code := bridge.NewSecret(query.Get("code"))
 	if code.IsZero() || code.Len() > 4<<10 {
-		return signin.Vouched{}, refusedToken("it has no code", nil)
+		return providers.Vouched{}, refusedToken("it has no code", nil)
 	}
 	return so.providers.redeem(ctx.Request().Context(), s, so.callbackURI(s.Provider.Org), code, query.Get("iss"))
 }

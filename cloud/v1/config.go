@@ -12,7 +12,11 @@ import (
 
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/joining"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/signin"
@@ -27,6 +31,10 @@ type Config struct {
 	Accounts    *accounts.Store
 	Sessions    *accounts.Sessions
 	SignIn      *signin.Store
+	Factors     *factors.Store
+	Lockout     *lockout.Store
+	Addresses   *addresses.Store
+	Joining     *joining.Store
 	Connections *connections.Store
 	Tokens      *connections.Tokens
 	Upkeep      *connections.Upkeep
@@ -44,6 +52,10 @@ type API struct {
 	accounts     *accounts.Store
 	sessions     *accounts.Sessions
 	signin       *signin.Store
+	factors      *factors.Store
+	lockout      *lockout.Store
+	addresses    *addresses.Store
+	joining      *joining.Store
 	connections  *connections.Store
 	accessTokens *connections.Tokens
 	upkeep       *connections.Upkeep
@@ -54,5 +66,5 @@ type API struct {
 func New(cfg Config, log *slog.Logger) *API {
 	return &API{cfg: cfg, log: log,
 		keys: cfg.Keys, who: cfg.Who, servers: cfg.Servers, accounts: cfg.Accounts, sessions: cfg.Sessions,
-		signin: cfg.SignIn, connections: cfg.Connections, accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview}
+		signin: cfg.SignIn, factors: cfg.Factors, lockout: cfg.Lockout, addresses: cfg.Addresses, joining: cfg.Joining, connections: cfg.Connections, accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview}
 }

@@ -107,7 +107,7 @@ func (v *API) acceptInvitation(ctx echo.Context, p accounts.Principal) error {
 	if err != nil {
 		return err
 	}
-	org, err := v.signin.AcceptInvitation(ctx.Request().Context(), who.Caller(ctx, p), body.Token.Secret)
+	org, err := v.joining.Accept(ctx.Request().Context(), who.Caller(ctx, p), body.Token.Secret)
 	if err != nil {
 		return err
 	}

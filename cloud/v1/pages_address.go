@@ -7,14 +7,14 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/who"
 )
 
 // The same for programs.
 
 func (v *API) getAddress(ctx echo.Context, p accounts.Principal) error {
-	change, err := v.signin.PendingAddress(ctx.Request().Context(), p)
+	change, err := v.addresses.Pending(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (v *API) postAddress(ctx echo.Context, p accounts.Principal) error {
 	if err != nil {
 		return err
 	}
-	change, err := v.who.RequestAddress(ctx, p, signin.NewAddress{Email: body.Email, Password: body.Password.Secret, OTP: body.OTP})
+	change, err := v.who.RequestAddress(ctx, p, addresses.Request{Email: body.Email, Password: body.Password.Secret, OTP: body.OTP})
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (v *API) postAddress(ctx echo.Context, p accounts.Principal) error {
 }
 
 func (v *API) deleteAddress(ctx echo.Context, p accounts.Principal) error {
-	if err := v.signin.CancelAddress(ctx.Request().Context(), who.Caller(ctx, p)); err != nil {
+	if err := v.addresses.Cancel(ctx.Request().Context(), who.Caller(ctx, p)); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)

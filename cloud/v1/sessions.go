@@ -44,7 +44,7 @@ func (v *API) createSession(ctx echo.Context) error {
 				WithHint("add --otp with the six digits of your authenticator app, or a recovery code")
 		}
 		if err := v.who.Guess(ctx, func() (err error) {
-			person.User, err = v.signin.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, who.Anonymous(ctx))
+			person.User, err = v.factors.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, who.Anonymous(ctx))
 			return err
 		}); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (v *API) createSession(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := v.signin.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
+	if err := v.lockout.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
 		return err
 	}
 	return v.answerToken(ctx, http.StatusCreated, s.Principal)

@@ -19,6 +19,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/signin"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	Accounts       *accounts.Store
 	Sessions       *accounts.Sessions
 	SignIn         *signin.Store
+	Addresses      *addresses.Store
+	Links          *signin.Links
 	Outbox         *outbox.Outbox
 	Now            func() time.Time
 	Limits         Limits
@@ -53,6 +56,8 @@ type Finder struct {
 	accounts    *accounts.Store
 	sessions    *accounts.Sessions
 	signin      *signin.Store
+	addresses   *addresses.Store
+	links       *signin.Links
 	outbox      *outbox.Outbox
 	logins      *api.Limiter
 	mails       *api.Limiter
@@ -62,6 +67,6 @@ type Finder struct {
 // New returns a finder.
 func New(cfg Config) *Finder {
 	return &Finder{cfg: cfg, origin: bridge.ServerURL(cfg.PublicURL.Origin()), root: cfg.Root, keys: cfg.Keys, accounts: cfg.Accounts,
-		sessions: cfg.Sessions, signin: cfg.SignIn, outbox: cfg.Outbox, logins: cfg.Limits.Logins, mails: cfg.Limits.Mails,
+		sessions: cfg.Sessions, signin: cfg.SignIn, addresses: cfg.Addresses, links: cfg.Links, outbox: cfg.Outbox, logins: cfg.Limits.Logins, mails: cfg.Limits.Mails,
 		invitations: cfg.Limits.Invitations}
 }

@@ -77,7 +77,7 @@ func toHolder(err error) error {
 
 // By is a principal as the one who asks for a change of keys.
 func (w *Finder) By(ctx echo.Context, p accounts.Principal) keys.By {
-	return keys.By{Actor: Actor(ctx, p), Who: p.Identity(), Bind: w.signin.BindToken(p)}
+	return keys.By{Actor: Actor(ctx, p), Who: p.Identity(), Bind: accounts.BindToken(p)}
 }
 
 // KeyID is the ID of the key that the principal is, or empty.

@@ -4,13 +4,13 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/addresses"
 )
 
 // RequestAddress asks for another address, within the limit on requests for mail.
-func (w *Finder) RequestAddress(ctx echo.Context, p accounts.Principal, n signin.NewAddress) (signin.AddressChange, error) {
+func (w *Finder) RequestAddress(ctx echo.Context, p accounts.Principal, n addresses.Request) (addresses.Change, error) {
 	if err := w.mails.Allow("user:"+p.UserID, "account:"+accounts.LoginEmail(n.Email)); err != nil {
-		return signin.AddressChange{}, err
+		return addresses.Change{}, err
 	}
-	return w.signin.RequestAddress(ctx.Request().Context(), Caller(ctx, p), n)
+	return w.addresses.Ask(ctx.Request().Context(), Caller(ctx, p), n)
 }

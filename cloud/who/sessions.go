@@ -32,7 +32,7 @@ func (w *Finder) Authenticate(ctx echo.Context, l signin.Login) (signin.Authenti
 	})
 	if bridge.CodeOf(err) == bridge.CodeEmailUnverified {
 		// Whoever has the password gets another link: the first mail may be lost.
-		if merr := w.signin.StartVerification(ctx.Request().Context(), person.ID, Anonymous(ctx)); merr != nil {
+		if merr := w.links.StartVerification(ctx.Request().Context(), person.ID, Anonymous(ctx)); merr != nil {
 			if Ours(merr) {
 				return person, merr
 			}

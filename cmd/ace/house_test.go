@@ -32,24 +32,30 @@ var mayImport = map[string][]string{
 	"e2e/world":                    {"server", "cloud", "cloud/", "bridge", "bridge/"},
 	"server":                       {"bridge", "bridge/"},
 	"cloud":                        {"web", "cloud/", "bridge", "bridge/"},
-	"cloud/login":                  {"web", "cloud/page", "cloud/who", "cloud/signin", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
-	"cloud/dashboard":              {"web", "cloud/page", "cloud/servers", "cloud/who", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
-	"cloud/v1":                     {"cloud/page", "cloud/servers", "cloud/who", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/accounts", "bridge", "bridge/"},
+	"cloud/login":                  {"web", "cloud/page", "cloud/who", "cloud/signup", "cloud/signin", "cloud/addresses", "cloud/joining", "cloud/lockout", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
+	"cloud/dashboard":              {"web", "cloud/page", "cloud/servers", "cloud/who", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
+	"cloud/v1":                     {"cloud/page", "cloud/servers", "cloud/who", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/oauth":                  {"web", "cloud/page", "cloud/who", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
-	"cloud/sso":                    {"web", "cloud/page", "cloud/who", "cloud/outbound", "cloud/signin", "cloud/accounts", "bridge", "bridge/"},
+	"cloud/sso":                    {"web", "cloud/page", "cloud/who", "cloud/outbound", "cloud/providers", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/live":                   {"cloud/who", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/servers":                {"cloud/who", "cloud/outbound", "cloud/periodic", "cloud/preview", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/relay":                  {"cloud/who", "cloud/outbound", "cloud/periodic", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/page":                   {"web", "cloud/who", "cloud/accounts", "bridge", "bridge/"},
-	"cloud/who":                    {"cloud/signin", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
+	"cloud/who":                    {"cloud/signin", "cloud/addresses", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
 	"cloud/outbound":               {"bridge", "bridge/"},
 	"cloud/passwords":              {"bridge"},
 	"cloud/periodic":               {},
 	"cloud/mail":                   {"bridge"},
-	"cloud/registry":               {"cloud/passwords", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
+	"cloud/registry":               {"cloud/passwords", "cloud/preview", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
 	"cloud/preview":                {"cloud/connections", "cloud/accounts", "cloud/schema", "bridge", "bridge/"},
 	"cloud/connections":            {"cloud/accounts", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
-	"cloud/signin":                 {"cloud/passwords", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
+	"cloud/providers":              {"cloud/addresses", "cloud/joining", "cloud/accounts", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
+	"cloud/signup":                 {"cloud/signin", "cloud/joining", "cloud/passwords", "cloud/accounts", "cloud/outbox", "cloud/schema", "bridge", "bridge/"},
+	"cloud/signin":                 {"cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/passwords", "cloud/accounts", "cloud/outbox", "cloud/schema", "bridge", "bridge/"},
+	"cloud/addresses":              {"cloud/factors", "cloud/joining", "cloud/accounts", "cloud/outbox", "cloud/schema", "bridge", "bridge/"},
+	"cloud/factors":                {"cloud/lockout", "cloud/passwords", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
+	"cloud/joining":                {"cloud/accounts", "cloud/schema", "bridge", "bridge/"},
+	"cloud/lockout":                {"cloud/schema", "bridge", "bridge/"},
 	"cloud/accounts":               {"cloud/outbox", "cloud/schema", "bridge", "bridge/"},
 	"cloud/outbox":                 {"cloud/vault", "cloud/schema", "bridge", "bridge/"},
 	"cloud/vault":                  {"cloud/schema", "bridge", "bridge/"},
@@ -76,7 +82,8 @@ var mayImport = map[string][]string{
 }
 
 // stores own rules and rows, and know nothing of HTTP.
-var stores = []string{"cloud/registry", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema"}
+var stores = []string{"cloud/registry", "cloud/preview", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin",
+	"cloud/addresses", "cloud/factors", "cloud/joining", "cloud/accounts", "cloud/lockout", "cloud/outbox", "cloud/vault", "cloud/schema"}
 
 type goPackage struct {
 	ImportPath   string

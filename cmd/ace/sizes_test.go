@@ -28,7 +28,6 @@ var larger = map[string]string{
 	"cmd/ace.app":               "as above",
 	"cloud/connections":         "what keeps connections up shares the row of a connection with what changes them",
 	"cloud/connections.Store":   "as above",
-	"cloud/signin.Store":        "second factors and changes of the address are types of their own to be",
 	"cloud/dashboard.Dashboard": "the handlers of all pages; each group of pages is a type of its own to be",
 	"cloud/v1.API":              "the handlers of all routes; each subject is a type of its own to be",
 }

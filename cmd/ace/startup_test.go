@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/passwords"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/e2e/world"
@@ -140,7 +140,7 @@ func addConnection(t *testing.T, dir, key string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	u, err := reg.SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
+	u, err := reg.SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: "ann@acme.test", Password: bridge.NewSecret("correct horse battery"), Org: "acme"})
 	if err != nil {
 		t.Fatal(err)
 	}

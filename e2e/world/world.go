@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/passwords"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/server"
 )
@@ -170,7 +170,7 @@ func (w *World) Run() {
 func (w *World) Person(name string, role bridge.Role) *apiclient.Cloud {
 	w.T.Helper()
 	email := name + "@acme.test"
-	_, err := w.Cloud.Registry().SignIn.AddUser(w.T.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
+	_, err := w.Cloud.Registry().SignUp.AddUser(w.T.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: email,
 		Password: bridge.NewSecret(Password), Org: "acme", Role: role})
 	if err != nil {
 		w.T.Fatal(err)

@@ -20,7 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
@@ -209,7 +209,7 @@ func (d *dev) user(ctx context.Context, email, name string, role bridge.Role) (d
 	if err != nil {
 		return devUser{}, err
 	}
-	_, err = d.cloud.Registry().SignIn.AddUser(ctx, audit.Actor{ID: "operator"}, signin.NewUser{
+	_, err = d.cloud.Registry().SignUp.AddUser(ctx, audit.Actor{ID: "operator"}, signup.NewUser{
 		Email: email, Name: name, Password: password, Org: devOrg, Role: role})
 	if err != nil && bridge.AsError(err).Kind != bridge.Conflict {
 		return devUser{}, err

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/registry"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -40,9 +40,9 @@ func (runner *Runner) cloudUserAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var u signin.AddedUser
+			var u signup.AddedUser
 			err = runner.onRegistry(cmd.Context(), func(r *registry.Registry) error {
-				u, err = r.SignIn.AddUser(cmd.Context(), operator(), signin.NewUser{
+				u, err = r.SignUp.AddUser(cmd.Context(), operator(), signup.NewUser{
 					Email: email, Name: name, Password: secret, Org: org, Role: bridge.Role(role)})
 				return err
 			})
@@ -77,7 +77,7 @@ keys that they have made on servers. Password and second factor stay. Works besi
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var u accounts.User
 			err := runner.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {
-				u, err = r.SignIn.SetAddress(cmd.Context(), args[0], args[1], operator())
+				u, err = r.Addresses.Set(cmd.Context(), args[0], args[1], operator())
 				return err
 			})
 			if err != nil {

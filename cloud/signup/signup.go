@@ -1,4 +1,4 @@
-package signin
+package signup
 
 import (
 	"cmp"
@@ -14,22 +14,22 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// NewAccount is what a new person says of themselves.
+// NewAccount is what a new person enters about themselves.
 type NewAccount struct {
 	Name, Email string
 	Password    bridge.Secret
 }
 
-// SignedUp is a new person's first session, where the link that they came with has proven the address. Otherwise the account is
-// nobody yet: Waiting opens the page where the mail can be sent again, a first one having been Mailed where the cloud sends any.
+// SignedUp is a new account: with a session if the link proved the address, otherwise waiting for that proof.
 type SignedUp struct {
-	Session          accounts.Session
-	Waiting          bridge.Secret
-	Verified, Mailed bool
+	Session  accounts.Session
+	Waiting  bridge.Secret // cookie of the page where the mail can be sent again; see [accounts.Sessions.OpenUnproven]
+	Verified bool          // the link proved the address: Session is set, and Waiting is not
+	Mailed   bool          // a verification link was queued
 }
 
-// SignUp makes an account by an invitation, the one way for a person to make their own. The link that was mailed to the address
-// proves it, and opens a session on the dashboard; with any other the account is nobody until the address is proven.
+// SignUp makes an account by an invitation, the one way for a person to make their own. A link that was mailed to the address
+// proves it and opens a session of the dashboard; with any other link the account waits until the address is proven.
 func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, actor audit.Actor) (SignedUp, error) {
 	var out SignedUp
 	email, err := bridge.CanonicalEmail(n.Email)
@@ -66,7 +66,7 @@ func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, 
 		if u, err = st.signUpProven(ctx, tx, u, hash, by, after); err != nil {
 			return err
 		}
-		if _, err := st.take(ctx, tx, token, u, actor); err != nil {
+		if _, err := st.joining.Take(ctx, tx, token, u, actor); err != nil {
 			return err
 		}
 		out.Session, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: u.ID, Org: o.Org, Method: accounts.MethodBrowser}, actor)
@@ -83,25 +83,26 @@ func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, 
 		return out, nil
 	}
 	actor.ID, actor.Org = "user:"+u.Email, o.Org
-	err = st.StartVerification(ctx, u.ID, actor)
-	if out.Mailed = err == nil; err != nil { // the account is there, and the mail can be asked for again
+	err = st.links.StartVerification(ctx, u.ID, actor)
+	if out.Mailed = err == nil; err != nil { // the account exists, and the page offers to mail it again
 		st.log.Warn("a new person could not be mailed", "error", err)
 	}
 	return out, nil
 }
 
-// signUpProven makes an account of somebody who has come with the link that was mailed to the address. An account that somebody
-// else has made with it and never proven is theirs now.
+// signUpProven makes an account for a person with the link that was mailed to the address. It takes over an unproven account of
+// that address.
 func (st *Store) signUpProven(ctx context.Context, tx *sql.Tx, u accounts.User, hash string, actor audit.Actor, after *accounts.AfterCommit) (accounts.User, error) {
 	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
 		VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING`, u.ID, u.Email, u.Name, hash, st.db.Now().Unix()))
 	if err != nil || made {
 		return u, sqldb.Wrap("make an account", err)
 	}
-	return st.takeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address proven by an invitation", Actor: actor, After: after})
+	return st.joining.TakeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address proven by an invitation", Actor: actor, After: after})
 }
 
-// signUpUnproven makes an account of somebody who has come with a link that proves nothing, and lets the invitation wait.
+// signUpUnproven makes an account for a person whose link proves nothing, and lets the acceptance wait. It returns the cookie of
+// the page that is left to them.
 func (st *Store) signUpUnproven(ctx context.Context, tx *sql.Tx, token bridge.Secret, u accounts.User, hash string) (bridge.Secret, error) {
 	o, err := st.accounts.Offered(ctx, tx, token)
 	if err != nil {
@@ -111,13 +112,13 @@ func (st *Store) signUpUnproven(ctx context.Context, tx *sql.Tx, token bridge.Se
 		u.ID, u.Email, u.Name, hash, st.db.Now().Unix()); err != nil {
 		return bridge.Secret{}, err
 	}
-	if err := st.await(ctx, tx, o, u); err != nil {
+	if err := st.joining.Await(ctx, tx, o, u); err != nil {
 		return bridge.Secret{}, err
 	}
 	return st.sessions.OpenUnproven(ctx, tx, u.ID)
 }
 
-// NewUser says whom to add to which organization.
+// NewUser is a person whom the operator adds to an organization.
 type NewUser struct {
 	Email    string
 	Name     string
@@ -126,14 +127,14 @@ type NewUser struct {
 	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
 }
 
-// AddedUser is a new person with the role that they got.
+// AddedUser is a person whom the operator has added, with their role.
 type AddedUser struct {
 	accounts.User
 	Role bridge.Role
 }
 
-// AddUser adds a person as a member of an organization. The operator vouches for the address, also where somebody has signed
-// up with it and never proven it.
+// AddUser adds a person as a member of an organization. The operator vouches for the address, and takes over an unproven account
+// that was made with it; a proven one is refused with [accounts.ErrUserExists].
 func (st *Store) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (AddedUser, error) {
 	email, err := bridge.CanonicalEmail(n.Email)
 	if err != nil {
@@ -199,7 +200,7 @@ func (st *Store) AddUser(ctx context.Context, actor audit.Actor, n NewUser) (Add
 	return u, nil
 }
 
-// vouchedByOperator makes an account, or takes over one whose address nobody has proven: the operator vouches for the address.
+// vouchedByOperator makes an account, or takes over an unproven one.
 func (st *Store) vouchedByOperator(ctx context.Context, tx *sql.Tx, u accounts.User, hash string, actor audit.Actor, after *accounts.AfterCommit) (accounts.User, error) {
 	now := st.db.Now().Unix()
 	made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at, verified_at)
@@ -207,5 +208,5 @@ func (st *Store) vouchedByOperator(ctx context.Context, tx *sql.Tx, u accounts.U
 	if err != nil || made {
 		return u, err
 	}
-	return st.takeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address vouched for by the operator", Actor: actor, After: after})
+	return st.joining.TakeOver(ctx, tx, u, hash, accounts.Handover{Reason: "address vouched for by the operator", Actor: actor, After: after})
 }

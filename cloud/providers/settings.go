@@ -1,4 +1,4 @@
-package signin
+package providers
 
 import (
 	"context"
@@ -28,7 +28,7 @@ const (
 	defaultGroups = "groups"
 )
 
-// Provider is the OpenID Connect provider of an organization, as sign-in needs it.
+// Provider is the OpenID Connect provider of an organization.
 type Provider struct {
 	ID           string
 	OrgID        string
@@ -41,15 +41,15 @@ type Provider struct {
 	GroupsClaim  string
 	GroupRoles   map[string]bridge.Role
 	Required     bool
-	SetBy        bridge.Role // of whoever set it
+	SetBy        bridge.Role // the role of the member who set it
 	UpdatedAt    time.Time
-	sealed       string
+	sealed       string // the client secret as it is stored
 }
 
 var errNoProvider = bridge.E(bridge.NotFound, bridge.CodeProviderUnknown, "the organization has no sign-in provider").
 	WithHint("set one under Settings, Sign-in provider")
 
-// checkProvider brings settings to the form in which they are stored.
+// checkProvider checks settings from outside, and brings them to the form in which they are stored.
 func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
 	bad := func(code bridge.Code, detail string) error { return bridge.E(bridge.Invalid, code, "%s", detail) }
 	s.Issuer, s.ClientID, s.GroupsClaim = strings.TrimSpace(s.Issuer), strings.TrimSpace(s.ClientID), strings.TrimSpace(s.GroupsClaim)
@@ -105,9 +105,9 @@ func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
 	return nil
 }
 
-// SetProvider sets the sign-in provider of an organization. A domain counts once it is proven, unless proven says that it
-// need not be. When issuer or client change, the sessions that the provider has opened end, and it has to say anew who is who.
-func (st *Providers) SetProvider(ctx context.Context, caller accounts.Caller, org string, s api.ProviderSettings, proven bool) error {
+// Set sets the sign-in provider of an organization. Its domains count once they are proven; proven says that they need no proof.
+// If the issuer or the client ID changes, the sessions that the provider opened end, and its subjects are linked to people anew.
+func (st *Store) Set(ctx context.Context, caller accounts.Caller, org string, s api.ProviderSettings, proven bool) error {
 	if err := caller.RequireProvider(org); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (st *Providers) SetProvider(ctx context.Context, caller accounts.Caller, or
 		if err == nil {
 			err = p.RequireProvider(org)
 		}
-		if err == nil { // what is set counts for as much as the one who sets it
+		if err == nil { // the role may have changed since the first check
 			err = checkProvider(p, &s)
 		}
 		if err != nil {
@@ -184,15 +184,15 @@ func (st *Providers) SetProvider(ctx context.Context, caller accounts.Caller, or
 	return err
 }
 
-func (st *Providers) sealProviderSecret(orgID, id string, secret bridge.Secret) (string, error) {
+func (st *Store) sealProviderSecret(orgID, id string, secret bridge.Secret) (string, error) {
 	if secret.IsZero() {
 		return "", nil
 	}
 	return st.vault.Seal(vault.RowIdentity{Org: orgID, Connection: "provider:" + id}, secret)
 }
 
-// takeDomains sets the domains of an organization's provider, and notes them as proven where they need no proof.
-func (st *Providers) takeDomains(ctx context.Context, tx *sql.Tx, caller accounts.Caller, domains []string, proven bool) error {
+// takeDomains sets the domains of an organization's provider, and marks them as proven if they need no proof.
+func (st *Store) takeDomains(ctx context.Context, tx *sql.Tx, caller accounts.Caller, domains []string, proven bool) error {
 	if err := setDomains(ctx, tx, caller.OrgID, domains); err != nil || !proven {
 		return err
 	}
@@ -204,8 +204,8 @@ func (st *Providers) takeDomains(ctx context.Context, tx *sql.Tx, caller account
 	return nil
 }
 
-// RemoveProvider removes the sign-in provider of an organization; the sessions that it has opened end.
-func (st *Providers) RemoveProvider(ctx context.Context, caller accounts.Caller, org string) error {
+// Remove removes the sign-in provider of an organization. The sessions that it opened end.
+func (st *Store) Remove(ctx context.Context, caller accounts.Caller, org string) error {
 	if err := caller.RequireProvider(org); err != nil {
 		return err
 	}
@@ -232,12 +232,12 @@ func (st *Providers) RemoveProvider(ctx context.Context, caller accounts.Caller,
 	})
 }
 
-// fromProvider names the members of an organization ($1) who have come through its sign-in provider.
+// fromProvider selects the members of an organization ($1) who came through its sign-in provider.
 const fromProvider = "(SELECT m.id FROM members m WHERE m.org_id = $1 AND m.source = 'provider')"
 
-// endWithoutProvider ends what an organization ($1) that takes no password has no use for any more: the sessions and tokens of those
-// who have come through the provider, where these do not go back to it.
-func (st *Providers) endWithoutProvider(ctx context.Context, tx *sql.Tx, orgID string, actor audit.Actor, after *accounts.AfterCommit) error {
+// endWithoutProvider ends what an organization no longer accepts once it requires its provider: sessions and tokens of members
+// who came through the provider, if these were opened in another way.
+func (st *Store) endWithoutProvider(ctx context.Context, tx *sql.Tx, orgID string, actor audit.Actor, after *accounts.AfterCommit) error {
 	const reason = "the organization takes no password"
 	if err := accounts.VoidApprovals(ctx, tx, "provider_id = '' AND member_id IN "+fromProvider, orgID); err != nil {
 		return err
@@ -245,12 +245,12 @@ func (st *Providers) endWithoutProvider(ctx context.Context, tx *sql.Tx, orgID s
 	if err := st.accounts.EndSessions(ctx, tx, reason, actor, "provider_id = '' AND member_id IN "+fromProvider, orgID); err != nil {
 		return err
 	}
-	return st.signin.voidTokens(ctx, tx, after, keys.Ending{Actor: actor, Reason: reason}, "t.provider_id = '' AND t.member_id IN "+fromProvider, orgID)
+	return st.accounts.VoidTokens(ctx, tx, after, keys.Ending{Actor: actor, Reason: reason}, "t.provider_id = '' AND t.member_id IN "+fromProvider, orgID)
 }
 
-// forgetProvider deletes a provider with all that it has said of people, and ends the sessions and tokens that go back to it.
-func (st *Providers) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor, after *accounts.AfterCommit) error {
-	if err := st.signin.voidTokens(ctx, tx, after, keys.Ending{Actor: actor, Reason: "sign-in provider changed"}, "t.provider_id = $1", p.ID); err != nil {
+// forgetProvider deletes a provider and its links to people, and ends the sessions and tokens that were opened through it.
+func (st *Store) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider, actor audit.Actor, after *accounts.AfterCommit) error {
+	if err := st.accounts.VoidTokens(ctx, tx, after, keys.Ending{Actor: actor, Reason: "sign-in provider changed"}, "t.provider_id = $1", p.ID); err != nil {
 		return err
 	}
 	if err := accounts.VoidApprovals(ctx, tx, "provider_id = $1", p.ID); err != nil {
@@ -268,7 +268,8 @@ func (st *Providers) forgetProvider(ctx context.Context, tx *sql.Tx, p Provider,
 	return nil
 }
 
-func (st *Providers) provider(ctx context.Context, q schema.Queryer, column, value string) (Provider, error) {
+// provider reads a provider by a column of its row, without its client secret; see [Store.openProvider].
+func (st *Store) provider(ctx context.Context, q schema.Queryer, column, value string) (Provider, error) {
 	var p Provider
 	var groups string
 	var updated int64
@@ -288,7 +289,7 @@ func (st *Providers) provider(ctx context.Context, q schema.Queryer, column, val
 		return Provider{}, fmt.Errorf("look up a provider: %w", err)
 	}
 	p.GroupRoles = make(map[string]bridge.Role, len(stored))
-	for group, role := range stored { // older versions kept them as they came
+	for group, role := range stored { // older versions stored them as they came
 		p.GroupRoles[bridge.OneForm(group)] = role
 	}
 	p.UpdatedAt = *schema.At(updated)
@@ -296,8 +297,8 @@ func (st *Providers) provider(ctx context.Context, q schema.Queryer, column, val
 	return p, err
 }
 
-// open adds the client secret.
-func (st *Providers) openProvider(p Provider) (Provider, error) {
+// openProvider decrypts the client secret of a provider.
+func (st *Store) openProvider(p Provider) (Provider, error) {
 	if p.sealed == "" {
 		return p, nil
 	}
@@ -311,9 +312,9 @@ func (st *Providers) openProvider(p Provider) (Provider, error) {
 	return p, err
 }
 
-// ProviderOf is the provider of the principal's organization with its client secret, and its data for display. A secret that
-// can no longer be decrypted counts as none.
-func (st *Providers) ProviderOf(ctx context.Context, p accounts.Principal, org string) (Provider, api.Provider, error) {
+// Of returns the provider of the principal's organization with its client secret, and as the API shows it. A secret that can no
+// longer be decrypted counts as none.
+func (st *Store) Of(ctx context.Context, p accounts.Principal, org string) (Provider, api.Provider, error) {
 	if err := p.RequireUpdate(org); err != nil {
 		return Provider{}, api.Provider{}, err
 	}

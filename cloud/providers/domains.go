@@ -1,4 +1,4 @@
-package signin
+package providers
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// DomainRecord is what the TXT record that proves a domain begins with.
+// DomainRecord is the beginning of the TXT record that proves a domain. A token follows.
 const DomainRecord = "ace-domain-verification="
 
 // canonicalDomain brings the domain of e-mail addresses to lower case and A-labels.
@@ -34,6 +34,7 @@ func emailDomain(email string) (string, error) {
 	return canonicalDomain(email[strings.LastIndexByte(email, '@')+1:])
 }
 
+// setDomains stores the domains of an organization. Those that it had keep their token and their proof.
 func setDomains(ctx context.Context, tx *sql.Tx, orgID string, domains []string) error {
 	have, err := domainsOf(ctx, tx, orgID)
 	if err != nil {
@@ -55,6 +56,7 @@ func setDomains(ctx context.Context, tx *sql.Tx, orgID string, domains []string)
 	return nil
 }
 
+// domainsOf lists the domains of an organization with the TXT records that prove them.
 func domainsOf(ctx context.Context, q schema.Queryer, orgID string) ([]api.ProviderDomain, error) {
 	rows, err := q.QueryContext(ctx, "SELECT domain, token, verified_at FROM provider_domains WHERE org_id = $1 ORDER BY domain", orgID)
 	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (api.ProviderDomain, error) {
@@ -70,15 +72,15 @@ func domainsOf(ctx context.Context, q schema.Queryer, orgID string) ([]api.Provi
 	return out, sqldb.Wrap("list a provider's domains", err)
 }
 
-// DomainProven notes that an organization has proven a domain. A domain is one organization's only.
-func (st *Providers) DomainProven(ctx context.Context, caller accounts.Caller, domain string) error {
+// DomainProven records that an organization has proven a domain. A domain belongs to one organization only.
+func (st *Store) DomainProven(ctx context.Context, caller accounts.Caller, domain string) error {
 	if err := caller.RequireUpdate(caller.Org); err != nil {
 		return err
 	}
 	return st.db.Change(ctx, func(tx *sql.Tx) error { return st.domainProven(ctx, tx, caller.OrgID, domain, caller.Actor) })
 }
 
-func (st *Providers) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain string, actor audit.Actor) error {
+func (st *Store) domainProven(ctx context.Context, tx *sql.Tx, orgID, domain string, actor audit.Actor) error {
 	var owner string
 	err := tx.QueryRowContext(ctx, "SELECT org_id FROM provider_domains WHERE domain = $1 AND verified_at <> 0", domain).Scan(&owner)
 	if err == nil && owner == orgID {

@@ -1,4 +1,4 @@
-package signin
+package joining
 
 import (
 	"cmp"
@@ -13,8 +13,9 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// take uses an invitation up, for one of those who come with its link, and makes them a member.
-func (st *Store) take(ctx context.Context, tx *sql.Tx, token bridge.Secret, u accounts.User, actor audit.Actor) (accounts.OfferedInvitation, error) {
+// Take uses up the invitation of a link and makes a person a member. An unproven person is refused with
+// [accounts.ErrUnproven], a member with [bridge.CodeAlreadyMember].
+func (st *Store) Take(ctx context.Context, tx *sql.Tx, token bridge.Secret, u accounts.User, actor audit.Actor) (accounts.OfferedInvitation, error) {
 	o, err := st.accounts.Offered(ctx, tx, token)
 	if err != nil {
 		return o, err
@@ -50,15 +51,15 @@ func (st *Store) take(ctx context.Context, tx *sql.Tx, token bridge.Secret, u ac
 		Details: map[string]string{"role": o.Role}})
 }
 
-// AcceptInvitation makes the person who is signed in a member. Their address is proven, or they would be nobody; see
+// Accept makes the person of a session a member. Their address is proven, or they would have no session; see
 // [Store.AcceptUnproven].
-func (st *Store) AcceptInvitation(ctx context.Context, caller accounts.Caller, token bridge.Secret) (api.Organization, error) {
+func (st *Store) Accept(ctx context.Context, caller accounts.Caller, token bridge.Secret) (api.Organization, error) {
 	var out api.Organization
 	if err := caller.RequireAlone(); err != nil {
 		return out, err
 	}
 	err := st.db.Change(ctx, func(tx *sql.Tx) error {
-		o, err := st.take(ctx, tx, token, accounts.User{ID: caller.UserID, Email: caller.Email}, caller.Actor)
+		o, err := st.Take(ctx, tx, token, accounts.User{ID: caller.UserID, Email: caller.Email}, caller.Actor)
 		if err != nil {
 			return err
 		}
@@ -69,4 +70,28 @@ func (st *Store) AcceptInvitation(ctx context.Context, caller accounts.Caller, t
 		return api.Organization{}, err
 	}
 	return out, nil
+}
+
+// AcceptUnproven accepts an invitation for an account without a proven address. A link that was mailed to the address proves
+// it and opens a session; any other link waits for the proof, and the returned session is empty.
+func (st *Store) AcceptUnproven(ctx context.Context, u accounts.Unproven, token bridge.Secret, actor audit.Actor) (accounts.Session, error) {
+	var s accounts.Session
+	err := st.accounts.HandTx(ctx, func(tx *sql.Tx, after *accounts.AfterCommit) error {
+		s = accounts.Session{}
+		o, err := st.accounts.Offered(ctx, tx, token)
+		if err != nil {
+			return err
+		}
+		if err := st.Await(ctx, tx, o, u.User); err != nil || !o.Mailed {
+			return err
+		}
+		by := actor
+		by.ID, by.Org = "user:"+u.Email, o.Org
+		if _, err := st.Prove(ctx, tx, accounts.Handover{User: u.User, Own: true, Reason: "address proven by an invitation", Actor: by, After: after}); err != nil {
+			return err
+		}
+		s, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: u.ID, Org: o.Org, Method: accounts.MethodBrowser}, actor)
+		return err
+	})
+	return s, err
 }

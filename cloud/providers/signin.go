@@ -1,4 +1,4 @@
-package signin
+package providers
 
 import (
 	"context"
@@ -16,14 +16,15 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// SignInLife is how long somebody may take at their organization's provider.
+// SignInLife is how long a person may take at their organization's provider.
 const SignInLife = 10 * time.Minute
 
-// SignIn is a sign-in under way at a provider. Its one secret is in a cookie of the browser that began it; state, nonce and
-// PKCE verifier are derived from it by HKDF-SHA256, so that only that browser can finish it and the database holds none of them.
+// SignIn is a sign-in under way at a provider. Its only secret is a cookie of the browser that began it. State, nonce and PKCE
+// verifier are derived from that by HKDF-SHA256 (RFC 5869), so that only this browser can finish it and the database holds none.
 type SignIn struct {
 	Cookie   bridge.Secret
 	Provider Provider
@@ -44,11 +45,11 @@ func (s SignIn) State() bridge.Secret { return bridge.NewSecret(s.derive("state"
 // Nonce ties the ID token to the sign-in (OpenID Connect Core section 15.5.2).
 func (s SignIn) Nonce() string { return s.derive("nonce") }
 
-// Verifier is PKCE's (RFC 7636 section 4.1).
+// Verifier is the code verifier of PKCE (RFC 7636 section 4.1).
 func (s SignIn) Verifier() bridge.Secret { return bridge.NewSecret(s.derive("verifier")) }
 
-// BeginSignIn finds the provider that vouches for an e-mail address, and begins a sign-in there.
-func (st *Providers) BeginSignIn(ctx context.Context, email, next string) (SignIn, error) {
+// Begin finds the provider that vouches for an e-mail address, and begins a sign-in there. next is the page to go on to.
+func (st *Store) Begin(ctx context.Context, email, next string) (SignIn, error) {
 	email, err := bridge.CanonicalEmail(strings.TrimSpace(email))
 	if err != nil {
 		return SignIn{}, err
@@ -85,10 +86,10 @@ var errSignIn = bridge.E(bridge.Invalid, bridge.CodeSigninUnknown,
 	"This sign-in was not begun in this browser, has taken too long, or is over.").
 	WithHint("begin again")
 
-// TakeSignIn takes up the sign-in of a browser's cookie, once. The state has to be that sign-in's, and the answer has to
-// have come to the address of that provider's organization, so that no provider can answer in another's place (RFC 9700
-// section 4.4). With an error it returns the provider that the browser was sent to, where that is known.
-func (st *Providers) TakeSignIn(ctx context.Context, cookie, state bridge.Secret, org string) (SignIn, error) {
+// Take ends the sign-in of a browser's cookie and returns it, once. The state must be that sign-in's, and org, from the redirect
+// URI, its provider's organization, so that no provider can answer in another's place (RFC 9700 section 4.4). An error comes
+// with the provider that the browser was sent to, if that is known.
+func (st *Store) Take(ctx context.Context, cookie, state bridge.Secret, org string) (SignIn, error) {
 	s := SignIn{Cookie: cookie}
 	err := st.db.Change(ctx, func(tx *sql.Tx) error {
 		var id string
@@ -122,7 +123,7 @@ func (st *Providers) TakeSignIn(ctx context.Context, cookie, state bridge.Secret
 	return s, err
 }
 
-// Vouched is what a provider says of a person, in an ID token that has been verified.
+// Vouched is a person as a verified ID token describes them.
 type Vouched struct {
 	Subject       string
 	Email         string
@@ -131,8 +132,8 @@ type Vouched struct {
 	Groups        []string
 }
 
-// RefuseSignIn writes into the audit log why a sign-in through a provider was refused.
-func (st *Providers) RefuseSignIn(ctx context.Context, p Provider, email string, cause error, actor audit.Actor) error {
+// Refuse audits why a sign-in through a provider was refused.
+func (st *Store) Refuse(ctx context.Context, p Provider, email string, cause error, actor audit.Actor) error {
 	actor.Org = p.Org
 	if email != "" {
 		actor.ID = "user:" + accounts.LoginEmail(email)
@@ -141,9 +142,9 @@ func (st *Providers) RefuseSignIn(ctx context.Context, p Provider, email string,
 		Outcome: string(bridge.CodeOf(cause)), Details: map[string]string{"method": accounts.MethodProvider}})
 }
 
-// FinishSignIn opens the session of a person whom a provider vouches for, in the provider's organization and no other. The
-// first time it makes the person, unless the e-mail address is known, and the member.
-func (st *Providers) FinishSignIn(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (accounts.Session, error) {
+// Finish opens a session for a person whom a provider vouches for, in the provider's organization and no other. The first time,
+// it makes the person a member, and an account unless the e-mail address has one.
+func (st *Store) Finish(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (accounts.Session, error) {
 	email, err := bridge.CanonicalEmail(who.Email)
 	if err != nil || !who.EmailVerified {
 		return accounts.Session{}, bridge.E(bridge.Forbidden, bridge.CodeEmailUnverified,
@@ -190,8 +191,8 @@ func (st *Providers) FinishSignIn(ctx context.Context, p Provider, who Vouched, 
 	return s, err
 }
 
-// vouchedUser finds the person that a subject is, or who has the address; otherwise it makes one, without a password.
-func (st *Providers) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor, after *accounts.AfterCommit) (string, error) {
+// vouchedUser finds the person of a subject or of the address, or makes an account without a password.
+func (st *Store) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, actor audit.Actor, after *accounts.AfterCommit) (string, error) {
 	var id string
 	err := tx.QueryRowContext(ctx, "SELECT user_id FROM provider_subjects WHERE provider_id = $1 AND subject = $2", p.ID, who.Subject).Scan(&id)
 	if err == nil {
@@ -218,9 +219,8 @@ func (st *Providers) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, wh
 	case err != nil:
 		return "", fmt.Errorf("look up a user: %w", err)
 	case verified == 0:
-		// Somebody has signed up with this address and never shown that it is theirs: what they have set must not open what
-		// becomes of the account now.
-		if _, err := st.signin.prove(ctx, tx, accounts.Handover{User: accounts.User{ID: id, Email: who.Email}, Reason: "address verified by a sign-in provider",
+		// Someone signed up with this address and never proved it: the password that they set must not open the account.
+		if _, err := st.joining.Prove(ctx, tx, accounts.Handover{User: accounts.User{ID: id, Email: who.Email}, Reason: "address verified by a sign-in provider",
 			Actor: actor, After: after}); err != nil {
 			return "", err
 		}
@@ -231,9 +231,9 @@ func (st *Providers) vouchedUser(ctx context.Context, tx *sql.Tx, p Provider, wh
 	return id, linkSubject(ctx, tx, p, id, who.Subject, now)
 }
 
-// followAddress gives a subject's account the address that the provider reports now. The provider must vouch for both, and the
-// account must have no password: whoever moved the address to a mailbox of theirs could reset the password.
-func (st *Providers) followAddress(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, h accounts.Handover) error {
+// followAddress gives a subject's account the address that the provider reports now. The provider must vouch for both addresses,
+// and the account must have no password, which could be reset from a mailbox that the address was moved to.
+func (st *Store) followAddress(ctx context.Context, tx *sql.Tx, p Provider, who Vouched, h accounts.Handover) error {
 	u := &h.User
 	var password string
 	if err := tx.QueryRowContext(ctx, "SELECT email, password FROM users WHERE id = $1", u.ID).Scan(&u.Email, &password); err != nil {
@@ -244,16 +244,16 @@ func (st *Providers) followAddress(ctx context.Context, tx *sql.Tx, p Provider, 
 		return nil //nolint:nilerr // an address without a domain is not the provider's
 	}
 	h.Actor.ID, h.Reason = "user:"+u.Email, "address changed at the sign-in provider"
-	err = st.signin.moveAddress(ctx, tx, who.Email, h)
-	if bridge.CodeOf(err) == errAddressTaken.Code {
+	err = st.addresses.Move(ctx, tx, who.Email, h)
+	if bridge.CodeOf(err) == addresses.ErrTaken.Code {
 		st.log.Warn("a person's new address at their sign-in provider belongs to another account", "user", u.ID, "org", p.Org)
 		return nil
 	}
 	return err
 }
 
-// linkSubject notes who a subject is. Somebody who has been another subject there is taken for another person who has got
-// their address, unless they are not a member any more.
+// linkSubject records the person of a subject. A member with another subject is refused, since the provider may have given
+// their address to another person; the subject of a former member is replaced.
 func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject string, now time.Time) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM provider_subjects WHERE provider_id = $1 AND user_id = $2
 		AND NOT EXISTS (SELECT 1 FROM members WHERE org_id = $3 AND user_id = $2)`, p.ID, userID, p.OrgID); err != nil {
@@ -276,8 +276,8 @@ func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject st
 	return nil // another sign-in of theirs, at the same time, was first
 }
 
-// roleFor is what the provider's groups give: the highest role of a group, else the default. mapped says whether groups
-// decide at all; role is empty where nothing gives one.
+// roleFor returns the highest role that the groups give, or else the default; empty: none. mapped reports whether groups decide
+// roles at all.
 func (p Provider) roleFor(groups []string) (role bridge.Role, mapped bool) {
 	for _, group := range groups {
 		if r, ok := p.GroupRoles[bridge.OneForm(group)]; ok && (role == "" || r.AtLeast(role)) {
@@ -290,8 +290,8 @@ func (p Provider) roleFor(groups []string) (role bridge.Role, mapped bool) {
 	return role, len(p.GroupRoles) > 0
 }
 
-// vouchedMember makes the person a member, or brings the role up to date.
-func (st *Providers) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor) error {
+// vouchedMember makes a person a member, or brings their role up to date.
+func (st *Store) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, userID string, who Vouched, actor audit.Actor) error {
 	role, mapped := p.roleFor(who.Groups)
 	noRole := bridge.E(bridge.Forbidden, bridge.CodeNoRole, "none of your groups gives you a role in %s", p.Org).
 		WithHint("ask an admin of %s to add you to a group, or to set a default role", p.Org)
@@ -312,7 +312,7 @@ func (st *Providers) vouchedMember(ctx context.Context, tx *sql.Tx, p Provider, 
 	case err != nil:
 		return fmt.Errorf("look up a member: %w", err)
 	case !p.SetBy.AtLeast(current):
-		// Whoever sets the provider decides who gets in as whom: an admin must not become an owner that way.
+		// Setting the provider decides who signs in as whom: an admin must not become an owner that way.
 		return bridge.E(bridge.Forbidden, bridge.CodeProviderBelow,
 			"the sign-in provider of %s was set by an admin, and does not vouch for owners", p.Org).
 			WithHint("sign in with your password, and save the provider's settings once")

@@ -1,4 +1,4 @@
-package signin
+package addresses
 
 import (
 	"context"
@@ -11,56 +11,55 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/joining"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// An account moves to another e-mail address in two steps. Its person asks, with password and second factor; a link goes to the
-// new address, and one that stops the change to the old. Opening the first while signed in to the account confirms: the account
-// gets the new address, and everything handed out before is void.
+// Life is how long the links of a change work.
+const Life = 24 * time.Hour
 
-// AddressLife is the lifetime of the link mailed to a new address.
-const AddressLife = 24 * time.Hour
+// maxChanges bounds the changes that a person may ask for within [Life].
+const maxChanges = 5
 
-// maxAddressChanges bounds how many changes a person may ask for within [AddressLife].
-const maxAddressChanges = 5
-
-// NewAddress is a request for another e-mail address; OTP is needed if the account has a second factor.
-type NewAddress struct {
+// Request asks for another e-mail address.
+type Request struct {
 	Email    string
 	Password bridge.Secret
-	OTP      string
+	OTP      string // needed if the account has a second factor
 }
 
-// AddressChange is a change of address that is not confirmed yet.
-type AddressChange struct {
+// Change is a change of address that is not confirmed yet.
+type Change struct {
 	UserID    string
 	From, To  string
 	ExpiresAt time.Time
 }
 
 var (
-	errAddressTaken = bridge.E(bridge.Conflict, bridge.CodeAddressTaken, "there is another account with the new address").
+	// ErrTaken refuses an address that another account has proven.
+	ErrTaken = bridge.E(bridge.Conflict, bridge.CodeAddressTaken, "there is another account with the new address").
 			WithHint("sign in to that one, or take another address; nothing was changed")
 	errNoChange = bridge.E(bridge.NotFound, bridge.CodeAddressChangeUnknown, "no change of the address is waiting")
 )
 
-// CanChangeAddress refuses if the cloud sends no mail, or if a sign-in provider decides the address.
-func (st *Store) CanChangeAddress(ctx context.Context, p accounts.Principal) error {
-	if err := st.addressIsOwn(ctx, st.db, p.UserID); err != nil {
+// RequireChangeable refuses a person whose address a sign-in provider decides, and a cloud that sends no mail.
+func (st *Store) RequireChangeable(ctx context.Context, p accounts.Principal) error {
+	if err := requireOwn(ctx, st.db, p.UserID); err != nil {
 		return err
 	}
 	if err := p.RequireOwnSession(); err != nil {
 		return err
 	}
-	if !st.outbox.SendsMail() {
+	if st.outbox.RequireMail() != nil {
 		return outbox.ErrNoMail.WithHint("its operator changes the address: ace cloud user set-address %s NEW", p.Email)
 	}
 	return nil
 }
 
-// addressIsOwn refuses a person whom a sign-in provider knows: the provider decides their address.
-func (st *Store) addressIsOwn(ctx context.Context, q schema.Queryer, userID string) error {
+// requireOwn refuses a person whom a sign-in provider knows: the provider decides their address.
+func requireOwn(ctx context.Context, q schema.Queryer, userID string) error {
 	var org, password string
 	err := q.QueryRowContext(ctx, `SELECT o.slug, u.password FROM provider_subjects s JOIN providers v ON v.id = s.provider_id
 		JOIN organizations o ON o.id = v.org_id JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 ORDER BY o.slug LIMIT 1`,
@@ -78,11 +77,11 @@ func (st *Store) addressIsOwn(ctx context.Context, q schema.Queryer, userID stri
 	return refusal.WithHint("have it changed there, and sign in through %s again: the account here follows", org)
 }
 
-// RequestAddress asks for another address for the caller's account. It does not check whether another account has it: only
-// the recipient of the mail may learn that.
-func (st *Store) RequestAddress(ctx context.Context, caller accounts.Caller, n NewAddress) (AddressChange, error) {
-	none := AddressChange{}
-	if err := st.CanChangeAddress(ctx, caller.Principal); err != nil {
+// Ask asks for another address for the caller's account, and mails both addresses. It does not check whether another account
+// has the new one: only the recipient of the mail may learn that.
+func (st *Store) Ask(ctx context.Context, caller accounts.Caller, n Request) (Change, error) {
+	none := Change{}
+	if err := st.RequireChangeable(ctx, caller.Principal); err != nil {
 		return none, err
 	}
 	to, err := bridge.CanonicalEmail(n.Email)
@@ -92,21 +91,21 @@ func (st *Store) RequestAddress(ctx context.Context, caller accounts.Caller, n N
 	if to == caller.Email {
 		return none, bridge.E(bridge.Invalid, bridge.CodeAddressSame, "that is the address of your account already")
 	}
-	account, err := st.accounts.Account(ctx, caller.UserID)
+	second, err := factors.On(ctx, st.db, caller.UserID)
 	if err != nil {
 		return none, err
 	}
-	change := AddressChange{UserID: caller.UserID, From: caller.Email, To: to}
-	ask := func(tx *sql.Tx) error { return st.askAddress(ctx, tx, &change, caller.Actor) }
+	change := Change{UserID: caller.UserID, From: caller.Email, To: to}
+	ask := func(tx *sql.Tx) error { return st.keep(ctx, tx, &change, caller.Actor) }
 	switch {
-	case !account.TwoFactor:
+	case !second:
 		var was accounts.Shown
-		if was, err = st.confirmPassword(ctx, caller, n.Password); err != nil {
+		if was, err = st.factors.ConfirmPassword(ctx, caller, n.Password); err != nil {
 			break
 		}
 		was.Both = false // the account has had no second factor
 		err = st.outbox.Change(ctx, func(tx *sql.Tx) error {
-			if err := accounts.HoldShown(ctx, tx, caller.UserID, was); err != nil {
+			if err := factors.RequireUnchanged(ctx, tx, caller.UserID, was); err != nil {
 				return err
 			}
 			return ask(tx)
@@ -115,9 +114,9 @@ func (st *Store) RequestAddress(ctx context.Context, caller accounts.Caller, n N
 		err = bridge.E(bridge.Forbidden, bridge.CodeOTPRequired, "your account has two-factor authentication: a code is needed, too").
 			WithHint("give the six digits of your authenticator app, or a recovery code")
 	default:
-		err = st.withBothFactors(ctx, caller, n.Password, n.OTP, ask)
+		err = st.factors.WithBoth(ctx, caller, n.Password, n.OTP, ask)
 	}
-	if refusal := refusals[bridge.CodeOf(err)]; refusal != nil { // the session is good; it is the code that is not
+	if refusal := factors.Refusal(err); refusal != nil { // Unauthenticated would say that the session is over
 		err = bridge.E(bridge.Forbidden, refusal.Code, "%s", refusal.Detail)
 	}
 	if err != nil {
@@ -126,8 +125,8 @@ func (st *Store) RequestAddress(ctx context.Context, caller accounts.Caller, n N
 	return change, nil
 }
 
-// askAddress stores a pending change in place of an earlier one, and mails both addresses.
-func (st *Store) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChange, actor audit.Actor) error {
+// keep stores a pending change in place of an earlier one, and mails both addresses.
+func (st *Store) keep(ctx context.Context, tx *sql.Tx, change *Change, actor audit.Actor) error {
 	now := st.db.Now()
 	held, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET email = email WHERE id = $1 AND email = $2",
 		change.UserID, change.From))
@@ -140,26 +139,26 @@ func (st *Store) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChan
 	}
 	var asked int
 	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM address_changes WHERE user_id = $1 AND created_at > $2",
-		change.UserID, now.Add(-AddressLife).Unix()).Scan(&asked); err != nil {
+		change.UserID, now.Add(-Life).Unix()).Scan(&asked); err != nil {
 		return fmt.Errorf("count the changes of an address: %w", err)
 	}
-	if asked >= maxAddressChanges {
+	if asked >= maxChanges {
 		return &bridge.Error{Kind: bridge.TooMany, Code: bridge.CodeTooManyRequests,
 			Detail: "Too many changes of the address were asked for.",
-			Hint:   "Wait a day.", RetryAfter: AddressLife}
+			Hint:   "Wait a day.", RetryAfter: Life}
 	}
-	if err := st.endAddressChanges(ctx, tx, change.UserID); err != nil {
+	if err := st.End(ctx, tx, change.UserID); err != nil {
 		return err
 	}
 	token, stop := bridge.NewSecret(bridge.RandomToken(32)), bridge.NewSecret(bridge.RandomToken(32))
-	expires := now.Add(AddressLife)
+	expires := now.Add(Life)
 	change.ExpiresAt = expires.UTC().Truncate(time.Second)
 	if _, err := tx.ExecContext(ctx, `INSERT INTO address_changes
 		(hash, stop, user_id, from_email, to_email, created_at, expires_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`,
 		schema.Hash(token), schema.Hash(stop), change.UserID, change.From, change.To, now.Unix(), expires.Unix()); err != nil {
 		return fmt.Errorf("keep a change of an address: %w", err)
 	}
-	for _, m := range []outbox.Message{st.newAddressMail(*change, token, actor), st.oldAddressMail(*change, stop, actor)} {
+	for _, m := range []outbox.Message{st.newMail(*change, token, actor), st.oldMail(*change, stop, actor)} {
 		if err := st.outbox.Queue(ctx, tx, m); err != nil {
 			return err
 		}
@@ -168,15 +167,9 @@ func (st *Store) askAddress(ctx context.Context, tx *sql.Tx, change *AddressChan
 		Details: map[string]string{"to": change.To}})
 }
 
-// endAddressChanges makes an account's pending changes of address void.
-func (st *Store) endAddressChanges(ctx context.Context, tx *sql.Tx, userID string) error {
-	_, err := tx.ExecContext(ctx, "UPDATE address_changes SET ended_at = $1 WHERE user_id = $2 AND ended_at = 0",
-		st.db.Now().Unix(), userID)
-	return sqldb.Wrap("end a change of an address", err)
-}
-
-func (st *Store) waitingAddress(ctx context.Context, column, value string) (AddressChange, error) {
-	var c AddressChange
+// pending finds a pending change by a column of its row.
+func (st *Store) pending(ctx context.Context, column, value string) (Change, error) {
+	var c Change
 	var expires int64
 	err := st.db.QueryRowContext(ctx, `SELECT a.user_id, a.from_email, a.to_email, a.expires_at FROM address_changes a
 		JOIN users u ON u.id = a.user_id AND u.email = a.from_email WHERE a.`+column+` = $1 AND a.ended_at = 0 AND a.expires_at > $2`, //nolint:gosec // columns of this package
@@ -191,42 +184,43 @@ func (st *Store) waitingAddress(ctx context.Context, column, value string) (Addr
 	return c, nil
 }
 
-// PendingAddress is the caller's pending change of address.
-func (st *Store) PendingAddress(ctx context.Context, p accounts.Principal) (AddressChange, error) {
+// Pending returns the caller's pending change.
+func (st *Store) Pending(ctx context.Context, p accounts.Principal) (Change, error) {
 	if p.RequireOwnSession() != nil { // a provider's session is for its organization
-		return AddressChange{}, errNoChange
+		return Change{}, errNoChange
 	}
-	return st.waitingAddress(ctx, "user_id", p.UserID)
+	return st.pending(ctx, "user_id", p.UserID)
 }
 
-// OfferedAddress is the change that a link belongs to; stop means the link mailed to the old address. The link is not used up,
-// since programs that scan mail open links too.
-func (st *Store) OfferedAddress(ctx context.Context, token bridge.Secret, stop bool) (AddressChange, error) {
+// Offered returns the change that a link belongs to; stop means the link that was mailed to the old address. The link is not
+// used up, since programs that scan mail open links too.
+func (st *Store) Offered(ctx context.Context, token bridge.Secret, stop bool) (Change, error) {
 	column := "hash"
 	if stop {
 		column = "stop"
 	}
-	c, err := st.waitingAddress(ctx, column, schema.Hash(token))
+	c, err := st.pending(ctx, column, schema.Hash(token))
 	if bridge.CodeOf(err) == errNoChange.Code {
-		err = errLink
+		err = accounts.ErrLink
 	}
 	return c, err
 }
 
-// StopAddress stops a change with the link that was mailed to the old address.
-func (st *Store) StopAddress(ctx context.Context, token bridge.Secret, actor audit.Actor) error {
-	return st.stopAddress(ctx, "stop", schema.Hash(token), errLink, actor)
+// Stop stops a change with the link that was mailed to the old address.
+func (st *Store) Stop(ctx context.Context, token bridge.Secret, actor audit.Actor) error {
+	return st.stop(ctx, "stop", schema.Hash(token), accounts.ErrLink, actor)
 }
 
-// CancelAddress cancels the caller's pending change.
-func (st *Store) CancelAddress(ctx context.Context, caller accounts.Caller) error {
+// Cancel cancels the caller's pending change.
+func (st *Store) Cancel(ctx context.Context, caller accounts.Caller) error {
 	if err := caller.RequireOwnSession(); err != nil {
 		return err
 	}
-	return st.stopAddress(ctx, "user_id", caller.UserID, errNoChange, caller.Actor)
+	return st.stop(ctx, "user_id", caller.UserID, errNoChange, caller.Actor)
 }
 
-func (st *Store) stopAddress(ctx context.Context, column, value string, refusal error, actor audit.Actor) error {
+// stop ends and audits a pending change that a column of its row names; refusal is returned if there is none.
+func (st *Store) stop(ctx context.Context, column, value string, refusal error, actor audit.Actor) error {
 	now := st.db.Now()
 	return st.db.Change(ctx, func(tx *sql.Tx) error {
 		var u accounts.User
@@ -239,7 +233,7 @@ func (st *Store) stopAddress(ctx context.Context, column, value string, refusal 
 		if err != nil {
 			return fmt.Errorf("stop a change of an address: %w", err)
 		}
-		by, err := accountActor(ctx, tx, u, actor)
+		by, err := accounts.ActorOf(ctx, tx, u, actor)
 		if err != nil {
 			return err
 		}
@@ -248,9 +242,9 @@ func (st *Store) stopAddress(ctx context.Context, column, value string, refusal 
 	})
 }
 
-// ConfirmAddress gives the caller's account the address that the link was mailed to. Everything handed out before is void,
-// including this session; the returned one replaces it.
-func (st *Store) ConfirmAddress(ctx context.Context, caller accounts.Caller, token bridge.Secret) (accounts.Session, error) {
+// Confirm gives the caller's account the address that the link was mailed to. Everything handed out before is void, including
+// this session; the returned one replaces it.
+func (st *Store) Confirm(ctx context.Context, caller accounts.Caller, token bridge.Secret) (accounts.Session, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return accounts.Session{}, err
 	}
@@ -259,27 +253,27 @@ func (st *Store) ConfirmAddress(ctx context.Context, caller accounts.Caller, tok
 		if _, err := st.sessions.Session(ctx, tx, "s.id", caller.SessionID); err != nil {
 			return err
 		}
-		if err := st.addressIsOwn(ctx, tx, caller.UserID); err != nil {
+		if err := requireOwn(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		var from, to string
 		err := tx.QueryRowContext(ctx, `UPDATE address_changes SET ended_at = $1
 			WHERE hash = $2 AND user_id = $3 AND ended_at = 0 AND expires_at > $1 RETURNING from_email, to_email`, st.db.Now().Unix(), schema.Hash(token), caller.UserID).Scan(&from, &to)
 		if errors.Is(err, sql.ErrNoRows) {
-			return errLink
+			return accounts.ErrLink
 		}
 		if err != nil {
 			return fmt.Errorf("confirm an address: %w", err)
 		}
 		h := accounts.Handover{User: accounts.User{ID: caller.UserID, Email: from}, Reason: "address changed", Actor: caller.Actor, After: after}
-		if err := st.moveAddress(ctx, tx, to, h); err != nil {
+		if err := st.Move(ctx, tx, to, h); err != nil {
 			return err
 		}
 		s, err = st.sessions.OpenIn(ctx, tx, accounts.Opening{UserID: caller.UserID, Org: caller.Org, Method: accounts.MethodBrowser}, caller.Actor)
 		return err
 	})
 	if sqldb.IsUnique(err) {
-		err = errAddressTaken
+		err = ErrTaken
 	}
 	if err != nil {
 		return accounts.Session{}, err
@@ -287,8 +281,8 @@ func (st *Store) ConfirmAddress(ctx context.Context, caller accounts.Caller, tok
 	return s, nil
 }
 
-// SetAddress gives an account another address that the operator vouches for. Everything handed out before is void.
-func (st *Store) SetAddress(ctx context.Context, from, to string, actor audit.Actor) (accounts.User, error) {
+// Set gives an account another address that the operator vouches for. Everything handed out before is void.
+func (st *Store) Set(ctx context.Context, from, to string, actor audit.Actor) (accounts.User, error) {
 	to, err := bridge.CanonicalEmail(to)
 	if err != nil {
 		return accounts.User{}, err
@@ -310,10 +304,10 @@ func (st *Store) SetAddress(ctx context.Context, from, to string, actor audit.Ac
 				"nobody has proven the address %s, so the account does not belong to anybody yet", u.Email).
 				WithHint("ace cloud user add --email %s --org SLUG", to)
 		}
-		return st.moveAddress(ctx, tx, to, accounts.Handover{User: u, Reason: "address changed by the operator", Actor: actor, After: after})
+		return st.Move(ctx, tx, to, accounts.Handover{User: u, Reason: "address changed by the operator", Actor: actor, After: after})
 	})
 	if sqldb.IsUnique(err) {
-		err = errAddressTaken
+		err = ErrTaken
 	}
 	if err != nil {
 		return accounts.User{}, err
@@ -322,9 +316,10 @@ func (st *Store) SetAddress(ctx context.Context, from, to string, actor audit.Ac
 	return u, nil
 }
 
-// moveAddress gives an account another address. Password and second factor stay: the account is the same person's.
-func (st *Store) moveAddress(ctx context.Context, tx *sql.Tx, to string, h accounts.Handover) error {
-	if err := st.freeAddress(ctx, tx, to, h); err != nil {
+// Move gives an account another address within a transaction. Everything handed out before is void; the password and the second
+// factor stay. An address that another account has proven is refused with [ErrTaken].
+func (st *Store) Move(ctx context.Context, tx *sql.Tx, to string, h accounts.Handover) error {
+	if err := st.free(ctx, tx, to, h); err != nil {
 		return err
 	}
 	h.Own = true
@@ -336,14 +331,10 @@ func (st *Store) moveAddress(ctx context.Context, tx *sql.Tx, to string, h accou
 		return fmt.Errorf("change an address: %w", err)
 	}
 	if !moved {
-		return errLink
+		return accounts.ErrLink
 	}
-	if st.keys != nil {
-		owned, err := st.keys.ReownIn(ctx, tx, h.User.Email, to)
-		if err != nil {
-			return err
-		}
-		h.After.Keys = append(h.After.Keys, owned...)
+	if err := st.accounts.ReownKeys(ctx, tx, h.User.Email, to, h.After); err != nil {
+		return err
 	}
 	orgs, err := sqldb.Column[string](tx.QueryContext(ctx, `SELECT o.slug FROM members m JOIN organizations o ON o.id = m.org_id
 		WHERE m.user_id = $1 ORDER BY o.slug`, h.User.ID))
@@ -361,9 +352,9 @@ func (st *Store) moveAddress(ctx context.Context, tx *sql.Tx, to string, h accou
 	return st.tellMoved(ctx, tx, h.User.Email, to, h.Actor)
 }
 
-// freeAddress refuses an address that another account has proven. An account that never proved it is made void instead, and
-// does not block the change.
-func (st *Store) freeAddress(ctx context.Context, tx *sql.Tx, to string, h accounts.Handover) error {
+// free refuses an address that another account has proven. An account that never proved it is made void instead, so that it does
+// not block the change.
+func (st *Store) free(ctx context.Context, tx *sql.Tx, to string, h accounts.Handover) error {
 	var id string
 	var verified int64
 	err := tx.QueryRowContext(ctx, "SELECT id, verified_at FROM users WHERE email = $1", to).Scan(&id, &verified)
@@ -374,19 +365,19 @@ func (st *Store) freeAddress(ctx context.Context, tx *sql.Tx, to string, h accou
 		return fmt.Errorf("look up a user: %w", err)
 	}
 	if verified != 0 {
-		return errAddressTaken
+		return ErrTaken
 	}
 	if err := st.accounts.HandOver(ctx, tx, accounts.Handover{User: accounts.User{ID: id, Email: to}, Unproven: true, Reason: h.Reason, Actor: h.Actor,
 		After: h.After}); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM waiting_members WHERE user_id = $1", id); err != nil {
-		return fmt.Errorf("free an address: %w", err)
+	if err := joining.StopWaiting(ctx, tx, id); err != nil {
+		return err
 	}
 	freed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE users SET email = $1, password = ''
 		WHERE id = $2 AND email = $3 AND verified_at = 0`, "gone:"+id, id, to))
 	if err == nil && !freed {
-		err = errAddressTaken
+		err = ErrTaken
 	}
 	return sqldb.Wrap("free an address", err)
 }

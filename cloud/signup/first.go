@@ -1,4 +1,4 @@
-package signin
+package signup
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// FirstLife is the lifetime of the link for a cloud's first person.
+// FirstLife is how long the link for a cloud's first person works.
 const FirstLife = 24 * time.Hour
 
-// FirstPath is the page of that link.
+// FirstPath is the path of the page that the link opens.
 const FirstPath = "/first"
 
 // hasPeople is the SQL condition that somebody has an account. API keys have rows in users too.
@@ -31,8 +31,8 @@ func (st *Store) Fresh(ctx context.Context) (bool, error) {
 	return !people, sqldb.Wrap("look for people", err)
 }
 
-// OfferFirst makes the link for the first account of a fresh cloud, and mails it to the address if the cloud sends mail. The
-// operator who names the address vouches for it. ok is false if somebody has an account already.
+// OfferFirst makes the link for the first account of a fresh cloud, and mails it if the cloud sends mail. The operator who names
+// the address vouches for it. ok is false if somebody has an account already.
 func (st *Store) OfferFirst(ctx context.Context, email string) (link bridge.Secret, ok bool, err error) {
 	email, err = bridge.CanonicalEmail(email)
 	if err != nil {
@@ -56,7 +56,7 @@ func (st *Store) OfferFirst(ctx context.Context, email string) (link bridge.Secr
 	return link, ok && err == nil, err
 }
 
-// FirstPerson is the address that a link makes the first account for. The link is not used up.
+// FirstPerson returns the address that a link makes the first account for. The link is not used up.
 func (st *Store) FirstPerson(ctx context.Context, token bridge.Secret) (email string, err error) {
 	err = st.db.QueryRowContext(ctx, "SELECT email FROM first_links WHERE hash = $1 AND used_at = 0 AND expires_at > $2 AND NOT "+hasPeople,
 		schema.Hash(token), st.db.Now().Unix()).Scan(&email)
@@ -66,7 +66,7 @@ func (st *Store) FirstPerson(ctx context.Context, token bridge.Secret) (email st
 	return email, sqldb.Wrap("look up a link", err)
 }
 
-var errFirst = bridge.E(bridge.NotFound, errLink.Code, "this link has expired, or somebody has an account here already").
+var errFirst = bridge.E(bridge.NotFound, accounts.ErrLink.Code, "this link has expired, or somebody has an account here already").
 	WithHint("sign in, or start the cloud again for another link")
 
 // First is what the first person of a cloud enters about themselves.
@@ -75,7 +75,7 @@ type First struct {
 	Password  bridge.Secret
 }
 
-// MakeFirst makes the first account of a cloud, as the owner of an organization. Only one link can ever be used.
+// MakeFirst makes the first account of a cloud, as the owner of a new organization. Only one link can ever be used.
 func (st *Store) MakeFirst(ctx context.Context, token bridge.Secret, f First, actor audit.Actor) (accounts.Session, error) {
 	var plain bool
 	if f.Name, plain = bridge.PlainName(f.Name, schema.MaxName); !plain || f.Name == "" {

@@ -1,4 +1,4 @@
-package signin
+package factors
 
 import (
 	"context"
@@ -16,14 +16,14 @@ import (
 
 const (
 	recoveryCount  = 10
-	recoveryLength = 16 // base32 characters, 80 bits: too many to search for in a hash
+	recoveryLength = 16 // base32 characters: 80 bits, too many to guess from a hash
 )
 
 func recoveryHash(userID, code string) string {
 	return schema.Hash(bridge.NewSecret(userID + ":" + code))
 }
 
-// newRecoveryCodes replaces a person's recovery codes.
+// newRecoveryCodes replaces a person's recovery codes and returns the new ones in groups of four characters.
 func newRecoveryCodes(ctx context.Context, tx *sql.Tx, userID string) ([]bridge.Secret, error) {
 	if _, err := tx.ExecContext(ctx, "DELETE FROM recovery_codes WHERE user_id = $1", userID); err != nil {
 		return nil, fmt.Errorf("replace the recovery codes: %w", err)
@@ -40,7 +40,7 @@ func newRecoveryCodes(ctx context.Context, tx *sql.Tx, userID string) ([]bridge.
 	return codes, nil
 }
 
-// useRecoveryCode uses a recovery code up, and tells the person: there are only so many.
+// useRecoveryCode uses up a recovery code and tells the person by mail, since only ten exist.
 func (st *Store) useRecoveryCode(ctx context.Context, tx *sql.Tx, u accounts.User, code string, actor audit.Actor) error {
 	used, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE recovery_codes SET used_at = $1 WHERE user_id = $2 AND hash = $3 AND used_at = 0",
 		st.db.Now().Unix(), u.ID, recoveryHash(u.ID, code)))
@@ -48,7 +48,7 @@ func (st *Store) useRecoveryCode(ctx context.Context, tx *sql.Tx, u accounts.Use
 		return fmt.Errorf("use a recovery code: %w", err)
 	}
 	if !used {
-		return refusals[bridge.CodeOTPInvalid]
+		return errOTPInvalid
 	}
 	if err := audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: actor, Action: "recovery_code.use", Target: "user:" + u.Email}); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package signin
+package factors
 
 import (
 	"context"
@@ -21,14 +21,14 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Time-based codes are those of RFC 6238 with the parameters that every app knows: SHA-1, 30 seconds, six digits. A code
-// counts one step before and after its time (section 5.2), and once.
+// Time-based codes (RFC 6238) with the parameters that every app supports: SHA-1, 30 seconds, six digits. A code counts
+// once, in its own step or one step before or after (section 5.2).
 const (
-	TOTPPeriod = 30
+	TOTPPeriod = 30 // seconds of a step
 	totpDigits = 6
 )
 
-// Enrolment is what an authenticator app has to know, in the two forms in which it takes it.
+// Enrolment is the secret of an authenticator app, as text and as the URI in its QR code.
 type Enrolment struct {
 	Secret bridge.Secret // base32
 	URI    bridge.Secret // otpauth://totp/…
@@ -39,9 +39,9 @@ func totpRow(userID string) vault.RowIdentity { return vault.RowIdentity{Connect
 var errTOTPOn = bridge.E(bridge.Conflict, bridge.CodeTOTPOn, "Two-factor authentication is on already.")
 var errTOTPOff = bridge.E(bridge.Conflict, bridge.CodeTOTPOff, "Two-factor authentication is not on.")
 
-// BeginTOTP makes the secret of a person's app. Nothing asks for it before [Store.ConfirmTOTP].
-func (st *Store) BeginTOTP(ctx context.Context, caller accounts.Caller, password bridge.Secret) (Enrolment, error) {
-	was, err := st.confirmPassword(ctx, caller, password)
+// Begin makes the secret of a person's app, after their password. No sign-in asks for it before [Store.Confirm].
+func (st *Store) Begin(ctx context.Context, caller accounts.Caller, password bridge.Secret) (Enrolment, error) {
+	was, err := st.ConfirmPassword(ctx, caller, password)
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -56,7 +56,7 @@ func (st *Store) BeginTOTP(ctx context.Context, caller accounts.Caller, password
 	}
 	now := st.db.Now()
 	err = st.db.Tx(ctx, func(tx *sql.Tx) error {
-		if err := accounts.HoldShown(ctx, tx, caller.UserID, was); err != nil {
+		if err := RequireUnchanged(ctx, tx, caller.UserID, was); err != nil {
 			return err
 		}
 		begun, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO totp (user_id, secret, confirmed_at, last_step, created_at)
@@ -76,8 +76,8 @@ func (st *Store) BeginTOTP(ctx context.Context, caller accounts.Caller, password
 	return st.enrolment(caller.Email, secret), nil
 }
 
-// PendingTOTP is the enrolment that a person has begun and not confirmed.
-func (st *Store) PendingTOTP(ctx context.Context, p accounts.Principal) (Enrolment, error) {
+// Pending returns the enrolment that a person has begun and not confirmed.
+func (st *Store) Pending(ctx context.Context, p accounts.Principal) (Enrolment, error) {
 	var sealed string
 	err := st.db.QueryRowContext(ctx, "SELECT secret FROM totp WHERE user_id = $1 AND confirmed_at = 0", p.UserID).Scan(&sealed)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -90,21 +90,21 @@ func (st *Store) PendingTOTP(ctx context.Context, p accounts.Principal) (Enrolme
 	return st.enrolment(p.Email, secret), err
 }
 
-// issuerName is how the app lists the account. A colon would end it there: the address of a cloud on IPv6 goes without.
+// issuerName is the name under which the app lists the account. A colon would end it, so an IPv6 address gets dots.
 func (st *Store) issuerName() string {
 	return "ace " + strings.ReplaceAll(st.issuer.URL().Hostname(), ":", ".")
 }
 
 func (st *Store) enrolment(email string, secret bridge.Secret) Enrolment {
 	v := url.Values{"secret": {secret.Reveal()}, "issuer": {st.issuerName()}}
-	// Some apps show a "+" where others show the space: %20 is what all of them read.
+	// Some apps show a "+" for an encoded space; all of them read %20.
 	uri := "otpauth://totp/" + url.PathEscape(st.issuerName()+":"+email) + "?" + strings.ReplaceAll(v.Encode(), "+", "%20")
 	return Enrolment{Secret: secret, URI: bridge.NewSecret(uri)}
 }
 
-// ConfirmTOTP turns two-factor authentication on with the first code of the app, and returns the recovery codes, which
-// are shown this once. The person's other sessions end: whoever opened them has not shown the second factor.
-func (st *Store) ConfirmTOTP(ctx context.Context, caller accounts.Caller, code string) ([]bridge.Secret, error) {
+// Confirm turns two-factor authentication on with the first code of the app, and returns the recovery codes, which are
+// shown only this once. The person's other sessions end: they were opened without a second factor.
+func (st *Store) Confirm(ctx context.Context, caller accounts.Caller, code string) ([]bridge.Secret, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return nil, err
 	}
@@ -140,17 +140,18 @@ func (st *Store) ConfirmTOTP(ctx context.Context, caller accounts.Caller, code s
 	return codes, err
 }
 
-// DisableTOTP turns two-factor authentication off, which takes the password and a code.
-func (st *Store) DisableTOTP(ctx context.Context, caller accounts.Caller, password bridge.Secret, code string) error {
-	return st.withBothFactors(ctx, caller, password, code, func(tx *sql.Tx) error {
-		if err := forgetTOTP(ctx, tx, caller.UserID); err != nil {
+// Disable turns two-factor authentication off. It takes the password and a code.
+func (st *Store) Disable(ctx context.Context, caller accounts.Caller, password bridge.Secret, code string) error {
+	return st.WithBoth(ctx, caller, password, code, func(tx *sql.Tx) error {
+		if err := forget(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		return st.accountChanged(ctx, tx, caller, "totp.disable", "Two-factor authentication was turned off")
 	})
 }
 
-func forgetTOTP(ctx context.Context, tx *sql.Tx, userID string) error {
+// forget deletes the second factor of an account.
+func forget(ctx context.Context, tx *sql.Tx, userID string) error {
 	for _, statement := range []string{"DELETE FROM totp WHERE user_id = $1", "DELETE FROM recovery_codes WHERE user_id = $1"} {
 		if _, err := tx.ExecContext(ctx, statement, userID); err != nil {
 			return fmt.Errorf("disable TOTP: %w", err)
@@ -159,10 +160,10 @@ func forgetTOTP(ctx context.Context, tx *sql.Tx, userID string) error {
 	return nil
 }
 
-// RenewRecoveryCodes makes new recovery codes, which takes the password and a code; the old ones end.
+// RenewRecoveryCodes replaces the recovery codes. It takes the password and a code.
 func (st *Store) RenewRecoveryCodes(ctx context.Context, caller accounts.Caller, password bridge.Secret, code string) ([]bridge.Secret, error) {
 	var codes []bridge.Secret
-	err := st.withBothFactors(ctx, caller, password, code, func(tx *sql.Tx) error {
+	err := st.WithBoth(ctx, caller, password, code, func(tx *sql.Tx) error {
 		var err error
 		if codes, err = newRecoveryCodes(ctx, tx, caller.UserID); err != nil {
 			return err
@@ -172,30 +173,7 @@ func (st *Store) RenewRecoveryCodes(ctx context.Context, caller accounts.Caller,
 	return codes, err
 }
 
-func (st *Store) withBothFactors(ctx context.Context, caller accounts.Caller, password bridge.Secret, code string, do func(tx *sql.Tx) error) error {
-	was, err := st.confirmPassword(ctx, caller, password)
-	if err != nil {
-		return err
-	}
-	lane := otpLane(caller.UserID, "session:"+caller.SessionID)
-	if _, err := st.charge(ctx, lane); err != nil {
-		return err
-	}
-	return st.outbox.Change(ctx, func(tx *sql.Tx) error {
-		if err := accounts.HoldShown(ctx, tx, caller.UserID, was); err != nil {
-			return err
-		}
-		if err := st.useOTP(ctx, tx, accounts.User{ID: caller.UserID, Email: caller.Email}, code, caller.Actor); err != nil {
-			return err
-		}
-		if err := do(tx); err != nil {
-			return err
-		}
-		return forgive(ctx, tx, lane)
-	})
-}
-
-// canonicalOTP is a code as it is stored or computed: apps show "123 456", and people type what they read.
+// canonicalOTP removes spaces and hyphens from a code and upper-cases it: apps show "123 456", and people type that.
 func canonicalOTP(s string) string {
 	if len(s) > 64 {
 		return ""
@@ -220,7 +198,7 @@ func (st *Store) useOTP(ctx context.Context, tx *sql.Tx, u accounts.User, code s
 	return st.useTOTP(ctx, tx, u.ID, code, true)
 }
 
-// useTOTP uses up the step that a code belongs to. The conditional UPDATE is what two processes at the same time meet at.
+// useTOTP uses up the step that a code belongs to. Its conditional UPDATE lets only one of two processes use a step.
 func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, confirmed bool) error {
 	var sealed string
 	err := tx.QueryRowContext(ctx, "SELECT secret FROM totp WHERE user_id = $1 AND (confirmed_at > 0) = $2", userID, confirmed).Scan(&sealed)
@@ -244,7 +222,7 @@ func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, c
 		return err
 	}
 	if step == 0 {
-		return refusals[bridge.CodeOTPInvalid]
+		return errOTPInvalid
 	}
 	fresh, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE totp SET last_step = $1 WHERE user_id = $2 AND last_step < $1 AND secret = $3",
 		step, userID, sealed))
@@ -252,12 +230,12 @@ func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, c
 		return fmt.Errorf("use a code: %w", err)
 	}
 	if !fresh {
-		return refusals[bridge.CodeOTPUsed]
+		return errOTPUsed
 	}
 	return nil
 }
 
-// stepOf is the step, of this one and its neighbours, that has the code; 0 is none. All are compared, whichever it is.
+// stepOf returns the step that a code belongs to: the current one or a neighbour; 0 is none. It always compares all three.
 func stepOf(secret bridge.Secret, code string, now time.Time) (int64, error) {
 	found := int64(0)
 	current := now.Unix() / TOTPPeriod
