@@ -1,21 +1,30 @@
 package main
 
 import (
+	"context"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/acebridge/ace/cmd/ace/internal/auth"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
+	"github.com/acebridge/ace/cmd/ace/internal/complete"
+	"github.com/acebridge/ace/cmd/ace/internal/connections"
+	"github.com/acebridge/ace/cmd/ace/internal/connector"
+	"github.com/acebridge/ace/cmd/ace/internal/keys"
+	"github.com/acebridge/ace/cmd/ace/internal/login"
+	"github.com/acebridge/ace/cmd/ace/internal/menu"
+	"github.com/acebridge/ace/cmd/ace/internal/org"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/run"
 	"github.com/acebridge/ace/cmd/ace/internal/scan"
+	"github.com/acebridge/ace/cmd/ace/internal/target"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// app is what every command shares: the terminal and the profiles.
+// app has what all commands share, and the flags that go with every command.
 type app struct {
-	Version  string
-	Run      *run.Runner
 	Term     *term.Terminal
 	Profiles *profile.Profiles
 }
@@ -23,7 +32,7 @@ type app struct {
 func newApp(in, out, err *os.File) *app {
 	t := term.New(in, out, err)
 	t.SecretVariables = append(run.SecretSettings(), profile.SecretVariables...)
-	return &app{currentVersion(), &run.Runner{Term: t, Version: currentVersion()}, t, &profile.Profiles{Term: t, Version: currentVersion()}}
+	return &app{t, &profile.Profiles{Term: t, Version: currentVersion()}}
 }
 
 const rootLong = `ace connects a self-hosted server to its cloud.
@@ -59,21 +68,50 @@ func (a *app) rootCommand() *cobra.Command {
 		return a.Term.CheckOutput()
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(
-		a.loginCommand(), a.logoutCommand(), a.authCommand(),
-		a.connectCommand(), a.disconnectCommand(), a.connectionsCommand(),
-		a.apiKeyCommand(), a.whyCommand(), (&scan.Scanner{Term: a.Term}).Command(), a.orgCommand(),
-		a.Run.ServerCommand(), a.Run.CloudCommand(), a.Run.DevCommand(), a.versionCommand(), completionCommand(),
-	)
+	root.AddCommand(a.commands()...)
 	root.SetHelpCommand(helpCommand(root))
 	cmdline.Group(root)
-	a.menuFlag(root)
+	a.menu().AddTo(root)
 	describe(root)
-	a.completions(root)
+	(&complete.Completer{Term: a.Term, Profiles: a.Profiles, Target: a.finder()}).Fill(root)
 	return root
 }
 
-// helpCommand is `ace help COMMAND…`, where cobra's own exits with 0 for a command that there is not.
+// commands returns the commands of the root. Each group is given all that it may touch.
+func (a *app) commands() []*cobra.Command {
+	connects := &connector.Connector{Term: a.Term, Profiles: a.Profiles}
+	logins := &login.Group{Term: a.Term, Profiles: a.Profiles, Connector: connects}
+	session := &auth.Group{Term: a.Term, Profiles: a.Profiles}
+	runner := &run.Runner{Term: a.Term, Version: a.Profiles.Version}
+	return slices.Concat(
+		[]*cobra.Command{logins.Command(), session.LogoutCommand(), session.Command(logins.Commands()...)},
+		(&connections.Group{Term: a.Term, Profiles: a.Profiles, Target: a.finder(), Connector: connects}).Commands(),
+		(&keys.Group{Term: a.Term, Target: a.finder(), Version: a.Profiles.Version}).Commands(),
+		[]*cobra.Command{
+			(&org.Group{Term: a.Term, Profiles: a.Profiles}).Command(),
+			(&scan.Scanner{Term: a.Term}).Command(),
+			runner.ServerCommand(), runner.CloudCommand(), runner.DevCommand(),
+			a.versionCommand(), completionCommand(),
+		},
+	)
+}
+
+// finder finds what commands name.
+func (a *app) finder() *target.Finder { return &target.Finder{Term: a.Term, Profiles: a.Profiles} }
+
+// menu is `ace -i`. Each command that is chosen from it runs as if it had been typed, in an app of its own.
+func (a *app) menu() *menu.Menu {
+	return &menu.Menu{Term: a.Term,
+		Run: func(ctx context.Context, stdin *os.File, args []string) int {
+			inner := newApp(stdin, a.Term.Out, a.Term.Err)
+			inner.Term.Interrupted = a.Term.Interrupted
+			return inner.execute(ctx, args)
+		},
+		Root: func() *cobra.Command { return newApp(a.Term.In, a.Term.Out, a.Term.Err).rootCommand() },
+	}
+}
+
+// helpCommand is `ace help COMMAND…`. Unlike cobra's own, it fails if there is no such command.
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "help [COMMAND…]", Short: "Help about a command", Hidden: true,
 		RunE: func(_ *cobra.Command, words []string) error {

@@ -26,8 +26,9 @@ const architecturePage = "../../docs/architecture.md"
 // levels are the packages from top to bottom: one imports only what stands in a lower row.
 var levels = [][]string{
 	{"cmd/ace", "e2e", "e2e/browser", "e2e/proxies", "e2e/scenario", "e2e/scripts", "e2e/terminal"},
-	{"cmd/ace/internal/run", "e2e/world"},
-	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/profile", "cmd/ace/internal/scan"},
+	{"cmd/ace/internal/auth", "cmd/ace/internal/complete", "cmd/ace/internal/connections", "cmd/ace/internal/keys", "cmd/ace/internal/login", "cmd/ace/internal/menu", "cmd/ace/internal/org", "cmd/ace/internal/run", "cmd/ace/internal/scan", "e2e/world"},
+	{"cmd/ace/internal/connector", "cmd/ace/internal/target"},
+	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/preview", "cmd/ace/internal/profile"},
 	{"cloud/dashboard", "cloud/login", "cloud/v1", "cloud/oauth", "cloud/sso", "cloud/live", "cmd/ace/internal/term"},
 	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/registry", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest"},
 	{"cloud/who", "cloud/preview"},

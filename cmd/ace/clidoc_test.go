@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
@@ -41,7 +42,7 @@ func TestCLIDoc(t *testing.T) {
 	writeContents(&b, root)
 	writeExitCodes(&b)
 	writeCredentials(&b)
-	eachCommand(root, func(_ string, cmd *cobra.Command) {
+	cmdline.Each(root, func(_ string, cmd *cobra.Command) {
 		if visible(cmd) {
 			writeCommand(&b, cmd)
 		}

@@ -2,21 +2,16 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -154,30 +149,6 @@ func TestCompletionIsSilent(t *testing.T) {
 		if got := completed(t, nil, args...); got != nothing {
 			t.Errorf("%v without a config.json that can be read: %q", args, got)
 		}
-	}
-}
-
-// Whatever looks the words up, a key press waits a second at most.
-func TestCompletionTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		late := make(chan []string)
-		defer close(late)
-		deaf := func(context.Context, *app, *cobra.Command) ([]string, error) { return <-late, nil }
-		cmd := &cobra.Command{}
-		cmd.SetContext(t.Context())
-		start := time.Now()
-		words, _ := newTestApp().words(deaf)(cmd, nil, "")
-		if took := time.Since(start); took != completionTime || len(words) > 0 {
-			t.Errorf("it took %s and found %v", took, words)
-		}
-	})
-}
-
-// Names come from other people: what would be taken for a flag, or does something to the terminal, is not offered.
-func TestCompletionIsClean(t *testing.T) {
-	got := fitting([]string{"--all\tx", "-rf", "a\x1b[31m", "a\nb", "", "able\twith\x07 a bell", "ace", "base"}, "a")
-	if want := []string{"able\twith� a bell", "ace"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
 	}
 }
 

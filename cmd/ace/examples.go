@@ -4,9 +4,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 )
 
-// groups order what `ace --help` lists: what comes first in use is first.
+// groups order what `ace --help` lists, as a newcomer needs it.
 var groups = []struct {
 	title    string
 	commands []string
@@ -18,7 +20,7 @@ var groups = []struct {
 	{"More:", []string{"completion", "version"}},
 }
 
-// examples are what `--help` of a command shows, by the command's path. A test holds that each would be taken.
+// examples are the examples of each command's help, by the command's path. A test checks that each would be accepted.
 var examples = map[string]string{
 	"": `
 ace login
@@ -225,7 +227,7 @@ func describe(root *cobra.Command) {
 			}
 		}
 	}
-	eachCommand(root, func(path string, cmd *cobra.Command) {
+	cmdline.Each(root, func(path string, cmd *cobra.Command) {
 		if text := examples[path]; cmd.Example == "" {
 			cmd.Example = strings.TrimPrefix(strings.ReplaceAll(text, "\n", "\n  "), "\n")
 		}

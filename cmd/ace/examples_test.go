@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -21,7 +20,7 @@ func visible(cmd *cobra.Command) bool {
 // Every command shows how it is used, and what it shows would be taken.
 func TestExamples(t *testing.T) {
 	seen := map[string]bool{}
-	eachCommand(newTestApp().rootCommand(), func(path string, cmd *cobra.Command) {
+	cmdline.Each(newTestApp().rootCommand(), func(path string, cmd *cobra.Command) {
 		seen[path] = true
 		if !visible(cmd) || cmd.HasSubCommands() && cmd.Example == "" {
 			return
@@ -80,7 +79,7 @@ func TestHelpIsConsistent(t *testing.T) {
 	for name := range listed {
 		t.Errorf("examples.go groups ace %s, which does not exist", name)
 	}
-	eachCommand(root, func(path string, cmd *cobra.Command) {
+	cmdline.Each(root, func(path string, cmd *cobra.Command) {
 		if !visible(cmd) || path == "" {
 			return
 		}
@@ -125,7 +124,7 @@ func TestMistakesNameTheNearest(t *testing.T) {
 			t.Errorf("ace %s: exit code %d, %q, want the nearest: %s", strings.Join(args, " "), term.ExitCode(e), e.Detail, want)
 		}
 	}
-	eachCommand(newTestApp().rootCommand(), func(path string, cmd *cobra.Command) {
+	cmdline.Each(newTestApp().rootCommand(), func(path string, cmd *cobra.Command) {
 		if !visible(cmd) {
 			return
 		}
@@ -144,104 +143,4 @@ func TestMistakesNameTheNearest(t *testing.T) {
 	if e := failing(t, "connect", "-z"); term.ExitCode(e) != term.ExitUsage {
 		t.Errorf("an unknown short flag: %d %q", term.ExitCode(e), e.Detail)
 	}
-}
-
-// What an entry of the menu runs is a command that exists and would be taken, and no secret is an argument of it.
-func TestMenuRunsCommands(t *testing.T) {
-	root := newTestApp().rootCommand()
-	var check func(entries []entry)
-	check = func(entries []entry) {
-		for _, e := range entries {
-			if (e.items == nil) == (e.args == nil) {
-				t.Errorf("%q is not one of a menu and a command", e.title)
-			}
-			if e.items != nil {
-				check(e.items)
-				continue
-			}
-			if find(root, e) == nil {
-				t.Errorf("%q: there is no ace %s that takes what is asked", e.title, strings.Join(e.args, " "))
-				continue
-			}
-			a := feeding(t, strings.Repeat("word\n", len(e.asks)))
-			args, _, err := a.told(t.Context(), entry{args: e.args, asks: open(t, e)}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			runnable(t, args)
-		}
-	}
-	check(menu)
-}
-
-// find is the command of an entry, or nil where there is none that takes all it asks.
-func find(root *cobra.Command, e entry) *cobra.Command {
-	cmd, rest, err := root.Find(e.args)
-	if err != nil || len(rest) > 0 {
-		return nil
-	}
-	for _, q := range e.asks {
-		name, _, _ := strings.Cut(strings.TrimPrefix(q.flag, "--"), "=")
-		if q.flag != "" && cmd.Flags().Lookup(name) == nil {
-			return nil
-		}
-	}
-	return cmd
-}
-
-// open are an entry's questions without the secret, which a test without a terminal cannot answer.
-func open(t *testing.T, e entry) []question {
-	return slices.DeleteFunc(slices.Clone(e.asks), func(q question) bool {
-		if q.secret && !strings.HasSuffix(q.flag, "=-") && !strings.HasSuffix(q.flag, "-stdin") {
-			t.Errorf("%q gives the secret otherwise than on stdin: %s", e.title, q.flag)
-		}
-		return q.secret
-	})
-}
-
-// feeding is an app that reads input.
-func feeding(t *testing.T, input string) *app {
-	t.Helper()
-	t.Setenv("HOME", t.TempDir())
-	in, err := feed(bridge.NewSecret(input))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close() })
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = null.Close() })
-	return newApp(in, null, null)
-}
-
-// The argument lists that the menu makes of answers: what was called with is kept, and no answer is taken for a flag.
-func TestMenuArguments(t *testing.T) {
-	for _, tt := range []struct{ entry, answers, want string }{
-		{"API Key", "ci\n\n", "login api-key --profile=x --name=ci"},
-		{"API Key", "my key\norg-123\n", `login api-key --profile=x "--name=my key" --organization-id=org-123`},
-		{"API Key", "$(id)\n\n", "login api-key --profile=x '--name=$(id)'"},
-		{"API Key", "\n", ""},
-		{"E-mail and password", "a@b.c\n123456\n", "login --profile=x --email=a@b.c --otp=123456"},
-		{"Revive: a new secret, the old one dies at once", "\n--all\n30d\n", "api-key revive --profile=x --expires=30d -- --all"},
-	} {
-		e := findEntry(menu, tt.entry)
-		args, _, err := feeding(t, tt.answers).told(t.Context(), entry{args: e.args, asks: open(t, e)}, []string{"--profile=x"})
-		if got := commandLine(args); err != nil || got != tt.want {
-			t.Errorf("%s: %s (%v), want %s", tt.entry, got, err, tt.want)
-		}
-	}
-}
-
-func findEntry(entries []entry, title string) entry {
-	for _, e := range entries {
-		if e.title == title {
-			return e
-		}
-		if e := findEntry(e.items, title); e.title != "" {
-			return e
-		}
-	}
-	return entry{}
 }

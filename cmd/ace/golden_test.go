@@ -21,6 +21,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/e2e/world"
 )
@@ -157,7 +158,7 @@ func TestGoldenIsComplete(t *testing.T) {
 			done[strings.TrimPrefix(cmd.CommandPath(), "ace ")] = true
 		}
 	}
-	eachCommand(root, func(path string, cmd *cobra.Command) {
+	cmdline.Each(root, func(path string, cmd *cobra.Command) {
 		if visible(cmd) && !done[path] && !slices.Contains(unrecorded, path) && !cmd.HasSubCommands() {
 			t.Errorf("ace %s is not recorded: add a line to goldens, and run go test ./cmd/ace -run TestGolden -update", path)
 		}

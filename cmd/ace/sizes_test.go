@@ -24,8 +24,6 @@ var larger = map[string]string{
 	"bridge": "the vocabulary of all; 850 of its lines are the error codes with a sentence each, which stand beside their type",
 
 	// Still to be divided. The line goes when it is done.
-	"cmd/ace":                   "the command groups are methods of one type",
-	"cmd/ace.app":               "as above",
 	"cloud/connections":         "what keeps connections up shares the row of a connection with what changes them",
 	"cloud/connections.Store":   "as above",
 	"cloud/dashboard.Dashboard": "the handlers of all pages; each group of pages is a type of its own to be",

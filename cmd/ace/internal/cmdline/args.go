@@ -63,3 +63,13 @@ func Exactly(n int, what string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// ServerURL reads --server.
+func ServerURL(flag string) (bridge.ServerURL, error) {
+	u, err := bridge.CanonicalURL(flag)
+	if err != nil {
+		e := term.Explain(err)
+		return "", term.Usage("--server: %s", e.Detail).WithHint("%s", e.Hint)
+	}
+	return u, nil
+}

@@ -257,6 +257,16 @@ func (ps *Profiles) LoggedIn(ctx context.Context) (*Login, *apiclient.Cloud, err
 	return l, ps.CloudOf(l), nil
 }
 
+// InOrg is LoggedIn together with who the cloud says the caller is, and in which organization.
+func (ps *Profiles) InOrg(ctx context.Context) (*Login, *apiclient.Cloud, api.Me, error) {
+	l, cloud, err := ps.LoggedIn(ctx)
+	if err != nil {
+		return nil, nil, api.Me{}, err
+	}
+	me, err := cloud.Me(ctx)
+	return l, cloud, me, err
+}
+
 // WhoAmI asks the cloud. A session token that it refuses, though its time is not over, is renewed once.
 func (ps *Profiles) WhoAmI(ctx context.Context) (*Login, api.Me, error) {
 	l, cloud, err := ps.LoggedIn(ctx)

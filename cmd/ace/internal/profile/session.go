@@ -3,6 +3,7 @@ package profile
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -93,4 +94,12 @@ func SessionEnd(s Session) *time.Time {
 		return nil
 	}
 	return &s.ExpiresAt
+}
+
+// Holder names whose credential it is: a person with a role in an organization, or the service that has an API key.
+func Holder(email, service, role, org string) string {
+	if email == "" {
+		return fmt.Sprintf("%s (an API key of %s)", service, org)
+	}
+	return fmt.Sprintf("%s (%s of %s)", email, role, org)
 }

@@ -66,6 +66,16 @@ func (t *Terminal) PasswordStdin(flag string) (string, error) {
 	return passwordText(raw), err
 }
 
+// Password reads the password of a login unchanged but for the end of its line: from stdin, or typed at the terminal.
+func (t *Terminal) Password(stdin bool) (bridge.Disclosed, error) {
+	if !stdin || (IsTerminal(t.In) && t.Interactive()) {
+		password, err := t.AskSecret("Password")
+		return password.Disclose(), err
+	}
+	text, err := t.PasswordStdin("--password-stdin")
+	return bridge.NewSecret(text).Disclose(), err
+}
+
 // passwordText is a password without line ends and byte-order mark; white space around it may belong to it.
 func passwordText(raw string) string {
 	return strings.TrimPrefix(strings.TrimRight(raw, "\r\n"), "\ufeff")

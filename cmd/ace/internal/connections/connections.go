@@ -1,0 +1,183 @@
+package connections
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/apiclient"
+	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
+	"github.com/acebridge/ace/cmd/ace/internal/connector"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
+	"github.com/acebridge/ace/cmd/ace/internal/target"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
+)
+
+// Group is the commands about connections, and what they may touch.
+type Group struct {
+	Term      *term.Terminal       // required
+	Profiles  *profile.Profiles    // required
+	Target    *target.Finder       // required: finds connections and keys by what people call them
+	Connector *connector.Connector // required: runs the connect flow
+}
+
+// Commands returns `ace connect`, `ace disconnect` and `ace connections`.
+func (g *Group) Commands() []*cobra.Command {
+	return []*cobra.Command{g.connectCommand(), g.disconnectCommand(), g.connectionsCommand()}
+}
+
+func (g *Group) connectionsCommand() *cobra.Command {
+	cmd := cmdline.Group(&cobra.Command{Use: "connections", Short: "The connections of your organization"})
+	list := &cobra.Command{Use: "list", Short: "List the connections that you see", Args: cmdline.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return g.runConnections(cmd.Context()) }}
+	cmd.AddCommand(list,
+		g.shareCommand(), g.unshareCommand(), g.sharingCommand(), g.limitCommand(), g.unlimitCommand(),
+		g.checkCommand())
+	return cmd
+}
+
+func (g *Group) runConnections(ctx context.Context) error {
+	_, cloud, err := g.Profiles.LoggedIn(ctx)
+	if err != nil {
+		return err
+	}
+	connections, err := cloud.Connections(ctx)
+	if err != nil {
+		return err
+	}
+	if len(connections) == 0 {
+		g.Term.Note("No connections yet. Connect a server with: ace connect --server URL")
+	}
+	g.warnOfRotation(connections...)
+	if err := g.warnOfUndelivered(ctx, cloud); err != nil {
+		return err
+	}
+	return g.Term.Print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
+		if len(connections) > 0 {
+			connectionTable(w, connections)
+		}
+	})
+}
+
+func connectionTable(w io.Writer, connections []api.Connection) {
+	term.Row(w, "NAME", "SERVER", "STATUS", "VISIBILITY", "OWNER", "LAST USED")
+	for _, c := range connections {
+		term.Row(w, c.Name, string(c.ServerURL), c.Status, c.Visibility, c.Owner, term.When(c.LastUsedAt))
+	}
+}
+
+// onConnection does one thing with one connection and returns what became of it.
+type onConnection func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error)
+
+// oneConnection makes a command that does one thing with one connection and prints it.
+func (g *Group) oneConnection(name, short string, do onConnection) *cobra.Command {
+	return &cobra.Command{Use: name + " NAME|URL|ID", Short: short, Args: cmdline.SomeArgs(1, 1, "connection (NAME, URL or ID)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			cloud, c, err := g.Target.Connection(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if c, err = do(ctx, cloud, c); err != nil {
+				return err
+			}
+			return g.Term.Print(c, func(w io.Writer) { connectionTable(w, []api.Connection{c}) })
+		}}
+}
+
+const checkLong = `Probe a connection's server now.
+
+Exit codes say what the cloud saw: 0 the server is online, 6 it is offline, 5 it refuses the connection's key. 0 as well where the cloud
+cannot look (localhost, a private network): the status is "unknown" then, and why is said.`
+
+func (g *Group) checkCommand() *cobra.Command {
+	var checked api.Connection
+	cmd := g.oneConnection("check", "Probe a connection's server now", func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
+		var err error
+		checked, err = g.check(ctx, cloud, c)
+		return checked, err
+	})
+	cmd.Long = checkLong
+	show := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := show(cmd, args); err != nil {
+			return err
+		}
+		return notOnline(checked)
+	}
+	return cmd
+}
+
+// The states of a connection that make a check fail.
+const (
+	statusOffline      = "offline"
+	statusUnauthorized = "unauthorized"
+)
+
+// notOnline turns what a check found into the command's failure. It returns nil if the server is online or unknown.
+func notOnline(c api.Connection) error {
+	switch c.Status {
+	case statusOffline:
+		return bridge.E(bridge.Unreachable, bridge.CodeConnectionOffline, "%s is offline: %s", c.Name, c.Cause).
+			WithHint("%s", cmp.Or(c.Hint, "check that the server runs, and that the cloud can reach it"))
+	case statusUnauthorized:
+		return bridge.E(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "the server of %s does not take its key: %s", c.Name,
+			c.Cause).
+			WithHint("%s", cmp.Or(c.Hint, "ace connect --server "+string(c.ServerURL)))
+	}
+	return nil
+}
+
+// check probes a connection and tells what the cloud saw, unless that makes the command fail.
+func (g *Group) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
+	c, err := cloud.Check(ctx, c.ID)
+	if err == nil && c.Cause != "" && notOnline(c) == nil {
+		g.Term.Note("%s: %s", bridge.Printable(c.Name), bridge.Printable(c.Cause))
+		if c.Hint != "" {
+			g.Term.Note("  fix: %s", bridge.Printable(c.Hint))
+		}
+	}
+	g.warnOfRotation(c)
+	return c, err
+}
+
+// warnOfRotation names connections whose key the cloud could not renew, with the cause and the fix.
+func (g *Group) warnOfRotation(connections ...api.Connection) {
+	for _, c := range connections {
+		if c.Rotation == nil {
+			continue
+		}
+		until := ""
+		if c.ExpiresAt != nil {
+			until = ", valid until " + c.ExpiresAt.UTC().Format(time.DateOnly) + ","
+		}
+		g.Term.Note("%s: its key%s could not be renewed: %s", bridge.Printable(c.Name), until, bridge.Printable(c.Rotation.Cause))
+		g.Term.Note("  fix: %s", bridge.Printable(c.Rotation.Hint))
+	}
+}
+
+// warnOfUndelivered lists revocations and withdrawals that servers have not taken yet. Older clouds have no such list.
+func (g *Group) warnOfUndelivered(ctx context.Context, cloud *apiclient.Cloud) error {
+	all, err := cloud.Undelivered(ctx)
+	if err != nil {
+		if k := bridge.AsError(err).Kind; k == bridge.NotFound || k == bridge.Forbidden {
+			return nil
+		}
+		return err
+	}
+	for _, u := range all {
+		what := "the revocation of key " + u.KeyID
+		if u.Kind == api.StatementWithdrawal {
+			what = "the withdrawal of " + strings.Join(u.Members, ", ")
+		}
+		g.Term.Note("not delivered to %s since %s: %s: %s", bridge.Printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), bridge.Printable(what), bridge.Printable(u.Cause))
+		g.Term.Note("  fix: %s", bridge.Printable(u.Hint))
+	}
+	return nil
+}

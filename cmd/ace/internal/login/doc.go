@@ -1,0 +1,24 @@
+// Package login has the commands that log in to the cloud: `ace login`, and the other ways in of `ace auth`.
+//
+// The ways, each with what proves who somebody is:
+//
+//	ace login               a device code that is confirmed in any browser (RFC 8628)
+//	ace login --browser     the browser of this machine, which comes back to a port of it (RFC 8252)
+//	ace login --email       a password, and a code where the account has a second factor
+//	ace login pat           a personal access token
+//	ace login api-key       an API key of the cloud; ace auth login-api-key too
+//	ace auth login-token    a developer token from the dashboard
+//
+// All of them end the same way:
+//
+//	credential ──> the cloud says whose it is ──> stored as the profile's one session ──> the session before it is ended
+//	                         │                                    │
+//	                         └─ refused: nothing is stored        └─ a browser or a password: the server on this machine
+//	                                                                 is connected, if it trusts the cloud
+//
+// It promises that a session which still works is replaced only with --force (or by `ace auth login-api-key`), that a pasted
+// credential of the wrong kind is refused before any cloud sees it, and that nothing is begun without somebody to confirm it: in
+// a script, `ace login` only says whether the cloud accepts the session there is.
+//
+// Sessions are stored by [github.com/acebridge/ace/cmd/ace/internal/profile].
+package login

@@ -1,0 +1,70 @@
+package login
+
+import (
+	"context"
+
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cmd/ace/internal/profile"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
+)
+
+func (g *Group) runPasswordLogin(ctx context.Context, o loginOptions) error {
+	if !o.passwordStdin && !g.Term.Interactive() {
+		return term.InputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+	}
+	st, sel, err := g.Profiles.Selected()
+	if err != nil {
+		return err
+	}
+	r := api.SessionRequest{Email: o.email}
+	if o.otp != "" {
+		otp, err := g.Term.SecretFlag("--otp", o.otp)
+		if err != nil {
+			return err
+		}
+		r.OTP = otp.Reveal()
+	}
+	if !o.force {
+		if err := g.requireNoLogin(ctx, st, sel); err != nil {
+			return err
+		}
+	}
+	if r.Password, err = g.Term.Password(o.passwordStdin); err != nil {
+		return err
+	}
+	cloud, found, err := g.discover(ctx, sel.Cloud)
+	if err != nil {
+		return err
+	}
+	t, err := cloud.PasswordSession(ctx, r)
+	if bridge.CodeOf(err) == bridge.CodeOTPRequired && r.OTP == "" {
+		if !g.Term.Interactive() {
+			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+		}
+		otp, askErr := g.Term.AskToken("Code of your authenticator app")
+		if askErr != nil {
+			return askErr
+		}
+		r.OTP = otp.Reveal()
+		t, err = cloud.PasswordSession(ctx, r)
+	}
+	if err != nil {
+		return explainPassword(err, sel.Cloud)
+	}
+	s := profile.Session{Method: profile.MethodPassword, AccessToken: t.Token, ExpiresAt: t.ExpiresAt.UTC()}
+	s.KeepEndpoints(sel.Cloud, found)
+	return g.admit(ctx, st, sel, s, !o.noConnect)
+}
+
+// explainPassword adds what helps if the cloud refuses the address, the password or the code.
+func explainPassword(err error, cloud bridge.ServerURL) error {
+	e := bridge.AsError(err)
+	switch {
+	case e.Hint != "" || e.Kind != bridge.Unauthenticated:
+		return err
+	case e.Code == bridge.CodeOTPRequired || e.Code == bridge.CodeOTPInvalid || e.Code == bridge.CodeOTPUsed:
+		return e.WithHint("give the code that your authenticator app shows now, or a recovery code that is left, with --otp")
+	}
+	return e.WithHint("check both, and that the cloud is right (--env HOST); a new password: %s", cloud.Join("/forgot"))
+}

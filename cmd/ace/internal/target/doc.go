@@ -1,0 +1,20 @@
+// Package target finds what a command line means: a connection, a key, and the cloud or server that has the keys.
+//
+// People name a connection by its name, its server's URL or its ID ([Connection]), and a key by its name or ID ([Keys.ID]). A name
+// counts in any Unicode form, and one that means several things is refused with their IDs.
+//
+// Commands about keys work on the cloud or on a server ([Finder.Keys]):
+//
+//	--cloud ───────────────> the cloud you are logged in to
+//	--server or --token ───> the server
+//	neither ─┬─ logged in ─> the cloud
+//	         └─ logged out > the server on this machine
+//
+// A server is asked with the first of these that there is ([Finder.Server]):
+//
+//	--token > ACE_KEY > the three ACE_API_KEY_… > ACE_TOKEN > the credential of your connection of that server
+//
+// If the server refuses the credential, the hint says what helps with the one that was sent.
+//
+// It decides nothing: what a credential may do is up to the cloud and the server.
+package target
