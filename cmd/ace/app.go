@@ -23,7 +23,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// app has what all commands share, and the flags that go with every command.
+// app has what all commands share: the terminal with the common flags, and the profiles.
 type app struct {
 	Term     *term.Terminal
 	Profiles *profile.Profiles
@@ -77,7 +77,7 @@ func (a *app) rootCommand() *cobra.Command {
 	return root
 }
 
-// commands returns the commands of the root. Each group is given all that it may touch.
+// commands builds the commands of the root and hands each group all that it may touch.
 func (a *app) commands() []*cobra.Command {
 	connects := &connector.Connector{Term: a.Term, Profiles: a.Profiles}
 	logins := &login.Group{Term: a.Term, Profiles: a.Profiles, Connector: connects}
@@ -96,10 +96,10 @@ func (a *app) commands() []*cobra.Command {
 	)
 }
 
-// finder finds what commands name.
+// finder finds the connections, keys and servers that commands name.
 func (a *app) finder() *target.Finder { return &target.Finder{Term: a.Term, Profiles: a.Profiles} }
 
-// menu is `ace -i`. Each command that is chosen from it runs as if it had been typed, in an app of its own.
+// menu is `ace -i`. A chosen command runs as if it had been typed, in an app of its own.
 func (a *app) menu() *menu.Menu {
 	return &menu.Menu{Term: a.Term,
 		Run: func(ctx context.Context, stdin *os.File, args []string) int {

@@ -1,7 +1,15 @@
 // Command ace is the whole product in one binary: the CLI of a developer, the self-hosted server and the hosted cloud.
 //
-// This package owns flags, the environment, wiring and printing, and no rules: what may be done is decided in bridge,
-// server and cloud. Nothing else in the project reads the environment.
+// This package has main and the tree of commands. Each group of commands is a package of internal, built from a struct literal
+// that lists all it may touch:
+//
+//	the tree of commands ──> login, auth, org, keys, connections, scan, run    the groups
+//	                    └──> complete, menu                                    work on the tree: Tab, ace -i
+//	the groups ──> preview, target, connector                                  what several groups share
+//	           ──> cmdline, profile, term, files                               words, credentials, the terminal
+//
+// No group imports another, and none has rules: what may be done is decided in bridge, server and cloud. Nothing outside cmd/ace
+// reads the environment.
 package main
 
 import (
@@ -21,10 +29,10 @@ var version = ""
 
 func main() { os.Exit(command()) }
 
-// command is main with an exit code, so that the scripts under testdata run the very same program.
+// command runs the command line of the process and returns its exit code.
 func command() int {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup: asking for it would undo that
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup it is ignored, and must stay so
 		signals = append(signals, syscall.SIGHUP) // the terminal is closed; `ace dev` still removes its secrets
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
@@ -51,7 +59,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	return a.Term.Fail(helpful(cmd, err))
 }
 
-// helpful gives a wrong use of a command its help as the fix, where there is no better one.
+// helpful points a usage error without a hint at the help of its command.
 func helpful(cmd *cobra.Command, err error) error {
 	e := term.Explain(err)
 	if e.Hint == "" && term.ExitCode(e) == term.ExitUsage {

@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group is the commands about the session, and what they may touch.
+// Group builds the commands about the session. Its fields are all that they may touch.
 type Group struct {
 	Term     *term.Terminal    // required
 	Profiles *profile.Profiles // required
@@ -86,7 +86,7 @@ func (g *Group) LogoutCommand() *cobra.Command {
 
 type logoutResult struct {
 	Profile string `json:"profile"`
-	Ended   bool   `json:"ended"` // at the cloud too
+	Ended   bool   `json:"ended"` // at the cloud as well
 }
 
 func (g *Group) runLogout(ctx context.Context, yes bool) error {

@@ -17,9 +17,9 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Completer finds the words that a shell offers.
+// Completer finds the words that a shell offers. Its fields are all that it may touch.
 type Completer struct {
-	Term     *term.Terminal    // required: quiet while it completes
+	Term     *term.Terminal    // required: it is made quiet
 	Profiles *profile.Profiles // required
 	Target   *target.Finder    // required: finds whose keys a command is about
 }

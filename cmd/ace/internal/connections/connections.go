@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group is the commands about connections, and what they may touch.
+// Group builds the commands about connections. Its fields are all that they may touch.
 type Group struct {
 	Term      *term.Terminal       // required
 	Profiles  *profile.Profiles    // required
@@ -134,7 +134,7 @@ func notOnline(c api.Connection) error {
 	return nil
 }
 
-// check probes a connection and tells what the cloud saw, unless that makes the command fail.
+// check probes a connection and notes what the cloud saw, unless the command fails with it.
 func (g *Group) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
 	if err == nil && c.Cause != "" && notOnline(c) == nil {

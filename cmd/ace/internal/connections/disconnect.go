@@ -126,7 +126,7 @@ func (g *Group) toRemove(connections []api.Connection, args []string, all, yes b
 
 var errNothingDisconnected = bridge.E(bridge.Conflict, bridge.CodeCancelled, "nothing was disconnected")
 
-// agreeToRemove tells what ends with the connections. At a terminal it asks if ask is set, or if more ends than the connections
+// agreeToRemove prints what ends with the connections. At a terminal it asks if ask is set, or if more ends than the connections
 // and their keys.
 func (g *Group) agreeToRemove(ctx context.Context, cloud *apiclient.Cloud, chosen []api.Connection, ask, yes bool) error {
 	all, err := preview.AskAll(ctx, len(chosen), func(ctx context.Context, i int) (preview.Effects, error) {
@@ -139,7 +139,7 @@ func (g *Group) agreeToRemove(ctx context.Context, cloud *apiclient.Cloud, chose
 	if err != nil {
 		return err
 	}
-	all.Tell(g.Term)
+	all.Print(g.Term)
 	if yes || !g.Term.Interactive() || !ask && !all.Any() {
 		return nil
 	}

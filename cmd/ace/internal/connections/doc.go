@@ -9,7 +9,7 @@
 //
 //	disconnect, from either ──> gone; its key is revoked on the server: now, or by the cloud once the server answers
 //
-// A change that may take something away from people tells first what else it ends, and asks
+// A change that may take something away from people first prints what else it ends, and asks
 // ([github.com/acebridge/ace/cmd/ace/internal/preview]). `ace connections list` warns of keys that could not be renewed and of
 // revocations that servers have not taken yet.
 //

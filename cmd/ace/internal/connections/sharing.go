@@ -85,7 +85,7 @@ func (g *Group) unshareCommand() *cobra.Command {
 				if err != nil {
 					return c, err
 				}
-				f.Tell(g.Term)
+				f.Print(g.Term)
 			}
 			if !yes {
 				sharing, err := cloud.Sharing(ctx, c.ID)

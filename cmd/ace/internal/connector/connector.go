@@ -37,8 +37,8 @@ func (c *Connector) Config(server bridge.ServerURL, name string) connect.Config 
 // Note prints one line about the progress to stderr.
 func (c *Connector) Note(line string) { c.Term.Note("%s", bridge.Printable(line)) }
 
-// Local connects the server on this machine, if there is one that trusts the cloud. It tells what comes of it, and returns nil
-// if nothing is connected.
+// Local connects the server on this machine, if there is one that trusts the cloud. It notes the outcome, and returns nil if
+// nothing is connected.
 func (c *Connector) Local(ctx context.Context, l *profile.Login, me api.Me) *api.Connection {
 	url := bridge.DefaultServerURL
 	cfg := c.Config(url, "")

@@ -12,7 +12,7 @@
 //
 // A secret is printed once, when the cloud or server has just made it, and never again. If a rotation gets no answer, the command
 // repeats it under the same idempotency key, so that a lost answer does not lose the secret. Before a key is revoked, the command
-// tells what else that ends, and asks if other keys end too.
+// prints what else that ends, and asks if other keys end too.
 //
 // What a key may do, and who may change it, is decided by the cloud and the server.
 package keys

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group is the commands `ace api-key` and `ace why`, and what they may touch.
+// Group builds `ace api-key` and `ace why`. Its fields are all that they may touch.
 type Group struct {
 	Term    *term.Terminal // required
 	Target  *target.Finder // required: finds the cloud or server that has the keys

@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group is the commands that log in, and what they may touch.
+// Group builds the commands that log in. Its fields are all that they may touch.
 type Group struct {
 	Term      *term.Terminal       // required
 	Profiles  *profile.Profiles    // required

@@ -9,7 +9,7 @@
 //	             │                 │
 //	             └─> nobody        └─> gone; their private connections go to the admins
 //
-// Before a member goes or a role is lowered, the commands tell what else that ends, and ask
+// Before a member goes or a role is lowered, the commands print what else that ends, and ask
 // ([github.com/acebridge/ace/cmd/ace/internal/preview]). The token of an invitation is sent only to the cloud that its link names.
 //
 // Who may do what is decided by the cloud.

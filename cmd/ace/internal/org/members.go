@@ -130,11 +130,11 @@ func (g *Group) removeMemberCommand() *cobra.Command {
 	return cmd
 }
 
-// previewMember tells what else ends with a membership.
+// previewMember prints what else ends with a membership.
 func (g *Group) previewMember(ctx context.Context, cloud *apiclient.Cloud, org, id string) error {
 	f, err := preview.Ask(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, org, id, "") }, nil)
 	if err == nil {
-		f.Tell(g.Term)
+		f.Print(g.Term)
 	}
 	return err
 }

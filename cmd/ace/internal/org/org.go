@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group is the command `ace org` and what it may touch.
+// Group builds `ace org`. Its fields are all that it may touch.
 type Group struct {
 	Term     *term.Terminal    // required
 	Profiles *profile.Profiles // required

@@ -1,7 +1,7 @@
-// Package preview tells a person what else a change ends, before it happens.
+// Package preview says what else a change ends, before it happens.
 //
 // Removing a member, lowering a role, setting a ceiling, revoking a key: each may also end sessions, tokens and keys that
-// other people use. A command asks the cloud or the server first, tells the answer on stderr, and asks for a yes at a terminal:
+// other people use. A command first asks the cloud or the server, prints the answer on stderr, and asks for a yes at a terminal:
 //
 //	Ask ──> Effects ──> Agree ──┬─ nothing else ends ──────────> go on
 //	                            ├─ --yes, or nobody to ask ────> go on
@@ -11,7 +11,7 @@
 // [RequireYes] is for what cannot be undone: it asks even when nothing else ends, and where there is nobody to ask it needs --yes.
 //
 // A preview never keeps anybody from a change. If the question is refused, or if the cloud or the server is too old to know it,
-// there are no effects to tell: the change itself will say what is wrong.
+// there are no effects: the change itself will say what is wrong.
 //
 // What a change ends is decided by the cloud and the server; this package only counts it and words it.
 package preview

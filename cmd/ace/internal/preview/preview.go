@@ -20,7 +20,7 @@ type Effects struct {
 	Keys    bool     // keys that people made are among Ends
 }
 
-// Any reports whether there is anything to tell.
+// Any reports whether there are effects.
 func (f Effects) Any() bool { return len(f.Ends)+len(f.Limited)+len(f.Left) > 0 }
 
 // add joins the effects of two changes.
@@ -28,7 +28,7 @@ func (f Effects) add(other Effects) Effects {
 	return Effects{append(f.Ends, other.Ends...), append(f.Limited, other.Limited...), append(f.Left, other.Left...), f.Keys || other.Keys}
 }
 
-// Ask asks what a change would end, without the things that itself reports. A refused question has no effects.
+// Ask asks what a change would end, apart from the things for which itself is true. If ask fails, there are no effects.
 func Ask(ctx context.Context, ask func(context.Context) (api.Ends, error), itself func(api.Ending) bool) (Effects, error) {
 	ends, err := ask(ctx)
 	if ctx.Err() != nil {
@@ -40,7 +40,7 @@ func Ask(ctx context.Context, ask func(context.Context) (api.Ends, error), itsel
 	return effectsOf(ends, itself), nil
 }
 
-// AccessToken reports whether e is an access token. Losing one matters little: people who keep access get a new one at once.
+// AccessToken reports whether e is an access token. People who keep their access get a new one at once.
 func AccessToken(e api.Ending) bool { return e.Kind == api.EndsAccessToken }
 
 // endKinds lists the kinds of things that end in output order, each with its singular and plural.
@@ -76,9 +76,9 @@ func effectsOf(e api.Ends, itself func(api.Ending) bool) (f Effects) {
 			}
 		}
 		f.Keys = f.Keys || len(ends) > 0 && (kind[0] == api.EndsAPIKey || kind[0] == api.EndsPersonalAccessToken)
-		f.Ends = count3(f.Ends, kind, ends, max(more, 0), "")
-		f.Limited = count3(f.Limited, kind, limited, 0, "")
-		f.Left = count3(f.Left, kind, left, 0, "")
+		f.Ends = addLine(f.Ends, kind, ends, max(more, 0), "")
+		f.Limited = addLine(f.Limited, kind, limited, 0, "")
+		f.Left = addLine(f.Left, kind, left, 0, "")
 	}
 	for _, s := range e.Servers {
 		f = f.add(endsOnServer(s))
@@ -103,10 +103,10 @@ func endsOnServer(s api.ServerEnds) (f Effects) {
 	kind := [3]string{"", "personal key", "personal keys"}
 	place := " on " + string(s.ServerURL)
 	if len(ends) == 0 && !s.All {
-		f.Limited = count3(nil, kind, limited, more, place)
+		f.Limited = addLine(nil, kind, limited, more, place)
 		return f
 	}
-	f.Ends, f.Limited = count3(nil, kind, ends, more, place), count3(nil, kind, limited, 0, place)
+	f.Ends, f.Limited = addLine(nil, kind, ends, more, place), addLine(nil, kind, limited, 0, place)
 	f.Keys = len(f.Ends) > 0
 	return f
 }
@@ -134,8 +134,8 @@ func undecided(s api.ServerEnds) (f Effects) {
 	return Effects{Ends: line(ends), Limited: line(limited)}
 }
 
-// count3 adds a line about things of one kind: how many there are, and the first three by name.
-func count3(lines []string, kind [3]string, names []string, more int, place string) []string {
+// addLine adds a line about things of one kind: how many there are, and the first three by name.
+func addLine(lines []string, kind [3]string, names []string, more int, place string) []string {
 	n := len(names) + more
 	if n == 0 {
 		return lines
@@ -186,8 +186,8 @@ func endName(e api.Ending) string {
 	return e.Name
 }
 
-// Tell writes the effects to stderr.
-func (f Effects) Tell(t *term.Terminal) {
+// Print writes the effects to stderr.
+func (f Effects) Print(t *term.Terminal) {
 	for _, part := range []struct {
 		title string
 		lines []string
@@ -202,9 +202,9 @@ func (f Effects) Tell(t *term.Terminal) {
 	}
 }
 
-// Agree tells the effects, and at a terminal asks whether to go on. Without effects, and with yes, it does not ask.
+// Agree prints the effects and, at a terminal, asks whether to go on. Without effects, or with yes, it does not ask.
 func Agree(t *term.Terminal, yes bool, f Effects, format string, args ...any) error {
-	f.Tell(t)
+	f.Print(t)
 	if yes || !f.Any() || !t.Interactive() {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Finder looks things up with the credential of the command.
+// Finder looks things up with the credential of the command. Its fields are all that it may touch.
 type Finder struct {
 	Term     *term.Terminal    // required: reads --token
 	Profiles *profile.Profiles // required
@@ -44,7 +44,7 @@ type Keys struct {
 	*apiclient.Client
 	Cloud bool
 	Name  string // for messages
-	Flags string // that mean it, each after a space
+	Flags string // that select it, each after a space
 }
 
 // CloudKeys are the keys of a cloud.
@@ -83,7 +83,7 @@ func (k Keys) ID(ctx context.Context, word string) (string, error) {
 	return "", term.Usage("%q means more than one key; say which by ID: %s", word, strings.Join(ids, ", "))
 }
 
-// Keys finds out whose keys are meant, and what to ask with.
+// Keys finds the cloud or server that the flags mean, and a credential for it.
 func (f *Finder) Keys(ctx context.Context, o Options) (Keys, error) {
 	elsewhere := o.Server != "" || o.Token != ""
 	if o.Cloud && elsewhere {
