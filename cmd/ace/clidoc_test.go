@@ -101,7 +101,7 @@ func writeCommand(b *strings.Builder, cmd *cobra.Command) {
 		usage = cmd.CommandPath() + " COMMAND"
 	}
 	what := strings.TrimPrefix(cmd.Short, cmd.Root().Name()+" ")
-	fmt.Fprintf(b, "## %s\n\n```\nUsage: %s\n```\n\n%s.\n\n", cmd.CommandPath(), usage, inTable(strings.ToUpper(what[:1])+what[1:]))
+	fmt.Fprintf(b, "## %s\n\n```text\nUsage: %s\n```\n\n%s.\n\n", cmd.CommandPath(), usage, inTable(strings.ToUpper(what[:1])+what[1:]))
 	if cmd.HasParent() && cmd.HasSubCommands() {
 		var links []string
 		for _, c := range slices.DeleteFunc(slices.Clone(cmd.Commands()), func(c *cobra.Command) bool { return !visible(c) }) {

@@ -159,7 +159,7 @@ ace org invitations`,
 	"org withdraw": `
 ace org withdraw ada@company.com`,
 	"org join": `
-ace org join https://cloud.company.com/join/TOKEN`,
+ace org join "https://cloud.company.com/invite?token=TOKEN"`,
 	"org trust": `
 ace org trust
 ace org trust -o json`,

@@ -167,7 +167,7 @@ func cmdBrowserLogin(ts *testscript.TestScript, neg bool, args []string) {
 	stdout, stderr, cmd := start(ts, environment(ts), append([]string{"login", "--browser"}, args[3:]...)...)
 	var said strings.Builder
 	if page, err := url.Parse(readUntil(stderr, &said, pagePattern)); err == nil && page.Host != "" {
-		post := dashboardForms(ts, args[1], args[2], page.RequestURI())
+		post := dashboardForms(ts, ts.Getenv("CLOUD"), args[1], args[2], page.RequestURI())
 		form := page.Query()
 		form.Set("action", args[0])
 		ts.Check(os.WriteFile(ts.MkAbs("page"), post(page.Path, form), 0o600))
@@ -177,22 +177,23 @@ func cmdBrowserLogin(ts *testscript.TestScript, neg bool, args []string) {
 
 // decide is the second client: it signs in on the dashboard and decides the code there.
 func decide(ts *testscript.TestScript, action, email, password, code string) {
-	post := dashboardForms(ts, email, password, "/device?user_code="+code)
+	post := dashboardForms(ts, ts.Getenv("CLOUD"), email, password, "/device?user_code="+code)
 	post("/device", url.Values{"user_code": {code}, "action": {action}})
 }
 
-// dashboardForms signs in on the dashboard, and returns what posts forms from then on.
-func dashboardForms(ts *testscript.TestScript, email, password, next string) func(path string, form url.Values) []byte {
-	jar, err := cookiejar.New(nil)
-	ts.Check(err)
+// dashboardForms signs in on a cloud's dashboard, and returns what posts forms from then on.
+func dashboardForms(t interface{ Fatalf(string, ...any) }, cloud, email, password, next string) func(path string, form url.Values) []byte {
+	jar, _ := cookiejar.New(nil) // of no options, which never fails
 	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second}
 	post := func(path string, form url.Values) []byte {
-		resp, err := browser.PostForm(ts.Getenv("CLOUD")+path, form)
-		ts.Check(err)
+		resp, err := browser.PostForm(cloud+path, form)
+		if err != nil {
+			t.Fatalf("POST %s: %v", path, err)
+		}
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			ts.Fatalf("POST %s: %s\n%s", path, resp.Status, body)
+			t.Fatalf("POST %s: %s\n%s", path, resp.Status, body)
 		}
 		return body
 	}
@@ -306,7 +307,7 @@ var (
 // cmdTwoFactor turns two-factor authentication on for a person: twofactor EMAIL PASSWORD. A recovery code is in $RECOVERY: the
 // app's code of this half minute is spent.
 func cmdTwoFactor(ts *testscript.TestScript, _ bool, args []string) {
-	post := dashboardForms(ts, args[0], args[1], "/")
+	post := dashboardForms(ts, ts.Getenv("CLOUD"), args[0], args[1], "/")
 	page := post("/settings/security", url.Values{"action": {"totp-begin"}, "password": {args[1]}})
 	secret := totpSecret.FindSubmatch(page)
 	if secret == nil {
