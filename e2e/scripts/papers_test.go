@@ -21,7 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud"
-	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/signup"
 	"github.com/acebridge/ace/e2e/world"
 )
 
@@ -164,7 +164,7 @@ func newPapers(t *testing.T) *papers {
 // add makes an account, which is a member.
 func (p *papers) add(t *testing.T, email, org string) {
 	t.Helper()
-	if _, err := p.Cloud.Registry().SignIn.AddUser(t.Context(), audit.Actor{ID: "operator"}, signin.NewUser{Email: email,
+	if _, err := p.Cloud.Registry().SignUp.AddUser(t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: email,
 		Password: bridge.NewSecret(world.Password), Org: org, Role: bridge.RoleMember}); err != nil {
 		t.Fatal(err)
 	}
