@@ -10,8 +10,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// AccessClaims are the claims of a derived access token: which member calls which server with which scopes, on the
-// strength of which key.
+// AccessClaims are the claims of a derived access token.
+//
+// They say which member calls which server with which scopes, and with which API key's signature.
 type AccessClaims struct {
 	noClaims
 	Times
@@ -23,22 +24,23 @@ type AccessClaims struct {
 	Role Role `json:"role,omitempty"`
 	// Connection is the cloud's ID of the connection, for the server's audit.
 	Connection string `json:"connection,omitempty"`
-	// Generation is the highest change number that the server has told the cloud. A server whose own is lower has lost changes.
+	// Generation is the highest change number that the server has told the cloud. If the server's own is lower, it has lost
+	// changes.
 	Generation int64 `json:"generation,omitempty"`
-	// Number is that of the key's last withdrawal when the token was made; 0: the cloud does not number its withdrawals. A cloud
-	// that does begins with 1 for "none yet", so that its first withdrawal has the number 2.
+	// Number is the number of the key's last withdrawal at issue time; 0: the cloud does not number its withdrawals. A cloud
+	// that does starts with 1 for "none yet", so its first withdrawal has number 2.
 	Number int64 `json:"number,omitempty"`
-	// Probe says that the cloud asks with the key's own subject whether the server answers.
+	// Probe marks a token with which the cloud checks, as the key's own subject, that the server answers.
 	Probe bool `json:"probe,omitempty"`
 }
 
-// ForServer sets the audience.
+// ForServer returns the claims with a server as their audience.
 func (c AccessClaims) ForServer(s ServerURL) AccessClaims {
 	c.Audience = strictAudience(s)
 	return c
 }
 
-// Scopes are the token's scopes; [VerifyAccess] has checked their form.
+// Scopes returns the token's scopes; [VerifyAccess] has checked their form.
 func (c AccessClaims) Scopes() Scopes {
 	scopes, err := ParseScopes(c.Scope)
 	if err != nil {
@@ -51,10 +53,12 @@ func (k Key) signingKey() SigningKey {
 	return SigningKey{KeyID: k.ID.String(), method: jwt.SigningMethodEdDSA, key: k.PrivateKey()}
 }
 
-// SignAccess signs a derived access token with the key pair of an API key.
+// SignAccess signs a derived access token with the API key's key pair.
 func (k Key) SignAccess(c AccessClaims) (Secret, error) { return sign(TypeAccess, k.signingKey(), c) }
 
-// TokenKeyID reads the `kid` of a derived access token or a revocation, unverified: it says which key to look up.
+// TokenKeyID returns the key ID in a token's `kid`, unverified, to look up that key.
+//
+// The token is a derived access token, a revocation or a withdrawal.
 func TokenKeyID(token Secret) (uuid.UUID, error) {
 	h, err := readHeader(token.Reveal())
 	if err != nil {
@@ -67,8 +71,10 @@ func TokenKeyID(token Secret) (uuid.UUID, error) {
 	return id, nil
 }
 
-// VerifyAccess checks a derived access token against the public key of the API key it names, and the server's URLs. That
-// the key is alive, and which of the scopes it still covers, is the caller's to check.
+// VerifyAccess verifies a derived access token with its API key's public key.
+//
+// It checks signature, lifetime, audience (one of servers) and the form of all claims. The caller still has to check that the
+// key is alive and which of the scopes it covers.
 func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, now time.Time) (AccessClaims, error) {
 	var c AccessClaims
 	id, err := TokenKeyID(token)
@@ -107,9 +113,9 @@ func VerifyAccess(token Secret, public ed25519.PublicKey, servers []ServerURL, n
 	return c, nil
 }
 
-// revocationClaims are those of a revocation: a statement, signed with an API key's own key pair, that the key is to
-// die. It never expires, because killing that key is all it can do, and anybody may deliver it: the cloud when it
-// reaches the server, or the person who disconnects.
+// revocationClaims are the claims of a revocation: a statement, signed with an API key's own key pair, that the key shall die.
+// It never expires, since all it can do is kill that key. Anyone may deliver it: the cloud once it reaches the server, or the
+// person who disconnects.
 type revocationClaims struct {
 	noClaims
 	IssuedAt int64  `json:"iat"`
@@ -117,7 +123,7 @@ type revocationClaims struct {
 	Subject  string `json:"sub"`
 }
 
-// Revocation says who wants the key to die and why.
+// Revocation says who wants a key to die, and why.
 type Revocation struct {
 	KeyID   uuid.UUID
 	Subject string
@@ -129,7 +135,7 @@ func (k Key) SignRevocation(subject, reason string, now time.Time) (Secret, erro
 	return sign(TypeRevocation, k.signingKey(), revocationClaims{IssuedAt: now.Unix(), Reason: reason, Subject: subject})
 }
 
-// VerifyRevocation checks a revocation against the public key of the API key it names.
+// VerifyRevocation verifies a revocation with the public key of the API key it names.
 func VerifyRevocation(token Secret, public ed25519.PublicKey) (Revocation, error) {
 	id, err := TokenKeyID(token)
 	if err != nil {

@@ -2,7 +2,9 @@ package bridge
 
 import "net/netip"
 
-// AddressKey is the key of a client's address: an IPv6 address counts by its /64, which one subscriber has whole.
+// AddressKey returns the rate-limit key of a client's address.
+//
+// An IPv6 address counts as its /64, since one subscriber has all of it. Text that is no address counts as "addr:?".
 func AddressKey(address string) string {
 	addr, err := netip.ParseAddr(address)
 	if err != nil {

@@ -2,8 +2,8 @@ package bridge
 
 import "math/bits"
 
-// Base62 in fixed width, most significant digit first, digits in ASCII order. The widths are those of an API key: 22
-// digits for 128 bits, 43 for 256, 6 for 32.
+// base62Digits are the digits of base 62 in ASCII order. Numbers are written in fixed width, most significant digit first; in
+// an API key 128 bits take 22 digits, 256 bits 43, and 32 bits 6.
 const base62Digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 var base62Values = func() (t [256]byte) {
@@ -46,8 +46,8 @@ func isBase62(s string) bool {
 	return true
 }
 
-// decodeBase62Into128 reads digits as a 128-bit number; ok is false on a stray byte or when the number does not fit,
-// so that every number has one spelling.
+// decodeBase62Into128 reads digits as a 128-bit number. ok is false for a stray byte or an overflow, so every number has
+// exactly one spelling.
 func decodeBase62Into128(s string) (hi, lo uint64, ok bool) {
 	for i := range len(s) {
 		v := base62Values[s[i]]

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// ConnectClaims are the claims of a connect token: who may have which key from which server.
+// ConnectClaims are the claims of a connect token: who may get which key from which server.
 type ConnectClaims struct {
 	noClaims
 	Times
@@ -18,21 +18,21 @@ type ConnectClaims struct {
 	Audience strictAudience `json:"aud"`
 	Org      string         `json:"org"`
 	Subject  string         `json:"sub"`
-	Email    string         `json:"email,omitempty"` // for the server's audit, nothing is decided by it
+	Email    string         `json:"email,omitempty"` // for the server's audit log; decides nothing
 	Role     Role           `json:"role"`
-	Scope    string         `json:"scope"`          // the most that the key may be granted, OAuth notation
-	KeyLife  int64          `json:"key_life"`       // the longest the key may live, seconds
+	Scope    string         `json:"scope"`          // the most the key may be granted, in OAuth notation
+	KeyLife  int64          `json:"key_life"`       // the longest the key may live, in seconds
 	JTI      string         `json:"jti"`            // at least 128 bits
 	Sealing  string         `json:"seal,omitempty"` // see SigningRoot.SealingKey
-	// Replaces is the ID of the connection key that the new one replaces: the keys made through it move to the new one
-	// as soon as that is confirmed. Empty: none.
+	// Replaces is the ID of the connection key that the new one replaces: keys created with it move to the new one once
+	// that is confirmed. Empty: none.
 	Replaces string `json:"replaces,omitempty"`
 }
 
-// Server is the audience.
+// Server returns the audience.
 func (c ConnectClaims) Server() ServerURL { return ServerURL(c.Audience) }
 
-// Scopes is the scope ceiling; [Trust.VerifyConnect] has checked its form.
+// Scopes returns the scope ceiling; [Trust.VerifyConnect] has checked its form.
 func (c ConnectClaims) Scopes() Scopes {
 	scopes, err := ParseScopes(c.Scope)
 	if err != nil {
@@ -41,12 +41,12 @@ func (c ConnectClaims) Scopes() Scopes {
 	return scopes
 }
 
-// Binding is what the exchanged key is sealed to.
+// Binding returns what the exchanged key is sealed to.
 func (c ConnectClaims) Binding() SealBinding {
 	return SealBinding{Issuer: c.Issuer, Org: c.Org, Server: c.Server(), Subject: c.Subject, JTI: c.JTI}
 }
 
-// ForServer sets the audience.
+// ForServer returns the claims with a server as their audience.
 func (c ConnectClaims) ForServer(s ServerURL) ConnectClaims {
 	c.Audience = strictAudience(s)
 	return c
@@ -62,13 +62,15 @@ const (
 	maxKeyLife = int64(366 * 24 * time.Hour / time.Second)
 )
 
+// refuse makes the error of a token that is not accepted.
 func refuse(code Code, format string, args ...any) *Error {
 	return E(Unauthenticated, code, format, args...)
 }
 
-// VerifyConnect checks a connect token field by field against the server's trust and its own configured URLs. Each
-// refusal has a code of its own: the message is shown to the person who connects, who can then fix the right side.
-// The caller still has to use up the jti.
+// VerifyConnect verifies a connect token against the server's trust and its own URLs.
+//
+// Each refusal has its own code and is shown to the person who connects, so that they can fix the right side. The caller
+// still has to use up the jti.
 func (t Trust) VerifyConnect(token Secret, servers []ServerURL, now time.Time) (ConnectClaims, error) {
 	var none ConnectClaims
 	if !t.Configured() {
@@ -158,7 +160,7 @@ func (c ConnectClaims) checkFields() error {
 	case c.Email != "" && !PlainSubject(c.Email):
 		return refuse(CodeConnectSubject, "the token's email is too long or no plain text")
 	case c.Replaces != "" && !isKeyID(c.Replaces):
-		return refuse(CodeConnectReplaces, "the token says that the key replaces another, and not which")
+		return refuse(CodeConnectReplaces, "the token says that the key replaces another, but not which")
 	case !c.Role.Valid():
 		return refuse(CodeConnectRole, "the token has no known role")
 	case len(c.JTI) < minJTI || len(c.JTI) > maxJTI || !isToken(c.JTI):
@@ -172,7 +174,7 @@ func (c ConnectClaims) checkFields() error {
 	return nil
 }
 
-// isToken reports whether s is base64url.
+// isToken reports whether s consists of base64url digits.
 func isToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; base62Values[c] == 0xff && c != '-' && c != '_' {
@@ -182,16 +184,16 @@ func isToken(s string) bool {
 	return true
 }
 
-// isKeyID reports whether s is a key ID as it is written.
+// isKeyID reports whether s is a key ID in canonical form.
 func isKeyID(s string) bool {
 	id, err := uuid.Parse(s)
 	return err == nil && id.String() == s
 }
 
-// PlainSubject reports whether s can name a subject: 1 to 256 bytes of plain text that reads the same everywhere.
+// PlainSubject reports whether s can name a subject: 1 to 256 bytes of unambiguous text.
 //
-// It has no control, format or line-breaking characters (U+202E makes one name look like another), no space at its ends, which
-// a header would lose, and is not "*", which stands for everybody.
+// It must not contain control, format or line-breaking characters (U+202E makes one name look like another), nor begin or end
+// with a space, which a header would lose. It must not be "*", which stands for everybody.
 func PlainSubject(s string) bool {
 	return s != "" && s != Everybody && PlainText(s, maxSubject) && strings.TrimSpace(s) == s &&
 		strings.IndexFunc(s, func(r rune) bool { return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }) < 0

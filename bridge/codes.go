@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// Code names one way to fail. Programs compare it, so it never changes; docs/errors.md lists all of them.
+// Code identifies one way to fail. Programs compare codes, so they never change; docs/errors.md lists them.
 type Code string
 
-// meaning is what a code tells a program and a person.
+// meaning is what a code tells programs and people.
 type meaning struct {
 	code  Code
-	kinds []Kind // the usual one first; most codes have one
+	kinds []Kind // usual one first; most codes have one
 	retry bool
 	means string
 }
 
-// Whether the same request, made again, may succeed without anybody changing anything.
+// Values of meaning.retry: whether the same request may succeed later without anyone changing anything.
 const (
 	final = false
 	again = true
 )
 
-// PassedOn stands for the kind of another program's answer, which the error keeps.
+// PassedOn stands for whichever kind another program's answer had; the error keeps it.
 const PassedOn Kind = "passed_on"
 
-// subjects are all codes, in the order of docs/errors.md.
+// subjects groups all codes, in the order of docs/errors.md.
 var subjects = []struct {
 	title string
 	codes []meaning
@@ -46,7 +46,7 @@ var meanings = func() map[Code]meaning {
 	return all
 }()
 
-// Subjects are all codes by subject, in the order of docs/errors.md.
+// Subjects iterates over all codes by subject, in the order of docs/errors.md.
 func Subjects() iter.Seq2[string, []Code] {
 	return func(yield func(string, []Code) bool) {
 		for _, subject := range subjects {
@@ -61,10 +61,12 @@ func Subjects() iter.Seq2[string, []Code] {
 	}
 }
 
-// Kinds are the kinds of failure that the code comes with, the usual one first. A code of another program has none.
+// Kinds returns the kinds of failure that come with the code, the usual one first.
+//
+// A code of another program has none.
 func (c Code) Kinds() []Kind { return meanings[c].kinds }
 
-// Status is the usual HTTP status of the code; 0 for a code of another program.
+// Status returns the code's usual HTTP status; 0 for a code of another program.
 func (c Code) Status() int {
 	if kinds := c.Kinds(); len(kinds) > 0 {
 		return kinds[0].Status()
@@ -72,16 +74,16 @@ func (c Code) Status() int {
 	return 0
 }
 
-// Retry says whether the same request may succeed later without anybody changing anything.
+// Retry reports whether the same request may succeed later without anyone changing anything.
 func (c Code) Retry() bool { return meanings[c].retry }
 
-// Means says in one sentence what has happened.
+// Means returns one sentence that says what happened.
 func (c Code) Means() string { return meanings[c].means }
 
 const statusPrefix = "http_"
 
-// CodeOfStatus is the code of an answer from a program that says no code of its own, such as http_502.
+// CodeOfStatus is the code of a response that has none of its own, such as http_502.
 func CodeOfStatus(status int) Code { return Code(statusPrefix + strconv.Itoa(status)) }
 
-// OfStatus says whether the code is only an HTTP status; see [CodeOfStatus].
+// OfStatus reports whether the code is only an HTTP status; see [CodeOfStatus].
 func (c Code) OfStatus() bool { return strings.HasPrefix(string(c), statusPrefix) }

@@ -22,7 +22,7 @@ var oauthCodes = []meaning{
 	{CodeSlowDown, []Kind{Invalid}, again, "The program polls too often (RFC 8628)."},
 	{CodeExpiredToken, []Kind{Invalid, Unauthenticated}, final,
 		"The device code has expired, or nobody signed in in time (RFC 8628)."},
-	{CodeInvalidRequest, []Kind{Invalid}, final, "A parameter is missing, there twice, or malformed (RFC 6749)."},
+	{CodeInvalidRequest, []Kind{Invalid}, final, "A parameter is missing, repeated or malformed (RFC 6749)."},
 	{CodeInvalidClient, []Kind{Invalid}, final, "The client is not known, or authenticates the wrong way (RFC 6749)."},
 	{CodeInvalidGrant, []Kind{Invalid}, final,
 		"The code, refresh token or token to exchange is not valid any more (RFC 6749)."},

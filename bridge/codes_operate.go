@@ -40,7 +40,7 @@ const (
 )
 
 var operateCodes = []meaning{
-	{CodeEnvironment, []Kind{Invalid}, final, "An environment variable is missing or not right; the detail lists them all."},
+	{CodeEnvironment, []Kind{Invalid}, final, "An environment variable is missing or wrong; the detail lists them all."},
 	{CodeJWTSecretShort, []Kind{Invalid}, final, "ACE_JWT_SECRET is too short."},
 	{CodeSigningKeyMalformed, []Kind{Invalid}, final, "ACE_CLOUD_SIGNING_KEY is malformed."},
 	{CodeSigningKeyOther, []Kind{Unavailable}, final,
@@ -50,9 +50,9 @@ var operateCodes = []meaning{
 		"ACE_DATABASE_ENCRYPTION_KEY lacks a key that rows of the database need."},
 	{CodeEncryptionKeyNotMissing, []Kind{NotFound}, final, "No row needs a missing encryption key with that ID."},
 	{CodeRowUnreadable, []Kind{Internal, Conflict}, final, "A stored secret is damaged and cannot be decrypted."},
-	{CodeRowsUnreadable, []Kind{Conflict}, final, "Some rows could not be encrypted anew."},
+	{CodeRowsUnreadable, []Kind{Conflict}, final, "Some rows could not be re-encrypted."},
 	{CodePublicURLMissing, []Kind{Invalid}, final, "The server does not know its own URL."},
-	{CodeSMTPURL, []Kind{Invalid}, final, "ACE_SMTP_URL is not right."},
+	{CodeSMTPURL, []Kind{Invalid}, final, "ACE_SMTP_URL is malformed or incomplete."},
 	{CodeTLS, []Kind{Invalid}, final, "The TLS certificate or key cannot be read."},
 	{CodeListen, []Kind{Internal}, final, "The address to listen on is not free or not allowed."},
 	{CodeCacheSize, []Kind{Invalid}, final, "The cache of a guard needs a size above zero."},
@@ -60,9 +60,9 @@ var operateCodes = []meaning{
 	{CodeDatabaseUnreachable, []Kind{Unavailable}, again, "The database does not answer."},
 	{CodeDatabaseBusy, []Kind{Unavailable}, again, "Something else has held the lock of the database for too long."},
 	{CodeDatabaseFull, []Kind{Unavailable}, again, "The disk of the database is full."},
-	{CodeDatabaseReadOnly, []Kind{Unavailable}, again, "The database takes no changes."},
+	{CodeDatabaseReadOnly, []Kind{Unavailable}, again, "The database is read-only."},
 	{CodeDatabaseDamaged, []Kind{Unavailable}, final, "The database is damaged."},
-	{CodeDatabaseFailing, []Kind{Unavailable}, again, "The disk or file of the database gives errors."},
+	{CodeDatabaseFailing, []Kind{Unavailable}, again, "The disk or file of the database reports errors."},
 	{CodeDatabaseOutOfMemory, []Kind{Unavailable}, again, "The database is out of memory."},
 	{CodeDatabaseTooManyConnections, []Kind{Unavailable}, again, "All connections to the database are in use."},
 	{CodeDatabaseRefused, []Kind{Unavailable}, again, "The database refuses the user of ACE_DATABASE_URL."},

@@ -2,22 +2,22 @@ package bridge
 
 import "time"
 
-// The limits of a connect, the same on every side.
+// Time limits of connecting, the same for CLI, cloud and server.
 const (
-	// MaxConnectTokenLife bounds exp − iat of a connect token.
+	// MaxConnectTokenLife is the longest a connect token may be valid (exp − iat).
 	MaxConnectTokenLife = 5 * time.Minute
 	// ClockSkew is how far in the future a token's iat may lie.
 	ClockSkew = 30 * time.Second
-	// UnconfirmedLife is how long an exchanged key lives without a first use.
+	// UnconfirmedLife is how long an exchanged key lives before its first use.
 	UnconfirmedLife = 10 * time.Minute
-	// DefaultKeyLife is how long an API key lives unless it is said otherwise.
+	// DefaultKeyLife is how long an API key lives unless its creator says otherwise.
 	DefaultKeyLife = 90 * 24 * time.Hour
-	// MaxAccessTokenLife bounds exp − iat of a derived access token.
+	// MaxAccessTokenLife is the longest a derived access token may be valid (exp − iat).
 	MaxAccessTokenLife = 5 * time.Minute
 )
 
-// DefaultServerURL is where `ace server` listens unless told otherwise, and what `ace connect` connects by default.
+// DefaultServerURL is where `ace server` listens by default, and what `ace connect` connects.
 const DefaultServerURL ServerURL = "http://localhost:7777"
 
-// DefaultCloudURL is where `ace cloud` listens unless told otherwise.
+// DefaultCloudURL is where `ace cloud` listens by default.
 const DefaultCloudURL ServerURL = "http://127.0.0.1:7700"

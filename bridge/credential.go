@@ -7,28 +7,29 @@ import (
 	"github.com/google/uuid"
 )
 
-// The three headers that carry a credential to a server.
+// Headers that carry a credential to a server.
 const (
 	HeaderAuthorization = "Authorization"
 	HeaderAPIKey        = "X-Api-Key"
 	HeaderAceAPIKey     = "X-Ace-Api-Key"
 )
 
-// maxCredential bounds what is looked at: a derived access token or a cloud JWT, with room to spare.
+// maxCredential is the longest credential that is parsed: a derived access token or cloud JWT, with room to spare.
 const maxCredential = 8 << 10
 
 // Presented is a credential as a request carries it, not yet verified.
 type Presented struct {
 	Value Secret
-	// KeyID is set when the credential came as KEYID.KEY; it must be the key's own.
+	// KeyID is set if the credential came as KEYID.KEY; [Presented.Key] checks that it is the key's own.
 	KeyID uuid.NullUUID
 }
 
-// Credential takes the one credential of a request from Authorization: Bearer, X-API-Key or X-Ace-Api-Key. It returns
-// the zero value when there is none. A request with two is refused (RFC 6750 section 2): which of them counts must not
-// depend on who reads the request.
+// Credential returns the one credential of a request, or zero if there is none.
+//
+// It reads Authorization: Bearer, X-API-Key and X-Ace-Api-Key. Two credentials are an error (RFC 6750 section 2): which of them
+// counts must not depend on who reads the request.
 func Credential(h http.Header) (Presented, error) {
-	if len(h[HeaderAuthorization]) == 0 && len(h[HeaderAceAPIKey]) == 0 && len(h[HeaderAPIKey]) == 1 { // as most do
+	if len(h[HeaderAuthorization]) == 0 && len(h[HeaderAceAPIKey]) == 0 && len(h[HeaderAPIKey]) == 1 { // the usual case
 		return ParsePresented(NewSecret(h[HeaderAPIKey][0]))
 	}
 	var found []string
@@ -50,7 +51,7 @@ func Credential(h http.Header) (Presented, error) {
 	return ParsePresented(NewSecret(found[0]))
 }
 
-// ParsePresented splits KEYID.KEY. Any other value is taken as it is: a key, an access token or a server's own token.
+// ParsePresented splits KEYID.KEY; any other value is taken as a whole.
 func ParsePresented(value Secret) (Presented, error) {
 	s := value.Reveal()
 	if s == "" || len(s) > maxCredential {
@@ -62,15 +63,15 @@ func ParsePresented(value Secret) (Presented, error) {
 	}
 	parsed, err := uuid.Parse(id)
 	if err != nil || len(id) != 36 {
-		return Presented{}, E(Unauthenticated, CodeCredentialMalformed, "what stands before the key is not a key ID")
+		return Presented{}, E(Unauthenticated, CodeCredentialMalformed, "the text before the key is not a key ID")
 	}
 	return Presented{Value: NewSecret(key), KeyID: uuid.NullUUID{UUID: parsed, Valid: true}}, nil
 }
 
-// IsKey reports whether the credential has the form of an API key, without looking further.
+// IsKey reports whether the credential begins like an API key. It checks nothing else.
 func (p Presented) IsKey() bool { return strings.HasPrefix(p.Value.Reveal(), "ace_") }
 
-// Key parses the credential as an API key and holds a key ID that came with it against the key's own.
+// Key parses the credential as an API key. A key ID that came with it must match.
 func (p Presented) Key() (Key, error) {
 	k, err := ParseKey(p.Value)
 	if err != nil {

@@ -8,11 +8,12 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// MaxEmail is how long an e-mail address may be, in bytes.
+// MaxEmail is the longest e-mail address, in bytes.
 const MaxEmail = 200
 
-// CanonicalEmail brings an e-mail address to the one spelling that is stored, compared and mailed to: the local part as
-// RFC 8265 section 3.3 compares names (lower case, NFC), the domain in A-labels.
+// CanonicalEmail returns the one spelling of an e-mail address that is stored, compared and mailed to.
+//
+// The local part is lower case and NFC, as RFC 8265 section 3.3 compares names; the domain is in A-labels (RFC 5890).
 func CanonicalEmail(s string) (string, error) {
 	malformed := E(Invalid, CodeEmailMalformed, "that is not an e-mail address")
 	s = OneForm(trimOutside(s))
@@ -40,7 +41,7 @@ func CanonicalEmail(s string) (string, error) {
 	return email, nil
 }
 
-// SameEmail reports whether two texts name one e-mail address.
+// SameEmail reports whether two texts are the same e-mail address.
 func SameEmail(a, b string) bool {
 	one, err := CanonicalEmail(a)
 	if err != nil {

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Error is the one error type of the project. Code is stable and made for programs; Detail says the cause in a sentence
-// for a person; Hint, where there is one, is the command or setting that fixes it. Err is the underlying cause: it is
-// logged and never sent to a caller.
+// Error is the error type of the whole project.
+//
+// Code is stable and meant for programs. Detail states the cause in a sentence for a person; Hint, if set, is the command or
+// setting that fixes it. Err is the underlying cause: it is logged and never sent to a caller.
 type Error struct {
 	Kind       Kind
 	Code       Code
@@ -19,13 +20,13 @@ type Error struct {
 	Err        error
 }
 
-// E makes an [Error] with a formatted detail. A %w operand becomes the underlying cause as well.
+// E makes an [Error] with a formatted detail. A %w operand also becomes the underlying cause.
 func E(kind Kind, code Code, format string, args ...any) *Error {
 	wrapped := fmt.Errorf(format, args...)
 	return &Error{Kind: kind, Code: code, Detail: wrapped.Error(), Err: errors.Unwrap(wrapped)}
 }
 
-// WithHint returns a copy with the command or setting that fixes the problem.
+// WithHint returns a copy with a hint: the command or setting that fixes the problem.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	c := *e
 	c.Hint = fmt.Sprintf(format, args...)
@@ -51,7 +52,7 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code != "" && t.Code == e.Code
 }
 
-// AsError returns the [Error] in err's chain; an error of any other type becomes an [Internal] one that hides it.
+// AsError returns the [Error] in err's chain. Any other error becomes an [Internal] one that hides it.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -67,7 +68,7 @@ func CodeOf(err error) Code {
 	return AsError(err).Code
 }
 
-// WholeSeconds rounds a wait up to seconds, as Retry-After counts.
+// WholeSeconds rounds a wait up to whole seconds, the unit of Retry-After.
 func WholeSeconds(wait time.Duration) time.Duration {
 	if rest := wait % time.Second; rest > 0 {
 		wait += time.Second - rest

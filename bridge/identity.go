@@ -8,20 +8,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// The kinds of credential that an [Identity] comes from.
+// Types of the credential that an [Identity] comes from.
 const (
 	TypeAPIKey      = "api_key"
 	TypeAccessToken = "access_token"
 	TypeUserToken   = "user_token"
 )
 
-// The environments that keep live and test keys apart: an app keeps the data of each to itself.
+// Environments keep live and test keys apart; an app should keep their data apart as well.
 const (
 	EnvironmentLive = "live"
 	EnvironmentTest = "test"
 )
 
-// Environment is where keys of this kind work.
+// Environment returns the environment in which keys of this kind work.
 func (k KeyKind) Environment() string {
 	if k == KindTest {
 		return EnvironmentTest
@@ -29,7 +29,7 @@ func (k KeyKind) Environment() string {
 	return EnvironmentLive
 }
 
-// Identity is who a verified credential stands for and what it may do.
+// Identity is who a verified credential belongs to, and what it may do.
 type Identity struct {
 	Type        string
 	KeyID       uuid.UUID // zero for a user token
@@ -37,25 +37,26 @@ type Identity struct {
 	Subject     string // the key's owner, or the member that an access token names
 	Org         string
 	Environment string
-	Role        Role // of the person, where the credential names one
+	Role        Role // of the person, if the credential names one
 	Connection  string
 	Scopes      Scopes
 	IssuedAt    time.Time // of an access token
 	Number      int64     // of an access token; see AccessClaims.Number
-	Probe       bool      // the access token is a probe of the cloud
+	Probe       bool      // the access token is only a probe by the cloud
 	ExpiresAt   time.Time // of the credential; zero: never
-	WarnFrom    time.Time // from then on the holder is told that the key will expire; zero: never
-	// Generation stands for the one secret of the key that was shown, so that what is still under way can be ended when
-	// that secret dies, though the key lives on.
+	WarnFrom    time.Time // from then on its holder is warned that the key will expire; zero: never
+	// Generation identifies the key's secret that was used, so that what it opened can be ended when that secret dies,
+	// even if the key lives on.
 	Generation uint64
-	// Metered: each use has to be looked at, so that no answer about it may be kept.
+	// Metered: every use must be verified, so answers about the credential must not be cached.
 	Metered bool
-	// Counted: each use counts against the key's rate or number of uses.
+	// Counted: every use counts against the key's rate limit or number of uses.
 	Counted bool
 }
 
-// Covers reports whether the identity has the required scope. The organization axis is not the scopes' to widen:
-// org:<slug> is covered by being of that organization, and by nothing else.
+// Covers reports whether the identity has the required scope.
+//
+// Scopes cannot widen the organization axis: org:<slug> is covered only by belonging to that organization.
 func (id Identity) Covers(need Scope) bool {
 	if org, ok := strings.CutPrefix(string(need), orgAxis); ok {
 		return org == id.Org && org != ""
@@ -65,20 +66,21 @@ func (id Identity) Covers(need Scope) bool {
 
 const orgAxis = "org:"
 
-// OrgScope is the scope that every identity of an organization has.
+// OrgScope returns the scope that every identity of an organization has.
 func OrgScope(org string) Scope { return Scope(orgAxis + org) }
 
-// IsOrgScope reports whether s lies on the organization axis.
+// IsOrgScope reports whether s is on the organization axis.
 func IsOrgScope(s Scope) bool { return strings.HasPrefix(string(s), orgAxis) }
 
-// Use is from where a credential is used.
+// Use describes where a credential is used from.
 type Use struct {
 	Address   string // an IP address
 	UserAgent string
 }
 
-// The identity headers that an app behind a gateway, a forward-auth proxy or a guard reads. They are always set, empty
-// where there is nothing to say, so that an app never sees one that a client sent.
+// Identity headers, which an app behind a gateway, a forward-auth proxy or a guard reads.
+//
+// All of them are always set, if only to an empty value, so that an app never sees one that a client sent.
 const (
 	HeaderKeyID       = "X-Ace-Key-Id"
 	HeaderSubject     = "X-Ace-Subject"
@@ -88,10 +90,10 @@ const (
 	HeaderRequestID   = "X-Ace-Request-Id"
 )
 
-// HeaderKeyExpires tells the holder of a key when it expires (RFC 3339), from 30 days before.
+// HeaderKeyExpires tells the holder of a key when it expires (RFC 3339), starting 30 days before.
 const HeaderKeyExpires = "X-Ace-Key-Expires"
 
-// SetHeaders writes the identity headers.
+// SetHeaders sets the identity headers. It overwrites whatever is there.
 func (id Identity) SetHeaders(h http.Header, requestID string) {
 	keyID := ""
 	if id.KeyID != uuid.Nil {
@@ -104,11 +106,13 @@ func (id Identity) SetHeaders(h http.Header, requestID string) {
 	}
 }
 
-// extPrefix begins an ext-value of UTF-8 (RFC 8187 section 3.2.1).
+// extPrefix begins an ext-value in UTF-8 (RFC 8187 section 3.2.1).
 const extPrefix = "UTF-8''"
 
-// HeaderText is text as a header carries it: printable ASCII as it is, anything else as an ext-value of UTF-8 (RFC 8187), at
-// every door. Text that looks like an ext-value is encoded as well, so that no two texts become one.
+// HeaderText encodes text for a header value.
+//
+// Printable ASCII stays as it is; anything else becomes an ext-value in UTF-8 (RFC 8187). Text that looks like an ext-value
+// is encoded too, so that no two texts share an encoding.
 func HeaderText(s string) string {
 	plain := strings.TrimSpace(s) == s && (len(s) < len(extPrefix) || !strings.EqualFold(s[:len(extPrefix)], extPrefix))
 	for i := 0; plain && i < len(s); i++ {
@@ -117,7 +121,7 @@ func HeaderText(s string) string {
 	if plain {
 		return s
 	}
-	const attrChar = "!#$&+-.^_`|~" // beside letters and digits
+	const attrChar = "!#$&+-.^_`|~" // plus letters and digits (RFC 8187 section 3.2.1)
 	var out strings.Builder
 	out.WriteString(extPrefix)
 	for i := range len(s) {
@@ -133,12 +137,14 @@ func HeaderText(s string) string {
 	return out.String()
 }
 
-// FoldHeader is how a careless reader may see a header's name: lower case, and '-' for all that is neither letter nor
-// digit. Two names that fold alike may be one to the app behind a gateway.
+// FoldHeader folds a header name as a careless reader might: lower case, and '-' for anything but letters and digits.
+//
+// Two names that fold alike may be the same header to the app behind a gateway.
 func FoldHeader(name string) string { return strings.Map(foldRune, name) }
 
-// FoldsToPrefix reports whether the folded name of a header begins with prefix, which is in ASCII. It allocates nothing: it
-// is asked of every header of a request.
+// FoldsToPrefix reports whether a header's folded name begins with prefix.
+//
+// prefix is in ASCII and already folded. The function does not allocate, since it runs for every header of a request.
 func FoldsToPrefix(name, prefix string) bool {
 	at := 0
 	for _, r := range name {

@@ -17,11 +17,11 @@ import (
 // KeyKind says what an API key is for.
 type KeyKind string
 
-// The kinds of API key.
+// Kinds of API key.
 const (
 	KindLive KeyKind = "live" // created by a person, for production
 	KindTest KeyKind = "test" // created by a person, for a sandbox
-	KindSK   KeyKind = "sk"   // a connection key, made by an exchange
+	KindSK   KeyKind = "sk"   // a connection's key, issued by an exchange
 	KindPAT  KeyKind = "pat"  // a personal access token
 )
 
@@ -37,17 +37,19 @@ const (
 	minKeyLen       = len("ace_sk_") + keyTailDigits
 )
 
-// KeyPattern is the expression with which secret scanners find API keys; a match still has to pass [ParseKey].
+// KeyPattern is the expression that secret scanners use to find API keys.
+//
+// A match still has to pass [ParseKey].
 var KeyPattern = regexp.MustCompile(`\bace_(live|test|sk|pat)_[0-9A-Za-z]{71}\b`)
 
-// Key is a parsed API key: ace_<kind>_<id22><secret43><crc6>. The id is public, the rest is a [Secret].
+// Key is a parsed API key: ace_<kind>_<id22><secret43><crc6>. Its ID is public, the rest is a [Secret].
 type Key struct {
 	Kind KeyKind
 	ID   uuid.UUID
 	text Secret
 }
 
-// NewKey makes a key with a fresh 256-bit secret for a key ID.
+// NewKey makes a key with the given ID and a new random 256-bit secret.
 func NewKey(kind KeyKind, id uuid.UUID) Key {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails since Go 1.24
@@ -72,8 +74,9 @@ var errKeyFormat = E(Unauthenticated, CodeKeyMalformed,
 	"the API key is not of the form ace_<kind>_ followed by 71 letters and digits, or a character of it was mistyped").
 	WithHint("copy the whole key again, or create one: ace api-key create")
 
-// ParseKey reads a key and checks its form and checksum, which catches typing mistakes without any look-up. It
-// allocates nothing, and says nothing about whether the key was ever issued.
+// ParseKey parses a key and checks its form and checksum, which catches typing mistakes.
+//
+// It does not allocate, and does not know whether the key was ever issued.
 func ParseKey(text Secret) (Key, error) {
 	s := text.Reveal()
 	if len(s) < minKeyLen || len(s) > maxKeyLen || s[:4] != "ace_" {
@@ -98,8 +101,10 @@ func ParseKey(text Secret) (Key, error) {
 	return k, nil
 }
 
-// LookUpKey returns by what a table of keys finds and recognises a key: the last digits of its ID, and the hash of its
-// secret. It looks at no more than the length and punctuation of the text: it is for what has passed [ParseKey] before.
+// LookUpKey returns what a key table needs to find and recognise a key.
+//
+// That is the end of its ID and the hash of its secret. It checks only length and punctuation: use it for text that has passed
+// [ParseKey] before.
 func LookUpKey(text Secret) (tail KeyIDTail, hash [sha256.Size]byte, ok bool) {
 	s := text.Reveal()
 	id := len(s) - keyTailDigits
@@ -111,10 +116,10 @@ func LookUpKey(text Secret) (tail KeyIDTail, hash [sha256.Size]byte, ok bool) {
 	return tail, hashSecret(s[secret : secret+keySecretDigits]), true
 }
 
-// KeyIDTail are the last digits of a key ID as it is spelled within a key.
+// KeyIDTail is the last 8 digits of a key ID, as spelled within a key.
 type KeyIDTail [8]byte
 
-// TailOfKeyID returns the last digits that the ID has within a key.
+// TailOfKeyID returns the last digits of an ID as spelled within a key.
 func TailOfKeyID(id uuid.UUID) (tail KeyIDTail) {
 	const base = 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62
 	n := bits.Rem64(binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), base)
@@ -125,15 +130,15 @@ func TailOfKeyID(id uuid.UUID) (tail KeyIDTail) {
 	return tail
 }
 
-// checksum is CRC-32 (IEEE) of s, read in place: []byte(s) would allocate. The bytes are only read.
+// checksum is the CRC-32 (IEEE) of s, read in place: []byte(s) would allocate, and the bytes are not modified.
 func checksum(s string) uint32 {
 	return crc32.ChecksumIEEE(unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
-// Text returns the whole key.
+// Text returns the whole key, including its secret.
 func (k Key) Text() Secret { return k.text }
 
-// Prefix returns the public beginning of the key, enough to recognise it: the kind and the first digits of the ID.
+// Prefix returns the public beginning of the key, enough to recognise it: its kind and the first 8 digits of its ID.
 func (k Key) Prefix() string {
 	s := k.text.Reveal()
 	return s[:len(s)-keyTailDigits+8]
@@ -144,8 +149,9 @@ func (k Key) secretDigits() string {
 	return s[len(s)-keySumDigits-keySecretDigits : len(s)-keySumDigits]
 }
 
-// Hash is what is stored of the secret: SHA-256 over its 43 digits. The secret has 256 bits of entropy, so that a slow
-// hash would protect nothing.
+// Hash returns what is stored of the secret: SHA-256 over its 43 digits.
+//
+// The secret has 256 bits of entropy, so a slow hash would add no protection.
 func (k Key) Hash() [sha256.Size]byte { return hashSecret(k.secretDigits()) }
 
 func hashSecret(digits string) [sha256.Size]byte {
@@ -154,17 +160,19 @@ func hashSecret(digits string) [sha256.Size]byte {
 	return sha256.Sum256(buf[:])
 }
 
-// PrivateKey derives the Ed25519 key that signs access tokens and revocations on behalf of the API key (HKDF-SHA256,
-// RFC 5869). Its public half is stored beside the hash and verifies them.
+// PrivateKey derives the Ed25519 key that signs statements on behalf of the API key.
+//
+// The statements are access tokens, withdrawals and revocations. The derivation is HKDF-SHA256 (RFC 5869). The public half is
+// stored next to the hash and verifies them.
 func (k Key) PrivateKey() ed25519.PrivateKey {
 	seed, err := hkdf.Key(sha256.New, []byte(k.secretDigits()), k.ID[:], "ace access token v1", ed25519.SeedSize)
 	if err != nil {
-		panic(err) // only for a length that HKDF cannot make
+		panic(err) // only for a length that HKDF cannot produce
 	}
 	return ed25519.NewKeyFromSeed(seed)
 }
 
-// PublicKey is the public half of [Key.PrivateKey].
+// PublicKey returns the public half of [Key.PrivateKey].
 func (k Key) PublicKey() ed25519.PublicKey {
 	return k.PrivateKey().Public().(ed25519.PublicKey)
 }

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Printable is a text of somebody else's without what could move the cursor or colour a terminal.
+// Printable replaces the characters of s that could move a terminal's cursor or change its colours.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' {

@@ -13,9 +13,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// SigningRoot is the root of a cloud's keys (ACE_CLOUD_SIGNING_KEY): its signing keys, the cloud secrets of its
-// organizations and the sealing keys are all derived from it by HKDF-SHA256 (RFC 5869). It holds one or more numbered
-// roots; the first signs, all verify.
+// SigningRoot is the root of a cloud's keys (ACE_CLOUD_SIGNING_KEY).
+//
+// The cloud's signing keys, the cloud secrets of its organizations and the sealing keys are derived from it by HKDF-SHA256 (RFC
+// 5869). It holds one or more numbered roots; the first one signs, all of them verify.
 type SigningRoot struct {
 	roots []numberedRoot
 }
@@ -25,15 +26,16 @@ type numberedRoot struct {
 	seed [32]byte
 }
 
-// NewSigningRoot makes a value for ACE_CLOUD_SIGNING_KEY.
+// NewSigningRoot makes a new random value for ACE_CLOUD_SIGNING_KEY.
 func NewSigningRoot() Secret {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:])
 	return NewSecret("1." + b64.EncodeToString(seed[:]))
 }
 
-// ParseSigningRoot reads ACE_CLOUD_SIGNING_KEY: <n>.<32 bytes of base64url>, several separated by commas with the
-// signing one first.
+// ParseSigningRoot parses ACE_CLOUD_SIGNING_KEY.
+//
+// The form is <n>.<32 bytes in base64url>; several are separated by commas, the signing one first.
 func ParseSigningRoot(value Secret) (SigningRoot, error) {
 	bad := func(why string) (SigningRoot, error) {
 		return SigningRoot{}, E(Invalid, CodeSigningKeyMalformed, "ACE_CLOUD_SIGNING_KEY: %s", why).
@@ -48,7 +50,7 @@ func ParseSigningRoot(value Secret) (SigningRoot, error) {
 		}
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 || n > maxSigningNumber || seen[n] {
-			return bad("the number before the key is not a positive number of its own")
+			return bad("the number before the key is not positive, or is used twice")
 		}
 		seen[n] = true
 		seed, err := decode64(text)
@@ -66,12 +68,12 @@ func ParseSigningRoot(value Secret) (SigningRoot, error) {
 func (r numberedRoot) derive(info string) []byte {
 	out, err := hkdf.Key(sha256.New, r.seed[:], nil, info, 32)
 	if err != nil {
-		panic(err) // only for a length that HKDF cannot make
+		panic(err) // only for a length that HKDF cannot produce
 	}
 	return out
 }
 
-// joinInfo builds HKDF info strings; none of the parts can hold a NUL.
+// joinInfo builds HKDF info strings; none of the parts can contain a NUL.
 func joinInfo(parts ...string) string { return strings.Join(parts, "\x00") }
 
 func (r numberedRoot) signing() ed25519.PrivateKey {
@@ -86,30 +88,33 @@ func (r numberedRoot) sealing(jti string) (hpke.PrivateKey, error) {
 	return hpke.DHKEM(ecdh.X25519()).DeriveKeyPair(r.derive(joinInfo("ace sealing v1", jti)))
 }
 
-// TrustValues are the settings of one organization, as `ace org trust` prints them: the values of
-// ACE_CLOUD_PUBLIC_KEY and ACE_CLOUD_JWT_SECRET, of which a server needs one.
+// TrustValues returns the settings with which a server trusts this cloud for an organization.
+//
+// They are the values of ACE_CLOUD_PUBLIC_KEY and ACE_CLOUD_JWT_SECRET, as `ace org trust` prints them. A server needs one.
 func (r SigningRoot) TrustValues(issuer ServerURL, org string) (publicKey string, jwtSecret Secret) {
 	first := r.roots[0]
 	return PublicKeyValue(issuer, org, first.n, first.signing().Public().(ed25519.PublicKey)),
 		JWTSecretValue(issuer, org, first.n, first.orgSecret(issuer, org))
 }
 
-// SigningKey signs tokens under one `kid`.
+// SigningKey signs tokens with one `kid`.
 type SigningKey struct {
 	KeyID  string
 	method jwt.SigningMethod
 	key    any
 }
 
-// SigningKey returns the key that signs a cloud's own tokens, session tokens among them.
+// SigningKey returns the key that signs the cloud's own tokens, such as session tokens.
 func (r SigningRoot) SigningKey() SigningKey {
 	first := r.roots[0]
 	return SigningKey{KeyID: publicKeyID(first.n), method: jwt.SigningMethodEdDSA, key: first.signing()}
 }
 
-// ConnectKey returns the key that signs connect tokens for a server of org which trusts the given key IDs, as its
-// discovery document lists them; with none given, the signing key. ok is false when the server trusts none of this
-// cloud's keys for that organization: it was set up for another cloud or organization, or with a key since retired.
+// ConnectKey returns the key that signs connect tokens for a server of org.
+//
+// trusted are the key IDs that the server's discovery document lists; if there are none, it is the cloud's signing key. ok is
+// false if the server trusts none of this cloud's keys for that organization: it was set up for another cloud or organization,
+// or with a key that has been retired since.
 func (r SigningRoot) ConnectKey(issuer ServerURL, org string, trusted []string) (key SigningKey, ok bool) {
 	if len(trusted) == 0 {
 		return r.SigningKey(), true
@@ -127,13 +132,14 @@ func (r SigningRoot) ConnectKey(issuer ServerURL, org string, trusted []string) 
 	return SigningKey{}, false
 }
 
-// RawSigningKey signs with a cloud secret that is not ace's own; it is for clouds that have one already, and for tests.
+// RawSigningKey signs with a cloud secret that ace did not make, for clouds that already have one, and for tests.
 func RawSigningKey(secret Secret) SigningKey {
 	return SigningKey{KeyID: rawKeyID, method: jwt.SigningMethodHS256, key: []byte(secret.Reveal())}
 }
 
-// VerificationKeys lists the public signing keys by `kid`, for a JWKS document (RFC 7517) and to verify the cloud's own
-// tokens.
+// VerificationKeys returns the public signing keys by `kid`.
+//
+// They make up the JWKS document (RFC 7517) and verify the cloud's own tokens.
 func (r SigningRoot) VerificationKeys() map[string]ed25519.PublicKey {
 	out := make(map[string]ed25519.PublicKey, len(r.roots))
 	for _, root := range r.roots {
@@ -142,5 +148,5 @@ func (r SigningRoot) VerificationKeys() map[string]ed25519.PublicKey {
 	return out
 }
 
-// CurrentKeyID is the `kid` of [SigningRoot.SigningKey].
+// CurrentKeyID returns the `kid` of [SigningRoot.SigningKey].
 func (r SigningRoot) CurrentKeyID() string { return publicKeyID(r.roots[0].n) }

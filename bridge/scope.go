@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Bounds on scopes from outside.
+// Bounds of scopes from outside.
 const (
 	MaxScopeLen    = 128 // bytes of one scope
 	MaxScopes      = 128 // scopes of one key or token
@@ -14,18 +14,20 @@ const (
 	tieredResource = "svc"
 )
 
-// tiers are the ordered capabilities of svc:<service>:<tier>.
+// tiers are the capabilities in svc:<service>:<tier>, lowest first.
 var tiers = []string{"read", "write", "admin"}
 
-// The scopes that only an admin in person grants, by name: no wildcard covers them, no preset and no role below admin holds them.
+// Reserved scopes, which only an admin in person grants, by name.
+//
+// No wildcard covers them, and no preset and no role below admin includes them.
 const (
-	// ScopeActAs lets the access tokens of a key name subjects other than the key's owner.
+	// ScopeActAs lets a key's access tokens name subjects other than the key's owner.
 	ScopeActAs Scope = "key:act-as"
-	// ScopeCreateOrganization lets a key make organization keys, which outlive it.
+	// ScopeCreateOrganization lets a key create organization keys, which outlive it.
 	ScopeCreateOrganization Scope = "key:create-organization"
 )
 
-// Reserved reports whether s is granted by name only; see [ScopeActAs].
+// Reserved reports whether s can only be granted by name; see [ScopeActAs].
 func (s Scope) Reserved() bool { return s == ScopeActAs || s == ScopeCreateOrganization }
 
 // Scope is one permission: segments of [a-z0-9._-]+ or "*", joined by colons.
@@ -61,9 +63,10 @@ func notScopeRune(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 }
 
-// Covers reports whether holding the scope s satisfies the required scope r: "*" covers one segment and a last "*"
-// covers the rest; in svc:<service>:<tier> admin covers write covers read. A reserved scope is covered by itself alone. The
-// relation is reflexive and transitive.
+// Covers reports whether having s satisfies the required scope r.
+//
+// "*" covers one segment, and the rest if it comes last. In svc:<service>:<tier>, admin covers write and write covers read. A
+// reserved scope is covered only by itself. The relation is reflexive and transitive.
 func (s Scope) Covers(r Scope) bool {
 	if s.Reserved() || r.Reserved() {
 		return s == r
@@ -77,7 +80,7 @@ func (s Scope) Covers(r Scope) bool {
 			if i == len(have)-1 {
 				return true
 			}
-			// A last "*" of the required scope stands for any number of segments, which one segment does not cover.
+			// A final "*" in the required scope stands for any number of segments; one segment does not cover that.
 			if need[i] == scopeWildcard && i == len(need)-1 {
 				return false
 			}
@@ -86,7 +89,7 @@ func (s Scope) Covers(r Scope) bool {
 		if seg == need[i] {
 			continue
 		}
-		// A "*" in front stands for svc as well; otherwise covering would not be transitive.
+		// A leading "*" stands for svc as well; otherwise covering would not be transitive.
 		if i == 2 && len(have) == 3 && len(need) == 3 && need[0] == tieredResource && tierCovers(seg, need[i]) {
 			continue
 		}
@@ -95,7 +98,7 @@ func (s Scope) Covers(r Scope) bool {
 	return len(have) == len(need)
 }
 
-// segments appends the scope's segments, to a list on the caller's stack: Covers is called a lot.
+// segments appends the scope's segments to a slice on the caller's stack, since Covers is called a lot.
 func (s Scope) segments(to []string) []string {
 	for seg := range strings.SplitSeq(string(s), ":") {
 		to = append(to, seg)
@@ -111,13 +114,14 @@ func tierCovers(have, need string) bool {
 // Scopes is a set of scopes: a key's, a token's, or a ceiling. The zero value grants nothing.
 type Scopes []Scope
 
-// ParseScopes reads scopes as OAuth writes them, separated by spaces (RFC 6749 section 3.3), and returns them sorted
-// and without repetition.
+// ParseScopes parses scopes separated by spaces, as in OAuth (RFC 6749 section 3.3).
+//
+// The result is sorted and has no duplicates.
 func ParseScopes(s string) (Scopes, error) {
 	return NewScopes(strings.Fields(s))
 }
 
-// NewScopes checks a list of scopes and returns it sorted and without repetition.
+// NewScopes checks a list of scopes and returns it sorted, without duplicates.
 func NewScopes(list []string) (Scopes, error) {
 	if len(list) > MaxScopes {
 		return nil, E(Invalid, CodeScopeMalformed, "more than %d scopes", MaxScopes)
@@ -134,7 +138,7 @@ func NewScopes(list []string) (Scopes, error) {
 	return slices.Compact(out), nil
 }
 
-// Covers reports whether one of the scopes covers r.
+// Covers reports whether any of the scopes covers r.
 func (s Scopes) Covers(r Scope) bool {
 	return slices.ContainsFunc(s, func(have Scope) bool { return have.Covers(r) })
 }
@@ -144,8 +148,10 @@ func (s Scopes) CoversAll(r Scopes) bool {
 	return !slices.ContainsFunc(r, func(need Scope) bool { return !s.Covers(need) })
 }
 
-// Cap returns what of s lies within the ceiling: the scopes of s that the ceiling covers, and the scopes of the ceiling
-// that lie below a wider scope of s. The result never covers what s or the ceiling does not cover.
+// Cap returns the part of s that lies within a ceiling.
+//
+// These are the scopes of s that the ceiling covers, and the scopes of the ceiling that a wider scope of s covers. The result
+// never covers anything that s or the ceiling does not.
 func (s Scopes) Cap(ceiling Scopes) Scopes {
 	var out Scopes
 	for _, have := range s {
@@ -170,7 +176,7 @@ func (s Scopes) String() string {
 	return strings.Join(s.Strings(), " ")
 }
 
-// Strings returns the scopes as plain strings; never nil, so that it encodes as an empty JSON array.
+// Strings returns the scopes as strings. It is never nil, so it encodes as a JSON array.
 func (s Scopes) Strings() []string {
 	out := make([]string, len(s))
 	for i, scope := range s {

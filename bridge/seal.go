@@ -14,8 +14,9 @@ const (
 	maxSealed    = 2 << 10
 )
 
-// SealBinding is what a sealed key is bound to (HPKE's info, RFC 9180 section 5.1): whoever presents it under another
-// name, for another server, organization or connect token cannot have it opened.
+// SealBinding is what a sealed key is bound to (HPKE's info, RFC 9180 section 5.1).
+//
+// A sealed key cannot be opened by someone else, or for another server, organization or connect token.
 type SealBinding struct {
 	Issuer  ServerURL // the cloud
 	Org     string
@@ -32,8 +33,9 @@ func (b SealBinding) info() []byte {
 	return info
 }
 
-// SealingKey is the public key that a connect token names, base64url: each token has its own, derived from the cloud's
-// root and the token's jti, so that the cloud stores none.
+// SealingKey returns the public key that a connect token names, in base64url.
+//
+// Each token has its own, derived from the cloud's root and the token's jti, so the cloud need not store any.
 func (r SigningRoot) SealingKey(jti string) (string, error) {
 	private, err := r.roots[0].sealing(jti)
 	if err != nil {
@@ -42,8 +44,10 @@ func (r SigningRoot) SealingKey(jti string) (string, error) {
 	return strconv.Itoa(r.roots[0].n) + "." + b64.EncodeToString(private.PublicKey().Bytes()), nil
 }
 
-// Seal encrypts an API key to a sealing key from a connect token (HPKE base mode: X25519, HKDF-SHA256,
-// ChaCha20-Poly1305). The result is text: ace_sealed1.<jti>.<n>.<ciphertext>.
+// Seal encrypts an API key to the sealing key of a connect token.
+//
+// It uses HPKE in base mode (RFC 9180) with X25519, HKDF-SHA256 and ChaCha20-Poly1305. The result is text:
+// ace_sealed1.<jti>.<n>.<ciphertext>.
 func Seal(sealingKey string, b SealBinding, key Key) (string, error) {
 	n, text, ok := strings.Cut(sealingKey, ".")
 	if !ok || len(sealingKey) > maxSealed {
@@ -64,7 +68,7 @@ func Seal(sealingKey string, b SealBinding, key Key) (string, error) {
 	return sealedPrefix + strings.Join([]string{b.JTI, n, b64.EncodeToString(ciphertext)}, "."), nil
 }
 
-// SealedJTI reads the jti out of a sealed key, unverified: it says which connect token to look up.
+// SealedJTI returns the jti in a sealed key, unverified, to look up its connect token.
 func SealedJTI(sealed string) (string, error) {
 	jti, _, _, err := splitSealed(sealed)
 	return jti, err
@@ -89,7 +93,7 @@ func splitSealed(sealed string) (jti string, n int, ciphertext []byte, err error
 	return parts[0], n, ciphertext, nil
 }
 
-// OpenSealed decrypts a sealed key and checks that it is an API key. b.JTI must be the one of the sealed key.
+// OpenSealed decrypts a sealed key and parses it. b.JTI must be the sealed key's.
 func (r SigningRoot) OpenSealed(sealed string, b SealBinding) (Key, error) {
 	jti, n, ciphertext, err := splitSealed(sealed)
 	if err != nil {

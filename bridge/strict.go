@@ -11,8 +11,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeStrict decodes one JSON value that something is decided by: names match exactly, no object has a name twice, and
-// nothing follows. Unknown names are ignored, but one that a careless reader would take for a known name is refused.
+// DecodeStrict decodes one JSON value on which a decision depends.
+//
+// Names must match exactly, no object may repeat a name, and nothing may follow the value. Unknown names are ignored, unless a
+// careless reader could take one for a known name: then it is an error.
 func DecodeStrict(raw []byte, v any) error {
 	if err := json.Unmarshal(raw, v); err != nil {
 		return plainJSONError(err)
@@ -25,7 +27,7 @@ func DecodeClosed(raw []byte, v any) error {
 	return plainJSONError(json.Unmarshal(raw, v, json.RejectUnknownMembers(true)))
 }
 
-// plainJSONError says what is wrong with a value without the words of the library, and without the value.
+// plainJSONError explains an error of the JSON library in plain words, without quoting the value.
 func plainJSONError(err error) error {
 	if err == nil {
 		return nil
@@ -42,15 +44,16 @@ func plainJSONError(err error) error {
 	}
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return fmt.Errorf("the field %q is there twice", Clip(e.JSONPointer.LastToken(), maxShown))
+			return fmt.Errorf("the field %q occurs twice", Clip(e.JSONPointer.LastToken(), maxShown))
 		}
 		return fmt.Errorf("it is not one JSON value in UTF-8 (at byte %d)", e.ByteOffset)
 	}
 	return err
 }
 
-// FoldName is a field's name as a reader sees it that ignores case, '_' and '-', as many do in part. Upper case comes
-// first: it makes one letter of those that are the same to some readers, 's' and the long 's' for example.
+// FoldName folds a field name as readers do that ignore case, '_' and '-'.
+//
+// It maps to upper case first, because some letters have the same upper case, such as 's' and the long 's'.
 func FoldName(name string) string { return strings.ToLower(strings.ToUpper(foldings.Replace(name))) }
 
 var foldings = strings.NewReplacer("_", "", "-", "")
@@ -61,7 +64,7 @@ type fieldNames struct {
 	folded map[string]string
 }
 
-var namesOfTypes sync.Map // of reflect.Type to fieldNames
+var namesOfTypes sync.Map // reflect.Type to fieldNames
 
 func namesOf(t reflect.Type) fieldNames {
 	if known, ok := namesOfTypes.Load(t); ok {
@@ -97,7 +100,7 @@ func elem(t reflect.Type) reflect.Type {
 	return t
 }
 
-// checkSpelling reads one valid value and refuses the names in it that are nearly those of the fields of t.
+// checkSpelling reads one valid value and refuses names in it that nearly match those of the fields of t.
 func checkSpelling(d *jsontext.Decoder, t reflect.Type) error {
 	t = elem(t)
 	switch kind := d.PeekKind(); {
@@ -120,7 +123,7 @@ func checkSpelling(d *jsontext.Decoder, t reflect.Type) error {
 	return d.SkipValue()
 }
 
-// checkMembers reads an object whose names are free, and whose values are of type t.
+// checkMembers reads an object with arbitrary names and values of type t.
 func checkMembers(d *jsontext.Decoder, t reflect.Type) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
@@ -137,6 +140,7 @@ func checkMembers(d *jsontext.Decoder, t reflect.Type) error {
 	return err
 }
 
+// checkFields reads an object with the fields of a struct.
 func checkFields(d *jsontext.Decoder, names fieldNames) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err

@@ -9,16 +9,17 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// OutsideText reads text that comes from outside: stdin, a file, a variable, a form, an argument. White space and line ends
-// around it are trimmed and a byte-order mark is dropped. What is not UTF-8 is refused, with its encoding where that shows;
-// the error never repeats the text, which may be a secret.
+// OutsideText cleans text from outside: stdin, a file, a variable, a form, an argument.
+//
+// It trims white space and drops a byte-order mark. Anything but UTF-8 is an error, which names the actual encoding if that can
+// be guessed and never quotes the text, since it may be a secret.
 func OutsideText(raw string) (string, error) {
 	const again = "save it as UTF-8"
 	switch {
 	case strings.HasPrefix(raw, "\xff\xfe"), strings.HasPrefix(raw, "\xfe\xff"), looksWide(raw):
 		return "", errors.New("it is UTF-16, not UTF-8: " + again)
 	case strings.IndexByte(raw, 0) >= 0:
-		return "", errors.New("it holds a NUL byte, so that it is not text")
+		return "", errors.New("it contains a NUL byte, so it is not text")
 	case !utf8.ValidString(raw):
 		return "", errors.New("it is not UTF-8 (Latin-1, perhaps): " + again)
 	}
@@ -29,7 +30,7 @@ func trimOutside(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
 }
 
-// looksWide reports whether every other byte of a text is NUL, as in UTF-16 without a mark.
+// looksWide reports whether every other byte is NUL, as in UTF-16 without a byte-order mark.
 func looksWide(raw string) bool {
 	if len(raw) < 4 || len(raw)%2 != 0 {
 		return false
@@ -37,20 +38,21 @@ func looksWide(raw string) bool {
 	return (raw[0] == 0 && raw[2] == 0 && raw[1] != 0) || (raw[1] == 0 && raw[3] == 0 && raw[0] != 0)
 }
 
-// OneForm is a name in the one Unicode form in which names are kept and compared (NFC).
+// OneForm returns a name in the Unicode form in which names are stored and compared (NFC).
 func OneForm(name string) string { return norm.NFC.String(name) }
 
-// SameName reports whether two names are equal in their one form.
+// SameName reports whether two names are equal in that form; see [OneForm].
 func SameName(a, b string) bool { return a == b || OneForm(a) == OneForm(b) }
 
-// PlainName turns a name from outside into the form to store: trimmed and in the one form. It reports whether that may be
-// stored: it has 1 to most bytes and is plain, see [PlainText].
+// PlainName brings a name from outside into the form to store: trimmed and in NFC.
+//
+// It reports whether the name may be stored: it has 1 to most bytes and is plain; see [PlainText].
 func PlainName(raw string, most int) (string, bool) {
 	name := OneForm(trimOutside(raw))
 	return name, name != "" && PlainText(name, most)
 }
 
-// ShellWord quotes text for a POSIX shell, so that it is one word and nothing in it is acted on.
+// ShellWord quotes text as one word for a POSIX shell, which acts on nothing in it.
 func ShellWord(s string) string {
 	if strings.ContainsAny(s, "\"\\$`!") {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
@@ -58,11 +60,12 @@ func ShellWord(s string) string {
 	return `"` + s + `"`
 }
 
-// PlainText reports whether s is valid UTF-8 of at most most bytes without control characters and without characters that
-// are not seen, those that change the direction of text among them: fit for a name, a log line and a text column.
+// PlainText reports whether s is fit for a name, a log line and a text column.
 //
-// The joiners U+200C and U+200D are the exception, between two characters beyond ASCII alone: Persian, Hindi and families
-// of emoji need them there.
+// It must be valid UTF-8 of at most most bytes, without control characters and without invisible ones, such as those that
+// change the direction of text.
+//
+// The joiners U+200C and U+200D are allowed between two characters beyond ASCII: Persian, Hindi and emoji families need them.
 func PlainText(s string, most int) bool {
 	if len(s) > most || !utf8.ValidString(s) {
 		return false
@@ -87,11 +90,12 @@ func PlainText(s string, most int) bool {
 	return true
 }
 
+// joins reports whether a joiner may stand next to r.
 func joins(r rune) bool {
 	return r >= utf8.RuneSelf && r != utf8.RuneError && !unseen(r) && r != '\u200c' && r != '\u200d' && !unicode.IsSpace(r)
 }
 
-// Visible is a name without white space and invisible characters, up to its first NUL, where some readers stop.
+// Visible strips white space and invisible characters from a name, and cuts it at a NUL, where some readers stop.
 func Visible(name string) string {
 	name, _, _ = strings.Cut(name, "\x00")
 	return strings.Map(func(r rune) rune {
@@ -102,7 +106,7 @@ func Visible(name string) string {
 	}, name)
 }
 
-// unseen reports characters that show as nothing, or that change how others show.
+// unseen reports whether r is invisible, or changes how other characters are displayed.
 func unseen(r rune) bool {
 	switch r {
 	case '\u034f', '\u115f', '\u1160', '\u17b4', '\u17b5', '\u3164', '\uffa0', '\u2800': // fillers, and a blank of Braille
@@ -112,9 +116,9 @@ func unseen(r rune) bool {
 		(r >= 0xe0000 && r <= 0xe0fff)
 }
 
-const maxShown = 100 // bytes of a value from outside in a message
+const maxShown = 100 // bytes of an outside value that are quoted in a message
 
-// Clip bounds a value from outside before it is put into a message.
+// Clip shortens a value from outside to at most most bytes, to quote it in a message.
 func Clip(s string, most int) string {
 	if len(s) > most {
 		return strings.ToValidUTF8(s[:most], "") + "…"
@@ -122,7 +126,7 @@ func Clip(s string, most int) string {
 	return s
 }
 
-// StoredText is what a text column takes of a value from outside, which may hold any bytes.
+// StoredText makes a value from outside, which may be any bytes, fit for a text column.
 func StoredText(s string, most int) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), most)], "�"), "\x00", "�")
 }

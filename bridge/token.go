@@ -12,8 +12,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The `typ` header of every token the project signs (RFC 8725 section 3.11: explicit typing keeps one kind of token
-// from being taken for another).
+// The `typ` header of each kind of token (RFC 8725 section 3.11).
+//
+// Explicit typing keeps one kind of token from being taken for another.
 const (
 	TypeConnect    = "ace-connect+jwt"
 	TypeSession    = "ace-session+jwt"
@@ -25,17 +26,17 @@ const (
 
 const maxToken = 8 << 10
 
-// NewTokenID makes a `jti` of 256 random bits.
+// NewTokenID returns a `jti` of 256 random bits.
 func NewTokenID() string { return RandomToken(32) }
 
-// RandomToken returns n random bytes as base64url.
+// RandomToken returns n random bytes in base64url.
 func RandomToken(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return b64.EncodeToString(b)
 }
 
-// header is what is read of a JOSE header. Present, as opposed to empty, is what matters of the forbidden ones.
+// header is the part of a JOSE header that is read. Of the forbidden fields only their presence matters, even if empty.
 type header struct {
 	Type     string          `json:"typ"`
 	Alg      string          `json:"alg"`
@@ -65,7 +66,7 @@ func parseHeader(token string) (header, error) {
 		}
 	}
 	if dots != 2 {
-		return h, errors.New("the token has not three parts")
+		return h, errors.New("the token does not have three parts")
 	}
 	raw, err := decode64(token[:first])
 	if err != nil {
@@ -77,7 +78,7 @@ func parseHeader(token string) (header, error) {
 	return h, nil
 }
 
-// CheckTokenHeader refuses a token of somebody else's whose header can be read in more than one way.
+// CheckTokenHeader refuses a foreign token whose header can be read in more than one way.
 func CheckTokenHeader(token Secret) error {
 	text, _, _ := strings.Cut(token.Reveal(), ".")
 	raw, err := decode64(text)
@@ -87,8 +88,8 @@ func CheckTokenHeader(token Secret) error {
 	return decodeObject(raw, &header{})
 }
 
-// readHeader is parseHeader without what is not taken here. golang-jwt does not look at `typ` and `crit` (RFC 7515 section
-// 4.1.11), so they are looked at here.
+// readHeader is parseHeader, and refuses header fields that are not supported. golang-jwt checks neither `typ` nor `crit` (RFC
+// 7515 section 4.1.11), so this package does.
 func readHeader(token string) (header, error) {
 	h, err := parseHeader(token)
 	if err != nil {
@@ -96,13 +97,13 @@ func readHeader(token string) (header, error) {
 	}
 	for _, forbidden := range []json.RawMessage{h.Critical, h.JKU, h.JWK, h.X5U, h.X5C, h.Zip, h.B64} {
 		if forbidden != nil {
-			return h, errors.New("the token's header has crit, jku, jwk, x5u, x5c, zip or b64, which are not taken")
+			return h, errors.New("the token's header has crit, jku, jwk, x5u, x5c, zip or b64, which are not supported")
 		}
 	}
 	return h, nil
 }
 
-// TokenType reads the `typ` of a token, unverified, and "" when there is none: it tells which check to run.
+// TokenType returns the `typ` of a token, unverified, to choose how to verify it; "" if there is none.
 func TokenType(token Secret) string {
 	h, err := readHeader(token.Reveal())
 	if err != nil {
@@ -120,14 +121,15 @@ func sign(typ string, key SigningKey, claims jwt.Claims) (Secret, error) {
 	return NewSecret(s), err
 }
 
-// SignToken signs claims of a cloud's or a server's own under typ.
+// SignToken signs the claims of a token with its type in `typ`.
 func (k SigningKey) SignToken(typ string, claims jwt.Claims) (Secret, error) {
 	return sign(typ, k, claims)
 }
 
-// VerifyToken checks signature, `typ`, `alg` and header of a token and decodes its claims, which it does not check:
-// the times and names in them are the caller's to hold against what it expects. key is given the token's `kid`.
-// Header and claims are decoded strictly, see [DecodeStrict].
+// VerifyToken checks a token's header and signature and decodes its claims.
+//
+// typ and alg must match exactly; key returns the verification key for the token's `kid`. Header and claims are decoded
+// strictly (see [DecodeStrict]). The claims are not checked: comparing their times and names is up to the caller.
 func VerifyToken(token Secret, typ, alg string, key func(kid string) (any, error), claims any) error {
 	h, err := readHeader(token.Reveal())
 	if err != nil {
@@ -166,7 +168,7 @@ func VerifyToken(token Secret, typ, alg string, key func(kid string) (any, error
 	return nil
 }
 
-// decodeObject is DecodeStrict for what must be an object: null is none.
+// decodeObject is DecodeStrict for a value that must be an object, not null.
 func decodeObject(raw []byte, v any) error {
 	if jsontext.Value(raw).Kind() != '{' {
 		return errors.New("it is not a JSON object")
@@ -174,16 +176,16 @@ func decodeObject(raw []byte, v any) error {
 	return DecodeStrict(raw, v)
 }
 
-// claimsError says that the signature of a token is right and its claims cannot be read.
+// claimsError means that the signature is valid but the claims cannot be read.
 type claimsError struct{ err error }
 
 // Error implements error.
 func (e *claimsError) Error() string { return "the token's claims are malformed: " + e.err.Error() }
 
-// Unwrap implements the errors package's interface.
+// Unwrap returns the underlying error, for errors.Is and errors.As.
 func (e *claimsError) Unwrap() error { return e.err }
 
-// strictAudience is an `aud` that is one string: golang-jwt, as RFC 7519 allows, would take an array as well.
+// strictAudience is an `aud` that is a single string; golang-jwt would accept an array too, as RFC 7519 allows.
 type strictAudience string
 
 func (a *strictAudience) UnmarshalJSON(raw []byte) error {
@@ -198,13 +200,13 @@ func (a *strictAudience) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// Times are the time claims of a token, whole seconds since 1970 (RFC 7519 section 2, NumericDate).
+// Times are a token's time claims, in whole seconds since 1970 (NumericDate, RFC 7519 section 2).
 type Times struct {
 	IssuedAt  int64 `json:"iat"`
 	ExpiresAt int64 `json:"exp"`
 }
 
-// NewTimes are the claims of a token issued now that lives for life.
+// NewTimes returns the claims of a token that is issued now and valid for life.
 func NewTimes(now time.Time, life time.Duration) Times {
 	return Times{IssuedAt: now.Unix(), ExpiresAt: now.Add(life).Unix()}
 }
@@ -228,7 +230,7 @@ func (t Times) check(now time.Time, maxLife time.Duration) error {
 	return nil
 }
 
-// noClaims satisfies jwt.Claims for types whose claims are checked by hand; nothing calls it, because validation is off.
+// noClaims implements jwt.Claims for types whose claims are checked here; jwt's own validation is off and never calls it.
 type noClaims struct{}
 
 func (noClaims) GetExpirationTime() (*jwt.NumericDate, error) { return nil, nil }

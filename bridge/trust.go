@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The signature algorithms of connect tokens (RFC 7518, RFC 8037).
+// Signature algorithms of connect tokens (RFC 7518, RFC 8037).
 const (
 	AlgEdDSA = "EdDSA"
 	AlgHS256 = "HS256"
@@ -19,7 +19,7 @@ const (
 	publicKeyPrefix  = "ace_pk1."
 	jwtSecretPrefix  = "ace_cs1."
 	rawKeyID         = "raw"
-	minRawSecret     = 32 // bytes; RFC 7518 section 3.2 wants a key as long as the hash
+	minRawSecret     = 32 // bytes; RFC 7518 section 3.2 wants a key at least as long as the hash
 	maxCloudSecret   = 4 << 10
 	maxCloudSecrets  = 8
 	maxSigningNumber = 1 << 30
@@ -27,25 +27,27 @@ const (
 
 var b64 = base64.RawURLEncoding.Strict()
 
-// decode64 reads strict base64url: the library would ignore line ends.
+// decode64 decodes strict base64url; the library would ignore line breaks.
 func decode64(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
-		return nil, errors.New("there is a line end in it")
+		return nil, errors.New("it contains a line break")
 	}
 	return b64.DecodeString(s)
 }
 
-// CloudKey is one cloud secret as a server holds it: what verifies the connect tokens of one organization of one cloud.
+// CloudKey is one cloud secret as a server holds it.
+//
+// It verifies the connect tokens of one organization of one cloud.
 type CloudKey struct {
 	Issuer ServerURL // the cloud
 	Org    string
-	Number int // which of the cloud's signing keys, for rotation
+	Number int // which of the cloud's signing keys; for rotation
 	public ed25519.PublicKey
 	secret Secret
 	raw    bool
 }
 
-// KeyID is the `kid` that tokens of this key carry.
+// KeyID returns the `kid` of tokens signed with this key.
 func (k CloudKey) KeyID() string {
 	switch {
 	case k.raw:
@@ -60,7 +62,7 @@ func (k CloudKey) KeyID() string {
 func publicKeyID(n int) string             { return "pk1." + strconv.Itoa(n) }
 func jwtSecretID(org string, n int) string { return "cs1." + org + "." + strconv.Itoa(n) }
 
-// Algorithm is the only `alg` that tokens of this key may carry.
+// Algorithm returns the only `alg` that tokens of this key may have.
 func (k CloudKey) Algorithm() string {
 	if k.public != nil {
 		return AlgEdDSA
@@ -68,13 +70,13 @@ func (k CloudKey) Algorithm() string {
 	return AlgHS256
 }
 
-// PublicKeyValue is the value of ACE_CLOUD_PUBLIC_KEY.
+// PublicKeyValue formats a value of ACE_CLOUD_PUBLIC_KEY.
 func PublicKeyValue(issuer ServerURL, org string, n int, public ed25519.PublicKey) string {
 	return fmt.Sprintf("%s%s.%s.%d.%s", publicKeyPrefix, b64.EncodeToString([]byte(issuer)), org, n,
 		b64.EncodeToString(public))
 }
 
-// JWTSecretValue is the value of ACE_CLOUD_JWT_SECRET.
+// JWTSecretValue formats a value of ACE_CLOUD_JWT_SECRET.
 func JWTSecretValue(issuer ServerURL, org string, n int, secret []byte) Secret {
 	return NewSecret(fmt.Sprintf("%s%s.%s.%d.%s", jwtSecretPrefix, b64.EncodeToString([]byte(issuer)), org, n,
 		b64.EncodeToString(secret)))
@@ -85,7 +87,7 @@ func badCloudSecret(format string, args ...any) error {
 		WithHint("print the right value with: ace org trust")
 }
 
-// ParseCloudKey reads one ace_pk1 or ace_cs1 value.
+// ParseCloudKey parses one ace_pk1 or ace_cs1 value.
 func ParseCloudKey(value Secret) (CloudKey, error) {
 	s := value.Reveal()
 	if len(s) > maxCloudSecret {
@@ -132,18 +134,19 @@ func ParseCloudKey(value Secret) (CloudKey, error) {
 	return key, nil
 }
 
-// Trust is what a server knows of its cloud: one issuer, one organization, and one or more keys. The zero value trusts
-// nobody; a server that holds it refuses every exchange.
+// Trust is what a server knows of its cloud: one issuer, one organization and their keys.
+//
+// The zero value trusts nobody; a server that holds it refuses every exchange.
 type Trust struct {
 	Issuer ServerURL
 	Org    string
 	keys   []CloudKey
 }
 
-// Configured reports whether there is a cloud secret at all.
+// Configured reports whether there is any cloud secret.
 func (t Trust) Configured() bool { return len(t.keys) > 0 }
 
-// KeyIDs lists the `kid` of every key, in the order they were given.
+// KeyIDs returns the `kid` of each key, in the order they were given.
 func (t Trust) KeyIDs() []string {
 	out := make([]string, len(t.keys))
 	for i, k := range t.keys {
@@ -161,16 +164,18 @@ func (t Trust) key(kid string) (CloudKey, bool) {
 	return CloudKey{}, false
 }
 
-// TrustSettings are the settings of a server that say which cloud it trusts, as configuration has them.
+// TrustSettings are the settings that say which cloud a server trusts.
 type TrustSettings struct {
 	PublicKey string // ACE_CLOUD_PUBLIC_KEY
 	JWTSecret Secret // ACE_CLOUD_JWT_SECRET
-	CloudURL  string // ACE_CLOUD_URL: needed with a raw secret only
-	Org       string // ACE_CLOUD_ORG: likewise
+	CloudURL  string // ACE_CLOUD_URL: needed only with a raw secret
+	Org       string // ACE_CLOUD_ORG: needed only with a raw secret
 }
 
-// ParseTrust reads the settings. They may hold several values separated by commas, for rotation; all must name one cloud
-// and one organization. Empty, short and contradictory settings are errors; no setting at all is [Trust]'s zero value.
+// ParseTrust parses a server's trust settings.
+//
+// Each may hold several values separated by commas, for rotation; all must name the same cloud and organization. Empty, short
+// and contradictory settings are errors. Without any settings the result is the zero [Trust].
 func ParseTrust(s TrustSettings) (Trust, error) {
 	var t Trust
 	var err error
@@ -210,7 +215,7 @@ func ParseTrust(s TrustSettings) (Trust, error) {
 	return t, nil
 }
 
-// splitList splits at commas; an empty string is an empty list, an empty element is kept and refused later.
+// splitList splits at commas. An empty string is an empty list; an empty element is kept, to be refused later.
 func splitList(s string) []string {
 	if s == "" {
 		return nil
@@ -254,7 +259,7 @@ func (t *Trust) parse(value Secret) (CloudKey, error) {
 		return CloudKey{}, badCloudSecret("a secret of your own must have at least %d bytes", minRawSecret)
 	}
 	if t.Issuer == "" || t.Org == "" {
-		return CloudKey{}, badCloudSecret("a secret of your own needs ACE_CLOUD_URL and ACE_CLOUD_ORG beside it")
+		return CloudKey{}, badCloudSecret("a secret of your own needs ACE_CLOUD_URL and ACE_CLOUD_ORG as well")
 	}
 	return CloudKey{Issuer: t.Issuer, Org: t.Org, secret: value, raw: true}, nil
 }

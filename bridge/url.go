@@ -9,8 +9,10 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// ServerURL is the canonical URL of a server or a cloud: scheme and host in lower case, no default port, no trailing
-// slash, path kept. Only [CanonicalURL] makes one, so that two of them can be compared as strings.
+// ServerURL is the canonical URL of a server or a cloud.
+//
+// Scheme and host are in lower case; it has no default port and no trailing slash; the path is kept. Only [CanonicalURL] makes
+// one, so two of them can be compared as strings.
 type ServerURL string
 
 const maxURL = 2048
@@ -20,16 +22,17 @@ func badURL(format string, args ...any) error {
 		WithHint("give the address people use, for example https://ace.company.com or http://localhost:7777")
 }
 
-// CanonicalURL checks a server's URL and brings it to its canonical form (RFC 3986 section 6.2). It refuses what could
-// be read in two ways: credentials, a query or fragment, dot segments, empty segments, encoded slashes, backslashes,
-// and IPv4 addresses in any but the dotted decimal form; and what a shell would act on. The brackets of an IPv6 address
-// are left, which make one word of it.
+// CanonicalURL checks a server's URL and returns its canonical form (RFC 3986 section 6.2).
+//
+// It refuses anything that could be read in two ways: credentials, a query or fragment, dot segments, empty segments, encoded
+// slashes, backslashes, and IPv4 addresses in any form but dotted decimal. It also refuses characters in the path that a shell
+// would act on. The brackets of an IPv6 address stay: within them a shell sees a single word.
 func CanonicalURL(s string) (ServerURL, error) {
 	canonical, err := canonicalize(s)
 	if err != nil {
 		return "", err
 	}
-	// A canonical form is its own: what does not come back the same, as some names do not from idna, is none.
+	// Canonicalizing twice must change nothing; some names do not survive idna unchanged.
 	if again, err := canonicalize(string(canonical)); err != nil || again != canonical {
 		return "", badURL("the URL is not spelled in a way that can be compared")
 	}
@@ -90,7 +93,7 @@ func canonicalHost(host string, bracketed bool) (string, error) {
 	if !ok {
 		return "", badURL("the host of the URL is not a host name")
 	}
-	// A last label that is a number makes resolvers read the whole as an address (0x7f.1, 2130706433).
+	// If the last label is a number, resolvers take the whole for an address (0x7f.1, 2130706433).
 	last := ascii[strings.LastIndexByte(ascii, '.')+1:]
 	if last != "" && (last[0] >= '0' && last[0] <= '9') {
 		if _, err := strconv.ParseUint(strings.TrimPrefix(last, "0x"), 16, 64); err == nil {
@@ -100,11 +103,12 @@ func canonicalHost(host string, bracketed bool) (string, error) {
 	return ascii, nil
 }
 
-// CanonicalDomain brings a host or domain name to the one spelling that is compared and dialled: A-labels in lower case
-// (RFC 5891), without a dot at the end.
+// CanonicalDomain returns the one spelling of a domain name that is compared and dialled.
+//
+// That is A-labels in lower case (RFC 5891) without a trailing dot. ok is false if the name is not a domain name.
 func CanonicalDomain(name string) (string, bool) {
 	ascii, err := idna.Lookup.ToASCII(name)
-	ascii = strings.TrimSuffix(ascii, ".") // which may have been written in another script
+	ascii = strings.TrimSuffix(ascii, ".") // after ToASCII: the dot may have been one of another script
 	ok := err == nil && len(ascii) <= 253
 	for label := range strings.SplitSeq(ascii, ".") {
 		ok = ok && label != "" && len(label) <= maxLabel
@@ -112,7 +116,7 @@ func CanonicalDomain(name string) (string, bool) {
 	return ascii, ok
 }
 
-// maxLabel is the maximum length of a label, between two dots (RFC 1035 section 2.3.4).
+// maxLabel is the longest label in bytes (RFC 1035 section 2.3.4).
 const maxLabel = 63
 
 func canonicalPort(u *url.URL) (string, error) {
@@ -147,18 +151,19 @@ func canonicalPath(u *url.URL) (string, error) {
 	return path, nil
 }
 
-// notPathRune reports what of an escaped path (RFC 3986 section 3.3) a shell would act on: people are given commands to
-// copy in which a server's URL stands as it is.
+// notPathRune reports whether a shell might act on a character of an escaped path (RFC 3986 section 3.3): commands for people
+// to copy contain server URLs unquoted.
 func notPathRune(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/%-._~:@=+,", r)
 }
 
-// AmbiguousPath reports whether an escaped path may mean different things to a proxy and to what stands behind it: dot
-// segments (also encoded), empty segments, encoded slashes, backslashes and NUL.
+// AmbiguousPath reports whether a proxy and the app behind it might read an escaped path differently.
+//
+// It looks for dot segments (encoded ones too), empty segments, encoded slashes, backslashes and NUL.
 func AmbiguousPath(escaped string) bool {
 	if !strings.ContainsAny(escaped, `%\;`) && !strings.Contains(escaped, "//") && !strings.Contains(escaped, "/.") &&
 		!strings.HasPrefix(escaped, ".") {
-		return false // as nearly all are
+		return false // almost every path
 	}
 	lower := strings.ToLower(escaped)
 	for _, bad := range []string{"//", "%2f", "%5c", "\\", "%00"} {
@@ -176,11 +181,11 @@ func AmbiguousPath(escaped string) bool {
 	return false
 }
 
-// URL returns the parsed form.
+// URL returns the parsed URL.
 func (s ServerURL) URL() *url.URL {
 	u, err := url.Parse(string(s))
 	if err != nil {
-		return &url.URL{} // cannot be: CanonicalURL has parsed it
+		return &url.URL{} // cannot happen: CanonicalURL has parsed it
 	}
 	return u
 }
@@ -188,14 +193,15 @@ func (s ServerURL) URL() *url.URL {
 // Join appends an absolute path.
 func (s ServerURL) Join(path string) string { return string(s) + path }
 
-// Origin is scheme, host and port, as browsers send it (RFC 6454).
+// Origin returns scheme, host and port, as in a browser's Origin header (RFC 6454).
 func (s ServerURL) Origin() string {
 	u := s.URL()
 	return u.Scheme + "://" + u.Host
 }
 
-// Loopback reports whether the host is this machine by its very name: localhost, *.localhost (RFC 6761) or a loopback
-// address.
+// Loopback reports whether the host can only be this machine.
+//
+// That is localhost, *.localhost (RFC 6761) or a loopback address.
 func (s ServerURL) Loopback() bool {
 	host := s.URL().Hostname()
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -205,8 +211,9 @@ func (s ServerURL) Loopback() bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// Same reports whether two URLs name one server: they are equal, or differ only in which of localhost, 127.0.0.1 and
-// [::1] they say.
+// Same reports whether two URLs name the same server.
+//
+// They are equal, or differ only in whether they say localhost, 127.0.0.1 or [::1].
 func (s ServerURL) Same(other ServerURL) bool {
 	return s.loopbackForm() == other.loopbackForm()
 }

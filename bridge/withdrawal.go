@@ -7,35 +7,35 @@ import (
 	"github.com/google/uuid"
 )
 
-// MaxWithdrawals is how many members one [Withdrawal] names at most.
+// MaxWithdrawals is the maximum number of members that one [Withdrawal] names.
 const MaxWithdrawals = 100
 
-// MaxStatementNumber bounds the numbers of statements: what a JSON number holds exactly.
+// MaxStatementNumber bounds the numbers of statements to what a JSON number represents exactly.
 const MaxStatementNumber = 1<<53 - 1
 
-// Withdrawal takes the use of a key away from members, or says anew how much of it is left to them.
+// Withdrawal takes the use of a key from members, or changes how much of it is left to them.
 //
-// The access tokens that were issued to them before it are dead, and so are the personal keys that they made through the
-// key, unless Keys leaves them some.
+// Access tokens issued to them before it are dead, and so are the personal keys they created with the key, unless Keys
+// leaves them some.
 type Withdrawal struct {
 	KeyID uuid.UUID
-	// Number is the statement's place among those about this key: 1 or more; 0: from a cloud that does not number.
+	// Number is the statement's position among those about this key, from 1; 0: the cloud does not number them.
 	Number int64
-	// Until is, by subject, the time (unix seconds) until which access tokens were issued that are dead now. It decides about
-	// tokens without a number, and by itself where the statement has none.
+	// Until maps a subject to a time (unix seconds): access tokens issued until then are dead. It decides about tokens
+	// without a number, and about all tokens if the statement has none.
 	Until map[string]int64
-	// Keys is, by subject, the most that the personal keys of that subject may from now on. A subject of Until without an
-	// entry loses these keys for good; an entry of its own comes before that of [Everybody].
+	// Keys maps a subject to the most that its personal keys may do from now on. A subject of Until without an entry loses
+	// these keys for good. A subject's own entry takes precedence over that of [Everybody].
 	Keys map[string]KeyAccess
 }
 
-// KeyAccess is the most that the personal keys of a subject may.
+// KeyAccess is the most that a subject's personal keys may do.
 type KeyAccess struct {
-	Scope string `json:"scope"` // separated by spaces; empty: nothing at all
+	Scope string `json:"scope"` // separated by spaces; empty: nothing
 	Role  Role   `json:"role,omitempty"`
 }
 
-// Scopes are the scopes of the access; [VerifyWithdrawal] has checked their form.
+// Scopes returns the scopes of the access; [VerifyWithdrawal] has checked their form.
 func (a KeyAccess) Scopes() Scopes {
 	scopes, err := ParseScopes(a.Scope)
 	if err != nil {
@@ -44,14 +44,14 @@ func (a KeyAccess) Scopes() Scopes {
 	return scopes
 }
 
-// Names reports whether the withdrawal concerns a subject, by name or as one of all.
+// Names reports whether the withdrawal affects a subject, by name or as one of [Everybody].
 func (w Withdrawal) Names(subject string) bool {
 	_, named := w.Until[subject]
 	_, all := w.Until[Everybody]
 	return named || all
 }
 
-// Left is what the withdrawal leaves to the personal keys of a subject that it names; false: nothing.
+// Left returns what a withdrawal leaves to the personal keys of a subject that it names; false: nothing.
 func (w Withdrawal) Left(subject string) (KeyAccess, bool) {
 	if _, named := w.Until[subject]; !named {
 		subject = Everybody
@@ -60,20 +60,20 @@ func (w Withdrawal) Left(subject string) (KeyAccess, bool) {
 	return left, len(left.Scopes()) > 0
 }
 
-// Everybody stands for all members, where they are too many to be named one by one.
+// Everybody stands for all members, if they are too many to be listed.
 const Everybody = "*"
 
-// Taken is what withdrawals took from one subject of a key.
+// Taken is what withdrawals have taken from one subject of a key.
 type Taken struct {
-	Until  int64 // tokens without a number are dead that were issued until then, unix seconds
+	Until  int64 // tokens without a number that were issued until then (unix seconds) are dead
 	Number int64 // tokens with a lower number are dead
-	Clock  int64 // tokens with a number are dead that were issued until then, by statements without one
+	Clock  int64 // tokens with a number that were issued until then are dead, because of statements without a number
 }
 
-// Withdrawn reports whether an access token is dead, by what was taken from its subject and from everybody.
+// Withdrawn reports whether an access token is dead because of withdrawals.
 //
-// A token with a number is of a cloud that numbers its statements: no clock decides about it, but for statements without a
-// number.
+// taken returns what was taken from a subject; it is called for the token's subject and for [Everybody]. A token with a number
+// comes from a cloud that numbers its statements: clocks decide about it only through statements without a number.
 func Withdrawn(taken func(subject string) Taken, subject string, issued time.Time, number int64) bool {
 	at := issued.Unix()
 	for _, name := range [...]string{subject, Everybody} {
@@ -85,8 +85,8 @@ func Withdrawn(taken func(subject string) Taken, subject string, issued time.Tim
 	return false
 }
 
-// withdrawalClaims are those of a withdrawal: a statement, signed with an API key's own key pair. Like a revocation it can
-// only take away, so that it needs neither an audience nor an end.
+// withdrawalClaims are the claims of a withdrawal: a statement signed with an API key's own key pair. Like a revocation it can
+// only take away, so it needs neither an audience nor an expiry.
 type withdrawalClaims struct {
 	noClaims
 	IssuedAt int64                 `json:"iat"`
@@ -95,8 +95,9 @@ type withdrawalClaims struct {
 	Keys     map[string]*KeyAccess `json:"keys,omitempty"`
 }
 
-// SignWithdrawal signs a withdrawal with the key that it is about. One that is longer than a token may be is refused: it is to
-// be split.
+// SignWithdrawal signs a withdrawal with the key that it is about.
+//
+// It fails with [CodeWithdrawalTooLong] if the result is longer than a token may be; the caller has to split it.
 func (k Key) SignWithdrawal(w Withdrawal, now time.Time) (Secret, error) {
 	claims := withdrawalClaims{IssuedAt: now.Unix(), Until: w.Until, Number: w.Number}
 	if len(w.Keys) > 0 {
@@ -113,7 +114,7 @@ func (k Key) SignWithdrawal(w Withdrawal, now time.Time) (Secret, error) {
 	return token, err
 }
 
-// VerifyWithdrawal checks a withdrawal against the public key of the API key it names.
+// VerifyWithdrawal verifies a withdrawal with the public key of the API key it names.
 func VerifyWithdrawal(token Secret, public ed25519.PublicKey, now time.Time) (Withdrawal, error) {
 	id, err := TokenKeyID(token)
 	if err != nil {
@@ -129,9 +130,9 @@ func VerifyWithdrawal(token Secret, public ed25519.PublicKey, now time.Time) (Wi
 	if c.Number < 0 || c.Number > MaxStatementNumber {
 		return Withdrawal{}, refuse(CodeWithdrawalMalformed, "the number of the withdrawal is not between 1 and %d", int64(MaxStatementNumber))
 	}
-	latest := now.Add(ClockSkew).Unix() // beyond it, nobody could be let in again for as long
+	latest := now.Add(ClockSkew).Unix() // a later time would lock members out until then
 	for subject, until := range c.Until {
-		// A number needs no clock: where there is one, a cloud whose clock is ahead is heard as well.
+		// A number needs no clock: a numbered statement counts even if the cloud's clock is ahead.
 		if !namesSubject(subject) || until > latest && c.Number == 0 {
 			return Withdrawal{}, refuse(CodeWithdrawalMalformed, "the withdrawal names nobody, or a time in the future")
 		}
@@ -156,5 +157,5 @@ func VerifyWithdrawal(token Secret, public ed25519.PublicKey, now time.Time) (Wi
 	return w, nil
 }
 
-// namesSubject is checked of the subjects of statements, which may be older than the rules of [PlainSubject].
+// namesSubject checks a statement's subject, which may be older than the rules of [PlainSubject].
 func namesSubject(subject string) bool { return subject != "" && len(subject) <= maxSubject }

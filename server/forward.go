@@ -155,7 +155,7 @@ func originalRequest(h http.Header) (method, uri string, err error) {
 					continue
 				}
 				if values[i] != "" && values[i] != value || len(sent) > 1 {
-					return bad("the headers " + names[0] + " and " + names[1] + " say different things, or one is there twice")
+					return bad("the headers " + names[0] + " and " + names[1] + " say different things, or one occurs twice")
 				}
 				values[i] = value
 			}

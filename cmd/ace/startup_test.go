@@ -172,7 +172,7 @@ func TestDatabaseBehindTheCLI(t *testing.T) {
 		says    string
 	}{
 		{"away", sqldbtest.Away, "database_unreachable", "the database does not answer"},
-		{"no connections", sqldbtest.TooMany, "database_too_many_connections", "the database takes no more connections"},
+		{"no connections", sqldbtest.TooMany, "database_too_many_connections", "the database accepts no more connections"},
 		{"read-only", sqldbtest.ReadOnly, "database_read_only", "the database is read-only, and nothing can be stored"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

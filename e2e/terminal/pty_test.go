@@ -190,7 +190,7 @@ func TestMenuHidesSecrets(t *testing.T) {
 	x.Expect("API key: ")
 	x.Press(secret + world.Enter)
 	x.Expect("$ ace connect --server=" + server.URL + " --api-key=-")
-	x.Expect("does not take that key")
+	x.Expect("does not accept that key")
 	select {
 	case header := <-asked:
 		if !strings.Contains(header, secret) {
