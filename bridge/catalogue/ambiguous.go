@@ -19,10 +19,10 @@ import (
 
 const encodedSlashAllow = "allow"
 
-// cuts are what some parsers end a path at, or a segment of it, and others do not.
+// cuts are spellings at which some parsers end a path, or one of its segments, and others do not.
 var cuts = []string{";", "?", "#", "\\", "%3b", "%3f", "%23", "%5c", "%2e"}
 
-// readPath takes an escaped path apart into its decoded segments, and refuses one that another parser may read differently.
+// readPath splits an escaped path into decoded segments, and refuses a path that another parser may read differently.
 func (c Catalogue) readPath(escaped string) ([]string, error) {
 	slash := c.file.EncodedSlash == encodedSlashAllow
 	decoded, err := url.PathUnescape(escaped)
@@ -36,12 +36,12 @@ func (c Catalogue) readPath(escaped string) ([]string, error) {
 	}
 	parts := split(escaped)
 	for i := range parts {
-		parts[i], _ = url.PathUnescape(parts[i]) // the whole can be unescaped
+		parts[i], _ = url.PathUnescape(parts[i]) // cannot fail: the whole path could be unescaped
 	}
 	return parts, nil
 }
 
-// maxRounds is how often a text is decoded: an app may decode twice, and so may a proxy before it.
+// maxRounds is how often a text is decoded: an app may decode twice, and so may a proxy in front of it.
 const maxRounds = 4
 
 // ambiguous reports whether an escaped path, or a repeated decoding of it, can be read in two ways.
@@ -60,7 +60,7 @@ func ambiguous(path string, slash bool) bool {
 	return true
 }
 
-// ambiguousOnce returns the path in lower case; with slash, %2f becomes an ordinary character of its segment.
+// ambiguousOnce does one round. It returns the path in lower case; with slash, %2f becomes an ordinary character.
 func ambiguousOnce(path string, slash bool) (string, bool) {
 	if !bridge.PlainText(path, len(path)) {
 		return "", true
@@ -77,11 +77,12 @@ func ambiguousOnce(path string, slash bool) (string, bool) {
 	if isASCII(lower) {
 		return lower, cutSomewhere(lower)
 	}
-	same := norm.NFKC.String(lower) // in which a fullwidth slash is a slash
+	same := norm.NFKC.String(lower) // turns a fullwidth slash into a slash
 	return lower, cutSomewhere(lower) || cutSomewhere(same) ||
 		strings.Count(same, "/") != strings.Count(lower, "/") || strings.Count(same, "%") != strings.Count(lower, "%")
 }
 
+// cutSomewhere reports whether a path, in lower case, contains anything that a parser may cut or skip.
 func cutSomewhere(lower string) bool {
 	if bridge.AmbiguousPath(lower) {
 		return true
@@ -94,7 +95,7 @@ func cutSomewhere(lower string) bool {
 	return strings.Contains(lower, "%0") || strings.Contains(lower, "%1") || strings.Contains(lower, "%7f")
 }
 
-// unescape decodes complete escapes, and leaves broken ones as they are.
+// unescape decodes complete escapes and leaves broken ones alone.
 func unescape(s string) string {
 	at := strings.IndexByte(s, '%')
 	if at < 0 {
@@ -118,7 +119,7 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-// nearly reports whether two segments are equal to a reader that ignores case or Unicode form.
+// nearly reports whether two segments look equal to a reader that ignores case or Unicode form.
 func nearly(a, b string) bool {
 	if !isASCII(a) || !isASCII(b) {
 		a, b = norm.NFKC.String(a), norm.NFKC.String(b)
@@ -126,11 +127,11 @@ func nearly(a, b string) bool {
 	return strings.EqualFold(a, b) || folded(a) == folded(b)
 }
 
-// folded is a text in upper and then lower case, which merges letters such as 'i' and the dotless 'ı'.
+// folded maps to upper and then to lower case, which merges letters such as 'i' and the dotless 'ı'.
 func folded(s string) string { return strings.ToLower(strings.ToUpper(s)) }
 
-// readings are the ways in which careless readers may read a parameter's name: decoded again, cut at a NUL, without invisible
-// characters, and without an index.
+// readings returns the ways in which careless readers may read a parameter's name: decoded again, cut at a NUL, without
+// invisible characters, and without an index in brackets.
 func readings(name string) []string {
 	out := []string{name}
 	for range maxRounds {
@@ -150,17 +151,17 @@ func readings(name string) []string {
 	return out
 }
 
-// overridesMethod reports whether a parameter changes the method to some apps: _method, however it is written.
+// overridesMethod reports whether some apps take a parameter for an override of the method: _method, in any spelling.
 func overridesMethod(name string) bool {
 	return slices.ContainsFunc(readings(name), func(r string) bool { return bridge.FoldHeader(r) == "-method" || Overrides(r) })
 }
 
-// checkParameters refuses a query or a form with a parameter that changes the method.
+// checkParameters refuses a query or a form with a parameter that overrides the method.
 func checkParameters(r Request) error {
 	if overridesIn(r.RawQuery) {
 		return overrideIn("query")
 	}
-	// Without a body there is none to look at: forward-auth does not see it.
+	// Without a body there is nothing to check: forward-auth does not see it.
 	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
@@ -195,12 +196,13 @@ func checkParameters(r Request) error {
 	return nil
 }
 
+// overrideIn is the refusal of a parameter that overrides the method.
 func overrideIn(where string) error {
-	return refuse(bridge.CodeOverrideParameter, "the parameter _method of the %s would change what the app takes the request for",
+	return refuse(bridge.CodeOverrideParameter, "the parameter _method of the %s could make the app treat the request as a different one",
 		where)
 }
 
-// overridesIn looks at every name that a parser may find in a query or a form, ';' between them included.
+// overridesIn checks every name that some parser may find in a query or a form, including those separated by ';'.
 func overridesIn(encoded string) bool {
 	if encoded == "" {
 		return false
@@ -217,15 +219,16 @@ func overridesIn(encoded string) bool {
 	return false
 }
 
-// extendedName finds name*, which some readers take as the part's name and others ignore (RFC 7578 has none).
+// extendedName finds name*, which some readers take for the part's name and others ignore (RFC 7578 does not have it).
 var extendedName = regexp.MustCompile(`(?i)(?:^|[;\s])name\*`)
 
+// overridesInParts is overridesIn for a multipart form.
 func overridesInParts(raw []byte, boundary string) bool {
 	parts := multipart.NewReader(bytes.NewReader(raw), boundary)
 	for {
 		part, err := parts.NextRawPart()
 		if err != nil {
-			// What is no form to this reader may be one to another.
+			// What is not a form to this reader may be one to another.
 			return bytes.Contains(bytes.ToLower(raw), []byte("_method")) && err.Error() != "EOF"
 		}
 		dispositions := part.Header.Values("Content-Disposition")
@@ -235,7 +238,7 @@ func overridesInParts(raw []byte, boundary string) bool {
 	}
 }
 
-// checkName refuses the name of an operation that a log or another reader may take for another one.
+// checkName refuses the name of an operation that a log or another reader could take for a different one.
 func checkName(name string) error {
 	if name == "" || !bridge.PlainText(name, maxName) || bridge.OneForm(name) != name {
 		return refuse(bridge.CodeOperationMalformed,

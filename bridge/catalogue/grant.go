@@ -10,17 +10,19 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Minter is who grants scopes to a key.
+// Minter is the caller who grants scopes to a key.
 type Minter struct {
 	Org    string
 	Scopes bridge.Scopes
-	// Admin: an admin or owner in person. A key is none, whatever its scopes.
+	// Admin: an admin or owner in person. A key is never an admin, whatever its scopes.
 	Admin bool
 }
 
-// Grant returns what a new key gets: the scopes of a preset, or those that were named, or of the default preset where
-// neither was. What is unknown is refused with the nearest known scope, what is more than the minter's own is refused
-// too, unless it comes from a preset that is capped. The key's organization is always part of what it gets.
+// Grant returns the scopes of a new key.
+//
+// They are those of the preset, those that were named, or those of the default preset if neither was given; the key's
+// organization is always added. An unknown scope is refused with the nearest known one. A scope beyond the minter's own is
+// refused too, unless it comes from a capped preset.
 func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes, error) {
 	scopes, err := bridge.NewScopes(wish)
 	if err != nil {
@@ -47,7 +49,7 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 			return nil, err
 		}
 	}
-	for _, s := range scopes { // those of presets are known
+	for _, s := range scopes { // scopes of presets are known
 		if bridge.IsOrgScope(s) {
 			continue
 		}
@@ -66,18 +68,18 @@ func (c Catalogue) Grant(m Minter, preset string, wish []string) (bridge.Scopes,
 	return out, nil
 }
 
-// allowed checks each scope: of the minter's organization, within the minter's scopes, not for admins only.
+// allowed checks each scope: within the minter's organization and scopes, and not for admins only.
 func (c Catalogue) allowed(m Minter, scopes bridge.Scopes) (bridge.Scopes, error) {
 	var out bridge.Scopes
 	for _, s := range scopes {
 		if bridge.IsOrgScope(s) {
 			if s != bridge.OrgScope(m.Org) {
-				return nil, bridge.E(bridge.Forbidden, bridge.CodeScopeOrganization, "a key is always of its own organization, which is %s",
+				return nil, bridge.E(bridge.Forbidden, bridge.CodeScopeOrganization, "a key always belongs to its own organization, which is %s",
 					m.Org)
 			}
 			continue
 		}
-		if err := c.below(m, s); err != nil {
+		if err := c.requireGrantable(m, s); err != nil {
 			return nil, err
 		}
 		out = append(out, s)
@@ -85,22 +87,24 @@ func (c Catalogue) allowed(m Minter, scopes bridge.Scopes) (bridge.Scopes, error
 	return out, nil
 }
 
-// Within checks that a minter could grant the scopes that a key has already, so that nobody gets hold of more than their
-// own by a new secret of an existing key. Scopes that the catalogue knows no longer count as well: a rule may ask for them.
+// Within checks that a minter could grant the scopes a key already has.
+//
+// That keeps anyone from getting more than their own by a new secret for an existing key. Scopes that the catalogue no longer
+// declares count as well, since a rule may require them.
 func (c Catalogue) Within(m Minter, scopes bridge.Scopes) error {
 	for _, s := range scopes {
 		if bridge.IsOrgScope(s) {
 			continue
 		}
-		if err := c.below(m, s); err != nil {
+		if err := c.requireGrantable(m, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// below checks one scope: within the minter's scopes, and not for admins only.
-func (c Catalogue) below(m Minter, s bridge.Scope) error {
+// requireGrantable checks one scope: within the minter's scopes, and not for admins only.
+func (c Catalogue) requireGrantable(m Minter, s bridge.Scope) error {
 	if s.Reserved() {
 		if m.Admin {
 			return nil
@@ -119,12 +123,12 @@ func (c Catalogue) below(m Minter, s bridge.Scope) error {
 	return nil
 }
 
-// withoutAdmins is what of a capped preset a minter may grant.
+// withoutAdmins returns the part of a capped preset that a minter may grant.
 func (c Catalogue) withoutAdmins(m Minter, scopes bridge.Scopes) bridge.Scopes {
 	if m.Admin {
 		return scopes
 	}
-	// A scope too wide to be granted whole is granted as the known scopes below it that are not for admins.
+	// A scope too wide to be granted as a whole is granted as the known scopes below it that are not for admins only.
 	var out, wide bridge.Scopes
 	for _, s := range scopes {
 		if _, reaches := c.forAdmins(s); reaches {
@@ -144,8 +148,8 @@ func (c Catalogue) withoutAdmins(m Minter, scopes bridge.Scopes) bridge.Scopes {
 	return slices.Compact(out)
 }
 
-// complete adds what is always part of a key: each axis that it does not name, as far as its minter has it, and, where
-// the catalogue knows that axis, its organization.
+// complete adds what every key has: each axis that it does not name, as far as its minter has it, and its organization, if the
+// catalogue knows that axis.
 func (c Catalogue) complete(m Minter, scopes bridge.Scopes) bridge.Scopes {
 	if len(scopes) == 0 {
 		return nil
@@ -160,8 +164,10 @@ func (c Catalogue) complete(m Minter, scopes bridge.Scopes) bridge.Scopes {
 	return slices.Compact(scopes)
 }
 
-// WithOrg makes an organization part of scopes, where the catalogue knows that axis, and every other one no part of them:
-// that axis is never widened, whatever covers it. It copies what it changes.
+// WithOrg restricts the organization axis of scopes to one organization.
+//
+// If the catalogue knows that axis, the organization is added; any other one is removed, whatever covers it. Scopes are copied
+// before they are changed.
 func (c Catalogue) WithOrg(scopes bridge.Scopes, org string) bridge.Scopes {
 	known := slices.Contains(c.known, "org:*")
 	own := bridge.OrgScope(org)
@@ -180,7 +186,7 @@ func first(s bridge.Scope) string {
 	return segment
 }
 
-// forAdmins reports whether s reaches a scope that is for admins only, and which.
+// forAdmins reports whether s reaches a scope that is for admins only, and which one.
 func (c Catalogue) forAdmins(s bridge.Scope) (bridge.Scope, bool) {
 	for _, only := range c.admin {
 		if s.Covers(only) || (strings.Contains(string(only), "*") && overlap(s, only)) {
@@ -190,7 +196,7 @@ func (c Catalogue) forAdmins(s bridge.Scope) (bridge.Scope, bool) {
 	return "", false
 }
 
-// overlap reports whether there is a scope that both patterns match.
+// overlap reports whether any scope matches both patterns.
 func overlap(a, b bridge.Scope) bool {
 	left, right := strings.Split(string(a), ":"), strings.Split(string(b), ":")
 	for i := 0; i < len(left) && i < len(right); i++ {
@@ -205,8 +211,9 @@ func overlap(a, b bridge.Scope) bool {
 	return len(left) == len(right)
 }
 
-// CheckKnown refuses a scope that the catalogue does not declare, and names the nearest that it does. A scope with "*"
-// is known when it reaches one that is.
+// CheckKnown refuses a scope that the catalogue does not declare, and suggests the nearest one.
+//
+// A scope with "*" is known if it reaches a declared one.
 func (c Catalogue) CheckKnown(s bridge.Scope) error {
 	if _, declared := slices.BinarySearch(c.known, s); declared {
 		return nil
@@ -222,10 +229,10 @@ func (c Catalogue) CheckKnown(s bridge.Scope) error {
 		WithHint("ace api-key scopes lists them")
 }
 
-// GrantExpiry checks that the minter may let a key live until then; zero is never.
+// GrantExpiry checks that the minter may create a key with this expiry; zero is never.
 func (c Catalogue) GrantExpiry(m Minter, expires, now time.Time) error {
 	for _, text := range c.file.AdminOnly.Expiries {
-		days, _ := adminExpiry(text) // compile has read it
+		days, _ := adminExpiry(text) // cannot fail: compile has parsed it
 		longer := expires.IsZero() || (days > 0 && expires.Sub(now) >= time.Duration(days)*24*time.Hour)
 		if longer && !m.Admin {
 			what := "never expires"
@@ -255,7 +262,7 @@ func didYouMean(word string, candidates []string) string {
 	return ""
 }
 
-// Nearest returns the candidate that word was probably meant to be, or nothing.
+// Nearest returns the candidate that word was probably meant to be, or "".
 func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", 4
 	if len(word) > bridge.MaxScopeLen {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxMultipart  = 1 << 20 // of a form that is read whole; longer ones are looked at on their way to the app
+	maxMultipart  = 1 << 20 // bytes of a form that is read as a whole; longer ones are checked on their way to the app
 	maxBoundary   = 70      // RFC 2046 section 5.1.1
 	maxPartHeader = 16 << 10
 	scanAtOnce    = 32 << 10
@@ -18,10 +18,10 @@ const (
 // checkLongForm passes a long multipart form through a [longForm], or refuses it if its parts cannot be told apart.
 func checkLongForm(r Request, contentType, boundary string) error {
 	if boundary == "" || len(boundary) > maxBoundary || strings.Count(strings.ToLower(contentType), "boundary") != 1 {
-		return refuse(bridge.CodeFormMalformed, "the boundary of the form can be read in two ways, or in none")
+		return refuse(bridge.CodeFormMalformed, "the boundary of the form is missing or ambiguous")
 	}
 	if r.Watch == nil {
-		return refuse(bridge.CodeBodyUnseen, "a form of more than %d bytes cannot be looked at here", maxMultipart)
+		return refuse(bridge.CodeBodyUnseen, "a form of more than %d bytes cannot be checked here", maxMultipart)
 	}
 	r.Watch(func(body io.Reader) io.Reader {
 		return &longForm{from: body, boundary: boundary, delimiter: []byte("--" + boundary)}
@@ -29,17 +29,17 @@ func checkLongForm(r Request, contentType, boundary string) error {
 	return nil
 }
 
-// longForm passes a multipart form on, but cuts it before a part that changes the method. It holds back the header of each
-// part until it has checked it (RFC 2046 section 5.1.1).
+// longForm forwards a multipart form, but cuts it off before a part that overrides the method. It holds back each part's header
+// until it is checked (RFC 2046 section 5.1.1).
 type longForm struct {
 	from      io.Reader
 	boundary  string
 	delimiter []byte
-	space     []byte // of what is held and ready
-	held      []byte // read and not looked at
-	ready     []byte // looked at and not passed on
+	space     []byte // memory of held and ready
+	held      []byte // read but not checked
+	ready     []byte // checked but not forwarded
 	header    bool   // held begins right after a delimiter
-	err       error  // after what is ready
+	err       error  // to be returned after ready
 }
 
 // Read implements io.Reader.
@@ -58,12 +58,12 @@ func (f *longForm) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads more of the form, and makes the checked part ready.
+// fill reads more of the form and makes the checked part of it ready.
 func (f *longForm) fill() {
 	if f.space == nil {
 		f.space = make([]byte, maxPartHeader+scanAtOnce)
 	}
-	f.held = f.space[:copy(f.space, f.held)] // which is never more than a header
+	f.held = f.space[:copy(f.space, f.held)] // held is never longer than a header
 	n, err := f.from.Read(f.space[len(f.held):])
 	f.held = f.held[:len(f.held)+n]
 	looked := 0
@@ -95,7 +95,7 @@ func (f *longForm) look(last bool) (looked int, err error) {
 			return looked, refuse(bridge.CodeFormMalformed, "a part of the form has a header of more than %d bytes", maxPartHeader)
 		case end < 0 && !last:
 			return looked, nil
-		case end < 0: // the form is over, or broken off
+		case end < 0: // the form has ended, or was broken off
 			if overridesInParts(f.part(rest), f.boundary) {
 				return looked, overrideIn("form")
 			}
@@ -108,7 +108,7 @@ func (f *longForm) look(last bool) (looked int, err error) {
 	}
 }
 
-// checkHeader refuses a part's header that changes the method, or that readers could parse differently.
+// checkHeader refuses a part's header that overrides the method, or that readers could parse differently.
 func (f *longForm) checkHeader(header []byte) error {
 	lines := strings.Split(string(header), "\r\n")
 	for i, line := range lines {
@@ -123,7 +123,7 @@ func (f *longForm) checkHeader(header []byte) error {
 	return nil
 }
 
-// part is a form that has one part with the given header.
+// part returns a form with one part that has the given header.
 func (f *longForm) part(header []byte) []byte {
 	return bytes.Join([][]byte{f.delimiter, header, []byte("\r\n\r\n\r\n"), f.delimiter, []byte("--\r\n")}, nil)
 }

@@ -15,16 +15,18 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// MaxFile is how large a catalogue may be, in bytes.
+// MaxFile is the largest catalogue, in bytes.
 const MaxFile = 1 << 20
 
 func bad(format string, args ...any) error {
 	return bridge.E(bridge.Invalid, bridge.CodeCatalogueInvalid, format, args...)
 }
 
-// Parse reads a catalogue from YAML or JSON. Unknown fields, unknown scopes in presets and roles, presets that extend
-// each other in a circle, roles below admin that reach what is for admins only, rules that could never match or never be
-// met, and lists that are too long are refused, with the place named.
+// Parse parses a catalogue in YAML or JSON.
+//
+// It refuses, naming the place: unknown fields; unknown scopes in presets and roles; presets that extend each other in a
+// circle; roles below admin that reach what is for admins only; rules that could never match or be satisfied; and lists that
+// are too long. The error has the code [bridge.CodeCatalogueInvalid].
 func Parse(data []byte) (Catalogue, error) {
 	if len(data) > MaxFile {
 		return Catalogue{}, bad("the catalogue is larger than %d KiB", MaxFile>>10)
@@ -37,7 +39,7 @@ func Parse(data []byte) (Catalogue, error) {
 		return Catalogue{}, bad("the catalogue is empty")
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	// Aliases are checked before they are expanded: yaml.v3 bounds how much they may multiply.
+	// Aliases are checked before they are expanded: yaml.v3 limits how much they may multiply.
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	var f File
@@ -52,7 +54,7 @@ func Parse(data []byte) (Catalogue, error) {
 
 func compile(f File) (Catalogue, error) {
 	c := Catalogue{file: f, presets: map[string]bridge.Scopes{}, roles: map[bridge.Role]bridge.Scopes{}}
-	if err := bounded(f); err != nil {
+	if err := checkBounds(f); err != nil {
 		return Catalogue{}, err
 	}
 	for _, step := range []func(*Catalogue) error{compileScopes, compileSets, compileRules} {
@@ -88,7 +90,7 @@ func compileScopes(c *Catalogue) error {
 		return err
 	}
 	if slices.ContainsFunc(c.axes, bridge.Scope.Reserved) {
-		return bad("axes: what only an admin grants, by name, is no axis")
+		return bad("axes: a scope that only an admin grants, by name, cannot be an axis")
 	}
 	if c.admin, err = c.scopes("admin_only", c.file.AdminOnly.Scopes); err != nil {
 		return err
@@ -106,7 +108,7 @@ func compileScopes(c *Catalogue) error {
 	return nil
 }
 
-// scopes reads a list of scopes that must be known.
+// scopes parses a list of scopes that must be known.
 func (c *Catalogue) scopes(where string, list []string) (bridge.Scopes, error) {
 	scopes, err := bridge.NewScopes(list)
 	if err != nil {
@@ -120,7 +122,7 @@ func (c *Catalogue) scopes(where string, list []string) (bridge.Scopes, error) {
 	return scopes, nil
 }
 
-// adminExpiry reads an entry of admin_only.expiries in days; 0 stands for never.
+// adminExpiry parses an entry of admin_only.expiries into days; 0 stands for never.
 func adminExpiry(text string) (int, error) {
 	if text == "never" {
 		return 0, nil

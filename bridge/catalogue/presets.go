@@ -7,21 +7,21 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// The bounds on what a catalogue holds, beside bridge.MaxScopes of any one list of scopes. A catalogue may come from a server
-// that nobody knows, and each scope that it names is compared with each that it declares.
+// Bounds of a catalogue, in addition to bridge.MaxScopes for any list of scopes. A catalogue may come from an untrusted server,
+// and each scope that it mentions is compared with each that it declares.
 const (
-	maxScopes  = 1000 // declared
+	maxScopes  = 1000 // declared ones
 	maxPresets = 100
 
 	maxPresetName = 64 // bytes
 	maxRules      = 2000
-	maxExtends    = 16   // presets that one extends, and how deep
-	maxNamed      = 5000 // scopes in presets, roles and rules, all in all
-	maxNames      = 5000 // of operations and methods in rules, all in all
+	maxExtends    = 16   // presets that one extends directly, and depth of extending
+	maxNamed      = 5000 // scopes in presets, roles and rules, in total
+	maxNames      = 5000 // names of operations and methods in rules, in total
 )
 
-// bounded refuses a catalogue that holds too much, before anything is made of it.
-func bounded(f File) error {
+// checkBounds refuses a catalogue that is too large, before anything is computed from it.
+func checkBounds(f File) error {
 	named, names := 0, 0
 	for _, r := range f.Rules {
 		names += len(r.Methods)
@@ -57,11 +57,11 @@ func bounded(f File) error {
 	return nil
 }
 
-// resolver finds the scopes of presets and roles, of each preset once: presets may extend each other over and over.
+// resolver computes the scopes of presets and roles, each preset once, since presets may extend the same ones many times.
 type resolver struct {
 	*Catalogue
-	heights map[string]int  // of the presets that are resolved: how deep they extend others
-	open    map[string]bool // presets that are being resolved
+	heights map[string]int  // of resolved presets: how deep they extend others
+	open    map[string]bool // presets being resolved
 }
 
 func compileSets(c *Catalogue) error {
@@ -93,7 +93,7 @@ func (r *resolver) compilePresets() error {
 	return nil
 }
 
-// oneForm gives the presets the names by which they are looked up, and refuses two that get the same one.
+// oneForm gives the presets the names by which they are looked up, and refuses two that get the same name.
 func (r *resolver) oneForm() error {
 	presets := make(map[string]Preset, len(r.file.Presets))
 	for written, p := range r.file.Presets {
@@ -107,13 +107,13 @@ func (r *resolver) oneForm() error {
 	return nil
 }
 
-// presetName is the name by which a preset is looked up.
+// presetName returns the name by which a preset is looked up.
 func presetName(written string) string {
 	name, _ := bridge.PlainName(written, maxPresetName)
 	return name
 }
 
-// preset resolves a preset that is extended at this depth, and returns its height; its scopes are in r.presets then.
+// preset resolves a preset that is extended at this depth, and returns its height. Its scopes are then in r.presets.
 func (r *resolver) preset(where, name string, depth int) (int, error) {
 	height, known := r.heights[name]
 	if r.open[name] || depth+height > maxExtends {
@@ -142,7 +142,7 @@ func (r *resolver) resolve(where string, p Preset, depth int) (bridge.Scopes, in
 	for _, name := range p.Extends {
 		name = presetName(name)
 		if _, ok := r.file.Presets[name]; !ok {
-			return nil, 0, bad("%s extends %q, which is not there%s", where, name, didYouMean(name, r.presetNames()))
+			return nil, 0, bad("%s extends %q, which does not exist%s", where, name, didYouMean(name, r.presetNames()))
 		}
 		below, err := r.preset(where+" → "+name, name, depth+1)
 		if err != nil {
@@ -152,7 +152,7 @@ func (r *resolver) resolve(where string, p Preset, depth int) (bridge.Scopes, in
 		out = append(out, r.presets[name]...)
 	}
 	if i := slices.IndexFunc(out, bridge.Scope.Reserved); i >= 0 {
-		return nil, 0, bad("%s: %s is granted by name, by an admin in person, and no preset or role holds it", where, out[i])
+		return nil, 0, bad("%s: %s is granted by name, by an admin in person; no preset or role can include it", where, out[i])
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)

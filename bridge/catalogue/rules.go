@@ -14,15 +14,15 @@ type rule struct {
 	name     string
 	methods  []string
 	segments []segment
-	rest     string // name of a last {name...}
+	rest     string // the name in a final {name...}
 	hasRest  bool
 	require  []template
-	tool     string // "", toolMCP or the path of a body's field, dots between
+	tool     string // "", toolMCP, or the path of a body field, separated by dots
 	tools    []operation
 	messages []operation
 }
 
-// segment is one of a path pattern: a literal, or the name of a wildcard.
+// segment is one segment of a path pattern: a literal, or the name of a wildcard.
 type segment struct{ literal, wildcard string }
 
 type operation struct {
@@ -47,7 +47,7 @@ func (c *Catalogue) compileRule(r Rule) (rule, error) {
 			return rule{}, bad("%q is not a method in upper case", m)
 		}
 	}
-	if slices.Contains(r.Methods, "GET") { // RFC 9110 section 9.3.2: HEAD is GET without the content
+	if slices.Contains(r.Methods, "GET") { // HEAD is GET without the content (RFC 9110 section 9.3.2)
 		out.methods = append(slices.Clone(r.Methods), "HEAD")
 	}
 	if err := out.compilePath(r.Path); err != nil {
@@ -78,7 +78,7 @@ func (c *Catalogue) compileRule(r Rule) (rule, error) {
 		return rule{}, bad("messages belong to tool: mcp")
 	}
 	if len(r.Tools) == 0 {
-		return rule{}, bad("tools is empty, so that nothing could ever pass")
+		return rule{}, bad("tools is empty, so nothing could ever pass")
 	}
 	if out.require, err = c.templates(r.Require, wildcards, true); err != nil {
 		return rule{}, err
@@ -136,12 +136,12 @@ func (r *rule) compilePath(pattern string) error {
 	names := r.wildcards()
 	slices.Sort(names)
 	if len(slices.Compact(names)) != len(r.wildcards()) {
-		return bad("two wildcards have one name")
+		return bad("two wildcards have the same name")
 	}
 	return nil
 }
 
-// split takes a path apart. One slash at the end makes no difference: most apps do not tell /a/ from /a.
+// split splits a path into segments. A trailing slash makes no difference: most apps treat /a/ like /a.
 func split(p string) []string {
 	p = strings.TrimSuffix(strings.TrimPrefix(p, "/"), "/")
 	if p == "" {
@@ -163,8 +163,8 @@ func (r *rule) wildcards() []string {
 	return out
 }
 
-// matches reports whether the rule is for this method and path, and whether it is so to the letter: apps that ignore
-// case would take /Settings for /settings.
+// matches reports whether the rule applies to a method and path, and whether the path matches exactly: apps that ignore case
+// would take /Settings for /settings.
 func (r *rule) matches(method string, parts []string) (matches, exactly bool) {
 	if len(r.methods) > 0 && !slices.Contains(r.methods, method) {
 		return false, false
@@ -185,7 +185,7 @@ func (r *rule) matches(method string, parts []string) (matches, exactly bool) {
 	return true, exactly
 }
 
-// value is what a wildcard stands for in a path that matches.
+// value returns what a wildcard stands for in a matching path.
 func (r *rule) value(wildcard string, parts []string) string {
 	for i, s := range r.segments {
 		if s.wildcard == wildcard {
@@ -195,11 +195,11 @@ func (r *rule) value(wildcard string, parts []string) string {
 	return strings.Join(parts[len(r.segments):], "/")
 }
 
-// find returns the first operation with a name that matches.
+// find returns the first operation with a matching name.
 func find(list []operation, name string) (operation, bool) {
 	for _, o := range list {
 		for _, pattern := range o.names {
-			if ok, _ := path.Match(pattern, name); ok { // compile has checked the patterns
+			if ok, _ := path.Match(pattern, name); ok { // cannot fail: compile has checked the patterns
 				return o, true
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// template is a required scope in which values of the request stand: literal text and values by turns.
+// template is a required scope with values of the request in it: literal text and values in turn.
 type template struct {
 	text  string
 	parts []part
@@ -19,7 +19,7 @@ type part struct {
 	source   source
 	name     string
 	prefix   bool
-	fallback string // what stands in where there is no value; empty: then the request is refused
+	fallback string // used if there is no value; empty: the request is refused
 }
 
 type source string
@@ -65,7 +65,7 @@ func (c *Catalogue) template(text string, wildcards []string, hasTool bool) (tem
 		return t, bad("require: %q: %s", text, err)
 	}
 	if strings.Contains(sample, "*") {
-		return t, bad("require: %q: what is required is one thing, so that it holds no *", text)
+		return t, bad("require: %q: a required scope is a single thing and cannot contain *", text)
 	}
 	for _, at := range valuePattern.FindAllStringIndex(text, -1) {
 		before := text[len(text)-len(rest) : at[0]]
@@ -93,7 +93,7 @@ func (c *Catalogue) template(text string, wildcards []string, hasTool bool) (tem
 func parsePart(text string, wildcards []string, hasTool bool) (part, error) {
 	m := partPattern.FindStringSubmatch(text)
 	if m == nil {
-		return part{}, bad("%q is none of {header.NAME}, {path.NAME}, {query.NAME}, {body.FIELD}, {tool}", text)
+		return part{}, bad("%q is not one of {header.NAME}, {path.NAME}, {query.NAME}, {body.FIELD}, {tool}", text)
 	}
 	kind, name, _ := strings.Cut(m[1], ".")
 	p := part{source: source(kind), name: name, prefix: m[2] != "", fallback: m[3]}
@@ -108,8 +108,8 @@ func parsePart(text string, wildcards []string, hasTool bool) (part, error) {
 	return p, nil
 }
 
-// fill puts the request's values into the template. A value becomes one segment's part and nothing else: what could
-// widen or reshape the scope, a "*" or a colon or an upper-case letter, is refused.
+// fill puts the request's values into the template. A value only ever becomes part of one segment: a "*", a colon or an
+// upper-case letter, which could widen or reshape the scope, is refused.
 func (t template) fill(v *values) (bridge.Scope, error) {
 	var b strings.Builder
 	for _, p := range t.parts {
@@ -132,16 +132,16 @@ func (t template) fill(v *values) (bridge.Scope, error) {
 			value, _, _ = strings.Cut(value, "_")
 		}
 		if s, err := bridge.ParseScope(value); err != nil || strings.ContainsAny(string(s), "*:") {
-			return "", refuse(bridge.CodeValueMalformed, "%s.%s of the request cannot stand in a scope: %q", p.source, p.name,
+			return "", refuse(bridge.CodeValueMalformed, "%s.%s of the request cannot be part of a scope: %q", p.source, p.name,
 				bridge.Clip(value, maxShown))
 		}
 		b.WriteString(value)
 	}
 	scope, err := bridge.ParseScope(b.String())
 	if err != nil {
-		return "", refuse(bridge.CodeValueMalformed, "the request makes no scope of %s", t.text)
+		return "", refuse(bridge.CodeValueMalformed, "the request does not turn %s into a scope", t.text)
 	}
 	return scope, nil
 }
 
-const maxShown = 80 // bytes of a value from outside in a message
+const maxShown = 80 // bytes of an outside value that are quoted in a message

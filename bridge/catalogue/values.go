@@ -10,12 +10,12 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue/mcp"
 )
 
-// values finds what stands in the templates of one rule, for one request.
+// values finds the values for the templates of one rule in one request.
 type values struct {
 	rule    *rule
 	request Request
 	parts   []string
-	call    call // the operation that is looked at
+	call    call // the operation being checked
 	body    *mcp.Object
 	read    bool
 }
@@ -23,7 +23,7 @@ type values struct {
 // call is one operation that a request asks for.
 type call struct {
 	name    string
-	message bool // of MCP, and no tools/call
+	message bool // an MCP message other than tools/call
 	object  mcp.Object
 }
 
@@ -47,7 +47,8 @@ func (v *values) get(p part) (value string, found bool, err error) {
 	return o.Text(p.name)
 }
 
-// header wants one value: a second header, or one that folds to the same name, leaves open which the app would read.
+// header returns the one value of a header. A second header, even one that only folds to the same name, leaves open which one
+// the app reads.
 func (v *values) header(name string) (string, bool, error) {
 	var found []string
 	for h, values := range v.request.Header {
@@ -85,34 +86,34 @@ func (v *values) query(name string) (string, bool, error) {
 	return found[0], true, nil
 }
 
-// foldParameter is bridge.FoldName for parameters: PHP makes an underscore of a dot or a space, too.
+// foldParameter is bridge.FoldName for parameters: PHP also turns dots and spaces into underscores.
 func foldParameter(name string) string {
 	return bridge.FoldName(strings.NewReplacer(".", "_", " ", "_").Replace(name))
 }
 
-// raw reads the body, once, and checks that its bytes are what the app will read: no encoding of the content, no other
-// character set than UTF-8.
+// raw reads the body once. It checks that its bytes are what the app will read: no content encoding, and no character set but
+// UTF-8.
 func (v *values) raw() ([]byte, error) {
 	if v.request.Body == nil {
-		return nil, refuse(bridge.CodeBodyUnseen, "this rule needs the body, which does not pass here").
+		return nil, refuse(bridge.CodeBodyUnseen, "this rule needs the body, which cannot be seen here").
 			WithHint("use the gateway of ace server, or bridge/guard")
 	}
 	if encoding := v.request.Header.Values("Content-Encoding"); len(encoding) > 0 && !strings.EqualFold(strings.Join(encoding, ","), "identity") {
-		return nil, refuse(bridge.CodeBodyEncoded, "the body is encoded, so that nobody can look into it")
+		return nil, refuse(bridge.CodeBodyEncoded, "the body is encoded, so the rule cannot look into it")
 	}
-	// An app may take forms as well, and find another operation in the very same bytes.
+	// An app may accept forms too, and find a different operation in the same bytes.
 	if types := v.request.Header.Values("Content-Type"); len(types) > 0 {
 		mediaType, params, err := mime.ParseMediaType(types[0])
 		charset, named := params["charset"]
 		if err != nil || len(types) > 1 || (named && !strings.EqualFold(charset, "utf-8")) ||
 			(mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json")) {
-			return nil, refuse(bridge.CodeBodyType, "the body is not declared as JSON in UTF-8, once")
+			return nil, refuse(bridge.CodeBodyType, "the body is not declared as JSON in UTF-8, exactly once")
 		}
 	}
 	return v.request.Body()
 }
 
-// object is the body as one JSON object.
+// object returns the body as one JSON object.
 func (v *values) object() (mcp.Object, error) {
 	if v.read {
 		return *v.body, nil
@@ -126,16 +127,16 @@ func (v *values) object() (mcp.Object, error) {
 		return mcp.Object{}, err
 	}
 	for name := range o.Names() {
-		if overridesMethod(name) { // some apps take JSON for a form
+		if overridesMethod(name) { // some apps treat JSON like a form
 			return mcp.Object{}, refuse(bridge.CodeOverrideParameter,
-				"the field %q of the body would change what the app takes the request for", bridge.Clip(name, maxShown))
+				"the field %q of the body could make the app treat the request as a different one", bridge.Clip(name, maxShown))
 		}
 	}
 	v.body, v.read = &o, true
 	return o, nil
 }
 
-// calls lists the operations that the body asks for: one, or those of a batch.
+// calls returns the operations that the body asks for: one, or all of a batch.
 func (v *values) calls() ([]call, error) {
 	if v.rule.tool != toolMCP {
 		o, err := v.object()

@@ -10,21 +10,21 @@ import (
 
 const maxBatch = 100
 
-// Message is one message of MCP.
+// Message is one MCP message.
 type Message struct {
-	Name   string // the tool of a call; otherwise the method, or [Response]
-	Call   bool   // a tools/call
+	Name   string // the tool of a tools/call; otherwise the method, or [Response]
+	Call   bool   // it is a tools/call
 	Object Object
 }
 
-// The names of messages that have a meaning of their own.
+// Names of messages with a meaning of their own.
 const (
-	Response  = "response" // an answer to a request of the other side
+	Response  = "response" // an answer to a request from the other side
 	ToolsList = "tools/list"
 	toolsCall = "tools/call"
 )
 
-// Read reads the messages of a body: one JSON-RPC 2.0 message, or a batch.
+// Read parses the messages in a body: one JSON-RPC 2.0 message, or a batch.
 func Read(raw []byte) ([]Message, error) {
 	objects, err := parseObjects(raw)
 	if err != nil {
@@ -41,7 +41,7 @@ func Read(raw []byte) ([]Message, error) {
 	return messages, nil
 }
 
-// OfProtocol reports whether a message is MCP's own, and neither calls nor lists tools.
+// OfProtocol reports whether a message belongs to MCP itself, and neither calls nor lists tools.
 func OfProtocol(name string) bool {
 	switch name {
 	case "initialize", "ping", Response:
@@ -50,7 +50,7 @@ func OfProtocol(name string) bool {
 	return strings.HasPrefix(name, "notifications/")
 }
 
-// messageOf reads one message.
+// messageOf parses one message.
 func messageOf(o Object) (Message, error) {
 	method, isRequest, err := o.Text("method")
 	if err != nil {
@@ -85,7 +85,7 @@ func messageOf(o Object) (Message, error) {
 	return Message{Name: name, Call: true, Object: o}, nil
 }
 
-// parseObjects reads one JSON object or an array of them.
+// parseObjects parses one JSON object or an array of them.
 func parseObjects(raw []byte) ([]Object, error) {
 	value := jsontext.Value(raw)
 	if err := checkUnicode(value); err != nil {
@@ -102,7 +102,7 @@ func parseObjects(raw []byte) ([]Object, error) {
 		return nil, refuse(bridge.CodeBodyMalformed, "the body is neither a JSON object nor a batch of them")
 	}
 	d := jsontext.NewDecoder(strings.NewReader(string(raw)))
-	_, _ = d.ReadToken() // the value is valid
+	_, _ = d.ReadToken() // cannot fail: the value is valid
 	var out []Object
 	for d.PeekKind() != ']' {
 		element, err := d.ReadValue()

@@ -10,15 +10,15 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Object is a JSON object whose fields can be read in one way only: what looks at a body here and what reads it in the
-// app must not come to different answers.
+// Object is a JSON object whose fields can be read in only one way.
 type Object struct {
 	fields map[string]jsontext.Value
-	folded map[string]string // how a careless reader sees a name, to the name
+	folded map[string]string // a name as a careless reader sees it, to the real name
 }
 
-// ParseObject reads one JSON object and nothing after it (RFC 8259; duplicate names and invalid UTF-8 are refused, as
-// RFC 7493 wants).
+// ParseObject parses one JSON object with nothing after it (RFC 8259).
+//
+// It refuses duplicate names and invalid UTF-8, as RFC 7493 section 2 wants.
 func ParseObject(raw []byte) (Object, error) {
 	value := jsontext.Value(raw)
 	if err := checkUnicode(value); err != nil {
@@ -30,7 +30,7 @@ func ParseObject(raw []byte) (Object, error) {
 	return fieldsOf(value)
 }
 
-// checkUnicode refuses JSON whose only fault is text that is no Unicode: readers make different things of it.
+// checkUnicode refuses JSON whose only fault is text that is not Unicode: readers treat it differently.
 func checkUnicode(value jsontext.Value) error {
 	if !value.IsValid() && value.IsValid(jsontext.AllowInvalidUTF8(true)) {
 		return bridge.E(bridge.Invalid, bridge.CodeBodyText,
@@ -39,8 +39,7 @@ func checkUnicode(value jsontext.Value) error {
 	return nil
 }
 
-// fieldsOf lists the fields of a valid object. Two names that fold to the same are refused: careless readers take the
-// last.
+// fieldsOf returns the fields of a valid object. It refuses two names that fold to the same: careless readers take the last one.
 func fieldsOf(value jsontext.Value) (Object, error) {
 	o := Object{fields: map[string]jsontext.Value{}, folded: map[string]string{}}
 	d := jsontext.NewDecoder(strings.NewReader(string(value)))
@@ -64,7 +63,7 @@ func fieldsOf(value jsontext.Value) (Object, error) {
 	return o, nil
 }
 
-// Get finds a field. One that only a careless reader would find under this name is refused.
+// Get returns a field. It fails if only a careless reader would find the field under this name.
 func (o Object) Get(name string) (jsontext.Value, bool, error) {
 	if value, ok := o.fields[name]; ok {
 		return value, value.Kind() != 'n', nil
@@ -76,8 +75,9 @@ func (o Object) Get(name string) (jsontext.Value, bool, error) {
 	return nil, false, nil
 }
 
-// Text is the string at a path of field names with dots between; not found when it is absent or null, and refused when
-// it is anything but a string.
+// Text returns the string at a path of field names separated by dots.
+//
+// found is false if it is absent or null; anything else but a string is an error.
 func (o Object) Text(path string) (string, bool, error) {
 	name, rest, deeper := strings.Cut(path, ".")
 	value, found, err := o.Get(name)
@@ -86,7 +86,7 @@ func (o Object) Text(path string) (string, bool, error) {
 	}
 	if deeper {
 		if value.Kind() != '{' {
-			return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body is no object", name)
+			return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body is not an object", name)
 		}
 		inner, err := fieldsOf(value)
 		if err != nil {
@@ -95,7 +95,7 @@ func (o Object) Text(path string) (string, bool, error) {
 		return inner.Text(rest)
 	}
 	if value.Kind() != '"' {
-		return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body is no string", name)
+		return "", false, refuse(bridge.CodeValueMalformed, "the field %s of the body is not a string", name)
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	if err != nil {
@@ -104,12 +104,12 @@ func (o Object) Text(path string) (string, bool, error) {
 	return string(text), true, nil
 }
 
-// Names are those of the fields.
+// Names returns the names of the fields, in no particular order.
 func (o Object) Names() iter.Seq[string] { return maps.Keys(o.fields) }
 
-const maxShown = 80 // bytes of a value from outside in a message
+const maxShown = 80 // bytes of an outside value that are quoted in a message
 
-// refuse is a refusal whose exact cause only the operator sees.
+// refuse makes a refusal whose exact cause only the operator sees.
 func refuse(code bridge.Code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").
 		Because(bridge.E(bridge.Forbidden, code, format, args...))
