@@ -13,18 +13,20 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// AcceptedClock says what accepting an earlier time has done.
+// AcceptedClock is the outcome of accepting an earlier time.
 type AcceptedClock struct {
 	Was   time.Time // the newest time seen before
 	Now   time.Time
-	Ended int64 // keys whose end, by the later clock, was written down
+	Ended int64 // keys whose end, by the later clock, was recorded as final
 }
 
-// Cut writes down that what expires after now, and no later than was, is over now; both are unix seconds.
+// Cut ends, in another table, what expires after now and no later than was. Both are unix seconds.
 type Cut func(ctx context.Context, tx *sql.Tx, now, was int64) error
 
-// AcceptClock sets the newest time seen back to now, on a database whose processes may run or not. What had ended by the
-// later clock stays ended: it is written down as ended now.
+// AcceptClock sets the newest time seen back to now.
+//
+// Processes may be using the database meanwhile. Whatever had ended by the later clock stays ended: it is recorded as ended
+// now. It fails with [bridge.CodeClockNotBehind] if the clock is not behind.
 func AcceptClock(ctx context.Context, db *sqldb.DB, now time.Time, actor audit.Actor, also ...Cut) (AcceptedClock, error) {
 	out := AcceptedClock{Now: time.Unix(now.Unix(), 0).UTC()}
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
@@ -68,30 +70,31 @@ func AcceptClock(ctx context.Context, db *sqldb.DB, now time.Time, actor audit.A
 	return out, err
 }
 
-// RestoreChoice says what to do with a database that is behind.
+// RestoreChoice says how to accept a database that has lost changes.
 type RestoreChoice struct {
-	Known       int64 // the number that is known outside the database
-	DisableKeys bool  // every key that a person made is disabled, until it is enabled
+	Known       int64 // the highest change number known outside the database
+	DisableKeys bool  // disable every key that a person created, until somebody enables it
 }
 
-// Restored is what accepting a restored database has done.
+// Restored is the outcome of accepting a restored database.
 type Restored struct {
 	Found, Known, Now int64
-	Unconfirmed       int64           // keys of connections, which die unless they are used within a day
-	Keys              []record.Record // which people made, and which may have been revoked or replaced since the backup
+	Unconfirmed       int64           // connections' keys, which die unless they are used within a day
+	Keys              []record.Record // created by people; each may have been revoked or replaced since the backup
 }
 
 const (
 	restoredConfirm = 24 * time.Hour
-	maxTokenLife    = time.Hour // of access tokens of every kind
+	maxTokenLife    = time.Hour // of any kind of access token
 )
 
-// Settle ends what may not live on in other tables after a restore, in the same transaction.
+// Settle ends, in another table, what must not outlive a restore. It runs in the same transaction.
 type Settle func(ctx context.Context, tx *sql.Tx, now time.Time) error
 
-// AcceptRestore accepts a database that has lost changes. Connect tokens and access tokens from before now are refused, as
-// are secrets that a rotation had replaced; a connection's key dies unless it is used within a day; keys that people made
-// are returned to be decided on.
+// AcceptRestore accepts a database that has lost changes.
+//
+// From then on connect tokens and access tokens from before now are refused, and so are secrets that a rotation had replaced. A
+// connection's key dies unless it is used within a day. Keys that people created are returned, for an admin to decide on.
 func AcceptRestore(ctx context.Context, db transactor, now time.Time, c RestoreChoice, actor audit.Actor, also ...Settle) (Restored, error) {
 	var out Restored
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
@@ -122,12 +125,12 @@ func AcceptRestore(ctx context.Context, db transactor, now time.Time, c RestoreC
 	return out, err
 }
 
-// transactor is a database that runs transactions.
+// transactor can run transactions.
 type transactor interface {
 	Tx(ctx context.Context, fn func(tx *sql.Tx) error) error
 }
 
-// settleKeys decides what may live on of the keys of a database that has lost changes.
+// settleKeys decides which keys survive in a database that has lost changes.
 func settleKeys(ctx context.Context, tx *sql.Tx, now time.Time, c RestoreChoice, out *Restored) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE api_keys SET prev_hash = '', prev_public = '', prev_until = 0, rotate_token = '', rotate_salt = '',
 		version = $1 WHERE prev_until <> 0 OR rotate_token <> ''`, out.Now); err != nil {

@@ -17,17 +17,17 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// adoption gives a lineage to the keys that were made before lineages were recorded.
+// adoption gives a lineage to keys created before lineages were recorded.
 //
-// What is known of such a key: created_by says whether a person through a cloud ("user:…"), a user token of the server
-// ("operator:…") or a key ("key:ID") made it, and the audit entry of its creation names the key behind a person's access token.
-// The role of the person was recorded nowhere. That an admin made the key is taken as known where nobody below admin could
-// have: by the scopes that roles have, by an expiry that only an admin grants, or since the person has connected as an admin. Every
-// other key that a person made through a cloud, or a key made, becomes personal. Keys made with a user token stay the
-// organization's: the operator has the secret of these.
+// Their created_by says who created them: a person through a cloud ("user:…"), a user token of the server ("operator:…") or a
+// key ("key:ID"). The audit entry of the creation names the key behind a person's access token. The person's role was not
+// recorded. A key counts as created by an admin if nobody below admin could have created it: because of the scopes that roles
+// have, because of an expiry that only admins may grant, or because the person has connected as an admin. Any other key
+// created by a person through a cloud, or by a key, becomes personal. Keys created with a user token stay the organization's,
+// since the operator holds the secret of those tokens.
 type adoption struct{ *Authority }
 
-// run adopts what there is, and logs what is left to be decided.
+// run adopts all keys without a lineage, and logs the ones that are left to be decided on.
 func (a adoption) run(ctx context.Context) error {
 	var waiting bool
 	if err := a.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM api_keys WHERE lineage = '' AND kind <> 'sk')").Scan(&waiting); err != nil {
@@ -56,7 +56,7 @@ func (a adoption) run(ctx context.Context) error {
 	return nil
 }
 
-// listDoubted logs the keys that a restore left in doubt (they may have been revoked) and nobody has decided on.
+// listDoubted logs the keys that may have been revoked before a restore and that nobody has decided on yet.
 func (a adoption) listDoubted(ctx context.Context) error {
 	rows, err := record.Rows(ctx, a.db, "SELECT "+record.Columns+" FROM api_keys WHERE doubted_at <> 0 AND ended_at = 0 ORDER BY id")
 	if err != nil {
@@ -77,7 +77,7 @@ const maxOrphansLogged = 50
 
 func (a adoption) all(ctx context.Context, tx *sql.Tx) error {
 	x := &relatives{a: a.Authority, tx: tx, actor: audit.Actor{ID: "system"}}
-	// The lock of this row keeps other processes from doing the same.
+	// Locks the row, so that no other process adopts keys at the same time.
 	if _, err := tx.ExecContext(ctx, "UPDATE key_changes SET version = version + 1 WHERE id = 1"); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (a adoption) all(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// membersCreate reports whether anybody below admin may create keys.
+// membersCreate reports whether anyone below admin may create keys.
 func (a adoption) membersCreate() bool {
 	return a.cfg.Catalogue.Ceiling(bridge.RoleMember).Covers("key:create") || a.cfg.Catalogue.Ceiling(bridge.RoleViewer).Covers("key:create")
 }
@@ -149,7 +149,7 @@ func (x *relatives) adopt(ctx context.Context, r *record.Row) error {
 	return x.audit(ctx, r, "key.adopt", map[string]string{"lineage": record.LineagePersonal, "parent": parent, "subject": r.Owner})
 }
 
-// byAdmin reports whether it is known that an admin made a key.
+// byAdmin reports whether a key was certainly created by an admin.
 func (x *relatives) byAdmin(ctx context.Context, r *record.Row) (known bool, err error) {
 	if x.a.cfg.Catalogue.GrantExpiry(catalogue.Minter{Org: r.Org}, r.ExpiresAt, r.CreatedAt.Add(time.Minute)) != nil {
 		return true, nil
@@ -159,7 +159,7 @@ func (x *relatives) byAdmin(ctx context.Context, r *record.Row) (known bool, err
 	return known, err
 }
 
-// keyBehind is the ID of the key whose access token made a key, as the audit log has it; empty: it does not say.
+// keyBehind returns the ID of the key whose access token created a key, according to the audit log; empty if it does not say.
 func (x *relatives) keyBehind(ctx context.Context, r *record.Row) (string, error) {
 	var details string
 	err := x.tx.QueryRowContext(ctx, "SELECT details FROM audit WHERE target = $1 AND action = 'key.create' ORDER BY id LIMIT 1",

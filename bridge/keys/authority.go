@@ -23,23 +23,25 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Config is what an authority must know.
+// Config configures an [Authority].
 type Config struct {
-	Servers   []bridge.ServerURL // the audiences that derived access tokens may name
+	Servers   []bridge.ServerURL // audiences that derived access tokens may name
 	Catalogue catalogue.Catalogue
-	// Pepper goes into the secret of a rotation that can be retried, so that neither the database nor an idempotency key
-	// suffices to find it. Zero will do where idempotency keys are random.
+	// Pepper is mixed into the secret of a retryable rotation, so that neither the database nor the idempotency key is
+	// enough to derive it. Zero will do if idempotency keys are random.
 	Pepper bridge.Secret
-	// Personal: people have personal access tokens, and a key of the organization takes an admin.
+	// Personal: people have personal access tokens, and only admins create the organization's keys.
 	Personal bool
 	Now      func() time.Time // nil: time.Now
-	Mark     *mark.File       // the change number outside the database; nil: none is kept
+	Mark     *mark.File       // keeps the change number outside the database; nil: nothing does
 }
 
-// Authority issues and verifies keys. Its methods are safe for concurrent use; [Authority.Run] has to run beside them.
+// Authority issues and verifies keys. It is safe for concurrent use.
+//
+// [Authority.Run] must run as long as it is used, or the table in memory falls behind the database.
 type Authority struct {
-	table.Reader // what is known in memory
-	Stored       // what is read from the database
+	table.Reader // answers from memory
+	Stored       // answers from the database
 
 	db    *sqldb.DB
 	cfg   Config
@@ -57,12 +59,12 @@ func newAuthority(db *sqldb.DB, line *timeline.Line, cfg Config, log *slog.Logge
 	return a
 }
 
-// Numbered runs a rule on other tables of the authority's database; see [Line.Numbered].
+// Numbered runs a rule on other tables of the authority's database; see [timeline.Line.Numbered].
 func (a *Authority) Numbered(ctx context.Context, rule timeline.Rule) error {
 	return a.line.Numbered(ctx, rule)
 }
 
-// Migrate brings the tables of keys and their audit log up to date.
+// Migrate brings the tables of keys and of the audit log up to date.
 func Migrate(ctx context.Context, db *sqldb.DB) error {
 	fsys, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -74,7 +76,10 @@ func Migrate(ctx context.Context, db *sqldb.DB) error {
 	return audit.Migrate(ctx, db)
 }
 
-// New brings the tables up to date, loads all keys and returns an authority over them.
+// New migrates the database, loads all keys and returns an authority over them.
+//
+// It fails with [bridge.CodeDatabaseBehind] if the database has lost changes, and with [bridge.CodeDatabaseInUse] if another
+// process owns it.
 func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Authority, error) {
 	if err := db.Own(); err != nil {
 		return nil, err
@@ -103,7 +108,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Auth
 	return a, adoption{a}.listDoubted(ctx)
 }
 
-// API is a key in its wire form with its current status: with an inactive parent it is not active either.
+// API returns a key in wire form with its current status, which takes its ancestors into account.
 func (a *Authority) API(r record.Record) api.APIKey {
 	now := a.line.Now()
 	k := r.API(now)

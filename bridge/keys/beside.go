@@ -13,15 +13,17 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Beside changes keys for an operator's command. Another process owns the database, and learns of the changes from it. Beside
-// has no table in memory and verifies nothing.
+// Beside changes keys on behalf of an operator's command, next to a running server or cloud.
+//
+// Another process owns the database and learns of the changes from it. Beside has no table in memory and verifies nothing.
 type Beside struct {
 	*Authority
 	place mark.Place
 }
 
-// NewBeside brings the tables up to date and returns a [Beside] over them. Place is where the change number is kept; now is the
-// clock, nil for the system's.
+// NewBeside migrates the database and returns a [Beside] over it.
+//
+// place is where the change number is kept outside the database; a nil now is time.Now.
 func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() time.Time, log *slog.Logger) (Beside, error) {
 	if err := Migrate(ctx, db); err != nil {
 		return Beside{}, err
@@ -34,10 +36,10 @@ func NewBeside(ctx context.Context, db *sqldb.DB, place mark.Place, now func() t
 	return Beside{a, place}, nil
 }
 
-// TakeIn does nothing: there is no table in memory.
+// TakeIn does nothing, since there is no table in memory.
 func (Beside) TakeIn(context.Context, ...uuid.UUID) {}
 
-// Numbered calls [timeline.Numbered] with the place of b.
+// Numbered calls [timeline.Numbered] with b's place.
 func (b Beside) Numbered(ctx context.Context, rule timeline.Rule) error {
 	return timeline.Numbered(ctx, b.db, b.place, b.log, rule)
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry,
-// or nil where there was nothing to change. After the commit the table in memory has the change before change returns.
+// change runs one rule: do makes the conditional change of one key under the next version, and returns its audit entry, or nil
+// if there was nothing to change. When change returns, the table in memory has the committed change.
 func (a *Authority) change(ctx context.Context, id uuid.UUID, do func(tx *sql.Tx, version int64) (*audit.Entry, error)) (record.Record, error) {
 	return a.changeFamily(ctx, id, audit.Actor{}, func(x *relatives, version int64) (*audit.Entry, error) { return do(x.tx, version) })
 }
 
-// changeFamily is change for a rule that changes other keys as well, for the same actor and in the same transaction.
+// changeFamily is change for a rule that also changes other keys, for the same actor and in the same transaction.
 func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.Actor,
 	do func(x *relatives, version int64) (*audit.Entry, error)) (record.Record, error) {
 	if err := a.Trouble(); err != nil {
@@ -81,8 +81,8 @@ func (a *Authority) changeFamily(ctx context.Context, id uuid.UUID, actor audit.
 
 const doubtTimeout = 2 * time.Second
 
-// doubt looks at a key whose change failed: an error at the commit leaves open whether the change was made, and the
-// table must not stand behind the database. What cannot be read now is caught up with by Run.
+// doubt reads a key again after its change failed: an error at commit leaves open whether the change was made, and the table
+// must not lag behind the database. If it cannot be read now, Run catches up later.
 func (a *Authority) doubt(ctx context.Context, id uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Exchange ties a new key to the connect token it was exchanged for.
+// Exchange ties a new key to the connect token that it is exchanged for.
 type Exchange struct {
 	Issuer  bridge.ServerURL
 	JTI     string
@@ -22,25 +22,25 @@ type Exchange struct {
 	Expires time.Time // of the token: its jti is remembered until then
 }
 
-// NewKey says what key to create.
+// NewKey describes a key to create.
 type NewKey struct {
 	Kind        bridge.KeyKind
 	Name        string
 	Description string
 	Org         string
 	Owner       string
-	Role        bridge.Role // of the person whom an exchange is for
+	Role        bridge.Role // of the person an exchange is for
 	Scopes      bridge.Scopes
 	Limits      record.Limits
 	ExpiresAt   time.Time // zero: never
-	// Exchange, when set, uses up the connect token in the key's own transaction and lets the key die unless it is
-	// used within bridge.UnconfirmedLife.
+	// Exchange, if set, uses up the connect token in the transaction that creates the key, and lets the key die unless it
+	// is used within bridge.UnconfirmedLife.
 	Exchange *Exchange
 	Lineage  record.Lineage
-	Replaces uuid.UUID // the connection key whose children move to this one when it is confirmed
+	Replaces uuid.UUID // the connection key whose children move to this one once it is confirmed
 
 	bind   func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error // see [By]
-	minter bridge.Identity                                           // whose credential must hold still; zero: nobody's
+	minter bridge.Identity                                           // whose credential must still be valid at commit; zero: nobody's
 }
 
 const (
@@ -65,8 +65,9 @@ func (n NewKey) check(now time.Time) error {
 	return nil
 }
 
-// Create issues a key as it is told to: what it may be is decided by who calls; see [Authority.Mint]. The returned key is
-// the only place where its secret ever stands.
+// Create issues a key exactly as described; deciding what it may be is up to the caller (see [Authority.Mint]).
+//
+// The secret in the returned key is not stored and cannot be had again.
 func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (bridge.Key, record.Record, error) {
 	now := a.line.Now()
 	n.Name, _ = bridge.PlainName(n.Name, maxName)
@@ -98,7 +99,7 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 				return nil, err
 			}
 		}
-		if err := holds(ctx, tx, n.minter, now); err != nil {
+		if err := requireStillValid(ctx, tx, n.minter, now); err != nil {
 			return nil, err
 		}
 		r.Version = version
@@ -112,7 +113,7 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 		}
 		details := map[string]string{"name": n.Name, "scopes": n.Scopes.String(), "owner": n.Owner, "lineage": r.Lineage.Kind}
 		if n.Lineage.Parent != uuid.Nil {
-			if err := parentLives(ctx, tx, n.Lineage.Parent, now); err != nil {
+			if err := requireLivingParent(ctx, tx, n.Lineage.Parent, now); err != nil {
 				return nil, err
 			}
 			details["parent"] = n.Lineage.Parent.String()
@@ -125,10 +126,10 @@ func (a *Authority) Create(ctx context.Context, actor audit.Actor, n NewKey) (br
 	return key, made, nil
 }
 
-// useUp records a connect token's jti; the primary key lets one of several attempts win.
+// useUp records a connect token's jti; the primary key lets only one of several attempts win.
 //
-// A token that may have been used, and whose use is forgotten, counts as used, as does one from before an operator
-// accepted a clock. The caller holds the lock of key_changes.
+// A token counts as used if its use could have been forgotten, or if it is from before an operator accepted a clock. The
+// caller holds the lock on key_changes.
 func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
 	var forgotten, accepted int64
 	if err := tx.QueryRowContext(ctx, "SELECT forgotten, accepted FROM key_changes WHERE id = 1").Scan(&forgotten, &accepted); err != nil {
@@ -139,7 +140,7 @@ func useUp(ctx context.Context, tx *sql.Tx, x Exchange) error {
 	}
 	if accepted != 0 && x.Issued.Unix() < accepted {
 		return bridge.E(bridge.Unauthenticated, bridge.CodeConnectTokenOld,
-			"this connect token is from before the operator accepted the server's clock or database").
+			"this connect token is older than the operator's acceptance of the server's clock or database").
 			WithHint("run the connect again: it takes a new token")
 	}
 	fresh, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO used_tokens (issuer, jti, expires_at)

@@ -1,7 +1,7 @@
 // Package keys is the key authority: the rules of API keys, for a server's own keys and for a cloud's.
 //
-// It issues, lists, verifies, rotates and revokes keys. It never stores a secret, only its hash and the public key that is
-// derived from it. The life of a key:
+// It issues, lists, verifies, rotates and revokes keys. It never stores a secret, only its hash and the public key derived
+// from it. The life of a key:
 //
 //	Mint, Create ────────────────────────────────────► active ◄──────────────┐
 //	Exchange ──► unconfirmed ──first use──────────────►  │  │                │ Enable
@@ -9,15 +9,15 @@
 //	                ▼                                    ├──Rotate──► active, the old secret valid until its grace ends
 //	              lapsed                                 ├──the last use──► used_up
 //	                                                     ├──time──► expired ──Revive──► active, with a new secret
-//	                                                     └──Revoke, a leak, a signed statement──► revoked, for ever
+//	                                                     └──Revoke, a leak, a signed statement──► revoked, for good
 //
-// A personal key ends with the key that it was made with and with the access of its subject; an organization's key outlives
-// both. After a restored backup was accepted, keys that may have been revoked are in doubt until an admin decides.
+// A personal key dies with the key it was created with, and with its subject's access; an organization's key outlives both.
+// When a restored backup is accepted, keys that may have been revoked since stay in doubt until an admin decides.
 //
-// Every change is one conditional UPDATE in one transaction together with its audit entry, and takes the next number of a
-// common version. The table in memory has it after the commit, in the same call, so that revoking is exact: the next request is
-// refused. Several processes on one PostgreSQL tell each other; a SQLite file belongs to one process.
+// Each change is one conditional UPDATE in one transaction with its audit entry, and takes the next number of a common version.
+// When the call returns, the table in memory has the change, so a revocation is exact: the very next request is refused. Several
+// processes on one PostgreSQL notify each other; a SQLite file belongs to one process.
 //
-// Below it lie keys/record (a key as it is stored), keys/statements (what a cloud says about a key), keys/timeline (change numbers
-// and time) and keys/table (verification in memory).
+// The packages below it: keys/record (a key as stored), keys/statements (what a cloud says about a key), keys/timeline (change
+// numbers and time) and keys/table (verification in memory).
 package keys

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// stateError refuses a change that the state of the key does not allow.
+// stateError refuses a change that the key's state does not allow.
 func stateError(id uuid.UUID, state string) error {
 	e := bridge.E(bridge.Conflict, record.StateCode(state), "the key is %s", state)
 	switch state {
@@ -26,7 +26,7 @@ func stateError(id uuid.UUID, state string) error {
 	case record.StatusExpired:
 		return e.WithHint("give it a new secret and expiry: ace api-key revive %s", id)
 	case record.StatusUsedUp:
-		e.Detail = "all uses of the key are taken"
+		e.Detail = "all uses of the key are used up"
 		return e.WithHint("create another: ace api-key create --name NAME")
 	}
 	return e
@@ -41,7 +41,7 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		if err != nil {
 			return nil, err
 		}
-		if err := holds(ctx, x.tx, by.Who, now); err != nil {
+		if err := requireStillValid(ctx, x.tx, by.Who, now); err != nil {
 			return nil, err
 		}
 		b, err := (minting{a, by}).requireReissue(r.Record)
@@ -60,11 +60,11 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 		}
 		if state := r.Status(now); state != record.StatusActive && state != record.StatusExpired {
 			return nil, stateError(id, state)
-		} else if !r.DisabledAt.IsZero() { // and expired
+		} else if !r.DisabledAt.IsZero() { // disabled as well as expired
 			return nil, stateError(id, record.StatusDisabled)
 		}
 		if r.Lineage.Parent != uuid.Nil {
-			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
+			if err := requireLivingParent(ctx, x.tx, r.Lineage.Parent, now); err != nil {
 				return nil, err
 			}
 			expires = a.table.CutExpiry(r.Lineage, expires)
@@ -90,7 +90,7 @@ func (a *Authority) Revive(ctx context.Context, by By, id uuid.UUID, expiresIn s
 	return key, made, nil
 }
 
-// lost is the error of a conditional change that found no row although the same transaction had seen one.
+// lost is the error of a conditional change that affected no row although the same transaction had seen one.
 func lost(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s the key: %w", what, err)
@@ -99,7 +99,7 @@ func lost(what string, err error) error {
 		"the key has just been changed by somebody else").WithHint("look at it and try again")
 }
 
-// Disable lets a key be refused until it is enabled. Disabling a disabled key changes nothing.
+// Disable makes a key refused until it is enabled. A disabled key stays as it is.
 func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (record.Record, error) {
 	now := a.line.Now()
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
@@ -130,7 +130,7 @@ var errDoubted = bridge.E(bridge.Forbidden, bridge.CodeKeyDoubted,
 	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
-// requireDecider refuses to end the doubt about a key to whoever is no admin; about their own token a person decides.
+// requireDecider lets only admins resolve the doubt about a key, except for a person's own token.
 func requireDecider(by By, r record.Record) error {
 	if !r.DoubtedAt.IsZero() && r.Kind != bridge.KindPAT && !by.minter().Admin {
 		return errDoubted
@@ -138,15 +138,17 @@ func requireDecider(by By, r record.Record) error {
 	return nil
 }
 
-// Enable undoes Disable, and ends the doubt that a restored database leaves about a key. It requires the rights to mint the key.
-// If the key is in doubt, an admin must decide, or a person about their own token.
+// Enable undoes Disable, and resolves the doubt that a restored database leaves about a key.
+//
+// The caller must have the rights to mint the key. If it is in doubt, only an admin may decide, or a person about their own
+// token.
 func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (record.Record, error) {
 	return a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
 		r, err := loadSeen(ctx, x.tx, a.ViewOf(by.Who), id)
 		if err != nil {
 			return nil, err
 		}
-		if err := holds(ctx, x.tx, by.Who, a.line.Now()); err != nil {
+		if err := requireStillValid(ctx, x.tx, by.Who, a.line.Now()); err != nil {
 			return nil, err
 		}
 		if r.Kind != bridge.KindSK {
@@ -181,7 +183,7 @@ func (a *Authority) Enable(ctx context.Context, by By, id uuid.UUID) (record.Rec
 	})
 }
 
-// Revoke ends a key for ever. Revoking a revoked key succeeds and leaves why it died as it is.
+// Revoke ends a key for good. Revoking it again succeeds and does not change why it ended.
 func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason string) (record.Record, error) {
 	if !bridge.PlainText(reason, maxDescription) {
 		return record.Record{}, bridge.E(bridge.Invalid, bridge.CodeKeyReason, "the reason is not at most %d bytes of plain text",
@@ -191,8 +193,9 @@ func (a *Authority) Revoke(ctx context.Context, by By, id uuid.UUID, reason stri
 	return a.revoke(ctx, by.Actor, id, reason, &view)
 }
 
-// RevokeSigned ends the key that a revocation names. The statement is signed with the key itself, so that no other
-// credential is asked for.
+// RevokeSigned revokes the key that a signed revocation names.
+//
+// The key itself has signed the statement, so no other credential is needed.
 func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token bridge.Secret) (record.Record, error) {
 	f, err := a.signer(ctx, token)
 	if err != nil {
@@ -232,13 +235,14 @@ func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID,
 	})
 }
 
-// Leaked revokes the key that somebody found where it should not be: to possess it is the proof. A secret that a rotation
-// has replaced loses what is left of its grace, and the key lives on. It reports whether the key is one of this
-// authority's; what is not never reaches the database.
+// Leaked revokes a key that somebody found where it should not be; having the secret is proof enough.
+//
+// A secret that a rotation has replaced loses the rest of its grace, and the key lives on. ok reports whether the key is this
+// authority's; for any other, the database is not touched.
 func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge.Secret, where string) (record.Record, bool, error) {
 	key, err := bridge.ParseKey(leaked)
 	if err != nil {
-		return record.Record{}, false, nil //nolint:nilerr // it is no key, and so not one of ours
+		return record.Record{}, false, nil //nolint:nilerr // not a key, so not one of ours
 	}
 	f, ok := a.table.Find(key.ID)
 	hash := key.Hash()
@@ -252,7 +256,7 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 	}
 	switch {
 	case f.IsCurrent(hash) && f.Dead(a.line.Seconds()):
-		return record.Record{}, true, nil // nothing is left to do, however often it is reported
+		return record.Record{}, true, nil // nothing left to do, however often it is reported
 	case f.IsCurrent(hash):
 		r, err := a.revoke(ctx, actor, key.ID, reason, nil)
 		return r, true, err

@@ -14,40 +14,40 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// By is who asks for a change: the identity that was verified, and how the audit log names it.
+// By is the caller who asks for a change: the verified identity, and its name in the audit log.
 type By struct {
 	audit.Actor
 	Who bridge.Identity
-	// Bind runs in the transaction that makes a personal access token, to bind it to what it must end with; nil: nothing.
+	// Bind runs in the transaction that creates a personal access token, to tie it to what it must end with; may be nil.
 	Bind func(ctx context.Context, tx *sql.Tx, id uuid.UUID) error
 }
 
-// confined reports whether the identity comes from a key that somebody created: for an app, or for themselves. Such a key
-// keeps to its own kind and never passes on more than it has; a person does not, nor does a connection, which names its
-// person.
+// confined reports whether the identity comes from a key that somebody created, for an app or for themselves. Such a key creates
+// only keys of its own kind and never passes on more than it has. People and connections, which name their person, are not
+// confined.
 func confined(who bridge.Identity) bool {
 	return who.Kind == bridge.KindLive || who.Kind == bridge.KindTest || who.Kind == bridge.KindPAT
 }
 
 func (by By) minter() catalogue.Minter {
 	return catalogue.Minter{Org: by.Who.Org, Scopes: by.Who.Scopes,
-		// A key is no admin, whatever its scopes: what only an admin may grant takes an admin in person.
+		// A key is never an admin, whatever its scopes: what only admins may grant takes an admin in person.
 		Admin: by.Who.Type != bridge.TypeAPIKey && by.Who.Role.AtLeast(bridge.RoleAdmin)}
 }
 
-// minting is what somebody may give out of an authority's keys.
+// minting decides what a caller may give out of an authority's keys.
 type minting struct {
 	a  *Authority
 	by By
 }
 
-// bounds are what a key passes on to the keys it mints: its allowlist and, where it was made for an app, its expiry.
+// bounds are what a key passes on to keys it mints: its allowlist and, if it was created for an app, its expiry.
 type bounds struct {
 	allowFrom []netip.Prefix
 	expires   time.Time // zero: no bound
 }
 
-// bounds are those of the key that asks.
+// bounds returns the bounds of the key that asks.
 func (m minting) bounds() (bounds, error) {
 	if m.by.Who.KeyID == uuid.Nil {
 		return bounds{}, nil
@@ -70,10 +70,10 @@ func (m minting) bounds() (bounds, error) {
 	return b, nil
 }
 
-var errReplaced = bridge.E(bridge.Forbidden, bridge.CodeMinterRotated, "a secret that has been replaced gives out no secrets").
+var errReplaced = bridge.E(bridge.Forbidden, bridge.CodeMinterRotated, "a secret that has been replaced cannot give out secrets").
 	WithHint("use the new one")
 
-// expiry holds a wish against the bound. A wish that nobody made is cut to it.
+// expiry checks a wish against the bound. If nobody made a wish, the default is cut to the bound.
 func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {
 	if b.expires.IsZero() || (!expires.IsZero() && !expires.After(b.expires)) {
 		return expires, nil
@@ -85,7 +85,7 @@ func (b bounds) expiry(expires time.Time, asked bool) (time.Time, error) {
 	return b.expires, nil
 }
 
-// grantExpiry holds an expiry against the bounds of who asks and what the catalogue lets them grant.
+// grantExpiry checks an expiry against the caller's bounds and against what the catalogue lets them grant.
 func (m minting) grantExpiry(b bounds, expires time.Time, asked bool) (time.Time, error) {
 	expires, err := b.expiry(expires, asked)
 	if err != nil {
@@ -94,9 +94,9 @@ func (m minting) grantExpiry(b bounds, expires time.Time, asked bool) (time.Time
 	return expires, m.a.cfg.Catalogue.GrantExpiry(m.by.minter(), expires, m.a.line.Now())
 }
 
-// Wish is what somebody wants a new key to be, as it comes over the wire.
+// Wish is what a caller wants a new key to be, as it comes over the wire.
 type Wish struct {
-	Kind        bridge.KeyKind // empty: the minter's own kind, or what the minter may create
+	Kind        bridge.KeyKind // empty: the caller's own kind, or whatever they may create
 	Name        string
 	Description string
 	Preset      string
@@ -105,11 +105,12 @@ type Wish struct {
 	AllowFrom   []string
 	Rate        string
 	MaxUses     int64
-	Lineage     string // personal or organization; empty: what the minter may make
+	Lineage     string // personal or organization; empty: whichever the caller may create
 }
 
-// Mint creates a key for somebody who holds key:create: within the minter's scopes and ceiling, environment, expiry and
-// allowlist.
+// Mint creates a key for a caller who has key:create.
+//
+// It stays within the caller's scopes, ceiling, environment, expiry and allowlist.
 func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, record.Record, error) {
 	var none bridge.Key
 	m := minting{a, by}
@@ -125,7 +126,7 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, record
 		return none, record.Record{}, err
 	}
 	if n.Lineage.Kind == record.LineageOrganization {
-		b.expires = time.Time{} // it outlives its maker
+		b.expires = time.Time{} // it outlives its creator
 	}
 	if n.ExpiresAt, err = record.ParseExpiry(w.ExpiresIn, a.line.Now()); err != nil {
 		return none, record.Record{}, err
@@ -152,8 +153,8 @@ func (a *Authority) Mint(ctx context.Context, by By, w Wish) (bridge.Key, record
 	return a.Create(ctx, by.Actor, n)
 }
 
-// kind holds the kind that is wished for against what the minter may create. Where there are personal access tokens,
-// everybody creates their own; keys of the organization, which outlive their maker, take an admin.
+// kind checks the wished kind against what the caller may create. With personal access tokens, everybody creates their own;
+// keys of the organization, which outlive their creator, take an admin.
 func (m minting) kind(kind bridge.KeyKind) (bridge.KeyKind, error) {
 	key, admin := confined(m.by.Who), !m.a.cfg.Personal || m.by.Who.Role.AtLeast(bridge.RoleAdmin)
 	if kind == "" {
@@ -181,10 +182,10 @@ func (m minting) kind(kind bridge.KeyKind) (bridge.KeyKind, error) {
 }
 
 var errAllowlist = bridge.E(bridge.Forbidden, bridge.CodeAllowFromCeiling,
-	"a key cannot give out a secret that works from addresses from which it does not work itself")
+	"a key cannot give out a secret that works from addresses where it does not work itself")
 
-// requireReissue checks that somebody may have a new secret of an existing key, or bring it back: it is theirs to see, and
-// they could mint it as it is. Its owner's name goes with it, so that it is the owner's own, or an admin's in person.
+// requireReissue checks that the caller may have a new secret for an existing key, or bring it back: they can see it and could
+// mint it as it is. Since the key acts in its owner's name, the caller must be the owner, or an admin in person.
 func (m minting) requireReissue(r record.Record) (bounds, error) {
 	if !m.a.ViewOf(m.by.Who).sees(r) {
 		return bounds{}, record.ErrUnknown
@@ -195,7 +196,7 @@ func (m minting) requireReissue(r record.Record) (bounds, error) {
 			WithHint("connect again: ace connect --server URL")
 	}
 	if personal := r.Kind == bridge.KindPAT; r.Owner != m.by.Who.Subject && (personal || !m.by.minter().Admin) {
-		e := bridge.E(bridge.Forbidden, bridge.CodeKeyOwner, "the key is %s's, and acts in that name", r.Owner)
+		e := bridge.E(bridge.Forbidden, bridge.CodeKeyOwner, "the key belongs to %s and acts in that name", r.Owner)
 		if personal {
 			return bounds{}, e.WithHint("ask %s; anybody's token can be revoked by an admin", r.Owner)
 		}
@@ -212,16 +213,16 @@ func (m minting) requireReissue(r record.Record) (bounds, error) {
 }
 
 var errLineageLong = bridge.E(bridge.Forbidden, bridge.CodeLineageTooLong,
-	"a key made through a key made through a key … is at most %d keys long", record.MaxLineage).
-	WithHint("make it with the key that this one was made with, or let an admin make an organization key")
+	"a chain of keys made with keys has at most %d keys", record.MaxLineage).
+	WithHint("create it with the key that this one was made with, or let an admin create an organization key")
 
-// lineage says what a key that somebody mints is: personal, unless an admin in person or a key with the scope for it makes it.
+// lineage decides what a minted key is: personal, unless an admin in person or a key with the scope for it wants otherwise.
 func (m minting) lineage(kind bridge.KeyKind, wish string) (record.Lineage, error) {
 	mayOrganization := kind != bridge.KindPAT && (m.by.minter().Admin || m.by.Who.Covers(bridge.ScopeCreateOrganization))
 	switch {
 	case wish != "" && wish != record.LineagePersonal && wish != record.LineageOrganization:
 		return record.Lineage{}, bridge.E(bridge.Invalid, bridge.CodeLineageUnknown,
-			"a key is personal or of the organization, and not %.40q", wish)
+			"a key is personal or belongs to the organization; %.40q is neither", wish)
 	case wish == record.LineageOrganization && !mayOrganization:
 		return record.Lineage{}, bridge.E(bridge.Forbidden, bridge.CodeLineageOrganization,
 			"only an admin in person, or a key with the scope %s, makes an organization key", bridge.ScopeCreateOrganization).
@@ -230,7 +231,7 @@ func (m minting) lineage(kind bridge.KeyKind, wish string) (record.Lineage, erro
 		return record.Lineage{Kind: record.LineageOrganization}, nil
 	}
 	l := record.Lineage{Kind: record.LineagePersonal, Parent: m.by.Who.KeyID, Subject: m.by.Who.Subject}
-	if !m.a.cfg.Personal { // a cloud knows the roles of its people at any time
+	if !m.a.cfg.Personal { // a cloud looks up its people's current roles instead
 		l.Limit.Role = m.by.Who.Role
 	}
 	if m.by.Who.Type == bridge.TypeAccessToken {

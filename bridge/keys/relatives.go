@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys/timeline"
 )
 
-// relatives changes keys beside the one that a rule is about: each takes a version of its own, and is taken over with it.
+// relatives changes keys other than the one that a rule is about. Each gets its own version and reaches the table with it.
 type relatives struct {
 	a     *Authority
 	tx    *sql.Tx
@@ -21,7 +21,7 @@ type relatives struct {
 	actor audit.Actor
 }
 
-// next takes the next version for one more key.
+// next takes the next version, for one more key.
 func (x *relatives) next(ctx context.Context, id uuid.UUID) (version int64, err error) {
 	if version, err = timeline.OneMore(ctx, x.tx); err != nil {
 		return 0, err
@@ -39,7 +39,7 @@ func (x *relatives) audit(ctx context.Context, r *record.Row, action string, det
 	return audit.Write(ctx, x.tx, x.a.line.Now(), audit.Entry{Actor: actor, Action: action, Target: "key:" + r.ID.String(), Details: details})
 }
 
-// revoke ends a key and all below it.
+// revoke ends a key and all keys below it.
 func (x *relatives) revoke(ctx context.Context, r *record.Row, reason string) error {
 	if err := x.end(ctx, r, reason); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (x *relatives) revoke(ctx context.Context, r *record.Row, reason string) er
 	return x.revokeBelow(ctx, r.ID)
 }
 
-// revokeBelow ends all keys made through a key, and through those.
+// revokeBelow ends all keys created with a key, and with those.
 func (x *relatives) revokeBelow(ctx context.Context, id uuid.UUID) error {
 	below, err := descendants(ctx, x.tx, id)
 	if err != nil {
@@ -61,6 +61,7 @@ func (x *relatives) revokeBelow(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
+// end ends one key.
 func (x *relatives) end(ctx context.Context, r *record.Row, reason string) error {
 	version, err := x.next(ctx, r.ID)
 	if err != nil {
@@ -73,7 +74,7 @@ func (x *relatives) end(ctx context.Context, r *record.Row, reason string) error
 	return x.audit(ctx, r, "key.revoke", map[string]string{"reason": reason})
 }
 
-// touchBelow lets everybody who keeps answers about the keys below a key look again, since what they may depends on it.
+// touchBelow gives all keys below a key a new version, so that everyone who caches answers about them asks again.
 func (x *relatives) touchBelow(ctx context.Context, id uuid.UUID) error {
 	below, err := descendants(ctx, x.tx, id)
 	if err != nil {
@@ -91,8 +92,8 @@ func (x *relatives) touchBelow(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// moveChildren lets the keys made through one connection key be children of the one that replaces it. The numbers of its
-// withdrawals begin anew.
+// moveChildren moves the keys created with one connection key to the one that replaces it. Withdrawals are numbered from the
+// start again.
 func (x *relatives) moveChildren(ctx context.Context, from, to uuid.UUID) error {
 	children, err := record.Rows(ctx, x.tx, `SELECT `+record.Columns+` FROM api_keys c WHERE parent_id = $1 AND ended_at = 0 AND org =
 		(SELECT org FROM api_keys WHERE id = $2 AND kind = 'sk') AND EXISTS (SELECT 1 FROM api_keys o WHERE o.id = $1

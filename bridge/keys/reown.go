@@ -8,8 +8,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// ReownIn renames the owner of keys, including ended ones, within the caller's transaction. After the commit, hand the
-// returned IDs to [Authority.TakeIn].
+// ReownIn renames the owner of keys, including ended ones, in the caller's transaction.
+//
+// After the commit, pass the returned IDs to [Authority.TakeIn].
 func (a *Authority) ReownIn(ctx context.Context, tx *sql.Tx, from, to string) ([]uuid.UUID, error) {
 	owned, err := sqldb.Column[uuid.UUID](tx.QueryContext(ctx, "SELECT id FROM api_keys WHERE owner = $1 OR subject = $1", from))
 	if err != nil || len(owned) == 0 {

@@ -12,9 +12,9 @@ import (
 	"github.com/acebridge/ace/bridge/keys/table"
 )
 
-// holds refuses a verified credential that was taken away since: its key has ended, or the access it was issued for was
-// withdrawn. The lock on the common version keeps both from happening before the commit.
-func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) error {
+// requireStillValid refuses a credential that died after it was verified: its key has ended, or the access it was issued for was
+// withdrawn. The lock on the common version rules out that either happens before the commit.
+func requireStillValid(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) error {
 	if who.KeyID == uuid.Nil {
 		return nil
 	}
@@ -22,10 +22,10 @@ func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) 
 	if err != nil {
 		return err
 	}
-	if state := r.Status(now); state != record.StatusActive && state != record.StatusUsedUp { // this may be its last use
+	if state := r.Status(now); state != record.StatusActive && state != record.StatusUsedUp { // used_up: this may be its last use
 		return bridge.E(bridge.Conflict, record.ParentCode(state), "the key %s that asks for it is %s", who.KeyID, state)
 	}
-	if err := parentLives(ctx, tx, r.Lineage.Parent, now); err != nil {
+	if err := requireLivingParent(ctx, tx, r.Lineage.Parent, now); err != nil {
 		return err
 	}
 	if who.Type == bridge.TypeAccessToken && bridge.Withdrawn(r.Taken.Of, who.Subject, who.IssuedAt, who.Number) {
@@ -34,8 +34,8 @@ func holds(ctx context.Context, tx *sql.Tx, who bridge.Identity, now time.Time) 
 	return nil
 }
 
-// parentLives refuses a key with an ancestor that is not active in the database.
-func parentLives(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) error {
+// requireLivingParent refuses a key with an ancestor that is not active in the database.
+func requireLivingParent(ctx context.Context, tx *sql.Tx, id uuid.UUID, now time.Time) error {
 	for range record.MaxLineage {
 		if id == uuid.Nil {
 			return nil

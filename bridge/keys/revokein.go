@@ -18,11 +18,12 @@ type Ending struct {
 	Actor  audit.Actor
 	Reason string
 	IDs    []string
-	Owner  string // all keys of this owner as well; empty: of nobody
+	Owner  string // also all keys of this owner; empty: nobody's
 }
 
-// RevokeIn revokes keys, and all that were made with them, within the caller's transaction. After its commit, hand the IDs that
-// it returns to [Authority.TakeIn]: only then does the table in memory know.
+// RevokeIn revokes keys, and all keys created with them, in the caller's transaction.
+//
+// After the commit, pass the returned IDs to [Authority.TakeIn]; until then the table in memory does not know.
 func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.UUID, error) {
 	ids := e.IDs
 	if e.Owner != "" {
@@ -65,7 +66,7 @@ func (a *Authority) RevokeIn(ctx context.Context, tx *sql.Tx, e Ending) ([]uuid.
 	return x.ids, a.table.Tell(ctx, tx)
 }
 
-// TakeIn brings keys that were changed by [Authority.RevokeIn] or [Authority.ReownIn] into the table in memory.
+// TakeIn brings keys changed by [Authority.RevokeIn] or [Authority.ReownIn] into the table in memory.
 func (a *Authority) TakeIn(ctx context.Context, ids ...uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtTimeout)
 	defer cancel()

@@ -23,9 +23,9 @@ import (
 // Rotation says how to rotate a key.
 type Rotation struct {
 	Grace     string // how long the old secret stays valid; empty: 24 hours
-	ExpiresIn string // empty: as long from now as from the issue of the old secret
-	// Idempotency makes the rotation one that can be retried: the same value gives the same secret. It is to be random;
-	// zero: none.
+	ExpiresIn string // empty: the same lifetime as the old secret had
+	// Idempotency makes the rotation retryable: the same value leads to the same secret. It must be random; zero: not
+	// retryable.
 	Idempotency bridge.Secret
 }
 
@@ -36,8 +36,9 @@ const (
 	maxIdempotency = 128
 )
 
-// ParseGrace reads how long an old secret stays valid: "" (24 hours), "0", a duration ("12h") or days ("7d"), 30 days at
-// most.
+// ParseGrace parses how long an old secret stays valid after a rotation.
+//
+// It takes "" (24 hours), "0", a duration ("12h") or days ("7d"), up to 30 days.
 func ParseGrace(s string) (time.Duration, error) {
 	grace, err := defaultGrace, error(nil)
 	switch {
@@ -53,14 +54,15 @@ func ParseGrace(s string) (time.Duration, error) {
 	}
 	if err != nil || grace < 0 || grace > maxGrace {
 		return 0, bridge.E(bridge.Invalid, bridge.CodeGraceMalformed,
-			"the grace is not a time of at most 30 days").WithHint("say 24h, 7d or 0s")
+			"the grace is not a duration of at most 30 days").WithHint("use 24h, 7d or 0s")
 	}
 	return grace, nil
 }
 
-// Rotate gives a key a new secret under the same ID, and lets the old one be valid until the grace ends. A rotation is
-// refused while another's grace runs, unless it is the same one again, by its idempotency key: that has the same answer
-// and changes nothing.
+// Rotate gives a key a new secret under the same ID; the old one stays valid until its grace ends.
+//
+// While the grace of another rotation runs, it fails with [bridge.CodeRotationPending], unless it repeats that rotation with the
+// same idempotency key: then it returns the same secret and changes nothing.
 func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation) (bridge.Key, record.Record, error) {
 	now := a.line.Now()
 	grace, err := ParseGrace(w.Grace)
@@ -69,7 +71,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 	}
 	if n := w.Idempotency.Len(); n != 0 && (n < minIdempotency || n > maxIdempotency) {
 		return bridge.Key{}, record.Record{}, bridge.E(bridge.Invalid, bridge.CodeIdempotencyKeyMalformed,
-			"the idempotency key is not %d to %d random characters", minIdempotency, maxIdempotency).WithHint("take a UUID, for one")
+			"the idempotency key is not %d to %d random characters", minIdempotency, maxIdempotency).WithHint("use a UUID, for example")
 	}
 	var key bridge.Key
 	made, err := a.changeFamily(ctx, id, by.Actor, func(x *relatives, version int64) (*audit.Entry, error) {
@@ -87,12 +89,12 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 		if state := r.Status(now); state != record.StatusActive {
 			return nil, stateError(id, state)
 		}
-		if err := holds(ctx, x.tx, by.Who, now); err != nil {
+		if err := requireStillValid(ctx, x.tx, by.Who, now); err != nil {
 			return nil, err
 		}
 		if again, ok := w.madeBefore(a.cfg.Pepper, r); ok {
 			key = again
-			// Nothing changes, but somebody is given the secret.
+			// Nothing changes, but the secret is disclosed once more.
 			return &audit.Entry{Actor: by.Actor, Action: "key.rotate_again", Details: map[string]string{"name": r.Name}}, nil
 		}
 		if own && by.Who.Generation != r.Generation() {
@@ -112,7 +114,7 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 			return nil, err
 		}
 		if r.Lineage.Parent != uuid.Nil {
-			if err := parentLives(ctx, x.tx, r.Lineage.Parent, now); err != nil {
+			if err := requireLivingParent(ctx, x.tx, r.Lineage.Parent, now); err != nil {
 				return nil, err
 			}
 			expires = a.table.CutExpiry(r.Lineage, expires)
@@ -136,15 +138,16 @@ func (a *Authority) Rotate(ctx context.Context, by By, id uuid.UUID, w Rotation)
 	return key, made, nil
 }
 
-// IsOwnKey reports whether it is the key of a connection itself that asks about this key. It may rotate itself, which is how
-// a cloud keeps a connection working, and takes no scope: only the cloud has its secret. What members have is derived from
-// it and never is the key, whomever and whichever scopes it names.
+// IsOwnKey reports whether who is a connection's own key, asking about itself.
+//
+// Such a key may rotate itself without any scope, which is how a cloud keeps a connection working: only the cloud has its
+// secret. Members' credentials are derived from it and are never the key itself, whatever subject and scopes they name.
 func IsOwnKey(who bridge.Identity, id uuid.UUID) bool {
 	return who.Type == bridge.TypeAPIKey && who.Kind == bridge.KindSK && who.KeyID == id
 }
 
-// prolonged is the expiry of a connection's key that rotates itself: at most as long from now as it was given before, and
-// as an exchange would give.
+// prolonged returns the expiry of a connection's key that rotates itself: from now at most as long as it was given before, and
+// at most as long as an exchange would give.
 func prolonged(r record.Record, expiresIn string, now time.Time) (time.Time, error) {
 	life := bridge.DefaultKeyLife
 	if !r.ExpiresAt.IsZero() {
@@ -184,7 +187,7 @@ type rotated struct {
 func storeRotation(ctx context.Context, tx *sql.Tx, r record.Row, n rotated) error {
 	until, prevHash, prevPublic := n.now.Add(n.grace), "", ""
 	if !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(until) {
-		until = r.ExpiresAt // a rotation lengthens no secret's life
+		until = r.ExpiresAt // a rotation does not lengthen the life of any secret
 	}
 	if !n.expires.IsZero() && n.expires.Before(until) {
 		until = n.expires
@@ -208,8 +211,8 @@ func storeRotation(ctx context.Context, tx *sql.Tx, r record.Row, n rotated) err
 	return nil
 }
 
-// newKey makes the new secret: at random, or such that the same idempotency key leads to it again. Then it follows
-// from that key, the server's pepper and a stored salt, of which the database has only the last.
+// newKey makes the new secret, either at random or derived so that the same idempotency key leads to it again. The derivation
+// takes the idempotency key, the server's pepper and a salt, of which only the salt is in the database.
 func (w Rotation) newKey(pepper bridge.Secret, kind bridge.KeyKind, id uuid.UUID) (key bridge.Key, salt, token string, err error) {
 	if w.Idempotency.IsZero() {
 		return bridge.NewKey(kind, id), "", "", nil
@@ -221,7 +224,7 @@ func (w Rotation) newKey(pepper bridge.Secret, kind bridge.KeyKind, id uuid.UUID
 	return bridge.KeyFrom(kind, id, secret), salt, token, err
 }
 
-// secret derives the secret, and a token that recognises the idempotency key (HKDF-SHA256, RFC 5869).
+// secret derives the new secret, and a token by which to recognise the idempotency key (HKDF-SHA256, RFC 5869).
 func (w Rotation) secret(pepper bridge.Secret, id uuid.UUID, salt string) (secret [32]byte, token string, err error) {
 	input := []byte(w.Idempotency.Reveal() + "\x00" + pepper.Reveal())
 	out, err := hkdf.Key(sha256.New, input, []byte(salt), "ace rotation v1 "+id.String(), 64)
@@ -232,7 +235,7 @@ func (w Rotation) secret(pepper bridge.Secret, id uuid.UUID, salt string) (secre
 	return secret, hex.EncodeToString(out[32:]), nil
 }
 
-// madeBefore returns the key that the same rotation has led to already.
+// madeBefore returns the key that this rotation has already led to, if it is a repetition.
 func (w Rotation) madeBefore(pepper bridge.Secret, r record.Row) (bridge.Key, bool) {
 	if w.Idempotency.IsZero() || r.RotateToken == "" {
 		return bridge.Key{}, false

@@ -10,10 +10,13 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
+// houseEvery is how often [Authority.Run] does its housekeeping.
 const houseEvery = time.Minute
 
-// Run keeps the table up to date, stores last uses every few seconds, warns of keys that expire, and forgets the connect
-// tokens that have expired. It returns when ctx ends, after it has stored what was left.
+// Run does the authority's work in the background until ctx ends.
+//
+// It keeps the table up to date, stores last uses every few seconds, warns of keys that will expire and forgets expired connect
+// tokens. Before it returns it stores the last uses that are left.
 func (a *Authority) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
@@ -52,12 +55,12 @@ func (a *Authority) housekeeping(ctx context.Context) {
 	}
 }
 
-// forget deletes used connect tokens that have expired, and keeps the latest expiry of them: should the clock go back, one
-// that expires no later counts as used.
+// forget deletes used connect tokens that have expired, and remembers the latest expiry among them: if the clock goes back, any
+// token that expires no later counts as used.
 func forget(ctx context.Context, db *sqldb.DB, now time.Time) error {
 	before := now.Add(-time.Minute).Unix()
 	return db.Tx(ctx, func(tx *sql.Tx) error {
-		// Expiries that are no later than one forgotten before change nothing.
+		// Skipped if the expiries are not later than one that was forgotten before.
 		if _, err := tx.ExecContext(ctx, `UPDATE key_changes SET forgotten = (SELECT MAX(expires_at) FROM used_tokens WHERE expires_at < $1)
 			WHERE id = 1 AND EXISTS (SELECT 1 FROM used_tokens WHERE expires_at < $1 AND expires_at > key_changes.forgotten)`, before); err != nil {
 			return fmt.Errorf("keep the latest forgotten expiry: %w", err)

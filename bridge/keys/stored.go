@@ -14,14 +14,15 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// View is which keys somebody sees: those of an organization, and of one environment or, where it is empty, of both. What
-// else an identity does not see is in [Stored.ViewOf].
+// View is the set of keys that a caller can see.
+//
+// These are the keys of one organization and of one environment, or both if that is empty. [Stored.ViewOf] narrows it further.
 type View struct {
 	Org         string
 	Environment string
-	Parent      uuid.UUID // in a list: only the keys made through this one
-	Orphans     bool      // in a list: only the keys that have not been revoked and whose parent is not known
-	owner       string    // empty: everybody's
+	Parent      uuid.UUID // in a list: only keys created with this one
+	Orphans     bool      // in a list: only unrevoked keys whose parent is not known
+	owner       string    // only this owner's keys; empty: everybody's
 	impersonal  bool      // no personal access tokens
 }
 
@@ -37,14 +38,15 @@ type Stored struct {
 	personal bool
 }
 
-// Get returns a key.
+// Get returns a key, or [record.ErrUnknown] if it is not in the view.
 func (s Stored) Get(ctx context.Context, v View, id uuid.UUID) (record.Record, error) {
 	r, err := loadSeen(ctx, s.db, v, id)
 	return r.Record, err
 }
 
-// Behind returns the key behind a verified identity, with the times of the very secret that it was verified by: the one
-// before a rotation ends with the grace, and since when it was valid is not known any more.
+// Behind returns the key behind a verified identity, with the times of the secret that was used.
+//
+// A secret from before a rotation ends with the grace; since when it was valid is no longer known.
 func (s Stored) Behind(ctx context.Context, id bridge.Identity) (record.Record, error) {
 	r, err := loadSeen(ctx, s.db, View{Org: id.Org}, id.KeyID)
 	if err == nil && id.Generation != r.Generation() {
@@ -53,7 +55,7 @@ func (s Stored) Behind(ctx context.Context, id bridge.Identity) (record.Record, 
 	return r.Record, err
 }
 
-// loadSeen is load for somebody, to whom what they do not see does not exist.
+// loadSeen loads a key; one that is outside of the view does not exist for the caller.
 func loadSeen(ctx context.Context, q record.RowQueryer, v View, id uuid.UUID) (record.Row, error) {
 	r, err := record.Load(ctx, q, id)
 	if err == nil && !v.sees(r.Record) {
@@ -67,14 +69,14 @@ const (
 	maxLimit     = 500
 )
 
-// List returns a page of keys, dead ones included, newest first, and the cursor of the next page.
+// List returns a page of keys, newest first and including dead ones, and the cursor of the next page.
 func (s Stored) List(ctx context.Context, v View, cursor string, limit int) ([]record.Record, string, error) {
 	if limit <= 0 {
 		limit = defaultLimit
 	}
 	limit = min(limit, maxLimit)
 	if cursor == "" {
-		// After every key ID in every collation: PostgreSQL sorts as its locale says, where punctuation comes first.
+		// Sorts after every key ID in any collation; PostgreSQL sorts by its locale, in which punctuation comes first.
 		cursor = uuid.Max.String()
 	}
 	const test, personal = string(bridge.KindTest), string(bridge.KindPAT)
@@ -95,8 +97,10 @@ func (s Stored) List(ctx context.Context, v View, cursor string, limit int) ([]r
 	return out, "", nil
 }
 
-// ViewOf is which keys an identity sees. Test keys see test keys only, live keys live ones, and neither sees anybody's
-// personal access tokens. Where there are such tokens, a person sees their own keys, and an admin all of the organization.
+// ViewOf returns which keys an identity can see.
+//
+// Test keys see only test keys, live keys only live keys, and neither sees personal access tokens. With personal access tokens
+// a person sees their own keys, and an admin all keys of the organization.
 func (s Stored) ViewOf(who bridge.Identity) View {
 	v := View{Org: who.Org}
 	switch {
@@ -108,17 +112,17 @@ func (s Stored) ViewOf(who bridge.Identity) View {
 	return v
 }
 
-// livingBelow are living keys below one, in the order in which they were made.
+// livingBelow selects the living keys below a key, in order of creation.
 const livingBelow = `WITH RECURSIVE below (id) AS (SELECT id FROM api_keys WHERE parent_id = $1
 	UNION SELECT k.id FROM api_keys k JOIN below b ON k.parent_id = b.id)
 	SELECT ` + record.Columns + ` FROM api_keys WHERE id IN (SELECT id FROM below) AND ended_at = 0 ORDER BY id`
 
-// descendants are the living keys made through a key, and through those.
+// descendants returns the living keys created with a key, and with those.
 func descendants(ctx context.Context, q record.Queryer, id uuid.UUID) ([]record.Row, error) {
 	return record.Rows(ctx, q, livingBelow, id.String())
 }
 
-// Descendants are the living keys that end when a key does.
+// Descendants returns the living keys that end when this key ends.
 func (s Stored) Descendants(ctx context.Context, v View, id uuid.UUID) ([]record.Record, error) {
 	if _, err := loadSeen(ctx, s.db, v, id); err != nil {
 		return nil, err
@@ -133,7 +137,7 @@ func (s Stored) Descendants(ctx context.Context, v View, id uuid.UUID) ([]record
 	return out, err
 }
 
-// Ends lists the keys that end when a key is revoked, itself first; none if it has ended already.
+// Ends returns the keys that revoking a key would end, the key itself first; none if it has already ended.
 func (s Stored) Ends(ctx context.Context, v View, id uuid.UUID) ([]record.Record, error) {
 	r, err := loadSeen(ctx, s.db, v, id)
 	if err != nil || r.Ended(s.now()) != nil && r.Status(s.now()) != record.StatusExpired {
@@ -143,7 +147,7 @@ func (s Stored) Ends(ctx context.Context, v View, id uuid.UUID) ([]record.Record
 	return append([]record.Record{r.Record}, below...), err
 }
 
-// Orphans are the living personal keys whose parent is not known.
+// Orphans returns the living personal keys whose parent is not known.
 func (s Stored) Orphans(ctx context.Context) ([]record.Record, error) {
 	rows, err := record.Rows(ctx, s.db, "SELECT "+record.Columns+" FROM api_keys WHERE parent_unknown AND ended_at = 0 ORDER BY id")
 	if err != nil {
@@ -158,7 +162,7 @@ func (s Stored) Orphans(ctx context.Context) ([]record.Record, error) {
 	return out, nil
 }
 
-// EndedIn returns those of the keys that the caller's transaction has revoked.
+// EndedIn returns the keys among ids that the caller's transaction has revoked.
 func (s Stored) EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error) {
 	var out []api.APIKey
 	for _, id := range ids {

@@ -16,11 +16,11 @@ import (
 
 const (
 	flushEvery = 5 * time.Second
-	flushBatch = 1000 // rows in one transaction, so that others can write in between
+	flushBatch = 1000 // rows per transaction, so that others can write in between
 	maxAgent   = 200
 )
 
-// usage gathers the last use of each key in memory, so that verifying writes nothing; Run stores it every few seconds.
+// usage collects the last use of each key in memory, so that verifying writes nothing. Run stores it every few seconds.
 type usage struct {
 	mu   sync.Mutex
 	last map[uuid.UUID]lastUse
@@ -34,7 +34,7 @@ type lastUse struct {
 func newUsage() *usage { return &usage{last: map[uuid.UUID]lastUse{}} }
 
 func (u *usage) note(id uuid.UUID, now int64, use bridge.Use) {
-	// A copy: the header that it is cut from would be kept whole, with the credential in it.
+	// A copy, because a substring would keep the whole header in memory, including the credential.
 	use.UserAgent = strings.Clone(use.UserAgent[:min(len(use.UserAgent), maxAgent)])
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -49,7 +49,7 @@ func (u *usage) take() map[uuid.UUID]lastUse {
 	return taken
 }
 
-// giveBack returns what could not be stored, unless there is something newer.
+// giveBack puts uses back that could not be stored, unless there are newer ones.
 func (u *usage) giveBack(taken map[uuid.UUID]lastUse) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -60,7 +60,7 @@ func (u *usage) giveBack(taken map[uuid.UUID]lastUse) {
 	}
 }
 
-// flush stores what was noted.
+// flush stores the collected uses.
 func (u *usage) flush(ctx context.Context, db *sqldb.DB) error {
 	taken := u.take()
 	for len(taken) > 0 {

@@ -14,11 +14,11 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
-// key confirms it, and nothing is read from the database. A refusal of the credential has the code key_invalid and wraps
-// the exact cause.
+// Verify verifies an API key or a derived access token.
 //
-// The use of an identity that is Counted is counted by [Authority.Spend], once it is known that it is allowed.
+// It reads nothing from the database and writes nothing, except that the first use of an exchanged key confirms it. A refusal
+// has the code key_invalid and wraps the exact cause. If the identity is Counted, the caller calls [Authority.Spend] once it
+// knows that the use is allowed.
 func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (id bridge.Identity, err error) {
 	note, err := a.table.Verify(ctx, &p, use, &id)
 	if note {
@@ -27,8 +27,9 @@ func (a *Authority) Verify(ctx context.Context, p bridge.Presented, use bridge.U
 	return id, err
 }
 
-// Spend counts a use of an identity that is Counted. Too many in a time are of kind TooMany; when all uses are taken it
-// is refused like any other invalid key.
+// Spend counts one use of an identity that is Counted.
+//
+// If the rate limit is exceeded the error is of kind TooMany; if no uses are left, the key is refused like any invalid one.
 func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
 	if !id.Counted {
 		return nil
@@ -70,7 +71,7 @@ func (a *Authority) Spend(ctx context.Context, id bridge.Identity) error {
 
 var errLost = errors.New("another request was faster")
 
-// confirm makes an exchanged key one that stays.
+// confirm keeps an exchanged key for good: it is in use.
 func (a *Authority) confirm(ctx context.Context, f table.Found, now int64) error {
 	actor := audit.Actor{ID: "key:" + f.ID().String(), Org: f.Org()}
 	_, err := a.changeFamily(ctx, f.ID(), actor, func(x *relatives, version int64) (*audit.Entry, error) {
@@ -96,7 +97,7 @@ func (a *Authority) confirm(ctx context.Context, f table.Found, now int64) error
 	if !errors.Is(err, errLost) {
 		return err
 	}
-	again, ok := a.table.Find(f.ID()) // change has looked at the key again
+	again, ok := a.table.Find(f.ID()) // change has read the key again
 	if !ok {
 		return record.ErrUnknown
 	}
@@ -106,7 +107,7 @@ func (a *Authority) confirm(ctx context.Context, f table.Found, now int64) error
 	return nil
 }
 
-// Sees reports whether a view includes a key.
+// Sees reports whether a view includes a key. It answers from memory.
 func (a *Authority) Sees(v View, id uuid.UUID) bool {
 	f, ok := a.table.Find(id)
 	return ok && v.sees(record.Record{Org: f.Org(), Kind: f.Kind()})

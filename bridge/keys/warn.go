@@ -16,8 +16,8 @@ import (
 
 const warnBatch = 200
 
-// warn writes an audit entry for each key that has come within one of the times before its end: the nearest only, and
-// each once, whichever process is first.
+// warn writes an audit entry for each key that will expire within one of the warning times. Only the nearest time counts, and
+// each is written once, by whichever process is first.
 func warn(ctx context.Context, db *sqldb.DB, now time.Time) error {
 	for _, days := range record.WarnDays {
 		due, err := dueWarnings(ctx, db, days, now.Unix())

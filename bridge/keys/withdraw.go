@@ -18,14 +18,14 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// signer is the key that a statement names, and that is to have signed it.
+// signer returns the key that a statement names, and that must have signed it.
 func (a *Authority) signer(ctx context.Context, token bridge.Secret) (table.Found, error) {
 	id, err := bridge.TokenKeyID(token)
 	if err != nil {
 		return table.Found{}, err
 	}
 	f, ok := a.table.Find(id)
-	if !ok && a.db.Dialect == sqldb.Postgres && table.JustMade(id, a.line.Now()) { // another process may have made it just now
+	if !ok && a.db.Dialect == sqldb.Postgres && table.JustMade(id, a.line.Now()) { // another process may have created it just now
 		r, err := record.Load(ctx, a.db, id)
 		if err != nil {
 			return table.Found{}, err
@@ -39,7 +39,7 @@ func (a *Authority) signer(ctx context.Context, token bridge.Secret) (table.Foun
 	return f, nil
 }
 
-// nothingToState bounds the statements about a key, and is done where the key is dead: nothing is left to take away.
+// nothingToState enforces the rate of statements about a key. done is true if the key is dead, so nothing is left to take away.
 func (a *Authority) nothingToState(ctx context.Context, f *table.Found) (done bool, r record.Record, err error) {
 	if err := a.pace.Take(f.ID()); err != nil {
 		return true, record.Record{}, err
@@ -51,9 +51,10 @@ func (a *Authority) nothingToState(ctx context.Context, f *table.Found) (done bo
 	return true, after.Record, err
 }
 
-// Withdraw ends access tokens of the key that a withdrawal names, and ends or limits the personal keys of their members that
-// were made through it. The statement is signed with the key itself, so that no other credential is asked for; sent again, it
-// changes nothing.
+// Withdraw acts on a signed withdrawal: it ends access tokens, and ends or limits personal keys.
+//
+// These are the tokens of the key that the withdrawal names, and the personal keys that its members created with it. The key
+// itself has signed the statement, so no other credential is needed. Repeating it changes nothing.
 func (a *Authority) Withdraw(ctx context.Context, actor audit.Actor, token bridge.Secret) (record.Record, error) {
 	now := a.line.Now()
 	f, err := a.signer(ctx, token)
@@ -76,7 +77,7 @@ func (a *Authority) Withdraw(ctx context.Context, actor audit.Actor, token bridg
 	})
 }
 
-// stated reports whether a withdrawal would change nothing, without writing.
+// stated reports, without writing, whether a withdrawal would change nothing.
 func (a *Authority) stated(ctx context.Context, f *table.Found, w bridge.Withdrawal, now time.Time) (bool, record.Record, error) {
 	r, err := record.Load(ctx, a.db, f.ID())
 	if err != nil {
@@ -122,8 +123,7 @@ func (x *relatives) withdraw(ctx context.Context, id uuid.UUID, w bridge.Withdra
 	return &audit.Entry{Actor: x.actor, Action: "key.withdraw_tokens", Details: details}, nil
 }
 
-// concerned are the personal keys that a withdrawal takes something from: those below its key, and those whose parent is not
-// known.
+// concerned returns the personal keys that a withdrawal affects: those below its key, and those whose parent is not known.
 func concerned(ctx context.Context, q record.Queryer, key *record.Row, w bridge.Withdrawal) ([]record.Row, error) {
 	below, err := descendants(ctx, q, key.ID)
 	if err != nil {
@@ -139,10 +139,10 @@ func concerned(ctx context.Context, q record.Queryer, key *record.Row, w bridge.
 	return slices.DeleteFunc(below, func(r record.Row) bool { return !r.Lineage.ConcernedBy(w) }), nil
 }
 
-// limit ends a personal key, or lets it have what a withdrawal leaves.
+// limit ends a personal key, or reduces it to what a withdrawal leaves.
 func (x *relatives) limit(ctx context.Context, r *record.Row, w bridge.Withdrawal) error {
 	if slices.Contains(x.ids, r.ID) {
-		return nil // it has ended with one above it
+		return nil // it has ended together with a key above it
 	}
 	after, some := r.Lineage.After(w)
 	if !some {

@@ -5,10 +5,10 @@ import "github.com/acebridge/ace/bridge"
 // StateUnknown is the state of a parent that does not exist.
 const StateUnknown = "unknown"
 
-// StateCode is the code that refuses a key in a state other than active.
+// StateCode returns the code that refuses a key in a state other than active.
 func StateCode(state string) bridge.Code { return stateCodes[state].key }
 
-// ParentCode is the code that refuses a key made with one in a state other than active.
+// ParentCode returns the code that refuses a key whose parent is in a state other than active.
 func ParentCode(state string) bridge.Code { return stateCodes[state].parent }
 
 var stateCodes = map[string]struct{ key, parent bridge.Code }{

@@ -10,8 +10,10 @@ import (
 
 const maxLife = 10 * 366 * 24 * time.Hour
 
-// ParseExpiry reads when a key is to expire: "" (90 days), days ("30d"), a duration ("12h"), a date ("2027-01-31": its last
-// second in UTC), a time of RFC 3339, which names its zone, or "never", which is the zero time.
+// ParseExpiry parses when a key is to expire.
+//
+// It takes "" (90 days), days ("30d"), a duration ("12h"), a date ("2027-01-31": its last second in UTC), an RFC 3339 time, or
+// "never", which is the zero time. It refuses times that have passed or are more than ten years away.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	bad := func(why string) (time.Time, error) {
 		return time.Time{}, bridge.E(bridge.Invalid, bridge.CodeExpiryMalformed, "the expiry %s", why).

@@ -13,13 +13,14 @@ import (
 
 // Limits narrow from where, how fast and how often a key may be used. The zero value narrows nothing.
 type Limits struct {
-	AllowFrom []netip.Prefix // addresses; none: any
+	AllowFrom []netip.Prefix // allowed client addresses; none: any
 	Rate      Rate
 	MaxUses   int64 // 0: any number
 }
 
-// Rate is how many uses there may be in a time, all of them at once at most; the zero value is any number. Each process
-// of a server counts for itself.
+// Rate limits the number of uses in a period, all of which may come at once.
+//
+// The zero value is no limit. Each process of a server counts separately.
 type Rate struct {
 	Count int64
 	Per   time.Duration
@@ -31,14 +32,15 @@ const (
 	maxMaxUses  = 1 << 40
 )
 
-// Counted reports whether each use has to be counted.
+// Counted reports whether each use must be counted.
 func (l Limits) Counted() bool { return l.Rate.Count > 0 || l.MaxUses > 0 }
 
-// Metered reports whether each use has to be counted or looked at.
+// Metered reports whether each use must be counted or checked.
 func (l Limits) Metered() bool { return len(l.AllowFrom) > 0 || l.Counted() }
 
-// ParseLimits reads limits as they come over the wire: CIDRs or single addresses, a rate such as "100/m", and a number
-// of uses.
+// ParseLimits parses limits in their wire form.
+//
+// These are CIDRs or single addresses, a rate such as "100/m", and a number of uses, 0 for any.
 func ParseLimits(allowFrom []string, rate string, maxUses int64) (Limits, error) {
 	var l Limits
 	var err error
@@ -67,7 +69,7 @@ func parsePrefixes(list []string) ([]netip.Prefix, error) {
 		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
 			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
-		// An IPv4 address that is written as IPv6 would never match: addresses are compared in their shorter form.
+		// An IPv4 address written as IPv6 would never match, since addresses are compared in their shorter form.
 		if err != nil || p.Addr().Is4In6() {
 			return nil, bridge.E(bridge.Invalid, bridge.CodeAllowFromMalformed, "%.60q is neither an IP address nor a CIDR", text).
 				WithHint("write 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32")
@@ -79,7 +81,7 @@ func parsePrefixes(list []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// ParseRate reads a rate: "" for none, or a number and a unit: "10/s", "100/m", "5000/h", "100000/d".
+// ParseRate parses a rate: "" for none, or a number and a unit such as "10/s", "100/m", "5000/h", "100000/d".
 func ParseRate(s string) (Rate, error) {
 	if s == "" {
 		return Rate{}, nil
@@ -94,7 +96,7 @@ func ParseRate(s string) (Rate, error) {
 	return Rate{Count: count, Per: per}, nil
 }
 
-// String writes the rate as [ParseRate] reads it.
+// String formats the rate as [ParseRate] parses it.
 func (r Rate) String() string {
 	unit := map[time.Duration]string{time.Second: "s", time.Minute: "m", time.Hour: "h", 24 * time.Hour: "d"}[r.Per]
 	if r.Count == 0 || unit == "" {
@@ -111,7 +113,7 @@ func prefixStrings(list []netip.Prefix) []string {
 	return out
 }
 
-// Allows reports whether a key may be used from an address. One that cannot be read is refused.
+// Allows reports whether a key may be used from an address. An unreadable address is refused.
 func (l Limits) Allows(address string) bool {
 	if len(l.AllowFrom) == 0 {
 		return true
@@ -124,7 +126,7 @@ func (l Limits) Allows(address string) bool {
 	return slices.ContainsFunc(l.AllowFrom, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// Within reports whether every address of inner is one of outer's; no list is all addresses.
+// Within reports whether outer includes every address of inner. An empty list means all addresses.
 func Within(inner, outer []netip.Prefix) bool {
 	if len(outer) == 0 {
 		return true

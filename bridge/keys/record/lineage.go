@@ -7,27 +7,27 @@ import (
 	"github.com/acebridge/ace/bridge/keys/statements"
 )
 
-// The lineages of keys that people create.
+// Lineages of keys that people create.
 const (
-	// LineagePersonal is of a key that ends with its parent and with the access of its subject.
+	// LineagePersonal is a key that dies with its parent, and when its subject loses access.
 	LineagePersonal = "personal"
-	// LineageOrganization is of a key that an admin made for the organization; it outlives people and connections.
+	// LineageOrganization is a key that an admin created for the organization; it outlives people and connections.
 	LineageOrganization = "organization"
 )
 
-// Lineage is what minted a key, on whose behalf, and how much of that is left to it.
+// Lineage says what a key was created with, on whose behalf, and what is left to it.
 type Lineage struct {
 	Kind          string    // personal, organization, or empty: a connection's key
-	Parent        uuid.UUID // the key through which it was made; zero: none
-	ParentUnknown bool      // it was made before parents were recorded
+	Parent        uuid.UUID // the key it was created with; zero: none
+	ParentUnknown bool      // it was created before parents were recorded
 	Subject       string
 	Limit         statements.Limit
 }
 
-// Limited reports whether the key has to be looked at with its ancestors or its limit.
+// Limited reports whether using the key depends on its ancestors or its limit.
 func (l Lineage) Limited() bool { return l.Parent != uuid.Nil || l.Limit.Narrows() }
 
-// MaxLineage is how many keys a chain of parents holds at most.
+// MaxLineage is the maximum length of a chain of parents, in keys.
 const MaxLineage = 4
 
 // ConcernedBy reports whether a withdrawal takes something from the key.
@@ -35,7 +35,7 @@ func (l Lineage) ConcernedBy(w bridge.Withdrawal) bool {
 	return l.Kind == LineagePersonal && l.personal().ConcernedBy(w)
 }
 
-// After is the limit of the key once a withdrawal is taken in; false: nothing is left to it.
+// After returns the key's limit after a withdrawal; false: nothing is left to it.
 func (l Lineage) After(w bridge.Withdrawal) (statements.Limit, bool) { return l.personal().After(w) }
 
 func (l Lineage) personal() statements.Personal {

@@ -10,18 +10,18 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// The states of a key.
+// States of a key.
 const (
 	StatusActive      = "active"
-	StatusUnconfirmed = "unconfirmed" // exchanged, and waiting for its first use
-	StatusDisabled    = "disabled"    // until it is enabled
+	StatusUnconfirmed = "unconfirmed" // exchanged, waiting for its first use
+	StatusDisabled    = "disabled"    // until somebody enables it
 	StatusExpired     = "expired"
-	StatusUsedUp      = "used_up" // all its uses are taken
+	StatusUsedUp      = "used_up" // no uses are left
 	StatusRevoked     = "revoked"
-	StatusLapsed      = "lapsed" // exchanged, and never used in time
+	StatusLapsed      = "lapsed" // exchanged, but not used in time
 )
 
-// Record is a key as it is stored, less what verifies it. Times are zero where there is none.
+// Record is a key as stored, without what verifies it. A time that does not apply is zero.
 type Record struct {
 	ID          uuid.UUID
 	Kind        bridge.KeyKind
@@ -31,41 +31,41 @@ type Record struct {
 	Org         string
 	Owner       string
 	CreatedBy   string
-	Role        bridge.Role // of the person whom an exchange was for; an access token of the key has no higher one
+	Role        bridge.Role // of the person an exchange was for; caps the role of the key's access tokens
 	Scopes      bridge.Scopes
 	Limits      Limits
-	Uses        int64 // counted where there is a limit
+	Uses        int64 // counted only if there is a limit
 	CreatedAt   time.Time
 	IssuedAt    time.Time // of the secret
 	ExpiresAt   time.Time
 	ConfirmBy   time.Time
-	GraceUntil  time.Time // the secret before a rotation is valid until then
+	GraceUntil  time.Time // until then the secret from before the rotation is valid
 	UsedAt      time.Time
 	UsedFrom    string
 	UsedAgent   string
 	DisabledAt  time.Time
 	DisabledBy  string
-	DoubtedAt   time.Time // a restored database was accepted then, and the key may have been revoked before
+	DoubtedAt   time.Time // when a restored database was accepted, from which the key's revocation may be missing
 	EndedAt     time.Time
 	EndedBy     string
 	EndReason   string
 	Lineage     Lineage
-	Replaces    uuid.UUID // of a connection's key: the one that it replaces
+	Replaces    uuid.UUID // of a connection's key: the key that it replaces
 }
 
-// Status is the state of the key at a time.
+// Status returns the key's state at a time.
 func (r Record) Status(now time.Time) string {
 	return StatusOf(Facts{Ended: !r.EndedAt.IsZero(), Disabled: !r.DisabledAt.IsZero(), Expires: Unix(r.ExpiresAt),
 		ConfirmBy: Unix(r.ConfirmBy), UsedUp: r.Limits.MaxUses > 0 && r.Uses >= r.Limits.MaxUses}, now.Unix())
 }
 
-// Facts are what the state of a key follows from.
+// Facts are what a key's state follows from.
 type Facts struct {
 	Ended, Disabled, UsedUp bool
-	Expires, ConfirmBy      int64 // 0: never, not needed
+	Expires, ConfirmBy      int64 // unix seconds; 0: never, or not needed
 }
 
-// StatusOf is the state of a key at a time, in unix seconds.
+// StatusOf returns a key's state at a time (unix seconds).
 func StatusOf(f Facts, now int64) string {
 	switch {
 	case f.Ended:
@@ -84,7 +84,7 @@ func StatusOf(f Facts, now int64) string {
 	return StatusActive
 }
 
-// Ended says when, by whom and why the key died; nil while it lives.
+// Ended says when, by whom and why the key died; nil if it is alive.
 func (r Record) Ended(now time.Time) *api.KeyEnd {
 	switch r.Status(now) {
 	case StatusRevoked:
@@ -96,14 +96,14 @@ func (r Record) Ended(now time.Time) *api.KeyEnd {
 	case StatusUsedUp:
 		at := r.UsedAt
 		if at.IsZero() {
-			at = r.IssuedAt // the last use is stored some seconds late
+			at = r.IssuedAt // last uses are stored some seconds late
 		}
 		return &api.KeyEnd{At: at, By: "system", Reason: fmt.Sprintf("all %d uses are taken", r.Limits.MaxUses)}
 	}
 	return nil
 }
 
-// API is the key in its wire form, without the effect of its ancestors.
+// API returns the key in wire form, without regard to its ancestors.
 func (r Record) API(now time.Time) api.APIKey {
 	k := api.APIKey{
 		KeyID: r.ID.String(), Prefix: r.Prefix, Kind: string(r.Kind), Name: r.Name, Description: r.Description,

@@ -20,23 +20,23 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Proof is what is stored of a key's secret.
+// Proof is what is stored of a key's secret: a hash and a public key.
 type Proof struct {
 	Hash   [sha256.Size]byte
 	public [ed25519.PublicKeySize]byte
 }
 
-// ProofOf is what is stored of a new key.
+// ProofOf returns what to store of a new key.
 func ProofOf(key bridge.Key) Proof {
 	return Proof{Hash: key.Hash(), public: [ed25519.PublicKeySize]byte(key.PublicKey())}
 }
 
-// Columns are the proof as text.
+// Columns returns the proof in its stored form: hash in hex, public key in base64url.
 func (p Proof) Columns() (hash, public string) {
 	return hex.EncodeToString(p.Hash[:]), base64.RawURLEncoding.EncodeToString(p.public[:])
 }
 
-// ParseProof reads what [Proof.Columns] wrote.
+// ParseProof parses what [Proof.Columns] returned.
 func ParseProof(hash, public []byte) (s Proof, err error) {
 	if len(hash) != hex.EncodedLen(len(s.Hash)) || len(public) != base64.RawURLEncoding.EncodedLen(len(s.public)) {
 		return Proof{}, errors.New("its hash or public key has another length")
@@ -50,25 +50,25 @@ func ParseProof(hash, public []byte) (s Proof, err error) {
 	return s, nil
 }
 
-// Row is a record with what verifies the key.
+// Row is a record together with what verifies the key.
 type Row struct {
 	Record
 	Version     int64
 	Current     Proof
-	Previous    Proof // while GraceUntil is set
+	Previous    Proof // set while GraceUntil is
 	RotateToken string
 	RotateSalt  string
 	Taken       statements.Taken // from its access tokens
 }
 
-// Columns are those of api_keys that [Scan] reads, in its order.
+// Columns are the columns of api_keys that [Scan] reads, in its order.
 const Columns = `id, kind, prefix, hash, public_key, org, name, description, owner, created_by, scopes, created_at,
 	expires_at, confirm_by, ended_at, ended_by, end_reason, used_at, used_from, used_agent, version, role, issued_at,
 	disabled_at, disabled_by, prev_hash, prev_public, prev_until, rotate_token, rotate_salt, allow_from, rate_count,
 	rate_seconds, max_uses, uses, withdrawn, lineage, parent_id, parent_unknown, subject, limit_scopes, limit_role, limit_number,
 	limit_at, replaces, withdrawn_numbers, withdrawn_highest, doubted_at`
 
-// Scan reads one row.
+// Scan reads one row of [Columns].
 func Scan(s interface{ Scan(...any) error }) (Row, error) {
 	var r Row
 	var id, kind, hash, public, scopes, role, prevHash, prevPublic, allow, withdrawn, parent, limitScopes, limitRole, replaces, numbers string
@@ -107,7 +107,7 @@ func Scan(s interface{ Scan(...any) error }) (Row, error) {
 	return r, nil
 }
 
-// parseID reads a key ID; none is zero.
+// parseID parses a stored key ID; empty is zero.
 func parseID(s string) (uuid.UUID, error) {
 	if s == "" {
 		return uuid.Nil, nil
@@ -115,7 +115,7 @@ func parseID(s string) (uuid.UUID, error) {
 	return uuid.Parse(s)
 }
 
-// IDText is a key ID as it is stored; none is empty.
+// IDText returns a key ID in its stored form; zero is empty.
 func IDText(id uuid.UUID) string {
 	if id == uuid.Nil {
 		return ""
@@ -123,7 +123,7 @@ func IDText(id uuid.UUID) string {
 	return id.String()
 }
 
-// At is a stored time; 0 is the zero time.
+// At converts a stored time (unix seconds); 0 is the zero time.
 func At(unix int64) time.Time {
 	if unix == 0 {
 		return time.Time{}
@@ -131,7 +131,7 @@ func At(unix int64) time.Time {
 	return time.Unix(unix, 0).UTC()
 }
 
-// Unix is a time as it is stored; the zero time is 0.
+// Unix converts a time to its stored form (unix seconds); the zero time is 0.
 func Unix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -139,15 +139,15 @@ func Unix(t time.Time) int64 {
 	return t.Unix()
 }
 
-// ErrUnknown is the error of a key that does not exist, or that somebody does not see.
+// ErrUnknown is the error of a key that does not exist, or that the caller cannot see.
 var ErrUnknown = bridge.E(bridge.NotFound, bridge.CodeKeyUnknown, "there is no such key").WithHint("ace api-key list")
 
-// RowQueryer reads one row: a database or a transaction.
+// RowQueryer is a database or a transaction that reads one row.
 type RowQueryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Load reads one key.
+// Load reads one key, or fails with [ErrUnknown].
 func Load(ctx context.Context, q RowQueryer, id uuid.UUID) (Row, error) {
 	r, err := Scan(q.QueryRowContext(ctx, "SELECT "+Columns+" FROM api_keys WHERE id = $1", id.String()))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -156,12 +156,12 @@ func Load(ctx context.Context, q RowQueryer, id uuid.UUID) (Row, error) {
 	return r, err
 }
 
-// Queryer reads rows: a database or a transaction.
+// Queryer is a database or a transaction that reads rows.
 type Queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Rows reads keys.
+// Rows reads keys with a query for [Columns].
 func Rows(ctx context.Context, q Queryer, query string, args ...any) (out []Row, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	out, err = sqldb.Collect(rows, err, func(row sqldb.Row) (Row, error) { return Scan(row) })
@@ -188,11 +188,11 @@ func Insert(ctx context.Context, tx *sql.Tx, r Row) error {
 	return nil
 }
 
-// Generation is that of the current secret, under the key's limit.
+// Generation identifies the current secret together with the key's limit.
 func (r *Row) Generation() uint64 { return r.Lineage.Limit.Generation(r.Current.Generation()) }
 
-// Generation tells the secrets of one key apart.
+// Generation identifies a secret among those of one key.
 func (p *Proof) Generation() uint64 { return binary.BigEndian.Uint64(p.Hash[:]) }
 
-// PublicKey verifies what the secret has signed.
+// PublicKey returns the key that verifies what the secret has signed.
 func (p *Proof) PublicKey() ed25519.PublicKey { return p.public[:] }

@@ -9,18 +9,18 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// Limit is the most that a personal key may, by its subject's access.
+// Limit is the most that a personal key may do, because of its subject's access.
 type Limit struct {
 	Scopes bridge.Scopes // empty: no limit
-	Role   bridge.Role   // its ceiling; empty: no limit
-	Number int64         // withdrawals up to this one are considered
-	At     int64         // and those without a number up to this time, unix seconds
+	Role   bridge.Role   // limited to this role's ceiling; empty: no limit
+	Number int64         // withdrawals up to this number are accounted for
+	At     int64         // and so are those without a number up to this time, in unix seconds
 }
 
 // Narrows reports whether the limit takes anything from a key.
 func (l Limit) Narrows() bool { return len(l.Scopes) > 0 || l.Role != "" }
 
-// API is the limit in its wire form; nil if there is none.
+// API returns the limit in wire form; nil if it limits nothing.
 func (l Limit) API() *api.KeyLimit {
 	if !l.Narrows() {
 		return nil
@@ -28,7 +28,7 @@ func (l Limit) API() *api.KeyLimit {
 	return &api.KeyLimit{Scopes: l.Scopes.Strings(), Role: l.Role}
 }
 
-// Generation mixes a limit into the generation of a secret, so that what is open under another limit is ended.
+// Generation mixes the limit into a secret's generation, so that what is open under another limit gets cut.
 func (l Limit) Generation(secret uint64) uint64 {
 	if len(l.Scopes) == 0 {
 		return secret
@@ -42,11 +42,13 @@ func (l Limit) Generation(secret uint64) uint64 {
 type Personal struct {
 	Subject string
 	Limit   Limit
-	// severally: its parent is not known, so that several connections may limit it.
+	// Severally: its parent is not known, so withdrawals over several connections may limit it.
 	Severally bool
 }
 
-// ConcernedBy reports whether a withdrawal takes something from the key: it is newer than what the key was made under.
+// ConcernedBy reports whether a withdrawal takes something from the key.
+//
+// It does only if it is newer than what the key was created under.
 func (p Personal) ConcernedBy(w bridge.Withdrawal) bool {
 	if !w.Names(p.Subject) {
 		return false
@@ -67,14 +69,14 @@ func (p Personal) ConcernedBy(w bridge.Withdrawal) bool {
 	return after.Number != p.Limit.Number || after.Role != p.Limit.Role || !slices.Equal(after.Scopes, p.Limit.Scopes)
 }
 
-// After is the limit of the key once a withdrawal is taken in; false: nothing is left to it.
+// After returns the key's limit after a withdrawal; false: nothing is left to it.
 func (p Personal) After(w bridge.Withdrawal) (Limit, bool) {
 	left, some := w.Left(p.Subject)
 	after := p.limitedTo(w, left)
 	return after, some && len(after.Scopes) > 0
 }
 
-// limitedTo is the limit by a withdrawal that leaves something to the subject.
+// limitedTo returns the limit after a withdrawal that leaves something to the subject.
 func (p Personal) limitedTo(w bridge.Withdrawal, left bridge.KeyAccess) Limit {
 	before := p.Limit
 	after := Limit{Scopes: left.Scopes(), Role: before.Role, Number: before.Number, At: before.At}
@@ -85,7 +87,7 @@ func (p Personal) limitedTo(w bridge.Withdrawal, left bridge.KeyAccess) Limit {
 		after.Number = max(after.Number, w.Number)
 		return after
 	}
-	// What is left is what all connections leave.
+	// Only what all connections leave is left.
 	if len(before.Scopes) > 0 {
 		after.Scopes = after.Scopes.Cap(before.Scopes)
 	}

@@ -12,21 +12,21 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// VerifyRevocation reads a revocation that one of a key's secrets has signed.
+// VerifyRevocation verifies a revocation with any of a key's public keys.
 func VerifyRevocation(token bridge.Secret, by []ed25519.PublicKey) (bridge.Revocation, error) {
 	return verifyWith(by, func(public ed25519.PublicKey) (bridge.Revocation, error) {
 		return bridge.VerifyRevocation(token, public)
 	})
 }
 
-// VerifyWithdrawal reads a withdrawal that one of a key's secrets has signed.
+// VerifyWithdrawal verifies a withdrawal with any of a key's public keys.
 func VerifyWithdrawal(token bridge.Secret, by []ed25519.PublicKey, now time.Time) (bridge.Withdrawal, error) {
 	return verifyWith(by, func(public ed25519.PublicKey) (bridge.Withdrawal, error) {
 		return bridge.VerifyWithdrawal(token, public, now)
 	})
 }
 
-// verifyWith tries the public keys in turn; the error is that of the last.
+// verifyWith tries the public keys in turn; the error is that of the last one.
 func verifyWith[S any](by []ed25519.PublicKey, verify func(ed25519.PublicKey) (S, error)) (statement S, err error) {
 	for _, public := range by {
 		if statement, err = verify(public); err == nil {
@@ -37,19 +37,19 @@ func verifyWith[S any](by []ed25519.PublicKey, verify func(ed25519.PublicKey) (S
 }
 
 const (
-	// A key's statements that are not known yet: so many at once, and one more in each time.
+	// New statements about one key: statementBurst at once, then one per statementEvery.
 	statementBurst = 60
 	statementEvery = time.Second
-	statementKeys  = 4096 // keys whose statements are counted
+	statementKeys  = 4096 // number of keys whose statements are counted
 )
 
-// Pace bounds how many statements about a key reach the database.
+// Pace limits how many statements about each key reach the database.
 type Pace struct {
 	limiters *lru.Cache[uuid.UUID, *rate.Limiter] // by key
 	now      func() time.Time
 }
 
-// NewPace returns a pace by a clock.
+// NewPace returns a pace that goes by the given clock.
 func NewPace(now func() time.Time) (*Pace, error) {
 	limiters, err := lru.New[uuid.UUID, *rate.Limiter](statementKeys)
 	if err != nil {

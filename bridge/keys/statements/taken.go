@@ -10,27 +10,26 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// withdrawals are until when (unix seconds) the access tokens of a key without a number that were issued to a member are
-// dead, by subject.
+// withdrawals maps a subject to a time (unix seconds): its access tokens without a number that were issued until then are dead.
 type withdrawals map[string]int64
 
-// takenNumbers are which access tokens of a key with a number are dead, by subject.
+// takenNumbers says which of a key's numbered access tokens are dead, by subject.
 type takenNumbers map[string]takenNumber
 
 type takenNumber struct {
-	Number int64 `json:"n,omitempty"` // those with a lower one
-	Clock  int64 `json:"c,omitempty"` // those issued until then, by statements without a number
-	Kept   int64 `json:"k"`           // when the last statement came
+	Number int64 `json:"n,omitempty"` // those with a lower number
+	Clock  int64 `json:"c,omitempty"` // those issued until then, because of statements without a number
+	Kept   int64 `json:"k"`           // when the last statement arrived
 }
 
-// Taken is all that withdrawals took from the access tokens of a key.
+// Taken is everything that withdrawals have taken from the access tokens of a key.
 type Taken struct {
 	until   withdrawals
 	numbers takenNumbers
-	Highest int64 // number of a statement
+	Highest int64 // number of a withdrawal so far
 }
 
-// Of is what was taken from a subject.
+// Of returns what was taken from a subject.
 func (t Taken) Of(subject string) bridge.Taken {
 	m := t.numbers[subject]
 	return bridge.Taken{Until: t.until[subject], Number: m.Number, Clock: m.Clock}
@@ -38,11 +37,11 @@ func (t Taken) Of(subject string) bridge.Taken {
 
 const (
 	maxWithdrawn = 500
-	// withdrawnKept is how long after its time a withdrawal concerns tokens that may still be valid.
+	// withdrawnKept is how long a withdrawal still concerns tokens that may be valid.
 	withdrawnKept = bridge.MaxAccessTokenLife + bridge.ClockSkew
 )
 
-// ParseTaken reads what is taken as it is stored.
+// ParseTaken parses the stored form.
 func ParseTaken(until, numbers string, highest int64) (Taken, error) {
 	t := Taken{Highest: highest}
 	if until != "" && json.Unmarshal([]byte(until), &t.until) != nil {
@@ -54,7 +53,7 @@ func ParseTaken(until, numbers string, highest int64) (Taken, error) {
 	return t, nil
 }
 
-// Columns are what is taken as it is stored, besides the highest number.
+// Columns returns the stored form; Highest is stored as it is.
 func (t Taken) Columns() (until, numbers string, err error) {
 	if until, err = jsonText(t.until); err != nil {
 		return "", "", err
@@ -66,11 +65,12 @@ func (t Taken) Columns() (until, numbers string, err error) {
 // Empty reports whether nothing was ever taken.
 func (t Taken) Empty() bool { return len(t.until) == 0 && len(t.numbers) == 0 && t.Highest == 0 }
 
-// UntilOf is until when the access tokens without a number that were issued to each member are dead.
+// UntilOf maps each member to a time: tokens without a number that were issued until then are dead.
 func (t Taken) UntilOf() map[string]int64 { return t.until }
 
-// NumbersOf is which access tokens with a number are dead, by member: those with a lower number, and those issued until a time
-// by statements without one.
+// NumbersOf says which numbered access tokens are dead, by member.
+//
+// These are tokens with a number below numbers, and tokens issued until clocks, because of statements without a number.
 func (t Taken) NumbersOf() (numbers, clocks map[string]int64) {
 	if len(t.numbers) == 0 {
 		return nil, nil
@@ -87,7 +87,7 @@ func (t Taken) NumbersOf() (numbers, clocks map[string]int64) {
 	return numbers, clocks
 }
 
-// jsonText is a map as it is stored; an empty one is the empty text.
+// jsonText returns the stored form of a map; an empty map is empty text.
 func jsonText[T any](m map[string]T) (string, error) {
 	if len(m) == 0 {
 		return "", nil
@@ -96,7 +96,7 @@ func jsonText[T any](m map[string]T) (string, error) {
 	return string(text), err
 }
 
-// With is what is taken after one more withdrawal, less what concerns no token any more.
+// With returns what is taken after another withdrawal, without what no longer concerns any token.
 func (t Taken) With(w bridge.Withdrawal, now time.Time) Taken {
 	oldest := now.Add(-withdrawnKept).Unix()
 	out := Taken{until: withdrawals{}, numbers: takenNumbers{}, Highest: max(t.Highest, w.Number)}
@@ -133,7 +133,7 @@ func (t Taken) With(w bridge.Withdrawal, now time.Time) Taken {
 	return out
 }
 
-// Knows reports whether a withdrawal with a number changes nothing.
+// Knows reports whether a numbered withdrawal would change nothing.
 func (t Taken) Knows(w bridge.Withdrawal) bool {
 	for subject := range w.Until {
 		if t.numbers[subject].Number < w.Number {
@@ -143,7 +143,7 @@ func (t Taken) Knows(w bridge.Withdrawal) bool {
 	return w.Number > 0
 }
 
-// Equal reports whether the same was taken.
+// Equal reports whether both took the same.
 func (t Taken) Equal(o Taken) bool {
 	return t.Highest == o.Highest && maps.Equal(t.until, o.until) && maps.Equal(t.numbers, o.numbers)
 }

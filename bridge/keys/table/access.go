@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// verifyAccess checks an access token that is derived from a key.
+// verifyAccess verifies an access token derived from a key.
 func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, now int64) (bridge.Identity, error) {
 	at1 := time.Unix(now, 0)
 	id := f.identity()
@@ -41,11 +41,11 @@ func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, 
 	id.Scopes = id.Scopes.Cap(claims.Scopes())
 	if claims.Role != "" {
 		id.Scopes = id.Scopes.Cap(t.cfg.Catalogue.Ceiling(claims.Role))
-		// Who holds a key can sign any role: only a key that was exchanged for a person makes a token's role count, up to
-		// that person's.
+		// Anyone who holds a key can sign any role. So a token's role counts only if its key was exchanged for a person, and
+		// only up to that person's role.
 		id.Role = claims.Role.AtMost(roles[f.role])
 	}
-	// The organization is the key's, whatever the token and the ceilings name.
+	// The organization is always the key's, whatever the token and the ceilings say.
 	id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes, id.Org)
 	if expires := record.At(claims.ExpiresAt); id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt) {
 		id.ExpiresAt, id.WarnFrom = expires, time.Time{}
@@ -54,10 +54,10 @@ func (t *Table) verifyAccess(ctx context.Context, token bridge.Secret, f Found, 
 }
 
 var errCannotActAs = bridge.E(bridge.Unauthenticated, bridge.CodeKeyCannotActAs,
-	"the access token names another subject than the key's owner, and the key does not speak for others").
+	"the access token names a subject other than the key's owner, and the key does not speak for others").
 	WithHint("make one that does, on the server: ace api-key create --for-connection")
 
-// actsAs reports whether the access tokens of a key may name other subjects than its owner.
+// actsAs reports whether a key's access tokens may name subjects other than its owner.
 func (t *Table) actsAs(f *Found, now int64) bool {
 	if f.kind() == bridge.KindSK {
 		return true

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// Depth is how many keys the chain from a key upwards has.
+// Depth returns the length of the chain from a key up to its last ancestor, counting the key.
 func (t *Table) Depth(id uuid.UUID) int {
 	n := 0
 	for ; id != uuid.Nil && n < record.MaxLineage; n++ {
@@ -25,8 +25,8 @@ func (t *Table) Depth(id uuid.UUID) int {
 	return n
 }
 
-// chain narrows an identity to what the key's limit, its ancestors and theirs may now. It refuses where one of them is not
-// alive, or is not to be used from the address; address is nil where only the state counts.
+// chain narrows an identity to what the key's limit, its ancestors and their limits allow now. It fails if one of them is not
+// alive or may not be used from the address; a nil use checks only their state.
 func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64) error {
 	child := f
 	for range record.MaxLineage {
@@ -49,17 +49,17 @@ func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64)
 			return Refuse(record.ParentCode(state), "the key %s that it was made with %s", l.Parent, isState(state)).WithHint("%s", Repair(l.Parent, state))
 		}
 		if use != nil && parent.special != nil && !parent.special.limits.Allows(use.Address) {
-			return Refuse(bridge.CodeParentAddress, "the key that it was made with is not to be used from %s", use.Address)
+			return Refuse(bridge.CodeParentAddress, "the key that it was made with may not be used from %s", use.Address)
 		}
 		id.Scopes = t.cfg.Catalogue.WithOrg(id.Scopes.Cap(parent.scopes), id.Org)
 		if expires := record.At(int64(parent.expires)); !expires.IsZero() && (id.ExpiresAt.IsZero() || expires.Before(id.ExpiresAt)) {
 			id.ExpiresAt = expires
 		}
-		// An address limit of an ancestor is looked at each time, as the key's own is.
+		// An ancestor's address limit is checked at every use, like the key's own.
 		id.Metered = id.Metered || parent.special != nil && parent.special.limits.Metered()
 		child = &parent
 	}
-	return Refuse(bridge.CodeLineageTooLong, "the key is made through more than %d keys", record.MaxLineage)
+	return Refuse(bridge.CodeLineageTooLong, "the chain of keys that the key was made with has more than %d keys", record.MaxLineage)
 }
 
 func isState(state string) string {
@@ -69,7 +69,7 @@ func isState(state string) string {
 	return "is " + strings.ReplaceAll(state, "_", " ")
 }
 
-// Repair says how to make the keys below an inactive key work again.
+// Repair says how to make the keys below an inactive key usable again.
 func Repair(id uuid.UUID, state string) string {
 	switch state {
 	case record.StatusDisabled:
@@ -80,7 +80,7 @@ func Repair(id uuid.UUID, state string) string {
 	return "create another: ace api-key create --name NAME"
 }
 
-// parent is the key that one was made with, and its state.
+// parent returns the key that one was created with, and its state.
 func (t *Table) parent(l record.Lineage, now int64) (f Found, state string) {
 	f, ok := t.memory.find(l.Parent)
 	if !ok {
@@ -89,7 +89,7 @@ func (t *Table) parent(l record.Lineage, now int64) (f Found, state string) {
 	return f, f.Status(now)
 }
 
-// Blocked is the nearest inactive ancestor, which keeps an active key from being used; nil if there is none.
+// Blocked returns the nearest inactive ancestor, which makes an active key unusable; nil if there is none.
 func (t *Table) Blocked(l record.Lineage, now int64) *api.KeyCause {
 	for range record.MaxLineage {
 		if l.Parent == uuid.Nil {
@@ -108,7 +108,7 @@ func (t *Table) Blocked(l record.Lineage, now int64) *api.KeyCause {
 	return nil
 }
 
-// CutExpiry cuts an expiry to what the parent's is: a personal key never outlives its parent.
+// CutExpiry cuts an expiry to the parent's: a personal key never outlives its parent.
 func (t *Table) CutExpiry(l record.Lineage, expires time.Time) time.Time {
 	for range record.MaxLineage {
 		f, ok := t.memory.find(l.Parent)

@@ -8,10 +8,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// text is a place in an arena; 0 is the empty text.
+// text is the position of a text in an arena; 0 is the empty text.
 type text uint32
 
-// arena keeps short texts of which many are the same, without a pointer for each. A text has its length before it.
+// arena stores short texts, many of them equal, without a pointer for each. A text is preceded by its length.
 type arena struct {
 	blocks [][]byte
 	seed   maphash.Seed
@@ -19,7 +19,7 @@ type arena struct {
 }
 
 const (
-	arenaBlock = 32 << 10 // more than the text of any key: its scopes are 16.1 KiB at most
+	arenaBlock = 32 << 10 // longer than any text of a key: its scopes are at most 16.1 KiB
 	lengthSize = 2
 )
 
@@ -27,6 +27,7 @@ func (a *arena) init() {
 	a.seed, a.known = maphash.MakeSeed(), map[uint64]text{}
 }
 
+// add stores a text, or finds it if it is already there.
 func (a *arena) add(s string) text {
 	if s == "" || len(s) > arenaBlock-lengthSize-1 {
 		return 0
@@ -50,7 +51,7 @@ func (a *arena) add(s string) text {
 	return place
 }
 
-// get returns a text in place: what is in a block is never changed.
+// get returns a text without copying it: blocks are never changed once written.
 func (a *arena) get(t text) string {
 	if t == 0 {
 		return ""
@@ -58,7 +59,7 @@ func (a *arena) get(t text) string {
 	return a.slice(t, binary.BigEndian.Uint16(a.blocks[t/arenaBlock][t%arenaBlock:]))
 }
 
-// slice is get for who knows the length.
+// slice is get for a caller who knows the length.
 func (a *arena) slice(t text, length uint16) string {
 	if t == 0 {
 		return ""
@@ -66,7 +67,7 @@ func (a *arena) slice(t text, length uint16) string {
 	return unsafe.String(&a.blocks[t/arenaBlock][t%arenaBlock+lengthSize], length)
 }
 
-// scopeSets keeps the sets of scopes, of which most keys share a few, ready to use; beyond a bound only their text.
+// scopeSets keeps sets of scopes ready to use, since most keys share a few. Beyond a limit it keeps only their text.
 type scopeSets struct {
 	sets  []bridge.Scopes
 	texts []text
@@ -97,7 +98,7 @@ func (s *scopeSets) get(texts *arena, i uint32) bridge.Scopes {
 	}
 	scopes, err := bridge.ParseScopes(texts.get(s.texts[i-maxScopeSets]))
 	if err != nil {
-		return nil // it was read by the same function before it came in
+		return nil // cannot happen: it was parsed before it was added
 	}
 	return scopes
 }

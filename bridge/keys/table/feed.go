@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// feed remembers which keys have changed lately, for those who keep answers about keys outside this process.
+// feed remembers which keys changed recently, for everyone who caches answers about keys outside this process.
 type feed struct {
 	mu      sync.Mutex
 	next    uint64                // number of the next change
@@ -27,7 +27,7 @@ func (f *feed) publish(id uuid.UUID) {
 	f.changed = make(chan struct{})
 }
 
-// startOver lets every listener know that any key may have changed.
+// startOver tells all listeners that any key may have changed.
 func (f *feed) startOver() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

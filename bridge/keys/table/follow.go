@@ -14,27 +14,27 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-const channel = "ace_keys" // of PostgreSQL's NOTIFY
+const channel = "ace_keys" // for PostgreSQL's NOTIFY
 
 const (
 	clockEvery = 50 * time.Millisecond
-	// pollEvery bounds how late a change of another process is seen when its notification is lost.
+	// pollEvery bounds how late another process's change is noticed if its notification is lost.
 	pollEvery   = 500 * time.Millisecond
 	pollTimeout = 2 * time.Second
-	// startOverTimeout bounds loading all keys again.
+	// startOverTimeout bounds the time for loading all keys again.
 	startOverTimeout = time.Minute
-	// lease is how long verification goes on without the database, whose other users may have revoked keys.
+	// lease is how long keys are verified without a comparison with the database, where others may have revoked some.
 	lease = 10 * time.Second
-	// catchUpEvery bounds how often unknown keys may bring the next poll forward, whoever sends them.
+	// catchUpEvery bounds how often unknown keys can trigger an early poll, no matter who sends them.
 	catchUpEvery = 100 * time.Millisecond
 )
 
 var start = time.Now()
 
-// monotonic is the time since the start of the process, which no change of the system's clock moves.
+// monotonic is the time since the process started, which changes of the system's clock do not affect.
 func monotonic() int64 { return int64(time.Since(start)) }
 
-// keepClock keeps the time that verifications use, and watches that the table is not left behind.
+// keepClock keeps the time that verifications use, and notices when the table goes stale.
 func (t *Table) keepClock(ctx context.Context) {
 	tick := time.NewTicker(clockEvery)
 	defer tick.Stop()
@@ -55,7 +55,7 @@ func (t *Table) keepClock(ctx context.Context) {
 	}
 }
 
-// keepUp compares the table with the database, when it is told of a change, and from time to time.
+// keepUp compares the table with the database when it hears of a change, and regularly.
 func (t *Table) keepUp(ctx context.Context) {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
@@ -66,7 +66,7 @@ func (t *Table) keepUp(ctx context.Context) {
 		case <-t.wake:
 		case <-poll.C:
 			if t.cfg.DB.Dialect == sqldb.SQLite && !t.line.Refuses() {
-				continue // nobody else changes it, unless an operator accepts the clock or the database
+				continue // nobody else changes it, except an operator who accepts the clock or the database
 			}
 		}
 		if err := t.Pull(ctx); err != nil && ctx.Err() == nil {
@@ -78,7 +78,7 @@ func (t *Table) keepUp(ctx context.Context) {
 	}
 }
 
-// Pull takes over all changes since the last one that is known.
+// Pull takes in all changes since the last known one.
 func (t *Table) Pull(ctx context.Context) error {
 	t.pulling.Lock()
 	defer t.pulling.Unlock()
@@ -105,9 +105,9 @@ func (t *Table) pullLocked(ctx context.Context) (err error) {
 			t.Take(r)
 		}, since)
 	if err != nil {
-		last = max(since, last-1) // there may be more rows of the last version
+		last = max(since, last-1) // the last version may have more rows
 	}
-	t.version.Store(last) // the rows come in order, so that a next try goes on from here
+	t.version.Store(last) // rows come in order, so the next attempt can continue from here
 	if err != nil {
 		return err
 	}
@@ -115,8 +115,8 @@ func (t *Table) pullLocked(ctx context.Context) (err error) {
 	return nil
 }
 
-// startOver loads all keys anew: the database is behind what was read from it, so that changes were lost, at a failover to
-// a replica or by a restored backup. Nothing is verified meanwhile.
+// startOver loads all keys again. The database is behind what was read from it: a failover to a replica or a restored backup has
+// lost changes. Nothing is verified meanwhile.
 func (t *Table) startOver(ctx context.Context, since, now int64) error {
 	t.log.Error("the database has lost changes of keys; loading all of them again", "known", since, "found", now)
 	t.stale.Store(true)
@@ -132,7 +132,7 @@ func (t *Table) startOver(ctx context.Context, since, now int64) error {
 	return err
 }
 
-// JustMade reports whether a key ID (a UUID of version 7, RFC 9562 section 5.7) says that it was made a moment ago.
+// JustMade reports whether a key was created a moment ago, by the time in its ID (UUID version 7, RFC 9562 section 5.7).
 func JustMade(id uuid.UUID, now time.Time) bool {
 	if id.Version() != 7 {
 		return false
@@ -142,9 +142,9 @@ func JustMade(id uuid.UUID, now time.Time) bool {
 	return age < lease && age > -lease
 }
 
-// catchUp brings the next poll forward for a key that the table does not have as it was presented: another process may
-// have made or rotated it a moment ago. However many ask, one poll in a while serves all, so that junk does not reach the
-// database any more than time does. Who is patient waits for the next time that this may be.
+// catchUp polls early for a presented key that is not in the table: another process may just have created or rotated it.
+// However many callers ask, one poll per catchUpEvery serves them all, so that junk reaches the database no more often than
+// that. A patient caller waits for the next possible poll.
 func (t *Table) catchUp(ctx context.Context, patient bool) bool {
 	asked := monotonic()
 	if !patient && !t.pulling.TryLock() {
@@ -155,7 +155,7 @@ func (t *Table) catchUp(ctx context.Context, patient bool) bool {
 	defer t.pulling.Unlock()
 	last := t.attempted.Load()
 	if last >= asked {
-		return t.synced.Load() >= asked // somebody else has tried, while this one waited
+		return t.synced.Load() >= asked // another caller polled while this one waited
 	}
 	if wait := last + int64(catchUpEvery) - monotonic(); wait > 0 {
 		if !patient {
@@ -172,7 +172,7 @@ func (t *Table) catchUp(ctx context.Context, patient bool) bool {
 	return t.pullLocked(ctx) == nil
 }
 
-// listen passes PostgreSQL's notifications on to keepUp.
+// listen forwards PostgreSQL's notifications to keepUp.
 func (t *Table) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := t.listenOnce(ctx); err != nil && ctx.Err() == nil {
@@ -199,13 +199,13 @@ func (t *Table) listenOnce(ctx context.Context) error {
 		if _, err := pg.Conn().Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}
-		// The connection goes back to the pool afterwards, unless it broke.
+		// The connection returns to the pool afterwards, unless it is broken.
 		defer func() {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollTimeout)
 			defer cancel()
 			_, _ = pg.Conn().Exec(last, "UNLISTEN "+channel)
 		}()
-		t.Poke() // what happened before the LISTEN
+		t.Poke() // for changes from before the LISTEN
 		for {
 			if _, err := pg.Conn().WaitForNotification(ctx); err != nil {
 				return err
@@ -215,7 +215,7 @@ func (t *Table) listenOnce(ctx context.Context) error {
 	})
 }
 
-// StoreTime writes down the newest time seen, and takes over what others have written.
+// StoreTime stores the newest time seen, and takes in what others have stored.
 func (t *Table) StoreTime(ctx context.Context) error {
 	m, err := t.line.Store(ctx)
 	if err != nil {
@@ -227,8 +227,8 @@ func (t *Table) StoreTime(ctx context.Context) error {
 	return nil
 }
 
-// noteEnd makes sure that the database knows a time at which something had ended, before that is said: no restart with an
-// earlier clock brings it back.
+// noteEnd makes sure that the database knows a time by which something had ended before a caller is told so. Then no restart
+// with an earlier clock can bring it back.
 func (t *Table) noteEnd(ctx context.Context, end int64) {
 	if t.line.Stored() >= end || t.line.Late() {
 		return
@@ -242,11 +242,11 @@ func (t *Table) noteEnd(ctx context.Context, end int64) {
 func (t *Table) Poke() {
 	select {
 	case t.wake <- struct{}{}:
-	default: // it has been asked already
+	default: // already asked
 	}
 }
 
-// Run keeps the table as the database is, until ctx ends.
+// Run keeps the table up to date with the database until ctx ends.
 func (t *Table) Run(ctx context.Context) {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
@@ -257,7 +257,7 @@ func (t *Table) Run(ctx context.Context) {
 	}
 }
 
-// Tell wakes other processes on the same database after the commit.
+// Tell notifies other processes on the same database once tx is committed.
 func (t *Table) Tell(ctx context.Context, tx *sql.Tx) error {
 	if t.cfg.DB.Dialect != sqldb.Postgres {
 		return nil

@@ -14,26 +14,26 @@ import (
 	"github.com/acebridge/ace/bridge/keys/statements"
 )
 
-// Found is a key as the table had it at one moment.
+// Found is a copy of a key as the table had it at one moment.
 type Found struct {
 	entry
 	rest
-	special *special // nil, or not to be changed
+	special *special // may be nil; read-only
 	owner   string
 	org     string
 	scopes  bridge.Scopes
 }
 
-// ID is the key's.
+// ID returns the key's ID.
 func (f *Found) ID() uuid.UUID { return f.id }
 
-// Org is the organization that the key belongs to.
+// Org returns the organization that the key belongs to.
 func (f *Found) Org() string { return f.org }
 
-// Kind is what kind of key it is.
+// Kind returns the key's kind.
 func (f *Found) Kind() bridge.KeyKind { return f.kind() }
 
-// Limits are from where, how fast and how often the key may be used.
+// Limits returns from where, how fast and how often the key may be used.
 func (f *Found) Limits() record.Limits {
 	if f.special == nil {
 		return record.Limits{}
@@ -41,7 +41,7 @@ func (f *Found) Limits() record.Limits {
 	return f.special.limits
 }
 
-// Lineage is what the key was made with.
+// Lineage returns what the key was created with.
 func (f *Found) Lineage() record.Lineage {
 	if f.special == nil {
 		return record.Lineage{}
@@ -49,7 +49,7 @@ func (f *Found) Lineage() record.Lineage {
 	return f.special.lineage
 }
 
-// Taken is what withdrawals took from the key's access tokens.
+// Taken returns what withdrawals have taken from the key's access tokens.
 func (f *Found) Taken() statements.Taken {
 	if f.special == nil {
 		return statements.Taken{}
@@ -57,20 +57,21 @@ func (f *Found) Taken() statements.Taken {
 	return f.special.taken
 }
 
-// Expires is when the key expires; zero: never.
+// Expires returns when the key expires; zero: never.
 func (f *Found) Expires() time.Time { return record.At(int64(f.expires)) }
 
-// Status is the state of the key at a time, without the effect of its ancestors.
+// Status returns the key's state at a time (unix seconds), without regard to its ancestors.
 func (f *Found) Status(now int64) string {
 	return record.StatusOf(record.Facts{Ended: f.flags&flagEnded != 0, Disabled: f.flags&flagDisabled != 0, Expires: int64(f.expires),
 		ConfirmBy: f.confirmBy, UsedUp: f.UsedUp()}, now)
 }
 
-// UsedUp reports whether all uses of the key are known to be taken.
+// UsedUp reports whether the key is known to have no uses left.
 func (f *Found) UsedUp() bool { return f.special != nil && f.special.usedUp }
 
-// Dead reports whether the key is dead for good. An expired key is not where it can be revived, and with it the keys that were
-// made with it.
+// Dead reports whether the key is dead for good.
+//
+// An expired key is not dead if it can be revived, together with the keys that were created with it.
 func (f *Found) Dead(now int64) bool {
 	switch f.Status(now) {
 	case record.StatusRevoked, record.StatusLapsed, record.StatusUsedUp:
@@ -81,7 +82,7 @@ func (f *Found) Dead(now int64) bool {
 	return false
 }
 
-// Generation is that of the key's current secret, under its limit.
+// Generation identifies the key's current secret together with its limit.
 func (f *Found) Generation() uint64 {
 	if f.special == nil {
 		return f.Proof.Generation()
@@ -94,16 +95,17 @@ func (f *Found) IsCurrent(hash [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(hash[:], f.Proof.Hash[:]) == 1
 }
 
-// IsPrevious reports whether a hash is that of the secret before a rotation, in its grace or after.
+// IsPrevious reports whether a hash is that of the secret before a rotation, even if its grace is over.
 func (f *Found) IsPrevious(hash [sha256.Size]byte) bool {
 	return f.special != nil && f.special.grace != 0 && subtle.ConstantTimeCompare(hash[:], f.special.previous.Hash[:]) == 1
 }
 
-// InGrace reports whether the secret before a rotation is still valid.
+// InGrace reports whether the secret from before a rotation is still valid.
 func (f *Found) InGrace(now int64) bool { return f.special != nil && now < f.special.grace }
 
-// PublicKeys are what the key's statements are verified with: that of its secret, and that of the one before a rotation as
-// long as that is valid.
+// PublicKeys returns the keys that may verify the key's statements.
+//
+// These are the current secret's, and that of the secret before a rotation as long as it is valid.
 func (f *Found) PublicKeys(now int64) []ed25519.PublicKey {
 	public := []ed25519.PublicKey{f.PublicKey()}
 	if f.InGrace(now) {
@@ -112,7 +114,7 @@ func (f *Found) PublicKeys(now int64) []ed25519.PublicKey {
 	return public
 }
 
-// Pace takes one use of the key's rate, or refuses it.
+// Pace takes one use from the key's rate limit, or fails with an error of kind TooMany.
 func (f *Found) Pace(now time.Time) error {
 	if f.special == nil || f.special.limiter == nil {
 		return nil
@@ -131,7 +133,7 @@ func (f *Found) withdrawn(subject string, issued time.Time, number int64) bool {
 	return f.special != nil && bridge.Withdrawn(f.special.taken.Of, subject, issued, number)
 }
 
-// identity is the key's as it is now.
+// identity returns the key's identity as it is now.
 func (f *Found) identity() bridge.Identity {
 	var id bridge.Identity
 	f.identify(&id)
@@ -143,13 +145,13 @@ func (f *Found) identity() bridge.Identity {
 	return id
 }
 
-// previousIdentity is the key's by the secret before a rotation: it lives until the grace ends.
+// previousIdentity is the identity by the secret from before a rotation, which lives until the grace ends.
 func (f *Found) previousIdentity() bridge.Identity {
 	id := f.identity()
 	id.Generation = f.special.lineage.Limit.Generation(f.special.previous.Generation())
 	if grace := record.At(f.special.grace); id.ExpiresAt.IsZero() || grace.Before(id.ExpiresAt) {
 		id.ExpiresAt = grace
 	}
-	id.WarnFrom = record.At(1) // its holder is told at once
+	id.WarnFrom = record.At(1) // its holder is warned at once
 	return id
 }

@@ -1,10 +1,10 @@
 package table
 
-// index finds the slots of a shard by a number of the key ID. It is a plain hash table of four bytes a cell with linear
-// probing, in which nothing is ever deleted: a map of the same takes three times the memory, and among many keys half
-// the time of a verification is spent waiting for memory. The numbers come from random IDs that nobody outside chooses.
+// index finds the slots of a shard by a number derived from the key ID. It is a plain hash table with four bytes per cell and
+// linear probing; nothing is ever deleted. A Go map would take three times the memory, and with many keys half the time of a
+// verification is spent waiting for memory. The numbers come from random IDs, which no outsider chooses.
 type index struct {
-	cells []uint32 // 0: empty; otherwise the tag in the upper 8 bits, and one more than the slot
+	cells []uint32 // 0: empty; otherwise the tag in the upper 8 bits, and slot+1 below
 	used  int
 }
 
@@ -13,13 +13,13 @@ const (
 	slotBits  = 32 - tagBits
 	slotMask  = 1<<slotBits - 1
 	minCells  = 64
-	perShard  = 6 // lower bits of the number that chose the shard
-	loadLimit = 2 // cells there are at least for each that is used
+	perShard  = 6 // the lower bits of the number, which choose the shard
+	loadLimit = 2 // at least this many cells per used one
 )
 
 func tagOf(number uint32) uint32 { return number >> slotBits }
 
-// probe is a walk over the cells where a number may be.
+// probe walks over the cells in which a number may be.
 type probe struct {
 	cells []uint32
 	at    uint32
@@ -30,7 +30,7 @@ func (x *index) probe(number uint32) probe {
 	return probe{cells: x.cells, at: number >> perShard, tag: tagOf(number)}
 }
 
-// next returns the next slot that may be the one.
+// next returns the next slot that may match.
 func (p *probe) next() (slot uint32, ok bool) {
 	for {
 		c := p.cells[p.at&uint32(len(p.cells)-1)] //nolint:gosec // a power of two
@@ -44,7 +44,7 @@ func (p *probe) next() (slot uint32, ok bool) {
 	}
 }
 
-// add puts in a slot; number says the number of any slot, for when the cells have to be laid out anew.
+// add adds a slot. numberOf returns the number of any slot, to lay out the cells again when the table grows.
 func (x *index) add(number, slot uint32, numberOf func(slot uint32) uint32) {
 	if (x.used+1)*loadLimit > len(x.cells) {
 		old := x.cells

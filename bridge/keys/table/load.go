@@ -11,8 +11,9 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// Load fills the table. Most keys have nothing special, and of these fewer columns are read: a million keys come in
-// within seconds.
+// Load fills the table from the database.
+//
+// Most keys have no special conditions, and fewer of their columns are read, so that a million keys load within seconds.
 func (t *Table) Load(ctx context.Context) error {
 	now, err := t.line.Look(ctx)
 	if err != nil {
@@ -49,7 +50,7 @@ func (t *Table) Load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What changed meanwhile has a later version, and is caught up with.
+	// Changes made meanwhile have a later version and are caught up with.
 	t.version.Store(now.Version)
 	t.loaded.Store(now.Restored)
 	t.synced.Store(monotonic())
@@ -82,8 +83,8 @@ func (t *Table) each(ctx context.Context, query string, scan func(*sql.Rows) (*r
 	return nil
 }
 
-// scanPlain reads the columns of a key that has nothing special, into the same row each time. Scopes that were parsed
-// before are not parsed again.
+// scanPlain reads the columns of a key without special conditions, reusing one row. Scopes that were parsed before are not
+// parsed again.
 func scanPlain() func(rows *sql.Rows) (*record.Row, error) {
 	parsed := map[string]bridge.Scopes{}
 	var r record.Row

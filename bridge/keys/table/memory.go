@@ -16,12 +16,11 @@ import (
 	"github.com/acebridge/ace/bridge/keys/statements"
 )
 
-// memory holds every key, so that verifying reads no database, and so that a key that was never issued costs
-// nobody a query. What it holds has no pointers per key: the garbage collector would follow a million of them, and the
-// slowest requests would wait for it.
+// memory holds every key, so that verifying reads no database, and a key that was never issued costs no query. It has no
+// pointers per key: the garbage collector would have to follow a million of them, and the slowest requests would wait for it.
 //
-// The keys lie in shards by the last digits of their IDs, which are random. How fast a key is found depends on how much
-// memory is touched that no cache has: one line of the index, and one of an entry.
+// Keys are spread over shards by the last digits of their IDs, which are random. The speed of a lookup depends on how many cache
+// lines it misses: one of the index and one of an entry.
 type memory struct {
 	seed   maphash.Seed
 	shards [tableShards]shard
@@ -30,35 +29,35 @@ type memory struct {
 const (
 	tableShards = 64
 	chunkKeys   = 256
-	noteEvery   = 3 // seconds; a use is noted only so often
+	noteEvery   = 3 // seconds; uses are noted no more often than that
 )
 
 type shard struct {
 	mu      sync.RWMutex
 	index   index
 	hot     [][]entry
-	cold    [][]rest // of the entry in the same place
+	cold    [][]rest // of the entry at the same place
 	used    uint32
-	special map[uint32]*special // of the few keys that have any
+	special map[uint32]*special // by slot; few keys have one
 	texts   arena
 	scopes  scopeSets
 }
 
-// entry is what most verifications look at of one key: one cache line. Times are unix seconds, 0 for none.
+// entry is the part of a key that most verifications need; it fits one cache line. Times are unix seconds, 0 for none.
 type entry struct {
-	hash    [16]byte // half of the SHA-256: still 128 bits, and what is not the same key falls to the careful way
-	print   uint64   // fingerprint of the whole key as the careful way has verified it; atomic; 0: not yet
+	hash    [16]byte // half of the SHA-256; 128 bits are enough, and a mismatch falls back to the careful path
+	print   uint64   // fingerprint of the whole key as verified by the careful path; atomic; 0: not yet
 	id      uuid.UUID
 	expires uint32
 	noted   uint32 // when a use was last noted; atomic
 	owner   text
 	org     text
 	scopes  uint32
-	// ownerLen is the length of the owner, which differs from key to key: to read it in the arena would touch memory
-	// that is in no cache.
+	// ownerLen is the owner's length, which differs from key to key. Reading it from the arena would touch memory that is
+	// not in the cache.
 	ownerLen uint16
 	flags    uint8
-	about    uint8 // the kind, and which of warnDays applies: see aboutKey
+	about    uint8 // kind and longest warning; see aboutKey
 }
 
 // aboutKey packs a kind and the number of the longest warning that applies.
@@ -66,7 +65,7 @@ func aboutKey(kind bridge.KeyKind, warn int) uint8 { return uint8(warn)<<4 | ind
 
 func (e *entry) kind() bridge.KeyKind { return kinds[e.about&0xf] }
 
-// warnFrom is when the holder is first told that the key will expire; 0: never.
+// warnFrom returns when the holder is first warned of the expiry; 0: never.
 func (e *entry) warnFrom() int64 {
 	if warn := e.about >> 4; warn != 0 {
 		return int64(e.expires) - record.WarnDays[warn-1]*record.SecondsPerDay
@@ -74,7 +73,7 @@ func (e *entry) warnFrom() int64 {
 	return 0
 }
 
-// rest is what the careful way looks at besides.
+// rest is what only the careful path needs.
 type rest struct {
 	record.Proof
 	version   int64
@@ -86,17 +85,17 @@ const (
 	flagEnded = 1 << iota
 	flagDisabled
 	flagUnconfirmed
-	flagSpecial // shard.special has more to look at
+	flagSpecial // shard.special has more to check
 )
 
-// special is what only few keys have.
+// special is what only a few keys have.
 type special struct {
 	previous record.Proof
 	grace    int64
 	limits   record.Limits
 	limiter  *rate.Limiter
 	usedUp   bool
-	taken    statements.Taken // from its access tokens; the key itself is not concerned
+	taken    statements.Taken // from its access tokens; it does not concern the key itself
 	lineage  record.Lineage
 }
 
@@ -113,7 +112,7 @@ func newMemory() *memory {
 	return m
 }
 
-// number makes a number of the last digits of a key ID, which are random. Few keys have the same.
+// number derives a number from the last digits of a key ID, which are random. Few keys share one.
 func number(tail bridge.KeyIDTail) uint32 {
 	const odd = 0x9E3779B97F4A7C15                              // mixes all bits into the upper ones (Fibonacci hashing)
 	return uint32(binary.BigEndian.Uint64(tail[:]) * odd >> 32) //nolint:gosec // 32 bits are left
@@ -121,7 +120,7 @@ func number(tail bridge.KeyIDTail) uint32 {
 
 func numberOf(id uuid.UUID) uint32 { return number(bridge.TailOfKeyID(id)) }
 
-// len is how many keys there are.
+// len returns the number of keys.
 func (m *memory) len() (n int) {
 	for i := range m.shards {
 		m.shards[i].mu.RLock()
@@ -141,7 +140,7 @@ func (m *memory) clear() {
 	}
 }
 
-// reset makes the shard's parts anew.
+// reset empties a shard.
 func (s *shard) reset() {
 	s.hot, s.cold, s.used = nil, nil, 0
 	s.index, s.special = index{cells: make([]uint32, minCells)}, map[uint32]*special{}
@@ -156,7 +155,7 @@ func (s *shard) at(slot uint32) *entry { return &s.hot[slot/chunkKeys][slot%chun
 
 func (s *shard) rest(slot uint32) *rest { return &s.cold[slot/chunkKeys][slot%chunkKeys] }
 
-// slot finds a key by its ID.
+// slot finds the slot of a key by its ID.
 func (s *shard) slot(number uint32, id uuid.UUID) (uint32, bool) {
 	p := s.index.probe(number)
 	for {
@@ -178,7 +177,7 @@ func (s *shard) add(number uint32) uint32 {
 	return slot
 }
 
-// put takes a row over, unless the table has a newer one. It reports whether it did.
+// put takes in a row unless the table has a newer one, and reports whether it did.
 func (m *memory) put(r *record.Row) bool {
 	n := numberOf(r.ID)
 	s := m.shard(n)
@@ -230,7 +229,7 @@ func (s *shard) putSpecial(slot uint32, e *entry, r *record.Row) {
 	if c := r.Limits.Rate; c.Count > 0 {
 		x.limiter = rate.NewLimiter(rate.Limit(float64(c.Count)/c.Per.Seconds()), int(c.Count))
 		if old := s.special[slot]; old != nil && old.limits.Rate == c {
-			x.limiter = old.limiter // a change of the key gives no uses back
+			x.limiter = old.limiter // changing a key does not give uses back
 		}
 	}
 	s.special[slot] = x
@@ -239,7 +238,7 @@ func (s *shard) putSpecial(slot uint32, e *entry, r *record.Row) {
 	}
 }
 
-// seconds32 are unix seconds until 2106, and that year for ever after.
+// seconds32 converts to unix seconds in 32 bits; later times become the last second of 2106.
 func seconds32(t time.Time) uint32 { return uint32(min(record.Unix(t), math.MaxUint32)) } //nolint:gosec // bounded
 
 func indexOf[T comparable](list []T, v T) uint8 {
@@ -251,7 +250,7 @@ func indexOf[T comparable](list []T, v T) uint8 {
 	return 0
 }
 
-// useUp marks a key whose uses are all taken, so that the database is not asked again.
+// useUp marks a key as used up, so that the database is not asked again.
 func (m *memory) useUp(id uuid.UUID) {
 	n := numberOf(id)
 	s := m.shard(n)
@@ -275,7 +274,7 @@ func (m *memory) find(id uuid.UUID) (Found, bool) {
 		return Found{}, false
 	}
 	e := s.at(slot)
-	// Field by field: print and noted are changed by others meanwhile.
+	// Field by field, since others change print and noted meanwhile.
 	known := entry{hash: e.hash, id: e.id, expires: e.expires, owner: e.owner, ownerLen: e.ownerLen, org: e.org,
 		scopes: e.scopes, flags: e.flags, about: e.about}
 	return Found{entry: known, rest: *s.rest(slot), special: s.special[slot],
@@ -285,8 +284,8 @@ func (m *memory) find(id uuid.UUID) (Found, bool) {
 // fingerprint recognises the text of a key within this process.
 func (m *memory) fingerprint(key bridge.Secret) uint64 { return maphash.String(m.seed, key.Reveal()) }
 
-// learn keeps the fingerprint of a key that the careful way has verified. A rotation whose grace is over is nothing special
-// any more; why its old secret is refused stays known.
+// learn stores the fingerprint of a key that the careful path has verified. It also clears the special flag of a rotation whose
+// grace is over; the reason to refuse the old secret stays known.
 func (m *memory) learn(key bridge.Key, now int64) {
 	n := numberOf(key.ID)
 	s := m.shard(n)
@@ -303,9 +302,8 @@ func (m *memory) learn(key bridge.Key, now int64) {
 	}
 }
 
-// hot verifies a key that is alive, has nothing special and has been verified before, fills in its identity, and says
-// whether its use is to be noted. It allocates nothing. Everything that it does not answer is for the careful way, which
-// knows the causes.
+// hot verifies a key that is alive, has no special conditions and has been verified before. It fills in the identity, and reports
+// whether the use is to be noted. It does not allocate. Whatever it does not accept goes to the careful path, which knows why.
 func (m *memory) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note, ok bool) {
 	tail, hash, ok := bridge.LookUpKey(p.Value)
 	if !ok {
@@ -325,8 +323,8 @@ func (m *memory) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note,
 			break
 		}
 	}
-	// The hash proves the secret, and the fingerprint that all else is as it was when each part was checked. How long the
-	// comparison of hashes takes says nothing of the secret.
+	// The hash proves the secret; the fingerprint proves that the rest of the text is what was checked before. The time that
+	// comparing hashes takes reveals nothing about the secret.
 	if e.flags != 0 || (e.expires != 0 && now >= int64(e.expires)) ||
 		atomic.LoadUint64(&e.print) != m.fingerprint(p.Value) || (p.KeyID.Valid && p.KeyID.UUID != e.id) {
 		return false, false
@@ -339,7 +337,7 @@ func (m *memory) hot(p *bridge.Presented, now int64, id *bridge.Identity) (note,
 	return note, true
 }
 
-// identify fills in what an entry says by itself.
+// identify fills in what the entry alone knows.
 func (e *entry) identify(id *bridge.Identity) {
 	id.Type, id.KeyID, id.Kind = bridge.TypeAPIKey, e.id, e.kind()
 	id.Environment, id.Generation = id.Kind.Environment(), binary.BigEndian.Uint64(e.hash[:])

@@ -14,20 +14,22 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Reader answers what a table knows, and changes nothing.
+// Reader answers questions from the table. It changes nothing.
 type Reader struct{ t *Table }
 
-// Now is the authority's time: the system's, and never below the newest time that was seen.
+// Now returns the authority's time: the system's, but never earlier than the newest time seen.
 func (r Reader) Now() time.Time { return r.t.line.Now() }
 
-// Trouble is why nothing can be verified or changed now; nil where it can.
+// Trouble says why nothing can be verified or changed now, or returns nil.
 func (r Reader) Trouble() error { return r.t.Trouble() }
 
-// Numbers are the change numbers as far as this process knows.
+// Numbers returns the change numbers as far as this process knows them.
 func (r Reader) Numbers() timeline.ChangeNumbers { return r.t.line.Numbers() }
 
-// Changes returns which keys have changed since a place in the feed, the place after them, and a channel that is closed
-// at the next change. complete is false where more have changed than are remembered: then any key may have.
+// Changes returns the keys that changed since a position in the feed.
+//
+// It also returns the position after them, and a channel that is closed at the next change. If complete is false, too many have
+// changed to be remembered: any key may have.
 func (r Reader) Changes(since uint64) (ids []uuid.UUID, next uint64, complete bool, changed <-chan struct{}) {
 	f := r.t.feed
 	f.mu.Lock()
@@ -42,13 +44,14 @@ func (r Reader) Changes(since uint64) (ids []uuid.UUID, next uint64, complete bo
 }
 
 const (
-	// overlap is how many versions are told again: changes that are made at the same time may be published out of order.
+	// overlap is how many versions are repeated, because simultaneous changes may be published out of order.
 	overlap    = 100
 	maxChanges = 10_000
 )
 
-// ChangedSince returns which keys have changed since a version, and the version now. complete is false where they are too
-// many, or where the version is not of this database: then any key may have.
+// ChangedSince returns the keys that changed since a version, and the current version.
+//
+// If complete is false, there are too many, or the version is not from this database: any key may have changed.
 func (r Reader) ChangedSince(ctx context.Context, version int64) (ids []uuid.UUID, now int64, complete bool, err error) {
 	if now, err = r.Version(ctx); err != nil || version > now {
 		return nil, now, false, err
@@ -60,7 +63,7 @@ func (r Reader) ChangedSince(ctx context.Context, version int64) (ids []uuid.UUI
 	return ids, now, len(ids) <= maxChanges, nil
 }
 
-// Version is the number of the last change.
+// Version returns the number of the last change, from the database.
 func (r Reader) Version(ctx context.Context) (version int64, err error) {
 	if err := r.t.cfg.DB.QueryRowContext(ctx, "SELECT version FROM key_changes WHERE id = 1").Scan(&version); err != nil {
 		return 0, fmt.Errorf("read the version of the keys: %w", err)
@@ -68,19 +71,19 @@ func (r Reader) Version(ctx context.Context) (version int64, err error) {
 	return version, nil
 }
 
-// Position is the version that a listener who was told of everything so far has reached; see [Authority.ChangedSince].
+// Position returns the version up to which all changes have been published; see [Reader.ChangedSince].
 func (r Reader) Position() int64 { return r.t.version.Load() }
 
 // Fresh reports whether the table is known to be up to date.
 func (r Reader) Fresh() bool { return !r.t.stale.Load() }
 
-// Generation is one of a key's secrets that is valid, and until when; zero: without an end.
+// Generation is a valid secret of a key, and until when it is valid; zero: no end.
 type Generation struct {
 	ID    uint64
 	Until time.Time
 }
 
-// Generations are those of a key's secrets that are valid; none where it is not alive.
+// Generations returns a key's valid secrets; none if it is not alive.
 func (r Reader) Generations(id uuid.UUID) []Generation {
 	f, ok := r.t.memory.find(id)
 	now := r.t.line.Seconds()
@@ -102,21 +105,21 @@ func (r Reader) Generations(id uuid.UUID) []Generation {
 	return alive
 }
 
-// Knows reports whether there is a key of that ID, as far as this process knows.
+// Knows reports whether this process knows a key with that ID.
 func (r Reader) Knows(id uuid.UUID) bool {
 	_, ok := r.t.memory.find(id)
 	return ok
 }
 
-// CanActAs reports whether the access tokens of a key may name other subjects than its owner.
+// CanActAs reports whether a key's access tokens may name subjects other than its owner.
 func (r Reader) CanActAs(id uuid.UUID) bool {
 	f, ok := r.t.memory.find(id)
 	return ok && r.t.actsAs(&f, r.t.line.Seconds())
 }
 
-// Alive reports whether what an identity was verified by is still valid: the key, the very secret of it, and the access
-// token that was derived from that. It is for
-// what takes long, such as a stream.
+// Alive reports whether what an identity was verified by is still valid.
+//
+// That is the key, the very secret, and the access token if there was one. It is for requests that take long, such as streams.
 func (r Reader) Alive(id bridge.Identity) bool {
 	now := r.t.line.Seconds()
 	if r.t.stale.Load() || r.t.line.Refuses() || (!id.ExpiresAt.IsZero() && now >= id.ExpiresAt.Unix()) {
@@ -131,7 +134,7 @@ func (r Reader) Alive(id bridge.Identity) bool {
 	return slices.ContainsFunc(r.Generations(id.KeyID), func(g Generation) bool { return g.ID == id.Generation })
 }
 
-// LimitedBy says what takes one of its own scopes from a key: a limit or an ancestor. Empty: nothing does.
+// LimitedBy says which limit or ancestor takes one of its own scopes from a key; empty: none does.
 func (r Reader) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 	f, ok := r.t.memory.find(id)
 	which := "the key"
@@ -156,14 +159,13 @@ func (r Reader) LimitedBy(id uuid.UUID, need bridge.Scope) string {
 	return ""
 }
 
-// Withdrawn is until when the access tokens of a key without a number that were issued to each member are dead.
+// Withdrawn maps each member to a time: the key's unnumbered access tokens issued until then are dead.
 func (r Reader) Withdrawn(id uuid.UUID) map[string]int64 {
 	f, _ := r.t.memory.find(id)
 	return f.Taken().UntilOf()
 }
 
-// WithdrawnNumbers is which access tokens of a key with a number are dead: those with a lower number, and those issued until a
-// time by statements without one.
+// WithdrawnNumbers says which of the key's numbered access tokens are dead; see [statements.Taken.NumbersOf].
 func (r Reader) WithdrawnNumbers(id uuid.UUID) (numbers, clocks map[string]int64) {
 	f, _ := r.t.memory.find(id)
 	return f.Taken().NumbersOf()

@@ -15,17 +15,19 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Config is all that a table touches.
+// Config is what a table needs.
 type Config struct {
 	DB        *sqldb.DB
 	Line      *timeline.Line
-	Servers   []bridge.ServerURL // the audiences that derived access tokens may name
+	Servers   []bridge.ServerURL // audiences that derived access tokens may name
 	Catalogue catalogue.Catalogue
-	// Confirm lets an exchanged key stay at its first use, in the database and here; it must be set to verify anything.
+	// Confirm makes an exchanged key permanent at its first use, in the database and in the table; required for verifying.
 	Confirm func(ctx context.Context, f Found, now int64) error
 }
 
-// Table is all keys of a database in memory. Its methods are safe for concurrent use; [Table.Run] has to run beside them.
+// Table holds all keys of a database in memory. It is safe for concurrent use.
+//
+// [Table.Run] must run as long as it is used.
 type Table struct {
 	cfg    Config
 	line   *timeline.Line
@@ -34,11 +36,11 @@ type Table struct {
 	feed   *feed
 
 	version   atomic.Int64 // all changes up to this one are in the table
-	synced    atomic.Int64 // when they were last compared with the database, on the monotonic clock
-	attempted atomic.Int64 // when that was last tried
-	stale     atomic.Bool  // that was too long ago
+	synced    atomic.Int64 // when the table was last compared with the database, on the monotonic clock
+	attempted atomic.Int64 // when that was last attempted
+	stale     atomic.Bool  // synced is too long ago
 	loaded    atomic.Int64 // Marks.Restored when all keys were loaded
-	unread    atomic.Bool  // what has changed could not be read the last time
+	unread    atomic.Bool  // the last attempt to read changes failed
 	wake      chan struct{}
 	pulling   sync.Mutex
 }
@@ -48,18 +50,18 @@ func New(cfg Config, log *slog.Logger) *Table {
 	return &Table{cfg: cfg, line: cfg.Line, log: log, memory: newMemory(), feed: newFeed(), wake: make(chan struct{}, 1)}
 }
 
-// Reader answers from the table.
+// Reader returns a reader of the table.
 func (t *Table) Reader() Reader { return Reader{t} }
 
 // Find returns a key by its ID.
 func (t *Table) Find(id uuid.UUID) (Found, bool) { return t.memory.find(id) }
 
-// UseUp marks a key whose uses are all taken, so that the database is not asked again.
+// UseUp marks a key as used up, so that the database is not asked again.
 func (t *Table) UseUp(id uuid.UUID) { t.memory.useUp(id) }
 
-// Take brings a row that is committed into the table and tells who listens.
+// Take brings a committed row into the table and notifies listeners.
 func (t *Table) Take(r *record.Row) {
-	if t.cfg.DB.Dialect == sqldb.SQLite { // where others change keys too, only a pull knows that nothing is missing
+	if t.cfg.DB.Dialect == sqldb.SQLite { // with other writers, only a pull knows that nothing is missing
 		for v := t.version.Load(); v < r.Version && !t.version.CompareAndSwap(v, r.Version); v = t.version.Load() {
 		}
 	}
@@ -68,13 +70,13 @@ func (t *Table) Take(r *record.Row) {
 	}
 }
 
-// Put takes a row over, unless the table has a newer one, and tells nobody.
+// Put takes in a row, unless the table has a newer one, and notifies nobody.
 func (t *Table) Put(r *record.Row) bool { return t.memory.put(r) }
 
-// Len is how many keys the table has.
+// Len returns the number of keys in the table.
 func (t *Table) Len() int { return t.memory.len() }
 
-// Trouble is why nothing can be verified or changed now; nil where it can.
+// Trouble says why nothing can be verified or changed now, or returns nil.
 func (t *Table) Trouble() error {
 	if err := t.line.Trouble(); err != nil {
 		return err

@@ -11,14 +11,15 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Invalid is what a caller is told of any credential that does not pass. Which of the reasons it was goes to the
-// operator, through the wrapped cause: a caller who does not hold the secret learns nothing about the key.
+// Invalid is the public error of any credential that does not pass.
+//
+// The exact reason is in the wrapped cause, for the operator: a caller without the secret learns nothing about the key.
 func Invalid(cause error) error {
 	return bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid, "API key is invalid or expired").Because(cause).
 		WithHint("connect again with `ace connect`, or create a key with `ace api-key create`")
 }
 
-// Refuse is one exact cause, for [Invalid] to wrap.
+// Refuse makes an exact cause, for [Invalid] to wrap.
 func Refuse(code bridge.Code, format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Unauthenticated, code, format, args...)
 }
@@ -26,19 +27,18 @@ func Refuse(code bridge.Code, format string, args ...any) *bridge.Error {
 var errStale = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeKeysStale, RetryAfter: pollEvery,
 	Detail: "this server has lost its database for so long that it does not know which keys are revoked"}
 
-// ErrWithdrawn refuses an access token from before its member's access was withdrawn.
+// ErrWithdrawn refuses an access token issued before its member's access was withdrawn.
 var ErrWithdrawn = Refuse(bridge.CodeTokenWithdrawn, "the member's access was withdrawn, or changed, after the token was issued")
 
-// errUnread is for a credential that does not fit what is known, while it is not known what has changed.
+// errUnread is for a credential that does not match the table while recent changes could not be read.
 var errUnread = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeKeysBehind, RetryAfter: pollEvery,
 	Detail: "this server cannot reach its database, and does not know whether this credential was made a moment ago"}
 
-// Verify checks an API key or a derived access token. Nothing is written here, except that the first use of an exchanged
-// key confirms it, and nothing is read from the database. A refusal of the credential has the code key_invalid and wraps
-// the exact cause.
+// Verify verifies an API key or a derived access token, and fills in its identity.
 //
-// Verify fills in the identity, and reports whether its use is to be noted. What is Counted is not counted here, but once it is
-// known that it is allowed.
+// It reads nothing from the database and writes nothing, except that the first use of an exchanged key confirms it. A refusal
+// has the code key_invalid and wraps the exact cause. note reports whether the caller should note the use. Uses of a Counted
+// identity are not counted here, but once the caller knows that they are allowed.
 func (t *Table) Verify(ctx context.Context, p *bridge.Presented, use bridge.Use, id *bridge.Identity) (note bool, err error) {
 	now := t.line.Seconds()
 	if t.stale.Load() || t.line.Refuses() {
@@ -58,8 +58,8 @@ func (t *Table) Verify(ctx context.Context, p *bridge.Presented, use bridge.Use,
 	return true, nil
 }
 
-// verify is the careful way. What does not fit the table may fit a change that another process has just made: then the
-// table catches up, and it is tried once more.
+// verify is the careful path. A mismatch may be due to a change that another process has just made: then the table catches up
+// and verifies once more.
 func (t *Table) verify(ctx context.Context, p bridge.Presented, use bridge.Use, now int64) (bridge.Identity, error) {
 	var key bridge.Key
 	var keyID uuid.UUID
@@ -102,20 +102,20 @@ func (t *Table) verify(ctx context.Context, p bridge.Presented, use bridge.Use, 
 			}
 			return bridge.Identity{}, err
 		}
-		if err := t.usable(ctx, f, use, now); err != nil {
+		if err := t.requireUsable(ctx, f, use, now); err != nil {
 			return bridge.Identity{}, err
 		}
 		if err := t.chain(&f, &id, &use, now); err != nil {
 			return bridge.Identity{}, err
 		}
-		if p.IsKey() && !id.Metered { // a metered key goes the careful way each time
+		if p.IsKey() && !id.Metered { // a metered key takes the careful path each time
 			t.memory.learn(key, now)
 		}
 		return id, nil
 	}
 }
 
-// verifyKey checks a key's text against what is stored of it.
+// verifyKey compares a key's text with what is stored of it.
 func verifyKey(key bridge.Key, f Found, now int64) (bridge.Identity, error) {
 	hash := key.Hash()
 	switch {
@@ -131,8 +131,8 @@ func verifyKey(key bridge.Key, f Found, now int64) (bridge.Identity, error) {
 	return f.previousIdentity(), nil
 }
 
-// usable checks that the key may be used now and from there, and confirms it where this is its first use.
-func (t *Table) usable(ctx context.Context, f Found, use bridge.Use, now int64) error {
+// requireUsable checks that the key may be used now and from that address, and confirms it if this is its first use.
+func (t *Table) requireUsable(ctx context.Context, f Found, use bridge.Use, now int64) error {
 	switch state := f.Status(now); state {
 	case record.StatusActive:
 	case record.StatusUnconfirmed:
@@ -155,7 +155,7 @@ func (t *Table) usable(ctx context.Context, f Found, use bridge.Use, now int64) 
 		if _, err := netip.ParseAddr(use.Address); err != nil {
 			return Refuse(bridge.CodeKeyAddress, "the key is limited to addresses, and the client's address is not known")
 		}
-		return Refuse(bridge.CodeKeyAddress, "the key is not to be used from %s", use.Address)
+		return Refuse(bridge.CodeKeyAddress, "the key may not be used from %s", use.Address)
 	}
 	return nil
 }

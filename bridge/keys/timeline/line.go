@@ -12,10 +12,10 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// maxBehind is how far the system's clock may be behind the newest time seen before everything is refused.
+// maxBehind is how far the system's clock may lag behind the newest time seen before everything is refused.
 const maxBehind = 5 * time.Minute
 
-// Line is how far a database has come: in time, and in changes. Its methods are safe for concurrent use.
+// Line is how far a database has come, in time and in changes. It is safe for concurrent use.
 type Line struct {
 	db   *sqldb.DB
 	mark *mark.File
@@ -23,26 +23,26 @@ type Line struct {
 
 	system   func() time.Time
 	realTime bool         // system is time.Now
-	ticked   atomic.Int64 // unix seconds, kept by Tick; 0: ask the clock
+	ticked   atomic.Int64 // unix seconds, set by Tick; 0: ask the clock
 	newest   atomic.Int64 // the newest time seen, unix seconds
-	stored   atomic.Int64 // the newest time that the database is known to have
+	stored   atomic.Int64 // the newest time known to be in the database
 	late     atomic.Bool  // the system's clock is too far behind
 	marks    atomic.Pointer[Marks]
-	highest  atomic.Int64 // the highest change number that this process, the mark or the cloud knows
+	highest  atomic.Int64 // the highest change number known to this process, the mark or the cloud
 	behind   atomic.Pointer[lag]
 }
 
-// lag is how far the database is behind.
+// lag says how far the database is behind.
 type lag struct{ found, known int64 }
 
-// Config is what a line must know.
+// Config configures a [Line].
 type Config struct {
 	DB   *sqldb.DB
-	Mark *mark.File       // the change number outside the database; nil: none is kept
+	Mark *mark.File       // keeps the change number outside the database; nil: nothing does
 	Now  func() time.Time // nil: time.Now
 }
 
-// New returns the line of a database, which it does not read yet; see [Line.Look].
+// New returns the line of a database. It does not read it yet; see [Line.Look].
 func New(cfg Config, log *slog.Logger) *Line {
 	l := &Line{db: cfg.DB, mark: cfg.Mark, log: log, system: cfg.Now}
 	if cfg.Now == nil {
@@ -52,7 +52,7 @@ func New(cfg Config, log *slog.Logger) *Line {
 	return l
 }
 
-// Marks are what the one row of key_changes says.
+// Marks are the contents of the one row of key_changes.
 type Marks struct {
 	Version  int64 // the number of the last change
 	Restored int64 // the number at which a restored database was accepted; 0: never
@@ -69,7 +69,7 @@ func readMarks(ctx context.Context, db *sqldb.DB) (Marks, error) {
 	return m, nil
 }
 
-// Now is the system's time, or the newest time seen where that is later.
+// Now returns the system's time, or the newest time seen if that is later.
 func (l *Line) Now() time.Time {
 	now := l.system()
 	seconds := now.Unix()
@@ -87,7 +87,7 @@ func (l *Line) Now() time.Time {
 	}
 }
 
-// Seconds is the time of a verification. Asking the system for it would cost a third of all.
+// Seconds returns the time for a verification, in unix seconds. Asking the system would take a third of its duration.
 func (l *Line) Seconds() int64 {
 	if s := l.ticked.Load(); s != 0 {
 		return s
@@ -95,8 +95,9 @@ func (l *Line) Seconds() int64 {
 	return l.Now().Unix()
 }
 
-// Tick keeps the time for [Line.Seconds], where the clock is the system's. Who calls it goes on to do so every moment, and
-// calls [Line.StopTicking] at the end.
+// Tick sets the time for [Line.Seconds], if the clock is the system's.
+//
+// The caller keeps calling it every few milliseconds, and calls [Line.StopTicking] at the end.
 func (l *Line) Tick() {
 	if l.realTime {
 		l.ticked.Store(l.Now().Unix())
@@ -115,16 +116,16 @@ func (l *Line) Late() bool { return l.late.Load() }
 // Behind reports whether the database has lost changes.
 func (l *Line) Behind() bool { return l.behind.Load() != nil }
 
-// Trouble is why nothing can be verified or changed now; nil where it can.
+// Trouble says why nothing can be verified or changed now, or returns nil.
 func (l *Line) Trouble() error {
-	l.Seconds() // where nobody ticks, this looks at the time
+	l.Seconds() // if nobody ticks, this looks at the clock
 	if l.late.Load() {
 		return l.clockBehind()
 	}
 	return l.Lost()
 }
 
-// Lost is the error of a database that has lost changes; nil where it has not.
+// Lost returns the error of a database that has lost changes, or nil.
 func (l *Line) Lost() error {
 	if lag := l.behind.Load(); lag != nil {
 		return DatabaseBehind(lag.found, lag.known)
@@ -142,16 +143,16 @@ func (l *Line) clockBehind() error {
 	return e
 }
 
-// DatabaseBehind is the error of a database that is at one change where a later one is known.
+// DatabaseBehind makes the error of a database at one change when a later one is known.
 func DatabaseBehind(found, known int64) error {
 	e := bridge.E(bridge.Unavailable, bridge.CodeDatabaseBehind,
-		"the database is at change %d, and change %d was made already: it has lost changes, revocations among them, as an old backup has", found, known).
+		"the database is at change %d, and change %d was made already: it has lost changes, perhaps revocations, as if restored from an old backup", found, known).
 		WithHint("restore the newest database; if this is the newest there is, run `ace server restore --accept` (on a cloud: `ace cloud restore --accept`)")
 	e.RetryAfter = time.Minute
 	return e
 }
 
-// adopt takes over what the database says. Time goes back only where an operator has accepted that.
+// adopt takes in what the database says. Time goes back only if an operator has accepted that.
 func (l *Line) adopt(m Marks) {
 	before := l.marks.Swap(&m)
 	if before != nil && m.epoch > before.epoch {
@@ -168,16 +169,18 @@ func raise(v *atomic.Int64, to int64) {
 	}
 }
 
-// Ended reports whether what was issued and expires at these times had ended before an earlier time was accepted.
+// Ended reports whether something had ended before an earlier time was accepted.
+//
+// issued and expires are its times, in unix seconds.
 func (l *Line) Ended(issued, expires int64) bool {
 	m := l.marks.Load()
 	return m != nil && m.ended != 0 && issued <= m.accepted && expires <= m.ended
 }
 
-// Stored is the newest time that the database is known to have, in unix seconds.
+// Stored returns the newest time known to be in the database, in unix seconds.
 func (l *Line) Stored() int64 { return l.stored.Load() }
 
-// Store writes down the newest time seen, and takes over what others have written.
+// Store writes the newest time seen, and takes in what others have written.
 func (l *Line) Store(ctx context.Context) (Marks, error) {
 	now := l.Now().Unix()
 	epoch := l.marks.Load().epoch
