@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// connector gives connections whose errors are classified where they arise, so that no store has to.
+// connector opens connections that classify errors where they arise, so that no store has to.
 type connector struct{ driver.Connector }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -20,7 +20,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{inner, lite}, nil
 }
 
-// named is the connector of a driver that has none of its own.
+// named is a connector for a driver that has none.
 type named struct {
 	driver driver.Driver
 	dsn    string
@@ -29,7 +29,7 @@ type named struct {
 func (n named) Connect(context.Context) (driver.Conn, error) { return n.driver.Open(n.dsn) }
 func (n named) Driver() driver.Driver                        { return n.driver }
 
-// Native is the driver's own connection behind what [database/sql.Conn.Raw] gives.
+// Native returns the driver's own connection behind what [database/sql.Conn.Raw] passes.
 func Native(raw any) any {
 	if c, ok := raw.(*conn); ok {
 		return c.Conn
@@ -37,7 +37,7 @@ func Native(raw any) any {
 	return raw
 }
 
-// told classifies an error of a driver. What fails because its request was given up says so.
+// told classifies a driver's error. An error due to a cancelled request says so.
 func told(ctx context.Context, err error) error {
 	switch {
 	case err == nil, err == io.EOF, err == driver.ErrSkip: //nolint:errorlint // database/sql compares them likewise
@@ -138,12 +138,12 @@ func (t tx) Rollback() error { return told(context.Background(), t.Tx.Rollback()
 
 type rows struct {
 	driver.Rows
-	ctx context.Context //nolint:containedctx // of the query whose rows these are
+	ctx context.Context //nolint:containedctx // of the query that these rows belong to
 }
 
 func (r *rows) Next(dest []driver.Value) error { return told(r.ctx, r.Rows.Next(dest)) }
 
-// HasNextResultSet and NextResultSet serve a query of several statements, which only SQLite takes.
+// HasNextResultSet and NextResultSet serve queries of several statements, which only SQLite accepts.
 func (r *rows) HasNextResultSet() bool {
 	n, ok := r.Rows.(driver.RowsNextResultSet)
 	return ok && n.HasNextResultSet()

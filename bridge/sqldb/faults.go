@@ -30,17 +30,17 @@ var (
 		"try again in a moment", time.Second)
 	errPool = fault(bridge.CodeDatabaseTooManyConnections, "all connections to the database are in use", "try again in a moment",
 		2*time.Second)
-	errMany = fault(bridge.CodeDatabaseTooManyConnections, "the database takes no more connections",
+	errMany = fault(bridge.CodeDatabaseTooManyConnections, "the database accepts no more connections",
 		"the operator has to raise max_connections, or stop what else uses the database", 5*time.Second)
 	errReadOnly = fault(bridge.CodeDatabaseReadOnly, "the database is read-only, and nothing can be stored",
 		"the operator has to make the database and its folder writable, or name the primary in ACE_DATABASE_URL", time.Minute)
 	errDamaged = fault(bridge.CodeDatabaseDamaged, "the database is damaged", restoreHint, 5*time.Minute)
-	errFailing = fault(bridge.CodeDatabaseFailing, "the disk or file of the database gives errors",
+	errFailing = fault(bridge.CodeDatabaseFailing, "the disk or file of the database reports errors",
 		"the operator has to look at the disk of the database, and at what this process may open", 30*time.Second)
 	errMemory = fault(bridge.CodeDatabaseOutOfMemory, "the database is out of memory", "the operator has to give it more",
 		30*time.Second)
 	errUnreachable = fault(bridge.CodeDatabaseUnreachable, "the database does not answer",
-		"the operator has to see that it runs and can be reached from here", 5*time.Second)
+		"the operator has to check that it runs and can be reached from here", 5*time.Second)
 	errRefused = fault(bridge.CodeDatabaseRefused, "the database refuses the user of ACE_DATABASE_URL",
 		"the operator has to check ACE_DATABASE_URL and the rights of its user", 30*time.Second)
 )
@@ -52,7 +52,7 @@ var faultsOfSQLite = map[int]*bridge.Error{
 	sqlite3.SQLITE_PERM: errFailing, sqlite3.SQLITE_NOLFS: errFailing, sqlite3.SQLITE_NOMEM: errMemory,
 }
 
-// faultsOfPostgres are SQLSTATE codes, and classes of them (two characters), from PostgreSQL's appendix A.
+// faultsOfPostgres maps SQLSTATE codes, and classes of them (two characters), from PostgreSQL's appendix A.
 var faultsOfPostgres = map[string]*bridge.Error{
 	"08": errUnreachable, "28": errRefused, "3D": errUnreachable, "42501": errRefused,
 	"53": errFailing, "53100": errFull, "53200": errMemory, "53300": errMany,
@@ -61,9 +61,10 @@ var faultsOfPostgres = map[string]*bridge.Error{
 	"58": errFailing, "25006": errReadOnly, "XX001": errDamaged, "XX002": errDamaged,
 }
 
-// Classify turns an error of a driver or of database/sql that says that the database is in trouble into one with a
-// code, a cause and a time to try again. Every other error is returned as it is: one of a statement, one that has a code already, and
-// a request that was given up.
+// Classify turns an error that means that the database is in trouble into a [bridge.Error].
+//
+// It handles errors of drivers and of database/sql, and adds a code, a cause and a time to retry. Any other error is returned as
+// it is: errors of a statement, errors that already have a code, and cancelled requests.
 func Classify(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
@@ -102,7 +103,7 @@ func faultOf(err error) *bridge.Error {
 	return nil
 }
 
-// IsFault reports whether err says that the database is in trouble, and not that a rule was broken.
+// IsFault reports whether err means that the database is in trouble, rather than that a rule was broken.
 func IsFault(err error) bool {
 	e, ok := errors.AsType[*bridge.Error](Classify(err))
 	if !ok || e.Kind != bridge.Unavailable {

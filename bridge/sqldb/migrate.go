@@ -14,10 +14,11 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Migrate brings the tables of one store up to date from its embedded *.sql files. Each store keeps a version table of
-// its own, schema_<name>. A database that a newer version has migrated is refused: an old binary does not know what it
-// would break. A lock lets one of several starting processes do the work: an advisory one on PostgreSQL, a file beside the
-// database on SQLite.
+// Migrate brings the tables of one store up to date from its embedded *.sql files.
+//
+// Each store has its own version table, schema_<name>. A database that a newer version has migrated is refused, because an old
+// program does not know what it would break. If several processes start at once, a lock lets one of them do the work: an
+// advisory lock on PostgreSQL, a file next to the database on SQLite.
 func (db *DB) Migrate(ctx context.Context, name string, fsys fs.FS) error {
 	if db.Dialect == SQLite && db.file != ":memory:" {
 		guard := flock.New(db.file + ".lock")
@@ -46,7 +47,7 @@ func (db *DB) migrate(ctx context.Context, name string, fsys fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", name, err)
 	}
-	if _, err := provider.HasPending(ctx); err != nil { // makes the version table, under the lock
+	if _, err := provider.HasPending(ctx); err != nil { // creates the version table, under the lock
 		return fmt.Errorf("migrate %s: %w", name, err)
 	}
 	current, target, err := provider.GetVersions(ctx)

@@ -8,8 +8,9 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Own makes this the only process that keeps what a SQLite file says in memory, until the database is closed; a second
-// one is refused. PostgreSQL belongs to all.
+// Own makes this the only process that caches a SQLite file's contents, until the database is closed.
+//
+// A second process fails with [bridge.CodeDatabaseInUse]. PostgreSQL is shared, so there Own does nothing.
 func (db *DB) Own() error {
 	if db.Dialect != SQLite || db.file == ":memory:" || db.owned != nil {
 		return nil
@@ -27,7 +28,7 @@ func (db *DB) Own() error {
 	return nil
 }
 
-// Close closes the database and lets others own it.
+// Close closes the database and releases what [DB.Own] claimed.
 func (db *DB) Close() error {
 	err := db.DB.Close()
 	if db.owned != nil {

@@ -12,25 +12,25 @@ import (
 const (
 	writeEvery = time.Second
 	writeTime  = 2 * time.Second
-	// writeSize is more than a page, so that a write does not fit in the room that a full disk has left by chance.
+	// writeSize is more than a page, so that the write does not fit into space that a full disk has left by chance.
 	writeSize = 4 << 10 // bytes, written in hex
 )
 
-// writes remembers how the last trial write went, so that many askers cost one write a second.
+// writes remembers the outcome of the last trial write, so that many callers cost one write per second.
 type writes struct {
 	mu   sync.Mutex
 	at   time.Time
 	last error
 }
 
-// Writable stores something and reports whether that works. It asks the database at most once a second.
+// Writable tries to store something and returns the error, at most once a second.
 func (db *DB) Writable(ctx context.Context) error {
 	db.writes.mu.Lock()
 	defer db.writes.mu.Unlock()
 	if !db.writes.at.IsZero() && time.Since(db.writes.at) < writeEvery {
 		return db.writes.last
 	}
-	// The answer is for all who ask, also if this one gives up.
+	// The outcome is shared, so one caller who gives up must not end the attempt.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
 	db.writes.last = db.tryWrite(ctx)

@@ -9,13 +9,13 @@ import (
 // Row is one row of a result.
 type Row interface{ Scan(dest ...any) error }
 
-// Queryer runs queries: a database, or a transaction.
+// Queryer is a database or a transaction that runs queries.
 type Queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Each reads the rows of a query one by one.
+// Each calls read for each row of a query. It takes the query's error and closes rows.
 func Each(rows *sql.Rows, err error, read func(Row) error) error {
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func Each(rows *sql.Rows, err error, read func(Row) error) error {
 	return rows.Err()
 }
 
-// Collect reads all rows of a query; without rows the slice is empty, and not nil.
+// Collect returns all rows of a query. Without rows the slice is empty, not nil.
 func Collect[T any](rows *sql.Rows, err error, scan func(Row) (T, error)) ([]T, error) {
 	out := []T{}
 	err = Each(rows, err, func(row Row) error {
@@ -43,7 +43,7 @@ func Collect[T any](rows *sql.Rows, err error, scan func(Row) (T, error)) ([]T, 
 	return out, nil
 }
 
-// Column reads all rows of a query for one column.
+// Column returns all rows of a query for a single column.
 func Column[T any](rows *sql.Rows, err error) ([]T, error) {
 	return Collect(rows, err, func(row Row) (value T, err error) {
 		err = row.Scan(&value)
@@ -51,7 +51,7 @@ func Column[T any](rows *sql.Rows, err error) ([]T, error) {
 	})
 }
 
-// Wrap says what failed, or is nil where nothing did.
+// Wrap adds what failed to an error; it returns nil if nothing did.
 func Wrap(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

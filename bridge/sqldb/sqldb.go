@@ -1,7 +1,21 @@
-// Package sqldb opens a database URL, migrates its schema and runs transactions, alike on SQLite and PostgreSQL.
+// Package sqldb opens databases and runs migrations and transactions, alike on SQLite and PostgreSQL.
 //
-// The stores above it write one set of SQL: $1 placeholders, columns of type TEXT, BIGINT and BOOLEAN, times as whole
-// seconds since 1970.
+// The stores above it write one set of SQL for both: $1 placeholders, columns of type TEXT, BIGINT and BOOLEAN, and times as
+// whole seconds since 1970. How a database is opened at start ([OpenChecked]):
+//
+//	URL ──► file missing or empty, although used before? ──yes──► refused
+//	          │ no
+//	          ▼
+//	        opened, checked for damage ──damaged, or a cloud's for a server──► refused
+//	          │
+//	          ▼
+//	        same ID as in the data directory? ──no──► refused, unless the operator says --new-database
+//	          │ yes
+//	          ▼
+//	        in use: [DB.Tx] waits for locks up to 10 s and retries what the database gave up in favour of others
+//
+// Errors of the drivers are classified where they arise: one that means that the database is in trouble is a [bridge.Error] with
+// a code, a hint for the operator and a time to retry ([Classify]); any other is passed through.
 package sqldb
 
 import (
@@ -27,10 +41,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Dialect is the kind of database.
+// Dialect is the kind of a database.
 type Dialect string
 
-// The two databases.
+// The supported databases.
 const (
 	SQLite   Dialect = "sqlite"
 	Postgres Dialect = "postgres"
@@ -40,22 +54,23 @@ const (
 type DB struct {
 	*sql.DB
 	Dialect Dialect
-	file    string // of a SQLite database
+	file    string // of a SQLite database; or ":memory:"
 	owned   *flock.Flock
 
 	replaced string // see Replaced
 	writes   writes
-	patience time.Duration // how long a change waits for a connection and for locks, in all
+	patience time.Duration // how long a change waits for a connection and for locks, in total
 }
 
 const (
 	patience = 10 * time.Second
-	// busyTimeout is how long SQLite waits for a lock at a time. Changes try again until their patience is over.
+	// busyTimeout is how long SQLite itself waits for a lock. Changes are retried until their patience is over.
 	busyTimeout = time.Second
 )
 
-// Open opens "sqlite:PATH" or "postgres://…" and checks that it answers. The file of a new SQLite database is made
-// readable by its owner only.
+// Open opens "sqlite:PATH" or "postgres://…" and checks that the database answers.
+//
+// A new SQLite file is readable only by its owner. Errors never quote the URL, which may contain a password.
 func Open(ctx context.Context, dsn string) (*DB, error) {
 	var db *DB
 	var err error
@@ -76,15 +91,15 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		if e, ok := errors.AsType[*bridge.Error](err); ok && e.Code != bridge.CodeDatabaseUnreachable {
 			return nil, e
 		}
-		// The driver's text may repeat the URL with its password: it goes to the log only where it was asked for.
+		// The driver's text may repeat the URL with its password, so it is not passed on.
 		return nil, bridge.E(bridge.Unavailable, bridge.CodeDatabaseUnreachable, "the %s database cannot be opened: %s",
 			db.Dialect, whyNot(err)).WithHint("check ACE_DATABASE_URL")
 	}
 	return db, nil
 }
 
-// whyNot is the kind of mistake behind a database that cannot be opened. Nothing of the URL is in it, whatever its form is: a
-// part of a malformed one may be a password, and the driver may take it for a host or a name.
+// whyNot names the kind of mistake behind a database that cannot be opened. It contains nothing of the URL: any part of a
+// malformed one may be a password that the driver took for a host or a name.
 func whyNot(err error) string {
 	var dns *net.DNSError
 	var dial *net.OpError
@@ -109,16 +124,16 @@ func whyNot(err error) string {
 	case errors.As(err, &path):
 		return path.Err.Error()
 	}
-	return "the driver does not get through to it"
+	return "the driver cannot get through to it"
 }
 
-// openSQLite puts every pragma into the DSN, because a PRAGMA statement reaches one pooled connection only. WAL lets
-// readers go on beside the writer; synchronous=FULL keeps a committed key through a power cut; _txlock=immediate takes
-// the write lock at BEGIN, where busy_timeout waits for it, and not half-way, where SQLite gives up at once.
+// openSQLite puts every pragma into the DSN, because a PRAGMA statement reaches only one pooled connection. WAL lets readers
+// continue while someone writes; synchronous=FULL keeps a committed key through a power cut; _txlock=immediate takes the write
+// lock at BEGIN, where busy_timeout waits for it, rather than later, where SQLite gives up at once.
 func openSQLite(path string) (*DB, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.ContainsAny(path, "?#%") {
-		return nil, bridge.E(bridge.Invalid, bridge.CodeDatabaseURL, "sqlite: wants the path of a file, without ?, # and %%")
+		return nil, bridge.E(bridge.Invalid, bridge.CodeDatabaseURL, "sqlite: needs the path of a file, without ?, # and %%")
 	}
 	if path != ":memory:" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -138,7 +153,7 @@ func openSQLite(path string) (*DB, error) {
 	}
 	db := sql.OpenDB(connector{named{plain.Driver(), dsn}})
 	if path == ":memory:" {
-		db.SetMaxOpenConns(1) // each connection would be a database of its own
+		db.SetMaxOpenConns(1) // each connection would be a separate database
 	} else {
 		db.SetMaxOpenConns(8)
 		db.SetMaxIdleConns(8)
@@ -160,7 +175,7 @@ func openPostgres(dsn string) (*DB, error) {
 		if _, set := cfg.RuntimeParams["lock_timeout"]; set {
 			return nil
 		}
-		// Not a parameter of the connection's start: poolers refuse those that they do not know.
+		// Not a start-up parameter of the connection: poolers refuse parameters they do not know.
 		_, err := c.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", patience.Milliseconds()))
 		return err
 	}))})
@@ -170,7 +185,7 @@ func openPostgres(dsn string) (*DB, error) {
 	return &DB{DB: db, Dialect: Postgres, patience: patience}, nil
 }
 
-// IsUnique reports whether err says that a unique constraint was violated.
+// IsUnique reports whether err is a violation of a unique constraint.
 func IsUnique(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "23505"
@@ -181,7 +196,7 @@ func IsUnique(err error) bool {
 	return false
 }
 
-// Changed says whether a conditional UPDATE, INSERT or DELETE changed exactly one row or more.
+// Changed reports whether a conditional UPDATE, INSERT or DELETE changed at least one row.
 func Changed(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err

@@ -18,19 +18,21 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Start says what a database must be to be used.
+// Start says what to open, and what it must be.
 type Start struct {
 	URL  string
 	Role string // "server" or "cloud"
-	Dir  string // the data directory, which knows which database was used before; empty: nothing is kept and compared
-	New  bool   // the operator says that another database, or an empty one, is meant
+	Dir  string // the data directory, which records which database was used before; empty: nothing is recorded or compared
+	New  bool   // the operator says that another database, or an empty one, is intended
 }
 
 // checkTime bounds the check of a SQLite file at start.
 const checkTime = 30 * time.Second
 
-// OpenChecked opens a database, and refuses one that is damaged, or missing, empty or another than the one
-// that the data directory shows to have been used before.
+// OpenChecked opens a database and refuses it if it is damaged or not the expected one.
+//
+// The data directory records which database was used before; one that is missing, empty or different is refused unless
+// [Start.New] is set.
 func OpenChecked(ctx context.Context, start Start, log *slog.Logger) (*DB, error) {
 	var known State
 	if start.Dir != "" {
@@ -72,7 +74,7 @@ func (s Start) missing(what string) error {
 		WithHint("restore a backup of it; if an empty database is meant: ace %s --new-database", s.Role)
 }
 
-// errOfCloud says that a server would take a cloud's own API keys for its own.
+// errOfCloud refuses a cloud's database on a server, which would take the cloud's API keys for its own.
 var errOfCloud = bridge.E(bridge.Unavailable, bridge.CodeDatabaseOfCloud,
 	"the database is a cloud's, and a server needs one of its own").
 	WithHint("name another database in ACE_DATABASE_URL")
@@ -121,10 +123,10 @@ func (db *DB) begin(ctx context.Context, start Start, known State, log *slog.Log
 	return nil
 }
 
-// Replaced is the ID of the database that this one replaces because the operator said so; else empty.
+// Replaced returns the ID of the database that the operator replaced by this one, or "".
 func (db *DB) Replaced() string { return db.replaced }
 
-// check reads the whole of a SQLite file, as far as that takes no longer than [checkTime].
+// check checks a whole SQLite file for damage, unless that takes longer than [checkTime].
 func (db *DB) check(ctx context.Context, log *slog.Logger) error {
 	if db.Dialect != SQLite {
 		return nil
@@ -150,7 +152,7 @@ func (db *DB) check(ctx context.Context, log *slog.Logger) error {
 
 const factID, factProbe = "id", "probe"
 
-// ID is the random ID that a database was given when it was first used; empty: it has none yet.
+// ID returns the random ID that a database gets when it is first used, or "" if it has none yet.
 func (db *DB) ID(ctx context.Context) (string, error) {
 	has, err := db.hasTable(ctx, "database_facts")
 	if err != nil || !has {
@@ -164,7 +166,7 @@ func (db *DB) ID(ctx context.Context) (string, error) {
 	return id, nil
 }
 
-// identify gives a database its ID, if it has none.
+// identify gives a database its ID if it has none.
 func (db *DB) identify(ctx context.Context) (string, error) {
 	fsys, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -186,7 +188,7 @@ func (db *DB) hasTable(ctx context.Context, name string) (bool, error) {
 		"SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass($1)", name)
 }
 
-// empty reports whether a database has no tables of ours.
+// empty reports whether a database has none of our tables.
 func (db *DB) empty(ctx context.Context) (bool, error) {
 	some, err := db.has(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name LIKE 'schema\\_%' ESCAPE '\\'",
 		"SELECT COUNT(*) FROM pg_tables WHERE schemaname = ANY(current_schemas(false)) AND tablename LIKE 'schema\\_%'")

@@ -13,18 +13,18 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// State is the part of a database's history that the data directory keeps outside the database.
+// State is what the data directory records about a database.
 type State struct {
-	DatabaseID string `json:"database_id"`          // the database that was used last
+	DatabaseID string `json:"database_id"`          // the database that was last used
 	Generation int64  `json:"generation,omitempty"` // its newest change that must not be lost
 }
 
-// StateFile is the path of the state of a role, "server" or "cloud", in a data directory. Both may share the directory.
+// StateFile returns the path of a state file; role is "server" or "cloud". Both may share a data directory.
 func StateFile(dir, role string) string { return filepath.Join(dir, role+"-state.json") }
 
 const maxState = 4 << 10
 
-// ReadState reads a state file; the zero state where there is no file.
+// ReadState reads a state file; if there is none it returns the zero state.
 func ReadState(path string) (State, error) {
 	var s State
 	f, err := os.Open(path) //nolint:gosec // in the operator's data directory
@@ -53,12 +53,12 @@ func parseState(raw []byte, s *State) error {
 		return err
 	}
 	if s.DatabaseID == "" {
-		return errors.New("it names no database")
+		return errors.New("it does not name a database")
 	}
 	return nil
 }
 
-// Write replaces a state file so that a crash leaves the old one or the new one, on the disk and not in its cache.
+// Write replaces a state file atomically and syncs it: after a crash the file has either the old or the new state.
 func (s State) Write(path string) (err error) {
 	raw, err := json.Marshal(s)
 	if err != nil {
@@ -69,11 +69,11 @@ func (s State) Write(path string) (err error) {
 			err = fmt.Errorf("write the state of the database: %w", err)
 		}
 	}()
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // for its owner only
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // readable only by its owner
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // nothing once it is renamed
+	defer func() { _ = os.Remove(f.Name()) }() // does nothing once it is renamed
 	_, err = f.Write(append(raw, '\n'))
 	if err == nil {
 		err = f.Sync()

@@ -13,21 +13,23 @@ import (
 )
 
 const (
-	txAttempts = 5 // at transactions that PostgreSQL gave up in favour of others
+	txAttempts = 5 // for transactions that PostgreSQL gave up in favour of others
 	retryPause = 5 * time.Millisecond
 )
 
-// SetPatience bounds how long a change waits for a connection and for locks, in all, in place of 10 s; for tests.
+// SetPatience sets how long a change waits for a connection and for locks, in total; for tests. The default is 10 s.
 func (db *DB) SetPatience(d time.Duration) { db.patience = d }
 
-// Tx runs fn in a transaction and commits it unless fn fails. A transaction that the database gave up in favour of
-// another one (SQLITE_BUSY, a deadlock, a serialization failure) is run again: fn must not keep state from an attempt.
-// After 10 s in all of waiting for a connection and for locks it fails with [CodeBusy] or [CodeConnections].
+// Tx runs fn in a transaction and commits it, unless fn fails.
+//
+// A transaction that the database gave up in favour of another one (SQLITE_BUSY, a deadlock, a serialization failure) is run
+// again, so fn must not keep state from an earlier attempt. After waiting 10 s in total for a connection and for locks, Tx fails
+// with [bridge.CodeDatabaseBusy] or [bridge.CodeDatabaseTooManyConnections].
 func (db *DB) Tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return db.again(ctx, func(c *sql.Conn) error { return inTx(ctx, c, fn) })
 }
 
-// ExecContext runs one statement, and waits for locks as [DB.Tx] does.
+// ExecContext runs one statement, waiting for locks like [DB.Tx].
 func (db *DB) ExecContext(ctx context.Context, query string, args ...any) (result sql.Result, err error) {
 	err = db.again(ctx, func(c *sql.Conn) error {
 		result, err = c.ExecContext(ctx, query, args...)
@@ -39,7 +41,7 @@ func (db *DB) ExecContext(ctx context.Context, query string, args ...any) (resul
 // again runs a change on a connection until it succeeds, fails for good, or has waited long enough.
 func (db *DB) again(ctx context.Context, change func(*sql.Conn) error) error {
 	until := time.Now().Add(db.patience)
-	var lock error // what it has waited for
+	var lock error // the lock it has waited for
 	for attempt := 1; ; attempt++ {
 		err := db.once(ctx, until, change)
 		locked := isLocked(err)
@@ -54,7 +56,7 @@ func (db *DB) again(ctx context.Context, change func(*sql.Conn) error) error {
 		if locked && time.Until(until) < min(busyTimeout, db.patience/2) || !locked && attempt == txAttempts {
 			return Classify(err)
 		}
-		if locked { // where SQLite answers at once instead of waiting
+		if locked { // SQLite sometimes answers at once instead of waiting
 			select {
 			case <-ctx.Done():
 				if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -72,7 +74,7 @@ func (db *DB) once(ctx context.Context, until time.Time, change func(*sql.Conn) 
 	c, err := db.Conn(waiting)
 	cancel()
 	switch {
-	case err != nil && ctx.Err() == nil && err == context.DeadlineExceeded: //nolint:errorlint // as the pool gives it, and no driver
+	case err != nil && ctx.Err() == nil && err == context.DeadlineExceeded: //nolint:errorlint // returned bare by the pool, never by a driver
 		return errPool.Because(err)
 	case err != nil:
 		return fmt.Errorf("connect to the database: %w", err)
@@ -86,7 +88,7 @@ func inTx(ctx context.Context, c *sql.Conn, fn func(tx *sql.Tx) error) error {
 	if err != nil {
 		return notBegun{err}
 	}
-	defer func() { _ = tx.Rollback() }() // after a panic too; nothing once it is committed
+	defer func() { _ = tx.Rollback() }() // also after a panic; does nothing after the commit
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -96,20 +98,20 @@ func inTx(ctx context.Context, c *sql.Conn, fn func(tx *sql.Tx) error) error {
 	return nil
 }
 
-// isLocked reports whether SQLite waited in vain for a lock.
+// isLocked reports whether SQLite waited for a lock in vain.
 func isLocked(err error) bool {
 	lite, ok := errors.AsType[*sqlite.Error](err)
 	return ok && lite.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// notBegun is why a transaction did not begin: nothing was done, so that it can be tried again.
+// notBegun is the error of a transaction that did not begin: nothing was done, so it can be retried.
 type notBegun struct{ error }
 
 func (e notBegun) Error() string { return "begin: " + e.error.Error() }
 func (e notBegun) Unwrap() error { return e.error }
 
-// givenUp reports whether PostgreSQL gave up a transaction in favour of another one, or the pool's connection had been lost
-// before it.
+// givenUp reports whether PostgreSQL gave up a transaction in favour of another one, or the pooled connection was already lost
+// before it began.
 func givenUp(err error) bool {
 	if lost, ok := errors.AsType[notBegun](err); ok && errors.Is(lost.error, errUnreachable) {
 		return true

@@ -18,18 +18,18 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Trouble is a way in which a database fails while it is in use.
+// Trouble is one way in which a database fails while in use.
 type Trouble struct {
 	Name  string
-	Code  bridge.Code // of the error
-	Reads bool        // what needs no change goes on
-	// DSN makes a database that can get into the trouble.
+	Code  bridge.Code // of the resulting error
+	Reads bool        // reading keeps working
+	// DSN creates a database that can get into the trouble.
 	DSN func(testing.TB) string
-	// Begin starts the trouble, and restore ends it. db is the database as the program has it open.
+	// Begin starts the trouble, and restore ends it. db is the database as the program under test opened it.
 	Begin func(t testing.TB, dsn string, db *sqldb.DB) (restore func())
 }
 
-// Troubles lists the troubles that can be caused from outside.
+// Troubles returns the troubles that can be caused from outside.
 func Troubles() []Trouble {
 	outside := func(begin func(testing.TB, string) func()) func(testing.TB, string, *sqldb.DB) func() {
 		return func(t testing.TB, dsn string, db *sqldb.DB) func() {
@@ -48,21 +48,21 @@ func Troubles() []Trouble {
 	}
 }
 
-// ReadOnly makes a database of [Postgres] read-only for all who use it, until the returned function is called.
+// ReadOnly makes a database of [Postgres] read-only for everyone until restore is called.
 func ReadOnly(t testing.TB, dsn string) (restore func()) {
 	t.Helper()
 	name := databaseOf(t, dsn)
 	return alter(t, dsn, "ALTER DATABASE "+name+" SET default_transaction_read_only = on", "ALTER DATABASE "+name+" RESET default_transaction_read_only")
 }
 
-// Away makes a database of [Postgres] end all connections and take none, until the returned function is called.
+// Away makes a database of [Postgres] end all connections and refuse new ones until restore is called.
 func Away(t testing.TB, dsn string) (restore func()) {
 	t.Helper()
 	name := databaseOf(t, dsn)
 	return alter(t, dsn, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false", "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true")
 }
 
-// TooMany makes PostgreSQL refuse the user of [LimitedPostgres] for having too many connections (SQLSTATE 53300).
+// TooMany makes PostgreSQL refuse the user of [LimitedPostgres] for too many connections (SQLSTATE 53300).
 func TooMany(t testing.TB, dsn string) (restore func()) {
 	t.Helper()
 	u, err := url.Parse(dsn)
@@ -73,13 +73,15 @@ func TooMany(t testing.TB, dsn string) (restore func()) {
 	return alter(t, dsn, "ALTER ROLE "+role+" CONNECTION LIMIT 0", "ALTER ROLE "+role+" CONNECTION LIMIT -1")
 }
 
-// LimitedPostgres is an empty [Postgres] with a user whose connections can be limited, as those of a superuser cannot.
+// LimitedPostgres returns an empty [Postgres] database whose user's connections can be limited.
+//
+// The connections of a superuser cannot be.
 func LimitedPostgres(t testing.TB) string {
 	t.Helper()
 	var random [8]byte
 	_, _ = rand.Read(random[:])
 	role, password := "ace_role_"+hex.EncodeToString(random[:]), rand.Text()
-	t.Cleanup(func() { // after the database is gone, which it owns
+	t.Cleanup(func() { // runs after the database, which the role owns, is dropped
 		_ = admin(context.Background(), "DROP ROLE IF EXISTS "+role)
 	})
 	dsn := postgres(t, noTemplate)
@@ -103,7 +105,7 @@ func databaseOf(t testing.TB, dsn string) string {
 	return strings.TrimPrefix(u.Path, "/")
 }
 
-// admin runs statements on the test server's own database.
+// admin runs statements in the test server's administrative database.
 func admin(ctx context.Context, statements ...string) error {
 	dsn, err := server()
 	if err != nil {
@@ -122,7 +124,7 @@ func admin(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// alter changes a setting of a database until restore undoes it; both end its connections.
+// alter changes a setting of a database until restore undoes it; both end the connections to it.
 func alter(t testing.TB, dsn, do, undo string) (restore func()) {
 	t.Helper()
 	change := func(what string) {
@@ -135,19 +137,19 @@ func alter(t testing.TB, dsn, do, undo string) (restore func()) {
 	return func() { change(undo) }
 }
 
-// dropIdle makes a program find out at once that the connections in its pool have ended.
+// dropIdle makes a program notice at once that its pooled connections have ended.
 func dropIdle(db *sqldb.DB) {
-	const idle = 8 // as [sqldb.Open] has it
+	const idle = 8 // as in [sqldb.Open]
 	db.SetMaxIdleConns(0)
 	db.SetMaxIdleConns(idle)
 }
 
-// onOne runs a statement on the one connection that a program is left with.
+// onOne reduces a program to one connection and runs a statement on it.
 func onOne(t testing.TB, db *sqldb.DB, statement string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	db.SetMaxOpenConns(1)
-	for db.Stats().OpenConnections > 1 { // one that is given back is closed, be it this or one in use elsewhere
+	for db.Stats().OpenConnections > 1 { // a connection that is returned is closed, whether this one or one used elsewhere
 		if _, err := db.ExecContext(ctx, "SELECT 1"); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +167,7 @@ func queryOnly(t testing.TB, _ string, db *sqldb.DB) (restore func()) {
 
 const lockedPatience = 100 * time.Millisecond
 
-// locked is another process that holds the lock of a SQLite file.
+// locked makes another process hold the lock of a SQLite file.
 func locked(t testing.TB, dsn string, db *sqldb.DB) (restore func()) {
 	t.Helper()
 	db.SetPatience(lockedPatience)
@@ -185,7 +187,7 @@ const (
 	filler    = "filler"
 )
 
-// SmallDisk is [SQLite] on a disk of its own that can be filled, where one can be mounted.
+// SmallDisk is [SQLite] on a small disk that can be filled, if one can be mounted.
 func SmallDisk(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -195,7 +197,7 @@ func SmallDisk(t testing.TB) string {
 	return "sqlite:" + filepath.Join(dir, "test.db")
 }
 
-// fillDisk fills the disk of [SmallDisk]; where none could be mounted, SQLite itself takes no more pages.
+// fillDisk fills the disk of [SmallDisk]. If none could be mounted, it makes SQLite refuse more pages.
 func fillDisk(t testing.TB, dsn string, db *sqldb.DB) (restore func()) {
 	t.Helper()
 	dir := filepath.Dir(strings.TrimPrefix(dsn, "sqlite:"))

@@ -7,11 +7,11 @@ import (
 
 const (
 	inMemory = "/dev/shm"
-	room     = 2 << 30 // what the databases of a package's tests take at most, with much to spare
+	room     = 2 << 30 // more than the databases of one package's tests ever need
 )
 
-// scratch makes a folder for databases: in memory if there is room and TMPDIR names no other place, as no test needs them
-// on a disk.
+// scratch creates a folder for databases: in memory if there is room and TMPDIR does not name another place, since no test needs
+// a real disk.
 func scratch() (string, error) {
 	var disk syscall.Statfs_t
 	where := ""

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// usualSlow is the factor that deadlines are stretched by on a machine that is busy with other work.
+// usualSlow is the default factor by which deadlines are stretched, for a machine that is busy with other work.
 const usualSlow = 5
 
 // Slow stretches a deadline by the factor in ACE_TEST_SLOW.

@@ -1,4 +1,4 @@
-// Package sqldbtest gives tests fresh databases, on SQLite and on a real PostgreSQL of their own.
+// Package sqldbtest gives tests fresh databases, on SQLite and on a real PostgreSQL.
 package sqldbtest
 
 import (
@@ -23,19 +23,21 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Required reports whether ACE_TEST_REQUIRE names a part without which a test must fail rather than be skipped.
+// Required reports whether ACE_TEST_REQUIRE names a part.
+//
+// Without that part a test must fail rather than be skipped.
 func Required(part string) bool {
 	return slices.Contains(strings.Split(os.Getenv("ACE_TEST_REQUIRE"), ","), part)
 }
 
-// Each runs a test once on SQLite and once on PostgreSQL, with a fresh database URL.
+// Each runs a test once on SQLite and once on PostgreSQL, each with the URL of a fresh database.
 func Each(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-// EachEmpty is [Each] with databases that have gone through no migration.
+// EachEmpty is [Each] with databases that were not migrated.
 func EachEmpty(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, emptySQLite(t)) })
@@ -69,9 +71,10 @@ func emptySQLite(t testing.TB) string {
 	return "sqlite:" + filepath.Join(dir, "test.db")
 }
 
-// Postgres returns the URL of a fresh PostgreSQL database, migrated as [Main] was told. It is made on the server of
-// ACE_TEST_POSTGRES_URL, or on one that is started for this test process; where there is none, the test is skipped, or
-// fails if ACE_TEST_REQUIRE has "postgres".
+// Postgres returns the URL of a fresh PostgreSQL database, migrated as [Main] was told.
+//
+// It is on the server of ACE_TEST_POSTGRES_URL, or on one that is started for this test process. Without a server the test is
+// skipped, or fails if ACE_TEST_REQUIRE includes "postgres".
 func Postgres(t testing.TB) string {
 	t.Helper()
 	return postgres(t, postgresTemplate)
@@ -117,8 +120,9 @@ func server() (string, error) {
 	return running, failed
 }
 
-// Main runs the tests of a package and stops what was started for them. The databases of its tests have gone through the
-// given migrations, which run once for all of them; without any they are empty.
+// Main runs a package's tests and stops what was started for them.
+//
+// Their databases have gone through the given migrations, which run once for all of them; without any they are empty.
 func Main(m *testing.M, migrations ...func(context.Context, *sqldb.DB) error) {
 	migrate = migrations
 	code := m.Run()
@@ -130,7 +134,7 @@ func Main(m *testing.M, migrations ...func(context.Context, *sqldb.DB) error) {
 func Stop() {
 	stopTemplates()
 	if process != nil {
-		_ = process.Process.Signal(syscall.SIGQUIT) // at once: nothing in it is to be kept
+		_ = process.Process.Signal(syscall.SIGQUIT) // immediately: nothing in it has to be kept
 		_ = process.Wait()
 		process = nil
 	}
@@ -139,7 +143,7 @@ func Stop() {
 	}
 }
 
-// start makes a cluster in a temporary folder and serves it on a socket in there. PostgreSQL refuses to run as root, so
+// start creates a cluster in a temporary folder and serves it on a socket in that folder. PostgreSQL refuses to run as root, so
 // root starts it as the user "postgres".
 func start() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
@@ -190,7 +194,7 @@ func postgresUser() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// ready waits for the server to take connections.
+// ready waits until the server accepts connections.
 func ready(dsn string) error {
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {

@@ -12,10 +12,11 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Steps brings the tables of a store up version by version, with a row in every table from each of them, then down again,
-// and up once more: no step may fail on rows that are there, or lose one. check is called with the newest version, both
-// times. The rows of version V are told apart by their texts, which all are "row V": that satisfies the references between
-// tables, too.
+// Steps migrates a store up version by version, then down, and up once more, with rows in place.
+//
+// At each version it adds a row to every table: no migration may fail because of existing rows, or lose one. check is called both
+// times the newest version is reached. The rows of version V can be told apart by their texts, which are all "row V"; that
+// also satisfies the references between tables.
 func Steps(t *testing.T, db *sql.DB, postgres bool, store string, migrations fs.FS, check func()) {
 	t.Helper()
 	dialect := goose.DialectSQLite3
@@ -31,7 +32,7 @@ func Steps(t *testing.T, db *sql.DB, postgres bool, store string, migrations fs.
 	for _, source := range provider.ListSources() {
 		versions = append(versions, source.Version)
 	}
-	rows := map[string][]int64{} // the versions with a row in a table
+	rows := map[string][]int64{} // table to the versions that it has a row of
 	up := func(version int64) {
 		if _, err := provider.UpTo(t.Context(), version); err != nil {
 			t.Fatalf("up to %d with rows in place: %v", version, err)
@@ -56,7 +57,7 @@ func Steps(t *testing.T, db *sql.DB, postgres bool, store string, migrations fs.
 				delete(rows, table)
 			}
 		}
-		if len(rows) == 0 { // nothing is left to go up with
+		if len(rows) == 0 { // nothing left to migrate
 			break
 		}
 		s.keeps(version-1, rows)
@@ -77,7 +78,7 @@ type steps struct {
 	own      string // goose's table
 }
 
-// keeps holds that the rows of every version are there.
+// keeps checks that the rows of every version are still there.
 func (s *steps) keeps(version int64, rows map[string][]int64) {
 	s.t.Helper()
 	for table, of := range rows {
@@ -94,7 +95,7 @@ func (s *steps) keeps(version int64, rows map[string][]int64) {
 	}
 }
 
-// where finds the row of a version: by its first column, which is a part of every table's key.
+// where selects the row of a version by its table's first column, which is part of the key in every table.
 func (s *steps) where(table string, version int64) (string, []any) {
 	c := s.columns(table)[0]
 	return c.name + " = $1", []any{c.value(version)}
@@ -117,7 +118,7 @@ func (s *steps) insert(table string, version int64) {
 
 type column struct{ name, kind string }
 
-// value is what the row of a version has in a column. Numbers are large enough to meet none that a migration writes.
+// value is what the row of a version has in a column. Numbers are too large to collide with any that a migration writes.
 func (c column) value(version int64) any {
 	const numbers = 1000
 	switch strings.ToLower(c.kind) {
@@ -129,7 +130,7 @@ func (c column) value(version int64) any {
 	return fmt.Sprintf("row %d", version)
 }
 
-// tables are those of the store, in the order in which they were made, so that what others refer to comes first.
+// tables returns the store's tables in order of creation, so that referenced ones come first.
 func (s *steps) tables() []string {
 	query := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
 	if s.postgres {

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// migrate is what the databases of this test process have gone through, see [Main].
+// migrate are the migrations that the databases of this test process have gone through; see [Main].
 var migrate []func(context.Context, *sqldb.DB) error
 
 // migrated opens a database and migrates it.
@@ -31,7 +31,7 @@ func migrated(ctx context.Context, dsn string) error {
 	return nil
 }
 
-// sqliteTemplate is a migrated SQLite file.
+// sqliteTemplate returns a migrated SQLite file.
 var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
 	dir, err := scratch()
 	if err != nil {
@@ -45,10 +45,10 @@ var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path) //nolint:gosec // in our own folder
 })
 
-// made is the name of the PostgreSQL template, once there is one.
+// made is the name of the PostgreSQL template once it exists.
 var made string
 
-// postgresTemplate is the name of a migrated PostgreSQL database; empty: databases begin empty.
+// postgresTemplate returns the name of a migrated PostgreSQL database; empty: databases start empty.
 var postgresTemplate = sync.OnceValues(func() (string, error) {
 	if len(migrate) == 0 {
 		return "", nil
@@ -70,21 +70,21 @@ var postgresTemplate = sync.OnceValues(func() (string, error) {
 func noTemplate() (string, error) { return "", nil }
 
 func stopTemplates() {
-	if made != "" && process == nil { // the server stays
+	if made != "" && process == nil { // the server outlives this process
 		drop(made)
 	}
 }
 
-// create makes a PostgreSQL database: a copy of the template, or an empty one.
+// create creates a PostgreSQL database: a copy of the template, or an empty one.
 func create(ctx context.Context, template string) (name string, err error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:])
 	name = "ace_test_" + hex.EncodeToString(random[:])
 	if template == "" {
-		// Most databases sort text as a language does and not by bytes; SQL that only works by bytes is to be found out here.
+		// Most databases sort text by language, not by bytes; SQL that only works by bytes should fail here.
 		template = "template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
 	}
-	// Files are copied eight times as fast as pages that go through the log.
+	// Copying files is eight times as fast as copying pages through the log.
 	return name, admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy")
 }
 
@@ -92,7 +92,7 @@ func drop(name string) {
 	_ = admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
 }
 
-// named is the URL of another database of the same server.
+// named returns the URL of another database on the same server.
 func named(dsn, name string) (string, error) {
 	u, err := url.Parse(dsn)
 	if err != nil {
