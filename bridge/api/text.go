@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-var errText = bridge.E(bridge.Invalid, bridge.CodeTextMalformed, "there is a NUL byte in the request, or text that is not UTF-8").
+var errText = bridge.E(bridge.Invalid, bridge.CodeTextMalformed, "the request contains a NUL byte, or text that is not UTF-8").
 	WithHint("send text as UTF-8, without NUL bytes")
 
 // isText reports whether a database column can hold s: PostgreSQL takes only UTF-8 without NUL.

@@ -72,7 +72,7 @@ func fromEcho(err error) error {
 	case http.StatusNotFound:
 		return bridge.E(bridge.NotFound, bridge.CodeNotFound, "there is nothing at this address")
 	case http.StatusMethodNotAllowed:
-		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "this address does not take that method")
+		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "this address does not accept that method")
 	case http.StatusRequestEntityTooLarge:
 		return errBody
 	}

@@ -264,5 +264,5 @@ func all[T any](ctx context.Context, c *Client, path string, query url.Values) (
 		}
 		query.Set("cursor", page.NextCursor)
 	}
-	return nil, bridge.E(bridge.Invalid, bridge.CodeListEndless, "%s answers a list without end", c.base)
+	return nil, bridge.E(bridge.Invalid, bridge.CodeListEndless, "%s sends a list without an end", c.base)
 }

@@ -1,5 +1,9 @@
-// Package audit owns the audit log: who did what to what, from where, and how it ended. A change and its entry are
-// written in one transaction, so that neither can be without the other.
+// Package audit is the audit log: who did what to what, from where, and how it ended.
+//
+// A change and its entry are written in one transaction ([Write]), so neither can exist without the other; a refusal, which
+// changes nothing else, is written by itself ([Record]). Entries belong to an organization and are never changed. Reading is by
+// page, newest first ([List]), with filters that an index supports. Details must not contain secrets; each text is cut to 512
+// bytes of valid UTF-8 before it is stored.
 package audit
 
 import (
@@ -25,7 +29,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrate makes or updates the table.
+// Migrate creates or updates the table.
 func Migrate(ctx context.Context, db *sqldb.DB) error {
 	fsys, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -34,22 +38,22 @@ func Migrate(ctx context.Context, db *sqldb.DB) error {
 	return db.Migrate(ctx, "audit", fsys)
 }
 
-// OK is the outcome of what succeeded; a refusal has the code of its error.
+// OK is the outcome of an action that succeeded; a refusal has the code of its error.
 const OK = "ok"
 
-// Actor is who acts: "user:<email>", "key:<id>", "operator" or "system", and from where.
+// Actor is who acts, and from where. Its ID is "user:<email>", "key:<id>", "operator" or "system".
 type Actor struct {
 	ID  string
-	Key string // the ID of the API key behind an access token; it goes into the details
-	// Connection is the cloud's ID of the connection that an access token was made for; it goes into the details.
+	Key string // ID of the API key behind an access token; goes into the details
+	// Connection is the cloud's ID of the connection that an access token was issued for; goes into the details.
 	Connection string
 	Org        string
 	Address    string
 	RequestID  string
-	UserAgent  string // the program; a session keeps it, the log does not
+	UserAgent  string // stored with a session, not in the log
 }
 
-// Entry is one line to be written. Details never hold a secret.
+// Entry is one entry to be written. Details must not contain a secret.
 type Entry struct {
 	Actor   Actor
 	Action  string // noun.verb
@@ -60,7 +64,7 @@ type Entry struct {
 
 const maxField = 512
 
-// Write writes an entry in the transaction of the change that it tells of.
+// Write writes an entry in the transaction of the change that it describes.
 func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -96,16 +100,17 @@ func Write(ctx context.Context, tx *sql.Tx, now time.Time, e Entry) error {
 	return nil
 }
 
-// Record writes an entry of something that changed nothing else, a refusal for example.
+// Record writes an entry by itself, for something that changed nothing else: a refusal, for example.
 func Record(ctx context.Context, db *sqldb.DB, now time.Time, e Entry) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error { return Write(ctx, tx, now, e) })
 }
 
-// Refused is what a query gives as outcome to select whatever did not succeed.
+// Refused is the outcome with which a query selects everything that did not succeed.
 const Refused = "refused"
 
-// Query selects entries of one organization, newest first. Empty fields select all; Before and After are cursors, and only
-// one of them counts.
+// Query selects entries of one organization, newest first.
+//
+// Empty fields select everything. Before and After are cursors, of which only one may be set; After takes precedence.
 type Query struct {
 	Org       string
 	Action    string
@@ -113,10 +118,10 @@ type Query struct {
 	Target    string
 	Outcome   string // OK, Refused, or the code of a refusal
 	RequestID string
-	From      time.Time // zero: from the beginning
-	To        time.Time // entries before it; zero: to the end
-	Before    string    // the page of what is older than this entry
-	After     string    // the page of what is newer
+	From      time.Time // inclusive; zero: from the beginning
+	To        time.Time // exclusive; zero: to the end
+	Before    string    // ID of an entry: the page of older ones
+	After     string    // ID of an entry: the page of newer ones
 	Limit     int
 }
 
@@ -125,7 +130,7 @@ const (
 	maxLimit     = 500
 )
 
-// conditions are the query as SQL, with the values of its parameters.
+// conditions returns the query as SQL conditions, with the values of their parameters.
 func (q Query) conditions() ([]string, []any) {
 	where, args := []string{"org = $1"}, []any{q.Org}
 	add := func(condition string, value any) {
@@ -143,7 +148,7 @@ func (q Query) conditions() ([]string, []any) {
 	case "":
 	case OK:
 		where = append(where, "outcome = 'ok'")
-	default: // in the words of the index of refusals
+	default: // worded like the condition of the index of refusals
 		where = append(where, "outcome <> 'ok'")
 		if q.Outcome != Refused {
 			add("outcome = $?", q.Outcome)
@@ -164,7 +169,7 @@ func (q Query) conditions() ([]string, []any) {
 	return where, args
 }
 
-// statement reads a page and one entry more, which only says that another page follows.
+// statement selects a page plus one entry, which only shows that another page follows.
 func (q Query) statement() (string, []any) {
 	order := "at DESC, id DESC"
 	if q.After != "" {
@@ -176,8 +181,9 @@ func (q Query) statement() (string, []any) {
 		WHERE ` + strings.Join(where, " AND ") + ` ORDER BY ` + order + ` LIMIT $` + strconv.Itoa(len(args)), args
 }
 
-// List returns a page of entries, newest first, and the cursor of the page that follows: of older entries, or of newer ones
-// if q asks for what is after an entry. The cursor is empty where nothing follows.
+// List returns a page of entries, newest first, and a cursor for the next page.
+//
+// The next page has older entries, or newer ones if q.After is set. The cursor is empty if there are no more.
 func List(ctx context.Context, db *sqldb.DB, q Query) ([]api.AuditEntry, string, error) {
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit

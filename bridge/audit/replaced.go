@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Replaced writes that the operator has put another database in the place of the one before, if that is so.
+// Replaced writes an entry if the operator has replaced the database by this one.
 func Replaced(ctx context.Context, db *sqldb.DB, org string, now time.Time) error {
 	before := db.Replaced()
 	if before == "" {

@@ -79,7 +79,7 @@ func (f *Flow) firstUse(ctx context.Context, connection api.Connection, keyID st
 	}
 	usedID, err := f.call(ctx, credential)
 	if err == nil && keyID != "" && usedID != keyID {
-		return refused(bridge.CodeKeyOther, "the server at %s took another key than the one it issued", f.url).
+		return refused(bridge.CodeKeyOther, "the server at %s accepted a different key from the one it issued", f.url).
 			WithHint("check that its URL leads to one server with one database, and connect again")
 	}
 	return err
@@ -93,7 +93,7 @@ func (f *Flow) call(ctx context.Context, credential api.Credential) (string, err
 		return err
 	})
 	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated {
-		return "", refused(bridge.CodeKeyRefused, "the server at %s does not take the key that it issued: %s", f.url,
+		return "", refused(bridge.CodeKeyRefused, "the server at %s does not accept the key that it issued: %s", f.url,
 			shown(err).Detail).
 			WithHint("check that its URL leads to one server with one database, and connect again")
 	}

@@ -135,7 +135,7 @@ func (f *Flow) explainKey(err error) error {
 	if e.Kind != bridge.Unauthenticated {
 		return err
 	}
-	return refused(e.Code, "the server at %s does not take that key: %s", f.url, e.Detail).
+	return refused(e.Code, "the server at %s does not accept that key: %s", f.url, e.Detail).
 		WithHint("make one on the server: ace api-key create --server %s", f.url)
 }
 

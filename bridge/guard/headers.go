@@ -67,7 +67,7 @@ func CheckReserved(h http.Header) error {
 		case reserved(name):
 			return headerReserved("the header %.60q is one of ace's own", name)
 		case forwarded(name) && (!forwardedName(name) || canonical != http.CanonicalHeaderKey(bridge.FoldHeader(name))):
-			return headerReserved("the header %.60q says something of the client that only a proxy may say", name)
+			return headerReserved("the header %.60q describes the client, which only a proxy may do", name)
 		}
 	}
 	return nil

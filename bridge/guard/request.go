@@ -19,7 +19,7 @@ import (
 // catalogue, where rules decide.
 func CheckRequest(r *http.Request) error {
 	if Refused(r.Method) {
-		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %s is not taken", r.Method)
+		return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %s is not accepted", r.Method)
 	}
 	if !strings.HasPrefix(r.URL.Path, "/") {
 		return bridge.E(bridge.Invalid, bridge.CodePathMalformed, "the target of the request is not a path")

@@ -1,5 +1,8 @@
-// Package keyhttp is the HTTP surface of a key authority, the same on a server and on a cloud: create, list, get, revive,
-// rotate, disable, enable and revoke.
+// Package keyhttp is the HTTP API of a key authority, the same on a server and on a cloud.
+//
+// It creates, lists, shows, revives, rotates, disables, enables and revokes keys, and previews what revoking one would end. Each
+// handler asks [Handlers.Authorize] who calls and whether they have the scope it needs, decodes the body strictly, and leaves
+// the rules to bridge/keys. Secrets appear only in answers to create, revive and rotate, which are marked no-store.
 package keyhttp
 
 import (
@@ -15,21 +18,22 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// Handlers answer requests about the keys of one authority.
+// Handlers answers requests about the keys of one authority.
 type Handlers struct {
+	// Keys is the authority; required.
 	Keys *keys.Authority
-	// Authorize finds out who calls, and refuses whoever lacks the scope that they need.
+	// Authorize identifies the caller and refuses one who lacks the needed scope; required.
 	Authorize func(c echo.Context, need Need) (keys.By, error)
-	// Ends adds to out what else would end if the keys were revoked; nil: nothing.
+	// Ends adds to out what else would end if the keys were revoked; may be nil.
 	Ends func(c echo.Context, ending []record.Record, out *api.Ends) error
 }
 
-// Need is the scope that something takes of an identity; empty: none.
+// Need returns the scope that an identity needs; empty: none.
 type Need func(bridge.Identity) bridge.Scope
 
 func scope(need bridge.Scope) Need { return func(bridge.Identity) bridge.Scope { return need } }
 
-// Routes adds the endpoints under a path, but for revoking, which may take more than a scope; see [Handlers.Revoke].
+// Routes adds the endpoints below a path, except revoking, which may take more than a scope; see [Handlers.Revoke].
 func (h Handlers) Routes(e *echo.Echo, path string) {
 	e.POST(path, h.create)
 	e.GET(path, h.list)
@@ -41,10 +45,10 @@ func (h Handlers) Routes(e *echo.Echo, path string) {
 	e.POST(path+"/:id/enable", h.enable)
 }
 
-// ParentUnknown stands for a parent's ID to list the live keys without a known parent.
+// ParentUnknown is the value of the parameter parent that lists living keys whose parent is not known.
 const ParentUnknown = "unknown"
 
-// Wish is what a request wants a new key to be.
+// Wish converts a request for a new key.
 func Wish(body api.CreateKeyRequest) keys.Wish {
 	return keys.Wish{
 		Kind: bridge.KeyKind(body.Kind), Name: body.Name, Description: body.Description, Preset: body.Preset,
@@ -69,7 +73,7 @@ func (h Handlers) create(c echo.Context) error {
 	return h.created(c, http.StatusCreated, key, record)
 }
 
-// created answers with a secret, which is shown this once.
+// created answers with a key and its secret, which is shown only once.
 func (h Handlers) created(c echo.Context, status int, key bridge.Key, record record.Record) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: h.Keys.API(record)})
@@ -99,7 +103,7 @@ func (h Handlers) list(c echo.Context) error {
 	return c.JSON(http.StatusOK, list)
 }
 
-// KeyID is the key that a request's path names.
+// KeyID parses the key ID in a request's path.
 func KeyID(c echo.Context) (uuid.UUID, error) {
 	text := c.Param("id")
 	id, err := uuid.Parse(text)
@@ -137,7 +141,7 @@ func (h Handlers) get(c echo.Context) error {
 	return c.JSON(http.StatusOK, k)
 }
 
-// ends previews what revoking a key would end, to callers who may revoke it.
+// ends previews what revoking a key would end, for callers who may revoke it.
 func (h Handlers) ends(c echo.Context) error {
 	by, err := h.Authorize(c, scope("key:revoke"))
 	if err != nil {
@@ -164,7 +168,7 @@ func (h Handlers) ends(c echo.Context) error {
 	return c.JSON(http.StatusOK, out)
 }
 
-// reissue answers with a new secret of an existing key.
+// reissue answers with a new secret for an existing key.
 func (h Handlers) reissue(c echo.Context, need Need, do func(by keys.By, id uuid.UUID) (bridge.Key, record.Record, error)) error {
 	by, err := h.Authorize(c, need)
 	if err != nil {
@@ -202,7 +206,7 @@ func (h Handlers) rotate(c echo.Context) error {
 	})
 }
 
-// needToRotate is key:create, but for a connection's key that asks for itself.
+// needToRotate is key:create, except for a connection's key that rotates itself.
 func needToRotate(c echo.Context) Need {
 	return func(who bridge.Identity) bridge.Scope {
 		if id, err := KeyID(c); err == nil && keys.IsOwnKey(who, id) {
@@ -233,7 +237,7 @@ func (h Handlers) disable(c echo.Context) error { return h.change(c, "key:revoke
 
 func (h Handlers) enable(c echo.Context) error { return h.change(c, "key:create", h.Keys.Enable) }
 
-// Revoke ends the key that the path names, for whoever has the scope key:revoke.
+// Revoke revokes the key in the path. The caller needs the scope key:revoke.
 func (h Handlers) Revoke(c echo.Context) error {
 	return h.change(c, "key:revoke", func(ctx context.Context, by keys.By, id uuid.UUID) (record.Record, error) {
 		return h.Keys.Revoke(ctx, by, id, "revoked by "+by.Who.Subject)

@@ -1,7 +1,7 @@
 // Package mark keeps a database's change number in a file outside the database.
 //
-// A database that has lost commits, an old backup put in its place for one, shows a lower number than the file. The number
-// is written after the commit and before the answer, so that the file is never ahead of what was committed.
+// A database that has lost commits, for example an old backup put in its place, has a lower number than the file. The number is
+// written after the commit and before the caller gets an answer, so the file is never ahead of what was committed.
 package mark
 
 import (
@@ -21,33 +21,35 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// The file has two slots in sectors of their own, which are written in turns: a write that is cut off leaves the other.
+// The file has two slots in separate sectors, written in turn: a write that is interrupted leaves the other slot intact.
 const (
 	slotSize = 32
 	sector   = 512
 	magic    = "ace gen1"
 )
 
-// File is an open mark. Its methods are safe for concurrent use; those of a nil File do nothing.
+// File is an open mark. It is safe for concurrent use; the methods of a nil File do nothing.
 type File struct {
 	f      *os.File
-	want   atomic.Int64 // the highest number that is to be in the file
+	want   atomic.Int64 // the highest number that shall be in the file
 	mu     sync.Mutex
-	synced atomic.Int64 // the highest that is
+	synced atomic.Int64 // the highest number that is in the file
 }
 
-// Place says where a mark is.
+// Place says where a mark is kept.
 type Place struct {
 	Dir  string // the data directory; empty: no mark is kept
 	Role string // "server" or "cloud"; both may share the directory
-	New  bool   // the database replaces another one, whose mark is given up
+	New  bool   // the database replaces another one, whose mark is discarded
 }
 
-// Path is the file's.
+// Path returns the path of the file.
 func (p Place) Path() string { return filepath.Join(p.Dir, p.Role+"-generation") }
 
-// Open opens the mark of a data directory, and makes one where there is none. Where the directory cannot be written there
-// is no mark, which is logged: only the cloud can tell then.
+// Open opens the mark of a data directory, creating it if there is none.
+//
+// If the directory cannot be written, it logs that and returns nil: then only the cloud can notice lost changes. A damaged
+// file fails with [bridge.CodeGenerationUnreadable].
 func Open(p Place, log *slog.Logger) (*File, error) {
 	if p.Dir == "" {
 		return nil, nil //nolint:nilnil // a nil File does nothing
@@ -69,7 +71,7 @@ func Open(p Place, log *slog.Logger) (*File, error) {
 	if err != nil {
 		_ = f.Close()
 		return nil, bridge.E(bridge.Unavailable, bridge.CodeGenerationUnreadable,
-			"%s is damaged, so that it is not known whether the database is behind", path).
+			"%s is damaged, so nobody knows whether the database is behind", path).
 			WithHint("if the database is the newest there is, remove the file and start again")
 	}
 	m.want.Store(number)
@@ -89,7 +91,7 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// Number is the highest number that the file has; 0: none yet.
+// Number returns the highest number in the file; 0: none yet.
 func (m *File) Number() int64 {
 	if m == nil {
 		return 0
@@ -97,8 +99,9 @@ func (m *File) Number() int64 {
 	return m.synced.Load()
 }
 
-// Advance brings the file to a number at least, and returns once that is on the disk. Those who come at the same time share
-// one write.
+// Advance raises the number in the file to at least number, and returns once that is on disk.
+//
+// Simultaneous callers share one write.
 func (m *File) Advance(number int64) error {
 	if m == nil || m.synced.Load() >= number {
 		return nil
@@ -111,7 +114,7 @@ func (m *File) Advance(number int64) error {
 		return nil
 	}
 	want := m.want.Load()
-	highest, slot, err := m.read() // another process may keep the same file
+	highest, slot, err := m.read() // another process may use the same file
 	if err != nil {
 		return fmt.Errorf("read the mark of changes: %w", err)
 	}
@@ -137,8 +140,7 @@ func (m *File) Close() error {
 
 var errDamaged = errors.New("the mark of changes is damaged")
 
-// read returns the highest number and its slot. A file with nothing in it is new; one that has something but no whole slot is
-// damaged.
+// read returns the highest number and its slot. A file of zeros is new; one with other contents but no intact slot is damaged.
 func (m *File) read() (number int64, slot int, err error) {
 	var raw [sector + slotSize]byte
 	n, err := m.f.ReadAt(raw[:], 0)
