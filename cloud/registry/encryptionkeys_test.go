@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -22,21 +23,21 @@ type sealed struct {
 }
 
 func (f *fixture) sealAll(keys bridge.Secret) sealed {
-	f.t.Helper()
-	f.open(keys)
-	if err := f.Vault.UseEncryptionKeys(f.t.Context()); err != nil {
-		f.t.Fatal(err)
+	f.T.Helper()
+	f.Open(keys)
+	if err := f.Vault.UseEncryptionKeys(f.T.Context()); err != nil {
+		f.T.Fatal(err)
 	}
-	p := f.person("olga@a.test", "acme", bridge.RoleOwner)
+	p := f.Person("olga@a.test", "acme", bridge.RoleOwner)
 	c, _ := f.exchanged(p, "https://a.test")
 	f.exec("UPDATE connections SET rotate_at = 1")
 	f.begin() // stores the key of a rotation that is under way
-	gone := f.register(p, "https://b.test", aceKey().Text().Reveal())
-	if _, err := f.Connections.Delete(f.t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
-		f.t.Fatal(err)
+	gone := f.Register(p, "https://b.test", storetest.AceKey().Text().Reveal())
+	if _, err := f.Connections.Delete(f.T.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
+		f.T.Fatal(err)
 	}
-	f.withProvider(p)
-	enrolment, recovery := f.enrol(p) // and the mail that says so
+	f.WithProvider(p)
+	enrolment, recovery := f.Enrol(p) // and the mail that says so
 	return sealed{p, c.ID, enrolment, recovery[0]}
 }
 
@@ -60,7 +61,7 @@ func list(keys ...bridge.Secret) bridge.Secret {
 
 // older makes the rows those of a version that did not write the ID of their key.
 func (f *fixture) older() {
-	f.t.Helper()
+	f.T.Helper()
 	for table, column := range map[string]string{"connections": "secret", "revocations": "token", "providers": "client_secret", "outbox": "body", "totp": "secret"} {
 		f.exec("UPDATE " + table + " SET " + column + " = substr(" + column + ", 10) WHERE substr(" + column + ", 9, 1) = '.'")
 	}
@@ -68,9 +69,9 @@ func (f *fixture) older() {
 }
 
 func (f *fixture) exec(query string, args ...any) {
-	f.t.Helper()
-	if _, err := f.db.ExecContext(f.t.Context(), query, args...); err != nil {
-		f.t.Fatal(err)
+	f.T.Helper()
+	if _, err := f.SQL.ExecContext(f.T.Context(), query, args...); err != nil {
+		f.T.Fatal(err)
 	}
 }
 
@@ -78,7 +79,7 @@ const everyKind = "1 connection, 1 rotation, 1 revocation, 1 sign-in provider, 1
 
 func TestMissingEncryptionKey(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		first, second := newKeys(t), newKeys(t)
+		first, second := storetest.NewKeys(t), storetest.NewKeys(t)
 		f.sealAll(first)
 		id, other := ids(t, first)[0], ids(t, second)[0]
 		if !regexp.MustCompile("^[0-9a-f]{8}$").MatchString(id) || id == other {
@@ -86,7 +87,7 @@ func TestMissingEncryptionKey(t *testing.T) {
 		}
 		check := func(stage string, keys bridge.Secret, says ...string) {
 			t.Helper()
-			f.open(keys)
+			f.Open(keys)
 			e := bridge.AsError(f.Vault.CheckKeys(t.Context()))
 			if e.Code != "encryption_key_missing" || e.Kind != bridge.Unavailable {
 				t.Fatalf("%s: %v", stage, e)
@@ -99,7 +100,7 @@ func TestMissingEncryptionKey(t *testing.T) {
 		}
 		fine := func(stage string, keys bridge.Secret) {
 			t.Helper()
-			f.open(keys)
+			f.Open(keys)
 			if err := f.Vault.CheckKeys(t.Context()); err != nil {
 				t.Fatalf("%s: %v", stage, err)
 			}
@@ -115,20 +116,20 @@ func TestMissingEncryptionKey(t *testing.T) {
 		fine("both keys find out whose the rows are", list(second, first))
 		check("from then on their key is known", second, "6 rows need the encryption key with the ID "+id, everyKind)
 
-		f.open(list(second, first))
-		f.register(f.person("nils@b.test", "other", bridge.RoleMember), "https://c.test", "plain")
+		f.Open(list(second, first))
+		f.Register(f.Person("nils@b.test", "other", bridge.RoleMember), "https://c.test", "plain")
 		check("the new key gone from a half-rotated cloud", first, "1 row needs the encryption key with the ID "+other, "(1 connection)")
-		f.open(second)
+		f.Open(second)
 		n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {})
 		if e := bridge.AsError(err); n != 0 || e.Code != "rows_unreadable" || !strings.Contains(e.Detail, "6 of 7 rows") || !strings.Contains(e.Detail, id) {
 			t.Errorf("rotation without the old key: %d rows, %v", n, err)
 		}
-		third := newKeys(t)
-		f.open(list(third, second))
+		third := storetest.NewKeys(t)
+		f.Open(list(third, second))
 		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 1 || bridge.CodeOf(err) != "rows_unreadable" {
 			t.Errorf("rotation changes what it can: %d rows, %v", n, err)
 		}
-		f.open(list(third, first))
+		f.Open(list(third, first))
 		if n, err := f.Vault.RotateEncryptionKey(t.Context(), func(int, int) {}); n != 6 || err != nil {
 			t.Errorf("rotation with all keys: %d rows, %v", n, err)
 		}
@@ -138,10 +139,10 @@ func TestMissingEncryptionKey(t *testing.T) {
 
 func TestAcceptMissingKey(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		first, second := newKeys(t), newKeys(t)
+		first, second := storetest.NewKeys(t), storetest.NewKeys(t)
 		was := f.sealAll(first)
 		id := ids(t, first)[0]
-		f.open(second)
+		f.Open(second)
 		for _, wrong := range []string{"", "unknown", ids(t, second)[0], strings.Repeat("x", 1000)} {
 			if _, err := f.Vault.AcceptMissingKey(t.Context(), wrong,
 				audit.Actor{ID: "operator"}); bridge.CodeOf(err) != "encryption_key_not_missing" {
@@ -159,7 +160,7 @@ func TestAcceptMissingKey(t *testing.T) {
 		if err := f.Vault.UseEncryptionKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(f.outcomes("", "encryption_key.accept_missing")); n != 2 {
+		if n := len(f.Outcomes("", "encryption_key.accept_missing")); n != 2 {
 			t.Errorf("%d entries in the log", n)
 		}
 
@@ -174,9 +175,9 @@ func TestAcceptMissingKey(t *testing.T) {
 		if err != nil || bridge.AsError(target.Err).Hint != "connect again: ace connect --server https://a.test" {
 			t.Errorf("a probe: %v %v", err, target.Err)
 		}
-		f.advance(time.Minute)
+		f.Advance(time.Minute)
 		u := accounts.User{ID: p.UserID, Email: p.Email}
-		if err := f.Factors.CheckOTP(t.Context(), u, f.code(was.enrolment, 0), bridge.Secret{},
+		if err := f.Factors.CheckOTP(t.Context(), u, f.TOTP(was.enrolment, 0), bridge.Secret{},
 			audit.Actor{}); bridge.CodeOf(err) != "row_unreadable" {
 			t.Errorf("a code of the app: %v", err)
 		}
@@ -187,14 +188,14 @@ func TestAcceptMissingKey(t *testing.T) {
 			t.Errorf("the provider: %+v %v", shown, err)
 		}
 
-		f.open(list(second, first))
+		f.Open(list(second, first))
 		if err := f.Vault.WatchKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.credentialError(p, was.connection); err != nil {
 			t.Errorf("once the key is back: %v", err)
 		}
-		f.open(second)
+		f.Open(second)
 		if err := f.Vault.WatchKeys(t.Context()); bridge.CodeOf(err) != "encryption_key_missing" {
 			t.Errorf("a key that goes missing again: %v", err)
 		}
@@ -202,80 +203,6 @@ func TestAcceptMissingKey(t *testing.T) {
 }
 
 func (f *fixture) credentialError(p accounts.Principal, id string) error {
-	_, err := f.Tokens.Credential(f.t.Context(), p, id)
+	_, err := f.Tokens.Credential(f.T.Context(), p, id)
 	return err
-}
-
-// TestManyOlderRows holds that rows are looked at page by page, and those that no key opens are counted once.
-func TestManyOlderRows(t *testing.T) {
-	each(t, func(t *testing.T, f *fixture) {
-		keys := newKeys(t)
-		f.open(keys)
-		v, err := vault.NewVault(keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const rows = 1_200
-		tx, err := f.db.BeginTx(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = tx.Rollback() }()
-		for i := range rows {
-			id := string(rune('a'+i%26)) + strings.Repeat("x", i/26)
-			body, err := v.Seal(vault.RowIdentity{Connection: "mail:" + id}, bridge.NewSecret("text"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if i%100 == 7 {
-				body = "id000000.gAAAA" // no key has ever made that
-			}
-			if _, err := tx.ExecContext(t.Context(), `INSERT INTO outbox (id, kind, recipient, subject, body, address, request_id, tries, next_at, expires_at, created_at)
-				VALUES ($1, 'text', 'a@a.test', 's', $2, '', '', 0, 0, 0, 0)`, id, body[9:]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := tx.Commit(); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			if e := bridge.AsError(f.Vault.CheckKeys(t.Context())); e.Code != "encryption_key_missing" || !strings.HasPrefix(e.Detail, "12 rows of an older version") {
-				t.Fatal(e)
-			}
-		}
-		var labelled int
-		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM outbox WHERE substr(body, 1, 9) = $1", v.KeyIDs()[0]+".").Scan(&labelled); err != nil || labelled != rows-12 {
-			t.Errorf("%d rows have the ID of their key (%v)", labelled, err)
-		}
-	})
-}
-
-func TestSigningKeyOfTheSameNumber(t *testing.T) {
-	each(t, func(t *testing.T, f *fixture) {
-		one, another := bridge.NewSigningRoot().Reveal(), bridge.NewSigningRoot().Reveal()
-		two := "2." + strings.TrimPrefix(another, "1.")
-		for _, step := range []struct {
-			name, keys string
-			code       bridge.Code
-		}{
-			{"the first", one, ""},
-			{"the same", one, ""},
-			{"another one of the same number", another, "signing_key_other"},
-			{"beside a new one", two + "," + another, "signing_key_other"},
-			{"the old one again", one, ""},
-			{"a new number in front", two + "," + one, ""},
-			{"the old one gone", two, ""},
-			{"a third alone", "3." + strings.TrimPrefix(bridge.NewSigningRoot().Reveal(), "1."), ""},
-			{"the second as another", "2." + strings.TrimPrefix(one, "1."), "signing_key_other"},
-		} {
-			var err error
-			if f.root, err = bridge.ParseSigningRoot(bridge.NewSecret(step.keys)); err != nil {
-				t.Fatal(err)
-			}
-			f.open(newKeys(t))
-			if err := f.Vault.UseSigningKeys(t.Context()); bridge.CodeOf(err) != step.code {
-				t.Errorf("%s: %v", step.name, err)
-			}
-		}
-	})
 }

@@ -10,23 +10,24 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
 // The cloud names the highest change number that a server has told in the tokens for it, as long as the key is the same; and
 // a server that goes on with a database that had lost changes is sent the revocations again that it took before.
 func TestServerNumbers(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleMember)
+		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
 		const url = "https://ace.a.test"
-		old, key := aceKey(), aceKey()
-		f.register(p, url, old.Text().Reveal())
-		c := f.register(p, url, key.Text().Reveal())
+		old, key := storetest.AceKey(), storetest.AceKey()
+		f.Register(p, url, old.Text().Reveal())
+		c := f.Register(p, url, key.Text().Reveal())
 		named := func(key bridge.Key) int64 {
 			target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			claims, err := bridge.VerifyAccess(target.Credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{url}, f.now)
+			claims, err := bridge.VerifyAccess(target.Credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{url}, f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +58,7 @@ func TestServerNumbers(t *testing.T) {
 		if err := f.Upkeep.RevocationDelivered(t.Context(), due()[0].ID, audit.Actor{ID: "system"}); err != nil {
 			t.Fatal(err)
 		}
-		f.advance(10 * 24 * time.Hour)
+		f.Advance(10 * 24 * time.Hour)
 		if told(20, 0); len(due()) != 0 {
 			t.Error("a delivered revocation is sent again for nothing")
 		}
@@ -75,8 +76,8 @@ func TestServerNumbers(t *testing.T) {
 		if told(32, 30); len(due()) != 0 {
 			t.Error("a revocation is sent again for the same restore")
 		}
-		other := aceKey()
-		f.register(p, url, other.Text().Reveal())
+		other := storetest.AceKey()
+		f.Register(p, url, other.Text().Reveal())
 		if n := named(other); n != 0 {
 			t.Errorf("the token of another key names %d", n)
 		}
@@ -87,10 +88,10 @@ func TestServerNumbers(t *testing.T) {
 // there may have been made before, also long after the person has left.
 func TestWithdrawalsAfterARestore(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
-		eve, kim := f.person("eve@a.test", "acme", bridge.RoleMember), f.person("kim@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleOwner), f.Person("max@a.test", "acme", bridge.RoleMember)
+		eve, kim := f.Person("eve@a.test", "acme", bridge.RoleMember), f.Person("kim@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		for _, who := range []accounts.Principal{max, eve, kim} {
 			if _, err := f.Tokens.Credential(t.Context(), who, c.ID); err != nil {
 				t.Fatal(err)
@@ -99,8 +100,8 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 		told := func() map[string]string { // by member: number and what is left
 			t.Helper()
 			out := map[string]string{}
-			for _, due := range f.statements() {
-				w, err := bridge.VerifyWithdrawal(due.Statement, key.PublicKey(), f.clock())
+			for _, due := range f.Statements() {
+				w, err := bridge.VerifyWithdrawal(due.Statement, key.PublicKey(), f.Clock())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -129,7 +130,7 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := told()
-		if err := f.limit(owner, c.ID, max.UserID, limited("app:read")); err != nil {
+		if err := f.Limit(owner, c.ID, max.UserID, storetest.Limited("app:read")); err != nil {
 			t.Fatal(err)
 		}
 		second := told()
@@ -137,7 +138,7 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 		if maps.Copy(first, second); !maps.Equal(first, want) {
 			t.Fatalf("told: %v, want %v", first, want)
 		}
-		f.advance(10 * 24 * time.Hour)
+		f.Advance(10 * 24 * time.Hour)
 		if err := f.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -159,13 +160,13 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 		if _, err := f.Connections.Delete(t.Context(), owner.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
-		_ = f.statements()
-		f.advance(2 * 24 * time.Hour)
+		_ = f.Statements()
+		f.Advance(2 * 24 * time.Hour)
 		if err := f.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var left int
-		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM handed_tokens").Scan(&left); err != nil || left != 0 {
+		if err := f.SQL.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM handed_tokens").Scan(&left); err != nil || left != 0 {
 			t.Errorf("%d rows are left of a connection that is gone (%v)", left, err)
 		}
 	})

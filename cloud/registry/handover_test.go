@@ -3,12 +3,9 @@ package registry_test
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -19,11 +16,9 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
-	"github.com/acebridge/ace/bridge/keys/record"
-	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/signin"
@@ -56,55 +51,10 @@ var noCredentials = map[string]string{
 	"first_links":        "makes the first account, and is good for nothing once there is one",
 }
 
-// newAuthority opens the cloud's own keys beside the registry, as the cloud does.
-func (f *fixture) newAuthority() *keys.Authority {
-	f.t.Helper()
-	a, err := keys.New(f.t.Context(), f.db, keys.Config{Servers: []bridge.ServerURL{issuer}, Catalogue: accounts.Scopes, Personal: true, Now: f.clock},
-		slog.New(slog.DiscardHandler))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.UseKeys(a)
-	if err := accounts.AdoptTokens(f.t.Context(), f.DB); err != nil {
-		f.t.Fatal(err)
-	}
-	return a
-}
-
-func (f *fixture) tables() []string {
-	f.t.Helper()
-	query := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-	if f.db.Dialect == sqldb.Postgres {
-		query = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'"
-	}
-	return f.column(query)
-}
-
-// column is what a query of one column gives, as text.
-func (f *fixture) column(query string) (out []string) {
-	f.t.Helper()
-	rows, err := f.db.QueryContext(f.t.Context(), query)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			f.t.Fatal(err)
-		}
-		out = append(out, text)
-	}
-	if err := rows.Err(); err != nil {
-		f.t.Fatal(err)
-	}
-	return out
-}
-
 // Every table is one of a kind of credential that a handover makes void, or says why it is none.
 func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		f.newAuthority()
+		f.NewAuthority()
 		unlisted := func() (out []string) {
 			listed := map[string]bool{}
 			for _, v := range f.Accounts.Voiders() {
@@ -112,7 +62,7 @@ func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 					listed[table] = true
 				}
 			}
-			for _, table := range f.tables() {
+			for _, table := range f.Tables() {
 				if _, none := noCredentials[table]; !listed[table] && !none && !strings.HasPrefix(table, "schema_") {
 					out = append(out, table)
 				}
@@ -122,7 +72,7 @@ func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 		if got := unlisted(); len(got) > 0 {
 			t.Errorf("no voider has the tables %v: add each to one of a room, or to noCredentials with the reason", got)
 		}
-		if _, err := f.db.ExecContext(t.Context(), "CREATE TABLE wonder_tokens (hash TEXT PRIMARY KEY, user_id TEXT NOT NULL)"); err != nil {
+		if _, err := f.SQL.ExecContext(t.Context(), "CREATE TABLE wonder_tokens (hash TEXT PRIMARY KEY, user_id TEXT NOT NULL)"); err != nil {
 			t.Fatal(err)
 		}
 		if got := unlisted(); !slices.Equal(got, []string{"wonder_tokens"}) {
@@ -131,100 +81,35 @@ func TestEveryKindOfCredentialIsVoided(t *testing.T) {
 	})
 }
 
-// given is one of each kind of what an account can be given.
-type given struct {
-	p          accounts.Principal
-	cookie     bridge.Secret
-	refresh    bridge.Secret
-	developer  accounts.Principal
-	device     accounts.Device
-	code       bridge.Secret
-	pending    bridge.Secret
-	invitation bridge.Secret
-	address    bridge.Secret // the link to another address
-	pat, live  uuid.UUID
-	patID      bridge.Identity
-	connection api.Connection
-}
-
-const clientID, redirectURI, verifier = "ace-cli", "http://127.0.0.1:4000/", "verifier-verifier-verifier-verifier-verifier"
-
-func (f *fixture) give(a *keys.Authority, p accounts.Principal) given {
-	f.t.Helper()
-	ctx, by, g := f.t.Context(), p.Actor("", ""), given{p: p}
-	must := func(err error) {
-		f.t.Helper()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-	}
-	s, err := f.Sessions.OpenSession(ctx, p.UserID, p.Org, accounts.MethodBrowser, by)
-	must(err)
-	g.cookie = s.Cookie
-	s, err = f.Sessions.OpenSession(ctx, p.UserID, p.Org, accounts.MethodDevice, by)
-	must(err)
-	g.refresh = s.Refresh
-	s, err = f.Sessions.OpenSessionFrom(ctx, p.As(by), accounts.MethodDeveloper)
-	must(err)
-	g.developer = s.Principal
-	g.device, err = f.Sessions.StartDevice(ctx, accounts.DeviceStart{ClientID: clientID})
-	must(err)
-	sum := sha256.Sum256([]byte(verifier))
-	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
-	must(f.Sessions.DecideDevice(ctx, p.As(by), g.device.UserCode, true))
-	g.code, err = f.Sessions.IssueCode(ctx, p.As(by), accounts.CodeGrant{ClientID: clientID, RedirectURI: redirectURI, Challenge: challenge})
-	must(err)
-	g.pending, err = f.SignIn.BeginSecondStep(ctx, accounts.User{ID: p.UserID, Email: p.Email}, by)
-	must(err)
-	_, g.invitation, _ = f.invite(p, api.NewInvitation{Role: "viewer"})
-	f.mailed()
-	_, err = f.Addresses.Ask(ctx, p.As(by), addresses.Request{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(password)})
-	must(err)
-	g.address = f.link("address")
-	mint := func(kind bridge.KeyKind) record.Record {
-		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: accounts.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
-		must(err)
-		return r
-	}
-	pat := mint(bridge.KindPAT)
-	g.pat, g.live = pat.ID, mint(bridge.KindLive).ID
-	g.patID = bridge.Identity{Type: bridge.TypeAPIKey, KeyID: pat.ID, Kind: bridge.KindPAT, Subject: p.Email, Org: p.Org, Scopes: pat.Scopes}
-	if _, err := f.Accounts.KeyPrincipal(ctx, g.patID, accounts.KeyFacts{Name: "n"}); err != nil {
-		f.t.Fatalf("a token that was just made: %v", err)
-	}
-	g.connection = f.register(p, "https://"+p.Org+".a.test", aceKey().Text().Reveal())
-	return g
-}
-
 // alive names what of it still works.
-func (f *fixture) alive(a *keys.Authority, g given) (out []string) {
-	f.t.Helper()
-	ctx := f.t.Context()
+func (f *fixture) alive(a *keys.Authority, g storetest.Given) (out []string) {
+	f.T.Helper()
+	ctx := f.T.Context()
 	note := func(what string, err error) {
 		if err == nil {
 			out = append(out, what)
 		}
 	}
-	_, err := f.Sessions.BrowserSession(ctx, g.cookie)
+	_, err := f.Sessions.BrowserSession(ctx, g.Cookie)
 	note("session", err)
-	_, err = f.Sessions.RefreshSession(ctx, g.refresh, audit.Actor{})
+	_, err = f.Sessions.RefreshSession(ctx, g.Refresh, audit.Actor{})
 	note("refresh token", err)
-	_, err = f.Sessions.SessionByID(ctx, g.developer.SessionID)
+	_, err = f.Sessions.SessionByID(ctx, g.Developer.SessionID)
 	note("developer token", err)
-	_, err = f.Sessions.PollDevice(ctx, accounts.DevicePoll{Code: g.device.DeviceCode, ClientID: clientID}, audit.Actor{})
+	_, err = f.Sessions.PollDevice(ctx, accounts.DevicePoll{Code: g.Device.DeviceCode, ClientID: storetest.ClientID}, audit.Actor{})
 	note("device approval", err)
-	_, err = f.Sessions.RedeemCode(ctx, g.code, bridge.NewSecret(verifier), clientID, redirectURI, audit.Actor{})
+	_, err = f.Sessions.RedeemCode(ctx, g.TOTP, bridge.NewSecret(storetest.Verifier), storetest.ClientID, storetest.RedirectURI, audit.Actor{})
 	note("authorization code", err)
-	_, err = f.SignIn.PendingLogin(ctx, g.pending)
+	_, err = f.SignIn.PendingLogin(ctx, g.Pending)
 	note("pending login", err)
-	_, err = f.Accounts.LookupInvitation(ctx, g.invitation)
+	_, err = f.Accounts.LookupInvitation(ctx, g.Invitation)
 	note("invitation", err)
-	_, err = f.Addresses.Offered(ctx, g.address, false)
+	_, err = f.Addresses.Offered(ctx, g.Address, false)
 	note("change of the address", err)
-	_, err = f.Accounts.KeyPrincipal(ctx, g.patID, accounts.KeyFacts{Name: "n"})
+	_, err = f.Accounts.KeyPrincipal(ctx, g.PatID, accounts.KeyFacts{Name: "n"})
 	note("personal access token", err)
-	for what, id := range map[string]uuid.UUID{"row of the token": g.pat, "organization key": g.live} {
-		r, err := a.Get(ctx, keys.View{Org: g.p.Org}, id)
+	for what, id := range map[string]uuid.UUID{"row of the token": g.Pat, "organization key": g.Live} {
+		r, err := a.Get(ctx, keys.View{Org: g.P.Org}, id)
 		if err == nil && r.EndedAt.IsZero() {
 			out = append(out, what)
 		}
@@ -240,51 +125,51 @@ type moment struct {
 	providers bool   // the account is a sign-in provider's
 	address   string // that the account has afterwards; empty: the same
 	survivors []string
-	do        func(f *fixture, owner accounts.Principal, p providers.Provider, g given) error
+	do        func(f *fixture, owner accounts.Principal, p providers.Provider, g storetest.Given) error
 }
 
 func moments() map[string]moment {
 	const moved = "ceo@new.test"
-	changed := func(address string, do func(*fixture, accounts.Principal, providers.Provider, given) error) moment {
+	changed := func(address string, do func(*fixture, accounts.Principal, providers.Provider, storetest.Given) error) moment {
 		return moment{address: address, survivors: []string{"organization key"}, do: do}
 	}
 	return map[string]moment{
-		"the link with the password": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
-			if err := f.Links.StartVerification(f.t.Context(), g.p.UserID, audit.Actor{}); err != nil {
+		"the link with the password": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g storetest.Given) error {
+			if err := f.Links.StartVerification(f.T.Context(), g.P.UserID, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.Links.VerifyEmail(f.t.Context(), f.link(signin.PurposeVerify), bridge.NewSecret(password), audit.Actor{})
+			return f.Links.VerifyEmail(f.T.Context(), f.Link(signin.PurposeVerify), bridge.NewSecret(storetest.Password), audit.Actor{})
 		}},
-		"a reset": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
-			if err := f.Links.RequestReset(f.t.Context(), g.p.Email, audit.Actor{}); err != nil {
+		"a reset": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g storetest.Given) error {
+			if err := f.Links.RequestReset(f.T.Context(), g.P.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.Links.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
+			return f.Links.ResetPassword(f.T.Context(), f.Link(signin.PurposeReset), bridge.NewSecret("another password"), false, audit.Actor{})
 		}},
-		"a provider": {unproven: true, do: func(f *fixture, _ accounts.Principal, p providers.Provider, g given) error {
-			_, err := f.Providers.Finish(f.t.Context(), p, vouch(g.p.Email), audit.Actor{})
+		"a provider": {unproven: true, do: func(f *fixture, _ accounts.Principal, p providers.Provider, g storetest.Given) error {
+			_, err := f.Providers.Finish(f.T.Context(), p, storetest.Vouch(g.P.Email), audit.Actor{})
 			return err
 		}},
-		"the operator": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
-			_, err := f.SignUp.AddUser(f.t.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: g.p.Email, Password: bridge.NewSecret(password), Org: g.p.Org})
+		"the operator": {unproven: true, do: func(f *fixture, _ accounts.Principal, _ providers.Provider, g storetest.Given) error {
+			_, err := f.SignUp.AddUser(f.T.Context(), audit.Actor{ID: "operator"}, signup.NewUser{Email: g.P.Email, Password: bridge.NewSecret(storetest.Password), Org: g.P.Org})
 			return err
 		}},
-		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
-			_, err := f.Addresses.Confirm(f.t.Context(), g.p.As(g.p.Actor("", "")), g.address)
+		"a change of the address": changed("elsewhere-acme@a.test", func(f *fixture, _ accounts.Principal, _ providers.Provider, g storetest.Given) error {
+			_, err := f.Addresses.Confirm(f.T.Context(), g.P.As(g.P.Actor("", "")), g.Address)
 			return err
 		}),
-		"another address by the operator": changed(moved, func(f *fixture, _ accounts.Principal, _ providers.Provider, g given) error {
-			_, err := f.Addresses.Set(f.t.Context(), g.p.Email, moved, audit.Actor{ID: "operator"})
+		"another address by the operator": changed(moved, func(f *fixture, _ accounts.Principal, _ providers.Provider, g storetest.Given) error {
+			_, err := f.Addresses.Set(f.T.Context(), g.P.Email, moved, audit.Actor{ID: "operator"})
 			return err
 		}),
 		"another address at the provider": {address: "ceo2@a.test", survivors: []string{"organization key"}, providers: true,
-			do: func(f *fixture, _ accounts.Principal, p providers.Provider, g given) error {
-				_, err := f.Providers.Finish(f.t.Context(), p, providers.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
+			do: func(f *fixture, _ accounts.Principal, p providers.Provider, g storetest.Given) error {
+				_, err := f.Providers.Finish(f.T.Context(), p, providers.Vouched{Subject: "ceo", Email: "ceo2@a.test", EmailVerified: true}, audit.Actor{})
 				return err
 			}},
 		"a removal": {removal: true, survivors: []string{"organization key", "pending login"},
-			do: func(f *fixture, owner accounts.Principal, _ providers.Provider, g given) error {
-				_, err := f.Accounts.RemoveMember(f.t.Context(), owner.As(owner.Actor("", "")), "acme", g.p.UserID)
+			do: func(f *fixture, owner accounts.Principal, _ providers.Provider, g storetest.Given) error {
+				_, err := f.Accounts.RemoveMember(f.T.Context(), owner.As(owner.Actor("", "")), "acme", g.P.UserID)
 				return err
 			}},
 	}
@@ -307,24 +192,24 @@ func TestHandover(t *testing.T) {
 	for name, m := range moments() {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
-				a := f.newAuthority()
-				owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
-				p := f.withProvider(owner)
-				g := f.give(a, f.person("ceo@a.test", "acme", bridge.RoleAdmin))
-				shared := f.register(owner, "https://shared.a.test", aceKey().Text().Reveal())
+				a := f.NewAuthority()
+				owner := f.Person("olga@a.test", "acme", bridge.RoleOwner)
+				p := f.WithProvider(owner)
+				g := f.Give(a, f.Person("ceo@a.test", "acme", bridge.RoleAdmin))
+				shared := f.Register(owner, "https://shared.a.test", storetest.AceKey().Text().Reveal())
 				if _, err := f.Connections.Patch(t.Context(), owner.As(owner.Actor("", "")), shared.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := f.Tokens.Credential(t.Context(), g.p, shared.ID); err != nil {
+				if _, err := f.Tokens.Credential(t.Context(), g.P, shared.ID); err != nil {
 					t.Fatal(err)
 				}
-				f.mailed()
+				f.Mailed()
 				if m.unproven {
 					f.unprove(g)
 				}
 				if m.providers {
-					f.make("UPDATE users SET password = '' WHERE id = $1", g.p.UserID)
-					f.make("INSERT INTO provider_subjects (provider_id, subject, user_id, created_at) VALUES ($2, 'ceo', $1, 0)", g.p.UserID, p.ID)
+					f.Exec("UPDATE users SET password = '' WHERE id = $1", g.P.UserID)
+					f.Exec("INSERT INTO provider_subjects (provider_id, subject, user_id, created_at) VALUES ($2, 'ceo', $1, 0)", g.P.UserID, p.ID)
 				}
 				before := f.state()
 				f.UseKeys(failing{a})
@@ -344,42 +229,34 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// make changes a row as no rule does.
-func (f *fixture) make(query string, args ...any) {
-	f.t.Helper()
-	if _, err := f.db.ExecContext(f.t.Context(), query, args...); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
 // unprove makes the account what an earlier version has left: a member, with all of this, and nobody has shown the address.
-func (f *fixture) unprove(g given) {
-	f.t.Helper()
-	f.make("UPDATE users SET verified_at = 0 WHERE id = $1", g.p.UserID)
-	if _, err := f.Sessions.SessionByID(f.t.Context(), g.p.SessionID); err == nil {
-		f.t.Error("somebody whose address is not proven has a session")
+func (f *fixture) unprove(g storetest.Given) {
+	f.T.Helper()
+	f.Exec("UPDATE users SET verified_at = 0 WHERE id = $1", g.P.UserID)
+	if _, err := f.Sessions.SessionByID(f.T.Context(), g.P.SessionID); err == nil {
+		f.T.Error("somebody whose address is not proven has a session")
 	}
-	if _, err := f.Accounts.KeyPrincipal(f.t.Context(), g.patID, accounts.KeyFacts{Name: "n"}); err == nil {
-		f.t.Error("somebody whose address is not proven has a token")
+	if _, err := f.Accounts.KeyPrincipal(f.T.Context(), g.PatID, accounts.KeyFacts{Name: "n"}); err == nil {
+		f.T.Error("somebody whose address is not proven has a token")
 	}
 }
 
 // state is what a handover changes, as one text.
 func (f *fixture) state() string {
-	f.t.Helper()
+	f.T.Helper()
 	var out []string
 	for _, query := range []string{"SELECT id || email || password || verified_at FROM users", "SELECT id || ended_at FROM sessions",
 		"SELECT hash || expires_at FROM codes", "SELECT id || user_id FROM members", "SELECT id || state FROM invitations",
 		"SELECT hash || ended_at FROM address_changes", "SELECT id || owner || ended_at FROM api_keys", "SELECT id || secret FROM connections",
 		"SELECT terms || next_at FROM handed_tokens", "SELECT key_id || member_id FROM token_members"} {
-		out = append(out, f.column(query+" ORDER BY 1")...)
+		out = append(out, f.Column(query+" ORDER BY 1")...)
 	}
 	return strings.Join(out, "\n")
 }
 
 // handedOver checks what is left after a moment.
-func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Connection) {
-	t, ctx := f.t, f.t.Context()
+func (f *fixture) handedOver(a *keys.Authority, m moment, g storetest.Given, shared api.Connection) {
+	t, ctx := f.T, f.T.Context()
 	t.Helper()
 	if got := f.alive(a, g); !slices.Equal(got, m.survivors) {
 		t.Errorf("works on: %v, want %v", got, m.survivors)
@@ -389,7 +266,7 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 		t.Fatal(err)
 	}
 	var gone bool
-	if err := f.db.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT 1 FROM connections WHERE id = $1)", g.connection.ID).Scan(&gone); err != nil || gone != m.unproven {
+	if err := f.SQL.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT 1 FROM connections WHERE id = $1)", g.Connection.ID).Scan(&gone); err != nil || gone != m.unproven {
 		t.Errorf("the connection that was made before is gone: %v %v", gone, err)
 	}
 	if due, err := f.Upkeep.DueRevocations(ctx, 10); err != nil || (len(due) == 1) != m.unproven {
@@ -399,17 +276,17 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 	if err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
 		t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
 	}
-	r, err := a.Get(ctx, keys.View{Org: "acme"}, g.live)
-	if want := cmp.Or(m.address, g.p.Email); err != nil || r.Owner != want {
+	r, err := a.Get(ctx, keys.View{Org: "acme"}, g.Live)
+	if want := cmp.Or(m.address, g.P.Email); err != nil || r.Owner != want {
 		t.Errorf("the organization's key is of %q (%v), want %s", r.Owner, err, want)
 	}
-	fresh, err := f.Sessions.OpenSession(ctx, g.p.UserID, "acme", accounts.MethodDevice, audit.Actor{})
+	fresh, err := f.Sessions.OpenSession(ctx, g.P.UserID, "acme", accounts.MethodDevice, audit.Actor{})
 	switch {
 	case m.removal:
 		if bridge.CodeOf(err) != "not_a_member" {
 			t.Errorf("a removed member comes in: %v", err)
 		}
-	case err != nil || fresh.Principal.Member == g.p.Member || fresh.Principal.Email != cmp.Or(m.address, g.p.Email):
+	case err != nil || fresh.Principal.Member == g.P.Member || fresh.Principal.Email != cmp.Or(m.address, g.P.Email):
 		t.Errorf("the membership goes on under its old ID or name: %+v %v", fresh.Principal, err)
 	}
 	if got := f.audited(owner.Principal, "address.change"); (len(got) == 1) != (m.address != "") {
@@ -418,10 +295,10 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g given, shared api.Co
 }
 
 func (f *fixture) userID(email string) string {
-	f.t.Helper()
-	u, err := f.Accounts.UserByEmail(f.t.Context(), email)
+	f.T.Helper()
+	u, err := f.Accounts.UserByEmail(f.T.Context(), email)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return u.ID
 }
@@ -429,8 +306,8 @@ func (f *fixture) userID(email string) string {
 // A member who is removed and comes back, within the same second, has a new membership.
 func TestComingBack(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		a := f.newAuthority()
-		owner, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		a := f.NewAuthority()
+		owner, ann := f.Person("olga@a.test", "acme", bridge.RoleOwner), f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		home, err := f.Accounts.CreateOrganization(t.Context(), ann.As(ann.Actor("", "")), api.NewOrganization{Slug: "home"})
 		if err != nil {
 			t.Fatal(err)
@@ -439,11 +316,11 @@ func TestComingBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, kept := f.give(a, ann), f.give(a, elsewhere.Principal)
+		g, kept := f.Give(a, ann), f.Give(a, elsewhere.Principal)
 		if _, err := f.Accounts.RemoveMember(t.Context(), owner.As(owner.Actor("", "")), "acme", ann.UserID); err != nil {
 			t.Fatal(err)
 		}
-		_, back, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
+		_, back, _ := f.Invite(owner, api.NewInvitation{Role: "admin"})
 		if _, err := f.Joining.Accept(t.Context(), elsewhere.Principal.As(audit.Actor{}), back); err != nil {
 			t.Fatal(err)
 		}
@@ -459,10 +336,10 @@ func TestComingBack(t *testing.T) {
 // What is made in a session of a sign-in provider ends with the provider, and sees its organization alone.
 func TestTokensOfAProvider(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		a := f.newAuthority()
-		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
-		p := f.withProvider(owner)
-		s, err := f.Providers.Finish(t.Context(), p, vouch("bob@a.test"), audit.Actor{})
+		a := f.NewAuthority()
+		owner := f.Person("olga@a.test", "acme", bridge.RoleOwner)
+		p := f.WithProvider(owner)
+		s, err := f.Providers.Finish(t.Context(), p, storetest.Vouch("bob@a.test"), audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -480,7 +357,7 @@ func TestTokensOfAProvider(t *testing.T) {
 		if err != nil || token.Provider != p.ID {
 			t.Fatalf("%+v %v", token, err)
 		}
-		if _, err := f.db.ExecContext(t.Context(), "INSERT INTO members (id, org_id, user_id, role, joined_at) SELECT 'x', o.id, $1, 'owner', 0 FROM organizations o WHERE o.slug = 'rival'",
+		if _, err := f.SQL.ExecContext(t.Context(), "INSERT INTO members (id, org_id, user_id, role, joined_at) SELECT 'x', o.id, $1, 'owner', 0 FROM organizations o WHERE o.slug = 'rival'",
 			s.Principal.UserID); err != nil {
 			t.Fatal(err)
 		}
@@ -507,20 +384,20 @@ func TestTokensOfAProvider(t *testing.T) {
 // A reset of a proven account revokes its tokens if it is told to.
 func TestResetRevokesTokens(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		a := f.newAuthority()
-		g := f.give(a, f.person("ann@a.test", "acme", bridge.RoleAdmin))
+		a := f.NewAuthority()
+		g := f.Give(a, f.Person("ann@a.test", "acme", bridge.RoleAdmin))
 		for _, tokens := range []bool{false, true} {
-			f.mailed()
-			if err := f.Links.RequestReset(t.Context(), g.p.Email, audit.Actor{}); err != nil {
+			f.Mailed()
+			if err := f.Links.RequestReset(t.Context(), g.P.Email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Links.ResetPassword(t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(password), tokens, audit.Actor{}); err != nil {
+			if err := f.Links.ResetPassword(t.Context(), f.Link(signin.PurposeReset), bridge.NewSecret(storetest.Password), tokens, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.Accounts.KeyPrincipal(t.Context(), g.patID, accounts.KeyFacts{Name: "n"}); (err == nil) == tokens {
+			if _, err := f.Accounts.KeyPrincipal(t.Context(), g.PatID, accounts.KeyFacts{Name: "n"}); (err == nil) == tokens {
 				t.Errorf("with tokens %v: %v", tokens, err)
 			}
-			if _, err := f.Sessions.BrowserSession(t.Context(), g.cookie); err == nil {
+			if _, err := f.Sessions.BrowserSession(t.Context(), g.Cookie); err == nil {
 				t.Error("a session outlives a reset")
 			}
 		}
@@ -531,7 +408,7 @@ func TestResetRevokesTokens(t *testing.T) {
 func TestWaitingMembership(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
-		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		owner := f.Person("olga@a.test", "acme", bridge.RoleOwner)
 		members := func() int {
 			list, _, err := f.Accounts.Members(ctx, owner, "acme", "", 0)
 			if err != nil {
@@ -539,12 +416,12 @@ func TestWaitingMembership(t *testing.T) {
 			}
 			return len(list)
 		}
-		_, open, _ := f.invite(owner, api.NewInvitation{Role: "admin"})
-		if up, code := f.signUp(open, "ceo@a.test"); code != "" || up.Verified || !up.Session.Cookie.IsZero() {
+		_, open, _ := f.Invite(owner, api.NewInvitation{Role: "admin"})
+		if up, code := f.SignUpWith(open, "ceo@a.test"); code != "" || up.Verified || !up.Session.Cookie.IsZero() {
 			t.Fatalf("%+v %q", up, code)
 		}
-		_, shown, _ := f.invite(owner, api.NewInvitation{Email: "cfo@a.test", Role: "admin"})
-		if up, code := f.signUp(shown, "cfo@a.test"); code != "" || up.Verified {
+		_, shown, _ := f.Invite(owner, api.NewInvitation{Email: "cfo@a.test", Role: "admin"})
+		if up, code := f.SignUpWith(shown, "cfo@a.test"); code != "" || up.Verified {
 			t.Fatalf("by the inviter's copy: %+v %q", up, code)
 		}
 		if members() != 1 {
@@ -560,11 +437,11 @@ func TestWaitingMembership(t *testing.T) {
 					t.Errorf("%s opens a session: %s", email, method)
 				}
 			}
-			f.mailed()
+			f.Mailed()
 			if err := f.Links.RequestReset(ctx, email, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Links.ResetPassword(ctx, f.link(signin.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
+			if err := f.Links.ResetPassword(ctx, f.Link(signin.PurposeReset), bridge.NewSecret("another password"), true, audit.Actor{}); err != nil {
 				t.Fatal(err)
 			}
 		}

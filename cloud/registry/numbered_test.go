@@ -18,6 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
 // unnumbered are the functions that change the database without a change number, and why nothing is taken away there.
@@ -119,13 +120,13 @@ func TestEveryChangeIsNumbered(t *testing.T) {
 // What takes something away moves the number, in the database and outside it; what is frequent and takes nothing does not.
 func TestNumbersMove(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		f.mark = mark.Place{Dir: t.TempDir(), Role: "cloud"}
-		f.open(newKeys(t))
+		f.Mark = mark.Place{Dir: t.TempDir(), Role: "cloud"}
+		f.Open(storetest.NewKeys(t))
 		ctx, by := t.Context(), audit.Actor{ID: "test"}
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
-		eve := f.person("eve@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleOwner), f.Person("max@a.test", "acme", bridge.RoleMember)
+		eve := f.Person("eve@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		refresh := func() accounts.Session {
 			t.Helper()
 			s, err := f.Sessions.OpenSession(ctx, max.UserID, "acme", accounts.MethodDevice, by)
@@ -158,14 +159,14 @@ func TestNumbersMove(t *testing.T) {
 		unshared := api.ConnectionPatch{Visibility: new(connections.Private)}
 		number := func() (n int64) {
 			t.Helper()
-			if err := f.db.QueryRowContext(ctx, "SELECT version FROM key_changes").Scan(&n); err != nil {
+			if err := f.SQL.QueryRowContext(ctx, "SELECT version FROM key_changes").Scan(&n); err != nil {
 				t.Fatal(err)
 			}
 			return n
 		}
 		kept := func() int64 {
 			t.Helper()
-			m, err := mark.Open(f.mark, slog.New(slog.DiscardHandler))
+			m, err := mark.Open(f.Mark, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,16 +208,19 @@ func TestNumbersMove(t *testing.T) {
 			{"a refresh token is revoked", true, func() error { return f.Sessions.RevokeRefresh(ctx, second.Refresh, by) }},
 			{"an invitation is withdrawn", true, func() error { return f.Accounts.Withdraw(ctx, owner.As(by), "acme", invited.ID) }},
 			{"a password is changed", true, func() error {
-				return f.Passwords.Change(ctx, eve.As(by), bridge.NewSecret(password), bridge.NewSecret("another correct horse"))
+				return f.Passwords.Change(ctx, eve.As(by), bridge.NewSecret(storetest.Password), bridge.NewSecret("another correct horse"))
 			}},
-			{"a limit", true, func() error { return f.limit(owner, c.ID, max.UserID, limited("app:read")) }},
-			{"a ceiling", true, func() error { _, err := f.Connections.Patch(ctx, owner.As(by), c.ID, ceiling("app:read")); return err }},
+			{"a limit", true, func() error { return f.Limit(owner, c.ID, max.UserID, storetest.Limited("app:read")) }},
+			{"a ceiling", true, func() error {
+				_, err := f.Connections.Patch(ctx, owner.As(by), c.ID, storetest.Ceiling("app:read"))
+				return err
+			}},
 			{"a role", true, func() error {
 				_, err := f.Accounts.ChangeRole(ctx, owner.As(by), "acme", max.UserID, "viewer")
 				return err
 			}},
 			{"unshared", true, func() error { _, err := f.Connections.Patch(ctx, owner.As(by), c.ID, unshared); return err }},
-			{"a withdrawal is signed", true, func() error { f.statements(); return nil }},
+			{"a withdrawal is signed", true, func() error { f.Statements(); return nil }},
 			{"sessions end", true, func() error { return f.Sessions.EndSessions(ctx, eve.As(by), true) }},
 			{"a member is removed", true, func() error { _, err := f.Accounts.RemoveMember(ctx, owner.As(by), "acme", max.UserID); return err }},
 			{"a connection is deleted", true, func() error { _, err := f.Connections.Delete(ctx, owner.As(by), c.ID); return err }},
@@ -233,7 +237,7 @@ func TestNumbersMove(t *testing.T) {
 			if op.moves && kept() != after {
 				t.Errorf("%s: %d is kept outside the database, want %d", op.name, kept(), after)
 			}
-			f.advance(time.Second)
+			f.Advance(time.Second)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/signup"
 )
@@ -19,7 +20,7 @@ const composed, decomposed = "zo\u00eb", "zoe\u0308"
 func TestNamesInOneForm(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
-		p := f.person(composed+"@acme.test", "acme", bridge.RoleOwner)
+		p := f.Person(composed+"@acme.test", "acme", bridge.RoleOwner)
 		register := func(server, name string) api.Connection {
 			t.Helper()
 			key := bridge.NewSecret("plain-" + server).Disclose()
@@ -49,11 +50,11 @@ func TestNamesInOneForm(t *testing.T) {
 		// As older versions have kept them.
 		for _, change := range []string{"UPDATE users SET email = '" + decomposed + "@b\u00fccher.test'", "UPDATE connections SET name = '" + decomposed + "' WHERE id = '" + second.ID + "'",
 			"UPDATE organizations SET name = '" + decomposed + "'"} {
-			if _, err := f.db.ExecContext(ctx, change); err != nil {
+			if _, err := f.SQL.ExecContext(ctx, change); err != nil {
 				t.Fatal(err)
 			}
 		}
-		f.open(newKeys(t))
+		f.Open(storetest.NewKeys(t))
 		if u, err := f.Accounts.UserByEmail(ctx, "Zo\u00cb@BU\u0308CHER.test"); err != nil || u.Email != composed+"@xn--bcher-kva.test" {
 			t.Errorf("a person of an older version: %+v %v", u, err)
 		}
@@ -90,7 +91,7 @@ func TestPasswordsInOneForm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET password = $1 WHERE email = $2", hash, email); err != nil {
+			if _, err := f.SQL.ExecContext(t.Context(), "UPDATE users SET password = $1 WHERE email = $2", hash, email); err != nil {
 				t.Fatal(err)
 			}
 			if code := sign(email, set); code != "" {

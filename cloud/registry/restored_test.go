@@ -7,6 +7,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/registry"
 )
 
@@ -14,21 +15,21 @@ import (
 // hears the next one.
 func TestRestoredCloudGoesOnAbove(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleOwner), f.Person("max@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		withdrawal := func(scopes ...string) int64 {
 			t.Helper()
-			f.patch(owner, c.ID, ceiling(scopes...))
+			f.Patch(owner, c.ID, storetest.Ceiling(scopes...))
 			if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 				t.Fatal(err)
 			}
-			f.patch(owner, c.ID, ceiling("app:read"))
-			due := f.statements()
+			f.Patch(owner, c.ID, storetest.Ceiling("app:read"))
+			due := f.Statements()
 			if len(due) != 1 {
 				t.Fatalf("%d statements", len(due))
 			}
-			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.clock())
+			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,7 +39,7 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 			return w.Number
 		}
 		var backup int64
-		if err := f.db.QueryRowContext(t.Context(), "SELECT statement_number FROM connections").Scan(&backup); err != nil {
+		if err := f.SQL.QueryRowContext(t.Context(), "SELECT statement_number FROM connections").Scan(&backup); err != nil {
 			t.Fatal(err)
 		}
 		withdrawal("app:*")
@@ -46,11 +47,11 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 		if last <= backup {
 			t.Fatalf("the withdrawals end at %d, begun after %d", last, backup)
 		}
-		if err := f.db.Tx(t.Context(), func(tx *sql.Tx) error {
+		if err := f.SQL.Tx(t.Context(), func(tx *sql.Tx) error {
 			if _, err := tx.ExecContext(t.Context(), "UPDATE connections SET statement_number = $1", backup); err != nil {
 				return err
 			}
-			return registry.SettleRestored(t.Context(), tx, f.clock())
+			return registry.SettleRestored(t.Context(), tx, f.Clock())
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -63,11 +64,11 @@ func TestRestoredCloudGoesOnAbove(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		anew := f.statements()
+		anew := f.Statements()
 		if len(anew) != 1 {
 			t.Fatalf("%d statements tell the server anew what members may", len(anew))
 		}
-		w, err := bridge.VerifyWithdrawal(anew[0].Statement, key.PublicKey(), f.clock())
+		w, err := bridge.VerifyWithdrawal(anew[0].Statement, key.PublicKey(), f.Clock())
 		if left, _ := w.Left("max@a.test"); err != nil || !w.Names("max@a.test") || left.Scope != "app:read" || w.Number <= last {
 			t.Errorf("after the restore the server is told %+v, %v", w, err)
 		}

@@ -15,94 +15,95 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
 const day = 24 * time.Hour
 
 // exchanged registers a connection as a connect does.
 func (f *fixture) exchanged(p accounts.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
-	f.t.Helper()
-	claims, err := f.Connections.ConnectClaims(f.t.Context(), p, server)
+	f.T.Helper()
+	claims, err := f.Connections.ConnectClaims(f.T.Context(), p, server)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	key := bridge.NewKey(bridge.KindSK, uuid.New())
 	sealed, err := bridge.Seal(claims.Sealing, claims.Binding(), key)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
-	c, _, err := f.Connections.Register(f.t.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: string(server), SealedKey: sealed})
+	c, _, err := f.Connections.Register(f.T.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: string(server), SealedKey: sealed})
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return c, key
 }
 
 // due lists the IDs of the connections whose keys are to be rotated.
 func (f *fixture) due() []connections.DueRotation {
-	f.t.Helper()
-	due, err := f.Upkeep.DueRotations(f.t.Context(), 100)
+	f.T.Helper()
+	due, err := f.Upkeep.DueRotations(f.T.Context(), 100)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return due
 }
 
 // begin takes up the one rotation that is due.
 func (f *fixture) begin() connections.Rotation {
-	f.t.Helper()
+	f.T.Helper()
 	due := f.due()
 	if len(due) != 1 {
-		f.t.Fatalf("%d rotations are due", len(due))
+		f.T.Fatalf("%d rotations are due", len(due))
 	}
-	t, taken, err := f.Upkeep.BeginRotation(f.t.Context(), due[0])
+	t, taken, err := f.Upkeep.BeginRotation(f.T.Context(), due[0])
 	if err != nil || !taken || t.Idempotency.Len() < 40 {
-		f.t.Fatalf("begin: taken %v, %d characters (%v)", taken, t.Idempotency.Len(), err)
+		f.T.Fatalf("begin: taken %v, %d characters (%v)", taken, t.Idempotency.Len(), err)
 	}
 	return t
 }
 
 func (f *fixture) finish(t connections.Rotation) bridge.Key {
-	f.t.Helper()
+	f.T.Helper()
 	key := bridge.NewKey(bridge.KindSK, t.Key.ID)
-	now := f.clock()
-	if err := f.Upkeep.FinishRotation(f.t.Context(), t, key, connections.KeyLife{Issued: now, Expires: now.Add(90 * day)}); err != nil {
-		f.t.Fatal(err)
+	now := f.Clock()
+	if err := f.Upkeep.FinishRotation(f.T.Context(), t, key, connections.KeyLife{Issued: now, Expires: now.Add(90 * day)}); err != nil {
+		f.T.Fatal(err)
 	}
 	return key
 }
 
 // signer says which of the keys has signed the token that a member is given.
 func (f *fixture) signer(p accounts.Principal, c api.Connection, keys ...bridge.Key) int {
-	f.t.Helper()
-	cred, err := f.Tokens.Credential(f.t.Context(), p, c.ID)
+	f.T.Helper()
+	cred, err := f.Tokens.Credential(f.T.Context(), p, c.ID)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return slices.IndexFunc(keys, func(k bridge.Key) bool {
-		_, err := bridge.VerifyAccess(cred.Value.Secret, k.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.clock())
+		_, err := bridge.VerifyAccess(cred.Value.Secret, k.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.Clock())
 		return err == nil
 	})
 }
 
 func (f *fixture) audited(p accounts.Principal, action string) []api.AuditEntry {
-	f.t.Helper()
-	list, _, err := f.Accounts.Audit(f.t.Context(), p, audit.Query{Action: action})
+	f.T.Helper()
+	list, _, err := f.Accounts.Audit(f.T.Context(), p, audit.Query{Action: action})
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return list
 }
 
 func TestRotationIsDueBeforeTheEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		c, old := f.exchanged(p, "https://ace.a.test")
-		f.advance(76*day - time.Second)
+		f.Advance(76*day - time.Second)
 		if n := len(f.due()); n != 0 {
 			t.Fatalf("%d are due too early", n)
 		}
-		f.advance(time.Second)
+		f.Advance(time.Second)
 		rotation := f.begin()
 		if !rotation.Key.Text().Equal(old.Text()) || rotation.Server != c.ServerURL || rotation.Err != nil {
 			t.Errorf("the rotation is of another key: %+v", rotation)
@@ -112,18 +113,18 @@ func TestRotationIsDueBeforeTheEnd(t *testing.T) {
 			t.Error("members are given tokens of the old secret")
 		}
 		got, err := f.Connections.Connection(t.Context(), p, c.ID)
-		if err != nil || got.ExpiresAt == nil || !got.ExpiresAt.Equal(f.clock().Add(90*day)) || got.Rotation != nil {
+		if err != nil || got.ExpiresAt == nil || !got.ExpiresAt.Equal(f.Clock().Add(90*day)) || got.Rotation != nil {
 			t.Errorf("%+v (%v)", got, err)
 		}
 		entries := f.audited(p, "connection.rotate")
 		if len(entries) != 1 || entries[0].Actor != "system" || entries[0].Details["key_id"] != old.ID.String() || entries[0].Details["expires_at"] == "" {
 			t.Errorf("the audit log has %+v", entries)
 		}
-		f.advance(76*day - time.Second)
+		f.Advance(76*day - time.Second)
 		if n := len(f.due()); n != 0 {
 			t.Errorf("the second one is due too early")
 		}
-		f.advance(time.Second)
+		f.Advance(time.Second)
 		f.finish(f.begin())
 	})
 }
@@ -131,9 +132,9 @@ func TestRotationIsDueBeforeTheEnd(t *testing.T) {
 // The end of a key is what its server says it is, within reason, and a short-lived one is rotated late in its life.
 func TestKeyLifeIsLearned(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
-		start := f.clock()
+		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
+		start := f.Clock()
 		told := func(life connections.KeyLife) *time.Time {
 			t.Helper()
 			target, err := f.Upkeep.Target(t.Context(), p, c.ID)
@@ -159,11 +160,11 @@ func TestKeyLifeIsLearned(t *testing.T) {
 		if got := told(week); got == nil || !got.Equal(week.Expires) {
 			t.Errorf("it ends at %v, want %s", got, week.Expires)
 		}
-		f.advance(3*day - time.Second)
+		f.Advance(3*day - time.Second)
 		if len(f.due()) != 0 {
 			t.Error("a key of eight days is due more than two before its end")
 		}
-		f.advance(time.Second)
+		f.Advance(time.Second)
 		f.begin()
 		if got := told(connections.KeyLife{Expires: start.Add(50 * day)}); !got.Equal(week.Expires) {
 			t.Errorf("during a rotation it is learned that the key ends at %s", got)
@@ -174,18 +175,18 @@ func TestKeyLifeIsLearned(t *testing.T) {
 // A key that somebody has created keeps the end that they gave it: they are told in time.
 func TestKeyOfAPersonIsNotRotated(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		key := bridge.NewKey(bridge.KindLive, uuid.New())
-		c := f.register(p, "https://ace.a.test", key.Text().Reveal())
+		c := f.Register(p, "https://ace.a.test", key.Text().Reveal())
 		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		life := connections.KeyLife{Issued: f.clock(), Expires: f.clock().Add(30 * day)}
+		life := connections.KeyLife{Issued: f.Clock(), Expires: f.Clock().Add(30 * day)}
 		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Key: life}); err != nil {
 			t.Fatal(err)
 		}
-		f.advance(25 * day)
+		f.Advance(25 * day)
 		rotation := f.begin()
 		if bridge.CodeOf(rotation.Err) != "key_not_of_connection" {
 			t.Fatalf("it is rotated: %v", rotation.Err)
@@ -204,12 +205,12 @@ var errDown = bridge.E(bridge.Unreachable, "server_unreachable", "nothing answer
 
 func TestRotationFails(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		p, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
 		c, old := f.exchanged(p, "https://ace.a.test")
 		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
-		f.advance(76 * day)
+		f.Advance(76 * day)
 		first := f.begin()
 		fail := func(rotation connections.Rotation, cause error) {
 			t.Helper()
@@ -221,17 +222,17 @@ func TestRotationFails(t *testing.T) {
 		if len(f.due()) != 0 {
 			t.Fatal("a rotation that has failed is due at once")
 		}
-		f.advance(time.Minute)
+		f.Advance(time.Minute)
 		second := f.begin()
 		if !second.Idempotency.Equal(first.Idempotency) {
 			t.Error("another try is not the same rotation")
 		}
 		fail(second, errDown)
-		f.advance(2*time.Minute - time.Second)
+		f.Advance(2*time.Minute - time.Second)
 		if len(f.due()) != 0 {
 			t.Error("the second pause is no longer than the first")
 		}
-		f.advance(time.Second)
+		f.Advance(time.Second)
 		fail(f.begin(), bridge.E(bridge.Unauthenticated, "key_refused", "the server does not accept the key any more"))
 		entries := f.audited(p, "connection.rotate_failed")
 		if len(entries) != 2 || entries[1].Details["cause"] != errDown.Detail || entries[0].Details["hint"] != "ace connect --server https://ace.a.test" ||
@@ -241,7 +242,7 @@ func TestRotationFails(t *testing.T) {
 		for who, want := range map[string]string{p.Email: "ace connect --server https://ace.a.test", member.Email: "ask ann@a.test"} {
 			as := map[string]accounts.Principal{p.Email: p, member.Email: member}[who]
 			got, err := f.Connections.Connection(t.Context(), as, c.ID)
-			if err != nil || got.Rotation == nil || !got.Rotation.At.Equal(f.clock()) || !strings.HasPrefix(got.Rotation.Hint, want) {
+			if err != nil || got.Rotation == nil || !got.Rotation.At.Equal(f.Clock()) || !strings.HasPrefix(got.Rotation.Hint, want) {
 				t.Errorf("%s is told %+v (%v)", who, got.Rotation, err)
 			}
 		}
@@ -249,12 +250,12 @@ func TestRotationFails(t *testing.T) {
 			t.Error("the old secret is not in use any more")
 		}
 		for range 80 { // until its end and beyond
-			f.advance(6 * time.Hour)
+			f.Advance(6 * time.Hour)
 			if len(f.due()) == 1 {
 				fail(f.begin(), errDown)
 			}
 		}
-		f.advance(100 * day)
+		f.Advance(100 * day)
 		if len(f.due()) != 0 {
 			t.Error("a key that ended long ago is still rotated")
 		}
@@ -282,9 +283,9 @@ func TestRotationFails(t *testing.T) {
 // Of two processes that want to rotate a key, one does; when it dies, the other one takes the same rotation up.
 func TestOneProcessRotates(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		c, old := f.exchanged(p, "https://ace.a.test")
-		f.advance(76 * day)
+		f.Advance(76 * day)
 		due := f.due()
 		var taken atomic.Int64
 		var mu sync.Mutex
@@ -308,7 +309,7 @@ func TestOneProcessRotates(t *testing.T) {
 		if taken.Load() != 1 || len(f.due()) != 0 {
 			t.Fatalf("%d processes rotate, and %d more will", taken.Load(), len(f.due()))
 		}
-		f.advance(2 * time.Minute)
+		f.Advance(2 * time.Minute)
 		second := f.begin()
 		if !second.Idempotency.Equal(first.Idempotency) {
 			t.Error("the second process makes another rotation")
@@ -320,14 +321,14 @@ func TestOneProcessRotates(t *testing.T) {
 			t.Errorf("who has lost the rotation says that it failed: %+v (%v)", got.Rotation, err)
 		}
 		fresh := f.finish(second)
-		life := connections.KeyLife{Issued: f.clock(), Expires: f.clock().Add(90 * day)}
+		life := connections.KeyLife{Issued: f.Clock(), Expires: f.Clock().Add(90 * day)}
 		if err := f.Upkeep.FinishRotation(t.Context(), first, fresh, life); err != nil { // the server has answered the same
 			t.Fatal(err)
 		}
 		if n := len(f.audited(p, "connection.rotate")); n != 1 || f.signer(p, c, old, fresh) != 1 {
 			t.Errorf("%d rotations are audited", n)
 		}
-		f.advance(time.Hour)
+		f.Advance(time.Hour)
 		if revocations, err := f.Upkeep.DueRevocations(t.Context(), 10); err != nil || len(revocations) != 0 {
 			t.Errorf("%d revocations are due (%v)", len(revocations), err)
 		}
@@ -341,34 +342,34 @@ func TestRotationIsOvertaken(t *testing.T) {
 		dies bool // the new secret
 	}{
 		"disconnected": {func(f *fixture, p accounts.Principal, c api.Connection) {
-			if _, err := f.Connections.Delete(f.t.Context(), p.As(audit.Actor{}), c.ID); err != nil {
-				f.t.Fatal(err)
+			if _, err := f.Connections.Delete(f.T.Context(), p.As(audit.Actor{}), c.ID); err != nil {
+				f.T.Fatal(err)
 			}
 		}, true},
 		"another key": {func(f *fixture, p accounts.Principal, c api.Connection) { f.exchanged(p, c.ServerURL) }, true},
 		"moved": {func(f *fixture, p accounts.Principal, c api.Connection) {
-			if _, err := f.Connections.Patch(f.t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}); err != nil {
-				f.t.Fatal(err)
+			if _, err := f.Connections.Patch(f.T.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}); err != nil {
+				f.T.Fatal(err)
 			}
 		}, true},
 		"encrypted anew": {func(f *fixture, _ accounts.Principal, _ api.Connection) {
-			if n, err := f.Vault.RotateEncryptionKey(f.t.Context(), func(int, int) {}); err != nil || n != 2 {
-				f.t.Fatalf("%d rows are encrypted anew (%v)", n, err)
+			if n, err := f.Vault.RotateEncryptionKey(f.T.Context(), func(int, int) {}); err != nil || n != 2 {
+				f.T.Fatalf("%d rows are encrypted anew (%v)", n, err)
 			}
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
-				older := newKeys(t)
-				f.open(older)
-				p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+				older := storetest.NewKeys(t)
+				f.Open(older)
+				p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 				connection, old := f.exchanged(p, "https://ace.a.test")
-				f.advance(76 * day)
+				f.Advance(76 * day)
 				rotation := f.begin()
-				newer := newKeys(t)
-				f.open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
+				newer := storetest.NewKeys(t)
+				f.Open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
 				c.do(f, p, connection)
-				f.open(newer)
+				f.Open(newer)
 				fresh := f.finish(rotation)
 				due := func() (revocations []connections.Revocation, signed map[int]bool) {
 					revocations, err := f.Upkeep.DueRevocations(t.Context(), 10)
@@ -389,8 +390,8 @@ func TestRotationIsOvertaken(t *testing.T) {
 				if _, signed := due(); signed[1] != (c.dies && !waits) {
 					t.Errorf("due at once are revocations signed by %v: nobody else delivers that of the new secret", signed)
 				}
-				if f.advance(2 * time.Minute); waits {
-					f.advance(bridge.UnconfirmedLife)
+				if f.Advance(2 * time.Minute); waits {
+					f.Advance(bridge.UnconfirmedLife)
 				}
 				revocations, signed := due()
 				if len(revocations) != len(signed) || signed[0] != c.dies || signed[1] != c.dies {
@@ -414,16 +415,16 @@ func TestRotationIsOvertaken(t *testing.T) {
 // A connection that nobody can use any more lets its key end; one that is shared lives on without its owner.
 func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		admin, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
 		f.exchanged(member, "https://private.a.test")
 		shared, _ := f.exchanged(member, "https://shared.a.test")
-		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", shared.ID); err != nil {
+		if _, err := f.SQL.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", shared.ID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
 			t.Fatal(err)
 		}
-		f.advance(76 * day)
+		f.Advance(76 * day)
 		rotation := f.begin()
 		if rotation.Connection != shared.ID {
 			t.Fatal("the private one is rotated")
@@ -441,28 +442,28 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 // Members' open streams outlive a rotation; what they begin afterwards takes the new secret.
 func TestRelayGrantsOutliveARotation(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner := f.person("ann@a.test", "acme", bridge.RoleAdmin)
+		owner := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		c, _ := f.exchanged(owner, "https://ace.a.test")
 		if _, err := f.Connections.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
-		f.advance(76 * day)
-		p := f.person("max@a.test", "acme", bridge.RoleMember) // signed in now
-		mine := f.relay(p, f.register(p, "https://mine.a.test", "a-plain-key").ID)
-		g := f.relay(p, c.ID)
+		f.Advance(76 * day)
+		p := f.Person("max@a.test", "acme", bridge.RoleMember) // signed in now
+		mine := f.Relay(p, f.Register(p, "https://mine.a.test", "a-plain-key").ID)
+		g := f.Relay(p, c.ID)
 		rotation := f.begin()
-		if f.hold(g, mine) != connections.Holds {
+		if f.Hold(g, mine) != connections.Holds {
 			t.Error("a rotation that has begun changes what holds")
 		}
 		f.finish(rotation)
-		if f.hold(g, mine) != connections.HoldsOld {
+		if f.Hold(g, mine) != connections.HoldsOld {
 			t.Error("after the rotation the grant holds as before, or not at all")
 		}
-		if f.hold(f.relay(p, c.ID), mine) != connections.Holds {
+		if f.Hold(f.Relay(p, c.ID), mine) != connections.Holds {
 			t.Error("a new grant does not hold")
 		}
 		f.exchanged(owner, "https://ace.a.test")
-		if f.hold(g, mine) != connections.HoldsNot {
+		if f.Hold(g, mine) != connections.HoldsNot {
 			t.Error("a grant outlives another connect")
 		}
 	})

@@ -1,4 +1,4 @@
-package registry_test
+package schema_test
 
 import (
 	"os"
@@ -16,7 +16,7 @@ func TestMigrationSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = db.Close() }()
-		sqldbtest.Steps(t, db.DB, db.Dialect == sqldb.Postgres, "registry", os.DirFS("../schema/migrations"), func() {
+		sqldbtest.Steps(t, db.DB, db.Dialect == sqldb.Postgres, "registry", os.DirFS("migrations"), func() {
 			for query, want := range map[string]int{
 				"SELECT COUNT(*) FROM users WHERE id = 'row 1' AND verified_at = created_at":                                  1,
 				"SELECT COUNT(*) FROM connections c JOIN connection_changes h ON h.connection_id = c.id WHERE c.id = 'row 1'": 1,

@@ -1,4 +1,4 @@
-package registry_test
+package signin_test
 
 import (
 	"sync"
@@ -8,6 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/signin"
 )
 
@@ -16,21 +17,21 @@ func TestAccountChangesDuringSignIn(t *testing.T) {
 	const fresh = "another horse battery"
 	for name, change := range map[string]func(f *fixture, p accounts.Principal) error{
 		"a reset": func(f *fixture, p accounts.Principal) error {
-			f.mailed()
-			if err := f.Links.RequestReset(f.t.Context(), p.Email, audit.Actor{}); err != nil {
+			f.Mailed()
+			if err := f.Links.RequestReset(f.T.Context(), p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return f.Links.ResetPassword(f.t.Context(), f.link(signin.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
+			return f.Links.ResetPassword(f.T.Context(), f.Link(signin.PurposeReset), bridge.NewSecret(fresh), true, audit.Actor{})
 		},
 		"a new password": func(f *fixture, p accounts.Principal) error {
-			return f.Passwords.Change(f.t.Context(), p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(fresh))
+			return f.Passwords.Change(f.T.Context(), p.As(audit.Actor{}), bridge.NewSecret(storetest.Password), bridge.NewSecret(fresh))
 		},
-		"a second factor": func(f *fixture, p accounts.Principal) error { f.enrol(p); return nil },
+		"a second factor": func(f *fixture, p accounts.Principal) error { f.Enrol(p); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
-				ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
-				login := signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}
+				ctx, p := t.Context(), f.Person("ann@a.test", "acme", bridge.RoleOwner)
+				login := signin.Login{Email: p.Email, Password: bridge.NewSecret(storetest.Password)}
 				who, err := f.SignIn.Authenticate(ctx, login, audit.Actor{})
 				if err != nil {
 					t.Fatal(err)
@@ -60,9 +61,9 @@ func TestAccountChangesDuringSignIn(t *testing.T) {
 // Both steps of a sign-in open a session, and neither of them does so by itself.
 func TestBothSteps(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
-		e, _ := f.enrol(p)
-		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+		ctx, p := t.Context(), f.Person("ann@a.test", "acme", bridge.RoleOwner)
+		e, _ := f.Enrol(p)
+		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: bridge.NewSecret(storetest.Password)}, audit.Actor{})
 		if err != nil || !who.TwoFactor {
 			t.Fatalf("%+v %v", who, err)
 		}
@@ -74,8 +75,8 @@ func TestBothSteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.advance(30 * time.Second)
-		u, err := f.SignIn.FinishSecondStep(ctx, pending, f.code(e, 0), bridge.Secret{}, audit.Actor{})
+		f.Advance(30 * time.Second)
+		u, err := f.SignIn.FinishSecondStep(ctx, pending, f.TOTP(e, 0), bridge.Secret{}, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,16 +89,16 @@ func TestBothSteps(t *testing.T) {
 // Of sign-ins at the same time as a reset no session is left, whichever of them comes first.
 func TestSignInRacesReset(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ctx, p := t.Context(), f.person("ann@a.test", "acme", bridge.RoleOwner)
-		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: bridge.NewSecret(password)}, audit.Actor{})
+		ctx, p := t.Context(), f.Person("ann@a.test", "acme", bridge.RoleOwner)
+		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: p.Email, Password: bridge.NewSecret(storetest.Password)}, audit.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.mailed()
+		f.Mailed()
 		if err := f.Links.RequestReset(ctx, p.Email, audit.Actor{}); err != nil {
 			t.Fatal(err)
 		}
-		token := f.link(signin.PurposeReset)
+		token := f.Link(signin.PurposeReset)
 		var wg sync.WaitGroup
 		opened := make(chan accounts.Session, 8)
 		for range cap(opened) {

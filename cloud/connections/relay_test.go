@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"fmt"
@@ -11,45 +11,17 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
-func (f *fixture) relay(p accounts.Principal, id string) connections.AccessTerms {
-	f.t.Helper()
-	g, err := f.Tokens.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return g
-}
-
 func (f *fixture) still(g, other connections.AccessTerms) bool {
-	return f.hold(g, other) == connections.Holds
-}
-
-// hold asks for one grant among many that hold.
-func (f *fixture) hold(g, other connections.AccessTerms) connections.Hold {
-	f.t.Helper()
-	all := make([]connections.AccessTerms, 0, 251)
-	for range 250 {
-		all = append(all, other)
-	}
-	all = append(all, g)
-	still, err := f.Tokens.RelayStill(f.t.Context(), all)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for i, hold := range still[:250] {
-		if hold != connections.Holds {
-			f.t.Fatalf("another grant, the %dth, has ended", i)
-		}
-	}
-	return still[250]
+	return f.Hold(g, other) == connections.Holds
 }
 
 func TestRelayGrantsEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin := f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		mine := f.relay(admin, f.register(admin, "https://mine.a.test", aceKey().Text().Reveal()).ID)
+		admin := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		mine := f.Relay(admin, f.Register(admin, "https://mine.a.test", storetest.AceKey().Text().Reveal()).ID)
 		for name, end := range map[string]func(c api.Connection, member accounts.Principal) error{
 			"": func(api.Connection, accounts.Principal) error { return nil },
 			"renamed": func(c api.Connection, _ accounts.Principal) error {
@@ -61,23 +33,23 @@ func TestRelayGrantsEnd(t *testing.T) {
 				return err
 			},
 			"a ceiling": func(c api.Connection, _ accounts.Principal) error {
-				return second(f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, ceiling("app:read")))
+				return storetest.Second(f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, storetest.Ceiling("app:read")))
 			},
 			"limited": func(c api.Connection, member accounts.Principal) error {
-				return f.limit(admin, c.ID, member.UserID, limited("app:read"))
+				return f.Limit(admin, c.ID, member.UserID, storetest.Limited("app:read"))
 			},
 			"excepted": func(c api.Connection, member accounts.Principal) error {
-				return f.limit(admin, c.ID, member.UserID, nothing())
+				return f.Limit(admin, c.ID, member.UserID, storetest.Nothing())
 			},
 			"an exception for somebody else": func(c api.Connection, _ accounts.Principal) error {
-				return f.limit(admin, c.ID, f.person("other@a.test", "acme", bridge.RoleMember).UserID, nothing())
+				return f.Limit(admin, c.ID, f.Person("other@a.test", "acme", bridge.RoleMember).UserID, storetest.Nothing())
 			},
 			"moved": func(c api.Connection, _ accounts.Principal) error {
 				_, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")})
 				return err
 			},
 			"another key": func(c api.Connection, _ accounts.Principal) error {
-				f.register(admin, string(c.ServerURL), aceKey().Text().Reveal())
+				f.Register(admin, string(c.ServerURL), storetest.AceKey().Text().Reveal())
 				return nil
 			},
 			"disconnected": func(c api.Connection, _ accounts.Principal) error {
@@ -97,12 +69,12 @@ func TestRelayGrantsEnd(t *testing.T) {
 			},
 		} {
 			slug := fmt.Sprintf("%x", name)
-			member := f.person("m"+slug+"@a.test", "acme", bridge.RoleMember)
-			c := f.register(admin, "https://s"+slug+".a.test", aceKey().Text().Reveal())
+			member := f.Person("m"+slug+"@a.test", "acme", bridge.RoleMember)
+			c := f.Register(admin, "https://s"+slug+".a.test", storetest.AceKey().Text().Reveal())
 			if _, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 				t.Fatal(err)
 			}
-			g := f.relay(member, c.ID)
+			g := f.Relay(member, c.ID)
 			if !f.still(g, mine) {
 				t.Errorf("before %q it does not hold", name)
 			}
@@ -119,24 +91,24 @@ func TestRelayGrantsEnd(t *testing.T) {
 // What is limited and not hers goes by without a trace for an owner; an admin who is excepted is out, though they see it.
 func TestRelayLimitsOfOwnersAndAdmins(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, boss := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("boss@a.test", "acme", bridge.RoleOwner)
-		max := f.person("max@a.test", "acme", bridge.RoleMember)
-		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
-		mine, theirs := f.relay(admin, c.ID), f.relay(boss, c.ID)
-		service := f.relay(f.service(max, "connection:use"), c.ID)
-		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); err != nil {
+		admin, boss := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("boss@a.test", "acme", bridge.RoleOwner)
+		max := f.Person("max@a.test", "acme", bridge.RoleMember)
+		c := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
+		mine, theirs := f.Relay(admin, c.ID), f.Relay(boss, c.ID)
+		service := f.Relay(f.service(max, "connection:use"), c.ID)
+		if err := f.Limit(admin, c.ID, max.UserID, storetest.Limited("app:read")); err != nil {
 			t.Fatal(err)
 		}
 		if f.still(service, mine) || !f.still(theirs, mine) {
 			t.Error("a key of somebody who is limited goes on, or others do not")
 		}
-		if err := f.limit(admin, c.ID, boss.UserID, nothing()); err != nil {
+		if err := f.Limit(admin, c.ID, boss.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
 		if f.still(theirs, mine) {
 			t.Error("an admin who is excepted goes on")
 		}
-		f.patch(admin, c.ID, ceiling("app:read"))
+		f.Patch(admin, c.ID, storetest.Ceiling("app:read"))
 		if !f.still(mine, mine) {
 			t.Error("the owner is cut by a ceiling for others")
 		}
@@ -146,19 +118,19 @@ func TestRelayLimitsOfOwnersAndAdmins(t *testing.T) {
 // What a removed member has left private is nobody's to use, also for who uses it at this moment.
 func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		mine := f.relay(admin, f.register(admin, "https://mine.a.test", "a-plain-key").ID)
-		c := f.register(member, "https://plain.a.test", "a-plain-key")
+		admin, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		mine := f.Relay(admin, f.Register(admin, "https://mine.a.test", "a-plain-key").ID)
+		c := f.Register(member, "https://plain.a.test", "a-plain-key")
 		share := func(visibility string) {
 			if _, err := f.Connections.Patch(t.Context(), admin.As(admin.Actor("", "")), c.ID, api.ConnectionPatch{Visibility: &visibility}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		private := f.register(member, "https://private.a.test", "a-plain-key")
-		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
+		private := f.Register(member, "https://private.a.test", "a-plain-key")
+		if _, err := f.SQL.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
 			t.Fatal(err)
 		}
-		g := f.relay(admin, c.ID)
+		g := f.Relay(admin, c.ID)
 		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(admin.Actor("", "")), "acme", member.UserID); err != nil {
 			t.Fatal(err)
 		}
@@ -177,8 +149,8 @@ func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 
 func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, member := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		c := f.register(admin, "https://plain.a.test", "a-plain-key")
+		admin, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		c := f.Register(admin, "https://plain.a.test", "a-plain-key")
 		if _, err := f.Tokens.Relay(t.Context(), member.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("a private connection: %v", err)
 		}
@@ -200,8 +172,8 @@ func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
 			after time.Duration
 			want  int
 		}{{0, 1}, {time.Second, 1}, {2 * time.Minute, 1}, {23 * time.Hour, 1}, {time.Hour, 2}} {
-			f.advance(step.after)
-			if g := f.relay(member, c.ID); g.Credential.Value.Reveal() != "a-plain-key" || g.Credential.Header != "X-Api-Key" {
+			f.Advance(step.after)
+			if g := f.Relay(member, c.ID); g.Credential.Value.Reveal() != "a-plain-key" || g.Credential.Header != "X-Api-Key" {
 				t.Errorf("the relay gets %+v", g.Credential)
 			}
 			if n := noted(); n != step.want {
@@ -209,16 +181,16 @@ func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
 			}
 			if step.after > time.Minute {
 				got, err := f.Connections.Connection(t.Context(), admin, c.ID)
-				if err != nil || got.LastUsedAt == nil || got.LastUsedAt.Unix() != f.clock().Unix() {
+				if err != nil || got.LastUsedAt == nil || got.LastUsedAt.Unix() != f.Clock().Unix() {
 					t.Errorf("step %d: last used %v (%v)", i, got.LastUsedAt, err)
 				}
 			}
 		}
-		f.relay(admin, c.ID)
+		f.Relay(admin, c.ID)
 		if n := noted(); n != 3 {
 			t.Errorf("with the owner's %d uses are audited", n)
 		}
-		if text := fmt.Sprintf("%+v", f.relay(member, c.ID)); text == "" || containsKey(text) {
+		if text := fmt.Sprintf("%+v", f.Relay(member, c.ID)); text == "" || containsKey(text) {
 			t.Errorf("a grant prints its key: %s", text)
 		}
 	})

@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"fmt"
@@ -12,43 +12,38 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
 // probed stores what a probe found.
 func (f *fixture) probed(p accounts.Principal, id, status string, latency time.Duration) {
-	f.t.Helper()
-	target, err := f.Upkeep.Target(f.t.Context(), p, id)
+	f.T.Helper()
+	target, err := f.Upkeep.Target(f.T.Context(), p, id)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
-	if err := f.Upkeep.SetStatus(f.t.Context(), target, connections.Status{Status: status, Latency: latency}); err != nil {
-		f.t.Fatal(err)
+	if err := f.Upkeep.SetStatus(f.T.Context(), target, connections.Status{Status: status, Latency: latency}); err != nil {
+		f.T.Fatal(err)
 	}
 }
 
 func (f *fixture) history(p accounts.Principal, id string) api.ConnectionHistory {
-	f.t.Helper()
-	h, err := f.Connections.History(f.t.Context(), p, id)
+	f.T.Helper()
+	h, err := f.Connections.History(f.T.Context(), p, id)
 	if err != nil || len(h.HalfHours) != 48 || len(h.Days) != 30 {
-		f.t.Fatalf("%d half hours and %d days (%v)", len(h.HalfHours), len(h.Days), err)
+		f.T.Fatalf("%d half hours and %d days (%v)", len(h.HalfHours), len(h.Days), err)
 	}
 	return h
-}
-
-func (f *fixture) setClock(t time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = t
 }
 
 var midnight = time.Date(2027, 3, 14, 0, 0, 0, 0, time.UTC)
 
 func TestHistory(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		f.setClock(midnight.Add(10*time.Hour + 10*time.Minute))
-		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
-		other := f.register(p, "https://other.a.test", aceKey().Text().Reveal())
+		f.SetClock(midnight.Add(10*time.Hour + 10*time.Minute))
+		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
+		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
+		other := f.Register(p, "https://other.a.test", storetest.AceKey().Text().Reveal())
 		for _, probe := range []struct {
 			status  string
 			latency time.Duration
@@ -56,15 +51,15 @@ func TestHistory(t *testing.T) {
 			f.probed(p, c.ID, probe.status, probe.latency)
 		}
 		f.probed(p, other.ID, "offline", 0)
-		f.setClock(midnight.Add(11 * time.Hour))
+		f.SetClock(midnight.Add(11 * time.Hour))
 		f.probed(p, c.ID, "unauthorized", 8*time.Millisecond)
 		f.probed(p, c.ID, "unknown", 0)
 		f.probed(p, c.ID, "hostile'; DROP TABLE connections", 0)
-		f.setClock(midnight.Add(11*time.Hour + 59*time.Minute))
+		f.SetClock(midnight.Add(11*time.Hour + 59*time.Minute))
 		use := connections.RelayUse{Connection: c.ID, UserID: p.UserID, Calls: 7, Failures: 3, Answers: 5, Latency: 20 * time.Millisecond,
-			LatencyMax: 9 * time.Millisecond, Last: f.clock()}
+			LatencyMax: 9 * time.Millisecond, Last: f.Clock()}
 		for range 2 {
-			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{use, {Connection: "gone", UserID: p.UserID, Calls: 1, Last: f.clock()}}); err != nil {
+			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{use, {Connection: "gone", UserID: p.UserID, Calls: 1, Last: f.Clock()}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -95,7 +90,7 @@ func TestHistory(t *testing.T) {
 		if diff := cmp.Diff(want, h.Days[29]); diff != "" {
 			t.Error(diff)
 		}
-		f.setClock(midnight.Add(24 * time.Hour)) // the next day has begun
+		f.SetClock(midnight.Add(24 * time.Hour)) // the next day has begun
 		h = f.history(p, c.ID)
 		if h.Days[28].Calls != 14 || h.Days[29].Calls != 0 || h.HalfHours[47].Calls != 0 || h.HalfHours[22].Calls != 14 {
 			t.Errorf("a day later: %+v %+v %+v", h.Days[28:], h.HalfHours[22], h.HalfHours[47])
@@ -106,8 +101,8 @@ func TestHistory(t *testing.T) {
 // The latency of the last probe is the connection's, and there is none where nobody answered or the server is another.
 func TestLatency(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
+		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
+		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		latency := func() int64 {
 			t.Helper()
 			got, err := f.Connections.Connection(t.Context(), p, c.ID)
@@ -137,8 +132,8 @@ func TestLatency(t *testing.T) {
 // What a probe found of the server that a connection had before is not told of the one it has now.
 func TestLateProbeIsNotNoted(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleMember)
-		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
+		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
+		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -146,14 +141,14 @@ func TestLateProbeIsNotNoted(t *testing.T) {
 		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil {
 			t.Fatal(err)
 		}
-		last, _, err := f.Connections.Position(t.Context(), p, f.clock())
+		last, _, err := f.Connections.Position(t.Context(), p, f.Clock())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: "online", Latency: time.Second}); err != nil {
 			t.Fatal(err)
 		}
-		if now, _, err := f.Connections.Position(t.Context(), p, f.clock()); err != nil || now != last {
+		if now, _, err := f.Connections.Position(t.Context(), p, f.Clock()); err != nil || now != last {
 			t.Errorf("it is told: %d, before %d (%v)", now, last, err)
 		}
 		if day := f.history(p, c.ID).Days[29]; day.Status != "" {
@@ -165,10 +160,10 @@ func TestLateProbeIsNotNoted(t *testing.T) {
 // Admins and the owner see everybody's use, a member their own, a stranger nothing.
 func TestMemberUses(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		f.setClock(midnight.Add(12 * time.Hour))
-		owner, admin := f.person("owner@a.test", "acme", bridge.RoleMember), f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		max, eve := f.person("max@a.test", "acme", bridge.RoleMember), f.person("eve@a.test", "acme", bridge.RoleViewer)
-		c := f.register(owner, "https://ace.a.test", aceKey().Text().Reveal())
+		f.SetClock(midnight.Add(12 * time.Hour))
+		owner, admin := f.Person("owner@a.test", "acme", bridge.RoleMember), f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		max, eve := f.Person("max@a.test", "acme", bridge.RoleMember), f.Person("eve@a.test", "acme", bridge.RoleViewer)
+		c := f.Register(owner, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		uses := func(p accounts.Principal) []api.MemberUse {
 			t.Helper()
 			got, err := f.Tokens.MemberUses(t.Context(), p, c.ID, 100)
@@ -186,31 +181,31 @@ func TestMemberUses(t *testing.T) {
 		if _, err := f.Connections.History(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
-		f.role(admin, owner, "admin")
-		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
-		f.role(admin, owner, "member")
+		f.ChangeRole(admin, owner, "admin")
+		f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
+		f.ChangeRole(admin, owner, "member")
 		const service = "0190c7d2-0000-7000-8000-000000000001"
 		add := func(user string, calls, failures int64) {
 			t.Helper()
 			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{{Connection: c.ID, UserID: user, Calls: calls, Failures: failures, Answers: calls - failures,
-				Latency: time.Duration(calls-failures) * 5 * time.Millisecond, Last: f.clock()}}); err != nil {
+				Latency: time.Duration(calls-failures) * 5 * time.Millisecond, Last: f.Clock()}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		f.setClock(midnight.Add(-28 * 24 * time.Hour))
+		f.SetClock(midnight.Add(-28 * 24 * time.Hour))
 		add(max.UserID, 3, 3)
-		f.setClock(midnight.Add(-time.Second))
+		f.SetClock(midnight.Add(-time.Second))
 		add(max.UserID, 10, 2)
-		f.setClock(midnight.Add(time.Hour))
+		f.SetClock(midnight.Add(time.Hour))
 		add(service, 1, 0)
-		f.setClock(midnight.Add(2 * time.Hour))
+		f.SetClock(midnight.Add(2 * time.Hour))
 		add(max.UserID, 5, 0)
 		for range 2 {
 			if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
-		f.setClock(midnight.Add(3 * time.Hour))
+		f.SetClock(midnight.Add(3 * time.Hour))
 		if _, err := f.Tokens.Credential(t.Context(), owner, c.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -257,9 +252,9 @@ func TestMemberUses(t *testing.T) {
 }
 
 func (f *fixture) rows(table string) (n int) {
-	f.t.Helper()
-	if err := f.db.QueryRowContext(f.t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
-		f.t.Fatal(err)
+	f.T.Helper()
+	if err := f.SQL.QueryRowContext(f.T.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
+		f.T.Fatal(err)
 	}
 	return n
 }
@@ -267,11 +262,11 @@ func (f *fixture) rows(table string) (n int) {
 // Only the members who have used a connection last are shown, and all of them in order.
 func TestMemberUsesAreBounded(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
+		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		var uses []connections.RelayUse
 		for i := range 150 {
-			uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprintf("user-%03d", i), Calls: 1, Last: f.clock().Add(time.Duration(i) * time.Second)})
+			uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprintf("user-%03d", i), Calls: 1, Last: f.Clock().Add(time.Duration(i) * time.Second)})
 		}
 		if err := f.Tokens.AddRelayUses(t.Context(), uses); err != nil {
 			t.Fatal(err)
@@ -285,20 +280,20 @@ func TestMemberUsesAreBounded(t *testing.T) {
 
 func TestHistoryIsPurged(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		f.setClock(midnight.Add(time.Hour))
-		p := f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		c := f.register(p, "https://ace.a.test", aceKey().Text().Reveal())
+		f.SetClock(midnight.Add(time.Hour))
+		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		const old, days = 2500, 54 // half hours, more than a batch, and the days that they are of
 		err := f.Tokens.AddRelayUses(t.Context(), func() (uses []connections.RelayUse) {
 			for i := range old {
-				uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprint(i), Calls: 1, Last: f.clock().Add(-time.Duration(i) * 30 * time.Minute)})
+				uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprint(i), Calls: 1, Last: f.Clock().Add(-time.Duration(i) * 30 * time.Minute)})
 			}
 			return uses
 		}())
 		if err != nil {
 			t.Fatal(err)
 		}
-		gone := f.register(p, "https://gone.a.test", aceKey().Text().Reveal())
+		gone := f.Register(p, "https://gone.a.test", storetest.AceKey().Text().Reveal())
 		if _, err := f.Connections.Delete(t.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +307,7 @@ func TestHistoryIsPurged(t *testing.T) {
 		if h, u, n := f.rows("connection_history"), f.rows("member_uses"), f.rows("connection_changes"); h != shown || u != used || n != 2 {
 			t.Errorf("%d and %d rows are kept, %d of changes", h, u, n)
 		}
-		f.advance(40 * 24 * time.Hour)
+		f.Advance(40 * 24 * time.Hour)
 		if err := f.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"slices"
@@ -12,75 +12,41 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
-
-// shared registers a connection with a key and shares it.
-func (f *fixture) shared(p accounts.Principal, server string, key bridge.Secret) api.Connection {
-	f.t.Helper()
-	c := f.register(p, server, key.Reveal())
-	f.patch(p, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
-	return c
-}
-
-func (f *fixture) patch(p accounts.Principal, id string, patch api.ConnectionPatch) {
-	f.t.Helper()
-	if _, err := f.Connections.Patch(f.t.Context(), p.As(p.Actor("", "")), id, patch); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
-// ceiling is a patch that sets scopes, or lifts the ceiling where there are none.
-func ceiling(scopes ...string) api.ConnectionPatch {
-	if len(scopes) == 0 {
-		return api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true}}
-	}
-	return api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true, To: &api.Ceiling{Scopes: scopes}}}
-}
-
-func limited(scopes ...string) api.MemberLimit {
-	return api.MemberLimit{Access: connections.AccessLimited, Ceiling: api.Ceiling{Scopes: scopes}}
-}
-
-func nothing() api.MemberLimit { return api.MemberLimit{Access: connections.AccessNone} }
-
-func (f *fixture) limit(by accounts.Principal, id, user string, l api.MemberLimit) error {
-	f.t.Helper()
-	_, err := f.Connections.LimitMember(f.t.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user, Key: true}, l)
-	return err
-}
 
 // service is an API key of the cloud as a principal.
 func (f *fixture) service(owner accounts.Principal, scopes ...bridge.Scope) accounts.Principal {
-	f.t.Helper()
-	p, err := f.Accounts.KeyPrincipal(f.t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
+	f.T.Helper()
+	p, err := f.Accounts.KeyPrincipal(f.T.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
 		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, accounts.KeyFacts{Name: "ci"})
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return p
 }
 
 // scopesOf are the scopes of the access token that somebody gets, or the code of the refusal.
 func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, server bridge.ServerURL) bridge.Code {
-	f.t.Helper()
-	credential, err := f.Tokens.Credential(f.t.Context(), p, id)
-	g, relayErr := f.Tokens.Relay(f.t.Context(), p.As(p.Actor("", "")), id)
+	f.T.Helper()
+	credential, err := f.Tokens.Credential(f.T.Context(), p, id)
+	g, relayErr := f.Tokens.Relay(f.T.Context(), p.As(p.Actor("", "")), id)
 	if bridge.CodeOf(err) != bridge.CodeOf(relayErr) {
-		f.t.Errorf("the relay says %v, the credential %v", relayErr, err)
+		f.T.Errorf("the relay says %v, the credential %v", relayErr, err)
 	}
 	if err != nil {
 		return bridge.CodeOf(err)
 	}
 	var out []string
 	for _, c := range []api.Credential{credential, g.Credential} {
-		claims, err := bridge.VerifyAccess(c.Value.Secret, key.PublicKey(), []bridge.ServerURL{server}, f.clock())
+		claims, err := bridge.VerifyAccess(c.Value.Secret, key.PublicKey(), []bridge.ServerURL{server}, f.Clock())
 		if err != nil || claims.Subject != p.Email || claims.Connection != id {
-			f.t.Fatalf("%+v %v", claims, err)
+			f.T.Fatalf("%+v %v", claims, err)
 		}
 		out = append(out, claims.Scope)
 	}
 	if out[0] != out[1] {
-		f.t.Errorf("the relay's token has %q, the other %q", out[1], out[0])
+		f.T.Errorf("the relay's token has %q, the other %q", out[1], out[0])
 	}
 	return bridge.Code(out[0])
 }
@@ -88,12 +54,12 @@ func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, serv
 // Who gets which scopes: the owner all, everybody else what ceiling and exception leave, a key no more than who made it.
 func TestCeilingsAndExceptions(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, admin := f.person("owner@a.test", "acme", bridge.RoleMember), f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		max, eve := f.person("max@a.test", "acme", bridge.RoleMember), f.person("eve@a.test", "acme", bridge.RoleViewer)
+		owner, admin := f.Person("owner@a.test", "acme", bridge.RoleMember), f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		max, eve := f.Person("max@a.test", "acme", bridge.RoleMember), f.Person("eve@a.test", "acme", bridge.RoleViewer)
 		ci := f.service(max, "connection:use", "connection:read")
-		key, server := aceKey(), bridge.ServerURL("https://ace.a.test")
-		c := f.register(owner, string(server), key.Text().Reveal())
-		if _, err := f.db.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
+		key, server := storetest.AceKey(), bridge.ServerURL("https://ace.a.test")
+		c := f.Register(owner, string(server), key.Text().Reveal())
+		if _, err := f.SQL.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
 			t.Fatal(err)
 		}
 		all := []accounts.Principal{owner, admin, max, eve, ci}
@@ -107,28 +73,28 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		}
 		limit := func(user accounts.Principal, l api.MemberLimit, code bridge.Code) {
 			t.Helper()
-			if err := f.limit(admin, c.ID, user.UserID, l); bridge.CodeOf(err) != code {
+			if err := f.Limit(admin, c.ID, user.UserID, l); bridge.CodeOf(err) != code {
 				t.Errorf("%s %+v: %v, want %q", user.Email, l, err, code)
 			}
 		}
 		check("no ceiling", "*", "*", "*", "*", "*")
-		f.patch(admin, c.ID, ceiling("svc:wiki:write", "app:*"))
+		f.Patch(admin, c.ID, storetest.Ceiling("svc:wiki:write", "app:*"))
 		check("a ceiling", "*", "app:* svc:wiki:write", "app:* svc:wiki:write", "app:* svc:wiki:write", "app:* svc:wiki:write")
-		limit(max, limited("svc:*:read", "svc:wiki:read", "*:read", "key:list"), "")
+		limit(max, storetest.Limited("svc:*:read", "svc:wiki:read", "*:read", "key:list"), "")
 		check("less", "*", "app:* svc:wiki:write", "svc:wiki:read", "app:* svc:wiki:write", "svc:wiki:read")
-		limit(eve, nothing(), "")
-		limit(max, limited("*"), "") // which does not widen
+		limit(eve, storetest.Nothing(), "")
+		limit(max, storetest.Limited("*"), "") // which does not widen
 		check("none", "*", "app:* svc:wiki:write", "app:* svc:wiki:write", "connection_unknown", "app:* svc:wiki:write")
-		limit(ci, limited("app:read"), "")
-		limit(admin, nothing(), "")
+		limit(ci, storetest.Limited("app:read"), "")
+		limit(admin, storetest.Nothing(), "")
 		check("a key, and an admin", "*", "connection_excepted", "app:* svc:wiki:write", "connection_unknown", "app:read")
-		limit(max, nothing(), "")
+		limit(max, storetest.Nothing(), "")
 		check("a key of somebody who gets nothing", "*", "connection_excepted", "connection_unknown", "connection_unknown", "connection_unknown")
-		limit(owner, nothing(), "owner_unlimited")
-		limit(max, limited("key:list"), "limit_empty")
-		limit(max, limited(), "ceiling_malformed")
-		limit(max, limited("Not a scope"), "scope_malformed")
-		limit(max, limited(strings.Repeat("a:", 7)+strings.Repeat("b", 100), "x"), "limit_empty")
+		limit(owner, storetest.Nothing(), "owner_unlimited")
+		limit(max, storetest.Limited("key:list"), "limit_empty")
+		limit(max, storetest.Limited(), "ceiling_malformed")
+		limit(max, storetest.Limited("Not a scope"), "scope_malformed")
+		limit(max, storetest.Limited(strings.Repeat("a:", 7)+strings.Repeat("b", 100), "x"), "limit_empty")
 		limit(max, api.MemberLimit{Access: "full"}, "limit_malformed")
 		limit(max, api.MemberLimit{Access: "none", Ceiling: api.Ceiling{Scopes: []string{"a"}}}, "limit_malformed")
 		for _, p := range []accounts.Principal{admin, max, ci} {
@@ -136,10 +102,10 @@ func TestCeilingsAndExceptions(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		limit(max, limited("svc:wiki:read"), "")
-		f.patch(admin, c.ID, ceiling("app:read"))
+		limit(max, storetest.Limited("svc:wiki:read"), "")
+		f.Patch(admin, c.ID, storetest.Ceiling("app:read"))
 		check("nothing in common", "*", "app:read", "scope_empty", "connection_unknown", "scope_empty")
-		f.patch(admin, c.ID, ceiling())
+		f.Patch(admin, c.ID, storetest.Ceiling())
 		check("lifted", "*", "*", "svc:wiki:read", "connection_unknown", "svc:wiki:read")
 		if got, err := f.Connections.Connection(t.Context(), max, c.ID); err != nil || got.Access != "limited" || !slices.Equal(got.Allowed, []string{"svc:wiki:read"}) || got.Ceiling != nil {
 			t.Errorf("max is told %q %v, ceiling %v (%v)", got.Access, got.Allowed, got.Ceiling, err)
@@ -152,40 +118,40 @@ func TestCeilingsAndExceptions(t *testing.T) {
 
 func TestOnlyAdminsLimit(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		rival := f.person("rival@b.test", "rival", bridge.RoleOwner)
-		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
-		own := f.register(max, "https://own.a.test", aceKey().Text().Reveal())
+		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		rival := f.Person("rival@b.test", "rival", bridge.RoleOwner)
+		c := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
+		own := f.Register(max, "https://own.a.test", storetest.AceKey().Text().Reveal())
 		for name, code := range map[string]string{
-			"ceiling": string(bridge.CodeOf(second(f.Connections.Patch(t.Context(), max.As(audit.Actor{}), own.ID,
-				ceiling("app:read"))))), "limit": string(bridge.CodeOf(f.limit(max, own.ID, admin.UserID, nothing()))),
-			"their own limit": string(bridge.CodeOf(second(f.Connections.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID,
+			"ceiling": string(bridge.CodeOf(storetest.Second(f.Connections.Patch(t.Context(), max.As(audit.Actor{}), own.ID,
+				storetest.Ceiling("app:read"))))), "limit": string(bridge.CodeOf(f.Limit(max, own.ID, admin.UserID, storetest.Nothing()))),
+			"their own limit": string(bridge.CodeOf(storetest.Second(f.Connections.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID,
 				connections.Exceptee{ID: max.UserID})))),
 		} {
 			if code != "share_admin" {
 				t.Errorf("a member sets the %s: %q", name, code)
 			}
 		}
-		if err := f.limit(rival, c.ID, max.UserID, nothing()); bridge.CodeOf(err) != "connection_unknown" {
+		if err := f.Limit(rival, c.ID, max.UserID, storetest.Nothing()); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("another organization: %v", err)
 		}
 		for _, id := range []string{rival.UserID, "nobody", ""} {
-			_, err := f.Connections.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, connections.Exceptee{ID: id}, nothing())
+			_, err := f.Connections.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, connections.Exceptee{ID: id}, storetest.Nothing())
 			if bridge.CodeOf(err) != "member_unknown" {
 				t.Errorf("%q is limited: %v", id, err)
 			}
 		}
-		private := f.register(admin, "https://private.a.test", aceKey().Text().Reveal())
-		boss := f.person("boss@a.test", "acme", bridge.RoleOwner)
-		if code := f.role(boss, admin, "member"); code != "" {
+		private := f.Register(admin, "https://private.a.test", storetest.AceKey().Text().Reveal())
+		boss := f.Person("boss@a.test", "acme", bridge.RoleOwner)
+		if code := f.ChangeRole(boss, admin, "member"); code != "" {
 			t.Fatal(code)
 		}
 		for what, err := range map[string]error{
-			"limits":   f.limit(admin, c.ID, max.UserID, nothing()),
-			"shares":   second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})),
-			"unshares": second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Private)})),
-			"caps":     second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling("app:read"))),
-			"uncaps":   second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, ceiling())),
+			"limits":   f.Limit(admin, c.ID, max.UserID, storetest.Nothing()),
+			"shares":   storetest.Second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), private.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})),
+			"unshares": storetest.Second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Private)})),
+			"caps":     storetest.Second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, storetest.Ceiling("app:read"))),
+			"uncaps":   storetest.Second(f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID, storetest.Ceiling())),
 		} {
 			if bridge.CodeOf(err) != "share_admin" {
 				t.Errorf("%s by the role of before: %v", what, err)
@@ -204,18 +170,18 @@ func TestOnlyAdminsLimit(t *testing.T) {
 // An exception is told as a loss to those who saw the connection; of a private one nobody learns anything by it.
 func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		who := []accounts.Principal{admin, max, f.person("eve@a.test", "acme", bridge.RoleMember)}
-		shared, private := f.shared(admin, "https://ace.a.test", aceKey().Text()), f.register(admin, "https://private.a.test", aceKey().Text().Reveal())
+		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		who := []accounts.Principal{admin, max, f.Person("eve@a.test", "acme", bridge.RoleMember)}
+		shared, private := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text()), f.Register(admin, "https://private.a.test", storetest.AceKey().Text().Reveal())
 		for _, c := range []struct {
 			id   string
 			want string
 		}{{shared.ID, "ann@a.test max@a.test:lost eve@a.test"}, {private.ID, "ann@a.test"}} {
-			since, _, err := f.Connections.Position(t.Context(), admin, f.clock())
+			since, _, err := f.Connections.Position(t.Context(), admin, f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.limit(admin, c.id, max.UserID, nothing()); err != nil {
+			if err := f.Limit(admin, c.id, max.UserID, storetest.Nothing()); err != nil {
 				t.Fatal(err)
 			}
 			changes, _, err := f.Connections.Changes(t.Context(), admin.OrgID, since, since+1, who)
@@ -237,57 +203,57 @@ func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
 // A plain key's server would keep to no scopes; none is the one exception there is.
 func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		c := f.shared(admin, "https://plain.a.test", bridge.NewSecret("a-plain-key"))
+		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		c := f.Shared(admin, "https://plain.a.test", bridge.NewSecret("a-plain-key"))
 		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), c.ID,
-			ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
+			storetest.Ceiling("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a ceiling: %v", err)
 		}
-		if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
+		if err := f.Limit(admin, c.ID, max.UserID, storetest.Limited("app:read")); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a limit: %v", err)
 		}
-		f.relay(max, c.ID)
-		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+		f.Relay(max, c.ID)
+		if err := f.Limit(admin, c.ID, max.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("excepted: %v", err)
 		}
 		// A ceiling that was set while there was an ace key makes the plain one that follows nobody's but the owner's.
-		ace := f.shared(admin, "https://ace.a.test", aceKey().Text())
-		f.patch(admin, ace.ID, ceiling("app:read"))
-		f.register(admin, "https://ace.a.test", "a-plain-key")
+		ace := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
+		f.Patch(admin, ace.ID, storetest.Ceiling("app:read"))
+		f.Register(admin, "https://ace.a.test", "a-plain-key")
 		f.limitOff(admin, ace.ID, max.UserID)
 		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a plain key under a ceiling: %v", err)
 		}
-		f.relay(admin, ace.ID)
-		f.patch(admin, ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.a.test")})
-		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, ceiling("app:read",
+		f.Relay(admin, ace.ID)
+		f.Patch(admin, ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.a.test")})
+		if _, err := f.Connections.Patch(t.Context(), admin.As(audit.Actor{}), ace.ID, storetest.Ceiling("app:read",
 			"x")); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("a ceiling without a key: %v", err)
 		}
 		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "credential_erased" {
 			t.Errorf("without a key: %v", err)
 		}
-		f.patch(admin, ace.ID, ceiling())
+		f.Patch(admin, ace.ID, storetest.Ceiling())
 	})
 }
 
 func (f *fixture) limitOff(by accounts.Principal, id, user string) {
-	f.t.Helper()
-	if _, err := f.Connections.UnlimitMember(f.t.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user}); err != nil {
-		f.t.Fatal(err)
+	f.T.Helper()
+	if _, err := f.Connections.UnlimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user}); err != nil {
+		f.T.Fatal(err)
 	}
 }
 
 // An exception outlives the membership: whoever comes back has no more than before. It dies with the connection.
 func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
+		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		c := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
 		service := f.service(max, "connection:use", "connection:read")
-		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+		if err := f.Limit(admin, c.ID, max.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Accounts.RemoveMember(t.Context(), admin.As(audit.Actor{}), "acme", max.UserID); err != nil {
@@ -300,7 +266,7 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 		if err != nil || len(sharing.Members) != 2 || sharing.Members[1].Email != "max@a.test" || sharing.Members[1].Role != "" || sharing.Members[1].Access != "none" {
 			t.Errorf("%+v (%v)", sharing, err)
 		}
-		_, link, _ := f.invite(admin, api.NewInvitation{Role: "member"})
+		_, link, _ := f.Invite(admin, api.NewInvitation{Role: "member"})
 		if _, err := f.Joining.Accept(t.Context(), max.As(audit.Actor{}), link); err != nil {
 			t.Fatal(err)
 		}
@@ -312,14 +278,14 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 		if _, err := f.Tokens.Credential(t.Context(), again, c.ID); err != nil {
 			t.Errorf("let in again: %v", err)
 		}
-		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+		if err := f.Limit(admin, c.ID, max.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Connections.Delete(t.Context(), admin.As(audit.Actor{}), c.ID); err != nil {
 			t.Fatal(err)
 		}
 		var left int
-		if err := f.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM connection_limits").Scan(&left); err != nil || left != 0 {
+		if err := f.SQL.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM connection_limits").Scan(&left); err != nil || left != 0 {
 			t.Errorf("%d exceptions are left of a connection that is gone (%v)", left, err)
 		}
 	})
@@ -327,23 +293,23 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 
 func TestSharingIsAudited(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin, max := f.person("ann@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		c := f.register(admin, "https://ace.a.test", aceKey().Text().Reveal())
-		both := ceiling("app:read", "app:write")
+		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		c := f.Register(admin, "https://ace.a.test", storetest.AceKey().Text().Reveal())
+		both := storetest.Ceiling("app:read", "app:write")
 		both.Visibility, both.Ceiling.To.Preset = new(connections.Organization), "app"
-		f.patch(admin, c.ID, both)
-		f.patch(admin, c.ID, both) // changes nothing
+		f.Patch(admin, c.ID, both)
+		f.Patch(admin, c.ID, both) // changes nothing
 		for range 2 {
-			if err := f.limit(admin, c.ID, max.UserID, limited("app:read")); err != nil {
+			if err := f.Limit(admin, c.ID, max.UserID, storetest.Limited("app:read")); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := f.limit(admin, c.ID, max.UserID, nothing()); err != nil {
+		if err := f.Limit(admin, c.ID, max.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
 		f.limitOff(admin, c.ID, max.UserID)
 		f.limitOff(admin, c.ID, max.UserID)
-		f.patch(admin, c.ID, ceiling())
+		f.Patch(admin, c.ID, storetest.Ceiling())
 		entries, _, err := f.Accounts.Audit(t.Context(), admin, audit.Query{Target: "connection:" + c.ID})
 		if err != nil {
 			t.Fatal(err)
@@ -363,16 +329,16 @@ func TestSharingIsAudited(t *testing.T) {
 
 func TestSharingList(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		admin := f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		c := f.shared(admin, "https://ace.a.test", aceKey().Text())
-		f.patch(admin, c.ID, ceiling("app:*"))
+		admin := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		c := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
+		f.Patch(admin, c.ID, storetest.Ceiling("app:*"))
 		var people []accounts.Principal
 		for _, name := range []string{"bob", "cid", "dan"} {
-			people = append(people, f.person(name+"@a.test", "acme", bridge.RoleMember))
+			people = append(people, f.Person(name+"@a.test", "acme", bridge.RoleMember))
 		}
 		service := f.service(admin, "connection:use", "connection:read")
-		for user, l := range map[string]api.MemberLimit{people[0].UserID: nothing(), people[1].UserID: limited("app:read"), service.UserID: limited("app:write")} {
-			if err := f.limit(admin, c.ID, user, l); err != nil {
+		for user, l := range map[string]api.MemberLimit{people[0].UserID: storetest.Nothing(), people[1].UserID: storetest.Limited("app:read"), service.UserID: storetest.Limited("app:write")} {
+			if err := f.Limit(admin, c.ID, user, l); err != nil {
 				t.Fatal(err)
 			}
 		}

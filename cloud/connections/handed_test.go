@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"maps"
@@ -13,55 +13,37 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
 // withdrawn are the members whose tokens are to be withdrawn now; what is returned counts as delivered.
 func (f *fixture) withdrawn(key bridge.Key) []string {
-	f.t.Helper()
+	f.T.Helper()
 	out := map[string]int64{}
-	for _, w := range f.statements() {
-		statement, err := bridge.VerifyWithdrawal(w.Statement, key.PublicKey(), f.clock())
+	for _, w := range f.Statements() {
+		statement, err := bridge.VerifyWithdrawal(w.Statement, key.PublicKey(), f.Clock())
 		if err != nil || w.Server != "https://ace.a.test" || w.KeyID != key.ID.String() {
-			f.t.Fatalf("%+v: %v", w, err)
+			f.T.Fatalf("%+v: %v", w, err)
 		}
 		maps.Copy(out, statement.Until)
-		if err := f.Tokens.Withdrawn(f.t.Context(), w); err != nil {
-			f.t.Fatal(err)
+		if err := f.Tokens.Withdrawn(f.T.Context(), w); err != nil {
+			f.T.Fatal(err)
 		}
 	}
 	return slices.Sorted(maps.Keys(out))
 }
 
-// statements are those to deliver now.
-func (f *fixture) statements() (out []connections.Withdrawal) {
-	f.t.Helper()
-	lost, err := f.Tokens.LostTokens(f.t.Context(), connections.Look{Alive: func(id uuid.UUID) bool { return !f.dead[id] }})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, l := range lost {
-		w, ok, err := f.Tokens.WithdrawTokens(f.t.Context(), l)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		if ok {
-			out = append(out, w)
-		}
-	}
-	return out
-}
-
 // The tokens that are withdrawn are those of whom a change concerns, and no others.
 func TestWithdrawalsFollowTheRules(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, boss := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("boss@a.test", "acme", bridge.RoleOwner)
-		max, eve := f.person("max@a.test", "acme", bridge.RoleMember), f.person("eve@a.test", "acme", bridge.RoleMember)
+		owner, boss := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("boss@a.test", "acme", bridge.RoleOwner)
+		max, eve := f.Person("max@a.test", "acme", bridge.RoleMember), f.Person("eve@a.test", "acme", bridge.RoleMember)
 		ci := f.service(max, "connection:use", "connection:read")
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		hold := func() {
 			t.Helper()
-			f.advance(2 * time.Second)
+			f.Advance(2 * time.Second)
 			for _, p := range []accounts.Principal{owner, max, eve, ci} {
 				if _, err := f.Tokens.Credential(t.Context(), p, c.ID); err != nil {
 					t.Fatal(err)
@@ -82,14 +64,14 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 			want   []string
 		}{
 			{"nothing", func() {}, nil},
-			{"a new name", func() { f.patch(owner, c.ID, api.ConnectionPatch{Name: new("other")}) }, nil},
-			{"a ceiling", func() { f.patch(owner, c.ID, ceiling("app:*")) }, everybody},
-			{"a limit", func() { must(f.limit(owner, c.ID, eve.UserID, limited("app:read"))) }, []string{"eve@a.test"}},
-			{"a limit of who has made a key", func() { must(f.limit(owner, c.ID, max.UserID, limited("app:read"))) }, slices.DeleteFunc(slices.Clone(everybody), func(s string) bool { return s == "eve@a.test" })},
+			{"a new name", func() { f.Patch(owner, c.ID, api.ConnectionPatch{Name: new("other")}) }, nil},
+			{"a ceiling", func() { f.Patch(owner, c.ID, storetest.Ceiling("app:*")) }, everybody},
+			{"a limit", func() { must(f.Limit(owner, c.ID, eve.UserID, storetest.Limited("app:read"))) }, []string{"eve@a.test"}},
+			{"a limit of who has made a key", func() { must(f.Limit(owner, c.ID, max.UserID, storetest.Limited("app:read"))) }, slices.DeleteFunc(slices.Clone(everybody), func(s string) bool { return s == "eve@a.test" })},
 			{"another role", func() {
-				must(second(f.Accounts.ChangeRole(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID, "viewer")))
+				must(storetest.Second(f.Accounts.ChangeRole(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID, "viewer")))
 			}, []string{"eve@a.test"}},
-			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, everybody},
+			{"private", func() { f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, everybody},
 		} {
 			eve.Role = map[bool]bridge.Role{true: bridge.RoleViewer, false: bridge.RoleMember}[step.name == "private"]
 			hold()
@@ -101,7 +83,7 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 				t.Errorf("%s: again %v", step.name, got)
 			}
 		}
-		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
+		f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		hold()
 		if _, err := f.Accounts.RemoveMember(t.Context(), boss.As(audit.Actor{}), "acme", eve.UserID); err != nil {
 			t.Fatal(err)
@@ -109,7 +91,7 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 		if got := f.withdrawn(key); !slices.Equal(got, []string{"eve@a.test"}) {
 			t.Errorf("removed: %v", got)
 		}
-		f.dead = map[uuid.UUID]bool{uuid.MustParse(ci.UserID): true}
+		f.Dead = map[uuid.UUID]bool{uuid.MustParse(ci.UserID): true}
 		if got := f.withdrawn(key); !slices.Equal(got, []string{ci.Email}) {
 			t.Errorf("an API key that was revoked: %v", got)
 		}
@@ -120,12 +102,12 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 // personal keys that were made with them.
 func TestWithdrawalsAreMadeAgain(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		c := f.shared(owner, "https://ace.a.test", aceKey().Text())
-		share := func(visibility string) { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: &visibility}) }
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		c := f.Shared(owner, "https://ace.a.test", storetest.AceKey().Text())
+		share := func(visibility string) { f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: &visibility}) }
 		due := func(what string, want int) {
 			t.Helper()
-			if got := f.statements(); len(got) != want {
+			if got := f.Statements(); len(got) != want {
 				t.Errorf("%s: %d are due, want %d", what, len(got), want)
 			}
 		}
@@ -135,13 +117,13 @@ func TestWithdrawalsAreMadeAgain(t *testing.T) {
 		share(connections.Private)
 		due("at once", 1)
 		due("while it is under way", 0)
-		f.advance(16 * time.Second)
+		f.Advance(16 * time.Second)
 		due("again", 1)
-		f.advance(16 * time.Second)
+		f.Advance(16 * time.Second)
 		share(connections.Organization)
 		due("shared again", 0)
 		share(connections.Private)
-		f.advance(bridge.MaxAccessTokenLife)
+		f.Advance(bridge.MaxAccessTokenLife)
 		due("when it has expired: there may be keys that were made with it", 1)
 	})
 }
@@ -149,7 +131,7 @@ func TestWithdrawalsAreMadeAgain(t *testing.T) {
 // The key of a connection that is gone dies as a whole: there is nothing to withdraw.
 func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
 		for name, end := range map[string]func(id string){
 			"disconnected": func(id string) {
 				if _, err := f.Connections.Delete(t.Context(), owner.As(audit.Actor{}), id); err != nil {
@@ -157,20 +139,20 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 				}
 			},
 			"connected anew": func(id string) {
-				f.register(owner, "https://ace.a.test", aceKey().Text().Reveal())
-				f.patch(owner, id, api.ConnectionPatch{Visibility: new(connections.Private)})
+				f.Register(owner, "https://ace.a.test", storetest.AceKey().Text().Reveal())
+				f.Patch(owner, id, api.ConnectionPatch{Visibility: new(connections.Private)})
 			},
 			"moved": func(id string) {
-				f.patch(owner, id, api.ConnectionPatch{Visibility: new(connections.Private), ServerURL: new("https://moved.a.test")})
+				f.Patch(owner, id, api.ConnectionPatch{Visibility: new(connections.Private), ServerURL: new("https://moved.a.test")})
 			},
 		} {
-			c := f.shared(owner, "https://ace.a.test", aceKey().Text())
+			c := f.Shared(owner, "https://ace.a.test", storetest.AceKey().Text())
 			if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 				t.Fatal(err)
 			}
 			end(c.ID)
 			for range 2 {
-				if due := f.statements(); len(due) != 0 {
+				if due := f.Statements(); len(due) != 0 {
 					t.Errorf("%s: %d are due", name, len(due))
 				}
 			}
@@ -181,16 +163,16 @@ func TestNothingIsWithdrawnWithoutAKey(t *testing.T) {
 // Withdrawals have numbers and say what is left to the personal keys of a member, also long after the last access token.
 func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleOwner), f.person("max@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleOwner), f.Person("max@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		number := func() int64 {
 			t.Helper()
 			credential, err := f.Tokens.Credential(t.Context(), max, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.clock())
+			claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,19 +193,19 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 			change func()
 			left   string // "": nothing
 		}{
-			{"a ceiling", func() { f.patch(owner, c.ID, ceiling("app:*", "key:*")) }, "app:* key:* member"},
-			{"a limit", func() { _ = f.limit(owner, c.ID, max.UserID, limited("app:read")) }, "app:read member"},
+			{"a ceiling", func() { f.Patch(owner, c.ID, storetest.Ceiling("app:*", "key:*")) }, "app:* key:* member"},
+			{"a limit", func() { _ = f.Limit(owner, c.ID, max.UserID, storetest.Limited("app:read")) }, "app:read member"},
 			{"no limit", func() { f.limitOff(owner, c.ID, max.UserID) }, "app:* key:* member"},
 			{"a role", role("viewer"), "app:* key:* viewer"},
-			{"private", func() { f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, ""},
+			{"private", func() { f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, ""},
 		} {
-			f.advance(10 * time.Minute) // no access token is alive
+			f.Advance(10 * time.Minute) // no access token is alive
 			step.change()
-			due := f.statements()
+			due := f.Statements()
 			if len(due) != 1 {
 				t.Fatalf("%s: %d statements", step.name, len(due))
 			}
-			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.clock())
+			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.Clock())
 			if err != nil || w.Number != int64(i)+2 || !w.Names("max@a.test") {
 				t.Fatalf("%s: %+v %v", step.name, w, err)
 			}
@@ -237,11 +219,11 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 			if err := f.Tokens.Withdrawn(t.Context(), due[0]); err != nil {
 				t.Fatal(err)
 			}
-			if again := f.statements(); len(again) != 0 {
+			if again := f.Statements(); len(again) != 0 {
 				t.Errorf("%s: %d again", step.name, len(again))
 			}
 		}
-		f.patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
+		f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		max.Role = bridge.RoleViewer
 		if n := number(); n != 6 {
 			t.Errorf("a new token has the number %d, which the last withdrawal covers", n)
@@ -252,30 +234,30 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 // What is handed out while a withdrawal is under way is not concerned by it, however often it is made again.
 func TestWithdrawalsKeepTheirNumber(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		token := func() bridge.AccessClaims {
 			t.Helper()
 			credential, err := f.Tokens.Credential(t.Context(), max, c.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.clock())
+			claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{c.ServerURL}, f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
 			return claims
 		}
 		token()
-		f.patch(owner, c.ID, ceiling("app:*", "key:*"))
+		f.Patch(owner, c.ID, storetest.Ceiling("app:*", "key:*"))
 		statement := func() bridge.Withdrawal {
 			t.Helper()
-			due := f.statements()
+			due := f.Statements()
 			if len(due) != 1 {
 				t.Fatalf("%d statements", len(due))
 			}
-			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.clock())
+			w, err := bridge.VerifyWithdrawal(due[0].Statement, key.PublicKey(), f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +265,7 @@ func TestWithdrawalsKeepTheirNumber(t *testing.T) {
 		}
 		first := statement()
 		now := token() // within the same second: a server that goes by times takes it, too
-		f.advance(16 * time.Second)
+		f.Advance(16 * time.Second)
 		again := statement()
 		if now.Number != first.Number || again.Number != first.Number || again.Until["max@a.test"] >= now.IssuedAt {
 			t.Errorf("a token of number %d at %d, withdrawals %+v and %+v", now.Number, now.IssuedAt, first, again)
@@ -294,14 +276,14 @@ func TestWithdrawalsKeepTheirNumber(t *testing.T) {
 // Changes that follow each other within seconds are each stated at once.
 func TestWithdrawalsOneAfterAnother(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 3 {
-			if err := f.limit(owner, c.ID, max.UserID, limited("app:read")); err != nil {
+			if err := f.Limit(owner, c.ID, max.UserID, storetest.Limited("app:read")); err != nil {
 				t.Fatal(err)
 			}
 			if got := f.withdrawn(key); !slices.Equal(got, []string{max.Email}) {
@@ -318,9 +300,9 @@ func TestWithdrawalsOneAfterAnother(t *testing.T) {
 // A key that was made with others is limited with each of them, in Go and in SQL.
 func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
-		key := aceKey()
-		c := f.shared(owner, "https://ace.a.test", key.Text())
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
+		key := storetest.AceKey()
+		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		parents := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
 		child, err := f.Accounts.KeyPrincipal(t.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
 			Subject: max.Email, Org: "acme", Scopes: bridge.Scopes{"connection:use"}}, accounts.KeyFacts{Name: "child", Parents: parents})
@@ -328,11 +310,11 @@ func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, parent := range parents {
-			f.advance(2 * time.Second)
+			f.Advance(2 * time.Second)
 			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "*" {
 				t.Fatalf("before: %s", got)
 			}
-			if err := f.limit(owner, c.ID, parent.String(), limited("app:read")); err != nil {
+			if err := f.Limit(owner, c.ID, parent.String(), storetest.Limited("app:read")); err != nil {
 				t.Fatal(err)
 			}
 			if got := f.withdrawn(key); !slices.Equal(got, []string{child.Email}) {
@@ -341,7 +323,7 @@ func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "app:read" {
 				t.Errorf("under a limited parent: %s", got)
 			}
-			if err := f.limit(owner, c.ID, parent.String(), nothing()); err != nil {
+			if err := f.Limit(owner, c.ID, parent.String(), storetest.Nothing()); err != nil {
 				t.Fatal(err)
 			}
 			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "connection_unknown" {
@@ -356,11 +338,11 @@ func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 // The key that a person has created speaks for its own subject, so that its connection is its owner's alone.
 func TestKeysThatCannotActAs(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		owner, max := f.person("owner@a.test", "acme", bridge.RoleAdmin), f.person("max@a.test", "acme", bridge.RoleMember)
+		owner, max := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
 		for _, kind := range []bridge.KeyKind{bridge.KindLive, bridge.KindTest} {
 			key := bridge.NewKey(kind, uuid.New())
 			server := "https://" + string(kind) + ".a.test"
-			c := f.register(owner, server, key.Text().Reveal())
+			c := f.Register(owner, server, key.Text().Reveal())
 			share := api.ConnectionPatch{Visibility: new(connections.Organization)}
 			if _, err := f.Connections.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, share); bridge.CodeOf(err) != "key_cannot_act_as" {
 				t.Errorf("%s: shared: %v", kind, err)
@@ -374,7 +356,7 @@ func TestKeysThatCannotActAs(t *testing.T) {
 			}
 			subject := func(credential api.Credential) bridge.AccessClaims {
 				t.Helper()
-				claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{bridge.ServerURL(server)}, f.clock())
+				claims, err := bridge.VerifyAccess(credential.Value.Secret, key.PublicKey(), []bridge.ServerURL{bridge.ServerURL(server)}, f.Clock())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -399,11 +381,11 @@ func TestKeysThatCannotActAs(t *testing.T) {
 		}
 		// Shared, then given such a key: members are out.
 		first := bridge.NewKey(bridge.KindSK, uuid.New())
-		c := f.shared(owner, "https://ace.a.test", first.Text())
+		c := f.Shared(owner, "https://ace.a.test", first.Text())
 		if got := f.scopesOf(max, c.ID, first, c.ServerURL); got != "*" {
 			t.Fatal(got)
 		}
-		f.register(owner, "https://ace.a.test", bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal())
+		f.Register(owner, "https://ace.a.test", bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal())
 		if got := f.scopesOf(max, c.ID, first, c.ServerURL); got != "key_cannot_act_as" {
 			t.Errorf("a member of a connection that was shared before: %s", got)
 		}

@@ -1,4 +1,4 @@
-package registry_test
+package preview_test
 
 import (
 	"fmt"
@@ -16,20 +16,21 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/preview"
 )
 
 // read is what a query gives.
 func (f *fixture) read(query string) (out [][]any) {
-	f.t.Helper()
-	rows, err := f.db.QueryContext(f.t.Context(), query)
+	f.T.Helper()
+	rows, err := f.SQL.QueryContext(f.T.Context(), query)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	for rows.Next() {
 		values, pointers := make([]any, len(columns)), make([]any, len(columns))
@@ -37,19 +38,19 @@ func (f *fixture) read(query string) (out [][]any) {
 			pointers[i] = &values[i]
 		}
 		if err := rows.Scan(pointers...); err != nil {
-			f.t.Fatal(err)
+			f.T.Fatal(err)
 		}
 		out = append(out, values)
 	}
 	if err := rows.Err(); err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return out
 }
 
 // works is what can be acted with, a line each, by the rows alone.
 func (f *fixture) works() (out []string) {
-	f.t.Helper()
+	f.T.Helper()
 	for _, query := range []string{
 		"SELECT 'session ' || id FROM sessions WHERE ended_at = 0",
 		"SELECT 'approval cli' FROM devices WHERE state = 'approved'",
@@ -69,8 +70,8 @@ func (f *fixture) works() (out []string) {
 
 // content is all that is stored, but for the times that are noted by themselves.
 func (f *fixture) content() (out []string) {
-	f.t.Helper()
-	for _, table := range f.tables() {
+	f.T.Helper()
+	for _, table := range f.Tables() {
 		for _, row := range f.read("SELECT * FROM " + table) {
 			out = append(out, table+" "+fmt.Sprint(row...))
 		}
@@ -99,7 +100,7 @@ func TestEndsArePreviewed(t *testing.T) {
 		a               *keys.Authority
 		org             string
 		boss, ann, max  accounts.Principal
-		g               given
+		g               storetest.Given
 		key             bridge.Key
 		shared, private api.Connection
 		ci              accounts.Principal
@@ -109,12 +110,12 @@ func TestEndsArePreviewed(t *testing.T) {
 		return func(id uuid.UUID) bool { return !slices.Contains(w.dead, id) && len(w.a.Generations(id)) > 0 }
 	}
 	setup := func(t *testing.T, f *fixture, a *keys.Authority, org string) *world {
-		w := &world{fixture: f, a: a, key: aceKey(), org: org}
-		w.boss, w.ann = f.person("boss@"+org, org, bridge.RoleOwner), f.person("ann@"+org, org, bridge.RoleAdmin)
-		w.max = f.person("max@"+org, org, bridge.RoleMember)
-		w.g = f.give(w.a, w.ann)
-		w.shared, w.private = f.shared(w.boss, "https://ace.a.test", w.key.Text()), w.g.connection
-		live, err := w.a.Get(t.Context(), keys.View{Org: org}, w.g.live)
+		w := &world{fixture: f, a: a, key: storetest.AceKey(), org: org}
+		w.boss, w.ann = f.Person("boss@"+org, org, bridge.RoleOwner), f.Person("ann@"+org, org, bridge.RoleAdmin)
+		w.max = f.Person("max@"+org, org, bridge.RoleMember)
+		w.g = f.Give(w.a, w.ann)
+		w.shared, w.private = f.Shared(w.boss, "https://ace.a.test", w.key.Text()), w.g.Connection
+		live, err := w.a.Get(t.Context(), keys.View{Org: org}, w.g.Live)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +132,7 @@ func TestEndsArePreviewed(t *testing.T) {
 		return w
 	}
 	all := func(w *world) []string {
-		return []string{w.ann.Email + " ends", "key:" + w.g.live.String() + " ends", w.max.Email + " ends"}
+		return []string{w.ann.Email + " ends", "key:" + w.g.Live.String() + " ends", w.max.Email + " ends"}
 	}
 	limitedTo := func(subjects ...string) (out []string) {
 		for _, s := range subjects {
@@ -149,47 +150,47 @@ func TestEndsArePreviewed(t *testing.T) {
 		{"disconnect", func(w *world) (preview.Ends, error) {
 			return w.Preview.EndsOfDelete(t.Context(), w.boss, w.shared.ID, alive(w))
 		}, func(w *world) error {
-			return second(w.Connections.Delete(w.t.Context(), w.boss.As(audit.Actor{}), w.shared.ID))
+			return storetest.Second(w.Connections.Delete(w.T.Context(), w.boss.As(audit.Actor{}), w.shared.ID))
 		}, all, 2},
 		{"unshare", func(w *world) (preview.Ends, error) {
 			return w.Preview.EndsOfPatch(t.Context(), w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(connections.Private)}, alive(w))
 		}, func(w *world) error {
-			w.patch(w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
+			w.Patch(w.boss, w.shared.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 			return nil
 		}, all, 0},
 		{"a ceiling", func(w *world) (preview.Ends, error) {
-			return w.Preview.EndsOfPatch(t.Context(), w.boss, w.shared.ID, ceiling("app:*"), alive(w))
-		}, func(w *world) error { w.patch(w.boss, w.shared.ID, ceiling("app:*")); return nil }, func(w *world) []string {
-			return limitedTo(w.ann.Email, "key:"+w.g.live.String(), w.max.Email)
+			return w.Preview.EndsOfPatch(t.Context(), w.boss, w.shared.ID, storetest.Ceiling("app:*"), alive(w))
+		}, func(w *world) error { w.Patch(w.boss, w.shared.ID, storetest.Ceiling("app:*")); return nil }, func(w *world) []string {
+			return limitedTo(w.ann.Email, "key:"+w.g.Live.String(), w.max.Email)
 		}, 0},
 		{"nothing for a member", func(w *world) (preview.Ends, error) {
-			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.max.UserID}, nothing(), alive(w))
-		}, func(w *world) error { return w.limit(w.boss, w.shared.ID, w.max.UserID, nothing()) }, func(w *world) []string {
+			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.max.UserID}, storetest.Nothing(), alive(w))
+		}, func(w *world) error { return w.Limit(w.boss, w.shared.ID, w.max.UserID, storetest.Nothing()) }, func(w *world) []string {
 			return []string{w.max.Email + " ends"}
 		}, 0},
 		{"less for whoever has made a key", func(w *world) (preview.Ends, error) {
-			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.ann.UserID}, limited("app:*"), alive(w))
-		}, func(w *world) error { return w.limit(w.boss, w.shared.ID, w.ann.UserID, limited("app:*")) }, func(w *world) []string {
-			return limitedTo(w.ann.Email, "key:"+w.g.live.String())
+			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.ann.UserID}, storetest.Limited("app:*"), alive(w))
+		}, func(w *world) error { return w.Limit(w.boss, w.shared.ID, w.ann.UserID, storetest.Limited("app:*")) }, func(w *world) []string {
+			return limitedTo(w.ann.Email, "key:"+w.g.Live.String())
 		}, 0},
 		{"another role", func(w *world) (preview.Ends, error) {
 			return w.Preview.EndsOfMember(t.Context(), w.boss, w.org, w.max.UserID, "viewer", alive(w))
 		}, func(w *world) error {
-			return second(w.Accounts.ChangeRole(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.max.UserID, "viewer"))
+			return storetest.Second(w.Accounts.ChangeRole(w.T.Context(), w.boss.As(audit.Actor{}), w.org, w.max.UserID, "viewer"))
 		}, func(w *world) []string { return []string{w.max.Email + " *"} }, 0},
 		{"a removal", func(w *world) (preview.Ends, error) {
 			return w.Preview.EndsOfMember(t.Context(), w.boss, w.org, w.ann.UserID, "", alive(w))
 		}, func(w *world) error {
-			return second(w.Accounts.RemoveMember(w.t.Context(), w.boss.As(audit.Actor{}), w.org, w.ann.UserID))
+			return storetest.Second(w.Accounts.RemoveMember(w.T.Context(), w.boss.As(audit.Actor{}), w.org, w.ann.UserID))
 		}, func(w *world) []string { return []string{w.ann.Email + " ends"} }, 8},
 		{"a key of the organization", func(w *world) (preview.Ends, error) {
-			return w.Preview.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.live}, alive(w))
-		}, func(w *world) error { w.dead = []uuid.UUID{w.g.live}; return nil }, func(w *world) []string {
-			return []string{"key:" + w.g.live.String() + " ends"}
+			return w.Preview.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.Live}, alive(w))
+		}, func(w *world) error { w.dead = []uuid.UUID{w.g.Live}; return nil }, func(w *world) []string {
+			return []string{"key:" + w.g.Live.String() + " ends"}
 		}, 0},
 	}
 	each(t, func(t *testing.T, f *fixture) {
-		a := f.newAuthority()
+		a := f.NewAuthority()
 		for i, c := range cases {
 			w := setup(t, f, a, "org"+strconv.Itoa(i))
 			before, stored := w.works(), w.content()
@@ -200,7 +201,7 @@ func TestEndsArePreviewed(t *testing.T) {
 			if changed := missing(stored, w.content()); len(changed) > 0 {
 				t.Fatalf("%s: asking has changed something: %v", c.name, changed)
 			}
-			f.advance(time.Second)
+			f.Advance(time.Second)
 			if err := c.deed(w); err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}
@@ -230,7 +231,7 @@ func TestEndsArePreviewed(t *testing.T) {
 
 // wantHolders compares what was said of tokens and personal keys with the statement that the server is sent.
 func (f *fixture) wantHolders(name string, key bridge.Key, said preview.Ends, tokens, want []string, alive preview.Alive) {
-	f.t.Helper()
+	f.T.Helper()
 	var holders, subjects, stated []string
 	for _, h := range said.Holders {
 		subjects = append(subjects, h.Subject)
@@ -240,34 +241,34 @@ func (f *fixture) wantHolders(name string, key bridge.Key, said preview.Ends, to
 	slices.Sort(subjects)
 	slices.Sort(tokens)
 	if !slices.Equal(holders, want) || !slices.Equal(tokens, subjects) {
-		f.t.Errorf("%s: said was %v of keys and %v of tokens, want %v", name, holders, tokens, want)
+		f.T.Errorf("%s: said was %v of keys and %v of tokens, want %v", name, holders, tokens, want)
 	}
-	lost, err := f.Tokens.LostTokens(f.t.Context(), connections.Look{Alive: alive})
+	lost, err := f.Tokens.LostTokens(f.T.Context(), connections.Look{Alive: alive})
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	for _, l := range lost {
-		w, ok, err := f.Tokens.WithdrawTokens(f.t.Context(), l)
+		w, ok, err := f.Tokens.WithdrawTokens(f.T.Context(), l)
 		if err != nil {
-			f.t.Fatal(err)
+			f.T.Fatal(err)
 		}
 		if !ok {
 			stated = holders // its key, with all that was made with it, is being revoked
 			continue
 		}
-		statement, err := bridge.VerifyWithdrawal(w.Statement, key.PublicKey(), f.clock())
+		statement, err := bridge.VerifyWithdrawal(w.Statement, key.PublicKey(), f.Clock())
 		if err != nil {
-			f.t.Fatal(err)
+			f.T.Fatal(err)
 		}
 		for subject := range statement.Until {
 			left, some := statement.Left(subject)
 			stated = append(stated, subject+" "+map[bool]string{true: left.Scope, false: "ends"}[some])
 		}
-		if err := f.Tokens.Withdrawn(f.t.Context(), w); err != nil {
-			f.t.Fatal(err)
+		if err := f.Tokens.Withdrawn(f.T.Context(), w); err != nil {
+			f.T.Fatal(err)
 		}
 	}
 	if slices.Sort(stated); !slices.Equal(stated, want) {
-		f.t.Errorf("%s: the server is told %v, want %v", name, stated, want)
+		f.T.Errorf("%s: the server is told %v, want %v", name, stated, want)
 	}
 }

@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"testing"
@@ -6,17 +6,18 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
 func TestSearchConnections(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ann := f.person("ann@acme.test", "acme", bridge.RoleAdmin)
-		bob := f.person("bob@acme.test", "acme", bridge.RoleMember)
-		eve := f.person("eve@evil.test", "evil", bridge.RoleOwner)
-		a := f.register(ann, "https://a.example", "key")
-		f.patch(ann, a.ID, api.ConnectionPatch{Name: new("100%_sure!")})
-		f.register(bob, "https://b.example/Path", "key")
-		f.register(eve, "https://a.example", "key")
+		ann := f.Person("ann@acme.test", "acme", bridge.RoleAdmin)
+		bob := f.Person("bob@acme.test", "acme", bridge.RoleMember)
+		eve := f.Person("eve@evil.test", "evil", bridge.RoleOwner)
+		a := f.Register(ann, "https://a.example", "key")
+		f.Patch(ann, a.ID, api.ConnectionPatch{Name: new("100%_sure!")})
+		f.Register(bob, "https://b.example/Path", "key")
+		f.Register(eve, "https://a.example", "key")
 		for _, c := range []struct {
 			search connections.Search
 			want   int
@@ -49,10 +50,10 @@ func TestSearchConnections(t *testing.T) {
 // Users are whoever loses a connection that is taken away.
 func TestUsers(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ann := f.person("ann@acme.test", "acme", bridge.RoleAdmin)
-		bob := f.person("bob@acme.test", "acme", bridge.RoleMember)
-		cid := f.person("cid@acme.test", "acme", bridge.RoleViewer)
-		c := f.register(ann, "https://a.example", "key")
+		ann := f.Person("ann@acme.test", "acme", bridge.RoleAdmin)
+		bob := f.Person("bob@acme.test", "acme", bridge.RoleMember)
+		cid := f.Person("cid@acme.test", "acme", bridge.RoleViewer)
+		c := f.Register(ann, "https://a.example", "key")
 		users := func(want int) {
 			t.Helper()
 			if n, err := f.Connections.Users(t.Context(), ann, c.ID); err != nil || n != want {
@@ -60,9 +61,9 @@ func TestUsers(t *testing.T) {
 			}
 		}
 		users(1)
-		f.patch(ann, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
+		f.Patch(ann, c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)})
 		users(3)
-		if err := f.limit(ann, c.ID, bob.UserID, nothing()); err != nil {
+		if err := f.Limit(ann, c.ID, bob.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
 		users(2)

@@ -1,4 +1,4 @@
-package registry_test
+package addresses_test
 
 import (
 	"strings"
@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/addresses"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/providers"
 	"github.com/acebridge/ace/cloud/signin"
 )
@@ -18,20 +19,20 @@ const newAddress = "ann@new.test"
 
 // askAddress asks for another address and returns the links that are mailed to the new one and to the old one.
 func (f *fixture) askAddress(p accounts.Principal, to string) (confirm, stop bridge.Secret) {
-	f.t.Helper()
-	f.mailed()
-	if _, err := f.Addresses.Ask(f.t.Context(), p.As(p.Actor("", "")), addresses.Request{Email: to, Password: bridge.NewSecret(password)}); err != nil {
-		f.t.Fatal(err)
+	f.T.Helper()
+	f.Mailed()
+	if _, err := f.Addresses.Ask(f.T.Context(), p.As(p.Actor("", "")), addresses.Request{Email: to, Password: bridge.NewSecret(storetest.Password)}); err != nil {
+		f.T.Fatal(err)
 	}
-	for _, m := range f.mailed() {
+	for _, m := range f.Mailed() {
 		path, link := addresses.StopPath, &stop
 		if m.To != p.Email {
 			path, link = addresses.Path, &confirm
 		}
-		_, after, ok := strings.Cut(m.Text.Reveal(), string(issuer)+path+"?token=")
+		_, after, ok := strings.Cut(m.Text.Reveal(), string(storetest.Issuer)+path+"?token=")
 		token, _, _ := strings.Cut(after, "\n")
 		if !ok || m.To != p.Email && (m.To != to || strings.Contains(m.Text.Reveal(), p.Email)) {
-			f.t.Errorf("to %s: %s", m.To, m.Text.Reveal())
+			f.T.Errorf("to %s: %s", m.To, m.Text.Reveal())
 		}
 		*link = bridge.NewSecret(token)
 	}
@@ -40,44 +41,44 @@ func (f *fixture) askAddress(p accounts.Principal, to string) (confirm, stop bri
 
 // confirm opens the link to a new address, and returns the code of the refusal.
 func (f *fixture) confirm(p accounts.Principal, token bridge.Secret) bridge.Code {
-	f.t.Helper()
-	if s, err := f.Sessions.OpenSession(f.t.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{}); err == nil {
+	f.T.Helper()
+	if s, err := f.Sessions.OpenSession(f.T.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{}); err == nil {
 		p = s.Principal // what was void before has ended the other
 	}
-	s, err := f.Addresses.Confirm(f.t.Context(), p.As(p.Actor("", "")), token)
+	s, err := f.Addresses.Confirm(f.T.Context(), p.As(p.Actor("", "")), token)
 	if err == nil {
-		if again, err := f.Sessions.BrowserSession(f.t.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
-			f.t.Errorf("the session after it: %+v %v", again, err)
+		if again, err := f.Sessions.BrowserSession(f.T.Context(), s.Cookie); err != nil || again.UserID != p.UserID || again.Org != p.Org {
+			f.T.Errorf("the session after it: %+v %v", again, err)
 		}
 	}
 	return bridge.CodeOf(err)
 }
 
 func (f *fixture) emailOf(p accounts.Principal) (email string) {
-	f.t.Helper()
-	if err := f.db.QueryRowContext(f.t.Context(), "SELECT email FROM users WHERE id = $1", p.UserID).Scan(&email); err != nil {
-		f.t.Fatal(err)
+	f.T.Helper()
+	if err := f.SQL.QueryRowContext(f.T.Context(), "SELECT email FROM users WHERE id = $1", p.UserID).Scan(&email); err != nil {
+		f.T.Fatal(err)
 	}
 	return email
 }
 
 func TestChangeOfAddress(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ann := f.person("ann@a.test", "acme", bridge.RoleOwner)
-		_, codes := f.enrol(ann)
-		for _, n := range []addresses.Request{{Email: newAddress, Password: bridge.NewSecret(password)},
-			{Email: newAddress, Password: bridge.NewSecret(password), OTP: "000000"}} {
+		ann := f.Person("ann@a.test", "acme", bridge.RoleOwner)
+		_, codes := f.Enrol(ann)
+		for _, n := range []addresses.Request{{Email: newAddress, Password: bridge.NewSecret(storetest.Password)},
+			{Email: newAddress, Password: bridge.NewSecret(storetest.Password), OTP: "000000"}} {
 			if _, err := f.Addresses.Ask(t.Context(), ann.As(ann.Actor("", "")), n); bridge.AsError(err).Kind != bridge.Forbidden {
 				t.Errorf("without the second factor: %v", err)
 			}
 		}
-		f.mailed()
-		if _, err := f.Addresses.Ask(t.Context(), ann.As(ann.Actor("", "")), addresses.Request{Email: "Ann@NEW.test", Password: bridge.NewSecret(password),
+		f.Mailed()
+		if _, err := f.Addresses.Ask(t.Context(), ann.As(ann.Actor("", "")), addresses.Request{Email: "Ann@NEW.test", Password: bridge.NewSecret(storetest.Password),
 			OTP: codes[0].Reveal()}); err != nil {
 			t.Fatal(err)
 		}
-		token := f.link("address")
-		if pending, err := f.Addresses.Pending(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.clock().Add(addresses.Life).UTC()) {
+		token := f.Link("address")
+		if pending, err := f.Addresses.Pending(t.Context(), ann); err != nil || pending.To != newAddress || !pending.ExpiresAt.Equal(f.Clock().Add(addresses.Life).UTC()) {
 			t.Errorf("%+v %v", pending, err)
 		}
 		for range 2 { // a program that scans mail comes first
@@ -88,16 +89,16 @@ func TestChangeOfAddress(t *testing.T) {
 		if code := f.confirm(ann, token); code != "" || f.emailOf(ann) != newAddress {
 			t.Fatalf("%q %s", code, f.emailOf(ann))
 		}
-		if mails := f.mailed(); len(mails) != 1 || mails[0].To != "ann@a.test" || !strings.Contains(mails[0].Text.Reveal(), newAddress) {
+		if mails := f.Mailed(); len(mails) != 1 || mails[0].To != "ann@a.test" || !strings.Contains(mails[0].Text.Reveal(), newAddress) {
 			t.Errorf("the old address is told: %v", mails)
 		}
 		if code := f.confirm(ann, token); code != "link_invalid" {
 			t.Errorf("twice: %q", code)
 		}
-		if err := f.try("ann@a.test", password, bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
+		if err := f.Try("ann@a.test", storetest.Password, bridge.Secret{}, ""); bridge.CodeOf(err) != "login_failed" {
 			t.Errorf("the old address signs in: %v", err)
 		}
-		who, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: newAddress, Password: bridge.NewSecret(password)}, audit.Actor{})
+		who, err := f.SignIn.Authenticate(t.Context(), signin.Login{Email: newAddress, Password: bridge.NewSecret(storetest.Password)}, audit.Actor{})
 		if err != nil || !who.TwoFactor || who.ID != ann.UserID {
 			t.Errorf("the new one: %+v %v", who, err)
 		}
@@ -113,33 +114,33 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 	}
 	cases := map[string]func(s state) error{ // each with a person of its own
 		"a reset": func(s state) error {
-			s.mailed()
-			if err := s.Links.RequestReset(s.t.Context(), s.p.Email, audit.Actor{}); err != nil {
+			s.Mailed()
+			if err := s.Links.RequestReset(s.T.Context(), s.p.Email, audit.Actor{}); err != nil {
 				return err
 			}
-			return s.Links.ResetPassword(s.t.Context(), s.link(signin.PurposeReset), bridge.NewSecret(password), true, audit.Actor{})
+			return s.Links.ResetPassword(s.T.Context(), s.Link(signin.PurposeReset), bridge.NewSecret(storetest.Password), true, audit.Actor{})
 		},
 		"a new password": func(s state) error {
-			return s.Passwords.Change(s.t.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(password), bridge.NewSecret(password))
+			return s.Passwords.Change(s.T.Context(), s.p.As(audit.Actor{}), bridge.NewSecret(storetest.Password), bridge.NewSecret(storetest.Password))
 		},
 		"another change": func(s state) error { s.askAddress(s.p, "other@new.test"); return nil },
 		"a removal": func(s state) error {
-			_, err := s.Accounts.RemoveMember(s.t.Context(), s.owner.As(audit.Actor{}), "acme", s.p.UserID)
+			_, err := s.Accounts.RemoveMember(s.T.Context(), s.owner.As(audit.Actor{}), "acme", s.p.UserID)
 			return err
 		},
-		"the link to the old address": func(s state) error { return s.Addresses.Stop(s.t.Context(), s.stop, audit.Actor{}) },
-		"its person":                  func(s state) error { return s.Addresses.Cancel(s.t.Context(), s.p.As(audit.Actor{})) },
-		"a day":                       func(s state) error { s.advance(addresses.Life); return nil },
+		"the link to the old address": func(s state) error { return s.Addresses.Stop(s.T.Context(), s.stop, audit.Actor{}) },
+		"its person":                  func(s state) error { return s.Addresses.Cancel(s.T.Context(), s.p.As(audit.Actor{})) },
+		"a day":                       func(s state) error { s.Advance(addresses.Life); return nil },
 		"the operator": func(s state) error {
-			_, err := s.Addresses.Set(s.t.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
+			_, err := s.Addresses.Set(s.T.Context(), s.p.Email, "third@new.test", audit.Actor{ID: "operator"})
 			return err
 		},
 	}
 	each(t, func(t *testing.T, f *fixture) {
-		owner := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		owner := f.Person("olga@a.test", "acme", bridge.RoleOwner)
 		for name, void := range cases {
 			at := strings.ReplaceAll(name, " ", "-")
-			s := state{fixture: f, owner: owner, p: f.person(at+"@a.test", "acme", bridge.RoleMember)}
+			s := state{fixture: f, owner: owner, p: f.Person(at+"@a.test", "acme", bridge.RoleMember)}
 			var token bridge.Secret
 			token, s.stop = f.askAddress(s.p, at+"@new.test")
 			if err := void(s); err != nil {
@@ -162,7 +163,7 @@ func TestWaitingAddressIsVoid(t *testing.T) {
 func TestAddressRefusals(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
-		olga, ann := f.person("olga@a.test", "acme", bridge.RoleOwner), f.person("ann@a.test", "acme", bridge.RoleMember)
+		olga, ann := f.Person("olga@a.test", "acme", bridge.RoleOwner), f.Person("ann@a.test", "acme", bridge.RoleMember)
 		ask := func(p accounts.Principal, to, pass string) bridge.Code {
 			t.Helper()
 			_, err := f.Addresses.Ask(ctx, p.As(p.Actor("", "")), addresses.Request{Email: to, Password: bridge.NewSecret(pass)})
@@ -172,7 +173,7 @@ func TestAddressRefusals(t *testing.T) {
 			to, pass string
 			want     bridge.Code
 		}{
-			{"ann@a.test", password, "address_same"}, {"Ann@A.test", password, "address_same"}, {"ann", password, "email_malformed"},
+			{"ann@a.test", storetest.Password, "address_same"}, {"Ann@A.test", storetest.Password, "address_same"}, {"ann", storetest.Password, "email_malformed"},
 			{newAddress, "wrong", "password_wrong"},
 		} {
 			if got := ask(ann, c.to, c.pass); got != c.want {
@@ -195,8 +196,8 @@ func TestAddressRefusals(t *testing.T) {
 			t.Errorf("by the operator: %v", err)
 		}
 		// One that somebody else has signed up with and never proven is nobody's.
-		squatter := f.person("squat@a.test", "squat", bridge.RoleOwner)
-		f.make("UPDATE users SET verified_at = 0 WHERE id = $1", squatter.UserID)
+		squatter := f.Person("squat@a.test", "squat", bridge.RoleOwner)
+		f.Exec("UPDATE users SET verified_at = 0 WHERE id = $1", squatter.UserID)
 		token, _ = f.askAddress(ann, "squat@a.test")
 		if code := f.confirm(ann, token); code != "" || f.emailOf(ann) != "squat@a.test" {
 			t.Errorf("an address that nobody has proven: %q", code)
@@ -204,7 +205,7 @@ func TestAddressRefusals(t *testing.T) {
 		if _, err := f.Sessions.SessionByID(ctx, squatter.SessionID); err == nil {
 			t.Error("the squatter's session lives on")
 		}
-		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: "squat@a.test", Password: bridge.NewSecret(password)}, audit.Actor{})
+		who, err := f.SignIn.Authenticate(ctx, signin.Login{Email: "squat@a.test", Password: bridge.NewSecret(storetest.Password)}, audit.Actor{})
 		if err != nil || who.ID != ann.UserID {
 			t.Errorf("%+v %v", who, err)
 		}
@@ -213,11 +214,11 @@ func TestAddressRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := 2; i < 5; i++ {
-			if got := ask(ann, newAddress, password); got != "" {
+			if got := ask(ann, newAddress, storetest.Password); got != "" {
 				t.Errorf("change %d: %q", i, got)
 			}
 		}
-		if got := ask(ann, newAddress, password); got != "too_many_requests" {
+		if got := ask(ann, newAddress, storetest.Password); got != "too_many_requests" {
 			t.Errorf("one too many: %q", got)
 		}
 	})
@@ -225,10 +226,10 @@ func TestAddressRefusals(t *testing.T) {
 
 // sessionOf opens a session of somebody whose last one has ended.
 func (f *fixture) sessionOf(p accounts.Principal) string {
-	f.t.Helper()
-	s, err := f.Sessions.OpenSession(f.t.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{})
+	f.T.Helper()
+	s, err := f.Sessions.OpenSession(f.T.Context(), p.UserID, p.Org, accounts.MethodBrowser, audit.Actor{})
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	return s.Principal.SessionID
 }
@@ -236,14 +237,14 @@ func (f *fixture) sessionOf(p accounts.Principal) string {
 // The address of an account that a sign-in provider knows is the provider's to change.
 func TestAddressOfAProvider(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		p := f.withProvider(f.person("olga@a.test", "acme", bridge.RoleOwner))
-		f.person("ann@a.test", "acme", bridge.RoleMember)
+		p := f.WithProvider(f.Person("olga@a.test", "acme", bridge.RoleOwner))
+		f.Person("ann@a.test", "acme", bridge.RoleMember)
 		for email, hint := range map[string]string{"bob@a.test": "sign in through acme again", "ann@a.test": "ace cloud user set-address"} {
-			s, err := f.Providers.Finish(t.Context(), p, vouch(email), audit.Actor{})
+			s, err := f.Providers.Finish(t.Context(), p, storetest.Vouch(email), audit.Actor{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.Addresses.Ask(t.Context(), s.Principal.As(audit.Actor{}), addresses.Request{Email: newAddress, Password: bridge.NewSecret(password)})
+			_, err = f.Addresses.Ask(t.Context(), s.Principal.As(audit.Actor{}), addresses.Request{Email: newAddress, Password: bridge.NewSecret(storetest.Password)})
 			if e := bridge.AsError(err); e.Code != "address_of_provider" || !strings.Contains(e.Hint, hint) {
 				t.Errorf("%s: %v, %s", email, err, e.Hint)
 			}
@@ -264,7 +265,7 @@ func TestAddressOfAProvider(t *testing.T) {
 // However many confirm at once, and while the member is removed, the account has one address, and nothing of before works.
 func TestAddressRaces(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		olga := f.person("olga@a.test", "acme", bridge.RoleOwner)
+		olga := f.Person("olga@a.test", "acme", bridge.RoleOwner)
 		for round, with := range []func(p accounts.Principal){
 			func(accounts.Principal) {},
 			func(p accounts.Principal) {
@@ -274,9 +275,9 @@ func TestAddressRaces(t *testing.T) {
 			},
 		} {
 			name := string(rune('a' + round))
-			ann := f.person(name+"@a.test", "acme", bridge.RoleMember)
+			ann := f.Person(name+"@a.test", "acme", bridge.RoleMember)
 			token, _ := f.askAddress(ann, name+"@new.test")
-			f.advance(time.Second)
+			f.Advance(time.Second)
 			var wg sync.WaitGroup
 			codes := make(chan string, 4)
 			for range cap(codes) {

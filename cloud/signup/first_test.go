@@ -1,4 +1,4 @@
-package registry_test
+package signup_test
 
 import (
 	"strings"
@@ -8,21 +8,22 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/signup"
 )
 
 func (f *fixture) offerFirst(email string) bridge.Secret {
-	f.t.Helper()
-	link, ok, err := f.SignUp.OfferFirst(f.t.Context(), email)
+	f.T.Helper()
+	link, ok, err := f.SignUp.OfferFirst(f.T.Context(), email)
 	if err != nil || !ok {
-		f.t.Fatalf("%v %v", ok, err)
+		f.T.Fatalf("%v %v", ok, err)
 	}
 	_, token, _ := strings.Cut(link.Reveal(), "token=")
 	return bridge.NewSecret(token)
 }
 
 func first(org string) signup.First {
-	return signup.First{Name: "Olga", Org: org, Password: bridge.NewSecret(password)}
+	return signup.First{Name: "Olga", Org: org, Password: bridge.NewSecret(storetest.Password)}
 }
 
 // The first person of a fresh cloud is whom the operator names, once, whatever is tried at the same time.
@@ -33,9 +34,9 @@ func TestFirstPerson(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		old := f.offerFirst("old@a.test")
-		f.advance(signup.FirstLife)
+		f.Advance(signup.FirstLife)
 		tokens := []bridge.Secret{f.offerFirst("olga@a.test"), f.offerFirst("Olga@a.test")} // two replicas start
-		if mails := f.mailed(); len(mails) != 2 || mails[0].To != "olga@a.test" || !strings.Contains(mails[0].Text.Reveal(), "/first?token=") {
+		if mails := f.Mailed(); len(mails) != 2 || mails[0].To != "olga@a.test" || !strings.Contains(mails[0].Text.Reveal(), "/first?token=") {
 			t.Errorf("%v", mails)
 		}
 		for name, c := range map[string]struct {
@@ -47,7 +48,7 @@ func TestFirstPerson(t *testing.T) {
 			"no link":          {bridge.Secret{}, first("acme"), "link_invalid"},
 			"no organization":  {tokens[0], first("A B"), "organization_malformed"},
 			"a short password": {tokens[0], signup.First{Name: "Olga", Org: "acme", Password: bridge.NewSecret("short")}, "password_length"},
-			"no name":          {tokens[0], signup.First{Org: "acme", Password: bridge.NewSecret(password)}, "name_malformed"},
+			"no name":          {tokens[0], signup.First{Org: "acme", Password: bridge.NewSecret(storetest.Password)}, "name_malformed"},
 		} {
 			if _, err := f.SignUp.MakeFirst(ctx, c.token, c.first, audit.Actor{}); bridge.CodeOf(err) != c.want {
 				t.Errorf("%s: %v, want %s", name, err, c.want)
@@ -89,7 +90,7 @@ func TestFirstPerson(t *testing.T) {
 func TestFirstLinkIsVoid(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		token := f.offerFirst("olga@a.test")
-		f.person("ann@a.test", "acme", bridge.RoleOwner)
+		f.Person("ann@a.test", "acme", bridge.RoleOwner)
 		if _, err := f.SignUp.MakeFirst(t.Context(), token, first("acme"), audit.Actor{}); bridge.CodeOf(err) != "link_invalid" {
 			t.Errorf("%v", err)
 		}

@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"testing"
@@ -15,9 +15,9 @@ import (
 func TestConnectionAudit(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()
-		owner, admin := f.person("max@a.test", "acme", bridge.RoleMember), f.person("ann@a.test", "acme", bridge.RoleAdmin)
-		rival := f.person("rita@b.test", "rival", bridge.RoleOwner)
-		own, shared := f.register(owner, "https://max.a.test", "a-plain-key"), f.register(admin, "https://ann.a.test", "another-plain-key")
+		owner, admin := f.Person("max@a.test", "acme", bridge.RoleMember), f.Person("ann@a.test", "acme", bridge.RoleAdmin)
+		rival := f.Person("rita@b.test", "rival", bridge.RoleOwner)
+		own, shared := f.Register(owner, "https://max.a.test", "a-plain-key"), f.Register(admin, "https://ann.a.test", "another-plain-key")
 		for _, target := range []string{"connection:" + own.ID, "connection:" + shared.ID} {
 			if err := f.Accounts.Note(ctx, admin.Actor("192.0.2.7", "r1"), "connection.relay", target, nil); err != nil {
 				t.Fatal(err)

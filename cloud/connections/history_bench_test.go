@@ -1,4 +1,4 @@
-package registry_test
+package connections_test
 
 import (
 	"fmt"
@@ -15,6 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/signup"
@@ -42,12 +43,12 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Pri
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = db.Close() })
-	if r, err = registry.New(ctx, db, registry.Config{Issuer: issuer, Vault: vault, Root: root,
+	if r, err = registry.New(ctx, db, registry.Config{Issuer: storetest.Issuer, Vault: vault, Root: root,
 		Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}}, slog.New(slog.DiscardHandler)); err != nil {
 		b.Fatal(err)
 	}
 	for i := range 50 {
-		u, err := r.SignUp.AddUser(ctx, audit.Actor{}, signup.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(password), Org: "acme"})
+		u, err := r.SignUp.AddUser(ctx, audit.Actor{}, signup.NewUser{Email: fmt.Sprintf("m%d@a.test", i), Password: bridge.NewSecret(storetest.Password), Org: "acme"})
 		if err != nil {
 			b.Fatal(err)
 		}
