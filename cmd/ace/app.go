@@ -23,7 +23,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// app has what all commands share: the terminal with the common flags, and the profiles.
+// app has what all commands share: the terminal and the profiles.
 type app struct {
 	Term     *term.Terminal
 	Profiles *profile.Profiles
@@ -77,7 +77,7 @@ func (a *app) rootCommand() *cobra.Command {
 	return root
 }
 
-// commands builds the commands of the root and hands each group all that it may touch.
+// commands builds the root's commands. Each group is given all that it may touch.
 func (a *app) commands() []*cobra.Command {
 	connects := &connector.Connector{Term: a.Term, Profiles: a.Profiles}
 	logins := &login.Group{Term: a.Term, Profiles: a.Profiles, Connector: connects}

@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// completed is what `ace __complete` offers at the end of a command line, by the home directory home.
+// completed returns what `ace __complete` offers at the end of a command line.
 func completed(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("ace", append([]string{"__complete"}, args...)...)
@@ -34,7 +34,7 @@ func completed(t *testing.T, env []string, args ...string) string {
 	return out.String()
 }
 
-// stored makes a home directory with a session at a cloud that ends at a time.
+// stored makes a home directory with a session that ends at a given time.
 func stored(t *testing.T, cloud string, end time.Time) (home string) {
 	t.Helper()
 	home = t.TempDir()
@@ -58,7 +58,7 @@ func stored(t *testing.T, cloud string, end time.Time) (home string) {
 	return home
 }
 
-// contents are the files of a directory.
+// contents returns the files of a directory, one after the other.
 func contents(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
@@ -78,7 +78,7 @@ func contents(t *testing.T, dir string) string {
 
 const nothing = ":4\n"
 
-// A session that is over is not renewed by completion: the cloud is not even asked, and no file changes.
+// Completion does not renew an expired session: the cloud is not even asked, and no file changes.
 func TestCompletionRenewsNothing(t *testing.T) {
 	var asked atomic.Int32
 	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -99,7 +99,7 @@ func TestCompletionRenewsNothing(t *testing.T) {
 	if after := contents(t, home); after != before {
 		t.Errorf("the files changed:\n%s\nwere\n%s", after, before)
 	}
-	// One that is good for a second more is good enough, and still no reason to renew it.
+	// A session that is about to end is good enough, and is not renewed.
 	home = stored(t, cloud.URL, time.Now().Add(20*time.Second))
 	before = contents(t, home)
 	if got := completed(t, nil, "disconnect", ""); got != "laptop\thttp://localhost:7777\n"+nothing {
@@ -110,8 +110,7 @@ func TestCompletionRenewsNothing(t *testing.T) {
 	}
 }
 
-// A cloud that does not answer, one that is not there, a keyring that is silent, and files that cannot be read, all offer
-// nothing and say nothing.
+// With a cloud that hangs or is not there, a silent keyring or broken files, completion offers nothing and says nothing.
 func TestCompletionIsSilent(t *testing.T) {
 	answer := make(chan struct{})
 	hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-answer }))
@@ -152,7 +151,7 @@ func TestCompletionIsSilent(t *testing.T) {
 	}
 }
 
-// The scripts work in the shells that there are.
+// The completion scripts work in the shells that are installed.
 func TestCompletionScripts(t *testing.T) {
 	stored(t, "http://127.0.0.1:1", time.Now().Add(time.Hour))
 	for shell, script := range map[string]string{

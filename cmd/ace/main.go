@@ -1,4 +1,4 @@
-// Command ace is the whole product in one binary: the CLI of a developer, the self-hosted server and the hosted cloud.
+// Command ace is the whole product in one binary: CLI, server and cloud.
 //
 // This package has main and the tree of commands. Each group of commands is a package of internal, built from a struct literal
 // that lists all it may touch:
@@ -29,7 +29,7 @@ var version = ""
 
 func main() { os.Exit(command()) }
 
-// command runs the command line of the process and returns its exit code.
+// command runs the process's command line and returns its exit code.
 func command() int {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // under nohup it is ignored, and must stay so
@@ -59,7 +59,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	return a.Term.Fail(helpful(cmd, err))
 }
 
-// helpful points a usage error without a hint at the help of its command.
+// helpful gives a usage error without a hint the command's help.
 func helpful(cmd *cobra.Command, err error) error {
 	e := term.Explain(err)
 	if e.Hint == "" && term.ExitCode(e) == term.ExitUsage {

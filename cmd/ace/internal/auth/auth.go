@@ -30,7 +30,7 @@ func (g *Group) Command(logins ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// slimProfile is all that `ace auth me` tells other programs about a person.
+// slimProfile is all that `ace auth me` shows of a person.
 type slimProfile struct {
 	Name     string `json:"name"`
 	Email    string `json:"email"`

@@ -1,4 +1,4 @@
-// Package auth has the commands of `ace auth` about the session there is, and `ace logout`.
+// Package auth has the commands about the session: `ace auth`, `ace logout`.
 //
 // They show who you are (me, address), which credential counts and what is ignored (status), print a token (token), choose a
 // profile (list, switch), and end the session:

@@ -15,10 +15,10 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// statusWait is how long `auth status` waits for the cloud before it shows what is stored.
+// statusWait is how long `auth status` waits for the cloud. Then it shows what is stored.
 const statusWait = 2 * time.Second
 
-// statusResult says which credential a command would use, and what is set but ignored.
+// statusResult says which credential counts, and what is set but ignored.
 type statusResult struct {
 	LoggedIn    bool             `json:"logged_in"`
 	Profile     string           `json:"profile"`
@@ -87,7 +87,7 @@ func (g *Group) runStatus(ctx context.Context) error {
 	return err
 }
 
-// full replaces lists that are nil, so that JSON shows [] and not null.
+// full replaces nil lists, so that JSON shows [] and not null.
 func (r statusResult) full() statusResult {
 	if r.Roles == nil {
 		r.Roles = []string{}

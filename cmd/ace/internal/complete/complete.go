@@ -30,7 +30,7 @@ const patience = time.Second
 // source looks up the words for one place of a command line. A word may be followed by a tab and a description.
 type source func(ctx context.Context, comp *Completer, cmd *cobra.Command) ([]string, error)
 
-// argumentWords has the sources of each command's arguments, in order, by the command's path.
+// argumentWords has the sources of each command's arguments, by its path.
 var argumentWords = map[string][]source{
 	"disconnect":          {connectionNames},
 	"connections share":   {connectionNames},
@@ -66,7 +66,7 @@ var flagWords = map[string]source{
 	"visibility": fixed("private", "organization"),
 }
 
-// fileArguments are the commands that take a path, which the shell completes best itself.
+// fileArguments are the commands that take paths. The shell completes those itself.
 var fileArguments = map[string]bool{"scan": true}
 
 // Fill gives every command of a tree its words. Where there are none, the shell offers no files either.

@@ -1,8 +1,8 @@
-// Package complete offers words for a half-typed command line: what the shell completes with Tab.
+// Package complete finds the words that the shell offers with Tab.
 //
 // [Completer.Fill] gives every argument and flag of a tree of commands the words that may stand there: names of connections, keys and
-// members from the cloud, profiles from config.json, or a fixed list. A place without words offers no files either, except for `ace
-// scan`.
+// members from the cloud, profiles from config.json, or a fixed list. Where there are no words, no files are offered either, except
+// for `ace scan`.
 //
 // Completion runs at a key press, so nobody must notice it:
 //   - It takes a second at most, whatever answers or does not.

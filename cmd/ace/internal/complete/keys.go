@@ -33,7 +33,7 @@ func (comp *Completer) targetOf(ctx context.Context, cmd *cobra.Command) (target
 	return comp.Target.Keys(ctx, o)
 }
 
-// keyNames lists keys by name, or by ID if the name is not unique or the key has ended.
+// keyNames lists keys by name. A key that has ended, or whose name is not unique, is listed by ID.
 func keyNames(ctx context.Context, comp *Completer, cmd *cobra.Command) ([]string, error) {
 	at, err := comp.targetOf(ctx, cmd)
 	if err != nil {
@@ -62,7 +62,7 @@ func keyNames(ctx context.Context, comp *Completer, cmd *cobra.Command) ([]strin
 	return out, nil
 }
 
-// fromCatalogue lists a part of the catalogue of the cloud or server that cmd is about.
+// fromCatalogue lists a part of the catalogue that the command is about.
 func fromCatalogue(lines func(f catalogue.File) []string) source {
 	return func(ctx context.Context, comp *Completer, cmd *cobra.Command) ([]string, error) {
 		at, err := comp.targetOf(ctx, cmd)

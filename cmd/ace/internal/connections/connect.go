@@ -69,8 +69,8 @@ func (g *Group) runConnect(ctx context.Context, o connectOptions) error {
 	return g.Term.Print(connection, func(w io.Writer) { _, _ = fmt.Fprintln(w, connector.Connected(connection)) })
 }
 
-// connectAs chooses the credential for the cloud: --token, or the one that every command uses. A connect token works at the
-// server only, so the cloud needs the session as well.
+// connectAs chooses the credential for the cloud: --token, or the usual one. A connect token works at the server only, so the
+// cloud needs the session as well.
 func (g *Group) connectAs(ctx context.Context, o connectOptions, cfg *connect.Config) error {
 	var token bridge.Secret
 	if o.token != "" {

@@ -72,10 +72,10 @@ func connectionTable(w io.Writer, connections []api.Connection) {
 	}
 }
 
-// onConnection does one thing with one connection and returns what became of it.
+// onConnection does something to one connection and returns the result.
 type onConnection func(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error)
 
-// oneConnection makes a command that does one thing with one connection and prints it.
+// oneConnection makes a command that does something to one connection.
 func (g *Group) oneConnection(name, short string, do onConnection) *cobra.Command {
 	return &cobra.Command{Use: name + " NAME|URL|ID", Short: short, Args: cmdline.SomeArgs(1, 1, "connection (NAME, URL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -134,7 +134,7 @@ func notOnline(c api.Connection) error {
 	return nil
 }
 
-// check probes a connection and notes what the cloud saw, unless the command fails with it.
+// check probes a connection. It notes the cause of trouble, unless the command fails with it.
 func (g *Group) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
 	if err == nil && c.Cause != "" && notOnline(c) == nil {
@@ -147,7 +147,7 @@ func (g *Group) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connect
 	return c, err
 }
 
-// warnOfRotation names connections whose key the cloud could not renew, with the cause and the fix.
+// warnOfRotation names connections whose key the cloud could not renew.
 func (g *Group) warnOfRotation(connections ...api.Connection) {
 	for _, c := range connections {
 		if c.Rotation == nil {

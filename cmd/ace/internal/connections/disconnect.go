@@ -90,8 +90,8 @@ func sentence(r connect.Removal) string {
 	return name + "; its key was not ace's to revoke: remove it on the server"
 }
 
-// toRemove chooses the connections to remove: the one named, all of the caller's own, or the one picked at the terminal. It also
-// reports whether to ask for a yes even if nothing else ends with them.
+// toRemove chooses what to remove: one connection, or all of the caller's own. At a terminal one can be picked. It also reports
+// whether to ask for a yes even if nothing else ends.
 func (g *Group) toRemove(connections []api.Connection, args []string, all, yes bool) (chosen []api.Connection, ask bool, err error) {
 	if len(args) == 1 {
 		c, err := target.Connection(connections, args[0])
@@ -154,7 +154,7 @@ func (g *Group) agreeToRemove(ctx context.Context, cloud *apiclient.Cloud, chose
 	return err
 }
 
-// ofConnection reports whether e is the connection itself, its key, or its owner's access tokens.
+// ofConnection reports whether e is the connection, its key, or its owner's tokens.
 func ofConnection(e api.Ending, c api.Connection) bool {
 	return e.ID == c.ID || e.Kind == api.EndsConnectionKey || e.Kind == api.EndsAccessToken && c.Mine && e.Owner == c.Owner
 }

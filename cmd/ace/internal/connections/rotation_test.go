@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/server"
 )
 
-// upstream is an app whose answers to /stream begin, and end when they are told to.
+// upstream is an app. Its answer to /stream begins at once and ends when end is closed.
 func upstream(t *testing.T, end <-chan struct{}) func(*server.Config) {
 	t.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,8 +37,8 @@ func upstream(t *testing.T, end <-chan struct{}) func(*server.Config) {
 	return func(cfg *server.Config) { cfg.Upstream, _ = url.Parse(app.URL) }
 }
 
-// Before the key of a shared connection expires, the cloud rotates it. Members notice nothing, what they have open included;
-// where it cannot be done, the owner is told why and what to do.
+// Before the key of a shared connection expires, the cloud rotates it. Members notice nothing, not even on open streams. If the
+// key cannot be rotated, the owner is told why and what to do.
 func TestKeysAreRotatedBeforeTheyExpire(t *testing.T) {
 	end := make(chan struct{})
 	w := world.New(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t), upstream(t, end))
@@ -118,7 +118,7 @@ func rotationFails(w *world.World, connection api.Connection) {
 	}
 }
 
-// warned is what the commands about connections say of one on stderr.
+// warned returns the warning that the commands print about a connection.
 func warned(w *world.World, c api.Connection) string {
 	w.T.Helper()
 	stderr, err := os.Create(filepath.Join(w.T.TempDir(), "stderr"))

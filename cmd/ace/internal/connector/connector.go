@@ -19,7 +19,7 @@ type Connector struct {
 	Profiles *profile.Profiles // required
 }
 
-// localTimeout is how long the server on this machine may take for one answer to Local's first look.
+// localTimeout is how long Local waits for each answer of the server.
 const localTimeout = 2 * time.Second
 
 // Config prepares to connect a server and reports progress on the terminal. The caller sets the cloud.
@@ -37,8 +37,8 @@ func (c *Connector) Config(server bridge.ServerURL, name string) connect.Config 
 // Note prints one line about the progress to stderr.
 func (c *Connector) Note(line string) { c.Term.Note("%s", bridge.Printable(line)) }
 
-// Local connects the server on this machine, if there is one that trusts the cloud. It notes the outcome, and returns nil if
-// nothing is connected.
+// Local connects the server on this machine if it trusts the cloud. It notes the outcome, and returns nil if nothing is
+// connected.
 func (c *Connector) Local(ctx context.Context, l *profile.Login, me api.Me) *api.Connection {
 	url := bridge.DefaultServerURL
 	cfg := c.Config(url, "")
@@ -79,7 +79,7 @@ func (c *Connector) notConnected(url bridge.ServerURL, err error) {
 	}
 }
 
-// Connected says what was connected, and how the cloud sees it if it is not online.
+// Connected says what was connected, and its status if not online.
 func Connected(c api.Connection) string {
 	line := fmt.Sprintf("Connected %s as %s", c.ServerURL, bridge.Printable(c.Name))
 	if c.Status != "online" && c.Cause != "" {
@@ -88,7 +88,7 @@ func Connected(c api.Connection) string {
 	return line
 }
 
-// Issuer returns the cloud's own name for itself, which differs from its address if a proxy stands in front of it.
+// Issuer returns the cloud's own name for itself. It differs from the address if a proxy stands in front of the cloud.
 func Issuer(token bridge.Secret, cloud bridge.ServerURL) bridge.ServerURL {
 	if iss := profile.Peek(token).Issuer; iss != "" {
 		return bridge.ServerURL(iss)

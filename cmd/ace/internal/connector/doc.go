@@ -1,4 +1,4 @@
-// Package connector connects a server to the cloud and reports progress on the terminal.
+// Package connector connects servers to the cloud and reports on the terminal.
 //
 // The connect flow itself is [github.com/acebridge/ace/bridge/connect]. A [Connector] gives it the terminal: notes, and the line that
 // says what is waited for. `ace connect` runs the flow as its flags say. `ace login` ends with [Connector.Local]:

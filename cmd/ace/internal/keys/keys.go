@@ -104,7 +104,7 @@ func expiry(k api.APIKey) string {
 	return term.Until(k.ExpiresAt)
 }
 
-// ended says when, by whom and why a key ended or was disabled.
+// ended says when, by whom and why a key ended.
 func ended(k api.APIKey) string {
 	switch {
 	case k.Ended != nil && k.Ended.Reason != "":

@@ -21,7 +21,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// onKey makes a command that does something to one key, named by its ID or name.
+// onKey makes a command that does something to one key.
 func (g *Group) onKey(use, short string, do func(ctx context.Context, at target.Keys, id string) error) *cobra.Command {
 	var o target.Options
 	return o.Flags(&cobra.Command{Use: use + " KEY-ID|NAME", Short: short, Args: cmdline.SomeArgs(1, 1, "key (its ID or name)"),
@@ -45,7 +45,7 @@ type secretResult struct {
 	Login  string           `json:"-"`
 }
 
-// printSecret shows a key and its secret once, with what was done to it and how to use it.
+// printSecret shows a key with its secret, once, and how to use it.
 func (g *Group) printSecret(at target.Keys, done string, key api.CreatedKey) error {
 	r := secretResult{CreatedKey: key, Target: at.Base()}
 	if at.Cloud {
@@ -173,7 +173,7 @@ func (g *Group) keyEnableCommand() *cobra.Command {
 	})
 }
 
-// switched prints a key that was just changed; the function that it returns takes the word for the change.
+// switched prints a key that was just changed. The function that it returns takes the word for the change.
 func (g *Group) switched(key api.APIKey, err error) func(what string) error {
 	return func(what string) error {
 		if err != nil {

@@ -40,7 +40,7 @@ func lineage(k api.APIKey) string {
 	return word
 }
 
-// lives says what a key ends with, or nothing if the cloud or server does not say.
+// lives says what a key ends with. It is empty if the cloud or server does not say.
 func lives(k api.APIKey) string {
 	switch {
 	case k.Lineage == lineageOrganization:
@@ -67,7 +67,7 @@ type leaf struct {
 	placed bool // below its parent
 }
 
-// tree puts each key below the one it was made with and otherwise keeps their order.
+// tree puts each key below the one it was made with.
 func tree(keys []api.APIKey) []leaf {
 	listed, below := map[string]bool{}, map[string][]api.APIKey{}
 	for _, k := range keys {
@@ -118,7 +118,7 @@ func keyTable(w io.Writer, keys []api.APIKey, parent string) {
 	}
 }
 
-// keyLines prints a keyTable, or keyBlocks if the terminal is too narrow for the table.
+// keyLines prints a keyTable, or keyBlocks if the terminal is too narrow.
 func (g *Group) keyLines(w io.Writer, keys []api.APIKey, parent string) {
 	columns, _, err := xterm.GetSize(int(g.Term.Out.Fd()))
 	if err == nil {
@@ -254,13 +254,13 @@ Where keys end with it, you are asked at a terminal, and without one --yes is ne
 	return cmd
 }
 
-// previewKey asks what ends with a key, apart from the key itself and its access tokens.
+// previewKey asks what ends with a key besides its access tokens.
 func previewKey(ctx context.Context, at target.Keys, id string) (preview.Effects, error) {
 	return preview.Ask(ctx, func(ctx context.Context) (api.Ends, error) { return at.KeyEnds(ctx, id) },
 		func(e api.Ending) bool { return e.ID == id || e.Kind == api.EndsAccessToken })
 }
 
-// noteDoubted says what to do about keys whose revocation a restored backup may have lost.
+// noteDoubted says what to do about keys in doubt after a restore.
 func (g *Group) noteDoubted(at target.Keys, keys []api.APIKey) {
 	i := slices.IndexFunc(keys, func(k api.APIKey) bool { return k.DoubtedAt != nil })
 	if i < 0 {

@@ -23,8 +23,8 @@ const (
 	maxCode         = 2048 // bytes of an authorization code
 )
 
-// browserLogin runs the authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636). The redirect goes to a port of this
-// machine that is open for this login only (RFC 8252 section 7.3).
+// browserLogin runs the authorization code grant with PKCE (RFC 6749, RFC 7636). The redirect goes to a port of this machine that
+// is open for this login only (RFC 8252 section 7.3).
 func (g *Group) browserLogin(ctx context.Context, cloud *apiclient.Cloud, found api.Metadata, open bool) (api.TokenAnswer, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -142,7 +142,7 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, callbackPage+text+"</p></body></html>\n")
 }
 
-// read checks the issuer before it reads the code: a code of another issuer must not be sent to this one (RFC 9207 section 2.4).
+// read checks who answers, and then takes the code. A code of another issuer must not be sent to this one (RFC 9207 section 2.4).
 func (c *callback) read(q url.Values) callbackResult {
 	refuse := func(kind bridge.Kind, code bridge.Code, format string, args ...any) callbackResult {
 		return callbackResult{err: bridge.E(kind, code, format, args...).WithHint("ace login --browser, once more")}

@@ -19,7 +19,7 @@ const (
 	maxPoll     = time.Minute
 )
 
-// deviceLogin runs the device grant (RFC 8628): it shows a code and polls the cloud until somebody decides.
+// deviceLogin runs the device grant (RFC 8628). It shows a code and polls the cloud until somebody decides.
 func (g *Group) deviceLogin(ctx context.Context, cloud *apiclient.Cloud, o loginOptions) (api.TokenAnswer, error) {
 	d, err := cloud.StartDevice(ctx)
 	if err != nil {
@@ -49,7 +49,7 @@ func (g *Group) deviceLogin(ctx context.Context, cloud *apiclient.Cloud, o login
 	return pollDevice(ctx, cloud, d.DeviceCode.Secret, min(max(interval, minPoll), maxPoll), time.Now().Add(life))
 }
 
-// showQR shows an address as a QR code, for the camera of a phone.
+// showQR shows an address as a QR code, for a phone's camera.
 func (g *Group) showQR(page string) {
 	const most = 500 // bytes: a larger code does not fit on a screen
 	switch {

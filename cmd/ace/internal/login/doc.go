@@ -1,4 +1,4 @@
-// Package login has the commands that log in to the cloud: `ace login`, and the other ways in of `ace auth`.
+// Package login has the commands that log in to the cloud.
 //
 // The ways, each with what proves who somebody is:
 //
@@ -11,14 +11,16 @@
 //
 // All of them end the same way:
 //
-//	credential ──> the cloud says whose it is ──> stored as the profile's one session ──> the session before it is ended
+//	credential ──> the cloud says whose it is ──> stored as the profile's one session ──> the old session is ended, if ace opened it
 //	                         │                                    │
 //	                         └─ refused: nothing is stored        └─ a browser or a password: the server on this machine
 //	                                                                 is connected, if it trusts the cloud
 //
-// It promises that a session which still works is replaced only with --force (or by `ace auth login-api-key`), that a pasted
-// credential of the wrong kind is refused before any cloud sees it, and that nothing is begun without somebody to confirm it: in
-// a script, `ace login` only says whether the cloud accepts the session there is.
+// It promises:
+//   - `ace login` replaces a session that still works only with --force. `ace auth login-api-key` and login-token always replace it.
+//   - A pasted credential of the wrong kind is refused before any cloud sees it.
+//   - No login is begun without somebody to confirm it. In a script, `ace login` only says whether the cloud accepts the session
+//     there is.
 //
 // Sessions are stored by [github.com/acebridge/ace/cmd/ace/internal/profile].
 package login

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// keyLogin is a login with an API key or a personal access token.
+// keyLogin is a login with an API key or personal access token.
 type keyLogin struct {
 	flag    string // that the key is given with
 	value   string // of that flag
@@ -124,7 +124,7 @@ func (g *Group) secretOrAsk(cmd *cobra.Command, what, flag, value string) (bridg
 	return g.Term.AskToken(what)
 }
 
-// cloudKey reads a key, and refuses what no cloud accepts before it is sent to one.
+// cloudKey reads a key and refuses what no cloud would accept.
 func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 	p, err := bridge.ParsePresented(secret)
 	if err != nil {
@@ -151,7 +151,7 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 	return key, nil
 }
 
-// explainKey says what may be wrong with a key that the cloud does not know.
+// explainKey says what may be wrong with a key unknown to the cloud.
 func explainKey(err error, cloud bridge.ServerURL, keyID string) error {
 	if bridge.CodeOf(err) != bridge.CodeKeyInvalid {
 		return err

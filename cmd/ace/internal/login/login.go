@@ -24,7 +24,7 @@ type Group struct {
 	Connector *connector.Connector // required: connects the server on this machine after a login
 }
 
-// Commands returns the logins of `ace auth`: the whole of `ace login`, login-token and login-api-key.
+// Commands returns the logins of `ace auth`: login, login-token and login-api-key.
 func (g *Group) Commands() []*cobra.Command {
 	return []*cobra.Command{g.Command(), g.loginTokenCommand(), g.authKeyCommand()}
 }
@@ -72,7 +72,7 @@ const loginLong = `Log in to the cloud.
 is no terminal, nothing is begun: the command succeeds when there is a session that the cloud accepts, and exits with 4 when
 there is none. --no-browser, --browser and --qr begin a login without a terminal, too; where CI is set, only on one.`
 
-// canBegin reports whether somebody may be there to confirm a login in a browser.
+// canBegin reports whether somebody may be there to confirm a login.
 func (g *Group) canBegin(o loginOptions) bool {
 	asked := o.noBrowser || o.browser || o.qr
 	terminal := term.IsTerminal(g.Term.Err)
@@ -169,7 +169,7 @@ func (g *Group) admit(ctx context.Context, st *profile.Store, sel profile.Select
 	return g.settle(ctx, st, sel, s, me, connect)
 }
 
-// settle stores a session that the cloud has accepted and says who is logged in.
+// settle stores a session that the cloud has accepted, and says so.
 func (g *Group) settle(ctx context.Context, st *profile.Store, sel profile.Selection, s profile.Session, me api.Me, connect bool) error {
 	replaced, err := g.Profiles.Keep(ctx, st, sel, s, me)
 	if err != nil {
@@ -195,7 +195,7 @@ func (g *Group) settle(ctx context.Context, st *profile.Store, sel profile.Selec
 	return g.Term.Print(r, told)
 }
 
-// runGuard is `ace login` in a script: it begins no login, and succeeds if the cloud accepts the credential there is.
+// runGuard is `ace login` in a script. It begins no login, and succeeds if the cloud accepts the credential there is.
 func (g *Group) runGuard(ctx context.Context) error {
 	l, me, err := g.Profiles.WhoAmI(ctx)
 	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated && (l == nil || l.Source == profile.SourceProfile) {
@@ -216,7 +216,7 @@ func (g *Group) runGuard(ctx context.Context) error {
 	return g.Term.Print(r, r.table)
 }
 
-// commandOf returns the hint if it is that command, perhaps with flags, and otherwise the command alone.
+// commandOf returns the hint if it is that command, else the command. The hint may have flags that are needed.
 func commandOf(hint, command string) string {
 	if strings.HasPrefix(hint, command) {
 		return hint
@@ -224,7 +224,7 @@ func commandOf(hint, command string) string {
 	return command
 }
 
-// requireNoLogin fails if the profile has a session that the cloud still accepts.
+// requireNoLogin fails if the cloud still accepts the profile's session.
 func (g *Group) requireNoLogin(ctx context.Context, st *profile.Store, sel profile.Selection) error {
 	sessions, _, err := st.Sessions(ctx)
 	if err != nil {
@@ -251,8 +251,8 @@ func (g *Group) requireNoLogin(ctx context.Context, st *profile.Store, sel profi
 	return err
 }
 
-// endReplaced ends the session that the new one replaced, if ace had opened it. A pasted one may be in use elsewhere. If the
-// cloud cannot be reached, the login is good all the same: the old session ends by itself.
+// endReplaced ends the session that was replaced, if ace had opened it. A pasted one may be in use elsewhere. If the cloud cannot
+// be reached, the login is good all the same: the old session ends by itself.
 func (g *Group) endReplaced(ctx context.Context, sel profile.Selection, now, before profile.Session) {
 	if sel.Profile != nil && !before.AccessToken.Equal(now.AccessToken.Secret) {
 		switch before.Method {

@@ -57,7 +57,7 @@ func (g *Group) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	return g.admit(ctx, st, sel, s, !o.noConnect)
 }
 
-// explainPassword adds what helps if the cloud refuses the address, the password or the code.
+// explainPassword adds a hint to the refusal of a password or code.
 func explainPassword(err error, cloud bridge.ServerURL) error {
 	e := bridge.AsError(err)
 	switch {

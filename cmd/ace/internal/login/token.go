@@ -55,7 +55,7 @@ func (g *Group) runLoginToken(ctx context.Context, token bridge.Secret) error {
 	return g.settle(ctx, st, sel, s, me, false)
 }
 
-// checkToken refuses what is plainly no session token of the cloud before the cloud is sent it.
+// checkToken refuses what is plainly no session token of the cloud.
 func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 	if p, err := bridge.ParsePresented(token); err == nil && p.IsKey() {
 		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenIsKey, "that is an API key, and no token").

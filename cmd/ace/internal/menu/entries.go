@@ -2,7 +2,7 @@ package menu
 
 import "github.com/acebridge/ace/bridge"
 
-// Entry is a line of a menu: a menu of its own, or a command with questions.
+// Entry is a line of a menu: another menu, or a command.
 type Entry struct {
 	Title string
 	Items []Entry    // of its own menu

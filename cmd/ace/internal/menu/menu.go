@@ -41,7 +41,7 @@ func (m *Menu) AddTo(root *cobra.Command) {
 	}
 }
 
-// open shows a menu until it is left with Esc or an empty answer.
+// open shows a menu until Esc or an empty answer leaves it.
 func (m *Menu) open(root *cobra.Command, title string, entries []Entry) error {
 	titles := make([]string, len(entries))
 	for i, e := range entries {
@@ -86,7 +86,7 @@ func (m *Menu) act(root *cobra.Command, e Entry) error {
 	return nil
 }
 
-// globalFlags returns the flags that the menu was started with: --env, --profile, …
+// globalFlags returns the flags of the menu itself: --env, --profile, …
 func globalFlags(root *cobra.Command) (out []string) {
 	root.Flags().Visit(func(f *pflag.Flag) {
 		if f.Name != "interactive" {
@@ -96,8 +96,8 @@ func globalFlags(root *cobra.Command) (out []string) {
 	return out
 }
 
-// Arguments asks an entry's questions and returns the command's argument list, and the secret for its stdin. The list is nil if
-// a question that needs an answer got none.
+// Arguments asks an entry's questions and makes an argument list of the answers. A secret is for the command's stdin. The list is
+// nil if a question that needs an answer got none.
 func (m *Menu) Arguments(ctx context.Context, e Entry, global []string) (args []string, secret bridge.Secret, err error) {
 	flags := slices.Clone(global)
 	var rest []string
@@ -127,7 +127,7 @@ func (m *Menu) Arguments(ctx context.Context, e Entry, global []string) (args []
 	return slices.Concat(e.Args, flags, rest), secret, nil
 }
 
-// answer asks one question, with a list if there is something to choose from.
+// answer asks one question, with a list if there are suggestions.
 func (m *Menu) answer(ctx context.Context, e Entry, flags []string, q Question) (string, error) {
 	words := m.suggest(ctx, e, flags, q)
 	if len(words) == 0 {

@@ -1,4 +1,4 @@
-// Package org has the commands of `ace org`: organizations, members, invitations and the audit log.
+// Package org has `ace org`: organizations, members, invitations, the audit log.
 //
 // Most of them work on the organization that the login is in now; `ace org switch` moves the session of the profile to another.
 // The way of a member:

@@ -122,7 +122,7 @@ func (g *Group) joinCommand() *cobra.Command {
 		}}
 }
 
-// invitationToken splits an invitation's link into its token and its cloud, the only one that may see the token.
+// invitationToken splits an invitation's link into its token and its cloud. No other cloud may see the token.
 func invitationToken(link bridge.Secret) (token bridge.Secret, cloud bridge.ServerURL, err error) {
 	malformed := term.Usage("that is not the link of an invitation").WithHint("copy it whole: https://…/invite?token=…")
 	u, err := url.Parse(link.Reveal())

@@ -139,7 +139,7 @@ func (g *Group) previewMember(ctx context.Context, cloud *apiclient.Cloud, org, 
 	return err
 }
 
-// leaves says what happens to the private connections of a member who goes.
+// leaves says what happens to a former member's private connections.
 func leaves(connections int) string {
 	switch connections {
 	case 0:
@@ -150,7 +150,7 @@ func leaves(connections int) string {
 	return fmt.Sprintf("%d private connections go to the admins, to be disconnected", connections)
 }
 
-// printRemoved says what was done, and what is left for an admin to do.
+// printRemoved says what was done and what is left to do.
 func (g *Group) printRemoved(r api.RemovedMember, done string) error {
 	return g.Term.Print(r, func(w io.Writer) {
 		_, _ = fmt.Fprintln(w, done)

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Effects lists what else a change ends or limits, in lines for a person.
+// Effects lists what else a change ends or limits, line by line.
 type Effects struct {
 	Ends    []string
 	Limited []string
@@ -28,7 +28,7 @@ func (f Effects) add(other Effects) Effects {
 	return Effects{append(f.Ends, other.Ends...), append(f.Limited, other.Limited...), append(f.Left, other.Left...), f.Keys || other.Keys}
 }
 
-// Ask asks what a change would end, apart from the things for which itself is true. If ask fails, there are no effects.
+// Ask finds out what a change would end. Things for which itself is true are left out. If ask fails, there are no effects.
 func Ask(ctx context.Context, ask func(context.Context) (api.Ends, error), itself func(api.Ending) bool) (Effects, error) {
 	ends, err := ask(ctx)
 	if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func Ask(ctx context.Context, ask func(context.Context) (api.Ends, error), itsel
 // AccessToken reports whether e is an access token. People who keep their access get a new one at once.
 func AccessToken(e api.Ending) bool { return e.Kind == api.EndsAccessToken }
 
-// endKinds lists the kinds of things that end in output order, each with its singular and plural.
+// endKinds lists the kinds of things that end, in output order. Each has its singular and plural.
 var endKinds = [...][3]string{
 	{api.EndsConnectionKey, "connection's key", "connections' keys"},
 	{api.EndsAPIKey, "API key", "API keys"},
@@ -55,7 +55,7 @@ var endKinds = [...][3]string{
 	{api.EndsConnection, "connection", "connections"},
 }
 
-// effectsOf turns an answer into lines, without the things that the command itself is about.
+// effectsOf turns an answer into lines. Things for which itself is true are left out.
 func effectsOf(e api.Ends, itself func(api.Ending) bool) (f Effects) {
 	for _, kind := range endKinds {
 		var ends, limited, left []string
@@ -111,7 +111,7 @@ func endsOnServer(s api.ServerEnds) (f Effects) {
 	return f
 }
 
-// undecided says whose keys may end on a server that was not asked or does not answer.
+// undecided says whose keys may end on a server without an answer.
 func undecided(s api.ServerEnds) (f Effects) {
 	var ends, limited []string
 	for _, of := range s.Subjects {
@@ -134,7 +134,7 @@ func undecided(s api.ServerEnds) (f Effects) {
 	return Effects{Ends: line(ends), Limited: line(limited)}
 }
 
-// addLine adds a line about things of one kind: how many there are, and the first three by name.
+// addLine adds a line about things of one kind. It counts them and names the first three.
 func addLine(lines []string, kind [3]string, names []string, more int, place string) []string {
 	n := len(names) + more
 	if n == 0 {

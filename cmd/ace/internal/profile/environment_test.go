@@ -56,3 +56,20 @@ func TestCredentialOrder(t *testing.T) {
 		})
 	}
 }
+
+// White space that a shell or an editor leaves around a key is no part of it.
+func TestKeyWithLineEnd(t *testing.T) {
+	for _, value := range []string{"tok\n", " tok\r\n", "\ufefftok"} {
+		t.Setenv("ACE_KEY", value)
+		g, err := FromEnv()
+		if err != nil || g.Bearer.Reveal() != "tok" {
+			t.Errorf("%q: %q %v", value, g.Bearer.Reveal(), err)
+		}
+	}
+	for _, c := range []struct{ value, want string }{{" \n", "white space"}, {"to\nk", "white space"}, {"té", "ASCII"}, {"\xff\xfet", "UTF-16"}} {
+		t.Setenv("ACE_KEY", c.value)
+		if _, err := FromEnv(); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ACE_KEY") {
+			t.Errorf("%q: %v, want %q", c.value, err, c.want)
+		}
+	}
+}

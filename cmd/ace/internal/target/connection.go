@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Connection finds the connection that a word names, and returns the cloud that has it.
+// Connection finds the connection that a word names, and its cloud.
 func (f *Finder) Connection(ctx context.Context, word string) (*apiclient.Cloud, api.Connection, error) {
 	_, cloud, err := f.Profiles.LoggedIn(ctx)
 	if err != nil {

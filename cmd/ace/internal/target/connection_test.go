@@ -7,7 +7,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// TestNamesFoundInOneForm: what is looked up by name is found in another Unicode form, too, and by its URL in another spelling.
+// A name is found in another Unicode form too, and a URL in another spelling.
 func TestNamesFoundInOneForm(t *testing.T) {
 	const composed, decomposed = "zo\u00eb", "zoe\u0308"
 	for stored, asked := range map[string]string{composed: decomposed, decomposed: composed} {

@@ -1,4 +1,4 @@
-// Package target finds what a command line means: a connection, a key, and the cloud or server that has the keys.
+// Package target finds the connection, key or server that somebody names.
 //
 // People name a connection by its name, its server's URL or its ID ([Connection]), and a key by its name or ID ([Keys.ID]). A name
 // counts in any Unicode form, and one that means several things is refused with their IDs.

@@ -16,7 +16,7 @@ func (f *Finder) serverToken(server bridge.ServerURL) string {
 	return "ace server token"
 }
 
-// refusedAt adds the hint that helps when a server refuses a credential from source.
+// refusedAt adds a hint if a server refuses the credential from source.
 func (f *Finder) refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *bridge.Error {
 	return func(e *bridge.Error) *bridge.Error {
 		another := "another one: on the server, " + f.serverToken(server)

@@ -39,7 +39,7 @@ func (o *Options) ServerFlags(cmd *cobra.Command, server bridge.ServerURL) *cobr
 	return cmd
 }
 
-// Keys is the cloud or the server that has the keys a command is about.
+// Keys is the cloud or server that has the keys.
 type Keys struct {
 	*apiclient.Client
 	Cloud bool
@@ -52,10 +52,10 @@ func CloudKeys(cloud *apiclient.Cloud, name string) Keys {
 	return Keys{Client: cloud.Client, Cloud: true, Name: name, Flags: " --cloud"}
 }
 
-// Command returns an `ace api-key` command for the same cloud or server, ready to be typed.
+// Command returns an `ace api-key` command for the same cloud or server.
 func (k Keys) Command(words string) string { return "ace api-key " + words + k.Flags }
 
-// ID returns a key's ID unchanged, and turns a name or prefix into the ID of the one live key that has it.
+// ID finds the one live key with a name or prefix. An ID is returned as it is.
 func (k Keys) ID(ctx context.Context, word string) (string, error) {
 	if len(word) == 36 && strings.Count(word, "-") == 4 {
 		return word, nil
@@ -83,7 +83,7 @@ func (k Keys) ID(ctx context.Context, word string) (string, error) {
 	return "", term.Usage("%q means more than one key; say which by ID: %s", word, strings.Join(ids, ", "))
 }
 
-// Keys finds the cloud or server that the flags mean, and a credential for it.
+// Keys finds the cloud or server that the flags mean. The client has a credential for it.
 func (f *Finder) Keys(ctx context.Context, o Options) (Keys, error) {
 	elsewhere := o.Server != "" || o.Token != ""
 	if o.Cloud && elsewhere {
@@ -105,7 +105,7 @@ func (f *Finder) Keys(ctx context.Context, o Options) (Keys, error) {
 	return Keys{&server.Client, false, fmt.Sprintf("the server %s", server.Base()), serverFlags(server.Base(), o.Token != "")}, nil
 }
 
-// Server finds a credential for the server and returns a client that uses it.
+// Server returns a client of the server, with a credential for it.
 func (f *Finder) Server(ctx context.Context, o Options) (*apiclient.Server, error) {
 	if o.Server == "" {
 		o.Server = string(bridge.DefaultServerURL)
