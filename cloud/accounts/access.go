@@ -1,6 +1,6 @@
 package accounts
 
-// Manages is a caller's column of that name.
+// Manages is the value of the column "manage" of a caller in SQL: "manage" if they may manage all connections, else empty.
 func (p Principal) Manages() string {
 	if p.Can("connection:manage") {
 		return "manage"

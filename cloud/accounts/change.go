@@ -4,7 +4,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// RequireShare refuses whoever may not say who uses the organization's connections.
+// RequireShare refuses a principal who may not share connections with the organization or limit members on them.
 func (p Principal) RequireShare() error {
 	if p.Can("connection:share") {
 		return nil

@@ -16,17 +16,16 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-const codeLife = time.Minute // RFC 9700 asks for a short one; the program is waiting for it
+const codeLife = time.Minute // short, as RFC 6749 section 4.1.2 asks: the program is waiting for it
 
-// CodeGrant is what an authorization code stands for, beside the person: the client, where it was sent, and the PKCE
-// challenge (RFC 7636 section 4.2, S256) of whoever may redeem it.
+// CodeGrant is the request that an authorization code answers.
 type CodeGrant struct {
 	ClientID    string
-	RedirectURI string
-	Challenge   string
+	RedirectURI string // where the code is sent
+	Challenge   string // PKCE, S256 (RFC 7636 section 4.2)
 }
 
-// IssueCode makes the authorization code of an approved request, for the person and the organization of p.
+// IssueCode makes the authorization code of an approved request, for the caller's person and organization.
 func (st *Sessions) IssueCode(ctx context.Context, caller Caller, g CodeGrant) (bridge.Secret, error) {
 	code := bridge.NewSecret(bridge.RandomToken(32))
 	now := st.db.Now()
@@ -46,8 +45,8 @@ func (st *Sessions) IssueCode(ctx context.Context, caller Caller, g CodeGrant) (
 	return code, nil
 }
 
-// RedeemCode opens the session of an authorization code. A code is good for one try, right or wrong; a second one says
-// that it has leaked, so the session that the first one opened ends (RFC 6749 section 4.1.2).
+// RedeemCode opens the session of an authorization code. A code is good for one try, right or wrong. A second try means that
+// it has leaked, so it ends the session that the first one opened (RFC 6749 section 4.1.2). Every refusal is invalid_grant.
 func (st *Sessions) RedeemCode(ctx context.Context, code, verifier bridge.Secret, clientID, redirectURI string, actor audit.Actor) (Session, error) {
 	now := st.db.Now()
 	var s Session
@@ -107,7 +106,7 @@ func (st *Sessions) RedeemCode(ctx context.Context, code, verifier bridge.Secret
 	return s, nil
 }
 
-// answers reports whether a PKCE verifier is that of an S256 challenge (RFC 7636 section 4.6).
+// answers reports whether a PKCE verifier matches an S256 challenge (RFC 7636 section 4.6).
 func answers(challenge string, verifier bridge.Secret) bool {
 	if n := verifier.Len(); n < 43 || n > 128 {
 		return false

@@ -1,24 +1,27 @@
 // Package accounts owns the rules and rows of people, organizations, members, invitations and sessions.
 //
-// A person is an account; what it may do comes from a membership of an organization, with a role. A session or an API key
-// makes a [Principal] of it, and with the actor that is audited a [Caller]: what every rule asks.
+// A person has one account. What they may do comes from a membership of an organization, which has a role; a role is a set of
+// scopes ([Scopes]). A session or an API key is turned into a [Principal]; with the actor for the audit log, that is a [Caller],
+// which every rule takes.
 //
-//	            sign-up, provider            proof of the address
-//	(nobody) ────────────────────► unproven ─────────────────────► proven ──► member of organizations
-//	                                  │  no membership, no token       │
-//	                                  └──────── taken over ────────────┤
-//	                                                                   ▼
-//	                                            handover: what was handed out before is void
+//	              sign-up                 first proof of the address
+//	(no account) ──────────► unproven ─────────────────────────────────► proven ──► member of organizations
+//	                         no membership, no session, no token            │           │
+//	                                                                       ▼           ▼
+//	                             handover: the account moves to another address · a member leaves or is removed
 //
-// A [Handover] is the one way in which an account or a membership ends or changes hands: at the first proof, when a provider
-// takes the account over, when the address changes, and when a member is removed. It runs every [Voider], those of the stores
-// above included, in the transaction of its cause.
+// A [Handover] is the only way in which an account changes hands or a membership ends. It runs every [Voider] in the
+// transaction of its cause, those of the stores above included, so that nothing that was handed out before survives.
 //
-//	session:  open ──► ended (signed out, switched, expired, handover)
-//	device:   waiting ──► approved ──► redeemed once        invitation: open ──► accepted | withdrawn | expired
+//	session:       open ──► ended: signed out, expired, handover, new password, a refresh token or code used twice
+//	refresh token: fresh ──► used once, and replaced
+//	device login:  pending ──► approved ──► redeemed once        (RFC 8628)
+//	                      └──► denied
+//	code:          issued ──► redeemed once, within a minute     (RFC 6749 section 4.1)
+//	invitation:    open ──► accepted | withdrawn | expired
 //
-// The package knows nothing of passwords and providers (cloud/signin) or of connections (cloud/connections); it asks them
-// through [Hooks].
+// The package knows nothing of passwords, second factors and connections; it asks the stores above it through [Hooks]. It does
+// read the table of sign-in providers; providers.go says why.
 package accounts
 
 import (
@@ -31,15 +34,15 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Config is all that the store may touch.
+// Config is all that the stores of this package may touch. Every field is required.
 type Config struct {
 	DB     *schema.DB
 	Outbox *outbox.Outbox
 	Issuer bridge.ServerURL   // the cloud's own URL
-	Root   bridge.SigningRoot // of the variables with which servers trust the cloud
+	Root   bridge.SigningRoot // whose public keys servers trust
 }
 
-// Store owns people, organizations, members and invitations. Its methods are safe for concurrent use.
+// Store owns people, organizations, members and invitations. It is safe for concurrent use.
 type Store struct {
 	db     *schema.DB
 	outbox *outbox.Outbox
@@ -47,25 +50,25 @@ type Store struct {
 	root   bridge.SigningRoot
 	log    *slog.Logger
 	above  Hooks // set by [Store.UseHooks]
-	keys   Keys  // of the cloud itself; nil: see [Store.UseKeys]
+	keys   Keys  // the cloud's own; nil: see [Store.UseKeys]
 }
 
-// Sessions owns sessions and what becomes one: device logins and authorization codes.
+// Sessions owns sessions, and the device logins and authorization codes that become one. It is safe for concurrent use.
 type Sessions struct {
 	db       *schema.DB
 	accounts *Store
 }
 
-// New returns the store, and that of the sessions. [Store.UseHooks] completes them.
+// New returns the stores of this package. [Store.UseHooks] must follow before they are used.
 func New(cfg Config, log *slog.Logger) (*Store, *Sessions) {
 	st := &Store{db: cfg.DB, outbox: cfg.Outbox, issuer: cfg.Issuer, root: cfg.Root, log: log}
 	return st, &Sessions{db: cfg.DB, accounts: st}
 }
 
-// UseHooks sets what the stores above do. It is called once, before the first change.
+// UseHooks connects the stores above. Call it once, before the first request.
 func (st *Store) UseHooks(h Hooks) { st.above = h }
 
-// Purge deletes the sessions, device logins, codes and invitations that were over at a time.
+// Purge deletes the sessions, device logins, codes and invitations that were over before a time.
 func (st *Store) Purge(ctx context.Context, before time.Time) error {
 	return st.db.DeleteBefore(ctx, before,
 		"DELETE FROM devices WHERE expires_at < $1",

@@ -19,13 +19,13 @@ import (
 const (
 	deviceLife     = 10 * time.Minute
 	deviceInterval = 5 * time.Second
-	// userCodeDigits leaves out vowels and what looks alike (RFC 8628 section 6.1); eight of 20 are 34 bits, of which a
-	// rate-limited guesser gets nowhere in ten minutes.
+	// userCodeDigits has no vowels and no look-alikes (RFC 8628 section 6.1). Eight of 20 are 34 bits, too many to guess within
+	// the rate limit and ten minutes.
 	userCodeDigits = "BCDFGHJKLMNPQRSTVWXZ"
-	maxAgent       = 200
+	maxAgent       = 200 // bytes of a User-Agent
 )
 
-// DeviceStart says which program asks for a login, and from where.
+// DeviceStart is a program that asks for a login, and where it runs.
 type DeviceStart struct {
 	ClientID  string
 	Address   string
@@ -40,7 +40,7 @@ type Device struct {
 	Interval   time.Duration
 }
 
-// DeviceRequest is a device login as the person who is to approve it sees it.
+// DeviceRequest is a device login as the person who approves it sees it.
 type DeviceRequest struct {
 	UserCode  string
 	ClientID  string
@@ -50,6 +50,7 @@ type DeviceRequest struct {
 	ExpiresAt time.Time
 }
 
+// newUserCode makes a user code such as BCDF-GHJK.
 func newUserCode() (string, error) {
 	code := make([]byte, 0, 9)
 	for i := range 8 {
@@ -65,7 +66,7 @@ func newUserCode() (string, error) {
 	return string(code), nil
 }
 
-// canonicalUserCode forgives case, spaces and a missing hyphen.
+// canonicalUserCode brings a typed code to the form of newUserCode: case, spaces and the hyphen do not matter.
 func canonicalUserCode(s string) string {
 	if len(s) > 40 {
 		return ""
@@ -82,7 +83,7 @@ func canonicalUserCode(s string) string {
 	return s[:4] + "-" + s[4:]
 }
 
-// StartDevice begins a device login.
+// StartDevice begins a device login, which a person has ten minutes to approve.
 func (st *Sessions) StartDevice(ctx context.Context, d DeviceStart) (Device, error) {
 	userCode, err := newUserCode()
 	if err != nil {
@@ -143,20 +144,21 @@ func (st *Sessions) DecideDevice(ctx context.Context, caller Caller, userCode st
 	})
 }
 
+// oauthError is a refusal with one of OAuth's own codes.
 func oauthError(code bridge.Code, detail string) *bridge.Error {
 	return bridge.E(bridge.Invalid, code, "%s", detail)
 }
 
-// DevicePoll is one question of a program whether its device login is decided.
+// DevicePoll is one poll of a program that waits for its device login.
 type DevicePoll struct {
 	Code     bridge.Secret
 	ClientID string
-	// Probe: the client is named in the Authorization header. golang.org/x/oauth2 tries that first and, when it gets an
-	// error, says the same again in the body at once, so that such a pair of polls counts as one.
+	// Probe says that the Authorization header names the client. golang.org/x/oauth2 tries that first and, after an error,
+	// repeats the poll at once with the client in the body; the two count as one.
 	Probe bool
 }
 
-// PollDevice redeems an approved device login, once. Its errors have the codes of RFC 8628 section 3.5.
+// PollDevice redeems an approved device login, once. Until then, its errors have the codes of RFC 8628 section 3.5.
 func (st *Sessions) PollDevice(ctx context.Context, poll DevicePoll, actor audit.Actor) (Session, error) {
 	var s Session
 	var answer error
@@ -173,7 +175,7 @@ func (st *Sessions) PollDevice(ctx context.Context, poll DevicePoll, actor audit
 	return s, nil
 }
 
-// pollDevice opens the session of an approved login; answer says why there is none yet.
+// pollDevice opens the session of an approved login. answer is the refusal while there is none; err undoes the poll.
 func (st *Sessions) pollDevice(ctx context.Context, tx *sql.Tx, poll DevicePoll, actor audit.Actor) (s Session, answer, err error) {
 	o := Opening{Method: MethodDevice}
 	var state string
@@ -208,8 +210,8 @@ func (st *Sessions) pollDevice(ctx context.Context, tx *sql.Tx, poll DevicePoll,
 	return s, nil, err
 }
 
-// notePoll keeps the time of a poll of a login that nobody has decided, and says whether it came too early: then the
-// interval grows by five seconds, for good (RFC 8628 section 3.5).
+// notePoll records a poll of a login that nobody has decided, and returns its refusal. A poll that came too early lengthens the
+// interval by five seconds for good (RFC 8628 section 3.5).
 func (st *Sessions) notePoll(ctx context.Context, tx *sql.Tx, poll DevicePoll) (answer, err error) {
 	now := st.db.Now().UnixMilli()
 	var polled, interval int64
@@ -219,7 +221,7 @@ func (st *Sessions) notePoll(ctx context.Context, tx *sql.Tx, poll DevicePoll) (
 		return nil, fmt.Errorf("poll a device login: %w", err)
 	}
 	answer = oauthError(bridge.CodeAuthorizationPending, "nobody has approved the code yet")
-	if early := polled != 0 && now-polled < interval*1000-500; early && (!probed || poll.Probe) { // half a second for the network
+	if early := polled != 0 && now-polled < interval*1000-500; early && (!probed || poll.Probe) { // half a second is for the network
 		answer = oauthError(bridge.CodeSlowDown, "poll less often")
 		interval += 5
 	}

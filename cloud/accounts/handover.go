@@ -14,39 +14,39 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Handover is an account that changes hands, or a membership that ends. All that was handed out before is void with it.
+// Handover is an account that changes hands, or a membership that ends. Everything handed out before becomes void.
 type Handover struct {
 	User     User
-	OrgID    string   // of the membership that ends; empty: it is about the whole account
-	Members  []string // IDs of the memberships that what is void was bound to
-	Unproven bool     // nobody had proven the address: a stranger may have made all that there is
-	Own      bool     // the account's maker proves it: password and second factor stay
-	Reason   string
+	OrgID    string   // of the membership that ends; empty: the whole account changes hands
+	Members  []string // IDs of the memberships that end or get a new ID; HandOver fills it in for a whole account
+	Unproven bool     // the address was unproven: a stranger may have made everything in the account
+	Own      bool     // the account stays its maker's: password and second factor stay too
+	Reason   string   // for the audit log
 	Actor    audit.Actor
 
-	After *AfterCommit
+	After *AfterCommit // from HandTx
 }
 
-// Whole reports whether the handover is about the whole account.
+// Whole reports whether the whole account changes hands.
 func (h Handover) Whole() bool { return h.OrgID == "" }
 
-// AfterCommit is what is left to do after the commit of a handover.
+// AfterCommit collects the work of a handover that is done after the commit.
 type AfterCommit struct {
-	Keys     []uuid.UUID
-	sessions int64
+	Keys     []uuid.UUID // API keys of the cloud that have changed, to be taken into memory
+	sessions int64       // ended
 }
 
-// Voider makes void what an account was given of one kind.
+// Voider makes one kind of credential void in a handover.
 type Voider struct {
-	Kind   string
-	Tables []string // where it is kept; a test holds that every table is listed, here or among those without credentials
+	Kind   string   // plural, for errors
+	Tables []string // of its rows; a test checks that every table is listed, here or among those without credentials
 	Void   func(ctx context.Context, tx *sql.Tx, h Handover) error
-	// Living selects identity, kind, public ID and name of each live one, of organization $1 and person $2 at time $3. It is
-	// empty for kinds that the end of a membership leaves alone, or that are found in another way.
+	// Living is a query for the identity, kind, public ID and name of each live credential of person $2 in organization $1 at
+	// Unix time $3. It is empty for a kind that the end of a membership leaves alone, or that previews find in another way.
 	Living string
 }
 
-// Keys are the API keys of the cloud itself, as a handover ends them; see [keys.Authority].
+// Keys are the cloud's own API keys, as far as a handover changes them; see [keys.Authority].
 type Keys interface {
 	RevokeIn(ctx context.Context, tx *sql.Tx, e keys.Ending) ([]uuid.UUID, error)
 	EndedIn(ctx context.Context, tx *sql.Tx, ids []uuid.UUID) ([]api.APIKey, error)
@@ -54,15 +54,15 @@ type Keys interface {
 	TakeIn(ctx context.Context, ids ...uuid.UUID)
 }
 
-// UseKeys gives the registry the cloud's own API keys. Without it, personal access tokens die with the membership that they are
-// bound to, and are not marked as revoked.
+// UseKeys connects the cloud's own API keys. Without them, personal access tokens still end with the membership that they are
+// bound to, but are not marked as revoked.
 func (st *Store) UseKeys(k Keys) { st.keys = k }
 
 // Voiders are all kinds of credential, in the order in which they are made void.
 func (st *Store) Voiders() []Voider { return st.above.Voiders }
 
-// OwnVoiders are the kinds kept here: approvals before the sessions that may come of them, memberships after what is
-// found by them.
+// OwnVoiders are the kinds of credential kept here. Approvals come before the sessions that may come of them, and memberships
+// after everything that is found through them.
 func (st *Store) OwnVoiders() []Voider {
 	return []Voider{
 		{"approvals", []string{"devices", "codes"}, st.voidGiven, livingApprovals},
@@ -92,7 +92,7 @@ type SecondFactor struct {
 	RecoveryCodes int // that are left
 }
 
-// HandTx runs a transaction with a handover in it, and does what is left after the commit.
+// HandTx runs a transaction with a handover, then sends its mail, takes changed keys into memory and announces the new rights.
 func (st *Store) HandTx(ctx context.Context, fn func(tx *sql.Tx, after *AfterCommit) error) error {
 	var after AfterCommit
 	err := st.db.Change(ctx, func(tx *sql.Tx) error {
@@ -107,8 +107,8 @@ func (st *Store) HandTx(ctx context.Context, fn func(tx *sql.Tx, after *AfterCom
 	return err
 }
 
-// HandOver makes void all that was handed out before: at the first proof of an address, when a provider takes an account
-// over, when an address changes, and when a membership ends.
+// HandOver makes void everything that was handed out before, and audits it for a whole account. Call it at the first proof of an
+// address, when a provider takes an account over, when the address changes, and when a membership ends.
 func (st *Store) HandOver(ctx context.Context, tx *sql.Tx, h Handover) error {
 	if h.Whole() {
 		var err error
@@ -154,8 +154,8 @@ func voidInvitations(ctx context.Context, tx *sql.Tx, h Handover) error {
 	return err
 }
 
-// voidKeys revokes the personal access tokens of the memberships. Where a stranger may have made them, the keys that they made
-// for the organization go, too.
+// voidKeys revokes the personal access tokens of the memberships, and of an unproven account also the keys that it made for its
+// organizations.
 func (st *Store) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
 	e := keys.Ending{Actor: h.Actor, Reason: h.Reason}
 	if h.Whole() && h.Unproven {
@@ -174,7 +174,7 @@ func (st *Store) voidKeys(ctx context.Context, tx *sql.Tx, h Handover) error {
 	return st.RevokeKeys(ctx, tx, e, h.After)
 }
 
-// RevokeKeys revokes API keys of the cloud itself within a handover.
+// RevokeKeys revokes API keys of the cloud itself within a handover, and notes them in after.
 func (st *Store) RevokeKeys(ctx context.Context, tx *sql.Tx, e keys.Ending, after *AfterCommit) error {
 	if st.keys == nil || (len(e.IDs) == 0 && e.Owner == "") {
 		return nil
@@ -194,8 +194,8 @@ func (st *Store) ReownKeys(ctx context.Context, tx *sql.Tx, from, to string, aft
 	return err
 }
 
-// voidMemberships gives the memberships that go on new IDs: what is bound to the old ones, such as the access tokens that were
-// handed out, is bound to none.
+// voidMemberships gives the remaining memberships new IDs, so that whatever is bound to the old ones, such as access tokens, no
+// longer counts.
 func voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) error {
 	for _, member := range h.Members {
 		id, err := schema.NewID()
@@ -209,7 +209,7 @@ func voidMemberships(ctx context.Context, tx *sql.Tx, h Handover) error {
 	return nil
 }
 
-// The things of a person that the end of a membership makes void; see [Voider].
+// The queries for what the end of a membership makes void; see [Voider].
 const (
 	livingSessions = `SELECT id, '` + api.EndsSession + `', id, method FROM sessions
 		WHERE org_id = $1 AND user_id = $2 AND ended_at = 0 AND expires_at > $3`

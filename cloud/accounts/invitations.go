@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// InvitationLife is how long an invitation is good for where nothing else is said.
+	// InvitationLife is how long an invitation is good for by default.
 	InvitationLife    = "7d"
 	maxInvitationLife = 30 * 24 * time.Hour
 	// maxInvitations bounds the open invitations of an organization.
 	maxInvitations = 200
 )
 
-// Invite makes an invitation, with its link for this once. Where it is for an e-mail address, a link goes there as well, with
-// a token of its own: who comes with that one has shown that the address is theirs, and whoever invited them has not.
+// Invite makes an invitation and returns its link, which is shown only this once. An invitation for an e-mail address is mailed
+// there as well, with a token of its own: that link proves the address, and the inviter never sees it.
 func (st *Store) Invite(ctx context.Context, caller Caller, org string, n api.NewInvitation) (api.Invitation, error) {
 	var none api.Invitation
 	if err := caller.RequireOrg(org); err != nil {
@@ -90,7 +90,7 @@ func (st *Store) Invite(ctx context.Context, caller Caller, org string, n api.Ne
 	return out, nil
 }
 
-// label is the principal as others read it: an e-mail address, or the name of a key.
+// label is how others see the principal: their e-mail address, or the name of a key.
 func (p Principal) label() string {
 	if p.Kind != "" && p.Kind != bridge.KindPAT {
 		return "API key " + p.Name
@@ -144,7 +144,7 @@ func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Ti
 
 func (st *Store) mailInvitation(ctx context.Context, tx *sql.Tx, caller Caller, i api.Invitation, link bridge.Secret) error {
 	by := caller.Email
-	if i.InvitedBy != by { // a key: its name may be anything, an address to follow for example
+	if i.InvitedBy != by { // the name of a key may be anything, such as an address to visit
 		by = "A program of " + caller.Org
 	}
 	text := strings.Join([]string{

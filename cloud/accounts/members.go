@@ -25,8 +25,8 @@ func scanMember(s sqldb.Row) (api.Member, error) {
 	return m, err
 }
 
-// Members lists who is in the principal's organization. How many private connections somebody has is for those to know who
-// may remove them.
+// Members lists a page of the members of the principal's organization, by ID. Only those who may remove a member see how many
+// private connections the member has; everyone sees their own.
 func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, limit int) ([]api.Member, string, error) {
 	if err := p.RequireOrg(org); err != nil {
 		return nil, "", err
@@ -58,7 +58,7 @@ func (st *Store) Members(ctx context.Context, p Principal, org, cursor string, l
 	return out, next, err
 }
 
-// Member looks up a member of the principal's organization.
+// Member looks up a member of the principal's organization by user ID.
 func (st *Store) Member(ctx context.Context, tx *sql.Tx, p Principal, id string) (api.Member, error) {
 	m, err := scanMember(tx.QueryRowContext(ctx, selectMembers+"AND u.id = $2", p.OrgID, id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -89,6 +89,7 @@ func (p Principal) requireRank(roles ...bridge.Role) error {
 	return nil
 }
 
+// article is the article of a role in a sentence.
 func article(r bridge.Role) string {
 	if r == bridge.RoleOwner || r == bridge.RoleAdmin {
 		return "an"
@@ -104,8 +105,7 @@ func CheckRole(role string) (bridge.Role, error) {
 	return "", bridge.E(bridge.Invalid, bridge.CodeRoleUnknown, "the role is owner, admin, member or viewer")
 }
 
-// anotherOwner is the condition that an organization keeps an owner; it is for a statement with the organization in $1 and
-// the member in $2.
+// anotherOwner is the SQL condition that organization $1 keeps an owner without member $2.
 const anotherOwner = ` (role <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE o.org_id = $1 AND o.user_id <> $2 AND o.role = 'owner'))`
 
 var errLastOwner = bridge.E(bridge.Conflict, bridge.CodeLastOwner, "this is the organization's only owner").
@@ -167,9 +167,8 @@ func (st *Store) ChangeRoleIn(ctx context.Context, tx *sql.Tx, caller Caller, id
 		Details: map[string]string{"from": string(from), "to": string(to)}})
 }
 
-// RemoveMember takes a member out of the organization, or lets the caller leave it. They are out with the commit: their
-// sessions there end, what they have approved or invited is void. Their private connections stay, for the admins to
-// disconnect; shared ones go on working.
+// RemoveMember removes a member from the organization, or lets the caller leave it. With the commit their sessions there end, and
+// their approvals and invitations are void. Their private connections stay for an admin to disconnect; shared ones go on working.
 func (st *Store) RemoveMember(ctx context.Context, caller Caller, org, id string) (api.RemovedMember, error) {
 	var out api.RemovedMember
 	if err := caller.RequireOrg(org); err != nil {
@@ -219,7 +218,7 @@ func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, 
 		return out, errLastOwner
 	}
 	out = api.RemovedMember{Member: m}
-	// Opening a session locks the row of the membership, which is deleted by now: so no session is overlooked.
+	// Opening a session locks the row of the membership. That is deleted by now, so no new session is missed.
 	if err := st.HandOver(ctx, tx, Handover{User: User{ID: id, Email: m.Email}, OrgID: caller.OrgID, Members: ended,
 		Reason: "no member any more", Actor: caller.Actor, After: after}); err != nil {
 		return out, err
@@ -231,7 +230,8 @@ func (st *Store) RemoveMemberIn(ctx context.Context, tx *sql.Tx, caller Caller, 
 		Details: map[string]string{"role": m.Role, "sessions": strconv.FormatInt(after.sessions, 10), "connections": strconv.Itoa(m.Connections)}})
 }
 
-// SetRole changes the role of a member, unless that would leave no owner; what they may not invite to any more is withdrawn.
+// SetRole changes the role of a member, and withdraws invitations that the new role does not cover. It reports false if the role
+// is no longer from, or if no owner would be left.
 func SetRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bridge.Role) (bool, error) {
 	if err := LockOrg(ctx, tx, orgID); err != nil {
 		return false, err
@@ -247,7 +247,7 @@ func SetRole(ctx context.Context, tx *sql.Tx, orgID, userID string, from, to bri
 	return true, withdrawBeyond(ctx, tx, orgID, userID, to)
 }
 
-// accessChanged notes that somebody's role or membership has changed, so that what they hold is looked at.
+// accessChanged marks a member's role as changed, so that background work withdraws the access tokens that it no longer covers.
 func (st *Store) accessChanged(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) VALUES ($1, $2, $3)
 		ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`, orgID, userID, st.db.Now().Unix()); err != nil {

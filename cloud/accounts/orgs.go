@@ -16,16 +16,16 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// maxFounded is how many organizations one person may make.
+// maxFounded is the number of organizations that one person may make.
 const maxFounded = 10
 
-// Where a member comes from.
+// The sources of memberships: how a member came in.
 const (
 	SourceFounder    = "founder"
 	SourceInvitation = "invitation"
 )
 
-// RequireOrg refuses what is asked of another organization than the principal's own, as if there were none.
+// RequireOrg refuses a request for another organization than the principal's own, as if there were none.
 func (p Principal) RequireOrg(org string) error {
 	if org == p.Org {
 		return nil
@@ -34,8 +34,7 @@ func (p Principal) RequireOrg(org string) error {
 		WithHint("ace org switch %s", printableOrg(org))
 }
 
-// RequireAlone refuses all but a person who has logged in by themselves: what they become elsewhere is not for a key, nor for a
-// session that the provider of one organization has opened.
+// RequireAlone refuses a key, and a session that a sign-in provider opened. Neither may join or make other organizations.
 func (p Principal) RequireAlone() error {
 	if err := p.RequirePerson(); err != nil {
 		return err
@@ -43,7 +42,7 @@ func (p Principal) RequireAlone() error {
 	return p.RequireOwnSession()
 }
 
-// printableOrg is a slug from outside, fit for a hint.
+// printableOrg returns a slug from outside for use in a hint, or ORG if it is not one.
 func printableOrg(org string) string {
 	if bridge.CheckOrg(org) != nil {
 		return "ORG"
@@ -54,7 +53,7 @@ func printableOrg(org string) string {
 // ErrName refuses a name that is empty, too long or no plain text.
 var ErrName = bridge.E(bridge.Invalid, bridge.CodeNameMalformed, "a name is 1 to %d bytes of plain text", schema.MaxName)
 
-// CreateOrganization makes an organization whose owner is the caller. A slug is for ever: servers trust it.
+// CreateOrganization makes an organization that the caller owns. Its slug never changes, since servers trust it.
 func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.NewOrganization) (api.Organization, error) {
 	var none api.Organization
 	if err := caller.RequireAlone(); err != nil {
@@ -116,7 +115,7 @@ func mayFound(ctx context.Context, tx *sql.Tx, userID string) error {
 	return nil
 }
 
-// slugTaken names a slug that is free instead.
+// slugTaken is the refusal of a slug that is taken. It suggests a free one.
 func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
 	taken := bridge.E(bridge.Conflict, bridge.CodeOrganizationTaken, "there is an organization %q already", slug)
 	for i := 2; i < 30; i++ {
@@ -133,14 +132,14 @@ func slugTaken(ctx context.Context, tx *sql.Tx, slug string) error {
 	return taken.WithHint("choose another one")
 }
 
-// NewMember is a membership to be, and how it comes about.
+// NewMember is a membership to be made.
 type NewMember struct {
 	OrgID, UserID string
 	Role          bridge.Role
 	Source        string
 }
 
-// AddMember makes a person a member, unless they are one. Nobody is made one whose address is not proven.
+// AddMember makes a person a member, unless they are one already or their address is not proven.
 func AddMember(ctx context.Context, tx *sql.Tx, m NewMember, now time.Time) (added bool, err error) {
 	id, err := schema.NewID()
 	if err != nil {
@@ -155,7 +154,7 @@ func AddMember(ctx context.Context, tx *sql.Tx, m NewMember, now time.Time) (add
 	return added, nil
 }
 
-// RenameOrganization gives the organization another name to show; its slug stays.
+// RenameOrganization changes the display name of the organization; its slug stays.
 func (st *Store) RenameOrganization(ctx context.Context, caller Caller, org string, patch api.OrganizationPatch) (api.Organization, error) {
 	var none api.Organization
 	if err := caller.RequireUpdate(org); err != nil {
@@ -182,8 +181,8 @@ func (st *Store) RenameOrganization(ctx context.Context, caller Caller, org stri
 	return api.Organization{ID: caller.OrgID, Slug: caller.Org, Name: patch.Name, Role: string(caller.Role)}, nil
 }
 
-// LockOrg lets one transaction at a time change who is in an organization, on both databases: under READ COMMITTED two
-// owners who demote each other would each still see the other as one.
+// LockOrg makes transactions that change the members of an organization wait for each other, on both databases. Under READ
+// COMMITTED, two owners who demote each other would otherwise each still see the other as an owner.
 func LockOrg(ctx context.Context, tx *sql.Tx, orgID string) error {
 	if _, err := tx.ExecContext(ctx, "UPDATE organizations SET name = name WHERE id = $1", orgID); err != nil {
 		return fmt.Errorf("lock an organization: %w", err)
@@ -191,14 +190,14 @@ func LockOrg(ctx context.Context, tx *sql.Tx, orgID string) error {
 	return nil
 }
 
-// Standing locks the principal's organization and returns the principal with the role that they have now: it may have
-// changed since the request began.
+// Standing locks the principal's organization and returns the principal with their current role, which may have changed since the
+// request began.
 func Standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
 	if err := LockOrg(ctx, tx, p.OrgID); err != nil {
 		return p, err
 	}
 	if p.Kind != "" && p.Kind != bridge.KindPAT {
-		return p, nil // a key has its scopes, and stands as a member
+		return p, nil // a key has scopes of its own and no membership
 	}
 	err := tx.QueryRowContext(ctx, "SELECT role FROM members WHERE org_id = $1 AND user_id = $2 AND id = $3", p.OrgID, p.UserID, p.Member).Scan(&p.Role)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -213,7 +212,7 @@ func Standing(ctx context.Context, tx *sql.Tx, p Principal) (Principal, error) {
 var errGone = bridge.E(bridge.Forbidden, bridge.CodeNotAMember, "you are not a member of that organization any more").
 	WithHint("ace org list")
 
-// RequireUpdate refuses what is not of the principal's organization, or not theirs to see and set.
+// RequireUpdate refuses another organization than the principal's own, and a principal who may not change its settings.
 func (p Principal) RequireUpdate(org string) error {
 	if err := p.RequireOrg(org); err != nil {
 		return err

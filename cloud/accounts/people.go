@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// User is a person.
+// User is a person with an account.
 type User struct {
 	ID    string
 	Email string
@@ -23,14 +23,14 @@ type User struct {
 	Shown Shown
 }
 
-// Shown is what a person has proven at a sign-in. The zero value is no proof: somebody else vouches.
+// Shown is the proof that a person gave when they signed in. It is empty if someone else vouches for them, such as a provider.
 type Shown struct {
-	Password string // the hash that it matched
-	Both     bool   // the second factor, too
+	Password string // the hash that the password matched
+	Both     bool   // they gave the second factor too
 }
 
-// Principal is who calls: a person as a member of one organization, in one session, or an API key of this cloud; see
-// [Store.KeyPrincipal].
+// Principal is the one who calls: a person as a member of one organization, in one session, or an API key of this cloud
+// ([Store.KeyPrincipal]).
 type Principal struct {
 	UserID    string
 	Email     string
@@ -41,29 +41,29 @@ type Principal struct {
 	Member    string // ID of the membership; empty: an organization's API key
 	SessionID string
 	Method    string
-	Provider  string    // ID of the sign-in provider that the session goes back to; empty: none
-	Moves     int64     // how often the session went to another organization
+	Provider  string    // ID of the sign-in provider that opened the session; empty: none
+	Moves     int64     // how often the session has switched organizations
 	ExpiresAt time.Time // of the session or key; zero: never
 
 	Kind        bridge.KeyKind     // of the key; empty: a session
 	Granted     bridge.Scopes      // to the key
 	Key         bridge.Identity    // of the key
-	Environment string             // whose connections a key sees; empty: of both
-	MakerID     string             // of the person who made the key; empty: a session, or a token, which is its person's own
+	Environment string             // live or test, whose connections a key sees; empty: both
+	MakerID     string             // ID of the person who made the key; empty: a session or a personal access token
 	Parents     [MaxParents]string // IDs of the keys that the key was made with, the nearest first
 }
 
-// Caller is a principal with the actor that their doings are audited as.
+// Caller is a principal with the actor that the audit log names.
 type Caller struct {
 	Principal
 
 	Actor audit.Actor
 }
 
-// As is the principal as a caller whose doings are audited as the actor's.
+// As returns the principal as a caller whose changes are audited under an actor.
 func (p Principal) As(actor audit.Actor) Caller { return Caller{p, actor} }
 
-// MaxParents is how many keys may stand above another: a chain has at most four.
+// MaxParents is the number of keys that may stand above another: a chain has at most four.
 const MaxParents = 3
 
 // RequireOwnSession refuses a session opened through an organization's sign-in provider: the provider vouches for the person
@@ -77,7 +77,7 @@ func (p Principal) RequireOwnSession() error {
 		WithHint("sign out, and sign in with your password")
 }
 
-// Actor is the principal in the audit log.
+// Actor returns the principal as the audit log names them, with the address and ID of the request.
 func (p Principal) Actor(address, requestID string) audit.Actor {
 	a := audit.Actor{ID: "user:" + p.Email, Org: p.Org, Address: address, RequestID: requestID}
 	switch p.Kind {
@@ -105,7 +105,7 @@ func ActorOf(ctx context.Context, tx *sql.Tx, u User, actor audit.Actor) (audit.
 // ErrUserExists refuses an address that an account has already.
 var ErrUserExists = bridge.E(bridge.Conflict, bridge.CodeUserExists, "there is a user with that e-mail address already")
 
-// EnsureOrg returns the ID of an organization, and makes it if there is none.
+// EnsureOrg returns the ID of an organization, which it makes if there is none with that slug.
 func EnsureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (string, error) {
 	id, err := schema.NewID()
 	if err != nil {
@@ -119,10 +119,10 @@ func EnsureOrg(ctx context.Context, tx *sql.Tx, slug string, now time.Time) (str
 	return id, err
 }
 
-// confined reports whether the principal sees its organization alone: an API key, or what goes back to a sign-in provider.
+// confined reports whether the principal sees only its own organization: an API key, or a session of a sign-in provider.
 func (p Principal) confined() bool { return p.Kind != "" || p.Provider != "" }
 
-// Orgs lists the organizations of the principal, by name: all of a person's, or the one that a key or a provider's session is for.
+// Orgs lists the principal's organizations by slug: all of a person's, or only the one that a key or a provider's session is for.
 func (st *Store) Orgs(ctx context.Context, p Principal) ([]api.Organization, error) {
 	if p.confined() {
 		o := api.Organization{ID: p.OrgID, Slug: p.Org, Role: string(p.Role)}
@@ -143,7 +143,7 @@ func (st *Store) Orgs(ctx context.Context, p Principal) ([]api.Organization, err
 	return out, sqldb.Wrap("list organizations", err)
 }
 
-// UserByEmail finds a person.
+// UserByEmail finds a person by their address, in any spelling that can sign in.
 func (st *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	var u User
 	err := st.db.QueryRowContext(ctx, "SELECT id, email, name FROM users WHERE email = $1", LoginEmail(email)).
@@ -154,8 +154,8 @@ func (st *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 	return u, err
 }
 
-// LoginEmail is the e-mail address of a try to sign in, as it is looked up and counted. What nobody can have for one is
-// empty: it may be long, or hold bytes that no text column takes.
+// LoginEmail returns the address of a try to sign in, as it is looked up and counted. It is empty for input that cannot be an
+// address, because that may be long or hold bytes that a text column refuses.
 func LoginEmail(s string) string {
 	s = strings.TrimSpace(s)
 	if email, err := bridge.CanonicalEmail(s); err == nil {

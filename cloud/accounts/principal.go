@@ -19,7 +19,7 @@ import (
 //go:embed scopes.yaml
 var scopesFile []byte
 
-// Scopes is the catalogue of a cloud: which scopes there are, and which a member of each role has.
+// Scopes is the catalogue of the cloud's own scopes, and of those that each role has. It is read from scopes.yaml.
 var Scopes = func() catalogue.Catalogue {
 	c, err := catalogue.Parse(scopesFile)
 	if err != nil {
@@ -28,19 +28,19 @@ var Scopes = func() catalogue.Catalogue {
 	return c
 }()
 
-// Can reports whether the principal has a scope of [Scopes]. This is what every rule asks; a role is only a set of scopes.
+// Can reports whether the principal has a scope of [Scopes]. Rules ask for scopes and not for roles.
 func (p Principal) Can(need bridge.Scope) bool {
 	byRole := Scopes.Ceiling(p.Role).Covers(need)
 	switch p.Kind {
 	case "":
 		return byRole
-	case bridge.KindPAT: // never more than its person
+	case bridge.KindPAT: // never more than its person has
 		return byRole && p.Granted.Covers(need)
 	}
 	return p.Granted.Covers(need)
 }
 
-// Scopes are what the principal may do: all that the role in the organization may, or what their key was given.
+// Scopes are the scopes that the principal has: those of the role, or those that the key was given.
 func (p Principal) Scopes() bridge.Scopes {
 	switch p.Kind {
 	case "":
@@ -75,7 +75,7 @@ func (p Principal) RequirePerson() error {
 		"an API key cannot do that; a person who is logged in can").WithHint("ace login")
 }
 
-// Identity is the principal as the one who asks for a change of keys.
+// Identity is the principal as bridge/keys sees who asks for a change of keys.
 func (p Principal) Identity() bridge.Identity {
 	if p.Kind != "" {
 		id := p.Key
@@ -86,16 +86,16 @@ func (p Principal) Identity() bridge.Identity {
 		Role: p.Role, Scopes: p.Scopes()}
 }
 
-// KeyFacts are what is known of an API key of this cloud besides its [bridge.Identity].
+// KeyFacts are the facts about an API key of this cloud that its [bridge.Identity] lacks.
 type KeyFacts struct {
 	Name    string
-	Owner   string      // as the database has it; empty: the identity's subject
+	Owner   string      // e-mail address in the database; empty: the identity's subject
 	Parents []uuid.UUID // the keys that it was made with, the nearest first
 }
 
-// KeyPrincipal is who a verified API key of this cloud stands for: a personal access token for its person, any other key for
-// itself, in its organization. A token is bound to the membership in which it was made: who has left and come back makes a new one.
-// A key is limited with each of the keys that it was made with.
+// KeyPrincipal returns the principal of a verified API key of this cloud: the person of a personal access token, or else the key
+// itself in its organization. A token is bound to the membership in which it was made; a person who leaves and comes back makes a
+// new one. Limits on the keys that a key was made with apply to it as well.
 func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFacts) (Principal, error) {
 	id.Subject = cmp.Or(of.Owner, id.Subject)
 	p := Principal{Kind: id.Kind, Org: id.Org, ExpiresAt: id.ExpiresAt, Granted: id.Scopes, Key: id}
@@ -115,7 +115,7 @@ func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFac
 		p.Key.Role = p.Role
 		return p, nil
 	}
-	// Towards servers a key counts as a member, however much it may do here.
+	// To servers a key is a member, whatever its scopes are here.
 	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, of.Name
 	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
 	p.Environment = id.Kind.Environment()
@@ -134,9 +134,9 @@ func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFac
 	return p, nil
 }
 
-// LockOwner lets one transaction at a time register connections of an owner. "One connection to a server" is no unique
-// constraint, because localhost and 127.0.0.1 are one server; so a row of the owner is the lock, on both databases: a
-// person's membership, and for a key a row of its own among the users, as which nobody can sign in.
+// LockOwner makes transactions that register connections of one owner wait for each other. "One connection to a server" cannot be
+// a unique constraint, because localhost and 127.0.0.1 are one server. The lock is a row, on both databases: a person's
+// membership, or for a key its own row in users, which has no password.
 func LockOwner(ctx context.Context, tx *sql.Tx, p Principal, now time.Time) error {
 	if p.Kind != "" && p.Kind != bridge.KindPAT {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at) VALUES ($1, $2, $3, '', $4)
@@ -148,7 +148,7 @@ func LockOwner(ctx context.Context, tx *sql.Tx, p Principal, now time.Time) erro
 	return lockMember(ctx, tx, p.OrgID, p.UserID)
 }
 
-// lockMember holds a membership until the end of the transaction, so that nobody is removed meanwhile.
+// lockMember locks a membership until the transaction ends, so that the member is not removed meanwhile.
 func lockMember(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
 	still, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE members SET joined_at = joined_at WHERE org_id = $1 AND user_id = $2",
 		orgID, userID))

@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Account is what a person sees of their own account.
+// Account is a person's own account, as they see it.
 type Account struct {
 	Name          string
 	Country       string // ISO 3166-1 alpha-2, or empty
@@ -44,7 +44,7 @@ func (st *Store) Account(ctx context.Context, userID string) (Account, error) {
 	return a, err
 }
 
-// canonicalCountry is an ISO 3166-1 alpha-2 code in capitals.
+// canonicalCountry returns an ISO 3166-1 alpha-2 code in capitals.
 func canonicalCountry(s string) (string, error) {
 	region, err := language.ParseRegion(s)
 	if s == "" {
@@ -57,7 +57,7 @@ func canonicalCountry(s string) (string, error) {
 	return region.Canonicalize().String(), nil
 }
 
-// canonicalCurrency is an ISO 4217 code in capitals.
+// canonicalCurrency returns an ISO 4217 code in capitals.
 func canonicalCurrency(s string) (string, error) {
 	if s == "" {
 		return "", nil
@@ -70,7 +70,7 @@ func canonicalCurrency(s string) (string, error) {
 	return unit.String(), nil
 }
 
-// PatchAccount changes a person's profile.
+// PatchAccount changes the caller's name, country and currency. A change made at the same time is refused as a conflict.
 func (st *Store) PatchAccount(ctx context.Context, caller Caller, patch api.ProfilePatch) (Account, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return Account{}, err

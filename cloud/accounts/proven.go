@@ -12,10 +12,10 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// An account whose e-mail address is not proven is nobody: it has no membership, and so no [Principal] can be made of it. Its
-// sign-in opens a page that sends the mail again, and nothing else. What it has accepted waits for the proof.
+// An account without a proven e-mail address has no membership, so it is never a [Principal]. Signing in opens only a page that
+// mails the link again. Invitations that it has accepted wait for the proof; see cloud/joining.
 
-// UnprovenLife is how long the page of an account without a proven address stays open.
+// UnprovenLife is how long an account without a proven address stays signed in to its page.
 const UnprovenLife = time.Hour
 
 // Unproven is a signed-in account whose address is not proven.
@@ -38,7 +38,7 @@ func IsProven(ctx context.Context, tx *sql.Tx, userID string) (bool, error) {
 	return at != 0, sqldb.Wrap("look up a user", err)
 }
 
-// OpenUnproven lets an account without a proven address in to the page that is there for it.
+// OpenUnproven signs an account without a proven address in to its page, and returns the cookie.
 func (st *Sessions) OpenUnproven(ctx context.Context, tx *sql.Tx, userID string) (bridge.Secret, error) {
 	cookie := bridge.NewSecret(bridge.RandomToken(32))
 	now := st.db.Now()
@@ -49,7 +49,7 @@ func (st *Sessions) OpenUnproven(ctx context.Context, tx *sql.Tx, userID string)
 	return cookie, nil
 }
 
-// UnprovenSession finds the account without a proven address that a cookie is for.
+// UnprovenSession finds the account of a cookie from [Sessions.OpenUnproven].
 func (st *Sessions) UnprovenSession(ctx context.Context, cookie bridge.Secret) (Unproven, error) {
 	u := Unproven{hash: schema.Hash(cookie)}
 	err := st.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name FROM unproven_sessions s JOIN users u ON u.id = s.user_id
@@ -60,7 +60,7 @@ func (st *Sessions) UnprovenSession(ctx context.Context, cookie bridge.Secret) (
 	return u, sqldb.Wrap("look up a session", err)
 }
 
-// EndUnproven signs an account without a proven address out.
+// EndUnproven signs out an account without a proven address.
 func (st *Sessions) EndUnproven(ctx context.Context, u Unproven) error {
 	return st.db.Change(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM unproven_sessions WHERE hash = $1", u.hash)

@@ -16,8 +16,8 @@ import (
 // maxSessions bounds a list of sessions.
 const maxSessions = 200
 
-// reach is the organization whose sessions the principal may see and end: one that a sign-in provider vouches for reaches
-// no further than the provider. Empty: all.
+// reach is the ID of the organization whose sessions the principal may see and end; empty: all. A session that a sign-in provider
+// opened reaches only the provider's organization.
 func (p Principal) reach() string {
 	if p.Provider != "" {
 		return p.OrgID
@@ -60,7 +60,7 @@ func (st *Sessions) EndSessionByID(ctx context.Context, caller Caller, id string
 	})
 }
 
-// EndSessions ends all sessions of the caller but, unless current says so, this one.
+// EndSessions ends all sessions of the caller, and this one only if current is true.
 func (st *Sessions) EndSessions(ctx context.Context, caller Caller, current bool) error {
 	keep := caller.SessionID
 	if current {
@@ -75,8 +75,8 @@ func (st *Sessions) EndSessions(ctx context.Context, caller Caller, current bool
 	})
 }
 
-// VoidApprovals makes void the approvals that a condition names and that no program has redeemed yet. Whoever redeems holds the row, so that this waits for them: it goes before [Store.EndSessions], which then sees
-// the session that came of it.
+// VoidApprovals makes void the unredeemed device logins and codes that an SQL condition selects. It waits for a program that is
+// redeeming one, so call it before [Store.EndSessions], which then sees the session that was opened.
 func VoidApprovals(ctx context.Context, tx *sql.Tx, condition string, args ...any) error {
 	for _, statement := range []string{
 		"UPDATE devices SET state = 'denied' WHERE state = 'approved' AND " + condition, //nolint:gosec // conditions of this package
@@ -89,7 +89,7 @@ func VoidApprovals(ctx context.Context, tx *sql.Tx, condition string, args ...an
 	return nil
 }
 
-// EndSessions ends the live sessions that a condition names, each in the log of its organization.
+// EndSessions ends the live sessions that an SQL condition selects, each in the audit log of its organization.
 func (st *Store) EndSessions(ctx context.Context, tx *sql.Tx, reason string, actor audit.Actor, condition string, args ...any) error {
 	ids, err := sqldb.Column[string](tx.QueryContext(ctx, "SELECT id FROM sessions WHERE ended_at = 0 AND "+condition, args...)) //nolint:gosec // conditions of this package
 	if err != nil {
@@ -104,8 +104,8 @@ func (st *Store) EndSessions(ctx context.Context, tx *sql.Tx, reason string, act
 	return nil
 }
 
-// SwitchSession moves the caller's session to another of their organizations. Tokens that were signed before are of no
-// use any more: they name an earlier move.
+// SwitchSession moves the caller's session to another of their organizations. Session tokens that were signed before stop working,
+// since they name an earlier move ([Principal.Moves]).
 func (st *Sessions) SwitchSession(ctx context.Context, caller Caller, org string) (Principal, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return Principal{}, err

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// How a session began.
+// The methods by which a session is opened.
 const (
 	MethodBrowser   = "browser"            // on the dashboard
 	MethodDevice    = "device"             // RFC 8628
@@ -33,7 +33,7 @@ const (
 	RefreshLife   = 24 * time.Hour   // since the last refresh
 )
 
-// methods says what each way in gives: how long it lasts, and by what it is carried on.
+// methods are the lifetime of each method's sessions, and whether they come with a cookie or a refresh token.
 var methods = map[string]struct {
 	life            time.Duration
 	cookie, refresh bool
@@ -56,7 +56,7 @@ type Session struct {
 	Principal Principal
 }
 
-// OpenSession opens a session of a person in an organization; an empty org is the first by name.
+// OpenSession opens a session of a person in an organization, by slug; empty: the first by slug.
 func (st *Sessions) OpenSession(ctx context.Context, userID, org, method string, actor audit.Actor) (Session, error) {
 	var s Session
 	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -67,16 +67,17 @@ func (st *Sessions) OpenSession(ctx context.Context, userID, org, method string,
 	return s, err
 }
 
-// Opening says which session to open.
+// Opening is a session to be opened.
 type Opening struct {
 	UserID   string
-	Org      string // slug; empty: the first by name
+	Org      string // slug; empty: the first by slug
 	Method   string
-	Provider string // the sign-in provider that it goes back to; empty: none
-	member   string // the membership that it must be for; empty: the one that there is
+	Provider string // ID of the sign-in provider that vouches; empty: none
+	member   string // ID of the membership that it must be for; empty: any
 }
 
-// OpenIn opens a session within a transaction.
+// OpenIn opens a session within a transaction, and audits it. A person who is not a member, or whose organization requires its
+// provider, is refused.
 func (st *Sessions) OpenIn(ctx context.Context, tx *sql.Tx, o Opening, actor audit.Actor) (Session, error) {
 	id, err := schema.NewID()
 	if err != nil {
@@ -139,6 +140,7 @@ func (st *Sessions) OpenSessionFrom(ctx context.Context, caller Caller, method s
 	return s, err
 }
 
+// newRefresh stores and returns the next refresh token of a session.
 func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time) (bridge.Secret, error) {
 	token := bridge.NewSecret(bridge.RandomToken(32))
 	_, err := tx.ExecContext(ctx, `INSERT INTO refresh_tokens (hash, session_id, expires_at, used_at) VALUES ($1, $2, $3, 0)`,
@@ -151,8 +153,8 @@ func newRefresh(ctx context.Context, tx *sql.Tx, sessionID string, now time.Time
 
 var errSession = bridge.E(bridge.Unauthenticated, bridge.CodeSessionEnded, "the session has ended").WithHint("ace login")
 
-// BrowserSession finds the live session of a cookie. One of an account whose address is not proven is no session, and is
-// refused with the code [bridge.CodeEmailUnverified]; see [Sessions.UnprovenSession].
+// BrowserSession finds the live session of a cookie. The cookie of an unproven account is refused with [ErrUnproven]; see
+// [Sessions.UnprovenSession].
 func (st *Sessions) BrowserSession(ctx context.Context, cookie bridge.Secret) (Principal, error) {
 	p, err := st.Session(ctx, st.db, "s.method IN ('browser', 'provider') AND s.cookie", schema.Hash(cookie))
 	if err == nil || bridge.CodeOf(err) != errSession.Code {
@@ -164,12 +166,12 @@ func (st *Sessions) BrowserSession(ctx context.Context, cookie bridge.Secret) (P
 	return p, err
 }
 
-// SessionByID finds a live session whose member is still one; the role is today's.
+// SessionByID finds a live session by its ID, with the member's current role.
 func (st *Sessions) SessionByID(ctx context.Context, id string) (Principal, error) {
 	return st.Session(ctx, st.db, "s.id", id)
 }
 
-// Session finds the principal of a live session by a column of its row.
+// Session finds the principal of a live session by a column of its row. An ended session or membership is refused as ended.
 func (st *Sessions) Session(ctx context.Context, q schema.Queryer, column, value string) (Principal, error) {
 	var p Principal
 	var expires int64
@@ -191,8 +193,8 @@ func (st *Sessions) Session(ctx context.Context, q schema.Queryer, column, value
 var errRefresh = bridge.E(bridge.Invalid, bridge.CodeInvalidGrant,
 	"the refresh token is not valid any more").WithHint("ace login")
 
-// RefreshSession exchanges a refresh token for the next one. A token that is used a second time has been stolen from
-// one side or the other, so the session ends (RFC 9700 section 4.14.2).
+// RefreshSession exchanges a refresh token for the next one. A second use of a token means that someone has stolen it, so it ends
+// the session (RFC 9700 section 4.14.2).
 func (st *Sessions) RefreshSession(ctx context.Context, refresh bridge.Secret, actor audit.Actor) (Session, error) {
 	now := st.db.Now()
 	var s Session
@@ -230,7 +232,7 @@ func (st *Sessions) RefreshSession(ctx context.Context, refresh bridge.Secret, a
 		if s.Refresh, err = newRefresh(ctx, tx, sessionID, now); err != nil {
 			return err
 		}
-		// In the same transaction: a refresh token is spent only where its session is found.
+		// In the same transaction, so that the token is not spent if its session is not found.
 		if s.Principal, err = st.Session(ctx, tx, "s.id", sessionID); errors.Is(err, errSession) {
 			return errRefresh.Because(err)
 		}
@@ -245,6 +247,7 @@ func (st *Sessions) RefreshSession(ctx context.Context, refresh bridge.Secret, a
 	return s, nil
 }
 
+// endSession ends a live session and audits it, by default in the log of its organization.
 func endSession(ctx context.Context, tx *sql.Tx, id, reason string, now time.Time, actor audit.Actor) error {
 	ended, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE id = $2 AND ended_at = 0",
 		now.Unix(), id))
@@ -271,7 +274,7 @@ func (st *Sessions) EndSession(ctx context.Context, caller Caller) error {
 	})
 }
 
-// RevokeRefresh ends the session of a refresh token (RFC 7009); an unknown token is no error there.
+// RevokeRefresh ends the session of a refresh token (RFC 7009). An unknown token is no error there.
 func (st *Sessions) RevokeRefresh(ctx context.Context, refresh bridge.Secret, actor audit.Actor) error {
 	return st.db.Change(ctx, func(tx *sql.Tx) error {
 		var id string

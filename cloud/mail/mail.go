@@ -1,5 +1,7 @@
-// Package mail hands messages over: to an SMTP server, or, for development, to a page. It knows nothing of what they say
-// and who they are for; what waits to be sent is in the registry.
+// Package mail hands messages over to an SMTP server or, in development, to a page.
+//
+// It does not know what they say or whom they are for. Mail that waits to be sent is in cloud/outbox, which tries again after an
+// error, unless it is [ErrRefused]. Passwords are sent only over TLS, or to this machine itself.
 package mail
 
 import (
@@ -18,12 +20,12 @@ type Message struct {
 	Text    bridge.Secret
 }
 
-// Sender hands a message over. [ErrRefused] in the error's chain says that trying again is of no use.
+// Sender hands a message over. An error that wraps [ErrRefused] means that another try is useless.
 type Sender interface {
 	Send(ctx context.Context, m Message) error
 }
 
-// ErrRefused says that the mail server will never take a message.
+// ErrRefused means that the mail server will never accept a message.
 var ErrRefused = errors.New("the mail server has refused the message")
 
 // Kept keeps the last messages in memory, for a page to show. It is safe for concurrent use.
@@ -32,7 +34,7 @@ type Kept struct {
 	messages []Message
 }
 
-const maxKept = 50
+const maxKept = 50 // messages
 
 // Send implements [Sender].
 func (k *Kept) Send(_ context.Context, m Message) error {
@@ -45,7 +47,7 @@ func (k *Kept) Send(_ context.Context, m Message) error {
 	return nil
 }
 
-// Messages are the kept messages, newest first.
+// Messages returns the kept messages, newest first.
 func (k *Kept) Messages() []Message {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -24,24 +24,25 @@ import (
 // Timeout bounds the handing over of one message.
 const Timeout = 30 * time.Second
 
-// SMTP sends through a mail server, a connection for each message: there are few of them.
+// SMTP sends through a mail server, with one connection for each message.
 type SMTP struct {
 	host     string
 	port     int
-	tls      bool // from the first byte, as opposed to STARTTLS
+	tls      bool // from the first byte; false: STARTTLS
 	user     string
 	password bridge.Secret
 	from     string
 	domain   string // of the sender
 }
 
+// badURL refuses the value of ACE_SMTP_URL.
 func badURL(format string, args ...any) error {
 	return bridge.E(bridge.Invalid, bridge.CodeSMTPURL, "ACE_SMTP_URL: "+format, args...).
 		WithHint("it looks like smtp://user:password@host:587?from=ace@example.com")
 }
 
 // ParseURL reads ACE_SMTP_URL: smtp://user:password@host:587?from=ace@example.com, or smtps:// for TLS from the first byte.
-// Its errors repeat nothing of the URL, which holds a password.
+// Its errors do not repeat the URL, which may hold a password.
 func ParseURL(value bridge.Secret) (*SMTP, error) {
 	u, err := url.Parse(value.Reveal())
 	if err != nil {
@@ -92,7 +93,7 @@ func ParseURL(value bridge.Secret) (*SMTP, error) {
 	return s, nil
 }
 
-// onTheWire is an address as mail servers read it, with its domain in A-labels, and that domain.
+// onTheWire returns an address with its domain in A-labels (RFC 5890), as mail servers expect it, and that domain.
 func onTheWire(address string) (wire, domain string, ok bool) {
 	at := strings.LastIndexByte(address, '@')
 	if domain = address[at+1:]; ascii(domain) {
@@ -111,7 +112,7 @@ func (s *SMTP) loopback() bool {
 	return s.host == "localhost" || (err == nil && addr.Unmap().IsLoopback())
 }
 
-// client demands TLS wherever a password is sent, but to this machine itself.
+// client requires TLS if a password is sent, except to this machine itself.
 func (s *SMTP) client(dial smtp.DialContextFunc) (*smtp.Client, error) {
 	policy := smtp.TLSOpportunistic
 	if s.user != "" && !s.tls && !s.loopback() {
@@ -121,7 +122,7 @@ func (s *SMTP) client(dial smtp.DialContextFunc) (*smtp.Client, error) {
 	if s.user != "" {
 		auth := smtp.SMTPAuthAutoDiscover
 		if s.loopback() {
-			auth = smtp.SMTPAuthPlain // which is not discovered without TLS
+			auth = smtp.SMTPAuthPlain // go-mail does not discover it without TLS
 		}
 		options = append(options, smtp.WithSMTPAuth(auth), smtp.WithUsername(s.user), smtp.WithPassword(s.password.Reveal()))
 	}
@@ -144,10 +145,10 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	}
 	msg.Subject(m.Subject)
 	msg.SetDate()
-	msg.SetMessageIDWithValue(rand.Text() + "@" + s.domain) // go-mail's own would tell what this machine is called
-	msg.SetGenHeader("Auto-Submitted", "auto-generated")    // RFC 3834: nobody's holiday notice answers it
+	msg.SetMessageIDWithValue(rand.Text() + "@" + s.domain) // go-mail's own would reveal this machine's name
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")    // RFC 3834: no auto-reply answers it
 	msg.SetBodyString(smtp.TypeTextPlain, m.Text.Reveal())
-	var conn net.Conn // go-mail leaves it open where the login fails
+	var conn net.Conn // go-mail leaves it open if the login fails
 	defer func() {
 		if conn != nil {
 			_ = conn.Close()

@@ -1,11 +1,14 @@
-// Package outbox keeps mail until it is sent: a mail is queued in the transaction of its cause.
+// Package outbox keeps mail until it is sent.
 //
-//	queued ──► due ──► taken (the next try is put off) ──► done
-//	             ▲                    │
-//	             └──── failed ◄───────┘        a mail that is too old is dropped
+// A mail is queued in the transaction of its cause, so it is sent if and only if the change is committed:
 //
-// The text is sealed, since it may hold a link. A mail with a link that works once is written when it is due, so that an
-// answer takes as long for an address that is known as for one that is not.
+//	queued ──► due ──► taken: its next try is put off ──► handed over: done
+//	            ▲                        │
+//	            └────── failed ◄─────────┘       waits 1 minute, doubled each time, at most an hour
+//
+// A mail that is too old is dropped, and so is one that the mail server refuses for good. Texts are sealed, since they may hold
+// a link. The links that verify an address or reset a password are made when the mail is due and not when it is asked for
+// ([Writer]): so the answer takes as long for an unknown address as for a known one.
 package outbox
 
 import (
@@ -24,10 +27,10 @@ type Config struct {
 	DB     *schema.DB
 	Vault  *vault.Vault     // seals the texts, which hold links
 	Issuer bridge.ServerURL // the cloud's own URL, which signs the mails and begins their links
-	Mail   bool             // somebody delivers what [Outbox.DueMail] gives
+	Mail   bool             // the cloud delivers what [Outbox.DueMail] returns; false: mail is refused
 }
 
-// Outbox is the mail that waits to be sent. Its methods are safe for concurrent use.
+// Outbox owns the mail that waits to be sent. It is safe for concurrent use.
 type Outbox struct {
 	db         *schema.DB
 	vault      *vault.Vault
@@ -38,7 +41,7 @@ type Outbox struct {
 	writeLink  Writer
 }
 
-// Writer writes a mail when it is due, such as one with a link that is made only then; due is false if none is to be sent.
+// Writer writes a mail when it is due. due is false if nothing is to be sent after all.
 type Writer func(ctx context.Context, tx *sql.Tx, row Row, m *Mail) (due bool, err error)
 
 // New returns the outbox of a cloud.
@@ -46,13 +49,13 @@ func New(cfg Config, log *slog.Logger) *Outbox {
 	return &Outbox{db: cfg.DB, vault: cfg.Vault, issuer: cfg.Issuer, mail: cfg.Mail, log: log, mailQueued: make(chan struct{}, 1)}
 }
 
-// Wake has the mail delivered that was queued.
+// Wake starts the delivery of queued mail.
 func (o *Outbox) Wake() { schema.Wake(o.mailQueued) }
 
-// Purge deletes the mail that was to be sent before a time.
+// Purge deletes the mail that was too old before a time.
 func (o *Outbox) Purge(ctx context.Context, before time.Time) error {
 	return o.db.DeleteBefore(ctx, before, "DELETE FROM outbox WHERE expires_at < $1")
 }
 
-// WriteWith sets who writes the mails that are written when they are due. It is called once, before the first delivery.
+// WriteWith sets the writer of mails that are written when they are due. Call it once, before the first delivery.
 func (o *Outbox) WriteWith(w Writer) { o.writeLink = w }

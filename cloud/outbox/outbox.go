@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Mail is a message that is due. The text holds the link, which is a secret of the recipient.
+// Mail is a message that is due. Its text may hold a link, which is a secret of the recipient.
 type Mail struct {
 	ID      string
 	To      string
@@ -24,16 +24,16 @@ type Mail struct {
 }
 
 const (
-	// KindText is a mail whose text is stored; the others are written when they are due.
+	// KindText is the kind of a mail whose text is stored. Other kinds are written when they are due.
 	KindText = "text"
 
 	maxOutbox = 10_000
-	// NoticeLife is how long a notice is tried.
+	// NoticeLife is how long the delivery of a notice is tried.
 	NoticeLife = 24 * time.Hour
-	// mailLease is how long the process that has taken a mail has for handing it over; it is the first wait of a retry,
-	// too. It has to be longer than the mailer's timeout.
+	// mailLease is the time that a process has to hand over a mail, and the first wait before another try. It must be longer
+	// than the timeout of cloud/mail.
 	mailLease    = time.Minute
-	mailWaitMost = time.Hour
+	mailWaitMost = time.Hour // before another try
 )
 
 // ErrNoMail refuses what needs mail where the cloud sends none.
@@ -51,25 +51,25 @@ func (o *Outbox) RequireMail() error {
 	return nil
 }
 
-// MailQueued tells that there may be mail to deliver.
+// MailQueued is a channel that receives when there may be mail to deliver.
 func (o *Outbox) MailQueued() <-chan struct{} { return o.mailQueued }
 
-// Change runs a transaction that queues mail, and wakes the delivery once it is committed.
+// Change runs a transaction that queues mail, then starts the delivery.
 func (o *Outbox) Change(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	err := o.db.Change(ctx, fn)
 	schema.Wake(o.mailQueued)
 	return err
 }
 
-// Message is a row of the outbox to be.
+// Message is a mail to be queued.
 type Message struct {
 	Kind, To, Subject string
-	Text              bridge.Secret // sealed in the row
-	Life              time.Duration // how long to go on trying
+	Text              bridge.Secret // of KindText; it is sealed in the row
+	Life              time.Duration // how long its delivery is tried
 	Actor             audit.Actor   // who asked for it
 }
 
-// Queue puts a mail into the outbox, from where it is delivered after the commit: use it in [Outbox.Change].
+// Queue puts a mail into the outbox; use it in [Outbox.Change]. It is refused if the cloud sends no mail, or if 10,000 mails wait.
 func (o *Outbox) Queue(ctx context.Context, tx *sql.Tx, m Message) error {
 	if err := o.RequireMail(); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (o *Outbox) Queue(ctx context.Context, tx *sql.Tx, m Message) error {
 
 func mailRow(id string) vault.RowIdentity { return vault.RowIdentity{Connection: "mail:" + id} }
 
-// Notify tells a person what was done with their account. What was done does not fail because nobody can be told.
+// Notify mails a person that their account was changed. The change does not fail if no mail can be sent.
 func (o *Outbox) Notify(ctx context.Context, tx *sql.Tx, userID, what string, actor audit.Actor) error {
 	var email string
 	if err := tx.QueryRowContext(ctx, "SELECT email FROM users WHERE id = $1", userID).Scan(&email); err != nil {
@@ -119,8 +119,8 @@ func (o *Outbox) Notify(ctx context.Context, tx *sql.Tx, userID, what string, ac
 	return err
 }
 
-// DueMail takes the mails that are to be sent now. Whoever takes a mail puts off its next try at the same time, so that
-// no other process sends it as well, and a crash only delays it.
+// DueMail takes up to limit mails that are due. Taking a mail puts off its next try in the same transaction: no other process sends
+// it too, and a crash only delays it. A mail that cannot be decrypted is logged and skipped.
 func (o *Outbox) DueMail(ctx context.Context, limit int) ([]Mail, error) {
 	rows, err := o.dueRows(ctx, limit)
 	if err != nil {
@@ -163,7 +163,7 @@ func (o *Outbox) dueRows(ctx context.Context, limit int) ([]Row, error) {
 	return out, sqldb.Wrap("list the mail", err)
 }
 
-// takeMail claims a row for this process and writes its mail.
+// takeMail takes a row for this process and writes its mail. due is false if another process has taken it.
 func (o *Outbox) takeMail(ctx context.Context, row Row) (m Mail, due bool, err error) {
 	now := o.db.Now()
 	wait := min(mailLease<<min(row.tries, 10), mailWaitMost)
@@ -192,7 +192,7 @@ func (o *Outbox) takeMail(ctx context.Context, row Row) (m Mail, due bool, err e
 		if err != nil {
 			return err
 		}
-		// It is written once: what is sent after a failure is the same link.
+		// It is written once, so that a retry sends the same link.
 		if _, err := tx.ExecContext(ctx, "UPDATE outbox SET kind = $1, subject = $2, body = $3 WHERE id = $4",
 			KindText, m.Subject, body, row.id); err != nil {
 			return fmt.Errorf("keep a mail: %w", err)
@@ -209,7 +209,7 @@ func dropMail(ctx context.Context, tx *sql.Tx, id string) error {
 	return nil
 }
 
-// MailDone forgets a mail that was delivered, or that never will be.
+// MailDone deletes a mail that was delivered, or that never will be.
 func (o *Outbox) MailDone(ctx context.Context, id string) error {
 	return o.db.Tx(ctx, func(tx *sql.Tx) error { return dropMail(ctx, tx, id) })
 }

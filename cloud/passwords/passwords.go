@@ -1,4 +1,7 @@
-// Package passwords hashes passwords with argon2id (RFC 9106), only so many at a time.
+// Package passwords hashes and checks passwords with argon2id (RFC 9106), a few at a time.
+//
+// A hash takes 19 MiB by default, so only as many run at once as there are processors (at least two); the others wait. A check for
+// an unknown account does the same work as for a known one, so that its time does not tell whether an account exists.
 package passwords
 
 import (
@@ -11,29 +14,29 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Cost is the cost of hashing a password with argon2id.
+// Cost is the cost of an argon2id hash.
 type Cost struct {
 	MemoryKiB  uint32
 	Iterations uint32
 }
 
 const (
-	minPassword = 10
-	maxPassword = 256
+	minPassword = 10  // bytes
+	maxPassword = 256 // bytes
 )
 
-// Hasher hashes passwords, only so many at a time: each takes 19 MiB, and a crowd of them must not take the machine.
+// Hasher hashes and checks passwords. It is safe for concurrent use.
 type Hasher struct {
 	params  *argon2id.Params
 	slots   chan struct{}
 	nobody  string                                    // the hash of an unknown user's password
-	Compare func(password, hash string) (bool, error) // the work of a check; a test counts it
+	Compare func(password, hash string) (bool, error) // compares one password; tests replace it
 }
 
-// New returns a hasher; a zero cost is the default.
+// New returns a hasher. A zero cost is the default: OWASP's minimum for argon2id.
 func New(cost Cost) (*Hasher, error) {
 	if cost == (Cost{}) {
-		cost = Cost{MemoryKiB: 19 << 10, Iterations: 2} // OWASP's minimum for argon2id
+		cost = Cost{MemoryKiB: 19 << 10, Iterations: 2}
 	}
 	h := &Hasher{
 		params: &argon2id.Params{Memory: cost.MemoryKiB, Iterations: cost.Iterations, Parallelism: 1, SaltLength: 16, KeyLength: 32},
@@ -47,6 +50,7 @@ func New(cost Cost) (*Hasher, error) {
 	return h, nil
 }
 
+// slot waits until a hash may run. It fails with [bridge.CodeBusy] if the context ends first.
 func (h *Hasher) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case h.slots <- struct{}{}:
@@ -56,7 +60,7 @@ func (h *Hasher) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// Hash hashes a password of 10 to 256 bytes.
+// Hash hashes a password of 10 to 256 bytes, in NFC (RFC 8265 section 4.2.2): keyboards spell the same text differently.
 func (h *Hasher) Hash(ctx context.Context, password bridge.Secret) (string, error) {
 	if n := password.Len(); n < minPassword || n > maxPassword {
 		return "", bridge.E(bridge.Invalid, bridge.CodePasswordLength, "a password has %d to %d bytes", minPassword, maxPassword)
@@ -66,14 +70,15 @@ func (h *Hasher) Hash(ctx context.Context, password bridge.Secret) (string, erro
 		return "", err
 	}
 	defer release()
-	hash, err := argon2id.CreateHash(bridge.OneForm(password.Reveal()), h.params) // keyboards differ: RFC 8265 section 4.2.2
+	hash, err := argon2id.CreateHash(bridge.OneForm(password.Reveal()), h.params)
 	if err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
 	}
 	return hash, nil
 }
 
-// Check compares a password with a stored hash; an empty hash stands for an unknown user, who costs the same work.
+// Check reports whether a password matches a stored hash. An empty hash stands for an unknown user: the work is the same, and the
+// answer is false.
 func (h *Hasher) Check(ctx context.Context, password bridge.Secret, hash string) (bool, error) {
 	if password.Len() > maxPassword {
 		return false, nil
@@ -88,7 +93,7 @@ func (h *Hasher) Check(ctx context.Context, password bridge.Secret, hash string)
 		hash = h.nobody
 	}
 	match, err := h.Compare(bridge.OneForm(password.Reveal()), hash)
-	if raw := password.Reveal(); err == nil && !match && bridge.OneForm(raw) != raw { // an older version has hashed it as it came
+	if raw := password.Reveal(); err == nil && !match && bridge.OneForm(raw) != raw { // older versions hashed it as it was typed
 		match, err = h.Compare(raw, hash)
 	}
 	if err != nil {

@@ -1,13 +1,13 @@
-// Package preview says what a change would end before it is made.
+// Package preview finds out what a change would end, before it is made.
 //
-// It makes the change for real, in a transaction, compares what is alive before and after, and rolls it back. So a preview
-// cannot differ from the change:
+// It makes the change in a transaction, compares what is alive before and after, and rolls it back. It runs the same code as the
+// change, so the two cannot differ:
 //
 //	living before ──> the change itself ──> living after ──> roll back
 //	      └────────────── what differs is the preview ────────────┘
 //
-// It holds SQLite's one writer meanwhile. What ends on servers is not known here: it names the holders who may have keys
-// there, and cloud/servers asks.
+// Meanwhile it holds SQLite's only write lock. What ends on customers' servers is not known here: a preview lists the holders who
+// may have keys there, and cloud/servers asks the servers.
 package preview
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Config is all that a preview may touch.
+// Config is all that a preview may touch. Every field is required.
 type Config struct {
 	DB          *schema.DB
 	Accounts    *accounts.Store
@@ -38,7 +38,7 @@ type Config struct {
 	Tokens      *connections.Tokens
 }
 
-// Preview makes changes and takes them back. Its methods are safe for concurrent use.
+// Preview makes changes and rolls them back. It is safe for concurrent use.
 type Preview struct {
 	db          *schema.DB
 	accounts    *accounts.Store
@@ -52,25 +52,25 @@ func New(cfg Config) *Preview {
 	return &Preview{db: cfg.DB, accounts: cfg.Accounts, connections: cfg.Connections, tokens: cfg.Tokens}
 }
 
-// UseKeys gives the previews the cloud's own API keys, of which a change may end some.
+// UseKeys connects the cloud's own API keys, since a change may end some of them.
 func (pv *Preview) UseKeys(k accounts.Keys) { pv.keys = k }
 
 // Ends is what a change would end.
 type Ends struct {
 	Here    []api.Ending // at this cloud
-	Holders []Holder     // of personal keys on connections' servers
-	// Removed is the connection that is deleted with its key and every key made through it; nil if there is none.
+	Holders []Holder     // who may have personal keys on servers; at most api.MaxEnds
+	// Removed is the connection that is deleted with its key and every key made through it; nil: none.
 	Removed *api.Connection
-	More    bool       // holders than were looked at
-	Member  api.Member // whom it is about, where it is about one
+	More    bool       // there are more holders than listed
+	Member  api.Member // the member that the change is about; zero: none
 }
 
-// Holder is a subject who may have personal keys on a connection's server, with what a change leaves them.
+// Holder is a subject who may have personal keys on a connection's server.
 type Holder struct {
 	Connection api.Connection
 	Subject    string
-	Ends       bool             // nothing is left
-	Left       bridge.KeyAccess // else
+	Ends       bool             // the change leaves them nothing
+	Left       bridge.KeyAccess // what it leaves them otherwise
 }
 
 // Alive reports whether an API key of this cloud is alive.
@@ -86,13 +86,13 @@ type rehearsal struct {
 	p      accounts.Principal // who would make it
 	actor  audit.Actor
 	after  accounts.AfterCommit
-	ending []uuid.UUID // API keys that end beside the transaction
-	about  string      // ID of the connection that is changed, which they see; empty: none
+	ending []uuid.UUID // API keys that the change ends outside the transaction
+	about  string      // ID of the connection that is changed, which they may see; empty: none
 	out    Ends
 }
 
-// rehearse makes a change for real, compares what is alive before and after, and rolls it back: so the preview says what
-// the change does. It may void the credentials of person; empty: of nobody.
+// rehearse makes a change, compares what is alive before and after, and rolls it back. person is the one whose credentials the
+// change may void; empty: nobody.
 func (pv *Preview) rehearse(ctx context.Context, p accounts.Principal, alive Alive, person accounts.User, change func(*rehearsal) error) (Ends, error) {
 	var out Ends
 	err := pv.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -123,7 +123,7 @@ func (pv *Preview) rehearse(ctx context.Context, p accounts.Principal, alive Ali
 	return out, nil
 }
 
-// living lists what a person holds in the organization, by identity.
+// living lists the live credentials of a person in the organization, by kind and identity.
 func (x *rehearsal) living(ctx context.Context, of accounts.User) (map[string]api.Ending, error) {
 	out := map[string]api.Ending{}
 	if of.ID == "" {
@@ -147,7 +147,7 @@ func (x *rehearsal) living(ctx context.Context, of accounts.User) (map[string]ap
 	return out, nil
 }
 
-// gone notes what a person had and no longer has, and the API keys that have ended.
+// gone adds to the preview what a person had and no longer has, and the API keys that have ended.
 func (x *rehearsal) gone(ctx context.Context, of accounts.User, had map[string]api.Ending) error {
 	has, err := x.living(ctx, of)
 	if err != nil {
@@ -173,8 +173,7 @@ func (x *rehearsal) gone(ctx context.Context, of accounts.User, had map[string]a
 	return nil
 }
 
-// lost lists the organization's access tokens whose holders are no longer entitled to them, and that are not being
-// withdrawn yet.
+// lost lists the organization's access tokens whose holders may no longer have them and whose withdrawal has not begun.
 func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]connections.Lost, error) {
 	all, err := connections.LostIn(ctx, x.tx, x.p.OrgID, x.r.db.Now(), func(id uuid.UUID) bool {
 		return !slices.Contains(x.after.Keys, id) && !slices.Contains(x.ending, id) && alive(id)
@@ -193,7 +192,7 @@ func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]connectio
 	return out, nil
 }
 
-// withdrawn notes the lost access tokens, and what is left to the personal keys of their holders.
+// withdrawn adds to the preview the access tokens that are lost, and what is left to the personal keys of their holders.
 func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[string]connections.Lost) error {
 	after, err := x.lost(ctx, alive)
 	if err != nil {
@@ -215,7 +214,7 @@ func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[strin
 			connections[l.Connection] = c
 		}
 		if h.ServerKey != c.KeyID {
-			continue // its key has been replaced, and takes all with it
+			continue // the connection's key was replaced, which ended everything made with the old one
 		}
 		at := c.ID + " " + h.Subject
 		if !tokens[at] && h.Until+int64(bridge.MaxAccessTokenLife.Seconds()) > now {
@@ -249,6 +248,7 @@ func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[strin
 	return nil
 }
 
+// holderNow returns what the holder of a lost token may still do on its server; has is false for nothing.
 func (x *rehearsal) holderNow(ctx context.Context, l connections.Lost, h connections.Handed) (bridge.KeyAccess, bool, error) {
 	c, err := connections.FindAny(ctx, x.tx, l.Connection)
 	if err != nil {
@@ -261,8 +261,8 @@ func (x *rehearsal) holderNow(ctx context.Context, l connections.Lost, h connect
 // hiddenConnection is the name given for a connection that the caller does not see.
 const hiddenConnection = "a private connection"
 
-// connection is a connection as the caller sees it, or the one that the change has removed. Of a connection that the caller does not
-// see, even after the change, only the ID is given.
+// connection returns a connection as the caller sees it, or the one that the change has removed. Of a connection that the caller
+// does not see, only the ID and the key's ID are given.
 func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, error) {
 	if x.out.Removed != nil && x.out.Removed.ID == id {
 		return *x.out.Removed, nil
@@ -302,7 +302,7 @@ func (pv *Preview) EndsOfDelete(ctx context.Context, p accounts.Principal, id st
 	})
 }
 
-// EndsOfPatch previews what another visibility or ceiling would end.
+// EndsOfPatch previews what a change of visibility or ceiling would end.
 func (pv *Preview) EndsOfPatch(ctx context.Context, p accounts.Principal, id string, patch api.ConnectionPatch, alive Alive) (Ends, error) {
 	return pv.rehearse(ctx, p, alive, accounts.User{}, func(x *rehearsal) error {
 		x.about = id
@@ -324,7 +324,7 @@ func (pv *Preview) EndsOfLimit(ctx context.Context, p accounts.Principal, id str
 	})
 }
 
-// EndsOfMember previews what removing a member would end or, with a role, what giving them that role would.
+// EndsOfMember previews what a change of role would end or, with an empty role, the removal of a member.
 func (pv *Preview) EndsOfMember(ctx context.Context, p accounts.Principal, org, id, role string, alive Alive) (Ends, error) {
 	if err := p.RequireOrg(org); err != nil {
 		return Ends{}, err
@@ -349,7 +349,7 @@ func (pv *Preview) EndsOfMember(ctx context.Context, p accounts.Principal, org, 
 	}
 	person := accounts.User{ID: id}
 	err := pv.db.QueryRowContext(ctx, "SELECT email FROM users WHERE id = $1", id).Scan(&person.Email)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) { // whether there is such a member, the removal says
+	if err != nil && !errors.Is(err, sql.ErrNoRows) { // the removal refuses an unknown member
 		return Ends{}, fmt.Errorf("look up a member: %w", err)
 	}
 	return pv.rehearse(ctx, p, alive, person, func(x *rehearsal) error {
@@ -362,7 +362,7 @@ func (pv *Preview) EndsOfMember(ctx context.Context, p accounts.Principal, org, 
 	})
 }
 
-// EndsOfKeys previews what ends with API keys of this cloud: the access tokens that were handed to them.
+// EndsOfKeys previews what ends with API keys of this cloud: the access tokens that they were given.
 func (pv *Preview) EndsOfKeys(ctx context.Context, p accounts.Principal, ending []uuid.UUID, alive Alive) (Ends, error) {
 	return pv.rehearse(ctx, p, alive, accounts.User{}, func(x *rehearsal) error {
 		x.ending = ending

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// CutExpiries is a [keys.Cut] of the registry: sessions, codes, links and invitations that had expired by a later clock stay
-// expired when an earlier one is accepted.
+// CutExpiries is the [keys.Cut] of the stores, for an operator who accepts an earlier clock. Sessions, codes, links and invitations
+// that had expired by the later clock stay expired. now and was are Unix times in seconds.
 func CutExpiries(ctx context.Context, tx *sql.Tx, now, was int64) error {
 	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "sessions", "mail_tokens", "pending_logins",
 		"known_devices", "invitations", "unproven_sessions", "address_changes", "first_links"} {

@@ -1,14 +1,19 @@
-// Package registry builds the stores of a cloud over one database and wires what they tell each other.
+// Package registry builds the stores of a cloud over one database, and connects them.
 //
-//	preview ─────────┐
-//	                 ▼
-//	signin      connections      who one is · what one may call
-//	   └──► accounts ◄──┘        people, organizations, members, sessions
-//	   outbox ◄─┘                mail that waits
-//	vault · schema               ciphertexts · tables and transactions
+//	preview                                  what a change would end
+//	   │        providers · signup           through an organization's provider · new accounts
+//	   │              │
+//	   │           signin                    passwords and mailed links
+//	   │         addresses                   changes of address
+//	   ▼       factors · joining             second factors · becoming a member
+//	connections     │
+//	   └──────► accounts                     people, organizations, members, sessions
+//	         outbox · lockout                mail that waits · waits after wrong tries
+//	         vault · schema                  ciphertexts · tables and transactions
 //
-// A store calls those below it. Where one below has to tell one above (an account changes hands, and its connections go),
-// this package hands it a function; accounts.Hooks is the list.
+// A store calls only stores below it. What a lower store needs from a higher one (an account changes hands, and its connections
+// go) is a function in [accounts.Hooks], which this package fills in. The package has no rules of its own, but for the two that
+// concern the rows of all stores: [SettleRestored] and [CutExpiries].
 package registry
 
 import (
@@ -39,18 +44,18 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Config is what the stores of a cloud must know.
+// Config is the configuration of the stores.
 type Config struct {
 	Issuer   bridge.ServerURL // the cloud's own URL
-	Vault    *vault.Vault
+	Vault    *vault.Vault     // seals secrets in rows
 	Root     bridge.SigningRoot
 	Password passwords.Cost   // zero: the default cost
-	Mail     bool             // somebody delivers what [outbox.Outbox.DueMail] gives
-	Mark     mark.Place       // of the change number, where [Registry.UseKeys] gives no keys; zero: none is kept
+	Mail     bool             // the cloud delivers what [outbox.Outbox.DueMail] returns
+	Mark     mark.Place       // the file of the change number, unless [Registry.UseKeys] is called; zero: none
 	Now      func() time.Time // nil: time.Now
 }
 
-// Registry is the stores of a cloud. They are safe for concurrent use.
+// Registry holds the stores of a cloud. They are safe for concurrent use.
 type Registry struct {
 	DB          *schema.DB
 	Vault       *vault.Keeper
@@ -118,21 +123,21 @@ func (r *Registry) newSignIn(cfg Config, hasher *passwords.Hasher, log *slog.Log
 		Addresses: r.Addresses, Vault: cfg.Vault}, log)
 }
 
-// Keys are the API keys of the cloud itself; see [keys.Authority].
+// Keys are the cloud's own API keys; see [keys.Authority].
 type Keys interface {
 	accounts.Keys
 	Numbered(ctx context.Context, rule timeline.Rule) error
 }
 
-// UseKeys gives the stores the cloud's own API keys. Without it, personal access tokens die with the membership that they are
-// bound to, and are not marked as revoked.
+// UseKeys connects the cloud's own API keys. Without them, personal access tokens still end with the membership that they are
+// bound to, but are not marked as revoked.
 func (r *Registry) UseKeys(k Keys) {
 	r.DB.NumberWith(k)
 	r.Accounts.UseKeys(k)
 	r.Preview.UseKeys(k)
 }
 
-// Purge deletes what has been over for a day, and the history of connections that is older than 30 days.
+// Purge deletes rows that have been over for a day, and the history of connections that is older than 30 days.
 func (r *Registry) Purge(ctx context.Context) error {
 	before := r.DB.Now().Add(-24 * time.Hour)
 	var errs []error

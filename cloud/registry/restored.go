@@ -9,8 +9,9 @@ import (
 	"github.com/acebridge/ace/cloud/factors"
 )
 
-// SettleRestored is the registry's [keys.Settle]. It ends whatever may have ended or been used since the backup and can be had
-// back by signing in again. The numbers of withdrawals continue above all given since, so that servers accept them.
+// SettleRestored is the [keys.Settle] of the stores, for a backup that was restored. It ends everything that may have ended or been
+// used since the backup and that signing in again replaces. Numbers of withdrawals continue above all that were given since, so
+// that servers accept them.
 func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "mail_tokens", "pending_logins", "known_devices",
 		"invitations", "unproven_sessions", "address_changes", "first_links"} {
@@ -25,12 +26,12 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if err := factors.UseUpCodes(ctx, tx, now.Unix()); err != nil {
 		return err
 	}
-	// There is less than one statement a second, so no number given so far is as high as the time.
+	// Fewer than one statement a second is numbered, so the current Unix time is above every number given so far.
 	if _, err := tx.ExecContext(ctx, `UPDATE connections SET statement_number = $1 +
 		CASE WHEN statement_number < $2 THEN $2 ELSE statement_number END`, statementsSkipped, now.Unix()); err != nil {
 		return fmt.Errorf("go on above the numbers of withdrawals: %w", err)
 	}
-	// It is not known who has made personal keys since the backup: servers are told again what each member may do.
+	// Anyone may have made personal keys since the backup, so servers are told again what each member may do.
 	if _, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage, environment,
 		maker_id, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, made_keys)
 		SELECT c.id, m.user_id, '', m.id || '|restored', m.org_id, u.email, m.role, '', '', '', c.key_id, $1, 0, 0, 0, TRUE, TRUE
@@ -41,5 +42,5 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	return nil
 }
 
-// statementsSkipped is how many withdrawal numbers a restored cloud skips at least.
+// statementsSkipped is the smallest number of withdrawal numbers that a restored cloud skips.
 const statementsSkipped = 1 << 20

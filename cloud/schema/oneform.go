@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// formed lists the columns of names and addresses, with the form that each is stored in.
+// formed lists the columns of names and addresses, each with the function that brings it to its stored form.
 var formed = []struct {
 	table, column string
 	form          func(string) string
@@ -27,8 +27,8 @@ func emailForm(s string) string {
 	return s
 }
 
-// bringToOneForm converts the names that older versions stored unchanged to the form that is compared now. If another row has
-// the converted name already, the row stays as it is, and is logged.
+// bringToOneForm converts names that older versions stored as they came. A row whose converted name another row has already stays
+// as it is, and is logged.
 func (db *DB) bringToOneForm(ctx context.Context) error {
 	for _, f := range formed {
 		rows, err := db.unformed(ctx, f.table, f.column, f.form)
@@ -49,7 +49,7 @@ func (db *DB) bringToOneForm(ctx context.Context) error {
 	return nil
 }
 
-// unformed lists the rows whose name is not in its form. ASCII has only one form.
+// unformed returns the rows whose name is not in its stored form, by ID. ASCII has only one form, so the query skips it.
 func (db *DB) unformed(ctx context.Context, table, column string, form func(string) string) (map[string]string, error) {
 	query := "SELECT id, " + column + " FROM " + table + " WHERE octet_length(" + column + ") <> length(" + column + ")"
 	rows, err := db.QueryContext(ctx, query) //nolint:gosec // names of this package

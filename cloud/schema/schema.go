@@ -1,15 +1,15 @@
 // Package schema is the cloud's database: its tables, its clock, and the transactions that change it.
 //
-// The migrations of all stores stand here as one list, since they are one history: a table moves between stores without a
-// migration. Each store owns the rows of some tables and writes its own SQL; what they share is here.
+// The migrations of all stores are one list, here, so a table can move between stores without a migration. Each store owns the
+// rows of some tables and writes its own SQL; this package has what they share.
 //
-// A transaction either takes something away (a session, a role, a single-use token) or it only gives, notes or counts:
+// A transaction either takes something away (a session, a role, a single-use token), or it only adds, notes or counts:
 //
 //	takes something away   DB.Change, DB.ChangeIf   gets a change number, stored outside the database before the answer
-//	gives, notes, counts   DB.Tx                    is lost with a restored backup, and nobody is worse off
+//	adds, notes, counts    DB.Tx                    may be lost when a backup is restored, at no risk
 //
-// An old backup that is restored is noticed by that number. A test lists each function that changes rows without one, with
-// the reason.
+// The cloud notices by that number that an old backup was restored: what the backup still has may have been taken away since. A
+// test lists each function that changes rows without a number, with the reason.
 package schema
 
 import (
@@ -35,9 +35,9 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Config is what a cloud's database must know.
+// Config is the configuration of a cloud's database.
 type Config struct {
-	Mark mark.Place       // of the change number, unless [DB.NumberWith] is called; zero: none is kept
+	Mark mark.Place       // the file of the change number, unless [DB.NumberWith] is called; zero: none
 	Now  func() time.Time // nil: time.Now
 }
 
@@ -54,13 +54,13 @@ type DB struct {
 	numbers Numberer // nil: the file at cfg.Mark
 }
 
-// Migrate brings the tables of a cloud up to date: the stores', those of its own keys, and the audit log.
+// Migrate brings the tables of a cloud up to date: those of the stores, of its own keys, and of the audit log.
 func Migrate(ctx context.Context, db *sqldb.DB) error {
 	fsys, err := fs.Sub(files, "migrations")
 	if err != nil {
 		return fmt.Errorf("schema: %w", err)
 	}
-	if err := db.Migrate(ctx, "registry", fsys); err != nil { // the name in the databases that exist
+	if err := db.Migrate(ctx, "registry", fsys); err != nil { // the name that existing databases have
 		return err
 	}
 	return keys.Migrate(ctx, db)
@@ -78,13 +78,13 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*DB, 
 	return d, d.bringToOneForm(ctx)
 }
 
-// NumberWith takes change numbers from the cloud's own API keys, which share them.
+// NumberWith takes change numbers from the cloud's own API keys, so that both share one sequence.
 func (db *DB) NumberWith(n Numberer) { db.numbers = n }
 
-// Now is the time that all stores go by.
+// Now is the time by which all stores go. Tests set it in [Config].
 func (db *DB) Now() time.Time { return db.cfg.Now() }
 
-// Change runs a transaction that takes something away, or may.
+// Change runs a transaction that takes something away, or may do so.
 func (db *DB) Change(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return db.ChangeIf(ctx, func(tx *sql.Tx) (bool, error) { return true, fn(tx) })
 }
@@ -106,13 +106,13 @@ func NewID() (string, error) {
 	return id.String(), nil
 }
 
-// Hash is the stored form of a random token of 256 bits.
+// Hash is the stored form of a random token of 256 bits: its SHA-256 in hex. Such tokens need no salt.
 func Hash(token bridge.Secret) string {
 	sum := sha256.Sum256([]byte(token.Reveal()))
 	return hex.EncodeToString(sum[:])
 }
 
-// At converts a stored time; zero is none.
+// At converts a stored Unix time in seconds; nil for zero, which stands for none.
 func At(unix int64) *time.Time {
 	if unix == 0 {
 		return nil
@@ -121,7 +121,7 @@ func At(unix int64) *time.Time {
 	return &t
 }
 
-// Wake wakes the background work that waits on a channel of capacity one, or the next to wait.
+// Wake wakes the worker that waits on a channel of capacity one, or the next one to wait.
 func Wake(waiting chan struct{}) {
 	select {
 	case waiting <- struct{}{}:
@@ -129,7 +129,7 @@ func Wake(waiting chan struct{}) {
 	}
 }
 
-// Queryer is a transaction, or the database itself: it reads and changes rows.
+// Queryer reads and changes rows: a transaction, or the database itself.
 type Queryer interface {
 	sqldb.Queryer
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
@@ -138,7 +138,7 @@ type Queryer interface {
 // MaxName bounds the names of people, organizations and connections, in bytes.
 const MaxName = 100
 
-// DeleteBefore runs statements that delete what was over at a time, $1.
+// DeleteBefore runs statements that delete what was over before a time, which is $1.
 func (db *DB) DeleteBefore(ctx context.Context, before time.Time, statements ...string) error {
 	for _, statement := range statements {
 		if _, err := db.ExecContext(ctx, statement, before.Unix()); err != nil {

@@ -15,18 +15,18 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// UnknownKey stands for the key ID of rows from older versions that no key can decrypt.
+// UnknownKey is the key ID of rows from older versions that no key decrypts.
 const UnknownKey = "unknown"
 
 const (
-	identifyAtOnce = 500 // rows in one transaction
-	identifyTell   = 10_000
-	maxHost        = 253 // bytes
+	identifyAtOnce = 500    // rows in one transaction
+	identifyTell   = 10_000 // rows between two lines in the log
+	maxHost        = 253    // bytes of a host name
 )
 
 // keyNeed counts the rows of each kind that need one key.
 type keyNeed struct {
-	id   string // or UnknownKey
+	id   string // of the key, or UnknownKey
 	rows []rowCount
 }
 
@@ -37,7 +37,7 @@ type rowCount struct {
 
 type keyNeeds []keyNeed
 
-// add counts rows that need a key; id is as in a row, empty if it is not known.
+// add counts rows that need a key. id is that in the rows; empty: unknown.
 func (k *keyNeeds) add(id, what string, n int) {
 	if n == 0 {
 		return
@@ -70,6 +70,7 @@ func (k keyNeeds) total() (n int) {
 	return n
 }
 
+// counted is a number with its noun.
 func counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -77,7 +78,7 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// kinds is what a key is needed for, such as "3 mails, 2 connections".
+// kinds lists what a key is needed for, such as "3 mails, 2 connections".
 func (k keyNeed) kinds() string {
 	var out []string
 	for _, c := range k.rows {
@@ -115,13 +116,14 @@ func (k keyNeeds) words(v *Vault, known map[string]usedKey) string {
 	return strings.Join(append(out, here+strings.Join(v.KeyIDs(), ", ")), "; ")
 }
 
-// usedKey is what is known about a key apart from its rows.
+// usedKey is an encryption key as the table of keys records it.
 type usedKey struct {
-	last     int64
-	host     string
-	accepted bool // that it is missing
+	last     int64  // Unix time when it was last the first key; zero: never
+	host     string // where that was
+	accepted bool   // the operator has accepted that it is missing
 }
 
+// encryptionKeys reads the table of keys, by ID.
 func (kp *Keeper) encryptionKeys(ctx context.Context) (map[string]usedKey, error) {
 	rows, err := kp.db.QueryContext(ctx, "SELECT id, last_used_at, host, accepted_at <> 0 FROM encryption_keys")
 	out := map[string]usedKey{}
@@ -138,7 +140,8 @@ func (kp *Keeper) encryptionKeys(ctx context.Context) (map[string]usedKey, error
 	return out, nil
 }
 
-// CheckKeys fails if rows need a missing encryption key, unless an operator has accepted that it is missing.
+// CheckKeys fails with [bridge.CodeEncryptionKeyMissing] if rows need a key that is missing and that no operator has accepted as
+// lost.
 func (kp *Keeper) CheckKeys(ctx context.Context) error {
 	missing, known, err := kp.missingKeys(ctx)
 	if err != nil {
@@ -163,7 +166,7 @@ func (kp *Keeper) CheckKeys(ctx context.Context) error {
 		WithHint("add the missing key to ACE_DATABASE_ENCRYPTION_KEY, after a comma; if it is lost: %s", strings.Join(lost, "; "))
 }
 
-// UseEncryptionKeys notes that the first key is in use here, and that the present keys are not missing any more.
+// UseEncryptionKeys records that the first key is in use on this host, and that none of the present keys is missing any more.
 func (kp *Keeper) UseEncryptionKeys(ctx context.Context) error {
 	host, err := os.Hostname()
 	if err != nil || !bridge.PlainText(host, maxHost) {
@@ -184,7 +187,7 @@ func (kp *Keeper) UseEncryptionKeys(ctx context.Context) error {
 	})
 }
 
-// WatchKeys fails if another process has encrypted rows with a key that is missing here. Call it from time to time.
+// WatchKeys fails if another process has encrypted rows with a key that is missing here. Call it at intervals.
 func (kp *Keeper) WatchKeys(ctx context.Context) error {
 	if err := kp.UseEncryptionKeys(ctx); err != nil {
 		return err
@@ -192,8 +195,8 @@ func (kp *Keeper) WatchKeys(ctx context.Context) error {
 	return kp.CheckKeys(ctx)
 }
 
-// AcceptMissingKey lets a cloud start although rows need a missing key. They stay as they are, and can be decrypted once the
-// key is back. It returns what stays unreadable.
+// AcceptMissingKey lets a cloud start although rows need a missing key. The rows stay, and can be decrypted once the key is back. It
+// returns what stays unreadable, such as "2 connections".
 func (kp *Keeper) AcceptMissingKey(ctx context.Context, id string, actor audit.Actor) (kinds string, err error) {
 	missing, known, err := kp.missingKeys(ctx)
 	if err != nil {
@@ -220,7 +223,7 @@ func (kp *Keeper) AcceptMissingKey(ctx context.Context, id string, actor audit.A
 	})
 }
 
-// missingKeys counts the rows that need a missing key.
+// missingKeys counts the rows that need each missing key, and reads the table of keys.
 func (kp *Keeper) missingKeys(ctx context.Context) (keyNeeds, map[string]usedKey, error) {
 	var out keyNeeds
 	here := kp.vault.KeyIDs()
@@ -262,8 +265,8 @@ func (kp *Keeper) rowsByKey(ctx context.Context, q sealedRow) ([]rowCount, error
 // labelled is the SQL condition that a column's value starts with a key ID.
 func labelled(column string) string { return "substr(" + column + ", 9, 1) = '.'" }
 
-// identifyRows decrypts the rows that an older version has encrypted, once, and puts the ID of their key before them. It
-// returns how many rows no key can decrypt.
+// identifyRows finds the key of rows that an older version encrypted, and adds its ID to them. It returns the number of rows that
+// no key decrypts.
 func (kp *Keeper) identifyRows(ctx context.Context, q sealedRow) (unreadable int, err error) {
 	done, last := 0, ""
 	for {

@@ -1,12 +1,15 @@
-// Package vault seals the secrets in the cloud's rows, each bound to the row that it is in.
+// Package vault seals the secrets in the cloud's rows, and knows which keys the database needs.
 //
-// A row's key is derived by HKDF from an encryption key and the row's identity, so that a ciphertext moved to another row does
-// not open. A ciphertext names its encryption key by an ID:
+// Each ciphertext is bound to its row: the key that seals it is derived by HKDF-SHA256 (RFC 5869) from an encryption key and the
+// row's identity, so a ciphertext that is copied to another row does not open. It names its encryption key by an ID.
 //
-//	keys of ACE_DATABASE_ENCRYPTION_KEY:  first (seals, opens) · others (open only)
-//	a row whose key is missing: the cloud refuses to start, until the key is back or an operator accepts the loss
+//	ACE_DATABASE_ENCRYPTION_KEY = first, others…   the first key seals, all of them open
 //
-// The Keeper knows which keys the rows need, and encrypts them anew with the first.
+//	key:  used by rows ──► no longer first ──► every row sealed anew (rotate) ──► may be removed
+//	                 └──► missing: the cloud does not start ──► put back, or accepted as lost by the operator
+//
+// A [Vault] seals and opens; it has no state. A [Keeper] checks the keys against the rows, seals rows anew with the first key, and
+// refuses a signing key under a number that another key had.
 package vault
 
 import (
@@ -16,7 +19,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Keeper knows which encryption and signing keys the database needs.
+// Keeper checks which encryption and signing keys the database needs. It is safe for concurrent use.
 type Keeper struct {
 	db    *schema.DB
 	vault *Vault
@@ -24,7 +27,7 @@ type Keeper struct {
 	log   *slog.Logger
 }
 
-// NewKeeper returns the keeper of the keys that a cloud was given.
+// NewKeeper returns a keeper for the keys of a vault and a signing root.
 func NewKeeper(db *schema.DB, vault *Vault, root bridge.SigningRoot, log *slog.Logger) *Keeper {
 	return &Keeper{db: db, vault: vault, root: root, log: log}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// UseSigningKeys notes the numbered keys of ACE_CLOUD_SIGNING_KEY, and refuses a key whose number belonged to another one:
-// servers would look up the old key by the number and refuse every connect.
+// UseSigningKeys records the numbered keys of ACE_CLOUD_SIGNING_KEY. It refuses a key whose number belonged to another key: servers
+// would still look up the old one by that number, and refuse every connect.
 func (kp *Keeper) UseSigningKeys(ctx context.Context) error {
 	known := false
 	var before int
@@ -47,6 +47,7 @@ func (kp *Keeper) UseSigningKeys(ctx context.Context) error {
 	return err
 }
 
+// errSigningKey refuses a key under a number that another key has had since a time.
 func errSigningKey(kid string, first int64) error {
 	return bridge.E(bridge.Unavailable, bridge.CodeSigningKeyOther,
 		"ACE_CLOUD_SIGNING_KEY: the key %s is not the key that has had this number since %s", kid, schema.At(first).Format("2 January 2006")).

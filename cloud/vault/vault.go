@@ -17,13 +17,14 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// RowIdentity is the row that a ciphertext belongs to: under another one it does not open.
+// RowIdentity identifies the row that a ciphertext belongs to. It opens under no other identity.
 type RowIdentity struct {
-	Org        string // ID
-	Connection string // ID of the connection; of another kind of row the kind and its ID, such as totp:ID
-	Server     bridge.ServerURL
+	Org        string           // ID; empty for rows that belong to a person
+	Connection string           // ID of the connection; for other rows their kind and ID, such as totp:ID
+	Server     bridge.ServerURL // of a connection; else empty
 }
 
+// info is the identity as HKDF takes it. It must never change: every stored ciphertext depends on it.
 func (r RowIdentity) info() string {
 	info, err := json.Marshal([]string{"ace row v1", r.Org, r.Connection, r.Server.Origin()})
 	if err != nil {
@@ -32,9 +33,10 @@ func (r RowIdentity) info() string {
 	return string(info)
 }
 
-// Vault encrypts the secrets of rows with Fernet (github.com/fernet/spec), each row under a key of its own that is
-// derived by HKDF-SHA256 from a Fernet key and the row's identity. The first key encrypts, all decrypt. The ID of the key stands before
-// each token, as in ab12cd34.gAAAAA…; rows of older versions lack it until [Keeper.CheckKeys] has found it out.
+// Vault encrypts secrets with Fernet (github.com/fernet/spec), each under the key of its row. It is safe for concurrent use.
+//
+// A stored value is the ID of the encryption key and the Fernet token, as in ab12cd34.gAAAAA…. Rows of older versions lack the ID
+// until [Keeper.CheckKeys] has found it.
 type Vault struct {
 	keys []vaultKey
 }
@@ -49,7 +51,7 @@ const (
 	keyIDEnd    = "."
 )
 
-// keyID is the ID of an encryption key; it does not help to find the key.
+// keyID returns the ID of an encryption key, from which the key cannot be derived.
 func keyID(k *fernet.Key) string {
 	raw, err := hkdf.Key(sha256.New, k[:], nil, "ace encryption key id v1", keyIDLength/2)
 	if err != nil {
@@ -58,7 +60,7 @@ func keyID(k *fernet.Key) string {
 	return hex.EncodeToString(raw)
 }
 
-// KeyIDs lists the IDs of the keys, in their order.
+// KeyIDs lists the IDs of the keys, the first key first.
 func (v *Vault) KeyIDs() []string {
 	var out []string
 	for _, k := range v.keys {
@@ -92,6 +94,7 @@ func NewEncryptionKey() (bridge.Secret, error) {
 	return bridge.NewSecret(key.Encode()), nil
 }
 
+// rowKey derives the key of a row.
 func rowKey(k *fernet.Key, row RowIdentity) (*fernet.Key, error) {
 	raw, err := hkdf.Key(sha256.New, k[:], nil, row.info(), len(fernet.Key{}))
 	if err != nil {
@@ -101,7 +104,7 @@ func rowKey(k *fernet.Key, row RowIdentity) (*fernet.Key, error) {
 	return &key, nil
 }
 
-// Seal encrypts a row's secret.
+// Seal encrypts the secret of a row with the first key.
 func (v *Vault) Seal(row RowIdentity, secret bridge.Secret) (string, error) {
 	key, err := rowKey(v.keys[0].key, row)
 	if err != nil {
@@ -114,8 +117,8 @@ func (v *Vault) Seal(row RowIdentity, secret bridge.Secret) (string, error) {
 	return v.keys[0].id + keyIDEnd + string(token), nil
 }
 
-// bridge.CodeRowUnreadable is the code of a stored secret that no key opens.
-// errVault is deliberately one error for every reason; a missing key's ID is for the log alone.
+// errVault is the one error of a ciphertext that does not open, whatever the reason. The ID of a missing key is only its cause,
+// which goes to the log.
 func errVault(missing string) error {
 	e := bridge.E(bridge.Internal, bridge.CodeRowUnreadable, "the stored credential cannot be decrypted").
 		WithHint("is the key that encrypted it still in ACE_DATABASE_ENCRYPTION_KEY?")
@@ -125,14 +128,14 @@ func errVault(missing string) error {
 	return e
 }
 
-// Open decrypts a row's secret. Tokens do not age (ttl 0); one that is not in canonical base64 is refused, which
-// fernet-go would read.
+// Open decrypts the secret of a row. It fails with [bridge.CodeRowUnreadable] if no key opens it. Tokens do not expire (ttl 0).
+// Base64 that is not canonical is refused, although fernet-go would accept it.
 func (v *Vault) Open(row RowIdentity, stored string) (bridge.Secret, error) {
 	secret, _, err := v.OpenWith(row, stored)
 	return secret, err
 }
 
-// OpenWith decrypts a token, and returns the ID of the key that encrypted it.
+// OpenWith is [Vault.Open], and also returns the ID of the key that encrypted the secret.
 func (v *Vault) OpenWith(row RowIdentity, stored string) (secret bridge.Secret, by string, err error) {
 	id, token := splitSealed(stored)
 	raw, err := base64.URLEncoding.Strict().DecodeString(token)
@@ -156,7 +159,7 @@ func (v *Vault) OpenWith(row RowIdentity, stored string) (secret bridge.Secret, 
 	return bridge.Secret{}, "", errVault(missing)
 }
 
-// splitSealed splits a stored value into key ID (empty in rows of older versions) and token.
+// splitSealed splits a stored value into key ID and token. The ID is empty in rows of older versions.
 func splitSealed(stored string) (id, token string) {
 	if len(stored) > keyIDLength && stored[keyIDLength:keyIDLength+1] == keyIDEnd {
 		return stored[:keyIDLength], stored[keyIDLength+1:]
@@ -164,11 +167,11 @@ func splitSealed(stored string) (id, token string) {
 	return "", stored
 }
 
-// sealedRow is a row with a ciphertext: where it is, and whose.
+// sealedRow is a row with a ciphertext, or, in [sealedColumns], a column of such rows.
 type sealedRow struct {
-	table, column, key string // key: the column that names the row
-	org, server, kind  string // SQL for the organization and the server, and what stands before the row's ID, of its identity
-	what               string // as people call it
+	table, column, key string // key is the column that identifies the row
+	org, server, kind  string // of the row's identity: SQL for organization and server, and the prefix of the row's ID
+	what               string // for messages, singular
 	id, token          string
 	identity           RowIdentity
 }
@@ -183,9 +186,9 @@ var sealedColumns = []sealedRow{
 	{table: "totp", column: "secret", key: "user_id", org: "''", server: "''", kind: "totp:", what: "second factor"},
 }
 
-// RotateEncryptionKey encrypts every row anew with the first key. It goes row by row, each in one conditional UPDATE,
-// so that it can be interrupted and run again, beside a running cloud. A row that no key opens does not stop the others;
-// the error at the end says how many there are, and which keys they need. progress is told after each row.
+// RotateEncryptionKey encrypts every row anew with the first key. Each row is one conditional UPDATE, so it can be interrupted and
+// run again, and the cloud may be running. Rows that no key opens do not stop it; the error at the end counts them and names the
+// keys that they need. progress is called after each row.
 func (kp *Keeper) RotateEncryptionKey(ctx context.Context, progress func(done, total int)) (changed int, err error) {
 	var rows []sealedRow
 	for _, q := range sealedColumns {
@@ -230,13 +233,13 @@ func (kp *Keeper) RotateEncryptionKey(ctx context.Context, progress func(done, t
 		WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
 }
 
-// replace stores another token in a row, unless the row has changed since it was read.
+// replace stores another token in a row. It reports false if the row has changed since it was read.
 func (s sealedRow) replace(ctx context.Context, db schema.Queryer, token string) (bool, error) {
 	return sqldb.Changed(db.ExecContext(ctx, "UPDATE "+s.table+" SET "+s.column+" = $1 WHERE "+s.key+" = $2 AND "+s.column+" = $3", //nolint:gosec // names from above
 		token, s.id, s.token))
 }
 
-// sealedRows reads the rows of a column that have a ciphertext, by ID; of adds conditions in SQL.
+// sealedRows reads the rows of a column that have a ciphertext, by ID. of and end add SQL to the conditions and to the end.
 func (kp *Keeper) sealedRows(ctx context.Context, q sealedRow, of, end string, args ...any) ([]sealedRow, error) {
 	rows, err := kp.db.QueryContext(ctx, "SELECT "+q.key+", "+q.org+", "+q.server+", "+q.column+ //nolint:gosec // names from above
 		" FROM "+q.table+" WHERE "+q.column+" <> ''"+of+" ORDER BY "+q.key+end, args...)
