@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"cloud/relay":                  {"cloud/who", "cloud/outbound", "cloud/periodic", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/page":                   {"web", "cloud/who", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/who":                    {"cloud/signin", "cloud/addresses", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
+	"cloud/internal/roomtest":      {"cloud/internal/storetest", "cloud/page", "cloud/who", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/internal/storetest":     {"cloud/registry", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/factors", "cloud/accounts", "cloud/outbox", "cloud/passwords", "cloud/vault", "bridge", "bridge/"},
 	"cloud/outbound":               {"bridge", "bridge/"},
 	"cloud/passwords":              {"bridge"},

@@ -19,7 +19,7 @@ import (
 // NewAuthority opens the cloud's own keys beside the registry, as the cloud does.
 func (f *Fixture) NewAuthority() *keys.Authority {
 	f.T.Helper()
-	a, err := keys.New(f.T.Context(), f.SQL, keys.Config{Servers: []bridge.ServerURL{Issuer}, Catalogue: accounts.Scopes, Personal: true, Now: f.Clock},
+	a, err := keys.New(f.T.Context(), f.SQL, keys.Config{Servers: []bridge.ServerURL{f.URL}, Catalogue: accounts.Scopes, Personal: true, Now: f.Clock},
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.T.Fatal(err)

@@ -64,7 +64,7 @@ func (f *Fixture) Mailed() []outbox.Mail {
 func (f *Fixture) Link(purpose string) bridge.Secret {
 	f.T.Helper()
 	for _, m := range f.Mailed() {
-		if _, after, ok := strings.Cut(m.Text.Reveal(), string(Issuer)+"/"+purpose+"?token="); ok {
+		if _, after, ok := strings.Cut(m.Text.Reveal(), string(f.URL)+"/"+purpose+"?token="); ok {
 			token, _, _ := strings.Cut(after, "\n")
 			return bridge.NewSecret(token)
 		}

@@ -40,6 +40,7 @@ const (
 type Fixture struct {
 	*registry.Registry
 	T    *testing.T
+	URL  bridge.ServerURL // the cloud's own
 	SQL  *sqldb.DB
 	Root bridge.SigningRoot
 	Dead map[uuid.UUID]bool // API keys of the cloud that were revoked
@@ -77,7 +78,7 @@ func (f *Fixture) Open(keys bridge.Secret) {
 	if err != nil {
 		f.T.Fatal(err)
 	}
-	f.Registry, err = registry.New(f.T.Context(), f.SQL, registry.Config{Issuer: Issuer, Vault: vault, Root: f.Root,
+	f.Registry, err = registry.New(f.T.Context(), f.SQL, registry.Config{Issuer: f.URL, Vault: vault, Root: f.Root,
 		Password: passwords.Cost{MemoryKiB: 64, Iterations: 1}, Mail: true, Now: f.Clock, Mark: f.Mark}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.T.Fatal(err)
@@ -97,19 +98,23 @@ func NewKeys(t *testing.T) bridge.Secret {
 // Each runs a test on a fresh SQLite and on a fresh PostgreSQL.
 func Each(t *testing.T, test func(t *testing.T, f *Fixture)) {
 	t.Helper()
-	sqldbtest.Each(t, func(t *testing.T, dsn string) {
-		f := &Fixture{T: t, now: time.Unix(1_800_000_000, 0)}
-		var err error
-		if f.SQL, err = sqldb.Open(t.Context(), dsn); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = f.SQL.Close() })
-		if f.Root, err = bridge.ParseSigningRoot(bridge.NewSigningRoot()); err != nil {
-			t.Fatal(err)
-		}
-		f.Open(NewKeys(t))
-		test(t, f)
-	})
+	sqldbtest.Each(t, func(t *testing.T, dsn string) { test(t, New(t, dsn, Issuer)) })
+}
+
+// New builds the stores of a cloud with the given URL, over a database that is there.
+func New(t *testing.T, dsn string, url bridge.ServerURL) *Fixture {
+	t.Helper()
+	f := &Fixture{T: t, URL: url, now: time.Unix(1_800_000_000, 0)}
+	var err error
+	if f.SQL, err = sqldb.Open(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.SQL.Close() })
+	if f.Root, err = bridge.ParseSigningRoot(bridge.NewSigningRoot()); err != nil {
+		t.Fatal(err)
+	}
+	f.Open(NewKeys(t))
+	return f
 }
 
 // Person adds a user and signs them in.

@@ -1,4 +1,4 @@
-package cloud_test
+package relay_test
 
 import (
 	"bufio"
@@ -14,22 +14,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
-	"github.com/acebridge/ace/cloud"
 	"github.com/acebridge/ace/cloud/who"
 )
 
 // behindRaw registers a server that answers with whatever bytes it likes, once it has read a request's header.
 func (f *fixture) behindRaw(answer func(path string, conn net.Conn)) (relay string, connection api.Connection) {
-	f.t.Helper()
+	f.T.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	f.t.Cleanup(func() { _ = ln.Close(); wg.Wait() })
+	f.T.Cleanup(func() { _ = ln.Close(); wg.Wait() })
 	wg.Go(func() {
 		for {
 			conn, err := ln.Accept()
@@ -44,11 +42,7 @@ func (f *fixture) behindRaw(answer func(path string, conn net.Conn)) (relay stri
 			})
 		}
 	})
-	key := bridge.NewSecret(plainKey).Disclose()
-	connection, err = f.client().Register(f.t.Context(), api.RegisterRequest{ServerURL: "http://" + ln.Addr().String() + "/base", APIKey: &key})
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	connection = f.Register(f.Ann, "http://"+ln.Addr().String()+"/base", plainKey)
 	return "/v1/connections/" + connection.ID + "/relay", connection
 }
 
@@ -109,7 +103,7 @@ func TestRelayDisarmsAnswers(t *testing.T) {
 		"X-Ace-Relay": {"server"}, "X-Content-Type-Options": {"nosniff"}, "X-Kept": {"kept"}, "Age": {"1"},
 	}
 	for _, path := range []string{"/page", "/early"} {
-		resp, body := f.do("GET", relay+path, "", "Cookie", f.signIn(), "X-Ace-Relay", "1")
+		resp, body := f.Do("GET", relay+path, "", "Cookie", f.Cookie("ann@acme.test", "acme"), "X-Ace-Relay", "1")
 		if body != page {
 			t.Errorf("%s: the body is %q", path, body)
 		}
@@ -139,7 +133,7 @@ func TestRelayPassesOneChallenge(t *testing.T) {
 		relay, _ := f.behindRaw(func(_ string, conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 401 No\r\nContent-Length: 0\r\nWWW-Authenticate: "+challenge+"\r\n\r\n")
 		})
-		if resp, _ := f.do("GET", relay+"/x", "", "Authorization", f.bearer()); (resp.Header.Get("Www-Authenticate") == challenge) != pass || resp.StatusCode != 401 {
+		if resp, _ := f.Do("GET", relay+"/x", "", "Authorization", f.Bearer()); (resp.Header.Get("Www-Authenticate") == challenge) != pass || resp.StatusCode != 401 {
 			t.Errorf("%s: %d %v", challenge, resp.StatusCode, resp.Header["Www-Authenticate"])
 		}
 	}
@@ -159,11 +153,11 @@ func TestRelayRedirects(t *testing.T) {
 		{"../other", relay + "/other"},
 		{"/outside", ""}, {"/baseball", ""}, {"https://evil.example/base", ""}, {"//evil.example/base", ""}, {"https:" + host + "/base", ""},
 		{"http://u:p@" + strings.TrimPrefix(host, "//") + "/base/x", ""}, {"javascript:alert(1)", ""}, {"data:text/html,x", ""}, {"/base/%2e%2e/x", ""},
-		{"/base//evil.example", ""}, {"/base/..%2f..%2fx", ""}, {"\\\\evil.example\\base", ""}, {f.url + "/logout", ""},
+		{"/base//evil.example", ""}, {"/base/..%2f..%2fx", ""}, {"\\\\evil.example\\base", ""}, {f.Server + "/logout", ""},
 		{"http://169.254.169.254/", ""}, {"/base/x\x01y", ""}, {"http://[::1", ""}, {"", ""},
 	} {
 		location = c.from
-		resp, body := f.do("GET", relay+"/dir/page", "", "Authorization", f.bearer())
+		resp, body := f.Do("GET", relay+"/dir/page", "", "Authorization", f.Bearer())
 		if got := resp.Header.Get("Location"); got != c.to || (resp.StatusCode != http.StatusFound && resp.StatusCode != http.StatusBadGateway) {
 			t.Errorf("%q becomes %q (%d %s), want %q", c.from, got, resp.StatusCode, body, c.to)
 		}
@@ -171,7 +165,7 @@ func TestRelayRedirects(t *testing.T) {
 }
 
 func TestRelaySurvivesHostileServers(t *testing.T) {
-	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = who.RelayLimits{Answer: time.Second} })
+	f := startWith(t, sqldbtest.SQLite(t), who.RelayLimits{Answer: time.Second})
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	_, _ = io.Copy(z, io.LimitReader(&zeros{left: 64 << 20}, 64<<20))
@@ -234,7 +228,7 @@ func TestRelaySurvivesHostileServers(t *testing.T) {
 	get := func(name string) (*http.Response, []byte, error) {
 		r := f.request("GET", relay+"/"+name, nil)
 		r.Header.Set("Accept-Encoding", "gzip")
-		resp, err := f.http.Do(r)
+		resp, err := f.HTTP.Do(r)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -289,7 +283,7 @@ func TestRelaySmugglesNothing(t *testing.T) {
 		defer mu.Unlock()
 		seen = append(seen, r.URL.Path)
 	})
-	host := strings.TrimPrefix(f.url, "http://")
+	host := strings.TrimPrefix(f.Server, "http://")
 	const second = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	for name, rest := range map[string]string{
 		"length and chunks":     "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + second,
@@ -324,7 +318,7 @@ func TestRelaySmugglesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.WriteString(conn, "POST "+relay+path+" HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: "+f.bearer()+"\r\n"+rest)
+		_, _ = io.WriteString(conn, "POST "+relay+path+" HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: "+f.Bearer()+"\r\n"+rest)
 		_ = conn.(*net.TCPConn).CloseWrite()
 		_, _ = io.Copy(io.Discard, conn)
 		_ = conn.Close()

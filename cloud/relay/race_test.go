@@ -1,5 +1,5 @@
 //go:build race
 
-package cloud_test
+package relay_test
 
 func init() { bulkBytes = 64 << 20 } // the race detector takes its time
