@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
@@ -51,7 +52,7 @@ type accessTerms struct {
 // knownTerms are the access terms used recently. Their times are of the machine's clock, in nanoseconds.
 type knownTerms struct {
 	mu    sync.Mutex
-	all   map[termsKey]*accessTerms
+	all   *simplelru.LRU[termsKey, *accessTerms]
 	turns int // how often all were dropped
 }
 
@@ -60,7 +61,7 @@ type knownTerms struct {
 func (k *knownTerms) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	clear(k.all)
+	k.all.Purge()
 	k.turns++
 }
 
@@ -73,7 +74,7 @@ func (k *knownTerms) turn() int {
 
 func (k *knownTerms) get(key termsKey, now time.Time) *accessTerms {
 	k.mu.Lock()
-	found := k.all[key]
+	found, _ := k.all.Get(key)
 	k.mu.Unlock()
 	clock := time.Now().UnixNano()
 	if found == nil || found.dead.Load() || found.old.Load() || !now.Before(found.until) || clock-found.held.Load() > int64(termsFresh) {
@@ -90,10 +91,7 @@ func (k *knownTerms) put(key termsKey, fresh *accessTerms, turn int) {
 	if turn != k.turns {
 		return
 	}
-	if len(k.all) >= maxTerms {
-		clear(k.all) // all are looked up again
-	}
-	k.all[key] = fresh
+	k.all.Add(key, fresh)
 }
 
 // list returns all that are in use, and drops the others.
@@ -101,15 +99,12 @@ func (k *knownTerms) list() []*accessTerms {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	clock := time.Now().UnixNano()
-	all := make([]*accessTerms, 0, len(k.all))
-	for key, one := range k.all {
-		if one.dead.Load() || clock-one.used.Load() > int64(termsIdle) {
-			delete(k.all, key)
-			continue
+	for _, key := range k.all.Keys() {
+		if one, _ := k.all.Peek(key); one.dead.Load() || clock-one.used.Load() > int64(termsIdle) {
+			k.all.Remove(key)
 		}
-		all = append(all, one)
 	}
-	return all
+	return k.all.Values()
 }
 
 // termsOf finds out who calls, and on which access terms.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
@@ -60,8 +61,9 @@ func newCalls(self bridge.ServerURL, rules outbound.Rules, limits who.RelayLimit
 	sum := sha256.Sum256([]byte(self))
 	const nameBytes, waiting = 8, 64
 	l := &calls{name: "ace-" + hex.EncodeToString(sum[:nameBytes]), limits: limits.OrDefaults(), suspects: make(chan suspect, waiting)}
-	l.terms.all = map[termsKey]*accessTerms{}
-	l.targets = relayTargets{rules: rules, limits: l.limits, all: map[string]*relayTarget{}, proxy: httputil.ReverseProxy{
+	l.terms.all, _ = simplelru.NewLRU[termsKey, *accessTerms](maxTerms, nil) // fails only for a size of 0
+	targets, _ := simplelru.NewLRU(maxTargets, func(_ string, dropped *relayTarget) { dropped.transport.CloseIdleConnections() })
+	l.targets = relayTargets{rules: rules, limits: l.limits, all: targets, proxy: httputil.ReverseProxy{
 		Rewrite: l.rewrite, ModifyResponse: l.answer, ErrorHandler: l.failed, BufferPool: &api.BufferPool{},
 		FlushInterval: time.Millisecond, // of answers of a declared length; others pass as they come
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),

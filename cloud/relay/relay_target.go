@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/outbound"
 	"github.com/acebridge/ace/cloud/who"
@@ -40,20 +42,17 @@ type relayTargets struct {
 	limits who.RelayLimits
 	proxy  httputil.ReverseProxy // that of a target, but for the transport
 	mu     sync.Mutex
-	all    map[string]*relayTarget
+	all    *simplelru.LRU[string, *relayTarget]
 }
 
 func (t *relayTargets) get(connection string, server bridge.ServerURL, now time.Time) *relayTarget {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	target := t.all[connection]
+	target, _ := t.all.Get(connection)
 	if target == nil || target.server != server {
-		t.drop(connection)
-		if len(t.all) >= maxTargets {
-			t.drop(t.longestUnused())
-		}
+		t.all.Remove(connection)
 		target = t.newTarget(server)
-		t.all[connection] = target
+		t.all.Add(connection, target)
 	}
 	target.used = now
 	return target
@@ -80,38 +79,22 @@ func (t *relayTargets) newTarget(server bridge.ServerURL) *relayTarget {
 	return target
 }
 
-// drop forgets a target. What is under way there goes on.
-func (t *relayTargets) drop(connection string) {
-	if target := t.all[connection]; target != nil {
-		target.transport.CloseIdleConnections()
-		delete(t.all, connection)
-	}
-}
-
-func (t *relayTargets) longestUnused() (connection string) {
-	var oldest time.Time
-	for id, target := range t.all {
-		if connection == "" || target.used.Before(oldest) {
-			connection, oldest = id, target.used
-		}
-	}
-	return connection
-}
-
-// forget drops the target of a connection that is gone, or those not used since a time.
+// forget drops the target of a connection that is gone. What is under way there goes on.
 func (t *relayTargets) forget(connection string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.drop(connection)
+	t.all.Remove(connection)
 }
 
+// forgetUnused drops the targets that were last used before since.
 func (t *relayTargets) forgetUnused(since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, target := range t.all {
-		if target.used.Before(since) {
-			t.drop(id)
+	for {
+		if _, oldest, ok := t.all.GetOldest(); !ok || !oldest.used.Before(since) {
+			return
 		}
+		t.all.RemoveOldest()
 	}
 }
 
