@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"cloud/page":                   {"web", "cloud/who", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/who":                    {"cloud/signin", "cloud/addresses", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
 	"cloud/internal/roomtest":      {"cloud/internal/storetest", "cloud/page", "cloud/who", "cloud/accounts", "bridge", "bridge/"},
-	"cloud/internal/storetest":     {"cloud/registry", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/factors", "cloud/accounts", "cloud/outbox", "cloud/passwords", "cloud/vault", "bridge", "bridge/"},
+	"cloud/internal/storetest":     {"cloud/registry", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/factors", "cloud/addresses", "cloud/accounts", "cloud/outbox", "cloud/passwords", "cloud/vault", "bridge", "bridge/"},
 	"cloud/outbound":               {"bridge", "bridge/"},
 	"cloud/passwords":              {"bridge"},
 	"cloud/periodic":               {},
