@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/settings"
 	"github.com/acebridge/ace/cloud/sso"
 	v1 "github.com/acebridge/ace/cloud/v1"
 	"github.com/acebridge/ace/cloud/who"
@@ -59,6 +60,8 @@ func (c *Cloud) build() {
 		SignIn: reg.SignIn, Factors: reg.Factors, Lockout: reg.Lockout, Addresses: reg.Addresses, Joining: reg.Joining,
 		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
 	c.dashboard = dashboard.New(dashboard.Config{PublicURL: cfg.PublicURL, Keys: c.keys, Page: c.page, Who: c.who, Quotas: quotas,
-		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Factors: reg.Factors, Passwords: reg.Passwords, Addresses: reg.Addresses, Outbox: reg.Outbox,
-		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Devices: devices, Now: now}, c.log)
+		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Outbox: reg.Outbox,
+		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
+	c.settings = settings.New(settings.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who, Accounts: reg.Accounts, Sessions: reg.Sessions,
+		Passwords: reg.Passwords, Factors: reg.Factors, Addresses: reg.Addresses, Devices: devices})
 }

@@ -1,6 +1,6 @@
 // Package cloud is the hosted side: it builds the rooms of the dashboard's vendor and mounts them.
 //
-//	login · dashboard · v1 · oauth · sso · live     pages, the API, signing in, events
+//	login · dashboard · settings · v1 · oauth · sso · live     pages, the API, signing in, events
 //	        servers · relay                         what calls customers' servers
 //	        page · who · outbound                   how a page is written · who calls · which addresses may be called
 //	        registry: preview · connections · signin · accounts · outbox · vault · schema
@@ -38,6 +38,7 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/settings"
 	"github.com/acebridge/ace/cloud/sso"
 	v1 "github.com/acebridge/ace/cloud/v1"
 	"github.com/acebridge/ace/cloud/vault"
@@ -89,6 +90,7 @@ type Cloud struct {
 	login     *login.Login
 	v1        *v1.API
 	dashboard *dashboard.Dashboard
+	settings  *settings.Settings
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be

@@ -30,6 +30,7 @@ func (c *Cloud) routes() *echo.Echo {
 	c.live.Mount(e)
 	c.login.Mount(e)
 	c.dashboard.Mount(e)
+	c.settings.Mount(e)
 	return e
 }
 

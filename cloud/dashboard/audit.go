@@ -15,17 +15,32 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/auditlog"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/web"
 )
+
+// auditLog is the page of the organization's audit log, and the same as a tab of each connection.
+type auditLog struct {
+	page        *page.Writer
+	tabs        *tabs
+	accounts    *accounts.Store
+	connections *connections.Store
+}
+
+func (a *auditLog) mount(e *echo.Echo) {
+	e.GET("/audit", a.page.SignedIn(a.show))
+	e.GET("/connections/:id/audit", a.page.SignedIn(a.showOfConnection))
+}
 
 // auditView is a page of the audit log with its filters; every link of it is a GET with all that it depends on in its URL.
 type auditView struct {
 	Path         string // of the page itself
 	Connection   string // whose page it is: the target of all entries; empty: the organization's
 	Entries      []auditLine
-	Filter       map[string]string // what was asked for, by the names of [auditFilters]
-	Groups       []auditGroup
+	Filter       map[string]string // what was asked for, by the names of [auditlog.Filters]
+	Groups       []auditlog.Group
 	OtherAction  string // that was asked for and is none of the groups'
 	OtherOutcome string // that was asked for: the code of a refusal
 	Filtered     bool
@@ -51,12 +66,12 @@ type auditLine struct {
 
 type auditDetail struct{ Name, Value string }
 
-func (d *Dashboard) auditPage(ctx echo.Context, p accounts.Principal) error {
-	view, status, err := d.auditView(ctx, p, auditView{Path: "/audit"})
+func (a *auditLog) show(ctx echo.Context, p accounts.Principal) error {
+	view, status, err := a.view(ctx, p, auditView{Path: "/audit"})
 	if err != nil {
 		return err
 	}
-	return d.page.Render(ctx, status, "audit", web.Page{Title: "Audit log", Path: "/audit", User: page.User(p), View: view})
+	return a.page.Render(ctx, status, "audit", web.Page{Title: "Audit log", Path: "/audit", User: page.User(p), View: view})
 }
 
 // mayReadAudit shows the tab to those to whom [connections.Store.ConnectionAudit] answers.
@@ -69,41 +84,41 @@ type connectionAuditView struct {
 	Audit auditView
 }
 
-func (d *Dashboard) connectionAuditPage(ctx echo.Context, p accounts.Principal) error {
-	f, err := d.frame(ctx, p, "audit")
+func (a *auditLog) showOfConnection(ctx echo.Context, p accounts.Principal) error {
+	f, err := a.tabs.open(ctx, p, "audit")
 	if err != nil {
 		return err
 	}
-	view, status, err := d.auditView(ctx, p, auditView{Path: "/connections/" + f.Connection.ID + "/audit", Connection: f.Connection.ID})
+	view, status, err := a.view(ctx, p, auditView{Path: "/connections/" + f.Connection.ID + "/audit", Connection: f.Connection.ID})
 	if err != nil {
 		return err
 	}
-	return d.renderTab(ctx, p, status, "connection_audit", f, connectionAuditView{Frame: f, Audit: view})
+	return a.tabs.render(ctx, p, status, "connection_audit", f, connectionAuditView{Frame: f, Audit: view})
 }
 
 // readAudit reads a page of the log, of the organization or of the view's connection.
-func (d *Dashboard) readAudit(ctx context.Context, p accounts.Principal, v auditView, q audit.Query) ([]api.AuditEntry, string, error) {
+func (a *auditLog) read(ctx context.Context, p accounts.Principal, v auditView, q audit.Query) ([]api.AuditEntry, string, error) {
 	if v.Connection != "" {
-		return d.connections.ConnectionAudit(ctx, p, v.Connection, q)
+		return a.connections.ConnectionAudit(ctx, p, v.Connection, q)
 	}
-	return d.accounts.Audit(ctx, p, q)
+	return a.accounts.Audit(ctx, p, q)
 }
 
 // auditView fills a page with what its URL asks for. A filter that cannot be read is shown with what is wrong with it.
-func (d *Dashboard) auditView(ctx echo.Context, p accounts.Principal, view auditView) (auditView, int, error) {
-	view.Filter, view.Groups = map[string]string{}, auditGroups
-	for _, name := range page.AuditFilters {
+func (a *auditLog) view(ctx echo.Context, p accounts.Principal, view auditView) (auditView, int, error) {
+	view.Filter, view.Groups = map[string]string{}, auditlog.Groups
+	for _, name := range auditlog.Filters {
 		if value := strings.TrimSpace(ctx.QueryParam(name)); value != "" {
 			view.Filter[name], view.Filtered = value, true
 		}
 	}
-	if action := view.Filter["action"]; auditWords[action] == "" {
+	if action := view.Filter["action"]; !auditlog.Known(action) {
 		view.OtherAction = action
 	}
 	if outcome := view.Filter["outcome"]; outcome != audit.OK && outcome != audit.Refused {
 		view.OtherOutcome = outcome
 	}
-	q, err := page.AuditQuery(ctx)
+	q, err := auditlog.Query(ctx)
 	if err != nil {
 		view.Error = page.Sentence(err)
 		return view, http.StatusBadRequest, nil
@@ -114,7 +129,7 @@ func (d *Dashboard) auditView(ctx echo.Context, p accounts.Principal, view audit
 		q.Target = "connection:" + view.Connection
 	}
 	entries, err := view.page(q, func(q audit.Query) ([]api.AuditEntry, string, error) {
-		return d.readAudit(ctx.Request().Context(), p, view, q)
+		return a.read(ctx.Request().Context(), p, view, q)
 	})
 	if err != nil {
 		return view, 0, err
@@ -122,7 +137,7 @@ func (d *Dashboard) auditView(ctx echo.Context, p accounts.Principal, view audit
 	if p.Can("audit:read") {
 		view.CSV, view.JSONL = exportURL(q, view.Filter, "csv"), exportURL(q, view.Filter, "jsonl")
 	}
-	names, err := d.connections.ConnectionNames(ctx.Request().Context(), p, connectionsOf(entries))
+	names, err := a.connections.ConnectionNames(ctx.Request().Context(), p, connectionsOf(entries))
 	if err != nil {
 		return view, 0, err
 	}
@@ -208,7 +223,7 @@ func connectionsOf(entries []api.AuditEntry) []string {
 
 // line is an entry for people; names are those of the connections that they see.
 func (v *auditView) line(e api.AuditEntry, names map[string]string) auditLine {
-	out := auditLine{ID: e.ID, At: e.At, Action: actionWords(e.Action), Actor: actorWords(e.Actor), ActorURL: v.only("actor", e.Actor),
+	out := auditLine{ID: e.ID, At: e.At, Action: auditlog.ActionWords(e.Action), Actor: auditlog.ActorWords(e.Actor), ActorURL: v.only("actor", e.Actor),
 		Target: e.Target, Done: e.Outcome == audit.OK, Outcome: e.Outcome, Address: e.Address, Request: e.RequestID,
 		RequestURL: v.only("request_id", e.RequestID)}
 	kind, id, _ := strings.Cut(e.Target, ":")

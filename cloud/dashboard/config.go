@@ -8,25 +8,22 @@
 package dashboard
 
 import (
-	"log/slog"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
-	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/servers"
-	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch.
+// Config is all that the room may touch. Every field is required.
 type Config struct {
 	PublicURL   bridge.ServerURL // the cloud's own URL
 	Keys        *keys.Authority  // of the cloud's own API
@@ -36,44 +33,39 @@ type Config struct {
 	Servers     *servers.Servers
 	Accounts    *accounts.Store
 	Sessions    *accounts.Sessions
-	Factors     *factors.Store
-	Passwords   *signin.Passwords
-	Addresses   *addresses.Store
 	Outbox      *outbox.Outbox
 	Connections *connections.Store
 	Tokens      *connections.Tokens
 	Upkeep      *connections.Upkeep
 	Preview     *preview.Preview
-	Devices     *api.Limiter // codes of a second factor that are tried
 	Now         func() time.Time
 }
 
 // Dashboard is the pages of people who are signed in.
 type Dashboard struct {
-	cfg          Config
-	log          *slog.Logger
-	keys         *keys.Authority
-	page         *page.Writer
-	who          *who.Finder
-	quotas       *who.Quotas
-	servers      *servers.Servers
-	accounts     *accounts.Store
-	sessions     *accounts.Sessions
-	factors      *factors.Store
-	passwords    *signin.Passwords
-	addresses    *addresses.Store
-	outbox       *outbox.Outbox
-	connections  *connections.Store
-	accessTokens *connections.Tokens
-	upkeep       *connections.Upkeep
-	preview      *preview.Preview
-	devices      *api.Limiter
+	groups []interface{ mount(e *echo.Echo) }
 }
 
-// New returns the room.
-func New(cfg Config, log *slog.Logger) *Dashboard {
-	return &Dashboard{cfg: cfg, log: log,
-		keys: cfg.Keys, page: cfg.Page, who: cfg.Who, quotas: cfg.Quotas, servers: cfg.Servers,
-		accounts: cfg.Accounts, sessions: cfg.Sessions, factors: cfg.Factors, passwords: cfg.Passwords, addresses: cfg.Addresses, outbox: cfg.Outbox, connections: cfg.Connections,
-		accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview, devices: cfg.Devices}
+// New returns the room. Each group of pages is built with only what it may touch.
+func New(cfg Config) *Dashboard {
+	tabs := &tabs{page: cfg.Page, connections: cfg.Connections}
+	return &Dashboard{[]interface{ mount(e *echo.Echo) }{
+		&connectionList{page: cfg.Page, connections: cfg.Connections, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
+		&newConnection{page: cfg.Page, connections: cfg.Connections, servers: cfg.Servers, cloud: cfg.PublicURL, now: cfg.Now},
+		&overview{page: cfg.Page, tabs: tabs, connections: cfg.Connections, servers: cfg.Servers, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
+		&serverKeys{page: cfg.Page, tabs: tabs, servers: cfg.Servers, quotas: cfg.Quotas},
+		&sharing{page: cfg.Page, tabs: tabs, connections: cfg.Connections, tokens: cfg.Tokens, servers: cfg.Servers},
+		&explorer{page: cfg.Page, tabs: tabs, cloud: cfg.PublicURL},
+		&cloudKeys{page: cfg.Page, who: cfg.Who, keys: cfg.Keys, servers: cfg.Servers, cloud: cfg.PublicURL},
+		&members{page: cfg.Page, who: cfg.Who, accounts: cfg.Accounts, outbox: cfg.Outbox, preview: cfg.Preview, servers: cfg.Servers},
+		&organizations{page: cfg.Page, accounts: cfg.Accounts, sessions: cfg.Sessions},
+		&auditLog{page: cfg.Page, tabs: tabs, accounts: cfg.Accounts, connections: cfg.Connections},
+	}}
+}
+
+// Mount mounts the routes of all groups.
+func (d *Dashboard) Mount(e *echo.Echo) {
+	for _, g := range d.groups {
+		g.mount(e)
+	}
 }

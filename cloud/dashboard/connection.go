@@ -26,6 +26,12 @@ var connectionTabs = []tab{
 	{Path: "explorer", Label: "Explorer", may: mayUse},
 }
 
+// tabs opens and writes the pages of a connection.
+type tabs struct {
+	page        *page.Writer
+	connections *connections.Store
+}
+
 // frame is what all pages of a connection have in common: its head and its menu.
 type frame struct {
 	Connection api.Connection
@@ -55,29 +61,29 @@ func keyKind(c api.Connection, left bool) string {
 func leftBehind(c api.Connection) bool { return c.OwnerGone && c.Visibility == connections.Private }
 
 // frame finds the connection of a page for a member who sees it; what they may not see is not there.
-func (d *Dashboard) frame(ctx echo.Context, p accounts.Principal, path string) (frame, error) {
-	connection, err := d.connections.Connection(ctx.Request().Context(), p, ctx.Param("id"))
+func (t *tabs) open(ctx echo.Context, p accounts.Principal, path string) (frame, error) {
+	connection, err := t.connections.Connection(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return frame{}, err
 	}
 	f := frame{Connection: connection, Tab: path, Admin: p.Can("connection:manage"),
 		Left: leftBehind(connection)}
-	for _, t := range connectionTabs {
-		if t.may == nil || t.may(p, connection) {
-			f.Tabs = append(f.Tabs, t)
+	for _, tab := range connectionTabs {
+		if tab.may == nil || tab.may(p, connection) {
+			f.Tabs = append(f.Tabs, tab)
 		}
 	}
 	return f, nil
 }
 
 // renderTab writes one of a connection's pages. Its script may call the connection's server.
-func (d *Dashboard) renderTab(ctx echo.Context, p accounts.Principal, status int, name string, f frame, view any) error {
+func (t *tabs) render(ctx echo.Context, p accounts.Principal, status int, name string, f frame, view any) error {
 	title := f.Connection.Name
-	for _, t := range f.Tabs {
-		if t.Path == f.Tab {
-			title = t.Label + " of " + title
+	for _, tab := range f.Tabs {
+		if tab.Path == f.Tab {
+			title = tab.Label + " of " + title
 		}
 	}
-	return d.page.Render(ctx, status, name, web.Page{Title: title, Path: "/connections", User: page.User(p),
+	return t.page.Render(ctx, status, name, web.Page{Title: title, Path: "/connections", User: page.User(p),
 		Flash: page.Flashes[ctx.QueryParam("done")], View: view}, f.Connection.ServerURL.Origin())
 }

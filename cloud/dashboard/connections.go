@@ -14,6 +14,18 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
+// connectionList is the page that lists connections, and searches them.
+type connectionList struct {
+	page        *page.Writer
+	connections *connections.Store
+	upkeep      *connections.Upkeep
+	cloud       bridge.ServerURL
+}
+
+func (l *connectionList) mount(e *echo.Echo) {
+	e.GET("/connections", l.page.SignedIn(l.show))
+}
+
 type connectionsView struct {
 	Cards []card
 	// Undelivered are the statements that servers have not taken yet.
@@ -41,28 +53,10 @@ type card struct {
 // fewConnections are those that nobody has to search among.
 const fewConnections = 3
 
-// Mount mounts the pages of people who are signed in.
-func (d *Dashboard) Mount(e *echo.Echo) {
-	e.GET("/connections", d.page.SignedIn(d.connectionsPage))
-	e.POST("/connections", d.page.SignedIn(d.addConnection))
-	e.GET("/connections/new", d.page.SignedIn(d.newConnectionPage))
-	e.GET("/connections/:id", d.page.SignedIn(d.overviewPage))
-	e.GET("/connections/:id/audit", d.page.SignedIn(d.connectionAuditPage))
-	e.GET("/connections/:id/explorer", d.page.SignedIn(d.explorerPage))
-	d.routeServerKeys(e)
-	e.GET("/connections/:id/delete", d.page.SignedIn(d.askDelete))
-	e.POST("/connections/:id/:action", d.page.SignedIn(d.changeConnection))
-	d.routeSharingPages(e)
-	d.routeKeyPages(e)
-	d.routeMemberPages(e)
-	e.GET("/audit", d.page.SignedIn(d.auditPage))
-	d.routeSettings(e)
-}
-
-func (d *Dashboard) connectionsPage(ctx echo.Context, p accounts.Principal) error {
+func (l *connectionList) show(ctx echo.Context, p accounts.Principal) error {
 	asked := ctx.QueryParams()
 	search := connections.Search{Text: strings.TrimSpace(asked.Get("q")), Status: asked.Get("status")}
-	items, next, err := d.connections.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), page.PageRows)
+	items, next, err := l.connections.SearchConnections(ctx.Request().Context(), p, search, asked.Get("cursor"), page.PageRows)
 	status, failed := http.StatusOK, ""
 	if err != nil && bridge.AsError(err).Kind == bridge.Invalid {
 		status, failed, err = api.Status(err), page.Sentence(err), nil
@@ -70,10 +64,10 @@ func (d *Dashboard) connectionsPage(ctx echo.Context, p accounts.Principal) erro
 	if err != nil {
 		return err
 	}
-	view := connectionsView{Cards: make([]card, len(items)), CloudURL: d.cfg.PublicURL, Error: failed,
+	view := connectionsView{Cards: make([]card, len(items)), CloudURL: l.cloud, Error: failed,
 		Filtered: search != connections.Search{}, Text: search.Text, Status: search.Status,
 		Statuses: []string{connections.StatusOnline, connections.StatusOffline, connections.StatusUnauthorized, connections.StatusUnknown}}
-	if view.Undelivered, err = d.upkeep.Undelivered(ctx.Request().Context(), p); err != nil {
+	if view.Undelivered, err = l.upkeep.Undelivered(ctx.Request().Context(), p); err != nil {
 		return err
 	}
 	view.Search = view.Filtered || len(items) > fewConnections || asked.Has("cursor")
@@ -94,7 +88,7 @@ func (d *Dashboard) connectionsPage(ctx echo.Context, p accounts.Principal) erro
 		copy(view.Cards[1:], view.Cards[:i])
 		view.Cards[0] = first
 	}
-	return d.page.Render(ctx, status, "connections", web.Page{Title: "Connections", Path: "/connections", User: page.User(p),
+	return l.page.Render(ctx, status, "connections", web.Page{Title: "Connections", Path: "/connections", User: page.User(p),
 		Flash: page.Flashes[asked.Get("done")], View: view}, origins...)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/page"
 )
 
 // acePaths are what the explorer suggests to call on an ace server; the first is what it begins with.
@@ -18,6 +19,17 @@ var acePaths = []string{"/ace/v1/me", "/.well-known/ace-server", "/ace/v1/scopes
 var exploredMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 const maxExploredPath = 2000
+
+// explorer is the tab that calls a connection's server by hand.
+type explorer struct {
+	page  *page.Writer
+	tabs  *tabs
+	cloud bridge.ServerURL
+}
+
+func (x *explorer) mount(e *echo.Echo) {
+	e.GET("/connections/:id/explorer", x.page.SignedIn(x.show))
+}
 
 type explorerView struct {
 	Frame   frame
@@ -32,11 +44,11 @@ func mayUse(p accounts.Principal, c api.Connection) bool {
 	return p.Can("connection:use") && c.Access != connections.AccessNone
 }
 
-func (d *Dashboard) explorerPage(ctx echo.Context, p accounts.Principal) error {
+func (x *explorer) show(ctx echo.Context, p accounts.Principal) error {
 	if err := p.RequireScope("connection:use"); err != nil {
 		return err
 	}
-	f, err := d.frame(ctx, p, "explorer")
+	f, err := x.tabs.open(ctx, p, "explorer")
 	if err != nil {
 		return err
 	}
@@ -47,6 +59,6 @@ func (d *Dashboard) explorerPage(ctx echo.Context, p accounts.Principal) error {
 	if path := ctx.QueryParam("path"); strings.HasPrefix(path, "/") && bridge.PlainText(path, maxExploredPath) {
 		view.Path, view.Begin = path, false // whoever made the link does not call with it
 	}
-	view.Curl = relayCommand(d.cfg.PublicURL, f.Connection.ID, view.Path)
-	return d.renderTab(ctx, p, http.StatusOK, "connection_explorer", f, view)
+	view.Curl = relayCommand(x.cloud, f.Connection.ID, view.Path)
+	return x.tabs.render(ctx, p, http.StatusOK, "connection_explorer", f, view)
 }

@@ -3,7 +3,6 @@ package dashboard
 import (
 	"context"
 	"math"
-	"strings"
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
@@ -19,8 +18,8 @@ type historyView struct {
 }
 
 // historyOf is the history of a connection for a page.
-func (d *Dashboard) historyOf(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
-	h, err := d.connections.History(ctx, p, id)
+func (o *overview) history(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
+	h, err := o.connections.History(ctx, p, id)
 	if err != nil {
 		return historyView{}, err
 	}
@@ -59,31 +58,4 @@ func spark(label, unit string, history []api.HistoryMoment, value func(api.Histo
 		values[i] = value(m)
 	}
 	return web.NewSpark(label, unit, values)
-}
-
-// usesOf is who has used a connection, for a page: everybody for its owner and for admins, else the one who looks.
-func (d *Dashboard) usesOf(ctx context.Context, p accounts.Principal, connection api.Connection) (web.Uses, error) {
-	const shown = 20
-	uses, err := d.accessTokens.MemberUses(ctx, p, connection.ID, shown)
-	if err != nil {
-		return web.Uses{}, err
-	}
-	out := web.Uses{All: connection.Mine || p.Can("connection:manage"), Some: len(uses) == shown}
-	for _, u := range uses {
-		use := web.Use{Who: u.Email, About: u.Role, Calls: u.Calls, Failures: u.Failures, Credentials: u.Credentials,
-			Latency: web.Milliseconds(u.CallMS), Last: u.LastUsedAt}
-		switch {
-		case strings.HasPrefix(u.Email, "key:"):
-			use.Who, use.About = strings.TrimPrefix(u.Email, "key:"), "API key "+u.Name
-		case u.Role == "":
-			use.About = "no member any more"
-		}
-		days := make([]float64, len(u.Days))
-		for i, n := range u.Days {
-			days[i] = float64(n)
-		}
-		use.Days = web.NewSpark("Uses by day", "", days)
-		out.Items = append(out.Items, use)
-	}
-	return out, nil
 }

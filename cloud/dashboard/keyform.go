@@ -136,3 +136,14 @@ func keyFormOf(r *http.Request) (keyForm, error) {
 	}
 	return out, nil
 }
+
+// keyPageView is one key, of the cloud or of a connection's server: what it is, what was made with it, and what its
+// revocation ends.
+type keyPageView struct {
+	Frame   *frame // of the connection; nil: the cloud's own
+	List    string // address of the list
+	Key     keyView
+	Tree    []keyNode
+	Ends    endsView
+	Unknown string // why what it ends is not known
+}

@@ -9,20 +9,30 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/preview"
+	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
 
-func (d *Dashboard) routeMemberPages(e *echo.Echo) {
-	e.GET("/members", d.page.SignedIn(d.membersPage))
-	e.POST("/members/invite", d.page.SignedIn(d.inviteMember))
-	e.GET("/members/:id/remove", d.page.SignedIn(d.askRemove))
-	e.POST("/members/:id/:action", d.page.SignedIn(d.changeMember))
-	e.POST("/members/invitations/:id/withdraw", d.page.SignedIn(d.withdrawFromPage))
-	e.GET("/organizations/new", d.page.SignedIn(d.newOrganizationPage))
-	e.POST("/organizations", d.page.SignedIn(d.addOrganization))
-	e.POST("/organizations/switch", d.page.SignedIn(d.switchOrganization))
+// members is the page of an organization's members and invitations.
+type members struct {
+	page     *page.Writer
+	who      *who.Finder
+	accounts *accounts.Store
+	outbox   *outbox.Outbox
+	preview  *preview.Preview
+	servers  *servers.Servers
+}
+
+func (m *members) mount(e *echo.Echo) {
+	e.GET("/members", m.page.SignedIn(m.show))
+	e.POST("/members/invite", m.page.SignedIn(m.invite))
+	e.GET("/members/:id/remove", m.page.SignedIn(m.askRemove))
+	e.POST("/members/:id/:action", m.page.SignedIn(m.change))
+	e.POST("/members/invitations/:id/withdraw", m.page.SignedIn(m.withdraw))
 }
 
 type membersView struct {
@@ -51,13 +61,13 @@ var memberFlashes = map[string]string{
 	"withdrawn": "The invitation was withdrawn. Its link is of no use any more.",
 }
 
-func (d *Dashboard) membersPage(ctx echo.Context, p accounts.Principal) error {
-	return d.renderMembers(ctx, http.StatusOK, p, membersView{Form: api.NewInvitation{Role: string(bridge.RoleMember)}})
+func (m *members) show(ctx echo.Context, p accounts.Principal) error {
+	return m.render(ctx, http.StatusOK, p, membersView{Form: api.NewInvitation{Role: string(bridge.RoleMember)}})
 }
 
-func (d *Dashboard) renderMembers(ctx echo.Context, status int, p accounts.Principal, view membersView) error {
+func (m *members) render(ctx echo.Context, status int, p accounts.Principal, view membersView) error {
 	r := ctx.Request()
-	members, next, err := d.accounts.Members(r.Context(), p, p.Org, ctx.QueryParam("cursor"), page.PageRows)
+	list, next, err := m.accounts.Members(r.Context(), p, p.Org, ctx.QueryParam("cursor"), page.PageRows)
 	if err != nil {
 		return err
 	}
@@ -67,22 +77,22 @@ func (d *Dashboard) renderMembers(ctx echo.Context, status int, p accounts.Princ
 			view.Give = append(view.Give, role)
 		}
 	}
-	for _, m := range members {
-		reach, me := p.Role.AtLeast(bridge.Role(m.Role)), m.ID == p.UserID
-		view.Members = append(view.Members, memberView{Member: m, Me: me, Change: reach && p.Can("member:update"),
+	for _, one := range list {
+		reach, me := p.Role.AtLeast(bridge.Role(one.Role)), one.ID == p.UserID
+		view.Members = append(view.Members, memberView{Member: one, Me: me, Change: reach && p.Can("member:update"),
 			Remove: me || reach && p.Can("member:remove")})
 	}
 	if view.MayInvite {
-		if view.Invitations, _, err = d.accounts.Invitations(r.Context(), p, p.Org, "", 500); err != nil {
+		if view.Invitations, _, err = m.accounts.Invitations(r.Context(), p, p.Org, "", 500); err != nil {
 			return err
 		}
 	}
-	return d.page.Render(ctx, status, "members", web.Page{Title: "Members", Path: "/members", User: page.User(p),
+	return m.page.Render(ctx, status, "members", web.Page{Title: "Members", Path: "/members", User: page.User(p),
 		Flash: memberFlashes[ctx.QueryParam("done")], View: view})
 }
 
 // failMembers shows the page with the reason why nothing was done.
-func (d *Dashboard) failMembers(ctx echo.Context, p accounts.Principal, view membersView, err error) error {
+func (m *members) fail(ctx echo.Context, p accounts.Principal, view membersView, err error) error {
 	if view.Form.Role == "" {
 		view.Form.Role = string(bridge.RoleMember)
 	}
@@ -90,10 +100,10 @@ func (d *Dashboard) failMembers(ctx echo.Context, p accounts.Principal, view mem
 		return err
 	}
 	view.Error = page.Sentence(err)
-	return d.renderMembers(ctx, api.Status(err), p, view)
+	return m.render(ctx, api.Status(err), p, view)
 }
 
-func (d *Dashboard) inviteMember(ctx echo.Context, p accounts.Principal) error {
+func (m *members) invite(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
@@ -102,15 +112,15 @@ func (d *Dashboard) inviteMember(ctx echo.Context, p accounts.Principal) error {
 	}
 	values := ctx.Request().PostForm
 	n := api.NewInvitation{Email: strings.TrimSpace(values.Get("email")), Role: values.Get("role"), ExpiresIn: values.Get("expires_in")}
-	invitation, err := d.who.Invite(ctx, p, n)
+	invitation, err := m.who.Invite(ctx, p, n)
 	if err != nil {
-		return d.failMembers(ctx, p, membersView{Form: n}, err)
+		return m.fail(ctx, p, membersView{Form: n}, err)
 	}
-	return d.renderMembers(ctx, http.StatusOK, p, membersView{Invited: &invitation, Form: api.NewInvitation{Role: string(bridge.RoleMember)},
-		Mailed: invitation.Email != "" && d.outbox.SendsMail(), NoMail: !d.outbox.SendsMail()})
+	return m.render(ctx, http.StatusOK, p, membersView{Invited: &invitation, Form: api.NewInvitation{Role: string(bridge.RoleMember)},
+		Mailed: invitation.Email != "" && m.outbox.SendsMail(), NoMail: !m.outbox.SendsMail()})
 }
 
-func (d *Dashboard) changeMember(ctx echo.Context, p accounts.Principal) error {
+func (m *members) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
@@ -120,16 +130,16 @@ func (d *Dashboard) changeMember(ctx echo.Context, p accounts.Principal) error {
 	switch ctx.Param("action") {
 	case "role":
 		done = "role"
-		if asked, err := d.askRole(ctx, p, id, r.PostForm.Get("role")); asked || err != nil {
+		if asked, err := m.askRole(ctx, p, id, r.PostForm.Get("role")); asked || err != nil {
 			return err
 		}
-		_, err = d.accounts.ChangeRole(r.Context(), who.Caller(ctx, p), p.Org, id, r.PostForm.Get("role"))
+		_, err = m.accounts.ChangeRole(r.Context(), who.Caller(ctx, p), p.Org, id, r.PostForm.Get("role"))
 	case "remove":
 		if r.PostForm.Get("sure") != "yes" {
-			return d.askRemove(ctx, p)
+			return m.askRemove(ctx, p)
 		}
 		var removed api.RemovedMember
-		removed, err = d.accounts.RemoveMember(r.Context(), who.Caller(ctx, p), p.Org, id)
+		removed, err = m.accounts.RemoveMember(r.Context(), who.Caller(ctx, p), p.Org, id)
 		if done = "removed"; len(removed.Connections) > 0 {
 			done = "left"
 		}
@@ -137,55 +147,56 @@ func (d *Dashboard) changeMember(ctx echo.Context, p accounts.Principal) error {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
 	if err != nil {
-		return d.failMembers(ctx, p, membersView{}, err)
+		return m.fail(ctx, p, membersView{}, err)
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/members?done="+done)
 }
 
-func (d *Dashboard) withdrawFromPage(ctx echo.Context, p accounts.Principal) error {
-	if err := d.accounts.Withdraw(ctx.Request().Context(), who.Caller(ctx, p), p.Org, ctx.Param("id")); err != nil {
-		return d.failMembers(ctx, p, membersView{}, err)
+func (m *members) withdraw(ctx echo.Context, p accounts.Principal) error {
+	if err := m.accounts.Withdraw(ctx.Request().Context(), who.Caller(ctx, p), p.Org, ctx.Param("id")); err != nil {
+		return m.fail(ctx, p, membersView{}, err)
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/members?done=withdrawn")
 }
 
-type newOrganizationView struct {
-	Form  api.NewOrganization
-	Error string
+// askRemove asks whether to remove a member, or to leave.
+func (m *members) askRemove(ctx echo.Context, p accounts.Principal) error {
+	id := ctx.Param("id")
+	found, err := m.preview.EndsOfMember(ctx.Request().Context(), p, p.Org, id, "", m.servers.KeyAlive)
+	if err != nil {
+		return m.fail(ctx, p, membersView{}, err)
+	}
+	ends, leaving := api.Ends{Servers: m.servers.EndsOnServers(ctx, p, found)}, found.Member
+	ends.Add(found.Here...)
+	view := sureView{Ends: endsOf(ends, ""), Action: "/members/" + id + "/remove", Back: "/members"}
+	kept := "Shared connections and the organization's API keys go on working."
+	if id == p.UserID {
+		view.Title, view.Box, view.Button = "Leave "+p.Org, "Yes, I leave", "Leave"
+		view.Lead = []string{"You are signed out here at once, and can come back only with a new invitation.", kept}
+		return askSure(ctx, m.page, p, "/members", view)
+	}
+	view.Title, view.Box, view.Button = "Remove "+leaving.Name, "Yes, remove "+leaving.Name, "Remove"
+	view.Lead = []string{leaving.Email + " loses access at once. If they come back, they get a new membership and none of this.", kept}
+	return askSure(ctx, m.page, p, "/members", view)
 }
 
-func (d *Dashboard) newOrganizationPage(ctx echo.Context, p accounts.Principal) error {
-	return d.page.Render(ctx, http.StatusOK, "neworg", web.Page{Title: "New organization", Path: "/members", User: page.User(p), View: newOrganizationView{}})
-}
-
-// addOrganization makes an organization and goes there.
-func (d *Dashboard) addOrganization(ctx echo.Context, p accounts.Principal) error {
-	if err := page.Form(ctx); err != nil {
-		return err
+// askRole asks for confirmation of a lower role if that ends or limits anything. asked reports whether it has answered, with
+// the question or an error.
+func (m *members) askRole(ctx echo.Context, p accounts.Principal, id, role string) (asked bool, err error) {
+	if ctx.Request().PostForm.Get("sure") == "yes" {
+		return false, nil
 	}
-	r := ctx.Request()
-	n := api.NewOrganization{Slug: strings.TrimSpace(r.PostForm.Get("slug")), Name: strings.TrimSpace(r.PostForm.Get("name"))}
-	if _, err := d.accounts.CreateOrganization(r.Context(), who.Caller(ctx, p), n); err != nil {
-		if who.Ours(err) {
-			return err
-		}
-		view := newOrganizationView{Form: n, Error: page.Sentence(err)}
-		return d.page.Render(ctx, api.Status(err), "neworg", web.Page{Title: "New organization", Path: "/members", User: page.User(p), View: view})
+	found, err := m.preview.EndsOfMember(ctx.Request().Context(), p, p.Org, id, role, m.servers.KeyAlive)
+	if err != nil {
+		return true, m.fail(ctx, p, membersView{}, err)
 	}
-	return d.goTo(ctx, p, n.Slug, "/members")
-}
-
-func (d *Dashboard) switchOrganization(ctx echo.Context, p accounts.Principal) error {
-	if err := page.Form(ctx); err != nil {
-		return err
+	if bridge.Role(role).AtLeast(bridge.Role(found.Member.Role)) || len(found.Here) == 0 && len(found.Holders) == 0 {
+		return false, nil
 	}
-	return d.goTo(ctx, p, ctx.Request().PostForm.Get("org"), "/connections")
-}
-
-// goTo moves the session to another organization; its cookie stays what it is.
-func (d *Dashboard) goTo(ctx echo.Context, p accounts.Principal, org, path string) error {
-	if _, err := d.sessions.SwitchSession(ctx.Request().Context(), who.Caller(ctx, p), org); err != nil {
-		return err
-	}
-	return ctx.Redirect(http.StatusSeeOther, path)
+	ends := api.Ends{Servers: m.servers.EndsOnServers(ctx, p, found)}
+	ends.Add(found.Here...)
+	title := "Give " + found.Member.Name + " the role " + role
+	return true, askSure(ctx, m.page, p, "/members", sureView{Title: title, Heading: "What ends or is limited", Ends: endsOf(ends, ""),
+		Lead:   []string{"The new role counts from their next request on. New access tokens have only what it allows."},
+		Action: ctx.Request().URL.Path, Back: "/members", Box: "Yes, that is meant", Button: "Save", Fields: []field{{"role", role}}})
 }

@@ -10,10 +10,26 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
+
+// newConnection is the page that says how to connect a server, with a form for its key.
+type newConnection struct {
+	page        *page.Writer
+	connections *connections.Store
+	servers     *servers.Servers
+	cloud       bridge.ServerURL
+	now         func() time.Time
+}
+
+func (n *newConnection) mount(e *echo.Echo) {
+	e.GET("/connections/new", n.page.SignedIn(n.show))
+	e.POST("/connections", n.page.SignedIn(n.add))
+}
 
 type newView struct {
 	CloudURL        bridge.ServerURL
@@ -27,11 +43,11 @@ type newView struct {
 
 // newConnectionPage says how to connect a server, and whether that has been done since the page was opened. Its script asks
 // for it again and again; without scripts a link does.
-func (d *Dashboard) newConnectionPage(ctx echo.Context, p accounts.Principal) error {
-	view := newView{Since: d.cfg.Now().Unix()}
+func (n *newConnection) show(ctx echo.Context, p accounts.Principal) error {
+	view := newView{Since: n.now().Unix()}
 	if since, err := strconv.ParseInt(ctx.QueryParam("since"), 10, 64); err == nil {
 		view.Since, view.Asked = since, true
-		found, err := d.connections.ConnectedSince(ctx.Request().Context(), p, time.Unix(since, 0))
+		found, err := n.connections.ConnectedSince(ctx.Request().Context(), p, time.Unix(since, 0))
 		if err != nil {
 			return err
 		}
@@ -39,29 +55,29 @@ func (d *Dashboard) newConnectionPage(ctx echo.Context, p accounts.Principal) er
 			view.Connected = &found[0]
 		}
 	}
-	return d.renderNew(ctx, p, http.StatusOK, view)
+	return n.render(ctx, p, http.StatusOK, view)
 }
 
-func (d *Dashboard) renderNew(ctx echo.Context, p accounts.Principal, status int, view newView) error {
-	view.CloudURL, view.MayAdd = d.cfg.PublicURL, p.Can("connection:create")
-	return d.page.Render(ctx, status, "new", web.Page{Title: "Add a connection", Path: "/connections", User: page.User(p), View: view})
+func (n *newConnection) render(ctx echo.Context, p accounts.Principal, status int, view newView) error {
+	view.CloudURL, view.MayAdd = n.cloud, p.Can("connection:create")
+	return n.page.Render(ctx, status, "new", web.Page{Title: "Add a connection", Path: "/connections", User: page.User(p), View: view})
 }
 
-func (d *Dashboard) addConnection(ctx echo.Context, p accounts.Principal) error {
+func (n *newConnection) add(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	key := bridge.NewSecret(r.PostForm.Get("api_key")).Disclose()
 	req := api.RegisterRequest{ServerURL: r.PostForm.Get("server_url"), Name: r.PostForm.Get("name"), APIKey: &key}
-	connection, _, err := d.connections.Register(r.Context(), who.Caller(ctx, p), req)
+	connection, _, err := n.connections.Register(r.Context(), who.Caller(ctx, p), req)
 	if err != nil {
 		if who.Ours(err) {
 			return err
 		}
-		return d.renderNew(ctx, p, api.Status(err), newView{Since: d.cfg.Now().Unix(), ServerURL: req.ServerURL, Name: req.Name, Error: page.Sentence(err)})
+		return n.render(ctx, p, api.Status(err), newView{Since: n.now().Unix(), ServerURL: req.ServerURL, Name: req.Name, Error: page.Sentence(err)})
 	}
-	if _, err := d.servers.Check(r.Context(), p, connection.ID); err != nil {
+	if _, err := n.servers.Check(r.Context(), p, connection.ID); err != nil {
 		return err
 	}
 	return page.Done(ctx, "added")

@@ -13,8 +13,25 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/who"
 )
+
+// overview is a connection's first tab: its state, its use, and what changes or ends it.
+type overview struct {
+	page        *page.Writer
+	tabs        *tabs
+	connections *connections.Store
+	servers     *servers.Servers
+	upkeep      *connections.Upkeep
+	cloud       bridge.ServerURL
+}
+
+func (o *overview) mount(e *echo.Echo) {
+	e.GET("/connections/:id", o.page.SignedIn(o.show))
+	e.GET("/connections/:id/delete", o.page.SignedIn(o.askDisconnect))
+	e.POST("/connections/:id/:action", o.page.SignedIn(o.change))
+}
 
 type overviewView struct {
 	Frame   frame
@@ -36,12 +53,12 @@ type overviewView struct {
 // snippet is text to copy, the part of that name.
 type snippet struct{ ID, Label, Text string }
 
-func (d *Dashboard) overviewPage(ctx echo.Context, p accounts.Principal) error {
-	return d.renderOverview(ctx, http.StatusOK, p, "")
+func (o *overview) show(ctx echo.Context, p accounts.Principal) error {
+	return o.render(ctx, http.StatusOK, p, "")
 }
 
-func (d *Dashboard) renderOverview(ctx echo.Context, status int, p accounts.Principal, failed string) error {
-	f, err := d.frame(ctx, p, "")
+func (o *overview) render(ctx echo.Context, status int, p accounts.Principal, failed string) error {
+	f, err := o.tabs.open(ctx, p, "")
 	if err != nil {
 		return err
 	}
@@ -53,18 +70,18 @@ func (d *Dashboard) renderOverview(ctx echo.Context, status int, p accounts.Prin
 		view.Failed = ctx.Param("action")
 		view.Name, view.URL = orAsIs(r.PostForm.Get("name"), view.Name), orAsIs(r.PostForm.Get("server_url"), view.URL)
 	}
-	if view.Users, err = d.connections.Users(r.Context(), p, id); err != nil {
+	if view.Users, err = o.connections.Users(r.Context(), p, id); err != nil {
 		return err
 	}
-	if view.History, err = d.historyOf(r.Context(), p, id); err != nil {
+	if view.History, err = o.history(r.Context(), p, id); err != nil {
 		return err
 	}
-	if view.Undelivered, err = d.upkeep.Undelivered(r.Context(), p); err != nil {
+	if view.Undelivered, err = o.upkeep.Undelivered(r.Context(), p); err != nil {
 		return err
 	}
 	view.Undelivered = slices.DeleteFunc(view.Undelivered, func(u api.Undelivered) bool { return u.Connection != id })
-	view.Show = d.howToUse(f)
-	return d.renderTab(ctx, p, status, "connection", f, view)
+	view.Show = o.howToUse(f)
+	return o.tabs.render(ctx, p, status, "connection", f, view)
 }
 
 func orAsIs(sent, is string) string {
@@ -75,14 +92,14 @@ func orAsIs(sent, is string) string {
 }
 
 // howToUse is how the connection's server is called from a terminal and from a page of the vendor's own.
-func (d *Dashboard) howToUse(f frame) []snippet {
+func (o *overview) howToUse(f frame) []snippet {
 	path := acePaths[0]
 	if f.Key() != "ace" {
 		path = "/"
 	}
 	return []snippet{
-		{"use-terminal", "In a terminal", relayCommand(d.cfg.PublicURL, f.Connection.ID, path)},
-		{"use-page", "In a page", `import { Ace } from "` + d.cfg.PublicURL.Join("/static/ace.js") + `";
+		{"use-terminal", "In a terminal", relayCommand(o.cloud, f.Connection.ID, path)},
+		{"use-page", "In a page", `import { Ace } from "` + o.cloud.Join("/static/ace.js") + `";
 const conn = await new Ace().connection("` + f.Connection.ID + `");
 const answer = await conn.fetch("` + path + `");`},
 	}
@@ -107,15 +124,15 @@ func commandOf(hint string) string {
 }
 
 // failOverview shows the page with the reason why nothing was done.
-func (d *Dashboard) failOverview(ctx echo.Context, p accounts.Principal, err error) error {
+func (o *overview) fail(ctx echo.Context, p accounts.Principal, err error) error {
 	if who.Ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
 	}
-	return d.renderOverview(ctx, api.Status(err), p, page.Sentence(err))
+	return o.render(ctx, api.Status(err), p, page.Sentence(err))
 }
 
 // changeConnection does what a form of a connection's page says.
-func (d *Dashboard) changeConnection(ctx echo.Context, p accounts.Principal) error {
+func (o *overview) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
@@ -136,33 +153,33 @@ func (d *Dashboard) changeConnection(ctx echo.Context, p accounts.Principal) err
 	case "key":
 		patch.APIKey, done = new(key.Disclose()), "key-replaced"
 	case "delete":
-		return d.deleteOnPage(ctx, p)
+		return o.disconnect(ctx, p)
 	default:
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
 	if done == "moved" && sent.Get("sure") != "yes" {
-		return d.failOverview(ctx, p, page.ErrNotSure)
+		return o.fail(ctx, p, page.ErrNotSure)
 	}
 	if patch != (api.ConnectionPatch{}) {
-		if _, err := d.connections.Patch(r.Context(), who.Caller(ctx, p), id, patch); err != nil {
-			return d.failOverview(ctx, p, err)
+		if _, err := o.connections.Patch(r.Context(), who.Caller(ctx, p), id, patch); err != nil {
+			return o.fail(ctx, p, err)
 		}
 	}
 	if done == "checked" || patch.APIKey != nil {
-		if _, err := d.servers.Check(r.Context(), p, id); err != nil {
-			return d.failOverview(ctx, p, err)
+		if _, err := o.servers.Check(r.Context(), p, id); err != nil {
+			return o.fail(ctx, p, err)
 		}
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/connections/"+id+"?done="+done)
 }
 
-func (d *Dashboard) deleteOnPage(ctx echo.Context, p accounts.Principal) error {
+func (o *overview) disconnect(ctx echo.Context, p accounts.Principal) error {
 	if ctx.Request().PostForm.Get("sure") != "yes" {
-		return d.askDelete(ctx, p)
+		return o.askDisconnect(ctx, p)
 	}
-	removed, err := d.servers.Disconnect(ctx, p, ctx.Param("id"), connections.AsItWas{})
+	removed, err := o.servers.Disconnect(ctx, p, ctx.Param("id"), connections.AsItWas{})
 	if err != nil {
-		return d.failOverview(ctx, p, err)
+		return o.fail(ctx, p, err)
 	}
 	switch due := removed.Revocation; {
 	case due == nil || due.Status == "lost":
@@ -171,4 +188,45 @@ func (d *Dashboard) deleteOnPage(ctx echo.Context, p accounts.Principal) error {
 		return page.Done(ctx, "disconnected")
 	}
 	return page.Done(ctx, "pending")
+}
+
+// askDelete asks whether to disconnect.
+func (o *overview) askDisconnect(ctx echo.Context, p accounts.Principal) error {
+	r, id := ctx.Request().Context(), ctx.Param("id")
+	connection, err := o.connections.Connection(r, p, id)
+	if err != nil {
+		return err
+	}
+	ends, err := o.servers.EndsOfDisconnect(ctx, p, id)
+	if err != nil {
+		return err
+	}
+	users, err := o.connections.Users(r, p, id)
+	if err != nil {
+		return err
+	}
+	key := "The key is forgotten here. The server keeps it: revoke it there as well."
+	if connection.KeyID != "" {
+		key = "The connection's key is revoked on the server, now or as soon as it answers."
+	}
+	return askSure(ctx, o.page, p, "/connections", sureView{Title: "Disconnect " + connection.Name, Lead: []string{whoLoses(connection, p, users), key},
+		Ends: endsOf(ends, connection.ID), Action: "/connections/" + id + "/delete", Back: "/connections/" + id,
+		Box: "Yes, disconnect " + connection.Name, Button: "Disconnect"})
+}
+
+// whoLoses says how many people lose a connection.
+func whoLoses(c api.Connection, p accounts.Principal, users int) string {
+	switch {
+	case leftBehind(c):
+		return "Nobody has used it since " + c.Owner + " left."
+	case users == 0:
+		return "No person loses access, but API keys of " + p.Org + " do."
+	case users == 1 && c.Mine:
+		return "1 person loses access at once: you."
+	case users == 1:
+		return "1 person loses access at once."
+	case c.Mine || c.Visibility == connections.Organization:
+		return count(users, "", "people lose access at once, you among them.")
+	}
+	return count(users, "", "people lose access at once.")
 }

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -18,20 +19,29 @@ import (
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/who"
+	"github.com/acebridge/ace/web"
 )
 
-func (d *Dashboard) routeServerKeys(e *echo.Echo) {
-	e.GET("/connections/:id/keys", d.page.SignedIn(d.calling(d.serverKeysPage)))
-	e.POST("/connections/:id/keys", d.page.SignedIn(d.calling(d.createServerKey)))
-	e.GET("/connections/:id/keys/:key", d.page.SignedIn(d.calling(d.serverKeyPage)))
-	e.POST("/connections/:id/keys/:key/:action", d.page.SignedIn(d.calling(d.changeServerKey)))
+// serverKeys is the tab of the API keys on a connection's server.
+type serverKeys struct {
+	page    *page.Writer
+	tabs    *tabs
+	servers *servers.Servers
+	quotas  *who.Quotas
+}
+
+func (k *serverKeys) mount(e *echo.Echo) {
+	e.GET("/connections/:id/keys", k.page.SignedIn(k.calling(k.show)))
+	e.POST("/connections/:id/keys", k.page.SignedIn(k.calling(k.create)))
+	e.GET("/connections/:id/keys/:key", k.page.SignedIn(k.calling(k.showOne)))
+	e.POST("/connections/:id/keys/:key/:action", k.page.SignedIn(k.calling(k.change)))
 }
 
 // calling counts a page that calls a connection's server among the calls under way, of which there are only so many: a slow
 // server must not hold more than its share of the cloud.
-func (d *Dashboard) calling(h func(echo.Context, accounts.Principal) error) func(echo.Context, accounts.Principal) error {
+func (k *serverKeys) calling(h func(echo.Context, accounts.Principal) error) func(echo.Context, accounts.Principal) error {
 	return func(ctx echo.Context, p accounts.Principal) error {
-		free, err := d.quotas.Take(p, ctx.Param("id"))
+		free, err := k.quotas.Take(p, ctx.Param("id"))
 		if err != nil {
 			return err
 		}
@@ -58,40 +68,40 @@ type serverRefusal struct {
 	Command snippet // that does the same where the server can be reached
 }
 
-func (d *Dashboard) serverKeysPage(ctx echo.Context, p accounts.Principal) error {
-	f, err := d.serverKeysFrame(ctx, p)
+func (k *serverKeys) show(ctx echo.Context, p accounts.Principal) error {
+	f, err := k.open(ctx, p)
 	if err != nil {
 		return err
 	}
-	return d.renderServerKeys(ctx, p, http.StatusOK, serverKeysView{Frame: f})
+	return k.render(ctx, p, http.StatusOK, serverKeysView{Frame: f})
 }
 
-func (d *Dashboard) serverKeysFrame(ctx echo.Context, p accounts.Principal) (frame, error) {
+func (k *serverKeys) open(ctx echo.Context, p accounts.Principal) (frame, error) {
 	if err := p.RequireScope("connection:use"); err != nil {
 		return frame{}, err
 	}
-	return d.frame(ctx, p, "keys")
+	return k.tabs.open(ctx, p, "keys")
 }
 
 // renderServerKeys shows the keys on the server that the member sees, beside what view says.
-func (d *Dashboard) renderServerKeys(ctx echo.Context, p accounts.Principal, status int, view serverKeysView) error {
+func (k *serverKeys) render(ctx echo.Context, p accounts.Principal, status int, view serverKeysView) error {
 	connection := view.Frame.Connection
 	server := string(connection.ServerURL)
 	if view.Frame.Key() != "ace" {
 		view.Plain = snippet{ID: "plain", Label: "Command that connects it", Text: "ace connect --server " + server}
-		return d.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
+		return k.tabs.render(ctx, p, status, "connection_keys", view.Frame, view)
 	}
-	found, err := d.findServerKeys(ctx, p, connection)
+	found, err := k.find(ctx, p, connection)
 	if err != nil {
 		if who.Ours(err) {
 			return err
 		}
 		view.Refused = &serverRefusal{Why: page.Sentence(err), Command: snippet{ID: "list", Label: "In a terminal that reaches the server", Text: "ace api-key list --server " + server}}
-		return d.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
+		return k.tabs.render(ctx, p, status, "connection_keys", view.Frame, view)
 	}
 	path := "/connections/" + connection.ID
-	for _, k := range found.Keys {
-		view.Keys = append(view.Keys, serverKeyView(found, k, p, path, connection.KeyID))
+	for _, key := range found.Keys {
+		view.Keys = append(view.Keys, serverKeyView(found, key, p, path, connection.KeyID))
 	}
 	view.Keys = asTree(view.Keys, path+"/keys/")
 	if found.Next != "" {
@@ -100,12 +110,12 @@ func (d *Dashboard) renderServerKeys(ctx echo.Context, p accounts.Principal, sta
 	if view.Create = found.Can("key:create"); view.Create {
 		view.Form = offerServerKey(found, p, view.Form, path+"/keys")
 	}
-	return d.renderTab(ctx, p, status, "connection_keys", view.Frame, view)
+	return k.tabs.render(ctx, p, status, "connection_keys", view.Frame, view)
 }
 
 // findServerKeys asks the server. An error of kind Internal is one of ours.
-func (d *Dashboard) findServerKeys(ctx echo.Context, p accounts.Principal, connection api.Connection) (servers.ServerKeys, error) {
-	client, err := d.servers.ServerClient(ctx, p, connection.ID)
+func (k *serverKeys) find(ctx echo.Context, p accounts.Principal, connection api.Connection) (servers.ServerKeys, error) {
+	client, err := k.servers.ServerClient(ctx, p, connection.ID)
 	if err != nil {
 		return servers.ServerKeys{}, err
 	}
@@ -171,49 +181,49 @@ func offerServerKey(s servers.ServerKeys, p accounts.Principal, f keyForm, actio
 	return f.offer(action, kinds, presets, scopes, admin)
 }
 
-func (d *Dashboard) createServerKey(ctx echo.Context, p accounts.Principal) error {
+func (k *serverKeys) create(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
-	f, err := d.serverKeysFrame(ctx, p)
+	f, err := k.open(ctx, p)
 	if err != nil {
 		return err
 	}
 	sent, err := keyFormOf(ctx.Request())
 	if err != nil {
-		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, err)
+		return k.fail(ctx, p, serverKeysView{Frame: f, Form: sent}, err)
 	}
-	client, err := d.servers.ServerClient(ctx, p, f.Connection.ID)
+	client, err := k.servers.ServerClient(ctx, p, f.Connection.ID)
 	if err != nil {
-		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, err)
+		return k.fail(ctx, p, serverKeysView{Frame: f, Form: sent}, err)
 	}
 	created, err := client.CreateKey(ctx.Request().Context(), sent.Wish)
 	if err != nil {
-		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f, Form: sent}, servers.ServerError(err, f.Connection.ServerURL))
+		return k.fail(ctx, p, serverKeysView{Frame: f, Form: sent}, servers.ServerError(err, f.Connection.ServerURL))
 	}
-	return d.showServerKey(ctx, p, f, "created", "", created)
+	return k.showSecret(ctx, p, f, "created", "", created)
 }
 
 // serverKeyRefused shows the page with why nothing was done.
-func (d *Dashboard) serverKeyRefused(ctx echo.Context, p accounts.Principal, view serverKeysView, err error) error {
+func (k *serverKeys) fail(ctx echo.Context, p accounts.Principal, view serverKeysView, err error) error {
 	if who.Ours(err) {
 		return err
 	}
 	view.Error = page.Sentence(err)
-	return d.renderServerKeys(ctx, p, api.Status(err), view)
+	return k.render(ctx, p, api.Status(err), view)
 }
 
 // showServerKey shows a secret, this once.
-func (d *Dashboard) showServerKey(ctx echo.Context, p accounts.Principal, f frame, done, id string, answer api.CreatedKey) error {
+func (k *serverKeys) showSecret(ctx echo.Context, p accounts.Principal, f frame, done, id string, answer api.CreatedKey) error {
 	status := http.StatusOK
 	if id == "" {
 		status = http.StatusCreated
 	}
 	created, err := servers.TidyCreated(answer, id)
 	if err != nil {
-		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, servers.ServerError(err, f.Connection.ServerURL))
+		return k.fail(ctx, p, serverKeysView{Frame: f}, servers.ServerError(err, f.Connection.ServerURL))
 	}
-	return d.renderServerKeys(ctx, p, status, serverKeysView{Frame: f, Created: &createdView{created, done,
+	return k.render(ctx, p, status, serverKeysView{Frame: f, Created: &createdView{created, done,
 		"Whatever calls the server sends it as a header:", `curl -H "` + bridge.HeaderAceAPIKey + `: $KEY" ` + bridge.ShellWord(f.Connection.ServerURL.Join("/ace/v1/me"))}})
 }
 
@@ -222,16 +232,16 @@ var errOwnKey = bridge.E(bridge.Conflict, bridge.CodeOwnKey,
 	WithHint("to end it, disconnect")
 
 // changeServerKey does what a button of a key says.
-func (d *Dashboard) changeServerKey(ctx echo.Context, p accounts.Principal) error {
+func (k *serverKeys) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
-	f, err := d.serverKeysFrame(ctx, p)
+	f, err := k.open(ctx, p)
 	if err != nil {
 		return err
 	}
 	refused := func(err error) error {
-		return d.serverKeyRefused(ctx, p, serverKeysView{Frame: f}, err)
+		return k.fail(ctx, p, serverKeysView{Frame: f}, err)
 	}
 	r, sent := ctx.Request().Context(), ctx.Request().PostForm
 	parsed, err := uuid.Parse(ctx.Param("key"))
@@ -244,7 +254,7 @@ func (d *Dashboard) changeServerKey(ctx echo.Context, p accounts.Principal) erro
 	case (action == "revoke" || action == "revive") && sent.Get("sure") != "yes":
 		return refused(page.ErrNotSure)
 	}
-	client, err := d.servers.ServerClient(ctx, p, f.Connection.ID)
+	client, err := k.servers.ServerClient(ctx, p, f.Connection.ID)
 	if err != nil {
 		return refused(err)
 	}
@@ -269,7 +279,56 @@ func (d *Dashboard) changeServerKey(ctx echo.Context, p accounts.Principal) erro
 	case err != nil:
 		return refused(servers.ServerError(err, f.Connection.ServerURL))
 	case done == "":
-		return d.showServerKey(ctx, p, f, map[string]string{"revive": "revived: the old secret is dead", "rotate": "rotated"}[action], id, created)
+		return k.showSecret(ctx, p, f, map[string]string{"revive": "revived: the old secret is dead", "rotate": "rotated"}[action], id, created)
 	}
 	return ctx.Redirect(http.StatusSeeOther, "/connections/"+f.Connection.ID+"/keys?done="+done)
+}
+
+// serverKeyPage shows one key of a connection's server.
+func (k *serverKeys) showOne(ctx echo.Context, p accounts.Principal) error {
+	f, err := k.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	id, err := uuid.Parse(ctx.Param("key"))
+	if err != nil {
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	client, err := k.servers.ServerClient(ctx, p, f.Connection.ID)
+	if err != nil {
+		return k.fail(ctx, p, serverKeysView{Frame: f}, err)
+	}
+	bounded, cancel := context.WithTimeout(ctx.Request().Context(), servers.ServerTime)
+	defer cancel()
+	key, err := client.Key(bounded, id.String())
+	if err != nil {
+		return k.fail(ctx, p, serverKeysView{Frame: f}, servers.ServerError(err, f.Connection.ServerURL))
+	}
+	tidy, ok := servers.TidyKey(key)
+	if !ok || tidy.KeyID != id.String() {
+		return k.fail(ctx, p, serverKeysView{Frame: f}, servers.ServerError(bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected,
+			"another key"), f.Connection.ServerURL))
+	}
+	path := "/connections/" + f.Connection.ID
+	var may servers.ServerKeys
+	if me, err := client.Me(bounded); err == nil {
+		may.May, _ = bridge.NewScopes(me.Scopes)
+	}
+	view := keyPageView{Frame: &f, List: path + "/keys", Key: serverKeyView(may, tidy, p, path, f.Connection.KeyID)}
+	if parent := tidy.Parent; parent != "" {
+		view.Key.MadeWith, view.Key.MadeWithPath = parent, path+"/keys/"+parent
+		if above, err := client.Key(bounded, parent); err == nil && servers.Shown(above.Name) != "" {
+			view.Key.MadeWith = servers.Shown(above.Name)
+		}
+	}
+	if view.Key.Alive || view.Key.End {
+		ends, err := client.KeyEnds(bounded, id.String())
+		if err != nil {
+			view.Unknown = page.Sentence(servers.ServerError(err, f.Connection.ServerURL))
+		}
+		ends.Items, ends.Servers = servers.TidyEndings(ends.Items), nil
+		view.Tree, view.Ends = treeOf(ends.Items, id.String(), path+"/keys/"), endsOf(ends, id.String())
+	}
+	return k.page.Render(ctx, http.StatusOK, "key", web.Page{Title: "Key " + tidy.Name + " of " + f.Connection.Name, Path: "/connections", User: page.User(p), View: view},
+		f.Connection.ServerURL.Origin())
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,14 +16,24 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/preview"
+	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/who"
 	"github.com/acebridge/ace/web"
 )
 
-func (d *Dashboard) routeSharingPages(e *echo.Echo) {
-	e.GET("/connections/:id/sharing", d.page.SignedIn(d.sharingPage))
-	e.POST("/connections/:id/sharing/:action", d.page.SignedIn(d.changeSharing))
-	e.POST("/connections/:id/sharing/members/:user", d.page.SignedIn(d.changeSharer))
+// sharing is the tab where admins say who may use a connection, and how much of it.
+type sharing struct {
+	page        *page.Writer
+	tabs        *tabs
+	connections *connections.Store
+	tokens      *connections.Tokens
+	servers     *servers.Servers
+}
+
+func (s *sharing) mount(e *echo.Echo) {
+	e.GET("/connections/:id/sharing", s.page.SignedIn(s.show))
+	e.POST("/connections/:id/sharing/:action", s.page.SignedIn(s.change))
+	e.POST("/connections/:id/sharing/members/:user", s.page.SignedIn(s.changeMember))
 }
 
 type sharingView struct {
@@ -114,39 +125,38 @@ func chosen(r *http.Request) (access string, to api.Ceiling) {
 	return connections.AccessFull, api.Ceiling{}
 }
 
-func (d *Dashboard) sharingPage(ctx echo.Context, p accounts.Principal) error {
-	return d.renderSharing(ctx, http.StatusOK, p, "")
+func (s *sharing) show(ctx echo.Context, p accounts.Principal) error {
+	return s.render(ctx, http.StatusOK, p, "")
 }
 
-func (d *Dashboard) renderSharing(ctx echo.Context, status int, p accounts.Principal, failed string) error {
-	f, err := d.frame(ctx, p, "sharing")
+func (s *sharing) render(ctx echo.Context, status int, p accounts.Principal, failed string) error {
+	f, err := s.tabs.open(ctx, p, "sharing")
 	if err != nil {
 		return err
 	}
 	view := sharingView{Frame: f, Error: failed, Cursor: ctx.QueryParam("cursor"), Plain: f.Connection.KeyID == "", Edit: p.Can("connection:share") && !f.Left, Ask: ctx.QueryParam("ask") == "off"}
-	if view.Sharing, err = d.connections.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, page.PageRows); err != nil {
+	if view.Sharing, err = s.connections.Sharing(ctx.Request().Context(), p, f.Connection.ID, view.Cursor, page.PageRows); err != nil {
 		return err
 	}
 	if view.Ask && view.Edit && f.Connection.Visibility == connections.Organization {
-		ends, err := d.servers.EndsOfPatch(ctx, p, f.Connection.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
+		ends, err := s.servers.EndsOfPatch(ctx, p, f.Connection.ID, api.ConnectionPatch{Visibility: new(connections.Private)})
 		if err != nil {
 			return err
 		}
 		view.Ends = endsOf(ends, "")
 	}
-	if view.Uses, err = d.usesOf(ctx.Request().Context(), p, f.Connection); err != nil {
+	if view.Uses, err = s.uses(ctx.Request().Context(), p, f.Connection); err != nil {
 		return err
 	}
-	s := &view.Sharing
-	r := ctx.Request()
-	view.Ceiling = newChoice("members", "no ceiling: everything their role allows", s.Presets, view.Plain, s.CeilingPreset, s.Ceiling)
+	of, r := &view.Sharing, ctx.Request()
+	view.Ceiling = newChoice("members", "no ceiling: everything their role allows", of.Presets, view.Plain, of.CeilingPreset, of.Ceiling)
 	if failed != "" && ctx.Param("action") == "ceiling" {
 		view.Ceiling = view.Ceiling.sent(r)
 	}
-	for _, m := range s.Members {
+	for _, m := range of.Members {
 		view.Members = append(view.Members, view.member(p, m, r, failed != "" && ctx.Param("user") == m.UserID))
 	}
-	return d.renderTab(ctx, p, status, "connection_sharing", f, view)
+	return s.tabs.render(ctx, p, status, "connection_sharing", f, view)
 }
 
 // member is one of the list, with the form if that is open: asked for, or sent in vain.
@@ -181,11 +191,11 @@ func (v sharingView) People() string {
 }
 
 // failSharing shows the page with the reason why nothing was done.
-func (d *Dashboard) failSharing(ctx echo.Context, p accounts.Principal, err error) error {
+func (s *sharing) fail(ctx echo.Context, p accounts.Principal, err error) error {
 	if who.Ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
 	}
-	return d.renderSharing(ctx, api.Status(err), p, page.Sentence(err))
+	return s.render(ctx, api.Status(err), p, page.Sentence(err))
 }
 
 func sharingDone(ctx echo.Context, what string) error {
@@ -193,7 +203,7 @@ func sharingDone(ctx echo.Context, what string) error {
 }
 
 // changeSharing is the switch, the ceiling, and reading the presets anew.
-func (d *Dashboard) changeSharing(ctx echo.Context, p accounts.Principal) error {
+func (s *sharing) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
@@ -204,7 +214,7 @@ func (d *Dashboard) changeSharing(ctx echo.Context, p accounts.Principal) error 
 		patch.Visibility, done = new(connections.Organization), "shared"
 	case "off":
 		if ctx.Request().PostForm.Get("sure") != "yes" {
-			return d.failSharing(ctx, p, page.ErrNotSure)
+			return s.fail(ctx, p, page.ErrNotSure)
 		}
 		patch.Visibility, done = new(connections.Private), "unshared"
 	case "ceiling":
@@ -212,38 +222,38 @@ func (d *Dashboard) changeSharing(ctx echo.Context, p accounts.Principal) error 
 		patch.Ceiling.Given = true
 		if access, to := chosen(ctx.Request()); access == connections.AccessLimited {
 			patch.Ceiling.To, done = &to, "ceiling"
-			if asked, err := d.askCeiling(ctx, p, patch); asked || err != nil {
+			if asked, err := s.askCeiling(ctx, p, patch); asked || err != nil {
 				return err
 			}
 		}
 	case "presets":
-		if err := d.servers.ReadPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
-			return d.failSharing(ctx, p, err)
+		if err := s.servers.ReadPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
+			return s.fail(ctx, p, err)
 		}
 		return sharingDone(ctx, "presets")
 	default:
 		return echo.NewHTTPError(http.StatusNotFound)
 	}
-	if _, err := d.servers.ChangeConnectionTo(ctx, p, ctx.Param("id"), patch); err != nil {
-		return d.failSharing(ctx, p, err)
+	if _, err := s.servers.ChangeConnectionTo(ctx, p, ctx.Param("id"), patch); err != nil {
+		return s.fail(ctx, p, err)
 	}
 	return sharingDone(ctx, done)
 }
 
 // askCeiling asks for confirmation of a ceiling that takes something away.
-func (d *Dashboard) askCeiling(ctx echo.Context, p accounts.Principal, patch api.ConnectionPatch) (asked bool, err error) {
+func (s *sharing) askCeiling(ctx echo.Context, p accounts.Principal, patch api.ConnectionPatch) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil
 	}
-	found, err := d.servers.FoundOfPatch(ctx, p, ctx.Param("id"), patch)
+	found, err := s.servers.FoundOfPatch(ctx, p, ctx.Param("id"), patch)
 	if err != nil {
-		return true, d.failSharing(ctx, p, err)
+		return true, s.fail(ctx, p, err)
 	}
-	return d.askLess(ctx, p, "Set the ceiling", found)
+	return s.askLess(ctx, p, "Set the ceiling", found)
 }
 
 // changeSharer makes or ends the exception for one member.
-func (d *Dashboard) changeSharer(ctx echo.Context, p accounts.Principal) error {
+func (s *sharing) changeMember(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
@@ -251,21 +261,63 @@ func (d *Dashboard) changeSharer(ctx echo.Context, p accounts.Principal) error {
 	access, to := chosen(ctx.Request())
 	var err error
 	if access == connections.AccessFull {
-		_, err = d.servers.UnlimitMember(ctx, p, id, user)
+		_, err = s.servers.UnlimitMember(ctx, p, id, user)
 	} else if limit := (api.MemberLimit{Access: access, Ceiling: to}); ctx.Request().PostForm.Get("sure") != "yes" {
 		var found preview.Ends
-		if found, err = d.servers.FoundOfLimit(ctx, p, id, user, limit); err == nil {
-			asked, err := d.askLess(ctx, p, "Limit "+cmp.Or(found.Member.Name, found.Member.Email), found)
+		if found, err = s.servers.FoundOfLimit(ctx, p, id, user, limit); err == nil {
+			asked, err := s.askLess(ctx, p, "Limit "+cmp.Or(found.Member.Name, found.Member.Email), found)
 			if asked || err != nil {
 				return err
 			}
 		}
 	}
 	if err == nil && access != connections.AccessFull {
-		_, err = d.servers.LimitMember(ctx, p, id, user, api.MemberLimit{Access: access, Ceiling: to})
+		_, err = s.servers.LimitMember(ctx, p, id, user, api.MemberLimit{Access: access, Ceiling: to})
 	}
 	if err != nil {
-		return d.failSharing(ctx, p, err)
+		return s.fail(ctx, p, err)
 	}
 	return sharingDone(ctx, "member-limit")
+}
+
+// askLess asks for confirmation of a lower limit or ceiling if that ends anything; asked reports whether it did.
+func (s *sharing) askLess(ctx echo.Context, p accounts.Principal, title string, found preview.Ends) (asked bool, err error) {
+	if len(found.Here) == 0 && len(found.Holders) == 0 {
+		return false, nil
+	}
+	ends := api.Ends{Servers: s.servers.EndsOnServers(ctx, p, found)}
+	ends.Add(found.Here...)
+	view := endsOf(ends, "")
+	r := ctx.Request()
+	return true, askSure(ctx, s.page, p, "/connections", sureView{Title: title, Heading: "What ends or is limited", Ends: view,
+		Lead:   []string{"This counts at once, even for open streams. Whoever keeps access gets new access tokens with less."},
+		Action: r.URL.Path, Back: "/connections/" + ctx.Param("id") + "/sharing", Box: "Yes, that is meant", Button: "Save",
+		Fields: []field{{"to", r.PostForm.Get("to")}, {"scopes", r.PostForm.Get("scopes")}}})
+}
+
+// usesOf is who has used a connection, for a page: everybody for its owner and for admins, else the one who looks.
+func (s *sharing) uses(ctx context.Context, p accounts.Principal, connection api.Connection) (web.Uses, error) {
+	const shown = 20
+	uses, err := s.tokens.MemberUses(ctx, p, connection.ID, shown)
+	if err != nil {
+		return web.Uses{}, err
+	}
+	out := web.Uses{All: connection.Mine || p.Can("connection:manage"), Some: len(uses) == shown}
+	for _, u := range uses {
+		use := web.Use{Who: u.Email, About: u.Role, Calls: u.Calls, Failures: u.Failures, Credentials: u.Credentials,
+			Latency: web.Milliseconds(u.CallMS), Last: u.LastUsedAt}
+		switch {
+		case strings.HasPrefix(u.Email, "key:"):
+			use.Who, use.About = strings.TrimPrefix(u.Email, "key:"), "API key "+u.Name
+		case u.Role == "":
+			use.About = "no member any more"
+		}
+		days := make([]float64, len(u.Days))
+		for i, n := range u.Days {
+			days[i] = float64(n)
+		}
+		use.Days = web.NewSpark("Uses by day", "", days)
+		out.Items = append(out.Items, use)
+	}
+	return out, nil
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/auditlog"
 	"github.com/acebridge/ace/cloud/who"
 )
 
 func (v *API) audit(ctx echo.Context, p accounts.Principal) error {
-	q, err := page.AuditQuery(ctx)
+	q, err := auditlog.Query(ctx)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ const exportPage = 500
 // exportAudit streams the entries that the filters select, newest first, as JSON Lines or as CSV. That somebody took a copy
 // is audited too, before the first line leaves.
 func (v *API) exportAudit(ctx echo.Context, p accounts.Principal) error {
-	q, err := page.AuditQuery(ctx)
+	q, err := auditlog.Query(ctx)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (v *API) exportAudit(ctx echo.Context, p accounts.Principal) error {
 		return err
 	}
 	details := map[string]string{"format": format}
-	for _, name := range append([]string{"cursor"}, page.AuditFilters...) {
+	for _, name := range append([]string{"cursor"}, auditlog.Filters...) {
 		if value := ctx.QueryParam(name); value != "" {
 			details[name] = value
 		}

@@ -69,11 +69,8 @@ func (v *API) organizations(ctx echo.Context, p accounts.Principal) error {
 }
 
 func (v *API) trust(ctx echo.Context, p accounts.Principal) error {
-	t, err := v.accounts.Trust(p, ctx.Param("org"))
+	t, err := v.accounts.ShowTrust(ctx.Request().Context(), who.Caller(ctx, p), ctx.Param("org"))
 	if err != nil {
-		return err
-	}
-	if err := v.accounts.Note(ctx.Request().Context(), who.Actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, t)

@@ -1,4 +1,4 @@
-package dashboard
+package settings
 
 import (
 	"time"
@@ -13,27 +13,27 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// addressView is the section of the profile page that changes the address.
+// addressView is the part of the profile page that changes the e-mail address.
 type addressView struct {
-	Refused   string // why it cannot be changed here, and the way
+	Refused   string // why it cannot be changed here, and what to do
 	TwoFactor bool
-	Pending   string // the address that waits for its confirmation
+	Pending   string // the new address, until it is confirmed
 	ExpiresAt time.Time
 	New       string
 	Error     string
 }
 
-// addressSection fills in what the page shows apart from a failed form.
-func (d *Dashboard) addressSection(ctx echo.Context, p accounts.Principal, view addressView) (addressView, error) {
+// withAddress completes the view with the state of the address.
+func (pr *profile) withAddress(ctx echo.Context, p accounts.Principal, view addressView) (addressView, error) {
 	r := ctx.Request()
-	pending, err := d.addresses.Pending(r.Context(), p)
+	pending, err := pr.addresses.Pending(r.Context(), p)
 	switch {
 	case err == nil:
 		view.Pending, view.ExpiresAt = pending.To, pending.ExpiresAt
 	case bridge.AsError(err).Kind != bridge.NotFound:
 		return view, err
 	}
-	if err := d.addresses.RequireChangeable(r.Context(), p); err != nil {
+	if err := pr.addresses.RequireChangeable(r.Context(), p); err != nil {
 		if who.Ours(err) {
 			return view, err
 		}
@@ -42,7 +42,7 @@ func (d *Dashboard) addressSection(ctx echo.Context, p accounts.Principal, view 
 	return view, nil
 }
 
-func (d *Dashboard) changeAddress(ctx echo.Context, p accounts.Principal) error {
+func (pr *profile) changeAddress(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
@@ -51,20 +51,20 @@ func (d *Dashboard) changeAddress(ctx echo.Context, p accounts.Principal) error 
 	done, err := "The change was cancelled; your address stays the same.", error(nil)
 	switch r.PostForm.Get("action") {
 	case "cancel":
-		err = d.addresses.Cancel(r.Context(), who.Caller(ctx, p))
+		err = pr.addresses.Cancel(r.Context(), who.Caller(ctx, p))
 	case "change":
 		done = "A link was mailed to " + view.New + ". Your address changes when you open it and confirm."
-		_, err = d.who.RequestAddress(ctx, p, addresses.Request{Email: view.New, OTP: r.PostForm.Get("otp"),
+		_, err = pr.who.RequestAddress(ctx, p, addresses.Request{Email: view.New, OTP: r.PostForm.Get("otp"),
 			Password: bridge.NewSecret(r.PostForm.Get("password"))})
 	default:
-		err = bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")
+		err = errNoAction
 	}
 	if err == nil {
-		return d.profile(ctx, p, done)
+		return pr.done(ctx, p, done)
 	}
 	if who.Ours(err) {
 		return err
 	}
 	view.Error = page.Sentence(err)
-	return d.profileWith(ctx, p, api.Status(err), "", view)
+	return pr.showAddress(ctx, p, api.Status(err), "", view)
 }

@@ -1,4 +1,4 @@
-package page
+package auditlog
 
 import (
 	"time"
@@ -10,24 +10,23 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 )
 
-// AuditFilters are the parameters with which the audit log is filtered, beside its cursors.
-var AuditFilters = []string{"action", "actor", "target", "outcome", "request_id", "from", "to"}
+// Filters are the query parameters that filter the audit log; its cursors are not among them.
+var Filters = []string{"action", "actor", "target", "outcome", "request_id", "from", "to"}
 
-// AuditQuery reads the filters of the audit log. from and to are times of RFC 3339, or days in UTC: from the beginning of
-// the one to the end of the other.
-func AuditQuery(ctx echo.Context) (audit.Query, error) {
+// Query reads the filters of a request. "from" and "to" are RFC 3339 times, or days in UTC that both count whole.
+func Query(ctx echo.Context) (audit.Query, error) {
 	q := audit.Query{Action: ctx.QueryParam("action"), Actor: ctx.QueryParam("actor"), Target: ctx.QueryParam("target"),
 		Outcome: ctx.QueryParam("outcome"), RequestID: ctx.QueryParam("request_id"), Before: ctx.QueryParam("cursor"), Limit: api.PageLimit(ctx)}
 	var err error
-	if q.From, err = auditTime("from", ctx.QueryParam("from"), 0); err != nil {
+	if q.From, err = readTime("from", ctx.QueryParam("from"), 0); err != nil {
 		return q, err
 	}
-	q.To, err = auditTime("to", ctx.QueryParam("to"), 1)
+	q.To, err = readTime("to", ctx.QueryParam("to"), 1)
 	return q, err
 }
 
-// auditTime reads a time, or a day and so many more.
-func auditTime(name, value string, days int) (time.Time, error) {
+// readTime reads an RFC 3339 time, or a day to which it adds days.
+func readTime(name, value string, days int) (time.Time, error) {
 	if value == "" {
 		return time.Time{}, nil
 	}

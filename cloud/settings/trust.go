@@ -1,4 +1,4 @@
-package dashboard
+package settings
 
 import (
 	"net/http"
@@ -13,6 +13,17 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
+// trust is the page with the variables with which a server trusts the organization.
+type trust struct {
+	page     *page.Writer
+	accounts *accounts.Store
+}
+
+func (t *trust) mount(e *echo.Echo) {
+	e.GET("/settings/trust", t.page.SignedIn(t.show))
+	e.POST("/settings/trust", t.page.SignedIn(t.showSecret))
+}
+
 type trustView struct {
 	Server  string // its URL as it was entered
 	Uses    []trustUse
@@ -21,27 +32,24 @@ type trustView struct {
 	Error   string
 }
 
-// trustUse is what to write where, for one way of running a server.
+// trustUse says what to write where, for one way of running a server.
 type trustUse struct{ ID, Title, How, Lines string }
 
-func (d *Dashboard) trustPage(ctx echo.Context, p accounts.Principal) error {
-	return d.renderTrust(ctx, p, bridge.Secret{})
+func (t *trust) show(ctx echo.Context, p accounts.Principal) error {
+	return t.render(ctx, p, bridge.Secret{})
 }
 
-// showSharedSecret shows the variable that can sign as well, which the page does not show by itself; the log has it.
-func (d *Dashboard) showSharedSecret(ctx echo.Context, p accounts.Principal) error {
-	trust, err := d.accounts.Trust(p, p.Org)
+// showSecret adds the variable that can sign as well; the audit log notes who saw it.
+func (t *trust) showSecret(ctx echo.Context, p accounts.Principal) error {
+	shown, err := t.accounts.ShowTrust(ctx.Request().Context(), who.Caller(ctx, p), p.Org)
 	if err != nil {
 		return err
 	}
-	if err := d.accounts.Note(ctx.Request().Context(), who.Actor(ctx, p), "trust.show", "organization:"+p.Org, nil); err != nil {
-		return err
-	}
-	return d.renderTrust(ctx, p, trust.JWTSecret.Secret)
+	return t.render(ctx, p, shown.JWTSecret.Secret)
 }
 
-func (d *Dashboard) renderTrust(ctx echo.Context, p accounts.Principal, shared bridge.Secret) error {
-	trust, err := d.accounts.Trust(p, p.Org)
+func (t *trust) render(ctx echo.Context, p accounts.Principal, shared bridge.Secret) error {
+	variables, err := t.accounts.Trust(p, p.Org)
 	if err != nil {
 		return err
 	}
@@ -53,14 +61,14 @@ func (d *Dashboard) renderTrust(ctx echo.Context, p accounts.Principal, shared b
 			status, view.Error, server = api.Status(err), page.Sentence(err), "https://ace.company.com"
 		}
 	}
-	view.Uses, view.Connect = trustUses(trust.PublicKey, server), "ace connect --server "+string(server)
+	view.Uses, view.Connect = trustUses(variables.PublicKey, server), "ace connect --server "+string(server)
 	if !shared.IsZero() {
 		view.Secret = "ACE_CLOUD_JWT_SECRET=" + shared.Reveal()
 	}
-	return d.page.RenderSettings(ctx, p, status, "trust", "", view)
+	return t.page.RenderSettings(ctx, p, status, "trust", "", view)
 }
 
-// plainURL is a server's URL that stands as it is in a line for a shell, an environment file and YAML.
+// plainURL reads a server's URL that needs no quotes in a shell, in an environment file or in YAML.
 func plainURL(text string) (bridge.ServerURL, error) {
 	server, err := bridge.CanonicalURL(text)
 	if err != nil {
@@ -104,8 +112,7 @@ secrets:
 volumes:
   ace:`
 
-// trustUses are the lines for each way of running a server. A server on one's own machine needs no URL and makes its
-// secrets itself.
+// trustUses returns the lines for each way of running a server; a local one needs no URL and makes its own secrets.
 func trustUses(publicKey string, server bridge.ServerURL) []trustUse {
 	fill := strings.NewReplacer("SERVER", string(server), "KEY\n", publicKey+"\n")
 	env := envLines

@@ -1,21 +1,22 @@
-package dashboard
+package auditlog
 
 import (
+	"cmp"
 	"strings"
 )
 
-// auditGroup is what the audit log may tell of one kind of thing.
-type auditGroup struct {
+// Group is a heading of the filter with the actions below it.
+type Group struct {
 	Title   string
-	Actions []auditAction
+	Actions []Action
 }
 
-// auditAction is an action of the log as people call it: what was tried, whether or not it was done.
-type auditAction struct{ Name, Words string }
+// Action is an action of the log in words: what was tried, whether or not it succeeded.
+type Action struct{ Name, Words string }
 
-// auditGroups are all actions that a cloud writes, in the order in which people look for them.
-var auditGroups = []auditGroup{
-	{"Connections", []auditAction{
+// Groups lists all actions that a cloud records, in the order in which people look for them.
+var Groups = []Group{
+	{"Connections", []Action{
 		{"connection.register", "Add a connection"},
 		{"connection.replace_key", "Connect again, with a new key"},
 		{"connection.share", "Share a connection"},
@@ -33,7 +34,7 @@ var auditGroups = []auditGroup{
 		{"connect_token.issue", "Connect a server"},
 		{"revocation.deliver", "Revoke a key on its server"},
 	}},
-	{"API keys", []auditAction{
+	{"API keys", []Action{
 		{"key.create", "Create an API key"},
 		{"key.revive", "Revive an API key"},
 		{"key.rotate", "Rotate an API key"},
@@ -48,7 +49,7 @@ var auditGroups = []auditGroup{
 		{"key.adopt", "Make a key from before a personal one"},
 		{"key.expiring", "An API key is about to expire"},
 	}},
-	{"Signing in", []auditAction{
+	{"Signing in", []Action{
 		{"session.open", "Sign in"},
 		{"session.second_step", "Sign in, the first step of two"},
 		{"session.end", "Sign out"},
@@ -59,7 +60,7 @@ var auditGroups = []auditGroup{
 		{"device.deny", "Deny a terminal, by code"},
 		{"recovery_code.use", "Use a recovery code"},
 	}},
-	{"Accounts", []auditAction{
+	{"Accounts", []Action{
 		{"user.add", "Create an account"},
 		{"user.change", "Change a profile"},
 		{"user.handover", "Make void what an account had before"},
@@ -77,7 +78,7 @@ var auditGroups = []auditGroup{
 		{"totp.disable", "Turn two-factor authentication off"},
 		{"recovery_codes.renew", "Make new recovery codes"},
 	}},
-	{"Organization", []auditAction{
+	{"Organization", []Action{
 		{"organization.create", "Create an organization"},
 		{"organization.rename", "Rename an organization"},
 		{"invitation.create", "Invite somebody"},
@@ -95,17 +96,17 @@ var auditGroups = []auditGroup{
 		{"trust.show", "Show the trust variables"},
 		{"audit.export", "Export the audit log"},
 	}},
-	{"Operation", []auditAction{
+	{"Operation", []Action{
 		{"clock.accept", "Accept that the clock is right"},
 		{"database.accept", "Accept a restored database"},
 		{"encryption_key.accept_missing", "Accept that an encryption key is lost"},
 	}},
 }
 
-// auditWords are the words for each action.
-var auditWords = func() map[string]string {
+// words maps each action to its words.
+var words = func() map[string]string {
 	out := map[string]string{}
-	for _, g := range auditGroups {
+	for _, g := range Groups {
 		for _, a := range g.Actions {
 			out[a.Name] = a.Words
 		}
@@ -113,16 +114,14 @@ var auditWords = func() map[string]string {
 	return out
 }()
 
-// actionWords is an action in words, or as it is written where it has none: an older log may hold it.
-func actionWords(action string) string {
-	if words, ok := auditWords[action]; ok {
-		return words
-	}
-	return action
-}
+// Known reports whether an action has words, and so a place in [Groups].
+func Known(action string) bool { return words[action] != "" }
 
-// actorWords is who acted, as people call them.
-func actorWords(actor string) string {
+// ActionWords puts an action into words; one that only an older log holds stays as it is.
+func ActionWords(action string) string { return cmp.Or(words[action], action) }
+
+// ActorWords names an actor as people do.
+func ActorWords(actor string) string {
 	kind, name, _ := strings.Cut(actor, ":")
 	switch kind {
 	case "user":
