@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -18,24 +19,37 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-func (v *API) audit(ctx echo.Context, p accounts.Principal) error {
+// auditAPI answers and exports the audit log.
+type auditAPI struct {
+	who      *who.Finder
+	accounts *accounts.Store
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+func (a *auditAPI) mount(e *echo.Echo) {
+	e.GET("/v1/audit", a.who.RequireScope("audit:read", a.list))
+	e.GET("/v1/audit/export", a.who.RequireScope("audit:read", a.export))
+}
+
+func (a *auditAPI) list(ctx echo.Context, p accounts.Principal) error {
 	q, err := auditlog.Query(ctx)
 	if err != nil {
 		return err
 	}
-	entries, next, err := v.accounts.Audit(ctx.Request().Context(), p, q)
+	entries, next, err := a.accounts.Audit(ctx.Request().Context(), p, q)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.AuditEntry]{Items: entries, NextCursor: next})
 }
 
-// exportPage is how many entries of an export are in memory at once.
+// exportPage is how many entries of an export are held in memory.
 const exportPage = 500
 
-// exportAudit streams the entries that the filters select, newest first, as JSON Lines or as CSV. That somebody took a copy
-// is audited too, before the first line leaves.
-func (v *API) exportAudit(ctx echo.Context, p accounts.Principal) error {
+// export streams the entries that the filters select, newest first, as JSON Lines or CSV. The export itself is recorded in
+// the audit log before its first line leaves.
+func (a *auditAPI) export(ctx echo.Context, p accounts.Principal) error {
 	q, err := auditlog.Query(ctx)
 	if err != nil {
 		return err
@@ -50,7 +64,7 @@ func (v *API) exportAudit(ctx echo.Context, p accounts.Principal) error {
 	}
 	r := ctx.Request()
 	q.Limit = exportPage
-	entries, next, err := v.accounts.Audit(r.Context(), p, q)
+	entries, next, err := a.accounts.Audit(r.Context(), p, q)
 	if err != nil {
 		return err
 	}
@@ -60,30 +74,30 @@ func (v *API) exportAudit(ctx echo.Context, p accounts.Principal) error {
 			details[name] = value
 		}
 	}
-	if err := v.accounts.Note(r.Context(), who.Actor(ctx, p), "audit.export", "organization:"+p.Org, details); err != nil {
+	if err := a.accounts.Note(r.Context(), who.Actor(ctx, p), "audit.export", "organization:"+p.Org, details); err != nil {
 		return err
 	}
 	w := ctx.Response()
 	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="audit-%s-%s.%s"`, p.Org, v.cfg.Now().UTC().Format("20060102T150405Z"), format))
+	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="audit-%s-%s.%s"`, p.Org, a.now().UTC().Format("20060102T150405Z"), format))
 	w.WriteHeader(http.StatusOK)
 	write := newExport(w, format)
 	for {
 		if err := write(entries); err != nil {
-			return err // whoever asked is gone
+			return err // the client is gone
 		}
 		if next == "" {
 			return nil
 		}
 		q.Before = next
-		if entries, next, err = v.accounts.Audit(r.Context(), p, q); err != nil {
-			v.log.Warn("an export of the audit log broke off", "request_id", api.RequestID(r), "error", err)
+		if entries, next, err = a.accounts.Audit(r.Context(), p, q); err != nil {
+			a.log.Warn("an export of the audit log broke off", "request_id", api.RequestID(r), "error", err)
 			panic(http.ErrAbortHandler) // half a file must not look like a whole one
 		}
 	}
 }
 
-// newExport returns what writes a page of entries.
+// newExport returns a function that writes pages of entries in a format.
 func newExport(w io.Writer, format string) func([]api.AuditEntry) error {
 	if format == "jsonl" {
 		encoder := json.NewEncoder(w)
@@ -120,7 +134,7 @@ func newExport(w io.Writer, format string) func([]api.AuditEntry) error {
 	}
 }
 
-// harmless keeps a spreadsheet from taking a cell for a formula: what others wrote, such as a name or an address, is in it.
+// harmless keeps spreadsheets from reading a cell as a formula: cells hold text that others wrote.
 func harmless(cell string) string {
 	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 		return "'" + cell

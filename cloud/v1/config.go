@@ -2,13 +2,25 @@
 //
 //	request ──► who calls, and may they (cloud/who) ──► one rule of a store, or a use case of cloud/servers ──► answer
 //
-// A handler parses, calls one thing and answers. Lists are {"items": …, "next_cursor": …}; an error is problem+json (RFC 9457)
-// with a stable code, a cause and, where there is one, the command that fixes it; docs/api.md lists the routes.
+// A handler parses, makes one call and answers. Each subject is a type with the fields it needs; its routes stand next to
+// its handlers:
+//
+//	accountAPI       /me                                  connectionAPI   /connections, /revocations
+//	sessionAPI       /sessions, /developer-tokens         sharingAPI      /connections/…/sharing, …/members
+//	organizationAPI  /organizations, /invitations         endsAPI         …/ends: what a change would end
+//	keyAPI           /api-keys, /scopes                   auditAPI        /audit
+//
+// Lists are {"items": …, "next_cursor": …}. An error is problem+json (RFC 9457) with a stable code, a cause and, where there
+// is one, the command that fixes it. docs/api.md lists the routes; those of the relay, of events and of the sign-in provider
+// are in cloud/relay, cloud/live and cloud/sso.
 package v1
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
@@ -23,7 +35,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch.
+// Config is all that the room may touch. Every field is required.
 type Config struct {
 	Keys        *keys.Authority // of the cloud's own API
 	Who         *who.Finder
@@ -44,27 +56,27 @@ type Config struct {
 
 // API answers the JSON API.
 type API struct {
-	cfg          Config
-	log          *slog.Logger
-	keys         *keys.Authority
-	who          *who.Finder
-	servers      *servers.Servers
-	accounts     *accounts.Store
-	sessions     *accounts.Sessions
-	signin       *signin.Store
-	factors      *factors.Store
-	lockout      *lockout.Store
-	addresses    *addresses.Store
-	joining      *joining.Store
-	connections  *connections.Store
-	accessTokens *connections.Tokens
-	upkeep       *connections.Upkeep
-	preview      *preview.Preview
+	subjects []interface{ mount(e *echo.Echo) }
 }
 
-// New returns the room.
+// New returns the room. Each subject is built with only what it may touch.
 func New(cfg Config, log *slog.Logger) *API {
-	return &API{cfg: cfg, log: log,
-		keys: cfg.Keys, who: cfg.Who, servers: cfg.Servers, accounts: cfg.Accounts, sessions: cfg.Sessions,
-		signin: cfg.SignIn, factors: cfg.Factors, lockout: cfg.Lockout, addresses: cfg.Addresses, joining: cfg.Joining, connections: cfg.Connections, accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview}
+	return &API{[]interface{ mount(e *echo.Echo) }{
+		&accountAPI{who: cfg.Who, accounts: cfg.Accounts, addresses: cfg.Addresses},
+		&sessionAPI{who: cfg.Who, sessions: cfg.Sessions, signin: cfg.SignIn, factors: cfg.Factors, lockout: cfg.Lockout, now: cfg.Now},
+		&organizationAPI{who: cfg.Who, accounts: cfg.Accounts, joining: cfg.Joining},
+		&connectionAPI{who: cfg.Who, connections: cfg.Connections, tokens: cfg.Tokens, upkeep: cfg.Upkeep, servers: cfg.Servers},
+		&sharingAPI{who: cfg.Who, connections: cfg.Connections, servers: cfg.Servers},
+		&endsAPI{who: cfg.Who, servers: cfg.Servers, preview: cfg.Preview},
+		&keyAPI{who: cfg.Who, keys: cfg.Keys, servers: cfg.Servers},
+		&auditAPI{who: cfg.Who, accounts: cfg.Accounts, now: cfg.Now, log: log},
+	}}
+}
+
+// Mount mounts the routes of all subjects.
+func (v *API) Mount(e *echo.Echo) {
+	for _, s := range v.subjects {
+		s.mount(e)
+	}
+	e.RouteNotFound("/v1/*", func(echo.Context) error { return echo.NewHTTPError(http.StatusNotFound) })
 }

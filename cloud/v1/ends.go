@@ -7,14 +7,22 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/who"
 )
 
-// routeEnds mounts the previews of what a change would end. Each requires the same rights as the change.
-func (v *API) routeEnds(v1 *echo.Group) {
-	v1.GET("/connections/:id/ends", v.who.RequireScope("connection:read", answerEnds(v.endsOfConnection)))
-	v1.GET("/connections/:id/members/:user/ends", v.who.RequireScope("connection:share", answerEnds(v.endsOfLimit)))
-	v1.GET("/organizations/:org/members/:id/ends", v.who.RequireCaller(answerEnds(v.endsOfMember)))
+// endsAPI previews what a change would end. Each preview requires the same rights as the change.
+type endsAPI struct {
+	who     *who.Finder
+	servers *servers.Servers
+	preview *preview.Preview
+}
+
+func (n *endsAPI) mount(e *echo.Echo) {
+	e.GET("/v1/connections/:id/ends", n.who.RequireScope("connection:read", answerEnds(n.ofConnection)))
+	e.GET("/v1/connections/:id/members/:user/ends", n.who.RequireScope("connection:share", answerEnds(n.ofLimit)))
+	e.GET("/v1/organizations/:org/members/:id/ends", n.who.RequireCaller(answerEnds(n.ofMember)))
 }
 
 func answerEnds(find func(echo.Context, accounts.Principal) (api.Ends, error)) func(echo.Context, accounts.Principal) error {
@@ -27,8 +35,8 @@ func answerEnds(find func(echo.Context, accounts.Principal) (api.Ends, error)) f
 	}
 }
 
-// endsOfConnection previews a disconnect or, if the query names one, another visibility or ceiling.
-func (v *API) endsOfConnection(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
+// ofConnection previews a disconnect or, if the query names one, another visibility or ceiling.
+func (n *endsAPI) ofConnection(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
 	var patch api.ConnectionPatch
 	if visibility := ctx.QueryParam("visibility"); visibility != "" {
 		patch.Visibility = &visibility
@@ -37,18 +45,18 @@ func (v *API) endsOfConnection(ctx echo.Context, p accounts.Principal) (api.Ends
 		patch.Ceiling = api.CeilingPatch{Given: true, To: &to}
 	}
 	if patch.Visibility == nil && !patch.Ceiling.Given {
-		return v.servers.EndsOfDisconnect(ctx, p, ctx.Param("id"))
+		return n.servers.EndsOfDisconnect(ctx, p, ctx.Param("id"))
 	}
-	return v.servers.EndsOfPatch(ctx, p, ctx.Param("id"), patch)
+	return n.servers.EndsOfPatch(ctx, p, ctx.Param("id"), patch)
 }
 
-func (v *API) endsOfLimit(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
-	found, err := v.servers.FoundOfLimit(ctx, p, ctx.Param("id"), ctx.Param("user"), api.MemberLimit{Access: ctx.QueryParam("access"), Ceiling: servers.CeilingOf(ctx)})
-	return v.servers.EndsWithServers(ctx, p, found, err)
+func (n *endsAPI) ofLimit(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
+	found, err := n.servers.FoundOfLimit(ctx, p, ctx.Param("id"), ctx.Param("user"), api.MemberLimit{Access: ctx.QueryParam("access"), Ceiling: servers.CeilingOf(ctx)})
+	return n.servers.EndsWithServers(ctx, p, found, err)
 }
 
-// endsOfMember previews the removal of a member or, with a role, giving them that role.
-func (v *API) endsOfMember(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
-	found, err := v.preview.EndsOfMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"), v.servers.KeyAlive)
-	return v.servers.EndsWithServers(ctx, p, found, err)
+// ofMember previews the removal of a member or, with a role, giving them that role.
+func (n *endsAPI) ofMember(ctx echo.Context, p accounts.Principal) (api.Ends, error) {
+	found, err := n.preview.EndsOfMember(ctx.Request().Context(), p, ctx.Param("org"), ctx.Param("id"), ctx.QueryParam("role"), n.servers.KeyAlive)
+	return n.servers.EndsWithServers(ctx, p, found, err)
 }

@@ -9,30 +9,39 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/factors"
+	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/who"
 )
 
-func (v *API) routeSessions(v1 *echo.Group) {
-	v1.PATCH("/me", v.who.RequirePerson(v.patchMe))
-	v1.GET("/me/address", v.who.RequirePerson(v.getAddress))
-	v1.POST("/me/address", v.who.RequirePerson(v.postAddress))
-	v1.DELETE("/me/address", v.who.RequirePerson(v.deleteAddress))
-	v1.POST("/sessions", v.createSession)
-	v1.GET("/sessions", v.who.RequirePerson(v.listSessions))
-	v1.DELETE("/sessions", v.who.RequirePerson(v.endSessions))
-	v1.DELETE("/sessions/:id", v.who.RequirePerson(v.endSession))
-	v1.POST("/sessions/switch", v.who.RequirePerson(v.switchSession))
+// sessionAPI opens, lists, moves and ends sessions, and hands out developer tokens.
+type sessionAPI struct {
+	who      *who.Finder
+	sessions *accounts.Sessions
+	signin   *signin.Store
+	factors  *factors.Store
+	lockout  *lockout.Store
+	now      func() time.Time
 }
 
-// createSession signs a person in with a password, for programs without a browser.
-func (v *API) createSession(ctx echo.Context) error {
+func (s *sessionAPI) mount(e *echo.Echo) {
+	e.POST("/v1/sessions", s.create)
+	e.GET("/v1/sessions", s.who.RequirePerson(s.list))
+	e.DELETE("/v1/sessions", s.who.RequirePerson(s.endAll))
+	e.DELETE("/v1/sessions/:id", s.who.RequirePerson(s.end))
+	e.POST("/v1/sessions/switch", s.who.RequirePerson(s.switchTo))
+	e.POST("/v1/developer-tokens", s.who.RequirePerson(s.createDeveloperToken))
+}
+
+// create signs a person in with a password, for programs without a browser.
+func (s *sessionAPI) create(ctx echo.Context) error {
 	ctx.Response().Header().Set("Cache-Control", "no-store")
 	body, err := api.Decode[api.SessionRequest](ctx)
 	if err != nil {
 		return err
 	}
-	person, err := v.who.Authenticate(ctx, signin.Login{Email: body.Email, Password: body.Password.Secret})
+	person, err := s.who.Authenticate(ctx, signin.Login{Email: body.Email, Password: body.Password.Secret})
 	if err != nil {
 		return err
 	}
@@ -43,83 +52,83 @@ func (v *API) createSession(ctx echo.Context) error {
 				"This account has two-factor authentication: a code is needed, too.").
 				WithHint("add --otp with the six digits of your authenticator app, or a recovery code")
 		}
-		if err := v.who.Guess(ctx, func() (err error) {
-			person.User, err = v.factors.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, who.Anonymous(ctx))
+		if err := s.who.Guess(ctx, func() (err error) {
+			person.User, err = s.factors.ShowBoth(r.Context(), person.User, body.OTP, bridge.Secret{}, who.Anonymous(ctx))
 			return err
 		}); err != nil {
 			return err
 		}
 	}
-	s, err := v.signin.SignIn(r.Context(), person.User, body.Org, accounts.MethodPassword, who.Anonymous(ctx))
+	opened, err := s.signin.SignIn(r.Context(), person.User, body.Org, accounts.MethodPassword, who.Anonymous(ctx))
 	if err != nil {
 		return err
 	}
-	if err := v.lockout.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
+	if err := s.lockout.KnowDevice(r.Context(), person.ID, bridge.Secret{}, ctx.RealIP()); err != nil {
 		return err
 	}
-	return v.answerToken(ctx, http.StatusCreated, s.Principal)
+	return s.answer(ctx, http.StatusCreated, opened.Principal)
 }
 
-// answerToken signs a token that lives as long as its session, or as one that is refreshed does.
-func (v *API) answerToken(ctx echo.Context, status int, p accounts.Principal) error {
+// answer signs a token that lives as long as its session, or until it has to be refreshed.
+func (s *sessionAPI) answer(ctx echo.Context, status int, p accounts.Principal) error {
 	expires := p.ExpiresAt
-	if most := v.cfg.Now().Add(accounts.AccessLife); expires.After(most) && accounts.Refreshes(p.Method) {
+	if most := s.now().Add(accounts.AccessLife); expires.After(most) && accounts.Refreshes(p.Method) {
 		expires = most
 	}
-	token, err := v.who.SessionToken(p, expires.Sub(v.cfg.Now()))
+	token, err := s.who.SessionToken(p, expires.Sub(s.now()))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(status, api.SessionToken{Token: token.Disclose(), ExpiresAt: expires.UTC().Truncate(time.Second)})
 }
 
-func (v *API) listSessions(ctx echo.Context, p accounts.Principal) error {
-	items, err := v.sessions.Sessions(ctx.Request().Context(), p)
+func (s *sessionAPI) list(ctx echo.Context, p accounts.Principal) error {
+	items, err := s.sessions.Sessions(ctx.Request().Context(), p)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, api.List[api.Session]{Items: items})
 }
 
-func (v *API) endSession(ctx echo.Context, p accounts.Principal) error {
-	if err := v.sessions.EndSessionByID(ctx.Request().Context(), who.Caller(ctx, p), ctx.Param("id")); err != nil {
+func (s *sessionAPI) end(ctx echo.Context, p accounts.Principal) error {
+	if err := s.sessions.EndSessionByID(ctx.Request().Context(), who.Caller(ctx, p), ctx.Param("id")); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func (v *API) endSessions(ctx echo.Context, p accounts.Principal) error {
+func (s *sessionAPI) endAll(ctx echo.Context, p accounts.Principal) error {
 	current := ctx.QueryParam("current")
 	if current != "" && current != "true" && current != "false" {
 		return bridge.E(bridge.Invalid, bridge.CodeCurrentMalformed, "current is true or false")
 	}
-	if err := v.sessions.EndSessions(ctx.Request().Context(), who.Caller(ctx, p), current == "true"); err != nil {
+	if err := s.sessions.EndSessions(ctx.Request().Context(), who.Caller(ctx, p), current == "true"); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
 }
 
-func (v *API) switchSession(ctx echo.Context, p accounts.Principal) error {
+func (s *sessionAPI) switchTo(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.SwitchRequest](ctx)
 	if err != nil {
 		return err
 	}
-	moved, err := v.sessions.SwitchSession(ctx.Request().Context(), who.Caller(ctx, p), body.Org)
+	moved, err := s.sessions.SwitchSession(ctx.Request().Context(), who.Caller(ctx, p), body.Org)
 	if err != nil {
 		return err
 	}
-	return v.answerToken(ctx, http.StatusOK, moved)
+	return s.answer(ctx, http.StatusOK, moved)
 }
 
-func (v *API) patchMe(ctx echo.Context, p accounts.Principal) error {
-	body, err := api.Decode[api.ProfilePatch](ctx)
+// createDeveloperToken serves signed-in people only: a developer token must not mint the next one for ever.
+func (s *sessionAPI) createDeveloperToken(ctx echo.Context, p accounts.Principal) error {
+	if p.Method == accounts.MethodDeveloper {
+		return bridge.E(bridge.Forbidden, bridge.CodeDeveloperTokenChain, "a developer token cannot mint another one").
+			WithHint("sign in to the dashboard, or run: ace login")
+	}
+	token, err := s.who.DeveloperToken(ctx, p)
 	if err != nil {
 		return err
 	}
-	account, err := v.accounts.PatchAccount(ctx.Request().Context(), who.Caller(ctx, p), body)
-	if err != nil {
-		return err
-	}
-	p.Name = account.Name
-	return v.me(ctx, p)
+	return ctx.JSON(http.StatusCreated, token)
 }

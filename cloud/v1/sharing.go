@@ -7,45 +7,54 @@ import (
 
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/who"
 )
 
-// routeSharing is the API of who uses a connection, and how much of it.
-func (v *API) routeSharing(v1 *echo.Group) {
-	v1.GET("/connections/:id/sharing", v.who.RequireScope("connection:read", v.getSharing))
-	v1.POST("/connections/:id/sharing/presets", v.who.RequireScope("connection:share", v.refreshPresets))
-	v1.PUT("/connections/:id/members/:user", v.who.RequireScope("connection:share", v.putMemberLimit))
-	v1.DELETE("/connections/:id/members/:user", v.who.RequireScope("connection:share", v.deleteMemberLimit))
+// sharingAPI answers who uses a connection and how much of it, and sets the limits of members.
+type sharingAPI struct {
+	who         *who.Finder
+	connections *connections.Store
+	servers     *servers.Servers
 }
 
-func (v *API) getSharing(ctx echo.Context, p accounts.Principal) error {
-	sharing, err := v.connections.Sharing(ctx.Request().Context(), p, ctx.Param("id"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
+func (s *sharingAPI) mount(e *echo.Echo) {
+	e.GET("/v1/connections/:id/sharing", s.who.RequireScope("connection:read", s.get))
+	e.POST("/v1/connections/:id/sharing/presets", s.who.RequireScope("connection:share", s.refreshPresets))
+	e.PUT("/v1/connections/:id/members/:user", s.who.RequireScope("connection:share", s.putLimit))
+	e.DELETE("/v1/connections/:id/members/:user", s.who.RequireScope("connection:share", s.deleteLimit))
+}
+
+func (s *sharingAPI) get(ctx echo.Context, p accounts.Principal) error {
+	sharing, err := s.connections.Sharing(ctx.Request().Context(), p, ctx.Param("id"), ctx.QueryParam("cursor"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, sharing)
 }
 
-func (v *API) refreshPresets(ctx echo.Context, p accounts.Principal) error {
-	if err := v.servers.ReadPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
+func (s *sharingAPI) refreshPresets(ctx echo.Context, p accounts.Principal) error {
+	if err := s.servers.ReadPresets(ctx.Request().Context(), p, ctx.Param("id")); err != nil {
 		return err
 	}
-	return v.getSharing(ctx, p)
+	return s.get(ctx, p)
 }
 
-func (v *API) putMemberLimit(ctx echo.Context, p accounts.Principal) error {
+func (s *sharingAPI) putLimit(ctx echo.Context, p accounts.Principal) error {
 	body, err := api.Decode[api.MemberLimit](ctx)
 	if err != nil {
 		return err
 	}
-	member, err := v.servers.LimitMember(ctx, p, ctx.Param("id"), ctx.Param("user"), body)
+	member, err := s.servers.LimitMember(ctx, p, ctx.Param("id"), ctx.Param("user"), body)
 	if err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, member)
 }
 
-func (v *API) deleteMemberLimit(ctx echo.Context, p accounts.Principal) error {
-	member, err := v.servers.UnlimitMember(ctx, p, ctx.Param("id"), ctx.Param("user"))
+func (s *sharingAPI) deleteLimit(ctx echo.Context, p accounts.Principal) error {
+	member, err := s.servers.UnlimitMember(ctx, p, ctx.Param("id"), ctx.Param("user"))
 	if err != nil {
 		return err
 	}
