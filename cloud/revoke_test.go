@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
 
@@ -51,4 +52,13 @@ func TestSlowServersHoldUpNoRevocation(t *testing.T) {
 	if n := len(f.auditOf("revocation.deliver")); n != 4 {
 		t.Errorf("%d of 4 are delivered", n)
 	}
+}
+
+func (f *fixture) auditOf(action string) []api.AuditEntry {
+	f.t.Helper()
+	list, err := f.client().Audit(f.t.Context(), url.Values{"action": {action}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return list.Items
 }

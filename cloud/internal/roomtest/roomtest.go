@@ -111,7 +111,7 @@ func (f *Fixture) Serve(r Room) {
 // DeveloperToken makes a developer token for somebody who is there.
 func (f *Fixture) DeveloperToken(email, org string) bridge.Secret {
 	f.T.Helper()
-	return f.token(f.session(email, org, accounts.MethodDeveloper))
+	return f.TokenOf(f.session(email, org, accounts.MethodDeveloper))
 }
 
 // Cookie is the Cookie header of a new session of somebody who is there.
@@ -133,7 +133,8 @@ func (f *Fixture) session(email, org, method string) accounts.Session {
 	return s
 }
 
-func (f *Fixture) token(s accounts.Session) bridge.Secret {
+// TokenOf signs the token of a session.
+func (f *Fixture) TokenOf(s accounts.Session) bridge.Secret {
 	f.T.Helper()
 	token, err := f.Who.SessionToken(s.Principal, accounts.DeveloperLife)
 	if err != nil {

@@ -1,4 +1,4 @@
-package cloud_test
+package sso_test
 
 import (
 	"crypto"
@@ -24,6 +24,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/cloud/internal/roomtest"
 )
 
 const (
@@ -54,7 +55,7 @@ var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.Genera
 
 func newFakeProvider(t *testing.T, f *fixture, method jwt.SigningMethod) *fakeProvider {
 	t.Helper()
-	p := &fakeProvider{t: t, clock: f.clock, method: method, codes: map[string]url.Values{}}
+	p := &fakeProvider{t: t, clock: f.Clock, method: method, codes: map[string]url.Values{}}
 	var err error
 	if method == jwt.SigningMethodES256 {
 		p.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -194,8 +195,8 @@ func (p *fakeProvider) settings() api.ProviderSettings {
 }
 
 func (f *fixture) setProvider(s api.ProviderSettings) (api.Provider, error) {
-	f.t.Helper()
-	return f.client().SetProvider(f.t.Context(), "acme", s)
+	f.T.Helper()
+	return f.Client().SetProvider(f.T.Context(), "acme", s)
 }
 
 var linkPattern = regexp.MustCompile(`<a class="button primary" href="([^"]+)"`)
@@ -208,53 +209,53 @@ type journey struct {
 
 // depart begins a sign-in and goes to the provider, up to where it sends the browser back.
 func (f *fixture) depart(email string) (journey, string) {
-	f.t.Helper()
-	resp, page := f.do("POST", "/login/provider", url.Values{"email": {email}, "next": {"/settings"}}.Encode(), "Content-Type", formType)
+	f.T.Helper()
+	resp, page := f.Do("POST", "/login/provider", url.Values{"email": {email}, "next": {"/settings"}}.Encode(), "Content-Type", roomtest.FormType)
 	link := linkPattern.FindStringSubmatch(page)
 	if resp.StatusCode != 200 || link == nil {
 		return journey{}, page
 	}
 	target := html.UnescapeString(link[1])
 	if resp.Header.Get("Refresh") != "0; url="+target {
-		f.t.Errorf("the page goes on to %q, its link to %q", resp.Header.Get("Refresh"), target)
+		f.T.Errorf("the page goes on to %q, its link to %q", resp.Header.Get("Refresh"), target)
 	}
 	cookie := resp.Cookies()[0]
 	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.MaxAge != 600 || strings.Contains(target, cookie.Value) {
-		f.t.Errorf("the cookie of the sign-in is %v", cookie)
+		f.T.Errorf("the cookie of the sign-in is %v", cookie)
 	}
-	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(f.T.Context(), http.MethodGet, target, nil)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
-	back, err := f.http.Do(req)
+	back, err := f.HTTP.Do(req)
 	if err != nil {
-		f.t.Fatal(err)
+		f.T.Fatal(err)
 	}
 	_ = back.Body.Close()
 	callback := back.Header.Get("Location")
-	if !strings.HasPrefix(callback, f.url+"/login/callback/") {
-		f.t.Fatalf("the provider sends back to %q", callback)
+	if !strings.HasPrefix(callback, f.Server+"/login/callback/") {
+		f.T.Fatalf("the provider sends back to %q", callback)
 	}
-	return journey{cookie.Name + "=" + cookie.Value, strings.TrimPrefix(callback, f.url)}, page
+	return journey{cookie.Name + "=" + cookie.Value, strings.TrimPrefix(callback, f.Server)}, page
 }
 
 // arrive finishes a sign-in; session is empty where it is refused, and then page says why.
 func (f *fixture) arrive(j journey) (session, page string) {
-	f.t.Helper()
-	resp, page := f.do("GET", j.callback, "", "Cookie", j.cookie, "Accept", "text/html", "Sec-Fetch-Site", "cross-site")
+	f.T.Helper()
+	resp, page := f.Do("GET", j.callback, "", "Cookie", j.cookie, "Accept", "text/html", "Sec-Fetch-Site", "cross-site")
 	for _, c := range resp.Cookies() {
 		if c.Name == "ace_session" {
 			session = c.Name + "=" + c.Value
 		}
 	}
 	if (session != "") != (resp.StatusCode == http.StatusSeeOther && resp.Header.Get("Location") == "/settings") {
-		f.t.Errorf("the answer is %d to %q, with the cookie %q", resp.StatusCode, resp.Header.Get("Location"), session)
+		f.T.Errorf("the answer is %d to %q, with the cookie %q", resp.StatusCode, resp.Header.Get("Location"), session)
 	}
 	return session, page
 }
 
 func (f *fixture) signInThrough(email string) (session, page string) {
-	f.t.Helper()
+	f.T.Helper()
 	j, page := f.depart(email)
 	if j.cookie == "" {
 		return "", page
@@ -263,11 +264,11 @@ func (f *fixture) signInThrough(email string) (session, page string) {
 }
 
 func (f *fixture) me(session string) api.Me {
-	f.t.Helper()
-	resp, body := f.do("GET", "/v1/me", "", "Cookie", session)
+	f.T.Helper()
+	resp, body := f.Do("GET", "/v1/me", "", "Cookie", session)
 	var me api.Me
 	if err := json.Unmarshal([]byte(body), &me); err != nil || resp.StatusCode != 200 {
-		f.t.Fatalf("me: %d %s", resp.StatusCode, body)
+		f.T.Fatalf("me: %d %s", resp.StatusCode, body)
 	}
 	return me
 }

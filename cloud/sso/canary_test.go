@@ -1,4 +1,4 @@
-package cloud_test
+package sso_test
 
 import (
 	"bytes"
@@ -41,8 +41,7 @@ func (b *lockedBuffer) take() string {
 func TestProviderAnswersAreNotRepeated(t *testing.T) {
 	f, p := withProvider(t, sqldbtest.SQLite(t), jwt.SigningMethodRS256)
 	log := &lockedBuffer{}
-	f.log = slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})
-	f.restart()
+	f.serve(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}), nil)
 	for _, answer := range []string{
 		"HTTP/1.1 401 ECHO\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 ECHO\r\n\r\n", "ECHO\r\n\r\n", "HTTP/1.1 200 OK\r\nECHO\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://ECHO/\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://%zzECHO/\r\n\r\n",
@@ -76,9 +75,9 @@ func TestProviderAnswersAreNotRepeated(t *testing.T) {
 			return true
 		}
 		p.mu.Unlock()
-		f.advance(4 * time.Minute) // as often as that nobody signs in
+		f.Advance(4 * time.Minute) // as often as that nobody signs in
 		session, page := f.signInThrough("bob@acme.test")
-		said := log.take() + page + fmt.Sprintf("%+v", f.auditOf("session.open"))
+		said := log.take() + page + fmt.Sprintf("%+v", f.Audited("session.open"))
 		if session != "" || len(echoed) < 4 {
 			t.Fatalf("%q: session %q, echoed %q", answer, session, echoed)
 		}
