@@ -7,6 +7,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/dashboard"
+	"github.com/acebridge/ace/cloud/docs"
 	"github.com/acebridge/ace/cloud/live"
 	"github.com/acebridge/ace/cloud/login"
 	"github.com/acebridge/ace/cloud/oauth"
@@ -39,6 +40,7 @@ func (c *Cloud) build() {
 		Accounts: reg.Accounts, Sessions: reg.Sessions, SignIn: reg.SignIn, Links: reg.Links,
 		Addresses: reg.Addresses, Outbox: reg.Outbox, Now: now, Limits: limits})
 	c.page = page.New(page.Config{Who: c.who, Accounts: reg.Accounts})
+	c.docs = docs.New(docs.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who})
 	c.relay = relay.New(relay.Config{PublicURL: cfg.PublicURL, Outbound: rules, Limits: cfg.RelayLimits, Keys: c.keys, Who: c.who,
 		Quotas: quotas, Tokens: reg.Tokens, Now: now,
 		Check: func(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {

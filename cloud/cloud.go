@@ -28,6 +28,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/dashboard"
+	"github.com/acebridge/ace/cloud/docs"
 	"github.com/acebridge/ace/cloud/live"
 	"github.com/acebridge/ace/cloud/login"
 	"github.com/acebridge/ace/cloud/mail"
@@ -91,6 +92,7 @@ type Cloud struct {
 	v1        *v1.API
 	dashboard *dashboard.Dashboard
 	settings  *settings.Settings
+	docs      *docs.Docs
 }
 
 // OpenRegistry opens the database and brings it up to date, for the commands of an operator beside a cloud that may be

@@ -31,6 +31,7 @@ func (c *Cloud) routes() *echo.Echo {
 	c.login.Mount(e)
 	c.dashboard.Mount(e)
 	c.settings.Mount(e)
+	c.docs.Mount(e)
 	return e
 }
 

@@ -49,6 +49,8 @@ var mayImport = map[string][]string{
 	"cloud/v1":                     {"cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/oauth":                  {"web", "cloud/page", "cloud/who", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/sso":                    {"web", "cloud/page", "cloud/who", "cloud/outbound", "cloud/providers", "cloud/accounts", "bridge", "bridge/"},
+	"cloud/docs":                   {"docs", "web", "cloud/page", "cloud/who", "bridge", "bridge/"},
+	"docs":                         {},
 	"cloud/live":                   {"cloud/who", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/servers":                {"cloud/who", "cloud/outbound", "cloud/periodic", "cloud/preview", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/relay":                  {"cloud/who", "cloud/outbound", "cloud/periodic", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},

@@ -96,6 +96,15 @@ func accessible(t *testing.T, ctx context.Context, script, name string) {
 			}
 		}
 	}
+	fits(t, ctx, name)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1200, 800), colorScheme("light")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fits holds that a page has nothing to the right of a narrow window.
+func fits(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
 	for _, width := range []int64{390, 320} {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)); err != nil {
 			t.Fatal(err)
@@ -108,9 +117,6 @@ func accessible(t *testing.T, ctx context.Context, script, name string) {
 		if wide != "" {
 			t.Errorf("%s is wider than a window of %d: %s", name, width, wide)
 		}
-	}
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1200, 800), colorScheme("light")); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -203,6 +209,13 @@ func TestPagesBeforeTheSignInAreAccessible(t *testing.T) {
 	o.at("verify", "/verify?token=none")
 	o.at("no invitation", "/invite?token=none")
 	o.at("mail", "/dev/mail")
+	o.at("documentation", "/docs")
+	o.at("documentation api", "/docs/api") // has all that the others have: tables, commands, scripts, lists
+	for _, page := range []string{"use", "cli", "operate", "apps", "sso", "security", "errors", "architecture"} {
+		o.run(page, chromedp.Navigate(o.base+"/docs/"+page), chromedp.WaitVisible(`main h1`))
+		fits(t, o.ctx, "documentation "+page)
+	}
+	o.run("wide again", chromedp.EmulateViewport(1200, 800))
 	invitation, err := w.Admin.Invite(t.Context(), "acme", api.NewInvitation{Role: "member"})
 	if err != nil {
 		t.Fatal(err)
