@@ -28,7 +28,7 @@ func TestDocumentation(t *testing.T) {
 		{"a page, by an agent", "/docs/use", 200, markdown, "# Using ace\n", []string{"Accept", "text/markdown, */*"}},
 		{"its Markdown", "/docs/use.md", 200, markdown, "# Using ace\n", nil},
 		{"its Markdown, by a browser", "/docs/use.md", 200, markdown, "# Using ace\n", []string{"Accept", "text/html"}},
-		{"the list for language models", "/llms.txt", 200, "text/plain; charset=utf-8", ": [Using ace](" + string(f.url) + "/docs/use.md): ", nil},
+		{"the list for language models", "/llms.txt", 200, "text/plain; charset=utf-8", ": [Using ace](" + f.url + "/docs/use.md): ", nil},
 		{"no page", "/docs/nothing", 404, "application/problem+json", `"not_found"`, nil},
 		{"no page, by a browser", "/docs/nothing", 404, html, "There is no page", []string{"Accept", "text/html"}},
 		{"a way out", "/docs/..%2fREADME.md", 404, "application/problem+json", `"not_found"`, nil},
@@ -54,7 +54,7 @@ func TestDocumentation(t *testing.T) {
 // Every link of the list leads to a page, and every link of the list for programs to Markdown.
 func TestDocumentationListsLead(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
-	for path, link := range map[string]string{"/docs": `href="(/docs/[a-z]+)"`, "/llms.txt": regexp.QuoteMeta(string(f.url)) + `(/docs/[a-z]+\.md)`} {
+	for path, link := range map[string]string{"/docs": `href="(/docs/[a-z]+)"`, "/llms.txt": regexp.QuoteMeta(f.url) + `(/docs/[a-z]+\.md)`} {
 		_, body := f.do(http.MethodGet, path, "")
 		found := regexp.MustCompile(link).FindAllStringSubmatch(body, -1)
 		if len(found) < 9 {
