@@ -22,12 +22,15 @@ const (
 	// InvitationLife is how long an invitation is good for by default.
 	InvitationLife    = "7d"
 	maxInvitationLife = 30 * 24 * time.Hour
-	// maxInvitations bounds the open invitations of an organization.
-	maxInvitations = 200
+	maxInvitations    = 200 // open ones of an organization
 )
 
 // Invite makes an invitation and returns its link, which is shown only this once. An invitation for an e-mail address is mailed
-// there as well, with a token of its own: that link proves the address, and the inviter never sees it.
+// there as well, with a token of its own: that link proves the address, and the inviter never sees it. It replaces an open
+// invitation for the same address.
+//
+// Nobody invites to a role above their own ([bridge.CodeRoleAbove]). An organization has at most 200 open invitations
+// ([bridge.CodeTooManyInvitations]).
 func (st *Store) Invite(ctx context.Context, caller Caller, org string, n api.NewInvitation) (api.Invitation, error) {
 	var none api.Invitation
 	if err := caller.RequireOrg(org); err != nil {
@@ -65,7 +68,7 @@ func (st *Store) Invite(ctx context.Context, caller Caller, org string, n api.Ne
 		if err := p.requireRank(role); err != nil {
 			return err
 		}
-		if err := mayInvite(ctx, tx, p.OrgID, n.Email, now); err != nil {
+		if err := requireInvitable(ctx, tx, p.OrgID, n.Email, now); err != nil {
 			return err
 		}
 		mark := id
@@ -102,6 +105,7 @@ func (st *Store) invitationURL(token bridge.Secret) bridge.Secret {
 	return bridge.NewSecret(st.issuer.Join("/invite") + "?token=" + token.Reveal())
 }
 
+// invitationExpiry reads a lifetime such as 7d, of at most 30 days; empty: [InvitationLife].
 func invitationExpiry(in string, now time.Time) (time.Time, error) {
 	expires, err := record.ParseExpiry(cmp.Or(in, InvitationLife), now)
 	if err != nil || expires.IsZero() || expires.Sub(now) > maxInvitationLife {
@@ -111,8 +115,9 @@ func invitationExpiry(in string, now time.Time) (time.Time, error) {
 	return expires, nil
 }
 
-// mayInvite holds the bound, refuses to invite who is there, and replaces an earlier invitation of the same address.
-func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Time) error {
+// requireInvitable refuses an address that is a member's, and an organization with too many open invitations. It withdraws an
+// earlier invitation for the same address.
+func requireInvitable(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Time) error {
 	if email != "" {
 		var there int
 		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM members m JOIN users u ON u.id = m.user_id
@@ -142,6 +147,7 @@ func mayInvite(ctx context.Context, tx *sql.Tx, orgID, email string, now time.Ti
 	return nil
 }
 
+// mailInvitation queues the mail with a link that proves the address.
 func (st *Store) mailInvitation(ctx context.Context, tx *sql.Tx, caller Caller, i api.Invitation, link bridge.Secret) error {
 	by := caller.Email
 	if i.InvitedBy != by { // the name of a key may be anything, such as an address to visit
@@ -183,7 +189,7 @@ func (st *Store) Invitations(ctx context.Context, p Principal, org, cursor strin
 	return out, next, nil
 }
 
-// Withdraw makes an open invitation void.
+// Withdraw makes an open invitation void. Acceptances that wait for a proof are void with it.
 func (st *Store) Withdraw(ctx context.Context, caller Caller, org, id string) error {
 	if err := caller.RequireOrg(org); err != nil {
 		return err
@@ -209,7 +215,7 @@ func (st *Store) Withdraw(ctx context.Context, caller Caller, org, id string) er
 	})
 }
 
-// withdrawBeyond withdraws the open invitations of somebody whose role no longer covers them.
+// withdrawBeyond withdraws the open invitations of a member whose new role does not cover them.
 func withdrawBeyond(ctx context.Context, tx *sql.Tx, orgID, inviterID string, role bridge.Role) error {
 	mayInvite := Scopes.Ceiling(role).Covers("member:invite")
 	for _, invited := range []bridge.Role{bridge.RoleOwner, bridge.RoleAdmin, bridge.RoleMember, bridge.RoleViewer} {
@@ -224,22 +230,22 @@ func withdrawBeyond(ctx context.Context, tx *sql.Tx, orgID, inviterID string, ro
 	return nil
 }
 
-// OfferedInvitation is an open invitation as the one who holds its link sees it.
+// OfferedInvitation is an open invitation as the holder of its link sees it.
 type OfferedInvitation struct {
 	Org, OrgName string
 	Role         string
-	Email        string // who alone may accept; empty: anybody
+	Email        string // the only address that may accept; empty: any
 	InvitedBy    string
 	ExpiresAt    time.Time
 
 	ID, OrgID string
-	Mailed    bool // the token is the one that was sent to the address
+	Mailed    bool // the link is the one that was mailed, which proves the address
 }
 
 // Proves reports whether the link proves the address, because it was mailed there.
 func (o OfferedInvitation) Proves() bool { return o.Mailed }
 
-// ErrInvitation refuses an invitation that is unknown, used or over.
+// ErrInvitation refuses an invitation that is unknown, used, withdrawn or over.
 var ErrInvitation = bridge.E(bridge.NotFound, bridge.CodeInvitationUnknown, "this invitation is not known: it has been used or withdrawn, or it has expired").
 	WithHint("ask for a new one")
 
@@ -248,7 +254,7 @@ func (st *Store) LookupInvitation(ctx context.Context, token bridge.Secret) (Off
 	return st.Offered(ctx, st.db, token)
 }
 
-// Offered reads the open invitation of a link.
+// Offered finds the open invitation of a link within a transaction.
 func (st *Store) Offered(ctx context.Context, q schema.Queryer, token bridge.Secret) (OfferedInvitation, error) {
 	var o OfferedInvitation
 	var expires int64

@@ -17,6 +17,7 @@ import (
 
 const selectMembers = `SELECT u.id, u.email, u.name, m.role, m.joined_at FROM members m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1 `
 
+// scanMember reads a row of [selectMembers]. What the stores above know of the member is added later.
 func scanMember(s sqldb.Row) (api.Member, error) {
 	var m api.Member
 	var joined int64
@@ -111,7 +112,8 @@ const anotherOwner = ` (role <> 'owner' OR EXISTS (SELECT 1 FROM members o WHERE
 var errLastOwner = bridge.E(bridge.Conflict, bridge.CodeLastOwner, "this is the organization's only owner").
 	WithHint("make somebody else an owner first: ace org role EMAIL owner")
 
-// ChangeRole gives a member another role, from their next request on.
+// ChangeRole gives a member another role, which counts from their next request on. It takes the scope member:update and a role at
+// least as high as both the old and the new one ([bridge.CodeRoleAbove]). The last owner stays one ([bridge.CodeLastOwner]).
 func (st *Store) ChangeRole(ctx context.Context, caller Caller, org, id, role string) (api.Member, error) {
 	var out api.Member
 	if err := caller.RequireOrg(org); err != nil {

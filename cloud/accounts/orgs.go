@@ -53,7 +53,8 @@ func printableOrg(org string) string {
 // ErrName refuses a name that is empty, too long or no plain text.
 var ErrName = bridge.E(bridge.Invalid, bridge.CodeNameMalformed, "a name is 1 to %d bytes of plain text", schema.MaxName)
 
-// CreateOrganization makes an organization that the caller owns. Its slug never changes, since servers trust it.
+// CreateOrganization makes an organization that the caller owns. Its slug never changes, since servers trust it. A slug that is taken
+// is refused with a free one as the hint ([bridge.CodeOrganizationTaken]).
 func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.NewOrganization) (api.Organization, error) {
 	var none api.Organization
 	if err := caller.RequireAlone(); err != nil {
@@ -73,7 +74,7 @@ func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.Ne
 		if out.ID, err = schema.NewID(); err != nil {
 			return err
 		}
-		if err := mayFound(ctx, tx, caller.UserID); err != nil {
+		if err := requireMayFound(ctx, tx, caller.UserID); err != nil {
 			return err
 		}
 		made, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO organizations (id, slug, name, created_at, created_by)
@@ -98,8 +99,9 @@ func (st *Store) CreateOrganization(ctx context.Context, caller Caller, n api.Ne
 	return out, nil
 }
 
-// mayFound holds the bound; the row of the person is the lock, so that two requests at once do not pass it together.
-func mayFound(ctx context.Context, tx *sql.Tx, userID string) error {
+// requireMayFound refuses a person who has made [maxFounded] organizations. It locks the row of the person, so that two requests at
+// once cannot both pass.
+func requireMayFound(ctx context.Context, tx *sql.Tx, userID string) error {
 	if _, err := tx.ExecContext(ctx, "UPDATE users SET name = name WHERE id = $1", userID); err != nil {
 		return fmt.Errorf("make an organization: %w", err)
 	}

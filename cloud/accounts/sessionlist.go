@@ -25,7 +25,7 @@ func (p Principal) reach() string {
 	return ""
 }
 
-// Sessions lists the caller's live sessions, newest first.
+// Sessions lists the principal's live sessions, newest first, at most 200.
 func (st *Sessions) Sessions(ctx context.Context, p Principal) ([]api.Session, error) {
 	rows, err := st.db.QueryContext(ctx, `SELECT s.id, s.method, o.slug, s.address, s.user_agent, s.created_at, s.expires_at
 		FROM sessions s JOIN organizations o ON o.id = s.org_id
@@ -43,7 +43,7 @@ func (st *Sessions) Sessions(ctx context.Context, p Principal) ([]api.Session, e
 	return out, sqldb.Wrap("list sessions", err)
 }
 
-// EndSessionByID ends one session of the caller.
+// EndSessionByID ends one session of the caller. One that they cannot reach is refused with [bridge.CodeSessionUnknown].
 func (st *Sessions) EndSessionByID(ctx context.Context, caller Caller, id string) error {
 	return st.db.Change(ctx, func(tx *sql.Tx) error {
 		var one int

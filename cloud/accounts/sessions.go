@@ -18,7 +18,7 @@ const (
 	MethodBrowser   = "browser"            // on the dashboard
 	MethodDevice    = "device"             // RFC 8628
 	MethodCode      = "authorization_code" // RFC 6749 section 4.1, with PKCE
-	MethodPassword  = "password"           // of the CLI
+	MethodPassword  = "password"           // of the CLI, without a browser
 	MethodDeveloper = "developer_token"
 	MethodAPIKey    = "api_key" // no session: the key itself
 	MethodPAT       = "pat"
@@ -49,7 +49,8 @@ var methods = map[string]struct {
 // Refreshes reports whether the sessions of a method come with refresh tokens.
 func Refreshes(method string) bool { return methods[method].refresh }
 
-// Session is an opened or refreshed session. Cookie or Refresh is set, by its method; both are stored hashed.
+// Session is an opened or refreshed session. Its method decides whether Cookie or Refresh is set, or neither. Both are stored as
+// hashes.
 type Session struct {
 	Cookie    bridge.Secret
 	Refresh   bridge.Secret

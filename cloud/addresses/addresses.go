@@ -79,6 +79,9 @@ func requireOwn(ctx context.Context, q schema.Queryer, userID string) error {
 
 // Ask asks for another address for the caller's account, and mails both addresses. It does not check whether another account
 // has the new one: only the recipient of the mail may learn that.
+//
+// An account with a second factor needs a code ([bridge.CodeOTPRequired]). A wrong code is Forbidden and not Unauthenticated, since
+// the session itself is good. A person may ask five times a day.
 func (st *Store) Ask(ctx context.Context, caller accounts.Caller, n Request) (Change, error) {
 	none := Change{}
 	if err := st.RequireChangeable(ctx, caller.Principal); err != nil {
@@ -243,7 +246,8 @@ func (st *Store) stop(ctx context.Context, column, value string, refusal error, 
 }
 
 // Confirm gives the caller's account the address that the link was mailed to. Everything handed out before is void, including
-// this session; the returned one replaces it.
+// this session; the returned one replaces it. A link of another account is refused like an expired one, and an address that has an
+// account by now with [ErrTaken].
 func (st *Store) Confirm(ctx context.Context, caller accounts.Caller, token bridge.Secret) (accounts.Session, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return accounts.Session{}, err
@@ -281,7 +285,8 @@ func (st *Store) Confirm(ctx context.Context, caller accounts.Caller, token brid
 	return s, nil
 }
 
-// Set gives an account another address that the operator vouches for. Everything handed out before is void.
+// Set gives an account another address that the operator vouches for. Everything handed out before is void. An account that never
+// proved its address belongs to nobody yet and is refused with [bridge.CodeEmailUnverified].
 func (st *Store) Set(ctx context.Context, from, to string, actor audit.Actor) (accounts.User, error) {
 	to, err := bridge.CanonicalEmail(to)
 	if err != nil {

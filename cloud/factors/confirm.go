@@ -30,6 +30,9 @@ func Refusal(err error) *bridge.Error {
 
 // ConfirmPassword asks the person of a session for their password again. Tries are counted by session, so that someone at
 // an open browser cannot guess it. The result is for [RequireUnchanged], in the transaction that follows.
+//
+// It fails with [bridge.CodePasswordWrong], which is audited, [bridge.CodeTooManyRequests], or [bridge.CodeNoPassword] for a person
+// who signs in through their organization.
 func (st *Store) ConfirmPassword(ctx context.Context, caller accounts.Caller, password bridge.Secret) (accounts.Shown, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return accounts.Shown{}, err
@@ -62,7 +65,8 @@ func (st *Store) ConfirmPassword(ctx context.Context, caller accounts.Caller, pa
 }
 
 // RequireUnchanged locks an account until the transaction ends, and fails if it has changed since the person's proof: the
-// password is another, or there is a second factor that they have not shown.
+// password is another, or there is a second factor that they have not shown. The refusal asks them to sign in again
+// ([bridge.CodeLoginExpired]). An empty proof always passes.
 func RequireUnchanged(ctx context.Context, tx *sql.Tx, userID string, s accounts.Shown) error {
 	if s == (accounts.Shown{}) {
 		return nil
@@ -117,7 +121,8 @@ func (st *Store) ShowBoth(ctx context.Context, u accounts.User, otp string, devi
 }
 
 // CheckOTP checks a code of the app or a recovery code, and uses it up. Wrong codes are counted and audited as wrong
-// passwords are. device is the cookie of a browser that has signed in before, if any.
+// passwords are. device is the cookie of a browser that has signed in before, if any. It fails with [bridge.CodeOTPInvalid],
+// [bridge.CodeOTPUsed] or [bridge.CodeTooManyRequests].
 func (st *Store) CheckOTP(ctx context.Context, u accounts.User, otp string, device bridge.Secret, actor audit.Actor) error {
 	mark, err := st.lockout.KnownMark(ctx, u.ID, device, actor.Address)
 	if err != nil {

@@ -103,7 +103,8 @@ func (st *Store) enrolment(email string, secret bridge.Secret) Enrolment {
 }
 
 // Confirm turns two-factor authentication on with the first code of the app, and returns the recovery codes, which are
-// shown only this once. The person's other sessions end: they were opened without a second factor.
+// shown only this once. The person's other sessions and approvals end: they were given without a second factor. A wrong code is
+// refused with [bridge.CodeOTPInvalid], a second confirmation with [bridge.CodeTOTPOn].
 func (st *Store) Confirm(ctx context.Context, caller accounts.Caller, code string) ([]bridge.Secret, error) {
 	if err := caller.RequireOwnSession(); err != nil {
 		return nil, err
@@ -198,7 +199,8 @@ func (st *Store) useOTP(ctx context.Context, tx *sql.Tx, u accounts.User, code s
 	return st.useTOTP(ctx, tx, u.ID, code, true)
 }
 
-// useTOTP uses up the step that a code belongs to. Its conditional UPDATE lets only one of two processes use a step.
+// useTOTP uses up the step that a code belongs to, of a second factor that is confirmed or not. Its conditional UPDATE lets only one
+// of two processes use a step.
 func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, confirmed bool) error {
 	var sealed string
 	err := tx.QueryRowContext(ctx, "SELECT secret FROM totp WHERE user_id = $1 AND (confirmed_at > 0) = $2", userID, confirmed).Scan(&sealed)

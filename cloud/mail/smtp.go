@@ -21,7 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Timeout bounds the handing over of one message.
+// Timeout bounds the delivery of one message to the server.
 const Timeout = 30 * time.Second
 
 // SMTP sends through a mail server, with one connection for each message.
@@ -136,7 +136,8 @@ func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, err
 	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
-// Send implements [Sender].
+// Send implements [Sender]. A permanent refusal of the recipient or of the message (5yz, RFC 5321 section 4.2.1) is
+// [ErrRefused]; a failed login is not, since the operator may repair it.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	msg := smtp.NewMsg()
 	to, _, ok := onTheWire(m.To)

@@ -285,7 +285,7 @@ func (x *rehearsal) connection(ctx context.Context, id string) (api.Connection, 
 	return found.API(x.p), nil
 }
 
-// EndsOfDelete previews what disconnecting would end.
+// EndsOfDelete previews what disconnecting would end. Like all previews, it fails as the change itself would.
 func (pv *Preview) EndsOfDelete(ctx context.Context, p accounts.Principal, id string, alive Alive) (Ends, error) {
 	return pv.rehearse(ctx, p, alive, accounts.User{}, func(x *rehearsal) error {
 		removed, err := pv.connections.DeleteIn(ctx, x.tx, p.As(x.actor), id, connections.AsItWas{})

@@ -19,7 +19,7 @@ import (
 // DomainRecord is the beginning of the TXT record that proves a domain. A token follows.
 const DomainRecord = "ace-domain-verification="
 
-// canonicalDomain brings the domain of e-mail addresses to lower case and A-labels.
+// canonicalDomain brings the domain of e-mail addresses to lower case and A-labels (RFC 5890). A name without a dot is refused.
 func canonicalDomain(s string) (string, error) {
 	domain, ok := bridge.CanonicalDomain(strings.TrimSpace(s))
 	if !ok || len(domain) > 200 || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "@/: ") {
@@ -72,7 +72,8 @@ func domainsOf(ctx context.Context, q schema.Queryer, orgID string) ([]api.Provi
 	return out, sqldb.Wrap("list a provider's domains", err)
 }
 
-// DomainProven records that an organization has proven a domain. A domain belongs to one organization only.
+// DomainProven records that an organization has proven a domain. A domain belongs to one organization only: the first to prove it
+// keeps it, and others are refused with [bridge.CodeDomainTaken].
 func (st *Store) DomainProven(ctx context.Context, caller accounts.Caller, domain string) error {
 	if err := caller.RequireUpdate(caller.Org); err != nil {
 		return err

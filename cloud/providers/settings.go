@@ -35,13 +35,13 @@ type Provider struct {
 	Org          string // slug
 	Issuer       string
 	ClientID     string
-	ClientSecret bridge.Secret
-	Domains      []string // verified ones
-	DefaultRole  bridge.Role
-	GroupsClaim  string
-	GroupRoles   map[string]bridge.Role
-	Required     bool
-	SetBy        bridge.Role // the role of the member who set it
+	ClientSecret bridge.Secret          // empty for a public client, and until openProvider
+	Domains      []string               // the proven ones
+	DefaultRole  bridge.Role            // of people whose groups give none; empty: they are refused
+	GroupsClaim  string                 // of the ID token: the claim that lists groups
+	GroupRoles   map[string]bridge.Role // by group, in NFC
+	Required     bool                   // members who came through it may not sign in with a password
+	SetBy        bridge.Role            // the role of the member who set it
 	UpdatedAt    time.Time
 	sealed       string // the client secret as it is stored
 }
@@ -49,7 +49,8 @@ type Provider struct {
 var errNoProvider = bridge.E(bridge.NotFound, bridge.CodeProviderUnknown, "the organization has no sign-in provider").
 	WithHint("set one under Settings, Sign-in provider")
 
-// checkProvider checks settings from outside, and brings them to the form in which they are stored.
+// checkProvider checks settings from outside, and brings them to the form in which they are stored. Nobody may let a group give a
+// role above their own.
 func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
 	bad := func(code bridge.Code, detail string) error { return bridge.E(bridge.Invalid, code, "%s", detail) }
 	s.Issuer, s.ClientID, s.GroupsClaim = strings.TrimSpace(s.Issuer), strings.TrimSpace(s.ClientID), strings.TrimSpace(s.GroupsClaim)
@@ -107,6 +108,8 @@ func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
 
 // Set sets the sign-in provider of an organization. Its domains count once they are proven; proven says that they need no proof.
 // If the issuer or the client ID changes, the sessions that the provider opened end, and its subjects are linked to people anew.
+// It takes a person with the scope organization:update. What an owner has set, only an owner may change
+// ([bridge.CodeRoleOwner]), since a provider vouches for nobody above the role of the member who set it.
 func (st *Store) Set(ctx context.Context, caller accounts.Caller, org string, s api.ProviderSettings, proven bool) error {
 	if err := caller.RequireProvider(org); err != nil {
 		return err
@@ -124,7 +127,7 @@ func (st *Store) Set(ctx context.Context, caller accounts.Caller, org string, s 
 		if err == nil {
 			err = p.RequireProvider(org)
 		}
-		if err == nil { // the role may have changed since the first check
+		if err == nil { // the member's role may have changed since the first check
 			err = checkProvider(p, &s)
 		}
 		if err != nil {
@@ -184,6 +187,7 @@ func (st *Store) Set(ctx context.Context, caller accounts.Caller, org string, s 
 	return err
 }
 
+// sealProviderSecret encrypts a client secret for the row of a provider. An empty one stays empty.
 func (st *Store) sealProviderSecret(orgID, id string, secret bridge.Secret) (string, error) {
 	if secret.IsZero() {
 		return "", nil
@@ -204,7 +208,8 @@ func (st *Store) takeDomains(ctx context.Context, tx *sql.Tx, caller accounts.Ca
 	return nil
 }
 
-// Remove removes the sign-in provider of an organization. The sessions that it opened end.
+// Remove removes the sign-in provider of an organization and its domains. The sessions that it opened end; the
+// members stay.
 func (st *Store) Remove(ctx context.Context, caller accounts.Caller, org string) error {
 	if err := caller.RequireProvider(org); err != nil {
 		return err

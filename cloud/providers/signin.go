@@ -31,6 +31,7 @@ type SignIn struct {
 	Next     string // the page to go on to
 }
 
+// derive returns 256 bits in base64url that only the holder of the cookie can compute.
 func (s SignIn) derive(what string) string {
 	raw, err := hkdf.Key(sha256.New, []byte(s.Cookie.Reveal()), nil, "ace sign-in v1 "+what, 32)
 	if err != nil {
@@ -48,7 +49,8 @@ func (s SignIn) Nonce() string { return s.derive("nonce") }
 // Verifier is the code verifier of PKCE (RFC 7636 section 4.1).
 func (s SignIn) Verifier() bridge.Secret { return bridge.NewSecret(s.derive("verifier")) }
 
-// Begin finds the provider that vouches for an e-mail address, and begins a sign-in there. next is the page to go on to.
+// Begin finds the provider that vouches for an e-mail address, and begins a sign-in there. next is the page to go on to. A domain
+// that no organization has proven is refused with [bridge.CodeDomainUnknown], whether or not the address has an account.
 func (st *Store) Begin(ctx context.Context, email, next string) (SignIn, error) {
 	email, err := bridge.CanonicalEmail(strings.TrimSpace(email))
 	if err != nil {
@@ -125,11 +127,11 @@ func (st *Store) Take(ctx context.Context, cookie, state bridge.Secret, org stri
 
 // Vouched is a person as a verified ID token describes them.
 type Vouched struct {
-	Subject       string
+	Subject       string // unique and stable at its provider (OpenID Connect Core section 5.7)
 	Email         string
-	EmailVerified bool
+	EmailVerified bool // the claim email_verified
 	Name          string
-	Groups        []string
+	Groups        []string // from [Provider.GroupsClaim]
 }
 
 // Refuse audits why a sign-in through a provider was refused.
@@ -144,6 +146,11 @@ func (st *Store) Refuse(ctx context.Context, p Provider, email string, cause err
 
 // Finish opens a session for a person whom a provider vouches for, in the provider's organization and no other. The first time,
 // it makes the person a member, and an account unless the e-mail address has one.
+//
+// It refuses, all as Forbidden, an address that the provider has not verified ([bridge.CodeEmailUnverified]) or whose domain it does
+// not vouch for ([bridge.CodeDomainForeign]), a person without a role ([bridge.CodeNoRole]), a subject that is not the one known for
+// the address ([bridge.CodeSubjectChanged]), and a member whose role is above that of who set the provider
+// ([bridge.CodeProviderBelow]). Two sign-ins of a new person at once are a conflict ([bridge.CodeSigninRaced]).
 func (st *Store) Finish(ctx context.Context, p Provider, who Vouched, actor audit.Actor) (accounts.Session, error) {
 	email, err := bridge.CanonicalEmail(who.Email)
 	if err != nil || !who.EmailVerified {

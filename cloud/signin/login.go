@@ -35,8 +35,8 @@ const PendingLife = 5 * time.Minute
 const maxPendingTries = 5 // of codes, for one sign-in
 
 // Authenticate checks an e-mail address and a password. An unknown person costs the same work as a known one and gets the same
-// answer, including the wait after many wrong tries. A right password for an unproven address returns the person with
-// [accounts.ErrUnproven].
+// answer ([bridge.CodeLoginFailed]), including the wait after many wrong tries ([bridge.CodeTooManyRequests]). A right password for
+// an unproven address returns the person with [accounts.ErrUnproven].
 func (st *Store) Authenticate(ctx context.Context, l Login, actor audit.Actor) (Authenticated, error) {
 	email := accounts.LoginEmail(l.Email)
 	var u Authenticated
@@ -123,7 +123,8 @@ func (st *Store) BeginSecondStep(ctx context.Context, u accounts.User, actor aud
 var errPending = bridge.E(bridge.Unauthenticated, bridge.CodeLoginExpired,
 	"That took too long, or too many tries. Please sign in again.")
 
-// PendingLogin finds the person whose second step a cookie is for.
+// PendingLogin finds the person whose second step a cookie is for. It fails with [bridge.CodeLoginExpired] after five minutes or
+// five wrong codes.
 func (st *Store) PendingLogin(ctx context.Context, pending bridge.Secret) (accounts.User, error) {
 	var u accounts.User
 	err := st.db.QueryRowContext(ctx, `SELECT u.id, u.email, u.name, u.password FROM pending_logins p JOIN users u ON u.id = p.user_id

@@ -12,7 +12,8 @@ import (
 	"github.com/acebridge/ace/cloud/lockout"
 )
 
-// Change replaces the caller's password, after the old one. Their other sessions end.
+// Change replaces the caller's password, after asking for the old one. Their other sessions end. It fails as
+// [factors.Store.ConfirmPassword] does, or with [bridge.CodePasswordLength].
 func (st *Passwords) Change(ctx context.Context, caller accounts.Caller, old, password bridge.Secret) error {
 	was, err := st.factors.ConfirmPassword(ctx, caller, old)
 	if err != nil {

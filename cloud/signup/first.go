@@ -75,7 +75,8 @@ type First struct {
 	Password  bridge.Secret
 }
 
-// MakeFirst makes the first account of a cloud, as the owner of a new organization. Only one link can ever be used.
+// MakeFirst makes the first account of a cloud, as the owner of a new organization, and opens its session. Only one link can ever be
+// used; all others are refused with [bridge.CodeLinkInvalid] from then on.
 func (st *Store) MakeFirst(ctx context.Context, token bridge.Secret, f First, actor audit.Actor) (accounts.Session, error) {
 	var plain bool
 	if f.Name, plain = bridge.PlainName(f.Name, schema.MaxName); !plain || f.Name == "" {

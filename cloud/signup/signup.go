@@ -30,6 +30,9 @@ type SignedUp struct {
 
 // SignUp makes an account by an invitation, the one way for a person to make their own. A link that was mailed to the address
 // proves it and opens a session of the dashboard; with any other link the account waits until the address is proven.
+//
+// An address that has an account already is refused with [bridge.CodeUserExists], an invitation for another address with
+// [bridge.CodeInvitationForAnother]. That no mail can be sent is not an error; see [SignedUp].
 func (st *Store) SignUp(ctx context.Context, token bridge.Secret, n NewAccount, actor audit.Actor) (SignedUp, error) {
 	var out SignedUp
 	email, err := bridge.CanonicalEmail(n.Email)
@@ -123,7 +126,7 @@ type NewUser struct {
 	Email    string
 	Name     string
 	Password bridge.Secret
-	Org      string      // made if there is none
+	Org      string      // slug; it is made if there is none
 	Role     bridge.Role // empty: owner for the first in the organization, member otherwise
 }
 

@@ -69,7 +69,8 @@ func (v *Vault) KeyIDs() []string {
 	return out
 }
 
-// NewVault reads ACE_DATABASE_ENCRYPTION_KEY: one or more Fernet keys, separated by commas.
+// NewVault reads ACE_DATABASE_ENCRYPTION_KEY: one or more Fernet keys, separated by commas. A value that is not a key is refused
+// with [bridge.CodeEncryptionKeyMalformed], which does not repeat it.
 func NewVault(value bridge.Secret) (*Vault, error) {
 	v := &Vault{}
 	for part := range strings.SplitSeq(value.Reveal(), ",") {
@@ -85,7 +86,7 @@ func NewVault(value bridge.Secret) (*Vault, error) {
 	return v, nil
 }
 
-// NewEncryptionKey makes a value for ACE_DATABASE_ENCRYPTION_KEY.
+// NewEncryptionKey makes a key for ACE_DATABASE_ENCRYPTION_KEY: 32 random bytes in base64url.
 func NewEncryptionKey() (bridge.Secret, error) {
 	var key fernet.Key
 	if err := key.Generate(); err != nil {
