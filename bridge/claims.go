@@ -158,7 +158,7 @@ func (c ConnectClaims) checkFields() error {
 	case !PlainSubject(c.Subject):
 		return refuse(CodeConnectSubject, "the token names no member, or not in plain text")
 	case c.Email != "" && !PlainSubject(c.Email):
-		return refuse(CodeConnectSubject, "the token's email is too long or no plain text")
+		return refuse(CodeConnectSubject, "the token's email is too long or not plain text")
 	case c.Replaces != "" && !isKeyID(c.Replaces):
 		return refuse(CodeConnectReplaces, "the token says that the key replaces another, but not which")
 	case !c.Role.Valid():

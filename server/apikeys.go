@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// keyHandlers are the endpoints of this server's keys.
+// keyHandlers returns the endpoints for this server's keys.
 func (s *Server) keyHandlers() keyhttp.Handlers {
 	return keyhttp.Handlers{Keys: s.keys, Authorize: func(c echo.Context, need keyhttp.Need) (keys.By, error) {
 		who, err := s.authenticate(c)
@@ -29,14 +29,14 @@ func (s *Server) keyHandlers() keyhttp.Handlers {
 	}}
 }
 
-// by is the caller as the one who asks for a change.
+// by describes the caller as the one who asks for a change.
 func (s *Server) by(c echo.Context, who caller) keys.By {
 	actor := s.actor(c, who.actor())
 	actor.Key, actor.Connection = who.key(), who.Connection
 	return keys.By{Actor: actor, Who: who.Identity}
 }
 
-// scopes is the catalogue: for forms, for help, and for guards elsewhere, which decide by its rules.
+// scopes answers with the catalogue: for forms and help, and for remote guards, which decide by its rules.
 func (s *Server) scopes(c echo.Context) error {
 	if _, err := s.authenticate(c); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (s *Server) scopes(c echo.Context) error {
 	return c.JSON(http.StatusOK, s.cfg.Catalogue.File())
 }
 
-// revokeKey takes the scope key:revoke, or a revocation that is signed with the key itself.
+// revokeKey revokes a key, for a caller with key:revoke or by a revocation that the key itself has signed.
 func (s *Server) revokeKey(c echo.Context) error {
 	presented, err := bridge.Credential(c.Request().Header)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Server) revokeKey(c echo.Context) error {
 	return s.signed(c, presented.Value, s.keys.RevokeSigned)
 }
 
-// withdrawTokens takes a withdrawal that is signed with the key itself.
+// withdrawTokens acts on a withdrawal that the key itself has signed.
 func (s *Server) withdrawTokens(c echo.Context) error {
 	presented, err := bridge.Credential(c.Request().Header)
 	if err != nil {
@@ -65,21 +65,21 @@ func (s *Server) withdrawTokens(c echo.Context) error {
 	return s.signed(c, presented.Value, s.keys.Withdraw)
 }
 
-// signed acts on a statement about the key that the path names, and that has signed it.
+// signed acts on a statement about the key in the path, which that key must have signed.
 func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(context.Context, audit.Actor, bridge.Secret) (record.Record, error)) error {
 	id, err := keyhttp.KeyID(c)
 	if err != nil {
 		return err
 	}
-	// Who has no key can make no statement that is worth more than its signature's check, which takes as much as that of an
-	// access token. Only a look into the database is rationed: statements must not wait behind others' junk.
+	// Someone without the key cannot cause more work than a signature check, which costs no more than for an access token. Only
+	// a look into the database is rate-limited: statements must not queue behind other people's junk.
 	if !s.keys.Knows(id) {
 		if err := s.exchange.Allow(bridge.AddressKey(c.RealIP())); err != nil {
 			return err
 		}
 	}
 	if named, err := bridge.TokenKeyID(statement); err != nil || named != id {
-		return bridge.E(bridge.Unauthenticated, bridge.CodeStatementInvalid, "the statement is not one of this key")
+		return bridge.E(bridge.Unauthenticated, bridge.CodeStatementInvalid, "the statement is not about this key")
 	}
 	record, err := act(c.Request().Context(), s.actor(c, ""), statement)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Server) signed(c echo.Context, statement bridge.Secret, act func(contex
 	return c.JSON(http.StatusOK, s.keys.API(record))
 }
 
-// me says who the credential is; its first use confirms an exchanged key.
+// me says who the credential belongs to; its first use confirms an exchanged key.
 func (s *Server) me(c echo.Context) error {
 	who, err := s.authenticate(c)
 	if err != nil {
@@ -125,6 +125,7 @@ func (s *Server) me(c echo.Context) error {
 	return c.JSON(http.StatusOK, id)
 }
 
+// audit answers with a page of the audit log.
 func (s *Server) audit(c echo.Context) error {
 	if _, err := s.authorize(c, "audit:read"); err != nil {
 		return err

@@ -20,7 +20,7 @@ type caller struct {
 	bridge.Identity
 }
 
-// actor is the caller in the audit log.
+// actor is the caller's name in the audit log.
 func (c caller) actor() string {
 	switch c.Type {
 	case bridge.TypeUserToken:
@@ -31,8 +31,8 @@ func (c caller) actor() string {
 	return "key:" + c.KeyID.String()
 }
 
-// authority verifies what the server's own parts and the app behind it take: API keys, access tokens, and the user tokens
-// of this server. A cloud JWT is none of these and is refused.
+// authority verifies the credentials that the server's API and the app behind it accept: API keys, access tokens, and this
+// server's user tokens. A cloud JWT is not among them and is refused.
 type authority struct{ s *Server }
 
 func (a authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error) {
@@ -48,7 +48,7 @@ func (a authority) Spend(ctx context.Context, id bridge.Identity) error {
 
 func (a authority) Alive(id bridge.Identity) bool { return a.s.keys.Alive(id) }
 
-// authenticate finds out who calls the server's own API. A use of a key that counts its uses is one here, too.
+// authenticate identifies the caller of the server's own API. The call counts as a use of a key with a limited number of uses.
 func (s *Server) authenticate(c echo.Context) (caller, error) {
 	r := c.Request()
 	presented, err := guard.Presented(r.Header)
@@ -66,7 +66,7 @@ func (s *Server) authenticate(c echo.Context) (caller, error) {
 	return caller{id}, nil
 }
 
-// authorize is authenticate plus one scope of this server's own API.
+// authorize is authenticate, and requires one scope of the server's own API.
 func (s *Server) authorize(c echo.Context, need bridge.Scope) (caller, error) {
 	who, err := s.authenticate(c)
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Server) authorize(c echo.Context, need bridge.Scope) (caller, error) {
 	return who, s.require(c, who, need)
 }
 
-// require refuses a caller without a scope; empty: none is asked for.
+// require refuses a caller who lacks a scope; an empty scope requires nothing.
 func (s *Server) require(c echo.Context, who caller, need bridge.Scope) error {
 	if need == "" || who.Covers(need) {
 		return nil
@@ -84,8 +84,8 @@ func (s *Server) require(c echo.Context, who caller, need bridge.Scope) error {
 		WithHint("use a credential of an admin, for example from: ace server token --role admin"))
 }
 
-// key is the key ID behind a token, which the audit log keeps beside the member that the token names: who holds a key can
-// name anybody.
+// key is the ID of the key behind an access token. The audit log keeps it next to the member that the token names, since anyone
+// who holds a key can name any member.
 func (c caller) key() string {
 	if c.Type == bridge.TypeAccessToken {
 		return c.KeyID.String()
@@ -97,7 +97,7 @@ func (s *Server) actor(c echo.Context, id string) audit.Actor {
 	return audit.Actor{ID: id, Org: s.org(), Address: c.RealIP(), RequestID: api.RequestID(c.Request())}
 }
 
-// userClaims are those of a user token: the server's own, signed with ACE_JWT_SECRET.
+// userClaims are the claims of a user token, which the server signs itself with ACE_JWT_SECRET.
 type userClaims struct {
 	jwt.RegisteredClaims
 	Role bridge.Role `json:"role"`
@@ -105,18 +105,21 @@ type userClaims struct {
 
 const userTokenKeyID = "server"
 
-// MintUserToken signs a user token of a server (HS256), for its operator or for the app behind it.
+// MintUserToken signs a user token of a server (HS256), for its operator or the app behind it.
+//
+// The secret is ACE_JWT_SECRET, of at least 32 bytes (RFC 7518 section 3.2). The token is valid for life from now on and has the
+// scopes of role's ceiling.
 func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life time.Duration, now time.Time) (bridge.Secret, error) {
 	if !role.Valid() {
 		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeRoleUnknown, "%q is not a role", role).
-			WithHint("take owner, admin, member or viewer")
+			WithHint("use owner, admin, member or viewer")
 	}
 	switch {
 	case secret.Len() < minJWTSecret:
 		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeJWTSecretShort, "ACE_JWT_SECRET has less than %d bytes",
 			minJWTSecret)
 	case !bridge.PlainSubject(subject):
-		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeSubjectMalformed, "the subject is empty, too long or no plain text")
+		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeSubjectMalformed, "the subject is empty, too long or not plain text")
 	case life <= 0:
 		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeLifeNegative, "the token would be expired already")
 	}
@@ -132,7 +135,7 @@ func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
 		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, bridge.CodeUserTokenInvalid,
 			"the user token is invalid or expired").Because(cause).WithHint("mint one on the server: ace server token")
 	}
-	if s.cfg.JWTSecret.Len() < minJWTSecret { // golang-jwt would verify with an empty key
+	if s.cfg.JWTSecret.Len() < minJWTSecret { // golang-jwt would verify even with an empty key
 		return refuse(errors.New("no ACE_JWT_SECRET"))
 	}
 	var claims userClaims
@@ -158,4 +161,4 @@ func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
 		Environment: bridge.EnvironmentLive, Role: claims.Role, Scopes: s.cfg.Catalogue.Ceiling(claims.Role), ExpiresAt: claims.ExpiresAt.Time}, nil
 }
 
-const minJWTSecret = 32 // bytes; RFC 7518 section 3.2
+const minJWTSecret = 32 // bytes; see RFC 7518 section 3.2

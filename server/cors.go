@@ -11,7 +11,7 @@ import (
 
 const exposedHeaders = "X-Request-Id, WWW-Authenticate, Retry-After, " + bridge.HeaderKeyExpires
 
-// cors lets the dashboard of the trusted cloud, and the origins that the operator named, call from a browser.
+// cors lets the trusted cloud's dashboard, and the origins that the operator configured, call from a browser.
 func (s *Server) cors(c echo.Context) error {
 	api.VaryOrigin(c.Response().Header())
 	origin := c.Request().Header.Get("Origin")
@@ -21,7 +21,7 @@ func (s *Server) cors(c echo.Context) error {
 	return api.AllowOrigin(c, origin, exposedHeaders)
 }
 
-// allowsOrigin knows the dashboard of a cloud on loopback under each of its names, since people open it by any of them.
+// allowsOrigin accepts the dashboard of a cloud on loopback under any of its names, since people use them all.
 func (s *Server) allowsOrigin(origin string) bool {
 	if slices.Contains(s.cfg.AllowedOrigins, origin) {
 		return true

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// discovery says what the server is, to anybody; nothing in it is secret and nobody follows it.
+// discovery says what the server is, to anyone. Nothing in it is secret, and nothing is trusted because of it.
 func (s *Server) discovery(c echo.Context) error {
 	d := api.Discovery{
 		Product: "ace", Version: s.cfg.Version, PublicURL: s.cfg.PublicURLs[0], PublicURLs: s.cfg.PublicURLs,

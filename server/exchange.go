@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	exchangeEvery  = 2 * time.Second // one more try per address
+	exchangeEvery  = 2 * time.Second // per address: after the burst, one more try in this time
 	exchangeBurst  = 20
 	exchangeGlobal = 200
 )
 
-// exchangeToken turns a connect token into an API key. It is the only endpoint that takes a cloud JWT.
+// exchangeToken turns a connect token into an API key. It is the only endpoint that accepts a cloud JWT.
 func (s *Server) exchangeToken(c echo.Context) error {
 	actor := s.actor(c, "unknown")
 	if err := s.exchange.Allow(bridge.AddressKey(c.RealIP())); err != nil {
@@ -67,7 +67,7 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 		name = "connection of " + owner
 	}
 	life := min(time.Duration(claims.KeyLife)*time.Second, bridge.DefaultKeyLife)
-	replaces, _ := uuid.Parse(claims.Replaces) // VerifyConnect has checked it; none is zero
+	replaces, _ := uuid.Parse(claims.Replaces) // VerifyConnect has checked it; empty becomes zero
 	key, record, err := s.keys.Create(c.Request().Context(), *actor, keys.NewKey{
 		Kind: bridge.KindSK, Name: name, Org: claims.Org, Owner: owner, Role: claims.Role,
 		Scopes: s.cfg.Catalogue.WithOrg(s.cfg.Catalogue.Ceiling(claims.Role).Cap(claims.Scopes()), claims.Org), ExpiresAt: now.Add(life),
@@ -86,7 +86,7 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 		answer.Key = &disclosed
 		return answer, nil
 	}
-	// A key that cannot be sealed is never seen by anybody; it lapses unconfirmed.
+	// If a key cannot be sealed, nobody ever sees it; it lapses unconfirmed.
 	answer.SealedKey, err = bridge.Seal(claims.Sealing, claims.Binding(), key)
 	return answer, err
 }

@@ -13,17 +13,17 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
-// The queries by which a proxy says how it passes a refusal on. Without one it gets 401, 403 or 429, since some proxies treat
-// any other answer as a failure of this server.
+// Queries with which a proxy says how it passes a refusal on. Without one it gets 401, 403 or 429, since some proxies take any
+// other status for a failure of this server.
 const (
-	refusalStatus = "refusal=status" // it passes on answers of any status: Caddy, Traefik
-	refusalHeader = "refusal=header" // it knows 401 and 403, and shows a page of its own: nginx, which makes the answer of headers
+	refusalStatus = "refusal=status" // it passes on responses of any status: Caddy, Traefik
+	refusalHeader = "refusal=header" // it understands 401 and 403, and builds its response from headers: nginx
 )
 
-// verify is the forward-auth endpoint: 204 with the identity headers, 401, 403, or 429 for a key with a rate.
+// verify is the forward-auth endpoint: it answers 204 with the identity headers, or 401, 403, or 429 for a key's rate limit.
 //
-// The request that is asked about is in headers, which count only as a trusted proxy sends them. Where there are rules,
-// nothing passes without them.
+// The request in question is described by headers, which count only if a trusted proxy sent them. If there are rules, nothing
+// passes without them.
 func (s *Server) verify(c echo.Context) error {
 	r := c.Request()
 	who, err := s.forwardAuth(c)
@@ -31,7 +31,7 @@ func (s *Server) verify(c echo.Context) error {
 		return s.verdict(c, who, err)
 	}
 	h := c.Response().Header()
-	// Not for an answer without content that nobody may keep. What is left fits where a map of headers begins.
+	// A 204 with no-store needs neither header; dropping them keeps the header map in its first bucket.
 	delete(h, "Vary")
 	delete(h, "X-Content-Type-Options")
 	who.SetHeaders(h, api.RequestID(r))
@@ -59,7 +59,7 @@ func (s *Server) verdict(c echo.Context, who bridge.Identity, err error) error {
 	return s.refused(c, who, err)
 }
 
-// forbidden turns an error into a 403, unless it is a 401.
+// forbidden turns any error but a 401 into a 403.
 func forbidden(err error) error {
 	e := *bridge.AsError(err)
 	if e.Kind != bridge.Unauthenticated {
@@ -68,6 +68,7 @@ func forbidden(err error) error {
 	return &e
 }
 
+// forwardAuth decides about the request that a proxy describes.
 func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 	r := c.Request()
 	presented, err := guard.Presented(r.Header)
@@ -85,7 +86,7 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 		request.Header = original(r.Header)
 		if !api.FromTrusted(r, s.cfg.TrustedProxies) {
 			return bridge.Identity{}, bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").Because(
-				bridge.E(bridge.Forbidden, bridge.CodeProxyUntrusted, "the proxy is not one of ACE_TRUSTED_PROXIES, so that nobody "+
+				bridge.E(bridge.Forbidden, bridge.CodeProxyUntrusted, "the proxy is not one of ACE_TRUSTED_PROXIES, so nobody "+
 					"vouches for the method and path to decide about").WithHint("set ACE_TRUSTED_PROXIES to the proxy's address"))
 		}
 		var uri string
@@ -98,8 +99,8 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})
 }
 
-// checkOriginal refuses, whether or not there are rules and whoever says it, what no door passes: CONNECT and TRACE, and the
-// paths of this server, in whatever spelling.
+// checkOriginal refuses what must never pass, with or without rules and whoever asks: CONNECT, TRACE, and this server's own
+// paths, in any spelling.
 func checkOriginal(h http.Header) error {
 	for name, values := range h {
 		folded := bridge.FoldHeader(name)
@@ -107,7 +108,7 @@ func checkOriginal(h http.Header) error {
 			switch folded {
 			case "x-forwarded-method", "x-original-method":
 				if guard.Refused(value) {
-					return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %.20s is not taken", value)
+					return bridge.E(bridge.NotAllowed, bridge.CodeMethodNotAllowed, "the method %.20s is not accepted", value)
 				}
 			case "x-forwarded-uri", "x-original-uri":
 				if path, _, _ := strings.Cut(value, "?"); reservedPath(path) {
@@ -120,8 +121,8 @@ func checkOriginal(h http.Header) error {
 	return nil
 }
 
-// original are the headers of the request that is asked about: those that the proxy passed on, less its own. What a client
-// may have sent to change what the app takes the request for stays, and is refused.
+// original returns the headers of the request in question: those the proxy forwarded, without its own. A header with which a
+// client may try to override the method or path stays, so that it is refused.
 func original(h http.Header) http.Header {
 	h = h.Clone()
 	for name := range h {
@@ -135,9 +136,11 @@ func original(h http.Header) http.Header {
 
 const maxURI = 16 << 10
 
-// originalRequest reads the method and URI that a proxy asks about: X-Forwarded-Method and X-Forwarded-Uri (Caddy,
-// Traefik), or X-Original-Method and X-Original-Uri (nginx, by habit). Both may be there if they say the same. A header
-// twice, or two that differ, leave open what the proxy will do, and are refused.
+// originalRequest returns the method and URI that a proxy asks about.
+//
+// They are in X-Forwarded-Method and X-Forwarded-Uri (Caddy, Traefik), or in X-Original-Method and X-Original-Uri (customary with
+// nginx). Both may be present if they agree. A repeated header, or two that differ, leave open what the proxy will do and are
+// refused.
 func originalRequest(h http.Header) (method, uri string, err error) {
 	bad := func(why string) (string, string, error) {
 		return "", "", bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "this request is not allowed").Because(
@@ -151,11 +154,11 @@ func originalRequest(h http.Header) (method, uri string, err error) {
 				continue
 			}
 			for _, value := range sent {
-				if value == "" { // a proxy blanks a header like this
+				if value == "" { // proxies blank a header this way
 					continue
 				}
 				if values[i] != "" && values[i] != value || len(sent) > 1 {
-					return bad("the headers " + names[0] + " and " + names[1] + " say different things, or one occurs twice")
+					return bad("the headers " + names[0] + " and " + names[1] + " say different things, or one is repeated")
 				}
 				values[i] = value
 			}

@@ -20,7 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
-// refuseOddRequests turns away what has no business here, before anything looks at the path.
+// refuseOddRequests refuses what the server never handles, before anything looks at the path.
 func refuseOddRequests(c echo.Context) error { return guard.CheckRequest(c.Request()) }
 
 const (
@@ -28,24 +28,24 @@ const (
 	upstreamIdle     = 90 * time.Second
 	upstreamConns    = 256
 	maxAnswerHeaders = 256 << 10
-	// flushInterval is how long a piece of an answer of declared length may wait for the next, so that a short answer is
-	// one write. What has no declared length, and server-sent events, pass as they come: httputil.ReverseProxy sees to that.
+	// flushInterval is how long a piece of a response with declared length waits for the next, so that a short response takes
+	// one write. Other responses, and server-sent events, are forwarded at once by httputil.ReverseProxy.
 	flushInterval = time.Millisecond
 )
 
-// newGateway is a reverse proxy to the app. Who was let in travels in the request's context.
+// newGateway returns a reverse proxy to the app. The admitted identity travels in the request's context.
 func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *httputil.ReverseProxy {
 	transport := &http.Transport{
-		Proxy:        nil, // an environment variable must not redirect keys
+		Proxy:        nil, // an environment variable must not be able to redirect keys
 		DialContext:  (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns: upstreamConns, MaxIdleConnsPerHost: upstreamConns, IdleConnTimeout: upstreamIdle,
 		TLSHandshakeTimeout: dialTimeout, ExpectContinueTimeout: time.Second, MaxResponseHeaderBytes: maxAnswerHeaders,
-		DisableCompression: true, // pass bytes on as they are
+		DisableCompression: true, // forward bytes unchanged
 	}
 	return &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(p *httputil.ProxyRequest) {
-			// Rewrite runs after the hop-by-hop headers are gone, so that "Connection: X-Ace-Subject" removes nothing.
+			// Rewrite runs after hop-by-hop headers are removed, so "Connection: X-Ace-Subject" cannot remove ours.
 			who, _ := guard.FromContext(p.In.Context())
 			requestID := api.RequestID(p.In)
 			guard.Aim(p, upstream, guard.SentPath(p.In))
@@ -58,7 +58,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 		},
 		ModifyResponse: func(resp *http.Response) error {
 			stripAnswer(resp.Header)
-			if resp.StatusCode != http.StatusSwitchingProtocols { // which has no body, but a connection
+			if resp.StatusCode != http.StatusSwitchingProtocols { // a 101 has a connection instead of a body
 				stripAnswer(resp.Trailer)
 				resp.Body = &guard.EndedBody{ReadCloser: resp.Body, Ended: func() { stripAnswer(resp.Trailer) }}
 			}
@@ -70,9 +70,9 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 				return
 			}
 			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-				panic(http.ErrAbortHandler) // the client is gone
+				panic(http.ErrAbortHandler) // the client has gone
 			}
-			if refusal, ok := errors.AsType[*bridge.Error](err); ok { // what let the request in has broken its body off
+			if refusal, ok := errors.AsType[*bridge.Error](err); ok { // a check cut off the request's body
 				log.Info("the body of a request was broken off", "request_id", r.Header.Get(api.HeaderRequestID), "error", refusal.Err)
 				api.WriteProblem(w, refusal)
 				return
@@ -87,31 +87,31 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 	}
 }
 
-// stripRequest removes what an app must not see as a client sent it.
+// stripRequest removes the headers that an app must not see as a client sent them.
 func stripRequest(h http.Header) {
 	guard.StripInbound(h)
 	guard.StripForwarded(h)
 }
 
-// stripAnswer removes what an app has no say in.
+// stripAnswer removes the response headers that are not the app's to set.
 func stripAnswer(h http.Header) {
-	delete(h, api.HeaderRequestID)     // ours is set already
-	delete(h, bridge.HeaderKeyExpires) // and this is ours alone
+	delete(h, api.HeaderRequestID)     // already set by us
+	delete(h, bridge.HeaderKeyExpires) // only ours to set
 	for name := range h {
 		if strings.HasPrefix(name, "Access-Control-") {
-			delete(h, name) // who may read across origins is decided here
+			delete(h, name) // this server decides which origins may read
 		}
 	}
 }
 
-// proxy passes a request of a known caller to the app.
+// proxy forwards an admitted request to the app.
 func (s *Server) proxy(c echo.Context) error {
 	if s.gateway == nil {
 		return bridge.E(bridge.NotFound, bridge.CodeNoUpstream, "there is nothing at this address, and no app behind this server").
 			WithHint("set ACE_UPSTREAM_URL to the address of the app")
 	}
 	if len(s.cfg.Upstream.Path) > 1 && guard.Climbs(c.Request().URL.EscapedPath()) {
-		return guard.ErrClimbs // out of the app's own path
+		return guard.ErrClimbs // it would leave the path that the app is at
 	}
 	entered, who, err := s.guard.Enter(c.Response(), c.Request(), c.RealIP())
 	if err != nil {
@@ -122,8 +122,8 @@ func (s *Server) proxy(c echo.Context) error {
 	return nil
 }
 
-// setForwarded tells the app where the request came from: the client's address, and the host and scheme that the client
-// used, which a trusted proxy in front has seen.
+// setForwarded tells the app where the request came from: the client's address, and the host and scheme that it used, as seen by
+// a trusted proxy in front.
 func setForwarded(out http.Header, in *http.Request, trusted []netip.Prefix) {
 	values := [3]string{api.ClientAddress(in, trusted), api.ForwardedHost(in, trusted), api.ForwardedScheme(in, trusted)}
 	out["X-Forwarded-For"], out["X-Forwarded-Host"], out["X-Forwarded-Proto"] = values[0:1:1], values[1:2:2], values[2:3:3]

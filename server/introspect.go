@@ -22,9 +22,11 @@ import (
 
 const maxForm = 64 << 10
 
-// introspect says who a credential is (RFC 7662), to who holds key:read. Beside the token it takes client_address and
-// user_agent, from where the token was presented; spend=true, to count a use; and method with uri, to ask whether that
-// request may pass. A test key learns of test keys only, a live key of live ones.
+// introspect says who a credential belongs to (RFC 7662), for callers with key:read.
+//
+// Next to the token it takes client_address and user_agent, which describe who presented the token; spend=true, to count a use;
+// and method with uri, to ask whether that request may pass. A test key can ask only about test keys, a live key only about live
+// ones.
 func (s *Server) introspect(c echo.Context) error {
 	who, err := s.authorize(c, "key:read")
 	if err != nil {
@@ -38,7 +40,7 @@ func (s *Server) introspect(c echo.Context) error {
 	answer := api.Introspection{}
 	presented, err := bridge.ParsePresented(q.Token)
 	if err != nil {
-		return c.JSON(http.StatusOK, answer) // RFC 7662 section 2.2: whatever is wrong with it, it is not active
+		return c.JSON(http.StatusOK, answer) // whatever is wrong with the token, it is not active (RFC 7662 section 2.2)
 	}
 	id, err := authority{s}.Verify(c.Request().Context(), presented, bridge.Use{Address: q.Address, UserAgent: q.UserAgent})
 	view := s.keys.ViewOf(who.Identity)
@@ -114,7 +116,7 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	}
 	for name, values := range form {
 		if len(values) > 1 {
-			return q, bridge.E(bridge.Invalid, bridge.CodeParameterTwice, "the parameter %.40q is there more than once", name)
+			return q, bridge.E(bridge.Invalid, bridge.CodeParameterTwice, "the parameter %.40q is given more than once", name)
 		}
 	}
 	q = api.IntrospectRequest{Token: bridge.NewSecret(form.Get("token")), Address: form.Get("client_address"),
@@ -127,7 +129,7 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 		if err != nil {
 			return q, bridge.E(bridge.Invalid, bridge.CodeAddressMalformed, "client_address is not an IP address")
 		}
-		q.Address = addr.Unmap().WithZone("").String() // a zone may be anything, of any length
+		q.Address = addr.Unmap().WithZone("").String() // a zone could be anything of any length
 	}
 	if (q.Method == "") != (q.URI == "") || (q.Method != "" && !catalogue.ValidMethod(q.Method)) || len(q.URI) > maxURI {
 		return q, bridge.E(bridge.Invalid, bridge.CodeRequestMalformed, "method and uri go together, and one is missing or malformed")
@@ -135,10 +137,13 @@ func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	return q, nil
 }
 
+// heartbeat is how often the stream of changed keys has a line at least; a guard gives up after five missing ones.
 const heartbeat = 2 * time.Second
 
-// revocations is the stream of changed keys, for those who keep answers of introspect: one JSON object a line, a heartbeat
-// every two seconds. It ends when its own key dies, or when this server does not know any more which keys are revoked.
+// revocations streams changed keys to everyone who caches answers of introspect.
+//
+// Each line is a JSON object ([api.KeyChange]); every two seconds there is a heartbeat. The stream ends when the caller's own key
+// dies, or when this server no longer knows which keys are revoked.
 func (s *Server) revocations(c echo.Context) error {
 	who, err := s.authorize(c, "key:read")
 	if err != nil {
@@ -149,8 +154,8 @@ func (s *Server) revocations(c echo.Context) error {
 		return bridge.E(bridge.Invalid, bridge.CodeSinceMalformed, "since is not a position of this stream")
 	}
 	ctx, view := c.Request().Context(), s.keys.ViewOf(who.Identity)
-	// First the place in the feed and the position, then what was before: nothing falls between. A line of a change has the
-	// position before it; only a heartbeat says that all up to its own has been told.
+	// Read the place in the feed and the position before the older changes, so that nothing is missed in between. A change's line
+	// carries the position before it; only a heartbeat says that everything up to its own position has been sent.
 	reached, position := since, s.keys.Position()
 	_, place, _, changed := s.keys.Changes(0)
 	lines := []api.KeyChange{}
@@ -183,11 +188,11 @@ func (s *Server) revocations(c echo.Context) error {
 		for _, line := range lines {
 			line.Position = reached
 			if err := out.Encode(line); err != nil {
-				return nil //nolint:nilerr // the listener is gone
+				return nil //nolint:nilerr // the listener has gone
 			}
 		}
 		if err := out.Encode(api.KeyChange{Position: position}); err != nil {
-			return nil //nolint:nilerr // the listener is gone
+			return nil //nolint:nilerr // the listener has gone
 		}
 		reached = position
 		c.Response().Flush()
@@ -211,10 +216,11 @@ func (s *Server) revocations(c echo.Context) error {
 	}
 }
 
+// keyChanges appends a line for each changed key that the view includes.
 func (s *Server) keyChanges(lines []api.KeyChange, view keys.View, ids []uuid.UUID) []api.KeyChange {
 	for _, id := range ids {
 		if !s.keys.Sees(view, id) {
-			continue // whoever cannot ask about a key has no answer to forget
+			continue // a caller who cannot ask about a key has no answer to forget
 		}
 		line := api.KeyChange{KeyID: id.String(), Withdrawn: s.keys.Withdrawn(id)}
 		line.Numbers, line.Clocks = s.keys.WithdrawnNumbers(id)

@@ -14,26 +14,27 @@ import (
 
 const (
 	maxLeakBody = 1 << 20
-	maxLeaks    = 1000 // in one report
+	maxLeaks    = 1000 // per report
 )
 
-// leak is one finding: ours, or as GitHub's secret scanning sends it, in an array.
+// leak is one finding, in our format or as GitHub's secret scanning sends it, in an array.
 type leak struct {
 	Token bridge.Secret `json:"token"`
 	Type  string        `json:"type"`
 	URL   string        `json:"url"`
-	// Source says where on GitHub it was: content, commit, issue and so on.
+	// Source says where on GitHub it was found: content, commit, issue and so on.
 	Source string `json:"source"`
 }
 
-// reportLeaks revokes keys that somebody found where they should not be. It asks for no credential: to possess the key is
-// the proof, and all that can be done with it here is to end it. The answer says of each key whether it was one of this
-// server's, in the form of GitHub's secret scanning partner program, whose payload it takes.
+// reportLeaks revokes keys that somebody found where they should not be.
+//
+// It needs no credential: having the key is proof enough, and all it can do is end that key. The answer says for each key whether
+// it was this server's, in the format of GitHub's secret scanning partner program, whose payload it accepts.
 func (s *Server) reportLeaks(c echo.Context) error {
 	if err := s.leaks.Allow(bridge.AddressKey(c.RealIP())); err != nil {
 		return err
 	}
-	if !s.keys.Fresh() { // a key that is not known here may have been made elsewhere
+	if !s.keys.Fresh() { // an unknown key may have been created by another process
 		return bridge.E(bridge.Unavailable, bridge.CodeKeysStale, "this server has lost its database; try again")
 	}
 	found, err := readLeaks(c)
@@ -42,7 +43,7 @@ func (s *Server) reportLeaks(c echo.Context) error {
 	}
 	actor := s.actor(c, "leak report")
 	answer := make([]api.LeakReport, 0, len(found))
-	reported := map[string]bool{} // once is enough, however often a report names a key
+	reported := map[string]bool{} // each key is handled once, however often a report names it
 	for _, l := range found {
 		where := l.URL
 		if where == "" {
@@ -51,7 +52,7 @@ func (s *Server) reportLeaks(c echo.Context) error {
 		ours, known := reported[l.Token.Reveal()]
 		if !known {
 			if _, ours, err = s.keys.Leaked(c.Request().Context(), actor, l.Token, where); err != nil {
-				return err // the report can be sent again: what is revoked stays revoked
+				return err // the report can be repeated: what is revoked stays revoked
 			}
 			reported[l.Token.Reveal()] = ours
 		}
@@ -73,8 +74,8 @@ func readLeaks(c echo.Context) ([]leak, error) {
 	return parseLeaks(raw)
 }
 
-// parseLeaks reads {"token": …} or [{"token": …, "type": …, "url": …, "source": …}, …]. Fields that it does not know are
-// GitHub's to add.
+// parseLeaks parses {"token": …} or [{"token": …, "type": …, "url": …, "source": …}, …]. Unknown fields are ignored, since GitHub
+// may add some.
 func parseLeaks(raw []byte) ([]leak, error) {
 	bad := bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, `the body is neither {"token": KEY} nor an array of such objects`)
 	var found []leak
@@ -90,7 +91,7 @@ func parseLeaks(raw []byte) ([]leak, error) {
 		found = []leak{one}
 	}
 	if len(found) > maxLeaks {
-		return nil, bridge.E(bridge.TooLarge, bridge.CodeTooManyLeaks, "a report has at most %d keys", maxLeaks)
+		return nil, bridge.E(bridge.TooLarge, bridge.CodeTooManyLeaks, "a report can have at most %d keys", maxLeaks)
 	}
 	for _, l := range found {
 		if l.Token.IsZero() {

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// ready reports why the server cannot do its work now; nil where it can.
+// ready says why the server cannot do its work now, or returns nil.
 func (s *Server) ready(ctx context.Context) error {
 	if err := s.keys.Trouble(); err != nil {
 		return err
@@ -18,8 +18,8 @@ func (s *Server) ready(ctx context.Context) error {
 	return s.db.Writable(ctx)
 }
 
-// tellNumbers tells the cloud how far the changes of this server have come, in an answer to it: should the database be behind
-// that one day, the cloud knows.
+// tellNumbers puts this server's change numbers into a response to the cloud, so that the cloud can notice if the database later
+// falls behind them.
 func (s *Server) tellNumbers(c echo.Context, kind bridge.KeyKind) {
 	if kind != bridge.KindSK {
 		return

@@ -20,24 +20,23 @@ import (
 )
 
 const (
-	refusedEvery  = time.Second // audited refusals, so that nobody can fill the audit log
+	refusedEvery  = time.Second // limits audited refusals, so that nobody can fill the audit log
 	refusedBurst  = 30
 	refusedGlobal = 100
-	maxRefusals   = 4096 // kept in memory for `ace why`
-	maxPending    = 1000 // audit entries that wait to be written
+	maxRefusals   = 4096 // remembered in memory for `ace why`
+	maxPending    = 1000 // audit entries waiting to be written
 	flushRefusals = time.Second
 )
 
-// refusals remembers why requests were refused: all of the last ones in memory, and those of known keys in the audit log,
-// which is written beside the requests and not on their way. What presents no key of ours is never written: junk does not
-// reach the database.
+// refusals remembers why requests were refused: the most recent ones in memory, and those of known keys in the audit log, which is
+// written in the background. A request without a key of ours is never written: junk does not reach the database.
 type refusals struct {
 	db    *sqldb.DB
 	log   *slog.Logger
 	now   func() time.Time
 	limit *api.Limiter
 
-	recent *lru.Cache[string, api.Refusal] // by request ID; only peeked at, so that the oldest goes first
+	recent *lru.Cache[string, api.Refusal] // by request ID; only peeked at, so the oldest is evicted first
 
 	mu      sync.Mutex
 	pending []pendingEntry
@@ -57,14 +56,14 @@ func newRefusals(db *sqldb.DB, log *slog.Logger, now func() time.Time) (*refusal
 		recent: recent}, nil
 }
 
-// refusedCall is what was refused: the request itself, or the one that an introspection asks about.
+// refusedCall is the refused call: the request itself, or the one that an introspection asks about.
 type refusedCall struct {
 	who                   bridge.Identity
 	presented             bridge.Presented
 	address, method, path string
 }
 
-// refused notes why a request of the app or of the server's own API is refused, and returns the error for the caller.
+// refused records why a request to the app or to the server's own API is refused, and returns the error for the caller.
 func (s *Server) refused(c echo.Context, who bridge.Identity, err error) error {
 	r := c.Request()
 	call := refusedCall{who: who, address: c.RealIP(), method: r.Method, path: r.URL.Path}
@@ -77,6 +76,7 @@ func (s *Server) refused(c echo.Context, who bridge.Identity, err error) error {
 	return s.refusedOf(c, call, err)
 }
 
+// refusedOf records a refusal of any call; see [Server.refused].
 func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 	e, cause := bridge.AsError(err), causeOf(err)
 	path, _, _ := strings.Cut(call.path, "?")
@@ -108,16 +108,16 @@ func (s *Server) refusedOf(c echo.Context, call refusedCall, err error) error {
 	return err
 }
 
-// knownKey are the causes that only a key which was issued here can have.
+// knownKey are the causes that only a key issued here can have.
 var knownKey = map[bridge.Code]bool{bridge.CodeKeyExpired: true, bridge.CodeKeyRevoked: true, bridge.CodeKeyDisabled: true,
 	bridge.CodeKeyLapsed: true,
 	bridge.CodeKeyUsedUp: true, bridge.CodeKeyRotated: true, bridge.CodeKeyAddress: true, bridge.CodeKeyRate: true, bridge.CodeTokenExpired: true,
 	bridge.CodeParentExpired: true, bridge.CodeParentRevoked: true, bridge.CodeParentDisabled: true, bridge.CodeParentLapsed: true, bridge.CodeParentUsedUp: true,
 	bridge.CodeParentUnconfirmed: true, bridge.CodeParentUnknown: true, bridge.CodeParentAddress: true}
 
-const maxShown = 300 // bytes of a value from outside
+const maxShown = 300 // bytes of an outside value that are kept
 
-// causeOf is the innermost error of ours: what the caller is told may hide it.
+// causeOf returns the innermost error of ours, which may be hidden from the caller.
 func causeOf(err error) *bridge.Error {
 	e := bridge.AsError(err)
 	for e.Err != nil {
@@ -130,7 +130,7 @@ func causeOf(err error) *bridge.Error {
 	return e
 }
 
-// presentedKeyID is the public part of the key that a request carries, whether or not it was ever issued.
+// presentedKeyID returns the public part of the key in a request, whether or not it was ever issued.
 func presentedKeyID(presented bridge.Presented) uuid.UUID {
 	if key, err := presented.Key(); err == nil {
 		return key.ID
@@ -142,7 +142,7 @@ func presentedKeyID(presented bridge.Presented) uuid.UUID {
 	return id
 }
 
-// audit puts a refusal into the audit log, soon.
+// audit queues a refusal for the audit log.
 func (r *refusals) audit(actor audit.Actor, action string, of api.Refusal, err error) {
 	if r.limit.Allow(bridge.AddressKey(actor.Address)) != nil {
 		return
@@ -166,6 +166,7 @@ func (r *refusals) audit(actor audit.Actor, action string, of api.Refusal, err e
 	}
 }
 
+// run writes queued refusals every second until ctx ends, and then the rest.
 func (r *refusals) run(ctx context.Context) {
 	tick := time.NewTicker(flushRefusals)
 	defer tick.Stop()
@@ -182,7 +183,7 @@ func (r *refusals) run(ctx context.Context) {
 	}
 }
 
-// flush writes what waits. A refusal changes nothing, so that one that cannot be noted stays a refusal.
+// flush writes the queued entries. A refusal changes nothing, so failing to record one does not let anything through.
 func (r *refusals) flush(ctx context.Context) {
 	r.mu.Lock()
 	pending := r.pending
@@ -199,7 +200,7 @@ func (r *refusals) flush(ctx context.Context) {
 	}
 }
 
-// refusal tells the operator why a request was refused: from memory, or else from the audit log.
+// refusal tells the operator why a request was refused, from memory or else from the audit log.
 func (s *Server) refusal(c echo.Context) error {
 	who, err := s.authorize(c, "audit:read")
 	if err != nil {

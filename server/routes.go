@@ -11,7 +11,7 @@ import (
 
 const discoveryPath, verifyPath = "/.well-known/ace-server", "/ace/v1/verify"
 
-// routes is the whole surface of the server: its own endpoints under /ace, and everything else to the upstream.
+// routes returns everything the server answers: its own endpoints below /ace, and the app for all other paths.
 func (s *Server) routes() *echo.Echo {
 	e := api.NewEcho(s.log, api.Web{TrustedProxies: s.cfg.TrustedProxies, Foreign: s.foreign,
 		Before: []func(echo.Context) error{refuseOddRequests, s.cors}})
@@ -36,8 +36,8 @@ func (s *Server) routes() *echo.Echo {
 	return e
 }
 
-// foreign is what answers at an escaped path that is the app's and not our own, by any method. A proxy may ask for a verdict
-// with the app's query.
+// foreign returns the handler of an escaped path that belongs to the app, for any method; nil means that the path is our own.
+// Forward-auth is included, since a proxy may ask for a verdict with the app's query.
 func (s *Server) foreign(path string) echo.HandlerFunc {
 	switch {
 	case path == verifyPath:
@@ -48,12 +48,12 @@ func (s *Server) foreign(path string) echo.HandlerFunc {
 	return s.proxy
 }
 
-// reservedPath reports whether a path is the server's own, as a proxy in front, or the app, may read it: unescaped, with
-// other slashes, without dot segments or parameters, and in any case.
+// reservedPath reports whether a path could be read as the server's own by a proxy in front or by the app: after unescaping, with
+// other slashes, without dot segments or parameters, in any case.
 func reservedPath(escaped string) bool {
 	if clean := len(escaped) > 1 && escaped[1] != 'a' && escaped[1] != 'A' && !strings.ContainsAny(escaped, `%\;.`) &&
 		!strings.Contains(escaped, "//"); clean {
-		return false // as most do
+		return false // most paths
 	}
 	plain, err := url.PathUnescape(escaped)
 	if err != nil {

@@ -24,23 +24,25 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Config is what a server must know. Only PublicURLs and DatabaseURL are required.
+// Config configures a [Server]. Only PublicURLs and DatabaseURL are required.
 type Config struct {
-	PublicURLs     []bridge.ServerURL // what the server is called; the first is what it calls itself
-	DatabaseURL    string
-	DataDir        string              // remembers which database was used; empty: nothing does
-	NewDatabase    bool                // another database than before, or an empty one, is meant
+	PublicURLs     []bridge.ServerURL  // URLs by which the server is reached; it calls itself by the first
+	DatabaseURL    string              // sqlite:PATH or postgres://…; see sqldb.Open
+	DataDir        string              // records which database was used before; empty: nothing is recorded
+	NewDatabase    bool                // another database than before, or an empty one, is intended
 	Trust          bridge.Trust        // zero: no exchange
-	JWTSecret      bridge.Secret       // signs and verifies the server's own user tokens; zero: none are taken
+	JWTSecret      bridge.Secret       // signs and verifies the server's user tokens; zero: none are accepted
 	Upstream       *url.URL            // the app behind the gateway; nil: no gateway
-	AllowedOrigins []string            // browser origins that may call, beside the trusted cloud's dashboard
-	TrustedProxies []netip.Prefix      // whose X-Forwarded-For counts
+	AllowedOrigins []string            // browser origins that may call, in addition to the trusted cloud's dashboard
+	TrustedProxies []netip.Prefix      // networks whose X-Forwarded-For is believed
 	Catalogue      catalogue.Catalogue // zero: the built-in one
 	Version        string
 	Now            func() time.Time // nil: time.Now
 }
 
-// Server is a running server. [Server.Run] does its background work and has to run beside the handler.
+// Server is a self-hosted server.
+//
+// [Server.Handler] answers requests; [Server.Run] must run meanwhile, and [Server.Close] comes after it.
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
@@ -56,7 +58,7 @@ type Server struct {
 	leaks    *api.Limiter
 }
 
-// New opens the database, brings it up to date and builds the handler.
+// New opens and migrates the database, loads the keys and builds the handler.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if len(cfg.PublicURLs) == 0 {
 		return nil, bridge.E(bridge.Invalid, bridge.CodePublicURLMissing, "the server does not know its own URL").
@@ -80,7 +82,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 		_, _ = db.Close(), kept.Close()
 		return nil, err
 	}
-	cfg.Now = issued.Now // the one clock, which never runs backwards
+	cfg.Now = issued.Now // the one clock, which never goes back
 	s := &Server{
 		cfg: cfg, log: log, db: db, keys: issued, mark: kept,
 		exchange: api.NewLimiter(exchangeEvery, exchangeBurst, exchangeGlobal, cfg.Now),
@@ -103,10 +105,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Handler answers everything the server answers.
+// Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.echo }
 
-// Run does the background work until ctx ends.
+// Run does the background work until ctx ends: keys, open requests and refusals.
 func (s *Server) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { _ = s.guard.Run(ctx) })
@@ -115,7 +117,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.keys.Run(ctx)
 }
 
-// Close closes the database, after Run has returned.
+// Close closes the database. Call it after Run has returned.
 func (s *Server) Close() error {
 	if err := errors.Join(s.db.Close(), s.mark.Close()); err != nil {
 		return fmt.Errorf("close the server's database: %w", err)
@@ -123,7 +125,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// org is the organization whose keys this server keeps: the trusted cloud's, or "local" where it trusts none.
+// org is the organization whose keys this server issues: the trusted cloud's, or "local" if it trusts none.
 func (s *Server) org() string {
 	if s.cfg.Trust.Org != "" {
 		return s.cfg.Trust.Org

@@ -31,7 +31,7 @@ func (runner *Runner) cloudUserAddCommand() *cobra.Command {
 			}
 			if role != "" && !bridge.Role(role).Valid() {
 				return term.Usage("--role %q is not a role%s", role, term.DidYouMean(role, cmdline.RoleNames)).
-					WithHint("take owner, admin, member or viewer")
+					WithHint("use owner, admin, member or viewer")
 			}
 			if passwordStdin {
 				password = "-"
