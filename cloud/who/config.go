@@ -1,15 +1,18 @@
-// Package who finds out who calls, and refuses those who may not.
+// Package who identifies the caller of a request, and refuses callers who may not continue.
 //
 //	cookie ───────────► session ──┐
 //	Bearer JWT ───────► session ──┼──► Principal ──► RequireScope · RequireCaller (anyone) · RequirePerson (no key)
 //	API key, token ───► key ──────┘
-//	none, unproven ───► refused; a page sends the person to sign in, or to confirm the address
+//	none, unproven ───► refused; a page sends the person to sign in, or to confirm their address
 //
-// It reads the request alone: the Host must be the cloud's own, a cookie counts only on a request of the cloud's own pages,
-// and a token is never taken from a URL. What is limited for all doors alike is here, too: guesses at passwords and codes,
-// mail and invitations ([Finder.Guess] and its neighbors), and the calls to servers that are under way ([Quotas]).
+// It reads nothing but the request: the Host must be the cloud's own, a cookie counts only on requests from the cloud's own pages,
+// and tokens are never taken from a URL. A session token is checked against its session, so a sign-out counts at once; a key is
+// verified in memory.
 //
-// What somebody may do is not decided here: cloud/accounts and cloud/connections do.
+// Limits that all entrances share are here, too: on guessing passwords and codes, on mails and invitations ([Finder.Guess],
+// [Finder.RequestAddress], [Finder.Invite]), and on simultaneous calls to servers ([Quotas]).
+//
+// What a caller may do is not decided here but in cloud/accounts and cloud/connections.
 package who
 
 import (
@@ -24,12 +27,12 @@ import (
 	"github.com/acebridge/ace/cloud/signin"
 )
 
-// Config is all that the finder may touch. Every field but AllowedOrigins is required.
+// Config is what a finder needs. Every field but AllowedOrigins is required.
 type Config struct {
 	PublicURL      bridge.ServerURL   // the cloud's own URL
 	AllowedOrigins []string           // browser origins whose pages may use the API with a token
 	Root           bridge.SigningRoot // signs session tokens
-	Keys           *keys.Authority    // of the cloud's own API
+	Keys           *keys.Authority    // for the cloud's own API
 	Accounts       *accounts.Store
 	Sessions       *accounts.Sessions
 	SignIn         *signin.Store
@@ -40,17 +43,17 @@ type Config struct {
 	Limits         Limits
 }
 
-// Limits are what all doors count together.
+// Limits are the rate limits that all entrances share.
 type Limits struct {
 	Logins      *api.Limiter // guesses at passwords and codes
-	Mails       *api.Limiter // mails that somebody asks for
-	Invitations *api.Limiter
+	Mails       *api.Limiter // mails that somebody requests
+	Invitations *api.Limiter // invitations, which may send mail
 }
 
-// Finder finds out who calls. Its methods are safe for concurrent use.
+// Finder identifies callers. It is safe for concurrent use.
 type Finder struct {
 	cfg         Config
-	origin      bridge.ServerURL // the cloud's own URL without the path
+	origin      bridge.ServerURL // the cloud's own URL without its path
 	root        bridge.SigningRoot
 	keys        *keys.Authority
 	accounts    *accounts.Store

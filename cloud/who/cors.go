@@ -9,12 +9,13 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// aceScript is the one script that pages of other origins import.
+// aceScript is the one script that pages of other origins may import.
 const aceScript = "/static/ace.js"
 
-// CORS lets pages of the origins that the operator has named use the API, and whatever else comes from other sites' pages
-// pass what refuses it. Such a page acts with the token that it sends and never with a person's cookie, which is gone
-// here: a browser sends it along between two names of one site.
+// CORS lets pages of the origins that the operator allows use the API.
+//
+// All other requests go through refuse. Such a page acts with the token that it sends, never with a person's cookie: the cookie
+// is removed here, since a browser sends it along between two names of one site.
 func (w *Finder) CORS(refuse func(echo.Context) error) func(echo.Context) error {
 	return func(ctx echo.Context) error {
 		r := ctx.Request()

@@ -14,8 +14,8 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// keyPrincipal verifies an API key of this cloud and says who it stands for. What is derived from one, such as an access
-// token, is for servers and not for here.
+// keyPrincipal verifies an API key of this cloud and returns who it stands for. Tokens derived from a key are for servers and are
+// not accepted here.
 func (w *Finder) keyPrincipal(ctx echo.Context, presented bridge.Presented) (accounts.Principal, error) {
 	id, err := w.UseKey(ctx, presented)
 	if err != nil {
@@ -38,13 +38,13 @@ func (w *Finder) UseKey(ctx echo.Context, presented bridge.Presented) (bridge.Id
 	return id, nil
 }
 
-// KeyHolder is who a verified key stands for.
+// KeyHolder returns who a verified key stands for.
 func (w *Finder) KeyHolder(ctx context.Context, id bridge.Identity) (accounts.Principal, error) {
 	record, err := w.keys.Get(ctx, keys.View{Org: id.Org}, id.KeyID)
 	if err != nil {
 		return accounts.Principal{}, err
 	}
-	if !record.EndedAt.IsZero() { // by an operator's command beside this process, which has not heard of it
+	if !record.EndedAt.IsZero() { // ended by an operator's command, of which this process has not heard yet
 		w.keys.TakeIn(ctx, id.KeyID)
 		return accounts.Principal{}, errToken
 	}
@@ -59,8 +59,8 @@ func (w *Finder) KeyHolder(ctx context.Context, id bridge.Identity) (accounts.Pr
 	return w.accounts.KeyPrincipal(ctx, id, facts)
 }
 
-// toHolder says why a key is refused to one who has shown its secret: that it has ended is found out only after the secret
-// was right. Whoever does not hold the secret learns nothing of the key.
+// toHolder tells someone who has shown a key's secret why it is refused: that it has ended is only found out after the secret
+// turned out to be right. Anyone without the secret learns nothing about the key.
 func toHolder(err error) error {
 	cause, ok := errors.AsType[*bridge.Error](bridge.AsError(err).Err)
 	if !ok {
@@ -75,12 +75,12 @@ func toHolder(err error) error {
 	return err
 }
 
-// By is a principal as the one who asks for a change of keys.
+// By returns a principal as the one who asks for a change of keys.
 func (w *Finder) By(ctx echo.Context, p accounts.Principal) keys.By {
 	return keys.By{Actor: Actor(ctx, p), Who: p.Identity(), Bind: accounts.BindToken(p)}
 }
 
-// KeyID is the ID of the key that the principal is, or empty.
+// KeyID returns the ID of the key that the principal is, or "".
 func KeyID(p accounts.Principal) string {
 	if id := p.Identity().KeyID; id != uuid.Nil {
 		return id.String()

@@ -7,7 +7,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// Invite is limited, because it may send mail to any address.
+// Invite creates an invitation. It is rate-limited, since it may send mail to any address.
 func (w *Finder) Invite(ctx echo.Context, p accounts.Principal, n api.NewInvitation) (api.Invitation, error) {
 	if err := w.invitations.Allow("user:"+p.UserID, "org:"+p.OrgID); err != nil {
 		return api.Invitation{}, err

@@ -5,5 +5,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// Ours reports whether an error is a failure on our side, which a form cannot put right: the error page says it.
+// Ours reports whether an error is a failure on our side.
+//
+// A form cannot correct such an error, so the error page shows it.
 func Ours(err error) bool { return bridge.AsError(err).Kind == bridge.Internal || sqldb.IsFault(err) }

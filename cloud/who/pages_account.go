@@ -6,7 +6,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// SecretOf reads a cookie that only this cloud can have set.
+// SecretOf returns the value of a cookie that only this cloud can have set.
 func (w *Finder) SecretOf(ctx echo.Context, name string) bridge.Secret {
 	cookie, err := ctx.Request().Cookie(w.CookieNamed(name))
 	if err != nil {
@@ -15,7 +15,7 @@ func (w *Finder) SecretOf(ctx echo.Context, name string) bridge.Secret {
 	return bridge.NewSecret(cookie.Value)
 }
 
-// EndBefore ends the session that the browser has had so far, whose cookie is about to be replaced.
+// EndBefore ends the browser's previous session, whose cookie is about to be replaced.
 func (w *Finder) EndBefore(ctx echo.Context) error {
 	r := ctx.Request()
 	cookie := w.SecretOf(ctx, SessionCookie)
@@ -24,7 +24,7 @@ func (w *Finder) EndBefore(ctx echo.Context) error {
 	}
 	before, err := w.sessions.BrowserSession(r.Context(), cookie)
 	if err != nil {
-		return nil //nolint:nilerr // there is none to end
+		return nil //nolint:nilerr // there is no session to end
 	}
 	return w.sessions.EndSession(r.Context(), Caller(ctx, before))
 }

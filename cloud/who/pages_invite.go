@@ -7,15 +7,15 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// VisitorKey is where the principal of a page is kept.
+// VisitorKey is the key in echo's context under which a page's principal is kept.
 const VisitorKey = "visitor"
 
-// Visitor is whoever is signed in on the dashboard, if anybody is.
+// Visitor returns who is signed in on the dashboard, if anyone is.
 func (w *Finder) Visitor(ctx echo.Context) (p accounts.Principal, signedIn bool, err error) {
 	r := ctx.Request()
 	cookie, err := r.Cookie(w.CookieName())
 	if err != nil {
-		return p, false, nil //nolint:nilerr // there is none
+		return p, false, nil //nolint:nilerr // no cookie
 	}
 	p, err = w.sessions.BrowserSession(r.Context(), bridge.NewSecret(cookie.Value))
 	if err != nil && bridge.AsError(err).Kind == bridge.Unauthenticated {

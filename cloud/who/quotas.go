@@ -10,19 +10,20 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// RelayLimits bound what passes through the relay; a zero value is the default. An answer's size has no bound: it passes as
-// fast as the member takes it, and ends when they go.
+// RelayLimits bound what passes through the relay; zero values are the defaults.
+//
+// The size of a response is not limited: it passes as fast as the member takes it, and ends when they leave.
 type RelayLimits struct {
-	Answer  time.Duration // until the server's answer begins, once it has the request: a minute
-	Silence time.Duration // that a stream may keep: five minutes without a byte in either direction
+	Answer  time.Duration // until the server's response begins, once the request was sent: a minute
+	Silence time.Duration // without a byte in either direction of a stream: five minutes
 	Body    int64         // bytes of a request: 8 GiB
 
-	// Calls at a time, streams among them: 64 of a member, 256 over a connection, 4096 in all, of which an organization may
-	// have a quarter.
+	// Simultaneous calls, including streams: 64 per member, 256 per connection, 4096 in total, of which an organization may have
+	// a quarter.
 	Member, Connection, Total int
 }
 
-// OrDefaults fills in the defaults.
+// OrDefaults returns the limits with defaults for zero values.
 func (l RelayLimits) OrDefaults() RelayLimits {
 	return RelayLimits{
 		Answer: cmp.Or(l.Answer, time.Minute), Silence: cmp.Or(l.Silence, 5*time.Minute), Body: cmp.Or(l.Body, 8<<30),
@@ -30,21 +31,23 @@ func (l RelayLimits) OrDefaults() RelayLimits {
 	}
 }
 
-// Quotas bound the calls to servers that are under way.
+// Quotas bound the number of simultaneous calls to servers. They are safe for concurrent use.
 type Quotas struct {
 	limits RelayLimits
 
 	mu    sync.Mutex
 	total int
-	taken map[string]int // by member, by connection, and by organization
+	taken map[string]int // by member, by connection and by organization
 }
 
-// NewQuotas returns quotas of which nothing is taken.
+// NewQuotas returns quotas with nothing taken.
 func NewQuotas(limits RelayLimits) *Quotas {
 	return &Quotas{limits: limits.OrDefaults(), taken: map[string]int{}}
 }
 
-// Take takes a slot of each, or none; free gives them back.
+// Take takes one slot for the member, the connection, the organization and the total, or none.
+//
+// The caller must call free when the call is over. The error is of kind TooMany and says which limit was reached.
 func (s *Quotas) Take(p accounts.Principal, connection string) (free func(), err error) {
 	member, org, limits := p.OrgID+"/"+p.UserID, OrgName(p), s.limits
 	s.mu.Lock()
@@ -67,10 +70,10 @@ func (s *Quotas) Take(p accounts.Principal, connection string) (free func(), err
 	}, nil
 }
 
-// Share is how much of what there is in all one organization may take, so that there is some left for the others.
+// Share returns how much of a total one organization may take, so that something is left for the others.
 func Share(total int) int { return max(1, total/4) }
 
-// OrgName names a principal's organization among others who are limited.
+// OrgName names a principal's organization as a key for limits.
 func OrgName(p accounts.Principal) string { return "org:" + p.OrgID }
 
 func (s *Quotas) add(n int, names ...string) {

@@ -16,8 +16,8 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// sessionClaims are those of a session token and of a developer token. What counts is the session that `sid` names; org
-// and role are there for the reader.
+// sessionClaims are the claims of a session token or a developer token. Only the session that `sid` names counts; org and role are
+// informative.
 type sessionClaims struct {
 	jwt.RegisteredClaims
 	Org       string      `json:"org"`
@@ -26,7 +26,7 @@ type sessionClaims struct {
 	Moves     int64       `json:"moves,omitempty"`
 }
 
-// SessionToken signs the token of a session.
+// SessionToken signs a token for a session.
 func (w *Finder) SessionToken(p accounts.Principal, life time.Duration) (bridge.Secret, error) {
 	now := w.cfg.Now()
 	return w.root.SigningKey().SignToken(bridge.TypeSession, sessionClaims{
@@ -41,6 +41,8 @@ func (w *Finder) SessionToken(p accounts.Principal, life time.Duration) (bridge.
 var errToken = bridge.E(bridge.Unauthenticated, bridge.CodeTokenInvalid, "the token is invalid or expired").WithHint("ace login")
 
 // VerifySession checks a session token and that its session is still alive.
+//
+// It returns the session's principal and when the token expires.
 func (w *Finder) VerifySession(r *http.Request, token bridge.Secret) (accounts.Principal, time.Time, error) {
 	var claims sessionClaims
 	public := w.root.VerificationKeys()
@@ -71,7 +73,9 @@ func (w *Finder) VerifySession(r *http.Request, token bridge.Secret) (accounts.P
 
 const principalKey = "principal"
 
-// Principal finds who calls: by a session token, an API key of this cloud, or the dashboard's cookie.
+// Principal identifies the caller, by a session token, an API key of this cloud, or the dashboard's cookie.
+//
+// The result is kept for the rest of the request. Without any credential the error has the code [bridge.CodeNotSignedIn].
 func (w *Finder) Principal(ctx echo.Context) (accounts.Principal, error) {
 	if p, ok := ctx.Get(principalKey).(accounts.Principal); ok {
 		return p, nil
@@ -96,7 +100,7 @@ func (w *Finder) Principal(ctx echo.Context) (accounts.Principal, error) {
 	return p, nil
 }
 
-// Bearer finds who presents a session token or an API key of this cloud.
+// Bearer identifies who presented a session token or an API key of this cloud.
 func (w *Finder) Bearer(ctx echo.Context, presented bridge.Presented) (accounts.Principal, error) {
 	if presented.IsKey() {
 		return w.keyPrincipal(ctx, presented)
@@ -106,7 +110,7 @@ func (w *Finder) Bearer(ctx echo.Context, presented bridge.Presented) (accounts.
 	return p, err
 }
 
-// RequireCaller wraps a handler that needs to know who calls.
+// RequireCaller wraps a handler that needs to know who calls, person or API key.
 func (w *Finder) RequireCaller(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		p, err := w.Principal(ctx)
@@ -118,7 +122,7 @@ func (w *Finder) RequireCaller(h func(echo.Context, accounts.Principal) error) e
 	}
 }
 
-// RequirePerson wraps a handler that serves people, and refuses API keys.
+// RequirePerson wraps a handler that serves only people, not API keys.
 func (w *Finder) RequirePerson(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return w.RequireCaller(func(ctx echo.Context, p accounts.Principal) error {
 		if err := p.RequirePerson(); err != nil {
@@ -128,7 +132,7 @@ func (w *Finder) RequirePerson(h func(echo.Context, accounts.Principal) error) e
 	})
 }
 
-// RequireScope wraps a handler that needs one scope of [accounts.Scopes].
+// RequireScope wraps a handler that needs one of [accounts.Scopes].
 func (w *Finder) RequireScope(need bridge.Scope, h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return w.RequireCaller(func(ctx echo.Context, p accounts.Principal) error {
 		if err := p.RequireScope(need); err != nil {
@@ -138,31 +142,33 @@ func (w *Finder) RequireScope(need bridge.Scope, h func(echo.Context, accounts.P
 	})
 }
 
-// Actor is the caller of a request in the audit log.
+// Actor returns the caller of a request for the audit log.
 func Actor(ctx echo.Context, p accounts.Principal) audit.Actor {
 	a := p.Actor(ctx.RealIP(), api.RequestID(ctx.Request()))
 	a.UserAgent = ctx.Request().UserAgent()
 	return a
 }
 
-// Caller is the principal with the actor that is audited.
+// Caller returns the principal together with the actor for the audit log.
 func Caller(ctx echo.Context, p accounts.Principal) accounts.Caller {
 	return p.As(Actor(ctx, p))
 }
 
-// Anonymous is the actor of a request that nobody is known to make.
+// Anonymous returns the actor of a request whose caller is unknown.
 func Anonymous(ctx echo.Context) audit.Actor {
 	return audit.Actor{ID: "anonymous", Address: ctx.RealIP(), RequestID: api.RequestID(ctx.Request()), UserAgent: ctx.Request().UserAgent()}
 }
 
-// SessionCookie is the name of a session's cookie, without its prefix.
+// SessionCookie is the name of the session cookie, without its prefix.
 const SessionCookie = "ace_session"
 
-// CookieName is the full name of the session's cookie.
+// CookieName returns the full name of the session cookie.
 func (w *Finder) CookieName() string { return w.CookieNamed(SessionCookie) }
 
-// CookieNamed has the __Host- prefix (RFC 6265bis section 4.1.3.2) wherever the cloud speaks https. On plain http, which
-// is loopback development, a browser may refuse a Secure cookie, so there it is a plain one.
+// CookieNamed returns a cookie's full name: over https it has the prefix __Host-.
+//
+// See RFC 6265bis section 4.1.3.2. Over plain http, which is loopback development, a browser may refuse Secure cookies, so there
+// it is an ordinary one.
 func (w *Finder) CookieNamed(name string) string {
 	if w.secure() {
 		return "__Host-" + name
@@ -172,48 +178,49 @@ func (w *Finder) CookieNamed(name string) string {
 
 func (w *Finder) secure() bool { return strings.HasPrefix(string(w.cfg.PublicURL), "https://") }
 
-// SetCookie sets the session's cookie; an empty value removes it.
+// SetCookie sets the session cookie; an empty value removes it.
 func (w *Finder) SetCookie(ctx echo.Context, value bridge.Secret, life time.Duration) {
 	w.SetSecret(ctx, SessionCookie, value, life)
 }
 
-// SetSecret sets a cookie with a secret; an empty value removes it.
+// SetSecret sets a cookie that holds a secret; an empty value removes it.
 func (w *Finder) SetSecret(ctx echo.Context, name string, value bridge.Secret, life time.Duration) {
-	ctx.SetCookie(&http.Cookie{ //nolint:gosec // Secure wherever there is https
+	ctx.SetCookie(&http.Cookie{ //nolint:gosec // Secure over https
 		Name: w.CookieNamed(name), Value: value.Reveal(), Path: "/", MaxAge: int(life / time.Second), HttpOnly: true,
 		Secure: w.secure(), SameSite: http.SameSiteLaxMode,
 	})
 }
 
-// RefuseHosts answers only under the cloud's own name, so that a page that has rebound its own name to this address
-// cannot talk to it.
+// RefuseHosts refuses requests that name another host than the cloud's own.
+//
+// So a page that has rebound its own name to this address cannot talk to the cloud.
 func (w *Finder) RefuseHosts(ctx echo.Context) error {
 	r := ctx.Request()
 	if path := r.URL.Path; path == "/healthz" || path == "/readyz" {
-		return nil // a load balancer asks by address
+		return nil // load balancers ask by address
 	}
 	scheme, _, _ := strings.Cut(string(w.cfg.PublicURL), ":")
 	if !w.IsOwnOrigin(scheme + "://" + r.Host) {
-		return bridge.E(bridge.Invalid, bridge.CodeHostUnknown, "this cloud is not called by that name").
+		return bridge.E(bridge.Invalid, bridge.CodeHostUnknown, "this cloud does not go by that name").
 			WithHint("use %s, or set ACE_PUBLIC_URL to the name it should have", w.cfg.PublicURL)
 	}
 	return nil
 }
 
-// IsOwnOrigin reports whether an origin is that of this cloud.
+// IsOwnOrigin reports whether an origin is this cloud's.
 func (w *Finder) IsOwnOrigin(origin string) bool {
 	if origin == string(w.origin) {
-		return true // as nearly all do
+		return true // almost always
 	}
 	asked, err := bridge.CanonicalURL(origin)
 	return err == nil && asked.Same(w.origin)
 }
 
-// RefuseCrossOrigin keeps other sites' pages from acting with a person's cookie.
+// RefuseCrossOrigin keeps pages of other sites from acting with a person's cookie.
 func RefuseCrossOrigin(protection *http.CrossOriginProtection) func(echo.Context) error {
 	return func(ctx echo.Context) error {
 		if err := protection.Check(ctx.Request()); err != nil {
-			return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "another site's page has sent this request").Because(err)
+			return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "this request was sent by another site's page").Because(err)
 		}
 		return nil
 	}

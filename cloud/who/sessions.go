@@ -7,8 +7,10 @@ import (
 	"github.com/acebridge/ace/cloud/signin"
 )
 
-// Guess runs one check of a secret within the limits of the address and of all together. Only failures count: an office
-// behind one address signs in at nine o'clock without waiting. Tries at the same time count until they succeed.
+// Guess runs one check of a secret, rate-limited by address and in total.
+//
+// Only failures count, so that an office behind one address can sign in at nine o'clock without waiting. Simultaneous attempts
+// count until they succeed.
 func (w *Finder) Guess(ctx echo.Context, check func() error) error {
 	key := bridge.AddressKey(ctx.RealIP())
 	if err := w.logins.Allow(key); err != nil {
@@ -21,9 +23,10 @@ func (w *Finder) Guess(ctx echo.Context, check func() error) error {
 	return err
 }
 
-// Authenticate checks a password, within the limits of the address and of all together. Those of the account are the
-// registry's, which tells strangers from devices that the person has signed in from: one limit for both would let anybody who
-// keeps guessing lock the person out.
+// Authenticate checks a password, rate-limited by address and in total.
+//
+// The limit per account is in cloud/signin, which tells strangers from devices that the person has used before: with one limit for
+// both, anyone who keeps guessing could lock the person out.
 func (w *Finder) Authenticate(ctx echo.Context, l signin.Login) (signin.Authenticated, error) {
 	var person signin.Authenticated
 	err := w.Guess(ctx, func() (err error) {
@@ -31,7 +34,7 @@ func (w *Finder) Authenticate(ctx echo.Context, l signin.Login) (signin.Authenti
 		return err
 	})
 	if bridge.CodeOf(err) == bridge.CodeEmailUnverified {
-		// Whoever has the password gets another link: the first mail may be lost.
+		// Someone with the password gets another link, since the first mail may be lost.
 		if merr := w.links.StartVerification(ctx.Request().Context(), person.ID, Anonymous(ctx)); merr != nil {
 			if Ours(merr) {
 				return person, merr

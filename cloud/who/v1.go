@@ -7,7 +7,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// DeveloperToken opens a session of three hours and signs its token.
+// DeveloperToken opens a session of [accounts.DeveloperLife] and signs its token.
 func (w *Finder) DeveloperToken(ctx echo.Context, p accounts.Principal) (api.DeveloperToken, error) {
 	s, err := w.sessions.OpenSessionFrom(ctx.Request().Context(), Caller(ctx, p), accounts.MethodDeveloper)
 	if err != nil {
