@@ -1,10 +1,14 @@
-// Package live tells open streams what changes: the status of connections, and what appears and goes.
+// Package live streams what changes to browsers: the status of connections, and which ones appear and go.
 //
-//	stream: opened ──► told of changes since its last ──► ended by the client, by the end of its session or key, or at the end
+//	opened ──► sent what has changed since its last event ──► ended: by the client, with its session or key, or by the cloud
 //
-// The changes are numbered rows of the database, so that every replica tells them, and a client that comes back names the last
-// number it knows (server-sent events, `Last-Event-ID`). One question is asked for all streams, and one for each organization
-// in which something has changed. A client that is slow gets later what it could not take in.
+// Changes are numbered rows in the database. So every replica streams all of them, and a client that reconnects names the last
+// number that it has (`Last-Event-ID` of server-sent events). However many streams are open, each round takes one query for all
+// of them, and one for each organization in which something has changed. A slow client is not waited for: it gets later what it
+// could not take.
+//
+// A stream shows only connections that its session or key may see. Sign-outs and lost access end it within a second; without the
+// database, streams go on for ten seconds. Their number is limited per member, per organization and in total.
 package live
 
 import (
@@ -17,15 +21,15 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch. Every field is required.
+// Config is what the room needs. Every field is required.
 type Config struct {
-	Keys        *keys.Authority // of the cloud's own API
+	Keys        *keys.Authority // for the cloud's own API
 	Who         *who.Finder
 	Connections *connections.Store
 	Now         func() time.Time
 }
 
-// Live tells open streams of changes. Its methods are safe for concurrent use.
+// Live streams changes to clients. It is safe for concurrent use.
 type Live struct {
 	cfg         Config
 	log         *slog.Logger
@@ -35,17 +39,17 @@ type Live struct {
 	watchers    watchers
 }
 
-// New returns the room. [Live.Run] tells the streams.
+// New returns the room. [Live.Run] must run, or streams stay silent.
 func New(cfg Config, log *slog.Logger) *Live {
 	return &Live{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, connections: cfg.Connections,
 		watchers: watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}}
 }
 
-// Run tells the open streams of changes until ctx ends; then it ends them.
+// Run streams changes until ctx ends, and then ends all streams. It returns nil.
 func (lv *Live) Run(ctx context.Context) error {
 	lv.watch(ctx)
 	return nil
 }
 
-// Close ends all streams, and lets none begin.
+// Close ends all streams and refuses new ones.
 func (lv *Live) Close() { lv.watchers.close() }

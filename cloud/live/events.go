@@ -13,47 +13,47 @@ import (
 )
 
 const (
-	// watchEvery is how often it is asked whose streams go on, and whether another process has changed a connection; a change
-	// of this process is told at once. It is why whoever signs out or loses access is out within a second.
+	// watchEvery is how often we check which streams may continue, and whether another process has changed a connection; changes
+	// by this process are streamed at once. It is why someone who signs out or loses access is cut off within a second.
 	watchEvery = 400 * time.Millisecond
-	// watchGather is how long changes are gathered, so that many of them at a time are told together.
+	// watchGather is how long changes are collected, so that many at a time are sent together.
 	watchGather = 100 * time.Millisecond
-	// watchBlind is how long streams go on while the database cannot be asked.
+	// watchBlind is how long streams continue while the database cannot be reached.
 	watchBlind = 10 * time.Second
-	// watchedBefore is how far back a stream begins that does not say where the last one ended: before its page was made.
+	// watchedBefore is how far back a stream starts if it does not say where the last one ended: before its page was rendered.
 	watchedBefore = time.Minute
 
-	maxStreams       = 2000 // in all, of which an organization may have a quarter
-	maxMemberStreams = 16   // of a member: their tabs
+	maxStreams       = 2000 // in total; one organization may have a quarter
+	maxMemberStreams = 16   // per member, for their tabs
 )
 
-// watchers are the open streams of live status.
+// watchers are the open streams.
 type watchers struct {
 	mu     sync.Mutex
 	all    map[*watcher]struct{}
-	of     map[string]int // streams of a member in an organization, and of an organization
+	of     map[string]int // number of streams, by member of an organization and by organization
 	closed bool
 	most   int
-	asked  time.Time // when it was last known whose streams go on, by the machine's clock; touched by [Live.tellWatchers] only
+	asked  time.Time // when we last learned which streams may continue, by the machine's clock; only [Live.tellWatchers] uses it
 }
 
-// watcher is one stream. What it is told waits in a place for one: while that is taken nothing more is asked for, and a slow
-// client gets later what it could not take in.
+// watcher is one stream. The channel told holds one message; while it is full nothing more is fetched for the stream, so a slow
+// client gets later what it could not take.
 type watcher struct {
 	who   accounts.Principal
 	key   bridge.Identity // zero: a session
-	told  chan string     // events, as they are sent
-	ended chan struct{}   // closed when the stream may not go on
+	told  chan string     // events in their wire form
+	ended chan struct{}   // closed when the stream must end
 
-	since int64 // the last change that it was told; touched by [Live.tellWatchers] only
+	since int64 // the last change that was sent; only [Live.tellWatchers] uses it
 }
 
-// names are those of whom it counts for: the member, and the organization.
+// names are what the stream counts towards: the member and the organization.
 func (w *watcher) names() (member, org string) {
 	return w.who.OrgID + "/" + w.who.UserID, who.OrgName(w.who)
 }
 
-// add lets a stream begin, or says that there are too many.
+// add registers a stream, or refuses it if there are too many.
 func (ws *watchers) add(w *watcher) error {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -79,7 +79,7 @@ func (ws *watchers) add(w *watcher) error {
 	return nil
 }
 
-// remove forgets a stream that has ended, or ends it.
+// remove ends a stream, or forgets one that has ended.
 func (ws *watchers) remove(w *watcher) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -106,7 +106,7 @@ func (ws *watchers) list() []*watcher {
 	return all
 }
 
-// close ends all streams, and lets none begin.
+// close ends all streams and refuses new ones.
 func (ws *watchers) close() {
 	ws.mu.Lock()
 	ws.closed = true
@@ -116,7 +116,7 @@ func (ws *watchers) close() {
 	}
 }
 
-// watch tells the open streams of changes, until ctx ends; then it ends them.
+// watch streams changes until ctx ends, and then ends all streams.
 func (lv *Live) watch(ctx context.Context) {
 	defer lv.watchers.close()
 	ticker := time.NewTicker(watchEvery)
@@ -143,8 +143,8 @@ func (lv *Live) watch(ctx context.Context) {
 	}
 }
 
-// tellWatchers ends the streams that may not go on, and tells the others what has changed: one question for all, and then
-// one for each organization in which something has. more says that some are still behind.
+// tellWatchers ends the streams that must end, and sends the others what has changed: one query for all of them, and one for each
+// organization with changes. more reports that some streams are still behind.
 func (lv *Live) tellWatchers(ctx context.Context) (more bool, err error) {
 	asked := time.Now()
 	all := lv.watchers.list()
@@ -187,15 +187,15 @@ func (lv *Live) tellWatchers(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-// place is how far streams of an organization have been told of changes: those that are as far are told together.
+// place is how far an organization's streams have been told. Streams at the same place are told together.
 type place struct {
 	org         string
 	since, last int64 // last: the organization's last change
 }
 
-// tellSome tells streams of the same place the next changes, and returns up to which.
+// tellSome sends the next changes to streams at the same place, and returns up to which change.
 func (lv *Live) tellSome(ctx context.Context, at place, some []*watcher) (next int64, err error) {
-	// Several tabs of a session see the same.
+	// Tabs of the same session see the same.
 	var who []accounts.Principal
 	sees := make([]int, len(some))
 	known := map[string]int{}
@@ -231,7 +231,7 @@ func (lv *Live) tellSome(ctx context.Context, at place, some []*watcher) (next i
 	for i, w := range some {
 		w.since = next
 		if text := texts[sees[i]].String(); text != "" {
-			w.told <- text // there is room: nobody else sends
+			w.told <- text // does not block: only this goroutine sends, and only if the channel is empty
 		}
 	}
 	return next, nil

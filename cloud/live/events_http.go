@@ -19,16 +19,16 @@ import (
 
 const (
 	streamBeat  = 15 * time.Second // how often a stream says something, so that proxies do not take it for dead
-	streamStuck = 10 * time.Second // how long a client may take for what it is told
+	streamStuck = 10 * time.Second // how long a client may take to accept what is sent
 	maxEventID  = 100
 )
 
-// eventID is the ID of an event. Changes have numbers within an organization, and a browser that goes on with a stream may
-// have changed to another one meanwhile.
+// eventID is the ID of an event. Changes are numbered per organization, and a browser that resumes a stream may have switched to
+// another organization meanwhile.
 func eventID(org string, seq int64) string { return org + "." + strconv.FormatInt(seq, 10) }
 
-// parseEventID finds out where the last stream ended. An ID that is none of the organization's is as good as none: a browser
-// whose request is refused does not try again.
+// parseEventID returns where the last stream ended. An ID of another organization counts as none: a browser does not retry a
+// request that was refused.
 func parseEventID(id, org string) (seq int64, ok bool) {
 	if len(id) > maxEventID {
 		return 0, false
@@ -38,7 +38,7 @@ func parseEventID(id, org string) (seq int64, ok bool) {
 	return seq, ours && err == nil && seq >= 0 && eventID(org, seq) == id
 }
 
-// eventText is an event as it is sent, but for its ID.
+// eventText is an event in its wire form, without the ID.
 func eventText(change connections.Change) (string, error) {
 	name, data := "status", any(change.Event)
 	if change.Lost {
@@ -51,12 +51,12 @@ func eventText(change connections.Change) (string, error) {
 	return "event: " + name + "\ndata: " + string(encoded) + "\n", nil
 }
 
-// Mount mounts the stream of changes.
+// Mount adds the route GET /v1/connections/events.
 func (lv *Live) Mount(e *echo.Echo) {
 	e.GET("/v1/connections/events", lv.who.RequireScope("connection:read", lv.connectionEvents))
 }
 
-// connectionEvents is GET /v1/connections/events: the changes of the connections that the caller sees, as server-sent events.
+// connectionEvents streams the changes of the connections that the caller sees, as server-sent events.
 func (lv *Live) connectionEvents(ctx echo.Context, p accounts.Principal) error {
 	r := ctx.Request()
 	last, from, err := lv.connections.Position(r.Context(), p, lv.cfg.Now().Add(-watchedBefore))
@@ -82,7 +82,7 @@ func (lv *Live) connectionEvents(ctx echo.Context, p accounts.Principal) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	// An ID without an event is kept by the browser, and no event.
+	// The browser remembers an ID without an event, and raises no event for it.
 	text := "retry: 2000\nid: " + eventID(p.OrgID, from) + "\n\n"
 	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
@@ -90,10 +90,10 @@ func (lv *Live) connectionEvents(ctx echo.Context, p accounts.Principal) error {
 	for {
 		_ = control.SetWriteDeadline(time.Now().Add(streamStuck))
 		if _, err := io.WriteString(ctx.Response(), text); err != nil {
-			return nil //nolint:nilerr // the listener is gone
+			return nil //nolint:nilerr // the listener has gone
 		}
 		if err := control.Flush(); err != nil {
-			return nil //nolint:nilerr // the listener is gone
+			return nil //nolint:nilerr // the listener has gone
 		}
 		_ = control.SetWriteDeadline(time.Time{})
 		select {

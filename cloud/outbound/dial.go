@@ -1,9 +1,17 @@
-// Package outbound decides which addresses the cloud may call, each time it dials.
+// Package outbound decides, at each dial, which addresses the cloud may call.
 //
-// A name is judged by the address that it resolves to, at the moment of the connection, so that no second answer of a DNS
-// server and no redirect gets around it. Public addresses may be called, over https alone; the ranges of ACE_RELAY_ALLOW too,
-// and on a cloud on loopback this machine. Metadata services of cloud providers and the cloud itself never are, however their
-// address is written or carried (IPv4 in IPv6, NAT64, 6to4).
+// Customers name the servers that a cloud calls, so without rules anyone could use it to reach the cloud's own network. A name is
+// judged by the address that it resolves to, at the moment of connecting, so neither a second DNS answer nor a redirect gets
+// around the rules:
+//
+//	metadata services of cloud providers ──► never
+//	loopback, on a cloud in development  ──► allowed
+//	a range of ACE_RELAY_ALLOW           ──► allowed
+//	this machine's own addresses         ──► never otherwise
+//	public addresses                     ──► allowed, over https only
+//	anything else                        ──► never
+//
+// An IPv6 address that carries an IPv4 address (NAT64, 6to4, Teredo and others) also needs permission for the address inside.
 package outbound
 
 import (
@@ -21,19 +29,19 @@ import (
 )
 
 const (
-	// Timeout bounds a call that the cloud makes for itself.
+	// Timeout bounds a call that the cloud makes on its own behalf.
 	Timeout         = 8 * time.Second
 	outboundDial    = 4 * time.Second
 	outboundHeaders = 64 << 10
 	outboundIdle    = 30 * time.Second
 )
 
-// ErrBlocked says that the cloud may not call an address.
+// ErrBlocked is the error of a call to an address that the cloud may not call.
 var ErrBlocked = errors.New("the cloud may not call that address")
 
-// alwaysDenied are addresses that no setting opens: metadata services of cloud providers.
+// alwaysDenied are addresses that no setting allows: metadata services of cloud providers.
 var alwaysDenied = []netip.Prefix{
-	netip.MustParsePrefix("169.254.169.254/32"), netip.MustParsePrefix("fd00:ec2::254/128"), // nearly all; AWS
+	netip.MustParsePrefix("169.254.169.254/32"), netip.MustParsePrefix("fd00:ec2::254/128"), // most providers; AWS
 	netip.MustParsePrefix("168.63.129.16/32"),                                             // Azure
 	netip.MustParsePrefix("169.254.170.2/32"),                                             // AWS: containers
 	netip.MustParsePrefix("169.254.170.23/32"), netip.MustParsePrefix("fd00:ec2::23/128"), // AWS: pods
@@ -44,18 +52,20 @@ var alwaysDenied = []netip.Prefix{
 	netip.MustParsePrefix("169.254.42.42/32"), netip.MustParsePrefix("fd00:42::42/128"), // Scaleway
 }
 
-// Rules say which addresses the cloud may call. It would be a machine for requests into the cloud's own network if
-// addresses were not checked where they are final, at dial time: no name can be rebound after that.
+// Rules say which addresses the cloud may call.
+//
+// They are checked at dial time, when the address is final, so that a name cannot be rebound after the check. The zero value
+// allows public addresses only.
 type Rules struct {
-	Loopback bool           // this machine, for a cloud in development
-	Allow    []netip.Prefix // what the operator has named
-	resolver *net.Resolver  // nil: the system's
+	Loopback bool           // allow this machine, for a cloud in development
+	Allow    []netip.Prefix // ranges that the operator allows
+	resolver *net.Resolver  // nil: the system's; set by tests
 }
 
 var public = ssrf.New(ssrf.WithAnyPort())
 
-// permits reports whether an address may be called. One that carries an IPv4 address to a translator, which calls that in
-// its place, is as good as the one inside.
+// permits reports whether an address may be called. If it carries an IPv4 address to a translator, which calls that one instead,
+// the address inside must be permitted too.
 func (d Rules) permits(addr netip.Addr) bool {
 	addr = addr.WithZone("").Unmap()
 	in := func(p netip.Prefix) bool { return p.Contains(addr) }
@@ -71,19 +81,20 @@ func (d Rules) permits(addr netip.Addr) bool {
 	return !isOwn(addr) && public.SafeAddr(addr) == nil
 }
 
-// carriers are prefixes under which IPv6 addresses carry an IPv4 address, and at which byte.
+// carriers are prefixes of IPv6 addresses that carry an IPv4 address, and the byte at which it starts.
 var carriers = []struct {
 	prefix netip.Prefix
 	at     int
 	invert byte
 }{
 	{netip.MustParsePrefix("64:ff9b::/96"), 12, 0},   // NAT64, RFC 6052
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, 0}, // NAT64 of a network's own, RFC 8215, as it is mostly laid out
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, 0}, // local-use NAT64 in its usual layout, RFC 8215
 	{netip.MustParsePrefix("2002::/16"), 2, 0},       // 6to4, RFC 3056
 	{netip.MustParsePrefix("2001::/32"), 12, 0xff},   // Teredo, RFC 4380
 	{netip.MustParsePrefix("::/96"), 12, 0},          // IPv4-compatible, RFC 4291
 }
 
+// carried returns the IPv4 address inside an IPv6 address, if there is one.
 func carried(addr netip.Addr) (netip.Addr, bool) {
 	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() {
 		return netip.Addr{}, false
@@ -104,7 +115,7 @@ func carried(addr netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// control implements net.Dialer.Control.
+// control implements net.Dialer.Control; it refuses addresses that are not permitted.
 func (d Rules) control(network, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil || (network != "tcp4" && network != "tcp6") || !d.permits(target.Addr()) {
@@ -117,14 +128,18 @@ func (d Rules) dialer() *net.Dialer {
 	return &net.Dialer{Timeout: outboundDial, Resolver: d.resolver, Control: d.control}
 }
 
-// Transport is one that dials by the rules. It knows no environment proxy, and leaves answers as compressed as they come.
+// Transport returns a transport that dials by the rules.
+//
+// It ignores proxies from the environment and does not decompress responses.
 func (d Rules) Transport() *http.Transport {
 	return &http.Transport{DialContext: d.dialer().DialContext, TLSHandshakeTimeout: outboundDial,
 		ResponseHeaderTimeout: Timeout, MaxResponseHeaderBytes: outboundHeaders, IdleConnTimeout: outboundIdle,
 		DisableCompression: true}
 }
 
-// Client is the HTTP client with which the cloud itself calls customers' servers. It follows no redirect.
+// Client returns the HTTP client with which the cloud calls customers' servers on its own behalf.
+//
+// It follows no redirects, requires https except where [Rules.Plain] allows http, and gives up after [Timeout].
 func (d Rules) Client() *http.Client {
 	transport := d.Transport()
 	transport.MaxConnsPerHost = 8
@@ -135,7 +150,7 @@ func (d Rules) Client() *http.Client {
 	}
 }
 
-// isOwn reports whether addr is one of this machine's.
+// isOwn reports whether an address belongs to this machine. If it cannot tell, it says yes.
 func isOwn(addr netip.Addr) bool {
 	own, err := net.InterfaceAddrs()
 	if err != nil {
@@ -147,8 +162,8 @@ func isOwn(addr netip.Addr) bool {
 	})
 }
 
-// httpsOnly refuses plain http, which would carry a credential in the clear, except to loopback in development and to
-// addresses in a range that the operator has named.
+// httpsOnly refuses plain http, which would send a credential in the clear, except to loopback in development and to addresses in
+// a range that the operator allows.
 type httpsOnly struct {
 	rules Rules
 	*http.Transport
@@ -164,7 +179,7 @@ func (t *httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(r)
 }
 
-// Plain reports whether a server may be called without TLS.
+// Plain reports whether a server may be called without TLS: on loopback in development, or in an allowed range.
 func (d Rules) Plain(server bridge.ServerURL) bool {
 	if d.Loopback && server.Loopback() {
 		return true

@@ -1,4 +1,6 @@
-// Package periodic runs background work again and again: by the clock, and when it is woken.
+// Package periodic runs background jobs: at the start, at intervals, and whenever they are woken.
+//
+// A failing job is logged and tried again at the next turn; it stops neither itself nor the others.
 package periodic
 
 import (
@@ -9,14 +11,14 @@ import (
 	"time"
 )
 
-// Job is work that is done at the start, then at an interval, and at once when it is woken.
+// Job is one piece of recurring work.
 type Job struct {
 	Every time.Duration
-	Wake  <-chan struct{} // nil: only the time
-	Do    func(context.Context) error
+	Wake  <-chan struct{}             // runs the job at once; nil: only at intervals
+	Do    func(context.Context) error // never runs twice at a time
 }
 
-// Run does the jobs, each beside the others, until ctx ends. A failure is logged, and the job is tried again.
+// Run runs the jobs side by side until ctx ends and all have returned.
 func Run(ctx context.Context, log *slog.Logger, jobs ...Job) {
 	var wg sync.WaitGroup
 	for _, j := range jobs {
