@@ -118,7 +118,7 @@ func (oa *OAuth) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "key_id" {
-			return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the parameter %q is there more than once", name)
+			return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the parameter %q is given more than once", name)
 		}
 	}
 	if scope := r.PostForm.Get("scope"); scope != "" {

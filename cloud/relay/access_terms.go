@@ -179,7 +179,7 @@ func (rl *Relay) ForgetTerms(ctx echo.Context) error {
 func (rl *Relay) fromOwnPage(r *http.Request) error {
 	origin, handshake := r.Header["Origin"], len(r.Header["Upgrade"]) > 0
 	if len(origin) > 1 || len(origin) == 1 && !rl.who.IsOwnOrigin(origin[0]) || len(origin) == 0 && handshake {
-		return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "another site's page has sent this request")
+		return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "this request was sent by another site's page")
 	}
 	if !handshake && r.Header.Get(headerRelay) != "1" {
 		return bridge.E(bridge.Forbidden, bridge.CodeRelayHeaderMissing,

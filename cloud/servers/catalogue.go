@@ -12,9 +12,9 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// standsFor says which scopes a preset of the connection's server stands for. Scopes that were named are checked against the
-// server's catalogue, where it can be read; where it cannot, they are taken as they are, and a preset is refused.
-func (sv *Servers) standsFor(ctx context.Context, p accounts.Principal, id string, wish api.Ceiling) (api.Ceiling, error) {
+// resolveCeiling returns the scopes that a preset of the connection's server stands for. Named scopes are checked against the
+// server's catalogue if it can be read; if not, they are accepted as they are, and a preset is refused.
+func (sv *Servers) resolveCeiling(ctx context.Context, p accounts.Principal, id string, wish api.Ceiling) (api.Ceiling, error) {
 	if err := p.RequireScope("connection:share"); err != nil {
 		return wish, err
 	}
@@ -26,16 +26,16 @@ func (sv *Servers) standsFor(ctx context.Context, p accounts.Principal, id strin
 	}
 	target, err := sv.upkeep.Target(ctx, p, id)
 	if err != nil || !target.Ace {
-		return wish, err // of a plain key there is no ceiling; the registry says so
+		return wish, err // a plain key has no ceiling; cloud/connections refuses it
 	}
 	declared, err := sv.catalogueOf(ctx, target)
 	switch {
 	case err != nil && wish.Preset == "":
-		return wish, nil //nolint:nilerr // the scopes do without
+		return wish, nil //nolint:nilerr // scopes can do without the catalogue
 	case err != nil:
 		return wish, err
 	}
-	all := catalogue.Minter{Org: p.Org, Scopes: bridge.Scopes{"*"}, Admin: true} // a ceiling grants nobody anything
+	all := catalogue.Minter{Org: p.Org, Scopes: bridge.Scopes{"*"}, Admin: true} // unrestricted: a ceiling grants nothing
 	scopes, err := declared.Grant(all, wish.Preset, wish.Scopes)
 	if err != nil {
 		return wish, hintAtServer(err, target.Server)
@@ -43,7 +43,7 @@ func (sv *Servers) standsFor(ctx context.Context, p accounts.Principal, id strin
 	return api.Ceiling{Preset: wish.Preset, Scopes: scopes.Strings()}, nil
 }
 
-// hintAtServer names the server in the hint of where its scopes are listed.
+// hintAtServer names the server in a hint about where its scopes are listed.
 func hintAtServer(err error, server bridge.ServerURL) error {
 	if e := bridge.AsError(err); e.Code == bridge.CodeScopeUnknown {
 		return e.WithHint("ace api-key scopes --server %s", server)
@@ -51,7 +51,7 @@ func hintAtServer(err error, server bridge.ServerURL) error {
 	return err
 }
 
-// ReadPresets reads the presets of a connection's server, for forms.
+// ReadPresets reads and stores the names of the presets of a connection's server, for forms.
 func (sv *Servers) ReadPresets(ctx context.Context, p accounts.Principal, id string) error {
 	if err := p.RequireScope("connection:share"); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (sv *Servers) ReadPresets(ctx context.Context, p accounts.Principal, id str
 	return err
 }
 
-// catalogueOf asks a connection's server for its catalogue, and keeps the names of its presets.
+// catalogueOf fetches the catalogue of a connection's server, and stores the names of its presets.
 func (sv *Servers) catalogueOf(ctx context.Context, t connections.Target) (catalogue.Catalogue, error) {
 	unread := func(cause string) (catalogue.Catalogue, error) {
 		return catalogue.Catalogue{}, bridge.E(bridge.Unreachable, bridge.CodeCatalogueUnreadable,

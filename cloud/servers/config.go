@@ -1,15 +1,19 @@
-// Package servers does what the cloud asks of customers' servers.
+// Package servers does what the cloud itself wants from customers' servers.
 //
-// It probes them, ends keys that are revoked, withdraws access tokens, rotates keys before they expire, and reads catalogues
-// and keys for the dashboard. What it finds it reports to the stores, which own the rows:
+// It probes them, revokes keys, withdraws access tokens, rotates keys before they expire, and reads catalogues and keys for the
+// dashboard. It reports the results to the stores, which own the rows:
 //
-//	probe:      due ──► asked ──► online | offline | unauthorized, with the cause and the fix
-//	revocation: due ──► delivered | tried again later
-//	withdrawal: due ──► told to the server | tried again later
-//	rotation:   due ──► begun ──► the new key tested ──► finished | overtaken | tried again later
+//	probe:      due ──► asked ──► online | offline | unauthorized | unknown, with the cause and what to do
+//	revocation: due ──► delivered | retried later
+//	withdrawal: due ──► told to the server | retried later
+//	rotation:   due ──► begun ──► new secret tested ──► finished | overtaken | retried later
 //
-// A disconnect is a use case of both the API and the dashboard, and so are a change of sharing, a limit, and the preview of
-// what each would end: they are here, below both. Which addresses may be called, cloud/outbound decides.
+// [Servers.Run] does that in the background, a bounded number at a time, so that a slow server delays few others. A crash at any
+// point leaves work that is taken up again.
+//
+// Operations that both the API and the dashboard offer and that involve a server are here, below both: disconnecting, changing
+// the sharing, limiting a member, and previewing what each would end. What a server says is not trusted: texts are bounded and
+// cleaned ([Shown]), and errors are put in our own words ([ServerError]). Which addresses may be called is up to cloud/outbound.
 package servers
 
 import (
@@ -25,23 +29,23 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch. Every field is required.
+// Config is what the room needs. Every field is required.
 type Config struct {
-	Version     string // of this cloud, which servers are told
+	Version     string // of this cloud, sent to servers as the user agent
 	Outbound    *http.Client
-	Keys        *keys.Authority // of the cloud's own API
+	Keys        *keys.Authority // for the cloud's own API
 	Who         *who.Finder
 	Quotas      *who.Quotas
 	Connections *connections.Store
 	Tokens      *connections.Tokens
 	Upkeep      *connections.Upkeep
 	Preview     *preview.Preview
-	// ForgetTarget tells the relay that a connection is gone.
+	// ForgetTarget tells the relay that a connection was removed.
 	ForgetTarget func(connection string)
 	Now          func() time.Time
 }
 
-// Servers calls customers' servers for the cloud itself. Its methods are safe for concurrent use.
+// Servers calls customers' servers on the cloud's own behalf. It is safe for concurrent use.
 type Servers struct {
 	cfg          Config
 	log          *slog.Logger
@@ -59,13 +63,15 @@ type Servers struct {
 	sweep       sweep
 }
 
-// New returns the room. [Servers.Run] does its work beside requests.
+// New returns the room. [Servers.Run] does its background work.
 func New(cfg Config, log *slog.Logger) *Servers {
 	return &Servers{cfg: cfg, log: log, outbound: cfg.Outbound, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas,
 		connections: cfg.Connections, accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview, forgetTarget: cfg.ForgetTarget}
 }
 
-// Run probes connections, rotates their keys and delivers revocations and withdrawals, until ctx ends.
+// Run probes connections, rotates keys, and delivers revocations and withdrawals, until ctx ends.
+//
+// It returns nil once the deliveries in progress are done.
 func (sv *Servers) Run(ctx context.Context) error {
 	periodic.Run(ctx, sv.log,
 		periodic.Job{Every: probeEvery, Do: sv.ProbeStale},
@@ -76,7 +82,7 @@ func (sv *Servers) Run(ctx context.Context) error {
 	return nil
 }
 
-// WithdrawTokens delivers what is to be withdrawn, and waits for the servers.
+// WithdrawTokens delivers the withdrawals that are due, and waits until the servers have answered.
 func (sv *Servers) WithdrawTokens(ctx context.Context) error {
 	err := sv.withdrawTokens(ctx)
 	sv.withdrawals.wg.Wait()

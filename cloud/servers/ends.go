@@ -18,15 +18,15 @@ import (
 	"github.com/acebridge/ace/cloud/preview"
 )
 
-// maxServersAsked is the maximum number of servers asked for one preview.
+// maxServersAsked bounds how many servers are asked for one preview.
 const maxServersAsked = 8
 
-// CeilingOf is the ceiling in a query.
+// CeilingOf returns the ceiling in a request's query.
 func CeilingOf(ctx echo.Context) api.Ceiling {
 	return api.Ceiling{Preset: ctx.QueryParam("preset"), Scopes: ctx.QueryParams()["scope"]}
 }
 
-// EndsOfDisconnect previews a disconnect, here and on the server.
+// EndsOfDisconnect previews what a disconnect would end, here and on the server.
 func (sv *Servers) EndsOfDisconnect(ctx echo.Context, p accounts.Principal, id string) (api.Ends, error) {
 	if err := p.RequireScope("connection:delete"); err != nil {
 		return api.Ends{}, err
@@ -35,19 +35,19 @@ func (sv *Servers) EndsOfDisconnect(ctx echo.Context, p accounts.Principal, id s
 	return sv.EndsWithServers(ctx, p, found, err)
 }
 
-// EndsOfPatch previews another visibility or ceiling, here and on the server.
+// EndsOfPatch previews what another visibility or ceiling would end, here and on the server.
 func (sv *Servers) EndsOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (api.Ends, error) {
 	found, err := sv.FoundOfPatch(ctx, p, id, patch)
 	return sv.EndsWithServers(ctx, p, found, err)
 }
 
-// FoundOfPatch previews another visibility or ceiling at this cloud alone.
+// FoundOfPatch previews what another visibility or ceiling would end, at this cloud only.
 func (sv *Servers) FoundOfPatch(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (preview.Ends, error) {
 	if err := p.RequireScope("connection:update"); err != nil {
 		return preview.Ends{}, err
 	}
 	if patch.Ceiling.To != nil {
-		ceiling, err := sv.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
+		ceiling, err := sv.resolveCeiling(ctx.Request().Context(), p, id, *patch.Ceiling.To)
 		if err != nil {
 			return preview.Ends{}, err
 		}
@@ -56,22 +56,24 @@ func (sv *Servers) FoundOfPatch(ctx echo.Context, p accounts.Principal, id strin
 	return sv.preview.EndsOfPatch(ctx.Request().Context(), p, id, patch, sv.KeyAlive)
 }
 
-// FoundOfLimit previews a limit at this cloud alone.
+// FoundOfLimit previews what a limit would end, at this cloud only.
 func (sv *Servers) FoundOfLimit(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (preview.Ends, error) {
 	r := ctx.Request().Context()
-	who, err := sv.exceptee(r, p, user)
+	who, err := sv.limitSubject(r, p, user)
 	if err != nil {
 		return preview.Ends{}, err
 	}
 	if l.Access == connections.AccessLimited {
-		if l.Ceiling, err = sv.standsFor(r, p, id, l.Ceiling); err != nil {
+		if l.Ceiling, err = sv.resolveCeiling(r, p, id, l.Ceiling); err != nil {
 			return preview.Ends{}, err
 		}
 	}
 	return sv.preview.EndsOfLimit(r, p, id, who, l, sv.KeyAlive)
 }
 
-// EndsOfKeys adds what ends with API keys of this cloud: access tokens handed to them, and keys made with those.
+// EndsOfKeys adds what ends together with API keys of this cloud.
+//
+// These are access tokens handed to the keys, and keys on servers that were created with those tokens.
 func (sv *Servers) EndsOfKeys(ctx echo.Context, ending []record.Record, out *api.Ends) error {
 	p, err := sv.who.Principal(ctx)
 	if err != nil {
@@ -80,7 +82,7 @@ func (sv *Servers) EndsOfKeys(ctx echo.Context, ending []record.Record, out *api
 	return sv.EndsOfKeysFor(ctx, p, ending, out)
 }
 
-// EndsOfKeysFor previews the end of API keys of this cloud, here and on servers.
+// EndsOfKeysFor previews what the end of API keys of this cloud would end, here and on servers.
 func (sv *Servers) EndsOfKeysFor(ctx echo.Context, p accounts.Principal, ending []record.Record, out *api.Ends) error {
 	ids := make([]uuid.UUID, 0, len(ending))
 	for _, k := range ending {
@@ -95,10 +97,10 @@ func (sv *Servers) EndsOfKeysFor(ctx echo.Context, p accounts.Principal, ending 
 	return nil
 }
 
-// KeyAlive reports whether an API key of this cloud may be used.
+// KeyAlive reports whether an API key of this cloud can be used.
 func (sv *Servers) KeyAlive(id uuid.UUID) bool { return len(sv.keys.Generations(id)) > 0 }
 
-// EndsWithServers completes a preview with what ends on servers.
+// EndsWithServers completes a preview with what would end on servers. It passes on err.
 func (sv *Servers) EndsWithServers(ctx echo.Context, p accounts.Principal, found preview.Ends, err error) (api.Ends, error) {
 	var out api.Ends
 	if err != nil {
@@ -109,8 +111,9 @@ func (sv *Servers) EndsWithServers(ctx echo.Context, p accounts.Principal, found
 	return out, nil
 }
 
-// EndsOnServers says what is known about personal keys on the affected servers. It asks some of them on the caller's behalf;
-// what the caller cannot see there is left for the server to decide.
+// EndsOnServers says what is known about personal keys on the affected servers.
+//
+// It asks some of the servers on the caller's behalf; what the caller cannot see there is left to the server.
 func (sv *Servers) EndsOnServers(ctx echo.Context, p accounts.Principal, found preview.Ends) []api.ServerEnds {
 	var out []api.ServerEnds
 	at := map[string]int{}
@@ -156,7 +159,7 @@ func (sv *Servers) EndsOnServers(ctx echo.Context, p accounts.Principal, found p
 	return out
 }
 
-// endsClient makes a client for a connection's server, with the limits of all such calls.
+// endsClient returns a client for a connection's server, and takes a slot of the quotas; free returns it.
 func (sv *Servers) endsClient(ctx echo.Context, p accounts.Principal, connection string) (*apiclient.Server, func(), error) {
 	free, err := sv.quotas.Take(p, connection)
 	if err != nil {
@@ -170,7 +173,7 @@ func (sv *Servers) endsClient(ctx echo.Context, p accounts.Principal, connection
 	return client, free, nil
 }
 
-// askEnds asks a server which keys were made with a connection's key, and picks those of the subjects.
+// askEnds asks a server which keys were created with a connection's key, and keeps those of the affected subjects.
 func askEnds(ctx context.Context, client *apiclient.Server, key string, to *api.ServerEnds) {
 	answer, err := client.KeyEnds(ctx, key)
 	if err != nil {
@@ -204,7 +207,7 @@ func askEnds(ctx context.Context, client *apiclient.Server, key string, to *api.
 	}
 }
 
-// unknownParents are the keys without a known parent that a withdrawal affects all the same.
+// unknownParents returns keys whose parent is not known; a withdrawal affects them as well.
 func unknownParents(ctx context.Context, client *apiclient.Server, to *api.ServerEnds) (out []api.Ending) {
 	list, err := client.KeysPageOf(ctx, keyhttp.ParentUnknown, api.MaxEnds)
 	if err != nil || list.NextCursor != "" {
@@ -218,7 +221,7 @@ func unknownParents(ctx context.Context, client *apiclient.Server, to *api.Serve
 	return out
 }
 
-// TidyEndings bounds the number and the texts of items from a server, and drops those without a valid ID.
+// TidyEndings bounds the number and the texts of items from a server, and drops items without a valid ID.
 func TidyEndings(items []api.Ending) []api.Ending {
 	items = items[:min(len(items), 2*api.MaxEnds)]
 	out := make([]api.Ending, 0, len(items))

@@ -21,13 +21,13 @@ import (
 
 const (
 	probeEvery     = 10 * time.Second
-	probeMaxAge    = 30 * time.Second // a status is at most about this old
+	probeMaxAge    = 30 * time.Second // a status is not much older than this
 	probeBatch     = 64
 	probesAtOnce   = 8
 	maxProbeAnswer = 64 << 10
 )
 
-// ProbeStale probes the connections whose status is old, a bounded number at a time.
+// ProbeStale probes connections whose status is old, a bounded number at a time.
 func (sv *Servers) ProbeStale(ctx context.Context) error {
 	targets, err := sv.upkeep.ProbeTargets(ctx, sv.cfg.Now().Add(-probeMaxAge), probeBatch)
 	if err != nil {
@@ -36,13 +36,13 @@ func (sv *Servers) ProbeStale(ctx context.Context) error {
 	return atOnce(probesAtOnce, targets, func(target connections.Target) error {
 		status := sv.probe(ctx, target)
 		if ctx.Err() != nil {
-			return nil // a probe that was cut off says nothing
+			return nil // an interrupted probe says nothing
 		}
 		return sv.upkeep.SetStatus(ctx, target, status)
 	})
 }
 
-// Check probes a connection now, on a member's behalf.
+// Check probes a connection now, on behalf of a member, and returns it with its new status.
 func (sv *Servers) Check(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {
 	target, err := sv.upkeep.Target(ctx, p, id)
 	if err != nil {
@@ -54,7 +54,7 @@ func (sv *Servers) Check(ctx context.Context, p accounts.Principal, id string) (
 	return sv.connections.Connection(ctx, p, id)
 }
 
-// probe asks a server who the connection's credential is, and says in words what stands in the way.
+// probe asks a server who the connection's credential belongs to, and puts into words what stands in the way.
 func (sv *Servers) probe(ctx context.Context, t connections.Target) connections.Status {
 	if t.Err != nil {
 		e := bridge.AsError(t.Err)
@@ -80,12 +80,12 @@ func (sv *Servers) probe(ctx context.Context, t connections.Target) connections.
 	return s
 }
 
-// statusOf is an answer's status, without the words that the server has chosen.
+// statusOf is the status of a response, with the standard text instead of the server's.
 func statusOf(resp *http.Response) string {
 	return strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 }
 
-// ask gets a path of a connection's server, with its credential.
+// ask fetches a path from a connection's server, with the connection's credential.
 func (sv *Servers) ask(ctx context.Context, t connections.Target, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Server.Join(path), nil)
 	if err != nil {
@@ -96,6 +96,7 @@ func (sv *Servers) ask(ctx context.Context, t connections.Target, path string) (
 	return sv.outbound.Do(req)
 }
 
+// aceStatus judges an ace server's response to a probe.
 func aceStatus(resp *http.Response, server bridge.ServerURL) connections.Status {
 	reconnect := "ace connect --server " + string(server)
 	switch {
@@ -114,10 +115,10 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) connections.Status 
 	case resp.StatusCode >= 500:
 		switch bridge.CodeOf(api.ReadProblem(resp)) {
 		case bridge.CodeDatabaseBehind:
-			return connections.Status{Status: connections.StatusOffline, Cause: "the server's database has lost changes, as an old backup has",
+			return connections.Status{Status: connections.StatusOffline, Cause: "the server's database has lost changes, as if restored from an old backup",
 				Hint: "restore the newest database there; if it is the newest there is: ace server restore --accept"}
 		case bridge.CodeClockBehind:
-			return connections.Status{Status: connections.StatusOffline, Cause: "the server's clock is behind the time that it has seen",
+			return connections.Status{Status: connections.StatusOffline, Cause: "the server's clock is behind a time that it has already seen",
 				Hint: "set its clock right; if it is right now: ace server accept-clock"}
 		}
 		return connections.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
@@ -127,7 +128,7 @@ func aceStatus(resp *http.Response, server bridge.ServerURL) connections.Status 
 		Hint: "check that the URL is that of the ace server itself, with its path if it has one"}
 }
 
-// keyLife is what a server says of the key behind the credential with which it was asked.
+// keyLife is what a server says about the validity of the secret behind the credential.
 func keyLife(id api.Identity) (life connections.KeyLife) {
 	if id.KeyIssuedAt != nil {
 		life.Issued = *id.KeyIssuedAt
@@ -138,6 +139,7 @@ func keyLife(id api.Identity) (life connections.KeyLife) {
 	return life
 }
 
+// plainStatus judges the response to a probe of a server that is not an ace server.
 func plainStatus(resp *http.Response, server bridge.ServerURL) connections.Status {
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
@@ -150,7 +152,7 @@ func plainStatus(resp *http.Response, server bridge.ServerURL) connections.Statu
 	return connections.Status{Status: connections.StatusOnline}
 }
 
-// unreachable puts a network error into words, without telling what the cloud's own network looks like.
+// unreachable puts a network error into words that reveal nothing about the cloud's own network.
 func unreachable(err error, server bridge.ServerURL) connections.Status {
 	offline := func(cause, hint string) connections.Status {
 		return connections.Status{Status: connections.StatusOffline, Cause: cause, Hint: hint}

@@ -20,11 +20,13 @@ import (
 const (
 	deliverEvery    = probeEvery
 	deliverBatch    = 32
-	deliveredAtOnce = 8 // more than of one organization in a batch
+	deliveredAtOnce = 8 // more than a batch has of one organization
 )
 
-// Disconnect removes a connection and tries to have its key revoked at once. Where that fails, the cloud keeps the
-// revocation, goes on trying, and hands it to the caller as well, who may be nearer to the server.
+// Disconnect removes a connection and tries to have its key revoked at once.
+//
+// If that fails, the cloud stores the revocation and keeps trying. It also returns it to the caller, who may be able to reach the
+// server. was is what the connection must still be; see [connections.AsItWas].
 func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string, was connections.AsItWas) (api.Removed, error) {
 	who := who.Actor(ctx, p)
 	removed, err := sv.connections.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
@@ -32,26 +34,26 @@ func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string,
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err
 	}
-	// The connection is gone whatever happens now, also when the caller hangs up.
+	// The connection is gone whatever happens next, so the delivery goes on even if the caller hangs up.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx.Request().Context()), outbound.Timeout)
 	defer cancel()
 	due := removed.Revocation
 	if err := sv.deliver(bounded, due.ServerURL, due.KeyID, due.Token.Secret); err != nil {
-		due.Cause = notTaken(err, due.ServerURL)
+		due.Cause = whyUndelivered(err, due.ServerURL)
 		return removed, nil
 	}
 	due.Status, due.Token = "delivered", nil
 	return removed, sv.upkeep.RevocationDelivered(bounded, due.ID, who)
 }
 
-var errRefused = errors.New("the server did not take the statement")
+var errRefused = errors.New("the server did not accept the statement")
 
-// deliver hands a server the signed revocation of a key.
+// deliver sends a server the signed revocation of a key.
 func (sv *Servers) deliver(ctx context.Context, server bridge.ServerURL, keyID string, token bridge.Secret) error {
 	return sv.deliverTo(ctx, server, "/ace/v1/api-keys/"+keyID, token)
 }
 
-// deliverTo hands a server a statement that a key has signed. A server that does not know the key has nothing to do.
+// deliverTo sends a server a statement signed by a key. A server that does not know the key has nothing to do.
 func (sv *Servers) deliverTo(ctx context.Context, server bridge.ServerURL, path string, token bridge.Secret) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.Join(path), nil)
 	if err != nil {
@@ -77,15 +79,17 @@ func (sv *Servers) deliverTo(ctx context.Context, server bridge.ServerURL, path 
 	return errRefused
 }
 
-// notTaken says why a statement was not delivered.
-func notTaken(err error, server bridge.ServerURL) string {
+// whyUndelivered says why a statement was not delivered.
+func whyUndelivered(err error, server bridge.ServerURL) string {
 	if errors.Is(err, errRefused) {
 		return err.Error()
 	}
 	return unreachable(err, server).Cause
 }
 
-// DeliverRevocations tries what is due, a bounded number at a time, until nothing is; what fails is put off.
+// DeliverRevocations delivers all revocations that are due, a bounded number at a time.
+//
+// One that fails is put off.
 func (sv *Servers) DeliverRevocations(ctx context.Context) error {
 	for {
 		due, err := sv.upkeep.DueRevocations(ctx, deliverBatch)
@@ -106,9 +110,9 @@ func (sv *Servers) deliverRevocation(ctx context.Context, v connections.Revocati
 	err := sv.deliver(ctx, v.Server, v.KeyID, v.Token)
 	switch {
 	case ctx.Err() != nil:
-		return nil // a delivery that was cut off says nothing
+		return nil // an interrupted delivery says nothing
 	case err != nil:
-		return sv.upkeep.RevocationFailed(ctx, v, notTaken(err, v.Server))
+		return sv.upkeep.RevocationFailed(ctx, v, whyUndelivered(err, v.Server))
 	}
 	return sv.upkeep.RevocationDelivered(ctx, v.ID, audit.Actor{ID: "system"})
 }

@@ -14,13 +14,12 @@ const (
 	rotateEvery   = probeEvery
 	rotateBatch   = 32
 	rotatesAtOnce = 4
-	// rotateGrace is how long the server is to take the old secret as well: the most that it grants, and in any case no longer
-	// than to the end that the secret has. Until then a rotation whose answer was lost can be asked for again by it, and
-	// tokens that members were given before go on.
+	// rotateGrace is how long the old secret shall remain valid: as long as the server allows, and never beyond that secret's own
+	// end. Until then a rotation whose answer was lost can be repeated, and tokens that members already have keep working.
 	rotateGrace = "30d"
 )
 
-// RotateKeys gives the keys of connections that are about to expire a new secret and a new end, a bounded number at a time.
+// RotateKeys renews the keys of connections that are about to expire, a bounded number at a time.
 func (sv *Servers) RotateKeys(ctx context.Context) error {
 	due, err := sv.upkeep.DueRotations(ctx, rotateBatch)
 	if err != nil {
@@ -34,8 +33,8 @@ func (sv *Servers) RotateKeys(ctx context.Context) error {
 	})
 }
 
-// rotateKey makes one try. A crash at any point leaves the old secret in use and the rotation to be taken up again; the
-// server answers the same secret then.
+// rotateKey makes one attempt. A crash at any point leaves the old secret in use and a rotation to be resumed; the server then
+// answers with the same secret again.
 func (sv *Servers) rotateKey(ctx context.Context, due connections.DueRotation) error {
 	t, taken, err := sv.upkeep.BeginRotation(ctx, due)
 	if err != nil || !taken {
@@ -44,15 +43,15 @@ func (sv *Servers) rotateKey(ctx context.Context, due connections.DueRotation) e
 	key, life, err := sv.renew(ctx, t)
 	switch {
 	case ctx.Err() != nil:
-		return nil // a try that was cut off says nothing
+		return nil // an interrupted attempt says nothing
 	case err != nil:
 		return sv.upkeep.RotationFailed(ctx, t, err)
 	}
 	return sv.upkeep.FinishRotation(ctx, t, key, life)
 }
 
-// renew has the server rotate the key, and tests the new secret as it will be used: with an access token of it. Nothing that
-// the server says is passed on, but for when the key ends.
+// renew has the server rotate the key, and tests the new secret the way it will be used: with an access token signed by it. All it
+// believes of the server's answer is when the key expires.
 func (sv *Servers) renew(ctx context.Context, t connections.Rotation) (bridge.Key, connections.KeyLife, error) {
 	if t.Err != nil {
 		return bridge.Key{}, connections.KeyLife{}, t.Err
@@ -67,7 +66,7 @@ func (sv *Servers) renew(ctx context.Context, t connections.Rotation) (bridge.Ke
 	key, err := bridge.ParseKey(answer.Key.Secret)
 	if err != nil || key.ID != t.Key.ID || key.Kind != t.Key.Kind || key.Text().Equal(t.Key.Text()) {
 		return bridge.Key{}, connections.KeyLife{}, bridge.E(bridge.Invalid, bridge.CodeRotationAnswer,
-			"the server answered something else than a new secret of the key")
+			"the server answered with something other than a new secret for the key")
 	}
 	token, err := t.TestToken(key, sv.cfg.Now())
 	if err != nil {
@@ -81,12 +80,12 @@ func (sv *Servers) renew(ctx context.Context, t connections.Rotation) (bridge.Ke
 	case err != nil:
 		err = rotateError(err, t.Server)
 	case me.KeyID != id:
-		err = bridge.E(bridge.Invalid, bridge.CodeRotationTest, "the server takes the new secret for that of another key")
+		err = bridge.E(bridge.Invalid, bridge.CodeRotationTest, "the server takes the new secret for another key's")
 	}
 	return key, keyLife(me), err
 }
 
-// rotateError says in our own words why a server has not rotated a key.
+// rotateError says in our own words why a server did not rotate a key.
 func rotateError(err error, server bridge.ServerURL) error {
 	e := bridge.AsError(err)
 	switch e.Kind {
@@ -110,5 +109,5 @@ func rotateError(err error, server bridge.ServerURL) error {
 			WithHint("give the connection the URL of the server itself: ace connect --server URL")
 	}
 	return bridge.E(e.Kind, bridge.CodeRotationAnswer,
-		"the server answered something else than a new secret of the key").Because(err)
+		"the server answered with something other than a new secret for the key").Because(err)
 }

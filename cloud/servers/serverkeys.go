@@ -21,23 +21,25 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// The bounds on what a server may take and answer that is asked for its API keys. What it says is not to be trusted.
+// Bounds on what a server may cost when it is asked for its API keys. Its answers are not trusted.
 const (
-	ServerTime      = 5 * time.Second // of all that one page asks
+	ServerTime      = 5 * time.Second // for everything that one page asks
 	maxServerAnswer = 1 << 20         // bytes
 	maxCatalogue    = 128 << 10       // bytes of its catalogue
-	maxServerKeys   = 50              // on a page
-	maxServerScopes = 20              // that are shown of a key
+	maxServerKeys   = 50              // per page
+	maxServerScopes = 20              // shown per key
 	MaxServerChoice = 200             // presets and scopes in a form
-	maxServerText   = 200             // characters
+	maxServerText   = 200             // characters per text
 	MaxServerCursor = 500             // bytes
 )
 
 var errNoKeyAPI = bridge.E(bridge.Conflict, bridge.CodeServerPlain, "the connection has no key of an ace server").
-	WithHint("if it is one, connect it anew: ace connect --server URL")
+	WithHint("if it is one, connect it again: ace connect --server URL")
 
-// ServerClient calls a connection's server as a member who may use it, with an access token that names them and has no more
-// scopes than they have: the same access terms, and the same rules of what may be called, as with the relay.
+// ServerClient returns a client that calls a connection's server as a member who may use it.
+//
+// It has an access token that names the member and has only the scopes that they have: the same access terms, and the same rules about
+// what may be called, as with the relay.
 func (sv *Servers) ServerClient(ctx echo.Context, p accounts.Principal, id string) (*apiclient.Server, error) {
 	terms, err := sv.accessTokens.Relay(ctx.Request().Context(), who.Caller(ctx, p), id)
 	if err != nil {
@@ -50,16 +52,16 @@ func (sv *Servers) ServerClient(ctx echo.Context, p accounts.Principal, id strin
 		Transport: sv.outbound.Transport, Timeout: ServerTime, MaxAnswer: maxServerAnswer}), nil
 }
 
-// ServerKeys is what a server says of its keys, and of what one who asks may do with them.
+// ServerKeys is what a server says about its keys, and about what the caller may do with them.
 type ServerKeys struct {
 	Keys      []api.APIKey
 	Next      string
-	May       bridge.Scopes // nil: not known
+	May       bridge.Scopes // the caller's scopes there; nil: not known
 	Declared  catalogue.Catalogue
-	Catalogue bool // it was read
+	Catalogue bool // Declared was read
 }
 
-// ReadServerKeys asks all of that at once. Only the list has to be answered.
+// ReadServerKeys asks a server for all of that at once. It fails only if the list of keys is not answered.
 func ReadServerKeys(ctx context.Context, client *apiclient.Server, cursor string) (ServerKeys, error) {
 	ctx, cancel := context.WithTimeout(ctx, ServerTime)
 	defer cancel()
@@ -89,24 +91,24 @@ func ReadServerKeys(ctx context.Context, client *apiclient.Server, cursor string
 	return out, failed
 }
 
-// parseCatalogue reads a server's catalogue.
+// parseCatalogue parses a server's catalogue; its errors are in our own words.
 func parseCatalogue(raw []byte) (catalogue.Catalogue, error) {
 	if len(raw) > maxCatalogue {
 		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, bridge.CodeCatalogueInvalid, "its catalogue is larger than %d KiB",
 			maxCatalogue>>10)
 	}
 	declared, err := catalogue.Parse(raw)
-	if err != nil { // in words of ours
+	if err != nil { // in our own words
 		return catalogue.Catalogue{}, bridge.E(bridge.Invalid, bridge.CodeCatalogueInvalid,
-			"it answers something that is no catalogue").Because(err)
+			"its answer is not a catalogue").Because(err)
 	}
 	return declared, nil
 }
 
-// Can reports whether whoever asked may do something with keys, or might.
+// Can reports whether the caller may, or might, do something with keys that needs a scope.
 func (s ServerKeys) Can(scope bridge.Scope) bool { return s.May == nil || s.May.Covers(scope) }
 
-// tidyKeys bounds a list of keys and all that stands in it.
+// tidyKeys bounds a list of keys and all texts in it.
 func tidyKeys(list api.List[api.APIKey]) (keys []api.APIKey, next string) {
 	for _, k := range list.Items[:min(len(list.Items), maxServerKeys)] {
 		if tidy, ok := TidyKey(k); ok {
@@ -119,7 +121,7 @@ func tidyKeys(list api.List[api.APIKey]) (keys []api.APIKey, next string) {
 	return keys, next
 }
 
-// TidyKey bounds all that stands in a key; one whose ID is none is left out.
+// TidyKey bounds all texts of a key from a server; ok is false if its ID is not valid.
 func TidyKey(k api.APIKey) (api.APIKey, bool) {
 	id, err := uuid.Parse(k.KeyID)
 	if err != nil {
@@ -156,19 +158,22 @@ func TidyKey(k api.APIKey) (api.APIKey, bool) {
 	return k, true
 }
 
-// TidyCreated is a new secret as a server has answered it, if it is one, and of the key that was asked for; "": of any.
+// TidyCreated checks and bounds a new secret from a server.
+//
+// It must be a secret of the key with this ID, or of any key if id is empty.
 func TidyCreated(created api.CreatedKey, id string) (api.CreatedKey, error) {
 	tidy, ok := TidyKey(created.APIKey)
 	key, err := bridge.ParseKey(created.Key.Secret)
 	if !ok || err != nil || key.ID.String() != tidy.KeyID || (id != "" && id != tidy.KeyID) {
 		return api.CreatedKey{}, bridge.E(bridge.Invalid, bridge.CodeAnswerUnexpected,
-			"the server answered something that is not the key which was asked for")
+			"the server answered with something other than the requested key")
 	}
 	return api.CreatedKey{Key: key.Text().Disclose(), APIKey: tidy}, nil
 }
 
-// Shown is a text of somebody else's as a page may show it: printable, of one line, without what would mark a command, and
-// no longer than a few lines.
+// Shown makes a text from outside fit for a page.
+//
+// The result is printable, on one line, without backquotes (which mark commands) and at most 200 characters long.
 func Shown(text string) string {
 	var out strings.Builder
 	n := 0
@@ -201,8 +206,9 @@ func shownAll(texts []string) []string {
 	return out
 }
 
-// ServerError is why a connection's server did not do what it was asked, in words of ours; what it said itself is marked
-// as such.
+// ServerError says in our own words why a connection's server did not do what it was asked.
+//
+// Anything that the server itself said is quoted.
 func ServerError(err error, server bridge.ServerURL) *bridge.Error {
 	e := bridge.AsError(err)
 	said := func(text string) string {
@@ -229,7 +235,7 @@ func ServerError(err error, server bridge.ServerURL) *bridge.Error {
 			WithHint("ace connect --server %s", server)
 	case e.Kind == bridge.Forbidden:
 		return fail(bridge.Forbidden, bridge.CodeServerForbidden, said("the server does not let you do that")).
-			WithHint("what you may there is limited by your role, by the key of the connection and by its ceiling")
+			WithHint("what you may do there is limited by your role, by the connection's key and by its ceiling")
 	case e.Kind == bridge.Internal || e.Kind == bridge.Unavailable:
 		return fail(bridge.Unreachable, bridge.CodeServerFailed,
 			"the server answers with an error").WithHint("look at the server's log")

@@ -62,7 +62,7 @@ func TestParseCatalogue(t *testing.T) {
 	}
 	padded := func(size int) string { return string(good) + strings.Repeat(" ", size-len(good)) }
 	for _, c := range []struct{ raw, says string }{
-		{padded(128 << 10), ""}, {padded(128<<10 + 1), "larger than 128 KiB"}, {`{"evil": 1}`, "no catalogue"},
+		{padded(128 << 10), ""}, {padded(128<<10 + 1), "larger than 128 KiB"}, {`{"evil": 1}`, "not a catalogue"},
 	} {
 		declared, err := parseCatalogue([]byte(c.raw))
 		if (err == nil) != (c.says == "") || declared.IsZero() != (err != nil) {

@@ -14,10 +14,10 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// ChangeConnectionTo patches a connection. What a ceiling's preset stands for is found out first.
+// ChangeConnectionTo patches a connection, after resolving the preset of a new ceiling.
 func (sv *Servers) ChangeConnectionTo(ctx echo.Context, p accounts.Principal, id string, patch api.ConnectionPatch) (api.Connection, error) {
 	if patch.Ceiling.To != nil {
-		ceiling, err := sv.standsFor(ctx.Request().Context(), p, id, *patch.Ceiling.To)
+		ceiling, err := sv.resolveCeiling(ctx.Request().Context(), p, id, *patch.Ceiling.To)
 		if err != nil {
 			return api.Connection{}, err
 		}
@@ -27,21 +27,21 @@ func (sv *Servers) ChangeConnectionTo(ctx echo.Context, p accounts.Principal, id
 	if bridge.CodeOf(err) != bridge.CodeKeyCannotActAs || patch.Visibility == nil {
 		return changed, err
 	}
-	// Whether the key may act as others may not be known yet: a check asks its server.
+	// Whether the key may act for others may not be known yet: a check asks its server.
 	if checked, failed := sv.Check(ctx.Request().Context(), p, id); failed != nil || checked.OwnerOnly {
 		return changed, err
 	}
 	return sv.connections.Patch(ctx.Request().Context(), who.Caller(ctx, p), id, patch)
 }
 
-// LimitMember gives a member or an API key less of a connection.
+// LimitMember limits what a member or an API key may do over a connection.
 func (sv *Servers) LimitMember(ctx echo.Context, p accounts.Principal, id, user string, l api.MemberLimit) (api.SharingMember, error) {
-	subject, err := sv.exceptee(ctx.Request().Context(), p, user)
+	subject, err := sv.limitSubject(ctx.Request().Context(), p, user)
 	if err != nil {
 		return api.SharingMember{}, err
 	}
 	if l.Access == connections.AccessLimited {
-		if l.Ceiling, err = sv.standsFor(ctx.Request().Context(), p, id, l.Ceiling); err != nil {
+		if l.Ceiling, err = sv.resolveCeiling(ctx.Request().Context(), p, id, l.Ceiling); err != nil {
 			return api.SharingMember{}, err
 		}
 	}
@@ -50,20 +50,20 @@ func (sv *Servers) LimitMember(ctx echo.Context, p accounts.Principal, id, user 
 
 // UnlimitMember removes the limit of a member or an API key.
 func (sv *Servers) UnlimitMember(ctx echo.Context, p accounts.Principal, id, user string) (api.SharingMember, error) {
-	subject, err := sv.exceptee(ctx.Request().Context(), p, user)
+	subject, err := sv.limitSubject(ctx.Request().Context(), p, user)
 	if err != nil {
 		return api.SharingMember{}, err
 	}
 	return sv.connections.UnlimitMember(ctx.Request().Context(), who.Caller(ctx, p), id, subject)
 }
 
-// exceptee is for whom an exception is to be: an ID may be that of a member or of an API key of the organization. A personal
-// access token is its person, and cannot be told apart from them.
-func (sv *Servers) exceptee(ctx context.Context, p accounts.Principal, user string) (connections.Exceptee, error) {
+// limitSubject says who an ID stands for: a member, or an API key of the organization. A personal access token counts as its
+// person, so it cannot be limited by itself.
+func (sv *Servers) limitSubject(ctx context.Context, p accounts.Principal, user string) (connections.Exceptee, error) {
 	subject := connections.Exceptee{ID: user}
 	id, err := uuid.Parse(user)
 	if err != nil || id.String() != user {
-		return subject, nil // which is nobody's; the registry says so
+		return subject, nil // nobody has this ID; cloud/connections says so
 	}
 	record, err := sv.keys.Get(ctx, keys.View{Org: p.Org}, id)
 	switch {

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// withdrawEvery is short enough for whoever loses access to be out within a second.
+	// withdrawEvery is short, so that someone who loses access is out within a second.
 	withdrawEvery = 500 * time.Millisecond
-	// withdrawTime is how long a server may take. One that the cloud does not reach holds nobody up; tokens there end by
-	// themselves within five minutes.
+	// withdrawTime is how long a server may take. One that the cloud cannot reach delays nobody else; tokens there expire within
+	// five minutes anyway.
 	withdrawTime = 5 * time.Second
-	// deliveries at a time: those of one organization's servers, and in all.
+	// Simultaneous deliveries: to the servers of one organization, and in total.
 	withdrawOfOrg  = 16
 	withdrawAtOnce = 512
 )
 
-// deliveries count the withdrawals that are being delivered, by organization. The zero value is ready.
+// deliveries counts withdrawals that are being delivered, by organization. The zero value is ready to use.
 type deliveries struct {
 	wg    sync.WaitGroup
 	mu    sync.Mutex
@@ -30,7 +30,7 @@ type deliveries struct {
 	taken map[string]int
 }
 
-// begin takes one of an organization's places, if there is one.
+// begin takes one of an organization's slots, if one is free.
 func (d *deliveries) begin(org string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -54,13 +54,13 @@ func (d *deliveries) end(org string) {
 	}
 }
 
-// sweepEvery is how often everybody who may hold something is looked at. In between only those are whom a change may concern.
+// sweepEvery is how often everyone who may hold a token is checked. In between, only those whom a change may affect are.
 const sweepEvery = time.Minute
 
-// keysOverlap is how many changes of keys are checked again: concurrent ones may become known out of order.
+// keysOverlap is how many changes of keys are checked again: simultaneous ones may become known out of order.
 const keysOverlap = 100
 
-// sweep remembers when everybody was last checked, and which changes of API keys were. The zero value is ready.
+// sweep remembers when everyone was last checked, and up to which change of API keys. The zero value is ready to use.
 type sweep struct {
 	last time.Time
 	keys int64
@@ -74,10 +74,10 @@ func (s *sweep) due(now time.Time) bool {
 	return true
 }
 
-// withdrawTokens tells servers of the access tokens whose holders are not entitled to them any more. It does not wait for
-// the servers; what finds no place is found again the next time.
+// withdrawTokens tells servers about access tokens whose holders are no longer entitled to them. It does not wait for the servers;
+// what finds no free slot is found again in the next round.
 func (sv *Servers) withdrawTokens(ctx context.Context) error {
-	known := sv.keys.Position() // before the question: what changes meanwhile is asked about again
+	known := sv.keys.Position() // read before the query: changes made meanwhile are checked again
 	all, err := sv.accessTokens.LostTokens(ctx, connections.Look{Alive: sv.KeyAlive,
 		KeysSince: sv.sweep.keys - keysOverlap, Everybody: sv.sweep.due(time.Now())})
 	if err != nil {
@@ -112,9 +112,9 @@ func (sv *Servers) withdraw(ctx context.Context, lost connections.Lost) error {
 	err = sv.deliverTo(bounded, w.Server, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement)
 	switch {
 	case ctx.Err() != nil:
-		return nil // a delivery that was cut off says nothing
+		return nil // an interrupted delivery says nothing
 	case err != nil:
-		return errors.Join(err, sv.accessTokens.WithdrawalFailed(ctx, w.Lost, notTaken(err, w.Server)))
+		return errors.Join(err, sv.accessTokens.WithdrawalFailed(ctx, w.Lost, whyUndelivered(err, w.Server)))
 	}
 	return sv.accessTokens.Withdrawn(ctx, w)
 }
