@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// authorization is a request for an authorization code (RFC 6749 section 4.1.1, with the challenge of RFC 7636).
+// authorization is a request for an authorization code (RFC 6749 section 4.1.1), with its PKCE challenge (RFC 7636).
 type authorization struct {
 	accounts.CodeGrant
 	State string
@@ -29,8 +29,8 @@ const (
 	maxRedirectURI = 256
 )
 
-// loopbackURI is where a program on the person's own machine waits for the code (RFC 8252 section 7.3): a loopback address,
-// not a name that somebody may have pointed elsewhere, and any port. Its characters need no quoting in a policy.
+// loopbackURI matches the addresses where a program on the person's own machine can wait for the code (RFC 8252 section 7.3): a
+// loopback address, rather than a name that could point elsewhere, with any port. Its characters need no quoting in a policy.
 var loopbackURI = regexp.MustCompile(`^http://(?:127\.0\.0\.1|\[::1\]):([1-9][0-9]{0,4})((?:/[A-Za-z0-9._~-]*)*)$`)
 
 func checkRedirectURI(uri string) error {
@@ -50,8 +50,8 @@ func checkRedirectURI(uri string) error {
 	return nil
 }
 
-// readAuthorization reads a request. It answers in two ways what is wrong with one: refused is for the person, where the
-// code's destination cannot be trusted; wrong is for the program that waits there (RFC 6749 section 4.1.2.1).
+// readAuthorization parses a request. There are two kinds of errors: refused is shown to the person, since the code's destination
+// cannot be trusted; wrong is sent to the program that waits there (RFC 6749 section 4.1.2.1).
 func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refused error) {
 	if v.Get("client_id") != api.CLIClientID || len(v["client_id"]) != 1 {
 		return a, nil, bridge.E(bridge.Invalid, bridge.CodeInvalidClient, "The program that asks for a login is not known here.")
@@ -69,7 +69,7 @@ func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refu
 	}
 	for _, name := range []string{"response_type", "response_mode", "code_challenge", "code_challenge_method", "scope"} {
 		if len(v[name]) > 1 {
-			return a, oauthWrong(bridge.CodeInvalidRequest, name+" is there more than once"), nil
+			return a, oauthWrong(bridge.CodeInvalidRequest, name+" is given more than once"), nil
 		}
 	}
 	a.Challenge = v.Get("code_challenge")
@@ -92,12 +92,13 @@ func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refu
 	return a, nil, nil
 }
 
+// oauthWrong makes an error for the waiting program.
 func oauthWrong(code bridge.Code, detail string) *bridge.Error {
 	return bridge.E(bridge.Invalid, code, "%s", detail)
 }
 
-// answer sends the browser to the waiting program, with the issuer beside the answer (RFC 9207). 303 makes a GET of it,
-// whatever it was (RFC 9700 section 4.12).
+// answer sends the browser to the waiting program, with the issuer as a parameter (RFC 9207). The status 303 turns any request
+// into a GET (RFC 9700 section 4.12).
 func (oa *OAuth) answer(ctx echo.Context, a authorization, answer url.Values) error {
 	if a.State != "" {
 		answer.Set("state", a.State)
@@ -109,17 +110,18 @@ func (oa *OAuth) answer(ctx echo.Context, a authorization, answer url.Values) er
 	return ctx.Redirect(http.StatusSeeOther, a.RedirectURI+"?"+answer.Encode())
 }
 
+// answerWrong sends an error to the waiting program.
 func (oa *OAuth) answerWrong(ctx echo.Context, a authorization, e *bridge.Error) error {
 	return oa.answer(ctx, a, url.Values{"error": {string(e.Code)}, "error_description": {e.Detail}})
 }
 
 type authorizeView struct {
 	Request authorization
-	Program string // the host and port where the code goes
+	Program string // host and port that the code goes to
 	Role    bridge.Role
 }
 
-// authorize asks the person whether a program may act as them. Whoever is not signed in does that first, and comes back.
+// authorize asks the person whether a program may act as them. A person who is not signed in does that first and comes back.
 func (oa *OAuth) authorize(ctx echo.Context) error {
 	query, err := url.ParseQuery(ctx.Request().URL.RawQuery)
 	if err != nil {
@@ -139,8 +141,8 @@ func (oa *OAuth) authorize(ctx echo.Context) error {
 	})(ctx)
 }
 
-// formTarget is what the policy of the page has to name so that its form's answer may lead there. Policies have no way to
-// write an IPv6 address (CSP level 3, section 2.3.1), so that there only the scheme can be named.
+// formTarget returns what the page's policy must allow, so that the response to its form may lead to redirectURI. Policies cannot
+// express an IPv6 address (CSP level 3, section 2.3.1), so there only the scheme is named.
 func formTarget(redirectURI string) string {
 	if strings.HasPrefix(redirectURI, "http://[") {
 		return "http:"
@@ -148,8 +150,8 @@ func formTarget(redirectURI string) string {
 	return redirectURI
 }
 
-// decideAuthorization acts on the answer of a person, which is only ever a form of the page above: other sites' forms have
-// been refused before. Everything in it is checked again.
+// decideAuthorization acts on the person's decision. It can only come from the form of the page above, since forms of other sites
+// were refused before; everything in it is checked again.
 func (oa *OAuth) decideAuthorization(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err

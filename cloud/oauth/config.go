@@ -1,12 +1,21 @@
-// Package oauth is the authorization server: RFC 6749, 7636, 7009, 8414, 8628, 8693 and 9207.
+// Package oauth is the cloud's authorization server: RFC 6749, 7636, 7009, 8414, 8628, 8693 and 9207.
 //
 //	device flow:  device_authorization ──► a person approves at /device ──► token
-//	browser flow: authorize (a page, always a click) ──► code, PKCE S256 ──► token
-//	refresh:      token (rotates; an old one used again ends the session)
-//	exchange:     a session's token in, a connect token for exactly one server out (RFC 8693)
+//	browser flow: authorize (a page that always takes a click) ──► code, with PKCE S256 ──► token
+//	refresh:      refresh token in, session token and next refresh token out; using an old one again ends the session
+//	exchange:     a session token or API key in, a connect token for exactly one server out (RFC 8693)
+//	revoke:       ends the session of a refresh token or a session token
 //
-// The one client is our own command line, with a loopback redirect. Errors have OAuth's own names and bodies; where the
-// database is away the token endpoint says temporarily_unavailable, since a client answers invalid_grant by a new login.
+// The life of a login:
+//
+//	asked ──► approved ──► redeemed once, by the program that asked ──► session ──► refreshed … ──► ended, or expired
+//	  └──► denied, or expired
+//
+// There is one client, our own command line: public, with a redirect to a loopback address. Requests are forms in the body, no
+// parameter may be repeated, and each address is rate-limited. Errors have OAuth's names and bodies. If the database is not
+// available, the token endpoint answers temporarily_unavailable, because a client reacts to invalid_grant with a new login.
+//
+// Sessions, codes and device logins are stored by cloud/accounts; what a connect token says is decided by cloud/connections.
 package oauth
 
 import (
@@ -21,21 +30,21 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch.
+// Config is what the room needs. Every field is required.
 type Config struct {
 	PublicURL   bridge.ServerURL   // the cloud's own URL, the issuer
 	Root        bridge.SigningRoot // signs connect tokens
 	Page        *page.Writer
 	Who         *who.Finder
 	Sessions    *accounts.Sessions
-	Accounts    *accounts.Store    // its audit log
-	Connections *connections.Store // makes the claims of connect tokens
-	Devices     *api.Limiter       // device logins of one address
-	Tokens      *api.Limiter       // requests of one address
+	Accounts    *accounts.Store    // for its audit log
+	Connections *connections.Store // decides the claims of connect tokens
+	Devices     *api.Limiter       // device logins per address
+	Tokens      *api.Limiter       // requests per address
 	Now         func() time.Time
 }
 
-// OAuth is the authorization server.
+// OAuth is the authorization server. It is safe for concurrent use.
 type OAuth struct {
 	cfg         Config
 	log         *slog.Logger

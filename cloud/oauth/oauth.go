@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Mount mounts the endpoints of the authorization server, and the pages where a person approves.
+// Mount adds the endpoints of the authorization server, and the pages on which a person approves.
 func (oa *OAuth) Mount(e *echo.Echo) {
 	e.GET(api.PathMetadata, oa.metadata)
 	e.GET("/.well-known/jwks.json", oa.jwks)
@@ -30,7 +30,7 @@ func (oa *OAuth) Mount(e *echo.Echo) {
 	e.POST("/device", oa.page.SignedIn(oa.decideDevice))
 }
 
-// metadata is RFC 8414's document.
+// metadata answers with the authorization server metadata (RFC 8414 section 3).
 func (oa *OAuth) metadata(ctx echo.Context) error {
 	at := func(path string) string { return oa.cfg.PublicURL.Join(path) }
 	ctx.Response().Header().Set("Cache-Control", "public, max-age=300")
@@ -51,7 +51,7 @@ func (oa *OAuth) metadata(ctx echo.Context) error {
 	})
 }
 
-// jwks lists the public signing keys (RFC 7517, RFC 8037).
+// jwks answers with the public signing keys (RFC 7517, RFC 8037).
 func (oa *OAuth) jwks(ctx echo.Context) error {
 	type jwk struct {
 		KeyType   string `json:"kty"`
@@ -70,7 +70,7 @@ func (oa *OAuth) jwks(ctx echo.Context) error {
 	return ctx.JSON(http.StatusOK, map[string]any{"keys": keys})
 }
 
-// oauth is a handler of an OAuth endpoint: its parameters are a form, its errors OAuth's own (RFC 6749 section 5.2).
+// oauth wraps the handler of an OAuth endpoint: parameters are a form, and errors are OAuth's own (RFC 6749 section 5.2).
 func (oa *OAuth) oauth(h echo.HandlerFunc) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		r, header := ctx.Request(), ctx.Response().Header()
@@ -97,6 +97,7 @@ func (oa *OAuth) oauth(h echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// oauthRequest checks the form of a request before its handler runs.
 func (oa *OAuth) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	r := ctx.Request()
 	if err := oa.tokens.Allow(bridge.AddressKey(ctx.RealIP())); err != nil {
@@ -109,7 +110,7 @@ func (oa *OAuth) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	if err != nil {
 		return err
 	}
-	// Only the body counts: a parameter of the URL would be in every log on the way.
+	// Only the body counts: parameters in a URL end up in every log on the way.
 	if r.PostForm, err = url.ParseQuery(string(body)); err != nil {
 		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the body is not a form")
 	}
@@ -128,7 +129,7 @@ func (oa *OAuth) oauthRequest(ctx echo.Context, h echo.HandlerFunc) error {
 	return h(ctx)
 }
 
-// oauthCode is the error code that OAuth knows for one of ours.
+// oauthCode maps one of our errors to a code that OAuth knows.
 func oauthCode(e *bridge.Error) bridge.Code {
 	switch e.Code {
 	case bridge.CodeAuthorizationPending, bridge.CodeSlowDown, bridge.CodeAccessDenied, bridge.CodeExpiredToken,
@@ -152,15 +153,15 @@ func oauthCode(e *bridge.Error) bridge.Code {
 }
 
 var errClient = bridge.E(bridge.Invalid, bridge.CodeInvalidClient,
-	"the client_id is not known here, or comes with a secret, which public clients have not")
+	"the client_id is not known here, or comes with a secret, which public clients do not have")
 
 func usesBasic(r *http.Request) bool {
 	scheme, _, _ := strings.Cut(r.Header.Get(bridge.HeaderAuthorization), " ")
 	return strings.EqualFold(scheme, "Basic")
 }
 
-// client is the public client that a request names: in the body (RFC 6749 section 3.2.1) or, as some libraries do, as the
-// user of HTTP Basic without a password (section 2.3.1). inHeader says which. It is "" where the request names none.
+// client returns the public client that a request names, or "". It is named in the body (RFC 6749 section 3.2.1) or, as some
+// libraries do, as the user of HTTP Basic without a password (section 2.3.1); inHeader says which.
 func client(r *http.Request) (id string, inHeader bool, err error) {
 	id = r.PostForm.Get("client_id")
 	if usesBasic(r) {
@@ -176,7 +177,7 @@ func client(r *http.Request) (id string, inHeader bool, err error) {
 	return id, inHeader, nil
 }
 
-// identified is a handler of a request that must name its client, because it is answered to that one only.
+// identified wraps the handler of a request that must name its client, because only that client gets the answer.
 func identified(h func(ctx echo.Context, clientID string, inHeader bool) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		id, inHeader, err := client(ctx.Request())
@@ -190,7 +191,7 @@ func identified(h func(ctx echo.Context, clientID string, inHeader bool) error) 
 	}
 }
 
-// anyClient is a handler of a request that may name its client and must not name another one.
+// anyClient wraps the handler of a request that may name its client, but no unknown one.
 func anyClient(h echo.HandlerFunc) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		if _, _, err := client(ctx.Request()); err != nil {
@@ -200,7 +201,7 @@ func anyClient(h echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// deviceAuthorization begins a device login (RFC 8628 section 3.1).
+// deviceAuthorization starts a device login (RFC 8628 section 3.1).
 func (oa *OAuth) deviceAuthorization(ctx echo.Context, clientID string, _ bool) error {
 	r := ctx.Request()
 	if err := oa.devices.Allow(bridge.AddressKey(ctx.RealIP())); err != nil {
@@ -219,7 +220,7 @@ func (oa *OAuth) deviceAuthorization(ctx echo.Context, clientID string, _ bool) 
 	})
 }
 
-// token is the token endpoint.
+// token is the token endpoint (RFC 6749 section 3.2).
 func (oa *OAuth) token(ctx echo.Context) error {
 	switch ctx.Request().PostForm.Get("grant_type") {
 	case api.GrantCode:
@@ -236,8 +237,8 @@ func (oa *OAuth) token(ctx echo.Context) error {
 	return bridge.E(bridge.Invalid, bridge.CodeUnsupportedGrantType, "that grant type is not known here")
 }
 
-// needs refuses a form without one of the parameters.
-func needs(r *http.Request, names ...string) error {
+// requireParameters refuses a form without one of the parameters.
+func requireParameters(r *http.Request, names ...string) error {
 	for _, name := range names {
 		if r.PostForm.Get(name) == "" {
 			return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "the parameter %q is missing", name)
@@ -246,9 +247,10 @@ func needs(r *http.Request, names ...string) error {
 	return nil
 }
 
+// redeemCode exchanges an authorization code for a session (RFC 6749 section 4.1.3).
 func (oa *OAuth) redeemCode(ctx echo.Context, clientID string, _ bool) error {
 	r := ctx.Request()
-	if err := needs(r, "code", "redirect_uri", "code_verifier"); err != nil {
+	if err := requireParameters(r, "code", "redirect_uri", "code_verifier"); err != nil {
 		return err
 	}
 	form := r.PostForm
@@ -257,9 +259,10 @@ func (oa *OAuth) redeemCode(ctx echo.Context, clientID string, _ bool) error {
 	return oa.answerSession(ctx, s, err)
 }
 
+// pollDevice answers whether a device login was approved (RFC 8628 section 3.4).
 func (oa *OAuth) pollDevice(ctx echo.Context, clientID string, inHeader bool) error {
 	r := ctx.Request()
-	if err := needs(r, "device_code"); err != nil {
+	if err := requireParameters(r, "device_code"); err != nil {
 		return err
 	}
 	s, err := oa.sessions.PollDevice(r.Context(), accounts.DevicePoll{Code: bridge.NewSecret(r.PostForm.Get("device_code")),
@@ -267,15 +270,17 @@ func (oa *OAuth) pollDevice(ctx echo.Context, clientID string, inHeader bool) er
 	return oa.answerSession(ctx, s, err)
 }
 
+// refresh exchanges a refresh token for new tokens (RFC 6749 section 6).
 func (oa *OAuth) refresh(ctx echo.Context) error {
 	r := ctx.Request()
-	if err := needs(r, "refresh_token"); err != nil {
+	if err := requireParameters(r, "refresh_token"); err != nil {
 		return err
 	}
 	s, err := oa.sessions.RefreshSession(r.Context(), bridge.NewSecret(r.PostForm.Get("refresh_token")), who.Anonymous(ctx))
 	return oa.answerSession(ctx, s, err)
 }
 
+// answerSession answers with the tokens of a session (RFC 6749 section 5.1).
 func (oa *OAuth) answerSession(ctx echo.Context, s accounts.Session, err error) error {
 	if err != nil {
 		return err
@@ -290,8 +295,8 @@ func (oa *OAuth) answerSession(ctx echo.Context, s accounts.Session, err error) 
 	})
 }
 
-// exchangeToken narrows a session token or an API key of this cloud into a connect token for one server (RFC 8693, with the
-// resource of RFC 8707).
+// exchangeToken narrows a session token or an API key of this cloud to a connect token for one server (RFC 8693); the server is the
+// resource (RFC 8707).
 func (oa *OAuth) exchangeToken(ctx echo.Context) error {
 	r := ctx.Request()
 	if t := r.PostForm.Get("subject_token_type"); t != api.TokenTypeAccess && t != api.TokenTypeJWT {
@@ -339,10 +344,10 @@ func (oa *OAuth) exchangeToken(ctx echo.Context) error {
 	})
 }
 
-// revoke ends the session of a refresh token or a session token (RFC 7009); an unknown token is no error.
+// revoke ends the session of a refresh token or a session token (RFC 7009). An unknown token is not an error (section 2.2).
 func (oa *OAuth) revoke(ctx echo.Context) error {
 	r := ctx.Request()
-	if err := needs(r, "token"); err != nil {
+	if err := requireParameters(r, "token"); err != nil {
 		return err
 	}
 	token := bridge.NewSecret(r.PostForm.Get("token"))

@@ -20,7 +20,7 @@ type deviceView struct {
 func (oa *OAuth) devicePage(ctx echo.Context, p accounts.Principal) error {
 	var view deviceView
 	if code := ctx.QueryParam("user_code"); code != "" {
-		if err := oa.devices.Allow("user:" + p.UserID); err != nil { // guesses
+		if err := oa.devices.Allow("user:" + p.UserID); err != nil { // against guessing codes
 			return err
 		}
 		d, err := oa.sessions.LookupDevice(ctx.Request().Context(), code)
