@@ -1,12 +1,17 @@
-// Package sso signs people in through their organization's provider, and keeps the provider's settings.
+// Package sso signs people in through their organization's provider, and manages the provider's settings.
 //
-//	sign-in: begun (cookie, state, nonce, PKCE) ──► at the provider ──► back with a code ──► identity token ──► session
-//	                                                                      └──► refused, with the cause for the admin's log
+//	sign-in: begun (cookie, state, nonce, PKCE) ──► at the provider ──► back with a code ──► ID token ──► session
+//	                                                                      └──► refused, with the cause in the cloud's log
 //	domain:  named ──► proven by a TXT record ──► its people are sent to the provider
 //
-// It is OpenID Connect (Core 1.0 section 3.1) with the checks of RFC 9700: each organization has a redirect URI of its own, the
-// issuer is compared (RFC 9207), and an answer of the provider is bounded. Discovery and keys are kept for an hour. Who a
-// vouched person is, and what they become, cloud/signin decides.
+// It implements OpenID Connect (Core 1.0 section 3.1) with the checks of RFC 9700: each organization has its own redirect URI, the
+// issuer is compared (RFC 9207), only signatures that take the provider's private key count, and claims are decoded strictly. The
+// address of a provider is typed in by a customer, so it is called by the rules of cloud/outbound, and the time and size of its
+// answers are bounded. Discovery documents and keys are cached for an hour.
+//
+// A sign-in is remembered in the database and in a cookie. It can be finished once, in the browser in which it began.
+//
+// Who a vouched person is, and what role they get, is decided by cloud/providers.
 package sso
 
 import (
@@ -22,22 +27,22 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch.
+// Config is what the room needs. Every field without a default is required.
 type Config struct {
-	PublicURL     bridge.ServerURL // the cloud's own URL, which the redirect URIs begin with
+	PublicURL     bridge.ServerURL // the cloud's own URL; redirect URIs are below it
 	Outbound      *http.Client
-	ProviderTime  time.Duration // for one step of a sign-in; zero: 8 s
+	ProviderTime  time.Duration // time limit for one step of a sign-in; zero: 8 s
 	LookupTXT     LookupTXT     // nil: the system's resolver
 	Page          *page.Writer
 	Who           *who.Finder
 	Providers     *providers.Store
-	Logins        *api.Limiter // guesses
-	Tokens        *api.Limiter // requests of one address
+	Logins        *api.Limiter // tests of a provider
+	Tokens        *api.Limiter // sign-ins per address
 	AccessChanged func()       // tells the relay that somebody's access may have changed
 	Now           func() time.Time
 }
 
-// SSO signs people in through providers.
+// SSO signs people in through providers. It is safe for concurrent use.
 type SSO struct {
 	cfg             Config
 	log             *slog.Logger

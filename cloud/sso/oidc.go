@@ -23,32 +23,32 @@ import (
 )
 
 const (
-	providerLife      = time.Hour // how long a provider's discovery document and keys are kept
+	providerLife      = time.Hour // how long a provider's discovery document and keys are cached
 	maxProviders      = 256
 	maxProviderAnswer = 512 << 10
 	maxGroups         = 1000
-	providerTime      = 8 * time.Second // for all that one step of a sign-in asks of a provider
+	providerTime      = 8 * time.Second // for everything that one step of a sign-in asks of a provider
 )
 
-// idTokenAlgorithms are those that need the provider's private key: none of them can be made with what a client knows.
+// idTokenAlgorithms are those that take the provider's private key: a client's secret is not enough to forge a token.
 var idTokenAlgorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384,
 	oidc.PS512, oidc.EdDSA}
 
-// discovery asks the OpenID Connect providers of organizations. What it calls is what a customer has typed in, so it
-// goes through the client of [dialRules].
+// discovery asks organizations' OpenID Connect providers. A customer has typed in their addresses, so it uses a client that follows
+// the rules of cloud/outbound.
 type discovery struct {
 	client   *http.Client
-	loopback bool          // the cloud runs on this machine, and so may a provider
-	time     time.Duration // for one step
+	loopback bool          // the cloud runs on loopback, so a provider may too
+	time     time.Duration // for one step of a sign-in
 	now      func() time.Time
 	known    *lru.Cache[string, oidcProvider] // by issuer
 }
 
-// oidcProvider is what a provider says of itself, and its keys.
+// oidcProvider is a provider's discovery document and keys.
 type oidcProvider struct {
 	*oidc.Provider
 	namesIssuer bool // it sends iss with its answers (RFC 9207)
-	inHeader    bool // it takes a client's secret in the header
+	inHeader    bool // it accepts a client's secret in the header
 	until       time.Time
 }
 
@@ -65,12 +65,12 @@ func newDiscovery(outbound *http.Client, loopback bool, most time.Duration, now 
 	return &discovery{client: &client, loopback: loopback, time: most, now: now, known: known}
 }
 
-// step bounds the time of what one request of a person asks of a provider.
+// step limits the time for what one request of a person asks of a provider.
 func (o *discovery) step(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(oidc.ClientContext(ctx, o.client), o.time)
 }
 
-// boundedAnswers cuts off answers that are too long: go-oidc reads whole bodies.
+// boundedAnswers cuts off answers that are too long, since go-oidc reads whole bodies.
 type boundedAnswers struct{ base http.RoundTripper }
 
 func (b boundedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -101,7 +101,7 @@ func providerError(code bridge.Code, detail, hint string, cause error) error {
 	return bridge.E(bridge.Unreachable, code, "%s", detail).WithHint("%s", hint).Because(cause)
 }
 
-// find discovers a provider by its issuer (OpenID Connect discovery section 4), or remembers it.
+// find discovers a provider by its issuer (OpenID Connect Discovery 1.0 section 4), or returns the cached one.
 func (o *discovery) find(ctx context.Context, issuer string) (oidcProvider, error) {
 	if p, ok := o.known.Get(issuer); ok && o.now().Before(p.until) {
 		return p, nil
@@ -150,7 +150,7 @@ func (o *discovery) mayVisit(address string) bool {
 
 func (p oidcProvider) config(settings providers.Provider, redirectURI string) *oauth2.Config {
 	endpoint := p.Endpoint()
-	endpoint.AuthStyle = oauth2.AuthStyleInParams // guessing would spend the code
+	endpoint.AuthStyle = oauth2.AuthStyleInParams // trying both ways would use up the code
 	if p.inHeader && !settings.ClientSecret.IsZero() {
 		endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	}
@@ -158,7 +158,7 @@ func (p oidcProvider) config(settings providers.Provider, redirectURI string) *o
 		RedirectURL: redirectURI, Scopes: []string{oidc.ScopeOpenID, "email", "profile"}}
 }
 
-// authURL is where the browser goes to sign in.
+// authURL returns where to send the browser to sign in.
 func (o *discovery) authURL(ctx context.Context, s providers.SignIn, redirectURI, email string) (string, error) {
 	ctx, cancel := o.step(ctx)
 	defer cancel()
@@ -170,12 +170,13 @@ func (o *discovery) authURL(ctx context.Context, s providers.SignIn, redirectURI
 		oauth2.S256ChallengeOption(s.Verifier().Reveal()), oauth2.SetAuthURLParam("login_hint", email)), nil
 }
 
+// refusedToken refuses a provider's answer; cause is for the log.
 func refusedToken(detail string, cause error) error {
 	return bridge.E(bridge.Forbidden, bridge.CodeIDTokenRefused, "The sign-in provider's answer is not accepted: %s.", detail).
-		WithHint("begin again; if it stays so, ask an admin to test the provider under Settings").Because(cause)
+		WithHint("start again; if it keeps failing, ask an admin to test the provider under Settings").Because(cause)
 }
 
-// redeem turns an answer of a provider into what it says of the person. iss is the issuer that the answer names.
+// redeem turns a provider's answer into what it vouches for. iss is the issuer that the answer names, if any.
 func (o *discovery) redeem(ctx context.Context, s providers.SignIn, redirectURI string, code bridge.Secret, iss string) (providers.Vouched, error) {
 	ctx, cancel := o.step(ctx)
 	defer cancel()
@@ -190,7 +191,7 @@ func (o *discovery) redeem(ctx context.Context, s providers.SignIn, redirectURI 
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // its text would repeat the provider's answer
 		return providers.Vouched{}, refusedToken("it does not redeem the code", fmt.Errorf("the token endpoint answered %d", refused.Response.StatusCode))
 	}
-	if err != nil { // nor the text of a malformed answer
+	if err != nil { // the text would repeat a malformed answer
 		return providers.Vouched{}, providerError(bridge.CodeProviderUnreachable,
 			"The sign-in provider's token endpoint cannot be reached.", "begin again",
 			errors.New(apiclient.WhyUnreachable(err)))
@@ -202,16 +203,16 @@ func (o *discovery) redeem(ctx context.Context, s providers.SignIn, redirectURI 
 		return providers.Vouched{}, refusedToken("its ID token does not verify", err)
 	}
 	if !bridge.NewSecret(id.Nonce).Equal(bridge.NewSecret(s.Nonce())) {
-		return providers.Vouched{}, refusedToken("its ID token is of another sign-in", nil)
+		return providers.Vouched{}, refusedToken("its ID token belongs to another sign-in", nil)
 	}
 	if id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil {
-		return providers.Vouched{}, refusedToken("its ID token is of another access token", nil)
+		return providers.Vouched{}, refusedToken("its ID token belongs to another access token", nil)
 	}
 	return readClaims(raw, id, s.Provider)
 }
 
-// idTokenClaims are the claims of an ID token that something is decided by. go-oidc reads some of them as well, and takes
-// other spellings for them, which are refused here.
+// idTokenClaims are the claims of an ID token on which something depends. go-oidc reads some of them as well and accepts other
+// spellings, which are refused here.
 type idTokenClaims struct {
 	Issuer        jsontext.Value `json:"iss"`
 	Subject       jsontext.Value `json:"sub"`
@@ -227,7 +228,7 @@ type idTokenClaims struct {
 	Name          jsontext.Value `json:"name"`
 }
 
-// strictClaims decodes the claims of an ID token whose signature is right.
+// strictClaims decodes the claims of an ID token whose signature is valid.
 func strictClaims(raw string, id *oidc.IDToken) (map[string]json.RawMessage, error) {
 	if err := bridge.CheckTokenHeader(bridge.NewSecret(raw)); err != nil {
 		return nil, err
@@ -244,13 +245,14 @@ func strictClaims(raw string, id *oidc.IDToken) (map[string]json.RawMessage, err
 	return claims, bridge.DecodeStrict(payload, &claims)
 }
 
+// readClaims returns what an ID token vouches for.
 func readClaims(raw string, id *oidc.IDToken, settings providers.Provider) (providers.Vouched, error) {
 	claims, err := strictClaims(raw, id)
 	if err != nil {
 		return providers.Vouched{}, refusedToken("its ID token cannot be read", err)
 	}
 	if azp := text(claims["azp"]); (azp != "" || len(id.Audience) > 1) && azp != settings.ClientID {
-		return providers.Vouched{}, refusedToken("its ID token is another client's", nil)
+		return providers.Vouched{}, refusedToken("its ID token is for another client", nil)
 	}
 	// Some providers write booleans as strings.
 	verified := string(claims["email_verified"]) == "true" || text(claims["email_verified"]) == "true"
@@ -258,7 +260,7 @@ func readClaims(raw string, id *oidc.IDToken, settings providers.Provider) (prov
 		Groups: groups(claims[settings.GroupsClaim])}, nil
 }
 
-// text is a JSON string, or nothing.
+// text decodes a JSON string; anything else is "".
 func text(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
@@ -267,7 +269,7 @@ func text(raw json.RawMessage) string {
 	return s
 }
 
-// groups reads a claim that is a list of strings, or one string. What is no string is left out.
+// groups decodes a claim that is a string or a list of strings. Items that are not strings are skipped.
 func groups(raw json.RawMessage) []string {
 	if one := text(raw); one != "" {
 		return []string{one}

@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// LookupTXT finds the TXT records of a name, as [net.Resolver.LookupTXT] does.
+// LookupTXT looks up the TXT records of a name, like [net.Resolver.LookupTXT].
 type LookupTXT func(ctx context.Context, name string) ([]string, error)
 
 const (
@@ -26,7 +26,7 @@ const (
 	maxTXTRecords = 100
 )
 
-// Mount mounts signing in through a provider, and the API and page of its settings.
+// Mount adds the routes of signing in through a provider, and the API and the page for its settings.
 func (so *SSO) Mount(e *echo.Echo) {
 	e.GET("/login/provider", so.signInPage)
 	e.POST("/login/provider", so.beginSignIn)
@@ -53,7 +53,7 @@ func (so *SSO) getProvider(ctx echo.Context, p accounts.Principal) error {
 	return ctx.JSON(http.StatusOK, shown)
 }
 
-// setProvider sets the provider. On loopback, where nobody else can sign in, domains need no proof.
+// setProvider stores the settings. On loopback, where nobody else can sign in, domains need no proof.
 func (so *SSO) setProvider(ctx echo.Context, p accounts.Principal, org string, s api.ProviderSettings) error {
 	return so.signinProviders.Set(ctx.Request().Context(), who.Caller(ctx, p), org, s, so.cfg.PublicURL.Loopback())
 }
@@ -84,7 +84,7 @@ func (so *SSO) checkProvider(ctx echo.Context, p accounts.Principal) error {
 	return ctx.JSON(http.StatusOK, check)
 }
 
-// testProvider asks the provider who it is, and looks for the proof of the domains that are not verified.
+// testProvider fetches the provider's metadata and looks for the proof of domains that are not verified.
 func (so *SSO) testProvider(ctx context.Context, p accounts.Principal, org string, by audit.Actor) (api.ProviderCheck, error) {
 	if err := so.logins.Allow("provider:" + p.OrgID); err != nil {
 		return api.ProviderCheck{}, err
@@ -115,7 +115,7 @@ func (so *SSO) testProvider(ctx context.Context, p accounts.Principal, org strin
 	return check, err
 }
 
-// test asks a provider anew, whatever is remembered of it.
+// test discovers a provider again, ignoring the cache.
 func (o *discovery) test(ctx context.Context, issuer string) error {
 	o.known.Remove(issuer)
 	ctx, cancel := o.step(ctx)
@@ -124,11 +124,11 @@ func (o *discovery) test(ctx context.Context, issuer string) error {
 	return err
 }
 
-// proveDomain looks for the TXT record that only who runs the domain can have put there.
+// proveDomain looks for the TXT record, which only someone who controls the domain can have added.
 func (so *SSO) proveDomain(ctx context.Context, p accounts.Principal, d api.ProviderDomain, by audit.Actor) error {
 	lookup, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	records, err := so.cfg.LookupTXT(lookup, d.Domain+".") // the dot keeps the resolver from trying it under its own domain
+	records, err := so.cfg.LookupTXT(lookup, d.Domain+".") // the dot keeps the resolver from appending its own domain
 	if err != nil || !slices.Contains(records[:min(len(records), maxTXTRecords)], d.TXTRecord) {
 		return bridge.E(bridge.Conflict, bridge.CodeDomainUnproven, "The domain %s has no TXT record with %s", d.Domain, d.TXTRecord).
 			WithHint("add the record in the domain's DNS, wait until it can be seen, and test again").Because(err)
@@ -137,14 +137,14 @@ func (so *SSO) proveDomain(ctx context.Context, p accounts.Principal, d api.Prov
 }
 
 type providerView struct {
-	Provider    api.Provider // the zero one where there is none
+	Provider    api.Provider // zero if there is none
 	Set         bool
 	Dev         bool // domains need no proof
 	Error       string
 	Tested, OK  bool
 	RedirectURI string
-	Domains     string // a line each
-	Groups      string // a line each: group = role
+	Domains     string // one per line
+	Groups      string // one per line: group = role
 	Roles       []string
 }
 
@@ -161,7 +161,7 @@ func (so *SSO) renderProvider(ctx echo.Context, status int, p accounts.Principal
 		return err
 	}
 	view.Set = err == nil
-	if view.Provider.Issuer == "" { // otherwise it is what was typed and not taken
+	if view.Provider.Issuer == "" { // otherwise it holds rejected input, to be corrected
 		view.Provider = shown
 		view.Groups = groupLines(shown.GroupRoles)
 		domains := make([]string, 0, len(shown.Domains))
@@ -186,7 +186,7 @@ func groupLines(roles map[string]string) string {
 	return b.String()
 }
 
-// readGroupLines reads lines of the form group = role. The last = counts, since groups may have one in their names.
+// readGroupLines parses lines of the form "group = role". The last "=" counts, since names of groups may contain one.
 func readGroupLines(lines string) (map[string]string, error) {
 	out := map[string]string{}
 	for line := range strings.Lines(lines) {

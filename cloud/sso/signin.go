@@ -17,20 +17,20 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// callbackURI is the redirect URI that a provider is registered with. Each organization has one of its own, so that an
-// answer can be told from another provider's (RFC 9700 section 4.4.2.2).
+// callbackURI returns an organization's redirect URI, which is registered at its provider. Each organization has its own, so that
+// answers of different providers cannot be mixed up (RFC 9700 section 4.4.2.2).
 func (so *SSO) callbackURI(org string) string { return so.cfg.PublicURL.Join("/login/callback/" + org) }
 
 type signInView struct {
 	Email, Next, Error string
-	Org, Host, URL     string // where the browser goes now
+	Org, Host, URL     string // where the browser is sent now
 }
 
 func (so *SSO) renderSignIn(ctx echo.Context, status int, view signInView) error {
 	return so.page.Render(ctx, status, "signin", web.Page{Title: "Sign in with your organization", View: view})
 }
 
-// signInFailed tells a person why it did not work, on the page where they can begin again.
+// signInFailed tells the person why it failed, on the page where they can start again.
 func (so *SSO) signInFailed(ctx echo.Context, view signInView, err error) error {
 	e := bridge.AsError(err)
 	if who.Ours(e) {
@@ -47,15 +47,16 @@ func (so *SSO) signInPage(ctx echo.Context) error {
 	return so.renderSignIn(ctx, http.StatusOK, signInView{Next: page.LocalPath(ctx.QueryParam("next"))})
 }
 
-// beginSignIn sends a browser to the provider of an e-mail address. It does so by a page with a Refresh header and a link: a
-// redirect would be held against the form-action of the page before, which cannot name a provider that nobody has typed yet.
+// beginSignIn sends the browser to the provider that is responsible for an e-mail address. It does so with a page that has a
+// Refresh header and a link: a redirect would be subject to the form-action of the previous page, which cannot name a provider that
+// nobody had typed in yet.
 func (so *SSO) beginSignIn(ctx echo.Context) error {
 	if err := page.Form(ctx); err != nil {
 		return err
 	}
 	r := ctx.Request()
 	view := signInView{Email: strings.TrimSpace(r.PostForm.Get("email")), Next: page.LocalPath(r.PostForm.Get("next"))}
-	err := so.tokens.Allow(bridge.AddressKey(ctx.RealIP())) // each begins a sign-in in the database
+	err := so.tokens.Allow(bridge.AddressKey(ctx.RealIP())) // each attempt stores a sign-in in the database
 	var s providers.SignIn
 	if err == nil {
 		err = so.who.Guess(ctx, func() (err error) {
@@ -105,7 +106,7 @@ func (so *SSO) finishSignIn(ctx echo.Context) error {
 		if vouched, err = so.vouched(ctx, s, query); err != nil {
 			return err
 		}
-		ctx.Response().Before(so.accessChanged) // an account may be taken over
+		ctx.Response().Before(so.accessChanged) // an account may change hands
 		session, err = so.signinProviders.Finish(r.Context(), s.Provider, vouched, who.Anonymous(ctx))
 		return err
 	})
@@ -124,7 +125,7 @@ func (so *SSO) finishSignIn(ctx echo.Context) error {
 	return ctx.Redirect(http.StatusSeeOther, page.LocalPath(s.Next))
 }
 
-// vouched reads the provider's answer: an error of its own (RFC 6749 section 4.1.2.1), or a code to redeem.
+// vouched reads the provider's answer: an error (RFC 6749 section 4.1.2.1), or a code to redeem.
 func (so *SSO) vouched(ctx echo.Context, s providers.SignIn, query url.Values) (providers.Vouched, error) {
 	if failed := query.Get("error"); failed != "" {
 		if !bridge.PlainText(failed, 60) {
