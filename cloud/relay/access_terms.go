@@ -19,45 +19,46 @@ import (
 )
 
 const (
+	// recheckEvery is how often the access terms of open calls are checked.
 	recheckEvery = 250 * time.Millisecond
-	// termsFresh is how long access terms may be used after they were last found to hold. Together with the check of open
-	// calls it lets nobody call for more than a second after losing access.
+	// termsFresh is how long access terms are used without another check. Together with recheckEvery it keeps anyone from
+	// calling for more than a second after losing access.
 	termsFresh = 700 * time.Millisecond
-	// termsBlind is how long open calls go on while the database cannot be asked.
+	// termsBlind is how long open calls continue while the database cannot be reached.
 	termsBlind = 10 * time.Second
-	// tokenRenewed is how old the access token of a new call may be. A stream lives on the server no longer than its token.
+	// tokenRenewed is the maximum age of the access token for a new call. A stream lives on the server only as long as its token.
 	tokenRenewed = time.Minute
-	termsIdle    = 5 * time.Second
+	termsIdle    = 5 * time.Second // unused terms are dropped after that
 	maxTerms     = 10_000
 )
 
-// termsKey names access terms: the hash of the caller's credential, and the connection.
+// termsKey identifies access terms: a hash of the caller's credential, and the connection.
 type termsKey struct {
 	credential [sha256.Size]byte
 	connection string
 }
 
-// accessTerms are what one caller may do over one connection; they are checked again while in use.
+// accessTerms are what one caller may do over one connection. They are checked again while in use.
 type accessTerms struct {
 	connections.AccessTerms
 	key    bridge.Identity // zero: a session
-	itself bool            // the server is this cloud
-	until  time.Time       // of the member's own credential, and of the token; by the cloud's clock
-	held   atomic.Int64    // when it was last known to hold
+	itself bool            // the connection's server is this cloud
+	until  time.Time       // the end of the member's credential or of the token, whichever is first; by the cloud's clock
+	held   atomic.Int64    // when they were last known to hold
 	used   atomic.Int64
 	dead   atomic.Bool
-	old    atomic.Bool // the key has a new secret: only open calls go on
+	old    atomic.Bool // the connection's key has a new secret: only open calls continue
 }
 
-// knownTerms are the access terms used recently. Their times are of the machine's clock, in nanoseconds.
+// knownTerms are recently used access terms. Their times are by the machine's clock, in nanoseconds.
 type knownTerms struct {
 	mu    sync.Mutex
 	all   *simplelru.LRU[termsKey, *accessTerms]
-	turns int // how often all were dropped
+	turns int // how often all of them were dropped
 }
 
-// forget drops all access terms, so that the next call over each connection asks the database again. It is called after a
-// change of rights and before that change is answered.
+// forget drops all access terms, so that the next call over each connection asks the database again. It runs after a change of
+// rights and before that change is answered.
 func (k *knownTerms) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,13 +66,14 @@ func (k *knownTerms) forget() {
 	k.turns++
 }
 
-// turn is what a call that looks access terms up now has to pass to [knownTerms.put].
+// turn returns what a caller who looks up access terms now must pass to [knownTerms.put].
 func (k *knownTerms) turn() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.turns
 }
 
+// get returns access terms that are fresh enough for a new call, or nil.
 func (k *knownTerms) get(key termsKey, now time.Time) *accessTerms {
 	k.mu.Lock()
 	found, _ := k.all.Get(key)
@@ -84,7 +86,7 @@ func (k *knownTerms) get(key termsKey, now time.Time) *accessTerms {
 	return found
 }
 
-// put remembers access terms, unless rights have changed since the turn: then they serve only the call that asked.
+// put stores access terms, unless rights have changed since turn: then only the call that asked for them uses them.
 func (k *knownTerms) put(key termsKey, fresh *accessTerms, turn int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -94,7 +96,7 @@ func (k *knownTerms) put(key termsKey, fresh *accessTerms, turn int) {
 	k.all.Add(key, fresh)
 }
 
-// list returns all that are in use, and drops the others.
+// list returns the access terms that are in use, and drops the others.
 func (k *knownTerms) list() []*accessTerms {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -107,7 +109,7 @@ func (k *knownTerms) list() []*accessTerms {
 	return k.all.Values()
 }
 
-// termsOf finds out who calls, and on which access terms.
+// termsOf identifies the caller and returns their access terms for a connection.
 func (rl *Relay) termsOf(ctx echo.Context, connection string) (*accessTerms, error) {
 	r := ctx.Request()
 	presented, err := bridge.Credential(r.Header)
@@ -117,14 +119,14 @@ func (rl *Relay) termsOf(ctx echo.Context, connection string) (*accessTerms, err
 	credential, what := presented.Value, "bearer "
 	if credential.IsZero() {
 		if cookie, err := r.Cookie(rl.who.CookieName()); err == nil {
-			if err := rl.fromOwnPage(r); err != nil {
+			if err := rl.requireOwnPage(r); err != nil {
 				return nil, err
 			}
 			credential, what = bridge.NewSecret(cookie.Value), "cookie "
 		}
 	}
 	var keyUsed bridge.Identity
-	if presented.IsKey() { // each use is verified, and counts
+	if presented.IsKey() { // each use of a key is verified and counted
 		if keyUsed, err = rl.who.UseKey(ctx, presented); err != nil {
 			return nil, err
 		}
@@ -158,8 +160,9 @@ func (rl *Relay) termsOf(ctx echo.Context, connection string) (*accessTerms, err
 	return fresh, nil
 }
 
-// ForgetTerms drops all access terms after a request that may have changed rights, before that request is answered. Frequent
-// requests that change none are exempt.
+// ForgetTerms drops all access terms if a request may change rights, before that request is answered.
+//
+// It is cloud middleware for every request. Reads, relayed calls and other frequent requests that change no rights are exempt.
 func (rl *Relay) ForgetTerms(ctx echo.Context) error {
 	r := ctx.Request()
 	switch r.Method {
@@ -174,22 +177,24 @@ func (rl *Relay) ForgetTerms(ctx echo.Context) error {
 	return nil
 }
 
-// fromOwnPage refuses a request with a cookie that another site's page may have sent. Such a page cannot send the header; a
-// WebSocket's handshake cannot have one, and names the page's origin instead.
-func (rl *Relay) fromOwnPage(r *http.Request) error {
+// requireOwnPage refuses a request with a cookie that a page of another site may have sent. Such a page cannot set the header. A
+// WebSocket handshake cannot have it either, and names the page's origin instead.
+func (rl *Relay) requireOwnPage(r *http.Request) error {
 	origin, handshake := r.Header["Origin"], len(r.Header["Upgrade"]) > 0
 	if len(origin) > 1 || len(origin) == 1 && !rl.who.IsOwnOrigin(origin[0]) || len(origin) == 0 && handshake {
 		return bridge.E(bridge.Forbidden, bridge.CodeCrossOrigin, "this request was sent by another site's page")
 	}
 	if !handshake && r.Header.Get(headerRelay) != "1" {
 		return bridge.E(bridge.Forbidden, bridge.CodeRelayHeaderMissing,
-			"a call of the relay with a cookie needs a header that only the dashboard's own pages send").
+			"a relay call with a cookie needs a header that only the dashboard's own pages send").
 			WithHint("send %s: 1", headerRelay)
 	}
 	return nil
 }
 
-// Recheck asks which access terms still hold, and cuts the open calls of those that do not.
+// Recheck checks which access terms still hold, and cuts the open calls of those that do not.
+//
+// It also closes targets that are no longer used.
 func (rl *Relay) Recheck(ctx context.Context) error {
 	rl.calls.targets.forgetUnused(time.Now().Add(-targetIdle))
 	held := rl.calls.terms.list()

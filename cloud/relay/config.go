@@ -1,19 +1,26 @@
-// Package relay calls a connection's server on a member's behalf, without the member seeing a key.
+// Package relay calls a connection's server on a member's behalf, without showing the member a key.
 //
 //	ANY /v1/connections/{id}/relay/{path}
 //
-//	who calls ──► access terms: asked of the store, then kept for a moment and asked again while calls are open
-//	          ──► a slot of the member's, the connection's and the organization's quota
-//	          ──► the target: one transport a server, whose addresses cloud/outbound judges when they are dialed
-//	          ──► the call, with the credential, without cookies and what else is the browser's
-//	          ──► the answer, under a sandbox policy and without what could act on the cloud's origin
+//	caller ──► access terms: read from the store, reused for 700 ms, and checked every 250 ms while calls are open
+//	       ──► a slot in the quotas of the member, the connection and the organization
+//	       ──► target: one transport per server; cloud/outbound judges the address when it dials
+//	       ──► request: with the connection's credential, without cookies and anything else of the browser's
+//	       ──► response: under a sandbox policy, without headers that could affect the cloud's origin
 //
-//	access terms: fresh ──► checked again ──► still the same | changed: open calls are cut
-//	target:       used ──► failed: the connection is probed at once ──► unused: closed
+// The life of what it keeps:
 //
-// It promises that an answer in full or in part is the server's own, that a call ends within a second of the access that it
-// goes by, and that it neither follows redirects nor uses a proxy of the environment. Uses are counted here and stored from
-// time to time; who reads them, cloud/v1 and cloud/dashboard know.
+//	access terms: fresh ──checked──► still the same ──► fresh
+//	                           └───► changed, or no answer for 10 s: open calls are cut
+//	target:       in use ──a call fails──► its connection is probed at once
+//	                └──unused for 2 minutes, or disconnected──► closed
+//
+// It promises that a response, whether complete or cut off, is the server's own; that a call ends within a second after its caller
+// loses access; and that it neither follows redirects nor uses proxies from the environment. All reasons why a server cannot be
+// reached look alike to the caller, so that nobody can explore a network through it.
+//
+// Uses are counted in memory and stored every five seconds; cloud/v1 and cloud/dashboard show them. What a member may do over a
+// connection is decided by cloud/connections.
 package relay
 
 import (
@@ -32,21 +39,21 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the relay may touch. Every field is required; the zero Limits are the defaults.
+// Config is what the relay needs. Every field is required; zero Limits are the defaults.
 type Config struct {
-	PublicURL bridge.ServerURL // the cloud's own URL, which names it in Via
+	PublicURL bridge.ServerURL // the cloud's own URL; its hash identifies the cloud in Via
 	Outbound  outbound.Rules
 	Limits    who.RelayLimits
-	Keys      *keys.Authority // of the cloud's own API
+	Keys      *keys.Authority // for the cloud's own API
 	Who       *who.Finder
 	Quotas    *who.Quotas
 	Tokens    *connections.Tokens
-	// Check probes a connection that has failed.
+	// Check probes a connection whose call has failed.
 	Check func(ctx context.Context, p accounts.Principal, connection string) (api.Connection, error)
 	Now   func() time.Time
 }
 
-// Relay calls servers on members' behalf. Its methods are safe for concurrent use.
+// Relay calls servers on members' behalf. It is safe for concurrent use.
 type Relay struct {
 	cfg          Config
 	log          *slog.Logger
@@ -57,13 +64,13 @@ type Relay struct {
 	calls        *calls
 }
 
-// New returns the relay. [Relay.Run] does its work beside requests.
+// New returns the relay. [Relay.Run] does its background work.
 func New(cfg Config, log *slog.Logger) *Relay {
 	return &Relay{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas, accessTokens: cfg.Tokens,
 		calls: newCalls(cfg.PublicURL, cfg.Outbound, cfg.Limits, log)}
 }
 
-// Run asks again whether open calls may go on, probes what has failed, and stores uses, until ctx ends.
+// Run rechecks open calls, probes connections that have failed, and stores uses, until ctx ends.
 func (rl *Relay) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { rl.probeSuspects(ctx) })
@@ -72,7 +79,7 @@ func (rl *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close cuts the open calls and stores what was counted last.
+// Close cuts open calls and stores the last uses.
 func (rl *Relay) Close() {
 	rl.calls.close()
 	last, cancel := context.WithTimeout(context.Background(), usesEvery)
@@ -82,8 +89,8 @@ func (rl *Relay) Close() {
 	}
 }
 
-// ForgetTarget closes what is kept open to the server of a connection that is gone.
+// ForgetTarget closes idle connections to the server of a connection that was removed.
 func (rl *Relay) ForgetTarget(connection string) { rl.calls.targets.forget(connection) }
 
-// AccessChanged has the access terms of all calls asked for anew.
+// AccessChanged makes every caller's access terms be read again.
 func (rl *Relay) AccessChanged() { rl.calls.terms.forget() }

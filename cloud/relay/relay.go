@@ -30,7 +30,7 @@ const (
 	headerRelay = api.HeaderRelay
 )
 
-// calls calls servers on members' behalf.
+// calls holds the state of relayed calls.
 type calls struct {
 	name     string // of this cloud in Via
 	limits   who.RelayLimits
@@ -41,17 +41,17 @@ type calls struct {
 	suspects chan suspect
 }
 
-// relayed is a call under way.
+// relayed is a call in progress.
 type relayed struct {
 	terms   *accessTerms
 	target  *relayTarget
 	path    string // escaped
-	err     error  // why the server has not answered
+	err     error  // why the server did not answer
 	began   time.Time
 	counted bool
 }
 
-// suspect is a connection that has failed.
+// suspect is a connection on which a call has failed.
 type suspect struct {
 	principal  accounts.Principal
 	connection string
@@ -65,13 +65,15 @@ func newCalls(self bridge.ServerURL, rules outbound.Rules, limits who.RelayLimit
 	targets, _ := simplelru.NewLRU(maxTargets, func(_ string, dropped *relayTarget) { dropped.transport.CloseIdleConnections() })
 	l.targets = relayTargets{rules: rules, limits: l.limits, all: targets, proxy: httputil.ReverseProxy{
 		Rewrite: l.rewrite, ModifyResponse: l.answer, ErrorHandler: l.failed, BufferPool: &api.BufferPool{},
-		FlushInterval: time.Millisecond, // of answers of a declared length; others pass as they come
+		FlushInterval: time.Millisecond, // for responses of declared length; others are forwarded at once
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}
 	return l
 }
 
-// RelayCall is ANY /v1/connections/{id}/relay/*.
+// RelayCall handles ANY /v1/connections/{id}/relay/*.
+//
+// A response that comes from the cloud instead of the server is marked as such; see [api.HeaderRelay].
 func (rl *Relay) RelayCall(ctx echo.Context) error {
 	err := rl.relayTo(ctx)
 	if err != nil {
@@ -81,6 +83,7 @@ func (rl *Relay) RelayCall(ctx echo.Context) error {
 	return err
 }
 
+// relayTo forwards a call, or returns why it cannot.
 func (rl *Relay) relayTo(ctx echo.Context) error {
 	r, l := ctx.Request(), rl.calls
 	connection, path, err := relayPath(r)
@@ -106,7 +109,7 @@ func (rl *Relay) relayTo(ctx echo.Context) error {
 	}
 	stream := r.ContentLength < 0
 	if stream {
-		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // the answer may begin before the request has ended
+		_ = http.NewResponseController(ctx.Response()).EnableFullDuplex() // the response may begin before the request has ended
 	}
 	now := time.Now()
 	call := &relayed{terms: terms, path: path, target: l.targets.get(terms.Connection, terms.Server, now), began: now}
@@ -120,7 +123,7 @@ func (rl *Relay) relayTo(ctx echo.Context) error {
 		return stopped
 	}
 	if call.err != nil && entered.Request.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the client is gone, or may not go on: there is nobody to answer
+		panic(http.ErrAbortHandler) // the client has gone, or may not continue: there is nobody to answer
 	}
 	if stream {
 		endStream(ctx, call.err)
@@ -128,8 +131,8 @@ func (rl *Relay) relayTo(ctx echo.Context) error {
 	return call.err
 }
 
-// endStream ends a request whose answer may have begun before it. What is left of it must be read before the handler returns,
-// or the connection must not be used again: net/http would find the request's end after it has begun to wait for the next.
+// endStream finishes a request whose response may have begun first. The rest of the request must be read before the handler
+// returns, or the connection must not be reused: otherwise net/http would see the end of this request while it waits for the next.
 func endStream(ctx echo.Context, err error) {
 	r := ctx.Request()
 	if err != nil {
@@ -142,26 +145,26 @@ func endStream(ctx echo.Context, err error) {
 	_, _ = io.Copy(io.Discard, r.Body)
 }
 
-// relayPath takes the connection's ID and the escaped path at the server out of a request that may be relayed.
+// relayPath returns the connection's ID and the escaped path on the server for a request that may be relayed.
 func relayPath(r *http.Request) (connection, path string, err error) {
 	if err := guard.CheckRequest(r); err != nil {
 		return "", "", err
 	}
 	if len(r.Header["Service-Worker"]) > 0 {
 		return "", "", bridge.E(bridge.Forbidden, bridge.CodeServiceWorkerRefused,
-			"what comes through the relay is no script of the dashboard's")
+			"what comes through the relay is not a script of the dashboard")
 	}
 	connection, path, ok := splitRelay(guard.SentPath(r))
 	if !ok {
 		return "", "", echo.NewHTTPError(http.StatusNotFound)
 	}
 	if guard.Climbs(path) {
-		return "", "", guard.ErrClimbs // out of what is relayed, as a proxy in front of this cloud may read it
+		return "", "", guard.ErrClimbs // a proxy in front of this cloud may resolve it to something other than a relayed path
 	}
 	return connection, "/" + path, nil
 }
 
-// splitRelay finds the connection and the server's path in the path of a call through the relay; all are escaped.
+// splitRelay splits the path of a relayed call into the connection and the server's path; all are escaped.
 func splitRelay(escaped string) (connection, path string, ok bool) {
 	rest, ok := strings.CutPrefix(escaped, relayPrefix)
 	connection, rest, found := strings.Cut(rest, "/")
@@ -169,13 +172,13 @@ func splitRelay(escaped string) (connection, path string, ok bool) {
 	return connection, path, ok && found && isRelay
 }
 
-// IsRelay reports whether a path leads through the relay.
+// IsRelay reports whether an escaped path leads through the relay.
 func IsRelay(escaped string) bool {
 	_, _, ok := splitRelay(escaped)
 	return ok
 }
 
-// comesRound reports whether a request has passed through this cloud's relay before.
+// comesRound reports whether a request has already passed through this cloud's relay.
 func (l *calls) comesRound(r *http.Request) bool {
 	for _, via := range r.Header["Via"] {
 		if strings.Contains(via, l.name) {
@@ -187,12 +190,12 @@ func (l *calls) comesRound(r *http.Request) bool {
 
 func errRelayBody(most int64) error {
 	return bridge.E(bridge.TooLarge, bridge.CodeBodyTooLarge,
-		"the body of the request is larger than %d MiB, which is what the relay passes on", most>>20).
+		"the body of the request is larger than the %d MiB that the relay passes on", most>>20).
 		WithHint("call the server directly")
 }
 
-// failed notes why a server has not answered. What stands in the way is the connection's status, for those who see that: a
-// caller gets one error, whatever it is, since addresses and ports of a network could be found out by the differences.
+// failed records why a server did not answer. The connection's status shows the cause to those who may see it. The caller always
+// gets the same error, because differences would reveal addresses and ports of a network.
 func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	call, _ := guard.Admitted[*relayed](r.Context())
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
@@ -217,18 +220,18 @@ func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 		WithHint("ace connections check %s", call.terms.Connection).Because(err)
 }
 
-// suspect has a connection that has failed probed at once, so that its status says what is wrong.
+// suspect has a connection probed at once after a failed call, so that its status says what is wrong.
 func (l *calls) suspect(call *relayed) {
 	if !l.targets.suspect(call.target, time.Now()) {
 		return
 	}
 	select {
 	case l.suspects <- suspect{call.terms.Principal, call.terms.Connection}:
-	default: // they are probed in their turn
+	default: // it will be probed in its turn
 	}
 }
 
-// probeSuspects probes what has failed, until ctx ends.
+// probeSuspects probes suspect connections until ctx ends.
 func (rl *Relay) probeSuspects(ctx context.Context) {
 	for {
 		select {
@@ -242,7 +245,7 @@ func (rl *Relay) probeSuspects(ctx context.Context) {
 	}
 }
 
-// close cuts what is open.
+// close cuts all open calls.
 func (l *calls) close() {
 	l.open.Cut(func(*relayed) bool { return false })
 	l.targets.forgetUnused(time.Now().Add(time.Hour))

@@ -14,12 +14,12 @@ import (
 	"github.com/acebridge/ace/bridge/guard"
 )
 
-// fromBrowser are headers by which a browser says of which page a request is, and with whose credentials. They are about the
-// dashboard and this cloud; a server that looks at them would take a member's program for another site's page.
+// fromBrowser are headers in which a browser says which page a request comes from, and with whose credentials. They describe the
+// dashboard and this cloud; a server that heeds them would take a member's program for another site's page.
 var fromBrowser = []string{"Authorization", "Cookie", "Cookie2", "Origin", "Referer", "Proxy-Authorization", "Service-Worker",
 	"Service-Worker-Navigation-Preload", "Upgrade-Insecure-Requests"}
 
-// stripRequest removes what is for the cloud, or about it, from what goes to a server.
+// stripRequest removes from a request what is meant for the cloud or describes it.
 func stripRequest(h http.Header) {
 	guard.StripInbound(h)
 	guard.StripForwarded(h)
@@ -27,7 +27,7 @@ func stripRequest(h http.Header) {
 		delete(h, name)
 	}
 	for name := range h {
-		// What a careless server takes for a credential of ours, in whichever spelling, it must not get from here.
+		// A careless server could take these for a credential of ours, in any spelling.
 		if folds(name, "x-api-key") || folds(name, "authorization") || folds(name, "cookie") ||
 			strings.HasPrefix(name, "Sec-Fetch-") || strings.HasPrefix(name, "Sec-Ch-") {
 			delete(h, name)
@@ -35,13 +35,13 @@ func stripRequest(h http.Header) {
 	}
 }
 
-// folds reports whether a header's name may be taken for another, which is in lower case.
+// folds reports whether a header's name could be taken for another one, given in lower case.
 func folds(name, other string) bool {
 	return len(name) == len(other) && bridge.FoldsToPrefix(name, other)
 }
 
-// rewrite makes the request to the server out of the member's. It runs after the hop-by-hop headers are gone, so that
-// "Connection: X-Api-Key" removes nothing.
+// rewrite turns the member's request into the request to the server. It runs after hop-by-hop headers are removed, so
+// "Connection: X-Api-Key" cannot remove ours.
 func (l *calls) rewrite(p *httputil.ProxyRequest) {
 	call, _ := guard.Admitted[*relayed](p.In.Context())
 	out := p.Out
@@ -53,8 +53,8 @@ func (l *calls) rewrite(p *httputil.ProxyRequest) {
 	guard.PassTrailer(p.In, out, stripRequest)
 }
 
-// ofTheOrigin are headers of an answer that a browser applies to where the answer comes from, which is the cloud: what keeps
-// state, reports, redirects, or changes what the dashboard's origin may do.
+// ofTheOrigin are response headers that a browser applies to the origin of the response, which is the cloud's: headers that store
+// state, report, redirect, or change what the dashboard's origin may do.
 var ofTheOrigin = []string{"Set-Cookie", "Set-Cookie2", "Clear-Site-Data", "Service-Worker-Allowed", "Strict-Transport-Security",
 	"Content-Security-Policy", "Content-Security-Policy-Report-Only", "Permissions-Policy", "Permissions-Policy-Report-Only",
 	"Feature-Policy", "Document-Policy", "Require-Document-Policy", "Referrer-Policy", "X-Frame-Options", "X-Xss-Protection",
@@ -64,7 +64,7 @@ var ofTheOrigin = []string{"Set-Cookie", "Set-Cookie2", "Clear-Site-Data", "Serv
 	"Observe-Browsing-Topics", "X-Dns-Prefetch-Control", "X-Permitted-Cross-Domain-Policies", "Timing-Allow-Origin",
 	"Proxy-Authenticate", "Proxy-Authentication-Info", "Content-Location", "Pragma", "Expires", "X-Accel-Redirect", "X-Sendfile"}
 
-// stripAnswer removes what a server has no say in.
+// stripAnswer removes the response headers that are not the server's to set.
 func stripAnswer(h http.Header) {
 	for _, name := range ofTheOrigin {
 		delete(h, name)
@@ -76,27 +76,27 @@ func stripAnswer(h http.Header) {
 			delete(h, name)
 		}
 	}
-	delete(h, api.HeaderRequestID) // ours is set already, as is the next
+	delete(h, api.HeaderRequestID) // already set by us, like the next one
 	delete(h, "X-Content-Type-Options")
 }
 
-// answerHeaders are those of every answer of a server. What reads them copies the values.
+// answerHeaders are set on every response of a server. Only copies of the values are handed out.
 var answerHeaders = http.Header{
-	// Should a browser ever show an answer as a page, it is one of no origin, without scripts, that loads nothing.
+	// If a browser ever shows the response as a page, it has no origin, no scripts, and loads nothing.
 	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'; sandbox"},
 	"Cross-Origin-Resource-Policy": {"same-origin"},
 	"Referrer-Policy":              {"no-referrer"},
-	"Cache-Control":                {"no-store"}, // a kept answer would outlive the access
+	"Cache-Control":                {"no-store"}, // a cached response would outlive the access
 	api.HeaderRelay:                {api.RelayServer},
 }
 
-var errStatus = errors.New("the answer's status is none")
+var errStatus = errors.New("the status of the server's response is not valid")
 
-// answer makes the answer to the member out of the server's.
+// answer turns the server's response into the response to the member.
 func (l *calls) answer(resp *http.Response) error {
 	call, _ := guard.Admitted[*relayed](resp.Request.Context())
 	if resp.StatusCode < http.StatusOK && resp.StatusCode != http.StatusSwitchingProtocols {
-		return errStatus // nothing of the kind can be sent on
+		return errStatus // such a response cannot be forwarded
 	}
 	l.count(call, resp.StatusCode >= http.StatusInternalServerError, time.Since(call.began))
 	h := resp.Header
@@ -111,22 +111,22 @@ func (l *calls) answer(resp *http.Response) error {
 		delete(h, "Www-Authenticate")
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		l.suspect(call) // its key may have died
+		l.suspect(call) // the connection's key may have died
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return nil // there is no body, but a connection
+		return nil // a 101 has a connection instead of a body
 	}
 	stripAnswer(resp.Trailer)
 	resp.Body = &guard.EndedBody{ReadCloser: resp.Body, Ended: func() { stripAnswer(resp.Trailer) }}
 	return nil
 }
 
-// bearerChallenge is the one challenge that passes (RFC 6750 section 3): for Basic, a browser would ask for a password in the
-// cloud's name.
+// bearerChallenge matches the only challenge that is forwarded (RFC 6750 section 3): for Basic, a browser would ask for a password
+// in the cloud's name.
 var bearerChallenge = regexp.MustCompile(`^Bearer( [a-z_]+="[^"\\]*"(, ?[a-z_]+="[^"\\]*")*)?$`)
 
-// location keeps a redirect on the way through the relay. One that leads elsewhere loses its target: nobody follows it with
-// the relay's powers, and the dashboard sends nobody there.
+// location keeps a redirect within the relay. A redirect to anywhere else loses its target, so that nobody follows it with the
+// relay's powers and the dashboard sends nobody there.
 func (l *calls) location(call *relayed, resp *http.Response) {
 	values := resp.Header["Location"]
 	delete(resp.Header, "Location")

@@ -20,31 +20,32 @@ import (
 const (
 	maxTargets    = 1024
 	targetIdle    = 2 * time.Minute
-	targetConns   = 64 // idle ones
+	targetConns   = 64 // idle connections per server
 	suspectPause  = 5 * time.Second
 	relayBuffer   = 16 << 10
-	continueAfter = time.Second // how long a body waits for the server to ask for it, where the client lets it
+	continueAfter = time.Second // how long a request with Expect: 100-continue waits before it sends its body anyway
 )
 
-// relayTarget is the server of one connection, with a transport of its own: what is slow or full there is so for nobody else.
+// relayTarget is the server of one connection. It has its own transport, so that a slow or busy server affects nobody else.
 type relayTarget struct {
 	server    bridge.ServerURL
 	url       *url.URL
 	proxy     *httputil.ReverseProxy
 	transport *http.Transport
 	used      time.Time
-	suspected time.Time // when it was last to be probed
+	suspected time.Time // when it was last probed after a failure
 }
 
-// relayTargets are those in use, by the connection's ID. A connection that has been given another URL gets another target.
+// relayTargets are the targets in use, by connection. A connection whose URL changes gets another target.
 type relayTargets struct {
 	rules  outbound.Rules
 	limits who.RelayLimits
-	proxy  httputil.ReverseProxy // that of a target, but for the transport
+	proxy  httputil.ReverseProxy // template of a target's proxy, without the transport
 	mu     sync.Mutex
 	all    *simplelru.LRU[string, *relayTarget]
 }
 
+// get returns a connection's target, creating it if needed.
 func (t *relayTargets) get(connection string, server bridge.ServerURL, now time.Time) *relayTarget {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +80,7 @@ func (t *relayTargets) newTarget(server bridge.ServerURL) *relayTarget {
 	return target
 }
 
-// forget drops the target of a connection that is gone. What is under way there goes on.
+// forget drops the target of a connection that was removed. Calls in progress continue.
 func (t *relayTargets) forget(connection string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +99,7 @@ func (t *relayTargets) forgetUnused(since time.Time) {
 	}
 }
 
-// suspect reports whether a target that has failed is to be probed now.
+// suspect reports whether to probe a target after a failure; it says yes at most once in suspectPause.
 func (t *relayTargets) suspect(target *relayTarget, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,10 +110,10 @@ func (t *relayTargets) suspect(target *relayTarget, now time.Time) bool {
 	return true
 }
 
-// relayTransport keeps httputil.ReverseProxy from seeing informational answers (1xx), which it would hand to the client with
-// whatever headers they have, and which would take ours with them. [http.Transport] reads past them, up to a bound.
+// relayTransport hides informational responses (1xx) from httputil.ReverseProxy, which would forward them with any headers and
+// lose ours. [http.Transport] skips them, up to a limit.
 //
-// It is [httpsOnly] as well, which it finds out once, since a target has one server.
+// It also refuses plain http where cloud/outbound does; that is decided once, since a target has a single server.
 type relayTransport struct {
 	next    *http.Transport
 	blocked bool
@@ -129,23 +130,23 @@ func (t *relayTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// quietContext ends when the one below does and has none of its values, of which net/http/httptrace's hooks are one.
+// quietContext ends with its parent but has none of its values, such as the hooks of net/http/httptrace.
 type quietContext struct{ context.Context }
 
 // Value implements context.Context.
 func (quietContext) Value(any) any { return nil }
 
-// AfterFunc lets contexts that are made from this one end with it without a goroutine.
+// AfterFunc lets derived contexts end with this one without a goroutine each.
 func (c quietContext) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
 
-// watchedConn ends when nothing has come or gone for a time. That is the only limit on a stream.
+// watchedConn closes after some time without any traffic. That is the only limit on a stream.
 type watchedConn struct {
 	net.Conn
 	silence time.Duration
-	set     atomic.Int64 // when the deadline was set, nanoseconds since 1970
+	set     atomic.Int64 // when the deadline was last set, in nanoseconds since 1970
 }
 
-// touch puts the deadline off. It is called for each piece that passes, and acts on few.
+// touch postpones the deadline. It is called for each piece of traffic but acts only once in a sixteenth of the silence.
 func (c *watchedConn) touch() {
 	const few = 16
 	now := time.Now()

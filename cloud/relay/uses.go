@@ -10,19 +10,19 @@ import (
 
 const (
 	usesEvery = 5 * time.Second
-	maxUses   = 10_000 // members and connections that are counted at a time
+	maxUses   = 10_000 // pairs of member and connection that are counted at a time
 )
 
 type useKey struct{ connection, user string }
 
-// relayUses count calls in memory until they are stored: a call waits for no database, and what a crash loses is a few seconds.
+// relayUses counts calls in memory until they are stored: no call waits for the database, and a crash loses a few seconds.
 type relayUses struct {
 	mu   sync.Mutex
 	all  map[useKey]*connections.RelayUse
-	lost int64 // calls that were not counted, because there are too many to count
+	lost int64 // calls that were not counted because there are too many pairs
 }
 
-// of returns the counts of a member and a connection, or nil if there are too many. The caller has the lock.
+// of returns the counts of a member and a connection, or nil if there are too many. The caller holds the lock.
 func (u *relayUses) of(key useKey) *connections.RelayUse {
 	use := u.all[key]
 	if use == nil && len(u.all) < maxUses {
@@ -35,7 +35,7 @@ func (u *relayUses) of(key useKey) *connections.RelayUse {
 	return use
 }
 
-// add counts a call; took is how long its answer took to begin, 0 where there was none.
+// add counts a call; took is how long its response took to begin, or 0 if there was none.
 func (u *relayUses) add(key useKey, failed bool, took time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -55,7 +55,7 @@ func (u *relayUses) add(key useKey, failed bool, took time.Duration) {
 	}
 }
 
-// take empties the counts.
+// take returns the counts and resets them.
 func (u *relayUses) take(now time.Time) (uses []connections.RelayUse, lost int64) {
 	u.mu.Lock()
 	all, lost := u.all, u.lost
@@ -69,7 +69,7 @@ func (u *relayUses) take(now time.Time) (uses []connections.RelayUse, lost int64
 	return uses, lost
 }
 
-// putBack adds what could not be stored.
+// putBack adds counts that could not be stored.
 func (u *relayUses) putBack(uses []connections.RelayUse) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -100,7 +100,7 @@ func (rl *Relay) storeUses(ctx context.Context) error {
 	return err
 }
 
-// count counts a call once: when its answer begins, as some never end, or when it is known that there is none.
+// count counts a call once: when its response begins, since some never end, or when it is clear that there is none.
 func (l *calls) count(call *relayed, failed bool, took time.Duration) {
 	if call.counted {
 		return
