@@ -34,19 +34,19 @@ func (a *auditLog) mount(e *echo.Echo) {
 	e.GET("/connections/:id/audit", a.page.SignedIn(a.showOfConnection))
 }
 
-// auditView is a page of the audit log with its filters; every link of it is a GET with all that it depends on in its URL.
+// auditView is a page of the audit log with its filters. Each link carries the whole query, so that it can be shared.
 type auditView struct {
 	Path         string // of the page itself
-	Connection   string // whose page it is: the target of all entries; empty: the organization's
+	Connection   string // the connection that all entries are about; empty: the whole organization
 	Entries      []auditLine
-	Filter       map[string]string // what was asked for, by the names of [auditlog.Filters]
+	Filter       map[string]string // as sent, by the names in [auditlog.Filters]
 	Groups       []auditlog.Group
-	OtherAction  string // that was asked for and is none of the groups'
-	OtherOutcome string // that was asked for: the code of a refusal
+	OtherAction  string // an action in the filter that has no words
+	OtherOutcome string // the code of a refusal in the filter
 	Filtered     bool
 	Paged        bool
 	Newer, Older string // URLs
-	CSV, JSONL   string // URLs; empty for who may not export
+	CSV, JSONL   string // URLs; empty for people who may not export
 	Error        string
 }
 
@@ -74,7 +74,7 @@ func (a *auditLog) show(ctx echo.Context, p accounts.Principal) error {
 	return a.page.Render(ctx, status, "audit", web.Page{Title: "Audit log", Path: "/audit", User: page.User(p), View: view})
 }
 
-// mayReadAudit shows the tab to those to whom [connections.Store.ConnectionAudit] answers.
+// mayReadAudit reports whether [connections.Store.ConnectionAudit] answers the principal.
 func mayReadAudit(p accounts.Principal, connection api.Connection) bool {
 	return p.Can("audit:read") || connection.Mine
 }
@@ -96,7 +96,7 @@ func (a *auditLog) showOfConnection(ctx echo.Context, p accounts.Principal) erro
 	return a.tabs.render(ctx, p, status, "connection_audit", f, connectionAuditView{Frame: f, Audit: view})
 }
 
-// readAudit reads a page of the log, of the organization or of the view's connection.
+// read returns a page of entries, of the organization or of the view's connection.
 func (a *auditLog) read(ctx context.Context, p accounts.Principal, v auditView, q audit.Query) ([]api.AuditEntry, string, error) {
 	if v.Connection != "" {
 		return a.connections.ConnectionAudit(ctx, p, v.Connection, q)
@@ -104,7 +104,7 @@ func (a *auditLog) read(ctx context.Context, p accounts.Principal, v auditView, 
 	return a.accounts.Audit(ctx, p, q)
 }
 
-// auditView fills a page with what its URL asks for. A filter that cannot be read is shown with what is wrong with it.
+// view fills a page as its URL asks. A filter that cannot be read comes back with what is wrong with it.
 func (a *auditLog) view(ctx echo.Context, p accounts.Principal, view auditView) (auditView, int, error) {
 	view.Filter, view.Groups = map[string]string{}, auditlog.Groups
 	for _, name := range auditlog.Filters {
@@ -147,7 +147,7 @@ func (a *auditLog) view(ctx echo.Context, p accounts.Principal, view auditView) 
 	return view, http.StatusOK, nil
 }
 
-// person takes what people type for an actor or a target: an e-mail address is one's.
+// person turns an e-mail address, as people type it, into the name of an actor or target.
 func person(text string) string {
 	if strings.Contains(text, "@") && !strings.Contains(text, ":") {
 		return "user:" + text
@@ -155,8 +155,8 @@ func person(text string) string {
 	return text
 }
 
-// page reads what q asks for and sets the links to the pages beside it. Where fewer are newer than a page holds, it is the
-// newest page that is meant.
+// page reads the entries of q and sets the links to newer and older ones. If less than a page is newer, it reads the newest
+// page.
 func (v *auditView) page(q audit.Query, read func(audit.Query) ([]api.AuditEntry, string, error)) ([]api.AuditEntry, error) {
 	entries, next, err := read(q)
 	if err != nil {
@@ -182,7 +182,7 @@ func (v *auditView) page(q audit.Query, read func(audit.Query) ([]api.AuditEntry
 	return entries, nil
 }
 
-// with is this page's URL with its filters and one parameter more; another filter replaces them.
+// with returns the page's URL with its filters and one more parameter.
 func (v *auditView) with(name, value string) string {
 	query := url.Values{}
 	for name, value := range v.Filter {
@@ -199,7 +199,7 @@ func (v *auditView) only(name, value string) string {
 	return v.Path + "?" + url.Values{name: {value}}.Encode()
 }
 
-// exportURL downloads what the page shows, all pages of it.
+// exportURL returns the address that downloads all entries matching the filters.
 func exportURL(q audit.Query, filter map[string]string, format string) string {
 	query := url.Values{"format": {format}}
 	for _, f := range []struct{ name, value string }{{"action", q.Action}, {"actor", q.Actor}, {"target", q.Target},
@@ -221,7 +221,7 @@ func connectionsOf(entries []api.AuditEntry) []string {
 	return ids
 }
 
-// line is an entry for people; names are those of the connections that they see.
+// line puts an entry into words; names holds the connections that the reader sees.
 func (v *auditView) line(e api.AuditEntry, names map[string]string) auditLine {
 	out := auditLine{ID: e.ID, At: e.At, Action: auditlog.ActionWords(e.Action), Actor: auditlog.ActorWords(e.Actor), ActorURL: v.only("actor", e.Actor),
 		Target: e.Target, Done: e.Outcome == audit.OK, Outcome: e.Outcome, Address: e.Address, Request: e.RequestID,

@@ -1,10 +1,19 @@
-// Package dashboard is the pages of people who are signed in: connections, keys, members, audit log and settings.
+// Package dashboard is the pages of people who are signed in: connections, keys, members and audit log.
 //
 //	page ──► what it shows is read from the stores ──► web's template
 //	form ──► one rule of a store, or a use case of cloud/servers ──► the page again: done (303), or the form with its error
 //	a change that ends something ──► a page that names it (cloud/preview) ──► ticked and sent again ──► done
 //
-// Pages need no script: ace.js makes them live and convenient. What a page may load, cloud/page decides.
+// Each group of pages is a type with the fields it needs; its routes stand next to its handlers:
+//
+//	connectionList, newConnection   /connections, /connections/new
+//	overview, serverKeys, sharing,  /connections/{id} and its tabs, written by tabs
+//	explorer, auditLog              (auditLog also has /audit)
+//	cloudKeys                       /keys
+//	members, organizations          /members, /organizations
+//
+// Pages work without scripts; ace.js makes them live. cloud/page decides what a page may load. The pages of what people set
+// for themselves are in cloud/settings, those of signing in in cloud/login.
 package dashboard
 
 import (

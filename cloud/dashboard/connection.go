@@ -10,14 +10,14 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// tab is one of a connection's pages; each has an address of its own, so that it works without scripts.
+// tab is one of a connection's pages. Each has its own address, so that it works without scripts.
 type tab struct {
 	Path  string // below /connections/{id}
 	Label string
-	may   func(accounts.Principal, api.Connection) bool // nil: whoever sees the connection
+	may   func(accounts.Principal, api.Connection) bool // nil: everybody who sees the connection
 }
 
-// connectionTabs are a connection's pages, in the order of the menu.
+// connectionTabs lists a connection's pages in the order of the menu.
 var connectionTabs = []tab{
 	{Path: "", Label: "Overview"},
 	{Path: "keys", Label: "Keys", may: mayUse},
@@ -32,22 +32,22 @@ type tabs struct {
 	connections *connections.Store
 }
 
-// frame is what all pages of a connection have in common: its head and its menu.
+// frame is the part that all pages of a connection share: heading and menu.
 type frame struct {
 	Connection api.Connection
-	Tab        string // the path of the one that is open
+	Tab        string // the path of the open tab
 	Tabs       []tab
-	Left       bool // nobody but an admin who disconnects it can do anything with it: its owner is gone
+	Left       bool // the owner is gone, and admins can only disconnect it
 	Admin      bool
 }
 
-// Key is the [keyKind] of the connection.
+// Key is the connection's [keyKind].
 func (f frame) Key() string { return keyKind(f.Connection, f.Left) }
 
-// Way is how the server is reached, see [wayIn].
+// Way says how the server is reached, see [wayIn].
 func (f frame) Way() string { return wayIn(f.Connection) }
 
-// keyKind says to scripts whether a connection can be called, and how.
+// keyKind tells scripts whether and how a connection can be called.
 func keyKind(c api.Connection, left bool) string {
 	switch {
 	case left:
@@ -60,7 +60,7 @@ func keyKind(c api.Connection, left bool) string {
 
 func leftBehind(c api.Connection) bool { return c.OwnerGone && c.Visibility == connections.Private }
 
-// frame finds the connection of a page for a member who sees it; what they may not see is not there.
+// open returns the frame of the connection in the URL, or not found if the member does not see it.
 func (t *tabs) open(ctx echo.Context, p accounts.Principal, path string) (frame, error) {
 	connection, err := t.connections.Connection(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
@@ -76,7 +76,7 @@ func (t *tabs) open(ctx echo.Context, p accounts.Principal, path string) (frame,
 	return f, nil
 }
 
-// renderTab writes one of a connection's pages. Its script may call the connection's server.
+// render writes one of a connection's pages, and lets its script call the connection's server.
 func (t *tabs) render(ctx echo.Context, p accounts.Principal, status int, name string, f frame, view any) error {
 	title := f.Connection.Name
 	for _, tab := range f.Tabs {

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// connectionList is the page that lists connections, and searches them.
+// connectionList is the page that lists and searches connections.
 type connectionList struct {
 	page        *page.Writer
 	connections *connections.Store
@@ -28,12 +28,12 @@ func (l *connectionList) mount(e *echo.Echo) {
 
 type connectionsView struct {
 	Cards []card
-	// Undelivered are the statements that servers have not taken yet.
+	// Undelivered lists revocations that servers have not accepted yet.
 	Undelivered []api.Undelivered
 	Next        string // address of the next page
 	CloudURL    bridge.ServerURL
 
-	Search   bool // there is something to search among
+	Search   bool // the search form is shown
 	Filtered bool
 	Text     string
 	Status   string
@@ -43,14 +43,14 @@ type connectionsView struct {
 
 // card is a connection in the list.
 type card struct {
-	Connection api.Connection // not embedded: templates find such fields slowly, and there are many cards
+	Connection api.Connection // not embedded: templates find embedded fields slowly
 	Left       bool           // see [frame]
 	Key        string         // see [keyKind]
 	Way        string
-	Try        bool // the page opens on this one
+	Try        bool // the script tries this one first
 }
 
-// fewConnections are those that nobody has to search among.
+// fewConnections is how many connections are listed without a search form.
 const fewConnections = 3
 
 func (l *connectionList) show(ctx echo.Context, p accounts.Principal) error {
@@ -92,8 +92,8 @@ func (l *connectionList) show(ctx echo.Context, p accounts.Principal) error {
 		Flash: page.Flashes[asked.Get("done")], View: view}, origins...)
 }
 
-// opening is the connection that the page opens on, so that there is nothing to click: the first that works, or else that
-// may; -1 where none does. A plain key counts less, since it is shown to its owner alone.
+// opening returns the index of the connection that the page tries at once, or -1. It prefers one that is online, then one of
+// unknown status, and an ace key over a plain one, which only its owner may use directly.
 func opening(cards []card) int {
 	best, most := -1, 0
 	for i, one := range cards {
@@ -116,7 +116,7 @@ func opening(cards []card) int {
 	return best
 }
 
-// wayIn is how the server is reached, as far as the cloud knows; the script knows what the browser can do beside.
+// wayIn says how the server is reached, as far as the cloud knows; the script adds what the browser can do.
 func wayIn(c api.Connection) string {
 	switch c.Status {
 	case connections.StatusOnline, connections.StatusUnauthorized:

@@ -7,13 +7,13 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// endsView is the data of the part "ends": what a change ends.
+// endsView is the data of the template part "ends": what a change ends.
 type endsView struct {
 	Lines   []endsLine
 	Servers []endsServer
 }
 
-// endsLine says how many things of one kind end, with the first names.
+// endsLine says how many things of one kind end, and names the first few.
 type endsLine struct {
 	What  string
 	Names []string
@@ -24,14 +24,14 @@ type endsLine struct {
 type endsServer struct {
 	Name  string
 	Lines []endsLine
-	Cause string // why no more is known
-	Told  bool   // the server does not answer now
+	Cause string // why the server did not say more
+	Told  bool   // the server does not answer, and is told later
 }
 
 // firstNames is the maximum number of names in a line.
 const firstNames = 5
 
-// endsWords are the kinds in the order in which a page names them. Kinds without words are mentioned elsewhere on the page.
+// endsWords lists the kinds in the order of the page. Kinds without words are mentioned elsewhere on it.
 var endsWords = []struct{ kind, fate, one, many string }{
 	{api.EndsAPIKey, api.FateEnds, "API key", "API keys"},
 	{api.EndsPersonalAccessToken, api.FateEnds, "personal access token", "personal access tokens"},
@@ -49,7 +49,7 @@ func count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// endsOf makes the view of what ends, without the thing that the page itself is about.
+// endsOf returns the view of what ends, leaving out the thing that the page is about.
 func endsOf(e api.Ends, itself string) endsView {
 	var out endsView
 	for _, w := range endsWords {
@@ -132,14 +132,14 @@ func endsServerOf(s api.ServerEnds) endsServer {
 // Nothing reports whether there is nothing to show.
 func (v endsView) Nothing() bool { return len(v.Lines) == 0 && len(v.Servers) == 0 }
 
-// keyNode is a key in the tree of what was made with another.
+// keyNode is a key in the tree of keys made with another key.
 type keyNode struct {
 	api.Ending
 	Path     string
 	Children []keyNode
 }
 
-// treeOf arranges the keys among items, each once, below the key that they were made with.
+// treeOf arranges the keys among items, each once, below the key each was made with.
 func treeOf(items []api.Ending, parent, path string) []keyNode {
 	below := map[string][]api.Ending{}
 	seen := map[string]bool{parent: true}

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/cloud/page"
 )
 
-// acePaths are what the explorer suggests to call on an ace server; the first is what it begins with.
+// acePaths are the paths that the explorer suggests on an ace server, beginning with the first.
 var acePaths = []string{"/ace/v1/me", "/.well-known/ace-server", "/ace/v1/scopes", "/ace/v1/api-keys", "/ace/v1/audit", "/ace/healthz"}
 
 var exploredMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
@@ -34,10 +34,10 @@ func (x *explorer) mount(e *echo.Echo) {
 type explorerView struct {
 	Frame   frame
 	Methods []string
-	Path    string   // to begin with
-	Begin   bool     // it is called without a click
-	Paths   []string // that are suggested
-	Curl    string   // a command that calls the path through the relay; it holds no secret
+	Path    string   // filled in at the start
+	Begin   bool     // the script calls it at once
+	Paths   []string // suggestions
+	Curl    string   // calls the path through the relay; holds no secret
 }
 
 func mayUse(p accounts.Principal, c api.Connection) bool {
@@ -57,7 +57,7 @@ func (x *explorer) show(ctx echo.Context, p accounts.Principal) error {
 		view.Path, view.Paths, view.Begin = acePaths[0], acePaths, true
 	}
 	if path := ctx.QueryParam("path"); strings.HasPrefix(path, "/") && bridge.PlainText(path, maxExploredPath) {
-		view.Path, view.Begin = path, false // whoever made the link does not call with it
+		view.Path, view.Begin = path, false // a link must not make calls by itself
 	}
 	view.Curl = relayCommand(x.cloud, f.Connection.ID, view.Path)
 	return x.tabs.render(ctx, p, http.StatusOK, "connection_explorer", f, view)

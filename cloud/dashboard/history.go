@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// historyView is what the parts "strip" and "spark" show of a connection.
+// historyView is a connection's history for the template parts "strip" and "spark".
 type historyView struct {
 	Day, Month      web.Strip // by half hours, and by days
 	Latency, Calls  web.Spark // of the last 24 hours
@@ -17,7 +17,7 @@ type historyView struct {
 	Failures, Total int64 // calls within 30 days
 }
 
-// historyOf is the history of a connection for a page.
+// history reads the history of a connection.
 func (o *overview) history(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
 	h, err := o.connections.History(ctx, p, id)
 	if err != nil {

@@ -10,29 +10,27 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 )
 
-// What the pages of API keys have in common, whether they are the cloud's own or those of a connection's server: the parts
-// "new-key", "key-form" and "key-card".
-
+// keyView is a key on a page, of the cloud or of a connection's server (template part "key-card").
 type keyView struct {
 	api.APIKey
-	Path         string // of what is done with it
-	Own          string // address where the connection is ended whose own key this is
+	Path         string // of its page, and of the forms that change it
+	Own          string // where to disconnect, if this is the connection's own key
 	Alive        bool
-	Reissue, End bool   // whether it can be given a new secret, and be disabled and revoked
-	Rotation     string // the idempotency key of the form, so that a page sent again is the same rotation
+	Reissue, End bool   // whether it can get a new secret; whether it can be disabled and revoked
+	Rotation     string // idempotency key: a form sent twice rotates once
 
-	MadeWith     string // name, or else ID, of the key that it was made with
+	MadeWith     string // name or ID of the key it was made with
 	MadeWithPath string
-	Below        []keyView // those of the page that were made with it
+	Below        []keyView // keys on this page that were made with it
 }
 
-// Who is the person that a personal key belongs to.
+// Who returns the person that a personal key belongs to.
 func (k keyView) Who() string { return cmp.Or(k.Subject, k.Owner) }
 
-// State is the status as people read it.
+// State returns the status in words.
 func (k keyView) State() string { return strings.ReplaceAll(k.Status, "_", " ") }
 
-// asTree puts each key below the one that it was made with; path leads to the page of a key.
+// asTree puts each key below the one it was made with. A key's page is at path and its ID.
 func asTree(keys []keyView, path string) []keyView {
 	names, below := map[string]string{}, map[string][]keyView{}
 	for _, k := range keys {
@@ -61,7 +59,7 @@ func asTree(keys []keyView, path string) []keyView {
 		return out
 	}
 	out := grow("")
-	for _, k := range keys { // what a server says may lead in a circle
+	for _, k := range keys { // a server's answer may be circular
 		if !placed[k.KeyID] {
 			placed[k.KeyID] = true
 			out = append(out, k)
@@ -70,12 +68,13 @@ func asTree(keys []keyView, path string) []keyView {
 	return out
 }
 
-// createdView is a new secret, shown this once.
+// createdView is a new secret, which is shown only once.
 type createdView struct {
 	api.CreatedKey
 	Done, How, Command string
 }
 
+// keyForm is the form that creates a key (template parts "new-key" and "key-form").
 type keyForm struct {
 	Action   string
 	Open     bool
@@ -83,7 +82,7 @@ type keyForm struct {
 	Allow    string
 	Kinds    []choiceOf
 	Presets  []choiceOf
-	Scopes   []choiceOf // none: they are typed
+	Scopes   []choiceOf // empty: scopes are typed
 	Expiries []choiceOf
 }
 
@@ -92,7 +91,7 @@ type choiceOf struct {
 	Chosen         bool
 }
 
-// offer completes a form with what can be chosen; the first kind is the default one.
+// offer completes a form with its choices; the first kind is the default.
 func (f keyForm) offer(action string, kinds, presets, scopes []choiceOf, never bool) keyForm {
 	f.Action, f.Kinds, f.Presets, f.Scopes = action, kinds, presets, scopes
 	chosen := 0
@@ -114,7 +113,7 @@ func (f keyForm) offer(action string, kinds, presets, scopes []choiceOf, never b
 	return f
 }
 
-// keyFormOf reads a form that was sent; what it says stays in it where it is refused.
+// keyFormOf reads a form that was sent. If it is refused, the page shows it again as it was filled in.
 func keyFormOf(r *http.Request) (keyForm, error) {
 	sent := r.PostForm
 	separator := func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }
@@ -137,13 +136,12 @@ func keyFormOf(r *http.Request) (keyForm, error) {
 	return out, nil
 }
 
-// keyPageView is one key, of the cloud or of a connection's server: what it is, what was made with it, and what its
-// revocation ends.
+// keyPageView is the page of one key: what it is, what was made with it, and what its revocation ends.
 type keyPageView struct {
-	Frame   *frame // of the connection; nil: the cloud's own
+	Frame   *frame // of the connection; nil: a key of the cloud
 	List    string // address of the list
 	Key     keyView
 	Tree    []keyNode
 	Ends    endsView
-	Unknown string // why what it ends is not known
+	Unknown string // why it is not known what it ends
 }

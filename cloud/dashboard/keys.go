@@ -52,7 +52,7 @@ func newKeyForm() keyForm {
 	return keyForm{Wish: api.CreateKeyRequest{Preset: accounts.Scopes.File().DefaultPreset}}
 }
 
-// renderKeys shows the keys that the person sees, beside what view says.
+// render writes the list of keys that the person sees, with the rest of the view.
 func (k *cloudKeys) render(ctx echo.Context, status int, p accounts.Principal, view keysView) error {
 	records, next, err := k.keys.List(ctx.Request().Context(), k.keys.ViewOf(p.Identity()), ctx.QueryParam("cursor"), page.PageRows)
 	if err != nil {
@@ -69,7 +69,7 @@ func (k *cloudKeys) render(ctx echo.Context, status int, p accounts.Principal, v
 		Flash: page.Flashes[ctx.QueryParam("done")], View: view})
 }
 
-// showCloudKey is a key of the cloud with what can be done with it.
+// showCloudKey returns the view of a key, with what the person can do with it.
 func showCloudKey(k api.APIKey, p accounts.Principal) keyView {
 	alive := k.Ended == nil && k.Status != record.StatusExpired
 	end := alive || k.Status == record.StatusExpired
@@ -77,7 +77,7 @@ func showCloudKey(k api.APIKey, p accounts.Principal) keyView {
 		Reissue: end && (k.Owner == p.Email || p.Role.AtLeast(bridge.RoleAdmin) && k.Kind != string(bridge.KindPAT)), Rotation: uuid.NewString()}
 }
 
-// offerCloudKey completes a form with what the person may give a key of the cloud.
+// offerCloudKey completes a form with what the person may give a key.
 func offerCloudKey(p accounts.Principal, f keyForm) keyForm {
 	var kinds, presets, scopes []choiceOf
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
@@ -97,7 +97,7 @@ func offerCloudKey(p accounts.Principal, f keyForm) keyForm {
 	return f.offer("/keys", kinds, presets, scopes, admin)
 }
 
-// keyRefused shows the form again with what was wrong with it.
+// fail shows the page again with the reason for a refusal.
 func (k *cloudKeys) fail(ctx echo.Context, p accounts.Principal, view keysView, err error) error {
 	if who.Ours(err) {
 		return err
@@ -122,7 +122,7 @@ func (k *cloudKeys) create(ctx echo.Context, p accounts.Principal) error {
 	return k.showSecret(ctx, p, http.StatusCreated, "created", key, record)
 }
 
-// showKey shows a secret, this once.
+// showSecret shows a new secret, which is not shown again.
 func (k *cloudKeys) showSecret(ctx echo.Context, p accounts.Principal, status int, done string, key bridge.Key, record record.Record) error {
 	created := api.CreatedKey{Key: key.Text().Disclose(), APIKey: k.keys.API(record)}
 	return k.render(ctx, status, p, keysView{
@@ -132,7 +132,7 @@ func (k *cloudKeys) showSecret(ctx echo.Context, p accounts.Principal, status in
 	})
 }
 
-// changeKey does what a button of a key says.
+// change does what a button of a key asks for.
 func (k *cloudKeys) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (k *cloudKeys) change(ctx echo.Context, p accounts.Principal) error {
 	return echo.NewHTTPError(http.StatusNotFound)
 }
 
-// keyPage shows one key of the cloud.
+// showOne writes the page of one key.
 func (k *cloudKeys) showOne(ctx echo.Context, p accounts.Principal) error {
 	id, err := keyhttp.KeyID(ctx)
 	if err != nil {

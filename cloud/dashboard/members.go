@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// members is the page of an organization's members and invitations.
+// members is the page of members and invitations.
 type members struct {
 	page     *page.Writer
 	who      *who.Finder
@@ -41,7 +41,7 @@ type membersView struct {
 	Invitations []api.Invitation
 	Invited     *api.Invitation // just now, with its link
 	Mailed      bool
-	NoMail      bool          // the cloud sends none, so that nobody new can prove an address by mail
+	NoMail      bool          // the cloud sends no mail, so new people cannot verify an address
 	Give        []bridge.Role // the roles that the person may give
 	Form        api.NewInvitation
 	MayInvite   bool
@@ -54,7 +54,7 @@ type memberView struct {
 	Me, Change, Remove bool
 }
 
-// memberFlashes are what the page may say about what was just done.
+// memberFlashes are the messages that the query "done" chooses from.
 var memberFlashes = map[string]string{
 	"role": "The role was changed. It counts from their next request on.", "removed": "The member was removed, and their sessions have ended.",
 	"left":      "The member was removed, and their sessions have ended. Their private connections are in your list of connections, to be disconnected.",
@@ -91,7 +91,7 @@ func (m *members) render(ctx echo.Context, status int, p accounts.Principal, vie
 		Flash: memberFlashes[ctx.QueryParam("done")], View: view})
 }
 
-// failMembers shows the page with the reason why nothing was done.
+// fail shows the page again with the reason for a refusal.
 func (m *members) fail(ctx echo.Context, p accounts.Principal, view membersView, err error) error {
 	if view.Form.Role == "" {
 		view.Form.Role = string(bridge.RoleMember)
@@ -180,8 +180,7 @@ func (m *members) askRemove(ctx echo.Context, p accounts.Principal) error {
 	return askSure(ctx, m.page, p, "/members", view)
 }
 
-// askRole asks for confirmation of a lower role if that ends or limits anything. asked reports whether it has answered, with
-// the question or an error.
+// askRole asks for confirmation if a lower role ends or limits anything; asked reports whether a response was written.
 func (m *members) askRole(ctx echo.Context, p accounts.Principal, id, role string) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil

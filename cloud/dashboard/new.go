@@ -34,15 +34,15 @@ func (n *newConnection) mount(e *echo.Echo) {
 type newView struct {
 	CloudURL        bridge.ServerURL
 	MayAdd          bool            // a viewer may not
-	Since           int64           // when the page was opened: it waits for what is connected after that
-	Asked           bool            // whether there is something since then
-	Connected       *api.Connection // that there is
+	Since           int64           // when the page was opened; it waits for newer connections
+	Asked           bool            // the script or the link asked for newer connections
+	Connected       *api.Connection // the first newer one
 	ServerURL, Name string
 	Error           string
 }
 
-// newConnectionPage says how to connect a server, and whether that has been done since the page was opened. Its script asks
-// for it again and again; without scripts a link does.
+// show says how to connect a server, and whether one was connected since the page was opened. A script polls it; without
+// scripts there is a link.
 func (n *newConnection) show(ctx echo.Context, p accounts.Principal) error {
 	view := newView{Since: n.now().Unix()}
 	if since, err := strconv.ParseInt(ctx.QueryParam("since"), 10, 64); err == nil {

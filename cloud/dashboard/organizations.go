@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// organizations is the page that makes an organization, and the switch between them.
+// organizations creates organizations, and switches between them.
 type organizations struct {
 	page     *page.Writer
 	accounts *accounts.Store
@@ -35,7 +35,7 @@ func (o *organizations) show(ctx echo.Context, p accounts.Principal) error {
 	return o.page.Render(ctx, http.StatusOK, "neworg", web.Page{Title: "New organization", Path: "/members", User: page.User(p), View: newOrganizationView{}})
 }
 
-// addOrganization makes an organization and goes there.
+// create makes an organization and switches to it.
 func (o *organizations) create(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (o *organizations) switchTo(ctx echo.Context, p accounts.Principal) error {
 	return o.goTo(ctx, p, ctx.Request().PostForm.Get("org"), "/connections")
 }
 
-// goTo moves the session to another organization; its cookie stays what it is.
+// goTo moves the session to another organization; its cookie stays the same.
 func (o *organizations) goTo(ctx echo.Context, p accounts.Principal, org, path string) error {
 	if _, err := o.sessions.SwitchSession(ctx.Request().Context(), who.Caller(ctx, p), org); err != nil {
 		return err

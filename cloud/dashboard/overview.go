@@ -35,22 +35,22 @@ func (o *overview) mount(e *echo.Echo) {
 
 type overviewView struct {
 	Frame   frame
-	Change  bool // who looks may change it
-	Use     bool // who looks may call it
-	Users   int  // people who lose it when it is gone
+	Change  bool // the reader may change it
+	Use     bool // the reader may call it
+	Users   int  // people who lose access if it is disconnected
 	Fix     snippet
 	Show    []snippet // how it is used
 	History historyView
 
 	Undelivered []api.Undelivered // of this connection
 
-	Failed string // the form that was sent in vain
+	Failed string // the action of the form that failed
 	Error  string
-	Name   string // as it is in the form
+	Name   string // as filled in
 	URL    string
 }
 
-// snippet is text to copy, the part of that name.
+// snippet is text to copy (template part "snippet").
 type snippet struct{ ID, Label, Text string }
 
 func (o *overview) show(ctx echo.Context, p accounts.Principal) error {
@@ -91,7 +91,7 @@ func orAsIs(sent, is string) string {
 	return sent
 }
 
-// howToUse is how the connection's server is called from a terminal and from a page of the vendor's own.
+// howToUse shows how to call the server from a terminal and from a web page.
 func (o *overview) howToUse(f frame) []snippet {
 	path := acePaths[0]
 	if f.Key() != "ace" {
@@ -105,14 +105,14 @@ const answer = await conn.fetch("` + path + `");`},
 	}
 }
 
-// relayCommand calls a path of a connection's server through the relay; there is no secret in it.
+// relayCommand returns a command that calls a path through the relay; it holds no secret.
 func relayCommand(cloud bridge.ServerURL, id, path string) string {
 	return `curl -H "Authorization: Bearer $(ace auth token)" ` + bridge.ShellWord(cloud.Join(api.PathConnections+"/"+id+"/relay"+path))
 }
 
 var trailingCommand = regexp.MustCompile("^(?:.*: )?(ace [^`]+)$")
 
-// commandOf is the command in a hint, which marks it with backticks or ends with it; empty where it has none.
+// commandOf returns the command in a hint, which has it in backticks or at its end, or "".
 func commandOf(hint string) string {
 	if parts := strings.Split(hint, "`"); len(parts) > 2 {
 		return parts[1]
@@ -123,7 +123,7 @@ func commandOf(hint string) string {
 	return ""
 }
 
-// failOverview shows the page with the reason why nothing was done.
+// fail shows the page again with the reason for a refusal.
 func (o *overview) fail(ctx echo.Context, p accounts.Principal, err error) error {
 	if who.Ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
@@ -131,7 +131,7 @@ func (o *overview) fail(ctx echo.Context, p accounts.Principal, err error) error
 	return o.render(ctx, api.Status(err), p, page.Sentence(err))
 }
 
-// changeConnection does what a form of a connection's page says.
+// change does what a form of the page asks for.
 func (o *overview) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -190,7 +190,7 @@ func (o *overview) disconnect(ctx echo.Context, p accounts.Principal) error {
 	return page.Done(ctx, "pending")
 }
 
-// askDelete asks whether to disconnect.
+// askDisconnect asks whether to disconnect, and says what that ends.
 func (o *overview) askDisconnect(ctx echo.Context, p accounts.Principal) error {
 	r, id := ctx.Request().Context(), ctx.Param("id")
 	connection, err := o.connections.Connection(r, p, id)
@@ -214,7 +214,7 @@ func (o *overview) askDisconnect(ctx echo.Context, p accounts.Principal) error {
 		Box: "Yes, disconnect " + connection.Name, Button: "Disconnect"})
 }
 
-// whoLoses says how many people lose a connection.
+// whoLoses says how many people lose access.
 func whoLoses(c api.Connection, p accounts.Principal, users int) string {
 	switch {
 	case leftBehind(c):

@@ -37,8 +37,8 @@ func (k *serverKeys) mount(e *echo.Echo) {
 	e.POST("/connections/:id/keys/:key/:action", k.page.SignedIn(k.calling(k.change)))
 }
 
-// calling counts a page that calls a connection's server among the calls under way, of which there are only so many: a slow
-// server must not hold more than its share of the cloud.
+// calling wraps a page that calls a connection's server: it takes one of the member's, connection's and organization's
+// places, so that a slow server cannot hold up the cloud.
 func (k *serverKeys) calling(h func(echo.Context, accounts.Principal) error) func(echo.Context, accounts.Principal) error {
 	return func(ctx echo.Context, p accounts.Principal) error {
 		free, err := k.quotas.Take(p, ctx.Param("id"))
@@ -59,13 +59,13 @@ type serverKeysView struct {
 	Create  bool // whether the form is shown
 	Refused *serverRefusal
 	Error   string
-	Plain   snippet // what connects the server, where the connection has no key of an ace server
+	Plain   snippet // connects the server, if the connection has a plain key
 }
 
-// serverRefusal says why there is no list.
+// serverRefusal says why the keys cannot be listed.
 type serverRefusal struct {
 	Why     string
-	Command snippet // that does the same where the server can be reached
+	Command snippet // lists them from where the server can be reached
 }
 
 func (k *serverKeys) show(ctx echo.Context, p accounts.Principal) error {
@@ -83,7 +83,7 @@ func (k *serverKeys) open(ctx echo.Context, p accounts.Principal) (frame, error)
 	return k.tabs.open(ctx, p, "keys")
 }
 
-// renderServerKeys shows the keys on the server that the member sees, beside what view says.
+// render writes the list of keys on the server that the member sees, with the rest of the view.
 func (k *serverKeys) render(ctx echo.Context, p accounts.Principal, status int, view serverKeysView) error {
 	connection := view.Frame.Connection
 	server := string(connection.ServerURL)
@@ -113,7 +113,7 @@ func (k *serverKeys) render(ctx echo.Context, p accounts.Principal, status int, 
 	return k.tabs.render(ctx, p, status, "connection_keys", view.Frame, view)
 }
 
-// findServerKeys asks the server. An error of kind Internal is one of ours.
+// find asks the server for its keys. Only an error of kind Internal is the cloud's own fault.
 func (k *serverKeys) find(ctx echo.Context, p accounts.Principal, connection api.Connection) (servers.ServerKeys, error) {
 	client, err := k.servers.ServerClient(ctx, p, connection.ID)
 	if err != nil {
@@ -130,8 +130,8 @@ func (k *serverKeys) find(ctx echo.Context, p accounts.Principal, connection api
 	return found, nil
 }
 
-// serverKeyView is a key with what can be done with it; own is the ID of the connection's own key. A new secret of a key is for its
-// owner, in whose name it acts, and for an admin.
+// serverKeyView returns the view of a key, with what can be done with it; own is the ID of the connection's own key. Only a
+// key's owner, in whose name it acts, and admins may give it a new secret.
 func serverKeyView(s servers.ServerKeys, k api.APIKey, p accounts.Principal, path, own string) keyView {
 	alive := k.Ended == nil && k.Status != record.StatusExpired
 	end := alive || k.Status == record.StatusExpired
@@ -145,7 +145,7 @@ func serverKeyView(s servers.ServerKeys, k api.APIKey, p accounts.Principal, pat
 	return view
 }
 
-// offerServerKey completes a form with what the one who asks may give a key, by the server's own catalogue.
+// offerServerKey completes a form with what the person may give a key under the server's catalogue.
 func offerServerKey(s servers.ServerKeys, p accounts.Principal, f keyForm, action string) keyForm {
 	kinds := []choiceOf{{"live", "Live: for production", false}, {"test", "Test: for a sandbox", false}}
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
@@ -171,7 +171,7 @@ func offerServerKey(s servers.ServerKeys, p accounts.Principal, f keyForm, actio
 			break
 		}
 		if strings.Contains(name, "<") || s.Declared.Within(minter, bridge.Scopes{bridge.Scope(name)}) != nil {
-			continue // a pattern stands for many, which are typed
+			continue // a pattern stands for many scopes, which are typed
 		}
 		scopes = append(scopes, choiceOf{servers.Shown(name), servers.Shown(file.Scopes[name]), slices.Contains(f.Wish.Scopes, name)})
 	}
@@ -204,7 +204,7 @@ func (k *serverKeys) create(ctx echo.Context, p accounts.Principal) error {
 	return k.showSecret(ctx, p, f, "created", "", created)
 }
 
-// serverKeyRefused shows the page with why nothing was done.
+// fail shows the page again with the reason for a refusal.
 func (k *serverKeys) fail(ctx echo.Context, p accounts.Principal, view serverKeysView, err error) error {
 	if who.Ours(err) {
 		return err
@@ -213,7 +213,7 @@ func (k *serverKeys) fail(ctx echo.Context, p accounts.Principal, view serverKey
 	return k.render(ctx, p, api.Status(err), view)
 }
 
-// showServerKey shows a secret, this once.
+// showSecret shows a new secret, which is not shown again.
 func (k *serverKeys) showSecret(ctx echo.Context, p accounts.Principal, f frame, done, id string, answer api.CreatedKey) error {
 	status := http.StatusOK
 	if id == "" {
@@ -231,7 +231,7 @@ var errOwnKey = bridge.E(bridge.Conflict, bridge.CodeOwnKey,
 	"that is the connection's own key, which the cloud renews by itself").
 	WithHint("to end it, disconnect")
 
-// changeServerKey does what a button of a key says.
+// change does what a button of a key asks for.
 func (k *serverKeys) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -284,7 +284,7 @@ func (k *serverKeys) change(ctx echo.Context, p accounts.Principal) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections/"+f.Connection.ID+"/keys?done="+done)
 }
 
-// serverKeyPage shows one key of a connection's server.
+// showOne writes the page of one key.
 func (k *serverKeys) showOne(ctx echo.Context, p accounts.Principal) error {
 	f, err := k.open(ctx, p)
 	if err != nil {

@@ -40,9 +40,9 @@ type sharingView struct {
 	Frame   frame
 	Sharing api.Sharing
 	Cursor  string
-	Edit    bool     // who looks may change it
-	Plain   bool     // its key is a plain one, for which there are no limits
-	Ask     bool     // whether to stop sharing
+	Edit    bool     // the reader may change it
+	Plain   bool     // its key is plain, and cannot be limited
+	Ask     bool     // asks whether to stop sharing
 	Ends    endsView // what that ends
 	Ceiling choice
 	Members []sharerView
@@ -50,7 +50,7 @@ type sharingView struct {
 	Error   string
 }
 
-// sharerView is a member with the form that changes what they may.
+// sharerView is a member with the form that changes their limit.
 type sharerView struct {
 	api.SharingMember
 	Label  string
@@ -60,12 +60,12 @@ type sharerView struct {
 	Choice choice
 }
 
-// choice is a select of what somebody may do, with scopes to type for one of its options.
+// choice is a select of what somebody may do; one of its options has a field for scopes.
 type choice struct {
-	For, First string // whom or what it is about, and what its first option is called
+	For, First string // what it is about, and the label of its first option
 	Options    []option
 	Scopes     string
-	Focus      bool // it is what the page was opened for
+	Focus      bool // the page was opened for it
 }
 
 type option struct {
@@ -78,14 +78,14 @@ func (c choice) Typed() bool {
 	return slices.ContainsFunc(c.Options, func(o option) bool { return o.Value == chooseScopes })
 }
 
-// The values of a choice; that of a preset is followed by its name.
+// The values of a choice; a preset's is followed by its name.
 const (
 	chooseNone   = "none"
 	chooseScopes = "scopes"
 	choosePreset = "preset:"
 )
 
-// newChoice offers the presets and scopes, with the limit of now selected.
+// newChoice offers presets and scopes, with the current limit selected.
 func newChoice(what, first string, presets []string, plain bool, preset string, scopes []string) choice {
 	out := choice{For: what, First: first, Scopes: strings.Join(scopes, " ")}
 	if preset != "" && !slices.Contains(presets, preset) {
@@ -101,7 +101,7 @@ func newChoice(what, first string, presets []string, plain bool, preset string, 
 	return out
 }
 
-// sent is what was chosen in a form that was sent in vain.
+// sent keeps what was chosen in a form that failed.
 func (c choice) sent(r *http.Request) choice {
 	c.Scopes = r.PostForm.Get("scopes")
 	for i := range c.Options {
@@ -110,7 +110,7 @@ func (c choice) sent(r *http.Request) choice {
 	return c
 }
 
-// chosen is what a form with a choice says: full, none, or limited to a ceiling.
+// chosen reads the choice of a form: full, none, or limited to a ceiling.
 func chosen(r *http.Request) (access string, to api.Ceiling) {
 	what := r.PostForm.Get("to")
 	if name, ok := strings.CutPrefix(what, choosePreset); ok {
@@ -159,7 +159,7 @@ func (s *sharing) render(ctx echo.Context, status int, p accounts.Principal, fai
 	return s.tabs.render(ctx, p, status, "connection_sharing", f, view)
 }
 
-// member is one of the list, with the form if that is open: asked for, or sent in vain.
+// member returns a row of the list, with its form if it was asked for or has failed.
 func (v sharingView) member(p accounts.Principal, m api.SharingMember, r *http.Request, failed bool) sharerView {
 	one := sharerView{SharingMember: m, Label: sharerName(m), Me: m.UserID == p.UserID, Plain: v.Plain,
 		Open: failed || r.URL.Query().Get("change") == m.UserID}
@@ -190,7 +190,7 @@ func (v sharingView) People() string {
 	return strconv.Itoa(v.Sharing.People) + " people"
 }
 
-// failSharing shows the page with the reason why nothing was done.
+// fail shows the page again with the reason for a refusal.
 func (s *sharing) fail(ctx echo.Context, p accounts.Principal, err error) error {
 	if who.Ours(err) || bridge.AsError(err).Kind == bridge.NotFound {
 		return err
@@ -202,7 +202,7 @@ func sharingDone(ctx echo.Context, what string) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections/"+ctx.Param("id")+"/sharing?done="+what)
 }
 
-// changeSharing is the switch, the ceiling, and reading the presets anew.
+// change switches sharing, sets the ceiling, or reads the server's presets again.
 func (s *sharing) change(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -240,7 +240,7 @@ func (s *sharing) change(ctx echo.Context, p accounts.Principal) error {
 	return sharingDone(ctx, done)
 }
 
-// askCeiling asks for confirmation of a ceiling that takes something away.
+// askCeiling asks for confirmation if a ceiling takes something away.
 func (s *sharing) askCeiling(ctx echo.Context, p accounts.Principal, patch api.ConnectionPatch) (asked bool, err error) {
 	if ctx.Request().PostForm.Get("sure") == "yes" {
 		return false, nil
@@ -252,7 +252,7 @@ func (s *sharing) askCeiling(ctx echo.Context, p accounts.Principal, patch api.C
 	return s.askLess(ctx, p, "Set the ceiling", found)
 }
 
-// changeSharer makes or ends the exception for one member.
+// changeMember sets or lifts the limit of one member.
 func (s *sharing) changeMember(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -280,7 +280,7 @@ func (s *sharing) changeMember(ctx echo.Context, p accounts.Principal) error {
 	return sharingDone(ctx, "member-limit")
 }
 
-// askLess asks for confirmation of a lower limit or ceiling if that ends anything; asked reports whether it did.
+// askLess asks for confirmation if a lower limit or ceiling ends anything; asked reports whether a response was written.
 func (s *sharing) askLess(ctx echo.Context, p accounts.Principal, title string, found preview.Ends) (asked bool, err error) {
 	if len(found.Here) == 0 && len(found.Holders) == 0 {
 		return false, nil
@@ -295,7 +295,7 @@ func (s *sharing) askLess(ctx echo.Context, p accounts.Principal, title string, 
 		Fields: []field{{"to", r.PostForm.Get("to")}, {"scopes", r.PostForm.Get("scopes")}}})
 }
 
-// usesOf is who has used a connection, for a page: everybody for its owner and for admins, else the one who looks.
+// uses lists who has used a connection: everybody for its owner and admins, else only the reader.
 func (s *sharing) uses(ctx context.Context, p accounts.Principal, connection api.Connection) (web.Uses, error) {
 	const shown = 20
 	uses, err := s.tokens.MemberUses(ctx, p, connection.ID, shown)

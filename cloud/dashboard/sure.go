@@ -18,14 +18,14 @@ type sureView struct {
 	Ends           endsView
 	Action, Back   string // addresses
 	Box, Button    string
-	Fields         []field // what the form says besides
+	Fields         []field // hidden fields
 	Error          string
 }
 
-// field is a hidden one of a form.
+// field is a hidden field of a form.
 type field struct{ Name, Value string }
 
-// askSure shows the question, with an error if the form was sent without its box ticked.
+// askSure writes the question, with an error if the form was sent without its box ticked.
 func askSure(ctx echo.Context, pg *page.Writer, p accounts.Principal, section string, view sureView) error {
 	status := http.StatusOK
 	if view.Heading == "" {

@@ -15,13 +15,13 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// addressLinkView is the page of a mailed link. Only people who are signed in to the account see the change: the new address
-// may be a stranger's, by mistake.
+// addressLinkView is the page of a mailed link. Only people signed in to the account see the change, since the mail may have
+// gone to a stranger by mistake.
 type addressLinkView struct {
 	linkView
 	From, To string
-	SignIn   string // where to sign in and come back; empty: somebody is
-	Foreign  bool   // somebody else is
+	SignIn   string // where to sign in and come back; empty: somebody is signed in
+	Foreign  bool   // somebody else is signed in
 	Stop     bool
 	Done     bool
 }
@@ -64,7 +64,7 @@ func (lg *Login) renderAddress(ctx echo.Context, status int, token string, faile
 	return lg.page.Render(ctx, status, "address", out)
 }
 
-// confirmAddress gives the account its new address and the browser a new session; all earlier ones have ended.
+// confirmAddress changes the address and gives the browser a new session; all earlier sessions end.
 func (lg *Login) confirmAddress(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err

@@ -5,7 +5,9 @@
 //	/invite ──► an account, or the one they have        /first: the cloud's first person
 //	/address: a new address is confirmed, or its change is stopped
 //
-// Opening a link changes nothing, since programs that scan mail open links too; the form on the page does.
+// Opening a mailed link changes nothing, since programs that scan mail open links too; the form on its page does. Guesses
+// at passwords and codes are limited in cloud/who and cloud/lockout. Signing in through an organization's provider is in
+// cloud/sso, signing in terminals in cloud/oauth.
 package login
 
 import (
@@ -23,9 +25,9 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch.
+// Config is all that the room may touch. Every field but FirstEmail is required.
 type Config struct {
-	FirstEmail string // who alone makes the first account; empty: an operator's command does
+	FirstEmail string // may make the first account; empty: only an operator's command can
 	Page       *page.Writer
 	Who        *who.Finder
 	Accounts   *accounts.Store
@@ -37,7 +39,7 @@ type Config struct {
 	Joining    *joining.Store
 	SignUp     *signup.Store
 	Outbox     *outbox.Outbox
-	Mails      *api.Limiter // mails that somebody asks for
+	Mails      *api.Limiter // mails that people ask for
 }
 
 // Login is the pages where a person comes in.

@@ -16,7 +16,7 @@ import (
 
 type confirmView struct {
 	Email  string
-	NoMail bool // the cloud sends none: a provider or the operator proves the address
+	NoMail bool // the cloud sends no mail: a provider or the operator verifies the address
 	Done   string
 	Error  string
 }

@@ -15,8 +15,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// OfferFirst tells the operator of a fresh cloud how to add the first person: with the link for the address in
-// ACE_FIRST_EMAIL, or by a command.
+// OfferFirst logs how to add the first person of a fresh cloud: the link for ACE_FIRST_EMAIL, or a command.
 func (lg *Login) OfferFirst(ctx context.Context) error {
 	if lg.cfg.FirstEmail == "" {
 		fresh, err := lg.signup.Fresh(ctx)
@@ -71,7 +70,7 @@ func (lg *Login) makeFirst(ctx echo.Context) error {
 	view := firstView{Token: r.PostForm.Get("token"), Form: signup.First{Name: r.PostForm.Get("name"), Org: r.PostForm.Get("org"),
 		Password: bridge.NewSecret(r.PostForm.Get("password"))}}
 	var s accounts.Session
-	err := lg.who.Guess(ctx, func() (err error) { // a password is hashed
+	err := lg.who.Guess(ctx, func() (err error) { // hashing a password is expensive
 		s, err = lg.signup.MakeFirst(r.Context(), bridge.NewSecret(view.Token), view.Form, who.Anonymous(ctx))
 		return err
 	})

@@ -15,16 +15,16 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// inviteView is the page of an invitation's link. The token stands in the link's query, which is not logged, and from there in
-// the form: only a POST uses it up, so that whatever fetches links in mails does not.
+// inviteView is the page of an invitation's link. The token comes in the query, which is not logged, and goes into the form:
+// only a POST uses it up, so that programs that fetch the links in mails do not.
 type inviteView struct {
 	accounts.OfferedInvitation
 	Token  string
 	SignIn string // where to sign in and come back
 	Form   signup.NewAccount
-	NoMail bool // the cloud sends none
+	NoMail bool // the cloud sends no mail
 
-	Unproven string // the address of the account that is signed in, and is not proven
+	Unproven string // the address of the signed-in account, if it is not verified
 	Error    string
 }
 
@@ -69,7 +69,7 @@ func (lg *Login) failInvite(ctx echo.Context, view inviteView, err error) error 
 	return lg.renderInvite(ctx, api.Status(err), view)
 }
 
-// acceptFromPage lets in whoever is signed in, or makes an account for somebody new.
+// acceptFromPage adds the signed-in person to the organization, or makes an account for somebody new.
 func (lg *Login) acceptFromPage(ctx echo.Context) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -90,14 +90,14 @@ func (lg *Login) acceptFromPage(ctx echo.Context) error {
 			return lg.failInvite(ctx, view, err)
 		}
 		_, err = lg.sessions.SwitchSession(r.Context(), who.Caller(ctx, p), org.Slug)
-		if err != nil && bridge.AsError(err).Kind != bridge.Forbidden { // a provider's session stays where it is
+		if err != nil && bridge.AsError(err).Kind != bridge.Forbidden { // a session through a provider stays in its organization
 			return err
 		}
 		return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
 	}
 	view.Form = signup.NewAccount{Name: r.PostForm.Get("name"), Email: r.PostForm.Get("email"), Password: bridge.NewSecret(r.PostForm.Get("password"))}
 	var up signup.SignedUp
-	err = lg.who.Guess(ctx, func() (err error) { // a password is hashed
+	err = lg.who.Guess(ctx, func() (err error) { // hashing a password is expensive
 		up, err = lg.signup.SignUp(r.Context(), token, view.Form, who.Anonymous(ctx))
 		return err
 	})
@@ -112,7 +112,7 @@ func (lg *Login) acceptFromPage(ctx echo.Context) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections?done=joined")
 }
 
-// acceptUnproven accepts an invitation for an account whose address is not proven: with the link that was mailed there, it is.
+// acceptUnproven accepts an invitation for an account with an unverified address; a link mailed there verifies it.
 func (lg *Login) acceptUnproven(ctx echo.Context, view inviteView) error {
 	r := ctx.Request()
 	u, err := lg.sessions.UnprovenSession(r.Context(), lg.who.SecretOf(ctx, who.SessionCookie))

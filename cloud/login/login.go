@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// Mount mounts the pages of signing in and out, and those that mailed links lead to.
+// Mount mounts the pages of signing in and out, and those of mailed links.
 func (lg *Login) Mount(e *echo.Echo) {
 	e.GET("/login", lg.loginPage)
 	e.POST("/login", lg.login)
@@ -48,7 +48,7 @@ const deviceCookie, pendingCookie = "ace_device", "ace_login"
 
 type loginView struct{ Email, Next, Error, Done string }
 
-// loginDone are the messages that the login page may be opened with; the query only chooses one.
+// loginDone are the messages that the query "done" chooses from.
 var loginDone = map[string]string{
 	"reset":  "Your new password is set, and all your sessions have ended. Sign in with it.",
 	"verify": "Your e-mail address is confirmed. You can sign in.",
@@ -85,8 +85,7 @@ func (lg *Login) login(ctx echo.Context) error {
 	return lg.page.Render(ctx, api.Status(err), "login", web.Page{Title: "Sign in", View: view})
 }
 
-// enter signs a person in: with a fresh session in place of the browser's last one, and on a device that is known from
-// now on.
+// enter signs a person in: it replaces the browser's session, and remembers the device.
 func (lg *Login) enter(ctx echo.Context, u accounts.User, next string) error {
 	r := ctx.Request()
 	s, err := lg.signin.SignIn(r.Context(), u, "", accounts.MethodBrowser, who.Anonymous(ctx))
@@ -102,7 +101,7 @@ func (lg *Login) enter(ctx echo.Context, u accounts.User, next string) error {
 	return ctx.Redirect(http.StatusSeeOther, next)
 }
 
-// carry gives the browser its session, and remembers browser and network as the person's.
+// carry sets the session's cookie, and remembers browser and network as the person's.
 func (lg *Login) carry(ctx echo.Context, s accounts.Session) error {
 	device := lg.who.SecretOf(ctx, deviceCookie)
 	if device.Len() != deviceLength {
@@ -121,7 +120,7 @@ const deviceBytes, deviceLength = 32, 43
 
 type codeView struct{ Next, Error string }
 
-// codePage asks for the second factor of whoever has given the password.
+// codePage asks for the second factor after the password.
 func (lg *Login) codePage(ctx echo.Context) error {
 	next := page.LocalPath(ctx.QueryParam("next"))
 	if _, err := lg.signin.PendingLogin(ctx.Request().Context(), lg.who.SecretOf(ctx, pendingCookie)); err != nil {
@@ -168,7 +167,7 @@ func (lg *Login) forgotPage(ctx echo.Context) error {
 	return lg.page.Render(ctx, http.StatusOK, "forgot", web.Page{Title: "Forgotten password", View: view})
 }
 
-// forgot answers everybody alike, and as fast: whether there is such an account is seen when the mail is due.
+// forgot answers the same and as fast for every address: the account is looked up when the mail is due.
 func (lg *Login) forgot(ctx echo.Context) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -192,12 +191,12 @@ func (lg *Login) forgot(ctx echo.Context) error {
 }
 
 type linkView struct {
-	Token string // in a hidden field: only the form uses it up
+	Token string // a hidden field: only the form uses it up
 	Error string
-	Dead  bool // there is nothing to be done with the link any more
+	Dead  bool // the link is of no more use
 }
 
-// linkPage shows what a mailed link is for. Opening it uses nothing up: programs that scan mail open links, too.
+// linkPage shows what a mailed link is for, without using it up: programs that scan mail open links too.
 func (lg *Login) linkPage(ctx echo.Context, purpose, title string) error {
 	token := ctx.QueryParam("token")
 	return lg.link(ctx, purpose, title, token, lg.links.Check(ctx.Request().Context(), purpose, bridge.NewSecret(token)))
@@ -228,7 +227,7 @@ func (lg *Login) verifyPage(ctx echo.Context) error {
 
 func (lg *Login) reset(ctx echo.Context) error {
 	return lg.useLink(ctx, signin.PurposeReset, resetTitle, func(r *http.Request, token bridge.Secret) error {
-		tokens := r.PostForm.Get("revoke_tokens") != "" || r.PostForm.Get("tokens_asked") == "" // yes, unless the box was there and is not ticked
+		tokens := r.PostForm.Get("revoke_tokens") != "" || r.PostForm.Get("tokens_asked") == "" // true unless the box was shown and is not ticked
 		return lg.links.ResetPassword(r.Context(), token, bridge.NewSecret(r.PostForm.Get("password")), tokens, who.Anonymous(ctx))
 	})
 }

@@ -1,10 +1,11 @@
-// Package page writes pages: the frame around them, their policy, their forms and the words of an error.
+// Package page writes pages: their frame, policy, forms and error messages.
 //
 //	request ──► SignedIn (or to the sign-in, and back) ──► a room's handler ──► Render ──► web's template
 //	                                                          └── a failure ──► ErrorPage, or the form again
 //
-// Every response has the deny-all policy of [Strict]; a page replaces it with one that lets it load its own styles and
-// scripts and nothing else. A form is bounded and read strictly. The package knows no page: rooms do.
+// Every response has the deny-all policy of [Strict]; a page replaces it with one that allows the cloud's own styles and
+// scripts and nothing else. Forms are bounded and read strictly. The pages themselves are in dashboard, settings, login,
+// oauth and sso.
 package page
 
 import (
@@ -12,13 +13,13 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// ConfirmPath is the page where somebody confirms their address before anything else.
+// ConfirmPath is the page where people confirm their address before anything else.
 const ConfirmPath = "/confirm"
 
-// Config is all that pages in general may touch.
+// Config is all that the writer may touch. Every field is required.
 type Config struct {
 	Who      *who.Finder
-	Accounts *accounts.Store // lists the organizations in the frame
+	Accounts *accounts.Store // lists the person's organizations in the frame
 }
 
 // Writer writes pages. Its methods are safe for concurrent use.
@@ -27,5 +28,5 @@ type Writer struct {
 	accounts *accounts.Store
 }
 
-// New returns a writer.
+// New returns a writer of pages.
 func New(cfg Config) *Writer { return &Writer{who: cfg.Who, accounts: cfg.Accounts} }

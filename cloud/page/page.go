@@ -15,8 +15,8 @@ import (
 	"github.com/acebridge/ace/web"
 )
 
-// SignedIn is a handler of the dashboard: whoever is not signed in is sent to sign in, and back. Only the cookie counts
-// here; a token in a header is for the API.
+// SignedIn wraps the handler of a page, and sends people who are not signed in to sign in and back. Only the cookie counts;
+// tokens in headers are for the API.
 func (pg *Writer) SignedIn(h func(echo.Context, accounts.Principal) error) echo.HandlerFunc {
 	return func(ctx echo.Context) error {
 		r := ctx.Request()
@@ -37,8 +37,8 @@ func (pg *Writer) SignedIn(h func(echo.Context, accounts.Principal) error) echo.
 	}
 }
 
-// Render writes a page under a policy that lets it load nothing from elsewhere and run no inline script; connect are the
-// origins of the servers that "try it" calls.
+// Render writes a page that loads nothing from elsewhere and runs no inline script. Its own script may call the origins in
+// connect.
 func (pg *Writer) Render(ctx echo.Context, status int, name string, page web.Page, connect ...string) error {
 	return pg.RenderUnder(ctx, status, name, page, Policy{connect: connect})
 }
@@ -49,7 +49,7 @@ var (
 	deny         = []string{"DENY"}
 )
 
-// Strict sets the deny-all policy on every response; pages replace it, and paths that set their own are left out.
+// Strict sets the deny-all policy on every response, except on paths that set their own.
 func Strict(own func(path string) bool) func(echo.Context) error {
 	return func(ctx echo.Context) error {
 		if !own(ctx.Request().URL.EscapedPath()) {
@@ -60,13 +60,13 @@ func Strict(own func(path string) bool) func(echo.Context) error {
 	}
 }
 
-// Policy is what a page may do beyond the strict policy of all.
+// Policy is what a page may do beyond what all pages may.
 type Policy struct {
 	connect    []string // origins that its script calls
-	FormTarget string   // where the answer to its form may lead: browsers hold redirects against form-action, too
+	FormTarget string   // where its form may redirect to: browsers apply form-action to redirects too
 }
 
-// RenderUnder is [Writer.Render] with a policy of the page's own.
+// RenderUnder writes a page like [Writer.Render], under a policy of its own.
 func (pg *Writer) RenderUnder(ctx echo.Context, status int, name string, page web.Page, allowed Policy) error {
 	slices.Sort(allowed.connect)
 	h := ctx.Response().Header()
@@ -87,13 +87,13 @@ func (pg *Writer) RenderUnder(ctx echo.Context, status int, name string, page we
 	return web.Render(ctx.Response(), ctx.Request(), status, name, page)
 }
 
-// User is the person in the frame of a page.
+// User returns the person for the frame of a page.
 func User(p accounts.Principal) *web.User {
 	return &web.User{ID: p.UserID, Email: p.Email, Org: p.Org, Admin: p.Role.AtLeast(bridge.RoleAdmin),
 		Audit: p.Can("audit:read")}
 }
 
-// ErrorPage answers people who look at pages with a page; programs get their problem document.
+// ErrorPage answers an error with a page, and reports false if a program asked: it gets a problem document.
 func (pg *Writer) ErrorPage(ctx echo.Context, err error) bool {
 	r := ctx.Request()
 	path := r.URL.Path
@@ -104,7 +104,7 @@ func (pg *Writer) ErrorPage(ctx echo.Context, err error) bool {
 	e := bridge.AsError(err)
 	status := api.Status(err)
 	page := web.Page{Title: http.StatusText(status), View: struct{ Error, RequestID string }{Sentence(e), api.RequestID(r)}}
-	if status < http.StatusInternalServerError { // else the registry may be what has failed
+	if status < http.StatusInternalServerError { // a database that fails must not fail the error page
 		if p, signedIn, err := pg.who.Visitor(ctx); err == nil && signedIn {
 			page.User = User(p)
 		}
@@ -113,7 +113,7 @@ func (pg *Writer) ErrorPage(ctx echo.Context, err error) bool {
 	return pg.Render(ctx, status, "error", page) == nil
 }
 
-// LocalPath is a path of our own to go on to; anything else, such as //evil.example, is the front page.
+// LocalPath returns s if it is a path of this cloud, and else the front page: //evil.example is another host.
 func LocalPath(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") ||
@@ -123,13 +123,13 @@ func LocalPath(s string) string {
 	return s
 }
 
-// PageRows is how many items of a list stand on a page: more are not read, and take time to lay out.
+// PageRows is how many items of a list are on a page; nobody reads more.
 const PageRows = 30
 
 // MaxForm bounds the body of a page's form.
 const MaxForm = 64 << 10
 
-// Form reads a form that is bounded and can be read in one way only.
+// Form parses the request's form, up to [MaxForm] bytes, and refuses text that is malformed.
 func Form(ctx echo.Context) error {
 	r := ctx.Request()
 	r.Body = http.MaxBytesReader(ctx.Response(), r.Body, MaxForm)
@@ -141,7 +141,7 @@ func Form(ctx echo.Context) error {
 	}
 	for name, values := range r.PostForm {
 		if strings.Contains(name, "password") {
-			continue // white space may be a part of it
+			continue // white space may be part of a password
 		}
 		for i := range values {
 			text, err := bridge.OutsideText(values[i])

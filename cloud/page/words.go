@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Sentence is an error as a page says it: what is wrong, and what helps.
+// Sentence puts an error into words for a page: what is wrong, and what helps.
 func Sentence(err error) string {
 	e := bridge.AsError(err)
 	var out []string
@@ -29,7 +29,7 @@ func Sentence(err error) string {
 	return strings.Join(out, " ")
 }
 
-// Flashes are what a page may say about what was just done; the URL carries only the name.
+// Flashes are the messages that the query "done" chooses from, by name.
 var Flashes = map[string]string{
 	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
 	"ceiling": "The ceiling counts from now on, also for what is open.", "ceiling-lifted": "There is no ceiling any more.",
@@ -47,7 +47,7 @@ var Flashes = map[string]string{
 // ErrNotSure refuses a change whose box was not ticked.
 var ErrNotSure = bridge.E(bridge.Invalid, bridge.CodeNotConfirmed, "tick the box to say that you are sure")
 
-// Done sends the browser back to the page, which says what was done.
+// Done redirects to the list of connections, which says what was done.
 func Done(ctx echo.Context, what string) error {
 	return ctx.Redirect(http.StatusSeeOther, "/connections?done="+url.QueryEscape(what))
 }
