@@ -42,14 +42,14 @@ func (c *Cloud) build() {
 	c.page = page.New(page.Config{Who: c.who, Accounts: reg.Accounts})
 	c.docs = docs.New(docs.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who})
 	c.relay = relay.New(relay.Config{PublicURL: cfg.PublicURL, Outbound: rules, Limits: cfg.RelayLimits, Keys: c.keys, Who: c.who,
-		Quotas: quotas, Tokens: reg.Tokens, Now: now,
+		Quotas: quotas, Tokens: reg.Tokens, History: reg.History, Now: now,
 		Check: func(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {
 			return c.servers.Check(ctx, p, id)
 		}}, c.log)
 	c.servers = servers.New(servers.Config{Version: cfg.Version, Outbound: c.outbound, Keys: c.keys, Who: c.who, Quotas: quotas,
 		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview,
 		ForgetTarget: c.relay.ForgetTarget, Now: now}, c.log)
-	c.live = live.New(live.Config{Keys: c.keys, Who: c.who, Connections: reg.Connections, Now: now}, c.log)
+	c.live = live.New(live.Config{Keys: c.keys, Who: c.who, Feed: reg.Feed, Now: now}, c.log)
 	c.oauth = oauth.New(oauth.Config{PublicURL: cfg.PublicURL, Root: c.root, Page: c.page, Who: c.who, Sessions: reg.Sessions,
 		Accounts: reg.Accounts, Connections: reg.Connections, Devices: devices, Tokens: tokens, Now: now}, c.log)
 	c.sso = sso.New(sso.Config{PublicURL: cfg.PublicURL, Outbound: c.outbound, ProviderTime: cfg.ProviderTime, LookupTXT: cfg.LookupTXT,
@@ -60,10 +60,10 @@ func (c *Cloud) build() {
 		Joining: reg.Joining, SignUp: reg.SignUp, Outbox: reg.Outbox, Mails: limits.Mails}, c.log)
 	c.v1 = v1.New(v1.Config{Keys: c.keys, Who: c.who, Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions,
 		SignIn: reg.SignIn, Factors: reg.Factors, Lockout: reg.Lockout, Addresses: reg.Addresses, Joining: reg.Joining,
-		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
+		Connections: reg.Connections, History: reg.History, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
 	c.dashboard = dashboard.New(dashboard.Config{PublicURL: cfg.PublicURL, Keys: c.keys, Page: c.page, Who: c.who, Quotas: quotas,
 		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Outbox: reg.Outbox,
-		Connections: reg.Connections, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
+		Connections: reg.Connections, History: reg.History, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
 	c.settings = settings.New(settings.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who, Accounts: reg.Accounts, Sessions: reg.Sessions,
 		Passwords: reg.Passwords, Factors: reg.Factors, Addresses: reg.Addresses, Devices: devices})
 }

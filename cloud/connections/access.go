@@ -23,25 +23,25 @@ const (
 // limit is the exception that a connection makes for somebody: less than for all others, or nothing. Empty: none is made.
 type limit struct{ access, ceiling string }
 
-// bounds are what limits somebody's use of a connection, as it is stored: two that are equal allow the same. The zero value
+// Bounds are what limits somebody's use of a connection, as it is stored: two that are equal allow the same. The zero value
 // limits nothing; it is the owner's.
-type bounds struct {
+type Bounds struct {
 	ceiling string
 	own     limit                      // for whoever calls
 	maker   limit                      // for the person who made the API key that calls: nobody gets more by a key than they have themselves
 	parents [accounts.MaxParents]limit // for the API keys that it was made with
 }
 
-func (c Connection) bounds(p accounts.Principal) bounds {
-	if c.ownerID == p.UserID {
-		return bounds{}
+func (c Connection) Bounds(p accounts.Principal) Bounds {
+	if c.OwnerID == p.UserID {
+		return Bounds{}
 	}
-	return bounds{ceiling: c.ceiling, own: c.own, maker: c.maker, parents: c.parents}
+	return Bounds{ceiling: c.ceiling, own: c.own, maker: c.maker, parents: c.parents}
 }
 
 // access is what the bounds leave, with limited access the scopes. An exception takes away from the ceiling and never adds
 // to it; what cannot be read allows nothing.
-func (b bounds) access() (string, bridge.Scopes) {
+func (b Bounds) access() (string, bridge.Scopes) {
 	limits := append([]limit{b.own, b.maker}, b.parents[:]...)
 	if slices.ContainsFunc(limits, func(l limit) bool { return l.access == AccessNone }) {
 		return AccessNone, nil
@@ -68,13 +68,13 @@ func (b bounds) access() (string, bridge.Scopes) {
 
 // seenBy reports whether a caller sees the connection, read together with the caller's limits. Its owner does, and once it
 // is shared the whole organization, except members and keys whose limit leaves nothing, unless they manage it. A removed
-// member's connection is seen by admins; see [connection.requireUsable]. Live and test keys see those of their environment.
+// member's connection is seen by admins; see [Connection.requireUsable]. Live and test keys see those of their environment.
 func (c Connection) seenBy(p accounts.Principal) bool {
 	manages := p.Can("connection:manage")
 	switch {
-	case c.orgID != p.OrgID, p.Environment != "" && c.environment != p.Environment:
+	case c.OrgID != p.OrgID, p.Environment != "" && c.environment != p.Environment:
 		return false
-	case c.ownerID == p.UserID:
+	case c.OwnerID == p.UserID:
 		return true
 	case c.visibility == Organization && (manages || !c.excepted()):
 		return true
@@ -91,10 +91,10 @@ func (c Connection) limits() []limit { return append([]limit{c.own, c.maker}, c.
 
 // requireOwner refuses changes by others than the owner and the organization's admins.
 func (c Connection) requireOwner(p accounts.Principal) error {
-	if c.ownerID == p.UserID || p.Can("connection:manage") {
+	if c.OwnerID == p.UserID || p.Can("connection:manage") {
 		return nil
 	}
-	return bridge.E(bridge.Forbidden, bridge.CodeNotOwner, "only %s or an admin may do that", c.owner)
+	return bridge.E(bridge.Forbidden, bridge.CodeNotOwner, "only %s or an admin may do that", c.Owner)
 }
 
 // requireUsable refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
@@ -104,19 +104,19 @@ func (c Connection) requireUsable() error {
 		return nil
 	}
 	return bridge.E(bridge.Forbidden, bridge.CodeOwnerGone,
-		"%s, whose private connection this is, is no member any more: it can only be disconnected", c.owner).
-		WithHint("connect yourself: ace connect --server %s", c.server)
+		"%s, whose private connection this is, is no member any more: it can only be disconnected", c.Owner).
+		WithHint("connect yourself: ace connect --server %s", c.Server)
 }
 
-// use returns the connection as a principal may use it: its ceiling is theirs. It refuses who may not.
-func (c Connection) use(p accounts.Principal) (Connection, error) {
+// Use returns the connection as a principal may use it: its ceiling is theirs. It refuses who may not.
+func (c Connection) Use(p accounts.Principal) (Connection, error) {
 	if err := c.requireUsable(); err != nil {
 		return c, err
 	}
-	if !c.actAs && c.ownerID != p.UserID {
+	if !c.ActAs && c.OwnerID != p.UserID {
 		return c, c.errCannotActAs()
 	}
-	access, most := c.bounds(p).access()
+	access, most := c.Bounds(p).access()
 	c.ceiling = most.String()
 	switch {
 	case access == AccessNone:
@@ -126,7 +126,7 @@ func (c Connection) use(p accounts.Principal) (Connection, error) {
 		return c, bridge.E(bridge.Forbidden, bridge.CodeScopeEmpty,
 			"nothing is left of what you may do over this connection: its ceiling and your limit have no scope in common").
 			WithHint("ask an admin of %s: ace connections sharing %s shows both", p.Org, c.ID)
-	case access == AccessLimited && !c.ace && c.secret != "":
+	case access == AccessLimited && !c.Ace && c.Secret != "":
 		return c, bridge.E(bridge.Forbidden, bridge.CodeCeilingPlain,
 			"you may use this connection within limits only, and its key is a plain one, whose server would not keep to them").
 			WithHint("ask an admin of %s: ace connections sharing %s shows the limits", p.Org, c.ID)
@@ -140,15 +140,18 @@ const (
 	// was one.
 	orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
 
+	// LeftBehind is a private connection of a person who is no member any more.
+	LeftBehind = `(c.visibility = 'private' AND ` + orphaned + `)`
+
 	excepted = `EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.access = '` + AccessNone + `'
 		AND e.user_id IN (caller.user_id, caller.maker_id, caller.parent_1, caller.parent_2, caller.parent_3))`
 
-	// visible is [connection.seenBy].
+	// visible is [Connection.seenBy].
 	visible = ` c.org_id = caller.org_id AND (caller.environment = '' OR c.environment = caller.environment)
 		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + excepted + `))
 			OR (caller.manage <> '' AND ` + orphaned + `)) `
 
-	// usable is what [connection.use] demands besides the limits, which callers compare with those that they know.
+	// usable is what [Connection.Use] demands besides the limits, which callers compare with those that they know.
 	usable = visible + `AND (c.visibility = 'organization' OR NOT ` + orphaned + `) AND (c.act_as OR c.owner_id = caller.user_id) `
 
 	// stands is the condition that the caller's session or membership lives on with the same role; $1 is the time.

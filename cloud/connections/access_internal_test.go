@@ -42,7 +42,7 @@ func TestAccessRuleInGoAndSQL(t *testing.T) {
 			for i, c := range accessRead(t, r, p) {
 				id := c.ID
 				sees := c.seenBy(p)
-				is := decided{sees: sees, uses: sees && c.requireUsable() == nil && (c.actAs || c.ownerID == p.UserID), terms: terms(p, c.bounds(p))}
+				is := decided{sees: sees, uses: sees && c.requireUsable() == nil && (c.ActAs || c.OwnerID == p.UserID), terms: Terms(p, c.Bounds(p))}
 				if got := fromSQL[name+" "+id]; got != is {
 					t.Errorf("%s, %s: SQL decides %+v, Go %+v", name, id, got, is)
 				}
@@ -54,7 +54,7 @@ func TestAccessRuleInGoAndSQL(t *testing.T) {
 						t.Errorf("%s, %s: found: %v, seen: %t", name, id, err, sees)
 					}
 				}
-				if _, err := c.use(p); err == nil && sees && !is.uses {
+				if _, err := c.Use(p); err == nil && sees && !is.uses {
 					t.Errorf("%s, %s: may use it in Go, not in SQL", name, id)
 				}
 				if sees {
@@ -90,10 +90,7 @@ func accessStore(t *testing.T, dsn string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, _, _, err := New(Config{DB: rows}, log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	st, _, _ := New(Config{DB: rows}, log)
 	return st
 }
 

@@ -1,10 +1,6 @@
 package connections
 
 import (
-	"context"
-	"fmt"
-	"strings"
-
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
@@ -13,11 +9,8 @@ import (
 // maxCeiling bounds the scopes of a ceiling, in bytes: they travel in every access token.
 const maxCeiling = 3 << 10
 
-// The bounds on what is kept of a server's presets.
-const (
-	maxPresets    = 200
-	maxPresetName = 64 // bytes
-)
+// MaxPresetName bounds the name of a server's preset, in bytes.
+const MaxPresetName = 64
 
 // errPlain says why there are no limits over a plain key.
 var errPlain = bridge.E(bridge.Conflict, bridge.CodeCeilingPlain,
@@ -27,15 +20,15 @@ var errPlain = bridge.E(bridge.Conflict, bridge.CodeCeilingPlain,
 // ceilingScopes checks the scopes of a ceiling of the connection, and returns them as they are stored.
 func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {
 	switch {
-	case c.secret == "":
+	case c.Secret == "":
 		return "", bridge.E(bridge.Conflict, bridge.CodeCredentialErased,
 			"the connection has no key that could be limited: its URL was changed").
-			WithHint("connect again: ace connect --server %s", c.server)
-	case !c.ace:
+			WithHint("connect again: ace connect --server %s", c.Server)
+	case !c.Ace:
 		return "", errPlain
-	case !bridge.PlainText(to.Preset, maxPresetName):
+	case !bridge.PlainText(to.Preset, MaxPresetName):
 		return "", bridge.E(bridge.Invalid, bridge.CodeCeilingMalformed, "the preset's name is not at most %d bytes of plain text",
-			maxPresetName)
+			MaxPresetName)
 	}
 	scopes, err := bridge.NewScopes(to.Scopes)
 	if err != nil {
@@ -81,20 +74,4 @@ func presetText(preset, scopes string) string {
 		return scopes
 	}
 	return "preset " + preset + ": " + scopes
-}
-
-// KeepPresets remembers the names of a server's presets, for forms, unless the connection has been given another URL since.
-func (st *Store) KeepPresets(ctx context.Context, t Target, names []string) error {
-	kept := make([]string, 0, min(len(names), maxPresets))
-	for _, name := range names {
-		if name, plain := bridge.PlainName(name, maxPresetName); plain && len(kept) < maxPresets {
-			kept = append(kept, name)
-		}
-	}
-	text := strings.Join(kept, "\n")
-	if _, err := st.db.ExecContext(ctx, "UPDATE connections SET presets = $1 WHERE id = $2 AND server_url = $3 AND presets <> $1",
-		text, t.ID, string(t.Server)); err != nil {
-		return fmt.Errorf("keep a server's presets: %w", err)
-	}
-	return nil
 }

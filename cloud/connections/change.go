@@ -20,7 +20,7 @@ import (
 // the server that issued it, and must never be sent to one that somebody typed in later.
 func (st *Store) Patch(ctx context.Context, caller accounts.Caller, id string, patch api.ConnectionPatch) (api.Connection, error) {
 	var out Connection
-	err := st.changeTx(ctx, func(tx *sql.Tx) (err error) {
+	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {
 		if caller.Principal, err = accounts.Standing(ctx, tx, caller.Principal); err == nil {
 			out, err = st.PatchIn(ctx, tx, caller, id, patch)
 		}
@@ -52,7 +52,7 @@ func (st *Store) PatchIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller
 			return c, err
 		}
 		var plain bool
-		if c.name, plain = bridge.PlainName(*patch.Name, schema.MaxName); !plain {
+		if c.Name, plain = bridge.PlainName(*patch.Name, schema.MaxName); !plain {
 			return c, accounts.ErrName
 		}
 	}
@@ -69,16 +69,16 @@ func (st *Store) PatchIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller
 	if c == before {
 		return c, nil
 	}
-	if err := st.store(ctx, tx, before, c); err != nil {
+	if err := updateConnection(ctx, tx, before, c); err != nil {
 		return c, err
 	}
-	if c.secret != before.secret {
+	if c.Secret != before.Secret {
 		if err := st.planRotation(ctx, tx, &c); err != nil {
 			return c, err
 		}
 	}
 	lost := before.visibility == Organization && c.visibility != Organization
-	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: lost}); err != nil {
+	if err := st.feed.changed(ctx, tx, c.OrgID, c.ID, change{lost: lost}); err != nil {
 		return c, err
 	}
 	return c, auditChanges(ctx, tx, st, caller.Actor, before, c)
@@ -94,7 +94,7 @@ func (c *Connection) setVisibility(p accounts.Principal, to string) error {
 	if err := p.RequireShare(); err != nil {
 		return err
 	}
-	if to == Organization && !c.actAs {
+	if to == Organization && !c.ActAs {
 		return c.errCannotActAs()
 	}
 	c.visibility = to
@@ -106,20 +106,20 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 	if err := c.requireOwner(p); err != nil {
 		return err
 	}
-	server := c.server
+	server := c.Server
 	if patch.ServerURL != nil {
 		var err error
 		if server, err = bridge.CanonicalURL(strings.TrimSpace(*patch.ServerURL)); err != nil {
 			return err
 		}
 	}
-	if server == c.server && patch.APIKey == nil {
+	if server == c.Server && patch.APIKey == nil {
 		return nil
 	}
-	if _, err := st.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key", dueAtOnce); err != nil {
+	if _, err := st.queueRevocation(ctx, tx, p, *c, "the connection was given another URL or key", DueAtOnce); err != nil {
 		return err
 	}
-	c.server, c.secret, c.KeyID, c.ace, c.method, c.expires, c.actAs, c.keySubject = server, "", "", false, MethodManual, 0, true, ""
+	c.Server, c.Secret, c.KeyID, c.Ace, c.method, c.Expires, c.ActAs, c.KeySubject = server, "", "", false, MethodManual, 0, true, ""
 	c.preset, c.latency = "", 0 // the preset is one of the other server's; its scopes stay
 	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
 	c.hint = "ace connect --server " + string(server)
@@ -130,8 +130,8 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 	if err != nil {
 		return err
 	}
-	c.ace, c.KeyID, c.status, c.cause, c.hint, c.actAs = in.ace, in.keyID(), StatusUnknown, NotChecked, "", in.actsAs()
-	c.secret, err = st.vault.Seal(c.row(), in.secret)
+	c.Ace, c.KeyID, c.status, c.cause, c.hint, c.ActAs = in.ace, in.keyID(), StatusUnknown, NotChecked, "", in.actsAs()
+	c.Secret, err = st.vault.Seal(c.KeyRow(), in.secret)
 	return err
 }
 
@@ -140,17 +140,17 @@ var errChanged = bridge.E(bridge.Conflict, bridge.CodeChangedMeanwhile,
 	"somebody else has changed the connection at the same time").
 	WithHint("try again")
 
-// store writes a changed row, if it still is the one that was read.
-func (st *Store) store(ctx context.Context, tx *sql.Tx, before, c Connection) error {
+// updateConnection writes a changed row, if it is still as it was read.
+func updateConnection(ctx context.Context, tx *sql.Tx, before, c Connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
 		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
 		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20, act_as = $21, key_subject = $22
 		WHERE id = $14 AND visibility = $15 AND server_url = $16 AND secret = $17 AND ceiling = $18 AND ceiling_preset = $19`,
-		c.name, c.visibility, string(c.server), c.secret, c.KeyID, c.ace, c.method, c.status, c.cause, c.hint, c.expires,
-		c.ceiling, c.preset, c.ID, before.visibility, string(before.server), before.secret, before.ceiling, before.preset,
-		c.latency, c.actAs, c.keySubject))
+		c.Name, c.visibility, string(c.Server), c.Secret, c.KeyID, c.Ace, c.method, c.status, c.cause, c.hint, c.Expires,
+		c.ceiling, c.preset, c.ID, before.visibility, string(before.Server), before.Secret, before.ceiling, before.preset,
+		c.latency, c.ActAs, c.KeySubject))
 	if sqldb.IsUnique(err) {
-		return bridge.E(bridge.Conflict, bridge.CodeNameTaken, "you have a connection of the name %q already", c.name)
+		return bridge.E(bridge.Conflict, bridge.CodeNameTaken, "you have a connection of the name %q already", c.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("change a connection: %w", err)
@@ -166,7 +166,7 @@ func auditChanges(ctx context.Context, tx *sql.Tx, r *Store, actor audit.Actor, 
 	was, is := before.ceilingText(), c.ceilingText()
 	if was != is {
 		if err := audit.Write(ctx, tx, r.db.Now(), audit.Entry{Actor: actor, Action: "connection.ceiling", Target: "connection:" + c.ID,
-			Details: map[string]string{"name": c.name, "before": was, "after": is}}); err != nil {
+			Details: map[string]string{"name": c.Name, "before": was, "after": is}}); err != nil {
 			return err
 		}
 		if before.ceiling, before.preset = c.ceiling, c.preset; before == c {
@@ -179,13 +179,13 @@ func auditChanges(ctx context.Context, tx *sql.Tx, r *Store, actor audit.Actor, 
 		action = "connection.share"
 	case before.visibility != c.visibility:
 		action = "connection.unshare"
-	case before.server != c.server:
+	case before.Server != c.Server:
 		action = "connection.move"
-	case before.name != c.name:
+	case before.Name != c.Name:
 		action = "connection.rename"
 	}
 	return audit.Write(ctx, tx, r.db.Now(), audit.Entry{Actor: actor, Action: action, Target: "connection:" + c.ID,
-		Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+		Details: map[string]string{"name": c.Name, "server_url": string(c.Server)}})
 }
 
 // Delete removes a connection. The key's last act is to sign its own revocation, which the cloud keeps and delivers;
@@ -210,27 +210,27 @@ var errMoved = bridge.E(bridge.Conflict, bridge.CodeConnectionMoved,
 
 // revision names the sealed secret of a row: it changes with every write of it.
 func (c Connection) revision() string {
-	sum := sha256.Sum256([]byte(c.secret))
+	sum := sha256.Sum256([]byte(c.Secret))
 	return hex.EncodeToString(sum[:12])
 }
 
 // Keep seals the secret of the principal's own connection again, so that the connect which registered it cannot take it back
 // by its revision: another connect uses it.
 func (st *Store) Keep(ctx context.Context, p accounts.Principal, id string) error {
-	return st.changeTx(ctx, func(tx *sql.Tx) error {
+	return st.feed.changeTx(ctx, func(tx *sql.Tx) error {
 		c, err := st.Find(ctx, tx, p, id)
-		if err != nil || c.secret == "" || c.ownerID != p.UserID {
+		if err != nil || c.Secret == "" || c.OwnerID != p.UserID {
 			return err
 		}
-		secret, err := st.vault.Open(c.row(), c.secret)
+		secret, err := st.vault.Open(c.KeyRow(), c.Secret)
 		if err != nil {
 			return err
 		}
-		again, err := st.vault.Seal(c.row(), secret)
+		again, err := st.vault.Seal(c.KeyRow(), secret)
 		if err != nil {
 			return err
 		}
-		kept, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE connections SET secret = $1 WHERE id = $2 AND secret = $3", again, c.ID, c.secret))
+		kept, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE connections SET secret = $1 WHERE id = $2 AND secret = $3", again, c.ID, c.Secret))
 		if err != nil {
 			return fmt.Errorf("keep a connection: %w", err)
 		}
@@ -244,7 +244,7 @@ func (st *Store) Keep(ctx context.Context, p accounts.Principal, id string) erro
 // DeleteIf is Delete of a connection that is still as it was.
 func (st *Store) DeleteIf(ctx context.Context, caller accounts.Caller, id string, was AsItWas) (api.Removed, error) {
 	var out api.Removed
-	err := st.changeTx(ctx, func(tx *sql.Tx) (err error) {
+	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {
 		out, err = st.DeleteIn(ctx, tx, caller, id, was)
 		return err
 	})
@@ -267,16 +267,16 @@ func (st *Store) DeleteIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 	if out.Revocation, err = st.queueRevocation(ctx, tx, caller.Principal, c, "disconnected by "+caller.Email, firstDelivery); err != nil {
 		return out, err
 	}
-	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.ID, c.secret))
+	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.ID, c.Secret))
 	if err != nil {
 		return out, fmt.Errorf("delete a connection: %w", err)
 	}
 	if !gone {
 		return out, errChanged
 	}
-	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: c.visibility == Organization, gone: true}); err != nil {
+	if err := st.feed.changed(ctx, tx, c.OrgID, c.ID, change{lost: c.visibility == Organization, gone: true}); err != nil {
 		return out, err
 	}
 	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "connection.delete",
-		Target: "connection:" + c.ID, Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+		Target: "connection:" + c.ID, Details: map[string]string{"name": c.Name, "server_url": string(c.Server)}})
 }

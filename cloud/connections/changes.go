@@ -25,27 +25,32 @@ type change struct {
 
 // changed notes that a connection has changed, for those who watch it. Each change has a number of its own within the
 // organization. The counter's row is held until the commit, so that whoever sees a number sees all changes before it: call
-// it late in a transaction, which runs in [Store.changeTx].
-func (st *Store) changed(ctx context.Context, tx *sql.Tx, orgID, id string, what change) error {
+// it late in a transaction, which runs in [Feed.changeTx].
+func (f *Feed) changed(ctx context.Context, tx *sql.Tx, orgID, id string, what change) error {
 	seq, err := nextChange(ctx, tx, orgID)
 	if err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE connection_changes SET seq = $1, lost = CASE WHEN $2 THEN $1 ELSE lost END,
-		lost_at = CASE WHEN $2 THEN $4 ELSE lost_at END, gone = $3, changed_at = $4 WHERE connection_id = $5`, seq, what.lost, what.gone, st.db.Now().Unix(), id); err != nil {
+		lost_at = CASE WHEN $2 THEN $4 ELSE lost_at END, gone = $3, changed_at = $4 WHERE connection_id = $5`, seq, what.lost, what.gone, f.db.Now().Unix(), id); err != nil {
 		return fmt.Errorf("note a change: %w", err)
 	}
 	return nil
 }
 
+// StatusChanged notes that a probe has found something else than before, for those who watch; wake them after the commit.
+func (f *Feed) StatusChanged(ctx context.Context, tx *sql.Tx, orgID, id string) error {
+	return f.changed(ctx, tx, orgID, id, change{})
+}
+
 // appeared notes that there is a new connection.
-func (st *Store) appeared(ctx context.Context, tx *sql.Tx, c Connection) error {
-	seq, err := nextChange(ctx, tx, c.orgID)
+func (f *Feed) appeared(ctx context.Context, tx *sql.Tx, c Connection) error {
+	seq, err := nextChange(ctx, tx, c.OrgID)
 	if err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO connection_changes (connection_id, org_id, owner_id, seq, lost, lost_at, gone, changed_at)
-		VALUES ($1, $2, $3, $4, 0, 0, FALSE, $5)`, c.ID, c.orgID, c.ownerID, seq, st.db.Now().Unix()); err != nil {
+		VALUES ($1, $2, $3, $4, 0, 0, FALSE, $5)`, c.ID, c.OrgID, c.OwnerID, seq, f.db.Now().Unix()); err != nil {
 		return fmt.Errorf("note a new connection: %w", err)
 	}
 	return nil
@@ -61,26 +66,26 @@ func nextChange(ctx context.Context, tx *sql.Tx, orgID string) (seq int64, err e
 }
 
 // ConnectionsChanged tells that there may be changes to tell those who watch.
-func (st *Store) ConnectionsChanged() <-chan struct{} { return st.connectionsChanged }
+func (f *Feed) ConnectionsChanged() <-chan struct{} { return f.signals.Changed }
 
 // changeTx runs a transaction that changes connections, and wakes those who watch once it is committed.
-func (st *Store) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	err := st.db.Change(ctx, fn)
-	st.RightsChanged()
+func (f *Feed) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	err := f.db.Change(ctx, fn)
+	f.RightsChanged()
 	return err
 }
 
 // RightsChanged wakes those who watch connections, and those who look at keys and tokens that may have to be taken back.
-func (st *Store) RightsChanged() {
-	schema.Wake(st.connectionsChanged)
-	schema.Wake(st.revocationsDue) // of a key that was replaced
-	schema.Wake(st.withdrawalsDue)
+func (f *Feed) RightsChanged() {
+	schema.Wake(f.signals.Changed)
+	schema.Wake(f.signals.Revocations) // of a key that was replaced
+	schema.Wake(f.signals.Withdrawals)
 }
 
 // Position is the number of the last change in the principal's organization, and one from which on those since a time are
 // all told.
-func (st *Store) Position(ctx context.Context, p accounts.Principal, since time.Time) (last, from int64, err error) {
-	err = st.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(CASE WHEN h.lost_at >= $2 THEN h.lost ELSE h.seq END) - 1 FROM connection_changes h
+func (f *Feed) Position(ctx context.Context, p accounts.Principal, since time.Time) (last, from int64, err error) {
+	err = f.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(CASE WHEN h.lost_at >= $2 THEN h.lost ELSE h.seq END) - 1 FROM connection_changes h
 		WHERE h.org_id = n.org_id AND h.changed_at >= $2), n.seq) FROM change_counters n WHERE n.org_id = $1`,
 		p.OrgID, since.Unix()).Scan(&last, &from)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -100,12 +105,12 @@ type Watcher struct {
 
 // Watchers reports whose watching may go on: the session or membership behind them lives on with the same role. It asks for
 // many with one statement. That an API key of the cloud is alive is the key authority's to say.
-func (st *Store) Watchers(ctx context.Context, who []accounts.Principal) ([]Watcher, error) {
+func (f *Feed) Watchers(ctx context.Context, who []accounts.Principal) ([]Watcher, error) {
 	out := make([]Watcher, len(who))
-	for from := 0; from < len(who); from += relayBatch {
-		some := who[from:min(from+relayBatch, len(who))]
-		args := []any{st.db.Now().Unix()}
-		rows, err := st.db.QueryContext(ctx, callerRows(&args, asked(some)...)+`
+	for from := 0; from < len(who); from += manyBatch {
+		some := who[from:min(from+manyBatch, len(who))]
+		args := []any{f.db.Now().Unix()}
+		rows, err := f.db.QueryContext(ctx, callerRows(&args, asked(some)...)+`
 			SELECT caller.n, COALESCE((SELECT n.seq FROM change_counters n WHERE n.org_id = caller.org_id), 0) FROM caller WHERE`+stands, args...)
 		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 			var n int
@@ -134,12 +139,12 @@ type Change struct {
 
 // Changes are those of an organization after since and at least up to last, a bounded count of them, as each of some principals
 // of it may know them, in order. next is after which to ask for more; it is less than last if there are more already.
-func (st *Store) Changes(ctx context.Context, orgID string, since, last int64, who []accounts.Principal) (changes []Change, next int64, err error) {
+func (f *Feed) Changes(ctx context.Context, orgID string, since, last int64, who []accounts.Principal) (changes []Change, next int64, err error) {
 	next = math.MaxInt64
-	for from := 0; from < len(who); from += relayBatch {
-		some := who[from:min(from+relayBatch, len(who))]
+	for from := 0; from < len(who); from += manyBatch {
+		some := who[from:min(from+manyBatch, len(who))]
 		args := []any{orgID, since, changesAtOnce}
-		rows, err := st.db.QueryContext(ctx, callerRows(&args, asked(some)...)+selectChanges, args...)
+		rows, err := f.db.QueryContext(ctx, callerRows(&args, asked(some)...)+selectChanges, args...)
 		reached, seen := since, 0
 		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 			c, err := scanChange(s)

@@ -1,22 +1,26 @@
-// Package connections owns the rules and rows of connections: who sees, uses and shares them, and their history.
+// Package connections owns the rules and rows of connections: who sees, uses and shares them.
 //
-//	registered ──► shared ⇄ private ──► disconnected
-//	    │ key: stored ──► rotated ──► … ──► revoked at the server
-//	    └ a moved URL erases the credential
+//	registered ──► private ⇄ shared ──► disconnected: the key revokes itself with its last act
+//	    │
+//	    ├ key:     stored ──► replaced | rotated ──► … ──► revoked at the server
+//	    ├ moved:   another URL erases the key, which was for the old server only
+//	    └ limited: by a ceiling (for all but the owner) and by limits (for one member or API key)
 //
-// Who may see and use a connection is one rule, in access.go: once in Go for a connection that was read, and once in SQL for
-// many callers and connections; a test compares the two. [Tokens] hands out access tokens and remembers who holds which, so
-// that they can be withdrawn; [Upkeep] keeps the status, the key and what is still to be said to servers.
+// Who may see and use a connection is one rule, in access.go: once in Go for a connection that was read, and once in SQL for many
+// callers and connections; a test compares the two.
 //
-//	access token: handed out ──► holder loses access ──► withdrawal due ──► told to the server ──► forgotten
-//	revocation:   due ──► delivered | given up by an admin
+// [Store] changes connections. [Feed] numbers each change and tells those who watch. [History] counts how connections were and how
+// much they were used:
 //
-// It calls no server: cloud/servers and cloud/relay do, and report what they found.
+//	change:  made ──► numbered in its transaction ──► told to each watcher as they may know it ──► forgotten
+//	history: counted by half hours and days ──► kept for 24 hours and 30 days ──► deleted
+//
+// [Connection] is a row with its sealed key. The stores above work with it; the rooms get [Connection.API]. It calls no server and
+// signs no token: cloud/tokens hands out tokens, and cloud/upkeep keeps what is due: probes, rotations, revocations.
 package connections
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -26,16 +30,29 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Config is all that the stores may touch.
+// Config is all that the stores may touch. Every field is required.
 type Config struct {
 	DB       *schema.DB
 	Accounts *accounts.Store
 	Vault    *vault.Vault       // seals the keys of connections
 	Issuer   bridge.ServerURL   // the cloud's own URL
 	Root     bridge.SigningRoot // opens the keys that servers seal
+	Signals  Signals
 }
 
-// Store owns connections: who sees, changes and shares them, and their history. Its methods are safe for concurrent use.
+// Signals wake the workers that act on connections. Each channel holds one wake-up.
+type Signals struct {
+	Changed     chan struct{} // those who watch connections may have changes to be told
+	Revocations chan struct{} // a revocation may be due
+	Withdrawals chan struct{} // access tokens may have to be withdrawn
+}
+
+// NewSignals returns the signals that the stores of one cloud share.
+func NewSignals() Signals {
+	return Signals{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
+}
+
+// Store changes connections, and reads them for those who may see them. Its methods are safe for concurrent use.
 type Store struct {
 	db       *schema.DB
 	accounts *accounts.Store
@@ -43,54 +60,29 @@ type Store struct {
 	issuer   bridge.ServerURL
 	root     bridge.SigningRoot
 	log      *slog.Logger
-
-	connectionsChanged chan struct{}
-	revocationsDue     chan struct{}
-	withdrawalsDue     chan struct{}
+	feed     *Feed
 }
 
-// Tokens owns what members use connections with: access tokens, their withdrawals, and the terms of relayed calls.
-type Tokens struct {
-	db         *schema.DB
-	store      *Store
-	log        *slog.Logger
-	remembered remembered
+// Feed numbers the changes of connections, and tells them to those who watch. Its methods are safe for concurrent use.
+type Feed struct {
+	db      *schema.DB
+	signals Signals
 }
 
-// Upkeep owns what the cloud does for connections by itself: probes, rotations and revocations.
-type Upkeep struct {
-	db     *schema.DB
-	store  *Store
-	tokens *Tokens
-	vault  *vault.Vault
-	issuer bridge.ServerURL
-	root   bridge.SigningRoot
-	log    *slog.Logger
+// History counts how connections were and how much they were used. Its methods are safe for concurrent use.
+type History struct {
+	db    *schema.DB
+	store *Store
 }
 
-// New returns the stores of connections.
-func New(cfg Config, log *slog.Logger) (*Store, *Tokens, *Upkeep, error) {
-	remembered, err := newRemembered()
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("connections: %w", err)
-	}
-	st := &Store{db: cfg.DB, accounts: cfg.Accounts, vault: cfg.Vault, issuer: cfg.Issuer, root: cfg.Root, log: log,
-		connectionsChanged: make(chan struct{}, 1), revocationsDue: make(chan struct{}, 1),
-		withdrawalsDue: make(chan struct{}, 1)}
-	tokens := &Tokens{db: cfg.DB, store: st, log: log, remembered: remembered}
-	return st, tokens, &Upkeep{db: cfg.DB, store: st, tokens: tokens, vault: cfg.Vault, issuer: cfg.Issuer, root: cfg.Root, log: log}, nil
+// New returns the stores of connections: the connections themselves, the feed of their changes, and their history.
+func New(cfg Config, log *slog.Logger) (*Store, *Feed, *History) {
+	feed := &Feed{db: cfg.DB, signals: cfg.Signals}
+	st := &Store{db: cfg.DB, accounts: cfg.Accounts, vault: cfg.Vault, issuer: cfg.Issuer, root: cfg.Root, log: log, feed: feed}
+	return st, feed, &History{db: cfg.DB, store: st}
 }
 
-// Purge deletes the revocations, uses and access tokens that were over at a time, and history that is too old.
+// Purge deletes the revocations that were over at a time.
 func (st *Store) Purge(ctx context.Context, before time.Time) error {
-	err := st.db.DeleteBefore(ctx, before,
-		"DELETE FROM revocations WHERE expires_at < $1",
-		"DELETE FROM relay_uses WHERE noted_at < $1",
-		`DELETE FROM handed_tokens WHERE expires_at < $1 AND NOT makes_keys
-			AND NOT (made_keys AND connection_id IN (SELECT c.id FROM connections c WHERE c.secret <> ''))`,
-		"DELETE FROM access_changes WHERE changed_at < $1")
-	if err != nil {
-		return err
-	}
-	return st.purgeHistory(ctx)
+	return st.db.DeleteBefore(ctx, before, "DELETE FROM revocations WHERE expires_at < $1")
 }

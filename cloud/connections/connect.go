@@ -21,7 +21,7 @@ func (st *Store) ConnectClaims(ctx context.Context, p accounts.Principal, server
 	}
 	var old Connection
 	err = st.db.Tx(ctx, func(tx *sql.Tx) (err error) {
-		old, err = st.own(ctx, tx, p, server)
+		old, err = ownConnection(ctx, tx, p, server)
 		return err
 	})
 	if err != nil {

@@ -21,9 +21,9 @@ func (st *Store) ConnectionAudit(ctx context.Context, p accounts.Principal, id s
 		return nil, "", err
 	}
 	all := p.Can("audit:read")
-	if !all && (p.Kind != "" || c.ownerID != p.UserID) {
+	if !all && (p.Kind != "" || c.OwnerID != p.UserID) {
 		return nil, "", bridge.E(bridge.Forbidden, bridge.CodeAuditOwner,
-			"only %s and the admins of %s may read the audit log of this connection", c.owner, p.Org)
+			"only %s and the admins of %s may read the audit log of this connection", c.Owner, p.Org)
 	}
 	q.Org, q.Target = p.Org, "connection:"+c.ID
 	entries, next, err := audit.List(ctx, st.db.DB, q)

@@ -36,30 +36,40 @@ const (
 	NotChecked = "not checked yet" // the cause of a new one's being unknown
 )
 
-// Connection is a row, with its encrypted secret.
+// Connection is a row of the table, with its key as it is sealed. The exported fields are for the stores above.
 type Connection struct {
-	ID, orgID, ownerID, owner, name  string
-	environment                      string
-	server                           bridge.ServerURL
-	method, visibility, ceiling      string
-	preset                           string // of the server, which the ceiling's scopes come from
-	own, maker                       limit  // see [bounds]
-	parents                          [accounts.MaxParents]limit
-	ace                              bool
-	KeyID, secret                    string
-	status, cause, hint              string
-	latency                          int64 // of the last probe, milliseconds; 0: unknown
-	seenAt, usedAt, expires, created int64
-	rotation                         rotation
-	number                           int64  // of the last statement about the key
-	actAs                            bool   // access tokens may name other subjects than the key's own
-	keySubject                       string // the key's own, where actAs is false; empty: not known yet
-	orphaned                         bool   // see [orphaned]
-	generation                       int64  // the highest change number that the server of this key has told
+	ID      string
+	OrgID   string
+	OwnerID string
+	Owner   string // address, or "key:" and the ID of an API key
+	Name    string
+	Server  bridge.ServerURL
+
+	Ace        bool   // the key is one of an ace server, and signs access tokens
+	KeyID      string // of the key, where it is one of an ace server
+	Secret     string // the sealed key, see [Store.OpenKey]; empty: erased
+	Expires    int64  // of the key, unix seconds; 0: unknown
+	ActAs      bool   // access tokens may name other subjects than the key's own
+	KeySubject string // the key's own, where ActAs is false; empty: not known yet
+	Number     int64  // of the last statement about the key
+	Generation int64  // the highest change number that the server of this key has told
+	UsedAt     int64  // unix seconds
+
+	environment                 string
+	method, visibility, ceiling string
+	preset                      string // of the server, which the ceiling's scopes come from
+	own, maker                  limit  // see [Bounds]
+	parents                     [accounts.MaxParents]limit
+	status, cause, hint         string
+	latency                     int64 // of the last probe, milliseconds; 0: unknown
+	seenAt, created             int64
+	rotation                    failedRotation
+	orphaned                    bool // see [orphaned]
 }
 
-func (c Connection) row() vault.RowIdentity {
-	return vault.RowIdentity{Org: c.orgID, Connection: c.ID, Server: c.server}
+// KeyRow is the row identity that the connection's key is sealed for.
+func (c Connection) KeyRow() vault.RowIdentity {
+	return vault.RowIdentity{Org: c.OrgID, Connection: c.ID, Server: c.Server}
 }
 
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
@@ -71,18 +81,18 @@ const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
 func scanConnection(s sqldb.Row) (Connection, error) {
 	var c Connection
-	err := s.Scan(&c.ID, &c.orgID, &c.ownerID, &c.owner, &c.name, &c.server, &c.method, &c.visibility, &c.ceiling, &c.preset,
-		&c.ace, &c.KeyID, &c.secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.usedAt, &c.expires, &c.created,
-		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.number, &c.actAs, &c.keySubject, &c.generation, &c.environment, &c.orphaned)
+	err := s.Scan(&c.ID, &c.OrgID, &c.OwnerID, &c.Owner, &c.Name, &c.Server, &c.method, &c.visibility, &c.ceiling, &c.preset,
+		&c.Ace, &c.KeyID, &c.Secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.UsedAt, &c.Expires, &c.created,
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.Number, &c.ActAs, &c.KeySubject, &c.Generation, &c.environment, &c.orphaned)
 	return c, err
 }
 
 // API is the connection as the principal sees it.
 func (c Connection) API(p accounts.Principal) api.Connection {
 	out := api.Connection{
-		ID: c.ID, Name: c.name, ServerURL: c.server, Owner: c.owner, Visibility: c.visibility, Method: c.method,
-		Mine: c.ownerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.KeyID,
-		OwnerGone: c.orphaned, ExpiresAt: schema.At(c.expires), LastSeenAt: schema.At(c.seenAt), LastUsedAt: schema.At(c.usedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
+		ID: c.ID, Name: c.Name, ServerURL: c.Server, Owner: c.Owner, Visibility: c.visibility, Method: c.method,
+		Mine: c.OwnerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.KeyID,
+		OwnerGone: c.orphaned, ExpiresAt: schema.At(c.Expires), LastSeenAt: schema.At(c.seenAt), LastUsedAt: schema.At(c.UsedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
 	}
 	out.LatencyMS = measured(c.latency)
 	out.Rotation = c.rotation.api(c, p)
@@ -90,11 +100,11 @@ func (c Connection) API(p accounts.Principal) api.Connection {
 		out.CeilingPreset, out.Ceiling = c.preset, strings.Fields(c.ceiling)
 	}
 	var allowed bridge.Scopes
-	if out.Access, allowed = c.bounds(p).access(); out.Access == AccessLimited {
+	if out.Access, allowed = c.Bounds(p).access(); out.Access == AccessLimited {
 		out.Allowed = allowed.Strings()
 	}
-	out.OwnerOnly = !c.actAs
-	if c.requireUsable() != nil || !c.actAs && c.ownerID != p.UserID {
+	out.OwnerOnly = !c.ActAs
+	if c.requireUsable() != nil || !c.ActAs && c.OwnerID != p.UserID {
 		out.Access, out.Allowed = AccessNone, nil
 	}
 	return out
@@ -222,11 +232,11 @@ func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.R
 	}
 	var out Connection
 	created := false
-	err = st.changeTx(ctx, func(tx *sql.Tx) error {
+	err = st.feed.changeTx(ctx, func(tx *sql.Tx) error {
 		if err := accounts.LockOwner(ctx, tx, caller.Principal, st.db.Now()); err != nil {
 			return err
 		}
-		old, err := st.own(ctx, tx, caller.Principal, server)
+		old, err := ownConnection(ctx, tx, caller.Principal, server)
 		if err != nil {
 			return err
 		}
@@ -261,15 +271,15 @@ func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.R
 	return answer, created, nil
 }
 
-// own finds the member's own connection to a server, under whichever loopback name; its id is empty when there is none.
-func (st *Store) own(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL) (Connection, error) {
+// ownConnection finds the member's own connection to a server, under whichever loopback name; its ID is empty if there is none.
+func ownConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL) (Connection, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 ORDER BY c.id", p.OrgID, p.UserID)
 	all, err := sqldb.Collect(rows, err, scanConnection)
 	if err != nil {
 		return Connection{}, fmt.Errorf("look up a connection: %w", err)
 	}
-	if i := slices.IndexFunc(all, func(c Connection) bool { return c.server.Same(server) }); i >= 0 {
+	if i := slices.IndexFunc(all, func(c Connection) bool { return c.Server.Same(server) }); i >= 0 {
 		return all[i], nil
 	}
 	return Connection{}, nil
@@ -280,33 +290,33 @@ func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Pr
 	if err != nil {
 		return Connection{}, err
 	}
-	c := Connection{ID: id, orgID: p.OrgID, ownerID: p.UserID, owner: p.Email, server: server, method: in.method,
-		environment: cmp.Or(p.Environment, bridge.EnvironmentLive), visibility: Private, ace: in.ace, KeyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
-		created: st.db.Now().Unix(), number: 1, actAs: in.actsAs()}
+	c := Connection{ID: id, OrgID: p.OrgID, OwnerID: p.UserID, Owner: p.Email, Server: server, method: in.method,
+		environment: cmp.Or(p.Environment, bridge.EnvironmentLive), visibility: Private, Ace: in.ace, KeyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
+		created: st.db.Now().Unix(), Number: 1, ActAs: in.actsAs()}
 	if in.ace && in.method == MethodExchange {
-		c.expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
+		c.Expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
-	if c.secret, err = st.vault.Seal(c.row(), in.secret); err != nil {
+	if c.Secret, err = st.vault.Seal(c.KeyRow(), in.secret); err != nil {
 		return Connection{}, err
 	}
 	const tries = 50
 	for i := range tries {
-		c.name = name
+		c.Name = name
 		if i > 0 {
-			c.name = name + "-" + strconv.Itoa(i+1)
+			c.Name = name + "-" + strconv.Itoa(i+1)
 		}
 		inserted, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connections
 			(id, org_id, owner_id, name, server_url, method, visibility, ceiling, ace, key_id, secret, status, cause, hint,
 			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment, act_as)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15, $16)
 			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
-			c.ID, c.orgID, c.ownerID, c.name, string(c.server), c.method, c.visibility, c.ace, c.KeyID, c.secret, c.status,
-			c.cause, c.expires, c.created, c.environment, c.actAs))
+			c.ID, c.OrgID, c.OwnerID, c.Name, string(c.Server), c.method, c.visibility, c.Ace, c.KeyID, c.Secret, c.status,
+			c.cause, c.Expires, c.created, c.environment, c.ActAs))
 		if err != nil {
 			return Connection{}, fmt.Errorf("store a connection: %w", err)
 		}
 		if inserted {
-			return c, st.appeared(ctx, tx, c)
+			return c, st.feed.appeared(ctx, tx, c)
 		}
 	}
 	return Connection{}, bridge.E(bridge.Conflict, bridge.CodeNameTaken, "there are too many connections of the name %q", name)
@@ -315,7 +325,7 @@ func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Pr
 // revokeReplaced revokes the key that another one replaces. Where the new one is of the same connect, the server moves the
 // personal keys of the old one to it at its first use, so that the revocation waits for that, or until the new key has lapsed.
 func (st *Store) revokeReplaced(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, in incoming) error {
-	after := dueAtOnce
+	after := DueAtOnce
 	if in.method == MethodExchange {
 		after = bridge.UnconfirmedLife
 	}
@@ -323,19 +333,11 @@ func (st *Store) revokeReplaced(ctx context.Context, tx *sql.Tx, p accounts.Prin
 	if err != nil || due == nil || in.method != MethodExchange {
 		return err
 	}
-	if err := revokeAfter(ctx, tx, due.ID, in.keyID()); err != nil {
+	if err := RevokeAfter(ctx, tx, due.ID, in.keyID()); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE handed_tokens SET server_key_id = $1 WHERE connection_id = $2 AND (makes_keys OR made_keys)", in.keyID(), c.ID); err != nil {
 		return fmt.Errorf("keep who may have personal keys: %w", err)
-	}
-	return nil
-}
-
-// revokeAfter has a revocation wait for the key that replaces the one it is about; see [Upkeep.keyWorks].
-func revokeAfter(ctx context.Context, tx *sql.Tx, revocation, key string) error {
-	if _, err := tx.ExecContext(ctx, "UPDATE revocations SET after_key = $1 WHERE id = $2", key, revocation); err != nil {
-		return fmt.Errorf("keep a revocation: %w", err)
 	}
 	return nil
 }
@@ -347,28 +349,35 @@ func (st *Store) replaceKey(ctx context.Context, tx *sql.Tx, p accounts.Principa
 		}
 	}
 	var err error
-	replaced := c.secret
-	if c.secret, err = st.vault.Seal(c.row(), in.secret); err != nil {
+	replaced := c.Secret
+	if c.Secret, err = st.vault.Seal(c.KeyRow(), in.secret); err != nil {
 		return Connection{}, err
 	}
-	c.ace, c.KeyID, c.method, c.actAs, c.keySubject = in.ace, in.keyID(), in.method, in.actsAs(), ""
-	c.status, c.cause, c.hint, c.expires, c.latency = StatusUnknown, NotChecked, "", 0, 0
+	c.Ace, c.KeyID, c.method, c.ActAs, c.KeySubject = in.ace, in.keyID(), in.method, in.actsAs(), ""
+	c.status, c.cause, c.hint, c.Expires, c.latency = StatusUnknown, NotChecked, "", 0, 0
 	if in.method == MethodExchange {
-		c.expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
+		c.Expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
 		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0, latency_ms = 0, act_as = $11, key_subject = '' WHERE id = $8 AND server_url = $9 AND secret = $10`,
-		c.secret, c.ace, c.KeyID, c.method, c.status, c.cause, c.expires, c.ID, string(c.server), replaced, c.actAs))
+		c.Secret, c.Ace, c.KeyID, c.method, c.status, c.cause, c.Expires, c.ID, string(c.Server), replaced, c.ActAs))
 	if err != nil {
 		return Connection{}, fmt.Errorf("replace a key: %w", err)
 	}
 	if !changed {
 		return Connection{}, errChanged
 	}
-	return c, st.changed(ctx, tx, c.orgID, c.ID, change{})
+	return c, st.feed.changed(ctx, tx, c.OrgID, c.ID, change{})
 }
 
-// FindAny reads a connection whoever may see it; [sql.ErrNoRows] says that there is none.
+// Unprobed lists connections that have not been probed since a time, the longest first.
+func (st *Store) Unprobed(ctx context.Context, since time.Time, limit int) ([]Connection, error) {
+	rows, err := st.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
+		"WHERE c.probed_at < $1 ORDER BY c.probed_at, c.id LIMIT $2", since.Unix(), limit)
+	return sqldb.Collect(rows, err, scanConnection)
+}
+
+// FindAny reads a connection, without asking who may see it; [sql.ErrNoRows] says that there is none.
 func FindAny(ctx context.Context, q schema.Queryer, id string) (Connection, error) {
 	return scanConnection(q.QueryRowContext(ctx, "SELECT "+connectionColumns+fromConnections+"WHERE c.id = $1", id))
 }

@@ -37,14 +37,14 @@ func shownFrom(now time.Time, span time.Duration) int64 {
 // probeColumns are the counters of what a probe found.
 var probeColumns = map[string]string{StatusOnline: "online", StatusOffline: "offline", StatusUnauthorized: "unauthorized"}
 
-// noteProbe counts the outcome of a probe.
-func noteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, s Status) error {
-	found, ok := probeColumns[s.Status]
+// NoteProbe counts what a probe found, and how long the answer took; no latency: there was none.
+func NoteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, status string, latency time.Duration) error {
+	found, ok := probeColumns[status]
 	if !ok {
 		found = "unknown"
 	}
 	answers := 0
-	if s.Latency > 0 {
+	if latency > 0 {
 		answers = 1
 	}
 	for _, span := range spans {
@@ -52,7 +52,7 @@ func noteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, s Stat
 			VALUES ($1, $2, $3, 1, $4, $5, $5) ON CONFLICT (connection_id, span, bucket) DO UPDATE SET `+found+` = connection_history.`+found+` + 1,
 			probe_answers = connection_history.probe_answers + $4, probe_us = connection_history.probe_us + $5,
 			probe_us_max = CASE WHEN connection_history.probe_us_max < $5 THEN $5 ELSE connection_history.probe_us_max END`,
-			id, seconds(span), bucket(now, span), answers, s.Latency.Microseconds()) //nolint:gosec // a name from above
+			id, seconds(span), bucket(now, span), answers, latency.Microseconds()) //nolint:gosec // a name from above
 		if err != nil {
 			return fmt.Errorf("note a probe: %w", err)
 		}
@@ -60,17 +60,17 @@ func noteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, s Stat
 	return nil
 }
 
-// History is how a connection that the principal sees was, and how much it was used: the last 24 hours by half hours, and the
-// last 30 days, UTC, the one under way last. What nothing is known of is there, and empty.
-func (st *Store) History(ctx context.Context, p accounts.Principal, id string) (api.ConnectionHistory, error) {
-	c, err := st.Find(ctx, st.db, p, id)
+// Of reads how a connection was and how much it was used: the last 24 hours by half hours, and the last 30 days, UTC. The one
+// under way comes last; one without data is there, and empty.
+func (h *History) Of(ctx context.Context, p accounts.Principal, id string) (api.ConnectionHistory, error) {
+	c, err := h.store.Find(ctx, h.db, p, id)
 	if err != nil {
 		return api.ConnectionHistory{}, err
 	}
-	now := st.db.Now()
+	now := h.db.Now()
 	hours, days := shownFrom(now, halfHour), shownFrom(now, day)
 	out := api.ConnectionHistory{HalfHours: moments(hours, halfHour, halfHours), Days: moments(days, day, historyDays)}
-	rows, err := st.db.QueryContext(ctx, `SELECT span, bucket, online, offline, unauthorized, unknown, probe_answers, probe_us, probe_us_max,
+	rows, err := h.db.QueryContext(ctx, `SELECT span, bucket, online, offline, unauthorized, unknown, probe_answers, probe_us, probe_us_max,
 			calls, failures, answers, answer_us, answer_us_max, credentials FROM connection_history
 		WHERE connection_id = $1 AND ((span = $2 AND bucket >= $3) OR (span = $4 AND bucket >= $5))`,
 		c.ID, seconds(halfHour), hours, seconds(day), days)
@@ -127,27 +127,27 @@ func (n historyCounts) fill(m *api.HistoryMoment) {
 	if told := n.online + n.offline + n.unauthorized; told > 0 {
 		m.Uptime = new(float64(n.online) / float64(told))
 	}
-	m.LatencyMS, m.LatencyMaxMS = average(n.probeUS, n.probed), measured(milliseconds(n.probeMax))
+	m.LatencyMS, m.LatencyMaxMS = average(n.probeUS, n.probed), measured(Milliseconds(n.probeMax))
 	m.Calls, m.Failures, m.Credentials = n.calls, n.failures, n.credentials
-	m.CallMS, m.CallMaxMS = average(n.answerUS, n.answers), measured(milliseconds(n.answerMax))
+	m.CallMS, m.CallMaxMS = average(n.answerUS, n.answers), measured(Milliseconds(n.answerMax))
 }
 
-// milliseconds rounds up, so that what was measured is not 0.
-func milliseconds(us int64) int64 { return (us + 999) / 1000 }
+// Milliseconds rounds up, so that what was measured is not 0.
+func Milliseconds(us int64) int64 { return (us + 999) / 1000 }
 
 // average is that of times in microseconds, in milliseconds; nil of none.
 func average(us, n int64) *int64 {
 	if n <= 0 {
 		return nil
 	}
-	return new(max(1, milliseconds(us/n)))
+	return new(max(1, Milliseconds(us/n)))
 }
 
 const purgeBatch = 1000
 
-// purgeHistory deletes what is older than is kept, in batches, so that nobody waits for long.
-func (st *Store) purgeHistory(ctx context.Context) error {
-	now := st.db.Now()
+// DropOld deletes what is older than is kept, in batches, so that nobody waits for long.
+func (h *History) DropOld(ctx context.Context) error {
+	now := h.db.Now()
 	for _, old := range []struct {
 		table, key, when string
 		before           int64
@@ -158,7 +158,7 @@ func (st *Store) purgeHistory(ctx context.Context) error {
 		{"connection_changes", "connection_id", "gone AND changed_at < $1", now.Add(-changeNoted).Unix()},
 	} {
 		for more := true; more; {
-			result, err := st.db.ExecContext(ctx, "DELETE FROM "+old.table+" WHERE ("+old.key+") IN (SELECT "+old.key+" FROM "+old.table+ //nolint:gosec // names from above
+			result, err := h.db.ExecContext(ctx, "DELETE FROM "+old.table+" WHERE ("+old.key+") IN (SELECT "+old.key+" FROM "+old.table+ //nolint:gosec // names from above
 				" WHERE "+old.when+" LIMIT $2)", old.before, purgeBatch)
 			if err != nil {
 				return fmt.Errorf("purge %s: %w", old.table, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/acebridge/ace/cloud/passwords"
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/signup"
+	"github.com/acebridge/ace/cloud/tokens"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -74,7 +75,7 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Pri
 		uses = append(uses, connections.RelayUse{Connection: ids[0], UserID: who[i%len(who)].UserID, Calls: 1, Answers: 1, Latency: time.Second,
 			Last: time.Now().Add(-time.Duration(i) * 30 * time.Minute)})
 	}
-	if err := r.Tokens.AddRelayUses(ctx, uses); err != nil {
+	if err := r.History.AddRelayUses(ctx, uses); err != nil {
 		b.Fatal(err)
 	}
 	return r, who, ids
@@ -87,13 +88,13 @@ func BenchmarkWatching(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			r, who, ids := watched(b, dsn(b))
 			ctx := b.Context()
-			last, _, err := r.Connections.Position(ctx, who[0], time.Now())
+			last, _, err := r.Feed.Position(ctx, who[0], time.Now())
 			if err != nil {
 				b.Fatal(err)
 			}
 			changes := func(n int64) func() error {
 				return func() error {
-					told, _, err := r.Connections.Changes(ctx, who[0].OrgID, last-n, last, who)
+					told, _, err := r.Feed.Changes(ctx, who[0].OrgID, last-n, last, who)
 					if err == nil && len(told) != int(n)*len(who) {
 						err = fmt.Errorf("%d are told", len(told))
 					}
@@ -104,15 +105,15 @@ func BenchmarkWatching(b *testing.B) {
 				name string
 				do   func() error
 			}{
-				{"Standing", func() error { _, err := r.Connections.Watchers(ctx, who); return err }},
+				{"Standing", func() error { _, err := r.Feed.Watchers(ctx, who); return err }},
 				{"OneChange", changes(1)},
 				{"HundredChanges", changes(100)},
 				{"Position", func() error {
-					_, _, err := r.Connections.Position(ctx, who[0], time.Now().Add(-time.Minute))
+					_, _, err := r.Feed.Position(ctx, who[0], time.Now().Add(-time.Minute))
 					return err
 				}},
-				{"History", func() error { _, err := r.Connections.History(ctx, who[0], ids[0]); return err }},
-				{"MemberUses", func() error { _, err := r.Tokens.MemberUses(ctx, who[0], ids[0], 20); return err }},
+				{"History", func() error { _, err := r.History.Of(ctx, who[0], ids[0]); return err }},
+				{"MemberUses", func() error { _, err := r.History.MemberUses(ctx, who[0], ids[0], 20); return err }},
 			} {
 				b.Run(c.name, func(b *testing.B) {
 					for b.Loop() {
@@ -147,7 +148,7 @@ func BenchmarkLostTokens(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				lost, err := r.Tokens.LostTokens(b.Context(), connections.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
+				lost, err := r.Tokens.LostTokens(b.Context(), tokens.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
 				if err != nil || len(lost) != 0 {
 					b.Fatalf("%d of %d are lost (%v)", len(lost), manyConnections*len(who), err)
 				}

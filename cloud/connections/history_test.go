@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 // probed stores what a probe found.
@@ -22,14 +23,14 @@ func (f *fixture) probed(p accounts.Principal, id, status string, latency time.D
 	if err != nil {
 		f.T.Fatal(err)
 	}
-	if err := f.Upkeep.SetStatus(f.T.Context(), target, connections.Status{Status: status, Latency: latency}); err != nil {
+	if err := f.Upkeep.SetStatus(f.T.Context(), target, upkeep.Status{Status: status, Latency: latency}); err != nil {
 		f.T.Fatal(err)
 	}
 }
 
 func (f *fixture) history(p accounts.Principal, id string) api.ConnectionHistory {
 	f.T.Helper()
-	h, err := f.Connections.History(f.T.Context(), p, id)
+	h, err := f.History.Of(f.T.Context(), p, id)
 	if err != nil || len(h.HalfHours) != 48 || len(h.Days) != 30 {
 		f.T.Fatalf("%d half hours and %d days (%v)", len(h.HalfHours), len(h.Days), err)
 	}
@@ -59,7 +60,7 @@ func TestHistory(t *testing.T) {
 		use := connections.RelayUse{Connection: c.ID, UserID: p.UserID, Calls: 7, Failures: 3, Answers: 5, Latency: 20 * time.Millisecond,
 			LatencyMax: 9 * time.Millisecond, Last: f.Clock()}
 		for range 2 {
-			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{use, {Connection: "gone", UserID: p.UserID, Calls: 1, Last: f.Clock()}}); err != nil {
+			if err := f.History.AddRelayUses(t.Context(), []connections.RelayUse{use, {Connection: "gone", UserID: p.UserID, Calls: 1, Last: f.Clock()}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -141,14 +142,14 @@ func TestLateProbeIsNotNoted(t *testing.T) {
 		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://elsewhere.a.test")}); err != nil {
 			t.Fatal(err)
 		}
-		last, _, err := f.Connections.Position(t.Context(), p, f.Clock())
+		last, _, err := f.Feed.Position(t.Context(), p, f.Clock())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: "online", Latency: time.Second}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: "online", Latency: time.Second}); err != nil {
 			t.Fatal(err)
 		}
-		if now, _, err := f.Connections.Position(t.Context(), p, f.Clock()); err != nil || now != last {
+		if now, _, err := f.Feed.Position(t.Context(), p, f.Clock()); err != nil || now != last {
 			t.Errorf("it is told: %d, before %d (%v)", now, last, err)
 		}
 		if day := f.history(p, c.ID).Days[29]; day.Status != "" {
@@ -166,7 +167,7 @@ func TestMemberUses(t *testing.T) {
 		c := f.Register(owner, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		uses := func(p accounts.Principal) []api.MemberUse {
 			t.Helper()
-			got, err := f.Tokens.MemberUses(t.Context(), p, c.ID, 100)
+			got, err := f.History.MemberUses(t.Context(), p, c.ID, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,10 +176,10 @@ func TestMemberUses(t *testing.T) {
 		if none := uses(owner); none == nil || len(none) != 0 {
 			t.Errorf("nobody has used it: %v", none)
 		}
-		if _, err := f.Tokens.MemberUses(t.Context(), max, c.ID, 0); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.History.MemberUses(t.Context(), max, c.ID, 0); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
-		if _, err := f.Connections.History(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
+		if _, err := f.History.Of(t.Context(), max, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("not shared: %v", err)
 		}
 		f.ChangeRole(admin, owner, "admin")
@@ -187,7 +188,7 @@ func TestMemberUses(t *testing.T) {
 		const service = "0190c7d2-0000-7000-8000-000000000001"
 		add := func(user string, calls, failures int64) {
 			t.Helper()
-			if err := f.Tokens.AddRelayUses(t.Context(), []connections.RelayUse{{Connection: c.ID, UserID: user, Calls: calls, Failures: failures, Answers: calls - failures,
+			if err := f.History.AddRelayUses(t.Context(), []connections.RelayUse{{Connection: c.ID, UserID: user, Calls: calls, Failures: failures, Answers: calls - failures,
 				Latency: time.Duration(calls-failures) * 5 * time.Millisecond, Last: f.Clock()}}); err != nil {
 				t.Fatal(err)
 			}
@@ -268,10 +269,10 @@ func TestMemberUsesAreBounded(t *testing.T) {
 		for i := range 150 {
 			uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprintf("user-%03d", i), Calls: 1, Last: f.Clock().Add(time.Duration(i) * time.Second)})
 		}
-		if err := f.Tokens.AddRelayUses(t.Context(), uses); err != nil {
+		if err := f.History.AddRelayUses(t.Context(), uses); err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.Tokens.MemberUses(t.Context(), p, c.ID, 100)
+		got, err := f.History.MemberUses(t.Context(), p, c.ID, 100)
 		if err != nil || len(got) != 100 || got[0].UserID != "user-149" || got[99].UserID != "user-050" {
 			t.Errorf("%d members (%v)", len(got), err)
 		}
@@ -284,7 +285,7 @@ func TestHistoryIsPurged(t *testing.T) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		c := f.Register(p, "https://ace.a.test", storetest.AceKey().Text().Reveal())
 		const old, days = 2500, 54 // half hours, more than a batch, and the days that they are of
-		err := f.Tokens.AddRelayUses(t.Context(), func() (uses []connections.RelayUse) {
+		err := f.History.AddRelayUses(t.Context(), func() (uses []connections.RelayUse) {
 			for i := range old {
 				uses = append(uses, connections.RelayUse{Connection: c.ID, UserID: fmt.Sprint(i), Calls: 1, Last: f.Clock().Add(-time.Duration(i) * 30 * time.Minute)})
 			}

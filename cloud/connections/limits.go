@@ -46,7 +46,7 @@ func LimitTo(l api.MemberLimit) decision {
 				return limit{}, "", err
 			}
 			to := limit{AccessLimited, scopes}
-			if _, left := (bounds{ceiling: c.ceiling, own: to}).access(); len(left) == 0 {
+			if _, left := (Bounds{ceiling: c.ceiling, own: to}).access(); len(left) == 0 {
 				return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitEmpty,
 					"nothing of %s lies within the connection's ceiling, which is %s", presetText(l.Preset, scopes), c.ceilingText()).
 					WithHint("to let them do nothing: ace connections limit %s MEMBER --none", c.ID)
@@ -66,7 +66,7 @@ func (st *Store) UnlimitMember(ctx context.Context, caller accounts.Caller, id s
 // except puts one exception in the place of another; an empty one is none.
 func (st *Store) except(ctx context.Context, caller accounts.Caller, id string, who Exceptee, decide decision) (api.SharingMember, error) {
 	var out api.SharingMember
-	err := st.changeTx(ctx, func(tx *sql.Tx) (err error) {
+	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {
 		out, err = st.ExceptIn(ctx, tx, caller, id, who, decide)
 		return err
 	})
@@ -85,7 +85,7 @@ func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 	if err := errors.Join(caller.RequireShare(), c.requireUsable()); err != nil {
 		return out, err
 	}
-	if who.ID == c.ownerID {
+	if who.ID == c.OwnerID {
 		return out, c.errOwner()
 	}
 	was, err := c.sharerBefore(ctx, tx, caller.Principal, who)
@@ -104,7 +104,7 @@ func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 	if err := replaceLimit(ctx, tx, c.ID, was, to, preset); err != nil {
 		return out, err
 	}
-	if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
+	if err := st.feed.changed(ctx, tx, c.OrgID, c.ID, change{lost: to.access == AccessNone && c.visibility == Organization}); err != nil {
 		return out, err
 	}
 	action := "connection.member_limit"
@@ -112,7 +112,7 @@ func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 		action = "connection.member_unlimit"
 	}
 	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: action, Target: "connection:" + c.ID,
-		Details: map[string]string{"name": c.name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
+		Details: map[string]string{"name": c.Name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
 }
 
 // sharerBefore finds whom an exception is to be for, with the one that there is.

@@ -62,7 +62,7 @@ func (st *Store) Users(ctx context.Context, p accounts.Principal, id string) (in
 			return 0, fmt.Errorf("count who uses a connection: %w", err)
 		}
 	}
-	if !c.orphaned && !strings.HasPrefix(c.owner, "key:") {
+	if !c.orphaned && !strings.HasPrefix(c.Owner, "key:") {
 		n++
 	}
 	return n, nil
@@ -103,7 +103,7 @@ func (c Connection) scanSharer(s sqldb.Row) (api.SharingMember, error) {
 
 // sharer fills in what somebody may do for whom there is that exception.
 func (c Connection) sharer(m api.SharingMember, l limit) api.SharingMember {
-	if m.Owner = m.UserID == c.ownerID; m.Owner {
+	if m.Owner = m.UserID == c.OwnerID; m.Owner {
 		m.Access, m.Preset = AccessFull, ""
 		return m
 	}
@@ -114,7 +114,7 @@ func (c Connection) sharer(m api.SharingMember, l limit) api.SharingMember {
 	if l.access == AccessLimited {
 		m.Ceiling = strings.Fields(l.ceiling)
 	}
-	if access, most := (bounds{ceiling: c.ceiling, own: l}).access(); access != AccessFull {
+	if access, most := (Bounds{ceiling: c.ceiling, own: l}).access(); access != AccessFull {
 		m.Allowed = most.Strings()
 	}
 	return m
@@ -122,6 +122,6 @@ func (c Connection) sharer(m api.SharingMember, l limit) api.SharingMember {
 
 // errOwner says why there is no exception for the owner.
 func (c Connection) errOwner() error {
-	return bridge.E(bridge.Conflict, bridge.CodeOwnerUnlimited, "the connection is %s's own: its owner is never limited", c.owner).
+	return bridge.E(bridge.Conflict, bridge.CodeOwnerUnlimited, "the connection is %s's own: its owner is never limited", c.Owner).
 		WithHint("to take it away from everybody: ace disconnect %s", c.ID)
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
@@ -15,48 +13,12 @@ import (
 	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
-// service is an API key of the cloud as a principal.
-func (f *fixture) service(owner accounts.Principal, scopes ...bridge.Scope) accounts.Principal {
-	f.T.Helper()
-	p, err := f.Accounts.KeyPrincipal(f.T.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
-		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, accounts.KeyFacts{Name: "ci"})
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	return p
-}
-
-// scopesOf are the scopes of the access token that somebody gets, or the code of the refusal.
-func (f *fixture) scopesOf(p accounts.Principal, id string, key bridge.Key, server bridge.ServerURL) bridge.Code {
-	f.T.Helper()
-	credential, err := f.Tokens.Credential(f.T.Context(), p, id)
-	g, relayErr := f.Tokens.Relay(f.T.Context(), p.As(p.Actor("", "")), id)
-	if bridge.CodeOf(err) != bridge.CodeOf(relayErr) {
-		f.T.Errorf("the relay says %v, the credential %v", relayErr, err)
-	}
-	if err != nil {
-		return bridge.CodeOf(err)
-	}
-	var out []string
-	for _, c := range []api.Credential{credential, g.Credential} {
-		claims, err := bridge.VerifyAccess(c.Value.Secret, key.PublicKey(), []bridge.ServerURL{server}, f.Clock())
-		if err != nil || claims.Subject != p.Email || claims.Connection != id {
-			f.T.Fatalf("%+v %v", claims, err)
-		}
-		out = append(out, claims.Scope)
-	}
-	if out[0] != out[1] {
-		f.T.Errorf("the relay's token has %q, the other %q", out[1], out[0])
-	}
-	return bridge.Code(out[0])
-}
-
 // Who gets which scopes: the owner all, everybody else what ceiling and exception leave, a key no more than who made it.
 func TestCeilingsAndExceptions(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner, admin := f.Person("owner@a.test", "acme", bridge.RoleMember), f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		max, eve := f.Person("max@a.test", "acme", bridge.RoleMember), f.Person("eve@a.test", "acme", bridge.RoleViewer)
-		ci := f.service(max, "connection:use", "connection:read")
+		ci := f.Service(max, "connection:use", "connection:read")
 		key, server := storetest.AceKey(), bridge.ServerURL("https://ace.a.test")
 		c := f.Register(owner, string(server), key.Text().Reveal())
 		if _, err := f.SQL.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", c.ID); err != nil {
@@ -66,7 +28,7 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		check := func(stage string, want ...string) {
 			t.Helper()
 			for i, p := range all {
-				if got := f.scopesOf(p, c.ID, key, server); got != bridge.Code(want[i]) {
+				if got := f.ScopesOf(p, c.ID, key, server); got != bridge.Code(want[i]) {
 					t.Errorf("%s: %s gets %q, want %q", stage, p.Email, got, want[i])
 				}
 			}
@@ -177,14 +139,14 @@ func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
 			id   string
 			want string
 		}{{shared.ID, "ann@a.test max@a.test:lost eve@a.test"}, {private.ID, "ann@a.test"}} {
-			since, _, err := f.Connections.Position(t.Context(), admin, f.Clock())
+			since, _, err := f.Feed.Position(t.Context(), admin, f.Clock())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := f.Limit(admin, c.id, max.UserID, storetest.Nothing()); err != nil {
 				t.Fatal(err)
 			}
-			changes, _, err := f.Connections.Changes(t.Context(), admin.OrgID, since, since+1, who)
+			changes, _, err := f.Feed.Changes(t.Context(), admin.OrgID, since, since+1, who)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +185,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		ace := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
 		f.Patch(admin, ace.ID, storetest.Ceiling("app:read"))
 		f.Register(admin, "https://ace.a.test", "a-plain-key")
-		f.limitOff(admin, ace.ID, max.UserID)
+		f.LimitOff(admin, ace.ID, max.UserID)
 		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), ace.ID); bridge.CodeOf(err) != "ceiling_plain" {
 			t.Errorf("a plain key under a ceiling: %v", err)
 		}
@@ -240,19 +202,12 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	})
 }
 
-func (f *fixture) limitOff(by accounts.Principal, id, user string) {
-	f.T.Helper()
-	if _, err := f.Connections.UnlimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user}); err != nil {
-		f.T.Fatal(err)
-	}
-}
-
 // An exception outlives the membership: whoever comes back has no more than before. It dies with the connection.
 func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
 		c := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
-		service := f.service(max, "connection:use", "connection:read")
+		service := f.Service(max, "connection:use", "connection:read")
 		if err := f.Limit(admin, c.ID, max.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +229,7 @@ func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 		if _, err := f.Tokens.Credential(t.Context(), again, c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("come back: %v", err)
 		}
-		f.limitOff(admin, c.ID, max.UserID)
+		f.LimitOff(admin, c.ID, max.UserID)
 		if _, err := f.Tokens.Credential(t.Context(), again, c.ID); err != nil {
 			t.Errorf("let in again: %v", err)
 		}
@@ -307,8 +262,8 @@ func TestSharingIsAudited(t *testing.T) {
 		if err := f.Limit(admin, c.ID, max.UserID, storetest.Nothing()); err != nil {
 			t.Fatal(err)
 		}
-		f.limitOff(admin, c.ID, max.UserID)
-		f.limitOff(admin, c.ID, max.UserID)
+		f.LimitOff(admin, c.ID, max.UserID)
+		f.LimitOff(admin, c.ID, max.UserID)
 		f.Patch(admin, c.ID, storetest.Ceiling())
 		entries, _, err := f.Accounts.Audit(t.Context(), admin, audit.Query{Target: "connection:" + c.ID})
 		if err != nil {
@@ -336,7 +291,7 @@ func TestSharingList(t *testing.T) {
 		for _, name := range []string{"bob", "cid", "dan"} {
 			people = append(people, f.Person(name+"@a.test", "acme", bridge.RoleMember))
 		}
-		service := f.service(admin, "connection:use", "connection:read")
+		service := f.Service(admin, "connection:use", "connection:read")
 		for user, l := range map[string]api.MemberLimit{people[0].UserID: storetest.Nothing(), people[1].UserID: storetest.Limited("app:read"), service.UserID: storetest.Limited("app:write")} {
 			if err := f.Limit(admin, c.ID, user, l); err != nil {
 				t.Fatal(err)

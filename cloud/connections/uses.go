@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// RelayUse is how much somebody has called a server through the relay of late.
+// RelayUse is how much somebody called a server through the relay since the last report.
 type RelayUse struct {
 	Connection string // ID
 	UserID     string // or the ID of an API key
@@ -29,11 +29,11 @@ type RelayUse struct {
 }
 
 // AddRelayUses stores uses, all or none. Those of connections that are gone are left out.
-func (st *Tokens) AddRelayUses(ctx context.Context, uses []RelayUse) error {
+func (h *History) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 	slices.SortFunc(uses, func(a, b RelayUse) int { // all who store some take the rows in the same order
 		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(a.UserID, b.UserID))
 	})
-	return st.db.Tx(ctx, func(tx *sql.Tx) error {
+	return h.db.Tx(ctx, func(tx *sql.Tx) error {
 		history, err := tx.PrepareContext(ctx, `INSERT INTO connection_history (connection_id, span, bucket, calls, failures, answers, answer_us, answer_us_max)
 			SELECT c.id, $2, $3, $4, $5, $6, $7, $8 FROM connections c WHERE c.id = $1
 			ON CONFLICT (connection_id, span, bucket) DO UPDATE SET calls = connection_history.calls + excluded.calls,
@@ -70,17 +70,10 @@ func (st *Tokens) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 	})
 }
 
-// noteCredential counts a credential that is handed out, with which a member calls the server directly.
-func (st *Tokens) noteCredential(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, allowed bounds, now time.Time) (issued time.Time, err error) {
-	id := c.ID
+// NoteCredential counts a credential that is handed to somebody, who calls the server with it directly.
+func NoteCredential(ctx context.Context, tx *sql.Tx, id, userID string, now time.Time) error {
 	const history = `INSERT INTO connection_history (connection_id, span, bucket, credentials) SELECT c.id, $2, $3, 1 FROM connections c WHERE c.id = $1
 		ON CONFLICT (connection_id, span, bucket) DO UPDATE SET credentials = connection_history.credentials + 1`
-	issued = now
-	if c.ace {
-		if issued, err = noteHanded(ctx, tx, p, c, allowed, now); err != nil {
-			return issued, err
-		}
-	}
 	for _, note := range []struct {
 		statement string
 		args      []any
@@ -90,19 +83,19 @@ func (st *Tokens) noteCredential(ctx context.Context, tx *sql.Tx, p accounts.Pri
 		{history, []any{id, seconds(day), bucket(now, day)}},
 		{`INSERT INTO member_uses (connection_id, user_id, bucket, credentials, last_at) SELECT c.id, $2, $3, 1, $4 FROM connections c WHERE c.id = $1
 				ON CONFLICT (connection_id, user_id, bucket) DO UPDATE SET credentials = member_uses.credentials + 1, last_at = excluded.last_at`,
-			[]any{id, p.UserID, bucket(now, day), now.Unix()}},
+			[]any{id, userID, bucket(now, day), now.Unix()}},
 	} {
 		if _, err := tx.ExecContext(ctx, note.statement, note.args...); err != nil {
-			return issued, fmt.Errorf("note a use: %w", err)
+			return fmt.Errorf("note a use: %w", err)
 		}
 	}
-	return issued, nil
+	return nil
 }
 
 // MemberUses is who has used a connection within 30 days, the last one first, up to a limit: the connection's owner and admins
 // see everybody, anybody else themselves.
-func (st *Tokens) MemberUses(ctx context.Context, p accounts.Principal, id string, limit int) ([]api.MemberUse, error) {
-	c, err := st.store.Find(ctx, st.db, p, id)
+func (h *History) MemberUses(ctx context.Context, p accounts.Principal, id string, limit int) ([]api.MemberUse, error) {
+	c, err := h.store.Find(ctx, h.db, p, id)
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +103,9 @@ func (st *Tokens) MemberUses(ctx context.Context, p accounts.Principal, id strin
 	if c.requireOwner(p) != nil {
 		only = p.UserID
 	}
-	from := shownFrom(st.db.Now(), day)
+	from := shownFrom(h.db.Now(), day)
 	// First who used it last, then their days: CROSS JOIN keeps SQLite from going the other way round.
-	rows, err := st.db.QueryContext(ctx, `WITH l AS (SELECT user_id, MAX(last_at) AS last_at FROM member_uses
+	rows, err := h.db.QueryContext(ctx, `WITH l AS (SELECT user_id, MAX(last_at) AS last_at FROM member_uses
 			WHERE connection_id = $1 AND last_at >= $2 AND ($3 = '' OR user_id = $3) GROUP BY user_id ORDER BY MAX(last_at) DESC, user_id LIMIT $4),
 		n AS (SELECT l.user_id, MAX(l.last_at) AS last_at, CAST(SUM(d.calls) AS BIGINT) AS calls, CAST(SUM(d.failures) AS BIGINT) AS failures,
 			CAST(SUM(d.answers) AS BIGINT) AS answers, CAST(SUM(d.answer_us) AS BIGINT) AS answer_us, CAST(SUM(d.credentials) AS BIGINT) AS credentials,
@@ -121,7 +114,7 @@ func (st *Tokens) MemberUses(ctx context.Context, p accounts.Principal, id strin
 		SELECT n.user_id, COALESCE(u.email, 'key:' || n.user_id), COALESCE(u.name, ''), COALESCE(m.role, ''),
 			n.last_at, n.calls, n.failures, n.answers, n.answer_us, n.credentials, n.days
 		FROM n LEFT JOIN users u ON u.id = n.user_id LEFT JOIN members m ON m.org_id = $5 AND m.user_id = n.user_id
-		ORDER BY n.last_at DESC, n.user_id`, c.ID, from, only, schema.PageSize(limit), c.orgID)
+		ORDER BY n.last_at DESC, n.user_id`, c.ID, from, only, schema.PageSize(limit), c.OrgID)
 	out := []api.MemberUse{}
 	err = sqldb.Each(rows, err, func(s sqldb.Row) error {
 		var use api.MemberUse

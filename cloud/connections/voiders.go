@@ -17,20 +17,8 @@ import (
 // Voiders are the kinds of credential kept with connections; see [Voider].
 func (st *Store) Voiders() []accounts.Voider {
 	return []accounts.Voider{
-		{Kind: "handed-out access tokens", Tables: []string{"handed_tokens"}, Void: st.voidHanded},
 		{Kind: "connections", Tables: []string{"connections"}, Void: st.voidConnections},
 	}
-}
-
-// voidHanded has the access tokens of a person looked at: the memberships that they were handed out for have new IDs, or ended.
-func (st *Store) voidHanded(ctx context.Context, tx *sql.Tx, h accounts.Handover) error {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO access_changes (org_id, user_id, changed_at) SELECT DISTINCT org_id, user_id, CAST($3 AS BIGINT) FROM handed_tokens
-		WHERE user_id = $1 AND ($2 = '' OR org_id = $2) ON CONFLICT (org_id, user_id) DO UPDATE SET changed_at = excluded.changed_at`,
-		h.User.ID, h.OrgID, st.db.Now().Unix()); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE handed_tokens SET next_at = 0 WHERE user_id = $1 AND ($2 = '' OR org_id = $2)`, h.User.ID, h.OrgID)
-	return err
 }
 
 // voidConnections removes the connections that a stranger may have made under the address; the revocations of their keys are
@@ -50,25 +38,25 @@ func (st *Store) voidConnections(ctx context.Context, tx *sql.Tx, h accounts.Han
 		return err
 	}
 	for _, c := range all {
-		if _, err := st.queueRevocation(ctx, tx, accounts.Principal{Email: h.User.Email}, c, h.Reason, dueAtOnce); err != nil {
+		if _, err := st.queueRevocation(ctx, tx, accounts.Principal{Email: h.User.Email}, c, h.Reason, DueAtOnce); err != nil {
 			return err
 		}
-		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.ID, c.secret))
+		gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.ID, c.Secret))
 		if err != nil {
 			return err
 		}
 		if !gone {
 			return errChanged
 		}
-		if err := st.changed(ctx, tx, c.orgID, c.ID, change{lost: c.visibility == Organization, gone: true}); err != nil {
+		if err := st.feed.changed(ctx, tx, c.OrgID, c.ID, change{lost: c.visibility == Organization, gone: true}); err != nil {
 			return err
 		}
 		by := h.Actor
-		if err := tx.QueryRowContext(ctx, "SELECT slug FROM organizations WHERE id = $1", c.orgID).Scan(&by.Org); err != nil {
+		if err := tx.QueryRowContext(ctx, "SELECT slug FROM organizations WHERE id = $1", c.OrgID).Scan(&by.Org); err != nil {
 			return err
 		}
 		if err := audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: by, Action: "connection.delete", Target: "connection:" + c.ID,
-			Details: map[string]string{"name": c.name, "server_url": string(c.server), "reason": h.Reason}}); err != nil {
+			Details: map[string]string{"name": c.Name, "server_url": string(c.Server), "reason": h.Reason}}); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -44,8 +45,8 @@ type Config struct {
 	Sessions    *accounts.Sessions
 	Outbox      *outbox.Outbox
 	Connections *connections.Store
-	Tokens      *connections.Tokens
-	Upkeep      *connections.Upkeep
+	History     *connections.History
+	Upkeep      *upkeep.Upkeep
 	Preview     *preview.Preview
 	Now         func() time.Time
 }
@@ -61,9 +62,9 @@ func New(cfg Config) *Dashboard {
 	return &Dashboard{[]interface{ mount(e *echo.Echo) }{
 		&connectionList{page: cfg.Page, connections: cfg.Connections, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
 		&newConnection{page: cfg.Page, connections: cfg.Connections, servers: cfg.Servers, cloud: cfg.PublicURL, now: cfg.Now},
-		&overview{page: cfg.Page, tabs: tabs, connections: cfg.Connections, servers: cfg.Servers, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
+		&overview{page: cfg.Page, tabs: tabs, connections: cfg.Connections, history: cfg.History, servers: cfg.Servers, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
 		&serverKeys{page: cfg.Page, tabs: tabs, servers: cfg.Servers, quotas: cfg.Quotas},
-		&sharing{page: cfg.Page, tabs: tabs, connections: cfg.Connections, tokens: cfg.Tokens, servers: cfg.Servers},
+		&sharing{page: cfg.Page, tabs: tabs, connections: cfg.Connections, history: cfg.History, servers: cfg.Servers},
 		&explorer{page: cfg.Page, tabs: tabs, cloud: cfg.PublicURL},
 		&cloudKeys{page: cfg.Page, who: cfg.Who, keys: cfg.Keys, servers: cfg.Servers, cloud: cfg.PublicURL},
 		&members{page: cfg.Page, who: cfg.Who, accounts: cfg.Accounts, outbox: cfg.Outbox, preview: cfg.Preview, servers: cfg.Servers},

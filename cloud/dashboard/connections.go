@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/web"
 )
 
@@ -18,7 +19,7 @@ import (
 type connectionList struct {
 	page        *page.Writer
 	connections *connections.Store
-	upkeep      *connections.Upkeep
+	upkeep      *upkeep.Upkeep
 	cloud       bridge.ServerURL
 }
 

@@ -18,8 +18,8 @@ type historyView struct {
 }
 
 // history reads the history of a connection.
-func (o *overview) history(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
-	h, err := o.connections.History(ctx, p, id)
+func (o *overview) historyOf(ctx context.Context, p accounts.Principal, id string) (historyView, error) {
+	h, err := o.history.Of(ctx, p, id)
 	if err != nil {
 		return historyView{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -23,7 +24,8 @@ type overview struct {
 	tabs        *tabs
 	connections *connections.Store
 	servers     *servers.Servers
-	upkeep      *connections.Upkeep
+	upkeep      *upkeep.Upkeep
+	history     *connections.History
 	cloud       bridge.ServerURL
 }
 
@@ -73,7 +75,7 @@ func (o *overview) render(ctx echo.Context, status int, p accounts.Principal, fa
 	if view.Users, err = o.connections.Users(r.Context(), p, id); err != nil {
 		return err
 	}
-	if view.History, err = o.history(r.Context(), p, id); err != nil {
+	if view.History, err = o.historyOf(r.Context(), p, id); err != nil {
 		return err
 	}
 	if view.Undelivered, err = o.upkeep.Undelivered(r.Context(), p); err != nil {

@@ -26,7 +26,7 @@ type sharing struct {
 	page        *page.Writer
 	tabs        *tabs
 	connections *connections.Store
-	tokens      *connections.Tokens
+	history     *connections.History
 	servers     *servers.Servers
 }
 
@@ -298,7 +298,7 @@ func (s *sharing) askLess(ctx echo.Context, p accounts.Principal, title string, 
 // uses lists who has used a connection: everybody for its owner and admins, else only the reader.
 func (s *sharing) uses(ctx context.Context, p accounts.Principal, connection api.Connection) (web.Uses, error) {
 	const shown = 20
-	uses, err := s.tokens.MemberUses(ctx, p, connection.ID, shown)
+	uses, err := s.history.MemberUses(ctx, p, connection.ID, shown)
 	if err != nil {
 		return web.Uses{}, err
 	}

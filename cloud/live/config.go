@@ -23,25 +23,25 @@ import (
 
 // Config is what the room needs. Every field is required.
 type Config struct {
-	Keys        *keys.Authority // for the cloud's own API
-	Who         *who.Finder
-	Connections *connections.Store
-	Now         func() time.Time
+	Keys *keys.Authority // for the cloud's own API
+	Who  *who.Finder
+	Feed *connections.Feed
+	Now  func() time.Time
 }
 
 // Live streams changes to clients. It is safe for concurrent use.
 type Live struct {
-	cfg         Config
-	log         *slog.Logger
-	keys        *keys.Authority
-	who         *who.Finder
-	connections *connections.Store
-	watchers    watchers
+	cfg      Config
+	log      *slog.Logger
+	keys     *keys.Authority
+	who      *who.Finder
+	feed     *connections.Feed
+	watchers watchers
 }
 
 // New returns the room. [Live.Run] must run, or streams stay silent.
 func New(cfg Config, log *slog.Logger) *Live {
-	return &Live{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, connections: cfg.Connections,
+	return &Live{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, feed: cfg.Feed,
 		watchers: watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: maxStreams}}
 }
 

@@ -137,7 +137,7 @@ func (lv *Live) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-lv.connections.ConnectionsChanged():
+		case <-lv.feed.ConnectionsChanged():
 		case <-ticker.C:
 		}
 	}
@@ -156,7 +156,7 @@ func (lv *Live) tellWatchers(ctx context.Context) (more bool, err error) {
 	for i, w := range all {
 		who[i] = w.who
 	}
-	standing, err := lv.connections.Watchers(ctx, who)
+	standing, err := lv.feed.Watchers(ctx, who)
 	if err != nil {
 		if asked.Sub(lv.watchers.asked) > watchBlind {
 			for _, w := range all {
@@ -208,7 +208,7 @@ func (lv *Live) tellSome(ctx context.Context, at place, some []*watcher) (next i
 		}
 		sees[i] = n
 	}
-	changes, next, err := lv.connections.Changes(ctx, at.org, at.since, at.last, who)
+	changes, next, err := lv.feed.Changes(ctx, at.org, at.since, at.last, who)
 	if err != nil {
 		return 0, err
 	}

@@ -59,7 +59,7 @@ func (lv *Live) Mount(e *echo.Echo) {
 // connectionEvents streams the changes of the connections that the caller sees, as server-sent events.
 func (lv *Live) connectionEvents(ctx echo.Context, p accounts.Principal) error {
 	r := ctx.Request()
-	last, from, err := lv.connections.Position(r.Context(), p, lv.cfg.Now().Add(-watchedBefore))
+	last, from, err := lv.feed.Position(r.Context(), p, lv.cfg.Now().Add(-watchedBefore))
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/schema"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
 // Config is all that a preview may touch. Every field is required.
@@ -35,7 +36,7 @@ type Config struct {
 	DB          *schema.DB
 	Accounts    *accounts.Store
 	Connections *connections.Store
-	Tokens      *connections.Tokens
+	Tokens      *tokens.Tokens
 }
 
 // Preview makes changes and rolls them back. It is safe for concurrent use.
@@ -43,7 +44,7 @@ type Preview struct {
 	db          *schema.DB
 	accounts    *accounts.Store
 	connections *connections.Store
-	tokens      *connections.Tokens
+	tokens      *tokens.Tokens
 	keys        accounts.Keys // of the cloud itself; nil: see [Preview.UseKeys]
 }
 
@@ -174,18 +175,18 @@ func (x *rehearsal) gone(ctx context.Context, of accounts.User, had map[string]a
 }
 
 // lost lists the organization's access tokens whose holders may no longer have them and whose withdrawal has not begun.
-func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]connections.Lost, error) {
-	all, err := connections.LostIn(ctx, x.tx, x.p.OrgID, x.r.db.Now(), func(id uuid.UUID) bool {
+func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]tokens.Lost, error) {
+	all, err := tokens.LostIn(ctx, x.tx, x.p.OrgID, x.r.db.Now(), func(id uuid.UUID) bool {
 		return !slices.Contains(x.after.Keys, id) && !slices.Contains(x.ending, id) && alive(id)
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]connections.Lost{}
+	out := map[string]tokens.Lost{}
 	for _, l := range all {
 		for _, h := range l.Of {
 			if h.Number == 0 {
-				out[strings.Join([]string{l.Connection, h.UserID, h.APIKey, h.Terms}, "|")] = connections.Lost{Org: l.Org, Connection: l.Connection, Of: []connections.Handed{h}}
+				out[strings.Join([]string{l.Connection, h.UserID, h.APIKey, h.Terms}, "|")] = tokens.Lost{Org: l.Org, Connection: l.Connection, Of: []tokens.Handed{h}}
 			}
 		}
 	}
@@ -193,7 +194,7 @@ func (x *rehearsal) lost(ctx context.Context, alive Alive) (map[string]connectio
 }
 
 // withdrawn adds to the preview the access tokens that are lost, and what is left to the personal keys of their holders.
-func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[string]connections.Lost) error {
+func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[string]tokens.Lost) error {
 	after, err := x.lost(ctx, alive)
 	if err != nil {
 		return err
@@ -249,7 +250,7 @@ func (x *rehearsal) withdrawn(ctx context.Context, alive Alive, before map[strin
 }
 
 // holderNow returns what the holder of a lost token may still do on its server; has is false for nothing.
-func (x *rehearsal) holderNow(ctx context.Context, l connections.Lost, h connections.Handed) (bridge.KeyAccess, bool, error) {
+func (x *rehearsal) holderNow(ctx context.Context, l tokens.Lost, h tokens.Handed) (bridge.KeyAccess, bool, error) {
 	c, err := connections.FindAny(ctx, x.tx, l.Connection)
 	if err != nil {
 		return bridge.KeyAccess{}, false, fmt.Errorf("look up a connection: %w", err)

@@ -18,6 +18,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
 	"github.com/acebridge/ace/cloud/preview"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
 // read is what a query gives.
@@ -230,7 +231,7 @@ func TestEndsArePreviewed(t *testing.T) {
 }
 
 // wantHolders compares what was said of tokens and personal keys with the statement that the server is sent.
-func (f *fixture) wantHolders(name string, key bridge.Key, said preview.Ends, tokens, want []string, alive preview.Alive) {
+func (f *fixture) wantHolders(name string, key bridge.Key, said preview.Ends, named, want []string, alive preview.Alive) {
 	f.T.Helper()
 	var holders, subjects, stated []string
 	for _, h := range said.Holders {
@@ -239,11 +240,11 @@ func (f *fixture) wantHolders(name string, key bridge.Key, said preview.Ends, to
 	}
 	slices.Sort(holders)
 	slices.Sort(subjects)
-	slices.Sort(tokens)
-	if !slices.Equal(holders, want) || !slices.Equal(tokens, subjects) {
-		f.T.Errorf("%s: said was %v of keys and %v of tokens, want %v", name, holders, tokens, want)
+	slices.Sort(named)
+	if !slices.Equal(holders, want) || !slices.Equal(named, subjects) {
+		f.T.Errorf("%s: said was %v of keys and %v of tokens, want %v", name, holders, named, want)
 	}
-	lost, err := f.Tokens.LostTokens(f.T.Context(), connections.Look{Alive: alive})
+	lost, err := f.Tokens.LostTokens(f.T.Context(), tokens.Look{Alive: alive})
 	if err != nil {
 		f.T.Fatal(err)
 	}

@@ -29,9 +29,9 @@ func (f *fixture) sealAll(keys bridge.Secret) sealed {
 		f.T.Fatal(err)
 	}
 	p := f.Person("olga@a.test", "acme", bridge.RoleOwner)
-	c, _ := f.exchanged(p, "https://a.test")
+	c, _ := f.Exchanged(p, "https://a.test")
 	f.exec("UPDATE connections SET rotate_at = 1")
-	f.begin() // stores the key of a rotation that is under way
+	f.BeginRotation() // stores the key of a rotation that is under way
 	gone := f.Register(p, "https://b.test", storetest.AceKey().Text().Reveal())
 	if _, err := f.Connections.Delete(f.T.Context(), p.As(audit.Actor{}), gone.ID); err != nil {
 		f.T.Fatal(err)

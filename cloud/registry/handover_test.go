@@ -23,6 +23,7 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/signup"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
 // noCredentials are the tables with nothing in them that anybody can act with. A new table goes here, or to a Voider.
@@ -272,7 +273,7 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g storetest.Given, sha
 	if due, err := f.Upkeep.DueRevocations(ctx, 10); err != nil || (len(due) == 1) != m.unproven {
 		t.Errorf("the revocations of its key: %v %v", due, err)
 	}
-	lost, err := f.Tokens.LostTokens(ctx, connections.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
+	lost, err := f.Tokens.LostTokens(ctx, tokens.Look{Alive: func(uuid.UUID) bool { return true }, Everybody: true})
 	if err != nil || len(lost) != 1 || lost[0].Connection != shared.ID {
 		t.Errorf("the access token that was handed out is not withdrawn: %v %v", lost, err)
 	}
@@ -289,7 +290,7 @@ func (f *fixture) handedOver(a *keys.Authority, m moment, g storetest.Given, sha
 	case err != nil || fresh.Principal.Member == g.P.Member || fresh.Principal.Email != cmp.Or(m.address, g.P.Email):
 		t.Errorf("the membership goes on under its old ID or name: %+v %v", fresh.Principal, err)
 	}
-	if got := f.audited(owner.Principal, "address.change"); (len(got) == 1) != (m.address != "") {
+	if got := f.Audited(owner.Principal, "address.change"); (len(got) == 1) != (m.address != "") {
 		t.Errorf("audited: %+v", got)
 	}
 }

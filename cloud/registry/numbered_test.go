@@ -19,6 +19,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 // unnumbered are the functions that change the database without a change number, and why nothing is taken away there.
@@ -62,13 +63,13 @@ var unnumbered = map[string]string{
 	"learnSubject":        "notes what a server says",
 	"noteRelay":           "notes",
 	"noteRelayed":         "gives, and is too frequent for a write to another file",
-	"purgeHistory":        "deletes what is old",
+	"DropOld":             "deletes what is old",
 	"replace":             "seals anew what is there",
 	"takeMail":            "gives",
 }
 
 // stores are the packages of the registry.
-var stores = []string{"schema", "vault", "outbox", "lockout", "accounts", "factors", "joining", "addresses", "signin", "signup", "providers", "connections", "preview", "registry"}
+var stores = []string{"schema", "vault", "outbox", "lockout", "accounts", "factors", "joining", "addresses", "signin", "signup", "providers", "connections", "tokens", "upkeep", "preview", "registry"}
 
 // Every change of the registry has a change number unless it is known why it needs none.
 func TestEveryChangeIsNumbered(t *testing.T) {
@@ -181,7 +182,7 @@ func TestNumbersMove(t *testing.T) {
 			{"a credential", false, func() error { _, err := f.Tokens.Credential(ctx, max, c.ID); return err }},
 			{"a call through the relay", false, func() error { _, err := f.Tokens.Relay(ctx, max.As(by), c.ID); return err }},
 			{"a probe", false, func() error {
-				return f.Upkeep.SetStatus(ctx, target, connections.Status{Status: connections.StatusOnline})
+				return f.Upkeep.SetStatus(ctx, target, upkeep.Status{Status: connections.StatusOnline})
 			}},
 			{"a session is opened", false, func() error {
 				_, err := f.Sessions.OpenSession(ctx, eve.UserID, "acme", accounts.MethodBrowser, by)

@@ -41,6 +41,8 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/signin"
 	"github.com/acebridge/ace/cloud/signup"
+	"github.com/acebridge/ace/cloud/tokens"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -72,8 +74,10 @@ type Registry struct {
 	SignUp      *signup.Store
 	Providers   *providers.Store
 	Connections *connections.Store
-	Tokens      *connections.Tokens
-	Upkeep      *connections.Upkeep
+	Feed        *connections.Feed
+	History     *connections.History
+	Tokens      *tokens.Tokens
+	Upkeep      *upkeep.Upkeep
 	Preview     *preview.Preview
 }
 
@@ -91,15 +95,18 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 		return nil, err
 	}
 	r.newSignIn(cfg, hasher, log)
-	r.Connections, r.Tokens, r.Upkeep, err = connections.New(connections.Config{DB: rows, Accounts: r.Accounts, Vault: cfg.Vault,
-		Issuer: cfg.Issuer, Root: cfg.Root}, log)
+	signals := connections.NewSignals()
+	r.Connections, r.Feed, r.History = connections.New(connections.Config{DB: rows, Accounts: r.Accounts, Vault: cfg.Vault,
+		Issuer: cfg.Issuer, Root: cfg.Root, Signals: signals}, log)
+	r.Tokens, err = tokens.New(tokens.Config{DB: rows, Connections: r.Connections, Signals: signals})
 	if err != nil {
 		return nil, err
 	}
+	r.Upkeep = upkeep.New(upkeep.Config{DB: rows, Connections: r.Connections, Feed: r.Feed, Signals: signals, Tokens: r.Tokens, Vault: cfg.Vault}, log)
 	r.Preview = preview.New(preview.Config{DB: rows, Accounts: r.Accounts, Connections: r.Connections, Tokens: r.Tokens})
 	r.Accounts.UseHooks(accounts.Hooks{
-		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Addresses.Voiders(), r.Factors.Voiders(), r.Connections.Voiders()),
-		RightsChanged:      r.Connections.RightsChanged,
+		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Addresses.Voiders(), r.Factors.Voiders(), r.Tokens.Voiders(), r.Connections.Voiders()),
+		RightsChanged:      r.Feed.RightsChanged,
 		Left:               r.Connections.Left,
 		PrivateConnections: r.Connections.PrivateConnections,
 		SecondFactors:      r.Factors.SecondFactors,
@@ -142,9 +149,10 @@ func (r *Registry) Purge(ctx context.Context) error {
 	before := r.DB.Now().Add(-24 * time.Hour)
 	var errs []error
 	for _, purge := range []func(context.Context, time.Time) error{r.Accounts.Purge, r.Lockout.Purge, r.Factors.Purge, r.Addresses.Purge,
-		r.SignIn.Purge, r.SignUp.Purge, r.Providers.Purge, r.Outbox.Purge, r.Connections.Purge} {
+		r.SignIn.Purge, r.SignUp.Purge, r.Providers.Purge, r.Outbox.Purge, r.Connections.Purge, r.Tokens.Purge} {
 		errs = append(errs, purge(ctx, before))
 	}
+	errs = append(errs, r.History.DropOld(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/tokens"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -40,7 +40,7 @@ type termsKey struct {
 
 // accessTerms are what one caller may do over one connection. They are checked again while in use.
 type accessTerms struct {
-	connections.AccessTerms
+	tokens.AccessTerms
 	key    bridge.Identity // zero: a session
 	itself bool            // the connection's server is this cloud
 	until  time.Time       // the end of the member's credential or of the token, whichever is first; by the cloud's clock
@@ -211,7 +211,7 @@ func (rl *Relay) Recheck(ctx context.Context) error {
 		return nil
 	}
 	asked := time.Now()
-	ask := make([]connections.AccessTerms, len(held))
+	ask := make([]tokens.AccessTerms, len(held))
 	for i, t := range held {
 		ask[i] = t.AccessTerms
 	}
@@ -222,8 +222,8 @@ func (rl *Relay) Recheck(ctx context.Context) error {
 	for i, t := range held {
 		switch {
 		case err != nil && asked.UnixNano()-t.held.Load() <= int64(termsBlind):
-		case err == nil && still[i] != connections.HoldsNot && (t.key.Type == "" || rl.keys.Alive(t.key)):
-			t.old.Store(still[i] == connections.HoldsOld)
+		case err == nil && still[i] != tokens.HoldsNot && (t.key.Type == "" || rl.keys.Alive(t.key)):
+			t.old.Store(still[i] == tokens.HoldsOld)
 			t.held.Store(asked.UnixNano())
 		default:
 			t.dead.Store(true)

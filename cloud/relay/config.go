@@ -36,6 +36,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/outbound"
 	"github.com/acebridge/ace/cloud/periodic"
+	"github.com/acebridge/ace/cloud/tokens"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -47,7 +48,8 @@ type Config struct {
 	Keys      *keys.Authority // for the cloud's own API
 	Who       *who.Finder
 	Quotas    *who.Quotas
-	Tokens    *connections.Tokens
+	Tokens    *tokens.Tokens
+	History   *connections.History
 	// Check probes a connection whose call has failed.
 	Check func(ctx context.Context, p accounts.Principal, connection string) (api.Connection, error)
 	Now   func() time.Time
@@ -60,13 +62,14 @@ type Relay struct {
 	keys         *keys.Authority
 	who          *who.Finder
 	quotas       *who.Quotas
-	accessTokens *connections.Tokens
+	accessTokens *tokens.Tokens
+	history      *connections.History
 	calls        *calls
 }
 
 // New returns the relay. [Relay.Run] does its background work.
 func New(cfg Config, log *slog.Logger) *Relay {
-	return &Relay{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas, accessTokens: cfg.Tokens,
+	return &Relay{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas, accessTokens: cfg.Tokens, history: cfg.History,
 		calls: newCalls(cfg.PublicURL, cfg.Outbound, cfg.Limits, log)}
 }
 

@@ -40,7 +40,7 @@ func startWith(t *testing.T, dsn string, limits who.RelayLimits) *fixture {
 	t.Helper()
 	f := &fixture{Fixture: roomtest.New(t, dsn, "")}
 	f.relay = relay.New(relay.Config{PublicURL: f.URL, Outbound: outbound.Rules{Loopback: true}, Limits: limits, Keys: f.Keys, Who: f.Who,
-		Quotas: who.NewQuotas(limits), Tokens: f.Tokens, Now: f.Clock,
+		Quotas: who.NewQuotas(limits), Tokens: f.Tokens, History: f.History, Now: f.Clock,
 		Check: func(context.Context, accounts.Principal, string) (api.Connection, error) {
 			return api.Connection{}, errors.New("nothing is probed here")
 		}}, slog.New(slog.DiscardHandler))

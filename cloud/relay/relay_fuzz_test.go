@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/guard"
-	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
 // Wherever a server redirects to, a browser is led through its own relay or nowhere.
@@ -18,7 +18,7 @@ func FuzzLocation(f *testing.F) {
 		f.Add(s)
 	}
 	server := bridge.ServerURL("https://ace.test/base")
-	call := &relayed{terms: &accessTerms{AccessTerms: connections.AccessTerms{Connection: "ID"}}, target: &relayTarget{server: server, url: server.URL()}}
+	call := &relayed{terms: &accessTerms{AccessTerms: tokens.AccessTerms{Connection: "ID"}}, target: &relayTarget{server: server, url: server.URL()}}
 	cloudURL, _ := url.Parse("https://cloud.test/v1/connections/ID/relay/dir/page")
 	f.Fuzz(func(t *testing.T, location string) {
 		resp := &http.Response{Header: http.Header{"Location": {location}}, Request: &http.Request{URL: server.URL().JoinPath("dir/page")}}

@@ -93,7 +93,7 @@ func (rl *Relay) storeUses(ctx context.Context) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	err := rl.accessTokens.AddRelayUses(ctx, uses)
+	err := rl.history.AddRelayUses(ctx, uses)
 	if err != nil {
 		rl.calls.uses.putBack(uses)
 	}

@@ -39,11 +39,11 @@ func TestRelayedCallsAreCounted(t *testing.T) {
 		if _, err := f.HTTP.Do(r); err == nil { //nolint:bodyclose // there is none
 			t.Error("a cancelled call was answered")
 		}
-		if uses, err := f.Tokens.MemberUses(t.Context(), f.Ann, connection.ID, 0); err != nil || len(uses) != 0 {
+		if uses, err := f.History.MemberUses(t.Context(), f.Ann, connection.ID, 0); err != nil || len(uses) != 0 {
 			t.Errorf("stored already: %+v (%v)", uses, err)
 		}
 		f.relay.Close()
-		uses, err := f.Tokens.MemberUses(t.Context(), f.Ann, connection.ID, 0)
+		uses, err := f.History.MemberUses(t.Context(), f.Ann, connection.ID, 0)
 		if err != nil || len(uses) != 2 {
 			t.Fatalf("%+v (%v)", uses, err)
 		}
@@ -56,11 +56,11 @@ func TestRelayedCallsAreCounted(t *testing.T) {
 				t.Errorf("%+v", use)
 			}
 		}
-		own, err := f.Tokens.MemberUses(t.Context(), max, connection.ID, 0)
+		own, err := f.History.MemberUses(t.Context(), max, connection.ID, 0)
 		if err != nil || len(own) != 1 || own[0].Email != "max@acme.test" {
 			t.Errorf("max sees %+v (%v)", own, err)
 		}
-		h, err := f.Connections.History(t.Context(), max, connection.ID)
+		h, err := f.History.Of(t.Context(), max, connection.ID)
 		if err != nil || h.Days[29].Calls != 6 || h.Days[29].Failures != 2 || h.HalfHours[47].Calls+h.HalfHours[46].Calls != 6 {
 			t.Errorf("%+v (%v)", h.Days, err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 // resolveCeiling returns the scopes that a preset of the connection's server stands for. Named scopes are checked against the
@@ -65,7 +65,7 @@ func (sv *Servers) ReadPresets(ctx context.Context, p accounts.Principal, id str
 }
 
 // catalogueOf fetches the catalogue of a connection's server, and stores the names of its presets.
-func (sv *Servers) catalogueOf(ctx context.Context, t connections.Target) (catalogue.Catalogue, error) {
+func (sv *Servers) catalogueOf(ctx context.Context, t upkeep.Target) (catalogue.Catalogue, error) {
 	unread := func(cause string) (catalogue.Catalogue, error) {
 		return catalogue.Catalogue{}, bridge.E(bridge.Unreachable, bridge.CodeCatalogueUnreadable,
 			"the presets of %s cannot be read: %s", t.Server, cause).
@@ -90,5 +90,5 @@ func (sv *Servers) catalogueOf(ctx context.Context, t connections.Target) (catal
 	if err != nil {
 		return unread(bridge.AsError(err).Detail)
 	}
-	return declared, sv.connections.KeepPresets(ctx, t, declared.Presets())
+	return declared, sv.upkeep.KeepPresets(ctx, t, declared.Presets())
 }

@@ -26,6 +26,8 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/periodic"
 	"github.com/acebridge/ace/cloud/preview"
+	"github.com/acebridge/ace/cloud/tokens"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -37,8 +39,8 @@ type Config struct {
 	Who         *who.Finder
 	Quotas      *who.Quotas
 	Connections *connections.Store
-	Tokens      *connections.Tokens
-	Upkeep      *connections.Upkeep
+	Tokens      *tokens.Tokens
+	Upkeep      *upkeep.Upkeep
 	Preview     *preview.Preview
 	// ForgetTarget tells the relay that a connection was removed.
 	ForgetTarget func(connection string)
@@ -54,8 +56,8 @@ type Servers struct {
 	who          *who.Finder
 	quotas       *who.Quotas
 	connections  *connections.Store
-	accessTokens *connections.Tokens
-	upkeep       *connections.Upkeep
+	accessTokens *tokens.Tokens
+	upkeep       *upkeep.Upkeep
 	preview      *preview.Preview
 	forgetTarget func(connection string)
 

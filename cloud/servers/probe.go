@@ -17,6 +17,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/outbound"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 const (
@@ -33,7 +34,7 @@ func (sv *Servers) ProbeStale(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return atOnce(probesAtOnce, targets, func(target connections.Target) error {
+	return atOnce(probesAtOnce, targets, func(target upkeep.Target) error {
 		status := sv.probe(ctx, target)
 		if ctx.Err() != nil {
 			return nil // an interrupted probe says nothing
@@ -55,10 +56,10 @@ func (sv *Servers) Check(ctx context.Context, p accounts.Principal, id string) (
 }
 
 // probe asks a server who the connection's credential belongs to, and puts into words what stands in the way.
-func (sv *Servers) probe(ctx context.Context, t connections.Target) connections.Status {
+func (sv *Servers) probe(ctx context.Context, t upkeep.Target) upkeep.Status {
 	if t.Err != nil {
 		e := bridge.AsError(t.Err)
-		return connections.Status{Status: connections.StatusUnauthorized, Cause: e.Detail, Hint: e.Hint}
+		return upkeep.Status{Status: connections.StatusUnauthorized, Cause: e.Detail, Hint: e.Hint}
 	}
 	path := "/ace/v1/me"
 	if !t.Ace {
@@ -86,7 +87,7 @@ func statusOf(resp *http.Response) string {
 }
 
 // ask fetches a path from a connection's server, with the connection's credential.
-func (sv *Servers) ask(ctx context.Context, t connections.Target, path string) (*http.Response, error) {
+func (sv *Servers) ask(ctx context.Context, t upkeep.Target, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Server.Join(path), nil)
 	if err != nil {
 		return nil, err
@@ -97,34 +98,34 @@ func (sv *Servers) ask(ctx context.Context, t connections.Target, path string) (
 }
 
 // aceStatus judges an ace server's response to a probe.
-func aceStatus(resp *http.Response, server bridge.ServerURL) connections.Status {
+func aceStatus(resp *http.Response, server bridge.ServerURL) upkeep.Status {
 	reconnect := "ace connect --server " + string(server)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return connections.Status{Status: connections.StatusUnauthorized, Cause: "API key is invalid or expired", Hint: reconnect}
+		return upkeep.Status{Status: connections.StatusUnauthorized, Cause: "API key is invalid or expired", Hint: reconnect}
 	case resp.StatusCode == http.StatusOK:
 		var id api.Identity
 		raw, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeAnswer))
 		if err == nil && bridge.DecodeStrict(raw, &id) == nil && id.Type != "" {
 			last, restored := api.ChangeNumbers(resp.Header)
-			return connections.Status{Status: connections.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs,
-				Numbers: connections.ChangeNumbers{Last: last, Restored: restored}}
+			return upkeep.Status{Status: connections.StatusOnline, Key: keyLife(id), Subject: cmp.Or(id.Owner, id.Subject), ActsAs: id.CanActAs,
+				Numbers: upkeep.ChangeNumbers{Last: last, Restored: restored}}
 		}
-		return connections.Status{Status: connections.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
+		return upkeep.Status{Status: connections.StatusOffline, Cause: "something answers at the URL, but it is not an ace server",
 			Hint: "check the URL, and that nothing else listens there"}
 	case resp.StatusCode >= 500:
 		switch bridge.CodeOf(api.ReadProblem(resp)) {
 		case bridge.CodeDatabaseBehind:
-			return connections.Status{Status: connections.StatusOffline, Cause: "the server's database has lost changes, as if restored from an old backup",
+			return upkeep.Status{Status: connections.StatusOffline, Cause: "the server's database has lost changes, as if restored from an old backup",
 				Hint: "restore the newest database there; if it is the newest there is: ace server restore --accept"}
 		case bridge.CodeClockBehind:
-			return connections.Status{Status: connections.StatusOffline, Cause: "the server's clock is behind a time that it has already seen",
+			return upkeep.Status{Status: connections.StatusOffline, Cause: "the server's clock is behind a time that it has already seen",
 				Hint: "set its clock right; if it is right now: ace server accept-clock"}
 		}
-		return connections.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
+		return upkeep.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}
-	return connections.Status{Status: connections.StatusOffline, Cause: "an unexpected answer: " + statusOf(resp),
+	return upkeep.Status{Status: connections.StatusOffline, Cause: "an unexpected answer: " + statusOf(resp),
 		Hint: "check that the URL is that of the ace server itself, with its path if it has one"}
 }
 
@@ -140,25 +141,25 @@ func keyLife(id api.Identity) (life connections.KeyLife) {
 }
 
 // plainStatus judges the response to a probe of a server that is not an ace server.
-func plainStatus(resp *http.Response, server bridge.ServerURL) connections.Status {
+func plainStatus(resp *http.Response, server bridge.ServerURL) upkeep.Status {
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		return connections.Status{Status: connections.StatusUnauthorized, Cause: "the server does not accept the API key",
+		return upkeep.Status{Status: connections.StatusUnauthorized, Cause: "the server does not accept the API key",
 			Hint: "create a new key there, and add it: ace connect --server " + string(server) + " --api-key -"}
 	case resp.StatusCode >= 500:
-		return connections.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
+		return upkeep.Status{Status: connections.StatusOffline, Cause: "the server answers with an error: " + statusOf(resp),
 			Hint: "look at the server's log"}
 	}
-	return connections.Status{Status: connections.StatusOnline}
+	return upkeep.Status{Status: connections.StatusOnline}
 }
 
 // unreachable puts a network error into words that reveal nothing about the cloud's own network.
-func unreachable(err error, server bridge.ServerURL) connections.Status {
-	offline := func(cause, hint string) connections.Status {
-		return connections.Status{Status: connections.StatusOffline, Cause: cause, Hint: hint}
+func unreachable(err error, server bridge.ServerURL) upkeep.Status {
+	offline := func(cause, hint string) upkeep.Status {
+		return upkeep.Status{Status: connections.StatusOffline, Cause: cause, Hint: hint}
 	}
 	if errors.Is(err, outbound.ErrBlocked) {
-		return connections.Status{Status: connections.StatusUnknown,
+		return upkeep.Status{Status: connections.StatusUnknown,
 			Cause: "the server is at an address that the cloud may not call; only a browser or the CLI near it can tell",
 			Hint:  "open the dashboard on a machine that reaches it, or run: ace connections check"}
 	}

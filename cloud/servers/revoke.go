@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/outbound"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -96,14 +97,14 @@ func (sv *Servers) DeliverRevocations(ctx context.Context) error {
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		err = atOnce(deliveredAtOnce, due, func(v connections.Revocation) error { return sv.deliverRevocation(ctx, v) })
+		err = atOnce(deliveredAtOnce, due, func(v upkeep.Revocation) error { return sv.deliverRevocation(ctx, v) })
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-func (sv *Servers) deliverRevocation(ctx context.Context, v connections.Revocation) error {
+func (sv *Servers) deliverRevocation(ctx context.Context, v upkeep.Revocation) error {
 	if v.Err != nil {
 		return sv.upkeep.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)
 	}

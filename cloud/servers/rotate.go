@@ -8,6 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/outbound"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 const (
@@ -25,7 +26,7 @@ func (sv *Servers) RotateKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return atOnce(rotatesAtOnce, due, func(d connections.DueRotation) error {
+	return atOnce(rotatesAtOnce, due, func(d upkeep.DueRotation) error {
 		if err := sv.rotateKey(ctx, d); ctx.Err() == nil {
 			return err
 		}
@@ -35,7 +36,7 @@ func (sv *Servers) RotateKeys(ctx context.Context) error {
 
 // rotateKey makes one attempt. A crash at any point leaves the old secret in use and a rotation to be resumed; the server then
 // answers with the same secret again.
-func (sv *Servers) rotateKey(ctx context.Context, due connections.DueRotation) error {
+func (sv *Servers) rotateKey(ctx context.Context, due upkeep.DueRotation) error {
 	t, taken, err := sv.upkeep.BeginRotation(ctx, due)
 	if err != nil || !taken {
 		return err
@@ -52,7 +53,7 @@ func (sv *Servers) rotateKey(ctx context.Context, due connections.DueRotation) e
 
 // renew has the server rotate the key, and tests the new secret the way it will be used: with an access token signed by it. All it
 // believes of the server's answer is when the key expires.
-func (sv *Servers) renew(ctx context.Context, t connections.Rotation) (bridge.Key, connections.KeyLife, error) {
+func (sv *Servers) renew(ctx context.Context, t upkeep.Rotation) (bridge.Key, connections.KeyLife, error) {
 	if t.Err != nil {
 		return bridge.Key{}, connections.KeyLife{}, t.Err
 	}

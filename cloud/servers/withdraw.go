@@ -8,7 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/sqldb"
-	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
 const (
@@ -78,7 +78,7 @@ func (s *sweep) due(now time.Time) bool {
 // what finds no free slot is found again in the next round.
 func (sv *Servers) withdrawTokens(ctx context.Context) error {
 	known := sv.keys.Position() // read before the query: changes made meanwhile are checked again
-	all, err := sv.accessTokens.LostTokens(ctx, connections.Look{Alive: sv.KeyAlive,
+	all, err := sv.accessTokens.LostTokens(ctx, tokens.Look{Alive: sv.KeyAlive,
 		KeysSince: sv.sweep.keys - keysOverlap, Everybody: sv.sweep.due(time.Now())})
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (sv *Servers) withdrawTokens(ctx context.Context) error {
 	return nil
 }
 
-func (sv *Servers) withdraw(ctx context.Context, lost connections.Lost) error {
+func (sv *Servers) withdraw(ctx context.Context, lost tokens.Lost) error {
 	w, ok, err := sv.accessTokens.WithdrawTokens(ctx, lost)
 	if sqldb.IsFault(err) || err == nil && !ok {
 		return err

@@ -32,6 +32,8 @@ import (
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/signin"
+	"github.com/acebridge/ace/cloud/tokens"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -48,8 +50,9 @@ type Config struct {
 	Addresses   *addresses.Store
 	Joining     *joining.Store
 	Connections *connections.Store
-	Tokens      *connections.Tokens
-	Upkeep      *connections.Upkeep
+	History     *connections.History
+	Tokens      *tokens.Tokens
+	Upkeep      *upkeep.Upkeep
 	Preview     *preview.Preview
 	Now         func() time.Time
 }
@@ -65,7 +68,7 @@ func New(cfg Config, log *slog.Logger) *API {
 		&accountAPI{who: cfg.Who, accounts: cfg.Accounts, addresses: cfg.Addresses},
 		&sessionAPI{who: cfg.Who, sessions: cfg.Sessions, signin: cfg.SignIn, factors: cfg.Factors, lockout: cfg.Lockout, now: cfg.Now},
 		&organizationAPI{who: cfg.Who, accounts: cfg.Accounts, joining: cfg.Joining},
-		&connectionAPI{who: cfg.Who, connections: cfg.Connections, tokens: cfg.Tokens, upkeep: cfg.Upkeep, servers: cfg.Servers},
+		&connectionAPI{who: cfg.Who, connections: cfg.Connections, history: cfg.History, tokens: cfg.Tokens, upkeep: cfg.Upkeep, servers: cfg.Servers},
 		&sharingAPI{who: cfg.Who, connections: cfg.Connections, servers: cfg.Servers},
 		&endsAPI{who: cfg.Who, servers: cfg.Servers, preview: cfg.Preview},
 		&keyAPI{who: cfg.Who, keys: cfg.Keys, servers: cfg.Servers},

@@ -9,6 +9,8 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/servers"
+	"github.com/acebridge/ace/cloud/tokens"
+	"github.com/acebridge/ace/cloud/upkeep"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -16,8 +18,9 @@ import (
 type connectionAPI struct {
 	who         *who.Finder
 	connections *connections.Store
-	tokens      *connections.Tokens
-	upkeep      *connections.Upkeep
+	history     *connections.History
+	tokens      *tokens.Tokens
+	upkeep      *upkeep.Upkeep
 	servers     *servers.Servers
 }
 
@@ -28,7 +31,7 @@ func (c *connectionAPI) mount(e *echo.Echo) {
 	e.PATCH("/v1/connections/:id", c.who.RequireScope("connection:update", c.patch))
 	e.DELETE("/v1/connections/:id", c.who.RequireScope("connection:delete", c.disconnect))
 	e.POST("/v1/connections/:id/credential", c.who.RequireScope("connection:use", c.credential))
-	e.GET("/v1/connections/:id/history", c.who.RequireScope("connection:read", c.history))
+	e.GET("/v1/connections/:id/history", c.who.RequireScope("connection:read", c.past))
 	e.GET("/v1/connections/:id/uses", c.who.RequireScope("connection:read", c.uses))
 	e.POST("/v1/connections/:id/check", c.who.RequireScope("connection:read", c.check))
 	e.GET("/v1/revocations", c.who.RequireScope("connection:read", c.undelivered))
@@ -109,8 +112,8 @@ func (c *connectionAPI) check(ctx echo.Context, p accounts.Principal) error {
 	return ctx.JSON(http.StatusOK, connection)
 }
 
-func (c *connectionAPI) history(ctx echo.Context, p accounts.Principal) error {
-	history, err := c.connections.History(ctx.Request().Context(), p, ctx.Param("id"))
+func (c *connectionAPI) past(ctx echo.Context, p accounts.Principal) error {
+	history, err := c.history.Of(ctx.Request().Context(), p, ctx.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -118,7 +121,7 @@ func (c *connectionAPI) history(ctx echo.Context, p accounts.Principal) error {
 }
 
 func (c *connectionAPI) uses(ctx echo.Context, p accounts.Principal) error {
-	uses, err := c.tokens.MemberUses(ctx.Request().Context(), p, ctx.Param("id"), api.PageLimit(ctx))
+	uses, err := c.history.MemberUses(ctx.Request().Context(), p, ctx.Param("id"), api.PageLimit(ctx))
 	if err != nil {
 		return err
 	}

@@ -8,12 +8,13 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
 // Statements are the withdrawals to deliver now.
-func (f *Fixture) Statements() (out []connections.Withdrawal) {
+func (f *Fixture) Statements() (out []tokens.Withdrawal) {
 	f.T.Helper()
-	lost, err := f.Tokens.LostTokens(f.T.Context(), connections.Look{Alive: func(id uuid.UUID) bool { return !f.Dead[id] }})
+	lost, err := f.Tokens.LostTokens(f.T.Context(), tokens.Look{Alive: func(id uuid.UUID) bool { return !f.Dead[id] }})
 	if err != nil {
 		f.T.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func (f *Fixture) Statements() (out []connections.Withdrawal) {
 }
 
 // Relay is the access of somebody to a connection, as the relay gets it.
-func (f *Fixture) Relay(p accounts.Principal, id string) connections.AccessTerms {
+func (f *Fixture) Relay(p accounts.Principal, id string) tokens.AccessTerms {
 	f.T.Helper()
 	g, err := f.Tokens.Relay(f.T.Context(), p.As(p.Actor("", "")), id)
 	if err != nil {
@@ -40,9 +41,9 @@ func (f *Fixture) Relay(p accounts.Principal, id string) connections.AccessTerms
 }
 
 // Hold asks for one grant among many that hold.
-func (f *Fixture) Hold(g, other connections.AccessTerms) connections.Hold {
+func (f *Fixture) Hold(g, other tokens.AccessTerms) tokens.Hold {
 	f.T.Helper()
-	all := make([]connections.AccessTerms, 0, 251)
+	all := make([]tokens.AccessTerms, 0, 251)
 	for range 250 {
 		all = append(all, other)
 	}
@@ -52,7 +53,7 @@ func (f *Fixture) Hold(g, other connections.AccessTerms) connections.Hold {
 		f.T.Fatal(err)
 	}
 	for i, hold := range still[:250] {
-		if hold != connections.Holds {
+		if hold != tokens.Holds {
 			f.T.Fatalf("another grant, the %dth, has ended", i)
 		}
 	}
@@ -116,4 +117,48 @@ func (f *Fixture) Limit(by accounts.Principal, id, user string, l api.MemberLimi
 	f.T.Helper()
 	_, err := f.Connections.LimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user, Key: true}, l)
 	return err
+}
+
+// Service is an API key of the cloud as a principal.
+func (f *Fixture) Service(owner accounts.Principal, scopes ...bridge.Scope) accounts.Principal {
+	f.T.Helper()
+	p, err := f.Accounts.KeyPrincipal(f.T.Context(), bridge.Identity{Type: bridge.TypeAPIKey, KeyID: uuid.New(), Kind: bridge.KindLive,
+		Subject: owner.Email, Org: owner.Org, Scopes: scopes}, accounts.KeyFacts{Name: "ci"})
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	return p
+}
+
+// ScopesOf are the scopes of the access token that somebody gets, or the code of the refusal.
+func (f *Fixture) ScopesOf(p accounts.Principal, id string, key bridge.Key, server bridge.ServerURL) bridge.Code {
+	f.T.Helper()
+	credential, err := f.Tokens.Credential(f.T.Context(), p, id)
+	g, relayErr := f.Tokens.Relay(f.T.Context(), p.As(p.Actor("", "")), id)
+	if bridge.CodeOf(err) != bridge.CodeOf(relayErr) {
+		f.T.Errorf("the relay says %v, the credential %v", relayErr, err)
+	}
+	if err != nil {
+		return bridge.CodeOf(err)
+	}
+	var out []string
+	for _, c := range []api.Credential{credential, g.Credential} {
+		claims, err := bridge.VerifyAccess(c.Value.Secret, key.PublicKey(), []bridge.ServerURL{server}, f.Clock())
+		if err != nil || claims.Subject != p.Email || claims.Connection != id {
+			f.T.Fatalf("%+v %v", claims, err)
+		}
+		out = append(out, claims.Scope)
+	}
+	if out[0] != out[1] {
+		f.T.Errorf("the relay's token has %q, the other %q", out[1], out[0])
+	}
+	return bridge.Code(out[0])
+}
+
+// LimitOff ends the limit of a member.
+func (f *Fixture) LimitOff(by accounts.Principal, id, user string) {
+	f.T.Helper()
+	if _, err := f.Connections.UnlimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user}); err != nil {
+		f.T.Fatal(err)
+	}
 }

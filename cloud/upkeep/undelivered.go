@@ -1,4 +1,4 @@
-package connections
+package upkeep
 
 import (
 	"context"
@@ -11,11 +11,11 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// maxUndelivered is the most revocations, and the most members of withdrawals, that one list has.
+// maxUndelivered bounds the revocations, and the members of withdrawals, of one list.
 const maxUndelivered = 500
 
-// Undelivered lists the statements that servers have not taken, the oldest first: revocations of the principal's keys and
-// withdrawals for their connections; for admins, all of the organization. It leaves out those that have not failed yet.
+// Undelivered lists the statements that servers have not taken, the oldest first. They are revocations of the principal's keys and
+// withdrawals for their connections; admins see all of the organization. Statements that have not failed yet are left out.
 func (st *Upkeep) Undelivered(ctx context.Context, p accounts.Principal) ([]api.Undelivered, error) {
 	manage := p.Can("connection:manage")
 	rows, err := st.db.QueryContext(ctx, `SELECT id, key_id, server_url, created_at, tries, cause, next_at FROM revocations

@@ -1,7 +1,6 @@
-package connections
+package upkeep
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -11,10 +10,11 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Target is a connection to probe, with what to call it with.
+// Target is a connection to probe, with the credential for the call.
 type Target struct {
 	ID         string
 	Server     bridge.ServerURL
@@ -25,37 +25,30 @@ type Target struct {
 	org     string
 	secret  string // as it is stored
 	keyID   string
-	asks    bool  // with the key itself, of which nothing is known yet
-	expires int64 // of the key, as far as it is known
+	asks    bool  // calls with the key itself, to learn its subject
+	expires int64 // of the key; 0: unknown
 }
 
-func (st *Upkeep) target(c Connection) Target {
-	t := Target{ID: c.ID, Server: c.server, Ace: c.ace, org: c.orgID, secret: c.secret, keyID: c.KeyID, expires: c.expires}
-	if t.asks = c.ace && !c.actAs && c.keySubject == ""; t.asks {
-		c.ace = false // once, so that its server says whom it speaks for
+func (st *Upkeep) target(c connections.Connection) Target {
+	t := Target{ID: c.ID, Server: c.Server, Ace: c.Ace, org: c.OrgID, secret: c.Secret, keyID: c.KeyID, expires: c.Expires}
+	if t.asks = c.Ace && !c.ActAs && c.KeySubject == ""; t.asks {
+		c.Ace = false // the plain key, once: the server then says whom it speaks for
 	}
-	t.Credential, t.Err = st.store.credential(c, speaker{cmp.Or(c.keySubject, prober), bridge.RoleViewer, true}, st.db.Now())
+	t.Credential, t.Err = st.tokens.ForProbe(c)
 	return t
 }
 
-// prober is the subject of the access tokens with which the cloud itself asks how a server is.
-const prober = "cloud:probe"
-
-// ProbeTargets lists connections that have not been probed since, the longest first.
+// ProbeTargets lists the connections to probe that were last probed before a time, the oldest first.
 func (st *Upkeep) ProbeTargets(ctx context.Context, since time.Time, limit int) ([]Target, error) {
-	rows, err := st.db.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
-		"WHERE c.probed_at < $1 ORDER BY c.probed_at, c.id LIMIT $2", since.Unix(), limit)
-	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (Target, error) {
-		c, err := scanConnection(row)
-		if err != nil {
-			return Target{}, err
-		}
-		return st.target(c), nil
-	})
+	all, err := st.store.Unprobed(ctx, since, limit)
+	out := make([]Target, len(all))
+	for i, c := range all {
+		out[i] = st.target(c)
+	}
 	return out, sqldb.Wrap("list connections to probe", err)
 }
 
-// Target is one connection to probe on a member's behalf.
+// Target returns a connection to probe on a member's behalf.
 func (st *Upkeep) Target(ctx context.Context, p accounts.Principal, id string) (Target, error) {
 	c, err := st.store.Find(ctx, st.db, p, id)
 	if err != nil {
@@ -69,15 +62,15 @@ type Status struct {
 	Status  string
 	Cause   string
 	Hint    string
-	Latency time.Duration // until the answer began; zero: there was none
-	Key     KeyLife       // of the connection's key, where the server says it
-	Subject string        // of the key itself, where the server says it
-	ActsAs  bool          // its access tokens may name other subjects
+	Latency time.Duration       // until the answer began; zero: there was none
+	Key     connections.KeyLife // of the connection's key, where the server says it
+	Subject string              // of the key itself, where the server says it
+	ActsAs  bool                // its access tokens may name other subjects
 	Numbers ChangeNumbers
 }
 
-// SetStatus stores the outcome of a probe of a connection, and counts it, unless the connection has been given another URL
-// since. What is as it was is no change for those who watch.
+// SetStatus stores and counts what a probe found, unless the connection has got another URL since. Those who watch are told only of
+// a difference.
 func (st *Upkeep) SetStatus(ctx context.Context, t Target, s Status) error {
 	if err := st.learn(ctx, t, s.Key); err != nil {
 		return err
@@ -93,7 +86,7 @@ func (st *Upkeep) SetStatus(ctx context.Context, t Target, s Status) error {
 	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
 		const set = `UPDATE connections SET status = $1, cause = $2, hint = $3, probed_at = $4, latency_ms = $7,
 			last_seen_at = CASE WHEN $1 = 'online' THEN $4 ELSE last_seen_at END WHERE id = $5 AND server_url = $6`
-		args := []any{s.Status, s.Cause, s.Hint, now.Unix(), t.ID, string(t.Server), milliseconds(s.Latency.Microseconds())}
+		args := []any{s.Status, s.Cause, s.Hint, now.Unix(), t.ID, string(t.Server), connections.Milliseconds(s.Latency.Microseconds())}
 		same, err := sqldb.Changed(tx.ExecContext(ctx, set+" AND status = $1 AND cause = $2 AND hint = $3", args...))
 		if err != nil {
 			return fmt.Errorf("store a status: %w", err)
@@ -105,24 +98,24 @@ func (st *Upkeep) SetStatus(ctx context.Context, t Target, s Status) error {
 			if !news {
 				return nil
 			}
-			if err := st.store.changed(ctx, tx, t.org, t.ID, change{}); err != nil {
+			if err := st.feed.StatusChanged(ctx, tx, t.org, t.ID); err != nil {
 				return err
 			}
 		}
 		if err := st.keyWorks(ctx, tx, t, s); err != nil {
 			return err
 		}
-		return noteProbe(ctx, tx, t.ID, now, s)
+		return connections.NoteProbe(ctx, tx, t.ID, now, s.Status, s.Latency)
 	})
 	if err == nil && news {
-		schema.Wake(st.store.connectionsChanged)
+		schema.Wake(st.signals.Changed)
 	}
 	return err
 }
 
 const maxKeySubject = 256 // bytes
 
-// learnSubject stores what a server has said of whom a connection's key speaks for.
+// learnSubject stores whom a connection's key speaks for, as its server says.
 func (st *Upkeep) learnSubject(ctx context.Context, t Target, s Status) error {
 	if !t.asks || s.Subject == "" || !bridge.PlainText(s.Subject, maxKeySubject) {
 		return nil
@@ -135,10 +128,10 @@ func (st *Upkeep) learnSubject(ctx context.Context, t Target, s Status) error {
 	return nil
 }
 
-// keyWorks makes the revocation of a replaced key due, once a server has accepted the key that replaces it: the personal keys
-// made through the old one have moved to it by then.
+// keyWorks makes the revocation of a replaced key due once the server has accepted its successor. The server has moved the personal
+// keys made through the old key by then.
 func (st *Upkeep) keyWorks(ctx context.Context, tx *sql.Tx, t Target, s Status) error {
-	if s.Status != StatusOnline || !t.Ace {
+	if s.Status != connections.StatusOnline || !t.Ace {
 		return nil
 	}
 	due, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE revocations SET next_at = $1 WHERE state = 'pending' AND tries = 0 AND next_at > $1 AND after_key <> ''
@@ -147,7 +140,7 @@ func (st *Upkeep) keyWorks(ctx context.Context, tx *sql.Tx, t Target, s Status) 
 		return fmt.Errorf("make a revocation due: %w", err)
 	}
 	if due {
-		schema.Wake(st.store.revocationsDue)
+		schema.Wake(st.signals.Revocations)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package registry_test
+package upkeep_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 // disconnects removes connections that are made for it, a second after each other, and returns the IDs of their keys.
@@ -91,12 +92,12 @@ func TestRevocationThatCannotBeDecrypted(t *testing.T) {
 func TestReplacedKeyIsRevokedOnceTheNewOneWorks(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
-		c, first := f.exchanged(p, "https://ace.a.test")
+		c, first := f.Exchanged(p, "https://ace.a.test")
 		claims, err := f.Connections.ConnectClaims(t.Context(), p, "https://ace.a.test")
 		if err != nil || claims.Replaces != first.ID.String() {
 			t.Fatalf("it replaces %q, %v", claims.Replaces, err)
 		}
-		_, second := f.exchanged(p, "https://ace.a.test")
+		_, second := f.Exchanged(p, "https://ace.a.test")
 		if got := f.Revoked(); len(got) != 0 {
 			t.Errorf("revoked before the new key works: %v", got)
 		}
@@ -104,13 +105,13 @@ func TestReplacedKeyIsRevokedOnceTheNewOneWorks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.Revoked(); !slices.Equal(got, []string{first.ID.String()}) {
 			t.Errorf("the new key works: %v", got)
 		}
-		f.exchanged(p, "https://ace.a.test")
+		f.Exchanged(p, "https://ace.a.test")
 		f.Advance(bridge.UnconfirmedLife)
 		if got := f.Revoked(); !slices.Equal(got, []string{second.ID.String()}) {
 			t.Errorf("the new key has lapsed: %v", got)

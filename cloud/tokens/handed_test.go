@@ -1,4 +1,4 @@
-package connections_test
+package tokens_test
 
 import (
 	"maps"
@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 // withdrawn are the members whose tokens are to be withdrawn now; what is returned counts as delivered.
@@ -38,7 +39,7 @@ func TestWithdrawalsFollowTheRules(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner, boss := f.Person("owner@a.test", "acme", bridge.RoleAdmin), f.Person("boss@a.test", "acme", bridge.RoleOwner)
 		max, eve := f.Person("max@a.test", "acme", bridge.RoleMember), f.Person("eve@a.test", "acme", bridge.RoleMember)
-		ci := f.service(max, "connection:use", "connection:read")
+		ci := f.Service(max, "connection:use", "connection:read")
 		key := storetest.AceKey()
 		c := f.Shared(owner, "https://ace.a.test", key.Text())
 		hold := func() {
@@ -195,7 +196,7 @@ func TestWithdrawalsSayWhatIsLeft(t *testing.T) {
 		}{
 			{"a ceiling", func() { f.Patch(owner, c.ID, storetest.Ceiling("app:*", "key:*")) }, "app:* key:* member"},
 			{"a limit", func() { _ = f.Limit(owner, c.ID, max.UserID, storetest.Limited("app:read")) }, "app:read member"},
-			{"no limit", func() { f.limitOff(owner, c.ID, max.UserID) }, "app:* key:* member"},
+			{"no limit", func() { f.LimitOff(owner, c.ID, max.UserID) }, "app:* key:* member"},
 			{"a role", role("viewer"), "app:* key:* viewer"},
 			{"private", func() { f.Patch(owner, c.ID, api.ConnectionPatch{Visibility: new(connections.Private)}) }, ""},
 		} {
@@ -289,7 +290,7 @@ func TestWithdrawalsOneAfterAnother(t *testing.T) {
 			if got := f.withdrawn(key); !slices.Equal(got, []string{max.Email}) {
 				t.Errorf("%d: limited: withdrawn from %v", i, got)
 			}
-			f.limitOff(owner, c.ID, max.UserID)
+			f.LimitOff(owner, c.ID, max.UserID)
 			if got := f.withdrawn(key); !slices.Equal(got, []string{max.Email}) {
 				t.Errorf("%d: the limit ends: withdrawn from %v", i, got)
 			}
@@ -311,7 +312,7 @@ func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 		}
 		for _, parent := range parents {
 			f.Advance(2 * time.Second)
-			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "*" {
+			if got := f.ScopesOf(child, c.ID, key, c.ServerURL); got != "*" {
 				t.Fatalf("before: %s", got)
 			}
 			if err := f.Limit(owner, c.ID, parent.String(), storetest.Limited("app:read")); err != nil {
@@ -320,16 +321,16 @@ func TestKeysAreLimitedWithTheirParents(t *testing.T) {
 			if got := f.withdrawn(key); !slices.Equal(got, []string{child.Email}) {
 				t.Errorf("withdrawn from %v", got)
 			}
-			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "app:read" {
+			if got := f.ScopesOf(child, c.ID, key, c.ServerURL); got != "app:read" {
 				t.Errorf("under a limited parent: %s", got)
 			}
 			if err := f.Limit(owner, c.ID, parent.String(), storetest.Nothing()); err != nil {
 				t.Fatal(err)
 			}
-			if got := f.scopesOf(child, c.ID, key, c.ServerURL); got != "connection_unknown" {
+			if got := f.ScopesOf(child, c.ID, key, c.ServerURL); got != "connection_unknown" {
 				t.Errorf("under a parent that is limited to nothing: %s", got)
 			}
-			f.limitOff(owner, c.ID, parent.String())
+			f.LimitOff(owner, c.ID, parent.String())
 			_ = f.withdrawn(key)
 		}
 	})
@@ -351,7 +352,7 @@ func TestKeysThatCannotActAs(t *testing.T) {
 			if err != nil || target.Credential.Type != "api_key" {
 				t.Fatalf("%s: the first probe asks with %s, %v", kind, target.Credential.Type, err)
 			}
-			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Subject: "ops"}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline, Subject: "ops"}); err != nil {
 				t.Fatal(err)
 			}
 			subject := func(credential api.Credential) bridge.AccessClaims {
@@ -382,11 +383,11 @@ func TestKeysThatCannotActAs(t *testing.T) {
 		// Shared, then given such a key: members are out.
 		first := bridge.NewKey(bridge.KindSK, uuid.New())
 		c := f.Shared(owner, "https://ace.a.test", first.Text())
-		if got := f.scopesOf(max, c.ID, first, c.ServerURL); got != "*" {
+		if got := f.ScopesOf(max, c.ID, first, c.ServerURL); got != "*" {
 			t.Fatal(got)
 		}
 		f.Register(owner, "https://ace.a.test", bridge.NewKey(bridge.KindLive, uuid.New()).Text().Reveal())
-		if got := f.scopesOf(max, c.ID, first, c.ServerURL); got != "key_cannot_act_as" {
+		if got := f.ScopesOf(max, c.ID, first, c.ServerURL); got != "key_cannot_act_as" {
 			t.Errorf("a member of a connection that was shared before: %s", got)
 		}
 		// Where the server says that the key may, it is like a connection's own.
@@ -394,7 +395,7 @@ func TestKeysThatCannotActAs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Subject: "ops", ActsAs: true}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline, Subject: "ops", ActsAs: true}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Tokens.Credential(t.Context(), max, c.ID); err != nil {

@@ -1,4 +1,4 @@
-package connections
+package tokens
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/schema"
 )
 
 // maxRemembered bounds the credentials in memory.
 const maxRemembered = 10_000
 
-// remembered are the access tokens that were handed out last. While nothing can be stored a new one is not handed out, since
-// nobody could withdraw it; the caller of one that lives on may have that again.
+// remembered are the access tokens handed out last. While the database fails no new one is handed out, since it could not be
+// withdrawn; the holder of one that still lives may have it again.
 type remembered struct {
 	of *lru.Cache[string, api.Credential]
 }
@@ -27,13 +28,13 @@ func newRemembered() (remembered, error) {
 	return remembered{cache}, err
 }
 
-// rememberedKey tells apart all that an access token's rights follow from.
-func rememberedKey(p accounts.Principal, c Connection, b bounds) string {
+// rememberedKey joins everything that an access token's rights follow from.
+func rememberedKey(p accounts.Principal, c connections.Connection, b connections.Bounds) string {
 	apiKey := ""
 	if p.Kind != "" {
 		apiKey = p.Key.KeyID.String()
 	}
-	return strings.Join([]string{c.ID, p.UserID, p.Email, apiKey, c.KeyID, string(c.server), schema.Hash(bridge.NewSecret(c.secret)), terms(p, b)}, "\x00")
+	return strings.Join([]string{c.ID, p.UserID, p.Email, apiKey, c.KeyID, string(c.Server), schema.Hash(bridge.NewSecret(c.Secret)), connections.Terms(p, b)}, "\x00")
 }
 
 func (m remembered) put(key string, c api.Credential) {
@@ -42,14 +43,14 @@ func (m remembered) put(key string, c api.Credential) {
 	}
 }
 
-// handedBefore is the token that a member was handed before, where the member may use the connection as then.
+// handedBefore returns the member's last token, if the terms are the same as then.
 func (st *Tokens) handedBefore(ctx context.Context, p accounts.Principal, id string) (api.Credential, bool) {
 	c, err := st.store.Find(ctx, st.db, p, id)
 	if err != nil {
 		return api.Credential{}, false
 	}
-	key := rememberedKey(p, c, c.bounds(p))
-	if _, err := c.use(p); err != nil {
+	key := rememberedKey(p, c, c.Bounds(p))
+	if _, err := c.Use(p); err != nil {
 		return api.Credential{}, false
 	}
 	return st.remembered.get(key, st.db.Now())

@@ -1,4 +1,4 @@
-package registry_test
+package upkeep_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 // The cloud names the highest change number that a server has told in the tokens for it, as long as the key is the same; and
@@ -38,12 +39,12 @@ func TestServerNumbers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline,
-				Numbers: connections.ChangeNumbers{Last: last, Restored: restored}}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline,
+				Numbers: upkeep.ChangeNumbers{Last: last, Restored: restored}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		due := func() []connections.Revocation {
+		due := func() []upkeep.Revocation {
 			due, err := f.Upkeep.DueRevocations(t.Context(), 10)
 			if err != nil {
 				t.Fatal(err)
@@ -121,8 +122,8 @@ func TestWithdrawalsAfterARestore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline,
-				Numbers: connections.ChangeNumbers{Last: at + 1, Restored: at}}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline,
+				Numbers: upkeep.ChangeNumbers{Last: at + 1, Restored: at}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,4 +1,4 @@
-package registry_test
+package upkeep_test
 
 import (
 	"slices"
@@ -16,54 +16,13 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/tokens"
+	"github.com/acebridge/ace/cloud/upkeep"
 )
 
 const day = 24 * time.Hour
 
-// exchanged registers a connection as a connect does.
-func (f *fixture) exchanged(p accounts.Principal, server bridge.ServerURL) (api.Connection, bridge.Key) {
-	f.T.Helper()
-	claims, err := f.Connections.ConnectClaims(f.T.Context(), p, server)
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	key := bridge.NewKey(bridge.KindSK, uuid.New())
-	sealed, err := bridge.Seal(claims.Sealing, claims.Binding(), key)
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	c, _, err := f.Connections.Register(f.T.Context(), p.As(p.Actor("", "")), api.RegisterRequest{ServerURL: string(server), SealedKey: sealed})
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	return c, key
-}
-
-// due lists the IDs of the connections whose keys are to be rotated.
-func (f *fixture) due() []connections.DueRotation {
-	f.T.Helper()
-	due, err := f.Upkeep.DueRotations(f.T.Context(), 100)
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	return due
-}
-
-// begin takes up the one rotation that is due.
-func (f *fixture) begin() connections.Rotation {
-	f.T.Helper()
-	due := f.due()
-	if len(due) != 1 {
-		f.T.Fatalf("%d rotations are due", len(due))
-	}
-	t, taken, err := f.Upkeep.BeginRotation(f.T.Context(), due[0])
-	if err != nil || !taken || t.Idempotency.Len() < 40 {
-		f.T.Fatalf("begin: taken %v, %d characters (%v)", taken, t.Idempotency.Len(), err)
-	}
-	return t
-}
-
-func (f *fixture) finish(t connections.Rotation) bridge.Key {
+func (f *fixture) finish(t upkeep.Rotation) bridge.Key {
 	f.T.Helper()
 	key := bridge.NewKey(bridge.KindSK, t.Key.ID)
 	now := f.Clock()
@@ -86,25 +45,16 @@ func (f *fixture) signer(p accounts.Principal, c api.Connection, keys ...bridge.
 	})
 }
 
-func (f *fixture) audited(p accounts.Principal, action string) []api.AuditEntry {
-	f.T.Helper()
-	list, _, err := f.Accounts.Audit(f.T.Context(), p, audit.Query{Action: action})
-	if err != nil {
-		f.T.Fatal(err)
-	}
-	return list
-}
-
 func TestRotationIsDueBeforeTheEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
-		c, old := f.exchanged(p, "https://ace.a.test")
+		c, old := f.Exchanged(p, "https://ace.a.test")
 		f.Advance(76*day - time.Second)
-		if n := len(f.due()); n != 0 {
+		if n := len(f.DueRotations()); n != 0 {
 			t.Fatalf("%d are due too early", n)
 		}
 		f.Advance(time.Second)
-		rotation := f.begin()
+		rotation := f.BeginRotation()
 		if !rotation.Key.Text().Equal(old.Text()) || rotation.Server != c.ServerURL || rotation.Err != nil {
 			t.Errorf("the rotation is of another key: %+v", rotation)
 		}
@@ -116,16 +66,16 @@ func TestRotationIsDueBeforeTheEnd(t *testing.T) {
 		if err != nil || got.ExpiresAt == nil || !got.ExpiresAt.Equal(f.Clock().Add(90*day)) || got.Rotation != nil {
 			t.Errorf("%+v (%v)", got, err)
 		}
-		entries := f.audited(p, "connection.rotate")
+		entries := f.Audited(p, "connection.rotate")
 		if len(entries) != 1 || entries[0].Actor != "system" || entries[0].Details["key_id"] != old.ID.String() || entries[0].Details["expires_at"] == "" {
 			t.Errorf("the audit log has %+v", entries)
 		}
 		f.Advance(76*day - time.Second)
-		if n := len(f.due()); n != 0 {
+		if n := len(f.DueRotations()); n != 0 {
 			t.Errorf("the second one is due too early")
 		}
 		f.Advance(time.Second)
-		f.finish(f.begin())
+		f.finish(f.BeginRotation())
 	})
 }
 
@@ -141,7 +91,7 @@ func TestKeyLifeIsLearned(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Key: life}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline, Key: life}); err != nil {
 				t.Fatal(err)
 			}
 			got, err := f.Connections.Connection(t.Context(), p, c.ID)
@@ -161,11 +111,11 @@ func TestKeyLifeIsLearned(t *testing.T) {
 			t.Errorf("it ends at %v, want %s", got, week.Expires)
 		}
 		f.Advance(3*day - time.Second)
-		if len(f.due()) != 0 {
+		if len(f.DueRotations()) != 0 {
 			t.Error("a key of eight days is due more than two before its end")
 		}
 		f.Advance(time.Second)
-		f.begin()
+		f.BeginRotation()
 		if got := told(connections.KeyLife{Expires: start.Add(50 * day)}); !got.Equal(week.Expires) {
 			t.Errorf("during a rotation it is learned that the key ends at %s", got)
 		}
@@ -183,11 +133,11 @@ func TestKeyOfAPersonIsNotRotated(t *testing.T) {
 			t.Fatal(err)
 		}
 		life := connections.KeyLife{Issued: f.Clock(), Expires: f.Clock().Add(30 * day)}
-		if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: connections.StatusOnline, Key: life}); err != nil {
+		if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: connections.StatusOnline, Key: life}); err != nil {
 			t.Fatal(err)
 		}
 		f.Advance(25 * day)
-		rotation := f.begin()
+		rotation := f.BeginRotation()
 		if bridge.CodeOf(rotation.Err) != "key_not_of_connection" {
 			t.Fatalf("it is rotated: %v", rotation.Err)
 		}
@@ -206,35 +156,35 @@ var errDown = bridge.E(bridge.Unreachable, "server_unreachable", "nothing answer
 func TestRotationFails(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
-		c, old := f.exchanged(p, "https://ace.a.test")
+		c, old := f.Exchanged(p, "https://ace.a.test")
 		if _, err := f.Connections.Patch(t.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
 		f.Advance(76 * day)
-		first := f.begin()
-		fail := func(rotation connections.Rotation, cause error) {
+		first := f.BeginRotation()
+		fail := func(rotation upkeep.Rotation, cause error) {
 			t.Helper()
 			if err := f.Upkeep.RotationFailed(t.Context(), rotation, cause); err != nil {
 				t.Fatal(err)
 			}
 		}
 		fail(first, errDown)
-		if len(f.due()) != 0 {
+		if len(f.DueRotations()) != 0 {
 			t.Fatal("a rotation that has failed is due at once")
 		}
 		f.Advance(time.Minute)
-		second := f.begin()
+		second := f.BeginRotation()
 		if !second.Idempotency.Equal(first.Idempotency) {
 			t.Error("another try is not the same rotation")
 		}
 		fail(second, errDown)
 		f.Advance(2*time.Minute - time.Second)
-		if len(f.due()) != 0 {
+		if len(f.DueRotations()) != 0 {
 			t.Error("the second pause is no longer than the first")
 		}
 		f.Advance(time.Second)
-		fail(f.begin(), bridge.E(bridge.Unauthenticated, "key_refused", "the server does not accept the key any more"))
-		entries := f.audited(p, "connection.rotate_failed")
+		fail(f.BeginRotation(), bridge.E(bridge.Unauthenticated, "key_refused", "the server does not accept the key any more"))
+		entries := f.Audited(p, "connection.rotate_failed")
 		if len(entries) != 2 || entries[1].Details["cause"] != errDown.Detail || entries[0].Details["hint"] != "ace connect --server https://ace.a.test" ||
 			entries[0].Outcome != "key_refused" {
 			t.Errorf("the audit log has %+v", entries)
@@ -251,12 +201,12 @@ func TestRotationFails(t *testing.T) {
 		}
 		for range 80 { // until its end and beyond
 			f.Advance(6 * time.Hour)
-			if len(f.due()) == 1 {
-				fail(f.begin(), errDown)
+			if len(f.DueRotations()) == 1 {
+				fail(f.BeginRotation(), errDown)
 			}
 		}
 		f.Advance(100 * day)
-		if len(f.due()) != 0 {
+		if len(f.DueRotations()) != 0 {
 			t.Error("a key that ended long ago is still rotated")
 		}
 		target, err := f.Upkeep.Target(t.Context(), p, c.ID)
@@ -265,7 +215,7 @@ func TestRotationFails(t *testing.T) {
 		}
 		for status, want := range map[string]string{connections.StatusUnknown: connections.StatusUnauthorized,
 			connections.StatusOffline: connections.StatusUnauthorized, connections.StatusOnline: connections.StatusOnline} {
-			if err := f.Upkeep.SetStatus(t.Context(), target, connections.Status{Status: status}); err != nil {
+			if err := f.Upkeep.SetStatus(t.Context(), target, upkeep.Status{Status: status}); err != nil {
 				t.Fatal(err)
 			}
 			got, err := f.Connections.Connection(t.Context(), p, c.ID)
@@ -273,8 +223,8 @@ func TestRotationFails(t *testing.T) {
 				t.Errorf("after its end it is %s, which was found %s: %s %s (%v)", got.Status, status, got.Cause, got.Hint, err)
 			}
 		}
-		again, _ := f.exchanged(p, "https://ace.a.test")
-		if again.ID != c.ID || again.Rotation != nil || len(f.due()) != 0 {
+		again, _ := f.Exchanged(p, "https://ace.a.test")
+		if again.ID != c.ID || again.Rotation != nil || len(f.DueRotations()) != 0 {
 			t.Errorf("a new connect leaves %+v", again.Rotation)
 		}
 	})
@@ -284,12 +234,12 @@ func TestRotationFails(t *testing.T) {
 func TestOneProcessRotates(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
-		c, old := f.exchanged(p, "https://ace.a.test")
+		c, old := f.Exchanged(p, "https://ace.a.test")
 		f.Advance(76 * day)
-		due := f.due()
+		due := f.DueRotations()
 		var taken atomic.Int64
 		var mu sync.Mutex
-		var first connections.Rotation
+		var first upkeep.Rotation
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
@@ -306,11 +256,11 @@ func TestOneProcessRotates(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if taken.Load() != 1 || len(f.due()) != 0 {
-			t.Fatalf("%d processes rotate, and %d more will", taken.Load(), len(f.due()))
+		if taken.Load() != 1 || len(f.DueRotations()) != 0 {
+			t.Fatalf("%d processes rotate, and %d more will", taken.Load(), len(f.DueRotations()))
 		}
 		f.Advance(2 * time.Minute)
-		second := f.begin()
+		second := f.BeginRotation()
 		if !second.Idempotency.Equal(first.Idempotency) {
 			t.Error("the second process makes another rotation")
 		}
@@ -325,7 +275,7 @@ func TestOneProcessRotates(t *testing.T) {
 		if err := f.Upkeep.FinishRotation(t.Context(), first, fresh, life); err != nil { // the server has answered the same
 			t.Fatal(err)
 		}
-		if n := len(f.audited(p, "connection.rotate")); n != 1 || f.signer(p, c, old, fresh) != 1 {
+		if n := len(f.Audited(p, "connection.rotate")); n != 1 || f.signer(p, c, old, fresh) != 1 {
 			t.Errorf("%d rotations are audited", n)
 		}
 		f.Advance(time.Hour)
@@ -346,7 +296,7 @@ func TestRotationIsOvertaken(t *testing.T) {
 				f.T.Fatal(err)
 			}
 		}, true},
-		"another key": {func(f *fixture, p accounts.Principal, c api.Connection) { f.exchanged(p, c.ServerURL) }, true},
+		"another key": {func(f *fixture, p accounts.Principal, c api.Connection) { f.Exchanged(p, c.ServerURL) }, true},
 		"moved": {func(f *fixture, p accounts.Principal, c api.Connection) {
 			if _, err := f.Connections.Patch(f.T.Context(), p.As(audit.Actor{}), c.ID, api.ConnectionPatch{ServerURL: new("https://other.a.test")}); err != nil {
 				f.T.Fatal(err)
@@ -363,15 +313,15 @@ func TestRotationIsOvertaken(t *testing.T) {
 				older := storetest.NewKeys(t)
 				f.Open(older)
 				p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
-				connection, old := f.exchanged(p, "https://ace.a.test")
+				connection, old := f.Exchanged(p, "https://ace.a.test")
 				f.Advance(76 * day)
-				rotation := f.begin()
+				rotation := f.BeginRotation()
 				newer := storetest.NewKeys(t)
 				f.Open(bridge.NewSecret(newer.Reveal() + "," + older.Reveal()))
 				c.do(f, p, connection)
 				f.Open(newer)
 				fresh := f.finish(rotation)
-				due := func() (revocations []connections.Revocation, signed map[int]bool) {
+				due := func() (revocations []upkeep.Revocation, signed map[int]bool) {
 					revocations, err := f.Upkeep.DueRevocations(t.Context(), 10)
 					if err != nil {
 						t.Fatal(err)
@@ -400,7 +350,7 @@ func TestRotationIsOvertaken(t *testing.T) {
 				if c.dies {
 					return
 				}
-				again := f.begin()
+				again := f.BeginRotation()
 				if !again.Idempotency.Equal(rotation.Idempotency) {
 					t.Error("it is not the same rotation that is taken up again")
 				}
@@ -416,8 +366,8 @@ func TestRotationIsOvertaken(t *testing.T) {
 func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
-		f.exchanged(member, "https://private.a.test")
-		shared, _ := f.exchanged(member, "https://shared.a.test")
+		f.Exchanged(member, "https://private.a.test")
+		shared, _ := f.Exchanged(member, "https://shared.a.test")
 		if _, err := f.SQL.ExecContext(t.Context(), "UPDATE connections SET visibility = 'organization' WHERE id = $1", shared.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -425,7 +375,7 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Advance(76 * day)
-		rotation := f.begin()
+		rotation := f.BeginRotation()
 		if rotation.Connection != shared.ID {
 			t.Fatal("the private one is rotated")
 		}
@@ -443,7 +393,7 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 func TestRelayGrantsOutliveARotation(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
-		c, _ := f.exchanged(owner, "https://ace.a.test")
+		c, _ := f.Exchanged(owner, "https://ace.a.test")
 		if _, err := f.Connections.Patch(t.Context(), owner.As(audit.Actor{}), c.ID, api.ConnectionPatch{Visibility: new(connections.Organization)}); err != nil {
 			t.Fatal(err)
 		}
@@ -451,19 +401,19 @@ func TestRelayGrantsOutliveARotation(t *testing.T) {
 		p := f.Person("max@a.test", "acme", bridge.RoleMember) // signed in now
 		mine := f.Relay(p, f.Register(p, "https://mine.a.test", "a-plain-key").ID)
 		g := f.Relay(p, c.ID)
-		rotation := f.begin()
-		if f.Hold(g, mine) != connections.Holds {
+		rotation := f.BeginRotation()
+		if f.Hold(g, mine) != tokens.Holds {
 			t.Error("a rotation that has begun changes what holds")
 		}
 		f.finish(rotation)
-		if f.Hold(g, mine) != connections.HoldsOld {
+		if f.Hold(g, mine) != tokens.HoldsOld {
 			t.Error("after the rotation the grant holds as before, or not at all")
 		}
-		if f.Hold(f.Relay(p, c.ID), mine) != connections.Holds {
+		if f.Hold(f.Relay(p, c.ID), mine) != tokens.Holds {
 			t.Error("a new grant does not hold")
 		}
-		f.exchanged(owner, "https://ace.a.test")
-		if f.Hold(g, mine) != connections.HoldsNot {
+		f.Exchanged(owner, "https://ace.a.test")
+		if f.Hold(g, mine) != tokens.HoldsNot {
 			t.Error("a grant outlives another connect")
 		}
 	})

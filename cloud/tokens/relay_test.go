@@ -1,4 +1,4 @@
-package connections_test
+package tokens_test
 
 import (
 	"fmt"
@@ -12,10 +12,11 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/internal/storetest"
+	"github.com/acebridge/ace/cloud/tokens"
 )
 
-func (f *fixture) still(g, other connections.AccessTerms) bool {
-	return f.Hold(g, other) == connections.Holds
+func (f *fixture) still(g, other tokens.AccessTerms) bool {
+	return f.Hold(g, other) == tokens.Holds
 }
 
 func TestRelayGrantsEnd(t *testing.T) {
@@ -95,7 +96,7 @@ func TestRelayLimitsOfOwnersAndAdmins(t *testing.T) {
 		max := f.Person("max@a.test", "acme", bridge.RoleMember)
 		c := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
 		mine, theirs := f.Relay(admin, c.ID), f.Relay(boss, c.ID)
-		service := f.Relay(f.service(max, "connection:use"), c.ID)
+		service := f.Relay(f.Service(max, "connection:use"), c.ID)
 		if err := f.Limit(admin, c.ID, max.UserID, storetest.Limited("app:read")); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package connections
+package tokens
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 )
 
 // AccessTerms are what the relay calls a server with on a member's behalf. The credential is for that server alone; for a server
@@ -23,7 +24,7 @@ type AccessTerms struct {
 	Credential api.Credential
 
 	keyID, secret string // as they were stored
-	bounds        bounds
+	bounds        connections.Bounds
 }
 
 const (
@@ -41,32 +42,32 @@ func (st *Tokens) Relay(ctx context.Context, caller accounts.Caller, id string) 
 	if err != nil {
 		return AccessTerms{}, err
 	}
-	allowed := c.bounds(caller.Principal)
-	if c, err = c.use(caller.Principal); err != nil {
+	allowed := c.Bounds(caller.Principal)
+	if c, err = c.Use(caller.Principal); err != nil {
 		return AccessTerms{}, err
 	}
 	now := st.db.Now()
 	if c, now, err = st.noteRelayed(ctx, caller.Principal, c, allowed, now); err != nil {
 		return AccessTerms{}, err
 	}
-	subject, err := c.speaksFor(caller.Principal)
+	subject, err := c.SpeaksFor(caller.Principal)
 	if err != nil {
 		return AccessTerms{}, err
 	}
-	credential, err := st.store.credential(c, speaker{subject, caller.Role, false}, now)
+	credential, err := st.sign(c, speaker{subject, caller.Role, false}, now)
 	if err != nil {
 		return AccessTerms{}, err
 	}
 	if err := st.noteRelay(ctx, caller, c, now); err != nil {
 		return AccessTerms{}, err
 	}
-	return AccessTerms{Principal: caller.Principal, Connection: c.ID, Server: c.server, Credential: credential, keyID: c.KeyID, secret: c.secret, bounds: allowed}, nil
+	return AccessTerms{Principal: caller.Principal, Connection: c.ID, Server: c.Server, Credential: credential, keyID: c.KeyID, secret: c.Secret, bounds: allowed}, nil
 }
 
-// noteRelayed keeps that a token is about to be used that personal keys may be made with; see [noteHanded]. It returns the
-// connection as it was read when that was noted.
-func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c Connection, allowed bounds, now time.Time) (Connection, time.Time, error) {
-	if !c.ace {
+// noteRelayed notes a token that may make personal keys before the relay uses it; see [noteHanded]. It returns the connection as it
+// was read when the token was noted.
+func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c connections.Connection, allowed connections.Bounds, now time.Time) (connections.Connection, time.Time, error) {
+	if !c.Ace {
 		return c, now, nil
 	}
 	if done, err := st.noted(ctx, p, c, allowed); done || err != nil {
@@ -77,8 +78,8 @@ func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c Conne
 		if err != nil {
 			return err
 		}
-		allowed = fresh.bounds(p)
-		if c, err = fresh.use(p); err != nil || !c.ace {
+		allowed = fresh.Bounds(p)
+		if c, err = fresh.Use(p); err != nil || !c.Ace {
 			return err
 		}
 		now, err = noteHanded(ctx, tx, p, c, allowed, now)
@@ -87,15 +88,15 @@ func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c Conne
 	return c, now, err
 }
 
-// noteRelay notes the use of a connection, and audits it if the member's last noted one is a day ago.
-func (st *Tokens) noteRelay(ctx context.Context, caller accounts.Caller, c Connection, now time.Time) error {
+// noteRelay notes the use of a connection, and audits each member's first use in a day.
+func (st *Tokens) noteRelay(ctx context.Context, caller accounts.Caller, c connections.Connection, now time.Time) error {
 	var noted int64
 	err := st.db.QueryRowContext(ctx, "SELECT noted_at FROM relay_uses WHERE connection_id = $1 AND user_id = $2", c.ID, caller.UserID).Scan(&noted)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("note a use of the relay: %w", err)
 	}
 	due := now.Add(-relayNoted).Unix()
-	if noted > due && c.usedAt > now.Add(-useNoted).Unix() {
+	if noted > due && c.UsedAt > now.Add(-useNoted).Unix() {
 		return nil
 	}
 	err = st.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -113,15 +114,13 @@ func (st *Tokens) noteRelay(ctx context.Context, caller accounts.Caller, c Conne
 			return nil
 		}
 		return audit.Write(ctx, tx, now, audit.Entry{Actor: caller.Actor, Action: "connection.relay", Target: "connection:" + c.ID,
-			Details: map[string]string{"name": c.name, "server_url": string(c.server)}})
+			Details: map[string]string{"name": c.Name, "server_url": string(c.Server)}})
 	})
 	if noted > due && sqldb.IsFault(err) { // the audit log has today's use: only the time of the last one is not stored
 		return nil
 	}
 	return err
 }
-
-const relayBatch = 100
 
 // Hold says whether access terms still hold.
 type Hold int
@@ -138,37 +137,22 @@ const (
 // connection, and it has the same server and key and allows the same. One statement asks for many, since the relay asks for all
 // open calls several times a second. The key authority knows whether an API key of the cloud is alive.
 func (st *Tokens) RelayStill(ctx context.Context, all []AccessTerms) ([]Hold, error) {
-	still := make([]Hold, len(all))
-	for from := 0; from < len(all); from += relayBatch {
-		some := all[from:min(from+relayBatch, len(all))]
-		args := []any{st.db.Now().Unix()}
-		callers := make([]callerRow, len(some))
-		for i, t := range some {
-			callers[i] = callerRow{t.Principal, t.Connection}
+	still, ask := make([]Hold, len(all)), make([]connections.Ask, len(all))
+	for i, t := range all {
+		ask[i] = connections.Ask{Principal: t.Principal, Connection: t.Connection}
+	}
+	err := st.store.Usable(ctx, ask, func(i int, c connections.Connection) {
+		if t := all[i]; t.Server == c.Server && t.bounds == c.Bounds(t.Principal) {
+			still[i] = t.hold(c.KeyID, c.Secret)
 		}
-		rows, err := st.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
-			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection
-			JOIN users u ON u.id = c.owner_id`+withLimits+`WHERE`+usable+`AND`+stands, args...)
-		err = sqldb.Each(rows, err, func(s sqldb.Row) error {
-			var i int
-			var now Connection
-			err := s.Scan(append([]any{&i, &now.server, &now.KeyID, &now.secret, &now.ownerID, &now.ceiling}, now.limitFields()...)...)
-			if err != nil {
-				return err
-			}
-			if t := some[i]; t.Server == now.server && t.bounds == now.bounds(t.Principal) {
-				still[from+i] = t.hold(now.KeyID, now.secret)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("check open relays: %w", err)
-		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("check open relays: %w", err)
 	}
 	return still, nil
 }
 
-// hold compares keys: that of an ace server is the same under another secret, which a rotation gives it.
+// hold compares keys. A rotation gives the key of an ace server a new secret and the same ID.
 func (t AccessTerms) hold(keyID, secret string) Hold {
 	switch {
 	case t.secret == secret:

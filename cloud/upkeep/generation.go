@@ -1,4 +1,4 @@
-package connections
+package upkeep
 
 import (
 	"context"
@@ -9,15 +9,14 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// ChangeNumbers are what a server says of its changes in an answer; zero: nothing.
+// ChangeNumbers are what a server says about its changes; zero: nothing.
 type ChangeNumbers struct {
 	Last     int64
 	Restored int64 // at which a database that had lost changes was last accepted
 }
 
-// learnNumbers stores the highest change number that a server has reported; the connection's access tokens name it from then
-// on. If the server goes on with a database that has lost changes, the revocations and withdrawals that it took before are
-// sent again.
+// learnNumbers stores the highest change number that a server has reported, which the connection's access tokens name from then on.
+// If the server goes on with a database that has lost changes, it is sent the revocations and withdrawals again.
 func (st *Upkeep) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) error {
 	if n.Last == 0 || t.keyID == "" {
 		return nil
@@ -50,8 +49,8 @@ func (st *Upkeep) learnNumbers(ctx context.Context, t Target, n ChangeNumbers) e
 		return sqldb.Wrap("send withdrawals again", err)
 	})
 	if err == nil && again {
-		schema.Wake(st.store.revocationsDue)
-		schema.Wake(st.store.withdrawalsDue)
+		schema.Wake(st.signals.Revocations)
+		schema.Wake(st.signals.Withdrawals)
 	}
 	return err
 }
