@@ -75,7 +75,7 @@ func TestWhatThePagesSayOfAKey(t *testing.T) {
 	ace, _ := f.aceServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	f.share(ace.ID, "organization")
 	path = "/connections/" + ace.ID
-	says(member, "/connections", "Calls the server with a credential of five minutes")
+	says(member, "/connections", "Calls the server with a credential that is valid for five minutes")
 	says(member, path+"/explorer", "this browser holds it for five minutes at most")
 	says(owner, path, "<dt>You may</dt><dd>everything its key allows</dd>")
 	says(member, path, "<dt>You may</dt><dd>everything your role allows on the server</dd>")

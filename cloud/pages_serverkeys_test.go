@@ -110,7 +110,7 @@ func TestServerKeysPage(t *testing.T) {
 	// Who may do less there is offered less, be it by role, by the ceiling or by the connection's key.
 	s.set("GET /ace/v1/me", answer(http.StatusOK, api.Identity{Type: "access_token", Scopes: []string{"app:read", "key:list"}}))
 	if page := f.page(path, cookie); strings.Contains(page, path+"/"+listed.KeyID+"/") || strings.Contains(page, "Revoke…") || strings.Contains(page, `name="preset"`) ||
-		!strings.Contains(page, "What you may on this server lets you see keys") {
+		!strings.Contains(page, "Your access to this server lets you see keys") {
 		t.Errorf("more is offered than the server will do:\n%s", page)
 	}
 

@@ -156,7 +156,7 @@ func (st *Store) mailInvitation(ctx context.Context, tx *sql.Tx, caller Caller, 
 	text := strings.Join([]string{
 		fmt.Sprintf("%s invites you to the organization %s on %s, as %s %s.", by, caller.Org, st.issuer, article(bridge.Role(i.Role)), i.Role),
 		"Open this link to join. It works once, until " + i.ExpiresAt.Format("2 January 2006, 15:04 MST") + ":\n" + link.Reveal(),
-		"If you do not expect this, you need not do anything.",
+		"If you did not expect this, you can ignore it.",
 	}, "\n\n") + "\n"
 	return st.outbox.Queue(ctx, tx, outbox.Message{Kind: outbox.KindText, To: i.Email, Subject: "Invitation to " + caller.Org, Text: bridge.NewSecret(text),
 		Life: i.ExpiresAt.Sub(i.CreatedAt), Actor: caller.Actor})

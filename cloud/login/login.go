@@ -164,7 +164,7 @@ func (lg *Login) forgotPage(ctx echo.Context) error {
 	if err := lg.outbox.RequireMail(); err != nil {
 		view.Error = "A new password needs mail. " + page.Sentence(err)
 	}
-	return lg.page.Render(ctx, http.StatusOK, "forgot", web.Page{Title: "Forgotten password", View: view})
+	return lg.page.Render(ctx, http.StatusOK, "forgot", web.Page{Title: "Forgot your password?", View: view})
 }
 
 // forgot answers the same and as fast for every address: the account is looked up when the mail is due.
@@ -187,7 +187,7 @@ func (lg *Login) forgot(ctx echo.Context) error {
 	} else {
 		view.Done = "If " + view.Email + " has an account here, a link is on its way. It works for one hour."
 	}
-	return lg.page.Render(ctx, status, "forgot", web.Page{Title: "Forgotten password", View: view})
+	return lg.page.Render(ctx, status, "forgot", web.Page{Title: "Forgot your password?", View: view})
 }
 
 type linkView struct {

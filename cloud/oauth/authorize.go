@@ -136,7 +136,7 @@ func (oa *OAuth) authorize(ctx echo.Context) error {
 	}
 	return oa.page.SignedIn(func(ctx echo.Context, p accounts.Principal) error {
 		host, _, _ := strings.Cut(strings.TrimPrefix(a.RedirectURI, "http://"), "/")
-		return oa.page.RenderUnder(ctx, http.StatusOK, "authorize", web.Page{Title: "Log in a program", User: page.User(p),
+		return oa.page.RenderUnder(ctx, http.StatusOK, "authorize", web.Page{Title: "Let a program log in", User: page.User(p),
 			View: authorizeView{Request: a, Program: host, Role: p.Role}}, page.Policy{FormTarget: formTarget(a.RedirectURI)})
 	})(ctx)
 }

@@ -32,7 +32,7 @@ func (oa *OAuth) devicePage(ctx echo.Context, p accounts.Principal) error {
 			view.Request = &d
 		}
 	}
-	return oa.page.Render(ctx, http.StatusOK, "device", web.Page{Title: "Log in a terminal", User: page.User(p), View: view})
+	return oa.page.Render(ctx, http.StatusOK, "device", web.Page{Title: "Log in on a terminal", User: page.User(p), View: view})
 }
 
 func (oa *OAuth) decideDevice(ctx echo.Context, p accounts.Principal) error {
@@ -57,5 +57,5 @@ func (oa *OAuth) decideDevice(ctx echo.Context, p accounts.Principal) error {
 	} else if err != nil {
 		view, status = deviceView{Error: e.Detail}, http.StatusNotFound
 	}
-	return oa.page.Render(ctx, status, "device", web.Page{Title: "Log in a terminal", User: page.User(p), View: view})
+	return oa.page.Render(ctx, status, "device", web.Page{Title: "Log in on a terminal", User: page.User(p), View: view})
 }

@@ -32,8 +32,8 @@ func Sentence(err error) string {
 // Flashes are the messages that the query "done" chooses from, by name.
 var Flashes = map[string]string{
 	"added": "The connection was added.", "shared": "Everybody in the organization can use the connection now.",
-	"ceiling": "The ceiling counts from now on, also for what is open.", "ceiling-lifted": "There is no ceiling any more.",
-	"member-limit": "What the member may counts from now on, also for what is open.", "presets": "The server's presets were read.",
+	"ceiling": "The ceiling counts from now on, also for calls that are open.", "ceiling-lifted": "The ceiling was removed.",
+	"member-limit": "The member's access has changed, also for calls that are open.", "presets": "The server's presets were read.",
 	"unshared": "The connection is private again.", "renamed": "The connection has a new name.", "checked": "Checked just now.",
 	"moved":        "The connection has another URL.",
 	"key-replaced": "The connection has another key. The old one is revoked on the server, if it can revoke keys.",

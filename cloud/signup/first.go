@@ -50,7 +50,7 @@ func (st *Store) OfferFirst(ctx context.Context, email string) (link bridge.Secr
 			return nil
 		}
 		return st.outbox.Queue(ctx, tx, outbox.Message{Kind: outbox.KindText, To: email, Subject: "Your account at " + st.issuer.URL().Host, Life: FirstLife,
-			Text: st.outbox.Sign("The operator of this cloud has named your address as that of its first person.",
+			Text: st.outbox.Sign("The operator of this cloud has chosen your address for its first account.",
 				"To make your account and your organization, open this link. It works once, for 24 hours.", link.Reveal())})
 	})
 	return link, ok && err == nil, err
