@@ -60,8 +60,8 @@ func TestWhatThePagesSayOfAKey(t *testing.T) {
 	says(owner, path+"/explorer", "this browser calls with the key itself")
 	says(member, path+"/explorer", "The API key is added by the relay")
 	says(owner, path, "<dt>You may</dt><dd>everything its key allows</dd>")
-	says(owner, path, "The page is given the API key itself when you open it")
-	says(member, path, "Neither shows anybody the key")
+	says(owner, path, "If you open the page, it gets the API key itself")
+	says(member, path, "Neither of them shows anybody the key")
 	says(member, path, "<dt>You may</dt><dd>everything the key allows, through the cloud</dd>")
 	says(member, path+"/sharing", "You get everything the key allows, through the cloud.")
 	if _, err := f.client().Patch(t.Context(), plain.ID, api.ConnectionPatch{ServerURL: new("https://moved.example")}); err != nil {
