@@ -23,8 +23,8 @@ const (
 // limit is the exception that a connection makes for somebody: less than for all others, or nothing. Empty: none is made.
 type limit struct{ access, ceiling string }
 
-// Bounds are what limits somebody's use of a connection, as it is stored: two that are equal allow the same. The zero value
-// limits nothing; it is the owner's.
+// Bounds are what limits somebody's use of a connection, as stored: equal bounds allow the same. The zero value limits nothing;
+// it is the owner's.
 type Bounds struct {
 	ceiling string
 	own     limit                      // for whoever calls
@@ -32,6 +32,7 @@ type Bounds struct {
 	parents [accounts.MaxParents]limit // for the API keys that it was made with
 }
 
+// Bounds are what limits the caller's use of the connection, which was read with their limits.
 func (c Connection) Bounds(p accounts.Principal) Bounds {
 	if c.OwnerID == p.UserID {
 		return Bounds{}
