@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write docs/errors.md")
 
 const errorsPage = "../docs/errors.md"
 
-// codes are the constants of type Code, by name.
+// codes returns the constants of type Code, by name.
 func codes(t *testing.T) map[string]bridge.Code {
 	t.Helper()
 	all := map[string]bridge.Code{}
@@ -51,7 +51,7 @@ func codes(t *testing.T) map[string]bridge.Code {
 	return all
 }
 
-// TestEveryCodeSaysWhatItMeans holds that each constant stands once in the table, with a status and a sentence.
+// TestEveryCodeSaysWhatItMeans checks that each constant is in the table exactly once, with a status and a sentence.
 func TestEveryCodeSaysWhatItMeans(t *testing.T) {
 	seen := map[bridge.Code]string{}
 	for name, code := range codes(t) {
@@ -66,7 +66,7 @@ func TestEveryCodeSaysWhatItMeans(t *testing.T) {
 	}
 }
 
-// TestCodesAreConstants holds that no code is minted or compared as a literal, and that each constant is used.
+// TestCodesAreConstants checks that no code is minted or compared as a literal, and that each constant is used.
 func TestCodesAreConstants(t *testing.T) {
 	names, known := codes(t), map[string]string{}
 	for name, code := range names {
@@ -106,8 +106,8 @@ func TestCodesAreConstants(t *testing.T) {
 	}
 }
 
-// asCode are the literals that stand where a code does: behind the kind of an error, in a field Code, as the code of a
-// refusal, and compared with a code.
+// asCode returns the literals that stand where a code belongs: after the kind of an error, in a field Code, as the code of a
+// refusal, or in a comparison with a code.
 func asCode(n ast.Node) (literals []*ast.BasicLit) {
 	add := func(e ast.Expr) {
 		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
@@ -166,7 +166,7 @@ func lastName(e ast.Expr) string {
 	return ""
 }
 
-// TestErrorsPage holds that docs/errors.md is what the constants say; go test ./bridge -run TestErrorsPage -update writes it.
+// TestErrorsPage checks that docs/errors.md matches the constants; go test ./bridge -run TestErrorsPage -update rewrites it.
 func TestErrorsPage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Error codes\n\nGenerated from the constants of package `bridge` by `go test ./bridge -run TestErrorsPage -update`.\n\n" +

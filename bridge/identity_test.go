@@ -31,7 +31,7 @@ func TestHeaderText(t *testing.T) {
 	}
 }
 
-// No two texts become one, and each comes back.
+// FuzzHeaderText checks that each text can be decoded again, so no two texts share an encoding.
 func FuzzHeaderText(f *testing.F) {
 	f.Add("Jörg")
 	f.Add("UTF-8''%41")

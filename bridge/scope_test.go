@@ -27,7 +27,7 @@ func TestScopeCovers(t *testing.T) {
 	}
 }
 
-// randomScope makes scopes from few words, so that they meet.
+// randomScope makes scopes from few words, so that they often overlap.
 func randomScope(r *rand.Rand) bridge.Scope {
 	words := []string{"svc", "svc", "wiki", "read", "write", "admin", "*", "*"}
 	n := []int{1, 2, 3, 3, 3, 4}[r.IntN(6)]
@@ -83,7 +83,7 @@ func FuzzParseScope(f *testing.F) {
 	})
 }
 
-// A reserved scope is covered by itself alone, and covers nothing else; so is what capping leaves of it.
+// TestReservedScopes checks that a reserved scope is covered only by itself and covers nothing else, also after capping.
 func TestReservedScopes(t *testing.T) {
 	for _, reserved := range []bridge.Scope{bridge.ScopeActAs, bridge.ScopeCreateOrganization} {
 		for _, s := range []bridge.Scope{"*", "key:*", "*:*", "*:act-as", "*:create-organization", "key:create", "key:act-as:*"} {

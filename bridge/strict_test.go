@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// signRaw signs a header and claims as they stand.
+// signRaw signs a header and claims exactly as given.
 func signRaw(t *testing.T, key SigningKey, header, claims string) Secret {
 	t.Helper()
 	text := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(claims))
@@ -20,7 +20,7 @@ func signRaw(t *testing.T, key SigningKey, header, claims string) Secret {
 	return NewSecret(text + "." + b64.EncodeToString(signature))
 }
 
-// misspelt are ways to write an object so that two readers see two things. The claim is there once, in its right spelling.
+// misspelt returns ways to write an object that two readers understand differently. The claim occurs once in its right spelling.
 func misspelt(good, name, other string) map[string]string {
 	inner := strings.TrimSuffix(strings.TrimPrefix(good, "{"), "}")
 	return map[string]string{
@@ -62,7 +62,7 @@ func compact(t *testing.T, v any) string {
 	return string(raw)
 }
 
-// TestTokensReadStrictly: of every kind of token, no header and no claims that another reader could read differently pass.
+// TestTokensReadStrictly checks, for every kind of token, that ambiguous headers and claims are refused.
 func TestTokensReadStrictly(t *testing.T) {
 	now, server := time.Unix(1_790_000_000, 0), ServerURL("https://ace.acme.test")
 	key := NewKey(KindSK, uuid.New())
@@ -136,7 +136,7 @@ func FuzzDecodeStrict(f *testing.F) {
 	})
 }
 
-// TestNumbersReadStrictly: a time is a whole number, however JSON may write others.
+// TestNumbersReadStrictly checks that a time must be a whole number, however JSON spells others.
 func TestNumbersReadStrictly(t *testing.T) {
 	type claims struct {
 		ExpiresAt int64                       `json:"exp"`
@@ -156,7 +156,7 @@ func TestNumbersReadStrictly(t *testing.T) {
 	}
 }
 
-// TestTokensHaveOneSpelling: no other bytes are the same token.
+// TestTokensHaveOneSpelling checks that no other bytes are accepted as the same token.
 func TestTokensHaveOneSpelling(t *testing.T) {
 	now, server := time.Unix(1_790_000_000, 0), ServerURL("https://ace.acme.test")
 	key := NewKey(KindSK, uuid.New())
@@ -178,7 +178,7 @@ func TestTokensHaveOneSpelling(t *testing.T) {
 		for _, change := range []func(string) string{
 			func(s string) string { return s + "=" }, func(s string) string { return s + "\n" }, func(s string) string { return "\r\n" + s }, func(s string) string { return s[:2] + "\n" + s[2:] },
 			func(s string) string { return s + " " }, func(s string) string { return s + "AA" }, func(s string) string { return s + "!" },
-			func(s string) string { // a last digit whose spare bits are set
+			func(s string) string { // a last digit whose unused bits are set
 				const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 				if at := strings.IndexByte(digits, s[len(s)-1]); len(s)%4 != 0 {
 					return s[:len(s)-1] + digits[at+1:at+2]

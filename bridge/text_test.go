@@ -66,11 +66,11 @@ func FuzzOutsideText(f *testing.F) {
 	})
 }
 
-// A shell reads a quoted text as it was.
+// TestShellWord checks that a shell reads a quoted text unchanged.
 func TestShellWord(t *testing.T) {
 	for _, text := range []string{"", "plain", "two words", "it's", "$(id) `id` $HOME", `"a" \ b`, "'; id; '", "* ~ #x !y\nz", "it's $(id)", "a;b&c|d>e"} {
 		t.Run(text, func(t *testing.T) {
-			read, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+ShellWord(text)).Output() //nolint:gosec // that is what is tested
+			read, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+ShellWord(text)).Output() //nolint:gosec // the point of the test
 			if err != nil || string(read) != text {
 				t.Errorf("%s is read as %q (%v)", ShellWord(text), read, err)
 			}

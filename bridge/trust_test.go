@@ -35,7 +35,7 @@ func goodClaims() bridge.ConnectClaims {
 	}.ForServer(serverURL)
 }
 
-// sides are the three kinds of cloud secret, each with the key that signs for it.
+// sides returns the three kinds of cloud secret, each with the key that signs for it.
 func sides(t testing.TB) map[string]struct {
 	trust bridge.Trust
 	key   bridge.SigningKey
@@ -168,7 +168,7 @@ func TestVerifyConnectHeader(t *testing.T) {
 	}
 }
 
-// arrayAudience has the claims of a good token, but for the form of its aud.
+// arrayAudience has the claims of a good token, except for the form of aud.
 type arrayAudience struct {
 	jwt.MapClaims
 }
@@ -216,7 +216,7 @@ func TestVerifyConnectAcrossSecrets(t *testing.T) {
 		}
 	}
 	check("another cloud's key", bridge.TrustSettings{PublicKey: public}, other.SigningKey(), "connect_signature")
-	// The holder of one customer's secret knows the kid of another's, and signs with its own secret under it.
+	// Someone with one customer's secret knows the kid of another's, and signs with the own secret under that kid.
 	forged, _ := root.ConnectKey(cloudURL, "rival", []string{"cs1.rival.1"})
 	forged.KeyID = "cs1.acme.1"
 	check("another customer's secret", bridge.TrustSettings{JWTSecret: secret}, forged, "connect_signature")

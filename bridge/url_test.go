@@ -71,7 +71,7 @@ func TestCanonicalURL(t *testing.T) {
 	}
 }
 
-// TestCanonicalURLRepeatsNothing: somebody may have pasted a secret where a URL belongs.
+// TestCanonicalURLRepeatsNothing checks that errors do not quote the URL: somebody may have pasted a secret.
 func TestCanonicalURLRepeatsNothing(t *testing.T) {
 	const canary = "canary-7f3a"
 	for _, in := range []string{canary, "https://" + canary + "_x", "https://" + canary + "..x", "https://u:" + canary + "@h", "https://h:" + canary, "https://[" + canary + "]",
@@ -83,7 +83,7 @@ func TestCanonicalURLRepeatsNothing(t *testing.T) {
 	}
 }
 
-// A server's URL stands in commands that people copy, so that a shell must not act on what it holds.
+// TestCanonicalURLInShells checks that a shell acts on nothing in a server's URL, since people copy commands with URLs in them.
 func TestCanonicalURLInShells(t *testing.T) {
 	for _, c := range "$&'();!*[]" {
 		_, err := bridge.CanonicalURL("https://a.example/x" + string(c) + "y")
@@ -134,7 +134,7 @@ func FuzzCanonicalURL(f *testing.F) {
 		if parsed := u.URL(); parsed.Host == "" || parsed.User != nil || parsed.RawQuery != "" || bridge.AmbiguousPath(parsed.EscapedPath()) {
 			t.Errorf("%q was taken: %q", s, u)
 		}
-		// No character that a shell acts on, but for the brackets of an address.
+		// No character that a shell acts on, except the brackets of an address.
 		text := string(u)
 		if host := u.URL().Hostname(); strings.Contains(host, ":") {
 			text = strings.Replace(text, "["+host+"]", "", 1)

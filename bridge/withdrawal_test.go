@@ -57,7 +57,7 @@ func TestVerifyWithdrawal(t *testing.T) {
 	if _, err := VerifyWithdrawal(revocation, key.PublicKey(), now); CodeOf(err) != "withdrawal_invalid" {
 		t.Errorf("a revocation passes for a withdrawal: %v", err)
 	}
-	// A numbered one is taken although the cloud's clock is ahead, but moves the server's own no further.
+	// A numbered statement counts even if the cloud's clock is ahead, but cannot move the server's own time.
 	ahead, err := key.SignWithdrawal(Withdrawal{Number: 1, Until: map[string]int64{"bob@acme.test": now.Add(time.Hour).Unix()}}, now)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func FuzzVerifyWithdrawal(f *testing.F) {
 	})
 }
 
-// FuzzWithdrawalClaims signs any claims: all that passes is within the bounds.
+// FuzzWithdrawalClaims signs arbitrary claims: whatever is accepted is within the bounds.
 func FuzzWithdrawalClaims(f *testing.F) {
 	key, now := NewKey(KindSK, uuid.New()), time.Unix(1_790_000_000, 0)
 	f.Add("bob", int64(1), int64(1_790_000_000), "app:read", "member")

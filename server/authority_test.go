@@ -33,7 +33,7 @@ func shipped(t *testing.T, name string) catalogue.Catalogue {
 	return c
 }
 
-// services is a server with the catalogue of that name; the peer of every test is a trusted proxy.
+// services configures a server with the catalogue of that name; every test's peer is a trusted proxy.
 func services(t *testing.T) func(*server.Config) {
 	return func(c *server.Config) {
 		c.Catalogue = shipped(t, "services")
@@ -175,7 +175,7 @@ func TestForwardAuthDecides(t *testing.T) {
 	}
 }
 
-// why asks the server why it has answered so.
+// why asks the server why it gave a response.
 func (f *fixture) why(resp *http.Response) api.Refusal {
 	f.t.Helper()
 	var r api.Refusal

@@ -31,10 +31,10 @@ import (
 
 const (
 	benchKeys     = 100_000
-	benchRequests = 6000 // of one round
+	benchRequests = 6000 // per round
 )
 
-// seeded is the URL of a SQLite database with many keys, and some of these keys.
+// seeded returns the URL of a SQLite database with many keys, and some of these keys.
 func seeded(b *testing.B) (dsn string, some []string) {
 	b.Helper()
 	dsn = "sqlite:" + b.TempDir() + "/bench.db"
@@ -93,7 +93,7 @@ func benchServer(b *testing.B, upstream *url.URL) (address string, some []string
 	return ts.Listener.Addr().String(), some
 }
 
-// compare takes turns between the measure and ours, with the same requests.
+// compare alternates between the yardstick and ours, with the same requests.
 func compare(b *testing.B, measure, ours, path string, some []string) {
 	b.Helper()
 	headers := make([]http.Header, len(some))
@@ -114,8 +114,8 @@ func BenchmarkHTTPVerify(b *testing.B) {
 	compare(b, bare.Listener.Addr().String(), ours, "/ace/v1/verify", some)
 }
 
-// BenchmarkHTTPVerifySameSetup compares forward-auth to a handler in the same set-up, with request ID, request log and
-// error handler, that answers the same headers without looking at anything: what is left is the cost of verifying.
+// BenchmarkHTTPVerifySameSetup compares forward-auth to a handler in the same set-up (request ID, request log, error handler)
+// that sends the same headers without checking anything: the difference is the cost of verifying.
 func BenchmarkHTTPVerifySameSetup(b *testing.B) {
 	ours, some := benchServer(b, nil)
 	e := api.NewEcho(slog.New(slog.DiscardHandler), api.Web{})
@@ -134,7 +134,7 @@ func BenchmarkHTTPVerifySameSetup(b *testing.B) {
 
 var benchID = uuid.Must(uuid.NewV7())
 
-// gatewayBench is an app, and a server whose gateway is in front of it.
+// gatewayBench starts an app, and a server whose gateway is in front of it.
 func gatewayBench(b *testing.B) (target *url.URL, ours string, some []string) {
 	b.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -149,7 +149,7 @@ func gatewayBench(b *testing.B) (target *url.URL, ours string, some []string) {
 	return target, ours, some
 }
 
-// bareProxy is a reverse proxy of the standard library with a transport tuned as ours is.
+// bareProxy returns a reverse proxy of the standard library with a transport tuned like ours.
 func bareProxy(b *testing.B, rewrite func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
 	b.Helper()
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
@@ -157,7 +157,7 @@ func bareProxy(b *testing.B, rewrite func(*httputil.ProxyRequest)) *httputil.Rev
 	return &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: rewrite}
 }
 
-// tuned gives a bare proxy the settings of ours that are no matter of the transport.
+// tuned gives a bare proxy those of our settings that do not concern the transport.
 func tuned(proxy *httputil.ReverseProxy) *httputil.ReverseProxy {
 	proxy.FlushInterval, proxy.BufferPool = time.Millisecond, &benchBuffers{}
 	return proxy
@@ -174,8 +174,8 @@ func (p *benchBuffers) Get() []byte {
 
 func (p *benchBuffers) Put(b []byte) { p.Pool.Put((*[32 << 10]byte)(b)) }
 
-// BenchmarkGateway compares the gateway to a bare reverse proxy: one that flushes at once, one with all settings of the
-// standard library but the transport's, and one with all of ours.
+// BenchmarkGateway compares the gateway to a bare reverse proxy: one that flushes at once, one with the standard library's
+// settings except for the transport, and one with all of our settings.
 func BenchmarkGateway(b *testing.B) {
 	target, ours, some := gatewayBench(b)
 	bare := func() *httputil.ReverseProxy {
@@ -195,8 +195,8 @@ func BenchmarkGateway(b *testing.B) {
 	}
 }
 
-// BenchmarkGatewaySameSetup compares the gateway to a reverse proxy in the same set-up, with request ID, request log and
-// error handler, that sends the app the same headers without looking at anything: what is left is the cost of verifying.
+// BenchmarkGatewaySameSetup compares the gateway to a reverse proxy in the same set-up (request ID, request log, error
+// handler) that sends the app the same headers without checking anything: the difference is the cost of verifying.
 func BenchmarkGatewaySameSetup(b *testing.B) {
 	target, ours, some := gatewayBench(b)
 	proxy := tuned(bareProxy(b, func(p *httputil.ProxyRequest) {

@@ -1,7 +1,7 @@
 // Package server is the self-hosted side: it issues API keys and decides about requests to the app behind it.
 //
-// Keys come from connect tokens of the trusted cloud (exchange.go), or are created through the key API (bridge/keyhttp). The way of
-// a request:
+// Keys come from connect tokens of the trusted cloud (exchange.go), or are created through the key API (bridge/keyhttp). The
+// way of a request:
 //
 //	request ──► routes.go: odd requests refused, CORS, request ID
 //	  ├─ /ace/v1/verify ──► forward.go: a proxy asks about the app's request ─┐

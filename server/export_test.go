@@ -2,5 +2,5 @@ package server
 
 import "github.com/acebridge/ace/bridge/sqldb"
 
-// Database is what a server keeps its rows in.
+// Database returns the server's database.
 func (s *Server) Database() *sqldb.DB { return s.db }

@@ -11,8 +11,8 @@ import (
 	"github.com/acebridge/ace/server"
 )
 
-// TestDatabaseInTrouble holds that keys are verified from memory while the database fails, that every change says why it fails and
-// when to try again, and that nothing is taken for a wrong credential.
+// TestDatabaseInTrouble checks that keys are verified from memory while the database fails, that every change says why it
+// fails and when to retry, and that nothing is reported as a wrong credential.
 func TestDatabaseInTrouble(t *testing.T) {
 	for _, trouble := range sqldbtest.Troubles() {
 		t.Run(trouble.Name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// echoHeaders is an app that answers the headers it was given.
+// echoHeaders is an app that answers with the headers it received.
 func echoHeaders(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "trailer": r.Trailer, "path": r.URL.Path})
@@ -62,7 +62,7 @@ func TestGatewayIdentityCannotBeSmuggled(t *testing.T) {
 	}
 }
 
-// raw sends bytes as they are and returns the first answer's status line and everything after it.
+// raw sends bytes as they are, and returns the status of the first response and everything after it.
 func (f *fixture) raw(request string) (status int, rest string) {
 	f.t.Helper()
 	conn, err := net.Dial("tcp", f.host)
@@ -119,7 +119,7 @@ func TestGatewayRefusesOddRequests(t *testing.T) {
 	}
 }
 
-// A WebSocket passes in both directions; an app that does not switch protocols gets no raw pipe.
+// TestGatewayWebSocket checks that a WebSocket passes in both directions, and that an app which does not switch gets no raw pipe.
 func TestGatewayWebSocket(t *testing.T) {
 	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ws" {
@@ -159,7 +159,7 @@ func TestGatewayWebSocket(t *testing.T) {
 	if line, err := reader.ReadString('\n'); line != "echo hello\n" {
 		t.Errorf("the WebSocket answered %q (%v)", line, err)
 	}
-	// Upgrade, followed by a second request that would reach the app unseen through a raw pipe.
+	// An upgrade followed by a second request, which would reach the app unseen through a raw pipe.
 	smuggled := "GET /second HTTP/1.1\r\nHost: x\r\nX-Ace-Subject: root\r\nConnection: close\r\n\r\n"
 	if _, body := f.raw("GET /plain" + head + smuggled); strings.Contains(body, "root") || strings.Contains(body, "/second") {
 		t.Errorf("a second request went through unseen: %s", body)
@@ -186,7 +186,7 @@ func TestGatewayStreams(t *testing.T) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	events := bufio.NewReader(resp.Body)
-	if line, err := events.ReadString('\n'); line != "data: one\n" { // arrives while the app still writes
+	if line, err := events.ReadString('\n'); line != "data: one\n" { // arrives while the app is still writing
 		t.Fatalf("%q %v", line, err)
 	}
 	close(release)
@@ -195,8 +195,8 @@ func TestGatewayStreams(t *testing.T) {
 	}
 }
 
-// An answer of declared length that comes piece by piece is passed on piece by piece: its app may wait for what a client
-// does with the first.
+// TestGatewayHoldsNothingBack checks that a response of declared length is forwarded piece by piece as it comes: the app may
+// wait for what the client does with the first piece.
 func TestGatewayHoldsNothingBack(t *testing.T) {
 	goOn := make(chan struct{})
 	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -217,7 +217,7 @@ func TestGatewayHoldsNothingBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-Api-Key", f.key())
-	resp, err := http.DefaultClient.Do(r) // returns with the header
+	resp, err := http.DefaultClient.Do(r) // returns once the header is there
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestVerifyAndRevocation(t *testing.T) {
 	}
 }
 
-// Who is refused cannot hold the connection by never sending the body that was announced.
+// TestARefusedBodyIsNotWaitedFor checks that a refused client cannot hold the connection by not sending the announced body.
 func TestARefusedBodyIsNotWaitedFor(t *testing.T) {
 	f := start(t, http.HandlerFunc(echoHeaders), nil)
 	conn, err := net.Dial("tcp", f.host)

@@ -34,7 +34,7 @@ func (f *fixture) about(id string) (k api.APIKey) {
 	return k
 }
 
-// mintWith creates a key with another credential than the operator's.
+// mintWith creates a key with a credential other than the operator's.
 func (f *fixture) mintWith(credential, name string) (key, id string) {
 	f.t.Helper()
 	resp, body := f.do(http.MethodPost, "/ace/v1/api-keys", `{"name":"`+name+`","preset":"full"}`, "Authorization", "Bearer "+credential)
@@ -45,7 +45,7 @@ func (f *fixture) mintWith(credential, name string) (key, id string) {
 	return created.Key.Reveal(), created.KeyID
 }
 
-// What a key is, whose child it is and what becomes of it with its parent, as every endpoint tells it.
+// TestLineageOverHTTP checks what each endpoint says about a key's kind, its parent, and what happens to it with its parent.
 func TestLineageOverHTTP(t *testing.T) {
 	f := start(t, http.HandlerFunc(echoHeaders), nil)
 	connection := f.exchanged(bridge.RoleAdmin)
@@ -98,7 +98,7 @@ func TestLineageOverHTTP(t *testing.T) {
 		t.Errorf("whoever may not revoke asks what that ends: %d %s", resp.StatusCode, body)
 	}
 
-	// Disabled above, dead below: in lists, at introspection, for the operator who asks why; and alive again.
+	// Disabled above, dead below: in lists, in introspection, for the operator who asks why. Then alive again.
 	f.post(t, "/ace/v1/api-keys/"+childID+"/disable")
 	if k := f.about(grandchildID); k.Status != "parent_disabled" || k.StatusCause == nil || k.StatusCause.KeyID != childID || k.Ended != nil {
 		t.Errorf("below a disabled key: %+v", k)
@@ -122,7 +122,7 @@ func TestLineageOverHTTP(t *testing.T) {
 		t.Errorf("enabled again: %+v", k)
 	}
 
-	// Limited: the scope that is missing was the key's own.
+	// Limited: the key itself has the missing scope.
 	if resp, _ := f.do(http.MethodGet, "/ace/v1/api-keys", "", "X-Api-Key", grandchild); resp.StatusCode != http.StatusOK {
 		t.Fatalf("before the limit: %d", resp.StatusCode)
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/acebridge/ace/server"
 )
 
-// A form that is too long to be read whole reaches the app as it is, and not at all with a part that changes the method.
+// TestLongFormsAtTheGateway checks that a form too long to be read as a whole reaches the app unchanged, unless a part
+// overrides the method: then it is cut off.
 func TestLongFormsAtTheGateway(t *testing.T) {
 	rules, err := catalogue.Parse([]byte(`
 scopes: {"app": "use"}
@@ -25,12 +26,12 @@ rules:
 	if err != nil {
 		t.Fatal(err)
 	}
-	var seen sync.Map // of a case to what the app got
+	var seen sync.Map // case to what the app received
 	f := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		seen.Store(r.URL.RawQuery, string(body))
 		if err != nil {
-			panic(http.ErrAbortHandler) // as an app does with a form that breaks off
+			panic(http.ErrAbortHandler) // as apps do with a form that breaks off
 		}
 	}), func(c *server.Config) { c.Catalogue = rules })
 	key, _ := f.mint(`{"name":"uploads","scopes":["app"]}`)

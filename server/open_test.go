@@ -38,7 +38,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = io.WriteString(w, "data: one\n\n")
 	_ = http.NewResponseController(w).Flush()
-	if r.URL.Path == "/deaf" { // does not watch its context: only its writes fail
+	if r.URL.Path == "/deaf" { // ignores its context: only its writes fail
 		for {
 			if _, err := io.WriteString(w, "data: more\n\n"); err != nil || http.NewResponseController(w).Flush() != nil {
 				return
@@ -49,7 +49,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// open opens a stream and reads its first line; ended is closed when the stream is.
+// open opens a stream and reads its first line; ended is closed when the stream ends.
 func open(t *testing.T, address, request string) (ended <-chan struct{}) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -116,7 +116,8 @@ func TestOpenStreamsAreCut(t *testing.T) {
 	cutBy(t, f.host, key, func() {})
 }
 
-// Of two servers on one database, each cuts what is open when the other revokes.
+// TestOpenStreamsAreCutByAnotherServer checks that each of two servers on one database cuts what is open when the other one
+// revokes.
 func TestOpenStreamsAreCutByAnotherServer(t *testing.T) {
 	dsn := sqldbtest.Postgres(t)
 	shared := func(c *server.Config) { c.DatabaseURL = dsn }
@@ -128,7 +129,7 @@ func TestOpenStreamsAreCutByAnotherServer(t *testing.T) {
 	}
 }
 
-// guarded is an app of somebody else's behind bridge/guard, which asks the server over HTTP.
+// guarded starts an app behind bridge/guard, which asks the server over HTTP.
 func (f *fixture) guarded(lease time.Duration, app http.Handler) (address string, remote *guard.Remote) {
 	f.t.Helper()
 	asker, _ := f.mint(`{"name":"guard","scopes":["key:read"]}`)
@@ -145,7 +146,7 @@ func (f *fixture) guarded(lease time.Duration, app http.Handler) (address string
 	return ts.Listener.Addr().String(), remote
 }
 
-// eventually waits until an answer has a status.
+// eventually waits until a response has a status.
 func eventually(t *testing.T, address, key, path string, want int) {
 	t.Helper()
 	var got int
@@ -206,7 +207,7 @@ func TestRemoteGuard(t *testing.T) {
 	}
 }
 
-// At the end of a grace the old secret is refused by a guard elsewhere, and what it opened is cut.
+// TestRemoteGuardKnowsTheGrace checks that at the end of a grace a remote guard refuses the old secret and cuts what it opened.
 func TestRemoteGuardKnowsTheGrace(t *testing.T) {
 	f := start(t, nil, nil)
 	address, _ := f.guarded(0, http.HandlerFunc(endlessOr))
@@ -230,7 +231,8 @@ func endlessOr(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A guard that hears nothing for longer than its lease lets nothing pass, and comes back by itself.
+// TestRemoteGuardFailsClosed checks that a guard without news for longer than its lease lets nothing pass, and recovers by
+// itself.
 func TestRemoteGuardFailsClosed(t *testing.T) {
 	f := start(t, nil, nil)
 	target, err := url.Parse(f.url)
@@ -254,7 +256,7 @@ func TestRemoteGuardFailsClosed(t *testing.T) {
 	down.Store(true)
 	between.CloseClientConnections()
 	eventually(t, address, key, "/x", 503)
-	f.revoke(id) // while nobody hears it
+	f.revoke(id) // while the guard does not listen
 	down.Store(false)
 	eventually(t, address, key, "/x", 401)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// Whatever a proxy passes on, what is decided about is one method and one path that nobody reads in two ways, and no two
-// headers say different things.
+// FuzzOriginalRequest checks that, whatever a proxy sends, the decision is about one method and one path that nobody reads in
+// two ways, and that no two headers contradict each other.
 func FuzzOriginalRequest(f *testing.F) {
 	f.Add("X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/a?b", "X-Original-Uri", "")
 	f.Add("X-Original-Method", "GET", "X-Original-Uri", "/a", "X_Forwarded_Uri", "/b")

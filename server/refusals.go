@@ -28,8 +28,8 @@ const (
 	flushRefusals = time.Second
 )
 
-// refusals remembers why requests were refused: the most recent ones in memory, and those of known keys in the audit log, which is
-// written in the background. A request without a key of ours is never written: junk does not reach the database.
+// refusals remembers why requests were refused: the most recent ones in memory, and those of known keys in the audit log,
+// which is written in the background. A request without a key of ours is never written: junk does not reach the database.
 type refusals struct {
 	db    *sqldb.DB
 	log   *slog.Logger

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 )
 
-// exchanged is the key of a connection that a person of this role has made, past its first use.
+// exchanged creates the key of a connection made by a person of this role, and uses it for the first time.
 func (f *fixture) exchanged(role bridge.Role) bridge.Key {
 	f.t.Helper()
 	claims := f.claims()
@@ -32,13 +32,13 @@ func (f *fixture) exchanged(role bridge.Role) bridge.Key {
 	return key
 }
 
-// derived is the header with which a member calls who has all scopes and the highest role.
+// derived returns the credential header of a member with all scopes and the highest role.
 func (f *fixture) derived(key bridge.Key) string {
 	f.t.Helper()
 	return f.derivedFor(key, bridge.AccessClaims{Subject: "bob@example.com", Scope: "*", Role: bridge.RoleOwner, Connection: "c1"})
 }
 
-// derivedFor is the header of an access token with these claims.
+// derivedFor returns the header of an access token with these claims.
 func (f *fixture) derivedFor(key bridge.Key, claims bridge.AccessClaims) string {
 	f.t.Helper()
 	claims.Times = bridge.NewTimes(time.Now(), bridge.MaxAccessTokenLife)
@@ -49,8 +49,8 @@ func (f *fixture) derivedFor(key bridge.Key, claims bridge.AccessClaims) string 
 	return "Bearer " + token.Reveal()
 }
 
-// The key of a member's connection, which may not create keys, rotates itself over HTTP; a retry by the old secret answers
-// the same, and a revocation kills old and new, whichever has signed it.
+// TestConnectionKeyRotatesItself checks that the key of a member's connection, which may not create keys, rotates itself over
+// HTTP. A retry with the old secret gets the same answer, and a revocation kills both secrets, whichever of them signed it.
 func TestConnectionKeyRotatesItself(t *testing.T) {
 	f := start(t, nil, nil)
 	for _, signer := range []string{"the old secret", "the new secret"} {
@@ -99,8 +99,8 @@ func TestConnectionKeyRotatesItself(t *testing.T) {
 	}
 }
 
-// Members have tokens that are derived from the connection's key. None of them gets at a secret of it, and a key of another
-// connection does not either.
+// TestMembersGetNoSecretOfAConnectionKey checks that members, whose tokens are derived from a connection's key, cannot get a
+// secret of it, and neither can the key of another connection.
 func TestMembersGetNoSecretOfAConnectionKey(t *testing.T) {
 	f := start(t, nil, nil)
 	key, other := f.exchanged(bridge.RoleOwner), f.exchanged(bridge.RoleOwner)
@@ -127,7 +127,7 @@ func TestMembersGetNoSecretOfAConnectionKey(t *testing.T) {
 	}
 }
 
-// What a cloud learns of the key behind the token with which it asks how a server is.
+// TestMeTellsHowLongTheKeyIsValid checks what a cloud learns about the key behind the token with which it probes a server.
 func TestMeTellsHowLongTheKeyIsValid(t *testing.T) {
 	f := start(t, nil, nil)
 	key := f.exchanged(bridge.RoleMember)

@@ -86,7 +86,7 @@ func (f *fixture) userToken(role bridge.Role, issued time.Time) bridge.Secret {
 	return token
 }
 
-// do sends a request with headers given as name, value pairs and returns the answer with its body read.
+// do sends a request, with headers given as name and value pairs, and returns the response with its body.
 func (f *fixture) do(method, path, body string, headers ...string) (*http.Response, string) {
 	f.t.Helper()
 	req, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, strings.NewReader(body))
@@ -183,7 +183,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// Every check of a connect token, over HTTP and with both kinds of cloud secret; each refusal has its own code.
+// TestExchangeChecks runs every check of a connect token over HTTP, with both kinds of cloud secret; each refusal has its own
+// code.
 func TestExchangeChecks(t *testing.T) {
 	for _, kind := range []string{"pk1.1", "cs1.acme.1"} {
 		f := start(t, nil, nil)

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/server"
 )
 
-// What the app gets is the app's to judge; what the server's own endpoints read is text or is refused.
+// TestTextOnly checks that the app judges what it gets itself, and that the server's own endpoints refuse anything but text.
 func TestTextOnly(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		var got string

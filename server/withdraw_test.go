@@ -8,8 +8,8 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// What a member has open by an access token is cut when the key says that their access is withdrawn, here and at a guard
-// elsewhere; what another member has open goes on.
+// TestWithdrawnTokensAreCut checks that what a member has open with an access token is cut once the key signs that their
+// access is withdrawn, here and at a remote guard, while another member's requests continue.
 func TestWithdrawnTokensAreCut(t *testing.T) {
 	f := start(t, http.HandlerFunc(endlessOr), nil)
 	text, id := f.mint(`{"name":"k","preset":"full","scopes":["key:act-as"]}`)

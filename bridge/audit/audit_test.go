@@ -29,7 +29,7 @@ func TestAudit(t *testing.T) {
 		now := time.Unix(1_800_000_000, 0)
 		for i := range 7 {
 			actor := audit.Actor{ID: []string{"user:ann", "user:bob"}[i%2], Org: []string{"acme", "rival"}[i/5], Address: "192.0.2.1"}
-			// What comes from outside may be too long, no UTF-8, or hold a NUL, and is stored all the same.
+			// Text from outside may be too long, not UTF-8 or contain a NUL; it is stored all the same.
 			entry := audit.Entry{Actor: actor, Action: "key.create", Target: "key:x\x00\xff", Details: map[string]string{"name": strings.Repeat("é", 1000)}}
 			if err := audit.Record(ctx, db, now.Add(time.Duration(i)*time.Second), entry); err != nil {
 				t.Fatal(err)
@@ -73,7 +73,7 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// Pages lead to older and to newer entries without leaving one out or showing one twice, also where many are of one second.
+// TestPagesInBothDirections checks that paging to older and newer entries omits none and repeats none, even within one second.
 func TestPagesInBothDirections(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		ctx := t.Context()

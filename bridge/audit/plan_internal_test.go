@@ -11,8 +11,8 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// Every filter has an index that also gives the order, so that a page is found without reading the log, however few of its
-// entries match.
+// TestFiltersHaveAnIndex checks that every filter has an index which also gives the order, so that a page is found without
+// reading the log, however few of its entries match.
 func TestFiltersHaveAnIndex(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		ctx := t.Context()
@@ -43,7 +43,7 @@ func TestFiltersHaveAnIndex(t *testing.T) {
 		}
 		analyze := "ANALYZE"
 		if db.Dialect == sqldb.SQLite {
-			analyze = "SELECT 1" // nobody runs it there
+			analyze = "SELECT 1" // nothing to analyze there
 		}
 		if _, err := db.ExecContext(ctx, analyze); err != nil {
 			t.Fatal(err)

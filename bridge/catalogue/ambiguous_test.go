@@ -21,7 +21,7 @@ rules:
 - {path: "/tools", methods: [POST], tool: body.tool, tools: [{names: ["wiki_*"], require: [app]}]}
 `
 
-// TestAmbiguousPaths: nobody reaches /admin by a path that another parser would take for it.
+// TestAmbiguousPaths checks that nobody reaches /admin by a path that another parser would take for it.
 func TestAmbiguousPaths(t *testing.T) {
 	strict, err := catalogue.Parse([]byte(adminRules))
 	if err != nil {
@@ -127,7 +127,7 @@ func TestMethodOverrides(t *testing.T) {
 	}
 }
 
-// TestAmbiguousQueries: a value that a rule reads is found under every name that an app may read it by, or the request is refused.
+// TestAmbiguousQueries checks that a value is found under every name by which an app may read it, or the request is refused.
 func TestAmbiguousQueries(t *testing.T) {
 	c, err := catalogue.Parse([]byte(`
 scopes: {"team:<name>": "a team"}
@@ -169,7 +169,7 @@ func FuzzAmbiguousPath(f *testing.F) {
 		if c.Decide(holding("acme", "app"), get(path)) != nil {
 			return
 		}
-		// What passes means the same to a reader that decodes as often as it can.
+		// Whatever passes means the same to a reader that decodes as often as it can.
 		for range 6 {
 			if lower := strings.ToLower(path); strings.Contains(lower, "/admin") && (strings.HasPrefix(lower, "/admin/") || lower == "/admin") || strings.Contains(path, "/../") || strings.ContainsAny(path, "\\;#?\x00\n") {
 				t.Fatalf("%q passes", path)

@@ -36,7 +36,7 @@ func holding(org string, scopes ...string) bridge.Identity {
 	return bridge.Identity{Org: org, Scopes: list}
 }
 
-// cause is the exact code behind a refusal.
+// cause returns the exact code behind a refusal.
 func cause(err error) bridge.Code {
 	e := bridge.AsError(err)
 	if err == nil {
@@ -48,7 +48,7 @@ func cause(err error) bridge.Code {
 	return bridge.CodeOf(e.Err)
 }
 
-// agents is the table of the design: every resource with its actions.
+// agents is the design's table of resources and their actions.
 var agents = map[string]string{
 	"agent":      "deploy read list execute generate logs delete",
 	"workflow":   "deploy read list run validate generate logs signal cancel delete",
@@ -92,7 +92,7 @@ func TestAgentsDeclaresExactlyTheTable(t *testing.T) {
 	c := shipped(t, "agents")
 	var declared []string
 	for s := range c.File().Scopes {
-		if s != "audit:read" && !bridge.Scope(s).Reserved() { // the server's own
+		if s != "audit:read" && !bridge.Scope(s).Reserved() { // the server's own scopes
 			declared = append(declared, s)
 		}
 	}
@@ -102,7 +102,7 @@ func TestAgentsDeclaresExactlyTheTable(t *testing.T) {
 	}
 }
 
-// Every preset against every scope.
+// TestAgentsPresets checks every preset against every scope.
 func TestAgentsPresets(t *testing.T) {
 	c := shipped(t, "agents")
 	want := map[string][]string{"read-only": readOnly, "execution": execution, "developer": developer, "full": allAgents()}
@@ -129,7 +129,7 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// Every role against every scope: what it may grant, by name and by each preset.
+// TestAgentsRoles checks every role against every scope: what it may grant, by name and by each preset.
 func TestAgentsRoles(t *testing.T) {
 	c := shipped(t, "agents")
 	for _, role := range []bridge.Role{bridge.RoleOwner, bridge.RoleAdmin, bridge.RoleMember, bridge.RoleViewer} {
@@ -161,7 +161,7 @@ func TestAgentsRoles(t *testing.T) {
 			}
 		}
 	}
-	// A key that an admin made is no admin.
+	// A key is not an admin, even if an admin created it.
 	key := catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}}
 	if _, err := c.Grant(key, "", []string{"node:drain"}); bridge.CodeOf(err) != "scope_admin" {
 		t.Errorf("a key grants node:drain: %v", err)
@@ -171,7 +171,7 @@ func TestAgentsRoles(t *testing.T) {
 	}
 }
 
-// Every scope lets exactly one kind of request pass: each request against a key of each scope.
+// TestAgentsRules checks that every scope lets exactly one kind of request pass: each request against a key of each scope.
 func TestAgentsRules(t *testing.T) {
 	c := shipped(t, "agents")
 	type request struct{ method, path string }
@@ -220,7 +220,7 @@ func TestAgentsRules(t *testing.T) {
 	}
 }
 
-// The catalogue survives being sent over the wire, as GET /ace/v1/scopes does.
+// TestFileRoundTrip checks that a catalogue survives being sent over the wire, as by GET /ace/v1/scopes.
 func TestFileRoundTrip(t *testing.T) {
 	for _, name := range []string{"agents", "services"} {
 		c := shipped(t, name)
@@ -359,7 +359,7 @@ rules:
 }
 
 func FuzzParse(f *testing.F) {
-	// Small, so that many variations are tried; the catalogues of configs/ are read by the tests above.
+	// A small one, so that many variations are tried; the tests above read the catalogues of configs/.
 	f.Add([]byte(`{name: a, scopes: {"svc:<s>:read": r, "doc:delete": d, "agent:<id>": a}, axes: ["agent:*"], no_match: deny,
   presets: {p: {scopes: ["svc:*"]}, q: {extends: [p], scopes: ["*"], capped: true}},
   roles: {viewer: {extends: [p]}, member: {extends: [p]}, admin: {scopes: ["*"]}, owner: {scopes: ["*"]}},
@@ -385,7 +385,7 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
-		// No role below admin reaches what is for admins, and what is granted is never more than the minter has.
+		// No role below admin reaches what is for admins only, and nobody is granted more than the minter has.
 		for _, role := range []bridge.Role{bridge.RoleMember, bridge.RoleViewer} {
 			m := catalogue.Minter{Org: "acme", Scopes: c.Ceiling(role)}
 			for _, preset := range c.Presets() {

@@ -34,7 +34,7 @@ func get(path string, headers ...string) catalogue.Request {
 
 var services = []string{"mcp", "a2a", "super-agent", "tasks", "kb", "wiki", "admin"}
 
-// Every service and capability against every service and capability: by tool call, by MCP, and by REST.
+// TestServicesCells checks every service and capability against every other: by tool call, by MCP and by REST.
 func TestServicesCells(t *testing.T) {
 	c := shipped(t, "services")
 	tiers := []string{"read", "write", "admin"}
@@ -213,7 +213,7 @@ rules:
 	}
 }
 
-// careless reads a body as an app with encoding/json would, which ignores case and takes the last of two names.
+// careless reads a body as an app with encoding/json would, which ignores case and takes the last of two equal names.
 func careless(body string) []string {
 	type message struct {
 		Tool, Method string
@@ -236,8 +236,8 @@ func careless(body string) []string {
 	return tools
 }
 
-// FuzzDecide holds that a key passes nothing that is not its own, whatever the request looks like: with no service only
-// MCP's own messages, with the wiki only tools that a careless reader takes for the wiki's.
+// FuzzDecide checks that a key passes nothing but its own, whatever the request looks like: without any service only MCP's own
+// messages, with the wiki only tools that a careless reader takes for the wiki's.
 func FuzzDecide(f *testing.F) {
 	f.Add("POST", "/mcp", `{"method":"tools/call","params":{"name":"wiki_list"}}`, "X-Agent", "cto")
 	f.Add("POST", "/mcp", `[{"method":"tools/call","params":{"name":"wiki_list"}},{"result":{}}]`, "", "")

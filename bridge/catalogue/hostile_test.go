@@ -12,14 +12,14 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// own is the built-in catalogue, to be changed.
+// own returns the built-in catalogue, to be modified.
 func own() catalogue.File {
 	f := catalogue.Builtin().File()
 	f.Presets, f.Roles = maps.Clone(f.Presets), maps.Clone(f.Roles)
 	return f
 }
 
-// extending is a catalogue in which each preset extends the next, as often as is said.
+// extending returns a catalogue in which each preset extends the next one, the given number of times.
 func extending(presets, times int) catalogue.File {
 	f := own()
 	for i := range presets - 1 {
@@ -29,7 +29,7 @@ func extending(presets, times int) catalogue.File {
 	return f
 }
 
-// parse reads a catalogue as a server answers it.
+// parse parses a catalogue as a server sends it.
 func parse(t testing.TB, f catalogue.File) (catalogue.Catalogue, error) {
 	t.Helper()
 	raw, err := json.Marshal(f)
@@ -39,8 +39,8 @@ func parse(t testing.TB, f catalogue.File) (catalogue.Catalogue, error) {
 	return catalogue.Parse(raw)
 }
 
-// Presets that extend each other over and over are resolved once each: by every way to them it would take 10^16 steps, and
-// the test would never end.
+// TestPresetsAreResolvedOnce checks that presets which extend each other many times are resolved once each: following every path
+// would take 10^16 steps, and the test would never end.
 func TestPresetsAreResolvedOnce(t *testing.T) {
 	c, err := parse(t, extending(17, 10))
 	if err != nil {
@@ -56,7 +56,7 @@ func TestPresetsAreResolvedOnce(t *testing.T) {
 	}
 }
 
-// How deep presets extend each other is the same whichever is looked at first.
+// TestPresetsExtendSoDeep checks that the depth of extending does not depend on which preset is resolved first.
 func TestPresetsExtendSoDeep(t *testing.T) {
 	viewer := func(f catalogue.File, preset string) catalogue.File {
 		f.Roles["viewer"] = catalogue.Preset{Extends: []string{preset}}
@@ -84,7 +84,7 @@ func TestPresetsExtendSoDeep(t *testing.T) {
 	}
 }
 
-// large is a catalogue larger than any that people write: so much of everything passes.
+// large returns a catalogue larger than any that people write; it must be accepted.
 func large() catalogue.File {
 	f := own()
 	for i := range 400 {

@@ -16,7 +16,7 @@ import (
 
 const longerThanRead = 1<<20 + 1
 
-// passLong sends a long form under rules, and returns what of it reaches the app.
+// passLong sends a long form through the rules, and returns the part of it that reaches the app.
 func passLong(t testing.TB, c catalogue.Catalogue, contentType string, body io.Reader) (string, error) {
 	t.Helper()
 	r := post("/open", "")
@@ -95,7 +95,7 @@ func TestLongForms(t *testing.T) {
 	}
 }
 
-// FuzzLongForm holds what passes against a reader of forms: it finds no override, and bytes pass as they are.
+// FuzzLongForm compares what passes with a reader of forms: it must find no override, and the bytes must be unchanged.
 func FuzzLongForm(f *testing.F) {
 	c, err := catalogue.Parse([]byte(adminRules))
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// An MCP client works with the rule in docs/apps.md: what is the protocol's own passes, tools by their scopes.
+// TestPapersMCPRule checks that an MCP client works with the rule in docs/apps.md: the protocol's own messages pass, tools by
+// scope.
 func TestPapersMCPRule(t *testing.T) {
 	paper, err := os.ReadFile("../../docs/apps.md")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// What is for admins cannot be reached by a pattern that only overlaps with it.
+// TestAdminOnlyPatternsOverlap checks that scopes for admins only cannot be reached by a pattern that merely overlaps with them.
 func TestAdminOnlyPatternsOverlap(t *testing.T) {
 	c, err := catalogue.Parse([]byte(`
 scopes: {"node:<id>": n, "secret:<env>:<op>": s, "job:run": j, "swarm:register": r}
@@ -19,7 +19,7 @@ no_match: deny
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}} // a key, however wide, is no admin
+	m := catalogue.Minter{Org: "acme", Scopes: bridge.Scopes{"*"}} // a key is not an admin, however wide its scopes
 	for scope, want := range map[string]bridge.Code{"*:register": "scope_admin", "secret:prod:*": "scope_admin", "*": "scope_admin",
 		"secret:prod:read": "scope_admin", "secret:prod:write": "", "job:run": "", "job:*": ""} {
 		if _, err := c.Grant(m, "", []string{scope}); bridge.CodeOf(err) != want {
@@ -32,7 +32,7 @@ no_match: deny
 	}
 }
 
-// Whatever covers it, the organization of scopes is the key's own.
+// TestOrganizationIsNeverWidened checks that the organization of scopes is the key's own, whatever covers it.
 func TestOrganizationIsNeverWidened(t *testing.T) {
 	c := shipped(t, "services")
 	for _, wide := range []string{"org:rival", "org:*", "org:rival svc:wiki:read org:acme"} {
@@ -52,7 +52,8 @@ func TestOrganizationIsNeverWidened(t *testing.T) {
 	}
 }
 
-// The reserved scopes exist in every catalogue; an admin in person grants them, by name, and nothing else gives them.
+// TestReservedScopes checks that the reserved scopes exist in every catalogue, and that only an admin in person grants them,
+// by name.
 func TestReservedScopes(t *testing.T) {
 	custom, err := catalogue.Parse([]byte(`{name: x, scopes: {"a:b": x}, presets: {all: {scopes: ["*"], capped: true}}, no_match: authenticated,
 		roles: {viewer: {scopes: ["a:b"]}, member: {scopes: ["a:b", "key:*"]}, admin: {scopes: ["*"]}, owner: {scopes: ["*"]}}}`))
@@ -107,7 +108,7 @@ func TestReservedScopes(t *testing.T) {
 	}
 }
 
-// TestPresetsInOneForm: a preset is one, however its name is spelled.
+// TestPresetsInOneForm checks that all spellings of a preset's name are the same preset.
 func TestPresetsInOneForm(t *testing.T) {
 	const file = `
 scopes: {app:read: r}

@@ -24,7 +24,7 @@ var membersMint = func() catalogue.Catalogue {
 	return c
 }()
 
-// The keys of an older version get the lineage that follows from what was recorded of them.
+// TestUpgradeGivesKeysALineage checks that keys of an older version get the lineage that follows from what was recorded.
 func TestUpgradeGivesKeysALineage(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		sk := f.shared(t)
@@ -82,7 +82,7 @@ func TestUpgradeGivesKeysALineage(t *testing.T) {
 		if !strings.Contains(log.String(), unknown.String()) || !strings.Contains(log.String(), gone.String()) || strings.Contains(log.String(), known.String()) {
 			t.Errorf("the log lists %s", log.String())
 		}
-		// What any connection withdraws from the subject reaches a key whose parent is not known.
+		// A withdrawal over any connection reaches its subject's key if that key's parent is not known.
 		if err := f.state(t, admins, bridge.Withdrawal{Number: 2, Until: map[string]int64{"eve": f.clock.now().Unix()}}); err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// stored returns an authority that runs over an empty database and has n keys in memory, and some of these keys.
+// stored returns an authority over an empty database with n keys in memory, and some of these keys.
 func stored(b *testing.B, n, some int) (*Authority, keyring) {
 	b.Helper()
 	db, err := sqldb.Open(b.Context(), "sqlite:"+b.TempDir()+"/bench.db")
@@ -41,7 +41,7 @@ func stored(b *testing.B, n, some int) (*Authority, keyring) {
 	for i := range n {
 		all[i] = fill(a, i)
 	}
-	// In random order, and side by side in memory, as the requests of a server come from its network buffers.
+	// In random order but adjacent in memory, like requests from a server's network buffers.
 	rand.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
 	var texts strings.Builder
 	for _, key := range all[:some] {
@@ -49,7 +49,7 @@ func stored(b *testing.B, n, some int) (*Authority, keyring) {
 	}
 	keys := keyring(texts.String())
 	a.line.Tick()               // as Run does
-	for i := range keys.len() { // the first use is the careful one
+	for i := range keys.len() { // the first use takes the careful path
 		if _, err := a.Verify(b.Context(), keys.at(i), bridge.Use{}); err != nil {
 			b.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func stored(b *testing.B, n, some int) (*Authority, keyring) {
 	return a, keys
 }
 
-// keyring is many keys of kind live, one after the other.
+// keyring is many keys of kind live in one string.
 type keyring string
 
 const keyLength = len("ace_live_") + 71
@@ -68,7 +68,7 @@ func (k keyring) at(i int) bridge.Presented {
 	return bridge.Presented{Value: bridge.NewSecret(string(k[i*keyLength : (i+1)*keyLength]))}
 }
 
-// fill puts one key into the table. Its public key is no real one, which would take most of the time.
+// fill puts one key into the table. Its public key is fake, since deriving a real one would take most of the time.
 func fill(a *Authority, i int) bridge.Key {
 	r, key := sample(i)
 	a.table.Put(&r)
@@ -84,7 +84,7 @@ func sample(i int) (record.Row, bridge.Key) {
 		CreatedAt: now, IssuedAt: now, ExpiresAt: now.Add(bridge.DefaultKeyLife)}}, key
 }
 
-// BenchmarkVerify compares verifying a key with one SHA-256 of its secret, in one run: "sha256" is the measure.
+// BenchmarkVerify compares verifying a key with one SHA-256 of its secret, in one run; "sha256" is the yardstick.
 func BenchmarkVerify(b *testing.B) {
 	b.Run("sha256", func(b *testing.B) {
 		var secret [43]byte
@@ -146,7 +146,7 @@ func BenchmarkVerifyParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports the bytes of memory that a key takes.
+// BenchmarkMemory reports how many bytes of memory a key takes.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		const n = 200_000
@@ -164,8 +164,8 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad reports how long a start takes with the keys of ACE_BENCH_KEYS in a SQLite file, 100,000 by default; a
-// million take long to store before they can be loaded.
+// BenchmarkLoad reports how long a start takes with ACE_BENCH_KEYS keys in a SQLite file, 100,000 by default. A million take
+// long to store before they can be loaded.
 func BenchmarkLoad(b *testing.B) {
 	n, err := strconv.Atoi(os.Getenv("ACE_BENCH_KEYS"))
 	if err != nil {

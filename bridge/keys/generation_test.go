@@ -57,8 +57,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// Yesterday's file put in place is refused at start until that is accepted. Then what may have been taken away since is dead
-// or listed.
+// TestOldBackup checks that an old backup put in place is refused at start until it is accepted, and that whatever may have been
+// taken away since is then dead or listed.
 func TestOldBackup(t *testing.T) {
 	dsn, dir := sqldbtest.SQLite(t), t.TempDir()
 	file := strings.TrimPrefix(dsn, "sqlite:")
@@ -97,7 +97,7 @@ func TestOldBackup(t *testing.T) {
 	if _, _, err := marked(t, dsn, dir, c); bridge.CodeOf(err) != "database_behind" || bridge.AsError(err).Hint == "" {
 		t.Fatalf("a start on yesterday's file: %v, want database_behind with a hint", err)
 	}
-	if err := os.Remove(filepath.Join(dir, "server-generation")); err != nil { // the database was told, too
+	if err := os.Remove(filepath.Join(dir, "server-generation")); err != nil { // the database knows as well
 		t.Fatal(err)
 	}
 	if _, _, err := marked(t, dsn, dir, c); bridge.CodeOf(err) != "database_behind" {
@@ -133,8 +133,8 @@ func TestOldBackup(t *testing.T) {
 	}
 }
 
-// Keys that may have been revoked before a restore are listed as in doubt until somebody decides on each, and it is not their
-// holder who does.
+// TestDoubtAfterARestore checks that keys which may have been revoked before a restore are listed as in doubt until somebody,
+// but not their holder, decides on each.
 func TestDoubtAfterARestore(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		for _, disable := range []bool{false, true} {
@@ -187,7 +187,7 @@ func TestDoubtAfterARestore(t *testing.T) {
 	})
 }
 
-// A running process whose database falls behind refuses everything, until that is accepted beside it.
+// TestBehindWhileRunning checks that a process whose database falls behind refuses everything until an operator accepts that.
 func TestBehindWhileRunning(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		c := &clock{t: time.Unix(1_800_000_000, 0)}
@@ -221,7 +221,8 @@ func TestBehindWhileRunning(t *testing.T) {
 	})
 }
 
-// A machine without the file takes the number that the cloud names in its own tokens; nobody else's counts.
+// TestCloudKnowsBetter checks that a machine without the file accepts the number that the cloud names in its tokens, and
+// nobody else's.
 func TestCloudKnowsBetter(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		connection, _ := f.create(t, func(n *keys.NewKey) { n.Kind = bridge.KindSK })

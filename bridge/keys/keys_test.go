@@ -72,7 +72,7 @@ var operator = audit.Actor{ID: "operator:ops", Org: "acme"}
 
 var acme = keys.View{Org: "acme"}
 
-// person is an operator of an organization, in person.
+// person returns an operator of an organization, in person.
 func person(org string, role bridge.Role) keys.By {
 	return keys.By{Actor: audit.Actor{ID: "operator:ops", Org: org}, Who: bridge.Identity{Type: bridge.TypeUserToken, Subject: "ops",
 		Org: org, Role: role, Environment: bridge.EnvironmentLive, Scopes: catalogue.Builtin().Ceiling(role)}}
@@ -103,7 +103,7 @@ func (f fixture) verify(t *testing.T, s bridge.Secret) (bridge.Identity, error) 
 	return f.Verify(t.Context(), p, bridge.Use{Address: "192.0.2.1", UserAgent: "test\xff"})
 }
 
-// cause is the exact code that hides behind the public refusal.
+// cause returns the exact code behind the public refusal.
 func cause(err error) bridge.Code {
 	e := bridge.AsError(err)
 	if e.Err == nil {
@@ -337,7 +337,7 @@ func TestList(t *testing.T) {
 	})
 }
 
-// A date is the end of that day in UTC, wherever the machine is; a time has the zone that it names.
+// TestParseExpiry checks that a date means the end of that day in UTC, wherever the machine is, and that a time has its own zone.
 func TestParseExpiry(t *testing.T) {
 	now := time.Date(2026, 12, 1, 10, 0, 0, 0, time.FixedZone("here", -8*3600))
 	for s, want := range map[string]string{

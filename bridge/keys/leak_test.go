@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// alone is an authority over a database, which nothing runs beside.
+// alone returns an authority over a database, without a running Run.
 func alone(t *testing.T, dsn string) (*sqldb.DB, *Authority) {
 	t.Helper()
 	db, err := sqldb.Open(t.Context(), dsn)
@@ -36,7 +36,7 @@ func liveKey(t *testing.T, a *Authority) bridge.Key {
 	return key
 }
 
-// Reports of a key that is dead already change nothing.
+// TestRepeatedLeaksChangeNothing checks that reporting a dead key changes nothing.
 func TestRepeatedLeaksChangeNothing(t *testing.T) {
 	_, a := alone(t, sqldbtest.SQLite(t))
 	key := liveKey(t, a)

@@ -26,7 +26,7 @@ func (f fixture) mint(t *testing.T, by keys.By, w keys.Wish) bridge.Key {
 	return key
 }
 
-// as is the holder of a key, who asks for something.
+// as returns the holder of a key as the one who asks for something.
 func (f fixture) as(t *testing.T, key bridge.Key) keys.By {
 	t.Helper()
 	id, err := f.verify(t, key.Text())
@@ -229,8 +229,8 @@ func TestOnlyAPersonIsAnAdmin(t *testing.T) {
 		if _, _, err := f.Mint(t.Context(), f.as(t, immortal), never); bridge.CodeOf(err) != "expiry_admin" {
 			t.Errorf("a key creates a key that never expires: %v", err)
 		}
-		// Who holds a key can sign a token that names any role. It counts for keys of a connection only, up to the role
-		// of the person who made it.
+		// Anyone who holds a key can sign a token that names any role. It counts only for keys of a connection, up to the role
+		// of the person who connected.
 		for _, c := range []struct {
 			kind bridge.KeyKind
 			role bridge.Role

@@ -17,8 +17,8 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// What a caller was let in with may be withdrawn or revoked before the key that they ask for is stored: then it is not made, and
-// neither is an organization key, which would outlive it.
+// TestNothingIsMadeWithWhatIsTakenAway checks that no key is created if the caller's credential is withdrawn or revoked before
+// the new key is stored. That includes organization keys, which would outlive it.
 func TestNothingIsMadeWithWhatIsTakenAway(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		boss := bridge.AccessClaims{Subject: "bob", Role: bridge.RoleAdmin, Number: 1}
@@ -60,7 +60,7 @@ func TestNothingIsMadeWithWhatIsTakenAway(t *testing.T) {
 	})
 }
 
-// shared is a connection's key of an admin, with all that members may have of it.
+// shared creates the key of an admin's connection, with everything that members can have over it.
 func (f fixture) shared(t *testing.T) bridge.Key {
 	t.Helper()
 	key, _ := f.create(t, connection)
@@ -68,7 +68,7 @@ func (f fixture) shared(t *testing.T) bridge.Key {
 	return key
 }
 
-// through is a member who calls with an access token of a key.
+// through returns a member who calls with an access token of a key.
 func (f fixture) through(t *testing.T, key bridge.Key, c bridge.AccessClaims) keys.By {
 	t.Helper()
 	c.Times = bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife)
@@ -86,7 +86,7 @@ func (f fixture) through(t *testing.T, key bridge.Key, c bridge.AccessClaims) ke
 	return keys.By{Actor: audit.Actor{ID: "user:" + id.Subject, Org: id.Org, Key: id.KeyID.String()}, Who: id}
 }
 
-// state is a withdrawal as the cloud writes it.
+// state sends a withdrawal as the cloud signs it.
 func (f fixture) state(t *testing.T, key bridge.Key, w bridge.Withdrawal) error {
 	t.Helper()
 	if w.Until == nil {
@@ -193,7 +193,8 @@ func TestLineageOfANewKey(t *testing.T) {
 	})
 }
 
-// A personal key has what its ancestors and its subject have now; the whole tree ends with any of them.
+// TestPersonalKeysEndWithTheirParent checks that a personal key has what its ancestors and its subject have now, and that the
+// whole tree ends with any of them.
 func TestPersonalKeysEndWithTheirParent(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		sk := f.shared(t)
@@ -212,7 +213,7 @@ func TestPersonalKeysEndWithTheirParent(t *testing.T) {
 		if below, err2 := f.Descendants(t.Context(), acme, sk.ID); err != nil || err2 != nil || len(list) != 2 || len(below) != 4 {
 			t.Errorf("%d children, %d descendants (%v, %v), want 2 and 4", len(list), len(below), err, err2)
 		}
-		// Disabled: all below are refused for as long.
+		// Disabled: all keys below are refused meanwhile.
 		if _, err := f.Disable(t.Context(), admin, child.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +228,7 @@ func TestPersonalKeysEndWithTheirParent(t *testing.T) {
 		if !f.Alive(f.lives(t, last)) {
 			t.Error("enabled, and not alive")
 		}
-		// Revoked: all below die for good, each with its entry.
+		// Revoked: all keys below die for good, each with its own entry.
 		if _, err := f.Revoke(t.Context(), admin, child.ID, "gone"); err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +267,7 @@ func TestPersonalKeysReach(t *testing.T) {
 		if _, err := f.Verify(t.Context(), bridge.Presented{Value: child.Text()}, bridge.Use{Address: "203.0.113.1"}); err == nil {
 			t.Error("the child works from elsewhere")
 		}
-		// Once the parent's secret expires earlier, so does the child.
+		// If the parent's secret expires earlier, so does the child.
 		if _, _, err := f.Revive(t.Context(), admin, parent.ID, "1d"); err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +282,7 @@ func TestPersonalKeysReach(t *testing.T) {
 	})
 }
 
-// A key that is refused for an ancestor's sake is not shown as active, and says whose fault it is.
+// TestStatusFollowsTheAncestors checks that a key which is refused because of an ancestor is not shown as active, and says why.
 func TestStatusFollowsTheAncestors(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		status := func(key bridge.Key) (string, *api.KeyCause) {
@@ -295,7 +296,7 @@ func TestStatusFollowsTheAncestors(t *testing.T) {
 		}
 		for _, c := range []struct {
 			name string
-			wish keys.Wish // of the first key
+			wish keys.Wish // for the first key
 			spoil,
 			mend func(keyID uuid.UUID) error
 			want, hint string // of the keys below
@@ -330,7 +331,7 @@ func TestStatusFollowsTheAncestors(t *testing.T) {
 			if got, cause := status(grandchild); got != "active" || cause != nil {
 				t.Errorf("%s, and mended: %q for %+v", c.name, got, cause)
 			}
-			// What a key is itself comes before what its parent is.
+			// A key's own state takes precedence over its parent's.
 			if _, err := f.Disable(t.Context(), admin, grandchild.ID); err != nil {
 				t.Fatal(c.name, err)
 			}
@@ -344,7 +345,8 @@ func TestStatusFollowsTheAncestors(t *testing.T) {
 	})
 }
 
-// The children of a replaced connection's key move when the new one is confirmed, and not before.
+// TestChildrenMoveToTheNewKey checks that the children of a replaced connection key move when the new one is confirmed, not
+// before.
 func TestChildrenMoveToTheNewKey(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		old := f.shared(t)
@@ -385,7 +387,8 @@ func TestChildrenMoveToTheNewKey(t *testing.T) {
 	})
 }
 
-// A second process of the server knows within a second what a change to a parent means for its children.
+// TestLineageOnAnotherReplica checks that a second process knows within a second what a change of a parent means for its
+// children.
 func TestLineageOnAnotherReplica(t *testing.T) {
 	dsn := sqldbtest.Postgres(t)
 	open := func() fixture {

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// A database that any earlier version has filled is brought up to date, and loses nothing.
+// TestMigrationSteps checks that a database filled by any earlier version is migrated without losing anything.
 func TestMigrationSteps(t *testing.T) {
 	sqldbtest.EachEmpty(t, func(t *testing.T, dsn string) {
 		db, err := sqldb.Open(t.Context(), dsn)

@@ -15,7 +15,7 @@ import (
 
 func mustV7() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
-// modelKey is what a key is to somebody who has only read what the operations promise.
+// modelKey is a key as somebody sees it who has only read what the operations promise.
 type modelKey struct {
 	id       uuid.UUID
 	current  bridge.Key
@@ -47,7 +47,7 @@ func (m *modelKey) replace(fresh bridge.Key, grace time.Time) {
 	m.current = fresh
 }
 
-// TestRandomLifecycles drives random operations against a simple model, and now and then starts the authority anew.
+// TestRandomLifecycles runs random operations against a simple model, restarting the authority now and then.
 func TestRandomLifecycles(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		seed := uint64(time.Now().UnixNano()) //nolint:gosec // any
@@ -149,7 +149,7 @@ func (f fixture) check(t *testing.T, m *modelKey, when string) {
 	now := f.clock.now()
 	passes := func(key bridge.Key) bool {
 		id, err := f.verify(t, key.Text())
-		// Whatever happens to a key, it never may more than when it was made.
+		// Whatever happens to a key, it never gets more than it was created with.
 		if err == nil && id.Scopes.String() != "app:*" {
 			t.Errorf("%s: the scopes are %s", when, id.Scopes)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 )
 
-// connectionKey is a key as an exchange makes it, with no scope that has to do with keys, and past its first use.
+// connectionKey creates a key the way an exchange does, without scopes about keys, and uses it for the first time.
 func (f fixture) connectionKey(t *testing.T) bridge.Key {
 	t.Helper()
 	key, _ := f.create(t, func(n *keys.NewKey) {
@@ -19,7 +19,7 @@ func (f fixture) connectionKey(t *testing.T) bridge.Key {
 	return key
 }
 
-// token is an access token that is derived from a key, with all scopes and the highest role.
+// token returns an access token derived from a key, with all scopes and the highest role.
 func (f fixture) token(t *testing.T, key bridge.Key) keys.By {
 	t.Helper()
 	text, err := key.SignAccess(bridge.AccessClaims{Times: bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife),
@@ -36,7 +36,8 @@ func (f fixture) token(t *testing.T, key bridge.Key) keys.By {
 
 var once = bridge.NewSecret("an idempotency key of the cloud")
 
-// The key of a connection can renew itself, for as long as it was given and no longer, again and again.
+// TestConnectionKeyRotatesItself checks that a connection's key can renew itself repeatedly, each time for as long as it was
+// given.
 func TestConnectionKeyRotatesItself(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		key := f.connectionKey(t)
@@ -102,8 +103,8 @@ func TestConnectionKeyLivesNoLongerThanGiven(t *testing.T) {
 	})
 }
 
-// Nobody but the key itself may have a new secret of a connection's key: not a member, whose token names every scope, not
-// an admin in person, and not another key of the same connection's person.
+// TestNobodyElseRotatesAConnectionKey checks that only the key itself gets a new secret: not a member whose token names every
+// scope, not an admin in person, and not another key of the same person's.
 func TestNobodyElseRotatesAConnectionKey(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		key, _ := f.create(t, func(n *keys.NewKey) { n.Kind, n.Role, n.Scopes = bridge.KindSK, bridge.RoleOwner, bridge.Scopes{"*"} })
@@ -112,7 +113,7 @@ func TestNobodyElseRotatesAConnectionKey(t *testing.T) {
 		f.lives(t, other)
 		live, _ := f.create(t, func(n *keys.NewKey) { n.Scopes = bridge.Scopes{"*"} })
 		w := keys.Rotation{Idempotency: once}
-		if _, _, err := f.Rotate(t.Context(), f.as(t, key), key.ID, w); err != nil { // what a retry would find out
+		if _, _, err := f.Rotate(t.Context(), f.as(t, key), key.ID, w); err != nil { // what a retry would reveal
 			t.Fatal(err)
 		}
 		for name, by := range map[string]keys.By{"a member": f.token(t, key), "an admin": admin, "another connection": f.as(t, other),
@@ -134,7 +135,7 @@ func TestNobodyElseRotatesAConnectionKey(t *testing.T) {
 	})
 }
 
-// An identity that was verified before the key ended does not help: the rule looks at the row.
+// TestDeadConnectionKeyDoesNotRotate checks that an identity verified before the key ended does not help: the rule reads the row.
 func TestDeadConnectionKeyDoesNotRotate(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		for want, end := range map[bridge.Code]func(bridge.Key) error{

@@ -35,7 +35,7 @@ func TestConcurrentRevokeAndVerify(t *testing.T) {
 						return
 					default:
 					}
-					dead := revoked[i].Load() // before the question: from then on the answer must be no
+					dead := revoked[i].Load() // read before verifying: if set, the answer must be no
 					p, _ := bridge.ParsePresented(all[i].Text())
 					if _, err := f.Verify(context.Background(), p, bridge.Use{}); err == nil && dead {
 						t.Error("a key passes after its revocation has returned")
@@ -89,7 +89,7 @@ func TestRestartKnowsAll(t *testing.T) {
 	})
 }
 
-// again is another authority over the same database, in this process.
+// again returns another authority over the same database, in this process.
 func (f fixture) again(t *testing.T) fixture {
 	t.Helper()
 	a, err := keys.New(t.Context(), f.db, keys.Config{Servers: []bridge.ServerURL{self}, Catalogue: catalogue.Builtin(), Now: f.clock.now},
@@ -157,7 +157,7 @@ func TestProcessesOnOnePostgreSQL(t *testing.T) {
 	if ids, _, complete, _ := two.Changes(next); !complete || !slices.Contains(ids, key.ID) {
 		t.Error("the other process does not tell its listeners of the change")
 	}
-	// A missed message: a change that nobody was told of is found by its version.
+	// A lost notification: a change that nobody heard of is found by its version.
 	if _, err := one.db.ExecContext(t.Context(), `UPDATE key_changes SET version = version + 1`); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestJunkNeverReachesTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := fixture{a, db, nil}
-	if err := db.Close(); err != nil { // from here on a query fails, and its error would show
+	if err := db.Close(); err != nil { // from here on a query would fail visibly
 		t.Fatal(err)
 	}
 	for range 100 {

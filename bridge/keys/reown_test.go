@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 )
 
-// The keys of somebody who goes by another name are theirs on, and whoever takes the old name owns none of them.
+// TestReownIn checks that keys stay with a person who is renamed, and that someone who takes the old name owns none of them.
 func TestReownIn(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		live, _ := f.create(t, func(n *keys.NewKey) { n.Owner = "ann@example.com" })

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 )
 
-// Keys that end in somebody else's transaction end with its commit and not before, and memory knows once it is told.
+// TestRevokeIn checks that keys revoked in another transaction end with its commit and not before, once memory is told.
 func TestRevokeIn(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		named, _ := f.create(t, nil)

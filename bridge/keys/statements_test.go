@@ -9,7 +9,8 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 )
 
-// A withdrawal ends the personal keys of the member, or leaves them what it says; others keep theirs.
+// TestWithdrawalsReachPersonalKeys checks that a withdrawal ends the member's personal keys or leaves them what it says, and
+// others' alone.
 func TestWithdrawalsReachPersonalKeys(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		sk := f.shared(t)
@@ -41,19 +42,19 @@ func TestWithdrawalsReachPersonalKeys(t *testing.T) {
 		if n := len(f.entries(t, "key.limit")); n != 2 {
 			t.Errorf("%d limits are audited, want 2", n)
 		}
-		// An older one, late, and one of before that comes again, change nothing.
+		// An older statement that arrives late, and one that is repeated, change nothing.
 		if err := f.state(t, sk, bridge.Withdrawal{Number: 2}); err != nil {
 			t.Fatal(err)
 		}
 		f.lives(t, ofBob)
-		// What the member makes afterwards is not concerned.
+		// Keys that the member creates afterwards are not affected.
 		claims.Number = 3
 		after := f.mint(t, f.through(t, sk, claims), keys.Wish{Preset: "full"})
 		if err := f.state(t, sk, bridge.Withdrawal{Number: 3}); err != nil {
 			t.Fatal(err)
 		}
 		f.lives(t, after)
-		f.clock.advance(24 * time.Hour) // nothing is remembered of the tokens any more
+		f.clock.advance(24 * time.Hour) // by now nothing is remembered about the tokens
 		if err := f.state(t, sk, bridge.Withdrawal{Number: 4}); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestWithdrawalsReachPersonalKeys(t *testing.T) {
 	})
 }
 
-// Numbers decide about tokens that have one, whatever the clocks say.
+// TestNumberedWithdrawals checks that numbers decide about numbered tokens, whatever the clocks say.
 func TestNumberedWithdrawals(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		sk := f.shared(t)
@@ -90,7 +91,7 @@ func TestNumberedWithdrawals(t *testing.T) {
 	})
 }
 
-// Of a key that is dead, statements and reports change nothing and are not audited.
+// TestStatementsOfADeadKey checks that statements and reports about a dead key change nothing and are not audited.
 func TestStatementsOfADeadKey(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		for name, die := range map[string]func(bridge.Key){
@@ -124,7 +125,7 @@ func TestStatementsOfADeadKey(t *testing.T) {
 	})
 }
 
-// An expired key may be revived, and what was taken away meanwhile does not come back with it.
+// TestStatementsOfAnExpiredKey checks that reviving an expired key does not bring back what was taken away meanwhile.
 func TestStatementsOfAnExpiredKey(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		acting := f.mint(t, admin, keys.Wish{Preset: "full", Scopes: []string{"key:act-as"}, ExpiresIn: "1h"})

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// later is another start on the same database, with its own clock.
+// later starts another authority on the same database, with its own clock.
 func (f fixture) later(t *testing.T, now time.Time) fixture {
 	t.Helper()
 	c := &clock{t: now}
@@ -24,8 +24,8 @@ func (f fixture) later(t *testing.T, now time.Time) fixture {
 	return fixture{a, f.db, c}
 }
 
-// A clock that goes back brings nothing back: a little, time stands still; more, everything is refused; accepted, what had
-// ended stays ended and can be revived.
+// TestClockBack checks that a clock which goes back revives nothing: after a small step time stands still, after a large one
+// everything is refused, and once that is accepted, what had ended stays ended and can be revived.
 func TestClockBack(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		start := f.clock.now()
@@ -40,7 +40,7 @@ func TestClockBack(t *testing.T) {
 				t.Error("a key passes that has ended")
 			}
 		}
-		f = f.later(t, start.Add(58*time.Minute)) // at once: nothing but the refusal has written the time
+		f = f.later(t, start.Add(58*time.Minute)) // at once: only the refusal has stored the time
 		if _, err := f.verify(t, short.Text()); cause(err) != "key_expired" {
 			t.Errorf("a little behind: %v, want key_expired", cause(err))
 		}
@@ -84,7 +84,7 @@ func TestClockBack(t *testing.T) {
 	})
 }
 
-// A connect token is used once, wherever the clock goes.
+// TestConnectTokenAfterClock checks that a connect token is used only once, wherever the clock goes.
 func TestConnectTokenAfterClock(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		start := f.clock.now()
@@ -98,7 +98,7 @@ func TestConnectTokenAfterClock(t *testing.T) {
 		}
 		f.clock.advance(time.Hour)
 		f.Housekeeping(t.Context())                                                                   // forgets the use
-		if _, err := f.db.ExecContext(t.Context(), "UPDATE key_changes SET newest = 0"); err != nil { // as if no time were stored
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE key_changes SET newest = 0"); err != nil { // as if no time had been stored
 			t.Fatal(err)
 		}
 		f = f.later(t, start.Add(time.Minute))
@@ -126,7 +126,7 @@ func TestConnectTokenAfterClock(t *testing.T) {
 	})
 }
 
-// An access token that had expired is not valid again when an earlier time is accepted.
+// TestAccessTokenAfterClock checks that an expired access token is not valid again once an earlier time is accepted.
 func TestAccessTokenAfterClock(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		start := f.clock.now()

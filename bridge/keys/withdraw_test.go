@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 )
 
-// access is an access token of a member, issued now.
+// access issues an access token to a member.
 func (f fixture) access(t *testing.T, key bridge.Key, member string) bridge.Secret {
 	t.Helper()
 	token, err := key.SignAccess(bridge.AccessClaims{Times: bridge.NewTimes(f.clock.now(), bridge.MaxAccessTokenLife),
@@ -21,7 +21,7 @@ func (f fixture) access(t *testing.T, key bridge.Key, member string) bridge.Secr
 	return token
 }
 
-// connection makes a key that of a connection.
+// connection turns a new key into a connection's.
 func connection(n *keys.NewKey) { n.Kind, n.Role = bridge.KindSK, bridge.RoleAdmin }
 
 func (f fixture) withdraw(t *testing.T, key bridge.Key, until map[string]int64) error {
@@ -34,7 +34,7 @@ func (f fixture) withdraw(t *testing.T, key bridge.Key, until map[string]int64) 
 	return err
 }
 
-// What was issued to a member until a time is dead; what others have, what is issued later, and the key live on.
+// TestWithdraw checks that a member's tokens issued until a time are dead, while others' tokens, later ones and the key live on.
 func TestWithdraw(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		key, record := f.create(t, connection)
@@ -65,7 +65,7 @@ func TestWithdraw(t *testing.T) {
 		if err != nil || len(entries) != 1 || entries[0].Actor != "key:"+record.ID.String() || entries[0].Details["members"] != "bob" {
 			t.Errorf("the audit log has %+v (%v)", entries, err)
 		}
-		// Another process that starts now knows it, too.
+		// A process that starts now knows it as well.
 		if _, err := f.again(t).verify(t, bob); cause(err) != "token_withdrawn" {
 			t.Errorf("another process: %v", err)
 		}
@@ -76,7 +76,7 @@ func TestWithdraw(t *testing.T) {
 	})
 }
 
-// However many are named, what is kept is bounded: then all members fetch a new token.
+// TestWithdrawIsBounded checks that what is kept stays bounded, however many members are named: then all fetch a new token.
 func TestWithdrawIsBounded(t *testing.T) {
 	each(t, func(t *testing.T, f fixture) {
 		key, _ := f.create(t, connection)

@@ -21,7 +21,7 @@ func open(t *testing.T, dir string) *mark.File {
 	return m
 }
 
-// The number is kept, never goes back, and survives a write that was cut off.
+// TestNumber checks that the number is kept, never goes back, and survives an interrupted write.
 func TestNumber(t *testing.T) {
 	dir := t.TempDir()
 	m := open(t, dir)
@@ -42,7 +42,7 @@ func TestNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	torn := append([]byte(nil), raw...)
-	torn[0] ^= 1 // the slot of 6 or that of 5
+	torn[0] ^= 1 // the slot of 6, or that of 5
 	if err := os.WriteFile(path, torn, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,8 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// Many at once leave the highest, and each finds at least its own on return.
+// TestAtOnce checks that many simultaneous writers leave the highest number, and that each finds at least its own when it
+// returns.
 func TestAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	m, other := open(t, dir), open(t, dir)

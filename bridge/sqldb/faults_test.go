@@ -65,7 +65,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// fill makes tables a and big, and a row of a that can be changed.
+// fill creates tables a and big, and a row of a that can be changed.
 func fill(t *testing.T, db *sqldb.DB) {
 	t.Helper()
 	for _, q := range []string{"CREATE TABLE a (id BIGINT PRIMARY KEY)", "CREATE TABLE big (text TEXT)", "INSERT INTO a (id) VALUES (1)"} {
@@ -75,7 +75,7 @@ func fill(t *testing.T, db *sqldb.DB) {
 	}
 }
 
-// TestFaultsOfSQLite holds that real failures of SQLite have their codes through every way to run a statement.
+// TestFaultsOfSQLite checks that real failures of SQLite get their codes, whichever way a statement is run.
 func TestFaultsOfSQLite(t *testing.T) {
 	insert := "INSERT INTO big (text) VALUES ('" + strings.Repeat("x", 100<<10) + "')"
 	for name, c := range map[string]struct {
@@ -83,7 +83,7 @@ func TestFaultsOfSQLite(t *testing.T) {
 		want   bridge.Code
 	}{
 		"full": {func(t *testing.T, db *sqldb.DB, _ string) {
-			db.SetMaxOpenConns(1) // the pragma is one connection's
+			db.SetMaxOpenConns(1) // the pragma affects only one connection
 			if _, err := db.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestFaultsOfSQLite(t *testing.T) {
 	}
 }
 
-// TestLockIsWaitedFor holds that a change goes on once the lock that it waits for is free.
+// TestLockIsWaitedFor checks that a change continues once the lock that it waits for is free.
 func TestLockIsWaitedFor(t *testing.T) {
 	dsn := sqldbtest.SQLite(t)
 	db, other := open(t, dsn), open(t, dsn)
@@ -164,7 +164,7 @@ func TestLockIsWaitedFor(t *testing.T) {
 		_, err := db.ExecContext(t.Context(), "INSERT INTO a (id) VALUES (2)")
 		done <- err
 	}()
-	for db.Stats().InUse == 0 { // it is under way
+	for db.Stats().InUse == 0 { // until it has begun
 	}
 	_ = tx.Rollback()
 	if err := <-done; err != nil {
@@ -172,7 +172,7 @@ func TestLockIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestDeadlineBehindALock holds that what waits for a lock until its own deadline is told of the lock.
+// TestDeadlineBehindALock checks that a change which waits for a lock until its own deadline reports the lock.
 func TestDeadlineBehindALock(t *testing.T) {
 	dsn := sqldbtest.SQLite(t)
 	db, other := open(t, dsn), open(t, dsn)
@@ -182,14 +182,14 @@ func TestDeadlineBehindALock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // SQLite waits for a second at a time
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond) // SQLite waits for one second at a time
 	defer cancel()
 	if _, err := db.ExecContext(ctx, "INSERT INTO a (id) VALUES (2)"); bridge.CodeOf(err) != bridge.CodeDatabaseBusy {
 		t.Error(err)
 	}
 }
 
-// TestCancelledIsNoFault holds that a request that was given up says so, whatever the database makes of it.
+// TestCancelledIsNoFault checks that a cancelled request says so, whatever the database makes of it.
 func TestCancelledIsNoFault(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		db := open(t, dsn)

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb"
 )
 
-// TestNothingOfTheURL: whatever the form of a database URL is, no message repeats a part of it.
+// TestNothingOfTheURL checks that no message quotes any part of a database URL, whatever its form.
 func TestNothingOfTheURL(t *testing.T) {
 	const canary = "canary-7f3a"
 	for _, dsn := range []string{
@@ -30,7 +30,7 @@ func TestNothingOfTheURL(t *testing.T) {
 				t.Errorf("%q: %s", dsn, text)
 			}
 			inner := bridge.AsError(e).Err
-			if inner == nil || inner == e { //nolint:errorlint // the very same
+			if inner == nil || inner == e { //nolint:errorlint // the same object
 				break
 			}
 			e = inner

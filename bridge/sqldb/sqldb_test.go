@@ -118,7 +118,7 @@ func TestPragmasReachEveryConnection(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode: %v %v", info.Mode(), err)
 	}
-	for range 3 { // held, so that each is another one
+	for range 3 { // held, so that each is a different one
 		conn, err := db.Conn(context.WithoutCancel(t.Context()))
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +134,8 @@ func TestPragmasReachEveryConnection(t *testing.T) {
 	}
 }
 
-// A closed SQLite database is one file, also after a query that was given up: operators copy that file.
+// TestCloseEmptiesTheLog checks that a closed SQLite database is a single file, which operators copy, even after a cancelled
+// query.
 func TestCloseEmptiesTheLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.db")
 	db := open(t, "sqlite:"+file)

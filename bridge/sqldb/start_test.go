@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// start opens a database as a server does, closes it, and returns its ID.
+// start opens a database like a server, closes it, and returns its ID.
 func start(t *testing.T, s sqldb.Start) (string, error) {
 	t.Helper()
 	s.Role = "server"
@@ -82,7 +82,7 @@ func TestFileThatWasThere(t *testing.T) {
 			if err := lose(path); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // the first try leaves nothing that the second would take for a database
+			for range 2 { // the first attempt leaves nothing that the second would take for a database
 				_, err := start(t, sqldb.Start{URL: dsn, Dir: dir})
 				if e := bridge.AsError(err); e.Code != "database_missing" || !strings.Contains(e.Hint, "ace server --new-database") {
 					t.Errorf("%v: %s", err, e.Hint)
@@ -112,14 +112,14 @@ func TestStateFileThatIsNone(t *testing.T) {
 	}
 }
 
-// TestDirectoryThatTakesNothing holds that a database is used although the data directory cannot be written.
+// TestDirectoryThatTakesNothing checks that a database is used even if the data directory cannot be written.
 func TestDirectoryThatTakesNothing(t *testing.T) {
 	if _, err := start(t, sqldb.Start{URL: sqldbtest.SQLite(t), Dir: filepath.Join(t.TempDir(), "none")}); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestDamagedPage holds that noise in any page keeps a database from being used.
+// TestDamagedPage checks that noise in any page keeps a database from being used.
 func TestDamagedPage(t *testing.T) {
 	const page = 4096
 	dsn := sqldbtest.SQLite(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// An ID is read only as it was written, and only for its organization.
+// FuzzEventID checks that an ID is only accepted as it was written, and only for its organization.
 func FuzzEventID(f *testing.F) {
 	const org = "0190c7d2-0000-7000-8000-000000000001"
 	for _, id := range []string{"", org, org + ".", org + ".7", org + ".-7", org + ".07", org + ".+7", org + ".9223372036854775808", "7", strings.Repeat(org, 10)} {
@@ -27,8 +27,8 @@ func FuzzEventID(f *testing.F) {
 	})
 }
 
-// An organization has a quarter of the calls at a time and of the streams; the others go on meanwhile, up to as many as there
-// are in all.
+// TestAnOrganizationTakesNoMoreThanItsShare checks that an organization gets a quarter of the calls and streams, while others can
+// still use the rest.
 func TestAnOrganizationTakesNoMoreThanItsShare(t *testing.T) {
 	calls := who.NewQuotas(who.RelayLimits{Total: 8})
 	ws := watchers{all: map[*watcher]struct{}{}, of: map[string]int{}, most: 8}
@@ -91,7 +91,7 @@ func TestWatchersAreBoundedInAll(t *testing.T) {
 		t.Errorf("a fourth: %v", err)
 	}
 	ws.remove(first)
-	ws.remove(first) // as it ended and was left
+	ws.remove(first) // it was ended and then left
 	if _, err := open("b"); err != nil {
 		t.Errorf("in place of the first: %v", err)
 	}

@@ -295,8 +295,8 @@ func (oa *OAuth) answerSession(ctx echo.Context, s accounts.Session, err error) 
 	})
 }
 
-// exchangeToken narrows a session token or an API key of this cloud to a connect token for one server (RFC 8693); the server is the
-// resource (RFC 8707).
+// exchangeToken narrows a session token or an API key of this cloud to a connect token for one server (RFC 8693); the server
+// is the resource (RFC 8707).
 func (oa *OAuth) exchangeToken(ctx echo.Context) error {
 	r := ctx.Request()
 	if t := r.PostForm.Get("subject_token_type"); t != api.TokenTypeAccess && t != api.TokenTypeJWT {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// get tries an address through an outbound client. What is blocked is blocked before anything is sent.
+// get tries an address through an outbound client. If it is blocked, nothing must have been sent.
 func get(t *testing.T, client *http.Client, address string) error {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
@@ -51,7 +51,7 @@ func TestOutboundReachesWhatIsAllowed(t *testing.T) {
 	for name, client := range map[string]*http.Client{
 		"a cloud on loopback": Rules{Loopback: true}.Client(), "an allowed range": Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}.Client(),
 	} {
-		if err := get(t, client, inside.URL); err != nil { // and the redirect is not followed
+		if err := get(t, client, inside.URL); err != nil { // the redirect is not followed
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := get(t, client, strings.Replace(inside.URL, "127.0.0.1", "10.0.0.1", 1)); !errors.Is(err, ErrBlocked) {

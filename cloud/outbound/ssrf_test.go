@@ -18,7 +18,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Addresses inside, each the first, the last or a telling one of its range.
+// insideV4 are internal addresses: the first, the last or a typical one of each range.
 var insideV4 = []string{
 	"0.0.0.0", "0.0.0.1", "0.255.255.255", "10.0.0.0", "10.0.0.1", "10.96.0.1", "10.255.255.255", "100.64.0.0", "100.64.0.1", "100.100.100.200",
 	"100.127.255.255", "127.0.0.0", "127.0.0.1", "127.0.0.53", "127.1.2.3", "127.255.255.255", "168.63.129.16", "169.254.0.0", "169.254.0.1",
@@ -35,7 +35,7 @@ var insideV6 = []string{
 	"::ffff:0:127.0.0.1", "1::1",
 }
 
-// hostileURLs are spellings and wrappings of what is inside.
+// hostileURLs returns spellings and wrappings of internal addresses.
 func hostileURLs() []string {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -106,7 +106,7 @@ func hostileURLs() []string {
 		"https://[::]", "https://[::ffff:0:0]", "http://public.test", "https://example.com/../..", "https://example.com/%2e%2e", "https://example.com//")
 }
 
-// fakeDNS answers names, and counts what it is asked for.
+// fakeDNS answers queries for names, and counts them.
 type fakeDNS struct{ asked atomic.Int64 }
 
 func (d *fakeDNS) addresses(name string, of dnsmessage.Type) []string {
@@ -177,7 +177,7 @@ func TestNothingInsideIsReached(t *testing.T) {
 	for _, s := range append(hostile, "https://inside.test", "https://mixed.test", "https://other.test") {
 		canonical, err := bridge.CanonicalURL(s)
 		if err != nil {
-			continue // refused when it is registered
+			continue // refused at registration
 		}
 		reached++
 		if err := get(t, client, string(canonical)); !errors.Is(err, ErrBlocked) {
@@ -190,8 +190,8 @@ func TestNothingInsideIsReached(t *testing.T) {
 	t.Logf("%d hostile targets, %d of them past bridge.CanonicalURL", len(hostile), reached)
 }
 
-// A name that points elsewhere after it was looked at, or at several addresses at a time, leads to no address that may not be
-// called: here 127.0.0.1 may, and 127.0.0.2 may not.
+// TestNamesAreJudgedWhenDialed checks that a name which points elsewhere after it was checked, or to several addresses at
+// once, leads to no forbidden address: here 127.0.0.1 is allowed, and 127.0.0.2 is not.
 func TestNamesAreJudgedWhenDialed(t *testing.T) {
 	names := &fakeDNS{}
 	rules := Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, resolver: names.resolver(t)}
@@ -211,7 +211,7 @@ func TestNamesAreJudgedWhenDialed(t *testing.T) {
 	}()
 	reached := func(name string) bool {
 		err := get(t, rules.Client(), "https://"+name+port)
-		_, refused := errors.AsType[*tls.CertificateVerificationError](err) // as the name is not in its certificate
+		_, refused := errors.AsType[*tls.CertificateVerificationError](err) // the certificate does not have that name
 		if !refused && !errors.Is(err, ErrBlocked) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -229,7 +229,7 @@ func TestNamesAreJudgedWhenDialed(t *testing.T) {
 	}
 }
 
-// What an operator has named is reached, and nothing beside it; metadata services are not, however wide the range.
+// TestAllowOpensWhatItNames checks that a configured range is reachable, nothing else is, and metadata services never are.
 func TestAllowOpensWhatItNames(t *testing.T) {
 	everything := Rules{Loopback: true, Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 	for _, denied := range alwaysDenied {
@@ -274,7 +274,7 @@ func TestAllowOpensWhatItNames(t *testing.T) {
 		}
 	}
 
-	// Over plain http it must be the address itself that is named: a name could be anybody's tomorrow.
+	// Over plain http the address itself must be named: a name could belong to anyone tomorrow.
 	names := &fakeDNS{}
 	loopback := Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, resolver: names.resolver(t)}
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

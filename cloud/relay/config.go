@@ -15,9 +15,9 @@
 //	target:       in use ──a call fails──► its connection is probed at once
 //	                └──unused for 2 minutes, or disconnected──► closed
 //
-// It promises that a response, whether complete or cut off, is the server's own; that a call ends within a second after its caller
-// loses access; and that it neither follows redirects nor uses proxies from the environment. All reasons why a server cannot be
-// reached look alike to the caller, so that nobody can explore a network through it.
+// It promises that a response, whether complete or cut off, is the server's own; that a call ends within a second after its
+// caller loses access; and that it neither follows redirects nor uses proxies from the environment. All reasons why a server
+// cannot be reached look alike to the caller, so that nobody can explore a network through it.
 //
 // Uses are counted in memory and stored every five seconds; cloud/v1 and cloud/dashboard show them. What a member may do over a
 // connection is decided by cloud/connections.

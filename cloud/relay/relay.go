@@ -132,7 +132,8 @@ func (rl *Relay) relayTo(ctx echo.Context) error {
 }
 
 // endStream finishes a request whose response may have begun first. The rest of the request must be read before the handler
-// returns, or the connection must not be reused: otherwise net/http would see the end of this request while it waits for the next.
+// returns, or the connection must not be reused: otherwise net/http would see the end of this request while it waits for the
+// next.
 func endStream(ctx echo.Context, err error) {
 	r := ctx.Request()
 	if err != nil {

@@ -121,8 +121,8 @@ func (l *calls) answer(resp *http.Response) error {
 	return nil
 }
 
-// bearerChallenge matches the only challenge that is forwarded (RFC 6750 section 3): for Basic, a browser would ask for a password
-// in the cloud's name.
+// bearerChallenge matches the only challenge that is forwarded (RFC 6750 section 3): for Basic, a browser would ask for a
+// password in the cloud's name.
 var bearerChallenge = regexp.MustCompile(`^Bearer( [a-z_]+="[^"\\]*"(, ?[a-z_]+="[^"\\]*")*)?$`)
 
 // location keeps a redirect within the relay. A redirect to anywhere else loses its target, so that nobody follows it with the

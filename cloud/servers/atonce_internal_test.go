@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// So many at a time and no more; one that fails keeps none from being done.
+// TestAtOnce checks that no more than n run at a time, and that a failure keeps none from running.
 func TestAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := errors.New("the first"), errors.New("the second")

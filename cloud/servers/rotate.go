@@ -51,8 +51,8 @@ func (sv *Servers) rotateKey(ctx context.Context, due upkeep.DueRotation) error 
 	return sv.upkeep.FinishRotation(ctx, t, key, life)
 }
 
-// renew has the server rotate the key, and tests the new secret the way it will be used: with an access token signed by it. All it
-// believes of the server's answer is when the key expires.
+// renew has the server rotate the key, and tests the new secret the way it will be used: with an access token signed by it.
+// All it believes of the server's answer is when the key expires.
 func (sv *Servers) renew(ctx context.Context, t upkeep.Rotation) (bridge.Key, connections.KeyLife, error) {
 	if t.Err != nil {
 		return bridge.Key{}, connections.KeyLife{}, t.Err

@@ -38,8 +38,8 @@ var errNoKeyAPI = bridge.E(bridge.Conflict, bridge.CodeServerPlain, "the connect
 
 // ServerClient returns a client that calls a connection's server as a member who may use it.
 //
-// It has an access token that names the member and has only the scopes that they have: the same access terms, and the same rules about
-// what may be called, as with the relay.
+// It has an access token that names the member and has only the scopes that they have: the same access terms, and the same
+// rules about what may be called, as with the relay.
 func (sv *Servers) ServerClient(ctx echo.Context, p accounts.Principal, id string) (*apiclient.Server, error) {
 	terms, err := sv.accessTokens.Relay(ctx.Request().Context(), who.Caller(ctx, p), id)
 	if err != nil {

@@ -74,7 +74,7 @@ func TestParseCatalogue(t *testing.T) {
 	}
 }
 
-// Whatever a server answers as its list of keys, what is shown of it is bounded.
+// FuzzServerKeys checks that, whatever a server sends as its list of keys, what is shown of it is bounded.
 func FuzzServerKeys(f *testing.F) {
 	f.Add(`{"items":[{"key_id":"` + someKeyID + `","name":"ci","scopes":["app:*"],"status":"active","last_used":{"at":"2026-01-01T00:00:00Z","address":"::1"}}],"next_cursor":"x"}`)
 	f.Add(`{"items":[{"key_id":"` + someKeyID + `","name":"\u202e<script>","ended":{"reason":"a` + strings.Repeat("b", 300) + `"},"disabled":{}}],"next_cursor":"\u0000"}`)

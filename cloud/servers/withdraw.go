@@ -74,8 +74,8 @@ func (s *sweep) due(now time.Time) bool {
 	return true
 }
 
-// withdrawTokens tells servers about access tokens whose holders are no longer entitled to them. It does not wait for the servers;
-// what finds no free slot is found again in the next round.
+// withdrawTokens tells servers about access tokens whose holders are no longer entitled to them. It does not wait for the
+// servers; what finds no free slot is found again in the next round.
 func (sv *Servers) withdrawTokens(ctx context.Context) error {
 	known := sv.keys.Position() // read before the query: changes made meanwhile are checked again
 	all, err := sv.accessTokens.LostTokens(ctx, tokens.Look{Alive: sv.KeyAlive,

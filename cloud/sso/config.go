@@ -4,10 +4,10 @@
 //	                                                                      └──► refused, with the cause in the cloud's log
 //	domain:  named ──► proven by a TXT record ──► its people are sent to the provider
 //
-// It implements OpenID Connect (Core 1.0 section 3.1) with the checks of RFC 9700: each organization has its own redirect URI, the
-// issuer is compared (RFC 9207), only signatures that take the provider's private key count, and claims are decoded strictly. The
-// address of a provider is typed in by a customer, so it is called by the rules of cloud/outbound, and the time and size of its
-// answers are bounded. Discovery documents and keys are cached for an hour.
+// It implements OpenID Connect (Core 1.0 section 3.1) with the checks of RFC 9700: each organization has its own redirect URI,
+// the issuer is compared (RFC 9207), only signatures that take the provider's private key count, and claims are decoded
+// strictly. The address of a provider is typed in by a customer, so it is called by the rules of cloud/outbound, and the time
+// and size of its answers are bounded. Discovery documents and keys are cached for an hour.
 //
 // A sign-in is remembered in the database and in a cookie. It can be finished once, in the browser in which it began.
 //

@@ -34,8 +34,8 @@ const (
 var idTokenAlgorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384,
 	oidc.PS512, oidc.EdDSA}
 
-// discovery asks organizations' OpenID Connect providers. A customer has typed in their addresses, so it uses a client that follows
-// the rules of cloud/outbound.
+// discovery asks organizations' OpenID Connect providers. A customer has typed in their addresses, so it uses a client that
+// follows the rules of cloud/outbound.
 type discovery struct {
 	client   *http.Client
 	loopback bool          // the cloud runs on loopback, so a provider may too

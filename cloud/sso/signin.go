@@ -48,8 +48,8 @@ func (so *SSO) signInPage(ctx echo.Context) error {
 }
 
 // beginSignIn sends the browser to the provider that is responsible for an e-mail address. It does so with a page that has a
-// Refresh header and a link: a redirect would be subject to the form-action of the previous page, which cannot name a provider that
-// nobody had typed in yet.
+// Refresh header and a link: a redirect would be subject to the form-action of the previous page, which cannot name a provider
+// that nobody had typed in yet.
 func (so *SSO) beginSignIn(ctx echo.Context) error {
 	if err := page.Form(ctx); err != nil {
 		return err

@@ -5,9 +5,9 @@
 //	API key, token ───► key ──────┘
 //	none, unproven ───► refused; a page sends the person to sign in, or to confirm their address
 //
-// It reads nothing but the request: the Host must be the cloud's own, a cookie counts only on requests from the cloud's own pages,
-// and tokens are never taken from a URL. A session token is checked against its session, so a sign-out counts at once; a key is
-// verified in memory.
+// It reads nothing but the request: the Host must be the cloud's own, a cookie counts only on requests from the cloud's own
+// pages, and tokens are never taken from a URL. A session token is checked against its session, so a sign-out counts at once;
+// a key is verified in memory.
 //
 // Limits that all entrances share are here, too: on guessing passwords and codes, on mails and invitations ([Finder.Guess],
 // [Finder.RequestAddress], [Finder.Invite]), and on simultaneous calls to servers ([Quotas]).

@@ -6,7 +6,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// A call that is over leaves nothing behind.
+// TestQuotasAreGivenBack checks that a finished call leaves nothing taken.
 func TestQuotasAreGivenBack(t *testing.T) {
 	quotas := NewQuotas(RelayLimits{Total: 8})
 	var frees []func()

@@ -16,8 +16,8 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// sessionClaims are the claims of a session token or a developer token. Only the session that `sid` names counts; org and role are
-// informative.
+// sessionClaims are the claims of a session token or a developer token. Only the session that `sid` names counts; org and role
+// are informative.
 type sessionClaims struct {
 	jwt.RegisteredClaims
 	Org       string      `json:"org"`

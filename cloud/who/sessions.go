@@ -25,8 +25,8 @@ func (w *Finder) Guess(ctx echo.Context, check func() error) error {
 
 // Authenticate checks a password, rate-limited by address and in total.
 //
-// The limit per account is in cloud/lockout, which tells strangers from devices that the person has used before: with one limit for
-// both, anyone who keeps guessing could lock the person out.
+// The limit per account is in cloud/lockout, which tells strangers from devices that the person has used before: with one
+// limit for both, anyone who keeps guessing could lock the person out.
 func (w *Finder) Authenticate(ctx echo.Context, l signin.Login) (signin.Authenticated, error) {
 	var person signin.Authenticated
 	err := w.Guess(ctx, func() (err error) {

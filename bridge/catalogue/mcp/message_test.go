@@ -7,11 +7,11 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue/mcp"
 )
 
-// What a body's messages are, and which bodies two readers could understand differently.
+// TestRead checks which messages a body contains, and which bodies two readers could understand differently.
 func TestRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		body string
-		want []string // names; a call's has a star
+		want []string // names; a star marks a call
 		code bridge.Code
 	}{
 		"a call":               {`{"method":"tools/call","params":{"name":"send"}}`, []string{"send*"}, ""},

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { sqldbtest.Main(m) }
 
-// follower is a table over a database in which an authority has made some keys.
+// follower returns a table over a database in which an authority has created some keys.
 func follower(t *testing.T, n int) (*sqldb.DB, *table.Table, []bridge.Key) {
 	t.Helper()
 	return followerThatLogs(t, n, slog.DiscardHandler)
@@ -100,7 +100,7 @@ func TestStaleFailsClosed(t *testing.T) {
 	}
 }
 
-// A database that has lost commits, at a failover for one, is read anew: the table must not stand for what is gone.
+// TestLostCommits checks that a database which has lost commits, for example in a failover, is loaded again.
 func TestLostCommits(t *testing.T) {
 	db, all, made := follower(t, 2)
 	if err := all.Pull(t.Context()); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys/record"
 )
 
-// sampleRow is a row of a key that is like many.
+// sampleRow returns the row of a typical key.
 func sampleRow(i int) record.Row {
 	id := uuid.Must(uuid.NewV7())
 	now := time.Now()
@@ -20,7 +20,7 @@ func sampleRow(i int) record.Row {
 		Owner: fmt.Sprintf("user-%d@example.com", i), Scopes: bridge.Scopes{"app:*"}, IssuedAt: now, ExpiresAt: now.Add(bridge.DefaultKeyLife)}}
 }
 
-// The index finds every key and no other, through every growth.
+// TestIndex checks that the index finds every key and no other, however it grows.
 func TestIndex(t *testing.T) {
 	m := newMemory()
 	const n = 50_000
@@ -45,7 +45,7 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// Many sets of scopes, of which only some are kept parsed, come back as they were.
+// TestManyScopeSets checks that many sets of scopes, only some of which stay parsed, come back unchanged.
 func TestManyScopeSets(t *testing.T) {
 	m := newMemory()
 	var all []record.Row
