@@ -102,6 +102,7 @@ func (t Trust) VerifyConnect(token Secret, servers []ServerURL, now time.Time) (
 	return c, nil
 }
 
+// verifySignature verifies header and signature of a connect token with the trusted key that it names.
 func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
 	var c ConnectClaims
 	h, err := readHeader(token.Reveal())
@@ -137,6 +138,7 @@ func (t Trust) verifySignature(token Secret) (ConnectClaims, error) {
 	return c, nil
 }
 
+// checkTimes checks the lifetime of a connect token, and says whose clock may be wrong.
 func (t Trust) checkTimes(c ConnectClaims, now time.Time) error {
 	err := c.Times.check(now, MaxConnectTokenLife)
 	apart := now.Sub(time.Unix(c.IssuedAt, 0)).Round(time.Second)
@@ -153,6 +155,7 @@ func (t Trust) checkTimes(c ConnectClaims, now time.Time) error {
 	return nil
 }
 
+// checkFields checks the form of the claims that do not depend on the server.
 func (c ConnectClaims) checkFields() error {
 	switch {
 	case !PlainSubject(c.Subject):

@@ -65,6 +65,7 @@ func ParseSigningRoot(value Secret) (SigningRoot, error) {
 	return root, nil
 }
 
+// derive derives 32 bytes for a purpose (HKDF-SHA256, RFC 5869).
 func (r numberedRoot) derive(info string) []byte {
 	out, err := hkdf.Key(sha256.New, r.seed[:], nil, info, 32)
 	if err != nil {
@@ -80,10 +81,12 @@ func (r numberedRoot) signing() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(r.derive(joinInfo("ace cloud signing v1")))
 }
 
+// orgSecret derives the cloud secret that a server of the organization shares with the cloud.
 func (r numberedRoot) orgSecret(issuer ServerURL, org string) []byte {
 	return r.derive(joinInfo("ace cloud secret v1", string(issuer), org))
 }
 
+// sealing derives the key pair to which the key of one connect token is sealed.
 func (r numberedRoot) sealing(jti string) (hpke.PrivateKey, error) {
 	return hpke.DHKEM(ecdh.X25519()).DeriveKeyPair(r.derive(joinInfo("ace sealing v1", jti)))
 }

@@ -25,6 +25,7 @@ type SealBinding struct {
 	JTI     string    // the connect token
 }
 
+// info encodes the binding unambiguously.
 func (b SealBinding) info() []byte {
 	info, err := json.Marshal([]string{"ace sealed key v1", string(b.Issuer), b.Org, string(b.Server), b.Subject, b.JTI})
 	if err != nil {
@@ -78,6 +79,7 @@ var errSealed = E(Invalid, CodeSealedKeyInvalid,
 	"the sealed key cannot be opened: it was made for another member, server or connect, or it is damaged").
 	WithHint("run the connect again")
 
+// splitSealed splits a sealed key into the jti, the number of the root, and the ciphertext.
 func splitSealed(sealed string) (jti string, n int, ciphertext []byte, err error) {
 	rest, ok := strings.CutPrefix(sealed, sealedPrefix)
 	parts := strings.Split(rest, ".")

@@ -217,6 +217,7 @@ var (
 	errLifetime = errors.New("lives longer than allowed")
 )
 
+// check checks the times against our clock; the issuer's may be ahead by up to ClockSkew.
 func (t Times) check(now time.Time, maxLife time.Duration) error {
 	at := now.Unix()
 	switch {

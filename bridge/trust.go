@@ -227,6 +227,7 @@ func splitList(s string) []string {
 	return parts
 }
 
+// add adds one value; all values must name the same cloud and organization.
 func (t *Trust) add(variable string, value Secret) error {
 	key, err := t.parse(value)
 	if err != nil {
@@ -250,6 +251,7 @@ func (t *Trust) add(variable string, value Secret) error {
 	return nil
 }
 
+// parse parses one value: ace's own form, or a secret of the operator's own.
 func (t *Trust) parse(value Secret) (CloudKey, error) {
 	s := value.Reveal()
 	if strings.HasPrefix(s, "ace_") {

@@ -39,6 +39,7 @@ func CanonicalURL(s string) (ServerURL, error) {
 	return canonical, nil
 }
 
+// canonicalize does one pass; see CanonicalURL.
 func canonicalize(s string) (ServerURL, error) {
 	if s == "" || len(s) > maxURL {
 		return "", badURL("the URL is empty or longer than %d bytes", maxURL)
@@ -78,6 +79,7 @@ func canonicalize(s string) (ServerURL, error) {
 	return ServerURL(u.Scheme + "://" + host + port + path), nil
 }
 
+// canonicalHost returns a host as an address in its shortest form, or as a domain name in A-labels.
 func canonicalHost(host string, bracketed bool) (string, error) {
 	if bracketed {
 		addr, err := netip.ParseAddr(host)
@@ -218,6 +220,7 @@ func (s ServerURL) Same(other ServerURL) bool {
 	return s.loopbackForm() == other.loopbackForm()
 }
 
+// loopbackForm replaces 127.0.0.1 and [::1] by localhost.
 func (s ServerURL) loopbackForm() ServerURL {
 	u := s.URL()
 	switch u.Hostname() {

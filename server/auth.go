@@ -35,6 +35,7 @@ func (c caller) actor() string {
 // server's user tokens. A cloud JWT is not among them and is refused.
 type authority struct{ s *Server }
 
+// Verify implements guard.Authority.
 func (a authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Use) (bridge.Identity, error) {
 	if !p.IsKey() && bridge.TokenType(p.Value) == bridge.TypeUser {
 		return a.s.verifyUserToken(p.Value)
@@ -42,10 +43,12 @@ func (a authority) Verify(ctx context.Context, p bridge.Presented, use bridge.Us
 	return a.s.keys.Verify(ctx, p, use)
 }
 
+// Spend implements guard.Authority. User tokens are not counted.
 func (a authority) Spend(ctx context.Context, id bridge.Identity) error {
 	return a.s.keys.Spend(ctx, id)
 }
 
+// Alive implements guard.Authority.
 func (a authority) Alive(id bridge.Identity) bool { return a.s.keys.Alive(id) }
 
 // authenticate identifies the caller of the server's own API. The call counts as a use of a key with a limited number of uses.
@@ -93,6 +96,7 @@ func (c caller) key() string {
 	return ""
 }
 
+// actor describes who sent a request for the audit log; id is their name there.
 func (s *Server) actor(c echo.Context, id string) audit.Actor {
 	return audit.Actor{ID: id, Org: s.org(), Address: c.RealIP(), RequestID: api.RequestID(c.Request())}
 }
@@ -130,6 +134,7 @@ func MintUserToken(secret bridge.Secret, subject string, role bridge.Role, life 
 	return bridge.NewSecret(signed), err
 }
 
+// verifyUserToken verifies a token of [MintUserToken]. Without an ACE_JWT_SECRET it accepts none.
 func (s *Server) verifyUserToken(token bridge.Secret) (bridge.Identity, error) {
 	refuse := func(cause error) (bridge.Identity, error) {
 		return bridge.Identity{}, bridge.E(bridge.Unauthenticated, bridge.CodeUserTokenInvalid,

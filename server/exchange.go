@@ -35,6 +35,7 @@ func (s *Server) exchangeToken(c echo.Context) error {
 	return c.JSON(http.StatusCreated, answer)
 }
 
+// doExchange verifies a connect token and creates its key. It fills in the actor as soon as it knows who connects.
 func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAnswer, error) {
 	var none api.ExchangeAnswer
 	body, err := api.Decode[api.ExchangeRequest](c)

@@ -66,6 +66,7 @@ func (s *Server) introspect(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
+// introspection converts an identity to the response of RFC 7662 section 2.2.
 func (s *Server) introspection(id bridge.Identity) api.Introspection {
 	a := api.Introspection{Active: true, Scope: id.Scopes.String(), ClientID: id.Subject, Username: id.Subject, TokenType: "Bearer",
 		Sub: id.Subject, Iss: string(s.cfg.PublicURLs[0]), Type: id.Type, Kind: string(id.Kind), Org: id.Org,
@@ -86,6 +87,7 @@ func (s *Server) introspection(id bridge.Identity) api.Introspection {
 	return a
 }
 
+// decision says whether an identity may make the request that an introspection asks about. It sees neither headers nor body.
 func (s *Server) decision(id bridge.Identity, q api.IntrospectRequest) *api.Decision {
 	path, query, _ := strings.Cut(q.URI, "?")
 	err := s.cfg.Catalogue.Decide(id, catalogue.Request{Method: q.Method, Path: path, RawQuery: query, Header: http.Header{}})
@@ -96,6 +98,7 @@ func (s *Server) decision(id bridge.Identity, q api.IntrospectRequest) *api.Deci
 	return &api.Decision{Code: cause.Code, Scope: string(bridge.AsError(err).Scope), Rule: cause.Detail}
 }
 
+// readIntrospection parses and checks the form of an introspection (RFC 7662 section 2.1).
 func readIntrospection(c echo.Context) (api.IntrospectRequest, error) {
 	var q api.IntrospectRequest
 	r := c.Request()

@@ -47,6 +47,7 @@ type pendingEntry struct {
 	entry audit.Entry
 }
 
+// newRefusals returns an empty memory of refusals.
 func newRefusals(db *sqldb.DB, log *slog.Logger, now func() time.Time) (*refusals, error) {
 	recent, err := lru.New[string, api.Refusal](maxRefusals)
 	if err != nil {

@@ -62,7 +62,7 @@ func NewEcho(log *slog.Logger, web Web) *echo.Echo {
 // fromEcho turns echo's own errors, such as its router's, into ours.
 func fromEcho(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return bridge.E(bridge.Unavailable, bridge.CodeCancelled, "the request was given up")
+		return bridge.E(bridge.Unavailable, bridge.CodeCancelled, "the request was cancelled")
 	}
 	he, ok := errors.AsType[*echo.HTTPError](err)
 	if !ok {

@@ -122,7 +122,7 @@ func (c SignInCalls) Metadata(ctx context.Context) (api.Metadata, error) {
 	if err != nil || !issuer.Same(c.base) {
 		return api.Metadata{}, bridge.E(bridge.Invalid, bridge.CodeIssuerMismatch, "%s says that it is another cloud: %q", c.base,
 			m.Issuer).
-			WithHint("use the address that people open its dashboard by")
+			WithHint("use the address at which people open its dashboard")
 	}
 	for name, endpoint := range map[string]string{
 		"authorization_endpoint": m.AuthorizationEndpoint, "device_authorization_endpoint": m.DeviceAuthorizationEndpoint,

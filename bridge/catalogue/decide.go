@@ -96,13 +96,14 @@ func checkUnambiguous(r Request) error {
 		// decided about.
 		for option := range strings.SplitSeq(strings.Join(values, ","), ",") {
 			if option = strings.ToLower(strings.TrimSpace(option)); !connectionOptions[option] {
-				return refuse(bridge.CodeValueAmbiguous, "the header Connection takes the header %s away", bridge.Clip(option, maxShown))
+				return refuse(bridge.CodeValueAmbiguous, "the header Connection would remove the header %s", bridge.Clip(option, maxShown))
 			}
 		}
 	}
 	return checkParameters(r)
 }
 
+// decide applies one rule, and names it in the cause of a refusal.
 func (r *rule) decide(id bridge.Identity, req Request, parts []string) error {
 	v := &values{rule: r, request: req, parts: parts}
 	err := r.check(id, v)
@@ -165,6 +166,7 @@ func (r *rule) check(id bridge.Identity, v *values) error {
 	return nil
 }
 
+// requireCovered refuses an identity that lacks one of the scopes, after filling in the request's values.
 func requireCovered(id bridge.Identity, require []template, v *values) error {
 	for _, t := range require {
 		need, err := t.fill(v)

@@ -52,6 +52,7 @@ func Parse(data []byte) (Catalogue, error) {
 	return compile(f)
 }
 
+// compile checks a catalogue and computes what decisions need.
 func compile(f File) (Catalogue, error) {
 	c := Catalogue{file: f, presets: map[string]bridge.Scopes{}, roles: map[bridge.Role]bridge.Scopes{}}
 	if err := checkBounds(f); err != nil {
@@ -67,6 +68,7 @@ func compile(f File) (Catalogue, error) {
 
 var placeholder = regexp.MustCompile(`<[a-z][a-z0-9_-]*>`)
 
+// compileScopes checks the declared scopes, the axes and what is for admins only.
 func compileScopes(c *Catalogue) error {
 	if len(c.file.Scopes) == 0 {
 		return bad("the catalogue declares no scopes")
@@ -134,6 +136,7 @@ func adminExpiry(text string) (int, error) {
 	return days, nil
 }
 
+// compileRules checks the rules and numbers them, so that a refusal can name one.
 func compileRules(c *Catalogue) error {
 	if c.file.NoMatch != NoMatchDeny && c.file.NoMatch != NoMatchAuthenticated {
 		return bad("no_match must be %s or %s: what happens to a request that no rule matches", NoMatchDeny, NoMatchAuthenticated)

@@ -72,6 +72,7 @@ func compileSets(c *Catalogue) error {
 	return r.compileRoles()
 }
 
+// compilePresets resolves all presets and checks the default one.
 func (r *resolver) compilePresets() error {
 	if err := r.oneForm(); err != nil {
 		return err
@@ -162,6 +163,7 @@ func (r *resolver) resolve(where string, p Preset, depth int) (bridge.Scopes, in
 	return out, height, nil
 }
 
+// compileRoles resolves the ceilings of all four roles. Below admin, none may reach what is for admins only.
 func (r *resolver) compileRoles() error {
 	for _, name := range slices.Sorted(maps.Keys(r.file.Roles)) {
 		role := bridge.Role(name)

@@ -40,6 +40,7 @@ var (
 	namePattern   = regexp.MustCompile(`^[A-Za-z0-9*?_./-]{1,128}$`)
 )
 
+// compileRule checks one rule and compiles its path and its required scopes.
 func (c *Catalogue) compileRule(r Rule) (rule, error) {
 	out := rule{methods: r.Methods}
 	for _, m := range r.Methods {
@@ -112,6 +113,7 @@ func (c *Catalogue) operations(list []Operation, wildcards []string) ([]operatio
 
 var wildcardPattern = regexp.MustCompile(`^\{([a-z][a-z0-9_]*)(\.\.\.)?\}$`)
 
+// compilePath parses a path pattern. It must not be ambiguous itself.
 func (r *rule) compilePath(pattern string) error {
 	if !strings.HasPrefix(pattern, "/") || len(pattern) > 1024 || strings.ContainsAny(pattern, "?#;%\\") ||
 		bridge.AmbiguousPath(strings.ReplaceAll(pattern, "...}", "}")) {
@@ -150,6 +152,7 @@ func split(p string) []string {
 	return strings.Split(p, "/")
 }
 
+// wildcards returns the names of a path's wildcards.
 func (r *rule) wildcards() []string {
 	var out []string
 	for _, s := range r.segments {

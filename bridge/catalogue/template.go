@@ -54,6 +54,7 @@ func (c *Catalogue) templates(list []string, wildcards []string, hasTool bool) (
 	return out, nil
 }
 
+// template parses a required scope. One without values must be declared in the catalogue.
 func (c *Catalogue) template(text string, wildcards []string, hasTool bool) (template, error) {
 	t := template{text: text}
 	rest, sample := text, valuePattern.ReplaceAllString(text, "x")
@@ -90,6 +91,7 @@ func (c *Catalogue) template(text string, wildcards []string, hasTool bool) (tem
 	return t, nil
 }
 
+// parsePart parses one {…} of a required scope.
 func parsePart(text string, wildcards []string, hasTool bool) (part, error) {
 	m := partPattern.FindStringSubmatch(text)
 	if m == nil {

@@ -27,6 +27,7 @@ type call struct {
 	object  mcp.Object
 }
 
+// get returns a value of the request; found is false if there is none.
 func (v *values) get(p part) (value string, found bool, err error) {
 	switch p.source {
 	case fromHeader:
@@ -65,6 +66,7 @@ func (v *values) header(name string) (string, bool, error) {
 	return found[0], true, nil
 }
 
+// query returns the one value of a query parameter, under every name that some app may read it by.
 func (v *values) query(name string) (string, bool, error) {
 	query, err := url.ParseQuery(v.request.RawQuery)
 	if err != nil {

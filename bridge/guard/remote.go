@@ -212,7 +212,7 @@ func (r *Remote) ask(ctx context.Context, q api.IntrospectRequest) (bridge.Ident
 	return identity(answer)
 }
 
-var errSubject = errors.New("the server names a subject that is no plain text")
+var errSubject = errors.New("the server names a subject that is not plain text")
 
 // identity converts an introspection response. A response that makes no sense counts as a lost server.
 func identity(a api.Introspection) (bridge.Identity, error) {

@@ -79,6 +79,7 @@ func (h Handlers) created(c echo.Context, status int, key bridge.Key, record rec
 	return c.JSON(status, api.CreatedKey{Key: key.Text().Disclose(), APIKey: h.Keys.API(record)})
 }
 
+// list answers with a page of the keys that the caller can see, or of those below one key.
 func (h Handlers) list(c echo.Context) error {
 	by, err := h.Authorize(c, scope("key:list"))
 	if err != nil {
@@ -113,6 +114,7 @@ func KeyID(c echo.Context) (uuid.UUID, error) {
 	return id, nil
 }
 
+// get answers with one key and how many living keys were created with it.
 func (h Handlers) get(c echo.Context) error {
 	by, err := h.Authorize(c, scope("key:read"))
 	if err != nil {
@@ -185,6 +187,7 @@ func (h Handlers) reissue(c echo.Context, need Need, do func(by keys.By, id uuid
 	return h.created(c, http.StatusOK, key, record)
 }
 
+// revive gives a key a new secret at once.
 func (h Handlers) revive(c echo.Context) error {
 	return h.reissue(c, scope("key:create"), func(by keys.By, id uuid.UUID) (bridge.Key, record.Record, error) {
 		body, err := api.Decode[api.ReviveKeyRequest](c)
@@ -195,6 +198,7 @@ func (h Handlers) revive(c echo.Context) error {
 	})
 }
 
+// rotate gives a key a new secret while the old one stays valid for a while. A header makes it retryable.
 func (h Handlers) rotate(c echo.Context) error {
 	return h.reissue(c, needToRotate(c), func(by keys.By, id uuid.UUID) (bridge.Key, record.Record, error) {
 		body, err := api.Decode[api.RotateKeyRequest](c)

@@ -75,6 +75,7 @@ func (a adoption) listDoubted(ctx context.Context) error {
 
 const maxOrphansLogged = 50
 
+// all gives every key without a lineage one: first those for which SQL is enough, then the others one by one.
 func (a adoption) all(ctx context.Context, tx *sql.Tx) error {
 	x := &relatives{a: a.Authority, tx: tx, actor: audit.Actor{ID: "system"}}
 	// Locks the row, so that no other process adopts keys at the same time.

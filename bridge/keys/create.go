@@ -48,6 +48,7 @@ const (
 	maxDescription = 500
 )
 
+// check refuses a key whose form is wrong. It does not check what the caller may create.
 func (n NewKey) check(now time.Time) error {
 	switch {
 	case !n.Kind.Valid():

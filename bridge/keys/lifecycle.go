@@ -127,7 +127,7 @@ func (a *Authority) Disable(ctx context.Context, by By, id uuid.UUID) (record.Re
 }
 
 var errDoubted = bridge.E(bridge.Forbidden, bridge.CodeKeyDoubted,
-	"the key may have been revoked before the database was restored: an admin decides whether it goes on").
+	"the key may have been revoked before the database was restored: an admin decides whether it stays valid").
 	WithHint("ask an admin, or use: ace server token --role admin")
 
 // requireDecider lets only admins resolve the doubt about a key, except for a person's own token.
@@ -212,6 +212,7 @@ func (a *Authority) RevokeSigned(ctx context.Context, actor audit.Actor, token b
 	return a.revoke(ctx, actor, f.ID(), statement.Reason, nil)
 }
 
+// revoke ends a key and all keys below it. A nil view skips the check that the caller can see the key.
 func (a *Authority) revoke(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string, view *View) (record.Record, error) {
 	now := a.line.Now()
 	return a.changeFamily(ctx, id, actor, func(x *relatives, version int64) (*audit.Entry, error) {
@@ -267,6 +268,7 @@ func (a *Authority) Leaked(ctx context.Context, actor audit.Actor, leaked bridge
 	return record.Record{}, false, nil
 }
 
+// endGrace ends the validity of the secret from before a rotation.
 func (a *Authority) endGrace(ctx context.Context, actor audit.Actor, id uuid.UUID, reason string) (record.Record, error) {
 	now := a.line.Now()
 	return a.change(ctx, id, func(tx *sql.Tx, version int64) (*audit.Entry, error) {

@@ -29,6 +29,7 @@ func confined(who bridge.Identity) bool {
 	return who.Kind == bridge.KindLive || who.Kind == bridge.KindTest || who.Kind == bridge.KindPAT
 }
 
+// minter is the caller as the catalogue sees one who grants scopes.
 func (by By) minter() catalogue.Minter {
 	return catalogue.Minter{Org: by.Who.Org, Scopes: by.Who.Scopes,
 		// A key is never an admin, whatever its scopes: what only admins may grant takes an admin in person.

@@ -30,6 +30,7 @@ func (x *relatives) next(ctx context.Context, id uuid.UUID) (version int64, err 
 	return version, nil
 }
 
+// audit writes the entry of a key that was changed along with another one.
 func (x *relatives) audit(ctx context.Context, r *record.Row, action string, details map[string]string) error {
 	actor := x.actor
 	if actor.Org == "" {

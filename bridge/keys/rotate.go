@@ -164,6 +164,7 @@ func prolonged(r record.Record, expiresIn string, now time.Time) (time.Time, err
 	return bounds{expires: most}.expiry(expires, true)
 }
 
+// rotatedExpiry returns the expiry of a key rotated by a person or another key, within what they may grant.
 func (m minting) rotatedExpiry(b bounds, r record.Record, expiresIn string, now time.Time) (expires time.Time, err error) {
 	if expiresIn == "" {
 		if !r.ExpiresAt.IsZero() {
@@ -184,6 +185,7 @@ type rotated struct {
 	version     int64
 }
 
+// storeRotation replaces the secret, if it is still the one that was read, and keeps the old one for its grace.
 func storeRotation(ctx context.Context, tx *sql.Tx, r record.Row, n rotated) error {
 	until, prevHash, prevPublic := n.now.Add(n.grace), "", ""
 	if !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(until) {

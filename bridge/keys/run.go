@@ -46,6 +46,7 @@ func (a *Authority) Run(ctx context.Context) error {
 	}
 }
 
+// housekeeping forgets expired connect tokens and warns of keys that will expire.
 func (a *Authority) housekeeping(ctx context.Context) {
 	if err := forget(ctx, a.db, a.line.Now()); err != nil && ctx.Err() == nil {
 		a.log.Warn("could not forget expired connect tokens; trying again", "error", err)

@@ -33,6 +33,7 @@ type lastUse struct {
 
 func newUsage() *usage { return &usage{last: map[uuid.UUID]lastUse{}} }
 
+// note records a use of a key.
 func (u *usage) note(id uuid.UUID, now int64, use bridge.Use) {
 	// A copy, because a substring would keep the whole header in memory, including the credential.
 	use.UserAgent = strings.Clone(use.UserAgent[:min(len(use.UserAgent), maxAgent)])
@@ -41,6 +42,7 @@ func (u *usage) note(id uuid.UUID, now int64, use bridge.Use) {
 	u.last[id] = lastUse{at: now, use: use}
 }
 
+// take returns the recorded uses and starts over.
 func (u *usage) take() map[uuid.UUID]lastUse {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -82,6 +84,7 @@ func (u *usage) flush(ctx context.Context, db *sqldb.DB) error {
 	return nil
 }
 
+// storeUses writes one batch of uses, each unless the database has a later one.
 func storeUses(ctx context.Context, db *sqldb.DB, batch map[uuid.UUID]lastUse) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
 		store, err := tx.PrepareContext(ctx, `UPDATE api_keys SET used_at = $1, used_from = $2, used_agent = $3

@@ -49,6 +49,7 @@ type warning struct {
 	expires          int64
 }
 
+// dueWarnings returns keys that expire within so many days and were not warned about that yet.
 func dueWarnings(ctx context.Context, db *sqldb.DB, days, now int64) ([]warning, error) {
 	within := days * record.SecondsPerDay
 	rows, err := db.QueryContext(ctx, `SELECT id, org, name, owner, expires_at FROM api_keys

@@ -91,6 +91,7 @@ func (a *Authority) stated(ctx context.Context, f *table.Found, w bridge.Withdra
 	return len(concerned) == 0 && before.With(w, now).Equal(before), r.Record, err
 }
 
+// withdraw takes a withdrawal in: for the key's access tokens, and for each personal key that it affects.
 func (x *relatives) withdraw(ctx context.Context, id uuid.UUID, w bridge.Withdrawal, version int64) (*audit.Entry, error) {
 	r, err := record.Load(ctx, x.tx, id)
 	if err != nil || !r.EndedAt.IsZero() {

@@ -78,6 +78,7 @@ func Classify(err error) error {
 	return err
 }
 
+// faultOf returns the fault behind an error, or nil if the database is not in trouble.
 func faultOf(err error) *bridge.Error {
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
 		if lite.Code() == sqlite3.SQLITE_IOERR|12<<8 { // SQLITE_IOERR_NOMEM

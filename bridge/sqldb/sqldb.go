@@ -163,6 +163,7 @@ func openSQLite(path string) (*DB, error) {
 
 const connectTimeout = 5 * time.Second
 
+// openPostgres bounds waiting for locks on each connection, unless the URL sets lock_timeout itself.
 func openPostgres(dsn string) (*DB, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {

@@ -79,6 +79,7 @@ var errOfCloud = bridge.E(bridge.Unavailable, bridge.CodeDatabaseOfCloud,
 	"the database is a cloud's, and a server needs one of its own").
 	WithHint("name another database in ACE_DATABASE_URL")
 
+// begin checks a database that was opened at start, and gives it an ID if it has none.
 func (db *DB) begin(ctx context.Context, start Start, known State, log *slog.Logger) error {
 	if err := db.check(ctx, log); err != nil {
 		return err

@@ -69,6 +69,7 @@ func (db *DB) again(ctx context.Context, change func(*sql.Conn) error) error {
 	}
 }
 
+// once runs a change on one connection, waiting for it until a time.
 func (db *DB) once(ctx context.Context, until time.Time, change func(*sql.Conn) error) error {
 	waiting, cancel := context.WithDeadline(ctx, until)
 	c, err := db.Conn(waiting)
@@ -83,6 +84,7 @@ func (db *DB) once(ctx context.Context, until time.Time, change func(*sql.Conn) 
 	return change(c)
 }
 
+// inTx runs fn in a transaction on one connection.
 func inTx(ctx context.Context, c *sql.Conn, fn func(tx *sql.Tx) error) error {
 	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {

@@ -124,7 +124,7 @@ func (lv *Live) watch(ctx context.Context) {
 	for {
 		more, err := lv.tellWatchers(ctx)
 		if err != nil && ctx.Err() == nil {
-			lv.log.Warn("live status could not be told; trying again", "error", err)
+			lv.log.Warn("live status could not be sent; trying again", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -33,6 +33,7 @@ const (
 // loopback address, rather than a name that could point elsewhere, with any port. Its characters need no quoting in a policy.
 var loopbackURI = regexp.MustCompile(`^http://(?:127\.0\.0\.1|\[::1\]):([1-9][0-9]{0,4})((?:/[A-Za-z0-9._~-]*)*)$`)
 
+// checkRedirectURI refuses an address that is not a port on the person's own machine (RFC 8252 section 7.3).
 func checkRedirectURI(uri string) error {
 	bad := bridge.E(bridge.Invalid, bridge.CodeRedirectURIRefused,
 		"The program asks to send the code to an address that is not its own port on this machine.").
@@ -85,7 +86,7 @@ func readAuthorization(v url.Values) (a authorization, wrong *bridge.Error, refu
 	case v.Get("scope") != "":
 		return a, oauthWrong(bridge.CodeInvalidScope, "there are no scopes to ask for here"), nil
 	case a.Challenge == "" || v.Get("code_challenge_method") != "S256":
-		return a, oauthWrong(bridge.CodeInvalidRequest, "PKCE is needed here: a code_challenge, with code_challenge_method S256"), nil
+		return a, oauthWrong(bridge.CodeInvalidRequest, "PKCE is required: a code_challenge, with code_challenge_method S256"), nil
 	case err != nil || len(challenge) != 32:
 		return a, oauthWrong(bridge.CodeInvalidRequest, "the code_challenge is not a SHA-256 in base64url"), nil
 	}

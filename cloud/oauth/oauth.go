@@ -155,6 +155,7 @@ func oauthCode(e *bridge.Error) bridge.Code {
 var errClient = bridge.E(bridge.Invalid, bridge.CodeInvalidClient,
 	"the client_id is not known here, or comes with a secret, which public clients do not have")
 
+// usesBasic reports whether a request has HTTP Basic credentials.
 func usesBasic(r *http.Request) bool {
 	scheme, _, _ := strings.Cut(r.Header.Get(bridge.HeaderAuthorization), " ")
 	return strings.EqualFold(scheme, "Basic")

@@ -17,6 +17,7 @@ type deviceView struct {
 	Request     *accounts.DeviceRequest
 }
 
+// devicePage shows which terminal asks for a login under a code, so that a person can approve it.
 func (oa *OAuth) devicePage(ctx echo.Context, p accounts.Principal) error {
 	var view deviceView
 	if code := ctx.QueryParam("user_code"); code != "" {
@@ -35,6 +36,7 @@ func (oa *OAuth) devicePage(ctx echo.Context, p accounts.Principal) error {
 	return oa.page.Render(ctx, http.StatusOK, "device", web.Page{Title: "Log in on a terminal", User: page.User(p), View: view})
 }
 
+// decideDevice acts on the person's decision about a device login (RFC 8628 section 3.3).
 func (oa *OAuth) decideDevice(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err

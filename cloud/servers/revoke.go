@@ -104,6 +104,7 @@ func (sv *Servers) DeliverRevocations(ctx context.Context) error {
 	}
 }
 
+// deliverRevocation delivers one stored revocation and records the outcome.
 func (sv *Servers) deliverRevocation(ctx context.Context, v upkeep.Revocation) error {
 	if v.Err != nil {
 		return sv.upkeep.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)

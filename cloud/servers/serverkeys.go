@@ -195,6 +195,7 @@ func Shown(text string) string {
 	return strings.TrimSpace(out.String())
 }
 
+// shownAll is Shown for a list, of which it keeps the first few.
 func shownAll(texts []string) []string {
 	out := make([]string, 0, min(len(texts), maxServerScopes))
 	for _, text := range texts[:min(len(texts), maxServerScopes)] {

@@ -73,7 +73,7 @@ func (sv *Servers) limitSubject(ctx context.Context, p accounts.Principal, user 
 		return subject, err
 	case record.Kind == bridge.KindPAT:
 		return subject, bridge.E(bridge.Invalid, bridge.CodeLimitToken,
-			"a personal access token does what its person may: limit %s instead", record.Owner)
+			"a personal access token may do whatever its owner may: limit %s instead", record.Owner)
 	}
 	subject.Key = true
 	return subject, nil

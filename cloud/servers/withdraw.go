@@ -45,6 +45,7 @@ func (d *deliveries) begin(org string) bool {
 	return true
 }
 
+// end returns an organization's slot.
 func (d *deliveries) end(org string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -66,6 +67,7 @@ type sweep struct {
 	keys int64
 }
 
+// due reports whether it is time to check everyone, and if so starts a new interval.
 func (s *sweep) due(now time.Time) bool {
 	if now.Sub(s.last) < sweepEvery {
 		return false
@@ -99,6 +101,7 @@ func (sv *Servers) withdrawTokens(ctx context.Context) error {
 	return nil
 }
 
+// withdraw signs one withdrawal, delivers it and records the outcome.
 func (sv *Servers) withdraw(ctx context.Context, lost tokens.Lost) error {
 	w, ok, err := sv.accessTokens.WithdrawTokens(ctx, lost)
 	if sqldb.IsFault(err) || err == nil && !ok {

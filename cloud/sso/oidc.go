@@ -52,6 +52,7 @@ type oidcProvider struct {
 	until       time.Time
 }
 
+// newDiscovery returns a discovery with an empty cache; most is the time for one step, zero for the default.
 func newDiscovery(outbound *http.Client, loopback bool, most time.Duration, now func() time.Time) *discovery {
 	known, err := lru.New[string, oidcProvider](maxProviders)
 	if err != nil {
@@ -97,6 +98,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// providerError is for a provider that cannot be used; cause is for the log.
 func providerError(code bridge.Code, detail, hint string, cause error) error {
 	return bridge.E(bridge.Unreachable, code, "%s", detail).WithHint("%s", hint).Because(cause)
 }
@@ -148,6 +150,7 @@ func (o *discovery) mayVisit(address string) bool {
 	return err == nil && (u.Scheme == "https" || (o.loopback && base.Loopback()))
 }
 
+// config returns the settings of an OAuth client of the provider.
 func (p oidcProvider) config(settings providers.Provider, redirectURI string) *oauth2.Config {
 	endpoint := p.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInParams // trying both ways would use up the code

@@ -39,6 +39,7 @@ func (so *SSO) Mount(e *echo.Echo) {
 	e.POST("/v1/organizations/:org/provider/check", so.who.RequireScope("organization:update", so.checkProvider))
 }
 
+// provider returns an organization's settings in wire form, with the redirect URI to register.
 func (so *SSO) provider(ctx context.Context, p accounts.Principal, org string) (api.Provider, error) {
 	_, shown, err := so.signinProviders.Of(ctx, p, org)
 	shown.RedirectURI = so.callbackURI(p.Org)
@@ -155,6 +156,7 @@ func (so *SSO) providerPage(ctx echo.Context, p accounts.Principal) error {
 	return so.renderProvider(ctx, http.StatusOK, p, providerView{})
 }
 
+// renderProvider shows the settings, or input that was rejected, so that it can be corrected.
 func (so *SSO) renderProvider(ctx echo.Context, status int, p accounts.Principal, view providerView) error {
 	shown, err := so.provider(ctx.Request().Context(), p, p.Org)
 	if err != nil && bridge.AsError(err).Kind != bridge.NotFound {
@@ -178,6 +180,7 @@ func (so *SSO) renderProvider(ctx echo.Context, status int, p accounts.Principal
 	return so.page.RenderSettings(ctx, p, status, "provider", "", view)
 }
 
+// groupLines formats the roles of groups for the form; see readGroupLines.
 func groupLines(roles map[string]string) string {
 	var b strings.Builder
 	for _, group := range slices.Sorted(maps.Keys(roles)) {
@@ -202,6 +205,7 @@ func readGroupLines(lines string) (map[string]string, error) {
 	return out, nil
 }
 
+// changeProvider handles the form of the settings: save, test or remove.
 func (so *SSO) changeProvider(ctx echo.Context, p accounts.Principal) error {
 	if err := page.Form(ctx); err != nil {
 		return err
@@ -229,6 +233,7 @@ func (so *SSO) changeProvider(ctx echo.Context, p accounts.Principal) error {
 	return bridge.E(bridge.Invalid, bridge.CodeFormMalformed, "the form does not say what to do")
 }
 
+// saveProvider stores the settings from the form. A client secret that is left empty stays as it is.
 func (so *SSO) saveProvider(ctx echo.Context, p accounts.Principal) error {
 	v := ctx.Request().PostForm
 	settings := api.ProviderSettings{Issuer: strings.TrimSpace(v.Get("issuer")), ClientID: strings.TrimSpace(v.Get("client_id")),

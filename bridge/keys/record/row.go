@@ -39,7 +39,7 @@ func (p Proof) Columns() (hash, public string) {
 // ParseProof parses what [Proof.Columns] returned.
 func ParseProof(hash, public []byte) (s Proof, err error) {
 	if len(hash) != hex.EncodedLen(len(s.Hash)) || len(public) != base64.RawURLEncoding.EncodedLen(len(s.public)) {
-		return Proof{}, errors.New("its hash or public key has another length")
+		return Proof{}, errors.New("its hash or public key has the wrong length")
 	}
 	if _, err := hex.Decode(s.Hash[:], hash); err != nil {
 		return Proof{}, errors.New("its hash is damaged")

@@ -62,6 +62,7 @@ func (t *Table) chain(f *Found, id *bridge.Identity, use *bridge.Use, now int64)
 	return Refuse(bridge.CodeLineageTooLong, "the chain of keys that the key was made with has more than %d keys", record.MaxLineage)
 }
 
+// isState continues a sentence about a key in a state.
 func isState(state string) string {
 	if state == record.StateUnknown {
 		return "does not exist"

@@ -78,6 +78,7 @@ const maxScopeSets = 512
 
 func (s *scopeSets) init() { s.known = map[string]uint32{} }
 
+// add stores a set of scopes, or finds it if it is already there.
 func (s *scopeSets) add(texts *arena, scopes bridge.Scopes) uint32 {
 	joined := scopes.String()
 	if i, ok := s.known[joined]; ok {
@@ -92,6 +93,7 @@ func (s *scopeSets) add(texts *arena, scopes bridge.Scopes) uint32 {
 	return maxScopeSets + uint32(len(s.texts)) - 1 //nolint:gosec // as many as keys
 }
 
+// get returns a stored set of scopes.
 func (s *scopeSets) get(texts *arena, i uint32) bridge.Scopes {
 	if i < maxScopeSets {
 		return s.sets[i]

@@ -18,6 +18,7 @@ const feedLength = 1024
 
 func newFeed() *feed { return &feed{changed: make(chan struct{})} }
 
+// publish records a change of a key and wakes the listeners.
 func (f *feed) publish(id uuid.UUID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -85,6 +85,7 @@ func (t *Table) Pull(ctx context.Context) error {
 	return t.pullLocked(ctx)
 }
 
+// pullLocked is Pull for a caller who holds t.pulling.
 func (t *Table) pullLocked(ctx context.Context) (err error) {
 	defer func() { t.unread.Store(err != nil) }()
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
@@ -176,7 +177,7 @@ func (t *Table) catchUp(ctx context.Context, patient bool) bool {
 func (t *Table) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := t.listenOnce(ctx); err != nil && ctx.Err() == nil {
-			t.log.Warn("not told of changes of keys; polling until then", "error", err)
+			t.log.Warn("not notified of changed keys; polling until that works again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -185,6 +186,7 @@ func (t *Table) listen(ctx context.Context) {
 	}
 }
 
+// listenOnce listens on one connection until it breaks or ctx ends.
 func (t *Table) listenOnce(ctx context.Context) error {
 	conn, err := t.cfg.DB.Conn(ctx)
 	if err != nil {

@@ -59,6 +59,7 @@ func (x *index) add(number, slot uint32, numberOf func(slot uint32) uint32) {
 	x.used++
 }
 
+// put stores a cell in the first free place for its number.
 func (x *index) put(number, cell uint32) {
 	mask := uint32(len(x.cells) - 1) //nolint:gosec // a power of two
 	i := number >> perShard & mask
