@@ -185,7 +185,7 @@ func TestRotationByAHostileServer(t *testing.T) {
 		rotate, me http.HandlerFunc
 		cause      string
 	}
-	const noKey, noTest, noAce = "something else than a new secret", "does not accept the new secret", "something else"
+	const noKey, noTest, noAce = "something other than a new secret", "does not accept the new secret", "something other"
 	cases := map[string]answers{
 		"another key":      {rotate: answerKey(other), cause: noKey},
 		"another kind":     {rotate: answerKey(wrongKind), cause: noKey},
