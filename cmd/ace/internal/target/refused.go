@@ -11,7 +11,7 @@ import (
 // serverToken returns the command that makes a token of a server. A server of `ace dev` has its own secret.
 func (f *Finder) serverToken(server bridge.ServerURL) string {
 	if profile.IsLoopback(server.URL().Hostname()) {
-		return f.Term.Self + " server token (where `ace dev` runs it: the command that it printed beside Operator)"
+		return f.Term.Self + " server token (where `ace dev` runs it: the command that it printed next to Operator)"
 	}
 	return "ace server token"
 }
