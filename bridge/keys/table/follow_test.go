@@ -3,6 +3,7 @@ package table_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"testing"
 
@@ -58,13 +59,16 @@ func verify(t *testing.T, all *table.Table, key bridge.Key) (id bridge.Identity,
 	return id, err
 }
 
-// warnings tells of each message that says that the database could not be read.
-type warnings chan struct{}
+// logged tells of each line of a log that holds a text.
+type logged struct {
+	text string
+	seen chan struct{}
+}
 
-func (w warnings) Write(line []byte) (int, error) {
-	if bytes.Contains(line, []byte("could not read which keys have changed")) {
+func (l logged) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(l.text)) {
 		select {
-		case w <- struct{}{}:
+		case l.seen <- struct{}{}:
 		default:
 		}
 	}
@@ -73,8 +77,9 @@ func (w warnings) Write(line []byte) (int, error) {
 
 // A process that has lost the database which others change refuses everything once its lease is over.
 func TestStaleFailsClosed(t *testing.T) {
-	failed := make(warnings, 1)
-	db, all, made := followerThatLogs(t, 1, slog.NewTextHandler(failed, nil))
+	failed := logged{"could not read which keys have changed", make(chan struct{}, 1)}
+	stale := logged{"keys_stale=true", make(chan struct{}, 1)}
+	db, all, made := followerThatLogs(t, 1, slog.NewTextHandler(io.MultiWriter(failed, stale), nil))
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan struct{})
 	go func() { all.Run(ctx); close(ran) }()
@@ -90,8 +95,9 @@ func TestStaleFailsClosed(t *testing.T) {
 		t.Errorf("within the lease: %v", err)
 	}
 	all.Poke()
-	<-failed  // no look from before the loss is under way any more
-	all.Age() // as if that much time had passed
+	<-failed.seen // no look from before the loss is under way any more
+	all.Age()     // as if that much time had passed
+	<-stale.seen
 	if _, err := verify(t, all, made[0]); bridge.AsError(err).Kind != bridge.Unavailable {
 		t.Errorf("after the lease: %v", err)
 	}
