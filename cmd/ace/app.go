@@ -37,7 +37,7 @@ func newApp(in, out, err *os.File) *app {
 
 const rootLong = `ace connects a self-hosted server to its cloud.
 
-  ace dev       a cloud, a server and a sample app on this machine, to try it
+  ace dev       run a cloud, a server and a sample app on this machine, to try it out
   ace login     log in to the cloud
   ace connect   connect a server
 
@@ -53,13 +53,13 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.Term.Out)
 	root.SetErr(a.Term.Err)
 	f := root.PersistentFlags()
-	f.StringVar(&a.Term.Env, "env", "", "the cloud `HOST` (or URL) to use")
-	f.StringVar(&a.Term.Profile, "profile", "", "the profile to use")
-	f.StringVarP(&a.Term.Output, "output", "o", term.OutputTable, "table, json or yaml")
+	f.StringVar(&a.Term.Env, "env", "", "use the cloud at this `HOST` or URL")
+	f.StringVar(&a.Term.Profile, "profile", "", "use this profile")
+	f.StringVarP(&a.Term.Output, "output", "o", term.OutputTable, "output format: table, json or yaml")
 	f.BoolVarP(&a.Term.Quiet, "quiet", "q", false, "print results and errors only")
-	f.BoolVar(&a.Term.NonInteractive, "non-interactive", false, "never ask, even on a terminal")
-	f.BoolVar(&a.Term.NoColor, "no-color", false, "no colours")
-	f.BoolVar(&a.Term.Debug, "debug", false, "tell of each HTTP request on stderr: address, status, duration, request ID")
+	f.BoolVar(&a.Term.NonInteractive, "non-interactive", false, "never prompt, even on a terminal")
+	f.BoolVar(&a.Term.NoColor, "no-color", false, "do not use colours")
+	f.BoolVar(&a.Term.Debug, "debug", false, "log each HTTP request on stderr: address, status, duration, request ID")
 	root.SetFlagErrorFunc(cmdline.FlagError)
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := cmdline.CleanArguments(cmd, args); err != nil {

@@ -24,11 +24,11 @@ var exitCodes = []struct {
 }{
 	{0, "Done."},
 	{term.ExitFailed, "It failed. For `ace scan`: a key was found, or something could not be searched."},
-	{term.ExitUsage, "The command line is wrong, or an answer is needed and there is nobody to ask."},
-	{term.ExitNotLoggedIn, "You are not logged in, or the credential is not accepted."},
-	{term.ExitForbidden, "The credential is accepted, and may not do this."},
-	{term.ExitUnreachable, "The cloud or the server cannot be reached, did not answer in time, or is not available."},
-	{term.ExitInterrupted, "Interrupted, as by Ctrl-C."},
+	{term.ExitUsage, "The command line is wrong, or the command needs an answer and there is no terminal to ask."},
+	{term.ExitNotLoggedIn, "You are not logged in, or the credential is refused."},
+	{term.ExitForbidden, "The credential is valid, but may not do this."},
+	{term.ExitUnreachable, "The cloud or the server cannot be reached, did not answer in time, or is unavailable."},
+	{term.ExitInterrupted, "Interrupted, for example with Ctrl-C."},
 }
 
 // TestCLIDoc holds that docs/cli.md is what the commands say; go test ./cmd/ace -run TestCLIDoc -update writes it.
@@ -37,8 +37,8 @@ func TestCLIDoc(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# The command line\n\nGenerated from the commands of `ace` by `go test ./cmd/ace -run TestCLIDoc -update`.\n\n" +
 		"`ace COMMAND --help` says more about a command. Results go to stdout, everything else to stderr. Without a terminal,\n" +
-		"or with `--non-interactive`, nothing is asked. A flag that takes a secret takes it literally, from stdin (`-`) or from\n" +
-		"a file (`file:PATH`).\n\n")
+		"or with `--non-interactive`, `ace` asks nothing. The value of a flag that takes a secret is the secret itself, `-` for\n" +
+		"stdin, or `file:PATH`.\n\n")
 	writeContents(&b, root)
 	writeExitCodes(&b)
 	writeCredentials(&b)
@@ -82,16 +82,16 @@ func writeExitCodes(b *strings.Builder) {
 
 func writeCredentials(b *strings.Builder) {
 	trio := "`" + strings.Join(profile.Trio[:], "`, `") + "`"
-	fmt.Fprintf(b, "## Credentials\n\nThe first of these counts:\n\n"+
+	fmt.Fprintf(b, "## Credentials\n\n`ace` uses the first of these that it finds:\n\n"+
 		"1. a flag of the command, such as `--token`\n"+
 		"2. `ACE_KEY`: any API key or token\n"+
 		"3. %s: an API key in parts; setting only some of them is a usage error\n"+
 		"4. `ACE_TOKEN`: a token (JWT)\n"+
 		"5. the session of the profile, from `ace login`\n\n", trio)
-	b.WriteString("A command that asks a server, such as `ace api-key list --server URL`, takes in place of the session the\n" +
-		"credential of your connection of that server.\n\n" +
-		"The profile is that of `--profile`, else of `--env`, else of `ACE_PROFILE`, else of `ACE_ENV`, else the active one.\n" +
-		"`ace auth status` says which profile and credential count, and what is ignored and why.\n\n")
+	b.WriteString("A command that calls a server, such as `ace api-key list --server URL`, uses the credential of your connection to\n" +
+		"that server in place of the session.\n\n" +
+		"The profile is taken from `--profile`, `--env`, `ACE_PROFILE` or `ACE_ENV`, in this order; otherwise it is the active\n" +
+		"one. `ace auth status` shows which profile and credential are used, what is ignored, and why.\n\n")
 }
 
 // writeCommand writes the section of one command.
@@ -110,7 +110,7 @@ func writeCommand(b *strings.Builder, cmd *cobra.Command) {
 		fmt.Fprintf(b, "Commands: %s.\n\n", strings.Join(links, ", "))
 	}
 	if !cmd.HasParent() {
-		b.WriteString("These flags, all but `-i`, go with every command:\n\n")
+		b.WriteString("Every command takes these flags, except `-i`:\n\n")
 	}
 	var rows []string
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -137,9 +137,6 @@ func flagRow(f *pflag.Flag) string {
 		name = "`-" + f.Shorthand + "`, " + name
 	}
 	value, _ := pflag.UnquoteUsage(f)
-	if value == "-" { // the usage quotes it, and it is one of the values
-		value = f.Value.Type()
-	}
 	standard := ""
 	if !slices.Contains([]string{"", "false", "[]", "0", "0s"}, f.DefValue) {
 		standard = "`" + f.DefValue + "`"

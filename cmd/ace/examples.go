@@ -13,11 +13,11 @@ var groups = []struct {
 	title    string
 	commands []string
 }{
-	{"Begin:", []string{"login", "logout", "auth", "connect"}},
+	{"Get started:", []string{"login", "logout", "auth", "connect"}},
 	{"Connections and keys:", []string{"connections", "disconnect", "api-key", "scan", "why"}},
-	{"The organization:", []string{"org"}},
+	{"Organization:", []string{"org"}},
 	{"Run it yourself:", []string{"dev", "server", "cloud"}},
-	{"More:", []string{"completion", "version"}},
+	{"Other commands:", []string{"completion", "version"}},
 }
 
 // examples are the examples of each command's help, by the command's path. A test checks that each would be accepted.

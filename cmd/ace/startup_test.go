@@ -121,12 +121,12 @@ func TestCloudMissesAnEncryptionKey(t *testing.T) {
 	code, said = runOnce(t, "cloud", "accept-missing-key", other)
 	expect("a key that is there", term.ExitFailed, code, said, "no row needs a missing encryption key with the ID \""+other, "the ID "+id)
 	code, said = runOnce(t, "cloud", "accept-missing-key", id)
-	expect("acceptance", 0, code, said, "accepted: what stays unreadable is 1 connection")
+	expect("acceptance", 0, code, said, "accepted; unreadable without the key: 1 connection")
 	start("after it", second, 0, "cloud is up", "rows stay unreadable", id)
 
 	t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", second+","+first)
 	code, said = runOnce(t, "cloud", "rotate-encryption-key")
-	expect("rotation with both keys", 0, code, said, "1 rows encrypted anew")
+	expect("rotation with both keys", 0, code, said, "1 row re-encrypted")
 	start("the retired key gone", second, 0, "cloud is up")
 }
 

@@ -117,7 +117,7 @@ func TestLoginRefusedHere(t *testing.T) {
 		{"mistyped", "mistyped", 4, []string{"login", "api-key", "--name", "ci", "--secret", mistyped}},
 		{"another ID", "not the key's own", 4, []string{"auth", "login-api-key", "--service-name", "ci", "--key", uuid.NewString() + "." + key}},
 		{"a server's", "connection", 4, []string{"auth", "login-api-key", "--service-name", "ci", "--key", bridge.NewKey(bridge.KindSK, uuid.New()).Text().Reveal()}},
-		{"no pat", "no personal access token", 4, []string{"login", "pat", "--token", key}},
+		{"no pat", "not a personal access token", 4, []string{"login", "pat", "--token", key}},
 		{"a key as a token", "API key", 4, []string{"auth", "login-token", "--token", key}},
 		{"junk", "no token", 4, []string{"auth", "login-token", "--token", "junk"}},
 		{"expired", "expired", 4, []string{"auth", "login-token", "--token", cloud.CanaryToken(map[string]any{"iss": cloud.URL, "exp": past})}},
@@ -128,7 +128,7 @@ func TestLoginRefusedHere(t *testing.T) {
 		{"no service", "--service-name", 2, []string{"auth", "login-api-key", "--key", key}},
 		{"no password", "--password-stdin", 2, []string{"login", "--email", "ada@acme.test"}},
 		{"no e-mail", "--email", 2, []string{"login", "--password-stdin"}},
-		{"two ways", "take one", 2, []string{"login", "--email", "ada@acme.test", "--browser"}},
+		{"two ways", "use one way", 2, []string{"login", "--email", "ada@acme.test", "--browser"}},
 		{"two secrets on stdin", "read already", 2, []string{"login", "--email", "ada@acme.test", "--password-stdin", "--otp", "-"}},
 		{"the guard", "not logged in", 4, []string{"auth", "login", "--non-interactive"}},
 	}
@@ -158,7 +158,7 @@ func TestLoginRefusedThere(t *testing.T) {
 		args             []string
 	}{
 		{"unknown key", "", "does not know the key " + unknown.ID.String(), 4, []string{"login", "api-key", "--name", "ci", "--secret", unknown.Text().Reveal()}},
-		{"another organization", "", "of the organization acme (org-123), not of other", 5,
+		{"another organization", "", "to the organization acme (org-123), not to other", 5,
 			[]string{"login", "api-key", "--name", "ci", "--secret", cloud.Key.Text().Reveal(), "--organization-id", "other"}},
 		{"wrong password", "wrong", "wrong", 4, []string{"login", "--email", "ada@acme.test", "--password-stdin"}},
 		{"second factor", world.CanaryPassword, "--otp", 2, []string{"login", "--email", "ada@acme.test", "--password-stdin"}},
@@ -194,10 +194,10 @@ func TestGuard(t *testing.T) {
 	if r := ace.Run("", guard...); r.Code != world.ExitUnreachable {
 		t.Errorf("without an answer the guard exits with %d\n%s", r.Code, r.Stderr)
 	}
-	if r := ace.Must("", "auth", "status", "--env", cloud.URL); !strings.Contains(r.Stdout, "the cloud was not asked") {
+	if r := ace.Must("", "auth", "status", "--env", cloud.URL); !strings.Contains(r.Stdout, "the cloud could not be asked") {
 		t.Errorf("without the cloud, status prints %s", r.Stdout)
 	}
-	if r := ace.Must("", "logout", "--env", cloud.URL); !strings.Contains(r.Stderr, "removed here, but the cloud was not told") {
+	if r := ace.Must("", "logout", "--env", cloud.URL); !strings.Contains(r.Stderr, "removed from this machine, but the cloud could not be told") {
 		t.Errorf("without the cloud, logout says %s", r.Stderr)
 	}
 }
@@ -289,11 +289,11 @@ func TestBrowserLogin(t *testing.T) {
 		answer          func(q url.Values)
 	}{
 		{"", "as ada@acme.test", "Done. You can close this page", 0, nil},
-		{"refused", "refused in the browser", "Nothing was logged in", world.ExitForbidden, func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }},
-		{"another issuer", "another cloud", "Nothing was logged in", 1, func(q url.Values) { q.Set("iss", "https://evil.example") }},
-		{"no issuer", "another cloud", "Nothing was logged in", 1, func(q url.Values) { q.Del("iss") }},
-		{"no code", "without a code", "Nothing was logged in", 1, func(q url.Values) { q.Del("code") }},
-		{"two codes", "more than once", "Nothing was logged in", 1, func(q url.Values) { q.Add("code", "other") }},
+		{"refused", "refused in the browser", "This did not log you in", world.ExitForbidden, func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }},
+		{"another issuer", "a cloud other than", "This did not log you in", 1, func(q url.Values) { q.Set("iss", "https://evil.example") }},
+		{"no issuer", "a cloud other than", "This did not log you in", 1, func(q url.Values) { q.Del("iss") }},
+		{"no code", "without a code", "This did not log you in", 1, func(q url.Values) { q.Del("code") }},
+		{"two codes", "more than once", "This did not log you in", 1, func(q url.Values) { q.Add("code", "other") }},
 		{"another code", "refused: invalid_grant", "Done", 1, func(q url.Values) { q.Set("code", "other") }},
 	}
 	for _, tt := range tests {

@@ -28,7 +28,7 @@ func TestPickerOnTerminal(t *testing.T) {
 
 	// Chosen by a filter, and confirmed.
 	x := world.OnTerminal(t, 80, env, "disconnect")
-	x.Expect("Disconnect which one?")
+	x.Expect("Which connection do you want to disconnect?")
 	x.Press("/")
 	x.Press("offi")
 	x.Expect("offi")
@@ -51,7 +51,7 @@ func TestPickerOnTerminal(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			x := world.OnTerminal(t, 80, append(env, "TERM="+way.term), "disconnect")
-			x.Expect("Disconnect which one?")
+			x.Expect("Which connection do you want to disconnect?")
 			x.Press(way.keys)
 			x.Exits(way.code)
 			if names := w.Names(); strings.Count(names, " ") != 1 {
@@ -114,7 +114,7 @@ func TestWhatElseEndsOnTerminal(t *testing.T) {
 			args = append(args, c.flag)
 		}
 		x := world.OnTerminal(t, c.columns, append(env, c.env), args...)
-		x.Expect("Ends with it:")
+		x.Expect("This also ends:")
 		x.Expect("1 API key: child (ops)")
 		x.Expect("[y/N]")
 		x.Press(c.answer + world.Enter)

@@ -43,9 +43,9 @@ func TestRefusedCredential(t *testing.T) {
 		{"ACE_TOKEN, export", nil, []string{"ACE_TOKEN=canary"}, []string{"org", "audit", "--format", "csv"}, refuse("ace login"), 4, "unset ACE_TOKEN" + logIn},
 		{"ACE_TOKEN, status", nil, []string{"ACE_TOKEN=canary"}, []string{"auth", "status"}, refuse("ace login"), 4, "unset ACE_TOKEN" + logIn},
 		{"ACE_TOKEN before a session", []string{"login", "--no-browser", "--no-connect"}, []string{"ACE_TOKEN=canary"}, ask, refuse("ace login"), 4,
-			"unset ACE_TOKEN, so that the session of the profile " + host + " counts"},
+			"unset ACE_TOKEN to use the session of the profile " + host},
 		{"ACE_KEY where it takes a person", nil, []string{"ACE_KEY=" + key}, []string{"org", "create", "lab"}, personOnly, 5, "unset ACE_KEY" + logIn},
-		{"a flag", nil, nil, []string{"connect", "--server", cloud.URL, "--token", "canary"}, refuse("ace login"), 4, "give another --token"},
+		{"a flag", nil, nil, []string{"connect", "--server", cloud.URL, "--token", "canary"}, refuse("ace login"), 4, "pass another --token"},
 		{"a session", []string{"login", "--no-browser", "--no-connect"}, nil, ask, refuse("create a key"), 4, "ace login --env " + cloud.URL},
 		{"a session of a named profile", []string{"login", "--no-browser", "--no-connect", "--profile", "work"}, nil, append([]string{"--profile", "work"}, ask...),
 			refuse(""), 4, "ace login --profile work --env " + cloud.URL},
@@ -55,9 +55,9 @@ func TestRefusedCredential(t *testing.T) {
 			[]string{"org", "create", "lab"}, personOnly, 5, "ace login --force --env " + cloud.URL},
 		{"a stored personal token", []string{"login", "pat", "--token", cloud.PAT.Text().Reveal()}, nil, ask, refuse(""), 4,
 			"ace login pat --token - --env " + cloud.URL},
-		{"ACE_KEY at a server", nil, []string{"ACE_KEY=" + key}, askServer, refuse("ace connect"), 4, "unset ACE_KEY, so that your connection counts; or give --token"},
-		{"the trio at a server", nil, inParts, askServer, refuse("ace connect"), 4, allParts + ", so that"},
-		{"a flag at a server", nil, []string{"ACE_TOKEN=canary"}, []string{"api-key", "list", "--server", cloud.URL, "--token", "canary"}, refuse("ace connect"), 4, "give --token another one"},
+		{"ACE_KEY at a server", nil, []string{"ACE_KEY=" + key}, askServer, refuse("ace connect"), 4, "unset ACE_KEY to use your connection; or pass a --token"},
+		{"the trio at a server", nil, inParts, askServer, refuse("ace connect"), 4, allParts + " to use your connection"},
+		{"a flag at a server", nil, []string{"ACE_TOKEN=canary"}, []string{"api-key", "list", "--server", cloud.URL, "--token", "canary"}, refuse("ace connect"), 4, "pass another --token, made on the server"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ func TestUnshareAsksOnATerminal(t *testing.T) {
 		code               int
 	}{{"n", connections.Organization, 1}, {"", connections.Organization, 1}, {"y", connections.Private, 0}} {
 		x := world.OnTerminal(t, 120, env, "connections", "unshare", c.Name)
-		x.Expect("Make " + c.Name + " private again? 2 people lose access, and what they have open ends. [y/N]")
+		x.Expect("Make " + c.Name + " private again? 2 people lose access, and their open calls are cut. [y/N]")
 		x.Press(step.answer + world.Enter)
 		x.Exits(step.code)
 		if c, err := w.Admin.Connection(t.Context(), c.ID); err != nil || c.Visibility != step.visibility {

@@ -132,7 +132,7 @@ func TestUnknownVariablesAreNamedAtStart(t *testing.T) {
 			}
 			defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 			for lines := bufio.NewScanner(said); lines.Scan(); {
-				if strings.Contains(lines.Text(), "ACE_UPSTREAM_ULR is no variable of ace, and does nothing; did you mean ACE_UPSTREAM_URL?") {
+				if strings.Contains(lines.Text(), "ACE_UPSTREAM_ULR is not a variable of ace, and does nothing; did you mean ACE_UPSTREAM_URL?") {
 					return
 				}
 			}

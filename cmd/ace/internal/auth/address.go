@@ -27,23 +27,25 @@ type addressResult struct {
 func (g *Group) addressCommand() *cobra.Command {
 	var o addressOptions
 	cmd := &cobra.Command{Use: "address [NEW]", Short: "Show the e-mail address of your account, or change it", Args: cmdline.SomeArgs(0, 1, "address"),
-		Long: `Show the e-mail address of your account, or change it. A link is mailed to the new address, and a notice to the old one. When the
-link is confirmed, all your sessions, personal access tokens and the keys that you have made on servers end: log in again then.`,
+		Long: `Show the e-mail address of your account, or change it.
+
+A link is mailed to the new address, and a notice to the old one. Confirming the link ends all your sessions, your personal access
+tokens and the keys that you made on servers; then log in again.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 1 && o.cancel:
-				return term.Usage("%s takes an address or --cancel", cmd.CommandPath())
+				return term.Usage("%s takes an address or --cancel, not both", cmd.CommandPath())
 			case len(args) == 1:
 				return g.changeAddress(cmd.Context(), args[0], o)
 			case o.otp != "" || o.passwordStdin:
-				return term.Usage("%s: --otp and --password-stdin are for a new address", cmd.CommandPath())
+				return term.Usage("%s: --otp and --password-stdin only go with a new address", cmd.CommandPath())
 			}
 			return g.showAddress(cmd.Context(), o.cancel)
 		}}
 	f := cmd.Flags()
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read your password from stdin")
-	f.StringVar(&o.otp, "otp", "", "the `CODE` of your authenticator app, or a recovery code")
-	f.BoolVar(&o.cancel, "cancel", false, "stop the change that waits for its confirmation")
+	f.StringVar(&o.otp, "otp", "", "the `CODE` from your authenticator app, or a recovery code (literal, - for stdin, or file:PATH)")
+	f.BoolVar(&o.cancel, "cancel", false, "cancel the change that is waiting for confirmation")
 	return cmd
 }
 
@@ -72,7 +74,7 @@ func (g *Group) showAddress(ctx context.Context, cancel bool) error {
 
 func (g *Group) changeAddress(ctx context.Context, address string, o addressOptions) error {
 	if !o.passwordStdin && !g.Term.Interactive() {
-		return term.InputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+		return term.InputNeeded("there is no terminal to ask for the password").WithHint("pass it on stdin with --password-stdin")
 	}
 	email, err := bridge.OutsideText(address)
 	if err != nil {
@@ -97,9 +99,9 @@ func (g *Group) changeAddress(ctx context.Context, address string, o addressOpti
 	pending, err := cloud.RequestAddress(ctx, r)
 	if bridge.CodeOf(err) == bridge.CodeOTPRequired && r.OTP == "" {
 		if !g.Term.Interactive() {
-			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+			return term.InputNeeded("the account has a second factor").WithHint("pass the code from your authenticator app with --otp")
 		}
-		otp, askErr := g.Term.AskSecret("Code of your authenticator app")
+		otp, askErr := g.Term.AskSecret("Code from your authenticator app")
 		if askErr != nil {
 			return askErr
 		}
@@ -109,7 +111,7 @@ func (g *Group) changeAddress(ctx context.Context, address string, o addressOpti
 	if err != nil {
 		return err
 	}
-	g.Term.Note("A link was mailed to %s. Your address changes when you open it and confirm; all your sessions end then.", bridge.Printable(pending.Email))
+	g.Term.Note("A link was mailed to %s. Your address changes once you open the link and confirm it, which ends all your sessions.", bridge.Printable(pending.Email))
 	return g.printAddress(addressResult{Email: me.Email, Pending: pending.Email, ExpiresAt: &pending.ExpiresAt})
 }
 
@@ -117,7 +119,7 @@ func (g *Group) printAddress(r addressResult) error {
 	return g.Term.Print(r, func(w io.Writer) {
 		term.Row(w, "Email", r.Email)
 		if r.Pending != "" {
-			term.Row(w, "Waiting", r.Pending+" (until "+term.When(r.ExpiresAt)+")")
+			term.Row(w, "Pending", r.Pending+" (until "+term.When(r.ExpiresAt)+")")
 		}
 	})
 }

@@ -24,7 +24,7 @@ type Group struct {
 
 // Command returns `ace auth` with its commands, the given logins among them.
 func (g *Group) Command(logins ...*cobra.Command) *cobra.Command {
-	cmd := cmdline.Group(&cobra.Command{Use: "auth", Short: "The session: who you are, its token, profiles, other ways in"})
+	cmd := cmdline.Group(&cobra.Command{Use: "auth", Short: "Manage your session and profiles; more ways to log in"})
 	cmd.AddCommand(logins...)
 	cmd.AddCommand(g.meCommand(), g.addressCommand(), g.statusCommand(), g.switchCommand(), g.listCommand(), g.tokenCommand(), g.LogoutCommand())
 	return cmd
@@ -39,7 +39,7 @@ type slimProfile struct {
 }
 
 func (g *Group) meCommand() *cobra.Command {
-	return &cobra.Command{Use: "me", Short: "Ask the cloud who you are: name, e-mail, country and currency", Args: cmdline.NoArgs,
+	return &cobra.Command{Use: "me", Short: "Show who you are: name, e-mail address, country and currency", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, me, err := g.Profiles.WhoAmI(cmd.Context())
 			if err != nil {
@@ -61,7 +61,7 @@ type tokenResult struct {
 }
 
 func (g *Group) tokenCommand() *cobra.Command {
-	return &cobra.Command{Use: "token", Short: "Print a session token that is good now, or the API key you are logged in with", Args: cmdline.NoArgs,
+	return &cobra.Command{Use: "token", Short: "Print a valid session token, or the API key that you are logged in with", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := g.Profiles.Login(cmd.Context())
 			if err != nil {
@@ -78,9 +78,9 @@ func (g *Group) tokenCommand() *cobra.Command {
 // LogoutCommand returns `ace logout`.
 func (g *Group) LogoutCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "logout", Short: "End the session at the cloud, and remove it here", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "logout", Short: "End the session at the cloud and remove it from this machine", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runLogout(cmd.Context(), yes) }}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a developer token ends")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before ending a developer token")
 	return cmd
 }
 
@@ -102,12 +102,12 @@ func (g *Group) runLogout(ctx context.Context, yes bool) error {
 	r := logoutResult{Profile: sel.Name}
 	switch {
 	case readErr != nil:
-		g.Term.Note("The stored session cannot be read, so it is removed here and ends by itself at the cloud.")
+		g.Term.Note("The stored session cannot be read. It is removed from this machine; at the cloud it expires by itself.")
 	case s.IsKey():
-		g.Term.Note("The API key is removed here and stays valid. To end it, as who may: %s; then: ace api-key revoke %s --cloud", sel.Login("ace login"), bridge.Printable(s.KeyID))
+		g.Term.Note("The API key is removed from this machine but stays valid. To revoke it, log in as somebody who may: %s; then: ace api-key revoke %s --cloud", sel.Login("ace login"), bridge.Printable(s.KeyID))
 	default:
 		if s.Method == profile.MethodDeveloperToken {
-			if err := preview.Agree(g.Term, yes, preview.Effects{Ends: []string{"the developer token, wherever else it is used"}}, "Log out?"); err != nil {
+			if err := preview.Agree(g.Term, yes, preview.Effects{Ends: []string{"the developer token, wherever it is used"}}, "Log out?"); err != nil {
 				return err
 			}
 		}
@@ -116,7 +116,7 @@ func (g *Group) runLogout(ctx context.Context, yes bool) error {
 			return err
 		}
 		if r.Ended = err == nil; err != nil {
-			g.Term.Note("The session is removed here, but the cloud was not told: %s. There it ends by itself: %s.",
+			g.Term.Note("The session is removed from this machine, but the cloud could not be told: %s. At the cloud it expires by itself (%s).",
 				term.PrintableLines(term.Explain(err).Detail), term.When(profile.SessionEnd(s)))
 		}
 	}

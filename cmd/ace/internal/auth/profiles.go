@@ -63,7 +63,7 @@ func (r profileResult) who() string {
 }
 
 func (g *Group) listCommand() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List the profiles of this machine", Args: cmdline.NoArgs,
+	return &cobra.Command{Use: "list", Short: "List the profiles on this machine", Args: cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := g.Profiles.Config()
 			if err != nil {
@@ -107,8 +107,8 @@ func (g *Group) runSwitch(ctx context.Context, name string) error {
 		return bridge.E(bridge.NotFound, bridge.CodeProfileNotFound, "there is no profile yet").WithHint("ace login")
 	}
 	if name == "" && !g.Term.Interactive() {
-		return term.InputNeeded("there is no terminal to choose a profile on").
-			WithHint("ace auth switch PROFILE, which is one of: %s", strings.Join(names, ", "))
+		return term.InputNeeded("there is no terminal to choose a profile").
+			WithHint("ace auth switch PROFILE, with one of: %s", strings.Join(names, ", "))
 	}
 	if name == "" {
 		lines := make([]string, len(names))
@@ -148,7 +148,7 @@ func (g *Group) runSwitch(ctx context.Context, name string) error {
 	}
 	for _, variable := range []string{"ACE_PROFILE", "ACE_ENV"} {
 		if os.Getenv(variable) != "" {
-			g.Term.Note("%s is set and counts before the active profile.", variable)
+			g.Term.Note("%s is set and takes precedence over the active profile.", variable)
 		}
 	}
 	return g.Term.Print(r, func(w io.Writer) { term.Row(w, "Active profile: "+r.Profile+" ("+string(r.CloudURL)+", "+r.Status+")") })

@@ -42,10 +42,10 @@ type statusResult struct {
 }
 
 func (g *Group) statusCommand() *cobra.Command {
-	return &cobra.Command{Use: "status", Short: "Say which profile and credential count, and what is ignored", Args: cmdline.NoArgs,
-		Long: `Say which profile and credential count, and what is ignored.
+	return &cobra.Command{Use: "status", Short: "Show which profile and credential are used, and what is ignored", Args: cmdline.NoArgs,
+		Long: `Show which profile and credential are used, and what is ignored.
 
-The cloud is asked, for two seconds; where it cannot be reached, what is stored is shown. Exits with 4 without a login.`,
+It waits for the cloud for two seconds at most, and then shows what is stored. Exits with 4 if you are not logged in.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runStatus(cmd.Context()) }}
 }
 
@@ -101,7 +101,7 @@ func (r statusResult) full() statusResult {
 // ignoreProfile notes that a variable counts before the profile's session.
 func (r *statusResult) ignoreProfile(l *profile.Login) {
 	if l.Profile != nil && l.Profile.Method != "" {
-		r.Ignored = append(r.Ignored, "the session of the profile "+l.Name+": "+l.Source+" counts before it")
+		r.Ignored = append(r.Ignored, "the session of the profile "+l.Name+": "+l.Source+" takes precedence")
 	}
 }
 
@@ -149,7 +149,7 @@ func (g *Group) checkStatus(ctx context.Context, l *profile.Login, r *statusResu
 	case bridge.AsError(err).Kind == bridge.Unauthenticated:
 		return err
 	}
-	r.Cause = "the cloud was not asked: " + term.Explain(err).Detail
+	r.Cause = "the cloud could not be asked: " + term.Explain(err).Detail
 	return nil
 }
 
@@ -188,7 +188,7 @@ func (r statusResult) table(w io.Writer) {
 		term.Row(w, "Scopes", strings.Join(r.Scopes, " "))
 		term.Row(w, "Method", r.Method)
 		if r.KeyIn != "" {
-			term.Row(w, "Stored under", "a key in "+r.KeyIn)
+			term.Row(w, "Encrypted with", "the key in "+r.KeyIn)
 		}
 	}
 	for _, line := range r.Ignored {

@@ -25,14 +25,15 @@ func (g *Group) connectCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "connect", Short: "Connect a self-hosted server to the cloud", Args: cmdline.NoArgs,
 		Long: `Connect a self-hosted server to the cloud.
 
-The server issues a key, sealed so that only the cloud can open it; it must trust the cloud for that (ace org trust).
-A server without a cloud secret is connected with a key that an admin made on it: ace connect --api-key -`,
+The server must trust the cloud (ace org trust). It issues an API key, sealed so that only the cloud can open it.
+
+If the server has no cloud secret, register a key that an admin made on it: ace connect --api-key -`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runConnect(cmd.Context(), o) }}
 	f := cmd.Flags()
 	f.StringVar(&o.server, "server", string(bridge.DefaultServerURL), "the server's `URL`")
-	f.StringVar(&o.name, "name", "", "the connection's name; the host by default")
-	f.StringVar(&o.token, "token", "", "a cloud JWT to use in place of the session: `-` for stdin, file:PATH, or a literal")
-	f.StringVar(&o.apiKey, "api-key", "", "register this API key of the server: `-` for stdin, file:PATH, or a literal")
+	f.StringVar(&o.name, "name", "", "name of the connection; by default the server's host")
+	f.StringVar(&o.token, "token", "", "use this cloud `JWT` instead of the session (literal, - for stdin, or file:PATH)")
+	f.StringVar(&o.apiKey, "api-key", "", "register this API `KEY`, made on the server (literal, - for stdin, or file:PATH)")
 	return cmd
 }
 
@@ -42,7 +43,7 @@ func (g *Group) runConnect(ctx context.Context, o connectOptions) error {
 		return err
 	}
 	if o.token != "" && o.apiKey != "" {
-		return term.Usage("--token and --api-key are two ways to connect; take one")
+		return term.Usage("use either --token or --api-key, not both")
 	}
 	cfg := g.Connector.Config(server, o.name)
 	if err := g.connectAs(ctx, o, &cfg); err != nil {
@@ -57,7 +58,7 @@ func (g *Group) runConnect(ctx context.Context, o connectOptions) error {
 		}
 		connection, err = flow.RunWithKey(ctx, key)
 		if err != nil && connection.ID != "" { // registered, and kept
-			return term.Explain(err).WithHint("ace connections check %s, or ace disconnect %s, which also revokes the key",
+			return term.Explain(err).WithHint("ace connections check %s; or remove it and revoke the key: ace disconnect %s",
 				term.Argument(connection.Name), term.Argument(connection.Name))
 		}
 		if err != nil {

@@ -33,8 +33,8 @@ func (g *Group) Commands() []*cobra.Command {
 }
 
 func (g *Group) connectionsCommand() *cobra.Command {
-	cmd := cmdline.Group(&cobra.Command{Use: "connections", Short: "The connections of your organization"})
-	list := &cobra.Command{Use: "list", Short: "List the connections that you see", Args: cmdline.NoArgs,
+	cmd := cmdline.Group(&cobra.Command{Use: "connections", Short: "Manage the connections of your organization"})
+	list := &cobra.Command{Use: "list", Short: "List the connections that you can see", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runConnections(cmd.Context()) }}
 	cmd.AddCommand(list,
 		g.shareCommand(), g.unshareCommand(), g.sharingCommand(), g.limitCommand(), g.unlimitCommand(),
@@ -93,8 +93,8 @@ func (g *Group) oneConnection(name, short string, do onConnection) *cobra.Comman
 
 const checkLong = `Probe a connection's server now.
 
-Exit codes say what the cloud saw: 0 the server is online, 6 it is offline, 5 it refuses the connection's key. 0 as well where the cloud
-cannot look (localhost, a private network): the status is "unknown" then, and why is said.`
+Exit codes: 0 the server is online, 6 it is offline, 5 it refuses the connection's key. If the cloud cannot reach the server's network
+(localhost, a private network), the status is "unknown", the reason is printed, and the exit code is 0.`
 
 func (g *Group) checkCommand() *cobra.Command {
 	var checked api.Connection
@@ -125,9 +125,9 @@ func notOnline(c api.Connection) error {
 	switch c.Status {
 	case statusOffline:
 		return bridge.E(bridge.Unreachable, bridge.CodeConnectionOffline, "%s is offline: %s", c.Name, c.Cause).
-			WithHint("%s", cmp.Or(c.Hint, "check that the server runs, and that the cloud can reach it"))
+			WithHint("%s", cmp.Or(c.Hint, "check that the server is running and that the cloud can reach it"))
 	case statusUnauthorized:
-		return bridge.E(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "the server of %s does not take its key: %s", c.Name,
+		return bridge.E(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "the server of %s refuses the connection's key: %s", c.Name,
 			c.Cause).
 			WithHint("%s", cmp.Or(c.Hint, "ace connect --server "+string(c.ServerURL)))
 	}
@@ -176,7 +176,8 @@ func (g *Group) warnOfUndelivered(ctx context.Context, cloud *apiclient.Cloud) e
 		if u.Kind == api.StatementWithdrawal {
 			what = "the withdrawal of " + strings.Join(u.Members, ", ")
 		}
-		g.Term.Note("not delivered to %s since %s: %s: %s", bridge.Printable(string(u.ServerURL)), u.Since.UTC().Format(time.RFC3339), bridge.Printable(what), bridge.Printable(u.Cause))
+		g.Term.Note("%s has not reached %s since %s: %s", bridge.Printable(what), bridge.Printable(string(u.ServerURL)),
+			u.Since.UTC().Format(time.RFC3339), bridge.Printable(u.Cause))
 		g.Term.Note("  fix: %s", bridge.Printable(u.Hint))
 	}
 	return nil

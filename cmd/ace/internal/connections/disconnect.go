@@ -25,11 +25,11 @@ func (g *Group) disconnectCommand() *cobra.Command {
 		Args: cmdline.SomeArgs(0, 1, "connection"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
-				return term.Usage("--all and %q contradict each other", args[0])
+				return term.Usage("use either --all or %q, not both", args[0])
 			}
 			return g.runDisconnect(cmd.Context(), args, all, yes)
 		}}
-	cmd.Flags().BoolVar(&all, "all", false, "remove every connection of yours")
+	cmd.Flags().BoolVar(&all, "all", false, "remove all your connections")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
@@ -85,9 +85,9 @@ func sentence(r connect.Removal) string {
 	case connect.RevocationDelivered:
 		return name + "; its key is revoked on the server"
 	case connect.RevocationPending:
-		return name + "; the server cannot be reached, so its key is still valid there: the cloud keeps the revocation and delivers it (" + r.Cause + ")"
+		return name + "; the server cannot be reached, so the key is still valid there until the cloud delivers its revocation (" + r.Cause + ")"
 	}
-	return name + "; its key was not ace's to revoke: remove it on the server"
+	return name + "; ace cannot revoke its key: remove the key on the server"
 }
 
 // toRemove chooses what to remove: one connection, or all of the caller's own. At a terminal one can be picked. It also reports
@@ -107,18 +107,18 @@ func (g *Group) toRemove(connections []api.Connection, args []string, all, yes b
 	case all && (len(mine) == 0 || yes):
 		return mine, false, nil
 	case all && !g.Term.Interactive():
-		return nil, false, term.InputNeeded("disconnecting all %d connections needs a yes", len(mine)).WithHint("ace disconnect --all --yes")
+		return nil, false, term.InputNeeded("disconnecting all your connections (%d) needs confirmation", len(mine)).WithHint("ace disconnect --all --yes")
 	case all:
 		return mine, true, nil
 	case len(mine) == 0:
 		return nil, false, bridge.E(bridge.NotFound, bridge.CodeConnectionNotFound,
-			"you have no connection").WithHint("ace connect --server URL")
+			"you have no connections").WithHint("ace connect --server URL")
 	case !g.Term.Interactive():
 		var names []string
 		for _, c := range mine {
 			names = append(names, c.Name)
 		}
-		return nil, false, term.InputNeeded("which connection? You have %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", term.Argument(names[0]))
+		return nil, false, term.InputNeeded("which connection? You have: %s", strings.Join(names, ", ")).WithHint("ace disconnect %s", term.Argument(names[0]))
 	}
 	c, err := g.pickConnection(mine)
 	return []api.Connection{c}, true, err
@@ -164,7 +164,7 @@ func (g *Group) pickConnection(connections []api.Connection) (api.Connection, er
 	for _, c := range connections {
 		lines = append(lines, fmt.Sprintf("%s  %s  %s", c.Name, c.ServerURL, c.Status))
 	}
-	i, err := g.Term.Pick("Disconnect which one?", lines)
+	i, err := g.Term.Pick("Which connection do you want to disconnect?", lines)
 	if errors.Is(err, term.ErrNothingChosen) {
 		err = errNothingDisconnected
 	}

@@ -20,11 +20,16 @@ import (
 // ceilingFlags adds --preset and --scope.
 func ceilingFlags(cmd *cobra.Command, c *api.Ceiling, what string) {
 	f := cmd.Flags()
-	f.StringVar(&c.Preset, "preset", "", what+", by the name of a preset of the connection's server")
-	f.StringSliceVar(&c.Scopes, "scope", nil, what+"; repeat it, or separate scopes by commas")
+	f.StringVar(&c.Preset, "preset", "", what+" this preset of the connection's server")
+	f.StringSliceVar(&c.Scopes, "scope", nil, what+" these scopes (repeat the flag, or separate them with commas)")
 }
 
 func isSet(c api.Ceiling) bool { return c.Preset != "" || len(c.Scopes) > 0 }
+
+const shareLong = `Share a connection with the organization, or change its ceiling (admins).
+
+The ceiling is the most that members may do with the connection. Without one they may do everything their role allows.
+ace connections limit gives one member or key less.`
 
 func (g *Group) shareCommand() *cobra.Command {
 	var ceiling api.Ceiling
@@ -34,7 +39,7 @@ func (g *Group) shareCommand() *cobra.Command {
 			patch := api.ConnectionPatch{Visibility: new("organization"), Ceiling: api.CeilingPatch{Given: lift || isSet(ceiling)}}
 			switch {
 			case lift && isSet(ceiling), ceiling.Preset != "" && len(ceiling.Scopes) > 0:
-				return c, term.Usage("--preset, --scope and --no-ceiling exclude each other")
+				return c, term.Usage("use only one of --preset, --scope and --no-ceiling")
 			case isSet(ceiling):
 				patch.Ceiling.To = &ceiling
 			}
@@ -53,9 +58,10 @@ func (g *Group) shareCommand() *cobra.Command {
 			}
 			return c, err
 		})
-	ceilingFlags(cmd, &ceiling, "the most that members get")
-	cmd.Flags().BoolVar(&lift, "no-ceiling", false, "lift the ceiling: members get all that their role may")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a lower ceiling takes something away")
+	cmd.Long = shareLong
+	ceilingFlags(cmd, &ceiling, "set the ceiling to")
+	cmd.Flags().BoolVar(&lift, "no-ceiling", false, "remove the ceiling: members get everything their role allows")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before a lower ceiling takes something away")
 	return cmd
 }
 
@@ -92,7 +98,7 @@ func (g *Group) unshareCommand() *cobra.Command {
 				if err != nil {
 					return c, err
 				}
-				if err := preview.RequireYes(g.Term, false, "ace connections unshare "+c.ID, "Make %s private again? %s, and what they have open ends.", bridge.Printable(c.Name), lose(sharing.People)); err != nil {
+				if err := preview.RequireYes(g.Term, false, "ace connections unshare "+c.ID, "Make %s private again? %s, and their open calls are cut.", bridge.Printable(c.Name), lose(sharing.People)); err != nil {
 					return c, err
 				}
 			}
@@ -111,7 +117,7 @@ func lose(people int) string {
 }
 
 func (g *Group) sharingCommand() *cobra.Command {
-	return &cobra.Command{Use: "sharing NAME|URL|ID", Short: "Say who uses a connection, and how much of it", Args: cmdline.SomeArgs(1, 1, "connection (NAME, URL or ID)"),
+	return &cobra.Command{Use: "sharing NAME|URL|ID", Short: "Show who may use a connection, and how much of it", Args: cmdline.SomeArgs(1, 1, "connection (NAME, URL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cloud, c, err := g.Target.Connection(cmd.Context(), args[0])
 			if err != nil {
@@ -138,7 +144,7 @@ func sharerTable(w io.Writer, members ...api.SharingMember) {
 			most = "nothing"
 		}
 		if m.Owner {
-			access, most = "owner", "all of its key"
+			access, most = "owner", "everything its key allows"
 		}
 		term.Row(w, m.Email, m.Role, access, most)
 	}
@@ -189,7 +195,7 @@ func findSharer(ctx context.Context, cloud *apiclient.Cloud, c api.Connection, w
 func (g *Group) limitCommand() *cobra.Command {
 	var l api.MemberLimit
 	var none, yes bool
-	cmd := g.onSharer("limit", "Give one member less of a shared connection, or nothing (admins)",
+	cmd := g.onSharer("limit", "Limit what a member or key may do with a shared connection (admins)",
 		func(ctx context.Context, cloud *apiclient.Cloud, connection, member string) (api.SharingMember, error) {
 			if l.Access = "limited"; none {
 				l.Access = "none"
@@ -205,12 +211,12 @@ func (g *Group) limitCommand() *cobra.Command {
 		})
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if n := count(none, l.Preset != "", len(l.Scopes) > 0); n != 1 {
-			return term.Usage("%s needs one of --none, --preset and --scope", cmd.CommandPath())
+			return term.Usage("%s needs exactly one of --none, --preset and --scope", cmd.CommandPath())
 		}
 		return nil
 	}
-	ceilingFlags(cmd, &l.Ceiling, "the most that the member gets")
-	cmd.Flags().BoolVar(&none, "none", false, "the member neither sees nor uses the connection")
+	ceilingFlags(cmd, &l.Ceiling, "limit the member to")
+	cmd.Flags().BoolVar(&none, "none", false, "give no access: the member neither sees nor uses the connection")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
@@ -226,7 +232,7 @@ func count(facts ...bool) (n int) {
 }
 
 func (g *Group) unlimitCommand() *cobra.Command {
-	return g.onSharer("unlimit", "Give a member what all others have of a shared connection (admins)",
+	return g.onSharer("unlimit", "Remove the limit of a member or key on a shared connection (admins)",
 		func(ctx context.Context, cloud *apiclient.Cloud, connection, member string) (api.SharingMember, error) {
 			return cloud.UnlimitMember(ctx, connection, member)
 		})

@@ -59,7 +59,7 @@ func (c *Connector) Local(ctx context.Context, l *profile.Login, me api.Me) *api
 		return nil
 	}
 	if already := look.Already(ctx); already != nil {
-		c.Term.Note("The server on %s is connected already, as %s.", url, bridge.Printable(already.Name))
+		c.Term.Note("The server on %s is already connected, as %s.", url, bridge.Printable(already.Name))
 		return already
 	}
 	connection, err := connect.New(cfg).Run(ctx)
@@ -83,7 +83,7 @@ func (c *Connector) notConnected(url bridge.ServerURL, err error) {
 func Connected(c api.Connection) string {
 	line := fmt.Sprintf("Connected %s as %s", c.ServerURL, bridge.Printable(c.Name))
 	if c.Status != "online" && c.Cause != "" {
-		line += fmt.Sprintf("\nSeen from the cloud it is %s: %s", c.Status, bridge.Printable(c.Cause))
+		line += fmt.Sprintf("\nThe cloud sees it as %s: %s", c.Status, bridge.Printable(c.Cause))
 	}
 	return line
 }

@@ -25,35 +25,36 @@ func (g *Group) Commands() []*cobra.Command {
 }
 
 func (g *Group) apiKeyCommand() *cobra.Command {
-	cmd := cmdline.Group(&cobra.Command{Use: "api-key", Short: "API keys, of the cloud or of a server",
-		Long: `API keys: of the cloud, for its own API, or of a server.
+	cmd := cmdline.Group(&cobra.Command{Use: "api-key", Short: "Manage API keys of the cloud or of a server",
+		Long: `Manage API keys of the cloud, for its own API, or of a server.
 
---cloud means the cloud that you are logged in to, --server a server. Without either it is the cloud, or, where you are
-logged in to none, the server on this machine.
+With --cloud the commands work on the cloud that you are logged in to, with --server on a server. Without either they work on the
+cloud, or on the server on this machine if you are not logged in.
 
-A server is asked with --token (a user token, as ace server token prints it), ACE_KEY, ACE_API_KEY_ID with its secret,
-or ACE_TOKEN; without them, with the credential of your connection of that server.
+The credential for a server is --token (an API key, or a user token that ace server token prints), ACE_KEY, ACE_API_KEY_ID with its
+secret, or ACE_TOKEN, in this order; without them, the credential of your connection to that server.
 
-A personal key ends with the key that it was made with and with the access of the person, a connection's key with the connection;
-an organization key, which takes an admin, outlives people and connections. ace api-key list shows which is which.`})
+There are three kinds of key. A personal key ends with the key it was made with and with the person's access. A connection's key
+ends with the connection. An organization key outlives people and connections; making one takes an admin. ace api-key list shows
+which is which.`})
 	cmd.AddCommand(g.keyCreateCommand(), g.keyListCommand(), g.keyReviveCommand(), g.keyRotateCommand(), g.keyDisableCommand(),
 		g.keyEnableCommand(), g.keyRevokeCommand(), g.keyScopesCommand())
 	return cmd
 }
 
-const expiresUsage = "when it expires: 7d, 12h, 2027-01-31 (the end of that day, UTC), a time with its zone (RFC 3339) or never"
+const expiresUsage = "when it expires: 7d, 12h, 2027-01-31 (the end of that day, UTC), a time with its zone (RFC 3339), or never"
 
 func (g *Group) keyCreateCommand() *cobra.Command {
 	var o target.Options
 	var r api.CreateKeyRequest
 	var test, personal, forConnection bool
-	cmd := &cobra.Command{Use: "create", Short: "Create an API key; it is shown once", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "create", Short: "Create an API key; its secret is shown once", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case r.Name == "":
 				return term.Usage("%s needs --name", cmd.CommandPath())
 			case test && personal:
-				return term.Usage("--test and --personal are two kinds of key")
+				return term.Usage("use either --test or --personal: they are two kinds of key")
 			case test:
 				r.Kind = string(bridge.KindTest)
 			case personal:
@@ -61,7 +62,7 @@ func (g *Group) keyCreateCommand() *cobra.Command {
 			}
 			if forConnection {
 				if personal || o.Cloud {
-					return term.Usage("--for-connection makes a key of a server, which speaks for its members")
+					return term.Usage("--for-connection makes a server's key that acts for all members: leave out --personal and --cloud")
 				}
 				r.Scopes, r.Lineage = append(r.Scopes, string(bridge.ScopeActAs)), lineageOrganization
 				if o.Server == "" && o.Token == "" {
@@ -82,17 +83,17 @@ func (g *Group) keyCreateCommand() *cobra.Command {
 			return g.printSecret(at, "created", key)
 		}}
 	f := cmd.Flags()
-	f.StringVar(&r.Name, "name", "", "what the key is for, such as the name of a service")
-	f.StringVar(&r.Description, "description", "", "more about it")
-	f.StringVar(&r.Preset, "preset", "", "what it may do, by the name of a preset; see ace api-key scopes")
-	f.StringSliceVar(&r.Scopes, "scope", nil, "what it may do; repeat it, or separate scopes by commas")
+	f.StringVar(&r.Name, "name", "", "name of the key, for example of the service that uses it")
+	f.StringVar(&r.Description, "description", "", "what the key is for")
+	f.StringVar(&r.Preset, "preset", "", "give the key the scopes of this preset; see ace api-key scopes")
+	f.StringSliceVar(&r.Scopes, "scope", nil, "give the key these scopes (repeat the flag, or separate them with commas)")
 	f.StringVar(&r.ExpiresIn, "expires", "", expiresUsage+"; 90d by default")
-	f.StringSliceVar(&r.AllowFrom, "allow-from", nil, "the only addresses it works from: IPv4, IPv6 or CIDR")
-	f.StringVar(&r.Rate, "rate", "", "how often it may be used: 10/s, 100/m, 5000/h or 100000/d")
-	f.Int64Var(&r.MaxUses, "max-uses", 0, "how often it may be used in all")
-	f.BoolVar(&test, "test", false, "a key for a sandbox (ace_test_…)")
-	f.BoolVar(&personal, "personal", false, "a key that ends with your access: at the cloud a personal access token (ace_pat_…)")
-	f.BoolVar(&forConnection, "for-connection", false, "a key to enter in the dashboard: it may sign tokens for all members (key:act-as); takes an admin")
+	f.StringSliceVar(&r.AllowFrom, "allow-from", nil, "accept the key only from these addresses: IPv4, IPv6 or CIDR")
+	f.StringVar(&r.Rate, "rate", "", "how often the key may be used: 10/s, 100/m, 5000/h or 100000/d")
+	f.Int64Var(&r.MaxUses, "max-uses", 0, "how often the key may be used in total")
+	f.BoolVar(&test, "test", false, "make a sandbox key (ace_test_…)")
+	f.BoolVar(&personal, "personal", false, "make a key that ends with your access; at the cloud, a personal access token (ace_pat_…)")
+	f.BoolVar(&forConnection, "for-connection", false, "make a key to enter in the dashboard: it may sign tokens for all members (key:act-as; admins only)")
 	return o.Flags(cmd)
 }
 

@@ -71,7 +71,7 @@ func (g *Group) printSecret(at target.Keys, done string, key api.CreatedKey) err
 			term.Row(w, limit[0], limit[1])
 		}
 		if key.GraceUntil != nil {
-			term.Row(w, "Old key until", term.Until(key.GraceUntil))
+			term.Row(w, "Old secret until", term.Until(key.GraceUntil))
 		}
 		if r.Login != "" {
 			_, _ = fmt.Fprintf(w, "\nLog in with it where the service runs:\n  %s\n", bridge.Printable(r.Login))
@@ -108,7 +108,7 @@ func asRole(role bridge.Role) string {
 
 func (g *Group) keyReviveCommand() *cobra.Command {
 	var r api.ReviveKeyRequest
-	cmd := g.onKey("revive", "Give a key a new secret under the same ID; the old secret dies at once",
+	cmd := g.onKey("revive", "Give a key a new secret under the same ID; the old one stops working at once",
 		func(ctx context.Context, at target.Keys, id string) error {
 			key, err := at.ReviveKey(ctx, id, r)
 			if err != nil {
@@ -139,8 +139,8 @@ func (g *Group) keyRotateCommand() *cobra.Command {
 				}
 			}
 			if unanswered(err) {
-				return term.Explain(err).WithHint("whether the key was rotated is not known; when the server is back, the same command with "+
-					"--idempotency-key %s gives the same secret", idempotency)
+				return term.Explain(err).WithHint("the key may or may not have been rotated; once the server is back, run the same command with "+
+					"--idempotency-key %s to get the same secret", idempotency)
 			}
 			if err != nil {
 				return err
@@ -148,9 +148,9 @@ func (g *Group) keyRotateCommand() *cobra.Command {
 			return g.printSecret(at, "rotated", key)
 		})
 	f := cmd.Flags()
-	f.StringVar(&r.Grace, "grace", "", "how long the old secret stays valid: 24h by default, 7d, or 0s for not at all")
-	f.StringVar(&r.ExpiresIn, "expires", "", expiresUsage+"; by default as long from now as it was given at first")
-	f.StringVar(&idempotency, "idempotency-key", "", "repeat the rotation that was begun with this key, instead of another one")
+	f.StringVar(&r.Grace, "grace", "", "how long the old secret stays valid: 7d, 12h, or 0s to end it at once; 24h by default")
+	f.StringVar(&r.ExpiresIn, "expires", "", expiresUsage+"; by default the key's original lifetime, counted from now")
+	f.StringVar(&idempotency, "idempotency-key", "", "repeat the rotation that was started with this idempotency key, instead of starting another")
 	return cmd
 }
 
@@ -161,7 +161,7 @@ func unanswered(err error) bool {
 }
 
 func (g *Group) keyDisableCommand() *cobra.Command {
-	return g.onKey("disable", "Let a key be refused until it is enabled",
+	return g.onKey("disable", "Disable a key until it is enabled again",
 		func(ctx context.Context, at target.Keys, id string) error {
 			return g.switched(at.DisableKey(ctx, id))("Disabled")
 		})

@@ -167,15 +167,15 @@ const parentUnknown = "unknown"
 func (g *Group) keyListCommand() *cobra.Command {
 	var o target.Options
 	var parent string
-	cmd := &cobra.Command{Use: "list", Short: "List API keys, each below the key that it was made with", Args: cmdline.NoArgs,
-		Long: `List API keys, each below the key that it was made with, and what each is:
+	cmd := &cobra.Command{Use: "list", Short: "List API keys as a tree, each below the key it was made with", Args: cmdline.NoArgs,
+		Long: `List API keys as a tree, each below the key it was made with. The kinds of key are:
 
   organization   made by an admin for the organization; outlives people and connections
-  personal       ends, and is limited, with the key that it was made with and with the access of the person
-  connection     of a connection; the personal keys made with it end with it
+  personal       limited by the key it was made with and by the person's access, and ends with either
+  connection     the key of a connection; the personal keys made with it end with it
 
-A personal key below one that is disabled or expired is refused for as long: its status is parent_disabled, parent_expired
-and so on. --parent unknown lists the personal keys of older versions whose parent was not recorded.`,
+While a key is disabled or expired, the personal keys below it are refused: their status is parent_disabled, parent_expired
+and so on. --parent unknown lists personal keys from older versions, whose parent was not recorded.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := g.Target.Keys(cmd.Context(), o)
 			if err != nil {
@@ -198,7 +198,7 @@ and so on. --parent unknown lists the personal keys of older versions whose pare
 			}
 			return err
 		}}
-	cmd.Flags().StringVar(&parent, "parent", "", "only the keys made with this one (its ID or `NAME`), or those whose parent is unknown")
+	cmd.Flags().StringVar(&parent, "parent", "", "list only the keys made with this one (its ID or `NAME`); unknown for those whose parent was not recorded")
 	return o.Flags(cmd)
 }
 
@@ -228,29 +228,30 @@ func (g *Group) noteOrphans(at target.Keys, keys []api.APIKey) {
 	if len(orphans) > 1 {
 		which = fmt.Sprintf("%d personal keys have", len(orphans))
 	}
-	g.Term.Note("%s no known parent (made before parents were recorded): a withdrawal by any connection from the owner limits such a key.", which)
-	g.Term.Note("  fix: replace each by a new key, and revoke it: %s", at.Command("revoke "+orphans[0].KeyID))
+	g.Term.Note("%s no known parent (made before parents were recorded): each is limited once its owner loses access to any connection.", which)
+	g.Term.Note("  fix: replace each with a new key, then revoke it: %s", at.Command("revoke "+orphans[0].KeyID))
 }
 
 func (g *Group) keyRevokeCommand() *cobra.Command {
 	var yes bool
-	cmd := g.onKey("revoke", "Revoke an API key, for ever, and all that was made with it", func(ctx context.Context, at target.Keys, id string) error {
+	cmd := g.onKey("revoke", "Revoke an API key for good, with all keys made with it", func(ctx context.Context, at target.Keys, id string) error {
 		f, err := previewKey(ctx, at, id)
 		if err != nil {
 			return err
 		}
 		if f.Keys && !yes && !g.Term.Interactive() {
-			return term.InputNeeded("this needs a yes, since it also ends %s", bridge.Printable(strings.Join(f.Ends, "; "))).WithHint("%s", at.Command("revoke "+id)+" --yes")
+			return term.InputNeeded("this needs confirmation, since it also ends %s", bridge.Printable(strings.Join(f.Ends, "; "))).WithHint("%s", at.Command("revoke "+id)+" --yes")
 		}
-		if err := preview.Agree(g.Term, yes, f, "Revoke it for good, and all of that with it?"); err != nil {
+		if err := preview.Agree(g.Term, yes, f, "Revoke the key for good, with all of that?"); err != nil {
 			return err
 		}
 		return g.switched(at.RevokeKey(ctx, id))("Revoked")
 	})
-	cmd.Long = `Revoke an API key, for ever, and all that was made with it.
+	cmd.Long = `Revoke an API key for good, with all keys made with it.
 
-Where keys end with it, you are asked at a terminal, and without one --yes is needed. ace api-key list --parent KEY lists what was made with it.`
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where more than the key ends")
+If other keys end with it, the command asks first, and without a terminal it needs --yes. ace api-key list --parent KEY lists the keys
+made with it.`
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask if more than the key ends")
 	return cmd
 }
 
@@ -267,6 +268,6 @@ func (g *Group) noteDoubted(at target.Keys, keys []api.APIKey) {
 		return
 	}
 	first := keys[i]
-	g.Term.Note("in doubt: the database was restored from a backup %s, and the key may have been revoked before.", term.When(first.DoubtedAt))
-	g.Term.Note("  fix: decide on each: %s, or to keep it: %s", at.Command("revoke "+first.KeyID), at.Command("enable "+first.KeyID))
+	g.Term.Note("in doubt: the database was restored from a backup (%s), and the key may have been revoked before that.", term.When(first.DoubtedAt))
+	g.Term.Note("  fix: for each key, either end it: %s; or keep it: %s", at.Command("revoke "+first.KeyID), at.Command("enable "+first.KeyID))
 }

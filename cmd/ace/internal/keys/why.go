@@ -14,12 +14,13 @@ import (
 
 func (g *Group) whyCommand() *cobra.Command {
 	var o target.Options
-	return o.ServerFlags(&cobra.Command{Use: "why REQUEST-ID", Short: "Say why a server refused a request",
-		Long: `Say why a server refused a request: expired, revoked, from a wrong address, or which scope was missing by which rule.
+	return o.ServerFlags(&cobra.Command{Use: "why REQUEST-ID", Short: "Explain why a server refused a request",
+		Long: `Explain why a server refused a request: the key had expired or was revoked, the address was not allowed, or a scope was missing,
+and which rule asked for it.
 
-The caller of a refused request is told no more than that it was refused. The request ID is in the header X-Request-Id of
-the answer. It takes the scope audit:read: see ace api-key --help for how the server is asked.`,
-		Args: cmdline.SomeArgs(1, 1, "request ID (of the header X-Request-Id)"),
+The caller of a refused request learns no more than that it was refused. The request ID is in the response header X-Request-Id. You
+need the scope audit:read; ace api-key --help says which credential is used.`,
+		Args: cmdline.SomeArgs(1, 1, "request ID (from the header X-Request-Id)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := g.Target.Server(cmd.Context(), o)
 			if err != nil {

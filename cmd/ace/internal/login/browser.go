@@ -49,7 +49,7 @@ func (g *Group) browserLogin(ctx context.Context, cloud *apiclient.Cloud, found 
 		}
 	}()
 	g.Term.Say("Open %s", bridge.Printable(page))
-	g.Term.Say("in a browser of this machine, and sign in")
+	g.Term.Say("in a browser on this machine, and sign in")
 	if open && g.Term.Interactive() {
 		term.OpenBrowser(ctx, page)
 	}
@@ -103,7 +103,7 @@ func (c *callback) wait(ctx context.Context) (bridge.Secret, error) {
 		return bridge.Secret{}, ctx.Err()
 	case <-patience.C:
 		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, bridge.CodeExpiredToken,
-			"nobody has signed in in time").WithHint("ace login --browser")
+			"nobody signed in in time").WithHint("ace login --browser")
 	}
 }
 
@@ -135,9 +135,9 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default: // a reload: this login has been answered
 		answer.err = bridge.E(bridge.Conflict, bridge.CodeAnswered, "answered")
 	}
-	text := "Done. You can close this page; the terminal says how it went."
+	text := "Done. You can close this page and go back to the terminal."
 	if answer.err != nil {
-		text = "Nothing was logged in here. You can close this page; the terminal says why."
+		text = "This did not log you in. You can close this page; the terminal says why."
 	}
 	_, _ = io.WriteString(w, callbackPage+text+"</p></body></html>\n")
 }
@@ -145,7 +145,7 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // read checks who answers, and then takes the code. A code of another issuer must not be sent to this one (RFC 9207 section 2.4).
 func (c *callback) read(q url.Values) callbackResult {
 	refuse := func(kind bridge.Kind, code bridge.Code, format string, args ...any) callbackResult {
-		return callbackResult{err: bridge.E(kind, code, format, args...).WithHint("ace login --browser, once more")}
+		return callbackResult{err: bridge.E(kind, code, format, args...).WithHint("try again: ace login --browser")}
 	}
 	for name, values := range q {
 		if len(values) > 1 {
@@ -156,7 +156,7 @@ func (c *callback) read(q url.Values) callbackResult {
 	code := q.Get("code")
 	switch failed := q.Get("error"); {
 	case q.Get("iss") != c.issuer:
-		return refuse(bridge.Invalid, bridge.CodeIssuerMismatch, "the browser came back from another cloud than %s", c.issuer)
+		return refuse(bridge.Invalid, bridge.CodeIssuerMismatch, "the browser came back from a cloud other than %s", c.issuer)
 	case failed == "access_denied":
 		return callbackResult{err: bridge.E(bridge.Forbidden, bridge.CodeAccessDenied, "the login was refused in the browser").
 			WithHint("ace login --browser, and approve it there")}

@@ -54,7 +54,7 @@ func (g *Group) showQR(page string) {
 	const most = 500 // bytes: a larger code does not fit on a screen
 	switch {
 	case !term.IsTerminal(g.Term.Err):
-		g.Term.Note("--qr: there is no terminal to show a QR code on.")
+		g.Term.Note("--qr: there is no terminal to show the QR code.")
 	case len(page) > most:
 		g.Term.Note("--qr: the address is too long for a QR code.")
 	default:
@@ -66,7 +66,7 @@ func (g *Group) showQR(page string) {
 // polled through.
 func pollDevice(ctx context.Context, cloud *apiclient.Cloud, code bridge.Secret, interval time.Duration, end time.Time) (api.TokenAnswer, error) {
 	expired := bridge.E(bridge.Unauthenticated, bridge.CodeExpiredToken,
-		"the code has not been confirmed in time").WithHint("ace login")
+		"the code was not confirmed in time").WithHint("ace login")
 	wait := time.NewTimer(interval)
 	defer wait.Stop()
 	for {

@@ -20,7 +20,7 @@ func (g *Group) discover(ctx context.Context, cloud bridge.ServerURL) (*apiclien
 	case ctx.Err() != nil:
 		return nil, m, ctx.Err()
 	case e.Kind == bridge.Unreachable && cloud == bridge.DefaultCloudURL: // most likely no cloud was named yet
-		return nil, m, e.WithHint("name your cloud: ace login --env HOST; or start one to try: ace dev")
+		return nil, m, e.WithHint("name your cloud: ace login --env HOST; or try one out: ace dev")
 	case passing(e), e.Code == bridge.CodeRedirected, e.Code == bridge.CodeIssuerMismatch, e.Code == bridge.CodeMetadataMalformed:
 		return nil, m, err
 	}
@@ -32,5 +32,5 @@ func (g *Group) discover(ctx context.Context, cloud bridge.ServerURL) (*apiclien
 		return nil, m, bridge.E(bridge.Invalid, bridge.CodeNotACloud, "%s is an ace server, not a cloud", cloud).WithHint("%s", hint)
 	}
 	return nil, m, bridge.E(bridge.Invalid, bridge.CodeNotACloud, "there is no ace cloud at %s: %s", cloud, e.Detail).
-		WithHint("--env takes the address that people open the dashboard by")
+		WithHint("--env takes the address of the dashboard")
 }

@@ -26,15 +26,15 @@ func (k keyLogin) what() string {
 	return "API key"
 }
 
-const secretUsage = "`-` for stdin, file:PATH, or a literal"
+const secretUsage = " (literal, - for stdin, or file:PATH)"
 
 func (g *Group) loginPATCommand() *cobra.Command {
 	k := keyLogin{flag: "--token", pat: true}
 	cmd := &cobra.Command{Use: "pat", Short: "Log in with a personal access token", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runKeyLogin(cmd, k) }}
 	f := cmd.Flags()
-	f.StringVar(&k.value, "token", "", "the personal access token: "+secretUsage)
-	f.BoolVar(&k.replace, "force", false, "replace a session that is still good")
+	f.StringVar(&k.value, "token", "", "the personal access `TOKEN`"+secretUsage)
+	f.BoolVar(&k.replace, "force", false, "replace a session that is still valid")
 	return cmd
 }
 
@@ -43,32 +43,32 @@ func (g *Group) loginKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "api-key", Short: "Log in with an API key of the cloud", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
-				return term.Usage("%s needs --name", cmd.CommandPath()).WithHint("say who logs in with the key: --name my-service")
+				return term.Usage("%s needs --name", cmd.CommandPath()).WithHint("name the service that uses the key: --name my-service")
 			}
 			return g.runKeyLogin(cmd, k)
 		}}
 	f := cmd.Flags()
-	f.StringVar(&k.service, "name", "", "who logs in with the key; the cloud shows it with the key's last use")
-	f.StringVar(&k.value, "secret", "", "the API key, or KEYID.KEY: "+secretUsage)
-	f.StringVar(&k.org, "organization-id", "", "the `ID` or slug of the organization that the key must be of")
-	f.BoolVar(&k.replace, "force", false, "replace a session that is still good")
+	f.StringVar(&k.service, "name", "", "name of the service that uses the key; the cloud shows it with the key's last use")
+	f.StringVar(&k.value, "secret", "", "the API `KEY`, or KEYID.KEY"+secretUsage)
+	f.StringVar(&k.org, "organization-id", "", "fail unless the key belongs to the organization with this `ID` or slug")
+	f.BoolVar(&k.replace, "force", false, "replace a session that is still valid")
 	return cmd
 }
 
 func (g *Group) authKeyCommand() *cobra.Command {
 	k := keyLogin{flag: "--key", replace: true}
-	cmd := &cobra.Command{Use: "login-api-key", Short: "Log in with an API key of the cloud, in place of the session there is",
+	cmd := &cobra.Command{Use: "login-api-key", Short: "Log in with an API key of the cloud, replacing the current session",
 		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if k.service == "" {
 				return term.Usage("%s needs --service-name", cmd.CommandPath()).
-					WithHint("say who logs in with the key: --service-name my-service")
+					WithHint("name the service that uses the key: --service-name my-service")
 			}
 			return g.runKeyLogin(cmd, k)
 		}}
 	f := cmd.Flags()
-	f.StringVar(&k.value, "key", "", "the API key, or KEYID.KEY: "+secretUsage)
-	f.StringVar(&k.service, "service-name", "", "who logs in with the key; the cloud shows it with the key's last use")
+	f.StringVar(&k.value, "key", "", "the API `KEY`, or KEYID.KEY"+secretUsage)
+	f.StringVar(&k.service, "service-name", "", "name of the service that uses the key; the cloud shows it with the key's last use")
 	return cmd
 }
 
@@ -76,7 +76,7 @@ func (g *Group) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 	ctx := cmd.Context()
 	var plain bool
 	if k.service, plain = bridge.PlainName(k.service, profile.MaxServiceName); !plain && k.service != "" { // a personal access token has no name
-		return term.Usage("that is no name: %d bytes of text at most", profile.MaxServiceName)
+		return term.Usage("that is not a valid name: it must be text of at most %d bytes", profile.MaxServiceName)
 	}
 	secret, err := g.secretOrAsk(cmd, k.what(), k.flag, k.value)
 	if err != nil {
@@ -104,7 +104,7 @@ func (g *Group) runKeyLogin(cmd *cobra.Command, k keyLogin) error {
 		return explainKey(err, sel.Cloud, s.KeyID)
 	}
 	if k.org != "" && k.org != me.Org && k.org != me.OrgID {
-		return bridge.E(bridge.Forbidden, bridge.CodeKeyOtherOrg, "the key is of the organization %s (%s), not of %s", me.Org, me.OrgID,
+		return bridge.E(bridge.Forbidden, bridge.CodeKeyOtherOrg, "the key belongs to the organization %s (%s), not to %s", me.Org, me.OrgID,
 			bridge.Printable(k.org)).WithHint("leave out --organization-id, or use a key of that organization")
 	}
 	if me.ExpiresAt != nil {
@@ -131,7 +131,7 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 		return bridge.Key{}, err
 	}
 	if !p.IsKey() && bridge.TokenType(p.Value) != "" {
-		return bridge.Key{}, bridge.E(bridge.Unauthenticated, bridge.CodeKeyIsToken, "that is a token, and no API key").
+		return bridge.Key{}, bridge.E(bridge.Unauthenticated, bridge.CodeKeyIsToken, "that is a token, not an API key").
 			WithHint("ace auth login-token --token -")
 	}
 	key, err := p.Key()
@@ -141,10 +141,10 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 	switch {
 	case key.Kind == bridge.KindSK:
 		return key, bridge.E(bridge.Unauthenticated, bridge.CodeKeyOfServer,
-			"%s… is the key of a connection: a server issued it, and no cloud knows it",
+			"%s… is a connection's key: a server issued it, and no cloud accepts it",
 			key.Prefix()).WithHint("create a key of the cloud: ace api-key create --cloud")
 	case pat && key.Kind != bridge.KindPAT:
-		return key, bridge.E(bridge.Unauthenticated, bridge.CodeKeyKind, "%s… is an API key, and no personal access token",
+		return key, bridge.E(bridge.Unauthenticated, bridge.CodeKeyKind, "%s… is an API key, not a personal access token",
 			key.Prefix()).
 			WithHint("ace login api-key --name NAME --secret -")
 	}
@@ -157,7 +157,7 @@ func explainKey(err error, cloud bridge.ServerURL, keyID string) error {
 		return err
 	}
 	return bridge.E(bridge.Unauthenticated, bridge.CodeKeyInvalid,
-		"%s does not know the key %s with this secret: it is of another cloud or of a server, or has a new secret since",
+		"%s does not know the key %s with this secret: it belongs to another cloud or to a server, or has been given a new secret",
 		cloud, keyID).
 		WithHint("for another cloud: --env HOST; for a server: ace connect --server URL --api-key -; a new secret: ace api-key revive %s --cloud", keyID)
 }

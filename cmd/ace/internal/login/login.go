@@ -63,14 +63,16 @@ func (r loginResult) connected(w io.Writer) {
 const loginLong = `Log in to the cloud.
 
   ace login                       with a code that you confirm in a browser, on this machine or another
-  ace login --browser             in the browser of this machine
+  ace login --browser             with this machine's browser, without a code
   ace login --email a@b.c --password-stdin [--otp 123456]
   ace login pat --token -         with a personal access token
   ace login api-key --name N --secret -
 
---env HOST says at which cloud; its endpoints are discovered from there. With --non-interactive, where CI is set and where there
-is no terminal, nothing is begun: the command succeeds when there is a session that the cloud accepts, and exits with 4 when
-there is none. --no-browser, --browser and --qr begin a login without a terminal, too; where CI is set, only on one.`
+--env HOST chooses the cloud; its endpoints are discovered from there.
+
+In a script, where there is no terminal, CI is set or --non-interactive is given, no login is started: the command succeeds if
+the cloud accepts the session that there is, and otherwise exits with 4. With --no-browser, --browser or --qr a login is started
+even without a terminal, or on a terminal even if CI is set.`
 
 // canBegin reports whether somebody may be there to confirm a login.
 func (g *Group) canBegin(o loginOptions) bool {
@@ -103,14 +105,14 @@ func (g *Group) Command() *cobra.Command {
 			return g.runLogin(cmd.Context(), o)
 		}}
 	f := cmd.Flags()
-	f.BoolVar(&o.force, "force", false, "replace a session that is still good")
-	f.BoolVar(&o.browser, "browser", false, "log in in the browser of this machine, without a code")
+	f.BoolVar(&o.force, "force", false, "replace a session that is still valid")
+	f.BoolVar(&o.browser, "browser", false, "log in with this machine's browser, without a code")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "do not open a browser")
-	f.BoolVar(&o.qr, "qr", false, "show the page's address as a QR code too")
-	f.BoolVar(&o.noConnect, "no-connect", false, "do not connect a server on this machine")
+	f.BoolVar(&o.qr, "qr", false, "also show the page's address as a QR code")
+	f.BoolVar(&o.noConnect, "no-connect", false, "do not connect the server on this machine")
 	f.StringVar(&o.email, "email", "", "log in with this e-mail address and a password")
 	f.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password from stdin")
-	f.StringVar(&o.otp, "otp", "", "the code of your authenticator app, or a recovery code: `-` for stdin, file:PATH, or a literal")
+	f.StringVar(&o.otp, "otp", "", "the `CODE` from your authenticator app, or a recovery code (literal, - for stdin, or file:PATH)")
 	cmd.AddCommand(g.loginPATCommand(), g.loginKeyCommand())
 	return cmd
 }
@@ -123,9 +125,9 @@ func (o loginOptions) check() error {
 	case o.email == "" && o.otp != "":
 		return term.Usage("--otp needs --email")
 	case o.email != "" && (o.browser || o.qr):
-		return term.Usage("--email is another way to log in than --browser and --qr; take one")
+		return term.Usage("--email does not go with --browser or --qr: use one way to log in")
 	case o.browser && o.qr:
-		return term.Usage("--qr is for another device, and --browser for this one; take one")
+		return term.Usage("--qr is for logging in on another device, --browser for this one: use one of them")
 	}
 	return nil
 }
@@ -190,7 +192,7 @@ func (g *Group) settle(ctx context.Context, st *profile.Store, sel profile.Selec
 			Session: s, Service: s.ServiceName}, me)
 	}
 	if env, err := profile.FromEnv(); err == nil && env.Source != "" {
-		g.Term.Note("%s is set and counts before this session: unset it to use the session.", env.Source)
+		g.Term.Note("%s is set and takes precedence over this session: unset it to use the session.", env.Source)
 	}
 	return g.Term.Print(r, told)
 }

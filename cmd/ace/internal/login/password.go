@@ -11,7 +11,7 @@ import (
 
 func (g *Group) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	if !o.passwordStdin && !g.Term.Interactive() {
-		return term.InputNeeded("there is no terminal to ask for the password on").WithHint("give it on stdin with --password-stdin")
+		return term.InputNeeded("there is no terminal to ask for the password").WithHint("pass it on stdin with --password-stdin")
 	}
 	st, sel, err := g.Profiles.Selected()
 	if err != nil {
@@ -40,9 +40,9 @@ func (g *Group) runPasswordLogin(ctx context.Context, o loginOptions) error {
 	t, err := cloud.PasswordSession(ctx, r)
 	if bridge.CodeOf(err) == bridge.CodeOTPRequired && r.OTP == "" {
 		if !g.Term.Interactive() {
-			return term.InputNeeded("the account has a second factor").WithHint("give the code of your authenticator app with --otp")
+			return term.InputNeeded("the account has a second factor").WithHint("pass the code from your authenticator app with --otp")
 		}
-		otp, askErr := g.Term.AskToken("Code of your authenticator app")
+		otp, askErr := g.Term.AskToken("Code from your authenticator app")
 		if askErr != nil {
 			return askErr
 		}
@@ -64,7 +64,7 @@ func explainPassword(err error, cloud bridge.ServerURL) error {
 	case e.Hint != "" || e.Kind != bridge.Unauthenticated:
 		return err
 	case e.Code == bridge.CodeOTPRequired || e.Code == bridge.CodeOTPInvalid || e.Code == bridge.CodeOTPUsed:
-		return e.WithHint("give the code that your authenticator app shows now, or a recovery code that is left, with --otp")
+		return e.WithHint("pass the code that your authenticator app shows now, or an unused recovery code, with --otp")
 	}
-	return e.WithHint("check both, and that the cloud is right (--env HOST); a new password: %s", cloud.Join("/forgot"))
+	return e.WithHint("check the address, the password and the cloud (--env HOST); to set a new password: %s", cloud.Join("/forgot"))
 }

@@ -25,7 +25,7 @@ func (g *Group) loginTokenCommand() *cobra.Command {
 			}
 			return g.runLoginToken(cmd.Context(), token)
 		}}
-	cmd.Flags().StringVar(&value, "token", "", "the token: "+secretUsage+"; stdin where there is no terminal")
+	cmd.Flags().StringVar(&value, "token", "", "the `TOKEN`"+secretUsage+"; stdin by default if that is not a terminal")
 	return cmd
 }
 
@@ -41,7 +41,7 @@ func (g *Group) runLoginToken(ctx context.Context, token bridge.Secret) error {
 	me, err := g.Profiles.CloudAt(sel.Cloud, s).Me(ctx)
 	if e := bridge.AsError(err); err != nil && e.Kind == bridge.Unauthenticated {
 		return bridge.E(e.Kind, e.Code, "%s does not accept the token: %s", sel.Cloud, e.Detail).
-			WithHint("make one on the dashboard's settings page")
+			WithHint("create one on the dashboard's settings page")
 	}
 	if err != nil {
 		return err
@@ -58,17 +58,17 @@ func (g *Group) runLoginToken(ctx context.Context, token bridge.Secret) error {
 // checkToken refuses what is plainly no session token of the cloud.
 func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 	if p, err := bridge.ParsePresented(token); err == nil && p.IsKey() {
-		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenIsKey, "that is an API key, and no token").
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenIsKey, "that is an API key, not a token").
 			WithHint("ace login pat --token -, or: ace auth login-api-key --key - --service-name NAME")
 	}
 	claims := profile.Peek(token)
 	switch kind := bridge.TokenType(token); {
 	case kind == bridge.TypeConnect:
-		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenType, "that is a connect token, which serves at one server only").
+		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenType, "that is a connect token, which works at one server only").
 			WithHint("ace connect --server URL --token -")
 	case claims == profile.TokenClaims{}:
 		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenMalformed,
-			"that is no token: a token has three parts with dots between").
+			"that is not a token: a token has three parts, separated by dots").
 			WithHint("copy the whole token again")
 	case claims.Issuer != "" && !bridge.ServerURL(claims.Issuer).Same(cloud):
 		iss := bridge.Printable(claims.Issuer)
@@ -77,7 +77,7 @@ func checkToken(token bridge.Secret, cloud bridge.ServerURL) error {
 	}
 	if end := time.Unix(claims.ExpiresAt, 0); claims.ExpiresAt > 0 && !time.Now().Before(end) {
 		return bridge.E(bridge.Unauthenticated, bridge.CodeTokenExpired, "the token has expired (%s)", term.When(&end)).
-			WithHint("make one on the dashboard's settings page")
+			WithHint("create one on the dashboard's settings page")
 	}
 	return nil
 }

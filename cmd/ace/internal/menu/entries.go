@@ -22,7 +22,7 @@ var (
 	askConnection = Question{Label: "Connection (name, URL or ID)"}
 	askKey        = Question{Label: "Key (name or ID)"}
 	askServer     = Question{Label: "Server's URL (empty: " + string(bridge.DefaultServerURL) + ")", Flag: "--server=", Optional: true}
-	askExpires    = Question{Label: "Expires in, as 30d, or never (empty: 90d)", Flag: "--expires=", Optional: true}
+	askExpires    = Question{Label: "Expires in, for example 30d, or never (empty: 90d)", Flag: "--expires=", Optional: true}
 )
 
 // Entries is the menu of `ace -i`.
@@ -48,19 +48,19 @@ var Entries = []Entry{
 		{Title: "Create", Args: []string{"api-key", "create"}, Asks: []Question{askServer,
 			{Label: "Name", Flag: "--name="}, {Label: "Preset (empty: the server's default)", Flag: "--preset=", Optional: true}, askExpires}},
 		{Title: "List", Args: []string{"api-key", "list"}, Asks: []Question{askServer}},
-		{Title: "Revive: a new secret, the old one dies at once", Args: []string{"api-key", "revive"}, Asks: []Question{askServer, askKey, askExpires}},
-		{Title: "Rotate: a new secret, the old one dies later", Args: []string{"api-key", "rotate"}, Asks: []Question{askServer, askKey}},
+		{Title: "Revive: a new secret, the old one stops working at once", Args: []string{"api-key", "revive"}, Asks: []Question{askServer, askKey, askExpires}},
+		{Title: "Rotate: a new secret, the old one stops working later", Args: []string{"api-key", "rotate"}, Asks: []Question{askServer, askKey}},
 		{Title: "Revoke", Args: []string{"api-key", "revoke"}, Asks: []Question{askServer, askKey}},
 	}},
 	{Title: "Organization", Items: []Entry{
 		{Title: "List yours", Args: []string{"org", "list"}},
 		{Title: "Switch", Args: []string{"org", "switch"}, Asks: []Question{{Label: "Organization"}}},
 		{Title: "Members", Args: []string{"org", "members"}},
-		{Title: "Create", Args: []string{"org", "create"}, Asks: []Question{{Label: "Short name, as in acme"}}},
+		{Title: "Create", Args: []string{"org", "create"}, Asks: []Question{{Label: "Short name, for example acme"}}},
 		{Title: "Invite", Args: []string{"org", "invite"}, Asks: []Question{
-			{Label: "E-mail (empty: whoever has the link)", Flag: "--email=", Optional: true},
+			{Label: "E-mail (empty: anyone with the link)", Flag: "--email=", Optional: true},
 			{Label: "Role (empty: member)", Flag: "--role=", Optional: true}}},
-		{Title: "What a server needs to trust this cloud", Args: []string{"org", "trust"}},
+		{Title: "Show what a server needs to trust this cloud", Args: []string{"org", "trust"}},
 	}},
 }
 
@@ -71,7 +71,7 @@ var loginMenu = []Entry{
 		{Label: "API key", Flag: "--secret=-", Secret: true}}},
 	{Title: "Personal Access Token", Args: []string{"login", "pat"}, Asks: []Question{{Label: "Personal access token", Flag: "--token=-", Secret: true}}},
 	{Title: "E-mail and password", Args: []string{"login"}, Asks: []Question{{Label: "E-mail", Flag: "--email="},
-		{Label: "Code of your authenticator app (empty: none)", Flag: "--otp=", Optional: true},
+		{Label: "Code from your authenticator app (empty: none)", Flag: "--otp=", Optional: true},
 		{Label: "Password", Flag: "--password-stdin", Secret: true}}},
 	{Title: "Developer token", Args: []string{"auth", "login-token"}, Asks: []Question{{Label: "Developer token", Flag: "--token=-", Secret: true}}},
 }

@@ -28,7 +28,7 @@ type Menu struct {
 // AddTo gives the root command the flag -i.
 func (m *Menu) AddTo(root *cobra.Command) {
 	var interactive bool
-	root.Flags().BoolVarP(&interactive, "interactive", "i", false, "choose from a menu")
+	root.Flags().BoolVarP(&interactive, "interactive", "i", false, "choose commands from a menu")
 	help := root.RunE
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if !interactive {

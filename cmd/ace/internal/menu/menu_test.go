@@ -19,7 +19,7 @@ func TestMenuArguments(t *testing.T) {
 		{"API Key", "$(id)\n\n", "login api-key --profile=x '--name=$(id)'"},
 		{"API Key", "\n", ""},
 		{"E-mail and password", "a@b.c\n123456\n", "login --profile=x --email=a@b.c --otp=123456"},
-		{"Revive: a new secret, the old one dies at once", "\n--all\n30d\n", "api-key revive --profile=x --expires=30d -- --all"},
+		{"Revive: a new secret, the old one stops working at once", "\n--all\n30d\n", "api-key revive --profile=x --expires=30d -- --all"},
 	} {
 		e := findEntry(Entries, tt.entry)
 		args, _, err := feeding(t, tt.answers).Arguments(t.Context(), Entry{Args: e.Args, Asks: answerable(e)}, []string{"--profile=x"})

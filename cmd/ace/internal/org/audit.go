@@ -26,11 +26,11 @@ func (g *Group) auditCommand() *cobra.Command {
 	f.StringVar(&o.action, "action", "", "only this `ACTION`, such as member.remove")
 	f.StringVar(&o.actor, "actor", "", "only by this `ACTOR`, such as user:ann@company.com")
 	f.StringVar(&o.target, "target", "", "only about this `TARGET`")
-	f.StringVar(&o.outcome, "outcome", "", "only what ended so: ok, or the code of a refusal")
-	f.StringVar(&o.requestID, "request-id", "", "only of the request with this `ID`")
-	f.StringVar(&o.since, "since", "", "only since `TIME`: 24h or 7d ago, a day (2026-01-31, in UTC), or 2026-01-31T08:00:00Z")
-	f.StringVar(&o.until, "until", "", "only until `TIME`, which is said like that of --since; a day counts to its end")
-	f.StringVar(&o.format, "format", "", "csv or jsonl: write all of it to stdout")
+	f.StringVar(&o.outcome, "outcome", "", "only with this outcome: ok, or the error code of a refusal")
+	f.StringVar(&o.requestID, "request-id", "", "only from the request with this `ID`")
+	f.StringVar(&o.since, "since", "", "only since `TIME`: 24h or 7d (ago), a day (2026-01-31, in UTC), or 2026-01-31T08:00:00Z")
+	f.StringVar(&o.until, "until", "", "only until `TIME`, in the same form as --since; a day counts to its end")
+	f.StringVar(&o.format, "format", "", "export all entries to stdout, as csv or jsonl")
 	return cmd
 }
 
@@ -65,7 +65,7 @@ func (g *Group) runAudit(ctx context.Context, o auditOptions) error {
 		return err
 	}
 	if page.NextCursor != "" {
-		g.Term.Note("These are the newest %d entries; all of them come with --format csv or jsonl.", len(page.Items))
+		g.Term.Note("These are the newest %d entries; --format csv or --format jsonl exports all of them.", len(page.Items))
 	}
 	return g.Term.Print(api.List[api.AuditEntry]{Items: page.Items}, func(w io.Writer) {
 		term.Row(w, "AT", "ACTOR", "ACTION", "TARGET", "OUTCOME", "FROM")
@@ -93,5 +93,5 @@ func auditTime(flag, value string, now time.Time) (string, error) {
 			return value, nil
 		}
 	}
-	return "", term.Usage("%s %q is no time", flag, value).WithHint("%s 24h, %s 7d, %s 2026-01-31, or %s 2026-01-31T08:00:00Z", flag, flag, flag, flag)
+	return "", term.Usage("%s %q is not a time", flag, value).WithHint("%s 24h, %s 7d, %s 2026-01-31, or %s 2026-01-31T08:00:00Z", flag, flag, flag, flag)
 }

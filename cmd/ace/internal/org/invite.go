@@ -16,7 +16,7 @@ import (
 
 func (g *Group) inviteCommand() *cobra.Command {
 	var n api.NewInvitation
-	cmd := &cobra.Command{Use: "invite", Short: "Make a link with which somebody can join (admins)", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "invite", Short: "Make a link that invites somebody to the organization (admins)", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if err := checkRoleWord(n.Role); err != nil {
@@ -30,18 +30,18 @@ func (g *Group) inviteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			who := "Whoever has this link"
+			who := "Anyone"
 			if i.Email != "" {
 				who = "Only " + bridge.Printable(i.Email)
 			}
-			g.Term.Note("%s can join %s with it as %s, once, until %s. It will never be shown again.", who, me.Org, bridge.Printable(i.Role), term.Until(&i.ExpiresAt))
-			g.Term.Note("Somebody new is a member once their address is proven: by mail, by your sign-in provider, or by the operator (ace cloud user add).")
+			g.Term.Note("%s can join %s with this link as %s, once, until %s. The link will never be shown again.", who, me.Org, bridge.Printable(i.Role), term.Until(&i.ExpiresAt))
+			g.Term.Note("A new person becomes a member once their address is proven: by mail, by your sign-in provider, or by the operator (ace cloud user add).")
 			return g.Term.Print(i, func(w io.Writer) { _, _ = fmt.Fprintln(w, bridge.Printable(i.URL.Reveal())) })
 		}}
 	f := cmd.Flags()
-	f.StringVar(&n.Email, "email", "", "only this `ADDRESS` may accept; a mail goes there too, where the cloud sends mail")
+	f.StringVar(&n.Email, "email", "", "only this `ADDRESS` may accept; it also gets a mail, if the cloud sends mail")
 	f.StringVar(&n.Role, "role", string(bridge.RoleMember), "owner, admin, member or viewer")
-	f.StringVar(&n.ExpiresIn, "expires", "7d", "how long it is good, at most 30d: 7d, 12h, or a date (the end of that day, UTC)")
+	f.StringVar(&n.ExpiresIn, "expires", "7d", "how long the link works, at most 30d: 7d, 12h, or a date (the end of that day, UTC)")
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func (g *Group) withdrawCommand() *cobra.Command {
 }
 
 func (g *Group) joinCommand() *cobra.Command {
-	return &cobra.Command{Use: "join LINK", Short: "Accept an invitation; LINK may be - for stdin", Args: cmdline.SomeArgs(1, 1, "link"),
+	return &cobra.Command{Use: "join LINK", Short: "Accept an invitation; LINK can be - for stdin", Args: cmdline.SomeArgs(1, 1, "link"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			link, err := g.Term.SecretFlag("LINK", args[0])
@@ -108,14 +108,14 @@ func (g *Group) joinCommand() *cobra.Command {
 				return err
 			}
 			if !origin.Same(l.Cloud) {
-				return term.Usage("the link is one of %s, and you are logged in to %s", origin, l.Cloud).
+				return term.Usage("the link is from %s, but you are logged in to %s", origin, l.Cloud).
 					WithHint("ace login --env %s", origin)
 			}
 			org, err := cloud.AcceptInvitation(ctx, api.AcceptInvitation{Token: token.Disclose()})
 			if err != nil {
 				return err
 			}
-			g.Term.Note("Go there with: ace org switch %s", bridge.Printable(org.Slug))
+			g.Term.Note("Switch to it with: ace org switch %s", bridge.Printable(org.Slug))
 			return g.Term.Print(org, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "Joined %s as %s\n", bridge.Printable(org.Slug), bridge.Printable(org.Role))
 			})
@@ -124,7 +124,7 @@ func (g *Group) joinCommand() *cobra.Command {
 
 // invitationToken splits an invitation's link into its token and its cloud. No other cloud may see the token.
 func invitationToken(link bridge.Secret) (token bridge.Secret, cloud bridge.ServerURL, err error) {
-	malformed := term.Usage("that is not the link of an invitation").WithHint("copy it whole: https://…/invite?token=…")
+	malformed := term.Usage("that is not an invitation link").WithHint("copy the whole link: https://…/invite?token=…")
 	u, err := url.Parse(link.Reveal())
 	if err != nil {
 		return token, "", malformed

@@ -18,7 +18,7 @@ import (
 )
 
 func (g *Group) membersCommand() *cobra.Command {
-	return &cobra.Command{Use: "members", Short: "List who is in the organization", Args: cmdline.NoArgs,
+	return &cobra.Command{Use: "members", Short: "List the members of the organization", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, cloud, me, err := g.Profiles.InOrg(cmd.Context())
 			if err != nil {
@@ -75,7 +75,7 @@ func (g *Group) roleCommand() *cobra.Command {
 			}
 			f, err := preview.Ask(ctx, func(ctx context.Context) (api.Ends, error) { return cloud.EndsOfMember(ctx, me.Org, m.ID, args[1]) }, preview.AccessToken)
 			if err == nil {
-				err = preview.Agree(g.Term, yes, f, "Make %s %s?", bridge.Printable(m.Email), args[1])
+				err = preview.Agree(g.Term, yes, f, "Change the role of %s to %s?", bridge.Printable(m.Email), args[1])
 			}
 			if err != nil {
 				return err
@@ -85,7 +85,7 @@ func (g *Group) roleCommand() *cobra.Command {
 			}
 			return g.Term.Print(m, func(w io.Writer) { memberTable(w, m) })
 		}}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask where a lower role takes something away")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before a lower role takes something away")
 	return cmd
 }
 
@@ -98,7 +98,7 @@ func checkRoleWord(role string) error {
 
 func (g *Group) removeMemberCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "remove EMAIL", Short: "Remove a member: their sessions end at once (admins)", Args: cmdline.SomeArgs(1, 1, "member (EMAIL or ID)"),
+	cmd := &cobra.Command{Use: "remove EMAIL", Short: "Remove a member; their sessions end at once (admins)", Args: cmdline.SomeArgs(1, 1, "member (EMAIL or ID)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			_, cloud, me, err := g.Profiles.InOrg(ctx)
@@ -175,7 +175,7 @@ func (g *Group) leaveCommand() *cobra.Command {
 					return err
 				}
 			}
-			if err := preview.RequireYes(g.Term, yes, "ace org leave", "Leave %s? You come back only by a new invitation.", me.Org); err != nil {
+			if err := preview.RequireYes(g.Term, yes, "ace org leave", "Leave %s? You can come back only with a new invitation.", me.Org); err != nil {
 				return err
 			}
 			removed, err := cloud.RemoveMember(ctx, me.Org, me.ID)

@@ -23,14 +23,14 @@ type Group struct {
 
 // Command returns `ace org` with its commands.
 func (g *Group) Command() *cobra.Command {
-	cmd := cmdline.Group(&cobra.Command{Use: "org", Short: "Your organizations, and who is in them"})
+	cmd := cmdline.Group(&cobra.Command{Use: "org", Short: "Manage your organizations and their members"})
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the organizations that you are in", Args: cmdline.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return g.runOrgs(cmd.Context()) }},
 		g.orgCreateCommand(),
-		&cobra.Command{Use: "rename NAME", Short: "Give the organization another name to show (admins)", Args: cmdline.SomeArgs(1, 1, "name"),
+		&cobra.Command{Use: "rename NAME", Short: "Change the display name of the organization (admins)", Args: cmdline.SomeArgs(1, 1, "name"),
 			RunE: func(cmd *cobra.Command, args []string) error { return g.runOrgRename(cmd.Context(), args[0]) }},
-		&cobra.Command{Use: "switch ORG", Short: "Move your session to another organization", Args: cmdline.SomeArgs(1, 1, "organization"),
+		&cobra.Command{Use: "switch ORG", Short: "Switch your session to another organization", Args: cmdline.SomeArgs(1, 1, "organization"),
 			RunE: func(cmd *cobra.Command, args []string) error { return g.runOrgSwitch(cmd.Context(), args[0]) }},
 		g.membersCommand(), g.roleCommand(), g.removeMemberCommand(), g.leaveCommand(),
 		g.inviteCommand(), g.invitationsCommand(), g.withdrawCommand(), g.joinCommand(), g.auditCommand(),
@@ -62,7 +62,7 @@ func (g *Group) runOrgs(ctx context.Context) error {
 
 func (g *Group) orgCreateCommand() *cobra.Command {
 	var name string
-	cmd := &cobra.Command{Use: "create SLUG", Short: "Make an organization, and be its owner", Args: cmdline.SomeArgs(1, 1, "slug"),
+	cmd := &cobra.Command{Use: "create SLUG", Short: "Create an organization; you become its owner", Args: cmdline.SomeArgs(1, 1, "slug"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			_, cloud, err := g.Profiles.LoggedIn(ctx)
@@ -73,10 +73,10 @@ func (g *Group) orgCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g.Term.Note("Go there with: ace org switch %s", bridge.Printable(org.Slug))
+			g.Term.Note("Switch to it with: ace org switch %s", bridge.Printable(org.Slug))
 			return g.printOrg(org)
 		}}
-	cmd.Flags().StringVar(&name, "name", "", "the `NAME` to show; the slug by default")
+	cmd.Flags().StringVar(&name, "name", "", "display `NAME`; the slug by default")
 	return cmd
 }
 
@@ -109,8 +109,8 @@ func (g *Group) runOrgSwitch(ctx context.Context, org string) error {
 		return err
 	}
 	if l.Source != profile.SourceProfile {
-		return term.Usage("%s is what counts, and only the session of a profile can be moved", l.Source).
-			WithHint("unset %s, or log in to the other organization with a credential of it", l.Source)
+		return term.Usage("only the session of a profile can switch organizations, and %s takes precedence over it", l.Source).
+			WithHint("unset %s, or use a credential of the other organization", l.Source)
 	}
 	var me api.Me
 	err = l.Store.Locked(ctx, func() error {
@@ -168,7 +168,7 @@ func (g *Group) runTrust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.Term.Note("Set one of the two on a server of %s and restart it. The public key is the better one: it cannot sign.", me.Org)
+	g.Term.Note("Set one of these on a server of %s and restart it. Prefer the public key: it cannot sign tokens.", me.Org)
 	return g.Term.Print(t, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "ACE_CLOUD_PUBLIC_KEY=%s\n", bridge.Printable(t.PublicKey))
 		_, _ = fmt.Fprintf(w, "ACE_CLOUD_JWT_SECRET=%s\n", bridge.Printable(t.JWTSecret.Reveal()))

@@ -49,7 +49,7 @@ var endKinds = [...][3]string{
 	{api.EndsAPIKey, "API key", "API keys"},
 	{api.EndsPersonalAccessToken, "personal access token", "personal access tokens"},
 	{api.EndsSession, "session", "sessions"},
-	{api.EndsApproval, "login under way", "logins under way"},
+	{api.EndsApproval, "login in progress", "logins in progress"},
 	{api.EndsInvitation, "invitation", "invitations"},
 	{api.EndsAccessToken, "holder of access tokens", "holders of access tokens"},
 	{api.EndsConnection, "connection", "connections"},
@@ -121,7 +121,7 @@ func undecided(s api.ServerEnds) (f Effects) {
 			ends = append(ends, of.Subject)
 		}
 	}
-	why := " (which, is not known"
+	why := " (ace could not find out which"
 	if s.Cause != "" {
 		why += ": " + strings.TrimSuffix(s.Cause, ".")
 	}
@@ -191,7 +191,7 @@ func (f Effects) Print(t *term.Terminal) {
 	for _, part := range []struct {
 		title string
 		lines []string
-	}{{"Ends with it:", f.Ends}, {"Limited by it:", f.Limited}, {"Left to the admins:", f.Left}} {
+	}{{"This also ends:", f.Ends}, {"This also limits:", f.Limited}, {"Left to the admins:", f.Left}} {
 		if len(part.lines) == 0 {
 			continue
 		}
@@ -221,7 +221,7 @@ func RequireYes(t *term.Terminal, yes bool, command, format string, args ...any)
 		return nil
 	}
 	if !t.Interactive() {
-		return term.InputNeeded("this needs a yes").WithHint("%s --yes", command)
+		return term.InputNeeded("this needs confirmation").WithHint("%s --yes", command)
 	}
 	ok, err := t.Confirm(format, args...)
 	if err == nil && !ok {

@@ -48,7 +48,7 @@ func TestEffects(t *testing.T) {
 		{"none on a server", server(api.ServerAsked, api.ServerEnds{All: true}), "", false},
 		{"a server that is down", server(api.ServerUnreachable, api.ServerEnds{Cause: "It does not answer.", Subjects: []api.SubjectEnds{
 			{Subject: "bob", Fate: api.FateEnds}, {Subject: "eve", Fate: api.FateLimited}}}),
-			"ends: personal keys on https://s of bob (which, is not known: It does not answer) | limited: personal keys on https://s of eve (which, is not known: It does not answer)", false},
+			"ends: personal keys on https://s of bob (ace could not find out which: It does not answer) | limited: personal keys on https://s of eve (ace could not find out which: It does not answer)", false},
 		{"a server that is down, and nobody", server(api.ServerUnreachable, api.ServerEnds{All: true}), "", false},
 	} {
 		f := effectsOf(c.ends, func(e api.Ending) bool { return e.ID == "own" })

@@ -112,7 +112,7 @@ func (ps *Profiles) Login(ctx context.Context) (*Login, error) {
 	l.Ignored = append(l.Ignored, g.Ignored...)
 	if l.Source != "" {
 		if sel.Profile != nil && sel.Profile.Method != "" {
-			l.Ignored = append(l.Ignored, "the session of the profile "+sel.Name+": "+l.Source+" counts before it")
+			l.Ignored = append(l.Ignored, "the session of the profile "+sel.Name+": "+l.Source+" takes precedence")
 		}
 		return l, nil
 	}
@@ -187,7 +187,7 @@ func (ps *Profiles) Keep(ctx context.Context, st *Store, sel Selection, s Sessio
 		}
 		sessions, place, err := st.Sessions(ctx)
 		if err != nil { // unreadable: a login begins anew
-			ps.Term.Say("What was stored before is given up: %s", term.Explain(err).Detail)
+			ps.Term.Say("The sessions stored before are dropped: %s", term.Explain(err).Detail)
 			sessions, place = map[string]Session{}, ""
 		}
 		replaced = sessions[sel.Name]

@@ -20,7 +20,7 @@ func OutsideVariable(name string) (string, error) {
 	case err != nil:
 		return "", term.Usage("%s: %w", name, err)
 	case text == "" && value != "":
-		return "", term.Usage("%s: there is only white space in it", name)
+		return "", term.Usage("%s: it is only white space", name)
 	}
 	return text, nil
 }
@@ -29,7 +29,7 @@ func OutsideVariable(name string) (string, error) {
 func bearerVariable(name string) (bridge.Secret, error) {
 	text, err := OutsideVariable(name)
 	if err == nil && strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return bridge.Secret{}, term.Usage("%s is not one key or token: there is white space, or something other than ASCII, in the middle", name)
+		return bridge.Secret{}, term.Usage("%s is not one key or token: it has white space, or something other than ASCII, in the middle", name)
 	}
 	return bridge.NewSecret(text), err
 }
@@ -57,7 +57,7 @@ func FromEnv() (given, error) {
 		case g.Source == "":
 			g.Bearer, g.Source = bearer, name
 		default:
-			g.Ignored = append(g.Ignored, name+": "+g.Source+" counts before it")
+			g.Ignored = append(g.Ignored, name+": "+g.Source+" takes precedence")
 		}
 	}
 	bearer, err := bearerVariable("ACE_KEY")
@@ -92,7 +92,7 @@ func FromEnv() (given, error) {
 		take(key, Trio[0])
 		var plain bool
 		if g.Service, plain = bridge.PlainName(parts[Trio[2]], MaxServiceName); !plain {
-			return given{}, term.Usage("%s is no name: %d bytes of text at most", Trio[2], MaxServiceName)
+			return given{}, term.Usage("%s is not a valid name: it must be text of at most %d bytes", Trio[2], MaxServiceName)
 		}
 	}
 	if bearer, err = bearerVariable("ACE_TOKEN"); err != nil {

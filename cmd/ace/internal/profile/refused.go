@@ -47,12 +47,12 @@ func (l *Login) refused(e *bridge.Error) *bridge.Error {
 // instead says how another credential than that of a variable or a flag comes to count.
 func (l *Login) instead() string {
 	if strings.HasPrefix(l.Source, "--") {
-		return "give another " + l.Source + ", or leave it out and log in: " + l.Login("ace login")
+		return "pass another " + l.Source + ", or leave it out and log in: " + l.Login("ace login")
 	}
 	if l.Profile != nil && l.Profile.Method != "" {
-		return Unset(l.Source) + ", so that the session of the profile " + l.Name + " counts; or give it another value"
+		return Unset(l.Source) + " to use the session of the profile " + l.Name + "; or set it to another value"
 	}
-	return Unset(l.Source) + " and log in: " + l.Login("ace login") + "; or give it another value"
+	return Unset(l.Source) + " and log in: " + l.Login("ace login") + "; or set it to another value"
 }
 
 // Unset is the command that takes a credential out of the environment.

@@ -33,7 +33,7 @@ type Selection struct {
 // cloudURL reads --env: a URL, or a host, which is https unless it is this machine.
 func cloudURL(source, value string) (bridge.ServerURL, error) {
 	if term.MayBeSecret(value) {
-		return "", term.Usage("%s: it looks like a key or a token, and not like the address of a cloud", source)
+		return "", term.Usage("%s: it looks like a key or a token, not like the address of a cloud", source)
 	}
 	if !strings.Contains(value, "://") {
 		host := value
@@ -94,7 +94,7 @@ func (ps *Profiles) selectProfile(c Config) (Selection, error) {
 		switch {
 		case source.value == "":
 		case chosen && source.name != "the active profile":
-			s.Ignored = append(s.Ignored, source.shown()+": "+s.Why+" counts before it")
+			s.Ignored = append(s.Ignored, source.shown()+": "+s.Why+" takes precedence")
 		case chosen:
 		case source.isCloud:
 			u, err := cloudURL(source.name, source.value)
@@ -112,7 +112,7 @@ func (ps *Profiles) selectProfile(c Config) (Selection, error) {
 		s.Cloud = s.Profile.CloudURL
 	}
 	if !bridge.PlainText(s.Name, 100) || s.Profile == nil && term.MayBeSecret(s.Name) {
-		return s, term.Usage("%s: that is no name for a profile", s.Why)
+		return s, term.Usage("%s: that is not a valid name for a profile", s.Why)
 	}
 	return s, nil
 }
@@ -151,7 +151,7 @@ func (ps *Profiles) newProfileCloud(s Selection) (Selection, error) {
 	if s.Profile != nil && !s.Profile.CloudURL.Same(u) {
 		if source == "--env" {
 			return s, term.Usage("the profile %q is for %s, not for %s", s.Name, s.Profile.CloudURL, u).
-				WithHint("take another name: --profile NAME --env %s", u)
+				WithHint("use another name: --profile NAME --env %s", u)
 		}
 		return s, nil
 	}

@@ -29,7 +29,7 @@ func SessionOver(sel Selection, s Session) error {
 	e := term.Explain(NotLoggedIn(sel))
 	if s.IsKey() {
 		return bridge.E(bridge.Unauthenticated, bridge.CodeKeyExpired, "the API key %s has expired", s.KeyID).
-			WithHint("ace api-key revive %s --cloud, by who may; then log in with the new secret", s.KeyID)
+			WithHint("ask somebody who may to run: ace api-key revive %s --cloud; then log in with the new secret", s.KeyID)
 	}
 	return bridge.E(bridge.Unauthenticated, bridge.CodeSessionExpired, "your session at %s has ended", sel.Cloud).WithHint("%s",
 		e.Hint)

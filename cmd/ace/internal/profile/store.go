@@ -127,7 +127,7 @@ func (s *Store) Locked(ctx context.Context, change func() error) error {
 			return ctx.Err()
 		}
 		return bridge.E(bridge.Conflict, bridge.CodeStoreLocked, "another ace holds the lock %s", s.path("lock")).
-			WithHint("wait until it is done, or end it, and try again")
+			WithHint("wait for it to finish, or stop it, and try again")
 	}
 	defer func() { _ = lock.Unlock() }()
 	return change()
@@ -148,7 +148,7 @@ func (s *Store) Config() (Config, error) {
 	}
 	if err != nil {
 		return c, bridge.E(bridge.Invalid, bridge.CodeStoreUnreadable, "cannot read %s: %w", s.path("config.json"), err).
-			WithHint("put it right, or remove it and log in again")
+			WithHint("repair it, or remove it and log in again")
 	}
 	if c.Profiles == nil {
 		c.Profiles = map[string]*Profile{}

@@ -50,7 +50,7 @@ func KeyPlace(place string) string {
 // existingKey fetches the key that auth.json was written with.
 func (s *Store) existingKey(ctx context.Context, place string) ([]byte, error) {
 	lost := bridge.E(bridge.Unauthenticated, bridge.CodeStoreKeyMissing,
-		"the key of the stored sessions is in %s, which does not give it",
+		"the stored sessions are encrypted with a key in %s, and it cannot be read",
 		KeyPlace(place)).WithHint("ace login --force")
 	switch place {
 	case keyInKeyring:
@@ -179,7 +179,7 @@ func (r *ring) ask(ctx context.Context, call func() (string, error)) (string, er
 		return "", ctx.Err()
 	case <-wait.C:
 		r.spent = r.limit
-		r.tell("The system's keyring does not answer; going on without it.")
+		r.tell("The system's keyring does not answer; continuing without it.")
 		return "", errKeyringSilent
 	}
 }

@@ -24,9 +24,11 @@ type clockResult struct {
 // acceptClockCommand is `accept-clock` of a server or a cloud; open opens its database.
 func (runner *Runner) acceptClockCommand(what string, open func(context.Context) (ownDatabase, error), also ...keys.Cut) *cobra.Command {
 	return &cobra.Command{Use: "accept-clock", Args: cmdline.NoArgs,
-		Short: "Accept that the clock of this machine is right although the " + what + " has seen a later time",
-		Long: `Accept that the clock of this machine is right although the ` + what + ` has seen a later time (clock_behind). What had expired
-by the later time stays expired; connect tokens from before now are refused. Works beside a running ` + what + `, and on a stopped one's database.`,
+		Short: "Confirm that this machine's clock is right although the " + what + " has seen a later time",
+		Long: `Confirm that this machine's clock is right although the ` + what + ` has seen a later time (error clock_behind).
+
+Whatever had expired by the later time stays expired, and connect tokens from before now are refused. The ` + what + ` may be running or
+stopped.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			own, err := open(cmd.Context())
 			if err != nil {
@@ -42,8 +44,8 @@ by the later time stays expired; connect tokens from before now are refused. Wor
 			}
 			r := clockResult{done.Was, done.Now, done.Ended}
 			return runner.Term.Print(r, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "the time is %s again; the newest seen was %s\n", r.Now.Format(time.RFC3339), r.Was.Format(time.RFC3339))
-				_, _ = fmt.Fprintf(w, "keys that had expired meanwhile, and stay so: %d\n", r.Ended)
+				_, _ = fmt.Fprintf(w, "the time is %s again; the latest time seen was %s\n", r.Now.Format(time.RFC3339), r.Was.Format(time.RFC3339))
+				_, _ = fmt.Fprintf(w, "keys that expired in the meantime and stay expired: %d\n", r.Ended)
 			})
 		}}
 }

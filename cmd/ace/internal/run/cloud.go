@@ -20,19 +20,20 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
 // CloudCommand is `ace cloud` with the commands of its operator.
 func (runner *Runner) CloudCommand() *cobra.Command {
 	var newDatabase bool
-	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud; the environment configures it", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud, configured by environment variables", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runCloud(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
-	user := cmdline.Group(&cobra.Command{Use: "user", Short: "People of the cloud"})
+	user := cmdline.Group(&cobra.Command{Use: "user", Short: "Manage the people of the cloud"})
 	user.AddCommand(runner.cloudUserAddCommand(), runner.cloudSetAddressCommand())
 	cmd.AddCommand(user, runner.cloudInitCommand(), runner.rotateCommand(), runner.acceptMissingKeyCommand(), runner.cloudHealthCommand(), runner.cloudAcceptClockCommand(), runner.cloudRestoreCommand(),
-		runner.freshSecretCommand("new-signing-key", "Make a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
-		runner.freshSecretCommand("new-encryption-key", "Make a value for ACE_DATABASE_ENCRYPTION_KEY", vault.NewEncryptionKey))
+		runner.freshSecretCommand("new-signing-key", "Generate a value for ACE_CLOUD_SIGNING_KEY", newSigningKey),
+		runner.freshSecretCommand("new-encryption-key", "Generate a value for ACE_DATABASE_ENCRYPTION_KEY", vault.NewEncryptionKey))
 	return cmd
 }
 
@@ -43,12 +44,12 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 	var wrong []string
 	s := e.settings("cloud", defaultCloudAddr, &wrong)
 	if !s.loopback {
-		missing(&wrong, "ACE_PUBLIC_URL", e.PublicURL == "", "the URL that people open the dashboard by")
+		missing(&wrong, "ACE_PUBLIC_URL", e.PublicURL == "", "the URL at which people open the dashboard")
 		missing(&wrong, "ACE_DATABASE_ENCRYPTION_KEY", e.EncryptionKey.IsZero(), "make one with: ace cloud new-encryption-key")
 		missing(&wrong, "ACE_CLOUD_SIGNING_KEY", e.SigningKey.IsZero(), "make one with: ace cloud new-signing-key")
 	}
 	if e.PublicURL != "" && len(s.publicURLs) > 1 {
-		wrong = append(wrong, "ACE_PUBLIC_URL: a cloud has one URL, because that is who issued its tokens")
+		wrong = append(wrong, "ACE_PUBLIC_URL: a cloud has one URL, which is the issuer of its tokens")
 	}
 	if !e.SigningKey.IsZero() {
 		if _, err := bridge.ParseSigningRoot(e.SigningKey); err != nil {
@@ -188,7 +189,7 @@ type rotateResult struct {
 
 func (runner *Runner) rotateCommand() *cobra.Command {
 	return &cobra.Command{Use: "rotate-encryption-key", Args: cmdline.NoArgs,
-		Short: "Encrypt every row with the first key of ACE_DATABASE_ENCRYPTION_KEY; can be interrupted and rerun",
+		Short: "Re-encrypt all rows with the first key of ACE_DATABASE_ENCRYPTION_KEY; safe to interrupt and rerun",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n := 0
 			err := runner.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(r *registry.Registry) (err error) {
@@ -201,11 +202,11 @@ func (runner *Runner) rotateCommand() *cobra.Command {
 			})
 			if err != nil {
 				if n > 0 {
-					runner.Term.Note("%d rows encrypted anew", n)
+					runner.Term.Note("%s re-encrypted", term.Count(n, "row"))
 				}
 				return err
 			}
-			return runner.Term.Print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d rows encrypted anew\n", n) })
+			return runner.Term.Print(rotateResult{n}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%s re-encrypted\n", term.Count(n, "row")) })
 		}}
 }
 
@@ -216,10 +217,12 @@ type missingKeyResult struct {
 
 func (runner *Runner) acceptMissingKeyCommand() *cobra.Command {
 	return &cobra.Command{Use: "accept-missing-key ID", Args: cmdline.SomeArgs(1, 1, "ID of a key"),
-		Short: "Let a cloud start although an encryption key is lost; what it has encrypted stays unreadable",
-		Long: `Let a cloud start although a key of ACE_DATABASE_ENCRYPTION_KEY is lost (encryption_key_missing, which names the ID). What the key has
-encrypted stays as it is, and can be read again once the key is back. Until then a connection says that it has to be connected again, codes of an
-authenticator app are refused (recovery codes are not), a sign-in provider's secret has to be entered again, and mail is not sent.`,
+		Short: "Let a cloud start without a lost encryption key; what that key encrypted stays unreadable",
+		Long: `Let a cloud start without a lost key of ACE_DATABASE_ENCRYPTION_KEY. The error encryption_key_missing names the key's ID.
+
+What the key encrypted is kept, and can be read again once the key is back. Until then, affected connections have to be connected
+again, codes from authenticator apps are refused (recovery codes are not), sign-in providers' secrets have to be entered again, and
+mail encrypted with the key is not sent.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := missingKeyResult{Key: args[0]}
 			err := runner.onRegistryAs(cmd.Context(), cloud.OpenAnyway, func(reg *registry.Registry) (err error) {
@@ -229,12 +232,12 @@ authenticator app are refused (recovery codes are not), a sign-in provider's sec
 			if err != nil {
 				return err
 			}
-			return runner.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted: what stays unreadable is %s\n", r.Unreadable) })
+			return runner.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "accepted; unreadable without the key: %s\n", r.Unreadable) })
 		}}
 }
 
 func (runner *Runner) cloudHealthCommand() *cobra.Command {
-	return &cobra.Command{Use: "health", Short: "Ask the cloud of this environment whether it is up (for container health checks)",
+	return &cobra.Command{Use: "health", Short: "Check that the cloud is up, for container health checks",
 		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			var e cloudEnv
 			if err := readEnv(&e); err != nil {

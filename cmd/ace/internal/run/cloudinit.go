@@ -26,7 +26,7 @@ const (
 // already is kept. It is the first step of docker-compose.yml.
 func (runner *Runner) cloudInitCommand() *cobra.Command {
 	var dir, org, publicURL string
-	cmd := &cobra.Command{Use: "init", Short: "Make the secrets of a cloud and of a server that trusts it, and keep them in files",
+	cmd := &cobra.Command{Use: "init", Short: "Generate the secrets of a cloud and of a server that trusts it, in files",
 		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" || org == "" || publicURL == "" {
 				return term.Usage("%s needs --dir, --org and --public-url", cmd.CommandPath())
@@ -49,9 +49,9 @@ func (runner *Runner) cloudInitCommand() *cobra.Command {
 			})
 		}}
 	f := cmd.Flags()
-	f.StringVar(&dir, "dir", "", "keep the files in `DIR`")
-	f.StringVar(&org, "org", "", "the `SLUG` of the organization whose server is to trust the cloud")
-	f.StringVar(&publicURL, "public-url", "", "the cloud's `URL`, its ACE_PUBLIC_URL")
+	f.StringVar(&dir, "dir", "", "write the files to `DIR`; existing ones are kept")
+	f.StringVar(&org, "org", "", "the `SLUG` of the organization whose server will trust the cloud")
+	f.StringVar(&publicURL, "public-url", "", "the cloud's public `URL` (ACE_PUBLIC_URL)")
 	return cmd
 }
 

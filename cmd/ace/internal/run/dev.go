@@ -69,12 +69,12 @@ type devUser struct {
 // DevCommand is `ace dev`.
 func (runner *Runner) DevCommand() *cobra.Command {
 	d := dev{version: runner.Version}
-	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it out", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runDev(cmd.Context(), &d) }}
 	f := cmd.Flags()
-	f.StringVar(&d.cloudAddr, "cloud-addr", defaultCloudAddr, "loopback `HOST:PORT` of the cloud; port 0 takes a free one")
-	f.StringVar(&d.serverAddr, "server-addr", defaultServerAddr, "loopback `HOST:PORT` of the server; port 0 takes a free one")
-	f.StringVar(&d.dataDir, "data-dir", "", "keep databases and secrets in `DIR`, instead of a temporary one that is removed")
+	f.StringVar(&d.cloudAddr, "cloud-addr", defaultCloudAddr, "loopback `HOST:PORT` of the cloud; port 0 picks a free one")
+	f.StringVar(&d.serverAddr, "server-addr", defaultServerAddr, "loopback `HOST:PORT` of the server; port 0 picks a free one")
+	f.StringVar(&d.dataDir, "data-dir", "", "keep databases and secrets in `DIR`, instead of a temporary directory that is removed")
 	cmd.AddCommand(runner.devAppCommand())
 	return cmd
 }
@@ -83,7 +83,7 @@ func (runner *Runner) runDev(ctx context.Context, d *dev) (err error) {
 	for flag, addr := range map[string]string{"--cloud-addr": d.cloudAddr, "--server-addr": d.serverAddr} {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil || !profile.IsLoopback(host) {
-			return term.Usage("%s %q is not a loopback HOST:PORT; ace dev is for one machine", flag, addr)
+			return term.Usage("%s %q is not a loopback HOST:PORT; ace dev runs on one machine only", flag, addr)
 		}
 	}
 	if d.dataDir == "" {

@@ -14,7 +14,7 @@ import (
 // devAppCommand runs the sample app by itself, for a server of one's own to put its gateway in front of.
 func (runner *Runner) devAppCommand() *cobra.Command {
 	var addr string
-	cmd := &cobra.Command{Use: "app", Short: "Run the sample app alone; it knows nothing but the identity headers", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "app", Short: "Run only the sample app, which shows the identity headers that it gets", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ln, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", addr)
 			if err != nil {

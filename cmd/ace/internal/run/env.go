@@ -76,7 +76,7 @@ func readEnv(spec any) error {
 		case set:
 			text, err := bridge.OutsideText(value)
 			if err == nil && text == "" {
-				err = errors.New("there is only white space in it")
+				err = errors.New("it is only white space")
 			}
 			if err != nil {
 				wrong = append(wrong, fmt.Sprintf("%s: %v", name, err))
@@ -135,7 +135,7 @@ func unknownVariables(environ []string) []string {
 		if !strings.HasPrefix(upper, "ACE_") || strings.HasPrefix(upper, "ACE_TEST_") || strings.HasPrefix(upper, "ACE_BENCH_") || slices.Contains(known, name) {
 			continue
 		}
-		line := bridge.Printable(name) + " is no variable of ace, and does nothing"
+		line := bridge.Printable(name) + " is not a variable of ace, and does nothing"
 		if nearest := catalogue.Nearest(upper, known); nearest != "" {
 			line += "; did you mean " + nearest + "?"
 		}
@@ -153,8 +153,8 @@ func warnOfVariables(log *slog.Logger) {
 }
 
 func badEnv(wrong []string) error {
-	return bridge.E(bridge.Invalid, bridge.CodeEnvironment, "the environment is not right:\n  %s", strings.Join(wrong, "\n  ")).
-		WithHint("set what is named above; configs/ has examples, and docs/operate.md says what each variable is")
+	return bridge.E(bridge.Invalid, bridge.CodeEnvironment, "the environment has mistakes:\n  %s", strings.Join(wrong, "\n  ")).
+		WithHint("set the variables named above; configs/ has examples, and docs/operate.md explains each variable")
 }
 
 func eachVariable(v reflect.Value, do func(name string, field reflect.Value)) {

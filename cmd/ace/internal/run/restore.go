@@ -48,12 +48,14 @@ func (runner *Runner) restoreCommand(role string, open func(context.Context) (ow
 	var choice keys.RestoreChoice
 	cmd := &cobra.Command{Use: "restore", Args: cmdline.NoArgs,
 		Short: "Accept a database that has lost changes, such as a restored backup",
-		Long: `Accept a database that has lost changes, such as a restored backup (database_behind). Revocations that were made since the backup are
-lost with it. So connect tokens and access tokens from before now are refused, a connection's key dies unless it is used within a day, and
-keys that people made are listed, to be decided on: each with the command to revoke it.`,
+		Long: `Accept a database that has lost changes, such as a restored backup (error database_behind).
+
+Revocations made since the backup are lost. To make up for that, connect tokens and access tokens from before now are refused, a
+connection's key dies unless it is used within a day, and keys that people made are listed for you to decide on, each with the
+command to revoke it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !accept {
-				return term.Usage("%s needs --accept: what was revoked since the backup is lost with it", cmd.CommandPath())
+				return term.Usage("%s needs --accept: revocations made since the backup are lost", cmd.CommandPath())
 			}
 			own, err := open(cmd.Context())
 			if err != nil {
@@ -65,27 +67,27 @@ keys that people made are listed, to be decided on: each with the command to rev
 				return err
 			}
 			return runner.Term.Print(r, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, %d is known, and it goes on at %d\n", r.Found, r.Known, r.Now)
+				_, _ = fmt.Fprintf(w, "accepted: the database was at change %d, the last known change was %d, and it continues at %d\n", r.Found, r.Known, r.Now)
 				if role == "cloud" {
 					_, _ = fmt.Fprintln(w, "everybody has to sign in again; invitations and mailed links are void")
 					_, _ = fmt.Fprintln(w, "members, roles, passwords, second factors, connections and limits are as in the backup: "+
-						"who was removed since is back (ace org members)")
+						"members removed since then are back (ace org members)")
 				} else {
-					_, _ = fmt.Fprintf(w, "keys of connections that die unless they are used within a day: %d\n", r.Unconfirmed)
+					_, _ = fmt.Fprintf(w, "connection keys that die unless they are used within a day: %d\n", r.Unconfirmed)
 				}
 				if len(r.Keys) == 0 {
 					return
 				}
 				_, _ = fmt.Fprintln(w, "keys that may have been revoked or replaced since; decide on each "+
-					"(`ace api-key list` says which are left, and so does the log of each start):")
+					"(`ace api-key list` and the log at each start name those that are left):")
 				term.Row(w, "KEY", "NAME", "OWNER", "STATUS", "TO END IT", "TO KEEP IT")
 				for _, k := range r.Keys {
 					term.Row(w, k.ID, k.Name, k.Owner, k.Status, k.Revoke, k.Keep)
 				}
 			})
 		}}
-	cmd.Flags().BoolVar(&accept, "accept", false, "accept it, although what was revoked since the backup is lost")
-	cmd.Flags().BoolVar(&choice.DisableKeys, "disable-keys", false, "disable every key that a person made, until it is enabled")
+	cmd.Flags().BoolVar(&accept, "accept", false, "accept the database although revocations made since the backup are lost")
+	cmd.Flags().BoolVar(&choice.DisableKeys, "disable-keys", false, "disable all keys that people made, until each is enabled")
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func listenOn(ctx context.Context, addr string) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, bridge.E(bridge.Internal, bridge.CodeListen, "cannot listen on %s: %w", addr, err).
-			WithHint("stop what listens there, or take another address")
+			WithHint("stop the program that listens there, or use another address")
 	}
 	return ln, nil
 }

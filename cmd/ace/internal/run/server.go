@@ -36,7 +36,7 @@ type Runner struct {
 // ServerCommand is `ace server` with the commands of its operator.
 func (runner *Runner) ServerCommand() *cobra.Command {
 	var newDatabase bool
-	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server; the environment configures it", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server, configured by environment variables", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runServer(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
 	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand())
@@ -44,14 +44,14 @@ func (runner *Runner) ServerCommand() *cobra.Command {
 }
 
 func newDatabaseFlag(cmd *cobra.Command, set *bool) {
-	cmd.Flags().BoolVar(set, "new-database", false, "use another database than before, or an empty one: what the old one held is given up")
+	cmd.Flags().BoolVar(set, "new-database", false, "start with a different or empty database, giving up what the old one held")
 }
 
 func (e *serverEnv) config() (server.Config, settings, error) {
 	var wrong []string
 	s := e.settings("server", defaultServerAddr, &wrong)
 	if !s.loopback {
-		missing(&wrong, "ACE_PUBLIC_URL", e.PublicURL == "", "the URL that people and the cloud call this server by")
+		missing(&wrong, "ACE_PUBLIC_URL", e.PublicURL == "", "the URL at which people and the cloud call this server")
 		missing(&wrong, "ACE_JWT_SECRET", e.JWTSecret.IsZero(), "at least 32 random bytes, for example from: openssl rand -base64 48")
 	}
 	if n := e.JWTSecret.Len(); n > 0 && n < 32 {
@@ -115,7 +115,7 @@ func (e *serverEnv) jwtSecret(s settings) (bridge.Secret, error) {
 	}
 	if !s.loopback {
 		return bridge.Secret{}, bridge.E(bridge.Invalid, bridge.CodeEnvironment, "ACE_JWT_SECRET is missing").
-			WithHint("set it to what the server has")
+			WithHint("set it to the server's value")
 	}
 	if err := files.MakeDataDir(s.dataDir); err != nil {
 		return bridge.Secret{}, err
@@ -176,7 +176,7 @@ type userTokenResult struct {
 func (runner *Runner) serverTokenCommand() *cobra.Command {
 	var role, subject string
 	var life time.Duration
-	cmd := &cobra.Command{Use: "token", Short: "Mint a user token of this server, offline, with its ACE_JWT_SECRET", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "token", Short: "Mint a user token for this server, offline, with its ACE_JWT_SECRET", Args: cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if life <= 0 || life > maxUserTokenLife {
 				return term.Usage("--life must be between 1s and %s", maxUserTokenLife)
@@ -206,13 +206,13 @@ func (runner *Runner) serverTokenCommand() *cobra.Command {
 			return runner.Term.Print(r, func(w io.Writer) { _, _ = fmt.Fprintln(w, token.Reveal()) })
 		}}
 	cmd.Flags().StringVar(&role, "role", string(bridge.RoleAdmin), "owner, admin, member or viewer")
-	cmd.Flags().StringVar(&subject, "subject", "operator", "who the token is for, as the audit log will name them")
-	cmd.Flags().DurationVar(&life, "life", time.Hour, "how long it lives")
+	cmd.Flags().StringVar(&subject, "subject", "operator", "who the token is for, as the audit log shows them")
+	cmd.Flags().DurationVar(&life, "life", time.Hour, "how long the token lives")
 	return cmd
 }
 
 func (runner *Runner) serverHealthCommand() *cobra.Command {
-	return &cobra.Command{Use: "health", Short: "Ask the server of this environment whether it is up (for container health checks)",
+	return &cobra.Command{Use: "health", Short: "Check that the server is up, for container health checks",
 		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			var e serverEnv
 			if err := readEnv(&e); err != nil {

@@ -59,7 +59,7 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	if s.dataDir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil && e.DatabaseURL.IsZero() {
-			*wrong = append(*wrong, "ACE_DATA_DIR is not set, and there is no home directory to put ~/.ace/"+role+" into")
+			*wrong = append(*wrong, "ACE_DATA_DIR is not set, and there is no home directory for ~/.ace/"+role)
 		}
 		s.dataDir = filepath.Join(home, ".ace", role)
 	}

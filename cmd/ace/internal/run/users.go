@@ -24,7 +24,7 @@ type userResult struct {
 func (runner *Runner) cloudUserAddCommand() *cobra.Command {
 	var email, name, org, role, password string
 	var passwordStdin bool
-	cmd := &cobra.Command{Use: "add", Short: "Add a person and, where it is missing, the organization; you vouch for the address", Args: cmdline.NoArgs,
+	cmd := &cobra.Command{Use: "add", Short: "Add a person, and the organization if it is missing; you vouch for the address", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if email == "" || org == "" {
 				return term.Usage("%s needs --email and --org", cmd.CommandPath())
@@ -56,11 +56,11 @@ func (runner *Runner) cloudUserAddCommand() *cobra.Command {
 			})
 		}}
 	f := cmd.Flags()
-	f.StringVar(&email, "email", "", "the person's email `ADDRESS`, to sign in with")
+	f.StringVar(&email, "email", "", "the e-mail `ADDRESS` that the person signs in with")
 	f.StringVar(&name, "name", "", "the person's name")
 	f.StringVar(&org, "org", "", "the organization's `SLUG`")
 	f.StringVar(&role, "role", "", "owner, admin, member or viewer; by default owner for the first in an organization, else member")
-	f.StringVar(&password, "password", "", "the password: `-` for stdin, file:PATH, or a literal")
+	f.StringVar(&password, "password", "", "the `PASSWORD` (literal, - for stdin, or file:PATH)")
 	f.BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin")
 	return cmd
 }
@@ -71,9 +71,11 @@ type setAddressResult struct {
 }
 
 func (runner *Runner) cloudSetAddressCommand() *cobra.Command {
-	return &cobra.Command{Use: "set-address OLD NEW", Short: "Give a person another e-mail address; you vouch for it", Args: cmdline.Exactly(2, "OLD and NEW"),
-		Long: `Give a person another e-mail address; you vouch that it is theirs. All that was handed out to them before is void: sessions, tokens, and the
-keys that they have made on servers. Password and second factor stay. Works beside a running cloud.`,
+	return &cobra.Command{Use: "set-address OLD NEW", Short: "Change a person's e-mail address; you vouch for the new one", Args: cmdline.Exactly(2, "OLD and NEW"),
+		Long: `Change a person's e-mail address; you vouch that the new one is theirs.
+
+This ends their sessions, their tokens and the keys that they made on servers. Password and second factor stay. The cloud may be
+running.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var u accounts.User
 			err := runner.onRegistry(cmd.Context(), func(r *registry.Registry) (err error) {

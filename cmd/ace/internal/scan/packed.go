@@ -42,7 +42,7 @@ func scanNamed(ctx context.Context, name string, in io.Reader, r *result) error 
 			return ctx.Err()
 		}
 		if p.open == nil {
-			r.skip(name, "it is packed ("+p.name+"), and was searched as it is")
+			r.skip(name, "it is packed ("+p.name+"), and was searched without unpacking it")
 			return scanBounded(ctx, name, buffered, r)
 		}
 		unpacked, err := p.open(buffered)
@@ -50,7 +50,7 @@ func scanNamed(ctx context.Context, name string, in io.Reader, r *result) error 
 			err = scanMember(ctx, name, unpacked, r)
 		}
 		if err != nil && ctx.Err() == nil {
-			r.skip(name, fmt.Sprintf("it is packed (%s), and cannot be unpacked: %s", p.name, reason(err)))
+			r.skip(name, fmt.Sprintf("it is packed (%s) and cannot be unpacked: %s", p.name, reason(err)))
 			return nil
 		}
 		r.Files++
@@ -74,7 +74,7 @@ func scanMember(ctx context.Context, name string, in io.Reader, r *result) error
 	start, _ := buffered.Peek(8)
 	for _, p := range packings {
 		if bytes.HasPrefix(start, []byte(p.magic)) {
-			r.skip(name, "it is packed ("+p.name+") in a packed file, and was searched as it is")
+			r.skip(name, "it is packed ("+p.name+") in a packed file, and was searched without unpacking it")
 		}
 	}
 	return scanBounded(ctx, name, buffered, r)
@@ -86,7 +86,7 @@ type whole struct{ io.Reader }
 func (w whole) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("it breaks off")
+		err = errors.New("it ends too early")
 	}
 	return n, err
 }
@@ -96,7 +96,7 @@ func scanBounded(ctx context.Context, name string, in io.Reader, r *result) erro
 	bounded := &io.LimitedReader{R: in, N: maxScan}
 	err := scanReader(ctx, name, bounded, r)
 	if err == nil && bounded.N <= 0 {
-		r.skip(name, "it is larger than 4 GiB, and was searched no further")
+		r.skip(name, "it is larger than 4 GiB, and only the start was searched")
 	}
 	return err
 }

@@ -180,10 +180,10 @@ func TestScanOfWhatIsNoPlainFile(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"one is not there", []string{at("nowhere"), at("gz")}, term.ExitFailed, []string{"1 keys in", "nowhere: no such file"}},
+		{"one is not there", []string{at("nowhere"), at("gz")}, term.ExitFailed, []string{"1 key in", "nowhere: no such file"}},
 		{"two are not there", []string{at("nowhere"), at("empty"), at("never")}, term.ExitUsage, []string{"nowhere: no such file", "never: no such file"}},
 		{"a link to itself", []string{at("loop/self")}, term.ExitUsage, []string{"too many levels"}},
-		{"stdin twice", []string{"-", "-"}, term.ExitFailed, []string{"1 keys in", "not searched: -: stdin has been read already"}},
+		{"stdin twice", []string{"-", "-"}, term.ExitFailed, []string{"1 key in", "not searched: -: stdin has already been read"}},
 		{"packed", []string{at("xz")}, term.ExitFailed, []string{"packed (xz)", "could not be searched"}},
 	} {
 		code, said := inProcess(t, key, append([]string{"scan"}, c.args...)...)

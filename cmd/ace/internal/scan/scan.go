@@ -55,12 +55,14 @@ type Scanner struct {
 // Command is `ace scan`.
 func (s *Scanner) Command() *cobra.Command {
 	return &cobra.Command{Use: "scan [PATH…|-]", Short: "Find API keys in files, offline",
-		Long: `Find API keys in files, offline: by their pattern and checksum, so that what looks like a key and is none is not reported.
+		Long: `Find API keys in files, offline. Keys are recognized by pattern and checksum, so lookalikes are not reported. Secrets are not printed.
 
-Folders are searched with all that is in them but .git; a link, a pipe or a device is followed where it is named itself; - is
-stdin; without a path it is the current folder. Files in UTF-8, UTF-16 and UTF-32 are searched; gzip, bzip2 and zip files are unpacked
-once, other packed ones are named. The secret is not printed. Exit code 0: none found; 1: some found, or something was not searched,
-which is named; 2: a path is not there, and no key in the others.`,
+Folders are searched with everything in them except .git; without a path, the current folder is searched; - is stdin. A link, a pipe
+or a device is followed only if you name it. Text can be UTF-8, UTF-16 or UTF-32. gzip, bzip2 and zip files are unpacked, one level
+deep; other packed files are searched as they are, and named.
+
+Exit codes: 0 no keys found; 1 keys found, or something was not searched, which is named; 2 a path does not exist, and the others
+hold no keys.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
@@ -91,19 +93,20 @@ which is named; 2: a path is not there, and no key in the others.`,
 			case err != nil:
 				return err
 			case len(r.Findings) > 0:
-				return bridge.E(bridge.Invalid, bridge.CodeKeysFound, "%d keys in %d files", len(r.Findings), r.Files).
-					WithHint("revoke each on its server: ace api-key revoke KEY-ID --server URL; removing it from the file does not")
+				return bridge.E(bridge.Invalid, bridge.CodeKeysFound, "%s in %s", term.Count(len(r.Findings), "key"),
+					term.Count(r.Files, "file")).
+					WithHint("revoke each on its server: ace api-key revoke KEY-ID --server URL; removing it from the file is not enough")
 			case len(r.missing) > 0:
 				return r.missing[0]
 			case len(r.Skipped) > 0:
-				return bridge.E(bridge.Internal, bridge.CodeNotAllRead, "no keys in %d files, and %d could not be searched", r.Files,
-					len(r.Skipped)).
+				return bridge.E(bridge.Internal, bridge.CodeNotAllRead, "no keys in %s, and %d could not be searched",
+					term.Count(r.Files, "file"), len(r.Skipped)).
 					WithHint("run it as a user who may read them, or name them")
 			case r.Files == 0:
-				return bridge.E(bridge.Invalid, bridge.CodeNothingScanned, "there is no file to search, so that nothing was looked at").
+				return bridge.E(bridge.Invalid, bridge.CodeNothingScanned, "there are no files to search").
 					WithHint("name files, folders, or - for stdin")
 			}
-			s.Term.Note("no keys in %d files", r.Files)
+			s.Term.Note("no keys in %s", term.Count(r.Files, "file"))
 			return nil
 		}}
 }
@@ -111,7 +114,7 @@ which is named; 2: a path is not there, and no key in the others.`,
 func (s *Scanner) scanPath(ctx context.Context, path string, r *result) error {
 	if path == "-" {
 		if s.Term.StdinUsed {
-			r.skip("-", "stdin has been read already")
+			r.skip("-", "stdin has already been read")
 			return nil
 		}
 		s.Term.StdinUsed = true
@@ -150,7 +153,7 @@ func (s *Scanner) scanEntry(ctx context.Context, root, file string, entry fs.Dir
 	if entry.Type()&fs.ModeSymlink != 0 {
 		target, err := filepath.EvalSymlinks(file)
 		if err != nil {
-			r.skip(file, "it is a link to nothing that can be read")
+			r.skip(file, "it is a broken link")
 			return nil
 		}
 		if base, err := filepath.EvalSymlinks(root); err == nil && within(base, target) {

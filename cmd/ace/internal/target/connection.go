@@ -60,5 +60,5 @@ func Connection(connections []api.Connection, word string) (api.Connection, erro
 	for _, c := range found {
 		ids = append(ids, c.ID+" ("+c.Owner+")")
 	}
-	return api.Connection{}, term.Usage("%q means more than one connection; say which by ID: %s", word, strings.Join(ids, ", "))
+	return api.Connection{}, term.Usage("%q matches more than one connection; use an ID: %s", word, strings.Join(ids, ", "))
 }

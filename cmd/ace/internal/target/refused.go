@@ -19,7 +19,7 @@ func (f *Finder) serverToken(server bridge.ServerURL) string {
 // refusedAt adds a hint if a server refuses the credential from source.
 func (f *Finder) refusedAt(server bridge.ServerURL, source string) func(*bridge.Error) *bridge.Error {
 	return func(e *bridge.Error) *bridge.Error {
-		another := "another one: on the server, " + f.serverToken(server)
+		another := ", made on the server: " + f.serverToken(server)
 		switch {
 		case e.Kind != bridge.Unauthenticated:
 			hint := Aim(e.Hint, server, strings.HasPrefix(source, "--"))
@@ -27,9 +27,9 @@ func (f *Finder) refusedAt(server bridge.ServerURL, source string) func(*bridge.
 		case source == profile.SourceProfile:
 			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, f.serverToken(server))
 		case strings.HasPrefix(source, "--"):
-			return e.WithHint("give %s %s", source, another)
+			return e.WithHint("pass another %s%s", source, another)
 		}
-		return e.WithHint("%s, so that your connection counts; or give --token %s", profile.Unset(source), another)
+		return e.WithHint("%s to use your connection; or pass a --token%s", profile.Unset(source), another)
 	}
 }
 

@@ -28,14 +28,14 @@ type Options struct {
 
 // Flags adds all of them to a command.
 func (o *Options) Flags(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().BoolVar(&o.Cloud, "cloud", false, "keys of the cloud itself")
+	cmd.Flags().BoolVar(&o.Cloud, "cloud", false, "work on the keys of the cloud itself")
 	return o.ServerFlags(cmd, "")
 }
 
 // ServerFlags adds --server, with its default, and --token.
 func (o *Options) ServerFlags(cmd *cobra.Command, server bridge.ServerURL) *cobra.Command {
 	cmd.Flags().StringVar(&o.Server, "server", string(server), "the server's `URL`")
-	cmd.Flags().StringVar(&o.Token, "token", "", "a user token or API key of the server: `-` for stdin, file:PATH, or a literal")
+	cmd.Flags().StringVar(&o.Token, "token", "", "a user `TOKEN` or API key of the server (literal, - for stdin, or file:PATH)")
 	return cmd
 }
 
@@ -80,14 +80,14 @@ func (k Keys) ID(ctx context.Context, word string) (string, error) {
 	case 1:
 		return ids[0], nil
 	}
-	return "", term.Usage("%q means more than one key; say which by ID: %s", word, strings.Join(ids, ", "))
+	return "", term.Usage("%q matches more than one key; use an ID: %s", word, strings.Join(ids, ", "))
 }
 
 // Keys finds the cloud or server that the flags mean. The client has a credential for it.
 func (f *Finder) Keys(ctx context.Context, o Options) (Keys, error) {
 	elsewhere := o.Server != "" || o.Token != ""
 	if o.Cloud && elsewhere {
-		return Keys{}, term.Usage("--cloud and --server are two different places")
+		return Keys{}, term.Usage("--cloud does not go with --server or --token")
 	}
 	if !elsewhere {
 		l, cloud, err := f.Profiles.LoggedIn(ctx)
@@ -143,7 +143,7 @@ func (f *Finder) Server(ctx context.Context, o Options) (*apiclient.Server, erro
 	connection, err := Connection(connections, string(url))
 	if err != nil {
 		return nil, bridge.E(bridge.Unauthenticated, bridge.CodeNotConnected,
-			"you have no connection of %s, and there is no --token for it", url).
+			"you have no connection to %s, and there is no --token for it", url).
 			WithHint("ace connect --server %s; or with --token -, and on the server: %s", url, f.serverToken(url))
 	}
 	credential, err := cloud.Credential(ctx, connection.ID)

@@ -37,7 +37,7 @@ func (t *Terminal) SecretFlag(flag, value string) (bridge.Secret, error) {
 	}
 	text, err := bridge.OutsideText(value)
 	if err == nil && text == "" {
-		err = errors.New("there is only white space in it")
+		err = errors.New("it is only white space")
 	}
 	if err != nil {
 		return bridge.Secret{}, Usage("%s: %w", flag, err)
@@ -111,9 +111,9 @@ func (t *Terminal) passwordFlag(flag, value string) (bridge.Secret, error) {
 func (t *Terminal) allStdin(flag string) (read, text string, err error) {
 	switch {
 	case t.StdinUsed:
-		return "", "", Usage("%s: stdin has been read already", flag)
+		return "", "", Usage("%s: stdin has already been read", flag)
 	case IsTerminal(t.In):
-		return "", "", InputNeeded("%s: nothing comes in on stdin", flag)
+		return "", "", InputNeeded("%s: there is nothing to read on stdin", flag)
 	}
 	t.StdinUsed = true
 	raw, err := Await(t, func() ([]byte, error) { return io.ReadAll(io.LimitReader(t.In, maxSecretInput+1)) })
@@ -184,19 +184,19 @@ func (t *Terminal) NewPassword(flag string) (bridge.Secret, error) {
 		return t.passwordFlag("--password", flag)
 	}
 	if !t.Interactive() {
-		return bridge.Secret{}, InputNeeded("there is no terminal to ask for the password on").
-			WithHint("give it with --password-stdin or --password file:PATH")
+		return bridge.Secret{}, InputNeeded("there is no terminal to ask for the password").
+			WithHint("pass it with --password-stdin or --password file:PATH")
 	}
 	first, err := t.AskSecret("Password")
 	if err != nil {
 		return first, err
 	}
-	again, err := t.AskSecret("Once more")
+	again, err := t.AskSecret("Password again")
 	if err != nil {
 		return again, err
 	}
 	if !first.Equal(again) {
-		return bridge.Secret{}, Usage("the two passwords differ")
+		return bridge.Secret{}, Usage("the passwords do not match")
 	}
 	return first, nil
 }
@@ -234,7 +234,7 @@ func (t *Terminal) AskLine(format string, args ...any) (string, error) {
 		t.Say("")
 	}
 	if errors.Is(err, io.EOF) {
-		return "", InputNeeded("nothing was answered")
+		return "", InputNeeded("there was no answer")
 	}
 	if err != nil {
 		return strings.TrimSpace(line), err

@@ -25,7 +25,7 @@ var ErrNothingChosen = bridge.E(bridge.Conflict, bridge.CodeCancelled, "nothing 
 // filter, or, on a terminal that has no cursor to move (TERM=dumb, which also suits a screen reader), by number.
 func (t *Terminal) Pick(title string, options []string) (int, error) {
 	if !t.Interactive() {
-		return 0, InputNeeded("%s There is no terminal to choose on", title)
+		return 0, InputNeeded("%s There is no terminal to choose", title)
 	}
 	clean := make([]string, len(options))
 	for i, o := range options {

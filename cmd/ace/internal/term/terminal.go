@@ -63,6 +63,14 @@ func (t *Terminal) Bold(s string) string {
 	return "\x1b[1m" + s + "\x1b[0m"
 }
 
+// Count writes a number of things, with an s if it is not one.
+func Count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // DidYouMean names the candidate nearest to a word, as the end of a sentence.
 func DidYouMean(word string, candidates []string) string {
 	if n := catalogue.Nearest(word, candidates); n != "" {
