@@ -1,4 +1,4 @@
-// Command ace is the whole product in one binary: CLI, server and cloud.
+// Command ace is the whole product: CLI, server and cloud.
 //
 // This package has main and the tree of commands. Each group of commands is a package of internal, built from a struct literal
 // that lists all it may touch:

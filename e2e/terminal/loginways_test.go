@@ -119,7 +119,7 @@ func TestLoginRefusedHere(t *testing.T) {
 		{"a server's", "connection", 4, []string{"auth", "login-api-key", "--service-name", "ci", "--key", bridge.NewKey(bridge.KindSK, uuid.New()).Text().Reveal()}},
 		{"no pat", "not a personal access token", 4, []string{"login", "pat", "--token", key}},
 		{"a key as a token", "API key", 4, []string{"auth", "login-token", "--token", key}},
-		{"junk", "no token", 4, []string{"auth", "login-token", "--token", "junk"}},
+		{"junk", "not a token", 4, []string{"auth", "login-token", "--token", "junk"}},
 		{"expired", "expired", 4, []string{"auth", "login-token", "--token", cloud.CanaryToken(map[string]any{"iss": cloud.URL, "exp": past})}},
 		{"another cloud's", "from https://other.example", 4, []string{"auth", "login-token", "--token", cloud.CanaryToken(map[string]any{"iss": "https://other.example"})}},
 		{"no secret", "--secret", 2, []string{"login", "api-key", "--name", "ci"}},
@@ -129,7 +129,7 @@ func TestLoginRefusedHere(t *testing.T) {
 		{"no password", "--password-stdin", 2, []string{"login", "--email", "ada@acme.test"}},
 		{"no e-mail", "--email", 2, []string{"login", "--password-stdin"}},
 		{"two ways", "use one way", 2, []string{"login", "--email", "ada@acme.test", "--browser"}},
-		{"two secrets on stdin", "read already", 2, []string{"login", "--email", "ada@acme.test", "--password-stdin", "--otp", "-"}},
+		{"two secrets on stdin", "already been read", 2, []string{"login", "--email", "ada@acme.test", "--password-stdin", "--otp", "-"}},
 		{"the guard", "not logged in", 4, []string{"auth", "login", "--non-interactive"}},
 	}
 	for _, tt := range tests {

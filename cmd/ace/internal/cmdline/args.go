@@ -9,15 +9,15 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group makes a command that only holds others: alone it shows its help; a word it does not know is a usage error,
-// where cobra would exit with 0.
+// Group makes a command that only holds others. Alone it shows its help. An unknown word is a usage error; cobra would exit
+// with 0.
 func Group(cmd *cobra.Command) *cobra.Command {
 	cmd.Args = NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
 
-// NoArgs refuses arguments and names the subcommand that may have been meant.
+// NoArgs refuses arguments, and suggests the subcommand that was meant.
 func NoArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -38,7 +38,7 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 		WithHint("%s --help", cmd.CommandPath())
 }
 
-// SomeArgs demands between least and most arguments.
+// SomeArgs requires between least and most arguments.
 func SomeArgs(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -54,7 +54,7 @@ func SomeArgs(least, most int, what string) cobra.PositionalArgs {
 // RoleNames are the roles, the highest first.
 var RoleNames = []string{string(bridge.RoleOwner), string(bridge.RoleAdmin), string(bridge.RoleMember), string(bridge.RoleViewer)}
 
-// Exactly demands so many arguments.
+// Exactly requires exactly n arguments.
 func Exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
@@ -64,7 +64,7 @@ func Exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// ServerURL reads --server.
+// ServerURL parses the value of --server.
 func ServerURL(flag string) (bridge.ServerURL, error) {
 	u, err := bridge.CanonicalURL(flag)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// CleanArguments reads flags and arguments as all text from outside is read: they are often pasted, or come from a variable.
+// CleanArguments cleans flags and arguments, and refuses unreadable ones. They are often pasted or come from a variable, so
+// they are read like all text from outside ([bridge.OutsideText]).
 func CleanArguments(cmd *cobra.Command, args []string) error {
 	if cmd.Name() == "scan" { // file names are bytes
 		return nil
@@ -43,7 +44,7 @@ func CleanArguments(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// wrongFlag says what is wrong with the flags, but repeats no value: it may be a secret.
+// wrongFlag says what is wrong with the flags. It repeats no value, since that may be a secret.
 func wrongFlag(cmd *cobra.Command, err error) string {
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if group := e.GetSpecifiedShortnames(); group != "" {
@@ -68,7 +69,7 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 	return "the flags cannot be read"
 }
 
-// FlagError is the error of flags that cannot be read.
+// FlagError is the usage error of flags that cannot be parsed.
 func FlagError(cmd *cobra.Command, err error) error {
 	return term.Usage("%s", wrongFlag(cmd, err)).WithHint("%s --help", cmd.CommandPath())
 }

@@ -1,4 +1,5 @@
-// Package cmdline checks the words and flags of a command line before a command sees them.
+// Package cmdline checks a command line before its command runs.
 //
-// No message repeats a word that is refused, since it may be a secret in the wrong place.
+// It refuses unknown words and flags, and suggests the nearest one that exists; it also cleans pasted text. No message repeats a value
+// that is refused, since it may be a secret in the wrong place.
 package cmdline

@@ -90,8 +90,8 @@ func sentence(r connect.Removal) string {
 	return name + "; ace cannot revoke its key: remove the key on the server"
 }
 
-// toRemove chooses what to remove: one connection, or all of the caller's own. At a terminal one can be picked. It also reports
-// whether to ask for a yes even if nothing else ends.
+// toRemove chooses one connection, or all of the caller's own. At a terminal one can be picked. It also reports whether to ask
+// even if nothing else ends.
 func (g *Group) toRemove(connections []api.Connection, args []string, all, yes bool) (chosen []api.Connection, ask bool, err error) {
 	if len(args) == 1 {
 		c, err := target.Connection(connections, args[0])
@@ -154,7 +154,7 @@ func (g *Group) agreeToRemove(ctx context.Context, cloud *apiclient.Cloud, chose
 	return err
 }
 
-// ofConnection reports whether e is the connection, its key, or its owner's tokens.
+// ofConnection reports whether e is part of the connection itself. Its key and its owner's tokens are.
 func ofConnection(e api.Ending, c api.Connection) bool {
 	return e.ID == c.ID || e.Kind == api.EndsConnectionKey || e.Kind == api.EndsAccessToken && c.Mine && e.Owner == c.Owner
 }

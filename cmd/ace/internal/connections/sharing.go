@@ -150,7 +150,7 @@ func sharerTable(w io.Writer, members ...api.SharingMember) {
 	}
 }
 
-// onSharer makes a command that changes what one member or key may do.
+// onSharer makes a command that changes one member's or key's limit.
 func (g *Group) onSharer(name, short string, do func(ctx context.Context, cloud *apiclient.Cloud, connection, member string) (api.SharingMember, error)) *cobra.Command {
 	return &cobra.Command{Use: name + " NAME|URL|ID MEMBER", Short: short, Args: cmdline.Exactly(2, "a connection and a MEMBER (e-mail address, ID, or key:NAME)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -171,8 +171,7 @@ func (g *Group) onSharer(name, short string, do func(ctx context.Context, cloud 
 		}}
 }
 
-// findSharer returns the ID of a member, or of a key of the cloud. A member is named by e-mail address or ID, a key by key:NAME
-// or key:ID.
+// findSharer returns the ID of a member or a cloud key. A member is named by e-mail address or ID, a key by key:NAME or key:ID.
 func findSharer(ctx context.Context, cloud *apiclient.Cloud, c api.Connection, word string) (string, error) {
 	sharing, err := cloud.Sharing(ctx, c.ID)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package files reads small files that people name, and keeps secrets and settings in files that only their owner may read.
+// Package files reads small files that people name, and keeps secrets.
 //
-// What is read is bounded and read as text from outside ([github.com/acebridge/ace/bridge.OutsideText]); what is written takes the place of
-// the old file in one step, so that a reader sees the one or the other, also after a crash.
+// What it reads is bounded, and checked like all text from outside ([github.com/acebridge/ace/bridge.OutsideText]). What it writes is for
+// the owner only, and replaces the old file in one step: a reader sees the old file or the new one, even after a crash.
 package files

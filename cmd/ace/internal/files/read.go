@@ -21,7 +21,7 @@ func ReadSmallFile(path string) (string, error) {
 	return text, err
 }
 
-// ReadNamedFile is readSmallFile without the path in its errors: people may pass the content instead of a path.
+// ReadNamedFile is ReadSmallFile without the path in its errors. People sometimes pass the content instead of a path.
 func ReadNamedFile(path string) (string, error) {
 	raw, err := ReadBounded(path, maxEnvFile)
 	if err != nil {
@@ -51,7 +51,7 @@ func ReadBounded(path string, most int64) (string, error) {
 	return string(raw), nil
 }
 
-// WithoutPath is the cause of an error about a file, without the path.
+// WithoutPath returns the cause of a file error, without the path.
 func WithoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err

@@ -18,8 +18,8 @@ func MakeDataDir(dir string) error {
 	return nil
 }
 
-// KeptSecret reads the secret that an earlier start kept under dir, or makes and keeps one. Two starts at once agree on
-// one value, because a link is made only where there is no file yet.
+// KeptSecret reads the secret kept under dir, or makes one. Two starts at the same time agree on one value, because a link is
+// only made if there is no file yet.
 func KeptSecret(dir, name string, fresh func() (bridge.Secret, error)) (bridge.Secret, error) {
 	path := filepath.Join(dir, name)
 	if text, err := ReadSmallFile(path); !errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,7 @@ func KeptSecret(dir, name string, fresh func() (bridge.Secret, error)) (bridge.S
 	return bridge.NewSecret(text), err
 }
 
-// writeTemp writes a file beside path, 0600 and on the disk, for the caller to put in place.
+// writeTemp writes and syncs a 0600 file next to path. The caller puts it in place.
 func writeTemp(path string, data []byte) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // 0600
 	if err != nil {
@@ -56,7 +56,7 @@ func writeTemp(path string, data []byte) (name string, err error) {
 	return f.Name(), nil
 }
 
-// ReplaceFile puts data in place of path in one step: a reader sees the old or the new, also after a crash.
+// ReplaceFile replaces a file in one step. A reader sees the old file or the new one, even after a crash.
 func ReplaceFile(path string, data []byte) error {
 	temp, err := writeTemp(path, data)
 	if err != nil {

@@ -45,7 +45,7 @@ type secretResult struct {
 	Login  string           `json:"-"`
 }
 
-// printSecret shows a key with its secret, once, and how to use it.
+// printSecret prints a key's secret, once, and how to use it.
 func (g *Group) printSecret(at target.Keys, done string, key api.CreatedKey) error {
 	r := secretResult{CreatedKey: key, Target: at.Base()}
 	if at.Cloud {

@@ -151,7 +151,7 @@ func cloudKey(secret bridge.Secret, pat bool) (bridge.Key, error) {
 	return key, nil
 }
 
-// explainKey says what may be wrong with a key unknown to the cloud.
+// explainKey explains why the cloud may not know a key.
 func explainKey(err error, cloud bridge.ServerURL, keyID string) error {
 	if bridge.CodeOf(err) != bridge.CodeKeyInvalid {
 		return err

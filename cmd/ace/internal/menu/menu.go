@@ -96,8 +96,8 @@ func globalFlags(root *cobra.Command) (out []string) {
 	return out
 }
 
-// Arguments asks an entry's questions and makes an argument list of the answers. A secret is for the command's stdin. The list is
-// nil if a question that needs an answer got none.
+// Arguments asks an entry's questions, and returns an argument list. A secret is for the command's stdin. The list is nil if a
+// question that needs an answer got none.
 func (m *Menu) Arguments(ctx context.Context, e Entry, global []string) (args []string, secret bridge.Secret, err error) {
 	flags := slices.Clone(global)
 	var rest []string

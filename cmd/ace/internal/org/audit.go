@@ -77,7 +77,7 @@ func (g *Group) runAudit(ctx context.Context, o auditOptions) error {
 
 const maxDaysAgo = 36_500
 
-// auditTime turns a flag's value into a day or an RFC 3339 time. A duration counts back from now.
+// auditTime parses a day, an RFC 3339 time or a duration. A duration counts back from now.
 func auditTime(flag, value string, now time.Time) (string, error) {
 	ago, err := time.ParseDuration(value)
 	if days, isDays := strings.CutSuffix(value, "d"); isDays {

@@ -202,7 +202,7 @@ func (f Effects) Print(t *term.Terminal) {
 	}
 }
 
-// Agree prints the effects and, at a terminal, asks whether to go on. Without effects, or with yes, it does not ask.
+// Agree prints the effects and, at a terminal, asks to go on. Without effects, or with yes, it does not ask.
 func Agree(t *term.Terminal, yes bool, f Effects, format string, args ...any) error {
 	f.Print(t)
 	if yes || !f.Any() || !t.Interactive() {

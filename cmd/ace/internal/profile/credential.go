@@ -10,15 +10,15 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// ClientConfig is how the command calls clouds and servers.
+// ClientConfig returns the settings for calls to clouds and servers.
 func (ps *Profiles) ClientConfig() api.ClientConfig {
 	return api.ClientConfig{UserAgent: "ace/" + ps.Version, Transport: ps.Term.Transport()}
 }
 
-// keyringGlance is what the keyring may take of a completion.
+// keyringGlance is how long the keyring may take during completion.
 const keyringGlance = 250 * time.Millisecond
 
-// present takes the profile's session as it is stored, if it is still good.
+// present uses the stored session if it is still valid. Nothing is renewed.
 func (l *Login) present(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, keyringGlance)
 	defer cancel()
@@ -34,27 +34,27 @@ func (l *Login) present(ctx context.Context) error {
 	return nil
 }
 
-// refreshEarly is how long before its end a session token is renewed: longer than any one call takes.
+// refreshEarly is how long before its end a session is renewed. It is longer than any one call takes.
 const refreshEarly = 30 * time.Second
 
-// Profiles chooses the profile and the credential of one command. The zero value but for Term is ready.
+// Profiles chooses the profile and the credential of one command. Only Term must be set.
 type Profiles struct {
-	Term       *term.Terminal // required: says what is waited for; its Env and Profile are the flags
+	Term       *term.Terminal // required: shows progress; its Env and Profile are the flags
 	Version    string         // of this program, for the User-Agent
-	Completing bool           // for the shell: nothing is asked, renewed or written
+	Completing bool           // a shell completes a command: nothing is asked, renewed or written
 
 	ring *ring // the keyring, once the store has been opened
 }
 
-// Login is the credential that a command works with, and where it came from.
+// Login is a command's credential, and where it came from.
 type Login struct {
 	Selection
 	Store   *Store
 	Bearer  bridge.Secret
-	Source  string  // "ACE_KEY", "ACE_API_KEY_ID", "ACE_TOKEN", a flag, or sourceProfile
-	Session Session // with sourceProfile
+	Source  string  // "ACE_KEY", "ACE_API_KEY_ID", "ACE_TOKEN", a flag, or SourceProfile
+	Session Session // with SourceProfile
 	Place   string  // where the key of the store is
-	Service string  // what the holder of an API key calls itself
+	Service string  // the service that uses an API key
 }
 
 // OpenStore opens the store with the one keyring of this command.
@@ -74,7 +74,7 @@ func (ps *Profiles) OpenStore() (*Store, error) {
 	return st, nil
 }
 
-// Selected reads the store and chooses the profile, without asking for a session.
+// Selected chooses the profile. It needs no session.
 func (ps *Profiles) Selected() (*Store, Selection, error) {
 	st, err := ps.OpenStore()
 	if err != nil {
@@ -98,7 +98,7 @@ func NotLoggedIn(s Selection) error {
 		s.Login("ace login"))
 }
 
-// Login finds the credential of a command; a session of the profile is renewed when it is about to end.
+// Login finds the command's credential. It renews a session that is about to end.
 func (ps *Profiles) Login(ctx context.Context) (*Login, error) {
 	st, sel, err := ps.Selected()
 	if err != nil {
@@ -136,9 +136,8 @@ func (ps *Profiles) Login(ctx context.Context) (*Login, error) {
 	return l, err
 }
 
-// Renew refreshes a session under the lock, also where its token would still be good but is the one that was refused.
-// Whoever waited for the lock reads again first: a refresh token counts once, and using the old one would end the session
-// for everybody.
+// Renew refreshes a session under the lock. A token that was refused is renewed even if its time is not over. After waiting for
+// the lock it reads the session again: a refresh token works once, and using the old one would end the session for everybody.
 func (ps *Profiles) Renew(ctx context.Context, st *Store, sel Selection, refused bridge.Secret) (Session, error) {
 	var out Session
 	err := st.Locked(ctx, func() error {
@@ -156,8 +155,8 @@ func (ps *Profiles) Renew(ctx context.Context, st *Store, sel Selection, refused
 		case s.RefreshToken.IsZero():
 			return SessionOver(sel, s)
 		}
-		// The old refresh token is spent as soon as it is sent, so that the answer has to be kept also when Ctrl-C comes
-		// just now. A second Ctrl-C ends the process.
+		// The old refresh token is spent once it is sent, so the answer must be stored even after Ctrl-C. A second Ctrl-C ends
+		// the process.
 		lasting := context.WithoutCancel(ctx)
 		t, err := ps.CloudAt(sel.Cloud, s).As(bridge.Secret{}).Refresh(lasting, s.RefreshToken.Secret)
 		if err != nil {
@@ -178,7 +177,7 @@ func (ps *Profiles) Renew(ctx context.Context, st *Store, sel Selection, refused
 	return out, err
 }
 
-// Keep stores a session as the profile's only one.
+// Keep stores a session as the profile's only one. The profile becomes the active one.
 func (ps *Profiles) Keep(ctx context.Context, st *Store, sel Selection, s Session, me api.Me) (replaced Session, err error) {
 	err = st.Locked(ctx, func() error {
 		c, err := st.Config()
@@ -207,7 +206,7 @@ func (ps *Profiles) Keep(ctx context.Context, st *Store, sel Selection, s Sessio
 	return replaced, err
 }
 
-// Forget drops the profile's session and keeps the profile, so that the next login goes to the same cloud.
+// Forget drops the profile's session, but keeps the profile. The next login goes to the same cloud.
 func (ps *Profiles) Forget(ctx context.Context, st *Store, sel Selection) error {
 	return st.Locked(ctx, func() error {
 		c, err := st.Config()
@@ -229,7 +228,7 @@ func (ps *Profiles) Forget(ctx context.Context, st *Store, sel Selection) error 
 	})
 }
 
-// CloudOf is the client of the credential's cloud.
+// CloudOf returns a client of the credential's cloud.
 func (ps *Profiles) CloudOf(l *Login) *apiclient.Cloud {
 	cfg := ps.ClientConfig()
 	cfg.Refused = l.refused
@@ -239,7 +238,7 @@ func (ps *Profiles) CloudOf(l *Login) *apiclient.Cloud {
 	return apiclient.NewCloud(l.Cloud, l.Bearer, cfg).At(l.Session.endpoints())
 }
 
-// CloudAt is the client of a stored session.
+// CloudAt returns a client of a stored session's cloud.
 func (ps *Profiles) CloudAt(cloud bridge.ServerURL, s Session) *apiclient.Cloud {
 	return ps.CloudOf(&Login{Selection: Selection{Cloud: cloud}, Bearer: s.AccessToken.Secret, Session: s, Service: s.ServiceName})
 }
@@ -248,7 +247,7 @@ func (s Session) endpoints() api.Metadata {
 	return api.Metadata{TokenEndpoint: s.TokenEndpoint, RevocationEndpoint: s.RevocationEndpoint}
 }
 
-// LoggedIn is what most commands begin with.
+// LoggedIn returns the credential and a client. Most commands begin with it.
 func (ps *Profiles) LoggedIn(ctx context.Context) (*Login, *apiclient.Cloud, error) {
 	l, err := ps.Login(ctx)
 	if err != nil {
@@ -257,7 +256,7 @@ func (ps *Profiles) LoggedIn(ctx context.Context) (*Login, *apiclient.Cloud, err
 	return l, ps.CloudOf(l), nil
 }
 
-// InOrg is LoggedIn together with who the cloud says the caller is, and in which organization.
+// InOrg is LoggedIn, and asks the cloud who the caller is. The answer names the organization, too.
 func (ps *Profiles) InOrg(ctx context.Context) (*Login, *apiclient.Cloud, api.Me, error) {
 	l, cloud, err := ps.LoggedIn(ctx)
 	if err != nil {
@@ -267,7 +266,7 @@ func (ps *Profiles) InOrg(ctx context.Context) (*Login, *apiclient.Cloud, api.Me
 	return l, cloud, me, err
 }
 
-// WhoAmI asks the cloud. A session token that it refuses, though its time is not over, is renewed once.
+// WhoAmI asks the cloud who the caller is. If the cloud refuses a session token early, the session is renewed once.
 func (ps *Profiles) WhoAmI(ctx context.Context) (*Login, api.Me, error) {
 	l, cloud, err := ps.LoggedIn(ctx)
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Variables are the variables of the commands, which no file can give.
+// Variables are the commands' own variables, which cannot be read from files.
 var Variables = []string{"ACE_ENV", "ACE_PROFILE", "ACE_KEY", "ACE_TOKEN", Trio[0], Trio[1], Trio[2], authKeyVariable}
 
-// OutsideVariable reads a variable of the CLI. White space around it counts for nothing, but white space alone is a mistake: it is
-// what a broken template leaves behind.
+// OutsideVariable reads a variable of the CLI, without surrounding white space. A variable of nothing but white space is a
+// mistake: a broken template leaves that behind.
 func OutsideVariable(name string) (string, error) {
 	value := os.Getenv(name)
 	text, err := bridge.OutsideText(value)
@@ -34,10 +34,10 @@ func bearerVariable(name string) (bridge.Secret, error) {
 	return bridge.NewSecret(text), err
 }
 
-// MaxServiceName is how long the name of a key's holder may be, in bytes.
+// MaxServiceName is the longest service name, in bytes.
 const MaxServiceName = 100
 
-// given is the credential that the environment holds, and all that is set there and does not count.
+// given is the credential in the environment, and what is ignored there.
 type given struct {
 	Bearer  bridge.Secret
 	Source  string // the variable; empty: there is none
@@ -48,7 +48,7 @@ type given struct {
 // Trio are the variables that hold an API key in parts.
 var Trio = [...]string{"ACE_API_KEY_ID", "ACE_API_KEY_SECRET", "ACE_API_KEY_SERVICE_NAME"}
 
-// FromEnv takes ACE_KEY, then the trio of an API key, then ACE_TOKEN.
+// FromEnv returns the first of ACE_KEY, the trio and ACE_TOKEN.
 func FromEnv() (given, error) {
 	var g given
 	take := func(bearer bridge.Secret, name string) {
@@ -102,7 +102,7 @@ func FromEnv() (given, error) {
 	return g, nil
 }
 
-// keyOfParts is KEYID.KEY of a key ID and its key, which may have the ID before it already.
+// keyOfParts joins a key ID and a key to KEYID.KEY. The key may have the ID before it already.
 func keyOfParts(id string, secret bridge.Secret) (bridge.Secret, error) {
 	p, err := bridge.ParsePresented(secret)
 	if err != nil {
@@ -121,5 +121,5 @@ func keyOfParts(id string, secret bridge.Secret) (bridge.Secret, error) {
 	return whole, nil
 }
 
-// SecretVariables are those of the variables of the commands that hold a secret.
+// SecretVariables are the commands' variables that hold a secret.
 var SecretVariables = []string{"ACE_KEY", "ACE_TOKEN", Trio[1], authKeyVariable}

@@ -6,13 +6,10 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// Whoever refuses a credential cannot know where it came from. Logging in again, which the other side may advise, helps only
-// with one of the profile: what a variable or a flag holds would still count before it.
-
 // SourceProfile is the source of a credential that is the profile's session.
 const SourceProfile = "profile"
 
-// Login is the command that logs in to the cloud, and as the profile, that is meant.
+// Login returns the login command for this profile and cloud.
 func (s Selection) Login(command string) string {
 	if s.Why == "--profile" {
 		command += " --profile " + s.Name
@@ -23,7 +20,8 @@ func (s Selection) Login(command string) string {
 	return command
 }
 
-// refused gives a refusal by the cloud the line that helps with the credential that was sent.
+// refused adds the hint that fits the credential that was sent. The cloud cannot know where the credential came from: logging
+// in again, as it may advise, only helps if the profile's session was sent.
 func (l *Login) refused(e *bridge.Error) *bridge.Error {
 	bad := e.Kind == bridge.Unauthenticated
 	advised := strings.Contains(e.Hint, "ace login")
@@ -44,7 +42,7 @@ func (l *Login) refused(e *bridge.Error) *bridge.Error {
 	return e.WithHint("%s", l.Login("ace login"))
 }
 
-// instead says how another credential than that of a variable or a flag comes to count.
+// instead says how to replace a variable's or flag's credential.
 func (l *Login) instead() string {
 	if strings.HasPrefix(l.Source, "--") {
 		return "pass another " + l.Source + ", or leave it out and log in: " + l.Login("ace login")
@@ -55,7 +53,7 @@ func (l *Login) instead() string {
 	return Unset(l.Source) + " and log in: " + l.Login("ace login") + "; or set it to another value"
 }
 
-// Unset is the command that takes a credential out of the environment.
+// Unset returns the shell command that removes a credential from the environment.
 func Unset(source string) string {
 	if source == Trio[0] {
 		source = strings.Join(Trio[:], " ")

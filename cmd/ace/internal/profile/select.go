@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// IsLoopback reports whether a host is this machine: localhost or a loopback address.
+// IsLoopback reports whether a host is localhost or a loopback address.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -20,7 +20,7 @@ func IsLoopback(host string) bool {
 
 const defaultProfile = "default"
 
-// Selection is which profile a command works with, and why.
+// Selection is the profile that a command works with, and why.
 type Selection struct {
 	Name     string
 	Cloud    bridge.ServerURL
@@ -30,7 +30,7 @@ type Selection struct {
 	explicit string   // the cloud as the flag or variable had it, "" if none counted
 }
 
-// cloudURL reads --env: a URL, or a host, which is https unless it is this machine.
+// cloudURL reads --env: a URL or a host. A host means https, or http if it is this machine.
 func cloudURL(source, value string) (bridge.ServerURL, error) {
 	if term.MayBeSecret(value) {
 		return "", term.Usage("%s: it looks like a key or a token, not like the address of a cloud", source)
@@ -59,7 +59,7 @@ type profileSource struct {
 	isCloud     bool
 }
 
-// shown is the source with its value, unless that may be a secret in the wrong place.
+// shown returns the source and, unless it may be secret, its value.
 func (s profileSource) shown() string {
 	if s.isCloud {
 		if _, err := cloudURL(s.name, s.value); err != nil {
@@ -117,7 +117,7 @@ func (ps *Profiles) selectProfile(c Config) (Selection, error) {
 	return s, nil
 }
 
-// Named is the name of a profile as the store has it, or will have it.
+// Named returns a profile's name as the store spells it. A new name gets the Unicode form in which it will be stored.
 func (c Config) Named(name string) string {
 	if c.Profiles[name] != nil {
 		return name
@@ -130,8 +130,8 @@ func (c Config) Named(name string) string {
 	return bridge.OneForm(name)
 }
 
-// newProfileCloud is the cloud of a profile that --profile or ACE_PROFILE names for the first time: what --env or
-// ACE_ENV says beside it.
+// newProfileCloud gives a new profile the cloud of --env or ACE_ENV. The profile is named by --profile or ACE_PROFILE. For an
+// existing profile, another cloud in --env is a mistake.
 func (ps *Profiles) newProfileCloud(s Selection) (Selection, error) {
 	source, value := "--env", ps.Term.Env
 	if value == "" {
@@ -161,8 +161,8 @@ func (ps *Profiles) newProfileCloud(s Selection) (Selection, error) {
 	return s, nil
 }
 
-// profileOf is the profile for a cloud: the active one if it is of that cloud, another that is, or one to be named
-// after the cloud's host.
+// profileOf names the profile for a cloud. It is the active one if it is of that cloud, else another one of that cloud, else a
+// new one named after the cloud's host.
 func profileOf(c Config, cloud bridge.ServerURL) string {
 	if p := c.Profiles[c.Active]; p != nil && p.CloudURL.Same(cloud) {
 		return c.Active

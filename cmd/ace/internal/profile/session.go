@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// noteEnd keeps in config.json until when a session lasts.
+// noteEnd stores in config.json when a session ends.
 func (s *Store) noteEnd(name string, renewed Session) error {
 	c, err := s.Config()
 	if err != nil || c.Profiles[name] == nil {
@@ -35,14 +35,14 @@ func SessionOver(sel Selection, s Session) error {
 		e.Hint)
 }
 
-// NewSession is the session that a login was answered with.
+// NewSession makes a session from the answer to a login.
 func NewSession(method string, t api.TokenAnswer, now time.Time) Session {
 	s := Session{Method: method}
 	s.take(t, now)
 	return s
 }
 
-// take puts the tokens of an answer in place of the session's.
+// take replaces the session's tokens by those of an answer.
 func (s *Session) take(t api.TokenAnswer, now time.Time) {
 	s.AccessToken, s.ExpiresAt = t.AccessToken, now.Add(time.Duration(t.ExpiresIn)*time.Second).UTC()
 	if !t.RefreshToken.IsZero() { // not every refresh brings a new one (RFC 6749 section 6)
@@ -53,7 +53,7 @@ func (s *Session) take(t api.TokenAnswer, now time.Time) {
 	}
 }
 
-// TokenClaims are claims of a token as anybody can read them, unverified: good for messages only.
+// TokenClaims are a token's claims, unverified. They are for messages only.
 type TokenClaims struct {
 	Issuer    string `json:"iss"`
 	Org       string `json:"org"`
@@ -75,7 +75,7 @@ func Peek(token bridge.Secret) TokenClaims {
 	return c
 }
 
-// KeepEndpoints keeps what of the metadata is not where every ace cloud has it.
+// KeepEndpoints stores the endpoints that differ from an ace cloud's usual ones.
 func (s *Session) KeepEndpoints(cloud bridge.ServerURL, m api.Metadata) {
 	if m.TokenEndpoint != cloud.Join("/oauth/token") {
 		s.TokenEndpoint = m.TokenEndpoint
@@ -85,7 +85,7 @@ func (s *Session) KeepEndpoints(cloud bridge.ServerURL, m api.Metadata) {
 	}
 }
 
-// SessionEnd is when a person has to log in again; nil: never.
+// SessionEnd returns when a session ends; nil means never. A person then has to log in again.
 func SessionEnd(s Session) *time.Time {
 	switch {
 	case !s.RefreshExpiresAt.IsZero():
@@ -96,7 +96,7 @@ func SessionEnd(s Session) *time.Time {
 	return &s.ExpiresAt
 }
 
-// Holder names whose credential it is: a person with a role in an organization, or the service that has an API key.
+// Holder names a credential's holder for messages. That is a person with their role, or the service that has an API key.
 func Holder(email, service, role, org string) string {
 	if email == "" {
 		return fmt.Sprintf("%s (an API key of %s)", service, org)

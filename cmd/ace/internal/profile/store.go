@@ -19,8 +19,8 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 )
 
-// Store is ~/.ace: which profiles there are (config.json, no secrets) and their sessions (auth.json, encrypted). It is
-// read without a lock, because files are only ever replaced whole, and changed under one.
+// Store is ~/.ace: the profiles and their sessions. Profiles are in config.json, without secrets; sessions are in auth.json,
+// encrypted. It is read without a lock, because files are only ever replaced whole, and changed under one.
 type Store struct {
 	dir  string
 	ring *ring
@@ -32,7 +32,7 @@ type Config struct {
 	Profiles map[string]*Profile `json:"profiles"`
 }
 
-// Profile is one cloud as one person or one API key: what may be known without the key of auth.json.
+// Profile is one cloud as one person or one API key. It holds what may be known without the key of auth.json.
 type Profile struct {
 	CloudURL    bridge.ServerURL `json:"cloud_url"`
 	Email       string           `json:"email,omitempty"`
@@ -45,7 +45,7 @@ type Profile struct {
 	ServiceName string           `json:"service_name,omitempty"`
 }
 
-// Session is the secret half of a profile. Exactly one a profile: a new login replaces it.
+// Session is the secret half of a profile. A profile has one: a new login replaces it.
 type Session struct {
 	Method           string           `json:"method"`
 	AccessToken      bridge.Disclosed `json:"access_token"`
@@ -69,10 +69,10 @@ const (
 	MethodPAT            = "pat"
 )
 
-// IsKey reports whether the session is an API key, which is no session to the cloud.
+// IsKey reports whether the session is an API key. To the cloud that is no session.
 func (s Session) IsKey() bool { return s.Method == MethodAPIKey || s.Method == MethodPAT }
 
-// Good reports whether the session's credential can be used now. One that can be renewed is, a little early.
+// Good reports whether the session's credential can be used now. A session that can be renewed is, a little before its end.
 func (s Session) Good() bool {
 	switch left := time.Until(s.ExpiresAt); {
 	case s.ExpiresAt.IsZero():
@@ -84,7 +84,7 @@ func (s Session) Good() bool {
 	}
 }
 
-// sealedStore is auth.json: AES-256-GCM under a key that is kept elsewhere where the system has a place for it.
+// sealedStore is auth.json: sessions under AES-256-GCM. The key is kept elsewhere if the system has a place for it.
 type sealedStore struct {
 	Version int    `json:"v"`
 	Key     string `json:"key"` // where the key is: keyring, env or machine
@@ -92,10 +92,11 @@ type sealedStore struct {
 	Data    []byte `json:"data"`
 }
 
-// lockWait is enough for a hundred commands that start at once on a slow machine, of which each looks at the store alone.
+// lockWait is how long a command waits for the lock. A hundred commands that start at once on a slow machine, one at a time,
+// fit in it.
 const lockWait = 90 * time.Second
 
-// OpenStore is the store of this person, ~/.ace.
+// OpenStore returns this person's store, ~/.ace.
 func OpenStore() (*Store, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -106,7 +107,7 @@ func OpenStore() (*Store, error) {
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
-// makeDir makes ~/.ace, and closes one that others could enter.
+// makeDir makes ~/.ace, and closes it to others.
 func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
@@ -114,7 +115,7 @@ func (s *Store) makeDir() error {
 	return os.Chmod(s.dir, 0o700) //nolint:gosec // a directory
 }
 
-// Locked runs change alone among all processes of this person.
+// Locked runs change while no other process of this person can.
 func (s *Store) Locked(ctx context.Context, change func() error) error {
 	if err := s.makeDir(); err != nil {
 		return err
@@ -133,7 +134,7 @@ func (s *Store) Locked(ctx context.Context, change func() error) error {
 	return change()
 }
 
-// Config reads config.json; no file is no profiles.
+// Config reads config.json. Without the file there are no profiles.
 func (s *Store) Config() (Config, error) {
 	c := Config{Profiles: map[string]*Profile{}}
 	raw, err := os.ReadFile(s.path("config.json"))
@@ -170,7 +171,7 @@ func (s *Store) WriteConfig(c Config) error {
 	return files.ReplaceFile(s.path("config.json"), append(raw, '\n'))
 }
 
-// Sessions reads auth.json and says where its key is; no file is no sessions.
+// Sessions reads auth.json, and says where its key is. Without the file there are no sessions.
 func (s *Store) Sessions(ctx context.Context) (map[string]Session, string, error) {
 	raw, err := os.ReadFile(s.path("auth.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,8 +222,8 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// WriteSessions encrypts auth.json; place is where its key has been so far, "" to choose the best one there is. Without a
-// session there is no file, and no key is needed.
+// WriteSessions encrypts and replaces auth.json. place is where its key was; empty chooses the best place. Without a session
+// the file is removed, and no key is needed.
 func (s *Store) WriteSessions(ctx context.Context, sessions map[string]Session, place string) error {
 	if len(sessions) == 0 {
 		if err := os.Remove(s.path("auth.json")); !errors.Is(err, fs.ErrNotExist) {

@@ -31,7 +31,7 @@ const (
 	minAuthKey      = 16
 	keyringService  = "ace"
 
-	// What the keyring may take of a command in all: a silent D-Bus would hang for ever, and a person may have to unlock it.
+	// The time that the keyring may take in all. A silent D-Bus would hang for ever; a person may have to unlock the keyring.
 	keyringTimeout  = 3 * time.Second
 	keyringPatience = 30 * time.Second
 )
@@ -74,8 +74,8 @@ func (s *Store) existingKey(ctx context.Context, place string) ([]byte, error) {
 	return key, nil
 }
 
-// writingKey is the key to write auth.json with. A place that works is kept: asking the keyring again and again could
-// make every command wait.
+// writingKey returns the key to write auth.json with. A place that works is kept: asking the keyring again and again could make
+// every command wait.
 func (s *Store) writingKey(ctx context.Context, place string) ([]byte, string, error) {
 	if place != "" {
 		if key, err := s.existingKey(ctx, place); err == nil {
@@ -137,8 +137,8 @@ var (
 	errKeyringSilent = errors.New("the system's keyring does not answer")
 )
 
-// ring is the system's keyring as one command uses it. Its calls take no context and can hang, so they have a time in
-// all, and a keyring that has used it up is not asked again.
+// ring is the system's keyring, as one command uses it. Its calls take no context and can hang, so they share a time limit;
+// once it is used up, the keyring is not asked again.
 type ring struct {
 	limit time.Duration
 	say   func(format string, args ...any) // nil: nobody is told
@@ -148,8 +148,8 @@ type ring struct {
 	key   []byte // as it was found
 }
 
-// ask runs one call to the keyring within the time that is left. On a terminal, where the limit is long, the person is
-// told what the command waits for.
+// ask makes one call to the keyring, within the remaining time. On a terminal, where the limit is long, the person is told what
+// the command waits for.
 func (r *ring) ask(ctx context.Context, call func() (string, error)) (string, error) {
 	left := r.limit - r.spent
 	if left <= 0 {

@@ -21,7 +21,7 @@ type clockResult struct {
 	Ended int64     `json:"ended_keys"`
 }
 
-// acceptClockCommand is `accept-clock` of a server or a cloud; open opens its database.
+// acceptClockCommand is `accept-clock` of a server or a cloud. open opens its database.
 func (runner *Runner) acceptClockCommand(what string, open func(context.Context) (ownDatabase, error), also ...keys.Cut) *cobra.Command {
 	return &cobra.Command{Use: "accept-clock", Args: cmdline.NoArgs,
 		Short: "Confirm that this machine's clock is right although the " + what + " has seen a later time",
@@ -50,7 +50,7 @@ stopped.`,
 		}}
 }
 
-// openServerDatabase opens the database of the server of this environment.
+// openServerDatabase opens the server's database, as the environment names it.
 func openServerDatabase(ctx context.Context) (ownDatabase, error) {
 	var e serverEnv
 	if err := readEnv(&e); err != nil {
@@ -68,7 +68,7 @@ func openServerDatabase(ctx context.Context) (ownDatabase, error) {
 	return own, err
 }
 
-// openCloudDatabase opens the database of the cloud of this environment.
+// openCloudDatabase opens the cloud's database, as the environment names it.
 func openCloudDatabase(ctx context.Context) (ownDatabase, error) {
 	var e cloudEnv
 	if err := readEnv(&e); err != nil {

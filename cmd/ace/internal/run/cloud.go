@@ -23,7 +23,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// CloudCommand is `ace cloud` with the commands of its operator.
+// CloudCommand returns `ace cloud` and its operator's commands.
 func (runner *Runner) CloudCommand() *cobra.Command {
 	var newDatabase bool
 	cmd := &cobra.Command{Use: "cloud", Short: "Run the hosted cloud, configured by environment variables", Args: cmdline.NoArgs,
@@ -39,7 +39,7 @@ func (runner *Runner) CloudCommand() *cobra.Command {
 
 func newSigningKey() (bridge.Secret, error) { return bridge.NewSigningRoot(), nil }
 
-// config reads the environment of a cloud and, on loopback, the secrets that an earlier start kept.
+// config reads a cloud's environment. On loopback it also reads the secrets that an earlier start kept.
 func (e *cloudEnv) config() (cloud.Config, settings, error) {
 	var wrong []string
 	s := e.settings("cloud", defaultCloudAddr, &wrong)
@@ -148,13 +148,13 @@ func (runner *Runner) runCloud(ctx context.Context, newDatabase bool) error {
 	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: c.Handler(), run: c.Run, close: c.Close})
 }
 
-// ownURL is the URL of a listener whose port may have been chosen by the system.
+// ownURL returns a listener's URL. The system may have chosen the port.
 func ownURL(scheme, host string, ln net.Listener) (bridge.ServerURL, error) {
 	port := fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
 	return bridge.CanonicalURL(scheme + "://" + net.JoinHostPort(host, port))
 }
 
-// onRegistry opens the cloud's database for an operator's command, beside a cloud that may be running.
+// onRegistry opens the cloud's database for an operator's command. The cloud may be running.
 func (runner *Runner) onRegistry(ctx context.Context, do func(*registry.Registry) error) error {
 	return runner.onRegistryAs(ctx, cloud.OpenRegistry, do)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// The files that `ace cloud init` keeps; each is meant for the variable of the same name with _FILE appended.
+// The files that `ace cloud init` makes. Each is for the variable of the same name, with _FILE appended.
 const (
 	initEncryptionKey  = "database-encryption-key"
 	initSigningKey     = "cloud-signing-key"
@@ -22,8 +22,8 @@ const (
 	initJWTSecret      = "jwt-secret"
 )
 
-// cloudInitCommand makes the secrets of a cloud, and of a server of one organization that trusts it, once: what is there
-// already is kept. It is the first step of docker-compose.yml.
+// cloudInitCommand makes the secrets of a cloud and its server, once. The server is one organization's and trusts the cloud.
+// Existing secrets are kept. It is the first step of docker-compose.yml.
 func (runner *Runner) cloudInitCommand() *cobra.Command {
 	var dir, org, publicURL string
 	cmd := &cobra.Command{Use: "init", Short: "Generate the secrets of a cloud and of a server that trusts it, in files",

@@ -36,7 +36,7 @@ const (
 	devTokenLife = 24 * time.Hour
 )
 
-// dev is a cloud, a server and a sample app on loopback, with secrets of their own.
+// dev is a cloud, a server and a sample app on loopback. They have secrets of their own.
 type dev struct {
 	cloudAddr, serverAddr, dataDir, version string
 
@@ -66,7 +66,7 @@ type devUser struct {
 	Token    bridge.Disclosed `json:"token"`
 }
 
-// DevCommand is `ace dev`.
+// DevCommand returns `ace dev`.
 func (runner *Runner) DevCommand() *cobra.Command {
 	d := dev{version: runner.Version}
 	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it out", Args: cmdline.NoArgs,
@@ -113,7 +113,7 @@ func (runner *Runner) runDev(ctx context.Context, d *dev) (err error) {
 		part{ln: d.appLn, handler: sampleApp()})
 }
 
-// devLevel keeps the terminal for what was printed, unless the log is asked for.
+// devLevel keeps the log quiet unless ACE_LOG_LEVEL asks for it. The terminal is for what `ace dev` prints.
 func (runner *Runner) devLevel() slog.Level {
 	var level slog.Level
 	if text, err := profile.OutsideVariable("ACE_LOG_LEVEL"); err == nil && level.UnmarshalText([]byte(text)) == nil {
@@ -122,8 +122,8 @@ func (runner *Runner) devLevel() slog.Level {
 	return slog.LevelWarn
 }
 
-// listen opens the ports before anything is configured: with port 0, the URLs are known only then. From here on
-// connections wait in the queue until they are served, so that what was printed can be called at once.
+// listen opens the ports before anything is configured. With port 0 the URLs are known only then. Connections wait in the queue
+// until they are served, so what was printed can be called at once.
 func (d *dev) listen(ctx context.Context) (err error) {
 	if d.cloudLn, err = listenOn(ctx, d.cloudAddr); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 	return err
 }
 
-// seed makes the organization with an owner, an admin and a member, unless a kept data directory has them.
+// seed makes the organization, its owner, an admin and a member. A data directory that was kept has them already.
 func (d *dev) seed(ctx context.Context) (devResult, error) {
 	r := devResult{CloudURL: d.cloudCfg.PublicURL, ServerURL: d.serverCfg.PublicURLs[0],
 		UpstreamURL: d.serverCfg.Upstream.String()}

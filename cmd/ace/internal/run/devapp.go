@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// devAppCommand runs the sample app by itself, for a server of one's own to put its gateway in front of.
+// devAppCommand runs only the sample app. A server of one's own can then be put in front of it.
 func (runner *Runner) devAppCommand() *cobra.Command {
 	var addr string
 	cmd := &cobra.Command{Use: "app", Short: "Run only the sample app, which shows the identity headers that it gets", Args: cmdline.NoArgs,

@@ -18,9 +18,9 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// CommonEnv are the variables of both a server and a cloud. All fields are strings or secrets, so that every mistake in
-// the environment can be reported at once, and any variable can come from a file. It is exported because envconfig
-// passes over embedded fields that are not.
+// CommonEnv are the variables that a server and a cloud share. All fields are strings or secrets, so that every mistake in the
+// environment can be reported at once, and any variable can come from a file. It is exported because envconfig passes over
+// embedded fields that are not.
 type CommonEnv struct {
 	Addr           string        `envconfig:"ACE_ADDR"`
 	PublicURL      string        `envconfig:"ACE_PUBLIC_URL"`
@@ -58,8 +58,8 @@ type cloudEnv struct {
 	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
 }
 
-// readEnv fills spec from the environment. A variable that is set and empty counts as a mistake, not as unset: an empty
-// secret is what a broken template leaves behind.
+// readEnv fills spec from the environment. A variable that is set but empty is a mistake: a broken template leaves an empty
+// secret behind.
 func readEnv(spec any) error {
 	if err := envconfig.Process("", spec); err != nil {
 		return term.Usage("the environment: %w", err)
@@ -107,7 +107,7 @@ func Variables() []string {
 	return names
 }
 
-// SecretSettings are the variables of a server and a cloud that hold a secret and nothing else.
+// SecretSettings are the variables that hold a secret and nothing else. They are a server's and a cloud's.
 func SecretSettings() []string {
 	var names []string
 	for _, spec := range []any{&serverEnv{}, &cloudEnv{}} {
@@ -120,8 +120,8 @@ func SecretSettings() []string {
 	return names
 }
 
-// unknownVariables says which of the variables look like settings of ace and are none: most are mistyped, and their owner
-// believes in them. Values are not looked at.
+// unknownVariables finds variables that look like ace's but are not. Most are mistyped settings that somebody relies on. Values
+// are not looked at.
 func unknownVariables(environ []string) []string {
 	settings := Variables()
 	known := slices.Clone(profile.Variables)
@@ -145,7 +145,7 @@ func unknownVariables(environ []string) []string {
 	return out
 }
 
-// warnOfVariables names the unknown variables in the log of what starts.
+// warnOfVariables logs a warning for each unknown variable.
 func warnOfVariables(log *slog.Logger) {
 	for _, line := range unknownVariables(os.Environ()) {
 		log.Warn(line)

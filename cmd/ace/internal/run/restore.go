@@ -35,14 +35,14 @@ type restoredKey struct {
 	Keep   string `json:"keep"`
 }
 
-// ownDatabase is the database of the server or the cloud of this environment.
+// ownDatabase is the database that this environment configures.
 type ownDatabase struct {
 	db    *sqldb.DB
 	dir   string      // where it keeps its mark; empty: nowhere
 	actor audit.Actor // who the audit log names
 }
 
-// restoreCommand is `restore` of a server or a cloud; open opens its database.
+// restoreCommand is `restore` of a server or a cloud. open opens its database.
 func (runner *Runner) restoreCommand(role string, open func(context.Context) (ownDatabase, error), also ...keys.Settle) *cobra.Command {
 	var accept bool
 	var choice keys.RestoreChoice

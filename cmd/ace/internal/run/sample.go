@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// identityHeaders are what the gateway tells the app behind it about the caller.
+// identityHeaders are how the gateway tells an app who calls.
 var identityHeaders = []string{
 	"X-Ace-Key-Id", "X-Ace-Subject", "X-Ace-Org", "X-Ace-Environment", "X-Ace-Scopes", "X-Ace-Request-Id",
 }
@@ -17,7 +17,7 @@ const (
 	sampleEvery  = time.Second
 )
 
-// sampleApp is the app behind the gateway of `ace dev`. It knows nothing of ace but the identity headers.
+// sampleApp is the app behind the gateway of `ace dev`. All it knows of ace are the identity headers.
 func sampleApp() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +39,7 @@ func sampleApp() http.Handler {
 	return mux
 }
 
-// sampleStream counts in server-sent events, to show that the gateway passes a stream on as it comes.
+// sampleStream counts in server-sent events. It shows that the gateway passes a stream on as it comes.
 func sampleStream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

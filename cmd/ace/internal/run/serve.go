@@ -32,7 +32,7 @@ func (e *CommonEnv) certificate() (tls.Certificate, error) {
 	return pair, nil
 }
 
-// listen opens the port, and reads the certificate where there is one.
+// listen opens the port, and reads the certificate if there is one.
 func (e *CommonEnv) listen(ctx context.Context, s settings) (net.Listener, *tls.Certificate, error) {
 	var cert *tls.Certificate
 	if e.TLSCert != "" {
@@ -56,7 +56,7 @@ func listenOn(ctx context.Context, addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// bound limits what clients may hold: through trusted proxies come many people.
+// bound limits the connections that a client may hold. A trusted proxy may hold more, since many people come through it.
 func bound(ln net.Listener, proxies []netip.Prefix, log *slog.Logger) net.Listener {
 	return serving.Bound(ln, serving.ConnLimits{Proxies: proxies}, log)
 }
@@ -71,8 +71,7 @@ type part struct {
 	close   func() error
 }
 
-// serve runs the parts until ctx ends or one of them fails: then all stop, requests first, background work after them,
-// databases last.
+// serve runs the parts until ctx ends or one fails. Then all stop: requests first, background work after them, databases last.
 func serve(ctx context.Context, log *slog.Logger, parts ...part) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -27,13 +27,13 @@ const (
 	maxUserTokenLife  = 366 * 24 * time.Hour
 )
 
-// Runner has the commands that run a server and a cloud.
+// Runner builds the commands that run a server and a cloud.
 type Runner struct {
 	Term    *term.Terminal // required
 	Version string         // of this program
 }
 
-// ServerCommand is `ace server` with the commands of its operator.
+// ServerCommand returns `ace server` and its operator's commands.
 func (runner *Runner) ServerCommand() *cobra.Command {
 	var newDatabase bool
 	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server, configured by environment variables", Args: cmdline.NoArgs,
@@ -77,7 +77,7 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 	return cfg, s, nil
 }
 
-// readCatalogue reads the file of ACE_SCOPES_FILE; without one the built-in catalogue serves.
+// readCatalogue reads the file of ACE_SCOPES_FILE. Without one it returns the built-in catalogue.
 func readCatalogue(path string) (catalogue.Catalogue, error) {
 	if path == "" {
 		return catalogue.Builtin(), nil
@@ -226,8 +226,8 @@ func (runner *Runner) serverHealthCommand() *cobra.Command {
 		}}
 }
 
-// ownAddress is where the health check finds the process beside it: on this machine whatever the public URL is, and so
-// without a check of the certificate, which is for the public name.
+// ownAddress finds the process on this machine for a health check. It does not use the public URL, so it cannot check the
+// certificate, which is for the public name.
 func (runner *Runner) ownAddress(e *CommonEnv, role, addr string) (bridge.ServerURL, api.ClientConfig, error) {
 	var wrong []string
 	s := e.settings(role, addr, &wrong)
@@ -243,7 +243,7 @@ func (runner *Runner) ownAddress(e *CommonEnv, role, addr string) (bridge.Server
 	return base, cfg, err
 }
 
-// ownTransport calls the process beside this one.
+// ownTransport calls the process on this machine.
 func ownTransport() http.RoundTripper {
 	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see ownAddress
 }

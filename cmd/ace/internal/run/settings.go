@@ -34,7 +34,7 @@ const (
 	maxDrain     = 10 * time.Minute
 )
 
-// settings checks the common variables. What is wrong is collected, so that one start names every mistake.
+// settings checks the common variables. It collects mistakes, so that one start names all of them.
 func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	s := settings{addr: e.Addr, dataDir: e.DataDir}
 	if s.addr == "" {
@@ -96,7 +96,7 @@ func (e *CommonEnv) drain(loopback bool, wrong *[]string) time.Duration {
 	return d
 }
 
-// notYet refuses a setting that this version does not act on: ignoring it would make its owner believe in it.
+// notYet refuses a setting that this version cannot act on. If it were ignored, its owner would rely on it.
 func notYet(wrong *[]string, name, value string) {
 	if value != "" {
 		*wrong = append(*wrong, name+" is not supported by this version")
@@ -125,7 +125,7 @@ func (e *CommonEnv) logger(w io.Writer) (*slog.Logger, error) {
 	return nil, errors.New("ACE_LOG_FORMAT: it is not text or json")
 }
 
-// loopbackURLs are the names of what listens on a loopback address; the first is what it calls itself.
+// loopbackURLs are the URLs of a listener on loopback. The first is the one that it calls itself.
 func loopbackURLs(scheme, host, port string) []bridge.ServerURL {
 	var out []bridge.ServerURL
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", host} {

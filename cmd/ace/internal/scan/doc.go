@@ -1,5 +1,10 @@
 // Package scan finds API keys in files, offline.
 //
-// A key is found by its pattern and its checksum, so that what looks like a key and is none is not reported. Files are read in
-// windows that overlap; packed ones are unpacked once. What could not be searched is named, with why. No secret is printed.
+// A key is recognized by its pattern and its checksum, so lookalikes are not reported:
+//
+//	path ──┬─ a folder ────> each file in it, except .git
+//	       └─ a file ──┬─ gzip, bzip2, zip ─> unpacked once ──┐
+//	                   └─ anything else ──────────────────────┴─> searched in windows that overlap ──> findings
+//
+// Whatever could not be searched is named, with the reason. No secret is printed: the output of a scanner ends up in logs.
 package scan

@@ -29,7 +29,8 @@ const (
 	maxMembers = 100_000 // of an archive
 )
 
-// scanNamed searches a stream under a name, up to a bound: a device may have no end. Packed streams are unpacked once.
+// scanNamed searches a stream under a name. It stops at a bound, since a device may have no end. Packed streams are unpacked
+// once.
 func scanNamed(ctx context.Context, name string, in io.Reader, r *result) error {
 	buffered := bufio.NewReader(in)
 	start, _ := buffered.Peek(8)
@@ -80,7 +81,7 @@ func scanMember(ctx context.Context, name string, in io.Reader, r *result) error
 	return scanBounded(ctx, name, buffered, r)
 }
 
-// whole tells a stream that breaks off from one that ends.
+// whole reports a stream that ends too early.
 type whole struct{ io.Reader }
 
 func (w whole) Read(p []byte) (int, error) {
@@ -91,7 +92,7 @@ func (w whole) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// scanBounded searches a stream up to a bound, and says so if it reaches it.
+// scanBounded searches a stream up to a bound, and reports reaching it.
 func scanBounded(ctx context.Context, name string, in io.Reader, r *result) error {
 	bounded := &io.LimitedReader{R: in, N: maxScan}
 	err := scanReader(ctx, name, bounded, r)
@@ -101,8 +102,7 @@ func scanBounded(ctx context.Context, name string, in io.Reader, r *result) erro
 	return err
 }
 
-// scanZip searches the members of an archive, and reports whether the archive can be read. Members that cannot be read are
-// named.
+// scanZip searches an archive's members. It returns false if the archive cannot be read. Members that cannot be read are named.
 func scanZip(ctx context.Context, name string, f *os.File, r *result) bool {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {

@@ -25,7 +25,7 @@ const (
 	maxScan     = 4 << 30
 )
 
-// finding is a key in a file. It never has the secret: the output of a scanner ends up in logs.
+// finding is a key in a file. It never has the secret, since a scanner's output ends up in logs.
 type finding struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
@@ -47,12 +47,12 @@ func (r *result) skip(path, why string) {
 	r.Skipped, r.why = append(r.Skipped, path), append(r.why, why)
 }
 
-// Scanner looks for keys in what is named on a command line.
+// Scanner looks for keys in the paths of a command line.
 type Scanner struct {
 	Term *term.Terminal // required
 }
 
-// Command is `ace scan`.
+// Command returns `ace scan`.
 func (s *Scanner) Command() *cobra.Command {
 	return &cobra.Command{Use: "scan [PATH…|-]", Short: "Find API keys in files, offline",
 		Long: `Find API keys in files, offline. Keys are recognized by pattern and checksum, so lookalikes are not reported. Secrets are not printed.
@@ -148,7 +148,7 @@ func (s *Scanner) scanPath(ctx context.Context, path string, r *result) error {
 	})
 }
 
-// scanEntry searches one entry of a folder. A link to somewhere in the folder is passed over, because that is searched anyway.
+// scanEntry searches one entry of a folder. It skips a link to somewhere in the folder, which is searched anyway.
 func (s *Scanner) scanEntry(ctx context.Context, root, file string, entry fs.DirEntry, r *result) error {
 	if entry.Type()&fs.ModeSymlink != 0 {
 		target, err := filepath.EvalSymlinks(file)
@@ -176,7 +176,7 @@ func (s *Scanner) scanEntry(ctx context.Context, root, file string, entry fs.Dir
 
 const notAFile = "it is a pipe, a socket or a device, not a file"
 
-// within reports whether a path is in a folder and searched with it.
+// within reports whether a folder's search covers a path.
 func within(folder, path string) bool {
 	rel, err := filepath.Rel(folder, path)
 	if err != nil {
@@ -186,10 +186,10 @@ func within(folder, path string) bool {
 	return first[0] != ".." && !slices.Contains(first, ".git")
 }
 
-// reason is the cause of an error about a file, without the name of the file.
+// reason returns the cause of a file error, without the name.
 func reason(err error) string { return files.WithoutPath(err).Error() }
 
-// scanFile searches a file, or whatever else can be opened under a name.
+// scanFile searches a file, pipe or device.
 func (s *Scanner) scanFile(ctx context.Context, path string, how int, r *result) error {
 	f, err := term.Await(s.Term, func() (*os.File, error) { return os.OpenFile(path, how, 0) }) //nolint:gosec // the person names it; a pipe may have no writer
 	if err != nil {
@@ -207,8 +207,7 @@ func (s *Scanner) scanFile(ctx context.Context, path string, how int, r *result)
 	return scanNamed(ctx, path, f, r)
 }
 
-// scanReader looks through what it reads in windows that overlap, so that no file is held as a whole and no key falls
-// between two windows.
+// scanReader searches a stream in windows that overlap. So no file is held as a whole, and no key falls between two windows.
 func scanReader(ctx context.Context, name string, in io.Reader, r *result) error {
 	buf := make([]byte, 0, scanWindow)
 	line, column := 1, 1
@@ -247,8 +246,8 @@ type foundKey struct {
 	key   bridge.Key
 }
 
-// keysIn lists the keys in a window, and where they begin. Where text may be in UTF-16 or UTF-32, it is searched without its
-// NUL bytes as well.
+// keysIn lists the keys in a window, and where they begin. If the text may be UTF-16 or UTF-32, it is searched without its NUL
+// bytes as well.
 func keysIn(buf []byte) []foundKey {
 	var out []foundKey
 	find := func(text []byte, at func(int) int) {
@@ -279,7 +278,7 @@ func keysIn(buf []byte) []foundKey {
 	return out
 }
 
-// position is the line and column after some bytes.
+// position returns the line and column after some bytes.
 func position(passed []byte, line, column int) (int, int) {
 	if n := bytes.Count(passed, []byte("\n")); n > 0 {
 		return line + n, len(passed) - bytes.LastIndexByte(passed, '\n')

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// OpenBrowser tries to show a page; the person has the address on the screen as well. Only http and https: the address
-// comes from the cloud, and other schemes start other programs.
+// OpenBrowser tries to open a page in the person's browser. Failures are ignored, since the address is on the screen as well.
+// Only http and https are opened: the address comes from the cloud, and other schemes start other programs.
 func OpenBrowser(ctx context.Context, page string) {
 	if !strings.HasPrefix(page, "https://") && !strings.HasPrefix(page, "http://") {
 		return

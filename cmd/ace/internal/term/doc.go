@@ -1,15 +1,19 @@
-// Package term is the terminal of a command: its streams, what is printed on them, and what is asked.
+// Package term is how a command talks to a person and to scripts.
 //
-// A [Terminal] has the three streams and the flags that every command takes. Results go to stdout, as a table, JSON or YAML
-// ([Terminal.Print]); everything else goes to stderr: notes, questions, the line that says what is waited for, and how a command
-// failed ([Terminal.Fail]). Exit codes follow from errors ([ExitCode]).
+// A [Terminal] has the three streams and the flags that every command takes:
+//
+//	results ──────────────> stdout    a table, JSON or YAML ([Terminal.Print])
+//	notes, progress ──────> stderr    not with --quiet ([Terminal.Note], [Terminal.Working])
+//	questions ────────────> stderr    answers come from stdin ([Terminal.AskLine], [Terminal.AskSecret], [Terminal.Pick])
+//	failures ─────────────> stderr    "ace: …" and "fix: …", or a line of JSON ([Terminal.Fail])
+//	                         └──────> an exit code, which follows from the error ([ExitCode])
 //
 // It promises:
-//   - Nothing is asked where there is nobody to ask: without a terminal, in CI, and with --non-interactive ([Terminal.Interactive]).
+//   - Nothing is asked if nobody can answer: without a terminal, in CI, or with --non-interactive ([Terminal.Interactive]).
 //   - Ctrl-C ends a question at once, although nothing can cancel the read ([Await]).
 //   - No message repeats a secret that the command was given ([Terminal.Without]).
-//   - What comes from a server cannot move the cursor ([Row]).
-//   - Commands in hints work as they are typed here: with the program's own path, --env and --profile ([Terminal.AsTyped]).
+//   - Text from a server cannot move the cursor ([Row]).
+//   - Commands in hints work when typed here: with the program's own path, --env and --profile ([Terminal.AsTyped]).
 //
 // It knows no cloud, no server and no profile.
 package term

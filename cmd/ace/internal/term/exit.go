@@ -20,18 +20,18 @@ const (
 	ExitInterrupted = 130
 )
 
-// Usage is a wrong use of a command: exit code 2.
+// Usage is the error for a wrong command line: exit code 2.
 func Usage(format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Invalid, bridge.CodeUsage, format, args...)
 }
 
-// InputNeeded is what a command answers instead of asking when there is nobody to ask.
+// InputNeeded is the error for a question that cannot be asked here.
 func InputNeeded(format string, args ...any) *bridge.Error {
 	return bridge.E(bridge.Invalid, bridge.CodeInputNeeded, format, args...)
 }
 
-// valueCodes are refusals, by a cloud or a server, of what a flag or an argument says: only they know what there is, and to
-// the person it is the same as what is found wrong here.
+// valueCodes are a cloud's or server's refusals of a value. Only they know which values exist; to the person it is the same
+// mistake as one found here, so the exit code is the same.
 var valueCodes = map[bridge.Code]bool{bridge.CodePresetUnknown: true, bridge.CodeScopeUnknown: true,
 	bridge.CodeScopeMalformed:  true,
 	bridge.CodeScopesMissing:   true,
@@ -41,7 +41,7 @@ var valueCodes = map[bridge.Code]bool{bridge.CodePresetUnknown: true, bridge.Cod
 	bridge.CodeTimeMalformed: true, bridge.CodeURLMalformed: true, bridge.CodeTextMalformed: true, bridge.CodeUserMalformed: true, bridge.CodePasswordLength: true,
 	bridge.CodeCeilingMalformed: true}
 
-// ExitCode is the exit code of an error.
+// ExitCode returns the exit code of an error.
 func ExitCode(e *bridge.Error) int {
 	if e.Code == bridge.CodeUsage || e.Code == bridge.CodeInputNeeded || (e.Kind == bridge.Invalid && valueCodes[e.Code]) {
 		return ExitUsage
@@ -57,8 +57,8 @@ func ExitCode(e *bridge.Error) int {
 	return ExitFailed
 }
 
-// Explain makes any error one with a code; unlike a server's, the CLI's own unexpected errors are shown to the one
-// person who runs it.
+// Explain turns any error into one with a code. Unlike a server, the CLI shows its own unexpected errors: only the person who
+// runs it sees them.
 func Explain(err error) *bridge.Error {
 	if e, ok := errors.AsType[*bridge.Error](err); ok {
 		return e
@@ -73,7 +73,7 @@ func Explain(err error) *bridge.Error {
 	return &bridge.Error{Kind: bridge.Internal, Code: code, Detail: err.Error(), Err: err}
 }
 
-// failure is an error with -o json: one line on stderr.
+// failure is an error as -o json prints it, on one line.
 type failure struct {
 	Code     bridge.Code `json:"code"`
 	Detail   string      `json:"detail"`

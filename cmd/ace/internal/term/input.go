@@ -19,8 +19,8 @@ const (
 	maxLine        = 1024
 )
 
-// SecretFlag reads the value of a flag that carries a secret: - is stdin, file:PATH a file, anything else the secret
-// itself.
+// SecretFlag reads the value of a flag that takes a secret. - stands for stdin and file:PATH for a file; anything else is the
+// secret itself.
 func (t *Terminal) SecretFlag(flag, value string) (bridge.Secret, error) {
 	path, isFile := strings.CutPrefix(value, "file:")
 	switch {
@@ -54,7 +54,7 @@ func (t *Terminal) secretStdin(flag string) (bridge.Secret, error) {
 	return bridge.NewSecret(text), err
 }
 
-// readStdin reads all of stdin, which is not a terminal, once.
+// readStdin reads all of stdin as text. It works once, and not on a terminal.
 func (t *Terminal) readStdin(flag string) (string, error) {
 	_, text, err := t.allStdin(flag)
 	return text, err
@@ -66,7 +66,7 @@ func (t *Terminal) PasswordStdin(flag string) (string, error) {
 	return passwordText(raw), err
 }
 
-// Password reads the password of a login unchanged but for the end of its line: from stdin, or typed at the terminal.
+// Password reads a password from stdin or from the terminal. Only the end of its line is removed.
 func (t *Terminal) Password(stdin bool) (bridge.Disclosed, error) {
 	if !stdin || (IsTerminal(t.In) && t.Interactive()) {
 		password, err := t.AskSecret("Password")
@@ -76,12 +76,12 @@ func (t *Terminal) Password(stdin bool) (bridge.Disclosed, error) {
 	return bridge.NewSecret(text).Disclose(), err
 }
 
-// passwordText is a password without line ends and byte-order mark; white space around it may belong to it.
+// passwordText removes line ends and a byte-order mark from a password. White space around it stays, since it may belong to it.
 func passwordText(raw string) string {
 	return strings.TrimPrefix(strings.TrimRight(raw, "\r\n"), "\ufeff")
 }
 
-// passwordFlag is secretFlag for passwords.
+// passwordFlag is SecretFlag for passwords.
 func (t *Terminal) passwordFlag(flag, value string) (bridge.Secret, error) {
 	path, isFile := strings.CutPrefix(value, "file:")
 	switch {
@@ -107,7 +107,7 @@ func (t *Terminal) passwordFlag(flag, value string) (bridge.Secret, error) {
 	return bridge.NewSecret(value), nil
 }
 
-// allStdin reads all of stdin as it is and as text from outside is read.
+// allStdin reads all of stdin, and returns it raw and as text.
 func (t *Terminal) allStdin(flag string) (read, text string, err error) {
 	switch {
 	case t.StdinUsed:
@@ -132,8 +132,8 @@ func (t *Terminal) allStdin(flag string) (read, text string, err error) {
 	return string(raw), text, nil
 }
 
-// AskSecret reads a line without an echo. The terminal is changed here and not by whatever reads, which after a Ctrl-C that
-// came early would do it last.
+// AskSecret reads a line without an echo. It changes the terminal's mode itself: if the reader did, it could change it last
+// after an early Ctrl-C.
 func (t *Terminal) AskSecret(what string) (bridge.Secret, error) {
 	fd := int(t.In.Fd())
 	before, err := term.MakeRaw(fd)
@@ -148,7 +148,7 @@ func (t *Terminal) AskSecret(what string) (bridge.Secret, error) {
 	return bridge.NewSecret(text), err
 }
 
-// AskToken is askSecret for keys, tokens and codes, which are usually pasted.
+// AskToken is AskSecret for keys, tokens and codes, which are usually pasted.
 func (t *Terminal) AskToken(what string) (bridge.Secret, error) {
 	typed, err := t.AskSecret(what)
 	if err != nil {
@@ -178,7 +178,7 @@ func (t *Terminal) readSecret(what string) (string, error) {
 	return text, err
 }
 
-// NewPassword reads a password for a new user, twice when it is typed.
+// NewPassword reads a new user's password; if it is typed, twice.
 func (t *Terminal) NewPassword(flag string) (bridge.Secret, error) {
 	if flag != "" {
 		return t.passwordFlag("--password", flag)
@@ -206,7 +206,7 @@ func (t *Terminal) ask(format string, args ...any) {
 	_, _ = io.WriteString(t.Err, fmt.Sprintf(prompt, args...))
 }
 
-// Await waits for a read, which nothing can cancel, until Ctrl-C ends the command.
+// Await waits for a read, or for Ctrl-C. The read itself cannot be cancelled and is left behind.
 func Await[T any](a *Terminal, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -246,17 +246,17 @@ func (t *Terminal) AskLine(format string, args ...any) (string, error) {
 	return text, err
 }
 
-// byteByByte takes no more than is needed, so that the rest is there for the next question.
+// byteByByte reads one byte at a time. The rest is left for the next question.
 type byteByByte struct{ io.Reader }
 
 func (r byteByByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
 
-// readLine reads up to the end of the line.
+// readLine reads to the end of the line.
 func readLine(r io.Reader) (string, error) {
 	return bufio.NewReader(io.LimitReader(byteByByte{r}, maxLine)).ReadString('\n')
 }
 
-// Confirm asks a question to which nothing but yes is yes.
+// Confirm asks a yes-or-no question. Anything but y or yes means no.
 func (t *Terminal) Confirm(format string, args ...any) (bool, error) {
 	answer, err := t.AskLine(format+" [y/N] ", args...)
 	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"), err

@@ -8,8 +8,8 @@ import (
 	"github.com/muesli/cancelreader"
 )
 
-// keyboard is the terminal as a list reads it. When the list has gone, nothing reads on: bubbletea does not wait for its
-// reader to end, and that would take the first key of the question that follows.
+// keyboard is the terminal as a list reads it. Once the list is gone, nothing reads on: bubbletea does not wait for its reader
+// to end, and that would swallow the first key of the next question.
 type keyboard struct {
 	terminal *os.File
 	keys     cancelreader.CancelReader
@@ -31,7 +31,7 @@ func (k *keyboard) Read(p []byte) (int, error) {
 	return k.keys.Read(p)
 }
 
-// stop ends a read that waits, and returns when it has ended.
+// stop ends a pending read and waits until it has ended.
 func (k *keyboard) stop() {
 	k.keys.Cancel()
 	k.reading.Lock()
@@ -40,7 +40,7 @@ func (k *keyboard) stop() {
 	_ = k.keys.Close()
 }
 
-// Fd, Write and Close make it what bubbletea takes for a terminal, whose modes it sets.
+// Fd, Write and Close make a keyboard a terminal to bubbletea. It then sets the terminal's modes.
 func (k *keyboard) Fd() uintptr { return k.terminal.Fd() }
 
 func (k *keyboard) Write(p []byte) (int, error) { return k.terminal.Write(p) }

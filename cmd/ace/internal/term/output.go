@@ -23,7 +23,7 @@ const (
 // Outputs lists the values of --output.
 var Outputs = []string{OutputTable, OutputJSON, outputYAML}
 
-// CheckOutput refuses an --output that there is not.
+// CheckOutput refuses an unknown value of --output.
 func (t *Terminal) CheckOutput() error {
 	switch t.Output {
 	case OutputTable, OutputJSON, outputYAML:
@@ -34,7 +34,7 @@ func (t *Terminal) CheckOutput() error {
 	return Usage("--output %q is not table, json or yaml%s", asked, DidYouMean(asked, Outputs))
 }
 
-// Print writes a result: v as JSON or YAML when that was asked for, otherwise what table writes.
+// Print writes a result to stdout. With -o json or yaml it writes v, otherwise what table writes.
 func (t *Terminal) Print(v any, table func(w io.Writer)) error {
 	switch t.Output {
 	case OutputJSON:
@@ -49,7 +49,7 @@ func (t *Terminal) Print(v any, table func(w io.Writer)) error {
 	return w.Flush()
 }
 
-// printYAML goes through JSON, so that both have the same names and the same secrets in the clear.
+// printYAML converts v by way of JSON. So both formats have the same names and the same secrets in the clear.
 func (t *Terminal) printYAML(v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t *Terminal) printYAML(v any) error {
 	return encoder.Close()
 }
 
-// plainStyle drops the flow style and the quotes of JSON; the encoder quotes again what needs it.
+// plainStyle drops JSON's flow style and quotes. The encoder quotes again where YAML needs it.
 func plainStyle(n *yaml.Node) {
 	n.Style = 0
 	for _, child := range n.Content {
@@ -76,8 +76,8 @@ func plainStyle(n *yaml.Node) {
 	}
 }
 
-// Row writes one line of a table. What comes from a server may hold anything, so control characters, which could move
-// the cursor or colour the terminal, are replaced.
+// Row writes one line of a table. It replaces control characters, which could move the cursor or colour the terminal: what
+// comes from a server may hold anything.
 func Row(w io.Writer, cells ...string) {
 	for i, cell := range cells {
 		cells[i] = bridge.Printable(cell)
@@ -88,7 +88,7 @@ func Row(w io.Writer, cells ...string) {
 	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
 
-// When is a time as people read it, in the zone of this machine.
+// When writes a time for people, in this machine's time zone.
 func When(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
@@ -96,7 +96,7 @@ func When(t *time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// Until is when for the end of something, in UTC as it is stored, which it says.
+// Until writes the end of something for people, in UTC. It names the zone, since ends are stored and enforced in UTC.
 func Until(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
@@ -104,7 +104,7 @@ func Until(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04 MST")
 }
 
-// PrintableLines is printable for text that may have several lines.
+// PrintableLines makes text of several lines printable.
 func PrintableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {

@@ -15,14 +15,14 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// ErrInterrupted is Ctrl-C pressed where the terminal does not make a signal of it.
+// ErrInterrupted means Ctrl-C was read as a key, not as a signal.
 var ErrInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
 
-// ErrNothingChosen is a list that was left with Esc or an empty answer.
+// ErrNothingChosen means a list was left with Esc or an empty answer.
 var ErrNothingChosen = bridge.E(bridge.Conflict, bridge.CodeCancelled, "nothing was chosen")
 
-// Pick lets the person at the terminal choose one of a few options and returns its place: with the arrow keys and "/" to
-// filter, or, on a terminal that has no cursor to move (TERM=dumb, which also suits a screen reader), by number.
+// Pick lets the person choose an option, and returns its index. They use the arrow keys and / to filter. On a terminal without
+// a cursor to move (TERM=dumb, which also suits a screen reader) they type a number.
 func (t *Terminal) Pick(title string, options []string) (int, error) {
 	if !t.Interactive() {
 		return 0, InputNeeded("%s There is no terminal to choose", title)
@@ -38,7 +38,7 @@ func (t *Terminal) Pick(title string, options []string) (int, error) {
 	return t.pickHere(title, clean, height)
 }
 
-// pickNumber is a numbered list: it works on every terminal.
+// pickNumber offers a numbered list, which works on every terminal.
 func (t *Terminal) pickNumber(title string, options []string) (int, error) {
 	for i, o := range options {
 		t.Say("%3d  %s", i+1, o)
@@ -57,7 +57,7 @@ func (t *Terminal) pickNumber(title string, options []string) (int, error) {
 	}
 }
 
-// pickTheme keeps to the terminal's own foreground, which is readable on any background.
+// pickTheme uses the terminal's own foreground, readable on any background.
 func pickTheme(isDark bool) *huh.Styles {
 	t := huh.ThemeBase(isDark)
 	cyan := lipgloss.Color("6")
@@ -67,7 +67,7 @@ func pickTheme(isDark bool) *huh.Styles {
 	return t
 }
 
-// pickHere runs huh on the terminal, below what was printed, and erases itself.
+// pickHere shows a list below what was printed, and erases it afterwards.
 func (t *Terminal) pickHere(title string, options []string, height int) (int, error) {
 	const around = 4 // the title, an empty line, the help, and the line of the cursor
 	chosen, left := 0, false

@@ -23,7 +23,7 @@ func (t *Terminal) Screen() bool {
 // colours reports whether text may be coloured or bold: see no-color.org.
 func (t *Terminal) colours() bool { return !t.NoColor && os.Getenv("NO_COLOR") == "" && t.Screen() }
 
-// InCI reports whether a build runs this: one that has a terminal has nobody at it.
+// InCI reports whether a build runs this. Even if it has a terminal, nobody is there to answer.
 func InCI() bool {
 	switch strings.ToLower(strings.TrimSpace(os.Getenv("CI"))) {
 	case "", "0", "false":
@@ -38,10 +38,11 @@ const (
 	eraseLine     = "\r\x1b[K"
 )
 
-// progress holds that one line at a time says what is under way.
+// progress makes sure that only one progress line shows at a time.
 type progress struct{ shown atomic.Bool }
 
-// Working says on a terminal, and nowhere else, what takes its time: in one line, which done erases.
+// Working shows a line with a spinner until done is called. It shows nothing unless stderr is a terminal, or if it takes less
+// than half a second.
 func (t *Terminal) Working(format string, args ...any) (done func()) {
 	if t.Quiet || InCI() || !t.Screen() || !t.progress.shown.CompareAndSwap(false, true) {
 		return func() {}
@@ -75,7 +76,7 @@ func (t *Terminal) spin(text string, stop <-chan struct{}) {
 	}
 }
 
-// oneLine cuts a text to what one line of the terminal holds, since only one line is erased again.
+// oneLine cuts text to the terminal's width. Only one line can be erased again.
 func (t *Terminal) oneLine(text string) string {
 	const spinner = 3
 	width, _, err := term.GetSize(int(t.Err.Fd()))
@@ -86,7 +87,7 @@ func (t *Terminal) oneLine(text string) string {
 	return string(runes)
 }
 
-// watched is a transport that says whom the command is waiting for.
+// watched is a transport that shows which host the command waits for.
 type watched struct {
 	a    *Terminal
 	next http.RoundTripper

@@ -19,14 +19,14 @@ var proxyVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_
 // secretFlags are the flags that take a secret.
 var secretFlags = []string{"token", "api-key", "key", "secret", "password", "otp", "code"}
 
-// leastSecret is the shortest secret that is looked for in messages: shorter text occurs by chance.
+// leastSecret is the shortest secret to look for in messages. Shorter text occurs by chance.
 const leastSecret = 6
 
-// pemStart is the start of a private key or certificate in a file.
+// pemStart begins a private key or certificate in a file.
 const pemStart = "-----BEGIN "
 
-// Without is the error with secrets removed from its texts: those that the command was given, and words that may be secrets
-// pasted into the wrong place.
+// Without returns the error with secrets removed from its texts. It removes the secrets that the command was given, and words
+// that may be secrets pasted into the wrong place.
 func (t *Terminal) Without(e *bridge.Error) *bridge.Error {
 	c := *e
 	secrets := t.secrets()
@@ -34,7 +34,7 @@ func (t *Terminal) Without(e *bridge.Error) *bridge.Error {
 	return &c
 }
 
-// secrets lists the secrets that the command was given, the longest first; no message repeats them.
+// secrets lists the secrets that the command was given, longest first.
 func (t *Terminal) secrets() []string {
 	var out []string
 	add := func(text string) {
@@ -83,7 +83,8 @@ var (
 	userPart     = regexp.MustCompile(`//[^/\s"'@]+@`)
 )
 
-// redact removes the given secrets from a text, in any case, and whatever looks like a key, a token or the user of a URL.
+// redact removes secrets from a text: the given ones, and look-alikes. Case does not matter. Keys, tokens and the user part of
+// a URL look like secrets.
 func redact(text string, secrets []string) string {
 	for _, s := range secrets {
 		if i := strings.Index(strings.ToLower(text), strings.ToLower(s)); i >= 0 {
@@ -94,7 +95,7 @@ func redact(text string, secrets []string) string {
 	return userPart.ReplaceAllLiteralString(text, "//"+bridge.Redacted+"@")
 }
 
-// userinfo is the part of a URL before its host, well-formed or not.
+// userinfo returns a URL's password or user, even if it is malformed.
 func userinfo(s string) string {
 	i, j := strings.Index(s, "://"), strings.LastIndexByte(s, '@')
 	if i < 0 || j < i {
@@ -107,7 +108,7 @@ func userinfo(s string) string {
 	return s[i+3 : j]
 }
 
-// MayBeSecret reports whether a word looks like a key, a token, a URL with a user, or random text.
+// MayBeSecret reports whether a word looks like a secret. Keys, tokens, URLs with a user and random text do.
 func MayBeSecret(word string) bool {
 	if strings.Contains(word, pemStart) || secretShapes.MatchString(word) || userinfo(word) != "" {
 		return true
@@ -123,12 +124,12 @@ func MayBeSecret(word string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(word, notRandom), random)
 }
 
-// notRandom reports whether a character never occurs in hex, base32, base58, base62 or base64url.
+// notRandom reports whether random text never holds a character. Random text is hex, base32, base58, base62 or base64url.
 func notRandom(r rune) bool {
 	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_'
 }
 
-// random reports whether letters, digits and cases alternate as often as in random text.
+// random reports whether text looks random. Letters, digits and cases alternate more often there than in words.
 func random(s string) bool {
 	const least, often = 20, 5 // once in so many characters
 	if _, err := uuid.Parse(s); err == nil || len(s) < least {

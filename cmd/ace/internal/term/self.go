@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// SelfCommand is what a person types to run this program again: its name where the shell finds it by that, else the path that
-// was typed, or go run.
+// SelfCommand returns what a person types to run this program again. It is the name if the shell finds this program by it,
+// otherwise the path that was typed, or go run.
 func SelfCommand() string {
 	const name = "ace"
 	path, err := os.Executable()
@@ -20,7 +20,7 @@ func SelfCommand() string {
 	return selfCommandOf(filepath.ToSlash(path), os.Args[0], err == nil && sameFile(found, path))
 }
 
-// goRunPath is where go run builds: a temporary directory, or since Go 1.24 the build cache, wherever that is.
+// goRunPath matches where go run builds. That is a temporary directory, or since Go 1.24 the build cache, wherever that is.
 var goRunPath = regexp.MustCompile(`/go-build|/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
 
 func selfCommandOf(path, typed string, found bool) string {

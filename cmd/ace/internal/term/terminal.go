@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 )
 
-// Terminal is what a command talks to a person with: the streams and the flags of every command.
+// Terminal is how a command talks to a person. It has the streams, and the flags of every command.
 type Terminal struct {
 	In, Out, Err *os.File
 
@@ -30,7 +30,7 @@ type Terminal struct {
 	progress progress
 }
 
-// New is a terminal on three streams, with the flags at their defaults.
+// New returns a terminal on three streams. The flags have their defaults.
 func New(in, out, err *os.File) *Terminal {
 	return &Terminal{In: in, Out: out, Err: err, Output: OutputTable, Self: "ace"}
 }
@@ -43,19 +43,19 @@ func (t *Terminal) Interactive() bool {
 // IsTerminal reports whether a stream is a terminal.
 func IsTerminal(f *os.File) bool { return xterm.IsTerminal(int(f.Fd())) }
 
-// Note tells the person at the terminal something that is no result.
+// Note prints a line to stderr, unless --quiet is given.
 func (t *Terminal) Note(format string, args ...any) {
 	if !t.Quiet {
 		t.Say(format, args...)
 	}
 }
 
-// Say is note for what has to be seen even with --quiet.
+// Say prints a line to stderr, even with --quiet.
 func (t *Terminal) Say(format string, args ...any) {
 	_, _ = fmt.Fprintln(t.Err, t.AsTyped(fmt.Sprintf(format, args...)))
 }
 
-// Bold is a text in bold where the terminal shows that.
+// Bold returns text in bold if the terminal can show it.
 func (t *Terminal) Bold(s string) string {
 	if !t.colours() {
 		return s
@@ -63,7 +63,7 @@ func (t *Terminal) Bold(s string) string {
 	return "\x1b[1m" + s + "\x1b[0m"
 }
 
-// Count writes a number of things, with an s if it is not one.
+// Count writes a number and its noun: 1 key, 2 keys.
 func Count(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
@@ -71,7 +71,7 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-// DidYouMean names the candidate nearest to a word, as the end of a sentence.
+// DidYouMean suggests the candidate nearest to a word. The suggestion is the end of a sentence; it is empty if nothing is near.
 func DidYouMean(word string, candidates []string) string {
 	if n := catalogue.Nearest(word, candidates); n != "" {
 		return fmt.Sprintf("; did you mean %q?", n)

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 )
 
-// Transport is how the command calls clouds and servers.
+// Transport returns the transport for calls to clouds and servers.
 func (t *Terminal) Transport() http.RoundTripper {
 	next := watched{t, http.DefaultTransport}
 	if t.Debug {
@@ -19,7 +19,7 @@ func (t *Terminal) Transport() http.RoundTripper {
 	return next
 }
 
-// tracing tells of each request what can be shown to anybody: never a header, a body or a query, which may be secret.
+// tracing logs each request for --debug. Headers, bodies and queries are left out, since they may hold secrets.
 type tracing struct {
 	say  func(format string, args ...any)
 	next http.RoundTripper

@@ -7,12 +7,12 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// ownCommands matches the commands that hints and notes tell a person to type here. `ace server` and `ace cloud` are not
-// among them: they are also the names of things and, like `ace dev`, run on other machines.
+// ownCommands matches the commands in hints that people type here. `ace server` and `ace cloud` are not among them: they are
+// also the names of things and, like `ace dev`, run on other machines.
 var ownCommands = regexp.MustCompile(`(^|[\s(;:` + "`" + `])ace (api-key|auth|completion|connect|connections|disconnect|login|logout|org|scan|why|help|--help|-i)\b`)
 
-// AsTyped rewrites the commands in a text so that they work when typed here: with this program's name or path, and the cloud
-// and profile that this command was given.
+// AsTyped rewrites the commands in a text so they work here. It uses this program's own name or path, and adds the cloud and
+// profile that this command was given.
 func (t *Terminal) AsTyped(text string) string {
 	var flags string
 	if t.Profile != "" && !MayBeSecret(t.Profile) {
