@@ -47,6 +47,7 @@ func TestTaken(t *testing.T) {
 		{"a number", []bridge.Withdrawal{{Number: 3, Until: until(1, ann)}}, bridge.Taken{Until: now.Unix() - 1, Number: 3}},
 		{"a lower number later", []bridge.Withdrawal{{Number: 3, Until: until(1, ann)}, {Number: 2, Until: until(0, ann)}}, bridge.Taken{Until: now.Unix(), Number: 3}},
 		{"both ways", []bridge.Withdrawal{{Number: 3, Until: until(5, ann)}, {Until: until(2, ann)}}, bridge.Taken{Until: now.Unix() - 2, Number: 3, Clock: now.Unix() - 2}},
+		{"an earlier time later", []bridge.Withdrawal{{Until: until(1, ann)}, {Until: until(5, ann)}}, bridge.Taken{Until: now.Unix() - 1, Clock: now.Unix() - 1}},
 		{"older than any token", []bridge.Withdrawal{{Until: until(3600, ann)}}, bridge.Taken{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -79,7 +79,11 @@ type Given struct {
 }
 
 // Of the program that is approved in [Fixture.Give].
-const ClientID, RedirectURI, Verifier = "ace-cli", "http://127.0.0.1:4000/", "verifier-verifier-verifier-verifier-verifier"
+const (
+	ClientID    = "ace-cli"
+	RedirectURI = "http://127.0.0.1:4000/"
+	Verifier    = "verifier-verifier-verifier-verifier-verifier"
+)
 
 // Give gives an account one of each.
 func (f *Fixture) Give(a *keys.Authority, p accounts.Principal) Given {
