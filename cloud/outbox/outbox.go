@@ -166,7 +166,7 @@ func (o *Outbox) dueRows(ctx context.Context, limit int) ([]Row, error) {
 // takeMail takes a row for this process and writes its mail. due is false if another process has taken it.
 func (o *Outbox) takeMail(ctx context.Context, row Row) (m Mail, due bool, err error) {
 	now := o.db.Now()
-	wait := min(mailLease<<min(row.tries, 10), mailWaitMost)
+	wait := schema.Backoff(row.tries, mailLease, mailWaitMost)
 	err = o.db.Tx(ctx, func(tx *sql.Tx) error {
 		m, due = Mail{ID: row.id, To: row.To, Subject: row.subject}, false
 		taken, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE outbox SET tries = tries + 1, next_at = $1 WHERE id = $2 AND next_at = $3",

@@ -112,6 +112,12 @@ func Hash(token bridge.Secret) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Backoff returns how long to wait after so many failed tries: first, then twice as long each time, up to most.
+func Backoff(tries int, first, most time.Duration) time.Duration {
+	const doublings = 20 // more would overflow
+	return min(first<<min(tries, doublings), most)
+}
+
 // At converts a stored Unix time in seconds; nil for zero, which stands for none.
 func At(unix int64) *time.Time {
 	if unix == 0 {

@@ -205,3 +205,12 @@ func TestStoredForms(t *testing.T) {
 	default:
 	}
 }
+
+// TestBackoff checks that waits double up to a bound, however often something has failed.
+func TestBackoff(t *testing.T) {
+	for tries, want := range map[int]time.Duration{0: time.Minute, 1: 2 * time.Minute, 5: 32 * time.Minute, 6: time.Hour, 64: time.Hour, 1 << 40: time.Hour} {
+		if got := schema.Backoff(tries, time.Minute, time.Hour); got != want {
+			t.Errorf("after %d tries: %s, not %s", tries, got, want)
+		}
+	}
+}

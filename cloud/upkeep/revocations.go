@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/vault"
 )
 
@@ -103,7 +104,7 @@ const (
 
 // RevocationFailed notes why a server has not taken a revocation, and puts it off.
 func (st *Upkeep) RevocationFailed(ctx context.Context, v Revocation, cause string) error {
-	wait := min(retryFirst<<min(v.Tries, 10), retryMost)
+	wait := schema.Backoff(v.Tries, retryFirst, retryMost)
 	_, err := st.db.ExecContext(ctx, `UPDATE revocations SET tries = tries + 1, next_at = $1, cause = $2
 		WHERE id = $3 AND state = 'pending'`, st.db.Now().Add(wait).Unix(), cause, v.ID)
 	if err != nil {

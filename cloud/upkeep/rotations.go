@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/sqldb"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/tokens"
 	"github.com/acebridge/ace/cloud/vault"
 )
@@ -199,7 +200,7 @@ func (st *Upkeep) rotationOvertaken(ctx context.Context, tx *sql.Tx, t Rotation,
 // comes up.
 func (st *Upkeep) RotationFailed(ctx context.Context, t Rotation, cause error) error {
 	now, e := st.db.Now(), bridge.AsError(cause)
-	next := now.Add(min(retryFirst<<min(t.due.tries, 10), retryMost)).Unix()
+	next := now.Add(schema.Backoff(int(t.due.tries), retryFirst, retryMost)).Unix()
 	if t.due.Expires != 0 && t.due.Expires <= now.Unix() {
 		next = 0
 	}

@@ -130,11 +130,11 @@ func (f *Fixture) Approve(p accounts.Principal) (device, code, verifier bridge.S
 func (f *Fixture) Void(device, code, verifier bridge.Secret) {
 	f.T.Helper()
 	_, err := f.Sessions.PollDevice(f.T.Context(), accounts.DevicePoll{Code: device, ClientID: "cli"}, audit.Actor{})
-	if bridge.CodeOf(err) != "access_denied" {
+	if bridge.CodeOf(err) != bridge.CodeAccessDenied {
 		f.T.Errorf("the device login was redeemed: %v", err)
 	}
 	_, err = f.Sessions.RedeemCode(f.T.Context(), code, verifier, "cli", "http://127.0.0.1:1/", audit.Actor{})
-	if bridge.CodeOf(err) != "invalid_grant" {
+	if bridge.CodeOf(err) != bridge.CodeInvalidGrant {
 		f.T.Errorf("the code was redeemed: %v", err)
 	}
 }
