@@ -75,7 +75,7 @@ var connectionsCodes = []meaning{
 	{CodeServerFailed, []Kind{Unreachable, Internal, Unavailable, TooMany, Timeout}, again,
 		"The connection's server answers with an error of its own."},
 	{CodeServerUnexpected, []Kind{Unreachable}, final,
-		"What answers at the connection's URL does not speak the API of an ace server."},
+		"The server at the connection's URL does not speak the API of an ace server."},
 	{CodeServerUnauthorized, []Kind{Conflict}, final, "The server does not accept the connection's key any more."},
 	{CodeServerForbidden, []Kind{Forbidden}, final, "The server does not let you do this."},
 	{CodeServerRefused, []Kind{Invalid, PassedOn}, final, "The server refuses the request; the detail quotes what it says."},

@@ -203,7 +203,7 @@ func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connec
 	}
 	if key.SealedKey == "" {
 		return api.Connection{}, bridge.E(bridge.Invalid, bridge.CodeKeyNotSealed, "the server did not seal its key for the cloud").
-			WithHint("give no connect token that names no sealing key; the key dies by itself at %s", key.ConfirmBy.Local().Format("2006-01-02 15:04"))
+			WithHint("use a connect token that names a sealing key; the key dies by itself at %s", key.ConfirmBy.Local().Format("2006-01-02 15:04"))
 	}
 	var connection api.Connection
 	err = f.patiently(ctx, nil, func() (err error) {

@@ -26,7 +26,7 @@ func (f *Flow) RunWithKey(ctx context.Context, key bridge.Secret) (api.Connectio
 		}
 		f.keyID = me.KeyID
 	case bridge.CodeOf(err) == bridge.CodeNotAce:
-		f.note("What answers at %s is not an ace server, so the key is registered untested and used as it is.", f.url)
+		f.note("%s is not an ace server, so the key is registered untested and used as it is.", f.url)
 	default:
 		return api.Connection{}, err
 	}

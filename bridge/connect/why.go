@@ -81,7 +81,7 @@ func (f *Flow) noSecret() error {
 
 // otherSecret refuses a server that trusts another key than the one this cloud signs with.
 func (f *Flow) otherSecret(err error) error {
-	return refused(bridge.CodeServerOtherSecret, "the server at %s has another cloud secret than this cloud's: %s", f.url,
+	return refused(bridge.CodeServerOtherSecret, "the server at %s has a cloud secret that is not this cloud's: %s", f.url,
 		shown(err).Detail).
 		WithHint("set ACE_CLOUD_PUBLIC_KEY (or ACE_CLOUD_JWT_SECRET) on the server to what `ace org trust` prints, and restart it")
 }
@@ -122,7 +122,7 @@ func (f *Flow) clockOff(e *bridge.Error) error {
 	case e.Code == bridge.CodeConnectExpired && !f.connectToken.IsZero():
 		return refused(e.Code, "the connect token has expired").WithHint("get another one, or leave --token out")
 	default:
-		told += ", as this machine does, so that it is the cloud's clock that differs"
+		told += ", like this machine, so the cloud's clock is wrong"
 	}
 	return refused(e.Code, "the clocks of the server at %s and of the cloud are out of step: the server refuses the token (%s); %s",
 		f.url, e.Detail, told).

@@ -18,7 +18,7 @@ import (
 // statusWait is how long `auth status` waits for the cloud. Then it shows what is stored.
 const statusWait = 2 * time.Second
 
-// statusResult says which credential counts, and what is set but ignored.
+// statusResult says which credential is used, and what is ignored.
 type statusResult struct {
 	LoggedIn    bool             `json:"logged_in"`
 	Profile     string           `json:"profile"`
@@ -98,7 +98,7 @@ func (r statusResult) full() statusResult {
 	return r
 }
 
-// ignoreProfile notes that a variable counts before the profile's session.
+// ignoreProfile notes that a variable takes precedence over the profile's session.
 func (r *statusResult) ignoreProfile(l *profile.Login) {
 	if l.Profile != nil && l.Profile.Method != "" {
 		r.Ignored = append(r.Ignored, "the session of the profile "+l.Name+": "+l.Source+" takes precedence")

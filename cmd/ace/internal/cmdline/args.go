@@ -29,9 +29,9 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if len(names) == 0 {
-		return term.Usage("%s takes no argument", cmd.CommandPath()) // which may be a secret
+		return term.Usage("%s takes no argument", cmd.CommandPath()) // the argument is not repeated: it may be a secret
 	}
-	if strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz-") != "" || len(args[0]) > 30 { // no command, and perhaps a secret
+	if strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz-") != "" || len(args[0]) > 30 { // not a command, and perhaps a secret
 		return term.Usage("%s has no such command", cmd.CommandPath()).WithHint("%s --help", cmd.CommandPath())
 	}
 	return term.Usage("%s has no command %q%s", cmd.CommandPath(), args[0], term.DidYouMean(args[0], names)).

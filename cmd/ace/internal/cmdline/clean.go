@@ -64,7 +64,7 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 	}
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "duration": "a duration such as 90s or 2h"}
-		return fmt.Sprintf("--%s: the value is not %s", e.GetFlag().Name, cmp.Or(kinds[e.GetFlag().Value.Type()], "what it should be"))
+		return fmt.Sprintf("--%s: the value is not %s", e.GetFlag().Name, cmp.Or(kinds[e.GetFlag().Value.Type()], "valid"))
 	}
 	return "the flags cannot be read"
 }

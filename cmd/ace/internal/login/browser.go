@@ -103,7 +103,7 @@ func (c *callback) wait(ctx context.Context) (bridge.Secret, error) {
 		return bridge.Secret{}, ctx.Err()
 	case <-patience.C:
 		return bridge.Secret{}, bridge.E(bridge.Unauthenticated, bridge.CodeExpiredToken,
-			"nobody signed in in time").WithHint("ace login --browser")
+			"the login was not completed in time").WithHint("ace login --browser")
 	}
 }
 

@@ -3,8 +3,8 @@
 // The ways, each with what proves who somebody is:
 //
 //	ace login               a device code that is confirmed in any browser (RFC 8628)
-//	ace login --browser     the browser of this machine, which comes back to a port of it (RFC 8252)
-//	ace login --email       a password, and a code where the account has a second factor
+//	ace login --browser     this machine's browser, which is sent back to a local port (RFC 8252)
+//	ace login --email       a password, and a code if the account has a second factor
 //	ace login pat           a personal access token
 //	ace login api-key       an API key of the cloud; ace auth login-api-key too
 //	ace auth login-token    a developer token from the dashboard
@@ -19,7 +19,7 @@
 // It promises:
 //   - `ace login` replaces a session that still works only with --force. `ace auth login-api-key` and login-token always replace it.
 //   - A pasted credential of the wrong kind is refused before any cloud sees it.
-//   - No login is begun without somebody to confirm it. In a script, `ace login` only says whether the cloud accepts the session
+//   - No login is started unless somebody can confirm it. In a script, `ace login` only says whether the cloud accepts the session
 //     there is.
 //
 // Sessions are stored by [github.com/acebridge/ace/cmd/ace/internal/profile].

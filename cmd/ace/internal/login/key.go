@@ -11,12 +11,12 @@ import (
 
 // keyLogin is a login with an API key or personal access token.
 type keyLogin struct {
-	flag    string // that the key is given with
-	value   string // of that flag
+	flag    string // the flag that takes the key
+	value   string // its value
 	service string
-	org     string // its ID or slug that the key must be of; empty: any
+	org     string // ID or slug of the organization that the key must belong to; empty: any
 	pat     bool
-	replace bool // a session that is still good
+	replace bool // even a session that is still valid
 }
 
 func (k keyLogin) what() string {

@@ -59,7 +59,7 @@ func findMember(ctx context.Context, cloud *apiclient.Cloud, org, word string) (
 
 func (g *Group) roleCommand() *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "role EMAIL ROLE", Short: "Give a member another role (admins)", Args: cmdline.Exactly(2, "EMAIL and ROLE"),
+	cmd := &cobra.Command{Use: "role EMAIL ROLE", Short: "Change a member's role (admins)", Args: cmdline.Exactly(2, "EMAIL and ROLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if err := checkRoleWord(args[1]); err != nil {

@@ -185,7 +185,7 @@ func (ps *Profiles) Keep(ctx context.Context, st *Store, sel Selection, s Sessio
 			return err
 		}
 		sessions, place, err := st.Sessions(ctx)
-		if err != nil { // unreadable: a login begins anew
+		if err != nil { // unreadable: start over
 			ps.Term.Say("The sessions stored before are dropped: %s", term.Explain(err).Detail)
 			sessions, place = map[string]Session{}, ""
 		}
@@ -233,7 +233,7 @@ func (ps *Profiles) CloudOf(l *Login) *apiclient.Cloud {
 	cfg := ps.ClientConfig()
 	cfg.Refused = l.refused
 	if l.Service != "" {
-		cfg.UserAgent += " (" + l.Service + ")" // so that the last use of a key says who it was
+		cfg.UserAgent += " (" + l.Service + ")" // the cloud shows it with the key's last use
 	}
 	return apiclient.NewCloud(l.Cloud, l.Bearer, cfg).At(l.Session.endpoints())
 }

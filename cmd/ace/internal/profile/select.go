@@ -26,8 +26,8 @@ type Selection struct {
 	Cloud    bridge.ServerURL
 	Profile  *Profile // nil: not in the store yet
 	Why      string
-	Ignored  []string // what else was said, for `auth status`
-	explicit string   // the cloud as the flag or variable had it, "" if none counted
+	Ignored  []string // the flags and variables that are not used, for `auth status`
+	explicit string   // the cloud as the flag or variable has it; empty: neither decided
 }
 
 // cloudURL reads --env: a URL or a host. A host means https, or http if it is this machine.

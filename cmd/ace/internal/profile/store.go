@@ -56,7 +56,7 @@ type Session struct {
 	TokenEndpoint      string `json:"token_endpoint,omitempty"`
 	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
 	KeyID              string `json:"key_id,omitempty"`       // of an API key
-	ServiceName        string `json:"service_name,omitempty"` // what the key's holder calls itself
+	ServiceName        string `json:"service_name,omitempty"` // the service that uses the key
 }
 
 // How a session began.

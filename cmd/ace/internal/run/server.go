@@ -88,7 +88,7 @@ func readCatalogue(path string) (catalogue.Catalogue, error) {
 	}
 	c, err := catalogue.Parse([]byte(raw))
 	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err) // which there is, so that it is a path
+		err = fmt.Errorf("%s: %w", path, err) // the file exists, so this is a path and not a secret
 	}
 	return c, err
 }

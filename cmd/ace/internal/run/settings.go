@@ -23,14 +23,14 @@ type settings struct {
 	loopback   bool
 	publicURLs []bridge.ServerURL
 	dataDir    string
-	stateDir   string // the data directory, where it belongs to this database
+	stateDir   string // the data directory, if it belongs to this database
 	database   string
 	proxies    []netip.Prefix
 	drain      time.Duration
 }
 
 const (
-	defaultDrain = 3 * time.Second // on loopback none: nobody else would answer instead
+	defaultDrain = 3 * time.Second // none on loopback, where no other replica takes over
 	maxDrain     = 10 * time.Minute
 )
 
@@ -63,7 +63,7 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 		}
 		s.dataDir = filepath.Join(home, ".ace", role)
 	}
-	if e.DataDir != "" || e.DatabaseURL.IsZero() { // a database elsewhere has nothing to do with the directory that is nobody's choice
+	if e.DataDir != "" || e.DatabaseURL.IsZero() { // a database elsewhere has nothing to do with the default directory
 		s.stateDir = s.dataDir
 	}
 	s.database = e.DatabaseURL.Reveal()
@@ -73,7 +73,7 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	s.proxies = prefixes("ACE_TRUSTED_PROXIES", e.TrustedProxies, wrong)
 	s.drain = e.drain(s.loopback, wrong)
 	if (e.TLSCert == "") != (e.TLSKey == "") {
-		*wrong = append(*wrong, "ACE_TLS_CERT and ACE_TLS_KEY go together, and one is missing")
+		*wrong = append(*wrong, "ACE_TLS_CERT and ACE_TLS_KEY must be set together; one is missing")
 	}
 	if _, err := e.logger(io.Discard); err != nil {
 		*wrong = append(*wrong, err.Error())
@@ -158,7 +158,7 @@ func prefixes(name, value string, wrong *[]string) []netip.Prefix {
 			*wrong = append(*wrong, fmt.Sprintf("%s: entry %d is not a CIDR such as 10.0.0.0/8", name, i+1))
 			continue
 		}
-		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 { // addresses are compared without it
+		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 { // so that it matches plain IPv4 addresses
 			p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96)
 		}
 		out = append(out, p.Masked())

@@ -59,7 +59,7 @@ func (runner *Runner) cloudUserAddCommand() *cobra.Command {
 	f.StringVar(&email, "email", "", "the e-mail `ADDRESS` that the person signs in with")
 	f.StringVar(&name, "name", "", "the person's name")
 	f.StringVar(&org, "org", "", "the organization's `SLUG`")
-	f.StringVar(&role, "role", "", "owner, admin, member or viewer; by default owner for the first in an organization, else member")
+	f.StringVar(&role, "role", "", "owner, admin, member or viewer; by default owner for the first person of an organization, otherwise member")
 	f.StringVar(&password, "password", "", "the `PASSWORD` (literal, - for stdin, or file:PATH)")
 	f.BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin")
 	return cmd

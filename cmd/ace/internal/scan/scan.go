@@ -21,7 +21,7 @@ import (
 
 const (
 	scanWindow  = 256 << 10
-	scanOverlap = 512 // more than a key, in UTF-32 too, and what stands around it
+	scanOverlap = 512 // longer than a key and what surrounds it, even in UTF-32
 	maxScan     = 4 << 30
 )
 
@@ -39,8 +39,8 @@ type result struct {
 	Findings []finding `json:"findings"`
 	Files    int       `json:"files"`
 	Skipped  []string  `json:"skipped,omitempty"` // what could not be searched
-	why      []string  // of Skipped
-	missing  []error   // of the paths that there are not
+	why      []string  // for each of Skipped
+	missing  []error   // one for each path that does not exist
 }
 
 func (r *result) skip(path, why string) {
@@ -86,7 +86,7 @@ hold no keys.`,
 			}
 			if len(r.Findings) > 0 || len(r.missing) > 1 {
 				for _, err := range r.missing {
-					s.Term.Say("%s", bridge.Printable(s.Term.Without(term.Explain(err)).Detail)) // a word that is no path may be a secret
+					s.Term.Say("%s", bridge.Printable(s.Term.Without(term.Explain(err)).Detail)) // a word that is not a path may be a secret
 				}
 			}
 			switch {
@@ -101,7 +101,7 @@ hold no keys.`,
 			case len(r.Skipped) > 0:
 				return bridge.E(bridge.Internal, bridge.CodeNotAllRead, "no keys in %s, and %d could not be searched",
 					term.Count(r.Files, "file"), len(r.Skipped)).
-					WithHint("run it as a user who may read them, or name them")
+					WithHint("run it as a user who may read them; links, pipes and devices are searched if you name them")
 			case r.Files == 0:
 				return bridge.E(bridge.Invalid, bridge.CodeNothingScanned, "there are no files to search").
 					WithHint("name files, folders, or - for stdin")
@@ -120,8 +120,8 @@ func (s *Scanner) scanPath(ctx context.Context, path string, r *result) error {
 		s.Term.StdinUsed = true
 		return scanNamed(ctx, "-", s.Term.In, r)
 	}
-	info, err := os.Stat(path) // a link that is named is followed
-	if err != nil {            // the others are searched all the same
+	info, err := os.Stat(path) // follows a link, since it was named
+	if err != nil {            // the other paths are still searched
 		r.missing = append(r.missing, term.Usage("cannot scan: %s", err))
 		return nil
 	}
@@ -130,7 +130,7 @@ func (s *Scanner) scanPath(ctx context.Context, path string, r *result) error {
 	}
 	root := path
 	if last := len(path) - 1; !os.IsPathSeparator(path[last]) {
-		root += string(filepath.Separator) // or a link to a folder would be looked at as a link
+		root += string(filepath.Separator) // otherwise WalkDir does not follow a link to a folder
 	}
 	return filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		switch {
@@ -228,7 +228,7 @@ func scanReader(ctx context.Context, name string, in io.Reader, r *result) error
 		for _, found := range keysIn(buf) {
 			start, key := found.start, found.key
 			if start > limit || (start == 0 && !first) {
-				continue // the next window has it whole, or the one before has had it
+				continue // the next window has all of it, or the one before had
 			}
 			l, c := position(buf[:start], line, column)
 			r.Findings = append(r.Findings, finding{File: name, Line: l, Column: c, Prefix: key.Prefix(), KeyID: key.ID.String(), Kind: string(key.Kind)})

@@ -1,7 +1,7 @@
 // Package target finds the connection, key or server that somebody names.
 //
 // People name a connection by its name, its server's URL or its ID ([Connection]), and a key by its name or ID ([Keys.ID]). A name
-// counts in any Unicode form, and one that means several things is refused with their IDs.
+// matches in any Unicode form; if it matches several things, the error lists their IDs.
 //
 // Commands about keys work on the cloud or on a server ([Finder.Keys]):
 //
@@ -10,9 +10,9 @@
 //	neither ─┬─ logged in ─> the cloud
 //	         └─ logged out > the server on this machine
 //
-// A server is asked with the first of these that there is ([Finder.Server]):
+// The credential for a server is the first of these that is set ([Finder.Server]):
 //
-//	--token > ACE_KEY > the three ACE_API_KEY_… > ACE_TOKEN > the credential of your connection of that server
+//	--token > ACE_KEY > the three ACE_API_KEY_… > ACE_TOKEN > the credential of your connection to that server
 //
 // If the server refuses the credential, the hint says what helps with the one that was sent.
 //
