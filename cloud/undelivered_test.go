@@ -75,7 +75,7 @@ func TestUndelivered(t *testing.T) {
 		t.Fatalf("%d of 2 are listed: %+v", len(all), all)
 	}
 	for _, u := range all {
-		if u.Since.IsZero() || !strings.Contains(u.Cause, "did not take") || u.Hint == "" || u.ServerURL != connection.ServerURL || u.NextTryAt == nil {
+		if u.Since.IsZero() || !strings.Contains(u.Cause, "did not accept") || u.Hint == "" || u.ServerURL != connection.ServerURL || u.NextTryAt == nil {
 			t.Errorf("listed as %+v", u)
 		}
 		switch u.Kind {
