@@ -99,7 +99,7 @@ func (f *fixture) alive(a *keys.Authority, g storetest.Given) (out []string) {
 	note("developer token", err)
 	_, err = f.Sessions.PollDevice(ctx, accounts.DevicePoll{Code: g.Device.DeviceCode, ClientID: storetest.ClientID}, audit.Actor{})
 	note("device approval", err)
-	_, err = f.Sessions.RedeemCode(ctx, g.TOTP, bridge.NewSecret(storetest.Verifier), storetest.ClientID, storetest.RedirectURI, audit.Actor{})
+	_, err = f.Sessions.RedeemCode(ctx, g.Code, bridge.NewSecret(storetest.Verifier), storetest.ClientID, storetest.RedirectURI, audit.Actor{})
 	note("authorization code", err)
 	_, err = f.SignIn.PendingLogin(ctx, g.Pending)
 	note("pending login", err)

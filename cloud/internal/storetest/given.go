@@ -69,7 +69,7 @@ type Given struct {
 	Refresh    bridge.Secret
 	Developer  accounts.Principal
 	Device     accounts.Device
-	TOTP       bridge.Secret
+	Code       bridge.Secret
 	Pending    bridge.Secret
 	Invitation bridge.Secret
 	Address    bridge.Secret // the link to another address
@@ -109,7 +109,7 @@ func (f *Fixture) Give(a *keys.Authority, p accounts.Principal) Given {
 	sum := sha256.Sum256([]byte(Verifier))
 	challenge := base64.RawURLEncoding.EncodeToString(sum[:])
 	must(f.Sessions.DecideDevice(ctx, p.As(by), g.Device.UserCode, true))
-	g.TOTP, err = f.Sessions.IssueCode(ctx, p.As(by), accounts.CodeGrant{ClientID: ClientID, RedirectURI: RedirectURI, Challenge: challenge})
+	g.Code, err = f.Sessions.IssueCode(ctx, p.As(by), accounts.CodeGrant{ClientID: ClientID, RedirectURI: RedirectURI, Challenge: challenge})
 	must(err)
 	g.Pending, err = f.SignIn.BeginSecondStep(ctx, accounts.User{ID: p.UserID, Email: p.Email}, by)
 	must(err)
