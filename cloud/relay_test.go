@@ -209,3 +209,29 @@ func TestRelayMarksWhatFails(t *testing.T) {
 	}
 	t.Error("the connection's status does not say that the key is refused")
 }
+
+// The calls that are not stored yet are stored when the cloud stops, and the API shows each member their own.
+func TestLastCallsAreStored(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, dsn string) {
+		f := start(t, dsn)
+		relay, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
+		f.share(connection.ID, connections.Organization)
+		max := f.memberToken("max@acme.test", bridge.RoleMember)
+		for _, bearer := range []string{f.bearer(), "Bearer " + max.Reveal()} {
+			if resp, body := f.do("GET", relay+"/x", "", "Authorization", bearer); resp.StatusCode != http.StatusOK {
+				t.Fatalf("%d %s", resp.StatusCode, body)
+			}
+		}
+		if uses, err := f.client().MemberUses(t.Context(), connection.ID); err != nil || len(uses) != 0 {
+			t.Errorf("stored already: %+v (%v)", uses, err)
+		}
+		f.restart()
+		if uses, err := f.client().MemberUses(t.Context(), connection.ID); err != nil || len(uses) != 2 || uses[0].Calls != 1 || uses[1].Calls != 1 {
+			t.Errorf("an admin sees %+v (%v)", uses, err)
+		}
+		own, err := f.as(max).MemberUses(t.Context(), connection.ID)
+		if err != nil || len(own) != 1 || own[0].Email != "max@acme.test" || own[0].Calls != 1 {
+			t.Errorf("max sees %+v (%v)", own, err)
+		}
+	})
+}

@@ -2,14 +2,17 @@ package sso_test
 
 import (
 	"log/slog"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/internal/roomtest"
 	"github.com/acebridge/ace/cloud/outbound"
 	"github.com/acebridge/ace/cloud/schema"
@@ -39,7 +42,16 @@ func (f *fixture) serve(log slog.Handler, dns sso.LookupTXT) {
 	room := sso.New(sso.Config{PublicURL: f.URL, Outbound: rules.Client(), ProviderTime: time.Second, LookupTXT: dns, Page: f.Page, Who: f.Who,
 		Providers: f.Providers, Logins: f.Limits.Logins, Tokens: api.NewLimiter(100*time.Millisecond, 300, 1000, f.Clock),
 		AccessChanged: func() {}, Now: f.Clock}, slog.New(log))
-	f.Serve(roomtest.Room{Mount: room.Mount, Log: log})
+	f.Serve(roomtest.Room{Log: log, Mount: func(e *echo.Echo) {
+		room.Mount(e)
+		e.POST("/v1/developer-tokens", f.Who.RequirePerson(func(ctx echo.Context, p accounts.Principal) error {
+			token, err := f.Who.DeveloperToken(ctx, p)
+			if err != nil {
+				return err
+			}
+			return ctx.JSON(http.StatusCreated, token)
+		}))
+	}})
 }
 
 // withProvider is a cloud whose organization acme signs its people in through a provider.
