@@ -3,6 +3,7 @@ package sso_test
 import (
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,10 @@ import (
 func TestMain(m *testing.M) { sqldbtest.Main(m, schema.Migrate) }
 
 // fixture is signing in through a provider alone, over the stores.
-type fixture struct{ *roomtest.Fixture }
+type fixture struct {
+	*roomtest.Fixture
+	changed atomic.Int32 // how often the relay was told that access may have changed
+}
 
 func start(t *testing.T, dsn string) *fixture {
 	t.Helper()
@@ -32,7 +36,7 @@ func start(t *testing.T, dsn string) *fixture {
 // startWith starts with another public URL than the server's, and DNS of the test's own, where they are given.
 func startWith(t *testing.T, dsn string, url bridge.ServerURL, dns sso.LookupTXT) *fixture {
 	t.Helper()
-	f := &fixture{roomtest.New(t, dsn, url)}
+	f := &fixture{Fixture: roomtest.New(t, dsn, url)}
 	f.serve(slog.DiscardHandler, dns)
 	return f
 }
@@ -41,7 +45,7 @@ func (f *fixture) serve(log slog.Handler, dns sso.LookupTXT) {
 	rules := outbound.Rules{Loopback: f.URL.Loopback()}
 	room := sso.New(sso.Config{PublicURL: f.URL, Outbound: rules.Client(), ProviderTime: time.Second, LookupTXT: dns, Page: f.Page, Who: f.Who,
 		Providers: f.Providers, Logins: f.Limits.Logins, Tokens: api.NewLimiter(100*time.Millisecond, 300, 1000, f.Clock),
-		AccessChanged: func() {}, Now: f.Clock}, slog.New(log))
+		AccessChanged: func() { f.changed.Add(1) }, Now: f.Clock}, slog.New(log))
 	f.Serve(roomtest.Room{Log: log, Mount: func(e *echo.Echo) {
 		room.Mount(e)
 		e.POST("/v1/developer-tokens", f.Who.RequirePerson(func(ctx echo.Context, p accounts.Principal) error {

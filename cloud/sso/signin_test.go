@@ -32,6 +32,9 @@ func TestSignInThroughAProvider(t *testing.T) {
 		if session == "" {
 			t.Fatal(page)
 		}
+		if f.changed.Load() != 1 { // an account may have changed hands
+			t.Errorf("the relay was told %d times that access may have changed", f.changed.Load())
+		}
 		me := f.me(session)
 		if me.Email != "bob@acme.test" || me.Name != "Bob" || me.Role != "member" || me.Method != accounts.MethodProvider || me.Org != "acme" {
 			t.Errorf("the first time: %+v", me)
