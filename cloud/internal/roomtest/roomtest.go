@@ -76,7 +76,7 @@ func New(t *testing.T, dsn string, url bridge.ServerURL) *Fixture {
 		Invitations: api.NewLimiter(20*time.Second, 50, 500, f.Clock),
 	}
 	f.Who = who.New(who.Config{PublicURL: url, Root: f.Root, Keys: f.Keys, Accounts: f.Accounts, Sessions: f.Sessions, SignIn: f.SignIn,
-		Outbox: f.Outbox, Now: f.Clock, Limits: f.Limits})
+		Links: f.Links, Addresses: f.Addresses, Outbox: f.Outbox, Now: f.Clock, Limits: f.Limits})
 	f.Page = page.New(page.Config{Who: f.Who, Accounts: f.Accounts})
 	f.Ann = f.Person("ann@acme.test", "acme", bridge.RoleAdmin)
 	f.Token = f.DeveloperToken("ann@acme.test", "acme")
