@@ -140,7 +140,7 @@ func (rl *Relay) termsOf(ctx echo.Context, connection string) (*accessTerms, err
 	if presented.IsKey() {
 		p, err = rl.who.KeyHolder(r.Context(), keyUsed)
 	} else {
-		p, err = rl.who.Principal(ctx)
+		p, err = rl.who.Presented(ctx, presented)
 	}
 	if err != nil {
 		return nil, err

@@ -20,13 +20,14 @@ import (
 func (st *Tokens) Credential(ctx context.Context, p accounts.Principal, id string) (api.Credential, error) {
 	var c connections.Connection
 	var key string
+	var as handed
 	now := st.db.Now()
 	err := st.db.Tx(ctx, func(tx *sql.Tx) (err error) {
 		if c, err = st.store.Find(ctx, tx, p, id); err != nil {
 			return err
 		}
-		allowed := c.Bounds(p)
-		key = rememberedKey(p, c, allowed)
+		as.terms = connections.Terms(p, c.Bounds(p))
+		key = rememberedKey(p, c, as.terms)
 		if c, err = c.Use(p); err != nil {
 			return err
 		}
@@ -35,9 +36,12 @@ func (st *Tokens) Credential(ctx context.Context, p accounts.Principal, id strin
 				"this server knows only plain API keys, and its key is shown to nobody but %s", c.Owner).
 				WithHint("ask %s to connect an ace server instead", c.Owner)
 		}
+		if as.subject, err = c.SpeaksFor(p); err != nil {
+			return err
+		}
 		noted := st.db.Now()
 		if now = noted; c.Ace {
-			if now, err = noteHanded(ctx, tx, p, c, allowed, noted); err != nil {
+			if now, err = noteHanded(ctx, tx, p, c, as, noted); err != nil {
 				return err
 			}
 		}
@@ -51,11 +55,7 @@ func (st *Tokens) Credential(ctx context.Context, p accounts.Principal, id strin
 	if err != nil {
 		return api.Credential{}, err
 	}
-	subject, err := c.SpeaksFor(p)
-	if err != nil {
-		return api.Credential{}, err
-	}
-	credential, err := st.sign(c, speaker{subject, p.Role, false}, now)
+	credential, err := st.sign(c, speaker{as.subject, p.Role, false}, now)
 	if err == nil && c.Ace {
 		st.remembered.put(key, credential)
 	}

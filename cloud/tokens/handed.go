@@ -24,19 +24,20 @@ func makesKeys(scope string) bool {
 	return false
 }
 
+// handed is what a token is handed out as: its subject on the server, and the terms that its rights follow from.
+type handed struct{ subject, terms string }
+
 // noteHanded notes a token that is about to be handed out, and returns when to issue it. That moment lies after every withdrawal of
 // the same subject, for servers that go by times.
-func noteHanded(ctx context.Context, tx *sql.Tx, p accounts.Principal, c connections.Connection, b connections.Bounds, now time.Time) (time.Time, error) {
+func noteHanded(ctx context.Context, tx *sql.Tx, p accounts.Principal, c connections.Connection, as handed, now time.Time) (time.Time, error) {
 	apiKey := ""
 	if p.Kind != "" {
 		apiKey = p.Key.KeyID.String()
 	}
-	subject, _ := c.SpeaksFor(p)
-	its := connections.Terms(p, b)
 	var issued int64
 	err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(CASE WHEN number = 0 AND user_id = $3 AND api_key_id = $4 AND terms = $5
 		THEN issued_at ELSE issued_at + 1 END), 0) FROM handed_tokens WHERE connection_id = $1 AND subject = $2 AND issued_at >= $6`,
-		c.ID, subject, p.UserID, apiKey, its, now.Unix()).Scan(&issued)
+		c.ID, as.subject, p.UserID, apiKey, as.terms, now.Unix()).Scan(&issued)
 	if err != nil {
 		return now, fmt.Errorf("look for tokens that were handed out: %w", err)
 	}
@@ -51,7 +52,7 @@ func noteHanded(ctx context.Context, tx *sql.Tx, p accounts.Principal, c connect
 		number = CASE WHEN handed_tokens.restate THEN handed_tokens.number ELSE 0 END, lost_at = 0, tries = 0, cause = '',
 		makes_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.makes_keys END,
 		made_keys = CASE WHEN excluded.makes_keys THEN TRUE ELSE handed_tokens.made_keys END`,
-		c.ID, apiKey, its, subject, string(p.Role), c.KeyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix(), makesKeys(c.TokenScope()),
+		c.ID, apiKey, as.terms, as.subject, string(p.Role), c.KeyID, now.Unix(), now.Add(bridge.MaxAccessTokenLife).Unix(), makesKeys(c.TokenScope()),
 		p.OrgID, p.UserID, p.Environment, p.Manages(), p.MakerID, p.Parents[0], p.Parents[1], p.Parents[2])
 	if err != nil {
 		return now, fmt.Errorf("keep that a token is handed out: %w", err)
@@ -60,7 +61,7 @@ func noteHanded(ctx context.Context, tx *sql.Tx, p accounts.Principal, c connect
 }
 
 // noted reports whether [noteHanded] has written its row already. A token that stays within the cloud then needs no other.
-func (st *Tokens) noted(ctx context.Context, p accounts.Principal, c connections.Connection, b connections.Bounds) (bool, error) {
+func (st *Tokens) noted(ctx context.Context, p accounts.Principal, c connections.Connection, terms string) (bool, error) {
 	if !makesKeys(c.TokenScope()) {
 		return true, nil
 	}
@@ -70,7 +71,7 @@ func (st *Tokens) noted(ctx context.Context, p accounts.Principal, c connections
 	}
 	var n int
 	err := st.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM handed_tokens WHERE connection_id = $1 AND user_id = $2 AND api_key_id = $3 AND terms = $4
-		AND makes_keys AND number = 0 AND withdrawn_at < issued_at AND server_key_id = $5`, c.ID, p.UserID, apiKey, connections.Terms(p, b), c.KeyID).Scan(&n)
+		AND makes_keys AND number = 0 AND withdrawn_at < issued_at AND server_key_id = $5`, c.ID, p.UserID, apiKey, terms, c.KeyID).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look for tokens that were handed out: %w", err)
 	}

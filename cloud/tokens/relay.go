@@ -70,7 +70,7 @@ func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c conne
 	if !c.Ace {
 		return c, now, nil
 	}
-	if done, err := st.noted(ctx, p, c, allowed); done || err != nil {
+	if done, err := st.noted(ctx, p, c, connections.Terms(p, allowed)); done || err != nil {
 		return c, now, err
 	}
 	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -78,11 +78,14 @@ func (st *Tokens) noteRelayed(ctx context.Context, p accounts.Principal, c conne
 		if err != nil {
 			return err
 		}
-		allowed = fresh.Bounds(p)
+		as := handed{terms: connections.Terms(p, fresh.Bounds(p))}
 		if c, err = fresh.Use(p); err != nil || !c.Ace {
 			return err
 		}
-		now, err = noteHanded(ctx, tx, p, c, allowed, now)
+		if as.subject, err = c.SpeaksFor(p); err != nil {
+			return err
+		}
+		now, err = noteHanded(ctx, tx, p, c, as, now)
 		return err
 	})
 	return c, now, err

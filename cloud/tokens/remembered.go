@@ -29,12 +29,12 @@ func newRemembered() (remembered, error) {
 }
 
 // rememberedKey joins everything that an access token's rights follow from.
-func rememberedKey(p accounts.Principal, c connections.Connection, b connections.Bounds) string {
+func rememberedKey(p accounts.Principal, c connections.Connection, terms string) string {
 	apiKey := ""
 	if p.Kind != "" {
 		apiKey = p.Key.KeyID.String()
 	}
-	return strings.Join([]string{c.ID, p.UserID, p.Email, apiKey, c.KeyID, string(c.Server), schema.Hash(bridge.NewSecret(c.Secret)), connections.Terms(p, b)}, "\x00")
+	return strings.Join([]string{c.ID, p.UserID, p.Email, apiKey, c.KeyID, string(c.Server), schema.Hash(bridge.NewSecret(c.Secret)), terms}, "\x00")
 }
 
 func (m remembered) put(key string, c api.Credential) {
@@ -49,7 +49,7 @@ func (st *Tokens) handedBefore(ctx context.Context, p accounts.Principal, id str
 	if err != nil {
 		return api.Credential{}, false
 	}
-	key := rememberedKey(p, c, c.Bounds(p))
+	key := rememberedKey(p, c, connections.Terms(p, c.Bounds(p)))
 	if _, err := c.Use(p); err != nil {
 		return api.Credential{}, false
 	}

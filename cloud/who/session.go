@@ -80,12 +80,16 @@ func (w *Finder) Principal(ctx echo.Context) (accounts.Principal, error) {
 	if p, ok := ctx.Get(principalKey).(accounts.Principal); ok {
 		return p, nil
 	}
-	r := ctx.Request()
-	presented, err := bridge.Credential(r.Header)
+	presented, err := bridge.Credential(ctx.Request().Header)
 	if err != nil {
 		return accounts.Principal{}, err
 	}
-	var p accounts.Principal
+	return w.Presented(ctx, presented)
+}
+
+// Presented identifies the caller like [Finder.Principal], by a credential that was read from the headers already.
+func (w *Finder) Presented(ctx echo.Context, presented bridge.Presented) (p accounts.Principal, err error) {
+	r := ctx.Request()
 	if !presented.Value.IsZero() {
 		p, err = w.Bearer(ctx, presented)
 	} else if cookie, cerr := r.Cookie(w.CookieName()); cerr == nil && cookie.Value != "" {
