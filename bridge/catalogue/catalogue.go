@@ -153,7 +153,7 @@ var builtin = File{
 	Presets: map[string]Preset{
 		"read-only": {Description: "read in the app", Scopes: []string{"app:read"}},
 		"app":       {Description: "all of the app", Scopes: []string{"app:*"}, Capped: true},
-		"full":      {Description: "all that the one who creates the key may", Scopes: []string{"*"}, Capped: true},
+		"full":      {Description: "everything the key's creator may do", Scopes: []string{"*"}, Capped: true},
 	},
 	DefaultPreset: "app",
 	Roles: map[string]Preset{

@@ -214,7 +214,7 @@ func (st *Store) useTOTP(ctx context.Context, tx *sql.Tx, userID, code string, c
 	if err != nil && bridge.CodeOf(err) == bridge.CodeRowUnreadable {
 		return bridge.E(bridge.Conflict, bridge.CodeRowUnreadable,
 			"codes of the app cannot be checked: the stored secret cannot be decrypted any more").
-			WithHint("use a recovery code, and set two-factor authentication up anew").Because(err)
+			WithHint("use a recovery code, and set up two-factor authentication again").Because(err)
 	}
 	if err != nil {
 		return err

@@ -278,7 +278,7 @@ func linkSubject(ctx context.Context, tx *sql.Tx, p Provider, userID, subject st
 	case known != subject:
 		return bridge.E(bridge.Forbidden, bridge.CodeSubjectChanged, "your address belongs to somebody else at the provider of %s",
 			p.Org).
-			WithHint("if the account there was made anew, ask an admin to remove the member here, and sign in again")
+			WithHint("if the account there was re-created, ask an admin to remove the member here, and sign in again")
 	}
 	return nil // another sign-in of theirs, at the same time, was first
 }

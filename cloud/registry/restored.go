@@ -37,7 +37,7 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		SELECT c.id, m.user_id, '', m.id || '|restored', m.org_id, u.email, m.role, '', '', '', c.key_id, $1, 0, 0, 0, TRUE, TRUE
 		FROM connections c JOIN members m ON m.org_id = c.org_id JOIN users u ON u.id = m.user_id WHERE c.ace AND c.act_as AND c.secret <> ''
 		ON CONFLICT (connection_id, user_id, api_key_id, terms) DO NOTHING`, now.Unix()); err != nil {
-		return fmt.Errorf("tell servers anew what members may: %w", err)
+		return fmt.Errorf("tell servers again what members may do: %w", err)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func (f *fixture) still(g, other tokens.AccessTerms) bool {
 	return f.Hold(g, other) == tokens.Holds
 }
 
-func TestRelayGrantsEnd(t *testing.T) {
+func TestRelayAccessTermsEnd(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		mine := f.Relay(admin, f.Register(admin, "https://mine.a.test", storetest.AceKey().Text().Reveal()).ID)
@@ -148,7 +148,7 @@ func TestRelayOfWhatSomebodyLeft(t *testing.T) {
 	})
 }
 
-func TestRelayGrantsAPlainKeyToTheRelayOnly(t *testing.T) {
+func TestRelayAccessTermsCarryAPlainKeyToTheRelayOnly(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, member := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
 		c := f.Register(admin, "https://plain.a.test", "a-plain-key")

@@ -390,7 +390,7 @@ func TestWhatSomebodyLeftIsRotatedIfItIsShared(t *testing.T) {
 }
 
 // Members' open streams outlive a rotation; what they begin afterwards takes the new secret.
-func TestRelayGrantsOutliveARotation(t *testing.T) {
+func TestRelayAccessTermsOutliveARotation(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner := f.Person("ann@a.test", "acme", bridge.RoleAdmin)
 		c, _ := f.Exchanged(owner, "https://ace.a.test")

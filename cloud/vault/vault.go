@@ -228,7 +228,7 @@ func (kp *Keeper) RotateEncryptionKey(ctx context.Context, progress func(done, t
 	if err != nil {
 		return changed, err
 	}
-	return changed, bridge.E(bridge.Conflict, bridge.CodeRowsUnreadable, "%d of %d rows could not be encrypted anew. %s",
+	return changed, bridge.E(bridge.Conflict, bridge.CodeRowsUnreadable, "%d of %d rows could not be re-encrypted. %s",
 		unreadable.total(), len(rows),
 		unreadable.words(kp.vault, facts)).
 		WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")

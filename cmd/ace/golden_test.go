@@ -26,8 +26,8 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// go test ./cmd/ace -run TestGolden -update writes the files anew; git diff shows what changed for users.
-var update = flag.Bool("update", false, "write the files in testdata/golden anew")
+// go test ./cmd/ace -run TestGolden -update rewrites the files; git diff shows what changed for users.
+var update = flag.Bool("update", false, "rewrite the files in testdata/golden")
 
 // golden is a command whose result is recorded, in every output format, as testdata/golden/NAME.golden. before are
 // commands that run before each of them. $FORMAT is the format, so that a command can be told apart from its other runs.

@@ -114,7 +114,7 @@ func TestCloudMissesAnEncryptionKey(t *testing.T) {
 	code, said := runOnce(t, "cloud", "user", "add", "--email", "bob@acme.test", "--org", "acme", "--password", "correct horse battery")
 	expect("another command", term.ExitUnreachable, code, said, "ace cloud accept-missing-key "+id)
 	code, said = runOnce(t, "cloud", "rotate-encryption-key")
-	expect("rotation", term.ExitFailed, code, said, "1 of 1 rows could not be encrypted anew", "the ID "+id)
+	expect("rotation", term.ExitFailed, code, said, "1 of 1 rows could not be re-encrypted", "the ID "+id)
 	start("both keys", second+","+first, 0, "cloud is up")
 
 	t.Setenv("ACE_DATABASE_ENCRYPTION_KEY", second)
