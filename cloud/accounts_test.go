@@ -65,7 +65,7 @@ func (f *fixture) form(path string, values url.Values, headers ...string) (*http
 	return f.do("POST", path, values.Encode(), append([]string{"Content-Type", formType}, headers...)...)
 }
 
-// jar is the Cookie header of the cookies that an answer sets, after those that were there.
+// jar returns the Cookie header: the cookies so far, and those that a response sets.
 func jar(before string, resp *http.Response) string {
 	cookies := map[string]string{}
 	for c := range strings.SplitSeq(before, "; ") {
@@ -222,7 +222,7 @@ func TestPasswordSessionRefusals(t *testing.T) {
 	}
 }
 
-// A sign-in in two steps: the password opens nothing by itself, and neither step leaves the next to another browser.
+// A sign-in has two steps: the password alone opens nothing, and another browser cannot do the second step.
 func TestSecondStepPages(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	first := f.signIn()
@@ -261,7 +261,7 @@ func TestSecondStepPages(t *testing.T) {
 	}
 }
 
-// A forgotten password, from the link of a mail that comes at the second try.
+// A forgotten password is reset through a mailed link; the mail's first delivery fails.
 func TestForgottenPassword(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		mailer := &outbox{tried: make(chan struct{}), sent: make(chan mail.Message, 8)}
@@ -317,7 +317,7 @@ func TestForgottenPassword(t *testing.T) {
 	})
 }
 
-// Somebody who was signed in before addresses had to be confirmed is signed out, and gets another link with the password.
+// A session whose address is not confirmed is signed out; signing in with the password sends another link.
 func TestUnconfirmedAddress(t *testing.T) {
 	dsn := sqldbtest.SQLite(t)
 	mailer := &outbox{tried: make(chan struct{}), sent: make(chan mail.Message, 8)}

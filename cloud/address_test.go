@@ -47,7 +47,7 @@ func (o *outbox) links(t *testing.T, n int) map[string][2]string {
 
 const newAddress = "ann@new.test"
 
-// A change of the address, by the pages: a link to the new one, a way to stop it at the old one, one click that changes it.
+// An address is changed on the pages: the new one gets a link, the old one can stop it, and one click changes it.
 func TestAddressPages(t *testing.T) {
 	f, mailer := mailing(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()
@@ -121,7 +121,7 @@ func TestAddressPages(t *testing.T) {
 	}
 }
 
-// The same by the API, which answers alike whether another account has the address or not.
+// The API does the same, and answers alike whether or not another account has the address.
 func TestAddressAPI(t *testing.T) {
 	f, mailer := mailing(t, sqldbtest.SQLite(t))
 	f.join("bob@acme.test", bridge.RoleMember)
@@ -154,7 +154,7 @@ func TestAddressAPI(t *testing.T) {
 	}
 }
 
-// Where no mail is sent the page says who can change the address.
+// Without a mail server, the page says who can change the address.
 func TestAddressWithoutMail(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.PublicURL = "https://cloud.example.com" })
 	host := []string{"Host", "cloud.example.com", "X-Forwarded-Proto", "https"}
@@ -168,7 +168,7 @@ func TestAddressWithoutMail(t *testing.T) {
 	}
 }
 
-// ACE_FIRST_EMAIL: the link is in the log, and makes the first account once.
+// With ACE_FIRST_EMAIL, the log has a link that makes the first account, once.
 func TestFirstPages(t *testing.T) {
 	var log bytes.Buffer
 	f := startFresh(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.FirstEmail = "olga@acme.test" })

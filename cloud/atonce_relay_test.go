@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// A change is in force for the next request to this process. Nothing runs in the background here, and nothing waits.
+// A change takes effect for the next request to this process. Nothing runs in the background here, and nothing waits.
 func TestChangesCountAtTheNextRequest(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	relay, connection := f.behind(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })

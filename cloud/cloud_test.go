@@ -228,7 +228,7 @@ func (f *fixture) oauth(path string, form url.Values) (int, map[string]any) {
 	return resp.StatusCode, answer
 }
 
-// What the cloud says of a server, in each way that one can fail.
+// A probe reports the right status and cause for each way that a server fails.
 func TestProbes(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	answer := func(status int, body string) string {
@@ -274,7 +274,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// A server that was away gets the revocation when it is back, without anybody asking.
+// A server that was unreachable gets the revocation once it is back, without anyone asking.
 func TestRevocationIsDeliveredLater(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 )
 
-// Pages of named origins use the API with a token, and never with a cookie; pages of others do not.
+// Pages of allowed origins call the API with a token, never with a cookie; other pages cannot call it.
 func TestOriginsThatAreNamed(t *testing.T) {
 	const named, other = "https://app.vendor.example", "https://app.vendor.example.evil.example"
 	f := startWith(t, sqldbtest.SQLite(t), func(cfg *cloud.Config) { cfg.AllowedOrigins = []string{named, string(cfg.PublicURL)} })

@@ -25,7 +25,7 @@ func personalKey(name, owner string) api.Ending {
 	return api.Ending{Kind: api.EndsAPIKey, Fate: api.FateEnds, ID: uuid.NewString(), Name: name, Owner: owner, Lineage: "personal"}
 }
 
-// Whoever may make a change is told what it would end, here and on servers; others are told as little as the change tells them.
+// The API says what a change would end, here and on servers, only to those who may make it.
 func TestEndsOverTheAPI(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	ctx, ann := t.Context(), f.client()
@@ -125,7 +125,7 @@ func TestEndsOverTheAPI(t *testing.T) {
 	}
 }
 
-// What a change takes from a connection that whoever asks does not see is said without its name and its address.
+// A change's ends on a connection that the caller does not see are reported without its name and address.
 func TestEndsKeepPrivateConnections(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	ctx, ann := t.Context(), f.client()

@@ -123,7 +123,7 @@ func (s stream) ends() (before []told) {
 	}
 }
 
-// What happens to a connection is told to those who see it, and to nobody else.
+// Changes to a connection are sent to those who see it, and to nobody else.
 func TestLiveStatus(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
@@ -161,7 +161,7 @@ func TestLiveStatus(t *testing.T) {
 		if e := mine.next(); e.name != "status" {
 			t.Errorf("the owner is told %+v", e)
 		}
-		// A private connection is nobody's business: the next that is told is of another one.
+		// A private connection is sent to nobody else: their next event is about another one.
 		broken.Store(false)
 		if _, err := f.client().Check(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -177,7 +177,7 @@ func TestLiveStatus(t *testing.T) {
 		if _, err := f.as(member).Delete(t.Context(), own.ID); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range []stream{theirs, mine} { // the admin may know of it, as of all that is in the audit log
+		for _, s := range []stream{theirs, mine} { // the admin may know of it, since the audit log shows it
 			s.until("removed", own.ID, "")
 		}
 		if e := f.watch("Authorization", "Bearer "+stranger.Reveal()).next(); e.name != "removed" || !strings.Contains(e.data, id) {
@@ -186,7 +186,7 @@ func TestLiveStatus(t *testing.T) {
 	})
 }
 
-// An exception takes a connection away from one member, who is told, and gives it back.
+// A limit of none takes a connection away from one member, and lifting it gives the connection back; both are sent.
 func TestLiveStatusOfExceptions(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
@@ -212,7 +212,7 @@ func TestLiveStatusOfExceptions(t *testing.T) {
 	})
 }
 
-// Whoever loses their access is told nothing more.
+// A stream ends when its caller's session, membership or role does, without a "removed" event.
 func TestLiveStatusEnds(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
@@ -264,7 +264,7 @@ func TestLiveStatusOfKeys(t *testing.T) {
 	}
 }
 
-// A stream goes on where the last one ended; what it does not understand is as good as nothing.
+// A stream resumes after the last event ID; one that it cannot read counts as none.
 func TestLiveStatusGoesOn(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	_, first := f.behind(func(http.ResponseWriter, *http.Request) {})
@@ -300,7 +300,7 @@ func TestLiveStatusGoesOn(t *testing.T) {
 	}
 }
 
-// Another process changes what this one's members see.
+// A change made by another process reaches the streams of this one.
 func TestLiveStatusFromAnotherProcess(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
@@ -358,7 +358,7 @@ func TestLiveStatusIsBounded(t *testing.T) {
 	}
 }
 
-// The stream passes over HTTP/2, and ends where the server is asked to stop.
+// A stream works over HTTP/2, and ends when the server is asked to stop.
 func TestLiveStatusOverHTTP2(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	defer f.run()()
@@ -386,7 +386,7 @@ func TestLiveStatusOverHTTP2(t *testing.T) {
 	read(t, resp).until("status", connection.ID, "")
 }
 
-// A server that is asked to stop ends its streams as answers end, and does not have to cut them.
+// A server that is asked to stop ends its streams properly, and does not have to cut them.
 func TestLiveStatusEndsWithTheServer(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	defer f.run()()
@@ -415,7 +415,7 @@ func TestLiveStatusEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// Many changes at a time, in more than one page, reach many streams: the last that is told of each is how it is.
+// Many changes at once, more than a page of them, reach many streams: the last event of each connection is its current state.
 func TestLiveStatusOfManyAtATime(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)

@@ -9,7 +9,7 @@ import (
 // Database is what a cloud keeps its rows in.
 func (c *Cloud) Database() *sqldb.DB { return c.db }
 
-// What [Cloud.Run] does again and again.
+// The periodic work of [Cloud.Run], one round at a time.
 
 func RotateKeys(c *Cloud, ctx context.Context) error { return c.servers.RotateKeys(ctx) }
 func DeliverRevocations(c *Cloud, ctx context.Context) error {

@@ -67,8 +67,8 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-// TestDatabaseReadOnly holds that what needs no change goes on while nothing can be stored, and a token that was handed out
-// already is handed out again.
+// TestDatabaseReadOnly holds that reads go on working while nothing can be stored, and that a token handed out before is
+// handed out again.
 func TestDatabaseReadOnly(t *testing.T) {
 	dsn := sqldbtest.Postgres(t)
 	f := start(t, dsn)
@@ -87,7 +87,7 @@ func TestDatabaseReadOnly(t *testing.T) {
 	_, other := f.join("bob@acme.test", bridge.RoleMember)
 	restore := sqldbtest.ReadOnly(t, dsn)
 
-	for range 20 { // connections of the pool that were ended with the change are found out one by one
+	for range 20 { // the pool finds out one by one which of its connections the change has ended
 		if resp, _ := f.do("GET", "/v1/connections", "", "Authorization", f.bearer()); resp.StatusCode == http.StatusOK {
 			break
 		}
@@ -111,8 +111,8 @@ func TestDatabaseReadOnly(t *testing.T) {
 	}
 }
 
-// TestDatabaseInTrouble holds that, however the database fails, API and pages say why and when to try again, that nobody is taken
-// for somebody not signed in, and that what needs no change goes on where it can.
+// TestDatabaseInTrouble holds that, however the database fails, API and pages say why and when to try again, that nobody is
+// treated as signed out, and that reads go on where they can.
 func TestDatabaseInTrouble(t *testing.T) {
 	for _, trouble := range sqldbtest.Troubles() {
 		t.Run(trouble.Name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// HEAD is answered wherever GET is: pages, files, health, API, and what is refused or not there.
+// HEAD is answered wherever GET is: pages, files, health, the API, refusals and unknown addresses.
 func TestHead(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	connection, err := f.client().Register(t.Context(), api.RegisterRequest{ServerURL: "https://s.test", APIKey: new(bridge.NewSecret("a-key").Disclose())})

@@ -63,7 +63,7 @@ func TestKeysOfTheCloud(t *testing.T) {
 			t.Errorf("KEYID.KEY: %d", resp.StatusCode)
 		}
 
-		// What it was not given, and what is a person's own, it cannot do.
+		// It cannot do what its scopes do not allow, nor what only a person may do.
 		_, err = service.Keys(ctx)
 		wantCode(t, "list keys", err, "scope_missing")
 		_, err = service.CreateKey(ctx, api.CreateKeyRequest{Name: "x"})
@@ -172,7 +172,7 @@ func aceKey() *bridge.Disclosed {
 	return new(bridge.NewKey(bridge.KindSK, uuid.New()).Text().Disclose())
 }
 
-// A personal access token dies with the membership in which it was made, and with what its person may.
+// A personal access token ends with the membership in which it was made, and never has more rights than its person.
 func TestPersonalAccessTokenLeavesWithItsPerson(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)

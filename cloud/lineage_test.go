@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// What minted a key of the cloud and on whose behalf stands in every answer about it; a child has no more than its parent.
+// Every answer about a cloud key says what made it and for whom; a child has no more rights than its parent.
 func TestLineageOverTheAPI(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	ctx, ann := t.Context(), f.client()

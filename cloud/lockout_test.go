@@ -11,8 +11,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 )
 
-// Whoever guesses at an account, from as many addresses as there are, makes strangers wait, and not the person at a browser
-// that is known.
+// Guessing at an account, from however many addresses, makes strangers wait, but not the person in a known browser or network.
 func TestGuesserLocksNobodyOut(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(cfg *cloud.Config) {
 		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -43,7 +42,7 @@ func TestGuesserLocksNobodyOut(t *testing.T) {
 	}
 }
 
-// An office behind one address signs in at nine o'clock; who guesses from there still waits.
+// Many successful sign-ins from one address are not counted as guesses; wrong passwords from there still wait.
 func TestSuccessesAreNotGuesses(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(cfg *cloud.Config) {
 		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

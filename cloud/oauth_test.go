@@ -1,5 +1,5 @@
-// What the authorization server does together with other rooms: the sign-in before it, and the keys that sign sessions. What
-// it does by itself is tested in cloud/oauth.
+// Tests of the authorization server together with other packages: the sign-in before it, and the keys that sign sessions.
+// The authorization server alone is tested in cloud/oauth.
 
 package cloud_test
 
@@ -49,7 +49,7 @@ func (f *fixture) decide(userCode, action, cookie string) {
 	}
 }
 
-// Whoever is not signed in signs in first, and comes back to the same request.
+// A person who is not signed in signs in first, and comes back to the same authorization request.
 func TestAuthorizationSignsInFirst(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cfg, _ := f.discovered(oauth2.AuthStyleInParams)
@@ -79,7 +79,7 @@ func (f *fixture) deviceTokens() map[string]any {
 	return answer
 }
 
-// A new first key in ACE_CLOUD_SIGNING_KEY signs from then on; what the older one has signed passes until it ends.
+// A new first key in ACE_CLOUD_SIGNING_KEY signs from then on; tokens signed by the older key are accepted until they expire.
 func TestSigningKeyRotation(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	kids := func() []string {

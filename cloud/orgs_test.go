@@ -92,7 +92,7 @@ func TestMembersAPI(t *testing.T) {
 
 var invitationLink = regexp.MustCompile(`/invite\?token=([\w-]+)`)
 
-// Everything of the pages, as a browser without scripts does it.
+// The member pages work in a browser without scripts.
 func TestMemberPages(t *testing.T) {
 	mailer := &outbox{tried: make(chan struct{}), sent: make(chan mail.Message, 8)}
 	mailer.first.Do(func() {}) // none fails
@@ -156,8 +156,8 @@ func TestMemberPages(t *testing.T) {
 	}
 }
 
-// proves holds that an account whose address is not proven is nobody on every surface, proves the address and returns the cookie
-// of the sign-in that follows.
+// proves holds that an unproven account counts as signed out everywhere, proves its address, and returns the cookie of the
+// sign-in that follows.
 func (f *fixture) proves(mailer *outbox, cookie, email string) string {
 	f.t.Helper()
 	first := mailer.next(f.t)
@@ -195,7 +195,7 @@ func (f *fixture) proves(mailer *outbox, cookie, email string) string {
 	return jar("", resp)
 }
 
-// What a removed member leaves is on the admins' page, with nothing to use it by.
+// A removed member's private connection is on the admins' page, which offers no way to use it.
 func TestLeftConnectionOnPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	id, token := f.join("bob@acme.test", bridge.RoleMember)

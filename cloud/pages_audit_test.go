@@ -61,7 +61,7 @@ func TestAuditPage(t *testing.T) {
 		t.Error("what the log holds is markup, or there is something newer than the newest")
 	}
 
-	// Older to the end and newer back again, and every entry stands once.
+	// Paging to the oldest entry and back to the newest shows every entry once.
 	seen := map[string]int{}
 	for path := "/audit?action=trust.show"; path != ""; path = link(page, "Older") {
 		rows, page = f.auditPage(path, cookie)
@@ -111,7 +111,7 @@ func TestAuditPage(t *testing.T) {
 	}
 }
 
-// The owner of a connection reads what was done with it, but not from where; whoever merely uses it does not.
+// The owner of a connection reads its audit entries without addresses; a member who only uses it reads none.
 func TestAConnectionsAuditPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	admin := f.signIn()

@@ -32,7 +32,7 @@ const (
 	benchMembers     = 50
 )
 
-// crowded is a cloud with a full database, the cookie of an admin there, and the ID of one of their connections.
+// crowded returns a cloud with a full database, the cookie of an admin, and the ID of one of the admin's connections.
 func crowded(b *testing.B, dsn string) (h http.Handler, cookie, connection string) {
 	b.Helper()
 	ctx := b.Context()

@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// A connection's pages are for those who see it: to anybody else there is no such connection.
+// A connection's pages are shown only to those who see it; for anyone else the connection does not exist.
 func TestAConnectionsPagesAreForThoseWhoSeeIt(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	_, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
@@ -34,8 +34,8 @@ func TestAConnectionsPagesAreForThoseWhoSeeIt(t *testing.T) {
 	}
 }
 
-// What a connection's pages say of its key is true for whoever reads it: a plain key comes into the browser of its owner and of
-// nobody else, and knows no roles.
+// A connection's pages describe its key correctly to each reader: a plain key has no roles, and reaches only its owner's
+// browser.
 func TestWhatThePagesSayOfAKey(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	f.member("bob@acme.test", bridge.RoleMember)
@@ -85,7 +85,7 @@ func TestWhatThePagesSayOfAKey(t *testing.T) {
 	}
 	says(member, path, "<dt>You may</dt><dd>at most <code>app:read</code>, and never more than your role allows</dd>")
 
-	// The ceiling stays when the server is another, which knows only plain keys.
+	// The ceiling stays when the connection moves to a server that knows only plain keys.
 	key := bridge.NewSecret(plainKey).Disclose()
 	if _, err := f.client().Patch(t.Context(), ace.ID, api.ConnectionPatch{ServerURL: new("https://moved.example"), APIKey: &key}); err != nil {
 		t.Fatal(err)

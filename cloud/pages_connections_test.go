@@ -63,7 +63,7 @@ func TestSearchPage(t *testing.T) {
 	}
 }
 
-// A page of the list leads to the next, which searches for the same.
+// A page of the list links to the next, with the same search.
 func TestSearchPages(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()

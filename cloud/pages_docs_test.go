@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// The documentation is there for everybody: a page for people, Markdown for programs, and the policy of any page.
+// The documentation is public: pages for people, Markdown for programs, under the same policy as any page.
 func TestDocumentation(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()
@@ -51,7 +51,7 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
-// Every link of the list leads to a page, and every link of the list for programs to Markdown.
+// Every link of the list leads to a page, and every link in the list for programs leads to Markdown.
 func TestDocumentationListsLead(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	for path, link := range map[string]string{"/docs": `href="(/docs/[a-z]+)"`, "/llms.txt": regexp.QuoteMeta(f.url) + `(/docs/[a-z]+\.md)`} {

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// Before something ends, the page says what ends with it; nothing does before it is said to be meant.
+// A page says what a change would end, and ends nothing until the person confirms.
 func TestPagesSayWhatEnds(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	ctx, ann := t.Context(), f.client()
@@ -57,7 +57,7 @@ func TestPagesSayWhatEnds(t *testing.T) {
 	scopes := url.Values{"to": {"scopes"}, "scopes": {"app:read"}}
 	says("a ceiling", post(path+"/sharing/ceiling", scopes, http.StatusOK), "1 personal key goes on with less than now", `name="scopes" value="app:read"`)
 	says("a role", post("/members/"+id+"/role", url.Values{"role": {"viewer"}}, http.StatusOK), "Give bob the role viewer", "1 personal key goes on with less than now", `name="role" value="viewer"`)
-	post("/members/"+id+"/role", url.Values{"role": {"admin"}}, http.StatusSeeOther) // more is not asked about
+	post("/members/"+id+"/role", url.Values{"role": {"admin"}}, http.StatusSeeOther) // more rights need no confirmation
 	post("/members/"+id+"/role", url.Values{"role": {"member"}, "sure": {"yes"}}, http.StatusSeeOther)
 	if _, err := bob.Credential(ctx, c.ID); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestPagesSayWhatEnds(t *testing.T) {
 		t.Errorf("another member sees the key: %d", resp.StatusCode)
 	}
 
-	// Nothing of that has ended anything; now it does.
+	// None of that has ended anything; this does.
 	if sharing, err := ann.Sharing(ctx, c.ID); err != nil || sharing.Visibility != connections.Organization || sharing.Ceiling != nil {
 		t.Fatalf("%+v %v", sharing, err)
 	}
@@ -97,7 +97,7 @@ func TestPagesSayWhatEnds(t *testing.T) {
 	}
 }
 
-// The page of a key on a server shows what the server says, as text, once, and however it is tangled.
+// The page of a server's key shows the server's answer as text, each key once, even if the tree has loops.
 func TestServerKeyPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	s, c, listed := f.keysServer()
@@ -135,7 +135,7 @@ func TestServerKeyPage(t *testing.T) {
 	}
 }
 
-// A connection by a key that speaks for itself alone says so, and what to do.
+// A connection whose key cannot act for others says so, and what to do.
 func TestOwnerOnlyOnPages(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	key := bridge.NewKey(bridge.KindLive, uuid.New()).Text().Disclose()

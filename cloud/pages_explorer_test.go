@@ -10,7 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// The explorer may call the connection's server and no other, says without scripts what to do instead, and holds no key.
+// The explorer may call only the connection's server, says what to do without scripts, and holds no key.
 func TestTheExplorersPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	_, connection := f.behind(func(http.ResponseWriter, *http.Request) {})
@@ -38,7 +38,7 @@ func TestTheExplorersPage(t *testing.T) {
 	}
 }
 
-// A connection whose owner is gone is nobody's to call.
+// Nobody can call a private connection whose owner is no longer a member.
 func TestTheExplorerOfAConnectionWithoutOwner(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	bob := f.member("bob@acme.test", bridge.RoleMember)

@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// The page says when the connection is there for which it was opened, and not of one of before, or of somebody else.
+// The page notices the caller's next connection, not an earlier one or somebody else's.
 func TestAddAConnectionWaitsForIt(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	f.member("bob@acme.test", bridge.RoleMember)

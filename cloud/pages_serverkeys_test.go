@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// keysServer stands in for an ace server: it keeps what it was asked, and answers what a test sets.
+// keysServer stands in for an ace server: it records its requests, and answers as a test sets.
 type keysServer struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -107,14 +107,14 @@ func TestServerKeysPage(t *testing.T) {
 		t.Error("that the server was called is not audited")
 	}
 
-	// Who may do less there is offered less, be it by role, by the ceiling or by the connection's key.
+	// The page offers only what the caller's role, the ceiling and the connection's key allow.
 	s.set("GET /ace/v1/me", answer(http.StatusOK, api.Identity{Type: "access_token", Scopes: []string{"app:read", "key:list"}}))
 	if page := f.page(path, cookie); strings.Contains(page, path+"/"+listed.KeyID+"/") || strings.Contains(page, "Revoke…") || strings.Contains(page, `name="preset"`) ||
 		!strings.Contains(page, "Your access to this server lets you see keys") {
 		t.Errorf("more is offered than the server will do:\n%s", page)
 	}
 
-	// Who may not use the connection does not make the cloud call its server.
+	// A member who may not use the connection does not make the cloud call its server.
 	f.member("bob@acme.test", bridge.RoleMember)
 	before := s.calls("GET /ace/v1/api-keys")
 	bob := f.signInAs("bob@acme.test")
@@ -195,7 +195,7 @@ func TestServerKeysForms(t *testing.T) {
 	}
 }
 
-// Whatever the server does, the page says what it is and what to do.
+// The page says what went wrong and what to do, whatever the server answers.
 func TestServerKeysWithoutAList(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	s, connection, listed := f.keysServer()
@@ -262,7 +262,7 @@ func TestServerKeysOfAPlainServer(t *testing.T) {
 	}
 }
 
-// A server that does not answer holds no more of the cloud than its calls through the relay may.
+// Calls to a server that does not answer count towards the member's relay limit.
 func TestServerKeysTakeTurns(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.RelayLimits = who.RelayLimits{Member: 1} })
 	s, connection, _ := f.keysServer()

@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// Every settings page leads to every other that the person may open, and to no other.
+// Every settings page links to every other that the person may open, and to no more.
 func TestSettingsLeadToEachOther(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	f.member("bob@acme.test", bridge.RoleMember)

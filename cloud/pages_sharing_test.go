@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// The forms of the Sharing page do what they say for admins, and nothing for anybody else.
+// The forms of the Sharing page work for admins, and for nobody else.
 func TestSharingPage(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	connection, _ := f.aceServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })

@@ -7,7 +7,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// Every answer has a policy, whatever it is and whoever asks; that of a page lets it load its own files, and nothing else.
+// Every response has a content security policy; a page's policy lets it load its own files only.
 func TestEveryAnswerHasAPolicy(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	cookie := f.signIn()

@@ -1,5 +1,5 @@
-// What the relay does together with other rooms: a change made through the API ends open calls, and a failure has the
-// connection probed. What it does by itself is tested in cloud/relay.
+// Tests of the relay together with other packages: a change made through the API ends open calls, and a failure has the
+// connection probed. The relay alone is tested in cloud/relay.
 
 package cloud_test
 
@@ -101,7 +101,7 @@ func (f *fixture) webSocket(relay string, headers ...string) (*websocket.Conn, e
 	return cfg.DialContext(f.t.Context())
 }
 
-// Whoever loses access is out: open streams are cut, and nothing new is let in.
+// A member who loses access is cut off: open streams end, and new calls are refused.
 func TestRelayEnds(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
@@ -182,7 +182,7 @@ func TestRelayEnds(t *testing.T) {
 	})
 }
 
-// A server that refuses the key, or is gone, is probed at once, so that the connection says so.
+// A server that refuses the key or cannot be reached is probed at once, and the connection's status says so.
 func TestRelayMarksWhatFails(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	t.Cleanup(f.run())
@@ -210,7 +210,7 @@ func TestRelayMarksWhatFails(t *testing.T) {
 	t.Error("the connection's status does not say that the key is refused")
 }
 
-// The calls that are not stored yet are stored when the cloud stops, and the API shows each member their own.
+// Calls that are not stored yet are stored when the cloud stops, and the API shows each member their own.
 func TestLastCallsAreStored(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)

@@ -15,8 +15,8 @@ import (
 	"github.com/acebridge/ace/cloud/registry"
 )
 
-// Yesterday's database of a cloud is noticed at the start, also where no API key has changed since: a session that has ended
-// would be alive again.
+// The cloud notices at its start that yesterday's database was restored, even if no API key has changed since; otherwise a
+// session that has ended would be alive again.
 func TestOldBackupOfACloud(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.DataDir = t.TempDir() })
 	file := strings.TrimPrefix(f.cfg.DatabaseURL, "sqlite:")

@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cloud"
 )
 
-// The revocations that slow servers take their time for hold up nobody else's. Keys that are replaced are revoked at once.
+// Revocations at slow servers do not hold up those at other servers. Keys that are replaced are revoked at once.
 func TestSlowServersHoldUpNoRevocation(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	delivered := make(chan struct{})

@@ -29,8 +29,8 @@ import (
 	"github.com/acebridge/ace/cloud"
 )
 
-// keyServer is a server with a key authority, of which a connection has a key. What comes before and after it has done what
-// it is asked for is the test's.
+// keyServer is a server with a key authority, and a connection has one of its keys. A test may act before and after each of
+// its answers.
 type keyServer struct {
 	*fixture
 	url        bridge.ServerURL
@@ -42,13 +42,13 @@ type keyServer struct {
 	end        chan struct{} // of the answers to GET /stream
 }
 
-// moment is one of the two at which the server is asked for something, and has done it.
+// moment is before or after the server does what it is asked.
 type moment struct {
 	what string // method, and the end of the path
 	done bool
 }
 
-// at does something at a moment from now on, and nothing at all others.
+// at makes the server call a function at one moment from now on, and at no other.
 func (s *keyServer) at(m moment, do func()) {
 	hook := func(now moment) {
 		if now == m {
@@ -167,7 +167,7 @@ func (s *keyServer) later(d time.Duration) {
 	}
 }
 
-// works calls the server as a member does, and reports whether that is by the secret that the key has now.
+// works calls the server as a member does, and reports whether it was with the key's current secret.
 func (s *keyServer) works(when string) (current bool) {
 	s.t.Helper()
 	cred, err := s.client().Credential(s.t.Context(), s.connection.ID)
@@ -197,7 +197,7 @@ func (s *keyServer) audited(action string) int {
 	return len(entries)
 }
 
-// A connection that is used for years needs nobody to renew it.
+// A connection works for years without anyone renewing it.
 func TestKeysAreRotatedForYears(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		s := startKeyServer(t, dsn, sqldbtest.SQLite(t))
@@ -221,7 +221,7 @@ func TestKeysAreRotatedForYears(t *testing.T) {
 	})
 }
 
-// What members have open goes on through a rotation, and what they begin takes the new secret.
+// Members' open calls go on through a rotation, and new calls use the new secret.
 func TestRotationCutsNothing(t *testing.T) {
 	s := startKeyServer(t, sqldbtest.SQLite(t), sqldbtest.SQLite(t))
 	s.later(80 * day)
@@ -246,8 +246,8 @@ func TestRotationCutsNothing(t *testing.T) {
 	}
 }
 
-// A cloud that is killed at any point of a rotation leaves a connection that works, and the next one brings the same rotation
-// to its end.
+// A cloud that is killed at any point of a rotation leaves a working connection, and the next process finishes the same
+// rotation.
 func TestRotationSurvivesAKill(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		s := startKeyServer(t, dsn, sqldbtest.SQLite(t))
@@ -282,7 +282,7 @@ func TestRotationSurvivesAKill(t *testing.T) {
 	})
 }
 
-// Whoever disconnects while a rotation is under way leaves no secret alive, wherever the rotation is.
+// Disconnecting at any point of a rotation leaves no secret alive.
 func TestDisconnectDuringARotation(t *testing.T) {
 	asked, rotated, tested := moment{"POST rotate", false}, moment{"POST rotate", true}, moment{"GET me", true}
 	for name, c := range map[string]struct {

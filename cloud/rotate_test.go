@@ -34,7 +34,7 @@ type rotating struct {
 	asked      atomic.Int64 // for a rotation
 }
 
-// handlerOfNow is a handler that a test changes, also while a request that was sent again may be under way.
+// handlerOfNow is a handler that a test may replace, even while a retried request is running.
 type handlerOfNow struct {
 	now atomic.Pointer[http.HandlerFunc]
 }
@@ -96,7 +96,7 @@ func answerKey(key bridge.Key) http.HandlerFunc {
 	}
 }
 
-// honest rotates the key, if it is asked by the key itself and can be asked again.
+// honest rotates the key if the request is signed by the key itself and can be repeated.
 func (r *rotating) honest(w http.ResponseWriter, req *http.Request) {
 	if req.Header.Get(bridge.HeaderAceAPIKey) != r.key.Text().Reveal() || len(req.Header.Get(api.HeaderIdempotencyKey)) < 40 {
 		r.t.Errorf("the rotation is asked for with %v", req.Header)
@@ -155,8 +155,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// Whatever the server answers, the old secret is in use until a new one has passed its test. The reasons that people see are
-// ours and never the server's.
+// The old secret stays in use until a new one has passed its test, whatever the server answers. People see our reasons for a
+// failure, never the server's text.
 func TestRotationByAHostileServer(t *testing.T) {
 	other := bridge.NewKey(bridge.KindSK, uuid.New())
 	const evil = "evil\x1b[2J<script>alert(1)</script>"
@@ -260,7 +260,7 @@ func TestRotationByAHostileServer(t *testing.T) {
 	}
 }
 
-// Where the cloud may not call the server, it says so in time, and when the key has ended.
+// If the cloud may not call a server, it warns before the key expires, and reports it once it has.
 func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	f := startWith(t, sqldbtest.SQLite(t), func(c *cloud.Config) { c.PublicURL = "https://cloud.example.com" })
 	ctx, rules := t.Context(), f.cloud.Registry()
@@ -307,7 +307,7 @@ func TestRotationOfWhatTheCloudMayNotCall(t *testing.T) {
 	}
 }
 
-// A server that says again and again that the key is about to end has it rotated once an hour, and no more often.
+// A key that its server always reports as about to expire is rotated at most once an hour.
 func TestRotationOfWhatAlwaysEnds(t *testing.T) {
 	r := startRotating(t)
 	r.rotate.set(func(w http.ResponseWriter, req *http.Request) {

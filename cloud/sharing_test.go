@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// aceServer registers a server that an ace key belongs to; it is shared.
+// aceServer registers a shared connection to a server with an ace key.
 func (f *fixture) aceServer(h http.HandlerFunc) (connection api.Connection, stop func()) {
 	f.t.Helper()
 	ts := httptest.NewServer(h)
@@ -36,7 +36,7 @@ func setCeiling(to *api.Ceiling) api.ConnectionPatch {
 	return api.ConnectionPatch{Ceiling: api.CeilingPatch{Given: true, To: to}}
 }
 
-// Whoever may do less than before is out of what is open, and in again with what is left.
+// A member whose rights shrink is cut off from open streams, and gets only the remaining rights with the next token.
 func TestStreamsEndWithWhatAllowedThem(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)
@@ -127,7 +127,7 @@ func scopeOf(t *testing.T, c api.Credential) string {
 	return claims.Scope
 }
 
-// A preset is what the connection's server says it is; scopes are checked there when it can be asked.
+// A ceiling's preset has the scopes that the server gives it; single scopes are checked there if the server can be reached.
 func TestCeilingsAreTheServers(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	var answer atomic.Pointer[string]
@@ -213,7 +213,7 @@ func TestCeilingsAreTheServers(t *testing.T) {
 	}
 }
 
-// An exception may name an API key of the cloud; a personal access token is its person.
+// A limit may name a cloud API key; a personal access token has its person's limit.
 func TestExceptionsForKeys(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	connection, _ := f.aceServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })

@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// A server has no say in what is stored of it.
+// The text of a server's status line is not stored; the cause names only its number.
 func TestHostileStatus(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)

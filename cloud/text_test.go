@@ -8,7 +8,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// Text that a database does not take is refused wherever it can come in, and is nobody's to find in the log as a failure.
+// Text that a database does not accept is refused wherever it can arrive, and is not logged as a failure.
 func TestTextOnly(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		f := start(t, dsn)

@@ -18,8 +18,8 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// What a server has not taken is listed with its cause to those who may do something about it, in the API and on pages, and is
-// gone once it is delivered.
+// Undelivered statements are listed with their cause, in the API and on pages, to those who can act on them, until they are
+// delivered.
 func TestUndelivered(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	var takes atomic.Bool

@@ -15,10 +15,10 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// variable is what differs between two answers to the same request.
+// variable matches what differs between two answers to the same request.
 var variable = regexp.MustCompile(`"request_id":"[^"]*"|Request ID: <code>[^<]*</code>|\?v=[0-9a-f]+|"?device_code"?:"[^"]*"|"user_code":"[^"]*"|"verification_uri_complete":"[^"]*"`)
 
-// An account whose address is not proven can have the mail sent again and sign out: everywhere else it is nobody, or is sent there.
+// An unproven account can have the mail sent again and sign out; elsewhere it counts as signed out, or is redirected.
 func TestUnprovenEverywhere(t *testing.T) {
 	f := start(t, sqldbtest.SQLite(t))
 	invitation, err := f.client().Invite(t.Context(), "acme", api.NewInvitation{Role: "admin"})
