@@ -1,4 +1,4 @@
-// Package cloud is the hosted side: it builds the rooms of the dashboard's vendor and mounts them.
+// Package cloud is the hosted side: it builds the cloud's packages and mounts their routes.
 //
 //	login · dashboard · settings · v1 · oauth · sso · live     pages, the API, signing in, events
 //	        servers · relay                         what calls customers' servers

@@ -1,4 +1,4 @@
-// Package e2e holds the tests of the whole product, as a person meets it.
+// Package e2e holds end-to-end tests, from a user's point of view.
 //
 //	browser   the dashboard and ace.js in a real browser, axe-core's pass over its pages included
 //	proxies   every door to an app: nginx, Caddy, forward-auth, guard, gateway, relay; and how processes stop

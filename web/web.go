@@ -1,4 +1,4 @@
-// Package web owns the dashboard's looks: templates, styles and scripts, embedded in the binary. It knows nothing of
+// Package web owns the dashboard's look: templates, styles and scripts, embedded in the binary. It knows nothing of
 // rules; it is given a view and writes a page.
 package web
 

@@ -1,4 +1,4 @@
-// Package addresses owns how an account moves to another e-mail address.
+// Package addresses moves accounts to another e-mail address.
 //
 // Its person asks, with the password and, if it is on, the second factor. Two links are mailed:
 //

@@ -1,4 +1,4 @@
-// Package auditlog reads questions about the audit log, and puts its entries into words.
+// Package auditlog parses audit log searches, and puts entries into words.
 //
 // The dashboard's pages and the JSON API take the same filters in their URLs ([Query]), so that the link to an export is
 // the page's own query with another path. [Groups] holds the words for every action that a cloud records; a test reads

@@ -1,4 +1,4 @@
-// Package joining owns how a person becomes a member: an accepted invitation, and the first proof of their address.
+// Package joining makes people members: by an accepted invitation, or the first proof of their address.
 //
 // A member's address is proven, always. Whoever accepts an invitation without that proof waits for it:
 //

@@ -1,4 +1,4 @@
-// Package login is the pages where a person comes in: sign-in, invitation, first account, and mailed links.
+// Package login serves the pages where people get in: sign-in, invitation, first account, and mailed links.
 //
 //	/login ──► password ──► second factor, if on ──► the page they came for
 //	/forgot ──► a mailed link ──► /reset        /verify · /confirm: the address is proven

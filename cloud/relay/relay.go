@@ -195,8 +195,9 @@ func errRelayBody(most int64) error {
 		WithHint("call the server directly")
 }
 
-// failed records why a server did not answer. The connection's status shows the cause to those who may see it. The caller always
-// gets the same error, because differences would reveal addresses and ports of a network.
+// failed records why a server did not answer. The caller learns only whether the request's body was too large, the server was
+// slow, or the server could not be reached: the exact cause would reveal addresses and ports of a network. The connection's
+// status shows it to those who may see it.
 func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	call, _ := guard.Admitted[*relayed](r.Context())
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -1,4 +1,4 @@
-// Package servers does what the cloud itself wants from customers' servers.
+// Package servers calls customers' servers on the cloud's own behalf.
 //
 // It probes them, revokes keys, withdraws access tokens, rotates keys before they expire, and reads catalogues and keys for the
 // dashboard. It reports the results to the stores, which own the rows:

@@ -1,4 +1,4 @@
-// Package settings is the pages of what people set for themselves, and of what a server needs to trust their cloud.
+// Package settings serves people's own settings, and the values a server needs to trust this cloud.
 //
 //	/settings            profile, and the e-mail address: a mailed link confirms a new one (cloud/login)
 //	/settings/security   password, second factor, recovery codes

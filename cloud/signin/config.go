@@ -1,4 +1,4 @@
-// Package signin owns how a person signs in with a password, and the mailed links that verify an address or reset a password.
+// Package signin handles password sign-in, and mailed links that verify an address or reset a password.
 //
 //	password ──► right ──► second factor off ─────────────────► session
 //	                 └───► second factor on ──► code in 5 min ──► session

@@ -1,4 +1,4 @@
-// Package signup owns how an account is made: by an invitation, by the operator, and for the first person of a cloud.
+// Package signup creates accounts: by invitation, by the operator, and for a cloud's first person.
 //
 //	invitation mailed to the address ──► proven account, member, session
 //	invitation by another link       ──► unproven account, which waits and is mailed a verification link

@@ -1,4 +1,4 @@
-// Package tokens hands out what members use connections with, and takes it back.
+// Package tokens hands out the credentials for using connections, and withdraws them.
 //
 // A member gets an access token, signed with the connection's key, or the terms on which the relay calls the server for them.
 // Every token handed out is noted with its terms: the role, ceiling and limits that it was issued under. Once the terms do not

@@ -1,4 +1,4 @@
-// Package upkeep keeps connections working: it records probes, rotates keys and delivers what is still unsaid.
+// Package upkeep keeps connections working: it records probes, rotates keys and tells servers what they have not heard yet.
 //
 // It says what is due, hands out what is needed to call the server, and stores how the call went. It calls no server itself;
 // cloud/servers does.

@@ -1,4 +1,4 @@
-// Package statements handles what a cloud says about a key with the key's own signature.
+// Package statements handles what a cloud says about a key, signed with that key.
 //
 // A revocation ends the key. A withdrawal ends members' access tokens, and ends or limits the personal keys that the members
 // created. Statements can only take away, so they need no other credential, no audience and no expiry; repeating one changes

@@ -1,4 +1,4 @@
-// Package timeline keeps what must never go back in a database of keys: change number and time.
+// Package timeline keeps a key database's change number and time from going backwards.
 //
 // Each change takes the next number under the lock of one row of key_changes ([Line.Next]), and the number is also kept outside
 // the database ([mark.File]). The newest time seen is stored every few seconds. So a restored backup or a clock that was set back

@@ -1,4 +1,4 @@
-// Package preview says what else a change ends, before it happens.
+// Package preview tells people what else a change would end, before they make it.
 //
 // Removing a member, lowering a role, setting a ceiling, revoking a key: each may also end sessions, tokens and keys that
 // other people use. A command first asks the cloud or the server, prints the answer on stderr, and asks for a yes at a terminal:
