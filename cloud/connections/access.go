@@ -10,29 +10,29 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// Who may see and use a connection is decided here, once in Go for a connection that has been read (seenBy, use), and once in
+// This file decides who may see and use a connection: once in Go for a connection that has been read (seenBy, Use), and once in
 // SQL for many of them (visible, usable). A test compares the two for all kinds of callers and connections.
 
-// What a connection lets somebody do who uses it because it is shared.
+// The access that a shared connection gives a caller.
 const (
-	AccessFull    = "full"    // all that its key has
-	AccessLimited = "limited" // no more than certain scopes
+	AccessFull    = "full"    // everything its key allows
+	AccessLimited = "limited" // certain scopes only
 	AccessNone    = "none"
 )
 
-// limit is the exception that a connection makes for somebody: less than for all others, or nothing. Empty: none is made.
+// limit gives one caller less than a connection gives all others, or nothing. Empty: there is no limit.
 type limit struct{ access, ceiling string }
 
-// Bounds are what limits somebody's use of a connection, as stored: equal bounds allow the same. The zero value limits nothing;
-// it is the owner's.
+// Bounds are the ceiling and limits of one caller, as stored. Equal bounds allow the same. The zero value limits nothing; it is
+// the owner's.
 type Bounds struct {
 	ceiling string
-	own     limit                      // for whoever calls
-	maker   limit                      // for the person who made the API key that calls: nobody gets more by a key than they have themselves
-	parents [accounts.MaxParents]limit // for the API keys that it was made with
+	own     limit                      // of the caller
+	maker   limit                      // of the person who made the calling API key: a key never allows more than its maker has
+	parents [accounts.MaxParents]limit // of the API keys that it was made with
 }
 
-// Bounds are what limits the caller's use of the connection, which was read with their limits.
+// Bounds returns the caller's bounds. The connection must have been read with the caller's limits.
 func (c Connection) Bounds(p accounts.Principal) Bounds {
 	if c.OwnerID == p.UserID {
 		return Bounds{}
@@ -40,8 +40,8 @@ func (c Connection) Bounds(p accounts.Principal) Bounds {
 	return Bounds{ceiling: c.ceiling, own: c.own, maker: c.maker, parents: c.parents}
 }
 
-// access is what the bounds leave, with limited access the scopes. An exception takes away from the ceiling and never adds
-// to it; what cannot be read allows nothing.
+// access returns the access that the bounds leave, and the scopes if it is limited. A limit narrows the ceiling and never widens
+// it; one that cannot be read allows nothing.
 func (b Bounds) access() (string, bridge.Scopes) {
 	limits := append([]limit{b.own, b.maker}, b.parents[:]...)
 	if slices.ContainsFunc(limits, func(l limit) bool { return l.access == AccessNone }) {
@@ -67,9 +67,9 @@ func (b Bounds) access() (string, bridge.Scopes) {
 	return access, most
 }
 
-// seenBy reports whether a caller sees the connection, read together with the caller's limits. Its owner does, and once it
-// is shared the whole organization, except members and keys whose limit leaves nothing, unless they manage it. A removed
-// member's connection is seen by admins; see [Connection.requireUsable]. Live and test keys see those of their environment.
+// seenBy reports whether a caller sees the connection, which was read with the caller's limits. Its owner does, and once it is
+// shared the whole organization, except members and keys with a limit of none, unless they manage connections. Admins see a
+// removed member's connection; see [Connection.requireUsable]. Live and test keys see the connections of their environment.
 func (c Connection) seenBy(p accounts.Principal) bool {
 	manages := p.Can("connection:manage")
 	switch {
@@ -83,14 +83,14 @@ func (c Connection) seenBy(p accounts.Principal) bool {
 	return manages && c.orphaned
 }
 
-// excepted reports whether a limit of the caller's, or of a key or person above it, leaves nothing.
+// excepted reports whether the caller, its maker or a parent key has a limit of none.
 func (c Connection) excepted() bool {
 	return slices.ContainsFunc(c.limits(), func(l limit) bool { return l.access == AccessNone })
 }
 
 func (c Connection) limits() []limit { return append([]limit{c.own, c.maker}, c.parents[:]...) }
 
-// requireOwner refuses changes by others than the owner and the organization's admins.
+// requireOwner refuses changes by anyone but the owner and the organization's admins.
 func (c Connection) requireOwner(p accounts.Principal) error {
 	if c.OwnerID == p.UserID || p.Can("connection:manage") {
 		return nil
@@ -98,8 +98,8 @@ func (c Connection) requireOwner(p accounts.Principal) error {
 	return bridge.E(bridge.Forbidden, bridge.CodeNotOwner, "only %s or an admin may do that", c.Owner)
 }
 
-// requireUsable refuses all but disconnecting of a private connection that a removed member has left. Its key was given to that
-// person and nobody else: an admin cannot use it, nor share it and use it then; whoever needs the server connects it anew.
+// requireUsable refuses the use of a private connection whose owner is no longer a member. Its key was given to that person
+// only, so admins can neither use nor share it, only disconnect it; members who need the server connect it again.
 func (c Connection) requireUsable() error {
 	if !c.orphaned || c.visibility == Organization {
 		return nil
@@ -109,7 +109,7 @@ func (c Connection) requireUsable() error {
 		WithHint("connect yourself: ace connect --server %s", c.Server)
 }
 
-// Use returns the connection as a principal may use it: its ceiling is theirs. It refuses who may not.
+// Use returns the connection with the principal's own ceiling, or an error if the principal may not use it.
 func (c Connection) Use(p accounts.Principal) (Connection, error) {
 	if err := c.requireUsable(); err != nil {
 		return c, err
@@ -135,13 +135,13 @@ func (c Connection) Use(p accounts.Principal) (Connection, error) {
 	return c, nil
 }
 
-// The access rule in SQL, of a row "caller" that stands for who calls, a connection c and its owner u; see [callerRows].
+// The access rule in SQL, over a row "caller", a connection c and its owner u; see [callerRows].
 const (
-	// orphaned is a connection whose owner is a person who is no member any more; an API key, which owns connections too, never
-	// was one.
+	// orphaned holds for a connection whose owner is a person and no longer a member. API keys own connections too, and are
+	// never members.
 	orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
 
-	// LeftBehind is a private connection of a person who is no member any more.
+	// LeftBehind holds for a private connection of a person who is no longer a member.
 	LeftBehind = `(c.visibility = 'private' AND ` + orphaned + `)`
 
 	excepted = `EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.access = '` + AccessNone + `'
@@ -152,10 +152,10 @@ const (
 		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + excepted + `))
 			OR (caller.manage <> '' AND ` + orphaned + `)) `
 
-	// usable is what [Connection.Use] demands besides the limits, which callers compare with those that they know.
+	// usable is what [Connection.Use] demands, apart from the limits, which callers compare with those that they know.
 	usable = visible + `AND (c.visibility = 'organization' OR NOT ` + orphaned + `) AND (c.act_as OR c.owner_id = caller.user_id) `
 
-	// stands is the condition that the caller's session or membership lives on with the same role; $1 is the time.
+	// stands holds while the caller's session or membership is in force with the same role; $1 is the time.
 	stands = ` (caller.session = '' OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = caller.session AND s.user_id = caller.user_id
 			AND s.org_id = caller.org_id AND s.ended_at = 0 AND s.expires_at > $1))
 		AND (caller.role = '' OR EXISTS (SELECT 1 FROM members m WHERE m.org_id = caller.org_id AND m.user_id = caller.user_id AND m.role = caller.role)) `
@@ -180,13 +180,13 @@ type callerColumn struct {
 	of   func(callerRow) string
 }
 
-// callerRow is a caller, and a connection where the question is about one.
+// callerRow is a caller, and the connection that a question is about, if it is about one.
 type callerRow struct {
 	accounts.Principal
 	connection string
 }
 
-// sight are the columns that [visible] and [withLimits] go by; handed_tokens keeps them by the same names.
+// sight lists the columns that [visible] and [withLimits] read; the table handed_tokens has them under the same names.
 var sight = []callerColumn{
 	{"org_id", func(c callerRow) string { return c.OrgID }},
 	{"user_id", func(c callerRow) string { return c.UserID }},
@@ -198,7 +198,7 @@ var sight = []callerColumn{
 	{"parent_3", func(c callerRow) string { return c.Parents[2] }},
 }
 
-// callerColumns are all columns of a row but its number n.
+// callerColumns lists all columns of a row except its number n.
 var callerColumns = append([]callerColumn{
 	{"connection", func(c callerRow) string { return c.connection }},
 	{"session", func(c callerRow) string { return c.SessionID }},
@@ -231,7 +231,7 @@ func callerRows(args *[]any, callers ...callerRow) string {
 	return head.String() + ") AS (VALUES " + values.String() + ") "
 }
 
-// asked are callers without a connection that is asked about.
+// asked returns rows for callers, without a connection.
 func asked(who []accounts.Principal) []callerRow {
 	rows := make([]callerRow, len(who))
 	for i, p := range who {
@@ -248,7 +248,7 @@ func (c *Connection) limitFields() []any {
 	return fields
 }
 
-// scanSeen reads a connection together with the exceptions for whoever asks.
+// scanSeen reads a connection with the caller's limits.
 func scanSeen(s sqldb.Row) (Connection, error) {
 	var seen Connection
 	c, err := scanConnection(further{s, seen.limitFields()})
@@ -256,7 +256,7 @@ func scanSeen(s sqldb.Row) (Connection, error) {
 	return c, err
 }
 
-// further is a row with columns that come after those that are asked for.
+// further is a row that also scans some extra columns at its end.
 type further struct {
 	sqldb.Row
 	fields []any

@@ -16,8 +16,8 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Patch renames, shares, unshares or moves a connection, or gives it another ceiling. Moving it to another URL erases its credential: a key is for
-// the server that issued it, and must never be sent to one that somebody typed in later.
+// Patch renames, shares, unshares or moves a connection, or gives it another ceiling. Moving it to another URL erases its
+// credential: a key is for the server that issued it, and must never be sent to one that somebody typed in later.
 func (st *Store) Patch(ctx context.Context, caller accounts.Caller, id string, patch api.ConnectionPatch) (api.Connection, error) {
 	var out Connection
 	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {
@@ -32,7 +32,7 @@ func (st *Store) Patch(ctx context.Context, caller accounts.Caller, id string, p
 	return out.API(caller.Principal), nil
 }
 
-// PatchIn is Patch with the principal's rights as they are in the transaction.
+// PatchIn is [Store.Patch] with the principal's rights as they are in the transaction.
 func (st *Store) PatchIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, patch api.ConnectionPatch) (Connection, error) {
 	c, err := st.Find(ctx, tx, caller.Principal, id)
 	if err != nil {
@@ -120,7 +120,7 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 		return err
 	}
 	c.Server, c.Secret, c.KeyID, c.Ace, c.method, c.Expires, c.ActAs, c.KeySubject = server, "", "", false, MethodManual, 0, true, ""
-	c.preset, c.latency = "", 0 // the preset is one of the other server's; its scopes stay
+	c.preset, c.latency = "", 0 // the preset was the old server's; its scopes stay
 	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
 	c.hint = "ace connect --server " + string(server)
 	if patch.APIKey == nil {
@@ -135,12 +135,12 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 	return err
 }
 
-// errChanged says that a row is not what was read: its key could otherwise be lost without being revoked.
+// errChanged refuses a write to a row that has changed since it was read: its key could be lost without being revoked.
 var errChanged = bridge.E(bridge.Conflict, bridge.CodeChangedMeanwhile,
 	"somebody else has changed the connection at the same time").
 	WithHint("try again")
 
-// updateConnection writes a changed row, if it is still as it was read.
+// updateConnection writes a changed row, provided that it is still as it was read.
 func updateConnection(ctx context.Context, tx *sql.Tx, before, c Connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
 		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
@@ -161,7 +161,7 @@ func updateConnection(ctx context.Context, tx *sql.Tx, before, c Connection) err
 	return nil
 }
 
-// auditChanges writes what was changed; a new ceiling has an entry of its own.
+// auditChanges writes the changes to the audit log; a new ceiling has an entry of its own.
 func auditChanges(ctx context.Context, tx *sql.Tx, r *Store, actor audit.Actor, before, c Connection) error {
 	was, is := before.ceilingText(), c.ceilingText()
 	if was != is {
@@ -208,14 +208,14 @@ var errMoved = bridge.E(bridge.Conflict, bridge.CodeConnectionMoved,
 	"another connect has registered this connection meanwhile, or uses it").
 	WithHint("ace connections list")
 
-// revision names the sealed secret of a row: it changes with every write of it.
+// revision identifies the sealed secret of a row; it changes every time the secret is sealed.
 func (c Connection) revision() string {
 	sum := sha256.Sum256([]byte(c.Secret))
 	return hex.EncodeToString(sum[:12])
 }
 
-// Keep seals the secret of the principal's own connection again, so that the connect which registered it cannot take it back
-// by its revision: another connect uses it.
+// Keep gives the principal's own connection a new revision, by sealing its secret again. Another connect uses it now, so the one
+// that registered it can no longer take it back.
 func (st *Store) Keep(ctx context.Context, p accounts.Principal, id string) error {
 	return st.feed.changeTx(ctx, func(tx *sql.Tx) error {
 		c, err := st.Find(ctx, tx, p, id)
@@ -241,7 +241,7 @@ func (st *Store) Keep(ctx context.Context, p accounts.Principal, id string) erro
 	})
 }
 
-// DeleteIf is Delete of a connection that is still as it was.
+// DeleteIf is [Store.Delete], provided that the connection is still as it was.
 func (st *Store) DeleteIf(ctx context.Context, caller accounts.Caller, id string, was AsItWas) (api.Removed, error) {
 	var out api.Removed
 	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {

@@ -14,18 +14,18 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// changeNoted is how long it is remembered that a connection is gone.
+// changeNoted is how long the change of a deleted connection is kept.
 const changeNoted = 30 * day
 
-// change is what a change of a connection does to those who saw it.
+// change says how a change of a connection affects those who saw it.
 type change struct {
-	lost bool // members do not see it any more
-	gone bool // it is deleted
+	lost bool // members no longer see the connection
+	gone bool // the connection is deleted
 }
 
-// changed notes that a connection has changed, for those who watch it. Each change has a number of its own within the
-// organization. The counter's row is held until the commit, so that whoever sees a number sees all changes before it: call
-// it late in a transaction, which runs in [Feed.changeTx].
+// changed notes that a connection has changed, for its watchers. Each change has its own number within the organization. The
+// counter's row is locked until the commit, so a reader who sees a number sees all changes before it. Call it late in a
+// transaction of [Feed.changeTx].
 func (f *Feed) changed(ctx context.Context, tx *sql.Tx, orgID, id string, what change) error {
 	seq, err := nextChange(ctx, tx, orgID)
 	if err != nil {
@@ -38,12 +38,12 @@ func (f *Feed) changed(ctx context.Context, tx *sql.Tx, orgID, id string, what c
 	return nil
 }
 
-// StatusChanged notes that a probe has found something else than before, for those who watch; wake them after the commit.
+// StatusChanged notes that a probe has found another status, for watchers; the caller wakes them after the commit.
 func (f *Feed) StatusChanged(ctx context.Context, tx *sql.Tx, orgID, id string) error {
 	return f.changed(ctx, tx, orgID, id, change{})
 }
 
-// appeared notes that there is a new connection.
+// appeared notes a new connection.
 func (f *Feed) appeared(ctx context.Context, tx *sql.Tx, c Connection) error {
 	seq, err := nextChange(ctx, tx, c.OrgID)
 	if err != nil {
@@ -65,25 +65,25 @@ func nextChange(ctx context.Context, tx *sql.Tx, orgID string) (seq int64, err e
 	return seq, nil
 }
 
-// ConnectionsChanged tells that there may be changes to tell those who watch.
+// ConnectionsChanged wakes watchers, since there may be changes to tell them.
 func (f *Feed) ConnectionsChanged() <-chan struct{} { return f.signals.Changed }
 
-// changeTx runs a transaction that changes connections, and wakes those who watch once it is committed.
+// changeTx runs a transaction that changes connections, and wakes watchers after the commit.
 func (f *Feed) changeTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	err := f.db.Change(ctx, fn)
 	f.RightsChanged()
 	return err
 }
 
-// RightsChanged wakes those who watch connections, and those who look at keys and tokens that may have to be taken back.
+// RightsChanged wakes watchers, and the workers that revoke keys and withdraw tokens.
 func (f *Feed) RightsChanged() {
 	schema.Wake(f.signals.Changed)
 	schema.Wake(f.signals.Revocations) // of a key that was replaced
 	schema.Wake(f.signals.Withdrawals)
 }
 
-// Position is the number of the last change in the principal's organization, and one from which on those since a time are
-// all told.
+// Position returns the number of the last change in the principal's organization, and a number after which come all changes
+// since a time.
 func (f *Feed) Position(ctx context.Context, p accounts.Principal, since time.Time) (last, from int64, err error) {
 	err = f.db.QueryRowContext(ctx, `SELECT n.seq, COALESCE((SELECT MIN(CASE WHEN h.lost_at >= $2 THEN h.lost ELSE h.seq END) - 1 FROM connection_changes h
 		WHERE h.org_id = n.org_id AND h.changed_at >= $2), n.seq) FROM change_counters n WHERE n.org_id = $1`,
@@ -97,14 +97,14 @@ func (f *Feed) Position(ctx context.Context, p accounts.Principal, since time.Ti
 	return last, from, nil
 }
 
-// Watcher is a principal whose watching goes on, and the last change in their organization.
+// Watcher says whether a principal may go on watching, and the last change in their organization.
 type Watcher struct {
 	Standing bool
 	Last     int64
 }
 
-// Watchers reports whose watching may go on: the session or membership behind them lives on with the same role. It asks for
-// many with one statement. That an API key of the cloud is alive is the key authority's to say.
+// Watchers reports which principals may go on watching: those whose session or membership is in force with the same role. It
+// asks for many with one statement. Whether a cloud API key is still valid is for the key authority to say.
 func (f *Feed) Watchers(ctx context.Context, who []accounts.Principal) ([]Watcher, error) {
 	out := make([]Watcher, len(who))
 	for from := 0; from < len(who); from += manyBatch {
@@ -128,17 +128,17 @@ func (f *Feed) Watchers(ctx context.Context, who []accounts.Principal) ([]Watche
 	return out, nil
 }
 
-// Change is one of a connection as a principal may know it.
+// Change is a change of a connection, as far as a principal may know of it.
 type Change struct {
 	Who    int // index of the principal
 	Seq    int64
 	Event  api.ConnectionEvent
-	Lost   bool // the principal does not see the connection any more; of the event only the ID is set
-	hidden bool // and never did
+	Lost   bool // the principal no longer sees the connection; the event has only its ID
+	hidden bool // the principal never saw it
 }
 
-// Changes are those of an organization after since and at least up to last, a bounded count of them, as each of some principals
-// of it may know them, in order. next is after which to ask for more; it is less than last if there are more already.
+// Changes lists an organization's changes after since and at least up to last, in order and bounded in number, as far as each
+// principal may know of them. Ask for more after next, which is less than last if there are more already.
 func (f *Feed) Changes(ctx context.Context, orgID string, since, last int64, who []accounts.Principal) (changes []Change, next int64, err error) {
 	next = math.MaxInt64
 	for from := 0; from < len(who); from += manyBatch {
@@ -170,11 +170,11 @@ func (f *Feed) Changes(ctx context.Context, orgID string, since, last int64, who
 	return changes, next, nil
 }
 
-// changesAtOnce bounds a page of changes; each is looked at for each of those who watch.
+// changesAtOnce bounds a page of changes; each is checked for each watcher.
 const changesAtOnce = 100
 
-// selectChanges joins the changes to those who watch. What somebody does not see is told as lost if members have lost it
-// since, to its owner, and to admins once it is deleted: they may know that it was there.
+// selectChanges joins the changes to the watchers. A connection that a watcher does not see is reported as lost if members have
+// lost it since; so it is to its owner, and to admins once it is deleted, who may all know that it existed.
 const selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone FROM connection_changes WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
 	SELECT caller.n, h.seq, h.connection_id, COALESCE((` + visible + `), FALSE),
 		h.lost > $2 OR h.owner_id = caller.user_id OR (h.gone AND caller.manage <> ''), COALESCE(c.status, ''), COALESCE(c.cause, ''),
@@ -196,7 +196,7 @@ func scanChange(s sqldb.Row) (Change, error) {
 	return c, err
 }
 
-// measured is a number that is null where there is none.
+// measured returns a pointer to a number; nil for 0, which means that there is none.
 func measured(n int64) *int64 {
 	if n == 0 {
 		return nil

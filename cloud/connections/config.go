@@ -6,17 +6,17 @@
 //	    ├ moved:   another URL erases the key, which was for the old server only
 //	    └ limited: by a ceiling (for all but the owner) and by limits (for one member or API key)
 //
-// Who may see and use a connection is one rule, in access.go: once in Go for a connection that was read, and once in SQL for many
-// callers and connections; a test compares the two.
+// One rule, in access.go, decides who may see and use a connection: once in Go for a connection that was read, and once in SQL
+// for many callers and connections; a test compares the two.
 //
-// [Store] changes connections. [Feed] numbers each change and tells those who watch. [History] counts how connections were and how
-// much they were used:
+// [Store] changes connections. [Feed] numbers each change and tells watchers. [History] counts the status of connections and
+// their use:
 //
-//	change:  made ──► numbered in its transaction ──► told to each watcher as they may know it ──► forgotten
+//	change:  made ──► numbered in its transaction ──► told to each watcher who may know of it ──► forgotten
 //	history: counted by half hours and days ──► kept for 24 hours and 30 days ──► deleted
 //
 // [Connection] is a row with its sealed key. The stores above work with it; the rooms get [Connection.API]. It calls no server and
-// signs no token: cloud/tokens hands out tokens, and cloud/upkeep keeps what is due: probes, rotations, revocations.
+// signs no token: cloud/tokens hands out tokens, and cloud/upkeep does the periodic work: probes, rotations, revocations.
 package connections
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Config is all that the stores may touch. Every field is required.
+// Config holds everything that the stores may use. Every field is required.
 type Config struct {
 	DB       *schema.DB
 	Accounts *accounts.Store
@@ -42,7 +42,7 @@ type Config struct {
 
 // Signals wake the workers that act on connections. Each channel holds one wake-up.
 type Signals struct {
-	Changed     chan struct{} // those who watch connections may have changes to be told
+	Changed     chan struct{} // watchers may have changes to be told
 	Revocations chan struct{} // a revocation may be due
 	Withdrawals chan struct{} // access tokens may have to be withdrawn
 }
@@ -63,13 +63,13 @@ type Store struct {
 	feed     *Feed
 }
 
-// Feed numbers the changes of connections, and tells them to those who watch. Its methods are safe for concurrent use.
+// Feed numbers the changes of connections, and tells them to watchers. Its methods are safe for concurrent use.
 type Feed struct {
 	db      *schema.DB
 	signals Signals
 }
 
-// History counts how connections were and how much they were used. Its methods are safe for concurrent use.
+// History counts the status of connections and their use. Its methods are safe for concurrent use.
 type History struct {
 	db    *schema.DB
 	store *Store
@@ -82,7 +82,7 @@ func New(cfg Config, log *slog.Logger) (*Store, *Feed, *History) {
 	return st, feed, &History{db: cfg.DB, store: st}
 }
 
-// Purge deletes the revocations that were over at a time.
+// Purge deletes the revocations that were over before a time.
 func (st *Store) Purge(ctx context.Context, before time.Time) error {
 	return st.db.DeleteBefore(ctx, before, "DELETE FROM revocations WHERE expires_at < $1")
 }

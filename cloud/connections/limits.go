@@ -14,23 +14,23 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// Exceptee is for whom a connection makes an exception: a member by their ID, or an API key of the cloud by its own, which
-// whoever keeps the keys has found to be one of the principal's organization.
+// Exceptee is who a limit applies to: a member or a cloud API key, by ID. The key authority has checked that the key belongs to
+// the principal's organization.
 type Exceptee struct {
 	ID  string
 	Key bool
 }
 
-// LimitMember makes an exception for a member or an API key: less of a connection than all others have, or nothing. A
-// preset's scopes are in the limit as well. It counts from now on, also for what is open through the relay.
+// LimitMember gives a member or an API key less of a connection than all others, or nothing. The limit includes a preset's
+// scopes. It takes effect at once, also on open calls through the relay.
 func (st *Store) LimitMember(ctx context.Context, caller accounts.Caller, id string, who Exceptee, l api.MemberLimit) (api.SharingMember, error) {
 	return st.except(ctx, caller, id, who, LimitTo(l))
 }
 
-// decision says which limit a connection should set, and from which preset it comes.
+// decision returns the limit that a connection should set, and the preset that it comes from.
 type decision func(Connection) (limit, string, error)
 
-// LimitTo decides as the request asks.
+// LimitTo decides on the limit that a request asks for.
 func LimitTo(l api.MemberLimit) decision {
 	return func(c Connection) (limit, string, error) {
 		switch l.Access {
@@ -58,12 +58,12 @@ func LimitTo(l api.MemberLimit) decision {
 	}
 }
 
-// UnlimitMember ends the exception for a member, a former one, or an API key. Where there is none it does nothing.
+// UnlimitMember removes the limit of a member, a former member or an API key, if there is one.
 func (st *Store) UnlimitMember(ctx context.Context, caller accounts.Caller, id string, who Exceptee) (api.SharingMember, error) {
 	return st.except(ctx, caller, id, who, func(Connection) (limit, string, error) { return limit{}, "", nil })
 }
 
-// except puts one exception in the place of another; an empty one is none.
+// except replaces a limit by another; an empty one removes it.
 func (st *Store) except(ctx context.Context, caller accounts.Caller, id string, who Exceptee, decide decision) (api.SharingMember, error) {
 	var out api.SharingMember
 	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {
@@ -115,7 +115,7 @@ func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 		Details: map[string]string{"name": c.Name, "member": was.Email, "before": limitText(was), "after": limitText(out)}})
 }
 
-// sharerBefore finds whom an exception is to be for, with the one that there is.
+// sharerBefore reads the member or key that a limit is for, with their present limit.
 func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Principal, who Exceptee) (api.SharingMember, error) {
 	for _, query := range []string{selectSharers + "AND m.user_id = $3", selectOutsiders + "AND l.user_id = $3"} {
 		m, err := c.scanSharer(tx.QueryRowContext(ctx, query, c.ID, p.OrgID, who.ID))
@@ -131,7 +131,7 @@ func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Pri
 	return c.sharer(api.SharingMember{UserID: who.ID, Email: "key:" + who.ID}, limit{}), nil
 }
 
-// limitText is what the audit log says of an exception.
+// limitText describes a limit for the audit log.
 func limitText(m api.SharingMember) string {
 	if m.Access != AccessLimited {
 		return m.Access
@@ -139,7 +139,7 @@ func limitText(m api.SharingMember) string {
 	return AccessLimited + " to " + presetText(m.Preset, strings.Join(m.Ceiling, " "))
 }
 
-// replaceLimit stores an exception, if the one before it still is what was read.
+// replaceLimit stores a limit, provided that the present one is still as it was read.
 func replaceLimit(ctx context.Context, tx *sql.Tx, connection string, was api.SharingMember, to limit, preset string) error {
 	var changed bool
 	var err error

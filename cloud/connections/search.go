@@ -12,13 +12,13 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Search narrows a list of connections. The zero value is all of them.
+// Search narrows a list of connections. The zero value matches all of them.
 type Search struct {
-	Text   string // that the name, the URL or the owner has in it, in whatever case
-	Status string // exactly
+	Text   string // in the name, the URL or the owner, in any case
+	Status string // exact
 }
 
-// maxSearch bounds what is searched for, in bytes.
+// maxSearch bounds the text that is searched for, in bytes.
 const maxSearch = 100
 
 func (s Search) valid() error {
@@ -33,7 +33,7 @@ func (s Search) valid() error {
 		StatusOnline, StatusOffline, StatusUnauthorized, StatusUnknown)
 }
 
-// pattern finds the text anywhere, by LIKE with ! before what would be a wildcard; empty where anything will do.
+// pattern is the LIKE pattern of the text, with wildcards escaped by !; empty if everything matches.
 func (s Search) pattern() string {
 	if s.Text == "" {
 		return ""
@@ -44,7 +44,7 @@ func (s Search) pattern() string {
 const searched = `($3 = '' OR c.status = $3) AND ($4 = '' OR LOWER(c.name) LIKE LOWER($4) ESCAPE '!'
 	OR LOWER(c.server_url) LIKE LOWER($4) ESCAPE '!' OR LOWER(u.email) LIKE LOWER($4) ESCAPE '!') `
 
-// SearchConnections lists what a member sees of the connections that are searched for, oldest first.
+// SearchConnections lists the matching connections that a member sees, oldest first.
 func (st *Store) SearchConnections(ctx context.Context, p accounts.Principal, search Search, cursor string, limit int) ([]api.Connection, string, error) {
 	if err := search.valid(); err != nil {
 		return nil, "", err

@@ -14,8 +14,8 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Sharing says who uses a connection and how much of it, a page of members at a time; API keys and former members for whom
-// there is an exception are on the last page. Whoever may not change it is shown themselves alone.
+// Sharing lists who may use a connection and with which access, a page of members at a time. API keys and former members with a
+// limit are on the last page. Members who may not change the sharing are shown only themselves.
 func (st *Store) Sharing(ctx context.Context, p accounts.Principal, id, cursor string, limit int) (api.Sharing, error) {
 	var out api.Sharing
 	c, err := st.Find(ctx, st.db, p, id)
@@ -46,11 +46,11 @@ func (st *Store) Sharing(ctx context.Context, p accounts.Principal, id, cursor s
 	return out, sqldb.Wrap("list who uses a connection", err)
 }
 
-// sharers counts the members other than its owner who have a connection while it is shared.
+// sharers counts the members, without the owner, who see a connection while it is shared.
 const sharers = `(SELECT COUNT(*) FROM members m WHERE m.org_id = c.org_id AND m.user_id <> c.owner_id
 	AND NOT EXISTS (SELECT 1 FROM connection_limits l WHERE l.connection_id = c.id AND l.user_id = m.user_id AND l.access = 'none'))`
 
-// Users counts the people who have a connection, its owner among them: whoever loses it when it is gone.
+// Users counts the people who would lose a connection if it were deleted, its owner included.
 func (st *Store) Users(ctx context.Context, p accounts.Principal, id string) (int, error) {
 	c, err := st.Find(ctx, st.db, p, id)
 	if err != nil {
@@ -68,7 +68,7 @@ func (st *Store) Users(ctx context.Context, p accounts.Principal, id string) (in
 	return n, nil
 }
 
-// sharingTotals adds what only those see who may share.
+// sharingTotals adds the parts that only members who may share are shown.
 func (st *Store) sharingTotals(ctx context.Context, c Connection, out *api.Sharing) error {
 	var presets string
 	err := st.db.QueryRowContext(ctx, "SELECT c.presets, "+sharers+" FROM connections c WHERE c.id = $1", c.ID).Scan(&presets, &out.People)
@@ -84,7 +84,7 @@ func (st *Store) sharingTotals(ctx context.Context, c Connection, out *api.Shari
 	return nil
 }
 
-// The members of an organization ($2), and whoever else there is an exception for, with what a connection ($1) lets them do.
+// The members of an organization ($2), and the outsiders with a limit, each with their access to a connection ($1).
 const (
 	selectSharers = `SELECT u.id, u.email, u.name, m.role, COALESCE(l.access, ''), COALESCE(l.preset, ''), COALESCE(l.ceiling, '')
 		FROM members m JOIN users u ON u.id = m.user_id LEFT JOIN connection_limits l ON l.connection_id = $1 AND l.user_id = m.user_id
@@ -101,7 +101,7 @@ func (c Connection) scanSharer(s sqldb.Row) (api.SharingMember, error) {
 	return c.sharer(m, l), err
 }
 
-// sharer fills in what somebody may do for whom there is that exception.
+// sharer fills in the access of a member or key that has that limit.
 func (c Connection) sharer(m api.SharingMember, l limit) api.SharingMember {
 	if m.Owner = m.UserID == c.OwnerID; m.Owner {
 		m.Access, m.Preset = AccessFull, ""
@@ -120,7 +120,7 @@ func (c Connection) sharer(m api.SharingMember, l limit) api.SharingMember {
 	return m
 }
 
-// errOwner says why there is no exception for the owner.
+// errOwner says why the owner cannot be limited.
 func (c Connection) errOwner() error {
 	return bridge.E(bridge.Conflict, bridge.CodeOwnerUnlimited, "the connection is %s's own: its owner is never limited", c.Owner).
 		WithHint("to take it away from everybody: ace disconnect %s", c.ID)
