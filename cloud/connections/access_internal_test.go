@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { sqldbtest.Main(m, schema.Migrate) }
 
-// The access rule stands in Go and in SQL; both decide the same for every kind of caller and connection, on both databases.
+// The access rule in Go and the one in SQL decide the same for every kind of caller and connection, on both databases.
 func TestAccessRuleInGoAndSQL(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, dsn string) {
 		r, ctx := accessStore(t, dsn), t.Context()
@@ -49,7 +49,7 @@ func TestAccessRuleInGoAndSQL(t *testing.T) {
 				if slices.Contains(listed, id) != sees {
 					t.Errorf("%s, %s: in the list: %t, seen: %t", name, id, !sees, sees)
 				}
-				if i%40 == 0 { // one by one it takes long
+				if i%40 == 0 { // asking for each one alone takes too long
 					if _, err := r.Find(ctx, r.db, p, id); (err == nil) != sees {
 						t.Errorf("%s, %s: found: %v, seen: %t", name, id, err, sees)
 					}
@@ -72,7 +72,7 @@ func TestAccessRuleInGoAndSQL(t *testing.T) {
 	})
 }
 
-// decided is what the rule says of one caller and one connection.
+// decided is the rule's decision on one caller and one connection.
 type decided struct {
 	sees, uses bool
 	terms      string

@@ -11,7 +11,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 )
 
-// Who reads what the log says of one connection, and whose names they learn.
+// The audit log of one connection is shown to its owner and to admins only, with the names that each may see.
 func TestConnectionAudit(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()

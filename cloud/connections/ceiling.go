@@ -43,8 +43,8 @@ func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {
 	return text, nil
 }
 
-// setCeiling gives the connection a ceiling, or none. Where it comes from a preset, its scopes are there as well: what the
-// preset stands for is its server's to say.
+// setCeiling gives the connection a ceiling, or none. A ceiling from a preset has the preset's scopes as well, since only its
+// server says what the preset contains.
 func (c *Connection) setCeiling(p accounts.Principal, to *api.Ceiling) error {
 	if err := p.RequireShare(); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (c *Connection) setCeiling(p accounts.Principal, to *api.Ceiling) error {
 	return nil
 }
 
-// ceilingText is what the audit log says of the ceiling.
+// ceilingText describes the ceiling for the audit log.
 func (c Connection) ceilingText() string {
 	if c.ceiling == "" {
 		return "none"

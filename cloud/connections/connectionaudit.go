@@ -13,8 +13,8 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// ConnectionAudit returns a page of what the audit log says of one connection: to the admins, and to the person whose
-// connection it is, who answers for its key and has to know what was done with it. From where others came is for admins.
+// ConnectionAudit returns a page of one connection's audit entries, for admins and for its owner, who answers for its key. Only
+// admins see the addresses of others.
 func (st *Store) ConnectionAudit(ctx context.Context, p accounts.Principal, id string, q audit.Query) ([]api.AuditEntry, string, error) {
 	c, err := st.Find(ctx, st.db, p, id)
 	if err != nil {
@@ -35,7 +35,7 @@ func (st *Store) ConnectionAudit(ctx context.Context, p accounts.Principal, id s
 	return entries, next, err
 }
 
-// ConnectionNames are the names of those of some connections that the principal sees, by ID.
+// ConnectionNames returns the names of those given connections that the principal sees, by ID.
 func (st *Store) ConnectionNames(ctx context.Context, p accounts.Principal, ids []string) (map[string]string, error) {
 	names := map[string]string{}
 	if len(ids) == 0 {

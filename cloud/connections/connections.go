@@ -33,7 +33,7 @@ const (
 	StatusUnauthorized = "unauthorized"
 	StatusUnknown      = "unknown"
 
-	NotChecked = "not checked yet" // the cause of a new one's being unknown
+	NotChecked = "not checked yet" // the cause of a new connection's status
 )
 
 // Connection is a row of the table, with its key as it is sealed. The exported fields are for the stores above.
@@ -110,7 +110,7 @@ func (c Connection) API(p accounts.Principal) api.Connection {
 	return out
 }
 
-// Connections lists what a member sees, oldest first.
+// Connections lists the connections that a member sees, oldest first.
 func (st *Store) Connections(ctx context.Context, p accounts.Principal, cursor string, limit int) ([]api.Connection, string, error) {
 	return st.SearchConnections(ctx, p, Search{}, cursor, limit)
 }
@@ -132,7 +132,7 @@ func (st *Store) Find(ctx context.Context, q schema.Queryer, p accounts.Principa
 	return c, nil
 }
 
-// Connection returns one that the member sees.
+// Connection returns a connection that the member sees.
 func (st *Store) Connection(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {
 	c, err := st.Find(ctx, st.db, p, id)
 	if err != nil {
@@ -141,7 +141,7 @@ func (st *Store) Connection(ctx context.Context, p accounts.Principal, id string
 	return c.API(p), nil
 }
 
-// ConnectedSince returns the principal's own connection that was made last, if that was not before since.
+// ConnectedSince returns the principal's newest connection, if it was not made before since.
 func (st *Store) ConnectedSince(ctx context.Context, p accounts.Principal, since time.Time) ([]api.Connection, error) {
 	args := []any{p.OrgID, p.UserID, since.Unix()}
 	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
@@ -158,7 +158,7 @@ func (st *Store) ConnectedSince(ctx context.Context, p accounts.Principal, since
 
 const maxPlainKey = 4 << 10
 
-// incoming is a key that arrives, opened.
+// incoming is a key that a request brings, opened.
 type incoming struct {
 	secret bridge.Secret
 	key    bridge.Key // set when it is one of an ace server
@@ -173,8 +173,8 @@ func (in incoming) keyID() string {
 	return in.key.ID.String()
 }
 
-// actsAs reports whether access tokens of the key may name other subjects than its own, as far as that is known before its
-// server is asked. A plain key signs none.
+// actsAs reports whether access tokens of the key may name other subjects than its own, as far as that is known before the
+// server is asked. A plain key signs no tokens.
 func (in incoming) actsAs() bool { return !in.ace || in.key.Kind == bridge.KindSK }
 
 func (st *Store) open(p accounts.Principal, server bridge.ServerURL, sealed string, plain *bridge.Disclosed) (incoming, error) {
@@ -271,7 +271,7 @@ func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.R
 	return answer, created, nil
 }
 
-// ownConnection finds the member's own connection to a server, under whichever loopback name; its ID is empty if there is none.
+// ownConnection finds the member's own connection to a server, under any loopback name; its ID is empty if there is none.
 func ownConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL) (Connection, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT "+connectionColumns+fromConnections+
 		"WHERE c.org_id = $1 AND c.owner_id = $2 ORDER BY c.id", p.OrgID, p.UserID)
@@ -322,8 +322,8 @@ func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Pr
 	return Connection{}, bridge.E(bridge.Conflict, bridge.CodeNameTaken, "there are too many connections of the name %q", name)
 }
 
-// revokeReplaced revokes the key that another one replaces. Where the new one is of the same connect, the server moves the
-// personal keys of the old one to it at its first use, so that the revocation waits for that, or until the new key has lapsed.
+// revokeReplaced revokes a key that another one replaces. If both are of the same connect, the server moves the old key's
+// personal keys to the new one at its first use, so the revocation waits for that, or until the new key has lapsed.
 func (st *Store) revokeReplaced(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, in incoming) error {
 	after := DueAtOnce
 	if in.method == MethodExchange {

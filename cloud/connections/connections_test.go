@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
-// Who may do what with a connection of the organization, before and after it is shared.
+// Each role may do with a connection what its rights allow, before and after it is shared.
 func TestVisibility(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		people := map[string]accounts.Principal{
@@ -179,7 +179,7 @@ func TestReconnectingReplacesAndRevokes(t *testing.T) {
 	})
 }
 
-// One member registers one server many times at once: one connection stays, and every key but its own is revoked.
+// If a member registers one server many times at once, one connection stays, and every other key is revoked.
 func TestConcurrentRegistration(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
@@ -209,7 +209,7 @@ func TestConcurrentRegistration(t *testing.T) {
 	})
 }
 
-// A connection is registered, and taken back, only as it was: another connect's stays.
+// A connection is replaced or taken back only if it has not changed since; another connect's connection stays.
 func TestConnectionsAreChangedOnlyAsTheyWere(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ctx := t.Context()

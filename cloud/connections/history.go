@@ -14,19 +14,19 @@ import (
 const (
 	halfHour    = 30 * time.Minute
 	day         = 24 * time.Hour
-	historyDays = 30 // that history is kept, and shown, today included
+	historyDays = 30 // days of history that are kept and shown, today included
 	halfHours   = int(day / halfHour)
 )
 
-// spans are the lengths of time for each of which a connection has a row of history.
+// spans are the periods for which a connection has a row of history.
 var spans = []time.Duration{halfHour, day}
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
-// bucket is when the half hour or day of a time began, of which there is one row.
+// bucket returns the start of a time's half hour or day.
 func bucket(t time.Time, span time.Duration) int64 { return t.Unix() - t.Unix()%seconds(span) }
 
-// shownFrom is when the first half hour, or the first day, began that is shown.
+// shownFrom returns the start of the first half hour or day that is shown.
 func shownFrom(now time.Time, span time.Duration) int64 {
 	if span == day {
 		return bucket(now, day) - (historyDays-1)*seconds(day)
@@ -37,7 +37,7 @@ func shownFrom(now time.Time, span time.Duration) int64 {
 // probeColumns are the counters of what a probe found.
 var probeColumns = map[string]string{StatusOnline: "online", StatusOffline: "offline", StatusUnauthorized: "unauthorized"}
 
-// NoteProbe counts what a probe found, and how long the answer took; no latency: there was none.
+// NoteProbe counts a probe's result and the latency of the answer; no latency: there was no answer.
 func NoteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, status string, latency time.Duration) error {
 	found, ok := probeColumns[status]
 	if !ok {
@@ -60,8 +60,8 @@ func NoteProbe(ctx context.Context, tx *sql.Tx, id string, now time.Time, status
 	return nil
 }
 
-// Of reads how a connection was and how much it was used: the last 24 hours by half hours, and the last 30 days, UTC. The one
-// under way comes last; one without data is there, and empty.
+// Of reads a connection's status and use: the last 24 hours by half hours, and the last 30 days, UTC. The current half hour or
+// day comes last; those without data are included, and empty.
 func (h *History) Of(ctx context.Context, p accounts.Principal, id string) (api.ConnectionHistory, error) {
 	c, err := h.store.Find(ctx, h.db, p, id)
 	if err != nil {
@@ -105,7 +105,7 @@ func moments(from int64, long time.Duration, n int) []api.HistoryMoment {
 	return out
 }
 
-// historyCounts are the counters of a half hour, or the sums of those of a day; times are in microseconds.
+// historyCounts are the counters of a half hour or a day; times are in microseconds.
 type historyCounts struct {
 	online, offline, unauthorized, unknown int64
 	probed, probeUS, probeMax              int64
@@ -132,10 +132,10 @@ func (n historyCounts) fill(m *api.HistoryMoment) {
 	m.CallMS, m.CallMaxMS = average(n.answerUS, n.answers), measured(Milliseconds(n.answerMax))
 }
 
-// Milliseconds rounds up, so that what was measured is not 0.
+// Milliseconds rounds up, so that a measured latency is never 0.
 func Milliseconds(us int64) int64 { return (us + 999) / 1000 }
 
-// average is that of times in microseconds, in milliseconds; nil of none.
+// average returns the average in milliseconds of times in microseconds; nil if there are none.
 func average(us, n int64) *int64 {
 	if n <= 0 {
 		return nil
@@ -145,7 +145,7 @@ func average(us, n int64) *int64 {
 
 const purgeBatch = 1000
 
-// DropOld deletes what is older than is kept, in batches, so that nobody waits for long.
+// DropOld deletes history that is no longer kept, in batches, so that nobody waits for long.
 func (h *History) DropOld(ctx context.Context) error {
 	now := h.db.Now()
 	for _, old := range []struct {

@@ -23,7 +23,7 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// watched is an organization of 50 members who watch 1,000 shared connections, one of them with a full history.
+// watched returns an organization of 50 members who watch 1,000 shared connections, one of them with a full history.
 func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Principal, ids []string) {
 	b.Helper()
 	ctx := b.Context()
@@ -81,8 +81,8 @@ func watched(b *testing.B, dsn string) (r *registry.Registry, who []accounts.Pri
 	return r, who, ids
 }
 
-// BenchmarkWatching measures what live status asks of the database for 50 members and 1,000 connections: several times a
-// second whose streams go on, and after a change of one connection, or of 100, who is told; and what a page asks.
+// BenchmarkWatching measures the queries of live status for 50 members and 1,000 connections: which streams may go on, asked
+// several times a second; who is told of a change of one connection, or of 100; and the query of a page.
 func BenchmarkWatching(b *testing.B) {
 	for name, dsn := range map[string]func(testing.TB) string{"SQLite": sqldbtest.SQLite, "PostgreSQL": sqldbtest.Postgres} {
 		b.Run(name, func(b *testing.B) {
@@ -127,8 +127,8 @@ func BenchmarkWatching(b *testing.B) {
 	}
 }
 
-// BenchmarkLostTokens measures the question, asked twice a second, who of 2,000 that hold tokens is not entitled to them
-// any more.
+// BenchmarkLostTokens measures the query, made twice a second, for those of 2,000 token holders who are no longer entitled to
+// their tokens.
 func BenchmarkLostTokens(b *testing.B) {
 	for name, dsn := range map[string]func(testing.TB) string{"SQLite": sqldbtest.SQLite, "PostgreSQL": sqldbtest.Postgres} {
 		b.Run(name, func(b *testing.B) {

@@ -99,7 +99,7 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// The latency of the last probe is the connection's, and there is none where nobody answered or the server is another.
+// A connection's latency is that of its last probe; there is none without an answer, or after a move to another server.
 func TestLatency(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
@@ -130,7 +130,7 @@ func TestLatency(t *testing.T) {
 	})
 }
 
-// What a probe found of the server that a connection had before is not told of the one it has now.
+// A probe of a connection's old server is not counted for its new one.
 func TestLateProbeIsNotNoted(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleMember)
@@ -158,7 +158,7 @@ func TestLateProbeIsNotNoted(t *testing.T) {
 	})
 }
 
-// Admins and the owner see everybody's use, a member their own, a stranger nothing.
+// Admins and the owner see everybody's use, a member only their own, and a stranger nothing.
 func TestMemberUses(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.SetClock(midnight.Add(12 * time.Hour))
@@ -260,7 +260,7 @@ func (f *fixture) rows(table string) (n int) {
 	return n
 }
 
-// Only the members who have used a connection last are shown, and all of them in order.
+// Only the members who used a connection last are shown, in order.
 func TestMemberUsesAreBounded(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.Person("ann@a.test", "acme", bridge.RoleAdmin)

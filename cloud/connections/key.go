@@ -38,7 +38,7 @@ func (st *Store) AceKey(c Connection) (bridge.Key, error) {
 	return ParseStored(secret)
 }
 
-// OpenKey decrypts a connection's key. Where it cannot, the error says to connect again.
+// OpenKey decrypts a connection's key. If it cannot, the error says to connect again.
 func (st *Store) OpenKey(c Connection) (bridge.Secret, error) {
 	secret, err := st.vault.Open(c.KeyRow(), c.Secret)
 	if err != nil && bridge.CodeOf(err) == bridge.CodeRowUnreadable {
@@ -49,7 +49,7 @@ func (st *Store) OpenKey(c Connection) (bridge.Secret, error) {
 	return secret, err
 }
 
-// ParseStored reads the key of an ace server out of an opened secret.
+// ParseStored reads the key of an ace server from an opened secret.
 func ParseStored(secret bridge.Secret) (bridge.Key, error) {
 	key, err := bridge.ParseKey(secret)
 	if err != nil {

@@ -15,11 +15,11 @@ const (
 	// rotateAhead is how long before its end a key is rotated, or the last quarter of its life if that is shorter. Where the
 	// cloud cannot rotate it, people have two weeks to see that and connect again.
 	rotateAhead = 14 * 24 * time.Hour
-	// maxKeyLife bounds what a server says about the end of a key.
+	// maxKeyLife bounds the lifetime that a server reports for a key.
 	maxKeyLife = 20 * 366 * 24 * time.Hour
 )
 
-// KeyLife is the period in which a key's secret is valid, as its server says; zero: it does not say.
+// KeyLife is the period in which a key's secret is valid, according to its server; zero: it does not say.
 type KeyLife struct{ Issued, Expires time.Time }
 
 // Sane drops times that cannot be right.
@@ -47,7 +47,7 @@ type failedRotation struct {
 	cause, hint string
 }
 
-// api says what the principal can do about it. Connecting again replaces only one's own connection.
+// api returns the failure with what the principal can do about it. Connecting again replaces only one's own connection.
 func (t failedRotation) api(c Connection, p accounts.Principal) *api.Rotation {
 	if t.failedAt == 0 {
 		return nil

@@ -22,8 +22,8 @@ const (
 	DueAtOnce = time.Duration(0)
 )
 
-// queueRevocation has a connection's key sign its own revocation, and queues that for delivery. A plain key of a server that knows no
-// revocations can only be forgotten; then there is nothing to deliver.
+// queueRevocation has a connection's key sign its own revocation, and queues it for delivery. A plain key cannot be revoked this
+// way, only forgotten; then there is nothing to deliver.
 func (st *Store) queueRevocation(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, reason string, after time.Duration) (*api.RevocationDue, error) {
 	if !c.Ace || c.Secret == "" {
 		return nil, nil //nolint:nilnil // nothing is due

@@ -47,7 +47,7 @@ func TestSearchConnections(t *testing.T) {
 	})
 }
 
-// Users are whoever loses a connection that is taken away.
+// Users counts the people who would lose a connection.
 func TestUsers(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		ann := f.Person("ann@acme.test", "acme", bridge.RoleAdmin)

@@ -13,7 +13,7 @@ import (
 	"github.com/acebridge/ace/cloud/internal/storetest"
 )
 
-// Who gets which scopes: the owner all, everybody else what ceiling and exception leave, a key no more than who made it.
+// The owner has all scopes; everybody else has what the ceiling and their limit leave, and a key no more than its maker.
 func TestCeilingsAndExceptions(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		owner, admin := f.Person("owner@a.test", "acme", bridge.RoleMember), f.Person("ann@a.test", "acme", bridge.RoleAdmin)
@@ -129,7 +129,7 @@ func TestOnlyAdminsLimit(t *testing.T) {
 	})
 }
 
-// An exception is told as a loss to those who saw the connection; of a private one nobody learns anything by it.
+// A limit of none is reported as a loss to those who saw the connection; it reveals nothing about a private one.
 func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
@@ -162,7 +162,7 @@ func TestExceptionsTellNobodyOfPrivateConnections(t *testing.T) {
 	})
 }
 
-// A plain key's server would keep to no scopes; none is the one exception there is.
+// A plain key's server does not enforce scopes, so the only limit over it is none.
 func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)
@@ -181,7 +181,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 		if _, err := f.Tokens.Relay(t.Context(), max.As(audit.Actor{}), c.ID); bridge.CodeOf(err) != "connection_unknown" {
 			t.Errorf("excepted: %v", err)
 		}
-		// A ceiling that was set while there was an ace key makes the plain one that follows nobody's but the owner's.
+		// If a plain key replaces an ace key that had a ceiling, only the owner can use it.
 		ace := f.Shared(admin, "https://ace.a.test", storetest.AceKey().Text())
 		f.Patch(admin, ace.ID, storetest.Ceiling("app:read"))
 		f.Register(admin, "https://ace.a.test", "a-plain-key")
@@ -202,7 +202,7 @@ func TestPlainKeysHaveNoCeiling(t *testing.T) {
 	})
 }
 
-// An exception outlives the membership: whoever comes back has no more than before. It dies with the connection.
+// A limit outlives the membership, so a member who comes back has no more than before. It ends with the connection.
 func TestExceptionsOfThoseWhoLeft(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		admin, max := f.Person("ann@a.test", "acme", bridge.RoleAdmin), f.Person("max@a.test", "acme", bridge.RoleMember)

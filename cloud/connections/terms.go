@@ -20,15 +20,15 @@ func Terms(p accounts.Principal, b Bounds) string {
 	return strings.Join(parts, "|")
 }
 
-// termsNow are the same in SQL, of a row "caller", a connection c, and the limits l, k and k1 to k3; see [withLimits].
+// termsNow computes the terms in SQL, from a row "caller", a connection c, and the limits l, k and k1 to k3; see [withLimits].
 const termsNow = `COALESCE((SELECT m.id FROM members m WHERE m.org_id = caller.org_id AND m.user_id = caller.user_id), '') || '|' ||
 	CASE WHEN c.owner_id = caller.user_id THEN caller.its_role || '|||||' ELSE caller.its_role || '|' || c.ceiling || '|' || COALESCE(l.access, '') || '|' ||
 	COALESCE(l.ceiling, '') || '|' || COALESCE(k.access, '') || '|' || COALESCE(k.ceiling, '') ||
 	COALESCE('|' || k1.access || '|' || k1.ceiling, '') || COALESCE('|' || k2.access || '|' || k2.ceiling, '') ||
 	COALESCE('|' || k3.access || '|' || k3.ceiling, '') END`
 
-// Entitled is SQL that tells whether a token's holder may still use the connection on the token's terms. The holder is a row "caller"
-// with the columns of [callerColumns], its_role and terms; $1 is the time.
+// Entitled is SQL that tells whether a token's holder may still use the connection on the token's terms. The holder is a row
+// "caller" with the columns of [callerColumns], its_role and terms; $1 is the time.
 const Entitled = `EXISTS (SELECT 1 FROM connections c JOIN users u ON u.id = c.owner_id` + withLimits + `
 		WHERE c.id = caller.connection AND` + usable + `AND` + stands + `AND caller.terms = ` + termsNow + `)`
 
@@ -41,8 +41,9 @@ type Ask struct {
 	Connection string // ID
 }
 
-// Usable answers many asks with few statements. It calls found with the index of each ask whose caller may use the connection, and
-// whose session or membership lives on with the same role. Only the connection's server, owner, key, ceiling and limits are set.
+// Usable answers many asks with few statements. It calls found with the index of each ask whose caller may use the connection,
+// and whose session or membership is in force with the same role. Only the connection's server, owner, key, ceiling and limits
+// are set.
 func (st *Store) Usable(ctx context.Context, asks []Ask, found func(i int, c Connection)) error {
 	for from := 0; from < len(asks); from += manyBatch {
 		args := []any{st.db.Now().Unix()}

@@ -16,21 +16,21 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// RelayUse is how much somebody called a server through the relay since the last report.
+// RelayUse counts one caller's calls of a server through the relay since the last report.
 type RelayUse struct {
 	Connection string // ID
 	UserID     string // or the ID of an API key
 	Calls      int64
-	Failures   int64         // of these: no answer, or one of 500 and above
-	Answers    int64         // of these: there was one
-	Latency    time.Duration // until the answers began, all together
+	Failures   int64         // calls without an answer, or with a status of 500 and above
+	Answers    int64         // calls with an answer
+	Latency    time.Duration // until the answers began, in total
 	LatencyMax time.Duration
 	Last       time.Time
 }
 
-// AddRelayUses stores uses, all or none. Those of connections that are gone are left out.
+// AddRelayUses stores uses, all or none. Uses of deleted connections are left out.
 func (h *History) AddRelayUses(ctx context.Context, uses []RelayUse) error {
-	slices.SortFunc(uses, func(a, b RelayUse) int { // all who store some take the rows in the same order
+	slices.SortFunc(uses, func(a, b RelayUse) int { // every writer locks the rows in the same order
 		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(a.UserID, b.UserID))
 	})
 	return h.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -70,7 +70,7 @@ func (h *History) AddRelayUses(ctx context.Context, uses []RelayUse) error {
 	})
 }
 
-// NoteCredential counts a credential that is handed to somebody, who calls the server with it directly.
+// NoteCredential counts a credential handed to a caller who calls the server directly with it.
 func NoteCredential(ctx context.Context, tx *sql.Tx, id, userID string, now time.Time) error {
 	const history = `INSERT INTO connection_history (connection_id, span, bucket, credentials) SELECT c.id, $2, $3, 1 FROM connections c WHERE c.id = $1
 		ON CONFLICT (connection_id, span, bucket) DO UPDATE SET credentials = connection_history.credentials + 1`
@@ -92,8 +92,8 @@ func NoteCredential(ctx context.Context, tx *sql.Tx, id, userID string, now time
 	return nil
 }
 
-// MemberUses is who has used a connection within 30 days, the last one first, up to a limit: the connection's owner and admins
-// see everybody, anybody else themselves.
+// MemberUses lists who has used a connection within 30 days, the latest first, up to a limit. The connection's owner and admins
+// see everybody; anybody else sees only themselves.
 func (h *History) MemberUses(ctx context.Context, p accounts.Principal, id string, limit int) ([]api.MemberUse, error) {
 	c, err := h.store.Find(ctx, h.db, p, id)
 	if err != nil {
@@ -104,7 +104,7 @@ func (h *History) MemberUses(ctx context.Context, p accounts.Principal, id strin
 		only = p.UserID
 	}
 	from := shownFrom(h.db.Now(), day)
-	// First who used it last, then their days: CROSS JOIN keeps SQLite from going the other way round.
+	// The users come first, then their days: CROSS JOIN keeps SQLite from joining them the other way round.
 	rows, err := h.db.QueryContext(ctx, `WITH l AS (SELECT user_id, MAX(last_at) AS last_at FROM member_uses
 			WHERE connection_id = $1 AND last_at >= $2 AND ($3 = '' OR user_id = $3) GROUP BY user_id ORDER BY MAX(last_at) DESC, user_id LIMIT $4),
 		n AS (SELECT l.user_id, MAX(l.last_at) AS last_at, CAST(SUM(d.calls) AS BIGINT) AS calls, CAST(SUM(d.failures) AS BIGINT) AS failures,
@@ -131,7 +131,7 @@ func (h *History) MemberUses(ctx context.Context, p accounts.Principal, id strin
 	return out, nil
 }
 
-// series reads the uses of some days, such as "0:7 29:1", into those of all.
+// series reads the uses of some days, such as "0:7 29:1", into a series of all days.
 func series(text string) []int64 {
 	days := make([]int64, historyDays)
 	for part := range strings.FieldsSeq(text) {

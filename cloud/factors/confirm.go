@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cloud/lockout"
 )
 
-// The refusals of a code. They tell a person what went wrong.
+// The refusals of a code.
 var (
 	errOTPInvalid = bridge.E(bridge.Unauthenticated, bridge.CodeOTPInvalid, "That code is not right.")
 	errOTPUsed    = bridge.E(bridge.Unauthenticated, bridge.CodeOTPUsed, "That code has been used already. Wait for the next one.")

@@ -39,7 +39,7 @@ func totpRow(userID string) vault.RowIdentity { return vault.RowIdentity{Connect
 var errTOTPOn = bridge.E(bridge.Conflict, bridge.CodeTOTPOn, "Two-factor authentication is on already.")
 var errTOTPOff = bridge.E(bridge.Conflict, bridge.CodeTOTPOff, "Two-factor authentication is not on.")
 
-// Begin makes the secret of a person's app, after their password. No sign-in asks for it before [Store.Confirm].
+// Begin makes the secret for a person's app, after checking their password. Sign-ins ask for codes only after [Store.Confirm].
 func (st *Store) Begin(ctx context.Context, caller accounts.Caller, password bridge.Secret) (Enrolment, error) {
 	was, err := st.ConfirmPassword(ctx, caller, password)
 	if err != nil {
@@ -76,7 +76,7 @@ func (st *Store) Begin(ctx context.Context, caller accounts.Caller, password bri
 	return st.enrolment(caller.Email, secret), nil
 }
 
-// Pending returns the enrolment that a person has begun and not confirmed.
+// Pending returns the enrolment that a person has begun but not confirmed.
 func (st *Store) Pending(ctx context.Context, p accounts.Principal) (Enrolment, error) {
 	var sealed string
 	err := st.db.QueryRowContext(ctx, "SELECT secret FROM totp WHERE user_id = $1 AND confirmed_at = 0", p.UserID).Scan(&sealed)

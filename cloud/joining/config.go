@@ -1,14 +1,14 @@
 // Package joining makes people members: by an accepted invitation, or the first proof of their address.
 //
-// A member's address is proven, always. Whoever accepts an invitation without that proof waits for it:
+// A member's address is always proven. An account that accepts an invitation before its address is proven waits for the proof:
 //
 //	invitation ──► accepted by a proven account ───────────────────────────────────► member
 //	          └──► accepted by an unproven one ──► waits ──► address proven ──► member
 //	                                                  └──► the invitation is used, withdrawn or over: nothing
 //
 // The link that was mailed to an address proves it, and so do a verification link with the password, a password reset, a
-// sign-in provider and the operator. The first proof hands the account over (see [accounts.Handover]): what was handed out
-// before is void, since a stranger may have signed up with the address. The rows of invitations and members are those of
+// sign-in provider and the operator. The first proof hands the account over (see [accounts.Handover]): credentials handed out
+// before are void, since a stranger may have signed up with the address. The rows of invitations and members belong to
 // cloud/accounts.
 package joining
 
@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Config is all that the store may touch. Every field is required.
+// Config holds everything that the store may use. Every field is required.
 type Config struct {
 	DB       *schema.DB
 	Accounts *accounts.Store

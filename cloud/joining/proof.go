@@ -11,9 +11,9 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// Prove records that the address of an account is proven, and reports whether that is the first proof. Then everything handed
-// out before is void, and the memberships that wait start: all of them if the account's maker proves it (h.Own), otherwise
-// those that were offered to the address.
+// Prove records that the address of an account is proven, and reports whether this is the first proof. The first proof voids all
+// credentials handed out before, and starts the memberships that wait: all of them if the account's maker proves it (h.Own),
+// otherwise those that were offered to the address.
 func (st *Store) Prove(ctx context.Context, tx *sql.Tx, h accounts.Handover) (first bool, err error) {
 	first, err = sqldb.Changed(tx.ExecContext(ctx, "UPDATE users SET verified_at = $1 WHERE id = $2 AND verified_at = 0",
 		st.db.Now().Unix(), h.User.ID))
@@ -27,7 +27,7 @@ func (st *Store) Prove(ctx context.Context, tx *sql.Tx, h accounts.Handover) (fi
 	return true, st.startWaiting(ctx, tx, h)
 }
 
-// startWaiting turns the acceptances that an account waits with into memberships.
+// startWaiting turns an account's waiting acceptances into memberships.
 func (st *Store) startWaiting(ctx context.Context, tx *sql.Tx, h accounts.Handover) error {
 	type waiting struct{ org, slug, role, invitation string }
 	now := st.db.Now()
@@ -77,7 +77,7 @@ func (st *Store) startWaiting(ctx context.Context, tx *sql.Tx, h accounts.Handov
 	return nil
 }
 
-// maxWaiting bounds the accounts that wait with one invitation, since each of them is mailed.
+// maxWaiting bounds the accounts that wait with one invitation, since each of them gets a mail.
 const maxWaiting = 5
 
 // Await keeps an acceptance until the account's address is proven. The invitation stays open; the first account to prove its
@@ -107,7 +107,7 @@ func (st *Store) Await(ctx context.Context, tx *sql.Tx, o accounts.OfferedInvita
 		Target: "invitation:" + o.ID, Details: map[string]string{"email": u.Email}})
 }
 
-// StopWaiting drops the acceptances that an account waits with.
+// StopWaiting drops an account's waiting acceptances.
 func StopWaiting(ctx context.Context, tx *sql.Tx, userID string) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM waiting_members WHERE user_id = $1", userID)
 	return sqldb.Wrap("drop acceptances", err)

@@ -77,7 +77,7 @@ func TestRemovedProviderVoidsApprovals(t *testing.T) {
 	})
 }
 
-// Somebody may have signed up with an address that is not theirs, and wait for its owner with a password that they know.
+// A stranger may have signed up with the address, and know the account's password; the provider's sign-in locks them out.
 func TestUnverifiedAccountIsTakenOver(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.WithProvider(f.Person("olga@a.test", "acme", bridge.RoleOwner))
@@ -101,7 +101,7 @@ func TestUnverifiedAccountIsTakenOver(t *testing.T) {
 	})
 }
 
-// However many sign in at once for the first time, there is one person and one member.
+// Any number of first sign-ins at once make one person and one member.
 func TestFirstSignInsRace(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		p := f.WithProvider(f.Person("olga@a.test", "acme", bridge.RoleOwner))
@@ -129,7 +129,7 @@ func TestFirstSignInsRace(t *testing.T) {
 	})
 }
 
-// Two owners whom the provider makes members at once: one of them stays.
+// If the provider makes two owners members at once, one of them stays an owner.
 func TestLastOwnerStays(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		olga := f.Person("olga@a.test", "acme", bridge.RoleOwner)
@@ -174,7 +174,7 @@ func TestProviderSecretIsRotated(t *testing.T) {
 	})
 }
 
-// A request that began as an admin's or owner's does not end as one.
+// A request that began as an admin or owner is refused if the role changes meanwhile.
 func TestProviderIsSetByTheRoleOfNow(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		olga, ann := f.Person("olga@a.test", "acme", bridge.RoleOwner), f.Person("ann@a.test", "acme", bridge.RoleOwner)

@@ -107,7 +107,7 @@ func checkProvider(p accounts.Principal, s *api.ProviderSettings) error {
 }
 
 // Set sets the sign-in provider of an organization. Its domains count once they are proven; proven says that they need no proof.
-// If the issuer or the client ID changes, the sessions that the provider opened end, and its subjects are linked to people anew.
+// If the issuer or the client ID changes, the sessions that the provider opened end, and its subjects are linked to people again.
 // It takes a person with the scope organization:update. What an owner has set, only an owner may change
 // ([bridge.CodeRoleOwner]), since a provider vouches for nobody above the role of the member who set it.
 func (st *Store) Set(ctx context.Context, caller accounts.Caller, org string, s api.ProviderSettings, proven bool) error {

@@ -37,7 +37,7 @@ type rowCount struct {
 
 type keyNeeds []keyNeed
 
-// add counts rows that need a key. id is that in the rows; empty: unknown.
+// add counts rows that need a key. id is the key ID in the rows; empty: unknown.
 func (k *keyNeeds) add(id, what string, n int) {
 	if n == 0 {
 		return
@@ -87,7 +87,7 @@ func (k keyNeed) kinds() string {
 	return strings.Join(out, ", ")
 }
 
-// words say which rows need which key, and where it was last used.
+// words says which rows need which key, and where each key was last used.
 func (k keyNeeds) words(v *Vault, known map[string]usedKey) string {
 	var out []string
 	for _, need := range k {

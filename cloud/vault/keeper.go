@@ -5,11 +5,11 @@
 //
 //	ACE_DATABASE_ENCRYPTION_KEY = first, others…   the first key seals, all of them open
 //
-//	key:  used by rows ──► no longer first ──► every row sealed anew (rotate) ──► may be removed
+//	key:  used by rows ──► no longer first ──► every row re-encrypted (rotate) ──► may be removed
 //	                 └──► missing: the cloud does not start ──► put back, or accepted as lost by the operator
 //
-// A [Vault] seals and opens; it has no state. A [Keeper] checks the keys against the rows, seals rows anew with the first key, and
-// refuses a signing key under a number that another key had.
+// A [Vault] seals and opens; it has no state. A [Keeper] checks the keys against the rows, re-encrypts rows with the first key,
+// and refuses a signing key under a number that another key had.
 package vault
 
 import (

@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// TestManyOlderRows holds that rows are looked at page by page, and those that no key opens are counted once.
+// TestManyOlderRows holds that rows are checked page by page, and that rows that no key opens are counted once.
 func TestManyOlderRows(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		keys := storetest.NewKeys(t)

@@ -187,7 +187,7 @@ var sealedColumns = []sealedRow{
 	{table: "totp", column: "secret", key: "user_id", org: "''", server: "''", kind: "totp:", what: "second factor"},
 }
 
-// RotateEncryptionKey encrypts every row anew with the first key. Each row is one conditional UPDATE, so it can be interrupted and
+// RotateEncryptionKey re-encrypts every row with the first key. Each row is one conditional UPDATE, so it can be interrupted and
 // run again, and the cloud may be running. Rows that no key opens do not stop it; the error at the end counts them and names the
 // keys that they need. progress is called after each row.
 func (kp *Keeper) RotateEncryptionKey(ctx context.Context, progress func(done, total int)) (changed int, err error) {
@@ -234,7 +234,7 @@ func (kp *Keeper) RotateEncryptionKey(ctx context.Context, progress func(done, t
 		WithHint("add the key that encrypted them to ACE_DATABASE_ENCRYPTION_KEY, and run it again")
 }
 
-// replace stores another token in a row. It reports false if the row has changed since it was read.
+// replace stores another token in a row. It returns false if the row has changed since it was read.
 func (s sealedRow) replace(ctx context.Context, db schema.Queryer, token string) (bool, error) {
 	return sqldb.Changed(db.ExecContext(ctx, "UPDATE "+s.table+" SET "+s.column+" = $1 WHERE "+s.key+" = $2 AND "+s.column+" = $3", //nolint:gosec // names from above
 		token, s.id, s.token))

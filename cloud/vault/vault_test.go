@@ -16,7 +16,7 @@ const (
 	otherKey  = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 )
 
-// The vectors of github.com/fernet/spec. Those that are invalid by their age alone are left out: rows do not age.
+// The vectors of github.com/fernet/spec, without those that are invalid only because of their age: rows do not expire.
 func TestFernetSpecVectors(t *testing.T) {
 	keys := fernet.MustDecodeKeys(specKey)
 	if got := string(fernet.VerifyAndDecrypt([]byte(specToken), 0, keys)); got != "hello" {
