@@ -19,7 +19,7 @@ import (
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 )
 
-// firstLoad is the number of bytes that a browser with an empty cache loads for its first page.
+// firstLoad bounds the bytes that a browser with an empty cache loads for its first page.
 const firstLoad = 100 << 10
 
 // A browser fetches the page, what it links to, and the modules that its scripts import.

@@ -19,7 +19,7 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// Page is what every page is given; View is its own.
+// Page is the data that every page gets; View holds a page's own.
 type Page struct {
 	Title string
 	Path  string // of the section, to mark it in the menu
@@ -33,7 +33,7 @@ type User struct {
 	ID    string
 	Email string
 	Org   string
-	Orgs  []string // all that they are in, to switch between
+	Orgs  []string // the user's organizations, to switch between
 	Admin bool
 	Audit bool // may read the audit log
 }
@@ -54,7 +54,7 @@ var functions = template.FuncMap{
 	},
 }
 
-// methodNames are the ways in which sessions begin, as people call them.
+// methodNames are the sign-in methods of sessions, in people's words.
 var methodNames = map[string]string{"browser": "Browser", "provider": "Browser, through the organization", "device": "Terminal", "authorization_code": "Terminal",
 	"password": "Terminal, with password", "developer_token": "Developer token"}
 
@@ -86,8 +86,8 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
 
-// pages holds a template set for each page: the layout, the parts that several pages share, and the page's own blocks. They are
-// read when the first page is asked for: most commands show none, and would wait for them at their start.
+// pages holds a template set for each page: the layout, the shared parts, and the page's own blocks. They are parsed at the
+// first request for a page, since most commands show none and would start later.
 var pages = sync.OnceValue(func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
@@ -103,8 +103,8 @@ var pages = sync.OnceValue(func() map[string]*template.Template {
 	return out
 })
 
-// Render writes a page. Nothing is sent unless the whole page could be made. A page that was asked for with GET is compressed
-// for who takes that; what a form shows once, such as a key, is not, so that its length says nothing of it.
+// Render writes a page. Nothing is sent unless the whole page could be rendered. The answer to a GET is compressed for clients
+// that accept it. The answer to a form is not: it may show a secret once, and a compressed length could reveal some of it.
 func Render(w http.ResponseWriter, r *http.Request, status int, page string, p Page) error {
 	t, ok := pages()[page]
 	if !ok {
@@ -127,9 +127,9 @@ func Render(w http.ResponseWriter, r *http.Request, status int, page string, p P
 	return err
 }
 
-// compressors are of the fastest kind: a page is made anew for each request.
+// compressors use the fastest level, since a page is rendered for each request.
 var compressors = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that there is
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails only for an unknown level
 	return w
 }}
 

@@ -8,9 +8,9 @@
  * Credentials live five minutes and lie in private fields only: no storage, URL, element or console ever sees one.
  */
 
-const probeTime = 4_000; // ms that a server has to show that this page can call it
-const directFor = 300_000, relayFor = 60_000; // ms until the way is looked for again, in the background
-const spare = 45_000; // ms before its end that a credential is renewed
+const probeTime = 4_000; // ms; the time in which a server must show that this page can call it
+const directFor = 300_000, relayFor = 60_000; // ms until the route is checked again, in the background
+const spare = 45_000; // ms before its expiry at which a credential is renewed
 const maxEvent = 1 << 20, maxPages = 20, maxTried = 5; // characters of an event; pages of connections; connections to try
 const ownHeaders = ["authorization", "x-api-key", "x-ace-api-key", "x-ace-relay"]; // a caller sets none of them
 const loopback = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
@@ -23,16 +23,16 @@ export class AceError extends Error {
     super(message, { cause });
     Object.assign(this, { name: "AceError", code, hint, status, requestId });
   }
-  /** Whether the same call may go well a little later. */
+  /** Whether the same call may succeed a little later. */
   get temporary() { return this.code === "cloud_unreachable" || [429, 502, 503, 504].includes(this.status); }
-  /** The error that an answer of the cloud's tells of (RFC 9457). @param {Response} answer @returns {Promise<AceError>} */
+  /** The error in an answer of the cloud (RFC 9457). @param {Response} answer @returns {Promise<AceError>} */
   static async of(answer) {
     const { code, detail, hint, request_id: requestId } = await answer.json().catch(() => null) ?? {};
     return new AceError(code ?? `http_${answer.status}`, detail ?? `The cloud answered ${answer.status}.`, { hint, requestId, status: answer.status });
   }
 }
 
-/** What the browser keeps for this page, where it keeps anything. Nothing in it is secret. */
+/** The page's browser storage, if the browser allows any. Nothing in it is secret. */
 const kept = {
   read(storage, key) { try { return JSON.parse(globalThis[storage].getItem(key)); } catch { return null; } },
   write(storage, key, value) { try { globalThis[storage].setItem(key, JSON.stringify(value)); } catch { /* it is found out again */ } },
@@ -45,14 +45,14 @@ const unlessAborted = (promise, signal) => !signal ? promise : new Promise((reso
   promise.then(resolve, reject);
 });
 
-/** The URL of a path below a base. However it is spelt, a path does not lead out of it. */
+/** The URL of a path below a base. No spelling of a path leads out of the base. */
 function below(base, path) {
   const root = new URL(base).href.replace(/\/$/, ""), url = new URL(root + (path.startsWith("/") ? path : `/${path}`));
   if (!url.href.startsWith(`${root}/`)) throw new AceError("path_outside", `The path ${path} leads out of the server.`);
   return url.href;
 }
 
-/** A request with our headers beside the caller's. What is wrong with init is thrown here, before anything is sent. */
+/** A request with the caller's headers and ours. An invalid init throws here, before anything is sent. */
 function request(url, init, ours, own) {
   const headers = new Headers(init.headers);
   ownHeaders.forEach((name) => headers.delete(name));
@@ -60,25 +60,25 @@ function request(url, init, ours, own) {
   return new Request(url, { cache: "no-store", referrerPolicy: "no-referrer", ...init, ...own, headers });
 }
 
-/** Whether a call can be sent again, and does no harm when it arrives twice (RFC 9110 section 9.2.1). */
+/** Whether a call can be sent again, and is harmless if it arrives twice (RFC 9110 section 9.2.1). */
 const repeatable = (init) => !(init.body instanceof ReadableStream)
   && (["GET", "HEAD", "OPTIONS"].includes((init.method ?? "GET").toUpperCase()) || new Headers(init.headers).has("Idempotency-Key"));
 
 const probe = (url, init) => fetch(url, { credentials: "omit", cache: "no-store", redirect: "error", referrerPolicy: "no-referrer",
   signal: AbortSignal.timeout(probeTime), ...init });
 
-const forbidden = new Set(); // origins that the policy of this page does not let it call
+const forbidden = new Set(); // origins that this page's policy forbids it to call
 globalThis.document?.addEventListener("securitypolicyviolation", (event) => {
   if (event.effectiveDirective === "connect-src" && URL.canParse(event.blockedURI)) forbidden.add(new URL(event.blockedURI).origin);
 });
 
-/** Whether the browser's permission to call local networks is in a state. */
+/** Whether the browser's permission to call local networks is in the given state. */
 async function localNetwork(state) {
   const names = ["local-network-access", "local-network", "loopback-network"]; // as browsers have called it over time
   return (await Promise.all(names.map((name) => navigator.permissions?.query({ name }).catch(() => null)))).some((asked) => asked?.state === state);
 }
 
-/** Why a browser could not call a server. Scripts are told no reason: what answers when nothing is read hides its answers. */
+/** Why the browser could not call a server. Scripts get no reason, and no answer from a server without CORS headers. */
 async function explain(server, error) {
   const url = new URL(server), local = loopback.test(url.hostname), late = error?.name === "TimeoutError";
   const because = (seen, why) => ({ server, way: "relay", seen, why });
@@ -90,14 +90,14 @@ async function explain(server, error) {
   if (late) return because("offline", `The server did not answer this browser within ${probeTime / 1000} seconds.`);
   const up = await probe(`${server}/.well-known/ace-server`, { mode: "no-cors", redirect: "follow" }).catch(() => null);
   if (up) return because("unknown", `The server is up, but it redirects or does not let this page read its answers (CORS): start it with ACE_ALLOWED_ORIGINS=${location.origin}`);
-  const denied = await localNetwork("denied"); // meanwhile the page is told what its policy forbids
+  const denied = await localNetwork("denied"); // meanwhile, violations of the page's policy are reported
   if (forbidden.has(url.origin)) return because("unknown", `The policy of this page does not let it call ${url.origin} (connect-src).`);
   if (denied) return because("unknown", "This browser forbids the page the local network: allow it in the site's settings.");
   return because("offline", `The server is unreachable from this browser: is it running at ${server}?`);
 }
 
-/** Server-sent events out of a body (HTML standard, section 9.2.6): {event, data, id}. `state` is of the stream so far: the last
- *  event's ID, and the ms until a new try. @param {ReadableStream<Uint8Array>} body */
+/** Server-sent events from a body (HTML standard, section 9.2.6): {event, data, id}. `state` keeps the last event's ID, and the
+ *  ms until the next try. @param {ReadableStream<Uint8Array>} body */
 export async function* parseEvents(body, state = { id: "", retry: 3_000 }) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", event = "", data = [], size = 0, id = state.id, returned = false;
@@ -125,12 +125,12 @@ export async function* parseEvents(body, state = { id: "", retry: 3_000 }) {
   }
 }
 
-/** A server that the user is connected to. Made by {@link Ace}. */
+/** A connection to a server. Made by {@link Ace}. */
 export class Connection {
-  /** How this page calls it, once that is known. @type {"direct" | "relay" | undefined} */ way;
-  /** Why not directly, in one line. */ why = "";
-  /** How it looks from this browser. @type {"online" | "offline" | "unauthorized" | "unknown"} */ seen = "unknown";
-  /** It as GET /v1/connections/{id} describes it: id, name, server_url, status, owner, … */ info;
+  /** How this page calls the server, once known. @type {"direct" | "relay" | undefined} */ way;
+  /** Why the page cannot call it directly, in one line. */ why = "";
+  /** The status seen from this browser. @type {"online" | "offline" | "unauthorized" | "unknown"} */ seen = "unknown";
+  /** The connection as in GET /v1/connections/{id}: id, name, server_url, status, owner, … */ info;
   #cloud; #through; #at; #until = 0; #deciding; #held; #asking; // #at: the server that the way leads to
 
   constructor(info, cloud) {
@@ -141,14 +141,14 @@ export class Connection {
   }
 
   get id() { return this.info.id; }
-  /** Its URL. */ get server() { return this.info.server_url; }
+  /** The server's URL. */ get server() { return this.info.server_url; }
 
   /** Finds the way to the server, and keeps it for a while. @returns {Promise<"direct" | "relay">} */
   async ready() {
     if (this.#at === this.server && Date.now() < this.#until) return this.way;
     this.#deciding ??= this.#decide().finally(() => { this.#deciding = undefined; });
-    this.#deciding.catch(() => {}); // whoever waits for it is told
-    return this.#at === this.server ? this.way : this.#deciding; // a way that was known serves meanwhile
+    this.#deciding.catch(() => {}); // callers that await it get the error
+    return this.#at === this.server ? this.way : this.#deciding; // a known way is used meanwhile
   }
 
   /** Calls a path of the server, like fetch: an answer of the server's is returned whatever its status. What fails on the way
@@ -164,7 +164,7 @@ export class Connection {
     try {
       const before = this.#held, credential = await unlessAborted(this.#credential(), init.signal);
       let answer = await send(credential);
-      if (answer.status === 401 && credential === before && !(init.body instanceof ReadableStream)) { // refused, so not done
+      if (answer.status === 401 && credential === before && !(init.body instanceof ReadableStream)) { // refused, so not executed
         answer.body?.cancel().catch(() => {});
         answer = await send(await this.#credential(credential));
       }
@@ -211,12 +211,12 @@ export class Connection {
     return answer;
   }
 
-  /** A credential that is good for a while, for the server of now, and is not the one that was refused. */
+  /** A credential for the current server that is valid for a while, and is not the one that was refused. */
   async #credential(refused) {
     if (this.#held && this.#held !== refused && this.#held.server_url === this.server && Date.now() < this.#held.until) return this.#held;
     this.#asking ??= this.#cloud.ask(`/v1/connections/${this.id}/credential`, "POST").then(([credential, now]) => {
       const life = credential.expires_at ? Date.parse(credential.expires_at) - now : directFor;
-      this.info.server_url = credential.server_url; // it is for no other
+      this.info.server_url = credential.server_url; // the credential is for this server only
       return this.#held = { ...credential, until: Date.now() + life - spare };
     }).finally(() => { this.#asking = undefined; });
     return this.#asking;
@@ -225,10 +225,10 @@ export class Connection {
   async #decide(refused) {
     const before = this.#held, credential = await this.#credential(refused).catch((error) => { if (error.code !== "key_not_shown") throw error; });
     if (!credential) return this.#settle(keyNotShown);
-    const server = credential.server_url; // which alone is shown it
+    const server = credential.server_url; // no other server gets the credential
     const answer = await probe(`${server}/ace/v1/me`, { headers: { [credential.header]: credential.value } }).catch((error) => error);
     if (answer instanceof Error) return this.#settle(await explain(server, answer));
-    if (answer.status === 401 && credential === before) return this.#decide(credential); // it may have come to its end by the server's clock
+    if (answer.status === 401 && credential === before) return this.#decide(credential); // expired by the server's clock?
     const ours = credential.type === "api_key" || answer.ok && (await answer.json().catch(() => null))?.key_id;
     return this.#settle(ours ? { server, way: "direct", seen: "online", why: "" } : { server, way: "relay", seen: answer.status === 401 ? "unauthorized" : "unknown",
       why: `What this browser finds at ${server} does not take the connection's credential: it answers ${answer.status}.` });
@@ -241,11 +241,11 @@ export class Connection {
   }
 }
 
-/** Whether a connection works, also where only this browser can tell. */
+/** Whether a connection works, even if only this browser can tell. */
 const works = async (conn) => conn.info.status === "online"
   || conn.info.status === "unknown" && Boolean(conn.info.key_id) && await conn.ready().catch(() => "") === "direct";
 
-/** A cloud, and the connections that the user has there. */
+/** A cloud, and the user's connections there. */
 export class Ace {
   #cloud; #known = new Map();
 
@@ -267,7 +267,7 @@ export class Ace {
     this.#cloud = { base, send, ask };
   }
 
-  /** All connections of the user's. @returns {Promise<Connection[]>} */
+  /** All connections of the user. @returns {Promise<Connection[]>} */
   async connections() {
     const all = [];
     for (let page = 0, cursor = ""; page === 0 || cursor && page < maxPages; page++) {
@@ -278,8 +278,8 @@ export class Ace {
     return all.map((info) => this.#one(info));
   }
 
-  /** The connection with an ID, name or URL, which is remembered as the person's choice; without one the choice of last time
-   *  if it works, else the first that does, else any. @param {string} [which] @returns {Promise<Connection>} */
+  /** The connection with an ID, name or URL, which is remembered as the person's choice; without one, the last choice if it
+   *  works, else the first that works, else any. @param {string} [which] @returns {Promise<Connection>} */
   async connection(which) {
     const all = /^[0-9a-f-]{36}$/.test(which) ? [this.#one((await this.#cloud.ask(`/v1/connections/${which}`))[0])]
       : (await this.connections()).filter(({ info }) => !info.owner_gone || info.visibility !== "private");
@@ -295,6 +295,6 @@ export class Ace {
 
   #one(info) {
     if (!this.#known.has(info.id)) this.#known.set(info.id, new Connection(info, this.#cloud));
-    return Object.assign(this.#known.get(info.id), { info }); // what is known of its way and its credential stays
+    return Object.assign(this.#known.get(info.id), { info }); // keeps the known way and credential
   }
 }

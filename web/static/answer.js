@@ -1,4 +1,4 @@
-// Shows what a server answers. All of it is hostile: nothing becomes markup, and everything has a bound.
+// Shows a server's answer. All of it is treated as hostile: nothing becomes markup, and everything has a bound.
 
 import { parseEvents } from "./ace.js";
 
@@ -58,7 +58,7 @@ async function showBody(box, body, type, name, progress) {
   return { size, ended };
 }
 
-// download is a link to a body. It is saved and never opened: a page of a server's would be one of this origin.
+// download is a link to a body. It is saved and never opened: a server's page would run in this origin.
 function download(chunks, name) {
   const link = element("a", "button", "Save it");
   link.href = URL.createObjectURL(new Blob(chunks, { type: "application/octet-stream" }));
@@ -83,7 +83,7 @@ async function showEvents(box, body, signal, progress) {
   progress("the stream is open");
   try {
     for await (const { event, data, id } of parseEvents(body)) {
-      signal.throwIfAborted(); // what has come before that may be many events yet
+      signal.throwIfAborted(); // the data received before may hold many more events
       const item = element("li", "");
       item.append(element("span", "meta", [`${++count}`, event !== "message" && event, id && `id ${id}`, new Date().toLocaleTimeString()].filter(Boolean).join(" · ").slice(0, 200)));
       const pre = element("pre", "");
@@ -102,8 +102,8 @@ async function showEvents(box, body, signal, progress) {
   return { count, ended };
 }
 
-// layOut indents and colours a JSON text, and leaves any other as it is. It works on the text itself: numbers too large for
-// JavaScript, doubled names and __proto__ stay what they are.
+// layOut indents and colours a JSON text, and leaves any other unchanged. It works on the text itself, so numbers too large for
+// JavaScript, duplicate names and __proto__ are kept.
 function layOut(text, type, cut) {
   const out = document.createDocumentFragment();
   const json = /[/+]json\b/.test(type) || !cut && isJSON(text);

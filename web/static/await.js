@@ -1,6 +1,6 @@
-// "Add a connection" notices by itself that the connection has appeared: it asks for the page again until that says so, or until
-// there is no session any more.
-const soon = 3_000, later = 30_000; // ms between two looks: at first, and once it takes long
+// "Add a connection" notices by itself that the connection has appeared: it fetches the page again until it says so, or until the
+// session has ended.
+const soon = 3_000, later = 30_000; // ms between two checks: at first, and after a while
 const long = 600_000; // ms
 const box = document.querySelector("[data-await]");
 const began = performance.now();

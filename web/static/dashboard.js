@@ -1,5 +1,5 @@
-// The dashboard's own script. Pages work without it, but for live status and the explorer, whose modules it fetches where a
-// page has a use for them.
+// The dashboard's own script. Pages work without it, except for live status and the explorer, whose modules it loads on pages
+// that need them.
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
@@ -13,7 +13,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// Whoever is faster than the modules need not press twice.
+// A click before the modules are loaded is not lost.
 const forms = document.querySelectorAll("[data-call], [data-try]");
 const pressed = new Set();
 for (const form of forms) {
@@ -32,8 +32,8 @@ if (document.querySelector("[data-connection]")) {
   for (const form of pressed) form.requestSubmit();
 }
 
-// begin calls a server without a click: on a connection's explorer that one, on the list the one that works. A plain key is
-// asked for only when somebody wants to call.
+// begin calls a server without a click: the connection's own in its explorer, the one that works on the list. A plain key is
+// fetched only when somebody wants to call.
 async function begin(ace) {
   const form = document.querySelector("[data-begin]") ?? await pick(ace);
   form?.closest("details")?.setAttribute("open", "");

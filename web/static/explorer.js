@@ -1,13 +1,13 @@
-// The explorer: a form that calls a server, and shows what it answers. On a connection's card it has a path only.
+// The explorer: a form that calls a server, and shows its answer. On a connection's card it has only a path.
 
 import { bytes, element, showAnswer } from "./answer.js";
 import { setHint, showWay } from "./live.js";
 
-const maxPaths = 12; // of late that are suggested
+const maxPaths = 12; // recent paths that are suggested
 const maxHeaders = 100;
 const shownHeaders = ["content-type", "retry-after", "www-authenticate"]; // in the line about the answer
-const plainId = /^[\w.][\w.-]{0,99}$/; // a request's ID that can stand in a command: servers give what they like
-const ofAce = ["authorization", "x-api-key", "x-ace-api-key", "x-ace-relay", "cookie"]; // headers that are not the caller's to set
+const plainId = /^[\w.][\w.-]{0,99}$/; // a request ID that is safe in a command: a server may send anything
+const ofAce = ["authorization", "x-api-key", "x-ace-api-key", "x-ace-relay", "cookie"]; // headers that the caller may not set
 
 /** Makes a form call a server. @param {(id: string) => Promise<import("./ace.js").Connection>} find @param {HTMLFormElement} form */
 export function explore(find, form) {
@@ -69,7 +69,7 @@ export function explore(find, form) {
     if (!signal.aborted) say(shown.size === undefined ? `${shown.count} events` : bytes(shown.size));
   }
 
-  // showFacts shows where the answer came from and its headers, where the form has places for that.
+  // showFacts shows where the answer came from and its headers, if the form has places for them.
   function showFacts(answer, conn, left) {
     const note = part("note"), list = part("headers");
     if (note) {
@@ -84,7 +84,7 @@ export function explore(find, form) {
     list.closest("details").hidden = list.childElementCount === 0;
   }
 
-  // suggest offers the paths of late beside those of the page.
+  // suggest offers recent paths along with the page's own.
   function suggest() {
     const list = form.elements.path.list;
     if (!list) return;
@@ -93,7 +93,7 @@ export function explore(find, form) {
   }
   suggest();
 
-  // The command that does the same in a terminal. It holds no secret: the shell puts one in.
+  // The command that does the same in a terminal. It holds no secret: the shell inserts one.
   const command = part("command");
   async function describe() {
     const conn = await find(id).catch(() => null);
@@ -106,7 +106,7 @@ export function explore(find, form) {
   }
 }
 
-// read takes a call out of a form, or says what is wrong with it.
+// read reads a call from a form, or says what is wrong with it.
 function read(form) {
   const { path, method, headers, body } = form.elements;
   const init = { method: method?.value ?? "GET", headers: new Headers() };
@@ -145,7 +145,7 @@ function curl(form, conn) {
 
 const key = (id) => `ace-paths:${id}`;
 
-// recent are the paths of late in this tab. Queries are not kept: people put secrets there.
+// recent lists the paths called in this tab. Queries are not kept: people put secrets there.
 function recent(id) {
   try {
     const paths = JSON.parse(sessionStorage.getItem(key(id)));

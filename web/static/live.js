@@ -3,11 +3,11 @@
 const pollEvery = 15_000; // ms, where the cloud sends no events
 const retryFirst = 4_000; // ms, until events are asked for again; twice as long after each failure
 const retryMost = 120_000;
-const lookEvery = 60_000; // ms; how a server looks from here; each look costs a credential
+const lookEvery = 60_000; // ms between checks of a server from this browser; each costs a credential
 const maxLooks = 8; // servers at a time
 
 /**
- * Keeps what a page shows of connections up to date.
+ * Keeps the connections on a page up to date.
  * @returns {(id: string) => Promise<import("./ace.js").Connection>} finds one of them
  */
 export function follow(ace) {
@@ -17,7 +17,7 @@ export function follow(ace) {
   const told = new Map(); // when an event last told of a connection
   for (const card of document.querySelectorAll("[data-connection]")) cards.set(card.dataset.connection, card);
 
-  // refresh takes all connections as the cloud sees them now.
+  // refresh reads all connections from the cloud.
   async function refresh() {
     const [only] = cards.keys();
     const asked = performance.now();
@@ -26,20 +26,20 @@ export function follow(ace) {
       const card = cards.get(conn.id);
       conns.set(conn.id, conn);
       if (!card) continue;
-      if ((told.get(conn.id) ?? -1) < asked) show(card, conn.info); // else an event has told something newer
+      if ((told.get(conn.id) ?? -1) < asked) show(card, conn.info); // else an event was newer
       showWay(card, conn);
     }
     look();
   }
 
-  // look looks at servers of which the cloud cannot tell how they are: this browser may stand nearer to them.
+  // look checks servers whose status the cloud cannot tell: this browser may be able to reach them.
   function look() {
     const due = [...cards].filter(([id, card]) => card.dataset.status === "unknown" && card.dataset.key === "ace" && conns.has(id)
       && !document.hidden && performance.now() - (looked.get(id) ?? -lookEvery) >= lookEvery);
     for (const [id, card] of due.slice(0, maxLooks)) {
       looked.set(id, performance.now());
       const conn = conns.get(id);
-      const unknown = () => card.dataset.status === "unknown"; // else the cloud has found out meanwhile
+      const unknown = () => card.dataset.status === "unknown"; // else the cloud has learnt the status meanwhile
       conn.ready().then(() => (unknown() ? showSeen : showWay)(card, conn), (error) => { if (unknown()) setBadge(card, "unknown", error.message, error.hint); });
     }
   }
@@ -65,8 +65,8 @@ export function follow(ace) {
   };
 }
 
-// listen takes the cloud's events while the page is visible. Where there are none to be had, it polls, and asks for events again
-// after a while that is different for each page. It returns a promise of the first look.
+// listen receives the cloud's events while the page is visible. If it gets none, it polls, and asks for events again after a
+// delay that differs between pages. It returns a promise of the first refresh.
 function listen(refresh, on) {
   let source, timer, again, failures = 0, ended = false;
   const rest = () => {
@@ -100,14 +100,14 @@ function listen(refresh, on) {
   return start();
 }
 
-// show shows a connection as the cloud sees it.
+// show shows the connection's status in the cloud.
 function show(card, info) {
   card.dataset.status = info.status;
   setText(card, "[data-latency]", info.latency_ms == null ? "" : `${info.latency_ms} ms`);
   if (info.status !== "unknown" || card.dataset.key !== "ace") setBadge(card, info.status, info.cause ?? "", info.hint ?? "");
 }
 
-// showSeen shows it as it looks from this browser.
+// showSeen shows the connection's status from this browser.
 function showSeen(card, conn) {
   showWay(card, conn);
   if (conn.seen === "online") setBadge(card, "online");
@@ -115,7 +115,7 @@ function showSeen(card, conn) {
   else setBadge(card, conn.seen, card.querySelector("[data-way]") ? "" : conn.why); // which says why, too
 }
 
-/** Says how this browser reaches a server, once that is known. */
+/** Says how this browser reaches a server, once known. */
 export function showWay(card, conn) {
   if (conn.way) setText(card, "[data-way]", conn.way === "direct" ? "This browser calls it directly." : `Through the relay. ${conn.why}`.trim());
 }
