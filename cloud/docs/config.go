@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch.
+// Config holds everything that the room may use.
 type Config struct {
 	PublicURL bridge.ServerURL // the links in /llms.txt begin with it
 	Page      *page.Writer

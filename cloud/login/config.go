@@ -25,7 +25,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch. Every field but FirstEmail is required.
+// Config holds everything that the room may use. Every field but FirstEmail is required.
 type Config struct {
 	FirstEmail string // may make the first account; empty: only an operator's command can
 	Page       *page.Writer

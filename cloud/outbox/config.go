@@ -22,7 +22,7 @@ import (
 	"github.com/acebridge/ace/cloud/vault"
 )
 
-// Config is all that the outbox may touch.
+// Config holds everything that the outbox may use.
 type Config struct {
 	DB     *schema.DB
 	Vault  *vault.Vault     // seals the texts, which hold links

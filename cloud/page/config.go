@@ -16,7 +16,7 @@ import (
 // ConfirmPath is the page where people confirm their address before anything else.
 const ConfirmPath = "/confirm"
 
-// Config is all that the writer may touch. Every field is required.
+// Config holds everything that the writer may use. Every field is required.
 type Config struct {
 	Who      *who.Finder
 	Accounts *accounts.Store // lists the person's organizations in the frame

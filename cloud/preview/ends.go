@@ -31,7 +31,7 @@ import (
 	"github.com/acebridge/ace/cloud/tokens"
 )
 
-// Config is all that a preview may touch. Every field is required.
+// Config holds everything that a preview may use. Every field is required.
 type Config struct {
 	DB          *schema.DB
 	Accounts    *accounts.Store

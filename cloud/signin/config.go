@@ -29,7 +29,7 @@ import (
 	"github.com/acebridge/ace/cloud/schema"
 )
 
-// Config is all that the stores of this package may touch. Every field is required.
+// Config holds everything that the stores of this package may use. Every field is required.
 type Config struct {
 	DB        *schema.DB
 	Accounts  *accounts.Store

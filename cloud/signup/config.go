@@ -24,7 +24,7 @@ import (
 	"github.com/acebridge/ace/cloud/signin"
 )
 
-// Config is all that the store may touch. Every field is required.
+// Config holds everything that the store may use. Every field is required.
 type Config struct {
 	DB       *schema.DB
 	Accounts *accounts.Store

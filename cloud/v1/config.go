@@ -37,7 +37,7 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-// Config is all that the room may touch. Every field is required.
+// Config holds everything that the room may use. Every field is required.
 type Config struct {
 	Keys        *keys.Authority // of the cloud's own API
 	Who         *who.Finder
