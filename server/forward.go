@@ -99,7 +99,7 @@ func (s *Server) forwardAuth(c echo.Context) (bridge.Identity, error) {
 		Use: bridge.Use{Address: c.RealIP(), UserAgent: r.UserAgent()}, Request: request})
 }
 
-// checkOriginal refuses what must never pass, with or without rules and whoever asks: CONNECT, TRACE, and this server's own
+// checkOriginal refuses what must never pass, with or without rules, from any caller: CONNECT, TRACE, and this server's own
 // paths, in any spelling.
 func checkOriginal(h http.Header) error {
 	for name, values := range h {

@@ -77,14 +77,14 @@ func (c Connection) seenBy(p accounts.Principal) bool {
 		return false
 	case c.OwnerID == p.UserID:
 		return true
-	case c.visibility == Organization && (manages || !c.excepted()):
+	case c.visibility == Organization && (manages || !c.shutOut()):
 		return true
 	}
 	return manages && c.orphaned
 }
 
-// excepted reports whether the caller, its maker or a parent key has a limit of none.
-func (c Connection) excepted() bool {
+// shutOut reports whether the caller, its maker or a parent key has a limit of none.
+func (c Connection) shutOut() bool {
 	return slices.ContainsFunc(c.limits(), func(l limit) bool { return l.access == AccessNone })
 }
 
@@ -121,7 +121,7 @@ func (c Connection) Use(p accounts.Principal) (Connection, error) {
 	c.ceiling = most.String()
 	switch {
 	case access == AccessNone:
-		return c, bridge.E(bridge.Forbidden, bridge.CodeConnectionExcepted, "an admin has excepted you from using this connection").
+		return c, bridge.E(bridge.Forbidden, bridge.CodeConnectionExcepted, "an admin has taken away your access to this connection").
 			WithHint("ask an admin of %s: ace connections unlimit %s %s", p.Org, c.ID, p.Email)
 	case access == AccessLimited && len(most) == 0:
 		return c, bridge.E(bridge.Forbidden, bridge.CodeScopeEmpty,
@@ -144,12 +144,12 @@ const (
 	// LeftBehind holds for a private connection of a person who is no longer a member.
 	LeftBehind = `(c.visibility = 'private' AND ` + orphaned + `)`
 
-	excepted = `EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.access = '` + AccessNone + `'
+	shutOut = `EXISTS (SELECT 1 FROM connection_limits e WHERE e.connection_id = c.id AND e.access = '` + AccessNone + `'
 		AND e.user_id IN (caller.user_id, caller.maker_id, caller.parent_1, caller.parent_2, caller.parent_3))`
 
 	// visible is [Connection.seenBy].
 	visible = ` c.org_id = caller.org_id AND (caller.environment = '' OR c.environment = caller.environment)
-		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + excepted + `))
+		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + shutOut + `))
 			OR (caller.manage <> '' AND ` + orphaned + `)) `
 
 	// usable is what [Connection.Use] demands, apart from the limits, which callers compare with those that they know.

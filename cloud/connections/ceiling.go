@@ -15,7 +15,7 @@ const MaxPresetName = 64
 // errPlain says why there are no limits over a plain key.
 var errPlain = bridge.E(bridge.Conflict, bridge.CodeCeilingPlain,
 	"the connection's key is a plain one, whose server would not keep to scopes: members can be given all of it, or nothing").
-	WithHint("except members with: ace connections limit NAME MEMBER --none; or connect an ace server")
+	WithHint("shut members out with: ace connections limit NAME MEMBER --none; or connect an ace server")
 
 // ceilingScopes checks the scopes of a ceiling of the connection, and returns them as they are stored.
 func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {

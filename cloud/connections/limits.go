@@ -14,17 +14,17 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 )
 
-// Exceptee is who a limit applies to: a member or a cloud API key, by ID. The key authority has checked that the key belongs to
+// LimitSubject is who a limit applies to: a member or a cloud API key, by ID. The key authority has checked that the key belongs to
 // the principal's organization.
-type Exceptee struct {
+type LimitSubject struct {
 	ID  string
 	Key bool
 }
 
 // LimitMember gives a member or an API key less of a connection than all others, or nothing. The limit includes a preset's
 // scopes. It takes effect at once, also on open calls through the relay.
-func (st *Store) LimitMember(ctx context.Context, caller accounts.Caller, id string, who Exceptee, l api.MemberLimit) (api.SharingMember, error) {
-	return st.except(ctx, caller, id, who, LimitTo(l))
+func (st *Store) LimitMember(ctx context.Context, caller accounts.Caller, id string, who LimitSubject, l api.MemberLimit) (api.SharingMember, error) {
+	return st.setLimit(ctx, caller, id, who, LimitTo(l))
 }
 
 // decision returns the limit that a connection should set, and the preset that it comes from.
@@ -37,7 +37,7 @@ func LimitTo(l api.MemberLimit) decision {
 		case AccessNone:
 			if l.Preset != "" || len(l.Scopes) > 0 {
 				return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitMalformed,
-					"whoever gets nothing needs neither a preset nor scopes")
+					"a limit of none takes neither a preset nor scopes")
 			}
 			return limit{access: AccessNone}, "", nil
 		case AccessLimited:
@@ -53,28 +53,28 @@ func LimitTo(l api.MemberLimit) decision {
 			}
 			return to, l.Preset, nil
 		}
-		return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitMalformed, "the access of an exception is limited or none").
-			WithHint("to end an exception: ace connections unlimit %s MEMBER", c.ID)
+		return limit{}, "", bridge.E(bridge.Invalid, bridge.CodeLimitMalformed, "the access of a limit is limited or none").
+			WithHint("to remove a limit: ace connections unlimit %s MEMBER", c.ID)
 	}
 }
 
 // UnlimitMember removes the limit of a member, a former member or an API key, if there is one.
-func (st *Store) UnlimitMember(ctx context.Context, caller accounts.Caller, id string, who Exceptee) (api.SharingMember, error) {
-	return st.except(ctx, caller, id, who, func(Connection) (limit, string, error) { return limit{}, "", nil })
+func (st *Store) UnlimitMember(ctx context.Context, caller accounts.Caller, id string, who LimitSubject) (api.SharingMember, error) {
+	return st.setLimit(ctx, caller, id, who, func(Connection) (limit, string, error) { return limit{}, "", nil })
 }
 
-// except replaces a limit by another; an empty one removes it.
-func (st *Store) except(ctx context.Context, caller accounts.Caller, id string, who Exceptee, decide decision) (api.SharingMember, error) {
+// setLimit replaces a limit by another; an empty one removes it.
+func (st *Store) setLimit(ctx context.Context, caller accounts.Caller, id string, who LimitSubject, decide decision) (api.SharingMember, error) {
 	var out api.SharingMember
 	err := st.feed.changeTx(ctx, func(tx *sql.Tx) (err error) {
-		out, err = st.ExceptIn(ctx, tx, caller, id, who, decide)
+		out, err = st.SetLimitIn(ctx, tx, caller, id, who, decide)
 		return err
 	})
 	return out, err
 }
 
-// ExceptIn sets a limit of a member or an API key within a transaction.
-func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, who Exceptee, decide decision) (out api.SharingMember, err error) {
+// SetLimitIn sets a limit of a member or an API key within a transaction.
+func (st *Store) SetLimitIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller, id string, who LimitSubject, decide decision) (out api.SharingMember, err error) {
 	if caller.Principal, err = accounts.Standing(ctx, tx, caller.Principal); err != nil {
 		return out, err
 	}
@@ -116,11 +116,11 @@ func (st *Store) ExceptIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 }
 
 // sharerBefore reads the member or key that a limit is for, with their present limit.
-func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Principal, who Exceptee) (api.SharingMember, error) {
+func (c Connection) sharerBefore(ctx context.Context, tx *sql.Tx, p accounts.Principal, who LimitSubject) (api.SharingMember, error) {
 	for _, query := range []string{selectSharers + "AND m.user_id = $3", selectOutsiders + "AND l.user_id = $3"} {
 		m, err := c.scanSharer(tx.QueryRowContext(ctx, query, c.ID, p.OrgID, who.ID))
 		if !errors.Is(err, sql.ErrNoRows) {
-			return m, sqldb.Wrap("look up an exception", err)
+			return m, sqldb.Wrap("look up a limit", err)
 		}
 	}
 	if !who.Key {
@@ -156,7 +156,7 @@ func replaceLimit(ctx context.Context, tx *sql.Tx, connection string, was api.Sh
 			to.access, preset, to.ceiling, connection, was.UserID, was.Access, was.Preset, strings.Join(was.Ceiling, " ")))
 	}
 	if err != nil {
-		return fmt.Errorf("store an exception: %w", err)
+		return fmt.Errorf("store a limit: %w", err)
 	}
 	if !changed {
 		return errChanged

@@ -60,7 +60,7 @@ func TestCeilingsAndExceptions(t *testing.T) {
 		limit(max, api.MemberLimit{Access: "full"}, "limit_malformed")
 		limit(max, api.MemberLimit{Access: "none", Ceiling: api.Ceiling{Scopes: []string{"a"}}}, "limit_malformed")
 		for _, p := range []accounts.Principal{admin, max, ci} {
-			if _, err := f.Connections.UnlimitMember(t.Context(), admin.As(admin.Actor("", "")), c.ID, connections.Exceptee{ID: p.UserID}); err != nil {
+			if _, err := f.Connections.UnlimitMember(t.Context(), admin.As(admin.Actor("", "")), c.ID, connections.LimitSubject{ID: p.UserID}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -88,7 +88,7 @@ func TestOnlyAdminsLimit(t *testing.T) {
 			"ceiling": string(bridge.CodeOf(storetest.Second(f.Connections.Patch(t.Context(), max.As(audit.Actor{}), own.ID,
 				storetest.Ceiling("app:read"))))), "limit": string(bridge.CodeOf(f.Limit(max, own.ID, admin.UserID, storetest.Nothing()))),
 			"their own limit": string(bridge.CodeOf(storetest.Second(f.Connections.UnlimitMember(t.Context(), max.As(audit.Actor{}), c.ID,
-				connections.Exceptee{ID: max.UserID})))),
+				connections.LimitSubject{ID: max.UserID})))),
 		} {
 			if code != "share_admin" {
 				t.Errorf("a member sets the %s: %q", name, code)
@@ -98,7 +98,7 @@ func TestOnlyAdminsLimit(t *testing.T) {
 			t.Errorf("another organization: %v", err)
 		}
 		for _, id := range []string{rival.UserID, "nobody", ""} {
-			_, err := f.Connections.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, connections.Exceptee{ID: id}, storetest.Nothing())
+			_, err := f.Connections.LimitMember(t.Context(), admin.As(audit.Actor{}), c.ID, connections.LimitSubject{ID: id}, storetest.Nothing())
 			if bridge.CodeOf(err) != "member_unknown" {
 				t.Errorf("%q is limited: %v", id, err)
 			}

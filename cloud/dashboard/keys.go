@@ -82,7 +82,7 @@ func offerCloudKey(p accounts.Principal, f keyForm) keyForm {
 	var kinds, presets, scopes []choiceOf
 	admin := p.Role.AtLeast(bridge.RoleAdmin)
 	if admin {
-		kinds = []choiceOf{{"live", "Live: " + p.Org + "'s, whoever comes or goes", false}, {"test", "Test: sees only what test keys made", false}}
+		kinds = []choiceOf{{"live", "Live: " + p.Org + "'s, independent of any member", false}, {"test", "Test: sees only what test keys made", false}}
 	}
 	kinds = append(kinds, choiceOf{"pat", "Personal access token: acts as you, and ends when you leave", false})
 	file := accounts.Scopes.File()

@@ -290,7 +290,7 @@ func (s *sharing) askLess(ctx echo.Context, p accounts.Principal, title string, 
 	view := endsOf(ends, "")
 	r := ctx.Request()
 	return true, askSure(ctx, s.page, p, "/connections", sureView{Title: title, Heading: "What ends or is limited", Ends: view,
-		Lead:   []string{"This counts at once, even for open streams. Whoever keeps access gets new access tokens with less."},
+		Lead:   []string{"This counts at once, even for open streams. People who keep access get new access tokens with less."},
 		Action: r.URL.Path, Back: "/connections/" + ctx.Param("id") + "/sharing", Box: "Yes, that is meant", Button: "Save",
 		Fields: []field{{"to", r.PostForm.Get("to")}, {"scopes", r.PostForm.Get("scopes")}}})
 }

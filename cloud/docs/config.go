@@ -5,7 +5,7 @@
 //	/docs/NAME.md ──► the Markdown, as it is in the repository's folder docs
 //	/llms.txt ──────► the list of pages for language models (llmstxt.org)
 //
-// Everything here is public: nobody has to be signed in, and whoever is sees their menu. The pages are embedded in the binary, so
+// Everything here is public: nobody has to be signed in, and those who are see their menu. The pages are embedded in the binary, so
 // they describe the version that serves them. They are rendered once, when the first one is asked for. HTML in the Markdown is
 // dropped, links between pages lead to /docs, and links to files that a cloud does not serve become plain text.
 package docs

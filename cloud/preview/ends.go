@@ -316,10 +316,10 @@ func (pv *Preview) EndsOfPatch(ctx context.Context, p accounts.Principal, id str
 }
 
 // EndsOfLimit previews what a limit for a member or an API key would end.
-func (pv *Preview) EndsOfLimit(ctx context.Context, p accounts.Principal, id string, who connections.Exceptee, l api.MemberLimit, alive Alive) (Ends, error) {
+func (pv *Preview) EndsOfLimit(ctx context.Context, p accounts.Principal, id string, who connections.LimitSubject, l api.MemberLimit, alive Alive) (Ends, error) {
 	return pv.rehearse(ctx, p, alive, accounts.User{}, func(x *rehearsal) error {
 		x.about = id
-		m, err := pv.connections.ExceptIn(ctx, x.tx, p.As(x.actor), id, who, connections.LimitTo(l))
+		m, err := pv.connections.SetLimitIn(ctx, x.tx, p.As(x.actor), id, who, connections.LimitTo(l))
 		x.out.Member = api.Member{ID: m.UserID, Email: m.Email, Name: m.Name}
 		return err
 	})

@@ -165,12 +165,12 @@ func TestEndsArePreviewed(t *testing.T) {
 			return limitedTo(w.ann.Email, "key:"+w.g.Live.String(), w.max.Email)
 		}, 0},
 		{"nothing for a member", func(w *world) (preview.Ends, error) {
-			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.max.UserID}, storetest.Nothing(), alive(w))
+			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.LimitSubject{ID: w.max.UserID}, storetest.Nothing(), alive(w))
 		}, func(w *world) error { return w.Limit(w.boss, w.shared.ID, w.max.UserID, storetest.Nothing()) }, func(w *world) []string {
 			return []string{w.max.Email + " ends"}
 		}, 0},
 		{"less for whoever has made a key", func(w *world) (preview.Ends, error) {
-			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.Exceptee{ID: w.ann.UserID}, storetest.Limited("app:*"), alive(w))
+			return w.Preview.EndsOfLimit(t.Context(), w.boss, w.shared.ID, connections.LimitSubject{ID: w.ann.UserID}, storetest.Limited("app:*"), alive(w))
 		}, func(w *world) error { return w.Limit(w.boss, w.shared.ID, w.ann.UserID, storetest.Limited("app:*")) }, func(w *world) []string {
 			return limitedTo(w.ann.Email, "key:"+w.g.Live.String())
 		}, 0},

@@ -33,7 +33,7 @@ func TestPreviewsAreRefusedAsChangesAre(t *testing.T) {
 			return err
 		}
 		limits := func(p accounts.Principal, who string) error {
-			_, err := f.Preview.EndsOfLimit(ctx, p, shared.ID, connections.Exceptee{ID: who}, storetest.Nothing(), everyKey)
+			_, err := f.Preview.EndsOfLimit(ctx, p, shared.ID, connections.LimitSubject{ID: who}, storetest.Nothing(), everyKey)
 			return err
 		}
 		changes := func(p accounts.Principal, org, who, role string) error {

@@ -59,8 +59,8 @@ func (sv *Servers) UnlimitMember(ctx echo.Context, p accounts.Principal, id, use
 
 // limitSubject says who an ID stands for: a member, or an API key of the organization. A personal access token counts as its
 // person, so it cannot be limited by itself.
-func (sv *Servers) limitSubject(ctx context.Context, p accounts.Principal, user string) (connections.Exceptee, error) {
-	subject := connections.Exceptee{ID: user}
+func (sv *Servers) limitSubject(ctx context.Context, p accounts.Principal, user string) (connections.LimitSubject, error) {
+	subject := connections.LimitSubject{ID: user}
 	id, err := uuid.Parse(user)
 	if err != nil || id.String() != user {
 		return subject, nil // nobody has this ID; cloud/connections says so

@@ -5,7 +5,7 @@
 //	operator: ace cloud user add     ──► proven account, member
 //	first link of a fresh cloud      ──► proven account, owner of a new organization, session
 //
-// An account that somebody has made with another's address, and never proven, does not stand in the way: whoever proves the
+// An account that somebody has made with another's address, and never proven, does not stand in the way: the person who proves the
 // address takes it over; see [joining.Store.TakeOver]. People who come through a sign-in provider are made by
 // cloud/providers.
 package signup

@@ -28,7 +28,7 @@ type Revocation struct {
 	Err    error // why it cannot be delivered, where Token is empty
 }
 
-// RevocationsDue wakes whoever delivers revocations: there may be one.
+// RevocationsDue wakes the worker that delivers revocations: one may be due.
 func (st *Upkeep) RevocationsDue() <-chan struct{} { return st.signals.Revocations }
 
 // DueRevocations lists the revocations to deliver now: first one of each organization, then a second of each, up to a few, so that

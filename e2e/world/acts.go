@@ -165,7 +165,7 @@ func (w *World) TokenOf(name string) string {
 	return token.Reveal()
 }
 
-// Again signs somebody in anew, after time has passed.
+// Again signs somebody in once more, after time has passed.
 func (w *World) Again(name string) *apiclient.Cloud {
 	w.T.Helper()
 	token, _, err := w.Cloud.DeveloperToken(w.T.Context(), name+"@acme.test", "acme")

@@ -115,7 +115,7 @@ func Nothing() api.MemberLimit { return api.MemberLimit{Access: connections.Acce
 // Limit limits a member or a key.
 func (f *Fixture) Limit(by accounts.Principal, id, user string, l api.MemberLimit) error {
 	f.T.Helper()
-	_, err := f.Connections.LimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user, Key: true}, l)
+	_, err := f.Connections.LimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.LimitSubject{ID: user, Key: true}, l)
 	return err
 }
 
@@ -158,7 +158,7 @@ func (f *Fixture) ScopesOf(p accounts.Principal, id string, key bridge.Key, serv
 // LimitOff ends the limit of a member.
 func (f *Fixture) LimitOff(by accounts.Principal, id, user string) {
 	f.T.Helper()
-	if _, err := f.Connections.UnlimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.Exceptee{ID: user}); err != nil {
+	if _, err := f.Connections.UnlimitMember(f.T.Context(), by.As(by.Actor("", "")), id, connections.LimitSubject{ID: user}); err != nil {
 		f.T.Fatal(err)
 	}
 }

@@ -71,7 +71,7 @@ func (f *Fixture) SetClock(t time.Time) {
 	f.now = t
 }
 
-// Open builds the stores anew, over the same database, with the given encryption keys.
+// Open builds the stores again, over the same database, with the given encryption keys.
 func (f *Fixture) Open(keys bridge.Secret) {
 	f.T.Helper()
 	vault, err := vault.NewVault(keys)

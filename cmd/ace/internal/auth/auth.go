@@ -16,7 +16,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group builds the commands about the session. Its fields are all that they may touch.
+// Group builds the commands about the session. Its fields are everything they may use.
 type Group struct {
 	Term     *term.Terminal    // required
 	Profiles *profile.Profiles // required

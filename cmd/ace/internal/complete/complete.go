@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Completer finds the words that a shell offers. Its fields are all that it may touch.
+// Completer finds the words that a shell offers. Its fields are everything it may use.
 type Completer struct {
 	Term     *term.Terminal    // required: it is made quiet
 	Profiles *profile.Profiles // required

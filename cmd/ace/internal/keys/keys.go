@@ -12,7 +12,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group builds `ace api-key` and `ace why`. Its fields are all that they may touch.
+// Group builds `ace api-key` and `ace why`. Its fields are everything they may use.
 type Group struct {
 	Term    *term.Terminal // required
 	Target  *target.Finder // required: finds the cloud or server that has the keys

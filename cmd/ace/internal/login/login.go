@@ -17,7 +17,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group builds the commands that log in. Its fields are all that they may touch.
+// Group builds the commands that log in. Its fields are everything they may use.
 type Group struct {
 	Term      *term.Terminal       // required
 	Profiles  *profile.Profiles    // required

@@ -15,7 +15,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Group builds `ace org`. Its fields are all that it may touch.
+// Group builds `ace org`. Its fields are everything it may use.
 type Group struct {
 	Term     *term.Terminal    // required
 	Profiles *profile.Profiles // required

@@ -14,7 +14,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
-// Finder looks things up with the credential of the command. Its fields are all that it may touch.
+// Finder looks things up with the credential of the command. Its fields are everything it may use.
 type Finder struct {
 	Term     *term.Terminal    // required: reads --token
 	Profiles *profile.Profiles // required
