@@ -1,0 +1,135 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// streamPath is the path of a request that carries one HTTP/1.1 connection as its body, for an upgrade such as WebSocket
+// (RFC 6455). Only the cloud can ask for it, and what it carries goes through the same handler.
+const streamPath = "/.ace-link/http1"
+
+// server serves the requests of all links with one handler.
+type server struct {
+	http *http.Server
+	in   *inProcess
+}
+
+func newServer(handler http.Handler, log *slog.Logger) *server {
+	s := &server{in: &inProcess{conns: make(chan net.Conn), closed: make(chan struct{})}}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true) // links: TLS, where there is any, is below
+	protocols.SetHTTP1(true)            // upgrades
+	s.http = &http.Server{Protocols: protocols, HTTP2: flow(), MaxHeaderBytes: headerBytes, ReadHeaderTimeout: stuckAfter,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor == 2 && r.Method == http.MethodPost && r.URL.Path == streamPath {
+				s.serveStream(w, r)
+				return
+			}
+			handler.ServeHTTP(w, r)
+		})}
+	return s
+}
+
+// run serves links until drain or close.
+func (s *server) run() error {
+	if err := s.http.Serve(s.in); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// serve answers the requests of a link until it ends.
+func (s *server) serve(ctx context.Context, conn net.Conn) {
+	ended := make(chan struct{})
+	link := &linkConn{Conn: conn, ended: func() { close(ended) }}
+	if !s.in.give(ctx, link) {
+		_ = link.Close()
+	}
+	<-ended
+}
+
+// drain tells the cloud to send nothing more (GOAWAY, RFC 9113 §6.8), and lets what is under way finish until ctx ends.
+func (s *server) drain(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+func (s *server) close() { _ = s.http.Close() }
+
+// serveStream serves the HTTP/1.1 connection that a request's body and its response are.
+func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	w.WriteHeader(http.StatusOK)
+	if err := control.Flush(); err != nil {
+		return
+	}
+	near, far := net.Pipe()
+	defer func() { _ = near.Close() }()
+	if !s.in.give(r.Context(), far) {
+		_ = far.Close()
+		return
+	}
+	var sent sync.WaitGroup
+	sent.Go(func() {
+		_, _ = io.Copy(near, r.Body)
+		_ = near.Close() // a client that has ended its half has ended all of it
+	})
+	buffer := make([]byte, frameSize)
+	for {
+		n, err := near.Read(buffer)
+		if n > 0 {
+			if _, failed := w.Write(buffer[:n]); failed != nil {
+				break
+			}
+			if control.Flush() != nil {
+				break
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = near.Close()
+	_ = r.Body.Close()
+	sent.Wait()
+}
+
+// inProcess is a listener for connections that no network has carried.
+type inProcess struct {
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *inProcess) give(ctx context.Context, conn net.Conn) bool {
+	select {
+	case l.conns <- conn:
+		return true
+	case <-l.closed:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// Accept implements [net.Listener].
+func (l *inProcess) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener].
+func (l *inProcess) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr implements [net.Listener].
+func (l *inProcess) Addr() net.Addr { return linkAddr{} }

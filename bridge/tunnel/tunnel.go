@@ -1,0 +1,99 @@
+// Package tunnel carries HTTP requests from a cloud to a server that dials out, over reverse HTTP/2 (RFC 9113).
+//
+// The server dials the cloud and upgrades the connection (RFC 9110 §7.8). From then on the two change places: the cloud sends
+// HTTP/2 requests over that connection, and the server answers them with its own handler. There is no protocol of our own, and
+// no address in a frame: what arrives is an HTTP request for the server's handler, and nothing else.
+//
+//	server                                            cloud
+//	[Dialer.Run] ── GET …, Upgrade: ace-link ───────► [Acceptor.Accept]
+//	             ◄─ 401, a challenge ────────────────
+//	             ── GET …, the signed challenge ────►
+//	             ◄─ 101 ─────────────────────────────
+//	[http.Handler] ◄═══ HTTP/2 requests ═════════════ [Links.RoundTrip]
+//
+// A link at the server:
+//
+//	waiting ──► dialing ──► up ──► waiting      lost, or drained by the cloud
+//	               │                  ▲
+//	               └─ refused ────────┘         after a longer wait each time
+//
+// Both ends ping a quiet link and give it up within 15 seconds of silence. A link that is lost ends its requests with an error
+// that says so; no request is sent a second time once any of it may have reached the server.
+//
+// A link's credential is an Ed25519 key that the server makes. It signs the challenges of one cloud for one connection, and
+// opens nothing else.
+//
+// What the package leaves to others: which connections have links and who may open them (Lookup), what the server's handler
+// lets through, and whether the path behind a link works.
+package tunnel
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// Protocol is what a server asks the cloud to upgrade a connection to.
+	Protocol = "ace-link"
+
+	// A link without a byte for pingAfter is pinged, and given up pingWait later.
+	pingAfter = 6 * time.Second
+	pingWait  = 6 * time.Second
+	// stuckAfter is how long a write may make no progress.
+	stuckAfter = 15 * time.Second
+
+	// Bytes that one request, and all requests of a link, may have under way in one direction. Eight megabytes fill
+	// 1 Gbit/s at a round trip of 60 ms; the defaults of net/http fill an eighth of it from the cloud to the server.
+	streamWindow = 8 << 20
+	linkWindow   = 32 << 20
+	frameSize    = 64 << 10
+
+	// maxStreams is how many requests a link carries at a time.
+	maxStreams = 1000
+	// headerBytes bounds the headers of a request and of a response.
+	headerBytes = 64 << 10
+)
+
+// flow is how both ends set up HTTP/2.
+func flow() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: frameSize,
+		MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: linkWindow,
+		SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: stuckAfter,
+	}
+}
+
+// linkAddr is the address of what comes over a link: no client's address is known there.
+type linkAddr struct{}
+
+func (linkAddr) Network() string { return Protocol }
+func (linkAddr) String() string  { return Protocol }
+
+// linkConn is the connection of a link. It tells when it is closed.
+type linkConn struct {
+	net.Conn
+
+	reader *bufio.Reader // what net/http has read ahead before the upgrade; may be nil
+	once   sync.Once
+	ended  func()
+}
+
+// Read implements [net.Conn].
+func (c *linkConn) Read(p []byte) (int, error) {
+	if c.reader != nil && c.reader.Buffered() > 0 {
+		return c.reader.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+// Close implements [net.Conn].
+func (c *linkConn) Close() error {
+	c.once.Do(c.ended)
+	return c.Conn.Close()
+}
+
+// RemoteAddr implements [net.Conn].
+func (c *linkConn) RemoteAddr() net.Addr { return linkAddr{} }
