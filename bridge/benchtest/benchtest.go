@@ -17,6 +17,16 @@ const connections = 16
 type Side struct {
 	URL     string
 	Headers []http.Header
+	// Processes are those whose CPU time counts; see [Start]. Empty: none is measured.
+	Processes []*Process
+}
+
+func (s Side) cpu(b *testing.B) (all time.Duration) {
+	b.Helper()
+	for _, p := range s.Processes {
+		all += p.cpu(b)
+	}
+	return all
 }
 
 // Load is one round of requests, which are sent over connections that are kept, as fast as answers come.
@@ -79,12 +89,16 @@ type figures struct {
 	took   []time.Duration
 	all    time.Duration
 	allocs uint64
+	cpu    time.Duration
 }
 
 func (f *figures) rate() float64 { return float64(len(f.took)) / f.all.Seconds() }
 
 // perRequest is how often memory was allocated for a request, the client's part included.
 func (f *figures) perRequest() float64 { return float64(f.allocs) / float64(len(f.took)) }
+
+// cpuPerRequest is the CPU time of the side's processes for a request, in microseconds.
+func (f *figures) cpuPerRequest() float64 { return f.cpu.Seconds() * 1e6 / float64(len(f.took)) }
 
 func (f *figures) p99() float64 {
 	slices.Sort(f.took)
@@ -95,24 +109,35 @@ func (f *figures) p99() float64 {
 func Compare(b *testing.B, l Load, measure, ours Side) {
 	b.Helper()
 	var m, o figures
-	round := func(f *figures, side Side) time.Duration {
+	round := func(f *figures, side Side) (all, cpu time.Duration) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
+		used := side.cpu(b)
 		took, all := l.run(b, side)
+		cpu = side.cpu(b) - used
 		runtime.ReadMemStats(&after)
-		f.took, f.all, f.allocs = append(f.took, took...), f.all+all, f.allocs+after.Mallocs-before.Mallocs
-		return all
+		f.took, f.all, f.allocs, f.cpu = append(f.took, took...), f.all+all, f.allocs+after.Mallocs-before.Mallocs, f.cpu+cpu
+		return all, cpu
 	}
-	var ratios []float64 // of each turn: what disturbs the machine for a moment does not move their median
+	var ratios, cpuRatios []float64 // of each turn: what disturbs the machine for a moment does not move their median
 	runtime.GC()
 	for turn := 0; b.Loop(); turn++ {
-		var theirs, own time.Duration
+		var theirs, own, theirCPU, ownCPU time.Duration
 		if turn%2 == 0 {
-			theirs, own = round(&m, measure), round(&o, ours)
+			theirs, theirCPU = round(&m, measure)
+			own, ownCPU = round(&o, ours)
 		} else {
-			own, theirs = round(&o, ours), round(&m, measure)
+			own, ownCPU = round(&o, ours)
+			theirs, theirCPU = round(&m, measure)
 		}
 		ratios = append(ratios, theirs.Seconds()/own.Seconds())
+		cpuRatios = append(cpuRatios, theirCPU.Seconds()/max(ownCPU, 1).Seconds())
+	}
+	if len(ours.Processes) > 0 {
+		slices.Sort(cpuRatios)
+		b.ReportMetric(m.cpuPerRequest(), "measure-cpu-µs/req")
+		b.ReportMetric(o.cpuPerRequest(), "cpu-µs/req")
+		b.ReportMetric(cpuRatios[len(cpuRatios)/2], "cpu-ratio")
 	}
 	slices.Sort(ratios)
 	b.ReportMetric(m.rate(), "measure-req/s")

@@ -28,7 +28,7 @@ const (
 
 	dialTimeout = 15 * time.Second
 	// A lost link is dialed again after a random time of up to waitFirst, and up to twice as long after each failure.
-	waitFirst = 500 * time.Millisecond
+	waitFirst = 3 * time.Second
 	waitMost  = 10 * time.Second
 	// steady is how long a link has to last for the waits to begin anew.
 	steady = 10 * time.Second

@@ -24,12 +24,16 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/bridge/tunnel"
 )
 
 var encoding = base64.RawURLEncoding
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	benchtest.Main(benchRoles)
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	connection = "0190c7d2-0000-7000-8000-000000000001"
