@@ -20,5 +20,6 @@ vuln: ## known vulnerabilities; needs to reach the Go vulnerability database
 
 bench: ## keys against one SHA-256, HTTP against a bare handler, gateway and relay against a bare proxy, as ratios of one run
 	go test -run '^$$' -bench . -benchtime 1s ./bridge/keys
+	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./bridge/tunnel
 	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./server
 	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./cloud

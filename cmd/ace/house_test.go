@@ -95,7 +95,7 @@ var mayImport = map[string][]string{
 	"bridge/keys/table":            {"bridge", "bridge/api", "bridge/catalogue", "bridge/keys/", "bridge/sqldb"},
 	"bridge/keys/timeline":         {"bridge", "bridge/mark", "bridge/sqldb"},
 	"bridge/mark":                  {"bridge"},
-	"bridge/tunnel": {"bridge", "bridge/api", "bridge/benchtest"},
+	"bridge/tunnel":                {"bridge", "bridge/api", "bridge/benchtest"},
 	"bridge/sqldb":                 {"bridge"},
 	"bridge/sqldb/sqldbtest":       {"bridge", "bridge/sqldb"},
 }
