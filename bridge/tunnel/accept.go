@@ -60,8 +60,8 @@ func (a *Acceptor) open(w http.ResponseWriter, connection string) error {
 	if err != nil {
 		return fmt.Errorf("take over a connection for a link: %w", err)
 	}
-	link := &Link{connection: connection, opened: time.Now(), done: make(chan struct{})}
-	conn := &linkConn{Conn: raw, reader: buffered.Reader, ended: link.end}
+	conn := &linkConn{Conn: raw, reader: buffered.Reader, ended: make(chan struct{})}
+	link := &Link{connection: connection, opened: time.Now(), done: conn.ended}
 	_ = raw.SetDeadline(time.Now().Add(stuckAfter))
 	_, err = fmt.Fprintf(raw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", Protocol)
 	if err == nil {

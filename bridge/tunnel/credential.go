@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -27,17 +28,17 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Challenges are what a server signs to open a link. They need no memory: a replica reads those of the others.
 type Challenges struct {
-	key [sha256.Size]byte
+	key []byte
 	now func() time.Time
 }
 
 // NewChallenges derives them from a secret that all replicas of a cloud share.
 func NewChallenges(secret bridge.Secret, now func() time.Time) *Challenges {
-	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-	_, _ = mac.Write([]byte("ace link challenges"))
-	c := &Challenges{now: now}
-	mac.Sum(c.key[:0])
-	return c
+	key, err := hkdf.Key(sha256.New, []byte(secret.Reveal()), nil, "ace link challenges v1", sha256.Size)
+	if err != nil {
+		panic(err) // only for a length that HKDF cannot produce
+	}
+	return &Challenges{key, now}
 }
 
 // issue returns a new challenge: a time, random bytes, and a MAC of both.
@@ -49,7 +50,7 @@ func (c *Challenges) issue() string {
 }
 
 func (c *Challenges) seal(raw []byte) []byte {
-	mac := hmac.New(sha256.New, c.key[:])
+	mac := hmac.New(sha256.New, c.key)
 	_, _ = mac.Write(raw)
 	return mac.Sum(raw)
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,9 +31,9 @@ const (
 	// A lost link is dialed again after a random time of up to waitFirst, and up to twice as long after each failure.
 	waitFirst = 3 * time.Second
 	waitMost  = 10 * time.Second
-	// steady is how long a link has to last for the waits to begin anew.
+	// steady is how long a link has to last for the waits to start over.
 	steady = 10 * time.Second
-	// refusedWait is how long the least wait is after the cloud has refused the credential.
+	// refusedWait is the shortest wait after the cloud has refused the credential.
 	refusedWait = 5 * time.Second
 )
 
@@ -69,10 +70,9 @@ type Dialer struct {
 // State is how one of a server's links is.
 type State struct {
 	Up         bool
-	Since      time.Time     // of the current state
-	RoundTrip  time.Duration // of the dial's last request; zero until a link was up
-	Reconnects int           // how often the link came up again
-	Cause      error         // why it is not up; nil when it is or was never tried
+	Since      time.Time // of the current state
+	Reconnects int       // how often the link came up again
+	Cause      error     // why it is not up; nil when it is or was never tried
 }
 
 // NewDialer checks a configuration. [Dialer.Run] opens the links.
@@ -112,7 +112,7 @@ func NewDialer(cfg DialerConfig) (*Dialer, error) {
 func (d *Dialer) States() []State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]State(nil), d.links...)
+	return slices.Clone(d.links)
 }
 
 // Run keeps the links up until ctx ends. Then it lets requests finish for up to drain, and closes the links.

@@ -48,9 +48,10 @@ func TestSilence(t *testing.T) {
 			s.serve(t.Context(), &silent{far, off})
 			served <- time.Now()
 		}()
-		l := &Link{done: make(chan struct{})}
+		conn := &linkConn{Conn: &silent{near, off}, ended: make(chan struct{})}
+		l := &Link{done: conn.ended}
 		var err error
-		if l.client, err = newClient(&linkConn{Conn: &silent{near, off}, ended: l.end}); err != nil {
+		if l.client, err = newClient(conn); err != nil {
 			t.Fatal(err)
 		}
 		failed := make(chan error, 1)

@@ -35,10 +35,9 @@ type Link struct {
 	connection string
 	opened     time.Time
 	client     *http.ClientConn
-	open       atomic.Int32 // requests under way
-	bulk       atomic.Int32 // those that have moved more than bulkBytes
-	once       sync.Once
-	done       chan struct{}
+	open       atomic.Int32    // requests under way
+	bulk       atomic.Int32    // those that have moved more than bulkBytes
+	done       <-chan struct{} // closed with its connection
 }
 
 // Open returns how many requests are under way on the link.
@@ -55,8 +54,6 @@ func (l *Link) ended() bool {
 		return false
 	}
 }
-
-func (l *Link) end() { l.once.Do(func() { close(l.done) }) }
 
 // why returns what a failure on the link means.
 func (l *Link) why(ctx context.Context, err error) error {
@@ -243,7 +240,7 @@ type transfer struct {
 }
 
 func (t *transfer) add(n int) {
-	if t.bytes.Add(int64(n)) > bulkBytes && !t.bulk.Load() && t.bulk.CompareAndSwap(false, true) {
+	if t.bytes.Add(int64(n)) > bulkBytes && t.bulk.CompareAndSwap(false, true) {
 		t.link.bulk.Add(1)
 	}
 }
@@ -295,18 +292,19 @@ func (b *responseBody) Close() error {
 
 // stream opens an HTTP/1.1 connection to the server's handler, within a link.
 func (t *transport) stream(dial context.Context) (net.Conn, error) {
-	l, err := t.links.take(t.connection)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(dial))
-	inDial := context.AfterFunc(dial, cancel)
 	out, in := io.Pipe()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+Protocol+streamPath, out)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
+	l, err := t.links.take(t.connection)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	inDial := context.AfterFunc(dial, cancel)
 	resp, err := l.client.RoundTrip(r)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = errors.Join(errStream, resp.Body.Close())

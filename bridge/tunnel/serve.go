@@ -47,12 +47,11 @@ func (s *server) run() error {
 
 // serve answers the requests of a link until it ends.
 func (s *server) serve(ctx context.Context, conn net.Conn) {
-	ended := make(chan struct{})
-	link := &linkConn{Conn: conn, ended: func() { close(ended) }}
+	link := &linkConn{Conn: conn, ended: make(chan struct{})}
 	if !s.in.give(ctx, link) {
 		_ = link.Close()
 	}
-	<-ended
+	<-link.ended
 }
 
 // drain tells the cloud to send nothing more (GOAWAY, RFC 9113 §6.8), and lets what is under way finish until ctx ends.
@@ -68,9 +67,8 @@ func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	near, far := net.Pipe()
-	defer func() { _ = near.Close() }()
 	if !s.in.give(r.Context(), far) {
-		_ = far.Close()
+		_, _ = near.Close(), far.Close()
 		return
 	}
 	var sent sync.WaitGroup
@@ -78,24 +76,21 @@ func (s *server) serveStream(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(near, r.Body)
 		_ = near.Close() // a client that has ended its half has ended all of it
 	})
-	buffer := make([]byte, frameSize)
-	for {
-		n, err := near.Read(buffer)
-		if n > 0 {
-			if _, failed := w.Write(buffer[:n]); failed != nil {
-				break
-			}
-			if control.Flush() != nil {
-				break
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
+	_, _ = io.Copy(flushed{w, control}, near)
 	_ = near.Close()
 	_ = r.Body.Close()
 	sent.Wait()
+}
+
+// flushed sends at once what is written.
+type flushed struct {
+	io.Writer
+	*http.ResponseController
+}
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	return n, errors.Join(err, f.Flush())
 }
 
 // inProcess is a listener for connections that no network has carried.

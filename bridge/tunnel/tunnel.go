@@ -78,7 +78,7 @@ type linkConn struct {
 
 	reader *bufio.Reader // what net/http has read ahead before the upgrade; may be nil
 	once   sync.Once
-	ended  func()
+	ended  chan struct{} // closed with it
 }
 
 // Read implements [net.Conn].
@@ -91,7 +91,7 @@ func (c *linkConn) Read(p []byte) (int, error) {
 
 // Close implements [net.Conn].
 func (c *linkConn) Close() error {
-	c.once.Do(c.ended)
+	c.once.Do(func() { close(c.ended) })
 	return c.Conn.Close()
 }
 
