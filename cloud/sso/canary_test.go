@@ -42,9 +42,10 @@ func TestProviderAnswersAreNotRepeated(t *testing.T) {
 	f, p := withProvider(t, sqldbtest.SQLite(t), jwt.SigningMethodRS256)
 	log := &lockedBuffer{}
 	f.serve(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}), nil)
+	// An answer after which the client would keep the connection says that it is closed, or the next sign-in may find it so.
 	for _, answer := range []string{
-		"HTTP/1.1 401 ECHO\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 ECHO\r\n\r\n", "ECHO\r\n\r\n", "HTTP/1.1 200 OK\r\nECHO\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://ECHO/\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://%zzECHO/\r\n\r\n",
+		"HTTP/1.1 401 ECHO\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 ECHO\r\n\r\n", "ECHO\r\n\r\n", "HTTP/1.1 200 OK\r\nECHO\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://ECHO/\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://%zzECHO/\r\n\r\n",
 		"HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"error\":\"ECHO\",\"error_description\":\"ECHO\",\"error_uri\":\"ECHO\"}",
 		"HTTP/1.1 500 Bad\r\nConnection: close\r\n\r\nECHO", "HTTP/1.1 200 OK\r\nContent-Type: ECHO\r\nConnection: close\r\n\r\nECHO", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"access_token\":\"x\",\"token_type\":\"ECHO\",\"id_token\":\"ECHO\"}",
 		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"access_token\":\"x\",\"expires_in\":\"ECHO\"}",
