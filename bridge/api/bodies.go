@@ -68,6 +68,8 @@ type ExchangeAnswer struct {
 	Scopes    []string          `json:"scopes"`
 	ExpiresAt time.Time         `json:"expires_at"`
 	ConfirmBy time.Time         `json:"confirm_by"` // the key dies then unless it has been used by that time
+	// LinkKey is the public key of the link that the server will open for this key; empty: it opens none.
+	LinkKey string `json:"link_key,omitempty"`
 }
 
 // CreateKeyRequest asks for an API key.
@@ -365,6 +367,7 @@ type RegisterRequest struct {
 	Name      string            `json:"name,omitempty"`
 	SealedKey string            `json:"sealed_key,omitempty"`
 	APIKey    *bridge.Disclosed `json:"api_key,omitempty"`
+	LinkKey   string            `json:"link_key,omitempty"` // of [ExchangeAnswer]
 	// IfKeyID, if set, is the key that the member's connection to this server must have now ("": there must be no
 	// connection). Otherwise nothing is replaced and the code is connection_moved.
 	IfKeyID *string `json:"if_key_id,omitempty"`
@@ -387,18 +390,22 @@ type Connection struct {
 	Access        string   `json:"access"`
 	Allowed       []string `json:"allowed"`
 
-	Method     string     `json:"method"` // exchange or manual
-	Mine       bool       `json:"mine"`
-	Status     string     `json:"status"` // online, offline, unauthorized, unknown
-	Cause      string     `json:"cause,omitempty"`
-	Hint       string     `json:"hint,omitempty"`
-	KeyID      string     `json:"key_id,omitempty"`
-	LatencyMS  *int64     `json:"latency_ms"` // of the last probe; null: the server did not answer
-	ExpiresAt  *time.Time `json:"expires_at"`
-	LastSeenAt *time.Time `json:"last_seen_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
-	CreatedAt  time.Time  `json:"created_at"`
-	Rotation   *Rotation  `json:"rotation,omitempty"` // set if the last attempt to renew the key failed
+	Method     string          `json:"method"` // exchange or manual
+	Mine       bool            `json:"mine"`
+	Status     string          `json:"status"` // online, offline, unauthorized, unknown
+	Cause      string          `json:"cause,omitempty"`
+	CauseCode  bridge.Code     `json:"cause_code,omitempty"` // of links and apps: no_link, link_silent, app_down
+	Hint       string          `json:"hint,omitempty"`
+	KeyID      string          `json:"key_id,omitempty"`
+	LatencyMS  *int64          `json:"latency_ms"` // of the last probe; null: the server did not answer
+	ExpiresAt  *time.Time      `json:"expires_at"`
+	LastSeenAt *time.Time      `json:"last_seen_at"`
+	LastUsedAt *time.Time      `json:"last_used_at"`
+	CreatedAt  time.Time       `json:"created_at"`
+	Rotation   *Rotation       `json:"rotation,omitempty"` // set if the last attempt to renew the key failed
+	Way        string          `json:"way,omitempty"`      // how the cloud reaches the server: direct or tunnel
+	Link       *ConnectionLink `json:"link,omitempty"`     // of a server that has linked
+	Tags       []string        `json:"tags,omitempty"`
 	// Revision is set in the response that created the connection: [apiclient.ConnectionCalls.DeleteIf] undoes that.
 	Revision string `json:"revision,omitempty"`
 }

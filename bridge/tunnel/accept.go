@@ -17,9 +17,9 @@ type AcceptorConfig struct {
 	// Cloud is the cloud's public URL, which a server's key signs.
 	Cloud      bridge.ServerURL
 	Challenges *Challenges
-	// Keys returns the public keys that may open links of a connection: none for an unknown connection, two while one replaces
-	// another.
-	Keys func(ctx context.Context, connection string) ([]ed25519.PublicKey, error)
+	// Lookup returns the connection that an API key belongs to, and the public keys that may open its links: none if there is
+	// no such connection, two while one replaces another.
+	Lookup func(ctx context.Context, keyID string) (connection string, keys []ed25519.PublicKey, err error)
 	// Links takes the links that are opened.
 	Links *Links
 }
@@ -34,24 +34,40 @@ func NewAcceptor(cfg AcceptorConfig) *Acceptor { return &Acceptor{cfg} }
 //
 // The caller writes the error; the challenge is in the headers already.
 func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) error {
-	authorization := r.Header.Get("Authorization")
-	upgrade := strings.EqualFold(r.Header.Get("Upgrade"), Protocol)
-	p, err := parseProof(authorization)
-	if !upgrade || err != nil || !a.cfg.Challenges.fresh(p.challenge) {
-		w.Header().Set("WWW-Authenticate", scheme+` challenge="`+a.cfg.Challenges.issue()+`"`)
-		return bridge.E(bridge.Unauthenticated, bridge.CodeLinkWanted, "only servers open links here")
+	if !strings.EqualFold(r.Header.Get("Upgrade"), Protocol) {
+		return a.challenge(w)
 	}
-	keys, err := a.cfg.Keys(r.Context(), p.connection)
+	connection, err := a.Verify(w, r, Open, nil)
 	if err != nil {
 		return err
 	}
+	return a.open(w, connection)
+}
+
+// Verify returns the connection whose link's key has signed a request with this body for a purpose.
+//
+// A request without a signature, or with one of an old challenge, is refused with a new challenge in the headers.
+func (a *Acceptor) Verify(w http.ResponseWriter, r *http.Request, purpose Purpose, body []byte) (connection string, err error) {
+	p, err := parseProof(r.Header.Get("Authorization"))
+	if err != nil || !a.cfg.Challenges.fresh(p.challenge) {
+		return "", a.challenge(w)
+	}
+	connection, keys, err := a.cfg.Lookup(r.Context(), p.keyID)
+	if err != nil {
+		return "", err
+	}
 	for _, key := range keys {
-		if len(key) == ed25519.PublicKeySize && ed25519.Verify(key, p.signed(a.cfg.Cloud), p.signature) {
-			return a.open(w, p.connection)
+		if len(key) == ed25519.PublicKeySize && ed25519.Verify(key, p.signed(a.cfg.Cloud, purpose, body), p.signature) {
+			return connection, nil
 		}
 	}
-	return bridge.E(bridge.Forbidden, bridge.CodeLinkRefused, "no connection takes links with this key").
+	return "", bridge.E(bridge.Forbidden, bridge.CodeLinkRefused, "no connection takes links with this key").
 		WithHint("run `ace server join` with a new join token")
+}
+
+func (a *Acceptor) challenge(w http.ResponseWriter) error {
+	w.Header().Set("WWW-Authenticate", scheme+` challenge="`+a.cfg.Challenges.issue()+`"`)
+	return bridge.E(bridge.Unauthenticated, bridge.CodeLinkWanted, "only servers open links here")
 }
 
 // open switches to HTTP/2 and gives the link to those of the connection.

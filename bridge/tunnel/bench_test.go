@@ -102,8 +102,8 @@ func benchCloudRole() (string, error) {
 	public, _ := benchKey().Public().(ed25519.PublicKey)
 	acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: bridge.ServerURL(front.URL), Links: links,
 		Challenges: tunnel.NewChallenges(bridge.NewSecret(rand.Text()), time.Now),
-		Keys: func(context.Context, string) ([]ed25519.PublicKey, error) {
-			return []ed25519.PublicKey{public}, nil
+		Lookup: func(context.Context, string) (string, []ed25519.PublicKey, error) {
+			return connection, []ed25519.PublicKey{public}, nil
 		}})
 	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
 	if err := os.WriteFile(os.Getenv(benchRoot), root, 0o600); err != nil {
@@ -133,7 +133,7 @@ func benchServerRole() (string, error) {
 	if os.Getenv(benchUpstream) != "" {
 		handler = benchProxy(nil)
 	}
-	d, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(os.Getenv(benchCloud)), Path: linkPath, Connection: connection, Key: benchKey(),
+	d, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(os.Getenv(benchCloud)), Path: linkPath, KeyID: keyID, Key: benchKey(),
 		Handler: handler, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return "", err

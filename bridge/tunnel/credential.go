@@ -21,7 +21,7 @@ const (
 	challengeLife = 30 * time.Second
 	nonceBytes    = 16
 	maxHeader     = 1024 // bytes of an Authorization or WWW-Authenticate header
-	maxConnection = 64
+	maxKeyID      = 64
 )
 
 var encoding = base64.RawURLEncoding.Strict()
@@ -68,20 +68,31 @@ func (c *Challenges) fresh(challenge string) bool {
 	return age >= -challengeLife && age <= challengeLife
 }
 
-// proof is what a server presents to open a link.
+// Purpose is what a server signs a challenge for, so that the signature does nothing else.
+type Purpose string
+
+// What the key of a link does at the cloud.
+const (
+	Open   Purpose = "open"   // opens a link
+	Rotate Purpose = "rotate" // names its successor
+	Leave  Purpose = "leave"  // removes its connection
+)
+
+// proof is what a server presents with its link's key.
 type proof struct {
-	connection, challenge string
-	signature             []byte
+	keyID, challenge string // of the connection's API key
+	signature        []byte
 }
 
 // signed is what the key of a link signs. It names the cloud, so that no other cloud can use the signature.
-func (p proof) signed(cloud bridge.ServerURL) []byte {
-	return []byte(strings.Join([]string{"ace link", string(cloud), p.connection, p.challenge}, "\n"))
+func (p proof) signed(cloud bridge.ServerURL, purpose Purpose, body []byte) []byte {
+	sum := sha256.Sum256(body)
+	return []byte(strings.Join([]string{"ace link", string(cloud), p.keyID, p.challenge, string(purpose), encoding.EncodeToString(sum[:])}, "\n"))
 }
 
 // header is the value of Authorization (RFC 9110 §11.6.2).
 func (p proof) header() string {
-	return scheme + ` connection="` + p.connection + `", challenge="` + p.challenge + `", signature="` + encoding.EncodeToString(p.signature) + `"`
+	return scheme + ` key="` + p.keyID + `", challenge="` + p.challenge + `", signature="` + encoding.EncodeToString(p.signature) + `"`
 }
 
 var errProof = errors.New("no proof of a link")
@@ -92,18 +103,18 @@ func parseProof(header string) (proof, error) {
 	if len(header) > maxHeader {
 		return p, errProof
 	}
-	rest, ok := strings.CutPrefix(header, scheme+` connection="`)
+	rest, ok := strings.CutPrefix(header, scheme+` key="`)
 	if !ok {
 		return p, errProof
 	}
 	var signature string
-	if p.connection, rest, ok = strings.Cut(rest, `", challenge="`); !ok || p.connection == "" || len(p.connection) > maxConnection {
+	if p.keyID, rest, ok = strings.Cut(rest, `", challenge="`); !ok || p.keyID == "" || len(p.keyID) > maxKeyID {
 		return p, errProof
 	}
 	if p.challenge, rest, ok = strings.Cut(rest, `", signature="`); !ok {
 		return p, errProof
 	}
-	if signature, ok = strings.CutSuffix(rest, `"`); !ok || strings.ContainsAny(p.connection+p.challenge+signature, "\"\\ \n") {
+	if signature, ok = strings.CutSuffix(rest, `"`); !ok || strings.ContainsAny(p.keyID+p.challenge+signature, "\"\\ \n") {
 		return p, errProof
 	}
 	var err error

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -43,8 +44,8 @@ type DialerConfig struct {
 	Cloud bridge.ServerURL
 	// Path is that of the cloud's [Acceptor]. Required.
 	Path string
-	// Connection is the ID of the connection that the links are for. Required.
-	Connection string
+	// KeyID is the ID of the API key of the connection that the links are for. Required.
+	KeyID string
 	// Key signs the cloud's challenges. Required.
 	Key ed25519.PrivateKey
 	// Handler answers what comes over the links. Required.
@@ -80,8 +81,8 @@ func NewDialer(cfg DialerConfig) (*Dialer, error) {
 	if cfg.Links == 0 {
 		cfg.Links = DefaultLinks
 	}
-	if cfg.Links < 1 || cfg.Links > MaxLinks || cfg.Connection == "" || len(cfg.Key) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("a link wants a connection, an Ed25519 key, and 1 to %d links", MaxLinks)
+	if cfg.Links < 1 || cfg.Links > MaxLinks || cfg.KeyID == "" || len(cfg.Key) != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("a link wants the ID of an API key, an Ed25519 key, and 1 to %d links", MaxLinks)
 	}
 	if cfg.Cloud.URL().Scheme != "https" && !cfg.Cloud.Loopback() {
 		return nil, bridge.E(bridge.Invalid, bridge.CodeLinkPlain, "a link goes over https, and the cloud's URL is %s", cfg.Cloud).
@@ -194,21 +195,11 @@ func (d *Dialer) note(n int, err error) {
 
 // dial opens a link: it asks for a challenge, and comes back over the same connection with the signed one.
 func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errors.New("the cloud does not answer in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errSlow)
 	defer cancel()
-	resp, _, err := d.ask(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	challenge, ok := challengeIn(resp.Header)
-	if resp.StatusCode != http.StatusUnauthorized || !ok {
-		return nil, refusal(resp)
-	}
-	_, _ = io.CopyN(io.Discard, resp.Body, headerBytes) // so that the connection is used again
-	_ = resp.Body.Close()
-	p := proof{connection: d.cfg.Connection, challenge: challenge}
-	p.signature = ed25519.Sign(d.cfg.Key, p.signed(d.cfg.Cloud))
-	resp, conn, err := d.ask(ctx, p.header())
+	var conn net.Conn
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { conn = got.Conn }})
+	resp, err := d.signed(ctx, Open, http.MethodGet, d.cfg.Path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -223,30 +214,70 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 	return &upgraded{Conn: conn, stream: stream}, nil
 }
 
-// ask asks the cloud to upgrade a connection, and returns the connection that its response came over.
-func (d *Dialer) ask(ctx context.Context, authorization string) (*http.Response, net.Conn, error) {
-	var conn net.Conn
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { conn = got.Conn }})
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, string(d.cfg.Cloud)+d.cfg.Path, nil)
+var errSlow = errors.New("the cloud does not answer in time")
+
+// Call sends the cloud a request that the link's key signs, and returns the body of its answer.
+func (d *Dialer) Call(ctx context.Context, purpose Purpose, method, path string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errSlow)
+	defer cancel()
+	resp, err := d.signed(ctx, purpose, method, path, body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("write the request for a link: %w", err)
+		return nil, err
 	}
-	r.Header.Set("Connection", "Upgrade")
-	r.Header.Set("Upgrade", Protocol)
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		return nil, refusal(resp)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, api.MaxProblem))
+	if err != nil {
+		return nil, bridge.E(bridge.Unreachable, bridge.CodeCloudUnreachable, "the cloud %s has not finished its answer: %v", d.cfg.Cloud, err)
+	}
+	return answer, nil
+}
+
+// signed sends a request with the signature of a challenge that it asks for first.
+func (d *Dialer) signed(ctx context.Context, purpose Purpose, method, path string, body []byte) (*http.Response, error) {
+	resp, err := d.ask(ctx, "", purpose, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	challenge, ok := challengeIn(resp.Header)
+	if resp.StatusCode != http.StatusUnauthorized || !ok {
+		return nil, refusal(resp)
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, headerBytes) // so that the connection is used again
+	_ = resp.Body.Close()
+	p := proof{keyID: d.cfg.KeyID, challenge: challenge}
+	p.signature = ed25519.Sign(d.cfg.Key, p.signed(d.cfg.Cloud, purpose, body))
+	return d.ask(ctx, p.header(), purpose, method, path, body)
+}
+
+func (d *Dialer) ask(ctx context.Context, authorization string, purpose Purpose, method, path string, body []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, string(d.cfg.Cloud)+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("write a request to the cloud: %w", err)
+	}
+	if purpose == Open {
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", Protocol)
+	}
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
+	}
+	if len(body) > 0 {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := d.client.RoundTrip(r)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, nil, bridge.E(bridge.Unreachable, bridge.CodeCloudUnreachable, "the cloud %s cannot be reached: %v", d.cfg.Cloud, err)
+		return nil, bridge.E(bridge.Unreachable, bridge.CodeCloudUnreachable, "the cloud %s cannot be reached: %v", d.cfg.Cloud, err)
 	}
-	return resp, conn, nil
+	return resp, nil
 }
 
-// refusal is why the cloud, or what stands in front of it, has opened no link.
+// refusal is why the cloud, or what stands in front of it, has not done what it was asked.
 func refusal(resp *http.Response) error {
 	defer func() { _ = resp.Body.Close() }()
 	return api.ReadProblem(resp)

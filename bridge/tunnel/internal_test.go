@@ -96,7 +96,7 @@ func TestWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		var tried []time.Time
-		d, err := NewDialer(DialerConfig{Cloud: "http://127.0.0.1:1", Path: "/v1/link", Connection: "one", Key: key, Links: 1,
+		d, err := NewDialer(DialerConfig{Cloud: "http://127.0.0.1:1", Path: "/v1/link", KeyID: "one", Key: key, Links: 1,
 			Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
 			Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				tried = append(tried, time.Now())
@@ -129,8 +129,8 @@ func TestWaits(t *testing.T) {
 
 // A proof is read only as it is written.
 func FuzzProof(f *testing.F) {
-	whole := proof{connection: "c", challenge: "x", signature: make([]byte, ed25519.SignatureSize)}.header()
-	for _, header := range []string{whole, whole + " ", whole + whole, strings.ReplaceAll(whole, `"`, ""), scheme, scheme + ` connection=""`, strings.Repeat(whole, 20)} {
+	whole := proof{keyID: "c", challenge: "x", signature: make([]byte, ed25519.SignatureSize)}.header()
+	for _, header := range []string{whole, whole + " ", whole + whole, strings.ReplaceAll(whole, `"`, ""), scheme, scheme + ` key=""`, strings.Repeat(whole, 20)} {
 		f.Add(header)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
@@ -163,7 +163,7 @@ func TestPlainCloud(t *testing.T) {
 		t.Fatal(err)
 	}
 	for cloud, want := range map[bridge.ServerURL]bridge.Code{"https://cloud.test": "", "http://127.0.0.1:7700": "", "http://cloud.test": bridge.CodeLinkPlain} {
-		_, err := NewDialer(DialerConfig{Cloud: cloud, Path: "/v1/link", Connection: "one", Key: key, Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)})
+		_, err := NewDialer(DialerConfig{Cloud: cloud, Path: "/v1/link", KeyID: "one", Key: key, Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)})
 		if (err != nil) != (want != "") || err != nil && bridge.CodeOf(err) != want {
 			t.Errorf("%s: %v", cloud, err)
 		}

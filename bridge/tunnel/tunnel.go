@@ -23,7 +23,7 @@
 // A link's credential is an Ed25519 key that the server makes. It signs the challenges of one cloud for one connection, and
 // opens nothing else.
 //
-// What the package leaves to others: which connections have links and who may open them (Lookup), what the server's handler
+// What the package leaves to others: which connections have links and who may open them ([AcceptorConfig]), what the server's handler
 // lets through, and whether the path behind a link works.
 package tunnel
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 
 const (
 	connection = "0190c7d2-0000-7000-8000-000000000001"
+	keyID      = "0190c7d2-0000-4000-8000-00000000000a"
 	linkPath   = "/v1/link"
 	within     = 20 * time.Second
 )
@@ -75,11 +77,11 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	now := func() time.Time { return time.Now().Add(time.Duration(g.clock.Load())) }
 	acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: bridge.ServerURL(g.cloud.URL), Links: g.links,
 		Challenges: tunnel.NewChallenges(bridge.NewSecret("a secret of the cloud"), now),
-		Keys: func(_ context.Context, id string) ([]ed25519.PublicKey, error) {
-			if id != connection {
-				return nil, nil
+		Lookup: func(_ context.Context, id string) (string, []ed25519.PublicKey, error) {
+			if id != keyID {
+				return "", nil, nil
 			}
-			return []ed25519.PublicKey{public}, nil
+			return connection, []ed25519.PublicKey{public}, nil
 		}})
 	t.Cleanup(func() { g.links.Cut(connection) })
 	return g
@@ -111,7 +113,7 @@ func (g *rig) link(links int) {
 		return conn, err
 	}
 	var err error
-	g.dialer, err = tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(g.cloud.URL), Path: linkPath, Connection: connection,
+	g.dialer, err = tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(g.cloud.URL), Path: linkPath, KeyID: keyID,
 		Key: g.server, Handler: g.served, Links: links, Transport: client, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		g.t.Fatal(err)
@@ -388,10 +390,15 @@ func TestRefusals(t *testing.T) {
 	}
 	old := challenge()
 	g.clock.Store(int64(time.Minute))
+	purpose := "open"
 	header := func(key ed25519.PrivateKey, cloud, id, challenge string) string {
-		signature := ed25519.Sign(key, []byte(strings.Join([]string{"ace link", cloud, id, challenge}, "\n")))
-		return fmt.Sprintf(`AceLink connection="%s", challenge="%s", signature="%s"`, id, challenge, encoding.EncodeToString(signature))
+		empty := sha256.Sum256(nil)
+		signature := ed25519.Sign(key, []byte(strings.Join([]string{"ace link", cloud, id, challenge, purpose, encoding.EncodeToString(empty[:])}, "\n")))
+		return fmt.Sprintf(`AceLink key="%s", challenge="%s", signature="%s"`, id, challenge, encoding.EncodeToString(signature))
 	}
+	purpose = "leave"
+	other := header(g.server, g.cloud.URL, keyID, challenge())
+	purpose = "open"
 	ours := g.cloud.URL
 	for _, c := range []struct {
 		name, header string
@@ -399,13 +406,14 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"nothing", "", 401},
 		{"something else", "Bearer abc", 401},
-		{"no signature", `AceLink connection="` + connection + `", challenge="` + challenge() + `", signature=""`, 401},
-		{"an old challenge", header(g.server, ours, connection, old), 401},
-		{"a challenge of nobody's", header(g.server, ours, connection, strings.Repeat("A", len(old))), 401},
-		{"another's key", header(stranger, ours, connection, challenge()), 403},
-		{"another cloud's", header(g.server, "https://other.test", connection, challenge()), 403},
-		{"another connection", header(g.server, ours, "0190c7d2-0000-7000-8000-000000000002", challenge()), 403},
-		{"right", header(g.server, ours, connection, challenge()), 101},
+		{"no signature", `AceLink key="` + keyID + `", challenge="` + challenge() + `", signature=""`, 401},
+		{"an old challenge", header(g.server, ours, keyID, old), 401},
+		{"a challenge of nobody's", header(g.server, ours, keyID, strings.Repeat("A", len(old))), 401},
+		{"another's key", header(stranger, ours, keyID, challenge()), 403},
+		{"another cloud's", header(g.server, "https://other.test", keyID, challenge()), 403},
+		{"another API key", header(g.server, ours, "0190c7d2-0000-7000-8000-000000000002", challenge()), 403},
+		{"what it signed for something else", other, 403},
+		{"right", header(g.server, ours, keyID, challenge()), 101},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			resp := g.ask(http.Header{"Authorization": {c.header}})
@@ -470,7 +478,7 @@ func TestServerDrains(t *testing.T) {
 	served := make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	client := g.cloud.Client().Transport.(*http.Transport)
-	d, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(g.cloud.URL), Path: linkPath, Connection: connection, Key: g.server,
+	d, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(g.cloud.URL), Path: linkPath, KeyID: keyID, Key: g.server,
 		Handler: g.served, Links: 1, Transport: client, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
