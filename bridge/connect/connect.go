@@ -208,7 +208,7 @@ func (f *Flow) register(ctx context.Context, before *api.Connection) (api.Connec
 	var connection api.Connection
 	err = f.patiently(ctx, nil, func() (err error) {
 		connection, err = f.cloud.Register(ctx, api.RegisterRequest{ServerURL: string(f.url), Name: f.name, SealedKey: key.SealedKey,
-			IfKeyID: &replaced})
+			LinkKey: key.LinkKey, IfKeyID: &replaced})
 		return err
 	})
 	if err != nil && bridge.CodeOf(err) != bridge.CodeConnectionMoved {
