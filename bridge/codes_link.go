@@ -9,6 +9,7 @@ const (
 	CodeJoinTokenEnded     Code = "join_token_ended"
 	CodeJoinTokenInvalid   Code = "join_token_invalid"
 	CodeJoinTokenMalformed Code = "join_token_malformed"
+	CodeInternalURL        Code = "internal_url_missing"
 	CodeLinkBusy           Code = "link_busy"
 	CodeLinkForbidden      Code = "link_forbidden"
 	CodeLinkSilent         Code = "link_silent"
@@ -29,6 +30,7 @@ var linkCodes = []meaning{
 	{CodeJoinTokenEnded, []Kind{Unauthenticated}, final, "The join token is used up, expired or revoked."},
 	{CodeJoinTokenInvalid, []Kind{Unauthenticated}, final, "The cloud does not know the join token."},
 	{CodeJoinTokenMalformed, []Kind{Invalid}, final, "What was given is not a join token, or only a part of one."},
+	{CodeInternalURL, []Kind{Unavailable}, again, "Another replica of the cloud holds links; several can with ACE_INTERNAL_URL only."},
 	{CodeLinkBusy, []Kind{Unavailable}, again, "All links of the server carry as many requests as they can."},
 	{CodeLinkLost, []Kind{Unreachable}, again, "The link to the server ended while it had the request; the server may have acted on it."},
 	{CodeLinkPlain, []Kind{Invalid}, final, "A link wants an https cloud; plain http is for a cloud on the same machine."},

@@ -86,6 +86,21 @@ func (r numberedRoot) orgSecret(issuer ServerURL, org string) []byte {
 	return r.derive(joinInfo("ace cloud secret v1", string(issuer), org))
 }
 
+// LinkSecret returns the secret of the challenges that servers sign to open links. All replicas of a cloud share it.
+func (r SigningRoot) LinkSecret() Secret {
+	return NewSecret(b64.EncodeToString(r.roots[0].derive(joinInfo("ace cloud links v1"))))
+}
+
+// InternalKeys returns the keys that sign the certificates with which the replicas of a cloud prove themselves to each other. The
+// first one signs; certificates of all of them count.
+func (r SigningRoot) InternalKeys() []ed25519.PrivateKey {
+	out := make([]ed25519.PrivateKey, len(r.roots))
+	for i, root := range r.roots {
+		out[i] = ed25519.NewKeyFromSeed(root.derive(joinInfo("ace cloud internal v1")))
+	}
+	return out
+}
+
 // sealing derives the key pair to which the key of one connect token is sealed.
 func (r numberedRoot) sealing(jti string) (hpke.PrivateKey, error) {
 	return hpke.DHKEM(ecdh.X25519()).DeriveKeyPair(r.derive(joinInfo("ace sealing v1", jti)))

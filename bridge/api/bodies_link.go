@@ -14,6 +14,9 @@ const (
 	PathLinkKeys = "/v1/link/keys"     // POST [LinkKey], signed with the link's present key: its successor
 )
 
+// HeaderStatement carries, in the refusal of a link, the signed revocation of its API key, which the server applies.
+const HeaderStatement = "X-Ace-Statement"
+
 // JoinTokenRequest asks for a join token (POST /v1/join-tokens). The zero value asks for one use within an hour.
 type JoinTokenRequest struct {
 	Name      string   `json:"name,omitempty"`       // of the token, in lists

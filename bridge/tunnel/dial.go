@@ -54,6 +54,9 @@ type DialerConfig struct {
 	Links int
 	// Transport dials the cloud: proxies, trusted certificates. Nil means [http.DefaultTransport]'s settings. TLS is 1.3 at least.
 	Transport *http.Transport
+	// Statement takes the signed revocation of the API key, which the cloud sends where it refuses a link because the connection is
+	// gone. It may come again and again. Nil means that nobody asks.
+	Statement func(token bridge.Secret)
 	// Log takes what happens to links. Required.
 	Log *slog.Logger
 }
@@ -204,6 +207,9 @@ func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
+		if token := resp.Header.Get(api.HeaderStatement); token != "" && d.cfg.Statement != nil {
+			d.cfg.Statement(bridge.NewSecret(token))
+		}
 		return nil, refusal(resp)
 	}
 	stream, ok := resp.Body.(io.ReadWriteCloser)
