@@ -76,19 +76,20 @@ func (a *Acceptor) open(w http.ResponseWriter, connection string) error {
 	if err != nil {
 		return fmt.Errorf("take over a connection for a link: %w", err)
 	}
-	conn := &linkConn{Conn: raw, reader: buffered.Reader, ended: make(chan struct{})}
-	link := &Link{connection: connection, opened: time.Now(), done: conn.ended}
 	_ = raw.SetDeadline(time.Now().Add(stuckAfter))
 	_, err = fmt.Fprintf(raw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", Protocol)
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
 	}
-	if err == nil {
-		link.client, err = newClient(conn)
-	}
 	if err != nil {
-		_ = conn.Close()
+		_ = raw.Close()
 		return nil //nolint:nilerr // the server is gone, and nobody is left to answer
+	}
+	conn := newLinkConn(raw, buffered.Reader)
+	link := &Link{connection: connection, opened: time.Now(), done: conn.ended}
+	if link.client, err = newClient(conn); err != nil {
+		_ = conn.Close()
+		return nil //nolint:nilerr // as above
 	}
 	a.cfg.Links.add(link)
 	return nil

@@ -96,6 +96,17 @@ func NewDialer(cfg DialerConfig) (*Dialer, error) {
 		client = http.DefaultTransport.(*http.Transport) //nolint:forcetypeassert // documented
 	}
 	client = client.Clone()
+	dial := client.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	client.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &corked{Conn: conn}, nil
+	}
 	client.DisableKeepAlives = false
 	client.MaxIdleConnsPerHost = cfg.Links
 	client.ForceAttemptHTTP2 = false // an upgrade is HTTP/1.1's (RFC 9110 §7.8)
@@ -287,6 +298,14 @@ func (d *Dialer) ask(ctx context.Context, authorization string, purpose Purpose,
 func refusal(resp *http.Response) error {
 	defer func() { _ = resp.Body.Close() }()
 	return api.ReadProblem(resp)
+}
+
+// NetConn returns the connection below TLS, if there is TLS.
+func (u *upgraded) NetConn() net.Conn {
+	if secure, ok := u.Conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return nil
 }
 
 // upgraded is a connection that has been upgraded: what net/http has read of it already comes first.

@@ -48,7 +48,7 @@ func TestSilence(t *testing.T) {
 			s.serve(t.Context(), &silent{far, off})
 			served <- time.Now()
 		}()
-		conn := &linkConn{Conn: &silent{near, off}, ended: make(chan struct{})}
+		conn := newLinkConn(&silent{near, off}, nil)
 		l := &Link{done: conn.ended}
 		var err error
 		if l.client, err = newClient(conn); err != nil {

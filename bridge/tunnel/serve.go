@@ -47,7 +47,7 @@ func (s *server) run() error {
 
 // serve answers the requests of a link until it ends.
 func (s *server) serve(ctx context.Context, conn net.Conn) {
-	link := &linkConn{Conn: conn, ended: make(chan struct{})}
+	link := newLinkConn(conn, nil)
 	if !s.in.give(ctx, link) {
 		_ = link.Close()
 	}

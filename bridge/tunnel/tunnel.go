@@ -28,10 +28,7 @@
 package tunnel
 
 import (
-	"bufio"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -62,38 +59,6 @@ func flow() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: frameSize,
 		MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: linkWindow,
-		SendPingTimeout: pingAfter, PingTimeout: pingWait, WriteByteTimeout: stuckAfter,
+		SendPingTimeout: pingAfter, PingTimeout: pingWait,
 	}
 }
-
-// linkAddr is the address of what comes over a link: no client's address is known there.
-type linkAddr struct{}
-
-func (linkAddr) Network() string { return Protocol }
-func (linkAddr) String() string  { return Protocol }
-
-// linkConn is the connection of a link. It tells when it is closed.
-type linkConn struct {
-	net.Conn
-
-	reader *bufio.Reader // what net/http has read ahead before the upgrade; may be nil
-	once   sync.Once
-	ended  chan struct{} // closed with it
-}
-
-// Read implements [net.Conn].
-func (c *linkConn) Read(p []byte) (int, error) {
-	if c.reader != nil && c.reader.Buffered() > 0 {
-		return c.reader.Read(p)
-	}
-	return c.Conn.Read(p)
-}
-
-// Close implements [net.Conn].
-func (c *linkConn) Close() error {
-	c.once.Do(func() { close(c.ended) })
-	return c.Conn.Close()
-}
-
-// RemoteAddr implements [net.Conn].
-func (c *linkConn) RemoteAddr() net.Addr { return linkAddr{} }
