@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/benchtest"
 	"github.com/acebridge/ace/bridge/tunnel"
 )
@@ -77,7 +78,7 @@ func benchProxy(transport http.RoundTripper) http.Handler {
 	if transport == nil {
 		transport = &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	}
-	return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) }}
+	return &httputil.ReverseProxy{Transport: transport, BufferPool: &api.BufferPool{}, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) }}
 }
 
 func benchKey() ed25519.PrivateKey {
