@@ -33,7 +33,7 @@ var subjects = []struct {
 }{
 	{"Requests", requestCodes}, {"Keys and tokens", keysCodes}, {"Connecting a server", connectCodes},
 	{"Rules of a catalogue", rulesCodes}, {"People and organizations", accountsCodes}, {"Connections", connectionsCodes},
-	{"Operating", operateCodes}, {"Links", linkCodes}, {"The command line", cliCodes}, {"OAuth", oauthCodes},
+	{"Operating", operateCodes}, {"Links", linkCodes}, {"The doctor", doctorCodes}, {"The command line", cliCodes}, {"OAuth", oauthCodes},
 }
 
 var meanings = func() map[Code]meaning {

@@ -265,3 +265,14 @@ func (t *Trust) parse(value Secret) (CloudKey, error) {
 	}
 	return CloudKey{Issuer: t.Issuer, Org: t.Org, secret: value, raw: true}, nil
 }
+
+// PublicKeys returns the Ed25519 keys by `kid`; secrets that sign and verify are not among them.
+func (t Trust) PublicKeys() map[string]ed25519.PublicKey {
+	out := map[string]ed25519.PublicKey{}
+	for _, k := range t.keys {
+		if k.public != nil {
+			out[k.KeyID()] = k.public
+		}
+	}
+	return out
+}

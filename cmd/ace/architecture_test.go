@@ -42,7 +42,7 @@ var levels = [][]string{
 	{"cloud/outbox", "cloud/lockout"},
 	{"cloud/vault", "cloud/passwords", "cloud/outbound", "cloud/periodic", "cloud/mail", "cloud/auditlog", "docs", "web"},
 	{"cloud/schema"},
-	{"bridge/connect", "bridge/guard", "bridge/keyhttp", "bridge/tunnel"},
+	{"bridge/connect", "bridge/doctor", "bridge/guard", "bridge/keyhttp", "bridge/tunnel"},
 	{"bridge/keys"},
 	{"bridge/keys/table"},
 	{"bridge/keys/record", "bridge/keys/timeline", "bridge/audit", "bridge/apiclient", "bridge/catalogue", "bridge/sqldb/sqldbtest", "bridge/benchtest"},

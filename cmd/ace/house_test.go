@@ -87,6 +87,7 @@ var mayImport = map[string][]string{
 	"bridge/benchtest":             {},
 	"bridge/catalogue":             {"bridge", "bridge/catalogue/mcp"},
 	"bridge/catalogue/mcp":         {"bridge"},
+	"bridge/doctor":                {"bridge", "bridge/api", "bridge/apiclient"},
 	"bridge/guard":                 {"bridge", "bridge/api", "bridge/apiclient", "bridge/catalogue"},
 	"bridge/keyhttp":               {"bridge", "bridge/api", "bridge/keys", "bridge/keys/record"},
 	"bridge/keys":                  {"bridge", "bridge/api", "bridge/audit", "bridge/catalogue", "bridge/keys/", "bridge/mark", "bridge/sqldb"},
