@@ -2,7 +2,8 @@
 //
 //	login · dashboard · settings · v1 · oauth · sso · live     pages, the API, signing in, events
 //	        servers · relay                         what calls customers' servers
-//	        page · who · outbound                   how a page is written · who calls · which addresses may be called
+//	        links · outbound                        the way there: over a link, or directly, and then which addresses may be called
+//	        page · who                              how a page is written · who calls
 //	        registry: preview · connections · signin · accounts · outbox · vault · schema
 //
 // A request goes downhill: a room parses it, cloud/who says who calls, one rule of a store decides in one transaction, and
@@ -29,6 +30,7 @@ import (
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/dashboard"
 	"github.com/acebridge/ace/cloud/docs"
+	"github.com/acebridge/ace/cloud/links"
 	"github.com/acebridge/ace/cloud/live"
 	"github.com/acebridge/ace/cloud/login"
 	"github.com/acebridge/ace/cloud/mail"
@@ -83,6 +85,7 @@ type Cloud struct {
 
 	who       *who.Finder
 	page      *page.Writer
+	links     *links.Links
 	relay     *relay.Relay
 	servers   *servers.Servers
 	live      *live.Live
@@ -242,8 +245,13 @@ const (
 	keysEvery  = 10 * time.Minute
 )
 
+// Drain takes no more links, and lets the requests on those that are open finish until ctx ends. It belongs before the end of the
+// HTTP server, which knows nothing of links.
+func (c *Cloud) Drain(ctx context.Context) { c.links.Drain(ctx) }
+
 // Close closes the database, after Run has returned.
 func (c *Cloud) Close() error {
+	c.links.Close()
 	c.outbound.CloseIdleConnections()
 	c.live.Close()
 	c.relay.Close()

@@ -15,7 +15,7 @@ import (
 // routes is the whole surface of the cloud.
 func (c *Cloud) routes() *echo.Echo {
 	e := api.NewEcho(c.log, api.Web{TrustedProxies: c.cfg.TrustedProxies, OnError: c.page.ErrorPage, Foreign: c.foreign,
-		Before: []func(echo.Context) error{page.Strict(relay.IsRelay), c.who.RefuseHosts, c.refuseInTrouble, c.relay.ForgetTerms, c.who.CORS(who.RefuseCrossOrigin(http.NewCrossOriginProtection()))}})
+		Before: []func(echo.Context) error{page.Strict(relay.IsRelay), c.who.RefuseHosts, c.refuseInTrouble, c.relay.ForgetTerms, c.notOfLinks(c.who.CORS(who.RefuseCrossOrigin(http.NewCrossOriginProtection())))}})
 
 	e.GET("/healthz", api.Healthz)
 	e.GET("/readyz", api.Readyz(c.ready))
@@ -24,6 +24,7 @@ func (c *Cloud) routes() *echo.Echo {
 	if c.kept != nil {
 		e.GET("/dev/mail", c.devMailPage)
 	}
+	c.links.Mount(e)
 	c.oauth.Mount(e)
 	c.sso.Mount(e)
 	c.v1.Mount(e)
@@ -41,4 +42,14 @@ func (c *Cloud) foreign(path string) echo.HandlerFunc {
 		return c.relay.RelayCall
 	}
 	return nil
+}
+
+// notOfLinks leaves a check out for the requests of links, which no page can sign.
+func (c *Cloud) notOfLinks(check func(echo.Context) error) func(echo.Context) error {
+	return func(ctx echo.Context) error {
+		if path := ctx.Request().URL.Path; path == api.PathLink || path == api.PathLinkKeys {
+			return nil
+		}
+		return check(ctx)
+	}
 }

@@ -100,6 +100,6 @@ func newClient(conn net.Conn) (*http.ClientConn, error) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true) // TLS, where there is any, is below
 	transport := &http.Transport{Protocols: protocols, HTTP2: flow(), MaxResponseHeaderBytes: headerBytes, DisableCompression: true,
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
+		ExpectContinueTimeout: continueAfter, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
 	return transport.NewClientConn(context.Background(), "http", Protocol+":80")
 }

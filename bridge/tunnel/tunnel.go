@@ -50,6 +50,8 @@ const (
 
 	// maxStreams is how many requests a link carries at a time.
 	maxStreams = 1000
+	// continueAfter is how long a request with Expect: 100-continue waits before it sends its body anyway.
+	continueAfter = time.Second
 	// headerBytes bounds the headers of a request and of a response.
 	headerBytes = 64 << 10
 )

@@ -15,6 +15,7 @@
 package outbound
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -128,11 +129,19 @@ func (d Rules) dialer() *net.Dialer {
 	return &net.Dialer{Timeout: outboundDial, Resolver: d.resolver, Control: d.control}
 }
 
+// dial connects to an address that is permitted. The name of a server that has no address is not even looked up.
+func (d Rules) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if host, _, err := net.SplitHostPort(address); err == nil && bridge.ServerURL("https://"+host).LinkOnly() {
+		return nil, ErrBlocked
+	}
+	return d.dialer().DialContext(ctx, network, address)
+}
+
 // Transport returns a transport that dials by the rules.
 //
 // It ignores proxies from the environment and does not decompress responses.
 func (d Rules) Transport() *http.Transport {
-	return &http.Transport{DialContext: d.dialer().DialContext, TLSHandshakeTimeout: outboundDial,
+	return &http.Transport{DialContext: d.dial, TLSHandshakeTimeout: outboundDial,
 		ResponseHeaderTimeout: Timeout, MaxResponseHeaderBytes: outboundHeaders, IdleConnTimeout: outboundIdle,
 		DisableCompression: true}
 }

@@ -4,7 +4,7 @@
 //
 //	caller ──► access terms: read from the store, reused for 700 ms, and checked every 250 ms while calls are open
 //	       ──► a slot in the quotas of the member, the connection and the organization
-//	       ──► target: one transport per server; cloud/outbound judges the address when it dials
+//	       ──► target: one way per server: over its link (cloud/links), or directly; then cloud/outbound judges the address
 //	       ──► request: with the connection's credential, without cookies and anything else of the browser's
 //	       ──► response: under a sandbox policy, without headers that could affect the cloud's origin
 //
@@ -17,7 +17,8 @@
 //
 // It promises that a response, whether complete or cut off, is the server's own; that a call ends within a second after its
 // caller loses access; and that it neither follows redirects nor uses proxies from the environment. All reasons why a server
-// cannot be reached look alike to the caller, so that nobody can explore a network through it.
+// cannot be reached directly look alike to the caller, so that nobody can explore a network through it; how its link is, a caller
+// may know.
 //
 // Uses are counted in memory and stored every five seconds; cloud/v1 and cloud/dashboard show them. What a member may do over a
 // connection is decided by cloud/connections.
@@ -34,6 +35,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/links"
 	"github.com/acebridge/ace/cloud/outbound"
 	"github.com/acebridge/ace/cloud/periodic"
 	"github.com/acebridge/ace/cloud/tokens"
@@ -44,6 +46,7 @@ import (
 type Config struct {
 	PublicURL bridge.ServerURL // the cloud's own URL; its hash identifies the cloud in Via
 	Outbound  outbound.Rules
+	Links     *links.Links
 	Limits    who.RelayLimits
 	Keys      *keys.Authority // for the cloud's own API
 	Who       *who.Finder
@@ -70,7 +73,7 @@ type Relay struct {
 // New returns the relay. [Relay.Run] does its background work.
 func New(cfg Config, log *slog.Logger) *Relay {
 	return &Relay{cfg: cfg, log: log, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas, accessTokens: cfg.Tokens, history: cfg.History,
-		calls: newCalls(cfg.PublicURL, cfg.Outbound, cfg.Limits, log)}
+		calls: newCalls(cfg, log)}
 }
 
 // Run rechecks open calls, probes connections that have failed, and stores uses, until ctx ends.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +44,11 @@ func (f *fixture) behindRaw(answer func(path string, conn net.Conn)) (relay stri
 			})
 		}
 	})
+	if f.overLink {
+		upstream := &url.URL{Scheme: "http", Host: ln.Addr().String()}
+		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) }}
+		return f.linked(proxy.ServeHTTP, "http://"+ln.Addr().String()+"/base")
+	}
 	connection = f.Register(f.Ann, "http://"+ln.Addr().String()+"/base", plainKey)
 	return "/v1/connections/" + connection.ID + "/relay", connection
 }
@@ -87,8 +94,9 @@ X-Kept: kept
 
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
-func TestRelayDisarmsAnswers(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayDisarmsAnswers(t *testing.T) { eachWay(t, who.RelayLimits{}, doDisarmsAnswers) }
+
+func doDisarmsAnswers(t *testing.T, f *fixture) {
 	const page = "<!doctype html><script>alert(document.domain)</script>"
 	relay, _ := f.behindRaw(func(path string, conn net.Conn) {
 		early := ""
@@ -123,8 +131,9 @@ func TestRelayDisarmsAnswers(t *testing.T) {
 	}
 }
 
-func TestRelayPassesOneChallenge(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayPassesOneChallenge(t *testing.T) { eachWay(t, who.RelayLimits{}, doPassesOneChallenge) }
+
+func doPassesOneChallenge(t *testing.T, f *fixture) {
 	challenges := map[string]bool{
 		`Bearer`: true, `Bearer realm="ace", error="insufficient_scope", scope="app:write"`: true, `Basic realm="x"`: false,
 		`Bearer realm="ace", Basic realm="x"`: false, `Digest x="y"`: false, `bearer`: false, `Bearer realm="a\"b"`: false, `Negotiate`: false,
@@ -139,8 +148,9 @@ func TestRelayPassesOneChallenge(t *testing.T) {
 	}
 }
 
-func TestRelayRedirects(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayRedirects(t *testing.T) { eachWay(t, who.RelayLimits{}, doRedirects) }
+
+func doRedirects(t *testing.T, f *fixture) {
 	var location string
 	relay, connection := f.behindRaw(func(_ string, conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: "+location+"\r\n\r\n")
@@ -273,8 +283,9 @@ func TestRelaySurvivesHostileServers(t *testing.T) {
 }
 
 // Whatever is hidden behind a request's end, the server sees no request that the cloud has not.
-func TestRelaySmugglesNothing(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelaySmugglesNothing(t *testing.T) { eachWay(t, who.RelayLimits{}, doSmugglesNothing) }
+
+func doSmugglesNothing(t *testing.T, f *fixture) {
 	var mu sync.Mutex
 	var seen []string
 	relay, _ := f.behind(func(_ http.ResponseWriter, r *http.Request) {

@@ -21,7 +21,7 @@ import (
 	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/bridge/guard"
 	"github.com/acebridge/ace/cloud/accounts"
-	"github.com/acebridge/ace/cloud/outbound"
+	"github.com/acebridge/ace/cloud/links"
 	"github.com/acebridge/ace/cloud/who"
 )
 
@@ -57,13 +57,13 @@ type suspect struct {
 	connection string
 }
 
-func newCalls(self bridge.ServerURL, rules outbound.Rules, limits who.RelayLimits, log *slog.Logger) *calls {
-	sum := sha256.Sum256([]byte(self))
+func newCalls(cfg Config, log *slog.Logger) *calls {
+	sum := sha256.Sum256([]byte(cfg.PublicURL))
 	const nameBytes, waiting = 8, 64
-	l := &calls{name: "ace-" + hex.EncodeToString(sum[:nameBytes]), limits: limits.OrDefaults(), suspects: make(chan suspect, waiting)}
+	l := &calls{name: "ace-" + hex.EncodeToString(sum[:nameBytes]), limits: cfg.Limits.OrDefaults(), suspects: make(chan suspect, waiting)}
 	l.terms.all, _ = simplelru.NewLRU[termsKey, *accessTerms](maxTerms, nil) // fails only for a size of 0
 	targets, _ := simplelru.NewLRU(maxTargets, func(_ string, dropped *relayTarget) { dropped.transport.CloseIdleConnections() })
-	l.targets = relayTargets{rules: rules, limits: l.limits, all: targets, proxy: httputil.ReverseProxy{
+	l.targets = relayTargets{rules: cfg.Outbound, links: cfg.Links, limits: l.limits, all: targets, proxy: httputil.ReverseProxy{
 		Rewrite: l.rewrite, ModifyResponse: l.answer, ErrorHandler: l.failed, BufferPool: &api.BufferPool{},
 		FlushInterval: time.Millisecond, // for responses of declared length; others are forwarded at once
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -196,8 +196,8 @@ func errRelayBody(most int64) error {
 }
 
 // failed records why a server did not answer. The caller learns only whether the request's body was too large, the server was
-// slow, or the server could not be reached: the exact cause would reveal addresses and ports of a network. The connection's
-// status shows it to those who may see it.
+// slow, how its link is, or that the server could not be reached: the exact cause of a direct call would reveal addresses and ports
+// of a network. The connection's status shows it to those who may see it.
 func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	call, _ := guard.Admitted[*relayed](r.Context())
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
@@ -208,6 +208,10 @@ func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	l.count(call, r.Context().Err() == nil, 0)
 	if r.Context().Err() == nil {
 		l.suspect(call)
+	}
+	if e, known := links.IsLinkError(err); known {
+		call.err = linkError(e, call.terms.Connection)
+		return
 	}
 	var timeout net.Error
 	_, dialing := errors.AsType[*net.OpError](err)
@@ -220,6 +224,15 @@ func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	call.err = bridge.E(bridge.Unreachable, bridge.CodeServerUnreachable,
 		"the server cannot be reached from the cloud, or does not answer as HTTP demands").
 		WithHint("ace connections check %s", call.terms.Connection).Because(err)
+}
+
+// linkError is the error of a link with a hint for its caller.
+func linkError(e *bridge.Error, connection string) error {
+	told := *e
+	if told.Code != bridge.CodeStopping {
+		told.Hint = "ace connections check " + connection
+	}
+	return &told
 }
 
 // suspect has a connection probed at once after a failed call, so that its status says what is wrong.

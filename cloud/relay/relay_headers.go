@@ -117,6 +117,9 @@ func (l *calls) answer(resp *http.Response) error {
 		return nil // a 101 has a connection instead of a body
 	}
 	stripAnswer(resp.Trailer)
+	if len(resp.Trailer) > 0 {
+		delete(h, "Content-Length") // HTTP/2 has both; over HTTP/1.1 there are trailers after chunks only
+	}
 	resp.Body = &guard.EndedBody{ReadCloser: resp.Body, Ended: func() { stripAnswer(resp.Trailer) }}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cloud/links"
 	"github.com/acebridge/ace/cloud/outbound"
 	"github.com/acebridge/ace/cloud/who"
 )
@@ -26,7 +27,7 @@ const (
 	continueAfter = time.Second // how long a request with Expect: 100-continue waits before it sends its body anyway
 )
 
-// relayTarget is the server of one connection. It has its own transport, so that a slow or busy server affects nobody else.
+// relayTarget is the server of one connection. It has its own transport for direct calls, so that a slow or busy server affects nobody else.
 type relayTarget struct {
 	server    bridge.ServerURL
 	url       *url.URL
@@ -39,6 +40,7 @@ type relayTarget struct {
 // relayTargets are the targets in use, by connection. A connection whose URL changes gets another target.
 type relayTargets struct {
 	rules  outbound.Rules
+	links  *links.Links
 	limits who.RelayLimits
 	proxy  httputil.ReverseProxy // template of a target's proxy, without the transport
 	mu     sync.Mutex
@@ -52,14 +54,14 @@ func (t *relayTargets) get(connection string, server bridge.ServerURL, now time.
 	target, _ := t.all.Get(connection)
 	if target == nil || target.server != server {
 		t.all.Remove(connection)
-		target = t.newTarget(server)
+		target = t.newTarget(connection, server)
 		t.all.Add(connection, target)
 	}
 	target.used = now
 	return target
 }
 
-func (t *relayTargets) newTarget(server bridge.ServerURL) *relayTarget {
+func (t *relayTargets) newTarget(connection string, server bridge.ServerURL) *relayTarget {
 	transport := t.rules.Transport()
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -75,7 +77,9 @@ func (t *relayTargets) newTarget(server bridge.ServerURL) *relayTarget {
 	transport.ReadBufferSize, transport.WriteBufferSize = relayBuffer, relayBuffer
 	target := &relayTarget{server: server, url: server.URL(), transport: transport}
 	proxy := t.proxy
-	proxy.Transport = &relayTransport{next: transport, blocked: server.URL().Scheme != "https" && !t.rules.Plain(server)}
+	way := t.links.Way(connection, server, &direct{transport, server.URL().Scheme != "https" && !t.rules.Plain(server)})
+	way.Answer, way.Silence = t.limits.Answer, t.limits.Silence
+	proxy.Transport = &relayTransport{next: way}
 	target.proxy = &proxy
 	return target
 }
@@ -112,22 +116,29 @@ func (t *relayTargets) suspect(target *relayTarget, now time.Time) bool {
 
 // relayTransport hides informational responses (1xx) from httputil.ReverseProxy, which would forward them with any headers and
 // lose ours. [http.Transport] skips them, up to a limit.
-//
-// It also refuses plain http where cloud/outbound does; that is decided once, since a target has a single server.
-type relayTransport struct {
-	next    *http.Transport
-	blocked bool
-}
+type relayTransport struct{ next http.RoundTripper }
 
 func (t *relayTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t.blocked {
-		return nil, outbound.ErrBlocked
-	}
 	resp, err := t.next.RoundTrip(r.WithContext(quietContext{r.Context()}))
 	if resp != nil {
 		resp.Request = r
 	}
 	return resp, err
+}
+
+// direct calls a server without a link. It refuses plain http where cloud/outbound does; that is decided once, since a target has a
+// single server.
+type direct struct {
+	*http.Transport
+
+	blocked bool
+}
+
+func (t *direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.blocked {
+		return nil, outbound.ErrBlocked
+	}
+	return t.Transport.RoundTrip(r)
 }
 
 // quietContext ends with its parent but has none of its values, such as the hooks of net/http/httptrace.

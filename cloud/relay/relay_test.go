@@ -20,8 +20,9 @@ import (
 	"github.com/acebridge/ace/cloud/who"
 )
 
-func TestRelayPassesRequestsOn(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayPassesRequestsOn(t *testing.T) { eachWay(t, who.RelayLimits{}, doPassesRequestsOn) }
+
+func doPassesRequestsOn(t *testing.T, f *fixture) {
 	type seen struct {
 		Method, URI, Host, Body string
 		Header                  http.Header
@@ -75,8 +76,9 @@ func TestRelayPassesRequestsOn(t *testing.T) {
 }
 
 // What a member's request carries for the cloud, or says of itself, does not reach the server in any spelling.
-func TestRelayStripsRequests(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayStripsRequests(t *testing.T) { eachWay(t, who.RelayLimits{}, doStripsRequests) }
+
+func doStripsRequests(t *testing.T, f *fixture) {
 	headers := make(chan http.Header, 1)
 	relay, _ := f.behind(func(_ http.ResponseWriter, r *http.Request) { headers <- r.Header })
 	cookie := f.Cookie("ann@acme.test", "acme")
@@ -179,8 +181,9 @@ func TestRelayCredentials(t *testing.T) {
 	})
 }
 
-func TestRelayWithACookie(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayWithACookie(t *testing.T) { eachWay(t, who.RelayLimits{}, doWithACookie) }
+
+func doWithACookie(t *testing.T, f *fixture) {
 	relay, _ := f.behind(func(http.ResponseWriter, *http.Request) {})
 	cookie := f.Cookie("ann@acme.test", "acme")
 	handshake := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-Websocket-Version", "13", "Sec-Websocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="}
@@ -218,7 +221,10 @@ func TestRelayWithACookie(t *testing.T) {
 }
 
 func TestRelayLimits(t *testing.T) {
-	f := startWith(t, sqldbtest.SQLite(t), who.RelayLimits{Answer: 50 * time.Millisecond, Silence: 100 * time.Millisecond, Body: 10, Member: 2})
+	eachWay(t, who.RelayLimits{Answer: 50 * time.Millisecond, Silence: 100 * time.Millisecond, Body: 10, Member: 2}, doLimits)
+}
+
+func doLimits(t *testing.T, f *fixture) {
 	release := make(chan struct{})
 	relay, connection := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

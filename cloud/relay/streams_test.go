@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/net/websocket"
 
-	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
+	"github.com/acebridge/ace/cloud/who"
 )
 
 func echoServer(ws *websocket.Conn) { _, _ = io.Copy(ws, ws) }
@@ -32,8 +32,9 @@ func (f *fixture) webSocket(relay string, headers ...string) (*websocket.Conn, e
 	return cfg.DialContext(f.T.Context())
 }
 
-func TestRelayStreams(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayStreams(t *testing.T) { eachWay(t, who.RelayLimits{}, doStreams) }
+
+func doStreams(t *testing.T, f *fixture) {
 	next, gone := make(chan string), make(chan struct{})
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		defer close(gone)
@@ -66,8 +67,9 @@ func TestRelayStreams(t *testing.T) {
 	<-gone // the server has seen that the client is
 }
 
-func TestRelayStreamsUpwards(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayStreamsUpwards(t *testing.T) { eachWay(t, who.RelayLimits{}, doStreamsUpwards) }
+
+func doStreamsUpwards(t *testing.T, f *fixture) {
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		lines := bufio.NewScanner(r.Body)
@@ -95,8 +97,9 @@ func TestRelayStreamsUpwards(t *testing.T) {
 	}
 }
 
-func TestRelayWebSocket(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayWebSocket(t *testing.T) { eachWay(t, who.RelayLimits{}, doWebSocket) }
+
+func doWebSocket(t *testing.T, f *fixture) {
 	ended := make(chan struct{}, 2)
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Api-Key") != plainKey || r.Header.Get("Cookie") != "" {
@@ -122,8 +125,9 @@ func TestRelayWebSocket(t *testing.T) {
 	}
 }
 
-func TestRelayTrailers(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayTrailers(t *testing.T) { eachWay(t, who.RelayLimits{}, doTrailers) }
+
+func doTrailers(t *testing.T, f *fixture) {
 	seen := make(chan http.Header, 1)
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Sum, Set-Cookie")
@@ -149,8 +153,9 @@ func TestRelayTrailers(t *testing.T) {
 }
 
 // A client that waits to be asked for its body is asked when the server asks, and not when it refuses.
-func TestRelayExpectContinue(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayExpectContinue(t *testing.T) { eachWay(t, who.RelayLimits{}, doExpectContinue) }
+
+func doExpectContinue(t *testing.T, f *fixture) {
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/refuse") {
 			w.WriteHeader(http.StatusForbidden)
@@ -207,8 +212,9 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-func TestRelayBulkAtFlatMemory(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayBulkAtFlatMemory(t *testing.T) { eachWay(t, who.RelayLimits{}, doBulkAtFlatMemory) }
+
+func doBulkAtFlatMemory(t *testing.T, f *fixture) {
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			n, _ := io.Copy(io.Discard, r.Body)
@@ -243,8 +249,9 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // The relay takes no more from a server than the client takes from it.
-func TestRelayBackpressure(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
+func TestRelayBackpressure(t *testing.T) { eachWay(t, who.RelayLimits{}, doBackpressure) }
+
+func doBackpressure(t *testing.T, f *fixture) {
 	sent := make(chan int, 1)
 	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
 		control, piece, total := http.NewResponseController(w), bytes.Repeat([]byte("x"), 1<<20), 0
@@ -266,8 +273,15 @@ func TestRelayBackpressure(t *testing.T) {
 
 // A server that answers before it has read a stream leaves the client's connection fit for the next request.
 func TestRelayAnswersBeforeTheStreamEnds(t *testing.T) {
-	f := start(t, sqldbtest.SQLite(t))
-	relay, _ := f.behind(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	eachWay(t, who.RelayLimits{}, doAnswersBeforeTheStreamEnds)
+}
+
+func doAnswersBeforeTheStreamEnds(t *testing.T, f *fixture) {
+	relay, _ := f.behind(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 { // over HTTP/2 it would end the link
+			w.Header().Set("Connection", "close")
+		}
+	})
 	host := strings.TrimPrefix(f.Server, "http://")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {

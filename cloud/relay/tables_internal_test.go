@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/cloud/outbound"
-	"github.com/acebridge/ace/cloud/who"
+	"github.com/acebridge/ace/cloud/links"
 )
 
 func newTables() *calls {
-	return newCalls("https://cloud.test", outbound.Rules{}, who.RelayLimits{}, slog.New(slog.DiscardHandler))
+	root, err := bridge.ParseSigningRoot(bridge.NewSigningRoot())
+	if err != nil {
+		panic(err)
+	}
+	return newCalls(Config{PublicURL: "https://cloud.test", Links: links.New(links.Config{Root: root, Now: time.Now}, slog.New(slog.DiscardHandler))}, slog.New(slog.DiscardHandler))
 }
 
 // Access terms that were read before a change are not kept after it, and a full table drops the longest unused only.

@@ -13,7 +13,8 @@
 //
 // Operations that both the API and the dashboard offer and that involve a server are here, below both: disconnecting, changing
 // the sharing, limiting a member, and previewing what each would end. What a server says is not trusted: texts are bounded and
-// cleaned ([Shown]), and errors are put in our own words ([ServerError]). Which addresses may be called is up to cloud/outbound.
+// cleaned ([Shown]), and errors are put in our own words ([ServerError]). Which way a call takes is up to cloud/links, and which
+// addresses may be called to cloud/outbound.
 package servers
 
 import (
@@ -22,8 +23,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/links"
 	"github.com/acebridge/ace/cloud/periodic"
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/tokens"
@@ -33,8 +36,9 @@ import (
 
 // Config is what the room needs. Every field is required.
 type Config struct {
-	Version     string // of this cloud, sent to servers as the user agent
-	Outbound    *http.Client
+	Version     string          // of this cloud, sent to servers as the user agent
+	Outbound    *http.Client    // calls servers directly
+	Links       *links.Links    // the ways to servers
 	Keys        *keys.Authority // for the cloud's own API
 	Who         *who.Finder
 	Quotas      *who.Quotas
@@ -52,6 +56,7 @@ type Servers struct {
 	cfg          Config
 	log          *slog.Logger
 	outbound     *http.Client
+	links        *links.Links
 	keys         *keys.Authority
 	who          *who.Finder
 	quotas       *who.Quotas
@@ -67,7 +72,7 @@ type Servers struct {
 
 // New returns the room. [Servers.Run] does its background work.
 func New(cfg Config, log *slog.Logger) *Servers {
-	return &Servers{cfg: cfg, log: log, outbound: cfg.Outbound, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas,
+	return &Servers{cfg: cfg, log: log, outbound: cfg.Outbound, links: cfg.Links, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas,
 		connections: cfg.Connections, accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview, forgetTarget: cfg.ForgetTarget}
 }
 
@@ -82,6 +87,18 @@ func (sv *Servers) Run(ctx context.Context) error {
 		periodic.Job{Every: withdrawEvery, Wake: sv.accessTokens.WithdrawalsDue(), Do: sv.withdrawTokens})
 	sv.withdrawals.wg.Wait()
 	return nil
+}
+
+// way returns a transport that takes the way to a connection's server: over its link, or directly.
+func (sv *Servers) way(connection string, server bridge.ServerURL) http.RoundTripper {
+	return sv.links.Way(connection, server, sv.outbound.Transport)
+}
+
+// client returns a client that takes the way to a connection's server.
+func (sv *Servers) client(connection string, server bridge.ServerURL) *http.Client {
+	client := *sv.outbound
+	client.Transport = sv.way(connection, server)
+	return &client
 }
 
 // WithdrawTokens delivers the withdrawals that are due, and waits until the servers have answered.

@@ -94,7 +94,7 @@ func (sv *Servers) ask(ctx context.Context, t upkeep.Target, path string) (*http
 	}
 	req.Header.Set(t.Credential.Header, t.Credential.Value.Reveal())
 	req.Header.Set("User-Agent", "ace-cloud/"+sv.cfg.Version)
-	return sv.outbound.Do(req)
+	return sv.client(t.ID, t.Server).Do(req)
 }
 
 // aceStatus judges an ace server's response to a probe.

@@ -32,6 +32,9 @@ func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string,
 	who := who.Actor(ctx, p)
 	removed, err := sv.connections.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
 	sv.forgetTarget(id)
+	if err == nil {
+		defer sv.links.Cut(id) // after the delivery
+	}
 	if err != nil || removed.Revocation == nil || removed.Revocation.Token == nil {
 		return removed, err
 	}
@@ -39,7 +42,7 @@ func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string,
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx.Request().Context()), outbound.Timeout)
 	defer cancel()
 	due := removed.Revocation
-	if err := sv.deliver(bounded, due.ServerURL, due.KeyID, due.Token.Secret); err != nil {
+	if err := sv.deliver(bounded, at{id, due.ServerURL}, due.KeyID, due.Token.Secret); err != nil {
 		due.Cause = whyUndelivered(err, due.ServerURL)
 		return removed, nil
 	}
@@ -49,20 +52,26 @@ func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string,
 
 var errRefused = errors.New("the server did not accept the statement")
 
+// at is the server of a connection, and the connection whose link leads there; empty: none.
+type at struct {
+	connection string
+	server     bridge.ServerURL
+}
+
 // deliver sends a server the signed revocation of a key.
-func (sv *Servers) deliver(ctx context.Context, server bridge.ServerURL, keyID string, token bridge.Secret) error {
+func (sv *Servers) deliver(ctx context.Context, server at, keyID string, token bridge.Secret) error {
 	return sv.deliverTo(ctx, server, "/ace/v1/api-keys/"+keyID, token)
 }
 
 // deliverTo sends a server a statement signed by a key. A server that does not know the key has nothing to do.
-func (sv *Servers) deliverTo(ctx context.Context, server bridge.ServerURL, path string, token bridge.Secret) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, server.Join(path), nil)
+func (sv *Servers) deliverTo(ctx context.Context, to at, path string, token bridge.Secret) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, to.server.Join(path), nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set(bridge.HeaderAuthorization, "Bearer "+token.Reveal())
 	req.Header.Set("User-Agent", "ace-cloud/"+sv.cfg.Version)
-	resp, err := sv.outbound.Do(req)
+	resp, err := sv.client(to.connection, to.server).Do(req)
 	if err != nil {
 		return err
 	}
@@ -109,7 +118,7 @@ func (sv *Servers) deliverRevocation(ctx context.Context, v upkeep.Revocation) e
 	if v.Err != nil {
 		return sv.upkeep.RevocationFailed(ctx, v, bridge.AsError(v.Err).Detail)
 	}
-	err := sv.deliver(ctx, v.Server, v.KeyID, v.Token)
+	err := sv.deliver(ctx, at{v.Connection, v.Server}, v.KeyID, v.Token)
 	switch {
 	case ctx.Err() != nil:
 		return nil // an interrupted delivery says nothing

@@ -58,7 +58,7 @@ func (sv *Servers) renew(ctx context.Context, t upkeep.Rotation) (bridge.Key, co
 		return bridge.Key{}, connections.KeyLife{}, t.Err
 	}
 	client := apiclient.NewServer(t.Server, t.Key.Text(), api.ClientConfig{UserAgent: "ace-cloud/" + sv.cfg.Version,
-		Transport: sv.outbound.Transport, Timeout: outbound.Timeout, MaxAnswer: maxProbeAnswer})
+		Transport: sv.way(t.Connection, t.Server), Timeout: outbound.Timeout, MaxAnswer: maxProbeAnswer})
 	id := t.Key.ID.String()
 	answer, err := client.RotateKey(ctx, id, t.Idempotency, api.RotateKeyRequest{Grace: rotateGrace})
 	if err != nil {

@@ -49,7 +49,7 @@ func (sv *Servers) ServerClient(ctx echo.Context, p accounts.Principal, id strin
 		return nil, errNoKeyAPI
 	}
 	return apiclient.NewServer(terms.Server, terms.Credential.Value.Secret, api.ClientConfig{UserAgent: "ace-cloud/" + sv.cfg.Version,
-		Transport: sv.outbound.Transport, Timeout: ServerTime, MaxAnswer: maxServerAnswer}), nil
+		Transport: sv.way(id, terms.Server), Timeout: ServerTime, MaxAnswer: maxServerAnswer}), nil
 }
 
 // ServerKeys is what a server says about its keys, and about what the caller may do with them.

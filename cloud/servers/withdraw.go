@@ -112,7 +112,7 @@ func (sv *Servers) withdraw(ctx context.Context, lost tokens.Lost) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, withdrawTime)
 	defer cancel()
-	err = sv.deliverTo(bounded, w.Server, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement)
+	err = sv.deliverTo(bounded, at{lost.Connection, w.Server}, "/ace/v1/api-keys/"+w.KeyID+"/access-tokens", w.Statement)
 	switch {
 	case ctx.Err() != nil:
 		return nil // an interrupted delivery says nothing

@@ -24,8 +24,10 @@ type Revocation struct {
 	KeyID  string
 	Server bridge.ServerURL
 	Token  bridge.Secret
-	Tries  int
-	Err    error // why it cannot be delivered, where Token is empty
+	// Connection is the organization's connection to that server, whose link may lead there; empty: there is none.
+	Connection string
+	Tries      int
+	Err        error // why it cannot be delivered, where Token is empty
 }
 
 // RevocationsDue wakes the worker that delivers revocations: one may be due.
@@ -35,14 +37,15 @@ func (st *Upkeep) RevocationsDue() <-chan struct{} { return st.signals.Revocatio
 // no organization fills the list. Two processes may deliver the same one, which does no harm: a key dies once.
 func (st *Upkeep) DueRevocations(ctx context.Context, limit int) ([]Revocation, error) {
 	now := st.db.Now()
-	rows, err := st.db.QueryContext(ctx, `SELECT id, org_id, key_id, server_url, token, tries FROM (
+	rows, err := st.db.QueryContext(ctx, `SELECT id, org_id, key_id, server_url, token, tries, COALESCE((SELECT MIN(c.id) FROM connections c
+			WHERE c.org_id = due.org_id AND c.server_url = due.server_url), '') FROM (
 			SELECT id, org_id, key_id, server_url, token, tries, next_at, ROW_NUMBER() OVER (PARTITION BY org_id ORDER BY next_at, id) AS n
 			FROM revocations WHERE state = 'pending' AND next_at <= $1 AND expires_at > $1) AS due
 		WHERE n <= $2 ORDER BY n, next_at, id LIMIT $3`, now.Unix(), revocationsOfOrg, limit)
 	out, err := sqldb.Collect(rows, err, func(row sqldb.Row) (Revocation, error) {
 		var v Revocation
 		var org, token string
-		if err := row.Scan(&v.ID, &org, &v.KeyID, &v.Server, &token, &v.Tries); err != nil {
+		if err := row.Scan(&v.ID, &org, &v.KeyID, &v.Server, &token, &v.Tries, &v.Connection); err != nil {
 			return v, err
 		}
 		var err error
@@ -54,6 +57,22 @@ func (st *Upkeep) DueRevocations(ctx context.Context, limit int) ([]Revocation, 
 		return v, nil
 	})
 	return out, sqldb.Wrap("list revocations", err)
+}
+
+// PendingRevocation returns the revocation of a key that its server has not taken; zero: there is none.
+func (st *Upkeep) PendingRevocation(ctx context.Context, keyID string) (bridge.Secret, error) {
+	var v Revocation
+	var org, token string
+	err := st.db.QueryRowContext(ctx, `SELECT id, org_id, server_url, token FROM revocations
+		WHERE key_id = $1 AND state = 'pending' AND expires_at > $2 ORDER BY created_at, id LIMIT 1`, keyID, st.db.Now().Unix()).
+		Scan(&v.ID, &org, &v.Server, &token)
+	if errors.Is(err, sql.ErrNoRows) {
+		return bridge.Secret{}, nil
+	}
+	if err != nil {
+		return bridge.Secret{}, fmt.Errorf("look up the revocation of a key: %w", err)
+	}
+	return st.vault.Open(vault.RowIdentity{Org: org, Connection: v.ID, Server: v.Server}, token)
 }
 
 // RevocationDelivered notes that the server has taken a revocation.

@@ -145,7 +145,7 @@ func (runner *Runner) runCloud(ctx context.Context, newDatabase bool) error {
 		return err
 	}
 	log.Info("cloud is up", "addr", ln.Addr().String(), "url", cfg.PublicURL)
-	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: c.Handler(), run: c.Run, close: c.Close})
+	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: c.Handler(), links: c.Drain, run: c.Run, close: c.Close})
 }
 
 // ownURL returns a listener's URL. The system may have chosen the port.

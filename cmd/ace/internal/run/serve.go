@@ -67,6 +67,7 @@ type part struct {
 	cert    *tls.Certificate
 	drain   time.Duration // see [serving.Config]
 	handler http.Handler
+	links   func(context.Context) // lets requests on links finish until its context ends; nil: there are none
 	run     func(context.Context) error
 	close   func() error
 }
@@ -112,10 +113,41 @@ func (p part) serve(ctx context.Context, stop context.CancelCauseFunc, log *slog
 		}
 		ran <- err
 	}()
+	drained := p.drainLinks(ctx)
 	err := serving.Serve(ctx, p.ln, p.handler, serving.Config{Cert: p.cert, Drain: p.drain, Log: log})
+	drained()
 	stopBackground()
 	if runErr := <-ran; err == nil && runErr != nil && errors.Is(context.Cause(ctx), runErr) {
 		err = runErr
 	}
 	return err
+}
+
+// linksEnd is for requests of other replicas that are still under way on links here, once this one answers nobody any more.
+const linksEnd = time.Second
+
+// drainLinks lets the requests on links finish once ctx has ended: as long as the server still answers, and for a moment more. The
+// function that it returns waits for that.
+func (p part) drainLinks(ctx context.Context) (wait func()) {
+	if p.links == nil {
+		return func() {}
+	}
+	serving, served := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		p.links(serving)
+	})
+	return func() {
+		defer served()
+		if stop() {
+			return // the server has failed
+		}
+		select {
+		case <-done:
+		case <-time.After(linksEnd):
+			served()
+			<-done
+		}
+	}
 }
