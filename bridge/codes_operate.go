@@ -37,6 +37,10 @@ const (
 	CodeClockBehind                Code = "clock_behind"
 	CodeClockNotBehind             Code = "clock_not_behind"
 	CodeAuditDamaged               Code = "audit_damaged"
+	CodeUnitForeign                Code = "unit_foreign"
+	CodeUnitPath                   Code = "unit_path"
+	CodeUnitVariables              Code = "unit_variables"
+	CodeSystemd                    Code = "systemd"
 )
 
 var operateCodes = []meaning{
@@ -79,4 +83,8 @@ var operateCodes = []meaning{
 	{CodeClockBehind, []Kind{Unavailable}, again, "The machine's clock is behind the newest time seen."},
 	{CodeClockNotBehind, []Kind{Conflict}, final, "The clock is not behind, so there is nothing to accept."},
 	{CodeAuditDamaged, []Kind{Internal}, final, "An entry of the audit log cannot be read."},
+	{CodeUnitForeign, []Kind{Conflict}, final, "A systemd unit of that name was made by somebody else, and is not touched."},
+	{CodeUnitPath, []Kind{Invalid}, final, "A systemd unit cannot use this path, or the server could not read it from there."},
+	{CodeUnitVariables, []Kind{Conflict}, final, "The installed unit has variables that the new one would lose."},
+	{CodeSystemd, []Kind{Internal}, final, "systemd did not do what the command asked of it; the detail says why."},
 }

@@ -29,7 +29,7 @@ var levels = [][]string{
 	{"cmd/ace/internal/auth", "cmd/ace/internal/complete", "cmd/ace/internal/connections", "cmd/ace/internal/keys", "cmd/ace/internal/login", "cmd/ace/internal/menu", "cmd/ace/internal/org", "cmd/ace/internal/run", "cmd/ace/internal/scan", "e2e/world"},
 	{"cmd/ace/internal/connector", "cmd/ace/internal/target"},
 	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/preview", "cmd/ace/internal/profile"},
-	{"cloud/dashboard", "cloud/docs", "cloud/settings", "cloud/login", "cloud/v1", "cloud/oauth", "cloud/sso", "cloud/live", "cloud/internal/roomtest", "cmd/ace/internal/term"},
+	{"cloud/dashboard", "cloud/docs", "cloud/settings", "cloud/login", "cloud/v1", "cloud/oauth", "cloud/sso", "cloud/live", "cloud/internal/roomtest", "cmd/ace/internal/term", "cmd/ace/internal/unit"},
 	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/internal/storetest", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest"},
 	{"cloud/registry"},
 	{"cloud/who", "cloud/preview", "cloud/upkeep"},

@@ -171,6 +171,13 @@ ace server token --role admin
 ace server token --role member --subject ci --life 1h`,
 	"server health": `
 ace server health`,
+	"server install": `
+ace server install --print
+ace server install --user
+ace server install --system --run-as ace`,
+	"server uninstall": `
+ace server uninstall
+ace server uninstall --yes`,
 	"server accept-clock": `
 ace server accept-clock`,
 	"cloud accept-clock": `

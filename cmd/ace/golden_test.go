@@ -100,6 +100,8 @@ var goldens = []golden{
 	{name: "logout", command: "logout", before: []string{"auth login-token --token $TOKEN"}},
 	{name: "server_token", command: "server token --role member --subject ci"},
 	{name: "server_accept-clock", command: "server accept-clock"},
+	{name: "server_install", command: "server install --user --print"},
+	{name: "server_uninstall", command: "server uninstall --user --yes"},
 	{name: "cloud_accept-clock", command: "cloud accept-clock"},
 	{name: "server_restore", command: "server restore --accept --disable-keys"},
 	{name: "cloud_restore", command: "cloud restore --accept"},
@@ -187,7 +189,12 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 			t.Fatal(err)
 		}
 	}
-	for name, value := range map[string]string{"HOME": dir, "DBUS_SESSION_BUS_ADDRESS": "", "ACE_ENV": "", "ACE_PROFILE": "", "ACE_KEY": "",
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"HOME": dir, "XDG_CONFIG_HOME": "", "SSL_CERT_FILE": "", "SSL_CERT_DIR": "", "HTTP_PROXY": "",
+		"HTTPS_PROXY": "", "NO_PROXY": "", "http_proxy": "", "https_proxy": "", "no_proxy": "", "DBUS_SESSION_BUS_ADDRESS": "", "ACE_ENV": "", "ACE_PROFILE": "", "ACE_KEY": "",
 		"ACE_TOKEN": "", "ACE_API_KEY_ID": "", "ACE_DATA_DIR": filepath.Join(dir, "data"), "ACE_LOG_LEVEL": "error"} {
 		t.Setenv(name, value)
 	}
@@ -217,7 +224,7 @@ func goldenWorld(t *testing.T) (run func(args []string) (code int, stdout, stder
 		w.Person("gone-"+format, bridge.RoleMember)
 	}
 	return run, token, []string{"$KEY", w.CloudKey(bridge.KindLive), "$PAT", w.CloudKey(bridge.KindPAT),
-		"$SERVER", string(w.URL), "$DIR", dir,
+		"$SERVER", string(w.URL), "$DIR", dir, "$BINARY", binary,
 		"$OPERATOR", w.OperatorToken.Reveal(), "$REQUEST", refusedRequest(t, w)}
 }
 
@@ -270,7 +277,7 @@ var varying = []struct {
 
 func stable(text string, values []string) string {
 	for i := 0; i+1 < len(values); i += 2 {
-		if name := values[i]; name == "$DIR" || name == "$REQUEST" {
+		if name := values[i]; name == "$DIR" || name == "$REQUEST" || name == "$BINARY" {
 			text = strings.ReplaceAll(text, values[i+1], name)
 		}
 	}

@@ -30,9 +30,10 @@ var mayImport = map[string][]string{
 	"cmd/ace/internal/files":       {"bridge"},
 	"cmd/ace/internal/outsidetest": {},
 	"cmd/ace/internal/profile":     {"bridge", "bridge/api", "bridge/apiclient", "cmd/ace/internal/files", "cmd/ace/internal/term"},
-	"cmd/ace/internal/run":         {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/cmdline", "cmd/ace/internal/files", "cmd/ace/internal/profile", "cmd/ace/internal/term"},
+	"cmd/ace/internal/run":         {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/cmdline", "cmd/ace/internal/files", "cmd/ace/internal/preview", "cmd/ace/internal/profile", "cmd/ace/internal/term", "cmd/ace/internal/unit"},
 	"cmd/ace/internal/scan":        {"bridge", "cmd/ace/internal/files", "cmd/ace/internal/term"},
 	"cmd/ace/internal/term":        {"bridge", "bridge/api", "bridge/apiclient", "bridge/catalogue", "cmd/ace/internal/files"},
+	"cmd/ace/internal/unit":        {"bridge", "cmd/ace/internal/files"},
 	"e2e":                          {},
 	"e2e/browser":                  {}, // tests only, as the next ones
 	"e2e/proxies":                  {},

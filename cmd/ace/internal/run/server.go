@@ -39,7 +39,8 @@ func (runner *Runner) ServerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server, configured by environment variables", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runServer(cmd.Context(), newDatabase) }}
 	newDatabaseFlag(cmd, &newDatabase)
-	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand())
+	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand(),
+		runner.serverInstallCommand(), runner.serverUninstallCommand())
 	return cmd
 }
 

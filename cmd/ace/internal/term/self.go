@@ -23,6 +23,9 @@ func SelfCommand() string {
 // goRunPath matches where go run builds. That is a temporary directory, or since Go 1.24 the build cache, wherever that is.
 var goRunPath = regexp.MustCompile(`/go-build|/[0-9a-f]{2}/[0-9a-f]{64}-d/[^/]+$`)
 
+// Temporary reports whether a program is where go run builds.
+func Temporary(path string) bool { return goRunPath.MatchString(filepath.ToSlash(path)) }
+
 func selfCommandOf(path, typed string, found bool) string {
 	switch {
 	case found:
