@@ -13,6 +13,7 @@ const (
 	EndsSession             = "session"
 	EndsApproval            = "approval" // of a login that no program has redeemed yet
 	EndsInvitation          = "invitation"
+	EndsJoinToken           = "join_token"
 	EndsAccessToken         = "access_token" // all that one person or key holds for one connection
 )
 

@@ -155,7 +155,7 @@ func (st *Store) UserByEmail(ctx context.Context, email string) (User, error) {
 }
 
 // LoginEmail returns the address of a try to sign in, as it is looked up and counted. It is empty for input that cannot be an
-// address, because that may be long or hold bytes that a text column refuses.
+// address, because that may be long or hold bytes that a text column refuses, or name an owner of connections that is no person.
 func LoginEmail(s string) string {
 	s = strings.TrimSpace(s)
 	if email, err := bridge.CanonicalEmail(s); err == nil {
@@ -164,5 +164,8 @@ func LoginEmail(s string) string {
 	if !bridge.PlainText(s, 200) {
 		return ""
 	}
-	return strings.ToLower(bridge.OneForm(s))
+	if s = strings.ToLower(bridge.OneForm(s)); !IsPerson(s) {
+		return ""
+	}
+	return s
 }

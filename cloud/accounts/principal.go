@@ -117,7 +117,7 @@ func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFac
 	}
 	// To servers a key is a member, whatever its scopes are here.
 	p.Method, p.Role, p.Name = MethodAPIKey, bridge.RoleMember, of.Name
-	p.UserID, p.Email = id.KeyID.String(), "key:"+id.KeyID.String()
+	p.UserID, p.Email = id.KeyID.String(), keyOwner+id.KeyID.String()
 	p.Environment = id.Kind.Environment()
 	for i, parent := range of.Parents {
 		if i == MaxParents {
@@ -136,9 +136,9 @@ func (st *Store) KeyPrincipal(ctx context.Context, id bridge.Identity, of KeyFac
 
 // LockOwner makes transactions that register connections of one owner wait for each other. "One connection to a server" cannot be
 // a unique constraint, because localhost and 127.0.0.1 are one server. The lock is a row, on both databases: a person's
-// membership, or for a key its own row in users, which has no password.
+// membership, or for a key or an organization its own row in users, which has no password.
 func LockOwner(ctx context.Context, tx *sql.Tx, p Principal, now time.Time) error {
-	if p.Kind != "" && p.Kind != bridge.KindPAT {
+	if !IsPerson(p.Email) {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, name, password, created_at) VALUES ($1, $2, $3, '', $4)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name`, p.UserID, p.Email, p.Name, now.Unix()); err != nil {
 			return fmt.Errorf("lock a key's connections: %w", err)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/sqldb"
@@ -69,7 +70,8 @@ func (b Bounds) access() (string, bridge.Scopes) {
 
 // seenBy reports whether a caller sees the connection, which was read with the caller's limits. Its owner does, and once it is
 // shared the whole organization, except members and keys with a limit of none, unless they manage connections. Admins see a
-// removed member's connection; see [Connection.requireUsable]. Live and test keys see the connections of their environment.
+// removed member's connection (see [Connection.requireUsable]), and those that belong to the organization, which they use, too.
+// Live and test keys see the connections of their environment.
 func (c Connection) seenBy(p accounts.Principal) bool {
 	manages := p.Can("connection:manage")
 	switch {
@@ -80,8 +82,11 @@ func (c Connection) seenBy(p accounts.Principal) bool {
 	case c.visibility == Organization && (manages || !c.shutOut()):
 		return true
 	}
-	return manages && c.orphaned
+	return manages && (c.orphaned || c.ofOrganization())
 }
+
+// ofOrganization reports whether the connection belongs to the organization itself, not to a member: its server has joined.
+func (c Connection) ofOrganization() bool { return c.OwnerID == c.OrgID }
 
 // shutOut reports whether the caller, its maker or a parent key has a limit of none.
 func (c Connection) shutOut() bool {
@@ -137,9 +142,12 @@ func (c Connection) Use(p accounts.Principal) (Connection, error) {
 
 // The access rule in SQL, over a row "caller", a connection c and its owner u; see [callerRows].
 const (
-	// orphaned holds for a connection whose owner is a person and no longer a member. API keys own connections too, and are
-	// never members.
-	orphaned = `(u.email NOT LIKE 'key:%' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
+	// ofOrganization is [Connection.ofOrganization].
+	ofOrganization = `c.owner_id = c.org_id`
+
+	// orphaned holds for a connection whose owner is a person and no longer a member. Organizations and API keys own connections
+	// too, and are never members.
+	orphaned = `(u.email NOT LIKE 'key:%' AND NOT ` + ofOrganization + ` AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = c.org_id AND m.user_id = c.owner_id))`
 
 	// LeftBehind holds for a private connection of a person who is no longer a member.
 	LeftBehind = `(c.visibility = 'private' AND ` + orphaned + `)`
@@ -150,7 +158,7 @@ const (
 	// visible is [Connection.seenBy].
 	visible = ` c.org_id = caller.org_id AND (caller.environment = '' OR c.environment = caller.environment)
 		AND (c.owner_id = caller.user_id OR (c.visibility = 'organization' AND (caller.manage <> '' OR NOT ` + shutOut + `))
-			OR (caller.manage <> '' AND ` + orphaned + `)) `
+			OR (caller.manage <> '' AND (` + ofOrganization + ` OR ` + orphaned + `))) `
 
 	// usable is what [Connection.Use] demands, apart from the limits, which callers compare with those that they know.
 	usable = visible + `AND (c.visibility = 'organization' OR NOT ` + orphaned + `) AND (c.act_as OR c.owner_id = caller.user_id) `
@@ -171,7 +179,13 @@ const (
 		COALESCE(k3.access, ''), COALESCE(k3.ceiling, '')`
 
 	// selectSeen selects connections with the limits of one caller. SQLite reads the connections first, in the order of an index.
-	selectSeen = "SELECT " + connectionColumns + ", " + limitColumns + fromConnections + "CROSS JOIN caller" + withLimits + "WHERE "
+	selectSeen = "SELECT " + connectionColumns + ", " + limitColumns + ", " + presenceColumns + fromConnections + "CROSS JOIN caller" + withLimits + "WHERE "
+
+	// presenceColumns count the open links of a connection, at replicas of the cloud whose lease runs, and the servers at their ends.
+	presenceColumns = `COALESCE((SELECT SUM(n.links) FROM link_presence n JOIN replicas r ON r.id = n.replica_id
+			WHERE n.connection_id = c.id AND r.until > caller.at), 0),
+		COALESCE((SELECT SUM(n.servers) FROM link_presence n JOIN replicas r ON r.id = n.replica_id
+			WHERE n.connection_id = c.id AND r.until > caller.at), 0)`
 )
 
 // callerColumn is one column of a row "caller".
@@ -180,10 +194,11 @@ type callerColumn struct {
 	of   func(callerRow) string
 }
 
-// callerRow is a caller, and the connection that a question is about, if it is about one.
+// callerRow is a caller, and what a question is about, as far as it is needed: a connection, and the present time.
 type callerRow struct {
 	accounts.Principal
 	connection string
+	at         time.Time
 }
 
 // sight lists the columns that [visible] and [withLimits] read; the table handed_tokens has them under the same names.
@@ -213,7 +228,7 @@ var callerColumns = append([]callerColumn{
 // callerRows begins a statement with a row "caller" for each caller, numbered from 0. The parameters go to the end of args.
 func callerRows(args *[]any, callers ...callerRow) string {
 	var head, values strings.Builder
-	head.WriteString("WITH caller (n")
+	head.WriteString("WITH caller (n, at")
 	for _, column := range callerColumns {
 		head.WriteString(", " + column.name)
 	}
@@ -221,7 +236,8 @@ func callerRows(args *[]any, callers ...callerRow) string {
 		if i > 0 {
 			values.WriteString(", ")
 		}
-		values.WriteString("(" + strconv.Itoa(i))
+		*args = append(*args, caller.at.Unix())
+		values.WriteString("(" + strconv.Itoa(i) + ", CAST($" + strconv.Itoa(len(*args)) + " AS BIGINT)")
 		for _, column := range callerColumns {
 			*args = append(*args, column.of(caller))
 			values.WriteString(", $" + strconv.Itoa(len(*args)))
@@ -251,8 +267,8 @@ func (c *Connection) limitFields() []any {
 // scanSeen reads a connection with the caller's limits.
 func scanSeen(s sqldb.Row) (Connection, error) {
 	var seen Connection
-	c, err := scanConnection(further{s, seen.limitFields()})
-	c.own, c.maker, c.parents = seen.own, seen.maker, seen.parents
+	c, err := scanConnection(further{s, append(seen.limitFields(), &seen.links, &seen.servers)})
+	c.own, c.maker, c.parents, c.links, c.servers = seen.own, seen.maker, seen.parents, seen.links, seen.servers
 	return c, err
 }
 

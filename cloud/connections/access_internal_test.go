@@ -112,7 +112,9 @@ func accessCallers() map[string]accounts.Principal {
 		"owner": person("owner", bridge.RoleOwner, "org"), "admin": person("admin", bridge.RoleAdmin, "org"),
 		"member": person("member", bridge.RoleMember, "org"), "viewer": person("viewer", bridge.RoleViewer, "org"),
 		"member elsewhere": person("member", bridge.RoleMember, "other"), "owner elsewhere": person("owner", bridge.RoleOwner, "other"),
-		"member's token": token, "admin's token to read": reading,
+		"the organization":     {UserID: "org", OrgID: "org", Role: bridge.RoleAdmin},
+		"another organization": {UserID: "other", OrgID: "other", Role: bridge.RoleAdmin},
+		"member's token":       token, "admin's token to read": reading,
 		"live key": key("key", bridge.EnvironmentLive, nil), "live key that manages": key("key", bridge.EnvironmentLive, bridge.Scopes{"connection:manage"}),
 		"test key": key("key", bridge.EnvironmentTest, nil), "test key that manages": key("key", bridge.EnvironmentTest, bridge.Scopes{"*"}),
 		"child key":                key("child", bridge.EnvironmentLive, nil, "key"),
@@ -125,7 +127,7 @@ func accessCallers() map[string]accounts.Principal {
 // accessConnections stores a connection of every kind, each with every limit for somebody, and returns how many.
 func accessConnections(t *testing.T, r *Store) (n int) {
 	t.Helper()
-	owners := []string{"owner", "member", "gone", "key"}
+	owners := []string{"owner", "member", "gone", "key", "org"}
 	limits := []limit{{}, {AccessNone, ""}, {AccessLimited, "app:read"}}
 	err := r.db.Tx(t.Context(), func(tx *sql.Tx) error {
 		do := func(query string, args ...any) {
@@ -134,7 +136,7 @@ func accessConnections(t *testing.T, r *Store) (n int) {
 			}
 		}
 		do("INSERT INTO organizations (id, slug, name, created_at) VALUES ('org', 'org', '', 0), ('other', 'other', '', 0)")
-		do("INSERT INTO users (id, email, name, password, created_at) VALUES ('key', 'key:key', '', '', 0)")
+		do("INSERT INTO users (id, email, name, password, created_at) VALUES ('key', 'key:key', '', '', 0), ('org', 'org:org', '', '', 0)")
 		for id, role := range map[string]string{"owner": "owner", "admin": "admin", "member": "member", "viewer": "viewer", "gone": ""} {
 			do("INSERT INTO users (id, email, name, password, created_at) VALUES ($1, $2, '', '', 0)", id, id+"@a.test")
 			for _, org := range []string{"org", "other"} {
@@ -144,14 +146,15 @@ func accessConnections(t *testing.T, r *Store) (n int) {
 			}
 		}
 		for kind := range len(owners) * 2 * 2 * 2 * 2 {
-			owner, visibility, environment, actAs, ceiling := owners[kind%4], Private, bridge.EnvironmentLive, kind&16 != 0, ""
-			if kind&4 != 0 {
+			owner, bits := owners[kind%len(owners)], kind/len(owners)
+			visibility, environment, actAs, ceiling := Private, bridge.EnvironmentLive, bits&4 != 0, ""
+			if bits&1 != 0 {
 				visibility = Organization
 			}
-			if kind&8 != 0 {
+			if bits&2 != 0 {
 				environment = bridge.EnvironmentTest
 			}
-			if kind&32 != 0 {
+			if bits&8 != 0 {
 				ceiling = "app:*"
 			}
 			for _, limited := range []string{"member", "key", "child", "admin", "p2", "owner"} {

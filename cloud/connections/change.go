@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
@@ -73,7 +75,7 @@ func (st *Store) PatchIn(ctx context.Context, tx *sql.Tx, caller accounts.Caller
 		return c, err
 	}
 	if c.Secret != before.Secret {
-		if err := st.planRotation(ctx, tx, &c); err != nil {
+		if err := errors.Join(st.planRotation(ctx, tx, &c), keepLinkKey(ctx, tx, c, "", st.db.Now())); err != nil {
 			return c, err
 		}
 	}
@@ -113,6 +115,9 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 			return err
 		}
 	}
+	if c.Joined != "" || server.LinkOnly() {
+		return errLinkURL
+	}
 	if server == c.Server && patch.APIKey == nil {
 		return nil
 	}
@@ -120,7 +125,7 @@ func (st *Store) move(ctx context.Context, tx *sql.Tx, p accounts.Principal, c *
 		return err
 	}
 	c.Server, c.Secret, c.KeyID, c.Ace, c.method, c.Expires, c.ActAs, c.KeySubject = server, "", "", false, MethodManual, 0, true, ""
-	c.preset, c.latency = "", 0 // the preset was the old server's; its scopes stay
+	c.preset, c.latency, c.causeCode = "", 0, "" // the preset was the old server's; its scopes stay
 	c.status, c.cause = StatusUnauthorized, "the URL was changed, which erased the key"
 	c.hint = "ace connect --server " + string(server)
 	if patch.APIKey == nil {
@@ -144,11 +149,12 @@ var errChanged = bridge.E(bridge.Conflict, bridge.CodeChangedMeanwhile,
 func updateConnection(ctx context.Context, tx *sql.Tx, before, c Connection) error {
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET name = $1, visibility = $2, server_url = $3,
 		secret = $4, key_id = $5, ace = $6, method = $7, status = $8, cause = $9, hint = $10, expires_at = $11,
-		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20, act_as = $21, key_subject = $22
+		ceiling = $12, ceiling_preset = $13, presets = CASE WHEN server_url = $3 THEN presets ELSE '' END, latency_ms = $20, act_as = $21, key_subject = $22,
+		cause_code = $23
 		WHERE id = $14 AND visibility = $15 AND server_url = $16 AND secret = $17 AND ceiling = $18 AND ceiling_preset = $19`,
 		c.Name, c.visibility, string(c.Server), c.Secret, c.KeyID, c.Ace, c.method, c.status, c.cause, c.hint, c.Expires,
 		c.ceiling, c.preset, c.ID, before.visibility, string(before.Server), before.Secret, before.ceiling, before.preset,
-		c.latency, c.ActAs, c.KeySubject))
+		c.latency, c.ActAs, c.KeySubject, string(c.causeCode)))
 	if sqldb.IsUnique(err) {
 		return bridge.E(bridge.Conflict, bridge.CodeNameTaken, "you have a connection of the name %q already", c.Name)
 	}
@@ -263,8 +269,20 @@ func (st *Store) DeleteIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 	if !was.holds(c) {
 		return out, errMoved
 	}
+	return st.remove(ctx, tx, caller, c, ending{action: "connection.delete", reason: "disconnected by " + caller.Email, after: firstDelivery})
+}
+
+// ending says how a connection is removed.
+type ending struct {
+	action string        // for the audit log
+	reason string        // for the server
+	after  time.Duration // when the cloud delivers the revocation of its key
+}
+
+// remove deletes a connection as it was read, and queues the revocation of its key.
+func (st *Store) remove(ctx context.Context, tx *sql.Tx, caller accounts.Caller, c Connection, e ending) (out api.Removed, err error) {
 	out = api.Removed{Connection: c.API(caller.Principal)}
-	if out.Revocation, err = st.queueRevocation(ctx, tx, caller.Principal, c, "disconnected by "+caller.Email, firstDelivery); err != nil {
+	if out.Revocation, err = st.queueRevocation(ctx, tx, caller.Principal, c, e.reason, e.after); err != nil {
 		return out, err
 	}
 	gone, err := sqldb.Changed(tx.ExecContext(ctx, "DELETE FROM connections WHERE id = $1 AND secret = $2", c.ID, c.Secret))
@@ -277,6 +295,6 @@ func (st *Store) DeleteIn(ctx context.Context, tx *sql.Tx, caller accounts.Calle
 	if err := st.feed.changed(ctx, tx, c.OrgID, c.ID, change{lost: c.visibility == Organization, gone: true}); err != nil {
 		return out, err
 	}
-	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: "connection.delete",
+	return out, audit.Write(ctx, tx, st.db.Now(), audit.Entry{Actor: caller.Actor, Action: e.action,
 		Target: "connection:" + c.ID, Details: map[string]string{"name": c.Name, "server_url": string(c.Server)}})
 }

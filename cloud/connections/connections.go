@@ -41,9 +41,10 @@ type Connection struct {
 	ID      string
 	OrgID   string
 	OwnerID string
-	Owner   string // address, or "key:" and the ID of an API key
+	Owner   string // address, "key:" and the ID of an API key, or "org:" and the slug of the organization
 	Name    string
 	Server  bridge.ServerURL
+	Joined  string // the server's own ID, if it has joined
 
 	Ace        bool   // the key is one of an ace server, and signs access tokens
 	KeyID      string // of the key, where it is one of an ace server
@@ -61,6 +62,10 @@ type Connection struct {
 	own, maker                  limit  // see [Bounds]
 	parents                     [accounts.MaxParents]limit
 	status, cause, hint         string
+	causeCode                   bridge.Code
+	tags                        string // one a line
+	link                        linkFacts
+	links, servers              int   // see [presenceColumns]
 	latency                     int64 // of the last probe, milliseconds; 0: unknown
 	seenAt, created             int64
 	rotation                    failedRotation
@@ -75,7 +80,8 @@ func (c Connection) KeyRow() vault.RowIdentity {
 const connectionColumns = `c.id, c.org_id, c.owner_id, u.email, c.name, c.server_url, c.method, c.visibility, c.ceiling,
 	c.ceiling_preset, c.ace, c.key_id, c.secret, c.status, c.cause, c.hint, c.last_seen_at, c.last_used_at, c.expires_at, c.created_at,
 	c.latency_ms, c.rotate_failed_at, c.rotate_cause, c.rotate_hint, c.statement_number, c.act_as, c.key_subject,
-	CASE WHEN c.generation_key = c.key_id THEN c.server_generation ELSE 0 END, c.environment, ` + orphaned
+	CASE WHEN c.generation_key = c.key_id THEN c.server_generation ELSE 0 END, c.environment, c.server_id, c.tags, c.cause_code,
+	c.link_since, c.link_reconnects, c.link_rtt_ms, ` + orphaned
 
 const fromConnections = " FROM connections c JOIN users u ON u.id = c.owner_id "
 
@@ -83,7 +89,8 @@ func scanConnection(s sqldb.Row) (Connection, error) {
 	var c Connection
 	err := s.Scan(&c.ID, &c.OrgID, &c.OwnerID, &c.Owner, &c.Name, &c.Server, &c.method, &c.visibility, &c.ceiling, &c.preset,
 		&c.Ace, &c.KeyID, &c.Secret, &c.status, &c.cause, &c.hint, &c.seenAt, &c.UsedAt, &c.Expires, &c.created,
-		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.Number, &c.ActAs, &c.KeySubject, &c.Generation, &c.environment, &c.orphaned)
+		&c.latency, &c.rotation.failedAt, &c.rotation.cause, &c.rotation.hint, &c.Number, &c.ActAs, &c.KeySubject, &c.Generation, &c.environment,
+		&c.Joined, &c.tags, &c.causeCode, &c.link.since, &c.link.reconnects, &c.link.rtt, &c.orphaned)
 	return c, err
 }
 
@@ -91,10 +98,11 @@ func scanConnection(s sqldb.Row) (Connection, error) {
 func (c Connection) API(p accounts.Principal) api.Connection {
 	out := api.Connection{
 		ID: c.ID, Name: c.Name, ServerURL: c.Server, Owner: c.Owner, Visibility: c.visibility, Method: c.method,
-		Mine: c.OwnerID == p.UserID, Status: c.status, Cause: c.cause, Hint: c.hint, KeyID: c.KeyID,
+		Mine: c.OwnerID == p.UserID, Status: c.status, Cause: c.cause, CauseCode: c.causeCode, Hint: c.hint, KeyID: c.KeyID,
 		OwnerGone: c.orphaned, ExpiresAt: schema.At(c.Expires), LastSeenAt: schema.At(c.seenAt), LastUsedAt: schema.At(c.UsedAt), CreatedAt: time.Unix(c.created, 0).UTC(),
 	}
-	out.LatencyMS = measured(c.latency)
+	out.LatencyMS, out.Tags = measured(c.latency), lines(c.tags)
+	out.Way, out.Link = c.way()
 	out.Rotation = c.rotation.api(c, p)
 	if c.ceiling != "" {
 		out.CeilingPreset, out.Ceiling = c.preset, strings.Fields(c.ceiling)
@@ -122,7 +130,7 @@ var ErrConnection = bridge.E(bridge.NotFound, bridge.CodeConnectionUnknown, "the
 // Find reads a connection that the principal may see.
 func (st *Store) Find(ctx context.Context, q schema.Queryer, p accounts.Principal, id string) (Connection, error) {
 	args := []any{id}
-	c, err := scanSeen(q.QueryRowContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.id = $1", args...)) //nolint:gosec // numbers of parameters
+	c, err := scanSeen(q.QueryRowContext(ctx, callerRows(&args, callerRow{Principal: p, at: st.db.Now()})+selectSeen+"c.id = $1", args...)) //nolint:gosec // numbers of parameters
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !c.seenBy(p) {
 		return Connection{}, ErrConnection
 	}
@@ -144,7 +152,7 @@ func (st *Store) Connection(ctx context.Context, p accounts.Principal, id string
 // ConnectedSince returns the principal's newest connection, if it was not made before since.
 func (st *Store) ConnectedSince(ctx context.Context, p accounts.Principal, since time.Time) ([]api.Connection, error) {
 	args := []any{p.OrgID, p.UserID, since.Unix()}
-	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
+	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p, at: st.db.Now()})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND c.created_at >= $3 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", args...)
 	out, _, err := schema.Page(rows, err, 1, func(s sqldb.Row) (api.Connection, error) {
 		c, err := scanSeen(s)
@@ -164,6 +172,7 @@ type incoming struct {
 	key    bridge.Key // set when it is one of an ace server
 	ace    bool
 	method string
+	link   string // public key of the server's links; empty: there is none
 }
 
 func (in incoming) keyID() string {
@@ -222,12 +231,18 @@ func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.R
 	if err != nil {
 		return none, false, err
 	}
+	if server.LinkOnly() {
+		return none, false, errLinkURL
+	}
 	name, plain := bridge.PlainName(cmp.Or(req.Name, server.URL().Host), schema.MaxName)
 	if !plain {
 		return none, false, accounts.ErrName
 	}
 	in, err := st.open(caller.Principal, server, req.SealedKey, req.APIKey)
 	if err != nil {
+		return none, false, err
+	}
+	if in.link, err = in.linkKey(req.LinkKey); err != nil {
 		return none, false, err
 	}
 	var out Connection
@@ -244,12 +259,12 @@ func (st *Store) Register(ctx context.Context, caller accounts.Caller, req api.R
 			return errMoved
 		}
 		if created = old.ID == ""; created {
-			out, err = st.insertConnection(ctx, tx, caller.Principal, server, name, in)
+			out, err = st.insertConnection(ctx, tx, caller.Principal, newConnection{server: server, name: name, visibility: Private}, in)
 		} else {
-			out, err = st.replaceKey(ctx, tx, caller.Principal, old, in)
+			out, err = st.replaceKey(ctx, tx, caller.Principal, old, old.Server, in)
 		}
 		if err == nil {
-			err = st.planRotation(ctx, tx, &out)
+			err = errors.Join(st.planRotation(ctx, tx, &out), keepLinkKey(ctx, tx, out, in.link, st.db.Now()))
 		}
 		if err != nil {
 			return err
@@ -285,13 +300,22 @@ func ownConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, server
 	return Connection{}, nil
 }
 
-func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, server bridge.ServerURL, name string, in incoming) (Connection, error) {
+// newConnection is a connection to be made.
+type newConnection struct {
+	server     bridge.ServerURL
+	name       string
+	visibility string
+	joined     string // see [Connection.Joined]
+	tags       string
+}
+
+func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Principal, n newConnection, in incoming) (Connection, error) {
 	id, err := schema.NewID()
 	if err != nil {
 		return Connection{}, err
 	}
-	c := Connection{ID: id, OrgID: p.OrgID, OwnerID: p.UserID, Owner: p.Email, Server: server, method: in.method,
-		environment: cmp.Or(p.Environment, bridge.EnvironmentLive), visibility: Private, Ace: in.ace, KeyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
+	c := Connection{ID: id, OrgID: p.OrgID, OwnerID: p.UserID, Owner: p.Email, Server: n.server, method: in.method, Joined: n.joined, tags: n.tags,
+		environment: cmp.Or(p.Environment, bridge.EnvironmentLive), visibility: n.visibility, Ace: in.ace, KeyID: in.keyID(), status: StatusUnknown, cause: NotChecked,
 		created: st.db.Now().Unix(), Number: 1, ActAs: in.actsAs()}
 	if in.ace && in.method == MethodExchange {
 		c.Expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
@@ -301,17 +325,17 @@ func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Pr
 	}
 	const tries = 50
 	for i := range tries {
-		c.Name = name
+		c.Name = n.name
 		if i > 0 {
-			c.Name = name + "-" + strconv.Itoa(i+1)
+			c.Name = n.name + "-" + strconv.Itoa(i+1)
 		}
 		inserted, err := sqldb.Changed(tx.ExecContext(ctx, `INSERT INTO connections
 			(id, org_id, owner_id, name, server_url, method, visibility, ceiling, ace, key_id, secret, status, cause, hint,
-			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment, act_as)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15, $16)
+			 probed_at, last_seen_at, last_used_at, expires_at, created_at, environment, act_as, server_id, tags)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, $10, $11, $12, '', 0, 0, 0, $13, $14, $15, $16, $17, $18)
 			ON CONFLICT (org_id, owner_id, name) DO NOTHING`,
 			c.ID, c.OrgID, c.OwnerID, c.Name, string(c.Server), c.method, c.visibility, c.Ace, c.KeyID, c.Secret, c.status,
-			c.cause, c.Expires, c.created, c.environment, c.ActAs))
+			c.cause, c.Expires, c.created, c.environment, c.ActAs, c.Joined, c.tags))
 		if err != nil {
 			return Connection{}, fmt.Errorf("store a connection: %w", err)
 		}
@@ -319,7 +343,7 @@ func (st *Store) insertConnection(ctx context.Context, tx *sql.Tx, p accounts.Pr
 			return c, st.feed.appeared(ctx, tx, c)
 		}
 	}
-	return Connection{}, bridge.E(bridge.Conflict, bridge.CodeNameTaken, "there are too many connections of the name %q", name)
+	return Connection{}, bridge.E(bridge.Conflict, bridge.CodeNameTaken, "there are too many connections of the name %q", n.name)
 }
 
 // revokeReplaced revokes a key that another one replaces. If both are of the same connect, the server moves the old key's
@@ -342,25 +366,28 @@ func (st *Store) revokeReplaced(ctx context.Context, tx *sql.Tx, p accounts.Prin
 	return nil
 }
 
-func (st *Store) replaceKey(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, in incoming) (Connection, error) {
+// replaceKey stores another key of the connection's server, which goes by that URL now.
+func (st *Store) replaceKey(ctx context.Context, tx *sql.Tx, p accounts.Principal, c Connection, server bridge.ServerURL, in incoming) (Connection, error) {
 	if c.KeyID != "" && c.KeyID != in.keyID() {
 		if err := st.revokeReplaced(ctx, tx, p, c, in); err != nil {
 			return Connection{}, err
 		}
 	}
 	var err error
-	replaced := c.Secret
+	replaced, was := c.Secret, c.Server
+	c.Server = server
 	if c.Secret, err = st.vault.Seal(c.KeyRow(), in.secret); err != nil {
 		return Connection{}, err
 	}
 	c.Ace, c.KeyID, c.method, c.ActAs, c.KeySubject = in.ace, in.keyID(), in.method, in.actsAs(), ""
-	c.status, c.cause, c.hint, c.Expires, c.latency = StatusUnknown, NotChecked, "", 0, 0
+	c.status, c.cause, c.causeCode, c.hint, c.Expires, c.latency = StatusUnknown, NotChecked, "", "", 0, 0
 	if in.method == MethodExchange {
 		c.Expires = st.db.Now().Add(bridge.DefaultKeyLife).Unix()
 	}
 	changed, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET secret = $1, ace = $2, key_id = $3, method = $4,
-		status = $5, cause = $6, hint = '', expires_at = $7, probed_at = 0, latency_ms = 0, act_as = $11, key_subject = '' WHERE id = $8 AND server_url = $9 AND secret = $10`,
-		c.Secret, c.Ace, c.KeyID, c.method, c.status, c.cause, c.Expires, c.ID, string(c.Server), replaced, c.ActAs))
+		status = $5, cause = $6, cause_code = '', hint = '', expires_at = $7, probed_at = 0, latency_ms = 0, act_as = $11, key_subject = '',
+		server_url = $12 WHERE id = $8 AND server_url = $9 AND secret = $10`,
+		c.Secret, c.Ace, c.KeyID, c.method, c.status, c.cause, c.Expires, c.ID, string(was), replaced, c.ActAs, string(c.Server)))
 	if err != nil {
 		return Connection{}, fmt.Errorf("replace a key: %w", err)
 	}

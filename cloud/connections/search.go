@@ -51,7 +51,7 @@ func (st *Store) SearchConnections(ctx context.Context, p accounts.Principal, se
 	}
 	limit = schema.PageSize(limit)
 	args := []any{p.OrgID, cursor, search.Status, search.pattern(), limit + 1}
-	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p})+selectSeen+"c.org_id = $1 AND c.id > $2 AND"+visible+ //nolint:gosec // numbers of parameters
+	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p, at: st.db.Now()})+selectSeen+"c.org_id = $1 AND c.id > $2 AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND "+searched+"ORDER BY c.id LIMIT $5", args...)
 	out, next, err := schema.Page(rows, err, limit, func(s sqldb.Row) (api.Connection, error) {
 		c, err := scanSeen(s)

@@ -62,7 +62,7 @@ func (st *Store) Users(ctx context.Context, p accounts.Principal, id string) (in
 			return 0, fmt.Errorf("count who uses a connection: %w", err)
 		}
 	}
-	if !c.orphaned && !strings.HasPrefix(c.Owner, "key:") {
+	if !c.orphaned && accounts.IsPerson(c.Owner) {
 		n++
 	}
 	return n, nil

@@ -49,7 +49,7 @@ func (st *Store) Usable(ctx context.Context, asks []Ask, found func(i int, c Con
 		args := []any{st.db.Now().Unix()}
 		var callers []callerRow
 		for _, ask := range asks[from:min(from+manyBatch, len(asks))] {
-			callers = append(callers, callerRow{ask.Principal, ask.Connection})
+			callers = append(callers, callerRow{Principal: ask.Principal, connection: ask.Connection})
 		}
 		rows, err := st.db.QueryContext(ctx, callerRows(&args, callers...)+ //nolint:gosec // numbers of parameters
 			`SELECT caller.n, c.server_url, c.key_id, c.secret, c.owner_id, c.ceiling, `+limitColumns+` FROM caller JOIN connections c ON c.id = caller.connection

@@ -17,7 +17,7 @@ import (
 // Voiders are the kinds of credential kept with connections; see [Voider].
 func (st *Store) Voiders() []accounts.Voider {
 	return []accounts.Voider{
-		{Kind: "connections", Tables: []string{"connections"}, Void: st.voidConnections},
+		{Kind: "connections", Tables: []string{"connections", "link_keys"}, Void: st.voidConnections},
 	}
 }
 

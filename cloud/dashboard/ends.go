@@ -38,6 +38,7 @@ var endsWords = []struct{ kind, fate, one, many string }{
 	{api.EndsSession, api.FateEnds, "session", "sessions"},
 	{api.EndsApproval, api.FateEnds, "approved login that was not used yet", "approved logins that were not used yet"},
 	{api.EndsInvitation, api.FateEnds, "open invitation", "open invitations"},
+	{api.EndsJoinToken, api.FateEnds, "join token", "join tokens"},
 	{api.EndsAccessToken, api.FateEnds, "person or program loses its access tokens", "people or programs lose their access tokens"},
 	{api.EndsConnection, api.FateLeft, "private connection, which admins can only disconnect", "private connections, which admins can only disconnect"},
 }

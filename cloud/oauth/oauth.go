@@ -13,6 +13,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
+	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/who"
 )
@@ -318,25 +319,15 @@ func (oa *OAuth) exchangeToken(ctx echo.Context) error {
 	if err != nil {
 		return bridge.E(bridge.Invalid, bridge.CodeInvalidTarget, "the resource is not a server's URL: %s", bridge.AsError(err).Detail)
 	}
-	trusted := r.PostForm["key_id"]
-	if len(trusted) > 16 {
-		return bridge.E(bridge.Invalid, bridge.CodeInvalidRequest, "too many key IDs")
-	}
-	key, ok := oa.root.ConnectKey(oa.cfg.PublicURL, p.Org, trusted)
-	if !ok {
-		return bridge.E(bridge.Invalid, bridge.CodeInvalidTarget,
-			"the server trusts other keys than those of this cloud for the organization %q", p.Org).
-			WithHint("give the server the values that `ace org trust` prints, and restart it")
-	}
 	claims, err := oa.connections.ConnectClaims(r.Context(), p, server)
 	if err != nil {
 		return err
 	}
-	token, err := key.SignConnect(claims)
+	token, kid, err := connections.SignConnect(oa.root, claims, r.PostForm["key_id"])
 	if err != nil {
 		return err
 	}
-	if err := oa.accounts.Note(r.Context(), who.Actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": key.KeyID}); err != nil {
+	if err := oa.accounts.Note(r.Context(), who.Actor(ctx, p), "connect_token.issue", string(server), map[string]string{"kid": kid}); err != nil {
 		return err
 	}
 	return ctx.JSON(http.StatusOK, map[string]any{

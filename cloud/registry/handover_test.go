@@ -49,6 +49,8 @@ var noCredentials = map[string]string{
 	"audit":              "the log",
 	"key_changes":        "the number of the last change",
 	"used_tokens":        "what was used up",
+	"replicas":           "where processes of the cloud are reached",
+	"link_presence":      "figures",
 	"first_links":        "makes the first account, and is good for nothing once there is one",
 }
 

@@ -1,6 +1,6 @@
 // Package registry builds the stores of a cloud over one database, and connects them.
 //
-//	preview                                  what a change would end
+//	preview · joins                          what a change would end · join tokens and link keys
 //	   │        providers · signup           through an organization's provider · new accounts
 //	   │              │
 //	   │           signin                    passwords and mailed links
@@ -33,6 +33,7 @@ import (
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/joining"
+	"github.com/acebridge/ace/cloud/joins"
 	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/passwords"
@@ -76,6 +77,7 @@ type Registry struct {
 	Connections *connections.Store
 	Feed        *connections.Feed
 	History     *connections.History
+	Joins       *joins.Store
 	Tokens      *tokens.Tokens
 	Upkeep      *upkeep.Upkeep
 	Preview     *preview.Preview
@@ -98,6 +100,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	signals := connections.NewSignals()
 	r.Connections, r.Feed, r.History = connections.New(connections.Config{DB: rows, Accounts: r.Accounts, Vault: cfg.Vault,
 		Issuer: cfg.Issuer, Root: cfg.Root, Signals: signals}, log)
+	r.Joins = joins.New(joins.Config{DB: rows, Joined: connections.NewJoined(r.Connections), Feed: r.Feed, Issuer: cfg.Issuer, Root: cfg.Root})
 	r.Tokens, err = tokens.New(tokens.Config{DB: rows, Connections: r.Connections, Signals: signals})
 	if err != nil {
 		return nil, err
@@ -105,7 +108,7 @@ func New(ctx context.Context, db *sqldb.DB, cfg Config, log *slog.Logger) (*Regi
 	r.Upkeep = upkeep.New(upkeep.Config{DB: rows, Connections: r.Connections, Feed: r.Feed, Signals: signals, Tokens: r.Tokens, Vault: cfg.Vault}, log)
 	r.Preview = preview.New(preview.Config{DB: rows, Accounts: r.Accounts, Connections: r.Connections, Tokens: r.Tokens})
 	r.Accounts.UseHooks(accounts.Hooks{
-		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Addresses.Voiders(), r.Factors.Voiders(), r.Tokens.Voiders(), r.Connections.Voiders()),
+		Voiders:            slices.Concat(r.Accounts.OwnVoiders(), r.SignIn.Voiders(), r.Addresses.Voiders(), r.Factors.Voiders(), r.Joins.Voiders(), r.Tokens.Voiders(), r.Connections.Voiders()),
 		RightsChanged:      r.Feed.RightsChanged,
 		Left:               r.Connections.Left,
 		PrivateConnections: r.Connections.PrivateConnections,
@@ -149,7 +152,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 	before := r.DB.Now().Add(-24 * time.Hour)
 	var errs []error
 	for _, purge := range []func(context.Context, time.Time) error{r.Accounts.Purge, r.Lockout.Purge, r.Factors.Purge, r.Addresses.Purge,
-		r.SignIn.Purge, r.SignUp.Purge, r.Providers.Purge, r.Outbox.Purge, r.Connections.Purge, r.Tokens.Purge} {
+		r.SignIn.Purge, r.SignUp.Purge, r.Providers.Purge, r.Outbox.Purge, r.Connections.Purge, r.Joins.Purge, r.Tokens.Purge} {
 		errs = append(errs, purge(ctx, before))
 	}
 	errs = append(errs, r.History.DropOld(ctx))

@@ -14,7 +14,7 @@ import (
 // that servers accept them.
 func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	for _, table := range []string{"devices", "codes", "provider_logins", "refresh_tokens", "mail_tokens", "pending_logins", "known_devices",
-		"invitations", "unproven_sessions", "address_changes", "first_links"} {
+		"invitations", "unproven_sessions", "address_changes", "first_links", "join_tokens", "link_keys"} {
 		//nolint:gosec // tables named above
 		if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET expires_at = $1 WHERE expires_at > $1", now.Unix()); err != nil {
 			return fmt.Errorf("end what may have been used in %s: %w", table, err)
@@ -34,7 +34,7 @@ func SettleRestored(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	// Anyone may have made personal keys since the backup, so servers are told again what each member may do.
 	if _, err := tx.ExecContext(ctx, `INSERT INTO handed_tokens (connection_id, user_id, api_key_id, terms, org_id, subject, role, manage, environment,
 		maker_id, server_key_id, issued_at, expires_at, withdrawn_at, next_at, makes_keys, made_keys)
-		SELECT c.id, m.user_id, '', m.id || '|restored', m.org_id, u.email, m.role, '', '', '', c.key_id, $1, 0, 0, 0, TRUE, TRUE
+		SELECT c.id, m.user_id, '', m.id || '|restored', m.org_id, u.email, m.role, CASE WHEN m.role IN ('owner', 'admin') THEN 'manage' ELSE '' END, '', '', c.key_id, $1, 0, 0, 0, TRUE, TRUE
 		FROM connections c JOIN members m ON m.org_id = c.org_id JOIN users u ON u.id = m.user_id WHERE c.ace AND c.act_as AND c.secret <> ''
 		ON CONFLICT (connection_id, user_id, api_key_id, terms) DO NOTHING`, now.Unix()); err != nil {
 		return fmt.Errorf("tell servers again what members may do: %w", err)

@@ -21,8 +21,8 @@ const FirstLife = 24 * time.Hour
 // FirstPath is the path of the page that the link opens.
 const FirstPath = "/first"
 
-// hasPeople is the SQL condition that somebody has an account. API keys have rows in users too.
-const hasPeople = "EXISTS (SELECT 1 FROM users WHERE email NOT LIKE 'key:%')"
+// hasPeople is the SQL condition that somebody has an account. API keys and organizations have rows in users too.
+const hasPeople = "EXISTS (SELECT 1 FROM users WHERE " + accounts.People + ")"
 
 // Fresh reports whether nobody has an account yet.
 func (st *Store) Fresh(ctx context.Context) (bool, error) {

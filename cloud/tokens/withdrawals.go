@@ -28,6 +28,7 @@ type Withdrawal struct {
 type rights struct {
 	Access bridge.KeyAccess
 	terms  string
+	manage string // see [accounts.Principal.Manages]
 }
 
 // WithdrawTokens makes the statement that withdraws lost tokens, to be delivered now. It says what is left to the personal keys of
@@ -139,7 +140,7 @@ func (st *Tokens) RightsNow(ctx context.Context, tx *sql.Tx, c connections.Conne
 	if seen, err = seen.Use(p); err != nil {
 		return left, false, nil //nolint:nilerr // it is refused, so that nothing is left
 	}
-	return rights{bridge.KeyAccess{Scope: seen.TokenScope(), Role: p.Role}, connections.Terms(p, allowed)}, true, nil
+	return rights{bridge.KeyAccess{Scope: seen.TokenScope(), Role: p.Role}, connections.Terms(p, allowed), p.Manages()}, true, nil
 }
 
 // claimLost claims those lost tokens that no other process has claimed, and puts off the next look at them. The first claim of a
@@ -225,7 +226,7 @@ func (st *Tokens) noteWithdrawn(ctx context.Context, tx *sql.Tx, w Withdrawal) e
 			number = CASE WHEN handed_tokens.restate THEN handed_tokens.number ELSE 0 END,
 			told_number = CASE WHEN handed_tokens.told_number < excluded.told_number THEN excluded.told_number ELSE handed_tokens.told_number END,
 			withdrawn_at = CASE WHEN handed_tokens.withdrawn_at < handed_tokens.issued_at THEN handed_tokens.withdrawn_at ELSE 0 END`,
-			w.Connection, h.UserID, apiKey, left.terms, w.Org, h.Subject, string(left.Access.Role), h.manage, h.environment, h.maker,
+			w.Connection, h.UserID, apiKey, left.terms, w.Org, h.Subject, string(left.Access.Role), left.manage, h.environment, h.maker,
 			h.parents[0], h.parents[1], h.parents[2], h.ServerKey, h.Until, h.Number); err != nil {
 			return fmt.Errorf("keep who may have personal keys: %w", err)
 		}

@@ -33,7 +33,7 @@ var levels = [][]string{
 	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/internal/storetest", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest"},
 	{"cloud/registry"},
 	{"cloud/who", "cloud/preview", "cloud/upkeep"},
-	{"cloud/tokens"},
+	{"cloud/tokens", "cloud/joins"},
 	{"cloud/connections", "cloud/providers", "cloud/signup"},
 	{"cloud/signin"},
 	{"cloud/addresses"},

@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"cloud/dashboard":              {"web", "cloud/page", "cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/connections", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
 	"cloud/settings":               {"cloud/page", "cloud/who", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/auditlog":               {"bridge", "bridge/"},
-	"cloud/v1":                     {"cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "bridge", "bridge/"},
+	"cloud/v1":                     {"cloud/auditlog", "cloud/joins", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/oauth":                  {"web", "cloud/page", "cloud/who", "cloud/connections", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/sso":                    {"web", "cloud/page", "cloud/who", "cloud/outbound", "cloud/providers", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/docs":                   {"docs", "web", "cloud/page", "cloud/who", "bridge", "bridge/"},
@@ -64,10 +64,11 @@ var mayImport = map[string][]string{
 	"cloud/passwords":              {"bridge"},
 	"cloud/periodic":               {},
 	"cloud/mail":                   {"bridge"},
-	"cloud/registry":               {"cloud/passwords", "cloud/preview", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
+	"cloud/registry":               {"cloud/passwords", "cloud/preview", "cloud/joins", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "cloud/outbox", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
 	"cloud/preview":                {"cloud/tokens", "cloud/connections", "cloud/accounts", "cloud/schema", "bridge", "bridge/"},
 	"cloud/upkeep":                 {"cloud/tokens", "cloud/connections", "cloud/accounts", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
 	"cloud/tokens":                 {"cloud/connections", "cloud/accounts", "cloud/schema", "bridge", "bridge/"},
+	"cloud/joins":                  {"cloud/connections", "cloud/accounts", "cloud/schema", "bridge", "bridge/"},
 	"cloud/connections":            {"cloud/accounts", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
 	"cloud/providers":              {"cloud/addresses", "cloud/joining", "cloud/accounts", "cloud/vault", "cloud/schema", "bridge", "bridge/"},
 	"cloud/signup":                 {"cloud/signin", "cloud/joining", "cloud/passwords", "cloud/accounts", "cloud/outbox", "cloud/schema", "bridge", "bridge/"},
@@ -104,7 +105,7 @@ var mayImport = map[string][]string{
 }
 
 // stores own rules and rows, and know nothing of HTTP.
-var stores = []string{"cloud/registry", "cloud/preview", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin",
+var stores = []string{"cloud/registry", "cloud/preview", "cloud/joins", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin",
 	"cloud/addresses", "cloud/factors", "cloud/joining", "cloud/accounts", "cloud/lockout", "cloud/outbox", "cloud/vault", "cloud/schema"}
 
 type goPackage struct {

@@ -51,6 +51,7 @@ var endKinds = [...][3]string{
 	{api.EndsSession, "session", "sessions"},
 	{api.EndsApproval, "login in progress", "logins in progress"},
 	{api.EndsInvitation, "invitation", "invitations"},
+	{api.EndsJoinToken, "join token", "join tokens"},
 	{api.EndsAccessToken, "holder of access tokens", "holders of access tokens"},
 	{api.EndsConnection, "connection", "connections"},
 }
