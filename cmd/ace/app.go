@@ -55,7 +55,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.Term.Env, "env", "", "use the cloud at this `HOST` or URL")
 	f.StringVar(&a.Term.Profile, "profile", "", "use this profile")
-	f.StringVarP(&a.Term.Output, "output", "o", term.OutputTable, "output format: table, json or yaml")
+	f.StringVarP(&a.Term.Output, "output", "o", term.OutputTable, "output format: table, json or yaml; some tables also have wide")
 	f.BoolVarP(&a.Term.Quiet, "quiet", "q", false, "print results and errors only")
 	f.BoolVar(&a.Term.NonInteractive, "non-interactive", false, "never prompt, even on a terminal")
 	f.BoolVar(&a.Term.NoColor, "no-color", false, "do not use colours")
@@ -65,7 +65,7 @@ func (a *app) rootCommand() *cobra.Command {
 		if err := cmdline.CleanArguments(cmd, args); err != nil {
 			return err
 		}
-		return a.Term.CheckOutput()
+		return a.Term.CheckOutput(cmd)
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(a.commands()...)

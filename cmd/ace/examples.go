@@ -82,6 +82,7 @@ ace disconnect production
 ace disconnect --all --yes`,
 	"connections list": `
 ace connections list
+ace connections list -o wide
 ace connections list -o json`,
 	"connections share": `
 ace connections share production
@@ -160,6 +161,19 @@ ace org invitations`,
 ace org withdraw ada@company.com`,
 	"org join": `
 ace org join "https://cloud.company.com/invite?token=TOKEN"`,
+	"org join-token": `
+ace org join-token create
+ace org join-token list`,
+	"org join-token create": `
+ace org join-token create
+ace org join-token create --name fleet --uses 20 --expires 7d --tag berlin --share
+ace org join-token create -o json`,
+	"org join-token list": `
+ace org join-token list
+ace org join-token list -o json`,
+	"org join-token revoke": `
+ace org join-token revoke fleet
+ace org join-token revoke 01a1fc30-3fc5-7603-bc83-1f1313f67ee9`,
 	"org trust": `
 ace org trust
 ace org trust -o json`,

@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"bridge/connect":               {"bridge", "bridge/api", "bridge/apiclient"},
 	"cmd/ace":                      {"server", "cloud", "cloud/", "bridge", "bridge/", "cmd/ace/internal/"},
 	"cmd/ace/internal/auth":        {"bridge", "bridge/api", "bridge/apiclient", "cmd/ace/internal/cmdline", "cmd/ace/internal/preview", "cmd/ace/internal/profile", "cmd/ace/internal/term"},
-	"cmd/ace/internal/complete":    {"bridge", "bridge/catalogue", "cmd/ace/internal/cmdline", "cmd/ace/internal/profile", "cmd/ace/internal/target", "cmd/ace/internal/term"},
+	"cmd/ace/internal/complete":    {"bridge", "bridge/api", "bridge/catalogue", "cmd/ace/internal/cmdline", "cmd/ace/internal/profile", "cmd/ace/internal/target", "cmd/ace/internal/term"},
 	"cmd/ace/internal/connections": {"bridge", "bridge/api", "bridge/apiclient", "bridge/connect", "cmd/ace/internal/cmdline", "cmd/ace/internal/connector", "cmd/ace/internal/preview", "cmd/ace/internal/profile", "cmd/ace/internal/target", "cmd/ace/internal/term"},
 	"cmd/ace/internal/connector":   {"bridge", "bridge/api", "bridge/connect", "cmd/ace/internal/profile", "cmd/ace/internal/term"},
 	"cmd/ace/internal/keys":        {"bridge", "bridge/api", "bridge/catalogue", "cmd/ace/internal/cmdline", "cmd/ace/internal/preview", "cmd/ace/internal/target", "cmd/ace/internal/term"},

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/target"
@@ -32,28 +33,29 @@ type source func(ctx context.Context, comp *Completer, cmd *cobra.Command) ([]st
 
 // argumentWords has the sources of each command's arguments, by its path.
 var argumentWords = map[string][]source{
-	"disconnect":          {connectionNames},
-	"connections share":   {connectionNames},
-	"connections unshare": {connectionNames},
-	"connections check":   {connectionNames},
-	"connections sharing": {connectionNames},
-	"connections limit":   {connectionNames, memberNames},
-	"connections unlimit": {connectionNames, memberNames},
-	"api-key revive":      {keyNames},
-	"api-key rotate":      {keyNames},
-	"api-key revoke":      {keyNames},
-	"api-key disable":     {keyNames},
-	"api-key enable":      {keyNames},
-	"auth switch":         {profileNames},
-	"org switch":          {organizationNames},
-	"org role":            {memberNames, fixed(cmdline.RoleNames...)},
-	"org remove":          {memberNames},
-	"org withdraw":        {invitationNames},
+	"disconnect":            {connectionNames},
+	"connections share":     {connectionNames},
+	"connections unshare":   {connectionNames},
+	"connections check":     {connectionNames},
+	"connections sharing":   {connectionNames},
+	"connections limit":     {connectionNames, memberNames},
+	"connections unlimit":   {connectionNames, memberNames},
+	"api-key revive":        {keyNames},
+	"api-key rotate":        {keyNames},
+	"api-key revoke":        {keyNames},
+	"api-key disable":       {keyNames},
+	"api-key enable":        {keyNames},
+	"auth switch":           {profileNames},
+	"org switch":            {organizationNames},
+	"org role":              {memberNames, fixed(cmdline.RoleNames...)},
+	"org remove":            {memberNames},
+	"org withdraw":          {invitationNames},
+	"org join-token revoke": {joinTokenNames},
 }
 
 // flagWords has the source of each flag's value, by the flag's name.
 var flagWords = map[string]source{
-	"output":     fixed(term.Outputs...),
+	"output":     outputs,
 	"profile":    profileNames,
 	"env":        cloudURLs,
 	"server":     serverURLs,
@@ -146,6 +148,11 @@ func fixed(words ...string) source {
 	return func(context.Context, *Completer, *cobra.Command) ([]string, error) { return words, nil }
 }
 
+// outputs are the formats of a command.
+func outputs(_ context.Context, _ *Completer, cmd *cobra.Command) ([]string, error) {
+	return term.OutputsOf(cmd), nil
+}
+
 func connectionNames(ctx context.Context, comp *Completer, _ *cobra.Command) ([]string, error) {
 	_, cloud, err := comp.Profiles.LoggedIn(ctx)
 	if err != nil {
@@ -220,6 +227,21 @@ func invitationNames(ctx context.Context, comp *Completer, _ *cobra.Command) ([]
 	var out []string
 	for _, i := range invitations {
 		out = append(out, i.ID+"\t"+i.Email+" as "+i.Role)
+	}
+	return out, err
+}
+
+func joinTokenNames(ctx context.Context, comp *Completer, _ *cobra.Command) ([]string, error) {
+	_, cloud, err := comp.Profiles.LoggedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := cloud.JoinTokens(ctx)
+	var out []string
+	for _, t := range tokens {
+		if t.State == api.JoinActive {
+			out = append(out, t.ID+"\t"+t.Name)
+		}
 	}
 	return out, err
 }

@@ -3,6 +3,7 @@ package connections
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -36,9 +37,9 @@ func (g *Group) connectionsCommand() *cobra.Command {
 	cmd := cmdline.Group(&cobra.Command{Use: "connections", Short: "Manage the connections of your organization"})
 	list := &cobra.Command{Use: "list", Short: "List the connections that you can see", Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runConnections(cmd.Context()) }}
-	cmd.AddCommand(list,
+	cmd.AddCommand(term.WithWide(list),
 		g.shareCommand(), g.unshareCommand(), g.sharingCommand(), g.limitCommand(), g.unlimitCommand(),
-		g.checkCommand())
+		term.WithWide(g.checkCommand()))
 	return cmd
 }
 
@@ -60,15 +61,39 @@ func (g *Group) runConnections(ctx context.Context) error {
 	}
 	return g.Term.Print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
 		if len(connections) > 0 {
-			connectionTable(w, connections)
+			g.connectionTable(w, connections)
 		}
 	})
 }
 
-func connectionTable(w io.Writer, connections []api.Connection) {
+func (g *Group) connectionTable(w io.Writer, connections []api.Connection) {
+	if g.Term.Wide {
+		wideTable(w, connections)
+		return
+	}
 	term.Row(w, "NAME", "SERVER", "STATUS", "VISIBILITY", "OWNER", "LAST USED")
 	for _, c := range connections {
 		term.Row(w, c.Name, string(c.ServerURL), c.Status, c.Visibility, c.Owner, term.When(c.LastUsedAt))
+	}
+}
+
+// wideTable also says how the cloud reaches each server, and why not.
+func wideTable(w io.Writer, connections []api.Connection) {
+	term.Row(w, "NAME", "SERVER", "STATUS", "CAUSE", "WAY", "SINCE", "ROUND TRIP", "RECONNECTS", "LINKS", "SERVERS", "VISIBILITY", "OWNER", "TAGS", "LAST USED")
+	for _, c := range connections {
+		var since, reconnects, links, servers string
+		roundTrip := c.LatencyMS
+		if l := c.Link; l != nil {
+			since, reconnects = term.When(l.Since), fmt.Sprint(l.Reconnects)
+			links, servers = fmt.Sprint(l.Links), fmt.Sprint(l.Servers)
+			roundTrip = cmp.Or(l.RoundTrip, roundTrip)
+		}
+		trip := ""
+		if roundTrip != nil {
+			trip = fmt.Sprintf("%d ms", *roundTrip)
+		}
+		term.Row(w, c.Name, string(c.ServerURL), c.Status, string(c.CauseCode), c.Way, since, trip, reconnects, links, servers, c.Visibility, c.Owner,
+			strings.Join(c.Tags, ", "), term.When(c.LastUsedAt))
 	}
 }
 
@@ -87,11 +112,13 @@ func (g *Group) oneConnection(name, short string, do onConnection) *cobra.Comman
 			if c, err = do(ctx, cloud, c); err != nil {
 				return err
 			}
-			return g.Term.Print(c, func(w io.Writer) { connectionTable(w, []api.Connection{c}) })
+			return g.Term.Print(c, func(w io.Writer) { g.connectionTable(w, []api.Connection{c}) })
 		}}
 }
 
 const checkLong = `Probe a connection's server now.
+
+A cause of trouble has a code, such as no_link, link_silent or app_down: docs/errors.md says what each means.
 
 Exit codes: 0 the server is online, 6 it is offline, 5 it refuses the connection's key. If the cloud cannot reach the server's network
 (localhost, a private network), the status is "unknown", the reason is printed, and the exit code is 0.`
@@ -124,21 +151,29 @@ const (
 func notOnline(c api.Connection) error {
 	switch c.Status {
 	case statusOffline:
-		return bridge.E(bridge.Unreachable, bridge.CodeConnectionOffline, "%s is offline: %s", c.Name, c.Cause).
+		return bridge.E(bridge.Unreachable, bridge.CodeConnectionOffline, "%s is offline: %s", c.Name, cause(c)).
 			WithHint("%s", cmp.Or(c.Hint, "check that the server is running and that the cloud can reach it"))
 	case statusUnauthorized:
 		return bridge.E(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "the server of %s refuses the connection's key: %s", c.Name,
-			c.Cause).
+			cause(c)).
 			WithHint("%s", cmp.Or(c.Hint, "ace connect --server "+string(c.ServerURL)))
 	}
 	return nil
+}
+
+// cause is why a connection is not online, with its code where it has one.
+func cause(c api.Connection) string {
+	if c.CauseCode == "" {
+		return c.Cause
+	}
+	return c.Cause + " (" + string(c.CauseCode) + ")"
 }
 
 // check probes a connection. It notes the cause of trouble, unless the command fails with it.
 func (g *Group) check(ctx context.Context, cloud *apiclient.Cloud, c api.Connection) (api.Connection, error) {
 	c, err := cloud.Check(ctx, c.ID)
 	if err == nil && c.Cause != "" && notOnline(c) == nil {
-		g.Term.Note("%s: %s", bridge.Printable(c.Name), bridge.Printable(c.Cause))
+		g.Term.Note("%s: %s", bridge.Printable(c.Name), bridge.Printable(cause(c)))
 		if c.Hint != "" {
 			g.Term.Note("  fix: %s", bridge.Printable(c.Hint))
 		}

@@ -33,7 +33,7 @@ func (g *Group) Command() *cobra.Command {
 		&cobra.Command{Use: "switch ORG", Short: "Switch your session to another organization", Args: cmdline.SomeArgs(1, 1, "organization"),
 			RunE: func(cmd *cobra.Command, args []string) error { return g.runOrgSwitch(cmd.Context(), args[0]) }},
 		g.membersCommand(), g.roleCommand(), g.removeMemberCommand(), g.leaveCommand(),
-		g.inviteCommand(), g.invitationsCommand(), g.withdrawCommand(), g.joinCommand(), g.auditCommand(),
+		g.inviteCommand(), g.invitationsCommand(), g.withdrawCommand(), g.joinCommand(), g.auditCommand(), g.joinTokenCommand(),
 		&cobra.Command{Use: "trust", Short: "Print the variables that a server needs to trust this cloud (admins)",
 			Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return g.runTrust(cmd.Context()) }})
 	return cmd

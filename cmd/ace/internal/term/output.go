@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acebridge/ace/bridge"
@@ -23,15 +25,39 @@ const (
 // Outputs lists the values of --output.
 var Outputs = []string{OutputTable, OutputJSON, outputYAML}
 
-// CheckOutput refuses an unknown value of --output.
-func (t *Terminal) CheckOutput() error {
-	switch t.Output {
-	case OutputTable, OutputJSON, outputYAML:
-		return nil
+const (
+	outputWide = "wide"
+	wideMark   = "wide" // the annotation of commands that take it
+)
+
+// WithWide makes a command take -o wide, for which [Terminal.Wide] is set.
+func WithWide(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{wideMark: ""}
+	return cmd
+}
+
+// OutputsOf lists the values of --output that a command takes.
+func OutputsOf(cmd *cobra.Command) []string {
+	if _, wide := cmd.Annotations[wideMark]; wide {
+		return append(slices.Clone(Outputs), outputWide)
 	}
-	asked := t.Output
-	t.Output = OutputTable
-	return Usage("--output %q is not table, json or yaml%s", asked, DidYouMean(asked, Outputs))
+	return Outputs
+}
+
+// CheckOutput refuses a value of --output that a command does not take.
+func (t *Terminal) CheckOutput(cmd *cobra.Command) error {
+	taken, asked := OutputsOf(cmd), t.Output
+	if !slices.Contains(taken, asked) {
+		t.Output = OutputTable
+		if asked == outputWide {
+			return Usage("%s has no wide table", cmd.CommandPath()).WithHint("leave out -o wide, or use -o json; ace connections list -o wide has one")
+		}
+		return Usage("--output %q is not table, json or yaml%s", asked, DidYouMean(asked, taken))
+	}
+	if t.Wide = asked == outputWide; t.Wide {
+		t.Output = OutputTable
+	}
+	return nil
 }
 
 // Print writes a result to stdout. With -o json or yaml it writes v, otherwise what table writes.

@@ -17,6 +17,7 @@ type Terminal struct {
 
 	Env, Profile   string // the flags; hints repeat them
 	Output         string // table, json or yaml
+	Wide           bool   // tables have more columns: -o wide
 	Quiet          bool   // no notes
 	NonInteractive bool   // nothing is asked
 	NoColor        bool
