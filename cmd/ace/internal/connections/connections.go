@@ -61,19 +61,22 @@ func (g *Group) runConnections(ctx context.Context) error {
 	}
 	return g.Term.Print(api.List[api.Connection]{Items: connections}, func(w io.Writer) {
 		if len(connections) > 0 {
-			g.connectionTable(w, connections)
+			g.tableOf(connections)(w)
 		}
 	})
 }
 
-func (g *Group) connectionTable(w io.Writer, connections []api.Connection) {
-	if g.Term.Wide {
-		wideTable(w, connections)
-		return
-	}
-	term.Row(w, "NAME", "SERVER", "STATUS", "VISIBILITY", "OWNER", "LAST USED")
-	for _, c := range connections {
-		term.Row(w, c.Name, string(c.ServerURL), c.Status, c.Visibility, c.Owner, term.When(c.LastUsedAt))
+// tableOf writes connections as a table, which is wide if asked.
+func (g *Group) tableOf(connections []api.Connection) func(io.Writer) {
+	return func(w io.Writer) {
+		if g.Term.Wide {
+			wideTable(w, connections)
+			return
+		}
+		term.Row(w, "NAME", "SERVER", "STATUS", "VISIBILITY", "OWNER", "LAST USED")
+		for _, c := range connections {
+			term.Row(w, c.Name, string(c.ServerURL), c.Status, c.Visibility, c.Owner, term.When(c.LastUsedAt))
+		}
 	}
 }
 
@@ -112,7 +115,7 @@ func (g *Group) oneConnection(name, short string, do onConnection) *cobra.Comman
 			if c, err = do(ctx, cloud, c); err != nil {
 				return err
 			}
-			return g.Term.Print(c, func(w io.Writer) { g.connectionTable(w, []api.Connection{c}) })
+			return g.Term.Print(c, g.tableOf([]api.Connection{c}))
 		}}
 }
 
