@@ -81,15 +81,20 @@ func Skip(format string, args ...any) error { return skip(fmt.Sprintf(format, ar
 // Run makes the checks in order. It tells each result at once, unless told is nil.
 func Run(ctx context.Context, limit time.Duration, checks []Check, told func(Result)) Report {
 	report := Report{Checks: make([]Result, 0, len(checks)), OK: true}
+	report.Add(ctx, limit, checks, told)
+	return report
+}
+
+// Add makes more checks, which may need those made before.
+func (r *Report) Add(ctx context.Context, limit time.Duration, checks []Check, told func(Result)) {
 	for _, c := range checks {
-		r := report.try(ctx, limit, c)
-		report.Checks = append(report.Checks, r)
-		report.OK = report.OK && r.State != Failed
+		result := r.try(ctx, limit, c)
+		r.Checks = append(r.Checks, result)
+		r.OK = r.OK && result.State != Failed
 		if told != nil {
-			told(r)
+			told(result)
 		}
 	}
-	return report
 }
 
 // try makes one check, unless another one that it needs was not fine.
@@ -151,6 +156,10 @@ func (r Report) Err() error {
 	for _, f := range faults {
 		names = append(names, fmt.Sprintf("%s (%s)", f.Title, f.Code))
 	}
-	return bridge.E(bridge.Internal, bridge.CodeFaultsFound, "found %d: %s", len(faults), strings.Join(names, ", ")).
+	what := "1 fault"
+	if len(faults) > 1 {
+		what = fmt.Sprintf("%d faults", len(faults))
+	}
+	return bridge.E(bridge.Internal, bridge.CodeFaultsFound, "%s: %s", what, strings.Join(names, ", ")).
 		WithHint("%s", faults[0].Fix)
 }

@@ -49,7 +49,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("ok is %v, faults are %v", report.OK, report.Faults())
 	}
 	e := bridge.AsError(report.Err())
-	if e.Code != bridge.CodeFaultsFound || e.Detail != "found 3: B (dns_failed), E (check_timeout), F (check_failed)" || e.Hint != "correct it" {
+	if e.Code != bridge.CodeFaultsFound || e.Detail != "3 faults: B (dns_failed), E (check_timeout), F (check_failed)" || e.Hint != "correct it" {
 		t.Errorf("%+v", e)
 	}
 	if err := doctor.Run(t.Context(), time.Second, checks[:1], nil).Err(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/cmd/ace/internal/auth"
+	"github.com/acebridge/ace/cmd/ace/internal/checkup"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/complete"
 	"github.com/acebridge/ace/cmd/ace/internal/connections"
@@ -17,6 +18,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/menu"
 	"github.com/acebridge/ace/cmd/ace/internal/org"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
+	"github.com/acebridge/ace/cmd/ace/internal/report"
 	"github.com/acebridge/ace/cmd/ace/internal/run"
 	"github.com/acebridge/ace/cmd/ace/internal/scan"
 	"github.com/acebridge/ace/cmd/ace/internal/target"
@@ -82,6 +84,7 @@ func (a *app) commands() []*cobra.Command {
 	connects := &connector.Connector{Term: a.Term, Profiles: a.Profiles}
 	logins := &login.Group{Term: a.Term, Profiles: a.Profiles, Connector: connects}
 	session := &auth.Group{Term: a.Term, Profiles: a.Profiles}
+	reporter := &report.Reporter{Term: a.Term, Version: a.Profiles.Version, Variables: append(run.Variables(), profile.Variables...)}
 	runner := &run.Runner{Term: a.Term, Version: a.Profiles.Version}
 	return slices.Concat(
 		[]*cobra.Command{logins.Command(), session.LogoutCommand(), session.Command(logins.Commands()...)},
@@ -90,6 +93,7 @@ func (a *app) commands() []*cobra.Command {
 		[]*cobra.Command{
 			(&org.Group{Term: a.Term, Profiles: a.Profiles}).Command(),
 			(&scan.Scanner{Term: a.Term}).Command(),
+			(&checkup.Group{Term: a.Term, Profiles: a.Profiles, Reporter: reporter}).Command(),
 			runner.ServerCommand(), runner.CloudCommand(), runner.DevCommand(),
 			a.versionCommand(), completionCommand(),
 		},

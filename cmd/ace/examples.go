@@ -14,7 +14,7 @@ var groups = []struct {
 	commands []string
 }{
 	{"Get started:", []string{"login", "logout", "auth", "connect"}},
-	{"Connections and keys:", []string{"connections", "disconnect", "api-key", "scan", "why"}},
+	{"Connections and keys:", []string{"connections", "disconnect", "api-key", "scan", "why", "doctor"}},
 	{"Organization:", []string{"org"}},
 	{"Run it yourself:", []string{"dev", "server", "cloud"}},
 	{"Other commands:", []string{"completion", "version"}},
@@ -131,6 +131,11 @@ ace why 0RDZ6ZKMQ4 --server https://ace.company.com`,
 ace scan
 ace scan src config.yaml
 ace scan -`,
+	"doctor": `
+ace doctor
+ace doctor --server production
+ace doctor --server https://ace.company.com -o json
+ace doctor --bundle support.zip`,
 	"org list": `
 ace org list`,
 	"org create": `

@@ -44,6 +44,7 @@ const (
 var goldens = []golden{
 	{name: "version", command: "version"},
 	{name: "not_logged_in", command: "connections list"},
+	{name: "doctor_not_logged_in", command: "doctor"},
 	{name: "auth_login_token", command: "auth login-token --token $TOKEN"},
 	{name: "auth_me", command: "auth me"},
 	{name: "auth_address", command: "auth address"},
@@ -84,6 +85,7 @@ var goldens = []golden{
 	{name: "connections_unlimit", command: "connections unlimit laptop member@acme.test"},
 	{name: "connections_unshare", command: "connections unshare laptop --yes"},
 	{name: "connections_check", command: "connections check laptop"},
+	{name: "doctor", command: "doctor --server laptop"},
 	{name: "input_needed", command: "disconnect --all"},
 	{name: "why", command: "why $REQUEST" + onServer},
 	{name: "scan", command: "scan $DIR/found"},
@@ -273,7 +275,8 @@ var varying = []struct {
 	{regexp.MustCompile(`\b[A-Z2-7]{24}\b`), "REQUEST"},
 	{regexp.MustCompile(`[\w-]{40,}=?`), "SECRET"},
 	{regexp.MustCompile(`\bgo1\.[\w.]+`), "GO"},
-	{regexp.MustCompile(`\b(latency_ms"?: ?)\d+`), "${1}MS"},
+	{regexp.MustCompile(`\b((?:latency|took)_ms"?: ?)\d+`), "${1}MS"},
+	{regexp.MustCompile(`\bin \d+ ms\b`), "in MS"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "}, // of a table; YAML's stand at the beginning
 	{regexp.MustCompile(` +\n`), "\n"},
 }

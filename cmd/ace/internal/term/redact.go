@@ -79,7 +79,7 @@ func (t *Terminal) secrets() []string {
 }
 
 var (
-	secretShapes = regexp.MustCompile(`(?i)ace_[a-z0-9]{1,10}_[0-9a-z]{12,}|ace_cs1\.[^\s"]+|eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){0,2}`)
+	secretShapes = regexp.MustCompile(`(?i)ace_[a-z0-9]{1,10}_[0-9a-z]{12,}|ace_(?:cs1|jt1)\.[^\s"]+|eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){0,2}`)
 	userPart     = regexp.MustCompile(`//[^/\s"'@]+@`)
 )
 
@@ -131,18 +131,26 @@ func notRandom(r rune) bool {
 
 // random reports whether text looks random. Letters, digits and cases alternate more often there than in words.
 func random(s string) bool {
-	const least, often = 20, 5 // once in so many characters
-	if _, err := uuid.Parse(s); err == nil || len(s) < least {
+	const often = 5 // once in so many characters
+	if _, err := uuid.Parse(s); err == nil || len(s) < leastRandom {
 		return false
 	}
-	changes := 0
+	return changes(s)*often >= len(s)
+}
+
+// leastRandom is the least length of what is taken for random text.
+const leastRandom = 20
+
+// changes counts where letters follow digits, digits letters, or upper case lower case.
+func changes(s string) int {
+	n := 0
 	for i := 1; i < len(s); i++ {
 		before, after := rune(s[i-1]), rune(s[i])
 		switch {
 		case unicode.IsDigit(before) != unicode.IsDigit(after) && unicode.IsLetter(before) != unicode.IsLetter(after),
 			unicode.IsLower(before) && unicode.IsUpper(after):
-			changes++
+			n++
 		}
 	}
-	return changes*often >= len(s)
+	return n
 }

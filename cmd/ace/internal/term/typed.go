@@ -9,7 +9,7 @@ import (
 
 // ownCommands matches the commands in hints that people type here. `ace server` and `ace cloud` are not among them: they are
 // also the names of things and, like `ace dev`, run on other machines.
-var ownCommands = regexp.MustCompile(`(^|[\s(;:` + "`" + `])ace (api-key|auth|completion|connect|connections|disconnect|login|logout|org|scan|why|help|--help|-i)\b`)
+var ownCommands = regexp.MustCompile(`(^|[\s(;:` + "`" + `])ace (api-key|auth|completion|connect|connections|disconnect|doctor|login|logout|org|scan|why|help|--help|-i)\b`)
 
 // AsTyped rewrites the commands in a text so they work here. It uses this program's own name or path, and adds the cloud and
 // profile that this command was given.
