@@ -13,6 +13,7 @@ require (
 	github.com/charmbracelet/colorprofile v0.4.2
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.22.1
+	github.com/coder/websocket v1.8.15
 	github.com/coreos/go-oidc/v3 v3.21.0
 	github.com/creack/pty v1.1.24
 	github.com/fernet/fernet-go v0.0.0-20240119011108-303da6aec611

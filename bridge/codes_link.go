@@ -16,6 +16,7 @@ const (
 	CodeLinkForbidden      Code = "link_forbidden"
 	CodeLinkKeyMalformed   Code = "link_key_malformed"
 	CodeLinkSilent         Code = "link_silent"
+	CodeLinkTaken          Code = "link_taken"
 	CodeLinkURL            Code = "link_url"
 	CodeLinkUnreadable     Code = "link_unreadable"
 	CodeLinkLost           Code = "link_lost"
@@ -43,6 +44,7 @@ var linkCodes = []meaning{
 	{CodeLinkForbidden, []Kind{Forbidden}, final, "The server does not take this request over a link; ACE_TUNNEL_ALLOW says what it takes."},
 	{CodeLinkKeyMalformed, []Kind{Invalid}, final, "The public key of a link is not Ed25519 in base64url, or does not come with a sealed key."},
 	{CodeLinkSilent, []Kind{Unreachable}, again, "The server has a link, and does not answer over it."},
+	{CodeLinkTaken, []Kind{Conflict}, again, "Another server process has the links of this connection, and one of the two refuses replicas."},
 	{CodeLinkUnreadable, []Kind{Invalid}, final, "The stored credential of the link cannot be read: ACE_JWT_SECRET has changed since."},
 	{CodeLinkURL, []Kind{Invalid}, final, "A URL below link.invalid belongs to a server that joins; nobody connects it by hand."},
 	{CodeLinkWanted, []Kind{Unauthenticated}, final, "The address opens links only: it answers with a challenge to sign."},

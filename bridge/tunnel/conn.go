@@ -2,10 +2,15 @@ package tunnel
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 const (
@@ -35,6 +40,8 @@ type linkConn struct {
 	reader *bufio.Reader // what net/http has read ahead before the upgrade; may be nil
 	once   sync.Once
 	ended  chan struct{} // closed with it
+	used   atomic.Bool   // something has been read
+	up     func()        // called when it is; may be nil
 
 	mu      sync.Mutex
 	change  sync.Cond // of the fields below
@@ -63,7 +70,13 @@ func (c *linkConn) Read(p []byte) (int, error) {
 		}
 		c.reader = nil
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.used.Load() {
+		if c.used.Store(true); c.up != nil {
+			c.up()
+		}
+	}
+	return n, err
 }
 
 // Write implements [net.Conn]. What it returns is of an earlier write.
@@ -249,4 +262,33 @@ func (c *corked) uncork() error {
 	buffers.Put(c.held)
 	c.on, c.held = false, nil
 	return err
+}
+
+// below returns the connection below TLS, or nil.
+func below(conn net.Conn) net.Conn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return nil
+}
+
+// socketConn is the connection that a WebSocket's binary messages make.
+type socketConn struct {
+	net.Conn
+
+	ws    *websocket.Conn
+	under net.Conn // that it was upgraded from; nil: unknown
+}
+
+func newSocketConn(ws *websocket.Conn, under net.Conn) socketConn {
+	return socketConn{websocket.NetConn(context.Background(), ws, websocket.MessageBinary), ws, under}
+}
+
+// NetConn returns the connection below TLS, if there is TLS.
+func (c socketConn) NetConn() net.Conn { return below(c.under) }
+
+// Close implements [net.Conn]. It waits for nobody, unlike the closing handshake of RFC 6455 §7.
+func (c socketConn) Close() error {
+	_ = c.ws.CloseNow()
+	return c.Conn.Close()
 }

@@ -9,7 +9,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +24,6 @@ const (
 	challengeLife = 30 * time.Second
 	nonceBytes    = 16
 	maxHeader     = 1024 // bytes of an Authorization or WWW-Authenticate header
-	maxKeyID      = 64
 )
 
 var encoding = base64.RawURLEncoding.Strict()
@@ -78,48 +80,62 @@ const (
 	Leave  Purpose = "leave"  // removes its connection
 )
 
+// Replicas says whether several server processes may have links of one connection at the same time.
+type Replicas string
+
+// What a server wants of other processes with links of its connection.
+const (
+	ReplicasShare  Replicas = "share"  // they take turns: requests go to each of them
+	ReplicasRefuse Replicas = "refuse" // there is only one: the cloud refuses the links of the later one
+)
+
 // proof is what a server presents with its link's key.
 type proof struct {
-	keyID, challenge string // of the connection's API key
-	signature        []byte
+	keyID     string   // of the connection's API key
+	instance  string   // of the server process
+	slot      int      // which of the process's links it is
+	replicas  Replicas // may others have links as well
+	challenge string
+	signature []byte
 }
 
 // signed is what the key of a link signs. It names the cloud, so that no other cloud can use the signature.
 func (p proof) signed(cloud bridge.ServerURL, purpose Purpose, body []byte) []byte {
 	sum := sha256.Sum256(body)
-	return []byte(strings.Join([]string{"ace link", string(cloud), p.keyID, p.challenge, string(purpose), encoding.EncodeToString(sum[:])}, "\n"))
+	return []byte(strings.Join([]string{"ace link", string(cloud), p.keyID, p.instance, strconv.Itoa(p.slot), string(p.replicas),
+		p.challenge, string(purpose), encoding.EncodeToString(sum[:])}, "\n"))
 }
 
 // header is the value of Authorization (RFC 9110 §11.6.2).
 func (p proof) header() string {
-	return scheme + ` key="` + p.keyID + `", challenge="` + p.challenge + `", signature="` + encoding.EncodeToString(p.signature) + `"`
+	return fmt.Sprintf(`%s key="%s", instance="%s", link="%d", replicas="%s", challenge="%s", signature="%s"`,
+		scheme, p.keyID, p.instance, p.slot, p.replicas, p.challenge, encoding.EncodeToString(p.signature))
 }
 
-var errProof = errors.New("no proof of a link")
+var (
+	errProof  = errors.New("no proof of a link")
+	proofForm = regexp.MustCompile(`^` + scheme + ` key="([\w.-]{1,64})", instance="([\w-]{1,64})", link="([0-9])", replicas="(share|refuse)", ` +
+		`challenge="([\w-]+)", signature="([\w-]+)"$`)
+)
+
+func (p proof) valid() bool {
+	header := p.header()
+	return len(header) <= maxHeader && proofForm.MatchString(header)
+}
 
 // parseProof reads a value of Authorization. It takes what [proof.header] writes, and nothing else.
 func parseProof(header string) (proof, error) {
-	var p proof
 	if len(header) > maxHeader {
-		return p, errProof
+		return proof{}, errProof
 	}
-	rest, ok := strings.CutPrefix(header, scheme+` key="`)
-	if !ok {
-		return p, errProof
+	m := proofForm.FindStringSubmatch(header)
+	if m == nil {
+		return proof{}, errProof
 	}
-	var signature string
-	if p.keyID, rest, ok = strings.Cut(rest, `", challenge="`); !ok || p.keyID == "" || len(p.keyID) > maxKeyID {
-		return p, errProof
-	}
-	if p.challenge, rest, ok = strings.Cut(rest, `", signature="`); !ok {
-		return p, errProof
-	}
-	if signature, ok = strings.CutSuffix(rest, `"`); !ok || strings.ContainsAny(p.keyID+p.challenge+signature, "\"\\ \n") {
-		return p, errProof
-	}
+	p := proof{keyID: m[1], instance: m[2], slot: int(m[3][0] - '0'), replicas: Replicas(m[4]), challenge: m[5]}
 	var err error
-	if p.signature, err = encoding.DecodeString(signature); err != nil || len(p.signature) != ed25519.SignatureSize {
-		return p, errProof
+	if p.signature, err = encoding.DecodeString(m[6]); err != nil || len(p.signature) != ed25519.SignatureSize || p.slot >= MaxLinks {
+		return proof{}, errProof
 	}
 	return p, nil
 }

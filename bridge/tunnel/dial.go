@@ -1,25 +1,21 @@
 package tunnel
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 )
 
 const (
@@ -52,7 +48,12 @@ type DialerConfig struct {
 	Handler http.Handler
 	// Links is how many to keep, up to [MaxLinks]; 0 means [DefaultLinks].
 	Links int
-	// Transport dials the cloud: proxies, trusted certificates. Nil means [http.DefaultTransport]'s settings. TLS is 1.3 at least.
+	// Replicas says whether other processes may have links of the connection as well; empty means [ReplicasShare].
+	Replicas Replicas
+	// Instance tells this process from others with links of the connection; empty means an ID that is made at each start.
+	Instance string
+	// Transport dials the cloud: proxies, trusted certificates. Nil means [http.DefaultTransport]'s settings, with the proxy of
+	// HTTPS_PROXY and NO_PROXY. TLS is 1.3 at least.
 	Transport *http.Transport
 	// Statement takes the signed revocation of the API key, which the cloud sends where it refuses a link because the connection is
 	// gone. It may come again and again. Nil means that nobody asks.
@@ -67,9 +68,15 @@ type Dialer struct {
 	client *http.Transport
 	server *server
 
-	mu    sync.Mutex
-	links []State
+	mu      sync.Mutex
+	links   []State
+	claims  []string // replicas of the cloud that links are at, or come to
+	several bool     // the cloud has several replicas
+	worked  [2]bool  // plain upgrades, WebSockets
 }
+
+// process tells the links of this process from those of others.
+var process = sync.OnceValue(rand.Text)
 
 // State is how one of a server's links is.
 type State struct {
@@ -77,12 +84,23 @@ type State struct {
 	Since      time.Time // of the current state
 	Reconnects int       // how often the link came up again
 	Cause      error     // why it is not up; nil when it is or was never tried
+	Replica    string    // of the cloud, where it has several: the one that holds the link, or was asked for it last
+	WebSocket  bool      // the link is a WebSocket, because a plain upgrade does not come through
 }
 
 // NewDialer checks a configuration. [Dialer.Run] opens the links.
 func NewDialer(cfg DialerConfig) (*Dialer, error) {
 	if cfg.Links == 0 {
 		cfg.Links = DefaultLinks
+	}
+	if cfg.Replicas == "" {
+		cfg.Replicas = ReplicasShare
+	}
+	if cfg.Instance == "" {
+		cfg.Instance = process()
+	}
+	if form := (proof{keyID: cfg.KeyID, instance: cfg.Instance, replicas: cfg.Replicas, challenge: "c", signature: make([]byte, ed25519.SignatureSize)}); !form.valid() {
+		return nil, errors.New("a link wants IDs of letters, digits and hyphens, and replicas that share or refuse")
 	}
 	if cfg.Links < 1 || cfg.Links > MaxLinks || cfg.KeyID == "" || len(cfg.Key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("a link wants the ID of an API key, an Ed25519 key, and 1 to %d links", MaxLinks)
@@ -120,7 +138,7 @@ func NewDialer(cfg DialerConfig) (*Dialer, error) {
 	for i := range links {
 		links[i].Since = now
 	}
-	return &Dialer{cfg: cfg, client: client, server: newServer(cfg.Handler, cfg.Log), links: links}, nil
+	return &Dialer{cfg: cfg, client: client, server: newServer(cfg.Handler, cfg.Log), links: links, claims: make([]string, cfg.Links)}, nil
 }
 
 // States returns how each link is.
@@ -152,28 +170,34 @@ func (d *Dialer) Run(ctx context.Context, drain time.Duration) error {
 
 // keep dials link n again and again until ctx ends. The requests of a link are served under serving.
 func (d *Dialer) keep(ctx, serving context.Context, n int) {
-	wait := waitFirst
+	wait, barred := waitFirst, 0 // barred: how often one after the other
 	for ctx.Err() == nil {
-		began := time.Now()
-		conn, err := d.dial(ctx)
+		began, socket := time.Now(), d.next(barred)
+		conn, bars, err := d.dial(ctx, n, socket)
 		if err == nil {
 			began = time.Now()
-			d.note(n, nil)
-			d.server.serve(serving, conn)
+			bars = !d.server.serve(serving, conn, func() { d.up(n, socket) })
 			err = bridge.E(bridge.Unavailable, bridge.CodeLinkLost, "the link to the cloud has ended")
 		}
+		d.release(n)
 		if ctx.Err() != nil {
 			return
 		}
-		d.note(n, err)
+		d.down(n, err)
 		if time.Since(began) > steady {
 			wait = waitFirst
 		}
-		least := time.Duration(0)
-		if e := bridge.AsError(err); e.Code == bridge.CodeLinkRefused || e.RetryAfter > 0 {
-			least = max(e.RetryAfter, refusedWait)
+		if !bars {
+			barred = 0
+		} else if barred++; barred%2 == 1 {
+			continue // the other kind of upgrade, at once
 		}
-		pause := time.NewTimer(least + rand.N(wait)) //nolint:gosec // spreads servers, no secret
+		e := bridge.AsError(err)
+		least := e.RetryAfter
+		if e.Code == bridge.CodeLinkRefused {
+			least = max(least, refusedWait)
+		}
+		pause := time.NewTimer(least + mathrand.N(wait)) //nolint:gosec // spreads servers, no secret
 		select {
 		case <-ctx.Done():
 			pause.Stop()
@@ -184,137 +208,43 @@ func (d *Dialer) keep(ctx, serving context.Context, n int) {
 	}
 }
 
-// note keeps how link n is, and logs what has changed.
-func (d *Dialer) note(n int, err error) {
+// next reports whether to dial a WebSocket: if only that has worked, or if something barred the other.
+func (d *Dialer) next(barred int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	link, log := &d.links[n], d.cfg.Log.With("link", n)
-	switch {
-	case err == nil && !link.Up:
-		if link.Up, link.Since = true, time.Now(); link.Cause != nil {
-			link.Reconnects++
-		}
-		link.Cause = nil
-		log.Info("the link to the cloud is up", "cloud", d.cfg.Cloud)
-	case err != nil:
-		if link.Up || link.Cause == nil || link.Cause.Error() != err.Error() {
-			log.Warn("the link to the cloud is down; trying again", "cloud", d.cfg.Cloud, "error", err)
-		}
-		if link.Up || link.Cause == nil {
-			link.Since = time.Now()
-		}
-		link.Up, link.Cause = false, err
-	}
+	only := d.worked[1] && !d.worked[0]
+	return only != (barred%2 == 1)
 }
 
-// dial opens a link: it asks for a challenge, and comes back over the same connection with the signed one.
-func (d *Dialer) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errSlow)
-	defer cancel()
-	var conn net.Conn
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { conn = got.Conn }})
-	resp, err := d.signed(ctx, Open, http.MethodGet, d.cfg.Path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		if token := resp.Header.Get(api.HeaderStatement); token != "" && d.cfg.Statement != nil {
-			d.cfg.Statement(bridge.NewSecret(token))
-		}
-		return nil, refusal(resp)
-	}
-	stream, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok || !strings.EqualFold(resp.Header.Get("Upgrade"), Protocol) {
-		_ = resp.Body.Close()
-		return nil, bridge.E(bridge.Unavailable, bridge.CodeLinkRefused, "what answers at the cloud's address switches to another protocol")
-	}
-	return &upgraded{Conn: conn, stream: stream}, nil
+func (d *Dialer) release(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.claims[n] = ""
 }
 
-var errSlow = errors.New("the cloud does not answer in time")
-
-// Call sends the cloud a request that the link's key signs, and returns the body of its answer.
-func (d *Dialer) Call(ctx context.Context, purpose Purpose, method, path string, body []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errSlow)
-	defer cancel()
-	resp, err := d.signed(ctx, purpose, method, path, body)
-	if err != nil {
-		return nil, err
+// up notes that link n is up, and logs it.
+func (d *Dialer) up(n int, socket bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.worked[flag(socket)] = true
+	link := &d.links[n]
+	if link.Cause != nil {
+		link.Reconnects++
 	}
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		return nil, refusal(resp)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, api.MaxProblem))
-	if err != nil {
-		return nil, bridge.E(bridge.Unreachable, bridge.CodeCloudUnreachable, "the cloud %s has not finished its answer: %v", d.cfg.Cloud, err)
-	}
-	return answer, nil
+	link.Up, link.Since, link.Cause, link.WebSocket = true, time.Now(), nil, socket
+	d.cfg.Log.Info("the link to the cloud is up", "link", n, "cloud", d.cfg.Cloud, "replica", link.Replica, "websocket", socket)
 }
 
-// signed sends a request with the signature of a challenge that it asks for first.
-func (d *Dialer) signed(ctx context.Context, purpose Purpose, method, path string, body []byte) (*http.Response, error) {
-	resp, err := d.ask(ctx, "", purpose, method, path, body)
-	if err != nil {
-		return nil, err
+// down notes why link n is down, and logs it if that is new.
+func (d *Dialer) down(n int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	link := &d.links[n]
+	if link.Up || link.Cause == nil || link.Cause.Error() != err.Error() {
+		d.cfg.Log.Warn("the link to the cloud is down; trying again", "link", n, "cloud", d.cfg.Cloud, "error", err)
 	}
-	challenge, ok := challengeIn(resp.Header)
-	if resp.StatusCode != http.StatusUnauthorized || !ok {
-		return nil, refusal(resp)
+	if link.Up || link.Cause == nil {
+		link.Since = time.Now()
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, headerBytes) // so that the connection is used again
-	_ = resp.Body.Close()
-	p := proof{keyID: d.cfg.KeyID, challenge: challenge}
-	p.signature = ed25519.Sign(d.cfg.Key, p.signed(d.cfg.Cloud, purpose, body))
-	return d.ask(ctx, p.header(), purpose, method, path, body)
+	link.Up, link.Cause = false, err
 }
-
-func (d *Dialer) ask(ctx context.Context, authorization string, purpose Purpose, method, path string, body []byte) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, string(d.cfg.Cloud)+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("write a request to the cloud: %w", err)
-	}
-	if purpose == Open {
-		r.Header.Set("Connection", "Upgrade")
-		r.Header.Set("Upgrade", Protocol)
-	}
-	if authorization != "" {
-		r.Header.Set("Authorization", authorization)
-	}
-	if len(body) > 0 {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := d.client.RoundTrip(r)
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return nil, bridge.E(bridge.Unreachable, bridge.CodeCloudUnreachable, "the cloud %s cannot be reached: %v", d.cfg.Cloud, err)
-	}
-	return resp, nil
-}
-
-// refusal is why the cloud, or what stands in front of it, has not done what it was asked.
-func refusal(resp *http.Response) error {
-	defer func() { _ = resp.Body.Close() }()
-	return api.ReadProblem(resp)
-}
-
-// NetConn returns the connection below TLS, if there is TLS.
-func (u *upgraded) NetConn() net.Conn {
-	if secure, ok := u.Conn.(*tls.Conn); ok {
-		return secure.NetConn()
-	}
-	return nil
-}
-
-// upgraded is a connection that has been upgraded: what net/http has read of it already comes first.
-type upgraded struct {
-	net.Conn
-
-	stream io.ReadWriteCloser
-}
-
-func (u *upgraded) Read(p []byte) (int, error)  { return u.stream.Read(p) }
-func (u *upgraded) Write(p []byte) (int, error) { return u.stream.Write(p) }
-func (u *upgraded) Close() error                { return u.stream.Close() }

@@ -45,7 +45,7 @@ func TestSilence(t *testing.T) {
 		defer s.close()
 		served := make(chan time.Time, 1)
 		go func() {
-			s.serve(t.Context(), &silent{far, off})
+			s.serve(t.Context(), &silent{far, off}, func() {})
 			served <- time.Now()
 		}()
 		conn := newLinkConn(&silent{near, off}, nil)
@@ -129,7 +129,7 @@ func TestWaits(t *testing.T) {
 
 // A proof is read only as it is written.
 func FuzzProof(f *testing.F) {
-	whole := proof{keyID: "c", challenge: "x", signature: make([]byte, ed25519.SignatureSize)}.header()
+	whole := proof{keyID: "c", instance: "i", slot: 3, replicas: ReplicasShare, challenge: "x", signature: make([]byte, ed25519.SignatureSize)}.header()
 	for _, header := range []string{whole, whole + " ", whole + whole, strings.ReplaceAll(whole, `"`, ""), scheme, scheme + ` key=""`, strings.Repeat(whole, 20)} {
 		f.Add(header)
 	}

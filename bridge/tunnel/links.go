@@ -2,10 +2,8 @@ package tunnel
 
 import (
 	"context"
-	"errors"
-	"io"
 	"maps"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -15,8 +13,17 @@ import (
 	"github.com/acebridge/ace/bridge"
 )
 
-// bulkBytes is what makes a request a bulk transfer, so that small requests take another link.
-const bulkBytes = 256 << 10
+const (
+	// bulkBytes is what makes a request a bulk transfer, so that small requests take another link.
+	bulkBytes = 256 << 10
+	// mostLinks is how many links a connection may have, of all its server processes.
+	mostLinks = 16
+
+	// A link is asked for an answer now and then, and at once after a failure; one without an answer is avoided.
+	askEvery   = 15 * time.Second
+	askSilent  = time.Second
+	answerWait = 3 * time.Second
+)
 
 // Links are the links that a cloud has, by connection. The zero value is ready; its methods are safe for concurrent use.
 type Links struct {
@@ -26,17 +33,22 @@ type Links struct {
 	mu      sync.Mutex
 	all     map[string][]*Link
 	closing bool
-	// turn makes links that are as free as each other take turns.
-	turn atomic.Uint32
+	turn    uint // makes server processes take turns, and links that are as free as each other
 }
 
 // Link is one link of a server.
 type Link struct {
 	connection string
+	instance   string // of the server process
+	slot       int    // which of the process's links it is
+	alone      bool   // it refuses links of other processes
 	opened     time.Time
 	client     *http.ClientConn
 	open       atomic.Int32    // requests under way
 	bulk       atomic.Int32    // those that have moved more than bulkBytes
+	silent     atomic.Bool     // it has not answered when it was last asked
+	took       atomic.Int64    // by the last answer, in nanoseconds
+	again      chan struct{}   // asks at once
 	done       <-chan struct{} // closed with its connection
 }
 
@@ -45,6 +57,15 @@ func (l *Link) Open() int { return int(l.open.Load()) }
 
 // Opened returns when the link was opened.
 func (l *Link) Opened() time.Time { return l.opened }
+
+// Instance returns the ID of the server process that holds the link. It changes with each start of the server.
+func (l *Link) Instance() string { return l.instance }
+
+// Silent reports whether the link has not answered when it was last asked. Requests avoid it while there are others.
+func (l *Link) Silent() bool { return l.silent.Load() }
+
+// RoundTrip returns how long the link's last answer took, to a request that its server answers by itself; 0 before the first.
+func (l *Link) RoundTrip() time.Duration { return time.Duration(l.took.Load()) }
 
 func (l *Link) ended() bool {
 	select {
@@ -61,15 +82,83 @@ func (l *Link) why(ctx context.Context, err error) error {
 		return cause
 	}
 	if !l.ended() {
+		select {
+		case l.again <- struct{}{}:
+		default:
+		}
 		return err
 	}
 	return bridge.E(bridge.Unreachable, bridge.CodeLinkLost, "the link to the server ended while it had this request").
 		WithHint("look at what the request has done before sending it again")
 }
 
+// Server is one server process with links of a connection.
+type Server struct {
+	Instance  string
+	Links     int
+	Since     time.Time     // when its oldest link was opened
+	RoundTrip time.Duration // the shortest of its links; 0: none is known
+	Silent    bool          // none of its links answers
+}
+
+// Servers returns the server processes with links of a connection, in the order in which they came.
+func (ls *Links) Servers(connection string) []Server {
+	var servers []Server
+	for _, l := range ls.Of(connection) {
+		i := slices.IndexFunc(servers, func(s Server) bool { return s.Instance == l.instance })
+		if i < 0 {
+			i = len(servers)
+			servers = append(servers, Server{Instance: l.instance, Since: l.opened, Silent: true})
+		}
+		s := &servers[i]
+		s.Links++
+		s.Silent = s.Silent && l.Silent()
+		if took := l.RoundTrip(); took > 0 && (s.RoundTrip == 0 || took < s.RoundTrip) {
+			s.RoundTrip = took
+		}
+	}
+	return servers
+}
+
+var errClosing = bridge.E(bridge.Unavailable, bridge.CodeStopping, "this cloud is stopping")
+
+// admit reports whether a link may be added.
+func (ls *Links) admit(l *Link) error {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	_, err := ls.requireRoom(l)
+	return err
+}
+
+// requireRoom returns the link whose place a new one takes: its server has lost it, or is about to give it up.
+func (ls *Links) requireRoom(l *Link) (replaced *Link, err error) {
+	if ls.closing {
+		return nil, errClosing
+	}
+	all := ls.all[l.connection]
+	for _, other := range all {
+		switch {
+		case other.instance != l.instance && (other.alone || l.alone) && !other.ended():
+			return nil, taken("another server process has the links of this connection, and one of the two refuses replicas")
+		case other.instance == l.instance && other.slot == l.slot:
+			replaced = other
+		}
+	}
+	if replaced == nil && len(all) >= mostLinks {
+		return nil, taken("the connection has as many links as it may")
+	}
+	return replaced, nil
+}
+
+func taken(detail string) error {
+	return (&bridge.Error{Kind: bridge.Conflict, Code: bridge.CodeLinkTaken, Detail: detail, RetryAfter: time.Second}).
+		WithHint("stop the other server, or let both share the connection")
+}
+
 func (ls *Links) add(l *Link) {
 	ls.mu.Lock()
-	if ls.closing {
+	replaced, err := ls.requireRoom(l)
+	if err != nil {
 		ls.mu.Unlock()
 		_ = l.client.Close()
 		return
@@ -77,13 +166,52 @@ func (ls *Links) add(l *Link) {
 	if ls.all == nil {
 		ls.all = map[string][]*Link{}
 	}
-	ls.all[l.connection] = append(ls.all[l.connection], l)
+	all := slices.DeleteFunc(ls.all[l.connection], func(other *Link) bool { return other == replaced })
+	ls.all[l.connection] = append(all, l)
 	ls.mu.Unlock()
+	if replaced != nil {
+		go replaced.finish(context.Background())
+	}
 	ls.changed(l.connection)
-	go func() {
-		<-l.done
-		ls.remove(l)
-	}()
+	go ls.watch(l)
+}
+
+// watch asks a link for answers until it ends.
+func (ls *Links) watch(l *Link) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.done:
+			ls.remove(l)
+			return
+		case <-timer.C:
+		case <-l.again:
+		}
+		l.ask()
+		wait := askEvery/2 + rand.N(askEvery) //nolint:gosec // spreads load, no secret
+		if l.Silent() {
+			wait = askSilent
+		}
+		timer.Reset(wait)
+	}
+}
+
+// ask asks the server for an answer that it gives by itself.
+func (l *Link) ask() {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+Protocol+askPath, nil)
+	if err != nil || l.client.Reserve() != nil {
+		return // it is full, so it answers
+	}
+	began := time.Now()
+	resp, err := l.client.RoundTrip(r)
+	if err == nil {
+		_ = resp.Body.Close()
+		l.took.Store(max(1, int64(time.Since(began))))
+	}
+	l.silent.Store(err != nil)
 }
 
 func (ls *Links) remove(l *Link) {
@@ -125,235 +253,96 @@ func (ls *Links) Drain(ctx context.Context) {
 	ls.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, l := range all {
-		wg.Go(func() {
-			free := make(chan struct{}, 1)
-			l.client.SetStateHook(func(*http.ClientConn) {
-				select {
-				case free <- struct{}{}:
-				default:
-				}
-			})
-			for l.client.InFlight() > 0 && ctx.Err() == nil {
-				select {
-				case <-free:
-				case <-l.done:
-				case <-ctx.Done():
-				}
-			}
-			_ = l.client.Close()
-		})
+		wg.Go(func() { l.finish(ctx) })
 	}
 	wg.Wait()
 }
 
-var errClosing = bridge.E(bridge.Unavailable, bridge.CodeStopping, "this cloud is stopping")
+// finish closes a link that takes no more requests as soon as it is free, or when ctx ends.
+func (l *Link) finish(ctx context.Context) {
+	free := make(chan struct{}, 1)
+	l.client.SetStateHook(func(*http.ClientConn) {
+		select {
+		case free <- struct{}{}:
+		default:
+		}
+	})
+	for l.client.InFlight() > 0 && ctx.Err() == nil && !l.ended() {
+		select {
+		case <-free:
+		case <-l.done:
+		case <-ctx.Done():
+		}
+	}
+	_ = l.client.Close()
+}
 
-// take reserves a request on the freest link of a connection: without bulk transfers, then with the fewest requests.
+// take reserves a request on a link of a connection. Server processes take turns; of each, the freest link is taken: without
+// bulk transfers, then with the fewest requests.
 func (ls *Links) take(connection string) (*Link, error) {
-	all := slices.DeleteFunc(ls.Of(connection), (*Link).ended)
-	if len(all) == 0 {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.closing {
+		return nil, errClosing
+	}
+	all := ls.all[connection]
+	ls.turn++
+	var full uint32 // a bit for each link that takes no more
+	found := false
+	for range all {
+		best, at := (*Link)(nil), 0
+		var rank [5]int
+		servers := instances(all)
+		for i, l := range all {
+			if full&(1<<i) != 0 || l.ended() {
+				continue
+			}
+			found = true
+			r := [5]int{flag(l.Silent()), flag(l.bulk.Load() > 0), turn(servers[i], ls.turn, servers[len(all)]), l.Open(),
+				turn(i, ls.turn/uint(servers[len(all)]), len(all))}
+			if best == nil || slices.Compare(r[:], rank[:]) < 0 {
+				best, at, rank = l, i, r
+			}
+		}
+		if best == nil {
+			break
+		}
+		if best.client.Reserve() == nil {
+			best.open.Add(1)
+			return best, nil
+		}
+		full |= 1 << at
+	}
+	if !found {
 		return nil, bridge.E(bridge.Unreachable, bridge.CodeNoLink, "the server has no link to this cloud").
 			WithHint("look at `ace server` on its machine: it says why the link is down")
-	}
-	turn := int(ls.turn.Add(1)) % len(all)
-	all = append(all[turn:], all[:turn]...)
-	slices.SortStableFunc(all, func(a, b *Link) int {
-		if busy := int(min(a.bulk.Load(), 1) - min(b.bulk.Load(), 1)); busy != 0 {
-			return busy
-		}
-		return int(a.open.Load() - b.open.Load())
-	})
-	for _, l := range all {
-		switch err := ls.reserve(l); {
-		case errors.Is(err, errClosing):
-			return nil, err
-		case err == nil:
-			return l, nil
-		}
 	}
 	return nil, &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeLinkBusy, Detail: "the links of the server take no more requests at the moment",
 		RetryAfter: time.Second}
 }
 
-// reserve reserves a request on a link. [Links.Drain] waits for what was reserved before it.
-func (ls *Links) reserve(l *Link) error {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if ls.closing {
-		return errClosing
-	}
-	if err := l.client.Reserve(); err != nil {
-		return err
-	}
-	l.open.Add(1)
-	return nil
-}
-
-// Transport returns the way to the server of a connection. The host in a request's URL is passed on and never dialed.
-func (ls *Links) Transport(connection string) http.RoundTripper {
-	t := &transport{links: ls, connection: connection}
-	t.upgrades = &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: headerBytes,
-		DialContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return t.stream(ctx) },
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return t.stream(ctx) }}
-	return t
-}
-
-type transport struct {
-	links      *Links
-	connection string
-	upgrades   *http.Transport // carries each request as HTTP/1.1 in a stream of a link
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Header.Get("Upgrade") != "" {
-		return t.upgrades.RoundTrip(r)
-	}
-	l, err := t.links.take(t.connection)
-	if err != nil {
-		if r.Body != nil {
-			_ = r.Body.Close()
+// instances numbers the server process of each link. The count of processes is at the end, behind the last link.
+func instances(all []*Link) (number [mostLinks + 1]int) {
+	n := 0
+	for i, l := range all {
+		first := slices.IndexFunc(all[:i], func(other *Link) bool { return other.instance == l.instance })
+		if first >= 0 {
+			number[i] = number[first]
+			continue
 		}
-		return nil, err
+		number[i] = n
+		n++
 	}
-	moved := &transfer{link: l}
-	if r.Body != nil && r.Body != http.NoBody {
-		sent := *r
-		sent.Body = &requestBody{r.Body, moved}
-		r = &sent
+	number[len(all)] = max(n, 1)
+	return number
+}
+
+// turn returns how many turns it is until number i of n.
+func turn(i int, now uint, n int) int { return int((uint(i) + uint(n) - now%uint(n)) % uint(n)) } //nolint:gosec // small and positive
+
+func flag(b bool) int {
+	if b {
+		return 1
 	}
-	resp, err := l.client.RoundTrip(r)
-	if err != nil {
-		moved.end()
-		return nil, l.why(r.Context(), err)
-	}
-	resp.Body = &responseBody{ReadCloser: resp.Body, transfer: moved, ctx: r.Context()}
-	return resp, nil
+	return 0
 }
-
-// transfer counts what one request moves, both ways.
-type transfer struct {
-	link  *Link
-	bytes atomic.Int64
-	bulk  atomic.Bool
-	once  sync.Once
-}
-
-func (t *transfer) add(n int) {
-	if t.bytes.Add(int64(n)) > bulkBytes && t.bulk.CompareAndSwap(false, true) {
-		t.link.bulk.Add(1)
-	}
-}
-
-func (t *transfer) end() {
-	t.once.Do(func() {
-		t.link.open.Add(-1)
-		if t.bulk.Swap(true) {
-			t.link.bulk.Add(-1)
-		}
-	})
-}
-
-type requestBody struct {
-	io.ReadCloser
-
-	transfer *transfer
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.transfer.add(n)
-	return n, err
-}
-
-type responseBody struct {
-	io.ReadCloser
-	*transfer
-
-	ctx context.Context //nolint:containedctx // of the request that this answers
-}
-
-func (b *responseBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.add(n)
-	if err != nil {
-		b.end()
-		if !errors.Is(err, io.EOF) {
-			err = b.link.why(b.ctx, err)
-		}
-	}
-	return n, err
-}
-
-func (b *responseBody) Close() error {
-	b.end()
-	return b.ReadCloser.Close()
-}
-
-// stream opens an HTTP/1.1 connection to the server's handler, within a link.
-func (t *transport) stream(dial context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(dial))
-	out, in := io.Pipe()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+Protocol+streamPath, out)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	l, err := t.links.take(t.connection)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	inDial := context.AfterFunc(dial, cancel)
-	resp, err := l.client.RoundTrip(r)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.Join(errStream, resp.Body.Close())
-	}
-	if !inDial() && err == nil {
-		err = errors.Join(context.Cause(dial), resp.Body.Close())
-	}
-	if err != nil {
-		cancel()
-		l.open.Add(-1)
-		return nil, l.why(dial, err)
-	}
-	return &streamConn{link: l, body: resp.Body, in: in, cancel: cancel}, nil
-}
-
-var errStream = errors.New("the server's end of the link takes no upgrades")
-
-// streamConn is an HTTP/1.1 connection within a link. Deadlines are the link's own.
-type streamConn struct {
-	link   *Link
-	body   io.ReadCloser
-	in     *io.PipeWriter
-	cancel context.CancelFunc
-	once   sync.Once
-}
-
-func (c *streamConn) Read(p []byte) (int, error) {
-	n, err := c.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = c.link.why(context.Background(), err)
-	}
-	return n, err
-}
-
-func (c *streamConn) Write(p []byte) (int, error) { return c.in.Write(p) }
-
-// Close ends the stream, in both directions.
-func (c *streamConn) Close() error {
-	c.once.Do(func() {
-		_ = c.in.Close()
-		c.cancel()
-		_ = c.body.Close()
-		c.link.open.Add(-1)
-	})
-	return nil
-}
-
-func (c *streamConn) LocalAddr() net.Addr              { return linkAddr{} }
-func (c *streamConn) RemoteAddr() net.Addr             { return linkAddr{} }
-func (c *streamConn) SetDeadline(time.Time) error      { return nil }
-func (c *streamConn) SetReadDeadline(time.Time) error  { return nil }
-func (c *streamConn) SetWriteDeadline(time.Time) error { return nil }

@@ -14,6 +14,9 @@ import (
 // (RFC 6455). Only the cloud can ask for it, and what it carries goes through the same handler.
 const streamPath = "/.ace-link/http1"
 
+// askPath is the path of a request that the server's end of a link answers by itself, so that the cloud knows that it lives.
+const askPath = "/.ace-link/ask"
+
 // server serves the requests of all links with one handler.
 type server struct {
 	http *http.Server
@@ -28,11 +31,14 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 	s.http = &http.Server{Protocols: protocols, HTTP2: flow(), MaxHeaderBytes: headerBytes, ReadHeaderTimeout: stuckAfter,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.ProtoMajor == 2 && r.Method == http.MethodPost && r.URL.Path == streamPath {
+			switch {
+			case r.ProtoMajor == 2 && r.URL.Path == streamPath && r.Method == http.MethodPost:
 				s.serveStream(w, r)
-				return
+			case r.ProtoMajor == 2 && r.URL.Path == askPath && r.Method == http.MethodHead:
+				w.WriteHeader(http.StatusNoContent)
+			default:
+				handler.ServeHTTP(w, r)
 			}
-			handler.ServeHTTP(w, r)
 		})}
 	return s
 }
@@ -45,13 +51,15 @@ func (s *server) run() error {
 	return nil
 }
 
-// serve answers the requests of a link until it ends.
-func (s *server) serve(ctx context.Context, conn net.Conn) {
+// serve answers the requests of a link until it ends. It calls up when something comes over it, and reports whether that was.
+func (s *server) serve(ctx context.Context, conn net.Conn, up func()) bool {
 	link := newLinkConn(conn, nil)
+	link.up = up
 	if !s.in.give(ctx, link) {
 		_ = link.Close()
 	}
 	<-link.ended
+	return link.used.Load()
 }
 
 // drain tells the cloud to send nothing more (GOAWAY, RFC 9113 §6.8), and lets what is under way finish until ctx ends.

@@ -58,12 +58,33 @@ type rig struct {
 
 func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
+	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &rig{t: t, changed: make(chan struct{}, 100), server: private, served: handler, conns: make(chan net.Conn, 100)}
-	g.links = &tunnel.Links{Changed: func(string) { g.changed <- struct{}{} }}
+	g := &rig{t: t, server: private, served: handler, conns: make(chan net.Conn, 100)}
+	g.open("", "")
+	return g
+}
+
+// newReplica starts another replica of a rig's cloud.
+func newReplica(t *testing.T, of *rig, id string) *rig {
+	t.Helper()
+	g := &rig{t: t, server: of.server}
+	g.open(of.cloud.URL, id)
+	return g
+}
+
+// open starts the cloud. Its public URL is its own unless one is given.
+func (g *rig) open(public, replica string) {
+	g.t.Helper()
+	g.changed = make(chan struct{}, 1)
+	g.links = &tunnel.Links{Changed: func(string) {
+		select {
+		case g.changed <- struct{}{}:
+		default:
+		}
+	}}
 	var acceptor *tunnel.Acceptor
 	g.cloud = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := acceptor.Accept(w, r); err != nil {
@@ -73,18 +94,21 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	}))
 	g.cloud.EnableHTTP2 = true
 	g.cloud.StartTLS()
-	t.Cleanup(g.cloud.Close)
+	g.t.Cleanup(g.cloud.Close)
+	if public == "" {
+		public = g.cloud.URL
+	}
+	key, _ := g.server.Public().(ed25519.PublicKey)
 	now := func() time.Time { return time.Now().Add(time.Duration(g.clock.Load())) }
-	acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: bridge.ServerURL(g.cloud.URL), Links: g.links,
+	acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: bridge.ServerURL(public), Links: g.links, Replica: replica,
 		Challenges: tunnel.NewChallenges(bridge.NewSecret("a secret of the cloud"), now),
 		Lookup: func(_ context.Context, id string) (string, []ed25519.PublicKey, error) {
 			if id != keyID {
 				return "", nil, nil
 			}
-			return connection, []ed25519.PublicKey{public}, nil
+			return connection, []ed25519.PublicKey{key}, nil
 		}})
-	t.Cleanup(func() { g.links.Cut(connection) })
-	return g
+	g.t.Cleanup(func() { g.links.Cut(connection) })
 }
 
 // keep puts the challenge of a link back, which a problem's own would replace.
@@ -393,8 +417,8 @@ func TestRefusals(t *testing.T) {
 	purpose := "open"
 	header := func(key ed25519.PrivateKey, cloud, id, challenge string) string {
 		empty := sha256.Sum256(nil)
-		signature := ed25519.Sign(key, []byte(strings.Join([]string{"ace link", cloud, id, challenge, purpose, encoding.EncodeToString(empty[:])}, "\n")))
-		return fmt.Sprintf(`AceLink key="%s", challenge="%s", signature="%s"`, id, challenge, encoding.EncodeToString(signature))
+		signature := ed25519.Sign(key, []byte(strings.Join([]string{"ace link", cloud, id, "process", "0", "share", challenge, purpose, encoding.EncodeToString(empty[:])}, "\n")))
+		return fmt.Sprintf(`AceLink key="%s", instance="process", link="0", replicas="share", challenge="%s", signature="%s"`, id, challenge, encoding.EncodeToString(signature))
 	}
 	purpose = "leave"
 	other := header(g.server, g.cloud.URL, keyID, challenge())
@@ -406,7 +430,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"nothing", "", 401},
 		{"something else", "Bearer abc", 401},
-		{"no signature", `AceLink key="` + keyID + `", challenge="` + challenge() + `", signature=""`, 401},
+		{"no signature", `AceLink key="` + keyID + `", instance="process", link="0", replicas="share", challenge="` + challenge() + `", signature=""`, 401},
 		{"an old challenge", header(g.server, ours, keyID, old), 401},
 		{"a challenge of nobody's", header(g.server, ours, keyID, strings.Repeat("A", len(old))), 401},
 		{"another's key", header(stranger, ours, keyID, challenge()), 403},
