@@ -60,7 +60,8 @@ func (d *Dialer) open(ctx context.Context, n int, socket, last bool) (net.Conn, 
 		header.Set("Connection", "Upgrade")
 		header.Set("Upgrade", Protocol)
 	}
-	authorization, replica, err := d.challenge(ctx, Open, n, header, http.MethodGet, d.cfg.Path, nil)
+	what := call{purpose: Open, slot: n, method: http.MethodGet, path: d.cfg.Path}
+	authorization, replica, err := d.challenge(ctx, what, header)
 	if err != nil {
 		return nil, conn != nil && bars(err), err
 	}
@@ -93,7 +94,7 @@ func (d *Dialer) switched(ctx context.Context, header http.Header, socket bool, 
 		}
 		return newSocketConn(ws, *conn), resp.Header.Get(headerReplica), nil
 	}
-	resp, err := d.ask(ctx, header, http.MethodGet, d.cfg.Path, nil)
+	resp, err := d.ask(ctx, call{method: http.MethodGet, path: d.cfg.Path}, header)
 	if err != nil {
 		return nil, "", err
 	}
@@ -167,7 +168,12 @@ func (d *Dialer) claim(n int, replica string, last bool) bool {
 func (d *Dialer) Call(ctx context.Context, purpose Purpose, method, path string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errSlow)
 	defer cancel()
-	resp, err := d.signed(ctx, purpose, 0, method, path, body)
+	what := call{purpose: purpose, method: method, path: path, body: body}
+	authorization, _, err := d.challenge(ctx, what, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := d.ask(ctx, what, http.Header{"Authorization": {authorization}})
 	if err != nil {
 		return nil, err
 	}
@@ -182,24 +188,17 @@ func (d *Dialer) Call(ctx context.Context, purpose Purpose, method, path string,
 	return answer, nil
 }
 
-// signed sends a request with the signature of a challenge that it asks for first.
-func (d *Dialer) signed(ctx context.Context, purpose Purpose, slot int, method, path string, body []byte) (*http.Response, error) {
-	header := http.Header{}
-	if purpose == Open {
-		header.Set("Connection", "Upgrade")
-		header.Set("Upgrade", Protocol)
-	}
-	authorization, _, err := d.challenge(ctx, purpose, slot, header, method, path, body)
-	if err != nil {
-		return nil, err
-	}
-	header.Set("Authorization", authorization)
-	return d.ask(ctx, header, method, path, body)
+// call is a request to the cloud, and what it is signed for.
+type call struct {
+	purpose      Purpose
+	slot         int // of the link that it opens
+	method, path string
+	body         []byte
 }
 
 // challenge asks for a challenge and returns it signed, with the replica of the cloud that has set it.
-func (d *Dialer) challenge(ctx context.Context, purpose Purpose, slot int, header http.Header, method, path string, body []byte) (authorization, replica string, err error) {
-	resp, err := d.ask(ctx, header, method, path, body)
+func (d *Dialer) challenge(ctx context.Context, what call, header http.Header) (authorization, replica string, err error) {
+	resp, err := d.ask(ctx, what, header)
 	if err != nil {
 		return "", "", err
 	}
@@ -209,18 +208,20 @@ func (d *Dialer) challenge(ctx context.Context, purpose Purpose, slot int, heade
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, headerBytes) // so that the connection is used again
 	_ = resp.Body.Close()
-	p := proof{keyID: d.cfg.KeyID, instance: d.cfg.Instance, slot: slot, replicas: d.cfg.Replicas, challenge: challenge}
-	p.signature = ed25519.Sign(d.cfg.Key, p.signed(d.cfg.Cloud, purpose, body))
+	p := proof{keyID: d.cfg.KeyID, instance: d.cfg.Instance, slot: what.slot, replicas: d.cfg.Replicas, challenge: challenge}
+	p.signature = ed25519.Sign(d.cfg.Key, p.signed(d.cfg.Cloud, what.purpose, what.body))
 	return p.header(), resp.Header.Get(headerReplica), nil
 }
 
-func (d *Dialer) ask(ctx context.Context, header http.Header, method, path string, body []byte) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, string(d.cfg.Cloud)+path, bytes.NewReader(body))
+func (d *Dialer) ask(ctx context.Context, what call, header http.Header) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, what.method, string(d.cfg.Cloud)+what.path, bytes.NewReader(what.body))
 	if err != nil {
 		return nil, fmt.Errorf("write a request to the cloud: %w", err)
 	}
-	r.Header = header.Clone()
-	if len(body) > 0 {
+	if header != nil {
+		r.Header = header.Clone()
+	}
+	if len(what.body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := d.client.RoundTrip(r)
