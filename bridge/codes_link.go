@@ -24,11 +24,14 @@ const (
 	CodeLinkRefused        Code = "link_refused"
 	CodeLinkWanted         Code = "link_wanted"
 	CodeNoLink             Code = "no_link"
+	CodeNotJoined          Code = "not_joined"
+	CodeServerNotReady     Code = "server_not_ready"
+	CodeServerNotRunning   Code = "server_not_running"
 )
 
 var linkCodes = []meaning{
 	{CodeCloudUnreachable, []Kind{Unreachable}, again, "The server does not reach the cloud that it wants to link to."},
-	{CodeAppDown, []Kind{Unreachable}, again, "The server answers, and the app behind it does not."},
+	{CodeAppDown, []Kind{Unreachable, Unavailable}, again, "The server answers, and the app behind it does not."},
 	{CodeCloudPinned, []Kind{Invalid, Conflict}, final, "The server has joined another cloud or organization; it leaves that one first."},
 	{CodeJoinMalformed, []Kind{Invalid}, final, "What is asked of a join token is out of bounds, or a joining server names no ID or URL of its own."},
 	{CodeJoinOther, []Kind{Forbidden}, final, "The join token was used by another server, or belongs to another organization."},
@@ -43,10 +46,13 @@ var linkCodes = []meaning{
 	{CodeLinkRefused, []Kind{Forbidden}, final, "The cloud does not take the credential of this link."},
 	{CodeLinkForbidden, []Kind{Forbidden}, final, "The server does not take this request over a link; ACE_TUNNEL_ALLOW says what it takes."},
 	{CodeLinkKeyMalformed, []Kind{Invalid}, final, "The public key of a link is not Ed25519 in base64url, or does not come with a sealed key."},
-	{CodeLinkSilent, []Kind{Unreachable}, again, "The server has a link, and does not answer over it."},
+	{CodeLinkSilent, []Kind{Unreachable, Unavailable}, again, "The server has a link, and does not answer over it."},
 	{CodeLinkTaken, []Kind{Conflict}, again, "Another server process has the links of this connection, and one of the two refuses replicas."},
 	{CodeLinkUnreadable, []Kind{Invalid}, final, "The stored credential of the link cannot be read: ACE_JWT_SECRET has changed since."},
 	{CodeLinkURL, []Kind{Invalid}, final, "A URL below link.invalid belongs to a server that joins; nobody connects it by hand."},
 	{CodeLinkWanted, []Kind{Unauthenticated}, final, "The address opens links only: it answers with a challenge to sign."},
-	{CodeNoLink, []Kind{Unreachable}, again, "The server has no link to the cloud at the moment."},
+	{CodeServerNotReady, []Kind{Conflict}, again, "The server runs, and does not do its whole work at the moment."},
+	{CodeServerNotRunning, []Kind{Unreachable}, again, "No server runs on this data directory."},
+	{CodeNotJoined, []Kind{NotFound}, final, "The server has joined no organization that it could leave."},
+	{CodeNoLink, []Kind{Unreachable, Unavailable, Conflict}, again, "The server has no link to the cloud at the moment."},
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -153,6 +154,29 @@ func (t Trust) KeyIDs() []string {
 		out[i] = k.KeyID()
 	}
 	return out
+}
+
+// With adds the key of a cloud that was joined to configured trust, which must name the same cloud and organization.
+//
+// Configured public keys must hold that key; cloud secrets say nothing about it.
+func (t Trust) With(joined Trust) (Trust, error) {
+	if !t.Configured() {
+		return joined, nil
+	}
+	if t.Issuer != joined.Issuer || t.Org != joined.Org {
+		return Trust{}, badCloudSecret("the settings are for organization %q of %s, the server has joined %q of %s", t.Org, t.Issuer, joined.Org, joined.Issuer)
+	}
+	both := Trust{Issuer: t.Issuer, Org: t.Org, keys: slices.Clone(t.keys)}
+	for _, key := range joined.keys {
+		if same := func(k CloudKey) bool { return k.public != nil && k.public.Equal(key.public) }; slices.ContainsFunc(t.keys, same) {
+			continue
+		}
+		if slices.ContainsFunc(t.keys, func(k CloudKey) bool { return k.public != nil }) {
+			return Trust{}, badCloudSecret("ACE_CLOUD_PUBLIC_KEY does not have the key %s of the join", key.KeyID())
+		}
+		both.keys = append(both.keys, key)
+	}
+	return both, nil
 }
 
 func (t Trust) key(kid string) (CloudKey, bool) {

@@ -95,7 +95,12 @@ func (s *Server) me(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	id := api.Identity{Type: who.Type, Subject: who.Subject, Org: who.Org, Environment: who.Environment,
+	var app *api.AppState
+	if who.Probe {
+		app = new(s.app.now(c.Request().Context()))
+		s.links.Probed(c.Request().Context())
+	}
+	id := api.Identity{App: app, Type: who.Type, Subject: who.Subject, Org: who.Org, Environment: who.Environment,
 		Scopes: who.Scopes.Strings()}
 	if who.KeyID != uuid.Nil {
 		id.KeyID = who.KeyID.String()

@@ -26,10 +26,11 @@ func (s *Server) allowsOrigin(origin string) bool {
 	if slices.Contains(s.cfg.AllowedOrigins, origin) {
 		return true
 	}
-	if !s.cfg.Trust.Configured() {
+	trusted := s.trust.now()
+	if !trusted.Configured() {
 		return false
 	}
-	dashboard := s.cfg.Trust.Issuer.Origin()
+	dashboard := trusted.Issuer.Origin()
 	asked, err := bridge.CanonicalURL(origin)
 	return err == nil && string(asked) == origin && asked.Same(bridge.ServerURL(dashboard))
 }

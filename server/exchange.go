@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/keys"
+	"github.com/acebridge/ace/server/link"
 )
 
 const (
@@ -21,6 +22,9 @@ const (
 
 // exchangeToken turns a connect token into an API key. It is the only endpoint that accepts a cloud JWT.
 func (s *Server) exchangeToken(c echo.Context) error {
+	if err := link.RequireDirect(c.Request().Context()); err != nil {
+		return err
+	}
 	actor := s.actor(c, "unknown")
 	if err := s.exchange.Allow(bridge.AddressKey(c.RealIP())); err != nil {
 		return err
@@ -50,7 +54,8 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 		return none, err
 	}
 	now := s.cfg.Now()
-	claims, err := s.cfg.Trust.VerifyConnect(presented.Value, s.cfg.PublicURLs, now)
+	trusted := s.trust.now()
+	claims, err := trusted.VerifyConnect(presented.Value, s.audiences, now)
 	if err != nil {
 		return none, err
 	}
@@ -81,6 +86,9 @@ func (s *Server) doExchange(c echo.Context, actor *audit.Actor) (api.ExchangeAns
 	answer := api.ExchangeAnswer{
 		KeyID: record.ID.String(), Prefix: record.Prefix, Org: record.Org, Scopes: record.Scopes.Strings(),
 		ExpiresAt: record.ExpiresAt.UTC(), ConfirmBy: record.ConfirmBy.UTC(),
+	}
+	if answer.LinkKey, err = s.links.Issue(c.Request().Context(), record, trusted); err != nil {
+		return none, err
 	}
 	if claims.Sealing == "" {
 		disclosed := key.Text().Disclose()

@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/bridge/guard"
+	"github.com/acebridge/ace/server/link"
 )
 
 // Queries with which a proxy says how it passes a refusal on. Without one it gets 401, 403 or 429, since some proxies take any
@@ -26,6 +27,9 @@ const (
 // passes without them.
 func (s *Server) verify(c echo.Context) error {
 	r := c.Request()
+	if err := link.RequireDirect(r.Context()); err != nil {
+		return err
+	}
 	who, err := s.forwardAuth(c)
 	if err != nil {
 		return s.verdict(c, who, err)

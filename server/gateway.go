@@ -34,7 +34,7 @@ const (
 )
 
 // newGateway returns a reverse proxy to the app. The admitted identity travels in the request's context.
-func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *httputil.ReverseProxy {
+func newGateway(upstream *url.URL, trusted []netip.Prefix, app *appState, log *slog.Logger) *httputil.ReverseProxy {
 	transport := &http.Transport{
 		Proxy:        nil, // an environment variable must not be able to redirect keys
 		DialContext:  (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
@@ -57,6 +57,7 @@ func newGateway(upstream *url.URL, trusted []netip.Prefix, log *slog.Logger) *ht
 			p.Out.Header[api.HeaderRequestID] = p.Out.Header[bridge.HeaderRequestID]
 		},
 		ModifyResponse: func(resp *http.Response) error {
+			app.answers(resp.StatusCode)
 			stripAnswer(resp.Header)
 			if resp.StatusCode != http.StatusSwitchingProtocols { // a 101 has a connection instead of a body
 				stripAnswer(resp.Trailer)

@@ -18,7 +18,7 @@ func (s *Server) routes() *echo.Echo {
 
 	e.GET(discoveryPath, s.discovery)
 	e.GET("/ace/healthz", api.Healthz)
-	e.GET("/ace/readyz", api.Readyz(s.ready))
+	e.GET("/ace/readyz", s.ready)
 
 	e.POST("/ace/v1/exchange", s.exchangeToken)
 	s.keyHandlers().Routes(e, "/ace/v1/api-keys")

@@ -36,12 +36,14 @@ type Discovery struct {
 	PublicURLs   []bridge.ServerURL `json:"public_urls"`
 	Exchange     DiscoveryExchange  `json:"exchange"`
 	Capabilities []string           `json:"capabilities"`
-	Time         time.Time          `json:"time"` // the server's clock, to explain refusals caused by clock skew
+	ServerID     string             `json:"server_id,omitempty"` // by which clouds know a server that opens links
+	Time         time.Time          `json:"time"`                // the server's clock, to explain refusals caused by clock skew
 }
 
 // Capabilities that decide how a cloud talks to a server; see [Discovery].
 const (
 	CapabilityNumberedWithdrawals = "numbered_withdrawals" // understands numbers in withdrawals and access tokens
+	CapabilityTunnel              = "tunnel"               // opens links to its cloud
 	CapabilityLineage             = "lineage"              // has personal keys, and connect tokens that replace a key
 )
 
@@ -210,6 +212,8 @@ type Identity struct {
 	// unknown, or no end.
 	KeyIssuedAt  *time.Time `json:"key_issued_at,omitempty"`
 	KeyExpiresAt *time.Time `json:"key_expires_at,omitempty"`
+	// App is how the app behind the server is; only a probe of the cloud is told.
+	App *AppState `json:"app,omitempty"`
 }
 
 // IntrospectRequest asks who a credential belongs to. With Method and URI it asks for a decision as well.

@@ -137,6 +137,13 @@ type Joined struct {
 	KeyID        string           `json:"key_id"`
 }
 
+// Left is what a server has left.
+type Left struct {
+	Org   string           `json:"org"`
+	Cloud bridge.ServerURL `json:"cloud"`
+	Told  bool             `json:"told"` // the cloud has removed the connection
+}
+
 // ServerStatus is how a running server is (`ace server status`).
 type ServerStatus struct {
 	Version    string             `json:"version"`

@@ -41,6 +41,12 @@ func (c Catalogue) readPath(escaped string) ([]string, error) {
 	return parts, nil
 }
 
+// Ambiguous reports whether another parser may read an escaped path differently, so that nothing should be decided by it.
+func Ambiguous(escaped string) bool {
+	_, err := Catalogue{}.readPath(escaped)
+	return err != nil
+}
+
 // maxRounds is how often a text is decoded: an app may decode twice, and so may a proxy in front of it.
 const maxRounds = 4
 

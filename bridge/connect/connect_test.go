@@ -1,4 +1,4 @@
-package connect
+package connect_test
 
 import (
 	"context"
@@ -14,13 +14,14 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/apiclient"
+	"github.com/acebridge/ace/bridge/connect"
 	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/e2e/world"
 )
 
 // connectingTo returns a connect to the world's server by its admin, with the cloud reached at the given URL.
-func connectingTo(w *world.World, cloud bridge.ServerURL) *Flow {
-	return New(Config{Cloud: cloudAt(w, cloud), Issuer: w.CloudURL, Server: w.URL})
+func connectingTo(w *world.World, cloud bridge.ServerURL) *connect.Flow {
+	return connect.New(connect.Config{Cloud: cloudAt(w, cloud), Issuer: w.CloudURL, Server: w.URL})
 }
 
 func cloudAt(w *world.World, cloud bridge.ServerURL) *apiclient.Cloud {
@@ -63,14 +64,14 @@ func TestFiftyConnectsAtOnce(t *testing.T) {
 	ids := make([]string, 50)
 	for i := range ids {
 		c := connectingTo(w, w.CloudURL)
-		c.pause = func(ctx context.Context, _ time.Duration) error { // wait at a limit until one connect is through
+		c.SetPause(func(ctx context.Context, _ time.Duration) error { // wait at a limit until one connect is through
 			select {
 			case <-first:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-		}
+		})
 		all.Go(func() {
 			connection, err := c.Run(t.Context())
 			once.Do(func() { close(first) })

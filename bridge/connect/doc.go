@@ -23,6 +23,17 @@
 //   - A refusal says where the cause lies (this machine, the cloud, the server) and what to do about it, as a
 //     [github.com/acebridge/ace/bridge.Error].
 //
+// [Join] is the same flow begun by the server, with a join token instead of a session. The server itself is the caller, asks its
+// own exchange within the process, and registers the key of its link along with the API key; the cloud makes the first use:
+//
+//	the server itself          the cloud
+//	  │ pin its public key        │
+//	  │ join ────────────────────>│  counts a use of the token, answers a connect token for this server only
+//	  │ exchange with itself      │
+//	  │ complete ────────────────>│  opens the key, stores it and the link's public key
+//	  │ link ────────────────────>│
+//	  │<═══════════════ first use │  confirms the key
+//
 // The package neither prints nor prompts: [Config.Note] and [Config.Waiting] receive what a person may want to know. Logging
 // in is up to the caller; what the key may do is up to the server.
 package connect

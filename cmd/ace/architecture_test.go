@@ -40,7 +40,7 @@ var levels = [][]string{
 	{"cloud/factors", "cloud/joining"},
 	{"cloud/accounts"},
 	{"cloud/outbox", "cloud/lockout"},
-	{"cloud/vault", "cloud/passwords", "cloud/links", "cloud/outbound", "cloud/periodic", "cloud/mail", "cloud/auditlog", "docs", "web"},
+	{"cloud/vault", "server/link", "cloud/passwords", "cloud/links", "cloud/outbound", "cloud/periodic", "cloud/mail", "cloud/auditlog", "docs", "web"},
 	{"cloud/schema"},
 	{"bridge/connect", "bridge/doctor", "bridge/guard", "bridge/keyhttp", "bridge/tunnel"},
 	{"bridge/keys"},

@@ -185,6 +185,15 @@ ace org trust -o json`,
 	"server": `
 ace server
 ace server token --role admin`,
+	"server join": `
+ace server join -
+ace server join file:/run/secrets/join-token --name warehouse`,
+	"server leave": `
+ace server leave
+ace server leave --yes --force`,
+	"server status": `
+ace server status
+ace server status -o json`,
 	"server token": `
 ace server token --role admin
 ace server token --role member --subject ci --life 1h`,

@@ -103,6 +103,8 @@ var goldens = []golden{
 	{name: "logout", command: "logout", before: []string{"auth login-token --token $TOKEN"}},
 	{name: "server_token", command: "server token --role member --subject ci"},
 	{name: "server_accept-clock", command: "server accept-clock"},
+	{name: "server_status", command: "server status"},
+	{name: "server_leave", command: "server leave --yes"},
 	{name: "server_install", command: "server install --user --print"},
 	{name: "server_uninstall", command: "server uninstall --user --yes"},
 	{name: "cloud_accept-clock", command: "cloud accept-clock"},
@@ -119,7 +121,7 @@ var goldens = []golden{
 }
 
 // unrecorded run until they are stopped, wait for a browser, or print no result in formats.
-var unrecorded = []string{"login", "auth login", "auth login pat", "auth login api-key", "auth logout", "dev app", "completion", "server health", "cloud health"}
+var unrecorded = []string{"login", "auth login", "auth login pat", "auth login api-key", "auth logout", "dev app", "completion", "server health", "cloud health", "server join"}
 
 func TestGolden(t *testing.T) {
 	run, token, values := goldenWorld(t)

@@ -46,6 +46,12 @@ type serverEnv struct {
 	UpstreamURL    string        `envconfig:"ACE_UPSTREAM_URL"`
 	ScopesFile     string        `envconfig:"ACE_SCOPES_FILE"`
 	AllowedOrigins string        `envconfig:"ACE_ALLOWED_ORIGINS"`
+	UpstreamHealth string        `envconfig:"ACE_UPSTREAM_HEALTH"`
+	Tunnel         string        `envconfig:"ACE_TUNNEL"`
+	TunnelAllow    string        `envconfig:"ACE_TUNNEL_ALLOW"`
+	TunnelGiveUp   string        `envconfig:"ACE_TUNNEL_GIVE_UP"`
+	TunnelLinks    string        `envconfig:"ACE_TUNNEL_LINKS"`
+	JoinToken      bridge.Secret `envconfig:"ACE_JOIN_TOKEN"`
 }
 
 type cloudEnv struct {

@@ -63,7 +63,7 @@ func bound(ln net.Listener, proxies []netip.Prefix, log *slog.Logger) net.Listen
 
 // part is a server or a cloud, ready to serve.
 type part struct {
-	ln      net.Listener
+	ln      net.Listener // nil: there is no port
 	cert    *tls.Certificate
 	drain   time.Duration // see [serving.Config]
 	handler http.Handler
@@ -114,7 +114,12 @@ func (p part) serve(ctx context.Context, stop context.CancelCauseFunc, log *slog
 		ran <- err
 	}()
 	drained := p.drainLinks(ctx)
-	err := serving.Serve(ctx, p.ln, p.handler, serving.Config{Cert: p.cert, Drain: p.drain, Log: log})
+	var err error
+	if p.ln == nil {
+		<-ctx.Done()
+	} else {
+		err = serving.Serve(ctx, p.ln, p.handler, serving.Config{Cert: p.cert, Drain: p.drain, Log: log})
+	}
 	drained()
 	stopBackground()
 	if runErr := <-ran; err == nil && runErr != nil && errors.Is(context.Cause(ctx), runErr) {

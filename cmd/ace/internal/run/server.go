@@ -1,12 +1,15 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,9 +40,13 @@ type Runner struct {
 func (runner *Runner) ServerCommand() *cobra.Command {
 	var newDatabase bool
 	cmd := &cobra.Command{Use: "server", Short: "Run the self-hosted server, configured by environment variables", Args: cmdline.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runServer(cmd.Context(), newDatabase) }}
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runner.runServer(cmd.Context(), start{newDatabase: newDatabase})
+		}}
 	newDatabaseFlag(cmd, &newDatabase)
+	links := linking{runner}
 	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand(),
+		links.joinCommand(), links.leaveCommand(), links.statusCommand(),
 		runner.serverInstallCommand(), runner.serverUninstallCommand())
 	return cmd
 }
@@ -69,8 +76,9 @@ func (e *serverEnv) config() (server.Config, settings, error) {
 	}
 	cfg := server.Config{Catalogue: scopes,
 		PublicURLs: s.publicURLs, DatabaseURL: s.database, DataDir: s.stateDir, Trust: trust, JWTSecret: e.JWTSecret,
-		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies,
+		Upstream: parseUpstream(e.UpstreamURL, &wrong), TrustedProxies: s.proxies, Tunnel: e.tunnel(s, &wrong),
 	}
+	cfg.UpstreamHealth = upstreamHealth(e.UpstreamHealth, cfg.Upstream, &wrong)
 	cfg.AllowedOrigins = origins(e.AllowedOrigins, &wrong)
 	if len(wrong) > 0 {
 		return server.Config{}, s, badEnv(wrong)
@@ -124,47 +132,83 @@ func (e *serverEnv) jwtSecret(s settings) (bridge.Secret, error) {
 	return files.KeptSecret(s.dataDir, "jwt-secret", newJWTSecret)
 }
 
-func (runner *Runner) runServer(ctx context.Context, newDatabase bool) error {
+// start says how a server starts, besides its environment.
+type start struct {
+	newDatabase bool
+	token       bridge.Secret // joins with it, or fails; zero: ACE_JOIN_TOKEN
+	name        string        // of the connection that the join makes
+	joined      func(api.Joined)
+}
+
+func (runner *Runner) runServer(ctx context.Context, how start) error {
+	if how.token.IsZero() {
+		if err := hideJoinToken(); err != nil {
+			return err
+		}
+	}
 	var e serverEnv
 	if err := readEnv(&e); err != nil {
 		return err
 	}
-	cfg, s, err := e.config()
+	closeInherited()
+	cfg, s, log, err := runner.configured(&e)
 	if err != nil {
 		return err
 	}
-	cfg.NewDatabase, cfg.Version = newDatabase, runner.Version
-	log, err := e.logger(runner.Term.Err)
-	if err != nil {
-		return err
+	cfg.NewDatabase = how.newDatabase
+	if !how.token.IsZero() {
+		cfg.Tunnel.Token, cfg.Tunnel.Name, cfg.Tunnel.JoinNow, cfg.Tunnel.Joined = how.token, how.name, true, how.joined
 	}
-	warnOfVariables(log)
-	if cfg.JWTSecret, err = e.jwtSecret(s); err != nil {
-		return err
-	}
-	if e.DatabaseURL.IsZero() {
-		if err := files.MakeDataDir(s.dataDir); err != nil {
+	p := part{drain: s.drain}
+	if !s.noPort {
+		var ln net.Listener
+		if ln, p.cert, err = e.listen(ctx, s); err != nil {
 			return err
 		}
-	}
-	ln, cert, err := e.listen(ctx, s)
-	if err != nil {
-		return err
-	}
-	if port := ln.Addr().(*net.TCPAddr).Port; e.PublicURL == "" && s.loopback {
-		host, _, _ := net.SplitHostPort(s.addr)
-		cfg.PublicURLs = loopbackURLs(e.scheme(), host, fmt.Sprint(port)) // port 0 is known only now
+		p.ln, cfg.Listening = bound(ln, cfg.TrustedProxies, log), ln.Addr().String()
+		if port := ln.Addr().(*net.TCPAddr).Port; e.PublicURL == "" && s.loopback {
+			host, _, _ := net.SplitHostPort(s.addr)
+			cfg.PublicURLs = loopbackURLs(e.scheme(), host, fmt.Sprint(port)) // port 0 is known only now
+		}
 	}
 	srv, err := server.New(ctx, cfg, log)
 	if err != nil {
-		_ = ln.Close()
+		if p.ln != nil {
+			_ = p.ln.Close()
+		}
 		return err
 	}
-	log.Info("server is up", "addr", ln.Addr().String(), "url", cfg.PublicURLs[0], "exchange", cfg.Trust.Configured())
-	if !cfg.Trust.Configured() {
-		log.Warn("no cloud secret: `ace connect` cannot exchange keys here; set ACE_CLOUD_PUBLIC_KEY to what `ace org trust` prints")
+	p.handler, p.run, p.close = srv.Handler(), srv.Run, srv.Close
+	log.Info("server is up", "addr", cmp.Or(cfg.Listening, "no port"), "url", cmp.Or(slices.Concat(cfg.PublicURLs, []bridge.ServerURL{srv.Links().URL()})...), "exchange", cfg.Trust.Configured(), "joined", srv.Links().Pinned())
+	if !cfg.Trust.Configured() && !srv.Links().Pinned() && cfg.Tunnel.Token.IsZero() {
+		log.Warn("no cloud secret: `ace connect` cannot exchange keys here; join with `ace server join -`, or set ACE_CLOUD_PUBLIC_KEY to what `ace org trust` prints")
 	}
-	return serve(ctx, log, part{ln: bound(ln, cfg.TrustedProxies, log), cert: cert, drain: s.drain, handler: srv.Handler(), run: srv.Run, close: srv.Close})
+	parts := []part{p}
+	if operator := operatorPart(ctx, s, server.Operator(srv), log); operator != nil {
+		parts = append(parts, *operator)
+	}
+	return serve(ctx, log, parts...)
+}
+
+// configured checks the environment of a server, and reads or makes the secret that it keeps itself.
+func (runner *Runner) configured(e *serverEnv) (server.Config, settings, *slog.Logger, error) {
+	cfg, s, err := e.config()
+	if err != nil {
+		return cfg, s, nil, err
+	}
+	cfg.Version = runner.Version
+	log, err := e.logger(runner.Term.Err)
+	if err != nil {
+		return cfg, s, nil, err
+	}
+	warnOfVariables(log)
+	if cfg.JWTSecret, err = e.jwtSecret(s); err != nil {
+		return cfg, s, nil, err
+	}
+	if e.DatabaseURL.IsZero() {
+		err = files.MakeDataDir(s.dataDir)
+	}
+	return cfg, s, log, err
 }
 
 type userTokenResult struct {
@@ -217,6 +261,13 @@ func (runner *Runner) serverHealthCommand() *cobra.Command {
 		Args: cmdline.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			var e serverEnv
 			if err := readEnv(&e); err != nil {
+				return err
+			}
+			if e.Addr == noAddr {
+				own, err := linking{runner}.operator(&e)
+				if err == nil {
+					_, err = own.Status(cmd.Context())
+				}
 				return err
 			}
 			base, cfg, err := runner.ownAddress(&e.CommonEnv, "server", defaultServerAddr)

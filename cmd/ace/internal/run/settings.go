@@ -20,6 +20,7 @@ import (
 // settings are the common variables, checked.
 type settings struct {
 	addr       string
+	noPort     bool // ACE_ADDR=none: reached over links alone
 	loopback   bool
 	publicURLs []bridge.ServerURL
 	dataDir    string
@@ -28,6 +29,9 @@ type settings struct {
 	proxies    []netip.Prefix
 	drain      time.Duration
 }
+
+// noAddr is the value of ACE_ADDR for a server without a port.
+const noAddr = "none"
 
 const (
 	defaultDrain = 3 * time.Second // none on loopback, where no other replica takes over
@@ -40,11 +44,12 @@ func (e *CommonEnv) settings(role, addr string, wrong *[]string) settings {
 	if s.addr == "" {
 		s.addr = addr
 	}
+	s.noPort = role == "server" && s.addr == noAddr
 	host, port, err := net.SplitHostPort(s.addr)
-	if err != nil {
+	if err != nil && !s.noPort {
 		*wrong = append(*wrong, "ACE_ADDR: it is not HOST:PORT")
 	}
-	s.loopback = profile.IsLoopback(host)
+	s.loopback = profile.IsLoopback(host) || s.noPort
 	for _, raw := range splitComma(e.PublicURL) {
 		u, err := bridge.CanonicalURL(raw)
 		if err != nil {
