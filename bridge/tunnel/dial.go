@@ -24,10 +24,11 @@ const (
 	// MaxLinks is how many links a server may keep.
 	MaxLinks = 4
 
-	dialTimeout = 15 * time.Second
+	dialTimeout    = 15 * time.Second
+	connectTimeout = 5 * time.Second // of its first part, which a network that is away holds up
 	// A lost link is dialed again after a random time of up to waitFirst, and up to twice as long after each failure.
 	waitFirst = 3 * time.Second
-	waitMost  = 10 * time.Second
+	waitMost  = 8 * time.Second
 	// steady is how long a link has to last for the waits to start over.
 	steady = 10 * time.Second
 	// refusedWait is the shortest wait after the cloud has refused the credential.
@@ -116,9 +117,11 @@ func NewDialer(cfg DialerConfig) (*Dialer, error) {
 	client = client.Clone()
 	dial := client.DialContext
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		dial = new(net.Dialer).DialContext
 	}
 	client.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err

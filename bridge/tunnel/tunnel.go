@@ -44,8 +44,9 @@ const (
 
 	// Bytes that one request, and all requests of a link, may have under way in one direction. Eight megabytes fill
 	// 1 Gbit/s at a round trip of 60 ms; the defaults of net/http fill an eighth of it from the cloud to the server.
+	// What readers leave unread counts, so that sixteen of them have to stand still before they hold up others.
 	streamWindow = 8 << 20
-	linkWindow   = 32 << 20
+	linkWindow   = 128 << 20
 	frameSize    = 64 << 10
 
 	// maxStreams is how many requests a link carries at a time.

@@ -54,17 +54,24 @@ type rig struct {
 	served  http.Handler
 	conns   chan net.Conn // that the server has dialed
 	dialer  *tunnel.Dialer
+	tls     *tls.Config // of the cloud; nil: that of a test
 }
 
 func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &rig{t: t, server: private, served: handler, conns: make(chan net.Conn, 100)}
+	g := &rig{t: t, served: handler, conns: make(chan net.Conn, 100)}
+	g.key()
 	g.open("", "")
 	return g
+}
+
+// key makes the server's key.
+func (g *rig) key() {
+	g.t.Helper()
+	var err error
+	if _, g.server, err = ed25519.GenerateKey(nil); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // newReplica starts another replica of a rig's cloud.
@@ -92,7 +99,8 @@ func (g *rig) open(public, replica string) {
 			api.WriteProblem(keep{w, header}, err)
 		}
 	}))
-	g.cloud.EnableHTTP2 = true
+	g.cloud.EnableHTTP2, g.cloud.TLS = true, g.tls
+	g.cloud.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	g.cloud.StartTLS()
 	g.t.Cleanup(g.cloud.Close)
 	if public == "" {

@@ -102,7 +102,7 @@ var mayImport = map[string][]string{
 	"bridge/keys/table":            {"bridge", "bridge/api", "bridge/catalogue", "bridge/keys/", "bridge/sqldb"},
 	"bridge/keys/timeline":         {"bridge", "bridge/mark", "bridge/sqldb"},
 	"bridge/mark":                  {"bridge"},
-	"bridge/tunnel":                {"bridge", "bridge/api", "bridge/benchtest"},
+	"bridge/tunnel":                {"bridge", "bridge/api", "bridge/benchtest", "bridge/sqldb/sqldbtest"},
 	"bridge/sqldb":                 {"bridge"},
 	"bridge/sqldb/sqldbtest":       {"bridge", "bridge/sqldb"},
 }
