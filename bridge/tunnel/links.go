@@ -81,7 +81,7 @@ func (l *Link) why(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	if !l.ended() {
+	if !l.ended() && l.client.Err() == nil {
 		select {
 		case l.again <- struct{}{}:
 		default:

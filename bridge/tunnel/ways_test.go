@@ -87,8 +87,7 @@ func TestWebSocketFallback(t *testing.T) {
 			g := &rig{t: t, served: http.HandlerFunc(echo)}
 			g.key()
 			var barred, passed atomic.Int32
-			var front *httptest.Server
-			front = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.Header.Get("Upgrade") {
 				case tunnel.Protocol:
 					barred.Add(1)
