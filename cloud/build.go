@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"crypto/ed25519"
 	"time"
 
 	"github.com/acebridge/ace/bridge/api"
@@ -15,6 +14,7 @@ import (
 	"github.com/acebridge/ace/cloud/oauth"
 	"github.com/acebridge/ace/cloud/outbound"
 	"github.com/acebridge/ace/cloud/page"
+	"github.com/acebridge/ace/cloud/presence"
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/settings"
@@ -25,7 +25,7 @@ import (
 
 // build makes the rooms, each from what it may touch. A failed call of the relay asks for a probe, and a disconnect forgets
 // the relay's target: the two functions tie rooms that do not know each other.
-func (c *Cloud) build() {
+func (c *Cloud) build() error {
 	cfg, reg, now := c.cfg, c.registry, c.cfg.Now
 	rules := outbound.Rules{Loopback: cfg.PublicURL.Loopback(), Allow: cfg.RelayAllow}
 	c.outbound = rules.Client()
@@ -43,8 +43,18 @@ func (c *Cloud) build() {
 		Addresses: reg.Addresses, Outbox: reg.Outbox, Now: now, Limits: limits})
 	c.page = page.New(page.Config{Who: c.who, Accounts: reg.Accounts})
 	c.docs = docs.New(docs.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who})
-	c.links = links.New(links.Config{PublicURL: cfg.PublicURL, Root: c.root, Lookup: noKeys, Rotate: noRotation, Leave: noLeave,
-		Revocation: reg.Upkeep.PendingRevocation, Now: now}, c.log)
+	replica, err := presence.New(reg.DB, cfg.Internal.URL)
+	if err != nil {
+		return err
+	}
+	c.links, err = links.New(links.Config{PublicURL: cfg.PublicURL, Root: c.root, Lookup: reg.Joins.Lookup, Rotate: reg.Joins.RotateKey,
+		Leave: reg.Joins.Leave, Revocation: reg.Upkeep.PendingRevocation, Presence: replica, Internal: cfg.Internal, Now: now,
+		News: func(ctx context.Context, connection string, news links.News) error {
+			return c.servers.LinkNews(ctx, connection, news)
+		}}, c.log)
+	if err != nil {
+		return err
+	}
 	c.relay = relay.New(relay.Config{PublicURL: cfg.PublicURL, Outbound: rules, Links: c.links, Limits: cfg.RelayLimits, Keys: c.keys, Who: c.who,
 		Quotas: quotas, Tokens: reg.Tokens, History: reg.History, Now: now,
 		Check: func(ctx context.Context, p accounts.Principal, id string) (api.Connection, error) {
@@ -67,14 +77,8 @@ func (c *Cloud) build() {
 		Connections: reg.Connections, History: reg.History, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
 	c.dashboard = dashboard.New(dashboard.Config{PublicURL: cfg.PublicURL, Keys: c.keys, Page: c.page, Who: c.who, Quotas: quotas,
 		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Outbox: reg.Outbox,
-		Connections: reg.Connections, Joins: reg.Joins, History: reg.History, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
+		Connections: reg.Connections, History: reg.History, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
 	c.settings = settings.New(settings.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who, Accounts: reg.Accounts, Sessions: reg.Sessions,
 		Passwords: reg.Passwords, Factors: reg.Factors, Addresses: reg.Addresses, Devices: devices})
+	return nil
 }
-
-// These stand in for the store of link keys, which is to come: no key opens a link.
-func noKeys(context.Context, string) (string, []ed25519.PublicKey, error) { return "", nil, nil }
-
-func noRotation(context.Context, string, string, ed25519.PublicKey) error { return nil }
-
-func noLeave(context.Context, string, string) error { return nil }

@@ -62,6 +62,7 @@ type Config struct {
 	FirstEmail     string         // who alone makes the first account, with a link that is logged; empty: an operator's command does
 	Mail           mail.Sender    // nil: on loopback mail is shown at /dev/mail, elsewhere none is sent
 	RelayLimits    who.RelayLimits
+	Internal       links.Internal // how the cloud's other replicas reach this one; zero: one replica alone may hold links
 	Version        string
 	Password       passwords.Cost   // zero: the default cost
 	Now            func() time.Time // nil: time.Now
@@ -194,7 +195,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Cloud, error) {
 	}
 	c := &Cloud{cfg: cfg, log: log, db: db, root: root, registry: reg, keys: own, mark: kept}
 	c.mailer, c.kept = chooseMailer(cfg.Mail, cfg.PublicURL)
-	c.build()
+	if err := c.build(); err != nil {
+		_, _ = db.Close(), kept.Close()
+		return nil, err
+	}
 	c.echo = c.routes()
 	if err := c.login.OfferFirst(ctx); err != nil {
 		_ = db.Close()
@@ -223,7 +227,7 @@ func (c *Cloud) Registry() *registry.Registry { return c.registry }
 // Run does the background work of the rooms, delivers mail and clears out, until ctx ends.
 func (c *Cloud) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{c.servers.Run, c.relay.Run, c.live.Run} {
+	for _, run := range []func(context.Context) error{c.links.Run, c.servers.Run, c.relay.Run, c.live.Run} {
 		wg.Go(func() {
 			if err := run(ctx); err != nil {
 				c.log.Error("background work has stopped", "error", err)

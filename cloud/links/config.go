@@ -20,6 +20,9 @@
 //
 // A link is cut within a second after its key or its connection has gone. [Links.Drain] lets requests finish when the cloud stops.
 //
+// The replicas of a cloud reach each other at [Internal], with TLS at both ends; cloud/presence says who holds which links. What
+// comes in by a hop goes to a link there, or nowhere: there is no second hop. Without Internal one replica alone holds links.
+//
 // Which keys open links is decided by the functions of [Config]; whether the path behind a link works is found out by
 // cloud/servers.
 package links
@@ -28,13 +31,16 @@ import (
 	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/tunnel"
+	"github.com/acebridge/ace/cloud/presence"
 )
 
 // Config is what the room needs. Every field is required unless it says otherwise.
@@ -44,12 +50,16 @@ type Config struct {
 	// Lookup returns the connection that an API key belongs to, and the public keys that open its links; none: nobody's.
 	Lookup func(ctx context.Context, keyID string) (connection string, keys []ed25519.PublicKey, err error)
 	// Rotate stores the successor of the key that opens a connection's links.
-	Rotate func(ctx context.Context, keyID, connection string, successor ed25519.PublicKey) error
+	Rotate func(ctx context.Context, connection string, successor ed25519.PublicKey, from audit.Actor) error
 	// Leave removes a connection on behalf of its server.
-	Leave func(ctx context.Context, keyID, connection string) error
+	Leave func(ctx context.Context, connection string, from audit.Actor) error
 	// Revocation returns the pending revocation of an API key; none: zero.
 	Revocation func(ctx context.Context, keyID string) (bridge.Secret, error)
-	Now        func() time.Time
+	// News is told what has become of a connection's links, possibly twice, and for several connections at a time.
+	News     func(ctx context.Context, connection string, news News) error
+	Presence *presence.Store
+	Internal Internal // zero: one replica alone may hold links
+	Now      func() time.Time
 }
 
 // Links are the links of this process, and the ways to servers. Its methods are safe for concurrent use.
@@ -59,6 +69,9 @@ type Links struct {
 	links    tunnel.Links
 	acceptor *tunnel.Acceptor
 	limit    *api.Limiter
+	watch    watch
+	hop      *hop         // nil: the other replicas do not reach this one
+	others   atomic.Int64 // other replicas that are alive
 }
 
 // Servers behind one address dial together after a restart: each link takes two requests.
@@ -68,12 +81,21 @@ const (
 	dialBursts = 10_000 // of all addresses
 )
 
-// New returns the room.
-func New(cfg Config, log *slog.Logger) *Links {
+// New returns the room. [Links.Run] does its background work.
+func New(cfg Config, log *slog.Logger) (*Links, error) {
 	ls := &Links{cfg: cfg, log: log, limit: api.NewLimiter(dialEvery, dialBurst, dialBursts, cfg.Now)}
+	ls.watch = watch{woken: make(chan struct{}, 1), dirty: map[string]bool{}, held: map[string]bool{}, lost: map[string]time.Time{}}
+	ls.links.Changed = ls.watch.changed
+	if cfg.Internal.Listener != nil {
+		var err error
+		if ls.hop, err = newHop(ls, cfg.Internal); err != nil {
+			return nil, err
+		}
+	}
+	ls.others.Store(1) // there may be one: the first lease says
 	ls.acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: cfg.PublicURL, Links: &ls.links, Lookup: ls.lookup,
 		Challenges: tunnel.NewChallenges(cfg.Root.LinkSecret(), cfg.Now)})
-	return ls
+	return ls, nil
 }
 
 // Mount adds the routes of links.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
+	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/bridge/tunnel"
+	"github.com/acebridge/ace/cloud/presence"
 )
 
 const maxKeyBody = 1 << 10 // bytes
@@ -52,11 +54,30 @@ func (ls *Links) refused(ctx echo.Context, by *asked, err error) error {
 	return err
 }
 
+// actor is where a request comes from; the store says who acts.
+func actor(ctx echo.Context) audit.Actor {
+	r := ctx.Request()
+	return audit.Actor{Address: ctx.RealIP(), RequestID: api.RequestID(r), UserAgent: r.UserAgent()}
+}
+
+// errAnother refuses a link where another replica holds some and the two cannot reach each other.
+var errAnother = &bridge.Error{Kind: bridge.Unavailable, Code: bridge.CodeInternalURL,
+	Detail: "another replica of the cloud holds links, and the two cannot reach each other",
+	Hint:   "set ACE_INTERNAL_ADDR and ACE_INTERNAL_URL for each replica of the cloud", RetryAfter: presence.RenewEvery}
+
 // open handles GET /v1/link.
 func (ls *Links) open(ctx echo.Context) error {
 	r, by, err := ls.begin(ctx)
 	if err != nil {
 		return err
+	}
+	if r.Header.Get("Authorization") != "" && ls.others.Load() > 0 {
+		switch stranger, err := ls.cfg.Presence.Stranger(r.Context()); {
+		case err != nil:
+			return err
+		case stranger != "":
+			return errAnother
+		}
 	}
 	return ls.refused(ctx, by, ls.acceptor.Accept(ctx.Response(), r))
 }
@@ -71,7 +92,7 @@ func (ls *Links) leave(ctx echo.Context) error {
 	if err != nil {
 		return ls.refused(ctx, by, err)
 	}
-	if err := ls.cfg.Leave(r.Context(), by.keyID, connection); err != nil {
+	if err := ls.cfg.Leave(r.Context(), connection, actor(ctx)); err != nil {
 		return err
 	}
 	ls.Cut(connection)
@@ -96,7 +117,7 @@ func (ls *Links) rotate(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := ls.cfg.Rotate(r.Context(), by.keyID, connection, key); err != nil {
+	if err := ls.cfg.Rotate(r.Context(), connection, key, actor(ctx)); err != nil {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)

@@ -1,13 +1,13 @@
 package links
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/acebridge/ace/bridge"
-	"github.com/acebridge/ace/bridge/api"
 )
 
 var errNoLink = bridge.E(bridge.Unreachable, bridge.CodeNoLink, "the server has no link to this cloud").
@@ -33,16 +33,17 @@ func (ls *Links) Way(connection string, server bridge.ServerURL, direct http.Rou
 	return &Way{links: ls, connection: connection, server: server, direct: direct}
 }
 
-// Linked reports whether a server has a link to this process or to another replica.
-func (ls *Links) Linked(connection string) bool { return len(ls.links.Of(connection)) > 0 }
-
-// Name returns api.WayTunnel or api.WayDirect: the way that a request would take now.
-func (w *Way) Name() string {
-	if w.server.LinkOnly() || w.links.Linked(w.connection) {
-		return api.WayTunnel
+// Linked reports whether a server has a link to this replica or to another one that this one reaches.
+func (ls *Links) Linked(ctx context.Context, connection string) bool {
+	if len(ls.links.Of(connection)) > 0 {
+		return true
 	}
-	return api.WayDirect
+	_, elsewhere := ls.hop.holder(ctx, connection)
+	return elsewhere
 }
+
+// Here returns the connections whose servers have links to this replica.
+func (ls *Links) Here() []string { return ls.links.Connections() }
 
 // RoundTrip implements [http.RoundTripper].
 func (w *Way) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -50,6 +51,13 @@ func (w *Way) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(w.links.links.Of(w.connection)) > 0 {
 		w.localOnce.Do(func() { w.local = w.links.links.Transport(w.connection) })
 		resp, sent, err := w.over(r, w.local)
+		if sent {
+			return resp, err
+		}
+		failed = err
+	}
+	if to, ok := w.links.hop.holder(r.Context(), w.connection); ok {
+		resp, sent, err := w.over(r, hopWay{w.links.hop, w.connection, to})
 		if sent {
 			return resp, err
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/acebridge/ace/cloud/internal/roomtest"
 	"github.com/acebridge/ace/cloud/links"
 	"github.com/acebridge/ace/cloud/outbound"
+	"github.com/acebridge/ace/cloud/presence"
 	"github.com/acebridge/ace/cloud/relay"
 	"github.com/acebridge/ace/cloud/schema"
 	"github.com/acebridge/ace/cloud/who"
@@ -66,12 +67,19 @@ func start(t *testing.T, dsn string) *fixture {
 func startWith(t *testing.T, dsn string, limits who.RelayLimits) *fixture {
 	t.Helper()
 	f := &fixture{Fixture: roomtest.New(t, dsn, ""), keys: map[string]linkKey{}}
-	f.links = links.New(links.Config{PublicURL: f.URL, Root: f.Root, Now: time.Now,
+	replica, err := presence.New(f.DB, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.links, err = links.New(links.Config{PublicURL: f.URL, Root: f.Root, Presence: replica, Now: time.Now,
 		Lookup: func(_ context.Context, keyID string) (string, []ed25519.PublicKey, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return f.keys[keyID].connection, []ed25519.PublicKey{f.keys[keyID].public}, nil
 		}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(f.links.Close)
 	f.relay = relay.New(relay.Config{PublicURL: f.URL, Outbound: outbound.Rules{Loopback: true}, Links: f.links, Limits: limits, Keys: f.Keys, Who: f.Who,
 		Quotas: who.NewQuotas(limits), Tokens: f.Tokens, History: f.History, Now: f.Clock,
@@ -131,7 +139,7 @@ func (f *fixture) dial(connection string, h http.HandlerFunc) (stop func()) {
 	}()
 	stop = func() { cancel(); <-done }
 	f.T.Cleanup(stop)
-	for late := time.After(time.Minute); !f.links.Linked(connection); {
+	for late := time.After(time.Minute); !f.links.Linked(f.T.Context(), connection); {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-late:

@@ -15,7 +15,11 @@ func newTables() *calls {
 	if err != nil {
 		panic(err)
 	}
-	return newCalls(Config{PublicURL: "https://cloud.test", Links: links.New(links.Config{Root: root, Now: time.Now}, slog.New(slog.DiscardHandler))}, slog.New(slog.DiscardHandler))
+	ways, err := links.New(links.Config{Root: root, Now: time.Now}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		panic(err)
+	}
+	return newCalls(Config{PublicURL: "https://cloud.test", Links: ways}, slog.New(slog.DiscardHandler))
 }
 
 // Access terms that were read before a change are not kept after it, and a full table drops the longest unused only.

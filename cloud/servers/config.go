@@ -3,7 +3,7 @@
 // It probes them, revokes keys, withdraws access tokens, rotates keys before they expire, and reads catalogues and keys for the
 // dashboard. It reports the results to the stores, which own the rows:
 //
-//	probe:      due ──► asked ──► online | offline | unauthorized | unknown, with the cause and what to do
+//	probe:      due, or the links have changed ──► asked ──► online | offline | unauthorized | unknown, with the cause and what to do
 //	revocation: due ──► delivered | retried later
 //	withdrawal: due ──► told to the server | retried later
 //	rotation:   due ──► begun ──► new secret tested ──► finished | overtaken | retried later
@@ -68,12 +68,15 @@ type Servers struct {
 
 	withdrawals deliveries
 	sweep       sweep
+	newcomers   newcomers
 }
 
 // New returns the room. [Servers.Run] does its background work.
 func New(cfg Config, log *slog.Logger) *Servers {
-	return &Servers{cfg: cfg, log: log, outbound: cfg.Outbound, links: cfg.Links, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas,
+	sv := &Servers{cfg: cfg, log: log, outbound: cfg.Outbound, links: cfg.Links, keys: cfg.Keys, who: cfg.Who, quotas: cfg.Quotas,
 		connections: cfg.Connections, accessTokens: cfg.Tokens, upkeep: cfg.Upkeep, preview: cfg.Preview, forgetTarget: cfg.ForgetTarget}
+	sv.newcomers = newcomers{of: sv, woken: make(chan struct{}, 1), waiting: map[string]bool{}}
+	return sv
 }
 
 // Run probes connections, rotates keys, and delivers revocations and withdrawals, until ctx ends.
@@ -82,10 +85,14 @@ func New(cfg Config, log *slog.Logger) *Servers {
 func (sv *Servers) Run(ctx context.Context) error {
 	periodic.Run(ctx, sv.log,
 		periodic.Job{Every: probeEvery, Do: sv.ProbeStale},
+		periodic.Job{Every: probeEvery, Wake: sv.newcomers.woken, Do: sv.newcomers.probeWaiting},
+		periodic.Job{Every: linkedEvery, Do: sv.newcomers.probeLinked},
+		periodic.Job{Every: probeEvery, Do: sv.newcomers.lostLinks},
 		periodic.Job{Every: deliverEvery, Wake: sv.upkeep.RevocationsDue(), Do: sv.DeliverRevocations},
 		periodic.Job{Every: rotateEvery, Do: sv.RotateKeys},
 		periodic.Job{Every: withdrawEvery, Wake: sv.accessTokens.WithdrawalsDue(), Do: sv.withdrawTokens})
 	sv.withdrawals.wg.Wait()
+	sv.newcomers.wg.Wait()
 	return nil
 }
 

@@ -30,6 +30,7 @@ const (
 // server. was is what the connection must still be; see [connections.AsItWas].
 func (sv *Servers) Disconnect(ctx echo.Context, p accounts.Principal, id string, was connections.AsItWas) (api.Removed, error) {
 	who := who.Actor(ctx, p)
+	sv.links.Linked(ctx.Request().Context(), id) // remembers which replica holds the link, for a moment: the row of that goes with the connection
 	removed, err := sv.connections.DeleteIf(ctx.Request().Context(), p.As(who), id, was)
 	sv.forgetTarget(id)
 	if err == nil {

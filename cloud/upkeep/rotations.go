@@ -229,7 +229,7 @@ func (t Target) expired(s Status, now time.Time) Status {
 	if t.expires == 0 || t.expires > now.Unix() || s.Status == connections.StatusOnline {
 		return s
 	}
-	s.Status, s.Hint = connections.StatusUnauthorized, connections.ConnectAgain(t.Server)
+	s.Status, s.Code, s.Hint = connections.StatusUnauthorized, bridge.CodeKeyExpired, connections.ConnectAgain(t.Server)
 	s.Cause = "the API key expired on " + time.Unix(t.expires, 0).UTC().Format("2 January 2006")
 	return s
 }

@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"server/link":                  {"bridge", "bridge/"},
 	"cloud":                        {"web", "cloud/", "bridge", "bridge/"},
 	"cloud/login":                  {"web", "cloud/page", "cloud/who", "cloud/signup", "cloud/signin", "cloud/addresses", "cloud/joining", "cloud/lockout", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
-	"cloud/dashboard":              {"web", "cloud/page", "cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/joins", "cloud/connections", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
+	"cloud/dashboard":              {"web", "cloud/page", "cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/connections", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
 	"cloud/settings":               {"cloud/page", "cloud/who", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/auditlog":               {"bridge", "bridge/"},
 	"cloud/v1":                     {"cloud/auditlog", "cloud/joins", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "bridge", "bridge/"},
@@ -62,7 +62,8 @@ var mayImport = map[string][]string{
 	"cloud/who":                    {"cloud/signin", "cloud/addresses", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
 	"cloud/internal/roomtest":      {"cloud/internal/storetest", "cloud/page", "cloud/who", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/internal/storetest":     {"cloud/registry", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin", "cloud/factors", "cloud/addresses", "cloud/accounts", "cloud/outbox", "cloud/passwords", "cloud/vault", "bridge", "bridge/"},
-	"cloud/links":                  {"bridge", "bridge/"},
+	"cloud/links":                  {"cloud/presence", "bridge", "bridge/"},
+	"cloud/presence":               {"cloud/schema", "bridge", "bridge/"},
 	"cloud/outbound":               {"bridge", "bridge/"},
 	"cloud/passwords":              {"bridge"},
 	"cloud/periodic":               {},
@@ -109,7 +110,7 @@ var mayImport = map[string][]string{
 
 // stores own rules and rows, and know nothing of HTTP.
 var stores = []string{"cloud/registry", "cloud/preview", "cloud/joins", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/providers", "cloud/signup", "cloud/signin",
-	"cloud/addresses", "cloud/factors", "cloud/joining", "cloud/accounts", "cloud/lockout", "cloud/outbox", "cloud/vault", "cloud/schema"}
+	"cloud/addresses", "cloud/factors", "cloud/joining", "cloud/accounts", "cloud/lockout", "cloud/outbox", "cloud/presence", "cloud/vault", "cloud/schema"}
 
 type goPackage struct {
 	ImportPath   string
