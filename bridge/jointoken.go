@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"crypto/sha256"
+	"regexp"
 	"strings"
 )
 
@@ -10,6 +11,9 @@ const (
 	joinSecretBytes = 32
 	maxJoinToken    = 4 << 10
 )
+
+// JoinTokenPattern is the expression that finds join tokens in text; [ParseJoinToken] says whether it is one.
+var JoinTokenPattern = regexp.MustCompile(`\bace_jt1\.[0-9A-Za-z_-]+\.[0-9a-z-]+\.[0-9]+\.[0-9A-Za-z_-]{43}\.[0-9A-Za-z_-]{43}`)
 
 // JoinToken is a short-lived token with which a server joins an organization.
 //

@@ -74,6 +74,7 @@ func (c *Cloud) build() error {
 		Joining: reg.Joining, SignUp: reg.SignUp, Outbox: reg.Outbox, Mails: limits.Mails}, c.log)
 	c.v1 = v1.New(v1.Config{Keys: c.keys, Who: c.who, Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions,
 		SignIn: reg.SignIn, Factors: reg.Factors, Lockout: reg.Lockout, Addresses: reg.Addresses, Joining: reg.Joining,
+		Joins: reg.Joins, Joiners: api.NewLimiter(200*time.Millisecond, 100, 500, now),
 		Connections: reg.Connections, History: reg.History, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
 	c.dashboard = dashboard.New(dashboard.Config{PublicURL: cfg.PublicURL, Keys: c.keys, Page: c.page, Who: c.who, Quotas: quotas,
 		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Outbox: reg.Outbox,

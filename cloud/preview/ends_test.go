@@ -58,6 +58,7 @@ func (f *fixture) works() (out []string) {
 		"SELECT 'approval cli' FROM codes WHERE used_at = 0 AND expires_at > created_at",
 		"SELECT 'invitation ' || id FROM invitations WHERE state = 'open'",
 		"SELECT 'key ' || id FROM api_keys WHERE ended_at = 0",
+		"SELECT 'join_token ' || id FROM join_tokens WHERE ended_at = 0",
 		"SELECT 'connection ' || c.id FROM connections c",
 		"SELECT 'connection_key ' || c.key_id FROM connections c",
 	} {
@@ -183,7 +184,7 @@ func TestEndsArePreviewed(t *testing.T) {
 			return w.Preview.EndsOfMember(t.Context(), w.boss, w.org, w.ann.UserID, "", alive(w))
 		}, func(w *world) error {
 			return storetest.Second(w.Accounts.RemoveMember(w.T.Context(), w.boss.As(audit.Actor{}), w.org, w.ann.UserID))
-		}, func(w *world) []string { return []string{w.ann.Email + " ends"} }, 8},
+		}, func(w *world) []string { return []string{w.ann.Email + " ends"} }, 9},
 		{"a key of the organization", func(w *world) (preview.Ends, error) {
 			return w.Preview.EndsOfKeys(t.Context(), w.boss, []uuid.UUID{w.g.Live}, alive(w))
 		}, func(w *world) error { w.dead = []uuid.UUID{w.g.Live}; return nil }, func(w *world) []string {

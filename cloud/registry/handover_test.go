@@ -109,6 +109,8 @@ func (f *fixture) alive(a *keys.Authority, g storetest.Given) (out []string) {
 	note("invitation", err)
 	_, err = f.Addresses.Offered(ctx, g.Address, false)
 	note("change of the address", err)
+	_, err = f.NewJoiner().Begin(g.JoinToken)
+	note("join token", err)
 	_, err = f.Accounts.KeyPrincipal(ctx, g.PatID, accounts.KeyFacts{Name: "n"})
 	note("personal access token", err)
 	for what, id := range map[string]uuid.UUID{"row of the token": g.Pat, "organization key": g.Live} {
@@ -330,7 +332,7 @@ func TestComingBack(t *testing.T) {
 		if got := f.alive(a, g); !slices.Equal(got, []string{"organization key", "pending login"}) {
 			t.Errorf("works on: %v", got)
 		}
-		if got := f.alive(a, kept); len(got) != 10 {
+		if got := f.alive(a, kept); len(got) != 11 {
 			t.Errorf("of another organization only this is left: %v", got)
 		}
 	})

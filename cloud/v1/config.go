@@ -9,6 +9,7 @@
 //	sessionAPI       /sessions, /developer-tokens         sharingAPI      /connections/…/sharing, …/members
 //	organizationAPI  /organizations, /invitations         endsAPI         …/ends: what a change would end
 //	keyAPI           /api-keys, /scopes                   auditAPI        /audit
+//	joinAPI          /join-tokens, /join
 //
 // Lists are {"items": …, "next_cursor": …}. An error is problem+json (RFC 9457) with a stable code, a cause and, where there
 // is one, the command that fixes it. docs/api.md lists the routes; those of the relay, of events and of the sign-in provider
@@ -22,12 +23,14 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/addresses"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/factors"
 	"github.com/acebridge/ace/cloud/joining"
+	"github.com/acebridge/ace/cloud/joins"
 	"github.com/acebridge/ace/cloud/lockout"
 	"github.com/acebridge/ace/cloud/preview"
 	"github.com/acebridge/ace/cloud/servers"
@@ -49,6 +52,8 @@ type Config struct {
 	Lockout     *lockout.Store
 	Addresses   *addresses.Store
 	Joining     *joining.Store
+	Joins       *joins.Store
+	Joiners     *api.Limiter // requests of joining servers
 	Connections *connections.Store
 	History     *connections.History
 	Tokens      *tokens.Tokens
@@ -72,6 +77,7 @@ func New(cfg Config, log *slog.Logger) *API {
 		&sharingAPI{who: cfg.Who, connections: cfg.Connections, servers: cfg.Servers},
 		&endsAPI{who: cfg.Who, servers: cfg.Servers, preview: cfg.Preview},
 		&keyAPI{who: cfg.Who, keys: cfg.Keys, servers: cfg.Servers},
+		&joinAPI{who: cfg.Who, joins: cfg.Joins, joiners: cfg.Joiners},
 		&auditAPI{who: cfg.Who, accounts: cfg.Accounts, now: cfg.Now, log: log},
 	}}
 }

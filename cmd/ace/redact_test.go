@@ -101,6 +101,7 @@ func TestNothingPastedIsRepeated(t *testing.T) {
 		{"eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl", "eyJzdWIiOiJjYW5hcnkifQ"},
 		{"https://user:" + leaked + "@host.test", leaked}, {"https://" + leaked + "@host.test/%zz", leaked}, {"postgres://user:a b" + leaked + "@h/db", leaked},
 		{"ace_cs1.aHR0cHM6Ly9jbG91ZA.YWNtZQ.1." + random, random[4:30]},
+		{"ace_jt1.aHR0cHM6Ly9jbG91ZA.acme.1." + random + "." + random, random[4:30]},
 	}
 	for i, pair := range secrets {
 		secret, canary := pair[0], pair[1]

@@ -73,6 +73,7 @@ type Given struct {
 	Pending    bridge.Secret
 	Invitation bridge.Secret
 	Address    bridge.Secret // the link to another address
+	JoinToken  bridge.Secret
 	Pat, Live  uuid.UUID
 	PatID      bridge.Identity
 	Connection api.Connection
@@ -118,6 +119,7 @@ func (f *Fixture) Give(a *keys.Authority, p accounts.Principal) Given {
 	_, err = f.Addresses.Ask(ctx, p.As(by), addresses.Request{Email: "elsewhere-" + p.Org + "@a.test", Password: bridge.NewSecret(Password)})
 	must(err)
 	g.Address = f.Link("address")
+	g.JoinToken = f.JoinToken(p, api.JoinTokenRequest{Uses: 100}).Token.Secret
 	mint := func(kind bridge.KeyKind) record.Record {
 		_, r, err := a.Mint(ctx, keys.By{Actor: by, Who: p.Identity(), Bind: accounts.BindToken(p)}, keys.Wish{Kind: kind, Name: "n", Scopes: []string{"connection:read"}})
 		must(err)

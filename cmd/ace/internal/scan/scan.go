@@ -21,7 +21,7 @@ import (
 
 const (
 	scanWindow  = 256 << 10
-	scanOverlap = 512 // longer than a key and what surrounds it, even in UTF-32
+	scanOverlap = 4 << 10 // longer than a key or a join token and what surrounds it, even in UTF-32
 	maxScan     = 4 << 30
 )
 
@@ -31,7 +31,7 @@ type finding struct {
 	Line   int    `json:"line"`
 	Column int    `json:"column"` // in bytes
 	Prefix string `json:"prefix"`
-	KeyID  string `json:"key_id"`
+	KeyID  string `json:"key_id,omitempty"` // empty: a join token
 	Kind   string `json:"kind"`
 }
 
@@ -54,8 +54,8 @@ type Scanner struct {
 
 // Command returns `ace scan`.
 func (s *Scanner) Command() *cobra.Command {
-	return &cobra.Command{Use: "scan [PATH…|-]", Short: "Find API keys in files, offline",
-		Long: `Find API keys in files, offline. Keys are recognized by pattern and checksum, so lookalikes are not reported. Secrets are not printed.
+	return &cobra.Command{Use: "scan [PATH…|-]", Short: "Find API keys and join tokens in files, offline",
+		Long: `Find API keys and join tokens in files, offline. Keys are recognized by pattern and checksum, so lookalikes are not reported. Secrets are not printed.
 
 Folders are searched with everything in them except .git; without a path, the current folder is searched; - is stdin. A link, a pipe
 or a device is followed only if you name it. Text can be UTF-8, UTF-16 or UTF-32. gzip, bzip2 and zip files are unpacked, one level
@@ -226,12 +226,13 @@ func scanReader(ctx context.Context, name string, in io.Reader, r *result) error
 			limit -= scanOverlap
 		}
 		for _, found := range keysIn(buf) {
-			start, key := found.start, found.key
+			start := found.start
 			if start > limit || (start == 0 && !first) {
 				continue // the next window has all of it, or the one before had
 			}
 			l, c := position(buf[:start], line, column)
-			r.Findings = append(r.Findings, finding{File: name, Line: l, Column: c, Prefix: key.Prefix(), KeyID: key.ID.String(), Kind: string(key.Kind)})
+			found.File, found.Line, found.Column = name, l, c
+			r.Findings = append(r.Findings, found.finding)
 		}
 		if !end {
 			line, column = position(buf[:limit], line, column)
@@ -243,17 +244,25 @@ func scanReader(ctx context.Context, name string, in io.Reader, r *result) error
 
 type foundKey struct {
 	start int
-	key   bridge.Key
+	finding
 }
 
-// keysIn lists the keys in a window, and where they begin. If the text may be UTF-16 or UTF-32, it is searched without its NUL
+// joinToken is the kind of a join token among findings.
+const joinToken = "join_token"
+
+// keysIn lists the keys and join tokens in a window, and where they begin. If the text may be UTF-16 or UTF-32, it is searched without its NUL
 // bytes as well.
 func keysIn(buf []byte) []foundKey {
 	var out []foundKey
 	find := func(text []byte, at func(int) int) {
 		for _, m := range bridge.KeyPattern.FindAllIndex(text, -1) {
 			if key, err := bridge.ParseKey(bridge.NewSecret(string(text[m[0]:m[1]]))); err == nil {
-				out = append(out, foundKey{at(m[0]), key})
+				out = append(out, foundKey{at(m[0]), finding{Prefix: key.Prefix(), KeyID: key.ID.String(), Kind: string(key.Kind)}})
+			}
+		}
+		for _, m := range bridge.JoinTokenPattern.FindAllIndex(text, -1) {
+			if _, err := bridge.ParseJoinToken(bridge.NewSecret(string(text[m[0]:m[1]]))); err == nil {
+				out = append(out, foundKey{at(m[0]), finding{Prefix: "ace_jt1", Kind: joinToken}})
 			}
 		}
 	}
@@ -275,6 +284,7 @@ func keysIn(buf []byte) []foundKey {
 		}
 		out = kept
 	}
+	slices.SortFunc(out, func(a, b foundKey) int { return a.start - b.start })
 	return out
 }
 

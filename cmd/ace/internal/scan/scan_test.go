@@ -37,3 +37,34 @@ func TestScanAcrossWindows(t *testing.T) {
 		}
 	}
 }
+
+// A join token is found as well, in any encoding, and its secret is not shown.
+func TestScanJoinTokens(t *testing.T) {
+	root, err := bridge.ParseSigningRoot(bridge.NewSigningRoot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := root.TrustValues("https://cloud.example.com", "acme")
+	token, err := bridge.NewJoinToken(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := token.Text().Reveal()
+	wide := strings.Join(strings.Split("ACE_JOIN_TOKEN="+text+"\n", ""), "\x00\x00\x00") + "\x00\x00\x00"
+	for name, c := range map[string]struct {
+		text string
+		want int
+	}{"plain": {"token: " + text + "\n", 1}, "quoted": {`{"token":"` + text + `"}`, 1}, "UTF-32": {wide, 1}, "cut off": {text[:len(text)-1], 0},
+		"after a window": {strings.Repeat(".", scanWindow-20) + text, 1}, "the end of a longer word": {"x" + text, 0}} {
+		var r result
+		if err := scanReader(context.Background(), "f", strings.NewReader(c.text), &r); err != nil || len(r.Findings) != c.want {
+			t.Errorf("%s: %d found (%v)", name, len(r.Findings), err)
+			continue
+		}
+		for _, f := range r.Findings {
+			if f.Kind != "join_token" || f.Prefix != "ace_jt1" || f.KeyID != "" {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+}
