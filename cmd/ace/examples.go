@@ -201,6 +201,7 @@ ace server token --role member --subject ci --life 1h`,
 ace server health`,
 	"server install": `
 ace server install --print
+ace server install -
 ace server install --user
 ace server install --system --run-as ace`,
 	"server uninstall": `

@@ -157,12 +157,13 @@ var ways = map[string]how{
 	"ace org remove ann@company.com":   {twin: "ace org remove ann@company.com --yes"},
 	"ace org withdraw ada@company.com": {before: invite},
 
-	"ace cloud":                  {until: "cloud is up"},
-	"ace server":                 {until: "server is up"},
-	"ace server install --print": {twin: "ace server install --user --print"}, // root's is a system unit
-	"ace server install --system --run-as ace":                   {not: "it changes the machine; install.txtar installs units of a user"},
-	"ace server uninstall":                                       {twin: "ace server uninstall --user --yes"}, // without a terminal
-	"ace server uninstall --yes":                                 {twin: "ace server uninstall --user --yes"},
+	"ace cloud":                                {until: "cloud is up"},
+	"ace server":                               {until: "server is up"},
+	"ace server install --print":               {twin: "ace server install --user --print"}, // root's is a system unit
+	"ace server install -":                     {not: "it asks for a token; install.txtar has it read one"},
+	"ace server install --system --run-as ace": {not: "it changes the machine; install.txtar installs units of a user"},
+	"ace server uninstall":                     {twin: "ace server uninstall --user --yes"}, // without a terminal
+	"ace server uninstall --yes":               {twin: "ace server uninstall --user --yes"},
 	"ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0": {until: "Ctrl-C"},
 	"ace dev app --addr 127.0.0.1:8080":                          {twin: "ace dev app --addr 127.0.0.1:0", until: "answers at"},
 	"ace cloud health":                                           {address: ofCloud},

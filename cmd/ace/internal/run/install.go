@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -19,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
@@ -44,6 +44,7 @@ type installed struct {
 	Written  bool           `json:"written"` // false: with --print
 	Started  bool           `json:"started"`
 	Commands []string       `json:"commands"` // left for somebody to run
+	Joined   *api.Joined    `json:"joined,omitempty"`
 }
 
 const installLong = `Run the server under systemd: write a unit, enable it and start it.
@@ -51,16 +52,41 @@ const installLong = `Run the server under systemd: write a unit, enable it and s
 The ACE_… variables of this environment, and HTTPS_PROXY and the like, become the settings of the server. They are written next to the
 data directory, readable by their owner alone; each secret is in a file of its own, and none is in the unit or in the environment of
 the process. Root gets a system unit with its data in /var/lib/ace-server, anybody else a unit of their own with the data in
-~/.ace/server. The same command again changes what is different. A unit that this command did not write is not touched.`
+~/.ace/server. The same command again changes what is different. A unit that this command did not write is not touched.
 
-func (runner *Runner) serverInstallCommand() *cobra.Command {
+With a join token, on stdin (-), in a file or in ACE_JOIN_TOKEN, the server joins as soon as it runs. The token is not kept: only where
+systemd does not run, it waits in the data directory for the first start, which removes it.`
+
+// installing builds the commands that put a server under systemd.
+type installing struct{ linking }
+
+// installCommand is `ace server install`.
+func (runner installing) installCommand() *cobra.Command {
 	var o installOptions
-	cmd := &cobra.Command{Use: "install", Short: "Run the server under systemd", Long: installLong, Args: cmdline.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runInstall(cmd.Context(), o) }}
+	cmd := &cobra.Command{Use: "install [-|file:PATH]", Short: "Run the server under systemd", Long: installLong, Args: cmdline.SomeArgs(0, 1, "join token"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := hideJoinToken(); err != nil {
+				return err
+			}
+			var e serverEnv
+			if err := readEnv(&e); err != nil {
+				return err
+			}
+			closeInherited()
+			var token bridge.Secret
+			if len(args) > 0 || !e.JoinToken.IsZero() {
+				var err error
+				if token, err = runner.joinToken(&e, args); err != nil {
+					return err
+				}
+			}
+			return runner.runInstall(cmd.Context(), &e, o, token)
+		}}
 	o.scopeFlags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.print, "print", false, "show the unit and the files, and write nothing")
 	f.BoolVar(&o.reset, "reset", false, "drop variables that the installed unit has and this environment does not")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask before joining")
 	f.StringVar(&o.runAs, "run-as", "", "the `USER` that a system unit runs as; one that systemd makes up by default")
 	return cmd
 }
@@ -89,8 +115,8 @@ func (o *installOptions) systemctl() unit.Systemctl {
 	return unit.Systemctl{System: o.system, Runtime: dir}
 }
 
-func (runner *Runner) runInstall(ctx context.Context, o installOptions) error {
-	u, before, err := runner.newUnit(&o)
+func (runner installing) runInstall(ctx context.Context, e *serverEnv, o installOptions, token bridge.Secret) error {
+	u, before, err := runner.newUnit(e, &o)
 	if err != nil {
 		return err
 	}
@@ -107,55 +133,39 @@ func (runner *Runner) runInstall(ctx context.Context, o installOptions) error {
 		return bridge.E(bridge.Invalid, bridge.CodeSystemd, "there is no systemctl here, so nothing was written").
 			WithHint("have your own supervisor run: %s server", u.Binary)
 	}
+	if !token.IsZero() {
+		parsed, err := bridge.ParseJoinToken(token)
+		if err == nil {
+			err = runner.agreeToJoin(parsed, o.yes)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	changed, err := u.Write()
 	if err != nil {
 		return err
 	}
 	r.Written = true
-	r.Started, r.Commands, err = runner.startUnit(ctx, o.systemctl(), u, changed || before == nil)
+	r.Started, r.Commands, err = u.Start(ctx, o.systemctl(), changed || before == nil)
 	if err != nil {
 		return err
+	}
+	switch left := strings.Join(r.Commands, " && "); {
+	case !r.Started:
+		runner.Term.Note("systemd does not run here, so the server was not started. Where it runs: %s", left)
+	case left != "":
+		runner.Term.Note("systemd stops this server when you log out, unless you run: %s", left)
+	}
+	if !token.IsZero() {
+		if r.Joined, err = runner.joinInstalled(ctx, u, token, r.Started); err != nil {
+			return err
+		}
 	}
 	return runner.printInstall(r)
 }
 
-// startUnit has systemd enable the unit and start it. left are commands for somebody to run.
-func (runner *Runner) startUnit(ctx context.Context, systemctl unit.Systemctl, u *unit.Unit, changed bool) (started bool, left []string, err error) {
-	start := "start"
-	if changed {
-		start = "restart"
-	}
-	steps := [][]string{{"daemon-reload"}, {"enable", unit.Name}, {start, unit.Name}}
-	left = []string{}
-	if !systemctl.Runs() {
-		for _, words := range steps {
-			left = append(left, systemctl.Command(words...))
-		}
-		runner.Term.Note("systemd does not run here, so the server was not started. Where it runs: %s", strings.Join(left, " && "))
-		return false, left, nil
-	}
-	for _, words := range steps {
-		if err := systemctl.Call(ctx, u.Drain, words...); err != nil {
-			return false, left, err
-		}
-	}
-	if !u.System && !lingers() {
-		left = append(left, "loginctl enable-linger")
-		runner.Term.Note("systemd stops this server when you log out, unless you run: loginctl enable-linger")
-	}
-	return true, left, nil
-}
-
-// lingers reports whether the units of this user run without a login.
-func lingers() bool {
-	who, err := user.Current()
-	if err == nil {
-		_, err = os.Stat("/var/lib/systemd/linger/" + filepath.Base(who.Username))
-	}
-	return err == nil
-}
-
-func (runner *Runner) printInstall(r installed) error {
+func (runner installing) printInstall(r installed) error {
 	return runner.Term.Print(r, func(w io.Writer) {
 		if !r.Written {
 			term.Row(w, "FILE", "MODE", "VARIABLES")
@@ -173,11 +183,14 @@ func (runner *Runner) printInstall(r installed) error {
 		} else {
 			term.Row(w, "State", "written, not started")
 		}
+		if r.Joined != nil {
+			term.Row(w, "Joined", r.Joined.Org+" as "+r.Joined.Name)
+		}
 	})
 }
 
 // newUnit makes the unit of this environment. before is the one that is installed now; nil: none.
-func (runner *Runner) newUnit(o *installOptions) (u *unit.Unit, before *unit.Installed, err error) {
+func (runner installing) newUnit(e *serverEnv, o *installOptions) (u *unit.Unit, before *unit.Installed, err error) {
 	path, err := o.scope()
 	if err != nil {
 		return nil, nil, err
@@ -185,12 +198,11 @@ func (runner *Runner) newUnit(o *installOptions) (u *unit.Unit, before *unit.Ins
 	if before, err = unit.Find(path); err != nil {
 		return nil, nil, err
 	}
+	if o.runAs != "" && !o.system {
+		return nil, nil, term.Usage("--run-as is for a system unit: a user's unit runs as that user")
+	}
 	u = &unit.Unit{System: o.system, Path: path, RunAs: o.runAs}
 	if u.Binary, err = binary(*o); err != nil {
-		return nil, nil, err
-	}
-	var e serverEnv
-	if err := readEnv(&e); err != nil {
 		return nil, nil, err
 	}
 	if e.DataDir == "" && o.system {
@@ -212,10 +224,10 @@ func (runner *Runner) newUnit(o *installOptions) (u *unit.Unit, before *unit.Ins
 	if u.Variables, err = e.unitVariables(u.DataDir); err != nil {
 		return nil, nil, err
 	}
-	if err := requirePlace(u, e.DatabaseURL.Reveal()); err != nil {
-		return nil, nil, err
+	if err := u.Check(e.DatabaseURL); err != nil || o.reset {
+		return u, before, err
 	}
-	return u, before, requireKept(u, before, o.reset)
+	return u, before, u.RequireKept(before)
 }
 
 // binary is the path of this program. It must be one that lasts and that systemd can run.
@@ -258,7 +270,7 @@ func (e *serverEnv) unitVariables(dataDir string) ([]unit.Variable, error) {
 		_, set := os.LookupEnv(name)
 		path, hasFile := os.LookupEnv(name + "_FILE")
 		switch {
-		case name == "ACE_DATA_DIR":
+		case name == "ACE_DATA_DIR" || name == "ACE_JOIN_TOKEN": // the one is there already, the other is used once
 		case hasFile:
 			addFile(name+"_FILE", path)
 		case !set:
@@ -279,51 +291,4 @@ func (e *serverEnv) unitVariables(dataDir string) ([]unit.Variable, error) {
 		}
 	}
 	return out, wrong
-}
-
-// requirePlace refuses paths that the server could not use from its unit.
-func requirePlace(u *unit.Unit, database string) error {
-	if err := u.Check(); err != nil {
-		return err
-	}
-	refused := func(hint, format string, args ...any) error {
-		return bridge.E(bridge.Invalid, bridge.CodeUnitPath, format, args...).WithHint("%s", hint)
-	}
-	if file, ok := strings.CutPrefix(database, "sqlite:"); ok {
-		if inside := filepath.IsAbs(file) && filepath.Dir(file) == u.DataDir; !inside {
-			return refused("leave ACE_DATABASE_URL out, and name the directory in ACE_DATA_DIR", "the SQLite file of a unit is in the data directory")
-		}
-	}
-	switch {
-	case !u.System && u.RunAs != "":
-		return term.Usage("--run-as is for a system unit: a user's unit runs as that user")
-	case u.System && u.RunAs == "" && filepath.Dir(u.DataDir) != filepath.Dir(unit.SystemDataDir):
-		return refused("sudo ACE_DATA_DIR="+term.Argument(u.DataDir)+" ace server install --run-as USER, where USER owns the directory",
-			"systemd makes data directories directly in /var/lib only")
-	}
-	return nil
-}
-
-// requireKept refuses to replace a unit by one that has fewer variables.
-func requireKept(u *unit.Unit, before *unit.Installed, reset bool) error {
-	if before == nil || reset {
-		return nil
-	}
-	var lost []string
-	for _, name := range before.Variables {
-		if !slices.ContainsFunc(u.Variables, func(v unit.Variable) bool {
-			return strings.TrimSuffix(v.Name, "_FILE") == strings.TrimSuffix(name, "_FILE")
-		}) {
-			lost = append(lost, name)
-		}
-	}
-	if before.DataDir != u.DataDir {
-		return bridge.E(bridge.Conflict, bridge.CodeUnitVariables, "the installed server has its data in %s, and this one would have it in %s", before.DataDir, u.DataDir).
-			WithHint("set ACE_DATA_DIR=%s, or run ace server uninstall first", term.Argument(before.DataDir))
-	}
-	if len(lost) > 0 {
-		return bridge.E(bridge.Conflict, bridge.CodeUnitVariables, "the installed server has %s, which this environment has not", strings.Join(lost, ", ")).
-			WithHint("set them again, or drop them: ace server install --reset")
-	}
-	return nil
 }

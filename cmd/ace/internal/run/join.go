@@ -92,16 +92,8 @@ func (runner linking) join(ctx context.Context, e *serverEnv, token bridge.Secre
 	if name != "" && !bridge.PlainText(name, api.MaxServerName) {
 		return term.Usage("--name must be plain text of at most %d bytes", api.MaxServerName)
 	}
-	if runner.Term.Interactive() && !yes {
-		agreed, err := runner.Term.Confirm("Join the organization %s at %s? Its admins can then call this server.", runner.Term.Bold(parsed.Org()), parsed.Cloud())
-		if err != nil {
-			return err
-		}
-		if !agreed {
-			return term.InputNeeded("not joined")
-		}
-	} else {
-		runner.Term.Note("Joining the organization %s at %s.", parsed.Org(), parsed.Cloud())
+	if err := runner.agreeToJoin(parsed, yes); err != nil {
+		return err
 	}
 	own, err := runner.operator(e)
 	if err == nil {
@@ -120,6 +112,22 @@ func (runner linking) join(ctx context.Context, e *serverEnv, token bridge.Secre
 		return err
 	}
 	return runner.printJoined(joined, false)
+}
+
+// agreeToJoin shows on a terminal whom a server would join, and asks.
+func (runner linking) agreeToJoin(token bridge.JoinToken, yes bool) error {
+	if runner.Term.Interactive() && !yes {
+		agreed, err := runner.Term.Confirm("Join the organization %s at %s? Its admins can then call this server.", runner.Term.Bold(token.Org()), token.Cloud())
+		if err != nil {
+			return err
+		}
+		if !agreed {
+			return term.InputNeeded("not joined")
+		}
+	} else {
+		runner.Term.Note("Joining the organization %s at %s.", token.Org(), token.Cloud())
+	}
+	return nil
 }
 
 // printJoined says what a server has joined.

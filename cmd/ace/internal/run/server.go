@@ -47,7 +47,7 @@ func (runner *Runner) ServerCommand() *cobra.Command {
 	links := linking{runner}
 	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand(),
 		links.joinCommand(), links.leaveCommand(), links.statusCommand(),
-		runner.serverInstallCommand(), runner.serverUninstallCommand())
+		installing{links}.installCommand(), installing{links}.uninstallCommand())
 	return cmd
 }
 
@@ -159,6 +159,15 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 	if !how.token.IsZero() {
 		cfg.Tunnel.Token, cfg.Tunnel.Name, cfg.Tunnel.JoinNow, cfg.Tunnel.Joined = how.token, how.name, true, how.joined
 	}
+	left := leftToken{}
+	if cfg.Tunnel.Token.IsZero() {
+		if left, err = findLeftToken(s.stateDir); err != nil {
+			return err
+		}
+		if !left.token.IsZero() {
+			left.use(&cfg, log)
+		}
+	}
 	p := part{drain: s.drain}
 	if !s.noPort {
 		var ln net.Listener
@@ -178,7 +187,8 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 		}
 		return err
 	}
-	p.handler, p.run, p.close = srv.Handler(), srv.Run, srv.Close
+	p.handler, p.close = srv.Handler(), srv.Close
+	p.run = func(ctx context.Context) error { return left.ended(srv.Run(ctx), log) }
 	log.Info("server is up", "addr", cmp.Or(cfg.Listening, "no port"), "url", cmp.Or(slices.Concat(cfg.PublicURLs, []bridge.ServerURL{srv.Links().URL()})...), "exchange", cfg.Trust.Configured(), "joined", srv.Links().Pinned())
 	if !cfg.Trust.Configured() && !srv.Links().Pinned() && cfg.Tunnel.Token.IsZero() {
 		log.Warn("no cloud secret: `ace connect` cannot exchange keys here; join with `ace server join -`, or set ACE_CLOUD_PUBLIC_KEY to what `ace org trust` prints")

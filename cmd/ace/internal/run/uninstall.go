@@ -25,7 +25,8 @@ const uninstallLong = `Stop the server that "ace server install" runs, and remov
 
 The data directory stays, with the database and the keys of the server. To end its connection as well, run "ace server leave" first.`
 
-func (runner *Runner) serverUninstallCommand() *cobra.Command {
+// uninstallCommand is `ace server uninstall`.
+func (runner installing) uninstallCommand() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{Use: "uninstall", Short: "Stop the installed server and remove its unit; its data stays", Long: uninstallLong, Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runUninstall(cmd.Context(), o) }}
@@ -37,7 +38,7 @@ func (runner *Runner) serverUninstallCommand() *cobra.Command {
 // maxStop is how long a server may take to stop beyond what systemctl needs.
 const maxStop = maxDrain + time.Minute
 
-func (runner *Runner) runUninstall(ctx context.Context, o installOptions) error {
+func (runner installing) runUninstall(ctx context.Context, o installOptions) error {
 	path, err := o.scope()
 	if err != nil {
 		return err

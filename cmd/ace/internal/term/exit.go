@@ -39,7 +39,7 @@ var valueCodes = map[bridge.Code]bool{bridge.CodePresetUnknown: true, bridge.Cod
 	bridge.CodeMaxUses: true, bridge.CodeMaxUsesMalformed: true, bridge.CodeIdempotencyKeyMalformed: true, bridge.CodeKeyName: true, bridge.CodeKeyDescription: true,
 	bridge.CodeKeyReason: true, bridge.CodeNameMalformed: true, bridge.CodeOrganizationMalformed: true, bridge.CodeEmailMalformed: true, bridge.CodeRoleUnknown: true,
 	bridge.CodeTimeMalformed: true, bridge.CodeURLMalformed: true, bridge.CodeTextMalformed: true, bridge.CodeUserMalformed: true, bridge.CodePasswordLength: true,
-	bridge.CodeCeilingMalformed: true}
+	bridge.CodeCeilingMalformed: true, bridge.CodeJoinMalformed: true}
 
 // ExitCode returns the exit code of an error.
 func ExitCode(e *bridge.Error) int {

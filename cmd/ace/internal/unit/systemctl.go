@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -68,6 +69,37 @@ func (s Systemctl) Call(ctx context.Context, more time.Duration, words ...string
 	}
 	return bridge.E(bridge.Internal, bridge.CodeSystemd, "%s failed: %s", s.Command(words...), why).
 		WithHint("see: %s; %s", s.Command("status", Name), s.journal())
+}
+
+// Start enables the unit and starts it, or restarts it where it has changed. left are commands for somebody to run: all of them where
+// systemd does not run.
+func (u *Unit) Start(ctx context.Context, s Systemctl, changed bool) (started bool, left []string, err error) {
+	start := "start"
+	if changed {
+		start = "restart"
+	}
+	left = []string{}
+	runs := s.Runs()
+	for _, words := range [][]string{{"daemon-reload"}, {"enable", Name}, {start, Name}} {
+		if !runs {
+			left = append(left, s.Command(words...))
+		} else if err := s.Call(ctx, u.Drain, words...); err != nil {
+			return false, left, err
+		}
+	}
+	if runs && !u.System && !lingers() {
+		left = append(left, "loginctl enable-linger")
+	}
+	return runs, left, nil
+}
+
+// lingers reports whether the units of this user run without a login.
+func lingers() bool {
+	who, err := user.Current()
+	if err == nil {
+		_, err = os.Stat("/var/lib/systemd/linger/" + filepath.Base(who.Username))
+	}
+	return err == nil
 }
 
 // journal is the command that shows the server's log.

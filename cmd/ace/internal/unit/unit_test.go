@@ -1,13 +1,18 @@
+//go:build unix
+
 package unit
 
 import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -180,12 +185,25 @@ func TestPaths(t *testing.T) {
 	for _, path := range []string{"relative", "/with space", "/with%h", "/with$HOME", "/with\"quote", "/with\nline", "/with:colon", `/with\x20`} {
 		u := systemUnit()
 		u.DataDir = path
-		if err := u.Check(); err == nil || bridge.AsError(err).Code != bridge.CodeUnitPath {
+		if err := u.Check(bridge.Secret{}); err == nil || bridge.AsError(err).Code != bridge.CodeUnitPath {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
-	if err := systemUnit().Check(); err != nil {
+	if err := systemUnit().Check(bridge.Secret{}); err != nil {
 		t.Error(err)
+	}
+	elsewhere := systemUnit()
+	elsewhere.DataDir = "/srv/ace"
+	if err := elsewhere.Check(bridge.Secret{}); err == nil || !strings.Contains(bridge.AsError(err).Hint, "--run-as") {
+		t.Error(err)
+	}
+	if elsewhere.RunAs = "ace"; elsewhere.Check(bridge.Secret{}) != nil {
+		t.Error("a user may have the data anywhere")
+	}
+	for database, fine := range map[string]bool{"sqlite:/var/lib/ace-server/x.db": true, "sqlite:x.db": false, "sqlite:/srv/x.db": false, "postgres://h/d": true} {
+		if err := systemUnit().Check(bridge.NewSecret(database)); (err == nil) != fine {
+			t.Errorf("%s: %v", database, err)
+		}
 	}
 	for path, want := range map[string]bool{"/root/ace": true, "/home/ada/bin/ace": true, "/tmp/ace": true, "/usr/local/bin/ace": false, "/homestead/ace": false} {
 		if got := Hidden(path); got != want {
@@ -242,5 +260,37 @@ func TestSystemctl(t *testing.T) {
 	cancel()
 	if err := s.Call(ended, 0, "enable"); err == nil {
 		t.Error("a call after the end succeeds")
+	}
+}
+
+// A system unit that runs as a user gives that user the data directory that it makes, and a join token that it leaves there.
+func TestDataDirBelongsToTheUser(t *testing.T) {
+	who, err := user.Lookup("daemon")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("only root can give files away, and to a user that there is")
+	}
+	u := someUnit(t.TempDir(), true)
+	u.RunAs = who.Username
+	if _, err := u.Write(); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.LeaveJoinToken(bridge.NewSecret("a-token")); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{u.DataDir: 0o700, filepath.Join(u.DataDir, JoinTokenFile): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid); owner != who.Uid || info.Mode().Perm() != mode {
+			t.Errorf("%s belongs to %s, with mode %s", path, owner, info.Mode())
+		}
+	}
+	now, err := Find(u.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := now.Remove(u.Path); err != nil || len(removed) != 4 {
+		t.Error(removed, err)
 	}
 }

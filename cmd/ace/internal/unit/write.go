@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/acebridge/ace/bridge"
@@ -47,32 +49,14 @@ func Find(path string) (*Installed, error) {
 	return &Installed{DataDir: filepath.Clean(data), Variables: strings.Fields(variables), Text: text}, nil
 }
 
-// Check refuses paths that a unit cannot name.
-func (u *Unit) Check() error {
-	paths := []string{u.Path, u.Binary, u.DataDir}
-	for _, v := range u.Variables {
-		if v.Kind == File {
-			paths = append(paths, v.Value.Reveal())
-		}
-	}
-	for _, path := range paths {
-		if !filepath.IsAbs(path) || strings.ContainsAny(path, " \t\n\r\"'\\%$:;{}") || !bridge.PlainText(path, 1024) {
-			return bridge.E(bridge.Invalid, bridge.CodeUnitPath, "%q cannot be named in a unit: it is not absolute, or has a space or a special character", path).
-				WithHint("use another path; for the data directory, ACE_DATA_DIR")
-		}
-	}
-	return nil
-}
-
 // Write writes the files and removes secrets that an earlier unit had. It reports whether anything is different now.
 func (u *Unit) Write() (changed bool, err error) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(u.Path), 0o755), os.MkdirAll(filepath.Dir(u.DataDir), 0o755)); err != nil { //nolint:gosec // of systemd and of all data directories
 		return false, err
 	}
-	if u.System && u.RunAs == "" { // systemd makes the data directory
-		err = files.MakeDataDir(u.credentialsDir())
-	} else {
-		err = errors.Join(files.MakeDataDir(u.credentialsDir()), files.MakeDataDir(u.DataDir))
+	err = files.MakeDataDir(u.credentialsDir())
+	if err == nil && (!u.System || u.RunAs != "") { // else systemd makes it
+		err = u.makeDataDir()
 	}
 	if err != nil {
 		return false, err
@@ -98,12 +82,58 @@ func (u *Unit) Write() (changed bool, err error) {
 	return changed, err
 }
 
+// makeDataDir makes the data directory for the user that the server runs as. One that exists stays as it is.
+func (u *Unit) makeDataDir() error {
+	if _, err := os.Stat(u.DataDir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := files.MakeDataDir(u.DataDir); err != nil {
+		return err
+	}
+	return u.handOver(u.DataDir)
+}
+
+// handOver gives a file to the user that the server runs as.
+func (u *Unit) handOver(path string) error {
+	if u.RunAs == "" {
+		return nil
+	}
+	who, err := user.Lookup(u.RunAs)
+	if err != nil {
+		return fmt.Errorf("find the user of the server: %w", err)
+	}
+	uid, err := strconv.Atoi(who.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(who.Gid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(path, uid, gid)
+}
+
+// LeaveJoinToken puts a join token where the server finds it at its first start, and removes it once it has joined.
+func (u *Unit) LeaveJoinToken(token bridge.Secret) error {
+	if err := u.makeDataDir(); err != nil {
+		return err
+	}
+	path := filepath.Join(u.DataDir, JoinTokenFile)
+	if err := files.ReplaceFile(path, []byte(token.Reveal()+"\n")); err != nil {
+		return err
+	}
+	return u.handOver(path)
+}
+
+// JoinTokenFile is the name of a join token's file in the data directory.
+const JoinTokenFile = "join-token"
+
 // Remove removes the files of an installation, except the data directory. It returns what it removed.
 func (i *Installed) Remove(path string) ([]string, error) {
 	u := Unit{DataDir: i.DataDir}
 	removed := []string{}
 	var errs error
-	for _, name := range []string{u.settingsFile(), u.credentialsDir(), path} { // the unit last: it names the others
+	for _, name := range []string{u.settingsFile(), u.credentialsDir(), filepath.Join(i.DataDir, JoinTokenFile), path} { // the unit last: it names the others
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
