@@ -238,6 +238,7 @@ ace cloud new-signing-key`,
 ace cloud new-encryption-key`,
 	"dev": `
 ace dev
+ace dev --nat
 ace dev --data-dir ./dev-data
 ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0`,
 	"dev app": `

@@ -107,6 +107,7 @@ var ways = map[string]how{
 	"go test ./...":                 {not: "it would run itself"},
 	"go run ./cmd/ace dev":          {not: ports},
 	"ace dev":                       {not: ports},
+	"ace dev --nat":                 {twin: "ace dev --nat --cloud-addr 127.0.0.1:0", until: "Ctrl-C"},
 	"ace dev --data-dir ./dev-data": {not: ports},
 	"ace connect":                   {not: "it connects http://localhost:7777; the tour names a server of the test's"},
 	"ace -i":                        {not: asks},
@@ -151,6 +152,7 @@ var ways = map[string]how{
 	"ace org invite --email ada@company.com":                            {before: gone("ada@company.com")},
 	"ace org invite --role member --email ann@company.com --expires 7d": {before: gone("ann@company.com")},
 	"ace org join \"https://cloud.company.com/invite?token=TOKEN\"":     {guest: "other", before: open},
+	"ace org join-token revoke 01a1fc30-3fc5-7603-bc83-1f1313f67ee9":    {refuses: "there is no active join token"},
 	"ace org leave":                    {guest: "acme", twin: "ace org leave --yes"},
 	"ace org switch acme":              {guest: "acme"},                                // its session is another one then
 	"ace org remove ada@company.com":   {twin: "ace org remove ada@company.com --yes"}, // without a terminal

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dev": cmdDev, "login": cmdLogin, "browserlogin": cmdBrowserLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
 			"hangingcloud": cmdHangingCloud, "killconnect": cmdKillConnect, "mode": cmdMode, "field": cmdField,
-			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "exits": cmdExits, "write": cmdWrite, "twofactor": cmdTwoFactor,
+			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "listens": cmdListens, "exits": cmdExits, "write": cmdWrite, "twofactor": cmdTwoFactor,
 		},
 	})
 }
@@ -80,7 +81,10 @@ func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: dev [FLAG…]")
 	}
-	args = append([]string{"dev", "-o", "json", "--cloud-addr", "127.0.0.1:0", "--server-addr", "127.0.0.1:0"}, args...)
+	args = append([]string{"dev", "-o", "json", "--cloud-addr", "127.0.0.1:0"}, args...)
+	if !slices.Contains(args, "--nat") {
+		args = append(args, "--server-addr", "127.0.0.1:0")
+	}
 	stdout, stderr, cmd := start(ts, environment(ts), args...)
 	stopAtEnd(ts, cmd)
 	line, err := stdout.ReadBytes('\n')
@@ -96,6 +100,7 @@ func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
 		Admin       struct{ Email, Password, Token string }
 		Member      struct{ Email, Password, Token string }
 		ServerToken string `json:"server_admin_token"`
+		Connection  string // with --nat
 	}
 	ts.Check(json.Unmarshal(line, &r))
 	for name, value := range map[string]string{
@@ -108,6 +113,37 @@ func cmdDev(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("ace dev -o json leaves %s empty: %s", name, line)
 		}
 		ts.Setenv(name, value)
+	}
+	ts.Setenv("CONNECTION", r.Connection)
+	ts.Setenv("DEV_PID", strconv.Itoa(cmd.Process.Pid))
+}
+
+// cmdListens holds how many TCP ports a process listens on: listens PID N.
+func cmdListens(ts *testscript.TestScript, _ bool, args []string) {
+	sockets, err := filepath.Glob("/proc/" + args[0] + "/fd/*")
+	ts.Check(err)
+	mine := map[string]bool{}
+	for _, fd := range sockets {
+		if link, err := os.Readlink(fd); err == nil {
+			mine[strings.TrimSuffix(strings.TrimPrefix(link, "socket:["), "]")] = true
+		}
+	}
+	if len(mine) == 0 {
+		ts.Logf("there is no /proc to look at")
+		return
+	}
+	n := 0
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		raw, err := os.ReadFile(table)
+		ts.Check(err)
+		for line := range strings.Lines(string(raw)) {
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && mine[f[9]] {
+				n++
+			}
+		}
+	}
+	if strconv.Itoa(n) != args[1] {
+		ts.Fatalf("process %s listens on %d ports, not on %s", args[0], n, args[1])
 	}
 }
 

@@ -39,8 +39,9 @@ const (
 // dev is a cloud, a server and a sample app on loopback. They have secrets of their own.
 type dev struct {
 	cloudAddr, serverAddr, dataDir, version string
+	nat                                     bool // the server has no port, and joins the cloud
 
-	cloudLn, serverLn, appLn net.Listener
+	cloudLn, serverLn, appLn net.Listener // serverLn is nil behind NAT
 	cloudCfg                 cloud.Config
 	serverCfg                server.Config
 	cloud                    *cloud.Cloud
@@ -52,6 +53,7 @@ type devResult struct {
 	CloudURL         bridge.ServerURL `json:"cloud_url"`
 	ServerURL        bridge.ServerURL `json:"server_url"`
 	UpstreamURL      string           `json:"upstream_url"`
+	Connection       string           `json:"connection,omitempty"` // ID, with --nat
 	Owner            devUser          `json:"owner"`
 	Admin            devUser          `json:"admin"`
 	Member           devUser          `json:"member"`
@@ -70,8 +72,14 @@ type devUser struct {
 func (runner *Runner) DevCommand() *cobra.Command {
 	d := dev{version: runner.Version}
 	cmd := &cobra.Command{Use: "dev", Short: "Run a cloud, a server and a sample app on this machine, to try it out", Args: cmdline.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runner.runDev(cmd.Context(), &d) }}
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.nat && cmd.Flags().Changed("server-addr") {
+				return term.Usage("--server-addr and --nat exclude each other: behind NAT the server has no port")
+			}
+			return runner.runDev(cmd.Context(), &d)
+		}}
 	f := cmd.Flags()
+	f.BoolVar(&d.nat, "nat", false, "give the server no port: it joins the cloud, and everything goes through its link")
 	f.StringVar(&d.cloudAddr, "cloud-addr", defaultCloudAddr, "loopback `HOST:PORT` of the cloud; port 0 picks a free one")
 	f.StringVar(&d.serverAddr, "server-addr", defaultServerAddr, "loopback `HOST:PORT` of the server; port 0 picks a free one")
 	f.StringVar(&d.dataDir, "data-dir", "", "keep databases and secrets in `DIR`, instead of a temporary directory that is removed")
@@ -100,17 +108,27 @@ func (runner *Runner) runDev(ctx context.Context, d *dev) (err error) {
 	if err := d.build(ctx, log); err != nil {
 		return err
 	}
-	result, err := d.seed(ctx)
+	r, err := d.seed(ctx)
 	if err != nil {
 		return err
 	}
-	if err := runner.printDev(result); err != nil {
+	if err := d.newServer(ctx, log); err != nil {
 		return err
 	}
-	return serve(ctx, log,
-		part{ln: d.cloudLn, handler: d.cloud.Handler(), run: d.cloud.Run, close: d.cloud.Close},
-		part{ln: d.serverLn, handler: d.server.Handler(), run: d.server.Run, close: d.server.Close},
-		part{ln: d.appLn, handler: sampleApp()})
+	parts := []part{{ln: d.cloudLn, handler: d.cloud.Handler(), links: d.cloud.Drain, run: d.cloud.Run, close: d.cloud.Close},
+		{ln: d.serverLn, handler: d.server.Handler(), run: d.server.Run, close: d.server.Close},
+		{ln: d.appLn, handler: sampleApp()}}
+	if operator := operatorPart(ctx, settings{stateDir: filepath.Join(d.dataDir, "server")}, server.Operator(d.server), log); operator != nil {
+		parts = append(parts, *operator)
+	}
+	if d.nat {
+		r.ServerURL = d.server.Links().URL()
+		return serve(ctx, log, append(parts, part{run: func(ctx context.Context) error { return runner.printJoinedDev(ctx, r) }})...)
+	}
+	if err := runner.printDev(r); err != nil {
+		return err
+	}
+	return serve(ctx, log, parts...)
 }
 
 // devLevel keeps the log quiet unless ACE_LOG_LEVEL asks for it. The terminal is for what `ace dev` prints.
@@ -128,12 +146,15 @@ func (d *dev) listen(ctx context.Context) (err error) {
 	if d.cloudLn, err = listenOn(ctx, d.cloudAddr); err != nil {
 		return err
 	}
-	if d.serverLn, err = listenOn(ctx, d.serverAddr); err != nil {
+	if d.appLn, err = listenOn(ctx, "127.0.0.1:0"); err != nil {
 		_ = d.cloudLn.Close()
 		return err
 	}
-	if d.appLn, err = listenOn(ctx, "127.0.0.1:0"); err != nil {
-		_, _ = d.cloudLn.Close(), d.serverLn.Close()
+	if d.nat {
+		return nil
+	}
+	if d.serverLn, err = listenOn(ctx, d.serverAddr); err != nil {
+		_, _ = d.cloudLn.Close(), d.appLn.Close()
 	}
 	return err
 }
@@ -151,29 +172,43 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 	if err := keepCloudSecrets(&d.cloudCfg, cloudDir); err != nil {
 		return err
 	}
-	root, err := bridge.ParseSigningRoot(d.cloudCfg.SigningKey)
-	if err != nil {
-		return err
-	}
-	publicKey, _ := root.TrustValues(d.cloudCfg.PublicURL, devOrg)
-	trust, err := bridge.ParseTrust(bridge.TrustSettings{PublicKey: publicKey})
-	if err != nil {
-		return err
-	}
 	jwtSecret, err := files.KeptSecret(serverDir, "jwt-secret", newJWTSecret)
 	if err != nil {
 		return err
 	}
-	host, _, _ = net.SplitHostPort(d.serverAddr)
-	d.serverCfg = server.Config{
-		PublicURLs:  loopbackURLs("http", host, fmt.Sprint(d.serverLn.Addr().(*net.TCPAddr).Port)),
-		DatabaseURL: "sqlite:" + filepath.Join(serverDir, "server.db"), Trust: trust, JWTSecret: jwtSecret,
-		Upstream: &url.URL{Scheme: "http", Host: d.appLn.Addr().String()}, Version: d.version,
+	d.serverCfg = server.Config{DatabaseURL: "sqlite:" + filepath.Join(serverDir, "server.db"), JWTSecret: jwtSecret,
+		Upstream: &url.URL{Scheme: "http", Host: d.appLn.Addr().String()}, Version: d.version}
+	if !d.nat {
+		host, _, _ = net.SplitHostPort(d.serverAddr)
+		d.serverCfg.Listening = d.serverLn.Addr().String()
+		d.serverCfg.PublicURLs = loopbackURLs("http", host, fmt.Sprint(d.serverLn.Addr().(*net.TCPAddr).Port))
+		if d.serverCfg.Trust, err = d.trust(); err != nil {
+			return err
+		}
 	}
-	if d.cloud, err = cloud.New(ctx, d.cloudCfg, log.With("part", "cloud")); err != nil {
-		return err
+	d.cloud, err = cloud.New(ctx, d.cloudCfg, log.With("part", "cloud"))
+	return err
+}
+
+// trust makes the server trust the cloud.
+func (d *dev) trust() (bridge.Trust, error) {
+	root, err := bridge.ParseSigningRoot(d.cloudCfg.SigningKey)
+	if err != nil {
+		return bridge.Trust{}, err
 	}
-	if d.server, err = server.New(ctx, d.serverCfg, log.With("part", "server")); err != nil {
+	publicKey, _ := root.TrustValues(d.cloudCfg.PublicURL, devOrg)
+	return bridge.ParseTrust(bridge.TrustSettings{PublicKey: publicKey})
+}
+
+// newServer builds the server. Behind NAT it gets a join token, and joins once it runs.
+func (d *dev) newServer(ctx context.Context, log *slog.Logger) (err error) {
+	if d.nat {
+		d.serverCfg.Tunnel, err = d.joining(ctx)
+	}
+	if err == nil {
+		d.server, err = server.New(ctx, d.serverCfg, log.With("part", "server"))
+	}
+	if err != nil {
 		_ = d.cloud.Close()
 	}
 	return err
@@ -181,8 +216,10 @@ func (d *dev) build(ctx context.Context, log *slog.Logger) (err error) {
 
 // seed makes the organization, its owner, an admin and a member. A data directory that was kept has them already.
 func (d *dev) seed(ctx context.Context) (devResult, error) {
-	r := devResult{CloudURL: d.cloudCfg.PublicURL, ServerURL: d.serverCfg.PublicURLs[0],
-		UpstreamURL: d.serverCfg.Upstream.String()}
+	r := devResult{CloudURL: d.cloudCfg.PublicURL, UpstreamURL: d.serverCfg.Upstream.String()}
+	if !d.nat {
+		r.ServerURL = d.serverCfg.PublicURLs[0]
+	}
 	var err error
 	if r.Owner, err = d.user(ctx, devOwner, "Olga Owner", bridge.RoleOwner); err != nil {
 		return r, err
@@ -233,11 +270,20 @@ func (runner *Runner) printDev(r devResult) error {
 	}
 	return runner.Term.Print(r, func(w io.Writer) {
 		term.Row(w, "Dashboard", string(r.CloudURL))
-		term.Row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
+		if r.Connection == "" {
+			term.Row(w, "Server", string(r.ServerURL)+" (gateway of the sample app: try /whoami)")
+		} else {
+			term.Row(w, "Server", "listens on no port; it has joined "+devOrg+", and is reached over its link")
+			term.Row(w, "Try it", r.CloudURL.Join("/connections/"+r.Connection)+" (sign in, and call /whoami)")
+		}
 		term.Row(w, "Sign in as", r.Admin.Email+"  "+r.Admin.Password.Reveal()+"  (admin)")
 		term.Row(w, "or as", r.Member.Email+"  "+r.Member.Password.Reveal()+"  (member)")
 		term.Row(w, "or as", r.Owner.Email+"  "+r.Owner.Password.Reveal()+"  (owner)")
-		term.Row(w, "Operator", r.operator+" "+runner.Term.Self+" server token")
+		if r.Connection == "" {
+			term.Row(w, "Operator", r.operator+" "+runner.Term.Self+" server token")
+		} else {
+			term.Row(w, "Its links", r.operator+" "+runner.Term.Self+" server status")
+		}
 		term.Row(w, "Mail", r.CloudURL.Join("/dev/mail"))
 		term.Row(w, "Next", next)
 		term.Row(w, "Stop", "Ctrl-C")
