@@ -30,7 +30,13 @@ var Groups = []Group{
 		{"connection.move", "Give a connection another URL"},
 		{"connection.change", "Change a connection"},
 		{"connection.relay", "Call a server through the relay"},
+		{"connection.join", "A server joins"},
+		{"connection.leave", "A server leaves"},
 		{"connection.delete", "Disconnect"},
+		{"link.rotate_key", "Renew the credential of a link"},
+		{"join_token.create", "Make a join token"},
+		{"join_token.revoke", "Revoke a join token"},
+		{"join_token.use", "Use a join token"},
 		{"connect_token.issue", "Connect a server"},
 		{"link.up", "A server opens links to the cloud"},
 		{"link.down", "A server has lost its links"},
@@ -130,6 +136,10 @@ func ActorWords(actor string) string {
 		return name
 	case "key":
 		return "API key " + name
+	case "join_token":
+		return "join token " + name
+	case "link":
+		return "the server with the key " + name
 	case "operator":
 		return strings.TrimSpace("the operator " + name)
 	case "system":
