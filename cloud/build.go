@@ -48,7 +48,7 @@ func (c *Cloud) build() error {
 		return err
 	}
 	c.links, err = links.New(links.Config{PublicURL: cfg.PublicURL, Root: c.root, Lookup: reg.Joins.Lookup, Rotate: reg.Joins.RotateKey,
-		Leave: reg.Joins.Leave, Revocation: reg.Upkeep.PendingRevocation, Presence: replica, Internal: cfg.Internal, Now: now,
+		Used: reg.Joins.KeyUsed, Leave: reg.Joins.Leave, Revocation: reg.Upkeep.PendingRevocation, Presence: replica, Internal: cfg.Internal, Now: now,
 		News: func(ctx context.Context, connection string, news links.News) error {
 			return c.servers.LinkNews(ctx, connection, news)
 		}}, c.log)

@@ -51,7 +51,7 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	link := &Link{connection: connection, instance: p.instance, slot: p.slot, alone: p.replicas == ReplicasRefuse, opened: time.Now(),
+	link := &Link{connection: connection, key: p.public, instance: p.instance, slot: p.slot, alone: p.replicas == ReplicasRefuse, opened: time.Now(),
 		again: make(chan struct{}, 1)}
 	if err := a.cfg.Links.admit(link); err != nil {
 		return err
@@ -96,6 +96,7 @@ func (a *Acceptor) verify(w http.ResponseWriter, r *http.Request, purpose Purpos
 	}
 	for _, key := range keys {
 		if len(key) == ed25519.PublicKeySize && ed25519.Verify(key, p.signed(a.cfg.Cloud, purpose, body), p.signature) {
+			p.public = key
 			return connection, p, nil
 		}
 	}

@@ -97,6 +97,7 @@ type proof struct {
 	replicas  Replicas // may others have links as well
 	challenge string
 	signature []byte
+	public    ed25519.PublicKey // that has verified it
 }
 
 // signed is what the key of a link signs. It names the cloud, so that no other cloud can use the signature.

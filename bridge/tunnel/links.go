@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"crypto/ed25519"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -39,9 +40,10 @@ type Links struct {
 // Link is one link of a server.
 type Link struct {
 	connection string
-	instance   string // of the server process
-	slot       int    // which of the process's links it is
-	alone      bool   // it refuses links of other processes
+	key        ed25519.PublicKey // that it was opened with
+	instance   string            // of the server process
+	slot       int               // which of the process's links it is
+	alone      bool              // it refuses links of other processes
 	opened     time.Time
 	client     *http.ClientConn
 	open       atomic.Int32    // requests under way
@@ -57,6 +59,12 @@ func (l *Link) Open() int { return int(l.open.Load()) }
 
 // Opened returns when the link was opened.
 func (l *Link) Opened() time.Time { return l.opened }
+
+// Key returns the public key that the link was opened with.
+func (l *Link) Key() ed25519.PublicKey { return l.key }
+
+// Close closes the link at once, as when its key is gone.
+func (l *Link) Close() { _ = l.client.Close() }
 
 // Instance returns the ID of the server process that holds the link. It changes with each start of the server.
 func (l *Link) Instance() string { return l.instance }

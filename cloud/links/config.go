@@ -49,6 +49,8 @@ type Config struct {
 	Root      bridge.SigningRoot
 	// Lookup returns the connection that an API key belongs to, and the public keys that open its links; none: nobody's.
 	Lookup func(ctx context.Context, keyID string) (connection string, keys []ed25519.PublicKey, err error)
+	// Used notes that a key has opened a link.
+	Used func(ctx context.Context, connection string, key ed25519.PublicKey) error
 	// Rotate stores the successor of the key that opens a connection's links.
 	Rotate func(ctx context.Context, connection string, successor ed25519.PublicKey, from audit.Actor) error
 	// Leave removes a connection on behalf of its server.
@@ -93,7 +95,11 @@ func New(cfg Config, log *slog.Logger) (*Links, error) {
 		}
 	}
 	ls.others.Store(1) // there may be one: the first lease says
-	ls.acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: cfg.PublicURL, Links: &ls.links, Lookup: ls.lookup,
+	replica := ""
+	if ls.hop != nil { // else there is no point in links to several
+		replica = cfg.Presence.Self().ID
+	}
+	ls.acceptor = tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: cfg.PublicURL, Links: &ls.links, Lookup: ls.lookup, Replica: replica,
 		Challenges: tunnel.NewChallenges(cfg.Root.LinkSecret(), cfg.Now)})
 	return ls, nil
 }
@@ -103,6 +109,16 @@ func (ls *Links) Mount(e *echo.Echo) {
 	e.GET(api.PathLink, ls.open)
 	e.DELETE(api.PathLink, ls.leave)
 	e.POST(api.PathLinkKeys, ls.rotate)
+}
+
+// RoundTrip returns how long the answer to a ping takes over the links of a connection to this replica; 0: it is not known.
+func (ls *Links) RoundTrip(connection string) (shortest time.Duration) {
+	for _, server := range ls.links.Servers(connection) {
+		if server.RoundTrip > 0 && (shortest == 0 || server.RoundTrip < shortest) {
+			shortest = server.RoundTrip
+		}
+	}
+	return shortest
 }
 
 // Cut closes the links of a connection that is gone.

@@ -3,7 +3,6 @@ package links
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/base64"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -113,7 +112,11 @@ func (ls *Links) rotate(ctx echo.Context) error {
 	if err != nil {
 		return ls.refused(ctx, by, err)
 	}
-	key, err := parseLinkKey(body)
+	var wish api.LinkKey
+	if err := bridge.DecodeClosed(body, &wish); err != nil {
+		return bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, "the body is not what is expected here: %s", err)
+	}
+	key, err := bridge.ParseLinkKey(wish.LinkKey)
 	if err != nil {
 		return err
 	}
@@ -121,17 +124,4 @@ func (ls *Links) rotate(ctx echo.Context) error {
 		return err
 	}
 	return ctx.NoContent(http.StatusNoContent)
-}
-
-// parseLinkKey reads the body of [Links.rotate].
-func parseLinkKey(body []byte) (ed25519.PublicKey, error) {
-	var wish api.LinkKey
-	if err := bridge.DecodeClosed(body, &wish); err != nil {
-		return nil, bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, "the body is not what is expected here: %s", err)
-	}
-	key, err := base64.RawURLEncoding.Strict().DecodeString(wish.LinkKey)
-	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, bridge.E(bridge.Invalid, bridge.CodeBodyMalformed, "link_key is not an Ed25519 public key in base64url")
-	}
-	return key, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/tunnel"
 	"github.com/acebridge/ace/cloud/presence"
 )
 
@@ -19,6 +21,8 @@ const (
 	// checkEvery is how often is looked whether the keys of open links still count, and who has been without a link for too long.
 	checkEvery = 400 * time.Millisecond
 	toldAtOnce = 16
+	// keyNoted is how old a link may be for the use of its key to be noted.
+	keyNoted = 10 * time.Second
 )
 
 // News is what has become of a connection's links.
@@ -39,9 +43,9 @@ type watch struct {
 	dirty map[string]bool // connections whose links have changed
 
 	// The rest belongs to the goroutine of Run.
-	held   map[string]bool      // as the others have been told
-	lost   map[string]time.Time // when the last link of a connection was lost, anywhere
-	doomed map[string]bool      // not there any more when it was last looked at
+	held   map[string]bool       // as the others have been told
+	lost   map[string]time.Time  // when the last link of a connection was lost, anywhere
+	doomed map[*tunnel.Link]bool // whose key did not count when it was last looked at
 }
 
 // changed notes that the links of a connection have changed. It is tunnel.Links.Changed.
@@ -154,6 +158,11 @@ func (ls *Links) note(ctx context.Context, connections []string) error {
 	}
 	told := map[string]News{}
 	for _, h := range all {
+		for _, link := range ls.links.Of(h.Connection) {
+			if time.Since(link.Opened()) < keyNoted {
+				ls.logged(ctx, "note the use of a link's key", ls.cfg.Used(ctx, h.Connection, link.Key()))
+			}
+		}
 		switch _, lost := w.lost[h.Connection]; {
 		case h.Links > 0 && lost:
 			delete(w.lost, h.Connection)
@@ -172,9 +181,9 @@ func (ls *Links) note(ctx context.Context, connections []string) error {
 }
 
 func (ls *Links) heldOf(connection string) presence.Held {
-	h := presence.Held{Connection: connection, Links: len(ls.links.Of(connection))}
-	if h.Links > 0 {
-		h.Servers = 1
+	h := presence.Held{Connection: connection}
+	for _, server := range ls.links.Servers(connection) {
+		h.Links, h.Servers = h.Links+server.Links, h.Servers+1
 	}
 	return h
 }
@@ -204,23 +213,28 @@ func (ls *Links) tellLost(ctx context.Context) error {
 	return ls.tell(ctx, told)
 }
 
-// cutGone cuts the links of connections that are gone, or whose keys are. It waits for the second look, so that the revocation of
-// the connection's key can take the link.
+// cutGone cuts the links whose keys count no longer, as when their connection is gone. It waits for the second look, so that the
+// revocation of the connection's key can take the link.
 func (ls *Links) cutGone(ctx context.Context) error {
 	all := ls.links.Connections()
 	if len(all) == 0 {
 		return nil
 	}
-	gone, err := ls.cfg.Presence.Gone(ctx, all)
+	keys, err := ls.cfg.Presence.Keys(ctx, all)
 	if err != nil {
 		return err
 	}
-	doomed := map[string]bool{}
-	for _, connection := range gone {
-		if ls.watch.doomed[connection] {
-			ls.links.Cut(connection)
+	doomed := map[*tunnel.Link]bool{}
+	for _, connection := range all {
+		for _, link := range ls.links.Of(connection) {
+			if slices.Contains(keys[connection], bridge.LinkKeyText(link.Key())) {
+				continue
+			}
+			if ls.watch.doomed[link] {
+				link.Close()
+			}
+			doomed[link] = true
 		}
-		doomed[connection] = true
 	}
 	ls.watch.doomed = doomed
 	return nil

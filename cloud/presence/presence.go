@@ -142,37 +142,31 @@ func (st *Store) Stranger(ctx context.Context) (id string, err error) {
 	return id, sqldb.Wrap("look for other replicas with links", err)
 }
 
-// Gone returns those of some connections that are there no longer, or whose links no key may open any more.
-func (st *Store) Gone(ctx context.Context, connections []string) (gone []string, err error) {
-	now := st.db.Now().Unix()
+// Keys returns the public keys that may open links of some connections, as bridge.LinkKeyText writes them. A connection that is gone
+// has none.
+func (st *Store) Keys(ctx context.Context, connections []string) (map[string][]string, error) {
+	now, out := st.db.Now().Unix(), map[string][]string{}
 	for from := 0; from < len(connections); from += noteBatch {
-		some := connections[from:min(from+noteBatch, len(connections))]
 		args := []any{now}
 		var list strings.Builder
-		for i, id := range some {
+		for i, id := range connections[from:min(from+noteBatch, len(connections))] {
 			args = append(args, id)
 			if i > 0 {
 				list.WriteString(", ")
 			}
 			list.WriteString("$" + strconv.Itoa(len(args)))
 		}
-		there := map[string]bool{}
-		rows, err := st.db.QueryContext(ctx, `SELECT DISTINCT c.id FROM connections c JOIN link_keys k ON k.connection_id = c.id
+		rows, err := st.db.QueryContext(ctx, `SELECT c.id, k.public_key FROM connections c JOIN link_keys k ON k.connection_id = c.id
 			WHERE c.secret <> '' AND (k.expires_at = 0 OR k.expires_at > $1) AND c.id IN (`+list.String()+")", args...) //nolint:gosec // numbers of parameters
 		err = sqldb.Each(rows, err, func(row sqldb.Row) error {
-			var id string
-			err := row.Scan(&id)
-			there[id] = true
+			var id, key string
+			err := row.Scan(&id, &key)
+			out[id] = append(out[id], key)
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("look for connections with links: %w", err)
-		}
-		for _, id := range some {
-			if !there[id] {
-				gone = append(gone, id)
-			}
+			return nil, fmt.Errorf("look up the keys of links: %w", err)
 		}
 	}
-	return gone, nil
+	return out, nil
 }

@@ -72,7 +72,7 @@ func (sv *Servers) probe(ctx context.Context, t upkeep.Target) upkeep.Status {
 		cancel()
 		switch {
 		case err == nil:
-			s.Linked = true
+			s.Ping = cmp.Or(sv.links.RoundTrip(t.ID), s.Latency)
 			return s
 		case !again || ctx.Err() != nil:
 			return overLink(err, t.Server)

@@ -77,7 +77,7 @@ type Status struct {
 	Code    bridge.Code // of the cause, where programs tell it apart: of links, keys and apps
 	Hint    string
 	Latency time.Duration       // until the answer began; zero: there was none
-	Linked  bool                // the answer came over a link
+	Ping    time.Duration       // of a link here; zero: there is none
 	Key     connections.KeyLife // of the connection's key, where the server says it
 	Subject string              // of the key itself, where the server says it
 	ActsAs  bool                // its access tokens may name other subjects
@@ -100,9 +100,9 @@ func (st *Upkeep) SetStatus(ctx context.Context, t Target, s Status) error {
 	now, news := st.db.Now(), false
 	err := st.db.Tx(ctx, func(tx *sql.Tx) error {
 		const set = `UPDATE connections SET status = $1, cause = $2, hint = $3, probed_at = $4, latency_ms = $7,
-			cause_code = $8, link_rtt_ms = $9, last_seen_at = CASE WHEN $1 = 'online' THEN $4 ELSE last_seen_at END WHERE id = $5 AND server_url = $6`
+			cause_code = $8, link_rtt_ms = CASE WHEN CAST($9 AS BIGINT) > 0 THEN CAST($9 AS BIGINT) ELSE link_rtt_ms END, last_seen_at = CASE WHEN $1 = 'online' THEN $4 ELSE last_seen_at END WHERE id = $5 AND server_url = $6`
 		args := []any{s.Status, s.Cause, s.Hint, now.Unix(), t.ID, string(t.Server), connections.Milliseconds(s.Latency.Microseconds()),
-			string(s.Code), roundTrip(s)}
+			string(s.Code), connections.Milliseconds(s.Ping.Microseconds())}
 		same, err := sqldb.Changed(tx.ExecContext(ctx, set+" AND status = $1 AND cause = $2 AND hint = $3 AND cause_code = $8", args...))
 		if err != nil {
 			return fmt.Errorf("store a status: %w", err)
@@ -127,14 +127,6 @@ func (st *Upkeep) SetStatus(ctx context.Context, t Target, s Status) error {
 		schema.Wake(st.signals.Changed)
 	}
 	return err
-}
-
-// roundTrip returns how long an answer over a link took, in milliseconds; 0: there was none.
-func roundTrip(s Status) int64 {
-	if !s.Linked {
-		return 0
-	}
-	return connections.Milliseconds(s.Latency.Microseconds())
 }
 
 const maxKeySubject = 256 // bytes

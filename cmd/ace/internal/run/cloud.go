@@ -77,6 +77,7 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 			wrong = append(wrong, "ACE_FIRST_EMAIL: "+bridge.AsError(err).Detail)
 		}
 	}
+	cfg.Internal.URL = e.internal(&wrong)
 	if len(wrong) > 0 {
 		return cloud.Config{}, s, badEnv(wrong)
 	}
@@ -89,6 +90,25 @@ func (e *cloudEnv) config() (cloud.Config, settings, error) {
 		return cloud.Config{}, s, err
 	}
 	return cfg, s, nil
+}
+
+// internal checks how the other replicas of the cloud reach this one.
+func (e *cloudEnv) internal(wrong *[]string) bridge.ServerURL {
+	if (e.InternalAddr == "") != (e.InternalURL == "") {
+		*wrong = append(*wrong, "ACE_INTERNAL_ADDR and ACE_INTERNAL_URL must be set together; one is missing")
+		return ""
+	}
+	if e.InternalURL == "" {
+		return ""
+	}
+	if _, _, err := net.SplitHostPort(e.InternalAddr); err != nil {
+		*wrong = append(*wrong, "ACE_INTERNAL_ADDR: it is not HOST:PORT")
+	}
+	u, err := bridge.CanonicalURL(e.InternalURL)
+	if err != nil || u.URL().Scheme != "https" || u.Origin() != string(u) {
+		*wrong = append(*wrong, "ACE_INTERNAL_URL: it is not an https URL without a path, such as https://10.0.0.5:7443; each replica has its own")
+	}
+	return u
 }
 
 func (e *cloudEnv) keep(cfg *cloud.Config, s settings) error {
@@ -139,9 +159,18 @@ func (runner *Runner) runCloud(ctx context.Context, newDatabase bool) error {
 			return err
 		}
 	}
+	if e.InternalAddr != "" {
+		if cfg.Internal.Listener, err = listenOn(ctx, e.InternalAddr); err != nil {
+			_ = ln.Close()
+			return err
+		}
+	}
 	c, err := cloud.New(ctx, cfg, log)
 	if err != nil {
 		_ = ln.Close()
+		if cfg.Internal.Listener != nil {
+			_ = cfg.Internal.Listener.Close()
+		}
 		return err
 	}
 	log.Info("cloud is up", "addr", ln.Addr().String(), "url", cfg.PublicURL)

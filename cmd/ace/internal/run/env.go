@@ -61,6 +61,9 @@ type cloudEnv struct {
 	SMTPURL    bridge.Secret `envconfig:"ACE_SMTP_URL"` // may hold a password
 	FirstEmail string        `envconfig:"ACE_FIRST_EMAIL"`
 
+	InternalAddr string `envconfig:"ACE_INTERNAL_ADDR"`
+	InternalURL  string `envconfig:"ACE_INTERNAL_URL"`
+
 	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
 }
 
