@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
+	"github.com/acebridge/ace/bridge/sqldb/sqldbtest"
 	"github.com/acebridge/ace/bridge/tunnel"
 	"github.com/acebridge/ace/server"
 	"github.com/acebridge/ace/server/link"
@@ -391,5 +394,213 @@ func TestJoinAgain(t *testing.T) {
 	other := newCloudOfLinks(t)
 	if _, err := links.Join(t.Context(), audit.Actor{ID: "operator"}, other.token.Text(), ""); bridge.CodeOf(err) != bridge.CodeCloudPinned {
 		t.Errorf("another cloud: %v", err)
+	}
+}
+
+// background runs a server until the test ends, or until it is stopped.
+func background(t *testing.T, s *server.Server) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	var once sync.Once
+	var err error
+	stop = func() error {
+		once.Do(func() {
+			cancel()
+			err = errors.Join(<-ran, s.Close())
+		})
+		return err
+	}
+	t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+// A joined server opens its link again by itself, rotates its key, and refuses another cloud; with another secret it says what is wrong.
+func TestJoinedServerStartsAgain(t *testing.T) {
+	cloud := newCloudOfLinks(t)
+	var dsn string
+	secret := bridge.NewSecret(bridge.RandomToken(32))
+	configure := func() server.Config {
+		return server.Config{DatabaseURL: dsn, JWTSecret: secret, Tunnel: server.Tunnel{Required: true, Links: 1}}
+	}
+	dsn = sqldbtest.SQLite(t)
+	begin := func(cfg server.Config) (*server.Server, error) {
+		return server.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	}
+	cfg := configure()
+	cfg.Tunnel.Token = cloud.token.Text()
+	told := make(chan api.Joined, 1)
+	cfg.Tunnel.Joined = func(j api.Joined) { told <- j }
+	s, err := begin(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := background(t, s)
+	if j := <-told; j.Connection != "connection" {
+		t.Errorf("%+v", j)
+	}
+	cloud.untilLinks(1)
+	if status, _, body := cloud.over("GET", "/ace/v1/me", cloud.access(true)); status != 200 || !strings.Contains(body, `"app":{"state":"none"}`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, err := s.Database().ExecContext(t.Context(), "UPDATE server_links SET rotated_at = 0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	cloud.untilLinks(0)
+
+	s, err = begin(cfg) // with the token once more, which is used up
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = background(t, s)
+	if j := <-told; j.Connection != "" || j.Org != "acme" {
+		t.Errorf("joined again: %+v", j)
+	}
+	until(t, "the rotation", func() bool {
+		var rotated int64
+		err := s.Database().QueryRowContext(t.Context(), "SELECT rotated_at FROM server_links WHERE next_key = ''").Scan(&rotated)
+		return err == nil && rotated != 0
+	})
+	cloud.untilLinks(1)
+	cloud.mu.Lock()
+	cloud.linkKeys = cloud.linkKeys[1:] // the overlap is over
+	keys := len(cloud.linkKeys)
+	cloud.mu.Unlock()
+	if entries, _, err := audit.List(t.Context(), s.Database(), audit.Query{Org: "acme", Action: "link.rotate_key"}); err != nil || len(entries) != 1 || keys != 1 {
+		t.Errorf("%+v (%v), %d keys", entries, err, keys)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+
+	other, _ := newCloudOfLinks(t).root.TrustValues(cloud.url, "acme")
+	wrong := configure()
+	if wrong.Trust, err = bridge.ParseTrust(bridge.TrustSettings{PublicKey: other}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(wrong); bridge.CodeOf(err) != bridge.CodeCloudPinned {
+		t.Errorf("another public key: %v", err)
+	}
+	cfg = configure()
+	cfg.JWTSecret = bridge.NewSecret(bridge.RandomToken(32))
+	if s, err = begin(cfg); err != nil {
+		t.Fatal(err)
+	}
+	background(t, s)
+	until(t, "the reason", func() bool {
+		links := s.Links().Links()
+		return len(links) == 1 && links[0].Links[0].Code == bridge.CodeLinkUnreadable
+	})
+	if err := s.Links().Ready(); bridge.CodeOf(err) != bridge.CodeNoLink || !strings.Contains(bridge.AsError(err).Hint, "ACE_JWT_SECRET") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A revocation of the key, over the link or with a refusal of it, ends the join.
+func TestRevokedFromTheCloud(t *testing.T) {
+	cloud := newCloudOfLinks(t)
+	f := start(t, nil, unconfigured)
+	if _, err := f.server.Links().Join(t.Context(), audit.Actor{ID: "operator"}, cloud.token.Text(), ""); err != nil {
+		t.Fatal(err)
+	}
+	cloud.untilLinks(2)
+	if status, _, body := cloud.over("GET", "/ace/v1/me", cloud.access(true)); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	statement, err := cloud.key.SignRevocation("admin@acme.test", "disconnected", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _, body := cloud.over("DELETE", "/ace/v1/api-keys/"+cloud.key.ID.String(), statement); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	cloud.untilLinks(0)
+	until(t, "the trust", func() bool {
+		_, discovery := f.do("GET", "/.well-known/ace-server", "")
+		return strings.Contains(discovery, `"configured":false`)
+	})
+	if entries, _, err := audit.List(t.Context(), f.server.Database(), audit.Query{Org: "acme", Action: "link.leave"}); err != nil || len(entries) != 1 {
+		t.Errorf("%+v (%v)", entries, err)
+	}
+}
+
+// A cloud that cannot be told keeps a server from leaving, unless it is forced.
+func TestLeaveWithoutTheCloud(t *testing.T) {
+	cloud := newCloudOfLinks(t)
+	f := start(t, nil, unconfigured)
+	links := f.server.Links()
+	if _, err := links.Join(t.Context(), audit.Actor{ID: "operator"}, cloud.token.Text(), ""); err != nil {
+		t.Fatal(err)
+	}
+	cloud.fails(api.PathLink, bridge.E(bridge.Unavailable, bridge.CodeStopping, "the cloud stops"))
+	if _, err := links.Leave(t.Context(), audit.Actor{ID: "operator"}, false); bridge.AsError(err).Kind != bridge.Unreachable {
+		t.Errorf("%v", err)
+	}
+	left, err := links.Leave(t.Context(), audit.Actor{ID: "operator"}, true)
+	if err != nil || left.Told {
+		t.Errorf("%+v %v", left, err)
+	}
+}
+
+// ACE_TUNNEL=on: an exchange answers with the key of a link, which is opened once the key was used.
+func TestConnectedServerOpensLinks(t *testing.T) {
+	cloud := newCloudOfLinks(t)
+	f := start(t, nil, func(cfg *server.Config) {
+		public, _ := cloud.root.TrustValues(cloud.url, "acme")
+		cfg.Trust, _ = bridge.ParseTrust(bridge.TrustSettings{PublicKey: public})
+		cfg.Tunnel.Mode = link.On
+	})
+	claims := bridge.ConnectClaims{Times: bridge.NewTimes(time.Now(), time.Minute), Issuer: cloud.url, Org: "acme", Subject: "ann", Email: "ann@acme.test",
+		Role: bridge.RoleAdmin, Scope: "*", KeyLife: 86400, JTI: bridge.NewTokenID()}.ForServer(bridge.ServerURL(f.url))
+	token, err := cloud.root.SigningKey().SignConnect(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, body := f.do("POST", "/ace/v1/exchange", "{}", "Authorization", "Bearer "+token.Reveal())
+	var answer api.ExchangeAnswer
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != 201 || answer.LinkKey == "" {
+		t.Fatalf("%s %s", resp.Status, body)
+	}
+	cloud.mu.Lock()
+	cloud.key, err = bridge.ParseKey(answer.Key.Secret)
+	cloud.linkKeys, cloud.claims = []ed25519.PublicKey{cloud.publicKey(answer.LinkKey)}, claims
+	cloud.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.server.Links().Links()); n != 0 {
+		t.Errorf("%d links before the first use", n)
+	}
+	if resp, body := f.do("GET", "/ace/v1/me", "", "X-Ace-Api-Key", answer.Key.Reveal()); resp.StatusCode != 200 {
+		t.Fatalf("%s %s", resp.Status, body)
+	}
+	cloud.untilLinks(2)
+}
+
+// A server gives up after so long without the link that it wants, and without a token that is refused it does not start to wait.
+func TestGiveUp(t *testing.T) {
+	cloud := newCloudOfLinks(t)
+	cloud.fails(api.PathJoin, bridge.E(bridge.Unavailable, bridge.CodeStopping, "the cloud stops"))
+	run := func(change func(*server.Tunnel)) error {
+		cfg := server.Config{DatabaseURL: sqldbtest.SQLite(t), JWTSecret: bridge.NewSecret(bridge.RandomToken(32)),
+			Tunnel: server.Tunnel{Required: true, Token: cloud.token.Text()}}
+		change(&cfg.Tunnel)
+		s, err := server.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		return s.Run(t.Context())
+	}
+	if err := run(func(c *server.Tunnel) { c.GiveUp = 1 }); bridge.CodeOf(err) != bridge.CodeNoLink || !strings.Contains(err.Error(), "the cloud stops") {
+		t.Errorf("%v", err)
+	}
+	cloud.fails(api.PathJoin, bridge.E(bridge.Unauthenticated, bridge.CodeJoinTokenEnded, "used up"))
+	if err := run(func(*server.Tunnel) {}); bridge.CodeOf(err) != bridge.CodeJoinTokenEnded {
+		t.Errorf("%v", err)
 	}
 }

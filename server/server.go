@@ -148,7 +148,7 @@ func build(ctx context.Context, s *Server) (err error) {
 	}
 	s.echo = s.routes()
 	t := cfg.Tunnel
-	s.links = link.New(link.Config{Store: store, DB: s.db, Keys: s.keys, Handler: s.echo, Trust: s.trust.pin, Mode: t.Mode, Required: t.Required,
+	s.links = link.New(link.Config{Store: store, DB: s.db, Keys: s.keys, Handler: s.echo, Trust: s.trust.pin, Pinned: s.trust.pinned, Mode: t.Mode, Required: t.Required,
 		Links: t.Links, Allow: t.Allow, GiveUp: t.GiveUp, URL: t.URL, Token: t.Token, JoinNow: t.JoinNow, Joined: t.Joined, Name: t.Name, Transport: t.Transport,
 		Agent: "ace-server/" + cfg.Version, Log: s.log})
 	return nil

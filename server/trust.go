@@ -11,6 +11,7 @@ import (
 // trust is the cloud that a server trusts: a configured one, or the one that it has joined. A join changes it at run time.
 type trust struct {
 	configured bridge.Trust
+	pinned     bool // at the start
 	current    atomic.Pointer[bridge.Trust]
 }
 
@@ -20,7 +21,7 @@ func newTrust(ctx context.Context, configured bridge.Trust, store *link.Store) (
 	if err != nil {
 		return nil, err
 	}
-	t := &trust{configured: configured}
+	t := &trust{configured: configured, pinned: pin != ""}
 	return t, t.pin(pin)
 }
 

@@ -141,7 +141,7 @@ type Joined struct {
 type Left struct {
 	Org   string           `json:"org"`
 	Cloud bridge.ServerURL `json:"cloud"`
-	Told  bool             `json:"told"` // the cloud has removed the connection
+	Told  bool             `json:"told"` // the cloud has removed the connection; false: it could not be told, or knew nothing of it
 }
 
 // ServerStatus is how a running server is (`ace server status`).

@@ -232,7 +232,8 @@ func (m *Manager) Leave(ctx context.Context, actor audit.Actor, force bool) (api
 	return left, m.cfg.Trust("")
 }
 
-// tellLeave has the cloud remove a joined connection. One that it does not know any more is removed.
+// tellLeave has the cloud remove a joined connection. It says whether the cloud did: one that refuses the link's key knows nothing of
+// it any more, which is no error.
 func (m *Manager) tellLeave(ctx context.Context, l row) (told bool, err error) {
 	key, err := m.cfg.Store.seals.open(l.KeyID, l.sealed)
 	if err != nil {
@@ -244,7 +245,7 @@ func (m *Manager) tellLeave(ctx context.Context, l row) (told bool, err error) {
 	}
 	_, err = d.Call(ctx, tunnel.Leave, http.MethodDelete, api.PathLink, nil)
 	if code := bridge.CodeOf(err); code == bridge.CodeLinkRefused || code == bridge.CodeConnectionUnknown {
-		return true, nil
+		return false, nil
 	}
 	return err == nil, err
 }

@@ -53,6 +53,8 @@ type Config struct {
 	Trust func(pin string) error
 	// Mode says for which keys there are links.
 	Mode Mode
+	// Pinned: the server has joined before, so a link is wanted from the start.
+	Pinned bool
 	// Required: the server has no other way in, so a link is always wanted.
 	Required bool
 	// Links is how many to keep for each key; 0 means [tunnel.DefaultLinks].
@@ -95,6 +97,7 @@ type Manager struct {
 	turn    int    // changes with pending
 	waiting error  // why the join of the start has not succeeded yet; nil: it has, or there is none
 	lastUp  time.Time
+	looked  bool // the rows were read
 }
 
 // New returns a manager. [Manager.Run] opens the links.
@@ -146,14 +149,16 @@ func (m *Manager) poke() {
 // It fails if the join of the start is refused, and when [Config.GiveUp] is over.
 func (m *Manager) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	var first sync.WaitGroup
 	first.Go(func() {
 		if err := m.joinAtStart(ctx); err != nil {
 			stop(err)
 		}
 	})
-	defer first.Wait()
+	defer func() {
+		stop(nil)
+		first.Wait()
+	}()
 	defer m.stopAll()
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
@@ -285,7 +290,7 @@ func (m *Manager) running(keyID string) bool {
 
 // arrange stops links that are not wanted any more, and starts those that are. The caller holds mu.
 func (m *Manager) arrange(ctx context.Context, kept, wanted []row) {
-	m.rows = kept
+	m.rows, m.looked = kept, true
 	for id, k := range m.keepers {
 		i := slices.IndexFunc(wanted, func(l row) bool { return l.KeyID == id })
 		if i >= 0 && k.has(wanted[i]) {
@@ -337,7 +342,7 @@ func because(err error) string {
 
 // wanted reports whether there is to be a link. The caller holds mu.
 func (m *Manager) wanted() bool {
-	return m.cfg.Mode != Off && (m.cfg.Required || m.waiting != nil || len(m.keepers) > 0)
+	return m.cfg.Mode != Off && (m.cfg.Required || m.waiting != nil || len(m.keepers) > 0 || m.cfg.Pinned && !m.looked)
 }
 
 // up reports whether any link is up. The caller holds mu.

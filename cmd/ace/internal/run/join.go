@@ -172,7 +172,7 @@ If the cloud cannot be reached, nothing changes (exit code 6); --force forgets i
 			return runner.Term.Print(left, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "left %s at %s\n", left.Org, left.Cloud)
 				if !left.Told {
-					_, _ = fmt.Fprintln(w, "the cloud was not told: disconnect the connection in its dashboard")
+					_, _ = fmt.Fprintln(w, "the cloud was not told, or knows nothing of the link: if the connection is still in its dashboard, disconnect it there")
 				}
 			})
 		}}
