@@ -14,6 +14,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/audit"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
+	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
 )
@@ -35,14 +36,14 @@ it is ACE_JOIN_TOKEN or the file that ACE_JOIN_TOKEN_FILE names. A token on the 
 A server that runs on this data directory joins and goes on. If none runs, this command starts it and serves until it is stopped;
 from then on, ` + "`ace server`" + ` opens the link by itself. ` + "`ace server leave`" + ` undoes it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := hideJoinToken(); err != nil {
+			if err := files.HideJoinToken(); err != nil {
 				return err
 			}
 			var e serverEnv
 			if err := readEnv(&e); err != nil {
 				return err
 			}
-			closeInherited()
+			files.CloseInherited()
 			token, err := runner.joinToken(&e, args)
 			if err != nil {
 				return err
@@ -77,7 +78,7 @@ func (runner linking) joinToken(e *serverEnv, args []string) (bridge.Secret, err
 	again := slices.Clone(os.Args)
 	if i := slices.Index(again, args[0]); i > 0 {
 		again = slices.Delete(again, i, i+1)
-		if err := executeAgain(again, token); err != nil {
+		if err := files.ExecuteAgain(again, token); err != nil {
 			runner.Term.Note("It also stands in the list of processes: %v", err)
 		}
 	}

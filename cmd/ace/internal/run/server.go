@@ -142,7 +142,7 @@ type start struct {
 
 func (runner *Runner) runServer(ctx context.Context, how start) error {
 	if how.token.IsZero() {
-		if err := hideJoinToken(); err != nil {
+		if err := files.HideJoinToken(); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 	if err := readEnv(&e); err != nil {
 		return err
 	}
-	closeInherited()
+	files.CloseInherited()
 	cfg, s, log, err := runner.configured(&e)
 	if err != nil {
 		return err

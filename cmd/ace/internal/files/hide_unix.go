@@ -1,6 +1,6 @@
 //go:build unix
 
-package run
+package files
 
 import (
 	"fmt"
@@ -19,19 +19,19 @@ const (
 	maxHidden         = 8 << 10 // more than a join token, and less than a pipe holds
 )
 
-// hideJoinToken executes this program again, as the same process, if its environment shows a join token to other processes
+// HideJoinToken executes this program again, as the same process, if its environment shows a join token to other processes
 // (/proc/PID/environ).
-func hideJoinToken() error {
+func HideJoinToken() error {
 	token := os.Getenv(joinTokenVariable)
 	if token == "" || len(token) > maxHidden || os.Getenv(joinTokenVariable+"_FILE") != "" {
 		return nil
 	}
-	return executeAgain(os.Args, bridge.NewSecret(token))
+	return ExecuteAgain(os.Args, bridge.NewSecret(token))
 }
 
-// executeAgain executes this program again with other arguments, and without a join token in its environment. The token comes along
+// ExecuteAgain executes this program again with other arguments, and without a join token in its environment. The token comes along
 // in a pipe, as ACE_JOIN_TOKEN_FILE.
-func executeAgain(args []string, token bridge.Secret) error {
+func ExecuteAgain(args []string, token bridge.Secret) error {
 	fd, err := inPipe(token.Reveal())
 	if err != nil {
 		return fmt.Errorf("hide the join token: %w", err)
@@ -63,8 +63,8 @@ func inPipe(text string) (int, error) {
 	return syscall.Dup(int(r.Fd()))
 }
 
-// closeInherited closes the pipe of [hideJoinToken] once it was read, and takes its name out of the environment.
-func closeInherited() {
+// CloseInherited closes the pipe of [HideJoinToken] once it was read, and takes its name out of the environment.
+func CloseInherited() {
 	path := os.Getenv(joinTokenVariable + "_FILE")
 	if rest, ok := strings.CutPrefix(path, inherited); ok {
 		if fd, err := strconv.Atoi(rest); err == nil && fd > 2 {
