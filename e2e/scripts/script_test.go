@@ -37,7 +37,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"dev": cmdDev, "login": cmdLogin, "browserlogin": cmdBrowserLogin, "serve": cmdServe, "clockserver": cmdClockServer, "clock": cmdClock,
 			"hangingcloud": cmdHangingCloud, "killconnect": cmdKillConnect, "mode": cmdMode, "field": cmdField,
-			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "listens": cmdListens, "exits": cmdExits, "write": cmdWrite, "twofactor": cmdTwoFactor,
+			"foreign": cmdForeign, "sign": cmdSign, "get": cmdGet, "listens": cmdListens, "endslast": cmdEndsLast, "exits": cmdExits, "write": cmdWrite, "twofactor": cmdTwoFactor,
 		},
 	})
 }
@@ -145,6 +145,17 @@ func cmdListens(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(n) != args[1] {
 		ts.Fatalf("process %s listens on %d ports, not on %s", args[0], n, args[1])
 	}
+}
+
+// cmdEndsLast kills at the end of the script the process whose ID is in a file then, if there is one: endslast FILE.
+func cmdEndsLast(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	ts.Defer(func() {
+		raw, _ := os.ReadFile(file) // none: it has ended
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(raw))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 }
 
 var codePattern = regexp.MustCompile(`confirm the code (\S+)`)

@@ -159,7 +159,7 @@ func (runner installing) runInstall(ctx context.Context, e *serverEnv, o install
 		runner.Term.Note("systemd stops this server when you log out, unless you run: %s", left)
 	}
 	if !token.IsZero() {
-		if r.Joined, err = runner.joinInstalled(ctx, u, token, r.Started); err != nil {
+		if r.Joined, err = runner.joinInstalled(ctx, e, u, token, r.Started); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ const (
 )
 
 // joinInstalled has the installed server join. Without systemd, the token waits for the server's first start.
-func (runner installing) joinInstalled(ctx context.Context, u *unit.Unit, token bridge.Secret, started bool) (*api.Joined, error) {
+func (runner installing) joinInstalled(ctx context.Context, e *serverEnv, u *unit.Unit, token bridge.Secret, started bool) (*api.Joined, error) {
 	if !started {
 		return nil, u.LeaveJoinToken(token)
 	}
@@ -46,8 +46,18 @@ func (runner installing) joinInstalled(ctx context.Context, u *unit.Unit, token 
 	if err != nil {
 		return nil, err
 	}
-	joined, err := own.Join(ctx, token, "")
+	joined, err := own.Join(ctx, token, e.connectionName(""))
 	return &joined, err
+}
+
+// connectionName is the name of the connection that a join makes, unless another one is asked for. A server that nobody can call by a
+// URL is called as its machine is; the cloud names the others.
+func (e *serverEnv) connectionName(asked string) string {
+	host, err := os.Hostname()
+	if asked != "" || e.PublicURL != "" || err != nil || !bridge.PlainText(host, api.MaxServerName) {
+		return asked
+	}
+	return host
 }
 
 // leftToken is the join token that `ace server install` has left in a data directory.
@@ -70,8 +80,8 @@ func findLeftToken(dataDir string) (leftToken, error) {
 }
 
 // use has a server join with the token. The file goes once the server has joined, or the cloud has said that it never will.
-func (l leftToken) use(cfg *server.Config, log *slog.Logger) {
-	cfg.Tunnel.Token = l.token
+func (l leftToken) use(cfg *server.Config, name string, log *slog.Logger) {
+	cfg.Tunnel.Token, cfg.Tunnel.Name = l.token, name
 	cfg.Tunnel.Joined = func(api.Joined) { l.remove(log) }
 }
 
@@ -89,5 +99,7 @@ func (l leftToken) ended(err error, log *slog.Logger) error {
 func (l leftToken) remove(log *slog.Logger) {
 	if err := os.Remove(l.path); err != nil {
 		log.Warn("the used join token cannot be removed", "error", err)
+		return
 	}
+	log.Info("the join token in the data directory was used and is removed")
 }

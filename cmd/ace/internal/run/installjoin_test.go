@@ -49,8 +49,8 @@ func TestLeftJoinToken(t *testing.T) {
 				t.Fatalf("%q %v", l.token.Reveal(), err)
 			}
 			var cfg server.Config
-			l.use(&cfg, log)
-			if !cfg.Tunnel.Token.Equal(l.token) || cfg.Tunnel.JoinNow {
+			l.use(&cfg, "machine", log)
+			if !cfg.Tunnel.Token.Equal(l.token) || cfg.Tunnel.Name != "machine" || cfg.Tunnel.JoinNow {
 				t.Errorf("%+v", cfg.Tunnel)
 			}
 			c.happens(l, &cfg)

@@ -50,7 +50,7 @@ from then on, ` + "`ace server`" + ` opens the link by itself. ` + "`ace server 
 			}
 			return runner.join(cmd.Context(), &e, token, name, yes)
 		}}
-	cmd.Flags().StringVar(&name, "name", "", "the connection's name; without it the cloud takes the server's host name or ID")
+	cmd.Flags().StringVar(&name, "name", "", "the connection's name; without it that of the machine, or the host of ACE_PUBLIC_URL")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
@@ -96,6 +96,7 @@ func (runner linking) join(ctx context.Context, e *serverEnv, token bridge.Secre
 	if err := runner.agreeToJoin(parsed, yes); err != nil {
 		return err
 	}
+	name = e.connectionName(name)
 	own, err := runner.operator(e)
 	if err == nil {
 		_, err = own.Status(ctx)

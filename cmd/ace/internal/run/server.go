@@ -165,7 +165,7 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 			return err
 		}
 		if !left.token.IsZero() {
-			left.use(&cfg, log)
+			left.use(&cfg, e.connectionName(""), log)
 		}
 	}
 	p := part{drain: s.drain}
