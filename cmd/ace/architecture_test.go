@@ -30,7 +30,7 @@ var levels = [][]string{
 	{"cmd/ace/internal/connector", "cmd/ace/internal/target"},
 	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/preview", "cmd/ace/internal/profile", "cmd/ace/internal/report"},
 	{"cloud/dashboard", "cloud/docs", "cloud/settings", "cloud/login", "cloud/v1", "cloud/oauth", "cloud/sso", "cloud/live", "cloud/internal/roomtest", "cmd/ace/internal/term", "cmd/ace/internal/unit"},
-	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/internal/storetest", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest"},
+	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/internal/storetest", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest", "cmd/ace/internal/sample"},
 	{"cloud/registry"},
 	{"cloud/who", "cloud/preview", "cloud/upkeep"},
 	{"cloud/tokens", "cloud/joins"},

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/cmd/ace/internal/sample"
 )
 
 // The example environments start: their variables exist, and nothing that a production start needs is missing.
@@ -67,13 +68,13 @@ func TestProxyExamplesNameEveryIdentityHeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := pattern.FindAllString(string(raw), -1)
-		for _, header := range identityHeaders {
+		for _, header := range sample.IdentityHeaders {
 			if !slices.Contains(found, header) {
 				t.Errorf("%s does not pass %s on", name, header)
 			}
 		}
 		for _, header := range found {
-			if !slices.Contains(identityHeaders, header) && !slices.Contains(others, header) {
+			if !slices.Contains(sample.IdentityHeaders, header) && !slices.Contains(others, header) {
 				t.Errorf("%s names %s, which nobody sets", name, header)
 			}
 		}
@@ -134,7 +135,7 @@ func TestTraefikExample(t *testing.T) {
 	}
 	verify := file.HTTP.Middlewares["ace-verify"].ForwardAuth
 	if verify == nil || verify.Address != "http://127.0.0.1:7777/ace/v1/verify?refusal=status" || verify.TrustForwardHeader == nil ||
-		*verify.TrustForwardHeader || !slices.Equal(verify.AuthResponseHeaders, identityHeaders) {
+		*verify.TrustForwardHeader || !slices.Equal(verify.AuthResponseHeaders, sample.IdentityHeaders) {
 		t.Fatalf("%+v", verify)
 	}
 	spellings := regexp.MustCompile(verify.AuthResponseHeadersRegex)

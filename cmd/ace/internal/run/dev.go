@@ -24,6 +24,7 @@ import (
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
+	"github.com/acebridge/ace/cmd/ace/internal/sample"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
 )
@@ -117,7 +118,7 @@ func (runner *Runner) runDev(ctx context.Context, d *dev) (err error) {
 	}
 	parts := []part{{ln: d.cloudLn, handler: d.cloud.Handler(), links: d.cloud.Drain, run: d.cloud.Run, close: d.cloud.Close},
 		{ln: d.serverLn, handler: d.server.Handler(), run: d.server.Run, close: d.server.Close},
-		{ln: d.appLn, handler: sampleApp()}}
+		{ln: d.appLn, handler: sample.App()}}
 	if operator := operatorPart(ctx, settings{stateDir: filepath.Join(d.dataDir, "server")}, server.Operator(d.server), log); operator != nil {
 		parts = append(parts, *operator)
 	}

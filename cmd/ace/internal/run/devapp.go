@@ -8,6 +8,7 @@ import (
 
 	"github.com/acebridge/ace/bridge/api/serving"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
+	"github.com/acebridge/ace/cmd/ace/internal/sample"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 )
 
@@ -21,7 +22,7 @@ func (runner *Runner) devAppCommand() *cobra.Command {
 				return term.Usage("--addr: %w", err)
 			}
 			runner.Term.Note("The sample app answers at http://%s", ln.Addr())
-			return serving.Serve(cmd.Context(), ln, sampleApp(), serving.Config{Log: slog.New(slog.DiscardHandler)})
+			return serving.Serve(cmd.Context(), ln, sample.App(), serving.Config{Log: slog.New(slog.DiscardHandler)})
 		}}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`HOST:PORT` to listen on")
 	return cmd

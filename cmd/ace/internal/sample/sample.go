@@ -1,4 +1,5 @@
-package run
+// Package sample is the app behind the gateway of `ace dev`. All it knows of ace are the headers that say who calls.
+package sample
 
 import (
 	"encoding/json"
@@ -7,18 +8,18 @@ import (
 	"time"
 )
 
-// identityHeaders are how the gateway tells an app who calls.
-var identityHeaders = []string{
+// IdentityHeaders are how the gateway tells an app who calls.
+var IdentityHeaders = []string{
 	"X-Ace-Key-Id", "X-Ace-Subject", "X-Ace-Org", "X-Ace-Environment", "X-Ace-Scopes", "X-Ace-Request-Id",
 }
 
 const (
-	sampleEvents = 5
-	sampleEvery  = time.Second
+	events = 5
+	every  = time.Second
 )
 
-// sampleApp is the app behind the gateway of `ace dev`. All it knows of ace are the identity headers.
-func sampleApp() http.Handler {
+// App answers who calls, and counts in a stream of events.
+func App() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -28,29 +29,29 @@ func sampleApp() http.Handler {
 			"GET /whoami says who you are, GET /events counts.\n", r.Header.Get("X-Ace-Subject"))
 	})
 	mux.HandleFunc("GET /whoami", func(w http.ResponseWriter, r *http.Request) {
-		who := make(map[string]string, len(identityHeaders))
-		for _, name := range identityHeaders {
+		who := make(map[string]string, len(IdentityHeaders))
+		for _, name := range IdentityHeaders {
 			who[name] = r.Header.Get(name)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(who)
 	})
-	mux.HandleFunc("GET /events", sampleStream)
+	mux.HandleFunc("GET /events", stream)
 	return mux
 }
 
-// sampleStream counts in server-sent events. It shows that the gateway passes a stream on as it comes.
-func sampleStream(w http.ResponseWriter, r *http.Request) {
+// stream counts in server-sent events. It shows that the gateway passes a stream on as it comes.
+func stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
-	tick := time.NewTicker(sampleEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		if _, err := fmt.Fprintf(w, "id: %d\ndata: {\"n\":%d}\n\n", n, n); err != nil || out.Flush() != nil {
 			return
 		}
-		if n == sampleEvents {
+		if n == events {
 			return
 		}
 		select {
