@@ -54,7 +54,7 @@ func Main(roles map[string]func() (url string, err error)) {
 }
 
 // Start runs a role of this test binary in another process, with settings ("NAME=value") in its environment.
-func Start(b *testing.B, role string, settings ...string) *Process {
+func Start(b testing.TB, role string, settings ...string) *Process {
 	b.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -83,7 +83,7 @@ func Start(b *testing.B, role string, settings ...string) *Process {
 	return p
 }
 
-func (p *Process) line(b *testing.B) string {
+func (p *Process) line(b testing.TB) string {
 	b.Helper()
 	line, err := p.out.ReadString('\n')
 	if err != nil {

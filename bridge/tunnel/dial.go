@@ -130,7 +130,8 @@ func NewDialer(cfg DialerConfig) (*Dialer, error) {
 	}
 	client.DisableKeepAlives = false
 	client.MaxIdleConnsPerHost = cfg.Links
-	client.ForceAttemptHTTP2 = false // an upgrade is HTTP/1.1's (RFC 9110 §7.8)
+	client.IdleConnTimeout = dialTimeout / 5 // a connection that has become no link is not kept
+	client.ForceAttemptHTTP2 = false         // an upgrade is HTTP/1.1's (RFC 9110 §7.8)
 	client.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if client.TLSClientConfig == nil {
 		client.TLSClientConfig = &tls.Config{} //nolint:gosec // MinVersion follows

@@ -117,21 +117,30 @@ func (l lossy) Write(p []byte) (int, error) {
 // bubble is a cloud in a network in memory. Connections are named like their API keys.
 type bubble struct {
 	t       *testing.T
+	url     bridge.ServerURL
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	network *network
 	links   *tunnel.Links
 	key     ed25519.PrivateKey
 }
 
-const bubbleURL = "http://127.0.0.1:7700"
-
 func newBubble(t *testing.T) (b *bubble, end func()) {
 	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
+	n := newNetwork()
+	b = &bubble{t: t, url: "http://127.0.0.1:7700", dial: n.dial, network: n}
+	return b, b.open(n)
+}
+
+// open starts the cloud. It returns what stops it.
+func (b *bubble) open(l net.Listener) (end func()) {
+	b.t.Helper()
+	if b.key == nil {
+		_, b.key, _ = ed25519.GenerateKey(nil)
 	}
-	b = &bubble{t: t, network: newNetwork(), links: &tunnel.Links{}, key: private}
-	acceptor := tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: bubbleURL, Links: b.links,
+	public, _ := b.key.Public().(ed25519.PublicKey)
+	links := &tunnel.Links{}
+	b.links = links
+	acceptor := tunnel.NewAcceptor(tunnel.AcceptorConfig{Cloud: b.url, Links: links,
 		Challenges: tunnel.NewChallenges(bridge.NewSecret("a secret of the cloud"), time.Now),
 		Lookup: func(_ context.Context, id string) (string, []ed25519.PublicKey, error) {
 			return id, []ed25519.PublicKey{public}, nil
@@ -142,15 +151,15 @@ func newBubble(t *testing.T) (b *bubble, end func()) {
 				api.WriteProblem(keep{w, w.Header().Get("WWW-Authenticate")}, err)
 			}
 		})}
-	go func() { _ = srv.Serve(b.network) }()
-	return b, func() { _ = srv.Close() }
+	go func() { _ = srv.Serve(l) }()
+	return func() { _ = srv.Close() }
 }
 
 // server starts a server of a connection. It returns what stops it.
 func (b *bubble) server(connection string, links int, handler http.HandlerFunc) (d *tunnel.Dialer, stop func()) {
 	b.t.Helper()
-	d, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: bubbleURL, Path: linkPath, KeyID: connection, Key: b.key, Links: links,
-		Handler: handler, Transport: &http.Transport{DialContext: b.network.dial}, Log: slog.New(slog.DiscardHandler)})
+	d, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: b.url, Path: linkPath, KeyID: connection, Key: b.key, Links: links,
+		Handler: handler, Transport: &http.Transport{DialContext: b.dial}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.t.Fatal(err)
 	}

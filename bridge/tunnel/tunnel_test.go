@@ -45,7 +45,7 @@ const (
 
 // rig is a cloud that takes links, and a server that opens them.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	links   *tunnel.Links
 	changed chan struct{}
 	cloud   *httptest.Server
