@@ -78,7 +78,7 @@ func (c *Cloud) build() error {
 		Connections: reg.Connections, History: reg.History, Tokens: reg.Tokens, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now}, c.log)
 	c.dashboard = dashboard.New(dashboard.Config{PublicURL: cfg.PublicURL, Keys: c.keys, Page: c.page, Who: c.who, Quotas: quotas,
 		Servers: c.servers, Accounts: reg.Accounts, Sessions: reg.Sessions, Outbox: reg.Outbox,
-		Connections: reg.Connections, History: reg.History, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
+		Connections: reg.Connections, Joins: reg.Joins, History: reg.History, Upkeep: reg.Upkeep, Preview: reg.Preview, Now: now})
 	c.settings = settings.New(settings.Config{PublicURL: cfg.PublicURL, Page: c.page, Who: c.who, Accounts: reg.Accounts, Sessions: reg.Sessions,
 		Passwords: reg.Passwords, Factors: reg.Factors, Addresses: reg.Addresses, Devices: devices})
 	return nil

@@ -149,10 +149,11 @@ func (st *Store) Connection(ctx context.Context, p accounts.Principal, id string
 	return c.API(p), nil
 }
 
-// ConnectedSince returns the principal's newest connection, if it was not made before since.
+// ConnectedSince returns the newest connection of the principal or, for those who see it, of the organization, if it was not made
+// before since.
 func (st *Store) ConnectedSince(ctx context.Context, p accounts.Principal, since time.Time) ([]api.Connection, error) {
 	args := []any{p.OrgID, p.UserID, since.Unix()}
-	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p, at: st.db.Now()})+selectSeen+"c.org_id = $1 AND c.owner_id = $2 AND"+visible+ //nolint:gosec // numbers of parameters
+	rows, err := st.db.QueryContext(ctx, callerRows(&args, callerRow{Principal: p, at: st.db.Now()})+selectSeen+"c.org_id = $1 AND c.owner_id IN ($1, $2) AND"+visible+ //nolint:gosec // numbers of parameters
 		"AND c.created_at >= $3 ORDER BY c.created_at DESC, c.id DESC LIMIT 1", args...)
 	out, _, err := schema.Page(rows, err, 1, func(s sqldb.Row) (api.Connection, error) {
 		c, err := scanSeen(s)

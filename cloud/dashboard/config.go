@@ -25,6 +25,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/joins"
 	"github.com/acebridge/ace/cloud/outbox"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/preview"
@@ -45,6 +46,7 @@ type Config struct {
 	Sessions    *accounts.Sessions
 	Outbox      *outbox.Outbox
 	Connections *connections.Store
+	Joins       *joins.Store
 	History     *connections.History
 	Upkeep      *upkeep.Upkeep
 	Preview     *preview.Preview
@@ -61,7 +63,7 @@ func New(cfg Config) *Dashboard {
 	tabs := &tabs{page: cfg.Page, connections: cfg.Connections}
 	return &Dashboard{[]interface{ mount(e *echo.Echo) }{
 		&connectionList{page: cfg.Page, connections: cfg.Connections, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
-		&newConnection{page: cfg.Page, connections: cfg.Connections, servers: cfg.Servers, cloud: cfg.PublicURL, now: cfg.Now},
+		&newConnection{page: cfg.Page, connections: cfg.Connections, joins: cfg.Joins, servers: cfg.Servers, cloud: cfg.PublicURL, now: cfg.Now},
 		&overview{page: cfg.Page, tabs: tabs, connections: cfg.Connections, history: cfg.History, servers: cfg.Servers, upkeep: cfg.Upkeep, cloud: cfg.PublicURL},
 		&serverKeys{page: cfg.Page, tabs: tabs, servers: cfg.Servers, quotas: cfg.Quotas},
 		&sharing{page: cfg.Page, tabs: tabs, connections: cfg.Connections, history: cfg.History, servers: cfg.Servers},

@@ -119,6 +119,9 @@ func opening(cards []card) int {
 
 // wayIn says how the server is reached, as far as the cloud knows; the script adds what the browser can do.
 func wayIn(c api.Connection) string {
+	if c.Way == api.WayTunnel && c.Status == connections.StatusOnline {
+		return "Over its link."
+	}
 	switch c.Status {
 	case connections.StatusOnline, connections.StatusUnauthorized:
 		return "Through the relay."

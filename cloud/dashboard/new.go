@@ -11,6 +11,7 @@ import (
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/accounts"
 	"github.com/acebridge/ace/cloud/connections"
+	"github.com/acebridge/ace/cloud/joins"
 	"github.com/acebridge/ace/cloud/page"
 	"github.com/acebridge/ace/cloud/servers"
 	"github.com/acebridge/ace/cloud/who"
@@ -21,6 +22,7 @@ import (
 type newConnection struct {
 	page        *page.Writer
 	connections *connections.Store
+	joins       *joins.Store
 	servers     *servers.Servers
 	cloud       bridge.ServerURL
 	now         func() time.Time
@@ -29,6 +31,8 @@ type newConnection struct {
 func (n *newConnection) mount(e *echo.Echo) {
 	e.GET("/connections/new", n.page.SignedIn(n.show))
 	e.POST("/connections", n.page.SignedIn(n.add))
+	e.POST("/connections/join", n.page.SignedIn(n.makeToken))
+	e.POST("/connections/join/:id/revoke", n.page.SignedIn(n.revokeToken))
 }
 
 type newView struct {
@@ -39,6 +43,7 @@ type newView struct {
 	Connected       *api.Connection // the first newer one
 	ServerURL, Name string
 	Error           string
+	joinView
 }
 
 // show says how to connect a server, and whether one was connected since the page was opened. A script polls it; without
@@ -60,7 +65,10 @@ func (n *newConnection) show(ctx echo.Context, p accounts.Principal) error {
 
 func (n *newConnection) render(ctx echo.Context, p accounts.Principal, status int, view newView) error {
 	view.CloudURL, view.MayAdd = n.cloud, p.Can("connection:create")
-	return n.page.Render(ctx, status, "new", web.Page{Title: "Add a connection", Path: "/connections", User: page.User(p), View: view})
+	if err := n.tokens(ctx, p, &view); err != nil {
+		return err
+	}
+	return n.page.Render(ctx, status, "new", web.Page{Title: "Add a server", Path: "/connections", User: page.User(p), View: view})
 }
 
 func (n *newConnection) add(ctx echo.Context, p accounts.Principal) error {

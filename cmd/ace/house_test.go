@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"server/link":                  {"bridge", "bridge/"},
 	"cloud":                        {"web", "cloud/", "bridge", "bridge/"},
 	"cloud/login":                  {"web", "cloud/page", "cloud/who", "cloud/signup", "cloud/signin", "cloud/addresses", "cloud/joining", "cloud/lockout", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
-	"cloud/dashboard":              {"web", "cloud/page", "cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/connections", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
+	"cloud/dashboard":              {"web", "cloud/page", "cloud/auditlog", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/joins", "cloud/connections", "cloud/accounts", "cloud/outbox", "bridge", "bridge/"},
 	"cloud/settings":               {"cloud/page", "cloud/who", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/accounts", "bridge", "bridge/"},
 	"cloud/auditlog":               {"bridge", "bridge/"},
 	"cloud/v1":                     {"cloud/auditlog", "cloud/joins", "cloud/servers", "cloud/who", "cloud/preview", "cloud/upkeep", "cloud/tokens", "cloud/connections", "cloud/signin", "cloud/addresses", "cloud/factors", "cloud/joining", "cloud/lockout", "cloud/accounts", "bridge", "bridge/"},

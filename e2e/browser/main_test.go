@@ -6,4 +6,4 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-func TestMain(m *testing.M) { world.Main(stopping{m}) }
+func TestMain(m *testing.M) { world.Main(stopping{m}, world.Command) }

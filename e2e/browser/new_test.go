@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/e2e/world"
 )
 
-// Add a connection notices what a terminal has connected meanwhile, and leads there; what was typed by hand stays.
+// Add a server notices what a terminal has connected meanwhile, and leads there; what was typed by hand stays.
 func TestAddAConnectionInABrowser(t *testing.T) {
 	t.Parallel()
 	ctx := browser(t)

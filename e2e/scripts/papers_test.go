@@ -124,13 +124,14 @@ func TestPapersCompletion(t *testing.T) {
 // papers is the world in which the commands of the papers run.
 type papers struct {
 	*world.World
-	home     string // of a person who is logged in as the admin
-	operator string // a data directory with a cloud's and a server's database
-	secrets  []string
-	id       string // of the connection "production"
-	key      api.CreatedKey
-	invited  string // the token of an invitation
-	refused  string // the ID of a request that the server has refused
+	home      string // of a person who is logged in as the admin
+	operator  string // a data directory with a cloud's and a server's database
+	secrets   []string
+	id        string // of the connection "production"
+	key       api.CreatedKey
+	invited   string // the token of an invitation
+	joinToken string // ID
+	refused   string // the ID of a request that the server has refused
 }
 
 func newPapers(t *testing.T) *papers {
@@ -398,6 +399,6 @@ func (p *papers) here(home string) *strings.Replacer {
 	_, host, _ := strings.Cut(string(p.CloudURL), "://")
 	return strings.NewReplacer("https://ace.company.com", string(p.URL), "http://localhost:7777", string(p.URL),
 		"https://cloud.company.com", string(p.CloudURL), "https://cloud.example.com", string(p.CloudURL), "cloud.company.com", host,
-		"01a1fc30-3fc5-7603-bc83-1f1313f67ee9", p.key.KeyID, "KEYID.KEY", p.key.KeyID+"."+p.key.Key.Reveal(), "/ID/", "/"+p.id+"/",
+		"01a1fc30-3fc5-7603-bc83-1f1313f67ee9", p.key.KeyID, "0198a3c1-7d21-7c3e-8f00-0123456789ab", p.joinToken, "KEYID.KEY", p.key.KeyID+"."+p.key.Key.Reveal(), "/ID/", "/"+p.id+"/",
 		"org-123", "acme", "token=TOKEN", "token="+p.invited, "0RDZ6ZKMQ4", p.refused, "/run/secrets", home, `"…"`, `"`+world.Password+`"`)
 }

@@ -36,6 +36,18 @@ func serverKey(p *papers) string {
 	return key.Key.Reveal()
 }
 
+func joinToken(p *papers) string {
+	made, err := p.Admin.CreateJoinToken(p.T.Context(), api.JoinTokenRequest{})
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	p.joinToken = made.ID
+	return made.Token.Reveal()
+}
+
+// someToken makes the join token that a command names.
+func someToken(_ *testing.T, p *papers, _ string) { joinToken(p) }
+
 func ofCloud(p *papers) bridge.ServerURL  { return p.CloudURL }
 func ofServer(p *papers) bridge.ServerURL { return p.URL }
 
@@ -159,21 +171,29 @@ var ways = map[string]how{
 	"ace org remove ann@company.com":   {twin: "ace org remove ann@company.com --yes"},
 	"ace org withdraw ada@company.com": {before: invite},
 
-	"ace cloud":                                {until: "cloud is up"},
-	"ace server":                               {until: "server is up"},
-	"ace server install --print":               {twin: "ace server install --user --print"}, // root's is a system unit
-	"ace server install -":                     {not: "it asks for a token; install.txtar has it read one"},
-	"ace server install --system --run-as ace": {not: "it changes the machine; install.txtar installs units of a user"},
-	"ace server uninstall":                     {twin: "ace server uninstall --user --yes"}, // without a terminal
-	"ace server uninstall --yes":               {twin: "ace server uninstall --user --yes"},
-	"ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0": {until: "Ctrl-C"},
-	"ace dev app --addr 127.0.0.1:8080":                          {twin: "ace dev app --addr 127.0.0.1:0", until: "answers at"},
-	"ace cloud health":                                           {address: ofCloud},
-	"ace server health":                                          {address: ofServer},
-	"ace cloud accept-clock":                                     {refuses: "the clock is not behind"},
-	"ace server accept-clock":                                    {refuses: "the clock is not behind"},
-	"ace cloud accept-missing-key ab12cd34":                      {refuses: "no row needs a missing encryption key"},
-	"ace cloud user add --email ada@company.com --org acme":      {twin: "ace cloud user add --email eve@company.com --org acme --password-stdin", stdin: password},
+	"ace cloud":                      {until: "cloud is up"},
+	"ace server":                     {until: "server is up"},
+	"ace server join -":              {stdin: joinToken, until: "joined"},
+	"ace server leave":               {refuses: "has joined no organization", twin: "ace server leave --yes"},
+	"ace server leave --yes --force": {refuses: "has joined no organization"},
+	"ace server status":              {exit: world.ExitUnreachable}, // none runs
+	"ace server status -o json":      {exit: world.ExitUnreachable},
+	"ace server join file:/run/secrets/join-token --name warehouse": {before: file("join-token", joinToken), until: "joined"},
+	"ace server install": {twin: "ace server install --user --print"}, // it changes the machine
+	"ace org join-token revoke 0198a3c1-7d21-7c3e-8f00-0123456789ab": {before: someToken},
+	"ace server install --print":                                     {twin: "ace server install --user --print"}, // root's is a system unit
+	"ace server install -":                                           {not: "it asks for a token; install.txtar has it read one"},
+	"ace server install --system --run-as ace":                       {not: "it changes the machine; install.txtar installs units of a user"},
+	"ace server uninstall":                                           {twin: "ace server uninstall --user --yes"}, // without a terminal
+	"ace server uninstall --yes":                                     {twin: "ace server uninstall --user --yes"},
+	"ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0":     {until: "Ctrl-C"},
+	"ace dev app --addr 127.0.0.1:8080":                              {twin: "ace dev app --addr 127.0.0.1:0", until: "answers at"},
+	"ace cloud health":                                               {address: ofCloud},
+	"ace server health":                                              {address: ofServer},
+	"ace cloud accept-clock":                                         {refuses: "the clock is not behind"},
+	"ace server accept-clock":                                        {refuses: "the clock is not behind"},
+	"ace cloud accept-missing-key ab12cd34":                          {refuses: "no row needs a missing encryption key"},
+	"ace cloud user add --email ada@company.com --org acme":          {twin: "ace cloud user add --email eve@company.com --org acme --password-stdin", stdin: password},
 	"ace cloud user add --email ada@company.com --name \"Ada Admin\" --org acme --role owner": {twin: "ace cloud user add --email eve@company.com --name \"Ada Admin\" --org acme --role owner --password-stdin", stdin: password},
 	"ace cloud user add --email ada@company.com --org acme --password-stdin":                  {twin: "ace cloud user add --email eve@company.com --org acme --password-stdin", stdin: password},
 

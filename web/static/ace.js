@@ -13,6 +13,7 @@ const directFor = 300_000, relayFor = 60_000; // ms until the route is checked a
 const spare = 45_000; // ms before its expiry at which a credential is renewed
 const maxEvent = 1 << 20, maxPages = 20, maxTried = 5; // characters of an event; pages of connections; connections to try
 const ownHeaders = ["authorization", "x-api-key", "x-ace-api-key", "x-ace-relay"]; // a caller sets none of them
+const linked = /\.link\.invalid$/; // a server without an address, which its cloud reaches over the server's link
 const loopback = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 const keyNotShown = { way: "relay", seen: "unknown", why: "Its API key is shown to nobody but its owner." };
 
@@ -223,6 +224,9 @@ export class Connection {
   }
 
   async #decide(refused) {
+    if (linked.test(new URL(this.server).hostname)) {
+      return this.#settle({ way: "relay", seen: "unknown", why: "The server has no address of its own; calls go over its link." });
+    }
     const before = this.#held, credential = await this.#credential(refused).catch((error) => { if (error.code !== "key_not_shown") throw error; });
     if (!credential) return this.#settle(keyNotShown);
     const server = credential.server_url; // no other server gets the credential

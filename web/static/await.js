@@ -1,4 +1,4 @@
-// "Add a connection" notices by itself that the connection has appeared: it fetches the page again until it says so, or until the
+// "Add a server" notices by itself that the connection has appeared: it fetches the page again until it says so, or until the
 // session has ended.
 const soon = 3_000, later = 30_000; // ms between two checks: at first, and after a while
 const long = 600_000; // ms
