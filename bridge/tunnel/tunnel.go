@@ -9,7 +9,10 @@
 //	             ◄─ 401, a challenge ────────────────
 //	             ── GET …, the signed challenge ────►
 //	             ◄─ 101 ─────────────────────────────
-//	[http.Handler] ◄═══ HTTP/2 requests ═════════════ [Links.RoundTrip]
+//	[http.Handler] ◄═══ HTTP/2 requests ═════════════ [Links.Transport]
+//
+// Where something on the way lets no upgrade through but WebSockets (RFC 6455), the bytes of the link are the binary messages of
+// one. A server looks for a replica of the cloud where it has no link yet.
 //
 // A link at the server:
 //
@@ -17,7 +20,10 @@
 //	               │                  ▲
 //	               └─ refused ────────┘         after a longer wait each time
 //
-// Both ends ping a quiet link and give it up within 15 seconds of silence. A link that is lost ends its requests with an error
+// Server processes with links of one connection are replicas: they take turns, or the cloud refuses the later one ([Replicas]).
+//
+// Both ends ping a quiet link and give it up within 15 seconds of silence; before that, the cloud avoids a link that has not
+// answered when it was asked. A link that is lost ends its requests with an error
 // that says so; no request is sent a second time once any of it may have reached the server.
 //
 // A link's credential is an Ed25519 key that the server makes. It signs the challenges of one cloud for one connection, and
