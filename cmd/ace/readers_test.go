@@ -130,7 +130,7 @@ var readings = map[string]map[string]int{
 	"bridge/apiclient/client.go": {"io.ReadAll": 1}, "bridge/apiclient/signin.go": {"io.ReadAll": 1}, "bridge/api/web.go": {"io.ReadAll": 1}, // answers and bodies: JSON
 	"bridge/mark/mark.go": {"os.Open": 1}, "bridge/sqldb/state.go": {"os.Open": 2, "io.ReadAll": 1}, // what this program has written
 	"bridge/doctor/cloud.go": {"io.ReadAll": 1}, "cmd/ace/internal/report/report.go": {"os.Environ": 1}, // an answer: JSON; what is packed without secrets
-	"cloud/servers/catalogue.go": {"io.ReadAll": 1}, "cloud/servers/probe.go": {"io.ReadAll": 1}, "bridge/tunnel/dial.go": {"io.ReadAll": 1}, "bridge/tunnel/ask.go": {"io.ReadAll": 1}, // answers: JSON
+	"cloud/servers/catalogue.go": {"io.ReadAll": 1}, "cloud/servers/probe.go": {"io.ReadAll": 1}, "bridge/tunnel/ask.go": {"io.ReadAll": 1}, // answers: JSON
 	"cmd/ace/internal/run/env.go": {"os.LookupEnv": 2, "os.Environ": 1}, "cmd/ace/internal/profile/environment.go": {"os.Getenv": 1}, "cmd/ace/internal/files/read.go": {"os.Open": 1, "io.ReadAll": 1}, // the readers
 	"cmd/ace/internal/term/input.go": {"io.ReadAll": 1}, "cmd/ace/internal/profile/store.go": {"os.ReadFile": 2}, "cmd/ace/internal/profile/storekey.go": {"os.LookupEnv": 1, "os.Getenv": 1},
 	"cmd/ace/internal/run/install.go": {"os.LookupEnv": 2}, "cmd/ace/internal/auth/profiles.go": {"os.Getenv": 1}, "cmd/ace/internal/term/progress.go": {"os.Getenv": 3}, // whether they are set
