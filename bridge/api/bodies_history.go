@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/acebridge/ace/bridge"
+)
 
 // ConnectionHistory is a connection's uptime and usage (GET /v1/connections/{id}/history).
 //
@@ -46,13 +50,14 @@ type MemberUse struct {
 
 // ConnectionEvent is a connection's current state in the live stream (GET /v1/connections/events).
 type ConnectionEvent struct {
-	ID         string     `json:"id"`
-	Status     string     `json:"status"`
-	Cause      string     `json:"cause"`
-	Hint       string     `json:"hint"`
-	LatencyMS  *int64     `json:"latency_ms"`
-	LastSeenAt *time.Time `json:"last_seen_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
+	ID         string      `json:"id"`
+	Status     string      `json:"status"`
+	Cause      string      `json:"cause"`
+	CauseCode  bridge.Code `json:"cause_code,omitempty"` // as in [Connection]
+	Hint       string      `json:"hint"`
+	LatencyMS  *int64      `json:"latency_ms"`
+	LastSeenAt *time.Time  `json:"last_seen_at"`
+	LastUsedAt *time.Time  `json:"last_used_at"`
 }
 
 // ConnectionRemoved says that the caller can no longer see a connection.

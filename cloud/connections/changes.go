@@ -177,7 +177,7 @@ const changesAtOnce = 100
 // lost it since; so it is to its owner, and to admins once it is deleted, who may all know that it existed.
 const selectChanges = `, h AS (SELECT connection_id, owner_id, seq, lost, gone FROM connection_changes WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3)
 	SELECT caller.n, h.seq, h.connection_id, COALESCE((` + visible + `), FALSE),
-		h.lost > $2 OR h.owner_id = caller.user_id OR (h.gone AND caller.manage <> ''), COALESCE(c.status, ''), COALESCE(c.cause, ''),
+		h.lost > $2 OR h.owner_id = caller.user_id OR (h.gone AND caller.manage <> ''), COALESCE(c.status, ''), COALESCE(c.cause, ''), COALESCE(c.cause_code, ''),
 		COALESCE(c.hint, ''), COALESCE(c.latency_ms, 0), COALESCE(c.last_seen_at, 0), COALESCE(c.last_used_at, 0)
 	FROM h CROSS JOIN caller LEFT JOIN connections c ON c.id = h.connection_id LEFT JOIN users u ON u.id = c.owner_id ORDER BY h.seq`
 
@@ -186,7 +186,7 @@ func scanChange(s sqldb.Row) (Change, error) {
 	var sees, told bool
 	var latency, seen, used int64
 	e := &c.Event
-	err := s.Scan(&c.Who, &c.Seq, &e.ID, &sees, &told, &e.Status, &e.Cause, &e.Hint, &latency, &seen, &used)
+	err := s.Scan(&c.Who, &c.Seq, &e.ID, &sees, &told, &e.Status, &e.Cause, &e.CauseCode, &e.Hint, &latency, &seen, &used)
 	if sees {
 		e.LatencyMS, e.LastSeenAt, e.LastUsedAt = measured(latency), schema.At(seen), schema.At(used)
 		return c, err
