@@ -17,7 +17,6 @@ const (
 	CodeProxyMalformed   Code = "proxy_malformed"
 	CodeProxyRefused     Code = "proxy_refused"
 	CodeProxyUnreachable Code = "proxy_unreachable"
-	CodeServerStopped    Code = "server_stopped"
 	CodeTLSExpired       Code = "tls_expired"
 	CodeTLSFailed        Code = "tls_failed"
 	CodeTLSName          Code = "tls_name"
@@ -42,7 +41,6 @@ var doctorCodes = []meaning{
 	{CodeProxyMalformed, []Kind{Invalid}, final, "The variable that names the HTTP proxy does not hold a proxy's URL."},
 	{CodeProxyRefused, []Kind{Forbidden}, final, "The HTTP proxy refuses the connection, or wants a user and a password."},
 	{CodeProxyUnreachable, []Kind{Unreachable}, again, "The HTTP proxy does not answer."},
-	{CodeServerStopped, []Kind{Unreachable}, again, "No server runs on this data directory."},
 	{CodeTLSExpired, []Kind{Unreachable}, final, "The TLS certificate has expired."},
 	{CodeTLSFailed, []Kind{Unreachable}, again, "The TLS handshake fails before there is a certificate to judge."},
 	{CodeTLSName, []Kind{Unreachable}, final, "The TLS certificate is for another host."},

@@ -118,7 +118,14 @@ const (
 	PathOperator   = "/operator"   // GET [ServerStatus]
 	PathOperatorIn = "/operator/join"
 	PathOperatorGo = "/operator/leave"
+	// PathOperatorLog answers GET with an [OperatorLog].
+	PathOperatorLog = "/operator/log"
 )
+
+// OperatorLog has the last lines of a running server's log, without secrets.
+type OperatorLog struct {
+	Lines []string `json:"lines"`
+}
 
 // OperatorJoin has a running server join an organization (POST /operator/join).
 type OperatorJoin struct {

@@ -34,6 +34,11 @@ func (o *Operator) Status(ctx context.Context) (out api.ServerStatus, err error)
 	return out, o.ask(ctx, call{method: http.MethodGet, path: api.PathOperator, out: &out})
 }
 
+// Log returns the last lines of the server's log.
+func (o *Operator) Log(ctx context.Context) (out api.OperatorLog, err error) {
+	return out, o.ask(ctx, call{method: http.MethodGet, path: api.PathOperatorLog, out: &out})
+}
+
 // Join has the server join an organization.
 func (o *Operator) Join(ctx context.Context, token bridge.Secret, name string) (out api.Joined, err error) {
 	return out, o.ask(ctx, call{method: http.MethodPost, path: api.PathOperatorIn, body: api.OperatorJoin{Token: token.Disclose(), Name: name}, out: &out})

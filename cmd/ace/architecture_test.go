@@ -27,7 +27,7 @@ const architecturePage = "../../docs/architecture.md"
 var levels = [][]string{
 	{"cmd/ace", "e2e", "e2e/browser", "e2e/proxies", "e2e/scenario", "e2e/scripts", "e2e/terminal"},
 	{"cmd/ace/internal/auth", "cmd/ace/internal/checkup", "cmd/ace/internal/complete", "cmd/ace/internal/connections", "cmd/ace/internal/keys", "cmd/ace/internal/login", "cmd/ace/internal/menu", "cmd/ace/internal/org", "cmd/ace/internal/run", "cmd/ace/internal/scan", "e2e/world"},
-	{"cmd/ace/internal/connector", "cmd/ace/internal/target"},
+	{"cmd/ace/internal/connector", "cmd/ace/internal/selfcheck", "cmd/ace/internal/target"},
 	{"server", "cloud", "cmd/ace/internal/cmdline", "cmd/ace/internal/preview", "cmd/ace/internal/profile", "cmd/ace/internal/report"},
 	{"cloud/dashboard", "cloud/docs", "cloud/settings", "cloud/login", "cloud/v1", "cloud/oauth", "cloud/sso", "cloud/live", "cloud/internal/roomtest", "cmd/ace/internal/term", "cmd/ace/internal/unit"},
 	{"cloud/relay", "cloud/servers", "cloud/page", "cloud/internal/storetest", "cmd/ace/internal/files", "cmd/ace/internal/outsidetest", "cmd/ace/internal/sample"},

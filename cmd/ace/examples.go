@@ -194,6 +194,10 @@ ace server leave --yes --force`,
 	"server status": `
 ace server status
 ace server status -o json`,
+	"server doctor": `
+ace server doctor
+ace server doctor -o json
+ace server doctor --bundle support.zip`,
 	"server token": `
 ace server token --role admin
 ace server token --role member --subject ci --life 1h`,

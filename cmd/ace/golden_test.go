@@ -112,6 +112,7 @@ var goldens = []golden{
 	{name: "server_uninstall", command: "server uninstall --user --yes"},
 	{name: "cloud_accept-clock", command: "cloud accept-clock"},
 	{name: "server_restore", command: "server restore --accept --disable-keys"},
+	{name: "server_doctor", command: "server doctor"},
 	{name: "cloud_restore", command: "cloud restore --accept"},
 	{name: "cloud_user_add", command: "cloud user add --email $FORMAT@acme.test --name Ada --org acme --password long-enough-$FORMAT"},
 	{name: "cloud_user_set-address", command: "cloud user set-address moves-$FORMAT@acme.test moved-$FORMAT@acme.test",

@@ -134,6 +134,7 @@ var readings = map[string]map[string]int{
 	"cmd/ace/internal/run/env.go": {"os.LookupEnv": 2, "os.Environ": 1}, "cmd/ace/internal/profile/environment.go": {"os.Getenv": 1}, "cmd/ace/internal/files/read.go": {"os.Open": 1, "io.ReadAll": 1}, // the readers
 	"cmd/ace/internal/term/input.go": {"io.ReadAll": 1}, "cmd/ace/internal/profile/store.go": {"os.ReadFile": 2}, "cmd/ace/internal/profile/storekey.go": {"os.LookupEnv": 1, "os.Getenv": 1},
 	"cmd/ace/internal/run/install.go": {"os.LookupEnv": 2}, "cmd/ace/internal/auth/profiles.go": {"os.Getenv": 1}, "cmd/ace/internal/term/progress.go": {"os.Getenv": 3}, // whether they are set
+	"cmd/ace/internal/run/doctor.go":      {"os.Environ": 1},                 // names
 	"cmd/ace/internal/term/redact.go":     {"os.Getenv": 1, "os.Environ": 1}, // what must not be shown
 	"cmd/ace/internal/files/hide_unix.go": {"os.Environ": 1, "os.Getenv": 3}, // whether a join token is to be hidden
 	"cmd/ace/internal/files/secret.go":    {"os.Open": 1},                    // a folder

@@ -202,7 +202,7 @@ func (runner linking) leave(ctx context.Context, e *serverEnv, force bool) (api.
 	if bridge.CodeOf(err) != bridge.CodeServerNotRunning {
 		return api.Left{}, err
 	}
-	cfg, _, log, err := runner.configured(e)
+	cfg, _, log, err := runner.configured(e, runner.Term.Err)
 	if err != nil {
 		return api.Left{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/acebridge/ace/bridge/catalogue"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
 	"github.com/acebridge/ace/cmd/ace/internal/files"
+	"github.com/acebridge/ace/cmd/ace/internal/report"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/server"
 )
@@ -46,7 +47,7 @@ func (runner *Runner) ServerCommand() *cobra.Command {
 	newDatabaseFlag(cmd, &newDatabase)
 	links := linking{runner}
 	cmd.AddCommand(runner.serverTokenCommand(), runner.serverHealthCommand(), runner.serverAcceptClockCommand(), runner.serverRestoreCommand(),
-		links.joinCommand(), links.leaveCommand(), links.statusCommand(),
+		links.joinCommand(), links.leaveCommand(), links.statusCommand(), links.doctorCommand(),
 		installing{links}.installCommand(), installing{links}.uninstallCommand())
 	return cmd
 }
@@ -151,7 +152,8 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 		return err
 	}
 	files.CloseInherited()
-	cfg, s, log, err := runner.configured(&e)
+	recent := new(report.Recent)
+	cfg, s, log, err := runner.configured(&e, io.MultiWriter(recent, runner.Term.Err))
 	if err != nil {
 		return err
 	}
@@ -194,20 +196,21 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 		log.Warn("no cloud secret: `ace connect` cannot exchange keys here; join with `ace server join -`, or set ACE_CLOUD_PUBLIC_KEY to what `ace org trust` prints")
 	}
 	parts := []part{p}
-	if operator := operatorPart(ctx, s, server.Operator(srv), log); operator != nil {
+	told := recent.Serve(server.Operator(srv), runner.Term, append(secretValues(&e), cfg.JWTSecret.Reveal())...)
+	if operator := operatorPart(ctx, s, told, log); operator != nil {
 		parts = append(parts, *operator)
 	}
 	return serve(ctx, log, parts...)
 }
 
 // configured checks the environment of a server, and reads or makes the secret that it keeps itself.
-func (runner *Runner) configured(e *serverEnv) (server.Config, settings, *slog.Logger, error) {
+func (runner *Runner) configured(e *serverEnv, logs io.Writer) (server.Config, settings, *slog.Logger, error) {
 	cfg, s, err := e.config()
 	if err != nil {
 		return cfg, s, nil, err
 	}
 	cfg.Version = runner.Version
-	log, err := e.logger(runner.Term.Err)
+	log, err := e.logger(logs)
 	if err != nil {
 		return cfg, s, nil, err
 	}

@@ -54,6 +54,7 @@ func (t *Terminal) secrets() []string {
 		name, value, _ := strings.Cut(variable, "=")
 		if slices.Contains(t.SecretVariables, name) || strings.HasPrefix(name, "ACE_") && MayBeSecret(value) {
 			add(value)
+			add(userinfo(value))
 		}
 	}
 	for i, word := range t.Typed {

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,26 +15,46 @@ import (
 // commands do: there, nothing random is removed unless it was given.
 type Scrubber struct{ known []string }
 
-// Scrubber returns one that knows the secrets which the command was given, and more.
+// Scrubber returns one that knows the secrets which the command was given, and more: settings, whole or with a secret in them.
 func (t *Terminal) Scrubber(more ...string) *Scrubber {
 	known := t.secrets()
-	for _, s := range more {
+	add := func(s string) {
 		if s = strings.TrimSpace(s); len(s) >= leastSecret {
 			known = append(known, s)
 		}
+	}
+	for _, s := range more {
+		add(s)
 		for part := range strings.SplitSeq(s, ",") { // several keys, for rotation
-			if part = strings.TrimSpace(part); len(part) >= leastSecret {
-				known = append(known, part)
-			}
+			add(part)
+		}
+		for _, password := range passwordsIn(s) {
+			add(password)
 		}
 	}
 	slices.SortFunc(known, func(a, b string) int { return len(b) - len(a) })
 	return &Scrubber{slices.Compact(known)}
 }
 
+// passwordsIn lists the passwords in the URL of a database or a mail server, as they stand there and as they are meant.
+func passwordsIn(text string) []string {
+	found := []string{userinfo(text)}
+	for _, m := range passwordValue.FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	for _, password := range slices.Clone(found) {
+		if plain, err := url.PathUnescape(password); err == nil {
+			found = append(found, plain)
+		}
+	}
+	return found
+}
+
+var passwordValue = regexp.MustCompile(`(?i)\bpassword=([^&\s]+)`)
+
 var (
 	privateKey = regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)`)
-	afterName  = regexp.MustCompile(`(?i)((?:password|passwd|secret|cookie|authorization|api-key)"?\s*[=:]\s*"?)(?:(?:bearer|basic) +)?[^\s"\\&,;]+`)
+	afterName  = regexp.MustCompile(`(?i)((?:(?:password|passwd|cookie|authorization|api-key)"?\s*[=:]\s*|secret"?=|secret"\s*:\s*)"?)(?:(?:bearer|basic) +)?[^\s"\\&,;]+`)
 	bearer     = regexp.MustCompile(`(?i)\b(bearer +)[^\s"\\&,;]{8,}`)
 	longWord   = regexp.MustCompile(`://[\w.:-]+|ace_pk1\.[\w.-]+|[\w+/=-]{20,}`)
 	requestID  = regexp.MustCompile(`^[A-Z2-7]{24}$`) // see api.RequestID: public, and what support asks for
