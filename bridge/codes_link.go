@@ -7,6 +7,7 @@ const (
 	CodeCloudPinned        Code = "cloud_pinned"
 	CodeJoinMalformed      Code = "join_malformed"
 	CodeJoinOther          Code = "join_other"
+	CodeJoinServerTaken    Code = "join_server_taken"
 	CodeJoinTokenEnded     Code = "join_token_ended"
 	CodeJoinTokenInvalid   Code = "join_token_invalid"
 	CodeJoinTokenMalformed Code = "join_token_malformed"
@@ -35,6 +36,7 @@ var linkCodes = []meaning{
 	{CodeCloudPinned, []Kind{Invalid, Conflict}, final, "The server has joined another cloud or organization; it leaves that one first."},
 	{CodeJoinMalformed, []Kind{Invalid}, final, "What is asked of a join token is out of bounds, or a joining server names no ID or URL of its own."},
 	{CodeJoinOther, []Kind{Forbidden}, final, "The join token was used by another server, or belongs to another organization."},
+	{CodeJoinServerTaken, []Kind{Conflict}, final, "A server with this ID has joined already, and the one that joins has no key of its link."},
 	{CodeJoinTokenEnded, []Kind{Unauthenticated}, final, "The join token is used up, expired or revoked, or its maker may no longer manage connections."},
 	{CodeJoinTokenInvalid, []Kind{Unauthenticated}, final, "The cloud does not know the join token."},
 	{CodeJoinTokenMalformed, []Kind{Invalid}, final, "What was given is not a join token, or only a part of one."},

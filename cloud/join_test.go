@@ -82,11 +82,13 @@ func (f *fixture) sealed(token bridge.Secret, s joiner, answer api.JoinAnswer) a
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	public, _, err := ed25519.GenerateKey(nil)
+	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return api.JoinComplete{ServerID: s.id, ServerURL: string(s.url), Name: "lab", SealedKey: sealed, KeyID: key.ID.String(), LinkKey: bridge.LinkKeyText(public)}
+	proof := bridge.JoinProof{Cloud: parsed.Cloud(), Token: parsed.Hash(), Server: s.id, LinkKey: bridge.LinkKeyText(public), KeyID: key.ID.String()}
+	return api.JoinComplete{ServerID: s.id, ServerURL: string(s.url), Name: "lab", SealedKey: sealed, KeyID: proof.KeyID, LinkKey: proof.LinkKey,
+		Proofs: []string{proof.Sign(private)}}
 }
 
 func (f *fixture) complete(token bridge.Secret, c api.JoinComplete) (connection api.Connection, code bridge.Code) {
@@ -121,6 +123,14 @@ func TestJoinOverHTTP(t *testing.T) {
 		}
 		if again, code := f.complete(token, done); code != "" || again.ID != connection.ID || again.KeyID != done.KeyID {
 			t.Errorf("the same again, since the answer was lost: %+v %q", again, code)
+		}
+		again := done
+		again.Proofs = nil
+		if _, code := f.complete(token, again); code != bridge.CodeJoinServerTaken {
+			t.Errorf("the same again, by who has overheard it without its proof: %q", code)
+		}
+		if _, code := f.begin(token, s); code != bridge.CodeJoinServerTaken {
+			t.Errorf("its ID again, without a proof: %q", code)
 		}
 		if c, err := f.client().Connection(t.Context(), connection.ID); err != nil || c.Mine || c.Access != "full" || c.Tags[0] != "eu" {
 			t.Errorf("an admin sees %+v (%v)", c, err)

@@ -39,10 +39,13 @@ type cloudOfLinks struct {
 	mu       sync.Mutex
 	requests []api.JoinRequest
 	claims   bridge.ConnectClaims
+	joined   string     // ID of the server
 	key      bridge.Key // of the server, unsealed
 	linkKeys []ed25519.PublicKey
 	refuse   map[string]error // by path
 	left     int
+	lose     bool          // the answers that a join is completed
+	ahead    time.Duration // of its clock
 }
 
 func newCloudOfLinks(t *testing.T) *cloudOfLinks {
@@ -127,7 +130,10 @@ func (c *cloudOfLinks) join(w http.ResponseWriter, r *http.Request) {
 	var request api.JoinRequest
 	_ = json.NewDecoder(r.Body).Decode(&request)
 	c.requests = append(c.requests, request)
-	c.claims = bridge.ConnectClaims{Times: bridge.NewTimes(time.Now(), time.Minute), Issuer: c.url, Org: "acme", Subject: "org:acme",
+	if !c.proven(w, bridge.JoinProof{Server: request.ServerID}, request.Proofs) {
+		return
+	}
+	c.claims = bridge.ConnectClaims{Times: bridge.NewTimes(time.Now().Add(c.ahead), time.Minute), Issuer: c.url, Org: "acme", Subject: "org:acme",
 		Role: bridge.RoleAdmin, Scope: "*", KeyLife: 90 * 86400, JTI: bridge.NewTokenID()}.ForServer(bridge.ServerURL(request.ServerURL))
 	c.claims.Sealing, _ = c.root.SealingKey(c.claims.JTI)
 	token, err := c.root.SigningKey().SignConnect(c.claims)
@@ -146,8 +152,29 @@ func (c *cloudOfLinks) complete(w http.ResponseWriter, r *http.Request) {
 	if err != nil || key.ID.String() != request.KeyID {
 		c.t.Errorf("%+v: %v", request, err)
 	}
-	c.key, c.linkKeys = key, []ed25519.PublicKey{c.publicKey(request.LinkKey)}
+	if !c.proven(w, bridge.JoinProof{Server: request.ServerID, LinkKey: request.LinkKey, KeyID: request.KeyID}, request.Proofs) {
+		return
+	}
+	c.joined, c.key, c.linkKeys = request.ServerID, key, []ed25519.PublicKey{c.publicKey(request.LinkKey)}
+	if c.lose {
+		api.WriteProblem(w, bridge.E(bridge.Unavailable, bridge.CodeOfStatus(503), "a proxy is in trouble"))
+		return
+	}
 	c.answer(w, api.Connection{ID: "connection", Name: "laptop", ServerURL: bridge.ServerURL(request.ServerURL)})
+}
+
+// proven answers a server that does not prove that it is the one which has joined. The caller holds mu.
+func (c *cloudOfLinks) proven(w http.ResponseWriter, p bridge.JoinProof, proofs []string) bool {
+	p.Cloud, p.Token = c.url, c.token.Hash()
+	same, err := p.Verify(proofs, c.linkKeys)
+	if err != nil {
+		c.t.Error(err)
+	}
+	if c.joined == p.Server && !same {
+		api.WriteProblem(w, bridge.E(bridge.Conflict, bridge.CodeJoinServerTaken, "it has joined already"))
+		return false
+	}
+	return true
 }
 
 func (c *cloudOfLinks) answer(w http.ResponseWriter, v any) {

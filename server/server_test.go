@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type fixture struct {
 	secret bridge.Secret
 	admin  bridge.Secret
 	server *server.Server
+	stop   func() // ends it, as the end of the test does
 }
 
 func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture {
@@ -72,7 +74,8 @@ func start(t *testing.T, app http.Handler, change func(*server.Config)) *fixture
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan struct{})
 	go func() { _ = s.Run(ctx); close(ran) }()
-	t.Cleanup(func() { ts.CloseClientConnections(); ts.Close(); stop(); <-ran; _ = s.Close() })
+	f.stop = sync.OnceFunc(func() { ts.CloseClientConnections(); ts.Close(); stop(); <-ran; _ = s.Close() })
+	t.Cleanup(f.stop)
 	f.admin = f.userToken(bridge.RoleAdmin, time.Now())
 	return f
 }

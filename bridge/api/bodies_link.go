@@ -70,8 +70,9 @@ type CreatedJoinToken struct {
 // JoinRequest begins a join. The same server may repeat it while its token lasts, without another use.
 type JoinRequest struct {
 	ServerID  string   `json:"server_id"`
-	ServerURL string   `json:"server_url"` // one of its own, or [bridge.LinkURL] of its ID
-	KeyIDs    []string `json:"key_ids"`    // of the cloud keys that it trusts
+	ServerURL string   `json:"server_url"`       // one of its own, or [bridge.LinkURL] of its ID
+	KeyIDs    []string `json:"key_ids"`          // of the cloud keys that it trusts
+	Proofs    []string `json:"proofs,omitempty"` // of a server that joins again; see [bridge.JoinProof]
 }
 
 // JoinAnswer is what a joining server gets: whom it joins, and a connect token for itself.
@@ -89,6 +90,8 @@ type JoinComplete struct {
 	SealedKey string `json:"sealed_key"`
 	KeyID     string `json:"key_id"`
 	LinkKey   string `json:"link_key"` // Ed25519 public key, base64url
+	// Proofs are those of a server that joins again, and one of LinkKey itself: the same request may come twice.
+	Proofs []string `json:"proofs,omitempty"`
 }
 
 // LinkKey is the public key of a link's credential.

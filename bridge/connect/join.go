@@ -9,7 +9,7 @@ import (
 	"github.com/acebridge/ace/bridge/apiclient"
 )
 
-// JoinConfig is what a join needs. All fields but Name, Client and Note are required.
+// JoinConfig is what a join needs. All fields but Prove, Name, Client and Note are required.
 type JoinConfig struct {
 	// Token is the join token: it names the cloud, its public key and the organization.
 	Token bridge.JoinToken
@@ -21,6 +21,8 @@ type JoinConfig struct {
 	Server http.RoundTripper
 	// Pin makes the server trust a value of ACE_CLOUD_PUBLIC_KEY, before it is asked for a key.
 	Pin func(ctx context.Context, publicKey string) error
+	// Prove signs a proof with each key of a link that the server has for this cloud; nil: the server has never joined.
+	Prove func(ctx context.Context, proof bridge.JoinProof) ([]string, error)
 	// Name is the connection's name; empty lets the cloud choose.
 	Name string
 	// Client configures the calls to the cloud.
@@ -32,8 +34,8 @@ type JoinConfig struct {
 // Join has a server join the organization that a join token names, and returns what it has joined.
 //
 // It changes nothing at the server before the pin, and nothing at the cloud but the count of the token's uses before it
-// completes. A join that is interrupted leaves a key that dies unused; a rerun with the same token completes it. Errors are
-// [bridge.Error]s that name the side at fault.
+// completes. A join that is interrupted leaves a key that dies unused; a rerun with the same token completes it. A server that the
+// cloud knows already proves that it is the same one. Errors are [bridge.Error]s that name the side at fault.
 func Join(ctx context.Context, cfg JoinConfig) (api.Joined, error) {
 	note := cfg.Note
 	if note == nil {
@@ -46,9 +48,15 @@ func Join(ctx context.Context, cfg JoinConfig) (api.Joined, error) {
 	if err := cfg.Pin(ctx, cfg.Token.PublicKey()); err != nil {
 		return api.Joined{}, err
 	}
+	proof := bridge.JoinProof{Cloud: cfg.Token.Cloud(), Token: cfg.Token.Hash(), Server: cfg.ServerID}
+	proofs, err := cfg.prove(ctx, proof)
+	if err != nil {
+		return api.Joined{}, err
+	}
 	cloud := apiclient.NewCloud(cfg.Token.Cloud(), bridge.Secret{}, cfg.Client)
 	note("asking " + string(cfg.Token.Cloud()))
-	answer, err := cloud.Join(ctx, cfg.Token, api.JoinRequest{ServerID: cfg.ServerID, ServerURL: string(cfg.ServerURL), KeyIDs: trust.KeyIDs()})
+	answer, err := cloud.Join(ctx, cfg.Token, api.JoinRequest{ServerID: cfg.ServerID, ServerURL: string(cfg.ServerURL), KeyIDs: trust.KeyIDs(),
+		Proofs: proofs})
 	if err != nil {
 		return api.Joined{}, joinRefused(cfg.Token, err)
 	}
@@ -61,14 +69,25 @@ func Join(ctx context.Context, cfg JoinConfig) (api.Joined, error) {
 	if err != nil {
 		return api.Joined{}, err
 	}
+	proof.LinkKey, proof.KeyID = key.LinkKey, key.KeyID
+	if proofs, err = cfg.prove(ctx, proof); err != nil {
+		return api.Joined{}, err
+	}
 	note("registering the server")
 	connection, err := cloud.CompleteJoin(ctx, cfg.Token, api.JoinComplete{ServerID: cfg.ServerID, ServerURL: string(cfg.ServerURL), Name: cfg.Name,
-		SealedKey: key.SealedKey, KeyID: key.KeyID, LinkKey: key.LinkKey})
+		SealedKey: key.SealedKey, KeyID: key.KeyID, LinkKey: key.LinkKey, Proofs: proofs})
 	if err != nil {
 		return api.Joined{}, joinRefused(cfg.Token, err)
 	}
 	return api.Joined{Org: answer.Org, Organization: answer.Organization, Cloud: cfg.Token.Cloud(), Connection: connection.ID,
 		Name: connection.Name, ServerURL: cfg.ServerURL, KeyID: key.KeyID}, nil
+}
+
+func (cfg JoinConfig) prove(ctx context.Context, proof bridge.JoinProof) ([]string, error) {
+	if cfg.Prove == nil {
+		return nil, nil
+	}
+	return cfg.Prove(ctx, proof)
 }
 
 // exchangeHere has the server itself issue a sealed key and the key of a link.

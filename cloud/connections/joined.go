@@ -3,6 +3,7 @@ package connections
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -100,7 +101,9 @@ type JoinedServer struct {
 	KeyID     string
 	LinkKey   string
 	Tags      []string
-	Share     bool // share the connection at once
+	Share     bool             // share the connection at once
+	Proof     bridge.JoinProof // what a server signs that has joined before
+	Proofs    []string         // its signatures
 }
 
 // find returns the organization's connection to a server; its ID is empty if there is none.
@@ -113,17 +116,47 @@ func (*Joined) find(ctx context.Context, tx *sql.Tx, org accounts.Principal, ser
 	return c, sqldb.Wrap("look up a joined server", err)
 }
 
+// own finds the connection that a joining server has already, if it proves that it is the same server: IDs of servers are no secret.
+func (j *Joined) own(ctx context.Context, tx *sql.Tx, org accounts.Principal, s JoinedServer) (Connection, error) {
+	old, err := j.find(ctx, tx, org, s.ID)
+	if err != nil || old.ID == "" {
+		return old, err
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT public_key FROM link_keys WHERE connection_id = $1 AND (expires_at = 0 OR expires_at > $2)", old.ID, j.store.db.Now().Unix())
+	var keys []ed25519.PublicKey
+	err = sqldb.Each(rows, err, func(r sqldb.Row) error {
+		var text string
+		if err := r.Scan(&text); err != nil {
+			return err
+		}
+		key, err := bridge.ParseLinkKey(text)
+		keys = append(keys, key)
+		return err
+	})
+	if err != nil {
+		return old, fmt.Errorf("read the keys of links: %w", err)
+	}
+	same, err := s.Proof.Verify(s.Proofs, keys)
+	if err == nil && !same {
+		err = errTaken
+	}
+	return old, err
+}
+
+var errTaken = bridge.E(bridge.Conflict, bridge.CodeJoinServerTaken, "a server with this ID has joined already, and this one has no key of its link").
+	WithHint("disconnect it in the dashboard, and join again")
+
 // Claims returns the claims of a connect token for a joining server; the caller signs them.
-func (j *Joined) Claims(ctx context.Context, tx *sql.Tx, org accounts.Principal, serverID string, server bridge.ServerURL) (bridge.ConnectClaims, error) {
-	old, err := j.find(ctx, tx, org, serverID)
+func (j *Joined) Claims(ctx context.Context, tx *sql.Tx, org accounts.Principal, s JoinedServer) (bridge.ConnectClaims, error) {
+	old, err := j.own(ctx, tx, org, s)
 	if err != nil {
 		return bridge.ConnectClaims{}, err
 	}
-	return connectClaims(j.store, org, server, old.KeyID)
+	return connectClaims(j.store, org, s.URL, old.KeyID)
 }
 
-// Register stores the connection of a joining server, which belongs to the organization. A server that joins again keeps its
-// connection, and gets another key; the old one is revoked.
+// Register stores the connection of a joining server, which belongs to the organization. A server that joins again proves that it is
+// the same one, keeps its connection, and gets another key; the old one is revoked.
 func (j *Joined) Register(ctx context.Context, tx *sql.Tx, org accounts.Principal, s JoinedServer) (out Connection, created bool, err error) {
 	st := j.store
 	in, err := st.open(org, s.URL, s.SealedKey, nil)
@@ -148,7 +181,7 @@ func (j *Joined) Register(ctx context.Context, tx *sql.Tx, org accounts.Principa
 	if err := accounts.LockOwner(ctx, tx, org, now); err != nil {
 		return out, false, err
 	}
-	old, err := j.find(ctx, tx, org, s.ID)
+	old, err := j.own(ctx, tx, org, s)
 	if err != nil {
 		return out, false, err
 	}

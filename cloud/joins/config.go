@@ -11,7 +11,10 @@
 //	link key:    current ──► replaced, and valid for a day, or an hour once the new one has opened a link ──► dropped
 //
 // A token ends with its maker's right to manage connections, which is asked at each step, and when the maker's account changes
-// hands; a token of the operator ends by itself alone. A connection is found again by the server's own ID, never by its URL.
+// hands; a token of the operator ends by itself alone. A connection is found again by the server's own ID, never by its URL. The ID is
+// no secret: the server proves with a key of its links that it is the same one ([bridge.JoinProof]), at both steps.
+//
+// A refused join is audited if the cloud knows the token, at most ten times at once and once a minute for each token.
 //
 // Connections themselves belong to cloud/connections, and so does the rule who sees and uses them. The package opens no link.
 package joins
@@ -21,6 +24,7 @@ import (
 	"time"
 
 	"github.com/acebridge/ace/bridge"
+	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/schema"
 )
@@ -41,11 +45,21 @@ type Store struct {
 	feed   *connections.Feed
 	issuer bridge.ServerURL
 	root   bridge.SigningRoot
+
+	refusals *api.Limiter // of those that are audited
 }
+
+// Bounds of audited refusals of one token, and of all.
+const (
+	refusedEvery  = time.Minute
+	refusedBurst  = 10
+	refusedGlobal = 100
+)
 
 // New returns the store.
 func New(cfg Config) *Store {
-	return &Store{db: cfg.DB, joined: cfg.Joined, feed: cfg.Feed, issuer: cfg.Issuer, root: cfg.Root}
+	return &Store{db: cfg.DB, joined: cfg.Joined, feed: cfg.Feed, issuer: cfg.Issuer, root: cfg.Root,
+		refusals: api.NewLimiter(refusedEvery, refusedBurst, refusedGlobal, cfg.DB.Now)}
 }
 
 // Purge deletes the tokens and link keys that were over before a time.

@@ -18,9 +18,15 @@ import (
 
 // joiner is a server that joins, and how.
 type joiner struct {
-	token token
+	token token // its ID is empty if the cloud has made no such token
 	org   accounts.Principal
 	actor audit.Actor
+	hash  string // of the token
+}
+
+// proof is what the server signs at the first step of a join, if it has joined before.
+func (st *Store) proof(j joiner, serverID string) bridge.JoinProof {
+	return bridge.JoinProof{Cloud: st.issuer, Token: j.hash, Server: serverID}
 }
 
 // server checks what a server says of itself: its ID, and a URL that is its own.
@@ -41,22 +47,22 @@ func server(id, rawURL string) (bridge.ServerURL, error) {
 }
 
 // Begin counts a use of a join token for a server, unless the same server has used it already, and returns a connect token with
-// which the server issues its own key. from is where the request comes from.
+// which the server issues its own key. from is where the request comes from. A server that is refused has taken no use.
 func (st *Store) Begin(ctx context.Context, secret bridge.Secret, req api.JoinRequest, from audit.Actor) (api.JoinAnswer, error) {
 	var out api.JoinAnswer
 	url, err := server(req.ServerID, req.ServerURL)
 	if err != nil {
 		return out, err
 	}
-	err = st.db.Change(ctx, func(tx *sql.Tx) error {
-		j, err := st.joiner(ctx, tx, secret, from)
-		if err != nil {
+	var j joiner
+	err = st.db.Change(ctx, func(tx *sql.Tx) (err error) {
+		if j, err = st.joiner(ctx, tx, secret, from); err != nil {
 			return err
 		}
 		if err := st.use(ctx, tx, j.token, req.ServerID); err != nil {
 			return err
 		}
-		claims, err := st.joined.Claims(ctx, tx, j.org, req.ServerID, url)
+		claims, err := st.joined.Claims(ctx, tx, j.org, connections.JoinedServer{ID: req.ServerID, URL: url, Proof: st.proof(j, req.ServerID), Proofs: req.Proofs})
 		if err != nil {
 			return err
 		}
@@ -69,12 +75,26 @@ func (st *Store) Begin(ctx context.Context, secret bridge.Secret, req api.JoinRe
 			Details: map[string]string{"name": j.token.name, "server_id": req.ServerID, "server_url": string(url), "kid": kid}})
 	})
 	if err != nil {
-		return api.JoinAnswer{}, err
+		return api.JoinAnswer{}, st.refused(ctx, j, "join_token.use", req.ServerID, err)
 	}
 	return out, nil
 }
 
-// joiner finds the token, and refuses one that does not count any more. Whether it has a use left is for [Store.use] to say.
+// refused audits why a server may not join, if the cloud knows its token, and returns the cause. Too many refusals of a token are not
+// all written: nobody fills the audit log.
+func (st *Store) refused(ctx context.Context, j joiner, action, serverID string, cause error) error {
+	e := bridge.AsError(cause)
+	if j.token.id == "" || e.Kind == bridge.Internal || st.refusals.Allow(j.token.id) != nil {
+		return cause
+	}
+	if err := audit.Record(context.WithoutCancel(ctx), st.db.DB, st.db.Now(), audit.Entry{Actor: j.actor, Action: action, Target: "join_token:" + j.token.id,
+		Outcome: string(e.Code), Details: map[string]string{"name": j.token.name, "server_id": serverID}}); err != nil {
+		return err
+	}
+	return cause
+}
+
+// joiner finds the token, and refuses one that does not count any more, which it returns as well. Whether it has a use left is for [Store.use] to say.
 func (st *Store) joiner(ctx context.Context, tx *sql.Tx, secret bridge.Secret, from audit.Actor) (joiner, error) {
 	invalid := bridge.E(bridge.Unauthenticated, bridge.CodeJoinTokenInvalid, "this cloud has made no such join token").
 		WithHint("make one: ace org join-token create")
@@ -92,21 +112,21 @@ func (st *Store) joiner(ctx context.Context, tx *sql.Tx, secret bridge.Secret, f
 	if err != nil {
 		return joiner{}, fmt.Errorf("look up a join token: %w", err)
 	}
-	j := joiner{token: t, actor: from}
+	j := joiner{token: t, actor: from, hash: parsed.Hash()}
 	if j.org, err = accounts.OrganizationPrincipal(ctx, tx, t.orgID); err != nil {
 		return joiner{}, err
 	}
+	j.actor.ID, j.actor.Org = "join_token:"+t.id, j.org.Org
 	if parsed.Org() != j.org.Org {
-		return joiner{}, bridge.E(bridge.Forbidden, bridge.CodeJoinOther, "the join token belongs to another organization")
+		return j, bridge.E(bridge.Forbidden, bridge.CodeJoinOther, "the join token belongs to another organization")
 	}
 	now := st.db.Now()
 	switch t.state(now) {
 	case api.JoinRevoked:
-		return joiner{}, errEnded("it was revoked")
+		return j, errEnded("it was revoked")
 	case api.JoinExpired:
-		return joiner{}, errEnded("it has expired")
+		return j, errEnded("it has expired")
 	}
-	j.actor.ID, j.actor.Org = "join_token:"+t.id, j.org.Org
 	return j, t.requireMaker(ctx, tx, j.org, now)
 }
 
@@ -144,10 +164,9 @@ func (st *Store) Complete(ctx context.Context, secret bridge.Secret, req api.Joi
 	if err != nil {
 		return api.Connection{}, err
 	}
-	var owner accounts.Principal
-	err = st.db.Change(ctx, func(tx *sql.Tx) error {
-		j, err := st.joiner(ctx, tx, secret, from)
-		if err != nil {
+	var j joiner
+	err = st.db.Change(ctx, func(tx *sql.Tx) (err error) {
+		if j, err = st.joiner(ctx, tx, secret, from); err != nil {
 			return err
 		}
 		var begun bool
@@ -157,10 +176,11 @@ func (st *Store) Complete(ctx context.Context, secret bridge.Secret, req api.Joi
 		if !begun {
 			return errOther
 		}
+		proof := st.proof(j, req.ServerID)
+		proof.LinkKey, proof.KeyID = req.LinkKey, req.KeyID
 		var created bool
-		owner = j.org
 		out, created, err = st.joined.Register(ctx, tx, j.org, connections.JoinedServer{ID: req.ServerID, URL: url, Name: req.Name, SealedKey: req.SealedKey,
-			KeyID: req.KeyID, LinkKey: req.LinkKey, Tags: j.token.tagList(), Share: j.token.share})
+			KeyID: req.KeyID, LinkKey: req.LinkKey, Tags: j.token.tagList(), Share: j.token.share, Proof: proof, Proofs: req.Proofs})
 		if err != nil {
 			return err
 		}
@@ -170,7 +190,7 @@ func (st *Store) Complete(ctx context.Context, secret bridge.Secret, req api.Joi
 	})
 	st.feed.RightsChanged()
 	if err != nil {
-		return api.Connection{}, err
+		return api.Connection{}, st.refused(ctx, j, "connection.join", req.ServerID, err)
 	}
-	return out.API(owner), nil
+	return out.API(j.org), nil
 }

@@ -4,7 +4,10 @@
 // a person, where ACE_TUNNEL=on asks for links. The state of a link's row:
 //
 //	Issue ──► new ──registered, or the key is used──► live ──► (deleted)     left, or its key is revoked
-//	           └──────── the key lapses unused ──────────────► (deleted)
+//	           └──────── the key lapses unused ─────► lapsed: (deleted) by the next join
+//
+// A server that joins again signs with each of its links' keys that the cloud may know ([bridge.JoinProof]), also with those of joins
+// whose end it has not seen. For that, a lapsed link of a join is kept; it opens no links and pins nothing.
 //
 // A joined link pins its cloud: the server trusts that cloud's public key as long as the row is there, and refuses another one
 // ([bridge.CodeCloudPinned]). The private key is sealed under a key derived from ACE_JWT_SECRET; whoever has only the database

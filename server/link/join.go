@@ -72,13 +72,16 @@ func (m *Manager) Join(ctx context.Context, actor audit.Actor, token bridge.Secr
 	}()
 	j := &join{pin: parsed.PublicKey()}
 	joined, err := connect.Join(ctx, connect.JoinConfig{Token: parsed, ServerID: m.cfg.Store.ServerID(), ServerURL: m.cfg.URL, Name: name,
+		Prove: func(ctx context.Context, p bridge.JoinProof) ([]string, error) {
+			return m.cfg.Store.proofs(ctx, parsed, p)
+		},
 		Server: inProcess{m.cfg.Handler, j}, Pin: func(_ context.Context, pin string) error { return m.cfg.Trust(pin) },
 		Client: api.ClientConfig{UserAgent: m.cfg.Agent, Transport: m.roundTripper()},
 		Note:   func(line string) { m.log.Info("join: "+line, "org", parsed.Org()) }})
 	after := context.WithoutCancel(ctx)
 	if err != nil {
 		// Where the cloud may have finished the join, the link stays: the cloud's first use settles it, or the key lapses.
-		if j.row != nil && bridge.AsError(err).Kind != bridge.Unreachable && ctx.Err() == nil {
+		if j.row != nil && refusal(err) && ctx.Err() == nil {
 			_ = m.cfg.Store.drop(after, actor, *j.row, "the join failed", nil)
 		}
 		m.repin(after)
@@ -92,6 +95,15 @@ func (m *Manager) Join(ctx context.Context, actor audit.Actor, token bridge.Secr
 	m.waiting = nil
 	m.mu.Unlock()
 	return joined, nil
+}
+
+// refusal reports whether the cloud has decided against a join. After any other error, it may have finished it.
+func refusal(err error) bool {
+	switch bridge.AsError(err).Kind {
+	case bridge.Unreachable, bridge.Unavailable, bridge.Timeout, bridge.Internal:
+		return false
+	}
+	return true
 }
 
 // repin goes back to what the rows say about trust.

@@ -255,8 +255,15 @@ func (m *Manager) examine(ctx context.Context, l *row) (stay, dial bool) {
 		return true, m.running(l.KeyID) // the database is away: what runs goes on
 	case status == record.StatusRevoked:
 		return drop("its key is revoked")
+	case l.State == stateLapsed:
+		return false, false
+	case status == record.StatusLapsed && l.Joined:
+		if err := m.cfg.Store.lapse(ctx, *l); err != nil {
+			m.log.Warn("a link whose key was never used cannot be put aside; trying again", "key", l.KeyID, "error", err)
+		}
+		return false, false
 	case status == record.StatusLapsed:
-		return drop("its key was never used")
+		return drop(neverUsed)
 	}
 	active := status == record.StatusActive
 	if active && l.Joined && l.State == stateNew { // a join whose end this process has not seen

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"database/sql"
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,9 +33,12 @@ func Migrate(ctx context.Context, db *sqldb.DB) error {
 
 // States of a row.
 const (
-	stateNew  = "new" // not known to be registered with the cloud
-	stateLive = "live"
+	stateNew    = "new" // not known to be registered with the cloud
+	stateLive   = "live"
+	stateLapsed = "lapsed" // its key was never used; the cloud may know the link all the same
 )
+
+const maxLapsed = 8 // links that are kept
 
 // row is a link as stored.
 type row struct {
@@ -101,7 +106,7 @@ func (s *Store) Pin(ctx context.Context) (string, error) {
 func pinOf(rows []row) string {
 	pin := ""
 	for _, l := range rows {
-		if l.Joined && (l.State == stateLive || pin == "") {
+		if l.Joined && (l.State == stateLive || l.State == stateNew && pin == "") {
 			pin = l.PublicKey
 		}
 	}
@@ -157,6 +162,59 @@ func (s *Store) joined(ctx context.Context, actor audit.Actor, l row) error {
 	})
 }
 
+// lapse keeps a joined link whose key was never used, for nothing but [Store.proofs], and only the newest of them. Of one that was live
+// it is a change of trust, which is audited.
+func (s *Store) lapse(ctx context.Context, l row) error {
+	return s.db.Tx(ctx, func(tx *sql.Tx) error {
+		lapsed, err := sqldb.Changed(tx.ExecContext(ctx, "UPDATE server_links SET state = $1 WHERE key_id = $2 AND state = $3", stateLapsed, l.KeyID, l.State))
+		if err != nil || !lapsed {
+			return sqldb.Wrap("keep a lapsed link", err)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM server_links WHERE state = $1 AND key_id NOT IN (
+			SELECT k.key_id FROM server_links k WHERE k.state = $1 ORDER BY k.created_at DESC, k.key_id DESC LIMIT $2)`, stateLapsed, maxLapsed); err != nil {
+			return fmt.Errorf("forget lapsed links: %w", err)
+		}
+		if l.State != stateLive {
+			return nil
+		}
+		return s.left(ctx, tx, audit.Actor{ID: "system"}, l, neverUsed)
+	})
+}
+
+const neverUsed = "its key was never used"
+
+// left audits that a link pins its cloud no more.
+func (s *Store) left(ctx context.Context, tx *sql.Tx, actor audit.Actor, l row, why string) error {
+	actor.Org = l.Org
+	return audit.Write(ctx, tx, s.now(), audit.Entry{Actor: actor, Action: "link.leave", Target: l.KeyID,
+		Details: map[string]string{"cloud": string(l.Cloud), "org": l.Org, "reason": why}})
+}
+
+// proofs signs with every key of a link that the cloud of a token may know: of the present link, or of a join whose end this server
+// has not seen. Keys that cannot be read are left out.
+func (s *Store) proofs(ctx context.Context, token bridge.JoinToken, p bridge.JoinProof) ([]string, error) {
+	rows, err := s.rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(order[a.State], order[b.State]) })
+	var out []string
+	for _, l := range rows {
+		if !l.Joined || l.Cloud != token.Cloud() || l.Org != token.Org() {
+			continue
+		}
+		for _, sealed := range []string{l.sealed, l.next} {
+			if key, err := s.seals.open(l.KeyID, sealed); sealed != "" && err == nil && len(out) < bridge.MaxJoinProofs {
+				out = append(out, p.Sign(key))
+			}
+		}
+	}
+	return out, nil
+}
+
+// order says whose keys come first where there are too many.
+var order = map[string]int{stateLive: 0, stateNew: 1, stateLapsed: 2}
+
 // drop deletes a link. Of a joined one that was live it is a change of trust, which is audited.
 func (s *Store) drop(ctx context.Context, actor audit.Actor, l row, why string, also func(*sql.Tx) error) error {
 	return s.db.Tx(ctx, func(tx *sql.Tx) error {
@@ -172,9 +230,7 @@ func (s *Store) drop(ctx context.Context, actor audit.Actor, l row, why string, 
 		if !deleted || !l.Joined || l.State != stateLive {
 			return nil
 		}
-		actor.Org = l.Org
-		return audit.Write(ctx, tx, s.now(), audit.Entry{Actor: actor, Action: "link.leave", Target: l.KeyID,
-			Details: map[string]string{"cloud": string(l.Cloud), "org": l.Org, "reason": why}})
+		return s.left(ctx, tx, actor, l, why)
 	})
 }
 

@@ -18,7 +18,8 @@ type Joiner struct {
 	Key  bridge.Key         // that it has issued last
 	Link ed25519.PrivateKey // of its links
 
-	Replaces string // the key that its last one replaces, as the cloud has said
+	Former   []ed25519.PrivateKey // of its links before
+	Replaces string               // the key that its last one replaces, as the cloud has said
 	f        *Fixture
 }
 
@@ -73,14 +74,28 @@ func (f *Fixture) JoinToken(p accounts.Principal, req api.JoinTokenRequest) api.
 // Begin has the server begin to join.
 func (s *Joiner) Begin(token bridge.Secret) (api.JoinAnswer, error) {
 	f := s.f
-	return f.Joins.Begin(f.T.Context(), token, api.JoinRequest{ServerID: s.ID, ServerURL: string(s.URL)}, audit.Actor{})
+	return f.Joins.Begin(f.T.Context(), token, api.JoinRequest{ServerID: s.ID, ServerURL: string(s.URL), Proofs: s.proofs(token, "", "")}, audit.Actor{})
 }
 
 // Complete has the server complete a join with a sealed key.
 func (s *Joiner) Complete(token bridge.Secret, sealed string) (api.Connection, error) {
 	f := s.f
-	return f.Joins.Complete(f.T.Context(), token, api.JoinComplete{ServerID: s.ID, ServerURL: string(s.URL), SealedKey: sealed, KeyID: s.Key.ID.String(),
-		LinkKey: bridge.LinkKeyText(s.Public())}, audit.Actor{})
+	keyID, link := s.Key.ID.String(), bridge.LinkKeyText(s.Public())
+	return f.Joins.Complete(f.T.Context(), token, api.JoinComplete{ServerID: s.ID, ServerURL: string(s.URL), SealedKey: sealed, KeyID: keyID,
+		LinkKey: link, Proofs: s.proofs(token, link, keyID)}, audit.Actor{})
+}
+
+// proofs are what a server signs with the key of its links, and with those that it had before.
+func (s *Joiner) proofs(token bridge.Secret, link, keyID string) (out []string) {
+	parsed, err := bridge.ParseJoinToken(token)
+	if err != nil {
+		return nil
+	}
+	p := bridge.JoinProof{Cloud: parsed.Cloud(), Token: parsed.Hash(), Server: s.ID, LinkKey: link, KeyID: keyID}
+	for _, key := range append([]ed25519.PrivateKey{s.Link}, s.Former...) {
+		out = append(out, p.Sign(key))
+	}
+	return out
 }
 
 // Join has the server join.

@@ -9,7 +9,7 @@ CREATE TABLE server_links (
     cloud       TEXT NOT NULL,
     org         TEXT NOT NULL,
     joined      BOOLEAN NOT NULL,
-    state       TEXT NOT NULL,                -- new: not known to be registered yet; live
+    state       TEXT NOT NULL,                -- new: not known to be registered yet; live; lapsed: never used, kept to join again
     private_key TEXT NOT NULL,                -- Ed25519, sealed
     next_key    TEXT NOT NULL DEFAULT '',     -- its successor, sealed, while one replaces the other
     created_at  BIGINT NOT NULL,
