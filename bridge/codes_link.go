@@ -46,7 +46,7 @@ var linkCodes = []meaning{
 	{CodeLinkLost, []Kind{Unreachable}, again, "The link to the server ended while it had the request; the server may have acted on it."},
 	{CodeLinkPlain, []Kind{Invalid}, final, "A link wants an https cloud; plain http is for a cloud on the same machine."},
 	{CodeLinkRefused, []Kind{Forbidden}, final, "The cloud does not take the credential of this link."},
-	{CodeLinkForbidden, []Kind{Forbidden}, final, "The server does not take this request over a link; ACE_TUNNEL_ALLOW says what it takes."},
+	{CodeLinkForbidden, []Kind{Forbidden}, final, "The request does not come over a link: ACE_TUNNEL_ALLOW refuses it, or its path is the link's own."},
 	{CodeLinkKeyMalformed, []Kind{Invalid}, final, "The public key of a link is not Ed25519 in base64url, or does not come with a sealed key."},
 	{CodeLinkSilent, []Kind{Unreachable, Unavailable}, again, "The server has a link, and does not answer over it."},
 	{CodeLinkTaken, []Kind{Conflict}, again, "Another server process has the links of this connection, and one of the two refuses replicas."},

@@ -10,13 +10,6 @@ import (
 	"sync"
 )
 
-// streamPath is the path of a request that carries one HTTP/1.1 connection as its body, for an upgrade such as WebSocket
-// (RFC 6455). Only the cloud can ask for it, and what it carries goes through the same handler.
-const streamPath = "/.ace-link/http1"
-
-// askPath is the path of a request that the server's end of a link answers by itself, so that the cloud knows that it lives.
-const askPath = "/.ace-link/ask"
-
 // server serves the requests of all links with one handler.
 type server struct {
 	http *http.Server
@@ -32,9 +25,9 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch {
-			case r.ProtoMajor == 2 && r.URL.Path == streamPath && r.Method == http.MethodPost:
+			case own(r, http.MethodPost, streamPath):
 				s.serveStream(w, r)
-			case r.ProtoMajor == 2 && r.URL.Path == askPath && r.Method == http.MethodHead:
+			case own(r, http.MethodHead, askPath):
 				w.WriteHeader(http.StatusNoContent)
 			default:
 				handler.ServeHTTP(w, r)

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Transport returns the way to the server of a connection. The host in a request's URL is passed on and never dialed.
+// Transport returns the way to the server of a connection. The host in a request's URL is passed on and never dialed. Requests
+// for the paths that a link keeps for itself, in any spelling, are refused with [bridge.CodeLinkForbidden].
 func (ls *Links) Transport(connection string) http.RoundTripper {
 	t := &transport{links: ls, connection: connection}
 	t.upgrades = &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: headerBytes,
@@ -28,15 +29,15 @@ type transport struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if reserved(r.URL) {
+		return nil, unsent(r, errReserved)
+	}
 	if r.Header.Get("Upgrade") != "" {
 		return t.upgrades.RoundTrip(r)
 	}
 	l, err := t.links.take(t.connection)
 	if err != nil {
-		if r.Body != nil {
-			_ = r.Body.Close()
-		}
-		return nil, err
+		return nil, unsent(r, err)
 	}
 	moved := &transfer{link: l}
 	if r.Body != nil && r.Body != http.NoBody {
@@ -51,6 +52,14 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &responseBody{ReadCloser: resp.Body, transfer: moved, ctx: r.Context()}
 	return resp, nil
+}
+
+// unsent closes the body of a request that is not sent, and returns why.
+func unsent(r *http.Request, why error) error {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return why
 }
 
 // transfer counts what one request moves, both ways.

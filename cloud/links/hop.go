@@ -177,6 +177,8 @@ func hopError(code bridge.Code) error {
 	case bridge.CodeLinkBusy:
 		return &bridge.Error{Kind: bridge.Unavailable, Code: code, Detail: "the links of the server take no more requests at the moment",
 			RetryAfter: time.Second}
+	case bridge.CodeLinkForbidden:
+		return bridge.E(bridge.Forbidden, code, "a link keeps this path for itself")
 	case bridge.CodeStopping:
 		return bridge.E(bridge.Unavailable, code, "this cloud is stopping")
 	}

@@ -73,14 +73,14 @@ func (w *Way) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // IsLinkError reports whether an error says something about a link that a member may know: that there is none, or that it was
-// lost, is busy or is silent. Why a server cannot be reached directly is nobody's business but its connection's.
+// lost, is busy or is silent, or that it does not carry the request. Why a server cannot be reached directly is nobody's business but its connection's.
 func IsLinkError(err error) (*bridge.Error, bool) {
 	e, ok := errors.AsType[*bridge.Error](err)
 	if !ok {
 		return nil, false
 	}
 	switch e.Code {
-	case bridge.CodeNoLink, bridge.CodeLinkLost, bridge.CodeLinkBusy, bridge.CodeLinkSilent, bridge.CodeStopping:
+	case bridge.CodeNoLink, bridge.CodeLinkLost, bridge.CodeLinkBusy, bridge.CodeLinkSilent, bridge.CodeLinkForbidden, bridge.CodeStopping:
 		return e, true
 	}
 	return nil, false

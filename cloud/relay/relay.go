@@ -205,11 +205,17 @@ func (l *calls) failed(_ http.ResponseWriter, r *http.Request, err error) {
 		l.count(call, false, 0)
 		return
 	}
+	e, known := links.IsLinkError(err)
+	if known && e.Code == bridge.CodeLinkForbidden { // not sent, and no fault of the server
+		call.err = e
+		l.count(call, false, 0)
+		return
+	}
 	l.count(call, r.Context().Err() == nil, 0)
 	if r.Context().Err() == nil {
 		l.suspect(call)
 	}
-	if e, known := links.IsLinkError(err); known {
+	if known {
 		call.err = linkError(e, call.terms.Connection)
 		return
 	}
