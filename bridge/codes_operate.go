@@ -86,5 +86,5 @@ var operateCodes = []meaning{
 	{CodeUnitForeign, []Kind{Conflict}, final, "A systemd unit of that name was made by somebody else, and is not touched."},
 	{CodeUnitPath, []Kind{Invalid}, final, "A systemd unit cannot use this path, or the server could not read it from there."},
 	{CodeUnitVariables, []Kind{Conflict}, final, "The installed unit has variables that the new one would lose."},
-	{CodeSystemd, []Kind{Internal}, final, "systemd did not do what the command asked of it; the detail says why."},
+	{CodeSystemd, []Kind{Internal}, final, "Systemd did not do what the command asked of it; the detail says why."},
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/acebridge/ace/bridge/keys"
 	"github.com/acebridge/ace/bridge/mark"
 	"github.com/acebridge/ace/bridge/sqldb"
+	"github.com/acebridge/ace/bridge/tunnel"
 	"github.com/acebridge/ace/server/link"
 )
 
@@ -49,8 +50,9 @@ type Config struct {
 // Tunnel says which links a server opens, and what comes over them. The zero value opens links once the server has joined.
 type Tunnel struct {
 	Mode      link.Mode
-	Required  bool // there is no other way in
-	Links     int  // per key; 0: the default
+	Required  bool            // there is no other way in
+	Links     int             // per key; 0: the default
+	Replicas  tunnel.Replicas // whether other servers may have links of the same keys; empty: they share
 	Allow     link.Allow
 	GiveUp    time.Duration    // after so long without a link, Run fails; 0: never
 	URL       bridge.ServerURL // by which the server joins; empty: one that only links reach
@@ -149,7 +151,7 @@ func build(ctx context.Context, s *Server) (err error) {
 	s.echo = s.routes()
 	t := cfg.Tunnel
 	s.links = link.New(link.Config{Store: store, DB: s.db, Keys: s.keys, Handler: s.echo, Trust: s.trust.pin, Pinned: s.trust.pinned, Mode: t.Mode, Required: t.Required,
-		Links: t.Links, Allow: t.Allow, GiveUp: t.GiveUp, URL: t.URL, Token: t.Token, JoinNow: t.JoinNow, Joined: t.Joined, Name: t.Name, Transport: t.Transport,
+		Links: t.Links, Replicas: t.Replicas, Allow: t.Allow, GiveUp: t.GiveUp, URL: t.URL, Token: t.Token, JoinNow: t.JoinNow, Joined: t.Joined, Name: t.Name, Transport: t.Transport,
 		Agent: "ace-server/" + cfg.Version, Log: s.log})
 	return nil
 }

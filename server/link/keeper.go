@@ -137,7 +137,7 @@ func (k *keeper) dial(ctx context.Context, l row, key ed25519.PrivateKey) (*dial
 // dialer returns a dialer for a link.
 func (m *Manager) dialer(l row, key ed25519.PrivateKey) (*tunnel.Dialer, error) {
 	return tunnel.NewDialer(tunnel.DialerConfig{Cloud: l.Cloud, Path: api.PathLink, KeyID: l.KeyID, Key: key,
-		Handler: door{l.KeyID, m.cfg.Allow, m.cfg.Handler}, Links: m.cfg.Links, Transport: m.cfg.Transport, Log: m.log, Statement: m.revoked})
+		Handler: door{l.KeyID, m.cfg.Allow, m.cfg.Handler}, Links: m.cfg.Links, Replicas: m.cfg.Replicas, Transport: m.cfg.Transport, Log: m.log, Statement: m.revoked})
 }
 
 // revoked takes the revocation of a key that the cloud sends with the refusal of its link: the connection is gone.

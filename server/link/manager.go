@@ -59,6 +59,8 @@ type Config struct {
 	Required bool
 	// Links is how many to keep for each key; 0 means [tunnel.DefaultLinks].
 	Links int
+	// Replicas says whether other processes may have links of the same keys; empty means [tunnel.ReplicasShare].
+	Replicas tunnel.Replicas
 	// Allow narrows what comes over links.
 	Allow Allow
 	// GiveUp ends [Manager.Run] after so long without a link that is wanted; 0: never.

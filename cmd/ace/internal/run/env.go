@@ -51,6 +51,7 @@ type serverEnv struct {
 	TunnelAllow    string        `envconfig:"ACE_TUNNEL_ALLOW"`
 	TunnelGiveUp   string        `envconfig:"ACE_TUNNEL_GIVE_UP"`
 	TunnelLinks    string        `envconfig:"ACE_TUNNEL_LINKS"`
+	TunnelReplicas string        `envconfig:"ACE_TUNNEL_REPLICAS"`
 	JoinToken      bridge.Secret `envconfig:"ACE_JOIN_TOKEN"`
 }
 

@@ -50,6 +50,11 @@ func (e *serverEnv) tunnel(s settings, wrong *[]string) server.Tunnel {
 			*wrong = append(*wrong, fmt.Sprintf("ACE_TUNNEL_LINKS: it is not a number from 1 to %d", tunnel.MaxLinks))
 		}
 	}
+	switch t.Replicas = tunnel.Replicas(e.TunnelReplicas); t.Replicas {
+	case "", tunnel.ReplicasShare, tunnel.ReplicasRefuse:
+	default:
+		*wrong = append(*wrong, fmt.Sprintf("ACE_TUNNEL_REPLICAS: it is not %s or %s", tunnel.ReplicasShare, tunnel.ReplicasRefuse))
+	}
 	if !e.JoinToken.IsZero() {
 		if _, err := bridge.ParseJoinToken(e.JoinToken); err != nil {
 			*wrong = append(*wrong, "ACE_JOIN_TOKEN: "+withHint(err))
