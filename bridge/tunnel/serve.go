@@ -29,6 +29,10 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 				s.serveStream(w, r)
 			case own(r, http.MethodHead, askPath):
 				w.WriteHeader(http.StatusNoContent)
+			case r.ProtoMajor == 2:
+				lasting := persistent{w}
+				handler.ServeHTTP(lasting, r)
+				lasting.keep()
 			default:
 				handler.ServeHTTP(w, r)
 			}
