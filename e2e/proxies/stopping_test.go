@@ -51,6 +51,7 @@ type process struct {
 	url    string
 	ended  chan error
 	signal func()
+	kill   func()
 	client *http.Client
 }
 
@@ -67,7 +68,7 @@ func started(c *world.Terminal, role string) *process {
 		c.T.Fatal(err)
 	}
 	p := &process{T: c.T, ended: make(chan error, 1), client: &http.Client{Transport: &http.Transport{}},
-		signal: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }}
+		signal: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }, kill: func() { _ = cmd.Process.Kill() }}
 	var said strings.Builder
 	lines := bufio.NewReader(stderr)
 	for p.url == "" {
