@@ -20,52 +20,63 @@ const (
 	clockApart  = time.Hour // how far the clocks of two replicas may differ
 )
 
-// replicaTLS returns what a replica serves and dials other replicas with: TLS 1.3, and certificates at both ends. Their authority is
-// derived from the cloud's signing key, so that a replica is whoever has that key. Each of several signing keys counts.
+// replicaTLS returns what a replica serves and dials other replicas with: TLS 1.3, and certificates at both ends. Their authorities
+// are derived from the cloud's signing keys, so that a replica is whoever has one of these keys.
+//
+// All keys vouch for a replica, and each of them counts: while a key is replaced, one replica after the other, two replicas have one
+// in common, which need not be the first of both.
+//
+//	signing key 1 ──┐
+//	signing key 2 ──┴──► the replica's own authority ──► its certificate
 func replicaTLS(root bridge.SigningRoot, now time.Time) (server, client *tls.Config, err error) {
-	pool := x509.NewCertPool()
-	var first *x509.Certificate
-	keys := root.InternalKeys()
-	for _, key := range keys {
-		authority, err := selfSigned(key, now)
-		if err != nil {
-			return nil, nil, err
-		}
-		pool.AddCert(authority)
-		if first == nil {
-			first = authority
-		}
+	ownPublic, own, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the authority of a replica: %w", err)
 	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the key of a replica: %w", err)
 	}
-	leaf := certificate(now)
+	leaf := certificate(now, replicaName)
 	leaf.DNSNames, leaf.KeyUsage = []string{replicaName}, x509.KeyUsageDigitalSignature
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	raw, err := x509.CreateCertificate(rand.Reader, leaf, first, public, keys[0])
+	pool, between := x509.NewCertPool(), authority(now, "ace replica", 0)
+	raw, err := x509.CreateCertificate(rand.Reader, leaf, between, public, own)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the certificate of a replica: %w", err)
 	}
-	own := []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: private}}
-	server = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: own, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
-	client = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: own, RootCAs: pool, ServerName: replicaName}
+	chain := [][]byte{raw}
+	for _, key := range root.InternalKeys() {
+		template := authority(now, "ace replicas", 1)
+		raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			return nil, nil, fmt.Errorf("make the certificate of an authority: %w", err)
+		}
+		top, err := x509.ParseCertificate(raw)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the certificate of an authority: %w", err)
+		}
+		pool.AddCert(top)
+		if raw, err = x509.CreateCertificate(rand.Reader, between, top, ownPublic, key); err != nil {
+			return nil, nil, fmt.Errorf("make the certificate of a replica's authority: %w", err)
+		}
+		chain = append(chain, raw)
+	}
+	ours := []tls.Certificate{{Certificate: chain, PrivateKey: private}}
+	server = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: ours, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
+	client = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: ours, RootCAs: pool, ServerName: replicaName}
 	return server, client, nil
 }
 
-func certificate(now time.Time) *x509.Certificate {
-	return &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: replicaName},
+func certificate(now time.Time, name string) *x509.Certificate {
+	return &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: now.Add(-clockApart), NotAfter: now.Add(replicaLife), BasicConstraintsValid: true}
 }
 
-// selfSigned returns the certificate of an authority. It differs from one replica to another; its key and its name do not.
-func selfSigned(key ed25519.PrivateKey, now time.Time) (*x509.Certificate, error) {
-	template := certificate(now)
-	template.Subject.CommonName, template.IsCA = "ace replicas", true
-	template.KeyUsage, template.MaxPathLenZero = x509.KeyUsageCertSign, true
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("make the certificate of an authority: %w", err)
-	}
-	return x509.ParseCertificate(raw)
+// authority is the template of a certificate that signs others, with at most some authorities below it.
+func authority(now time.Time, name string, below int) *x509.Certificate {
+	template := certificate(now, name)
+	template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign
+	template.MaxPathLen, template.MaxPathLenZero = below, below == 0
+	return template
 }
