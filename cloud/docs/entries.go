@@ -13,6 +13,7 @@ var entries = []entry{
 	{"use", "Using ace", "Using ace", "the terminal, logging in, your account, organizations, keys, sharing"},
 	{"cli", "Commands", "The command line", "every command with its flags, exit codes, which credential counts"},
 	{"operate", "Operating", "Operating a server and a cloud", "deployment, trust, variables, accounts and mail, backup, rotation, troubleshooting"},
+	{"behind-nat", "Behind NAT", "A server behind NAT", "join with one command, links, who sees what, a service, a sidecar"},
 	{"apps", "Apps", "Protecting an app", "gateway, forward-auth, introspection, `bridge/guard`, scopes and rules"},
 	{"api", "API", "Calling the cloud from programs and pages", "relay, history, live status, and the script for your own dashboard"},
 	{"sso", "Sign-in", "Sign-in through your own provider", "an organization's sign-in provider, and the cloud as an authorization server"},

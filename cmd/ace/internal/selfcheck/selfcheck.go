@@ -228,11 +228,11 @@ func (d *Doctor) checkLink(context.Context) (string, error) {
 		}
 	}
 	if code := d.status.Code; down == nil && (code == bridge.CodeNoLink || code == bridge.CodeLinkSilent) {
-		down = bridge.E(bridge.Unreachable, code, "%s", d.status.Cause).WithHint("%s", d.status.Hint)
+		down = bridge.E(bridge.Unreachable, code, "%s", d.status.Cause).WithHint("%s", cmp.Or(linkHints[code], d.status.Hint, joinHint))
 	}
 	switch {
 	case down != nil:
-		return "", down.WithHint("%s", cmp.Or(linkHints[down.Code], down.Hint, "join an organization: ace server join -"))
+		return "", down
 	case len(d.status.Links) == 0:
 		return "none, and none is wanted", nil
 	case probe.IsZero():
@@ -241,15 +241,18 @@ func (d *Doctor) checkLink(context.Context) (string, error) {
 	return fmt.Sprintf("up, the last probe came %s ago", time.Since(probe).Round(time.Second)), nil
 }
 
+const joinHint = "join an organization: ace server join -"
+
 // linkDown says why none of a key's links is up, or returns nil.
 func linkDown(key api.ServerLinks) *bridge.Error {
-	down := bridge.E(bridge.Unreachable, bridge.CodeNoLink, "the server has no link for the key %s", key.KeyID)
+	down := bridge.E(bridge.Unreachable, bridge.CodeNoLink, "the server has no link for the key %s", key.KeyID).
+		WithHint("%s", cmp.Or(linkHints[bridge.CodeNoLink], joinHint))
 	for _, link := range key.Links {
 		switch {
 		case link.Up:
 			return nil
 		case link.Code != "":
-			down = bridge.E(bridge.Unreachable, link.Code, "%s", link.Cause)
+			down = bridge.E(bridge.Unreachable, link.Code, "%s", link.Cause).WithHint("%s", cmp.Or(linkHints[link.Code], joinHint))
 		}
 	}
 	return down
