@@ -79,15 +79,31 @@ func (c Catalogue) Decide(id bridge.Identity, r Request) error {
 		bridge.Clip(r.Path, maxShown))
 }
 
+// RequireOwnMethod refuses a request with a header or a parameter from which some apps take another method or path than its own.
+func RequireOwnMethod(r Request) error {
+	for name := range r.Header {
+		if err := requireNoOverride(name); err != nil {
+			return err
+		}
+	}
+	return checkParameters(r)
+}
+
+func requireNoOverride(header string) error {
+	if !Overrides(header) {
+		return nil
+	}
+	return refuse(bridge.CodeOverrideHeader, "the header %s could make the app treat the request as a different one", bridge.Clip(header, maxShown))
+}
+
 // checkUnambiguous refuses what an app could read differently from the rules.
 func checkUnambiguous(r Request) error {
 	if !ValidMethod(r.Method) {
 		return refuse(bridge.CodeMethodMalformed, "the method is not in upper case: %q", bridge.Clip(r.Method, maxShown))
 	}
 	for name, values := range r.Header {
-		if Overrides(name) {
-			return refuse(bridge.CodeOverrideHeader, "the header %s could make the app treat the request as a different one", bridge.Clip(name,
-				maxShown))
+		if err := requireNoOverride(name); err != nil {
+			return err
 		}
 		if name != "Connection" {
 			continue

@@ -112,8 +112,7 @@ func (g *Guard) Enter(w http.ResponseWriter, r *http.Request, client string) (En
 	}
 	id, err := g.cfg.Verifier.Admit(r.Context(), Call{
 		Presented: presented, Use: bridge.Use{Address: client, UserAgent: r.UserAgent()},
-		Request: catalogue.Request{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header,
-			Length: r.ContentLength, Body: bodyOf(w, r, g.cfg.MaxBody), Watch: watchOf(r)},
+		Request: forRules(w, r, g.cfg.MaxBody),
 	})
 	if err != nil {
 		return Entered[bridge.Identity]{}, id, err

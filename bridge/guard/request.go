@@ -101,6 +101,19 @@ func bodyOf(w http.ResponseWriter, r *http.Request, most int64) func() ([]byte, 
 	return (&bodyReader{w: w, r: r, most: most}).read
 }
 
+// forRules returns a request as rules see it. Its body is read up to so many bytes if they ask for it, and put back.
+func forRules(w http.ResponseWriter, r *http.Request, most int64) catalogue.Request {
+	return catalogue.Request{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Length: r.ContentLength,
+		Body: bodyOf(w, r, most), Watch: watchOf(r)}
+}
+
+// RequireOwnMethod refuses a request from which some apps take another method or path than its own: by a header such as
+// X-HTTP-Method-Override, or by a parameter _method of its query or form. It is for callers that decide by method and path
+// without a [Guard]'s rules.
+func RequireOwnMethod(w http.ResponseWriter, r *http.Request) error {
+	return catalogue.RequireOwnMethod(forRules(w, r, defaultMaxBody))
+}
+
 // watchOf returns a function that inserts a reader in front of the request's body.
 func watchOf(r *http.Request) func(through func(io.Reader) io.Reader) {
 	return func(through func(io.Reader) io.Reader) {

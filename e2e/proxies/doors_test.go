@@ -37,6 +37,17 @@ type door struct {
 	asks       bool      // it only says whether a request may pass: forward-auth, asked directly
 }
 
+// relayed reports whether the door is the cloud's relay.
+func (d door) relayed() bool { return d.name == "relay" || d.name == "tunnel" }
+
+// here is what is different in a row at a door. The relay is the same over a link as without one.
+func (d door) here(row doorRow) at {
+	if _, own := row.doors[d.name]; !own && d.relayed() {
+		return row.doors["relay"]
+	}
+	return row.doors[d.name]
+}
+
 // at is what is different at one door, which is a limit that docs/security.md names.
 type at struct {
 	status int    // 0: as everywhere
@@ -106,7 +117,7 @@ var freeRows = slices.Concat([]doorRow{
 	{name: "preflight of another origin", method: "OPTIONS", target: "/items", anonymous: true, status: 401, code: "credential_missing",
 		headers: []string{"Origin: https://other.example", "Access-Control-Request-Method: GET"},
 		answer:  map[string]string{"Access-Control-Allow-Origin": "-"}, doors: map[string]at{"guard": {skip: true}, "relay": {skip: true}}},
-}, methodRows(), strippedRows(), upgradeRows(), reservedRows())
+}, methodRows(), strippedRows(), upgradeRows(), reservedRows(), ownRows())
 
 func methodRows() (rows []doorRow) {
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK", "COPY", "MOVE", "SEARCH",
@@ -177,6 +188,17 @@ func reservedRows() (rows []doorRow) {
 	return rows
 }
 
+// ownRows are spellings of the paths that a link keeps for itself; to the others they are paths of the app.
+func ownRows() (rows []doorRow) {
+	for _, target := range []string{"/.ace-link/http1", "/.ace-link/ask?a=b", "/%2eace-link/%68ttp1", "//.ace-link/http1", "/.ACE-link"} {
+		for _, method := range []string{"POST", "GET", "HEAD"} {
+			rows = append(rows, doorRow{name: "own " + method + " " + target, method: method, target: target,
+				doors: map[string]at{"tunnel": {status: 403, code: "link_forbidden"}}})
+		}
+	}
+	return rows
+}
+
 const anyRefusal = -1 // 4xx
 
 // ruledRows are those where rules decide, of the catalogue services.
@@ -210,7 +232,7 @@ func TestDoors(t *testing.T) {
 						d.checkTalks(t, app)
 					}
 					for _, row := range world.rows {
-						if !row.doors[d.name].skip {
+						if !d.here(row).skip {
 							d.check(t, app, row)
 						}
 					}
@@ -240,8 +262,7 @@ func openDoors(t *testing.T, scopes catalogue.Catalogue) ([]door, *proxied) {
 		})
 	}
 	doors = append(doors, door{name: "guard", address: p.guarded(t), credential: key, jorg: jorg})
-	gateway, relay := p.behindCloud(t, scopes)
-	return append(doors, gateway, relay), p
+	return append(doors, p.behindCloud(t, scopes)...), p
 }
 
 // guarded is the address of the app behind bridge/guard, which asks the server.
@@ -293,8 +314,9 @@ func (p *proxied) keyed(t *testing.T, to string) *http.Request {
 	return r
 }
 
-// behindCloud is a gateway in front of the app, and the relay of a cloud in front of the gateway.
-func (p *proxied) behindCloud(t *testing.T, scopes catalogue.Catalogue) (gateway, relay door) {
+// behindCloud is a gateway in front of the app, the relay of a cloud in front of the gateway, and the relay in front of another
+// gateway that has no address: it has joined the cloud, and is reached over its link.
+func (p *proxied) behindCloud(t *testing.T, scopes catalogue.Catalogue) []door {
 	t.Helper()
 	upstream, err := url.Parse(p.app.URL)
 	if err != nil {
@@ -325,9 +347,59 @@ func (p *proxied) behindCloud(t *testing.T, scopes catalogue.Catalogue) (gateway
 		}
 		tokens[name] = "Authorization: Bearer " + token.Reveal()
 	}
-	return door{name: "gateway", address: strings.TrimPrefix(string(w.URL), "http://"), credential: bearer(key), jorg: userToken(t, w.JwtSecret, "Jörg"), log: log},
-		door{name: "relay", address: strings.TrimPrefix(string(w.CloudURL), "http://"), prefix: "/v1/connections/" + connection.ID + "/relay",
-			credential: tokens["admin@acme.test"], jorg: tokens["jörg@acme.test"], log: log}
+	address, prefix := strings.TrimPrefix(string(w.CloudURL), "http://"), "/v1/connections/"
+	linked := p.joined(t, w, server.Config{Upstream: upstream, Catalogue: scopes, AllowedOrigins: []string{pageOrigin}})
+	return []door{{name: "gateway", address: strings.TrimPrefix(string(w.URL), "http://"), credential: bearer(key), jorg: userToken(t, w.JwtSecret, "Jörg"), log: log},
+		{name: "relay", address: address, prefix: prefix + connection.ID + "/relay", credential: tokens["admin@acme.test"], jorg: tokens["jörg@acme.test"], log: log},
+		{name: "tunnel", address: address, prefix: prefix + linked + "/relay", credential: tokens["admin@acme.test"], jorg: tokens["jörg@acme.test"], log: log}}
+}
+
+// joined starts a server without an address, and returns the ID of its connection once its link is up.
+func (p *proxied) joined(t *testing.T, w *world.World, cfg server.Config) string {
+	t.Helper()
+	token, err := w.Admin.CreateJoinToken(t.Context(), api.JoinTokenRequest{Share: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := make(chan string, 1)
+	cfg.DatabaseURL, cfg.JWTSecret, cfg.Version, cfg.Now = sqldbtest.SQLite(t), bridge.NewSecret(bridge.RandomToken(32)), "test", w.Now
+	cfg.Tunnel = server.Tunnel{Required: true, Token: token.Token.Secret, JoinNow: true, Joined: func(j api.Joined) { joined <- j.Connection }}
+	s, err := server.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ran; _ = s.Close() })
+	select {
+	case id := <-joined:
+		return p.online(t, w, id)
+	case <-time.After(time.Minute):
+		t.Fatal("the server has not joined")
+		return ""
+	}
+}
+
+// online waits until the cloud has probed a connection over its link.
+func (p *proxied) online(t *testing.T, w *world.World, id string) string {
+	t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for late := time.After(time.Minute); ; {
+		c, err := w.Admin.Connection(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Status == "online" {
+			return id
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("the connection is not online: %+v", c)
+		}
+	}
 }
 
 // send sends a row's request and returns the answer with its body.
@@ -370,7 +442,7 @@ const verifyEndpoint = "/ace/v1/verify"
 
 func (d door) check(t *testing.T, app *proxied, row doorRow) {
 	t.Helper()
-	here, before := row.doors[d.name], app.reached.Load()
+	here, before := d.here(row), app.reached.Load()
 	resp, body := d.send(t, row)
 	want := here.status
 	if want == 0 {
@@ -412,7 +484,7 @@ func (d door) check(t *testing.T, app *proxied, row doorRow) {
 func (d door) checkCode(t *testing.T, row doorRow, resp *http.Response, body []byte) {
 	t.Helper()
 	code := row.code
-	if here := row.doors[d.name].code; here != "" {
+	if here := d.here(row).code; here != "" {
 		code = here
 	}
 	if code == "" {
@@ -442,7 +514,7 @@ func (d door) checkSeen(t *testing.T, row doorRow, body []byte) {
 		return
 	}
 	uri := row.target
-	if other := row.doors[d.name].uri; other != "" {
+	if other := d.here(row).uri; other != "" {
 		uri = other
 	}
 	if saw.URI != uri || saw.Method != row.method {

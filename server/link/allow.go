@@ -10,6 +10,7 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/bridge/catalogue"
+	"github.com/acebridge/ace/bridge/guard"
 )
 
 const (
@@ -64,8 +65,9 @@ func ParseAllow(text string) (Allow, error) {
 // Narrows reports whether anything is refused.
 func (a Allow) Narrows() bool { return len(a.rules) > 0 }
 
-// Check refuses a request that the server does not take over a link.
-func (a Allow) Check(r *http.Request) error {
+// Check refuses a request that the server does not take over a link, or from which an app could take another one that it does
+// not take.
+func (a Allow) Check(w http.ResponseWriter, r *http.Request) error {
 	if !a.Narrows() {
 		return nil
 	}
@@ -77,7 +79,7 @@ func (a Allow) Check(r *http.Request) error {
 	path := r.URL.Path
 	for _, rule := range a.rules {
 		if rule.takes(r.Method, path) {
-			return nil
+			return guard.RequireOwnMethod(w, r)
 		}
 	}
 	if alwaysTaken(r, path) {

@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -65,12 +66,54 @@ func TestAllow(t *testing.T) {
 		if r.URL, err = url.ParseRequestURI(c.path); err != nil {
 			t.Fatal(err)
 		}
-		if got := bridge.CodeOf(a.Check(r)); got != c.want {
+		if got := bridge.CodeOf(a.Check(httptest.NewRecorder(), r)); got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.method, c.path, got, c.want)
 		}
 	}
-	if err := (link.Allow{}).Check(httptest.NewRequest("GET", "http://server.test/a//b", nil)); err != nil {
+	if err := (link.Allow{}).Check(httptest.NewRecorder(), httptest.NewRequest("GET", "http://server.test/a//b", nil)); err != nil {
 		t.Errorf("without rules: %v", err)
+	}
+}
+
+// An app cannot be told another method or path than the one that was decided about.
+func TestAllowOverrides(t *testing.T) {
+	a, err := link.ParseAllow("POST /orders, GET /list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const form, parts = "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
+	for _, c := range []struct {
+		method, target, header, kind, body string
+		want                               bridge.Code
+	}{
+		{"POST", "/orders", "", form, "a=b", ""},
+		{"POST", "/orders", "", "application/json", `{"a":1}`, ""},
+		{"POST", "/orders", "X-Http-Method-Override", "", "", bridge.CodeAccessDenied},
+		{"POST", "/orders", "x_http_method", "", "", bridge.CodeAccessDenied},
+		{"GET", "/list", "X-Original-Url", "", "", bridge.CodeAccessDenied},
+		{"GET", "/list?_method=delete", "", "", "", bridge.CodeAccessDenied},
+		{"GET", "/list?a=b;%5fmethod=delete", "", "", "", bridge.CodeAccessDenied},
+		{"POST", "/orders", "", form, "a=b&_method=DELETE", bridge.CodeAccessDenied},
+		{"POST", "/orders", "", parts, "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nDELETE\r\n--b--\r\n", bridge.CodeAccessDenied},
+		{"POST", "/orders", "", parts, "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b--\r\n", ""},
+		{"GET", "/ace/v1/me?_method=delete", "", "", "", ""}, // the server's own, which heeds none
+	} {
+		r := httptest.NewRequest(c.method, c.target, strings.NewReader(c.body))
+		if c.header != "" {
+			r.Header[c.header] = []string{"DELETE"}
+		}
+		if c.kind != "" {
+			r.Header.Set("Content-Type", c.kind)
+		}
+		if got := bridge.CodeOf(a.Check(httptest.NewRecorder(), r)); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+		if err := (link.Allow{}).Check(httptest.NewRecorder(), r); err != nil {
+			t.Errorf("without rules: %v", err)
+		}
+		if body, err := io.ReadAll(r.Body); c.want == "" && (err != nil || string(body) != c.body) {
+			t.Errorf("%+v: the body is now %q (%v)", c, body, err)
+		}
 	}
 }
 
@@ -88,7 +131,7 @@ func FuzzAllow(f *testing.F) {
 			return
 		}
 		r := &http.Request{Method: method, URL: u, Header: http.Header{}}
-		if a.Check(r) != nil || strings.HasPrefix(u.Path, "/ace/") || strings.HasPrefix(u.Path, "/.well-known/") {
+		if a.Check(httptest.NewRecorder(), r) != nil || strings.HasPrefix(u.Path, "/ace/") || strings.HasPrefix(u.Path, "/.well-known/") {
 			return
 		}
 		_, rule, _ := strings.Cut(strings.TrimSpace(text), " ")

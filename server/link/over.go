@@ -50,7 +50,7 @@ type door struct {
 
 // ServeHTTP implements [http.Handler].
 func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := d.allow.Check(r); err != nil {
+	if err := d.allow.Check(w, r); err != nil {
 		refuse(w, r, err)
 		return
 	}

@@ -106,5 +106,8 @@ func shown(s tunnel.State) api.ServerLink {
 func (m *Manager) Pinned() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.looked {
+		return m.cfg.Pinned
+	}
 	return slices.ContainsFunc(m.rows, func(l row) bool { return l.Joined && l.State == stateLive })
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"reflect"
@@ -53,6 +54,7 @@ type serverEnv struct {
 	TunnelLinks    string        `envconfig:"ACE_TUNNEL_LINKS"`
 	TunnelReplicas string        `envconfig:"ACE_TUNNEL_REPLICAS"`
 	JoinToken      bridge.Secret `envconfig:"ACE_JOIN_TOKEN"`
+	noJoinToken    error         // why the file that ACE_JOIN_TOKEN_FILE names gives none: it is gone
 }
 
 type cloudEnv struct {
@@ -66,6 +68,20 @@ type cloudEnv struct {
 	InternalURL  string `envconfig:"ACE_INTERNAL_URL"`
 
 	AllowedOrigins string `envconfig:"ACE_ALLOWED_ORIGINS"`
+}
+
+const joinTokenVariable = "ACE_JOIN_TOKEN"
+
+// requireJoinToken refuses to go on without the join token whose file is gone, unless the server has joined before.
+func (e *serverEnv) requireJoinToken(joined bool, log *slog.Logger) error {
+	if e.noJoinToken == nil {
+		return nil
+	}
+	if !joined {
+		return badEnv([]string{fmt.Sprintf("%s_FILE: %v", joinTokenVariable, e.noJoinToken)})
+	}
+	log.Info("the file of the join token is gone; the server has joined already and does not need it")
+	return nil
 }
 
 // readEnv fills spec from the environment. A variable that is set but empty is a mistake: a broken template leaves an empty
@@ -95,6 +111,10 @@ func readEnv(spec any) error {
 			setString(field, text)
 		case hasFile:
 			text, err := files.ReadNamedFile(file)
+			if e, server := spec.(*serverEnv); server && name == joinTokenVariable && errors.Is(err, fs.ErrNotExist) {
+				e.noJoinToken = err // a secret that was deleted after the join stops no server that has joined
+				return
+			}
 			if err != nil {
 				wrong = append(wrong, fmt.Sprintf("%s_FILE: %v", name, err))
 				return
@@ -174,7 +194,9 @@ func eachVariable(v reflect.Value, do func(name string, field reflect.Value)) {
 			eachVariable(v.Field(i), do)
 			continue
 		}
-		do(field.Tag.Get("envconfig"), v.Field(i))
+		if name := field.Tag.Get("envconfig"); name != "" {
+			do(name, v.Field(i))
+		}
 	}
 }
 

@@ -58,6 +58,9 @@ from then on, ` + "`ace server`" + ` opens the link by itself. ` + "`ace server 
 // joinToken reads the join token of a command, and hides it from those who list processes.
 func (runner linking) joinToken(e *serverEnv, args []string) (bridge.Secret, error) {
 	if len(args) == 0 {
+		if err := e.requireJoinToken(false, nil); err != nil {
+			return bridge.Secret{}, err
+		}
 		if e.JoinToken.IsZero() {
 			return bridge.Secret{}, term.InputNeeded("no join token").
 				WithHint("give it on stdin: ace server join -   (the dashboard makes one under \"Add a server\", or ace org join-token create)")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -183,6 +184,11 @@ func (runner *Runner) runServer(ctx context.Context, how start) error {
 		}
 	}
 	srv, err := server.New(ctx, cfg, log)
+	if err == nil && cfg.Tunnel.Token.IsZero() {
+		if err = e.requireJoinToken(srv.Links().Pinned(), log); err != nil {
+			err = errors.Join(err, srv.Close())
+		}
+	}
 	if err != nil {
 		if p.ln != nil {
 			_ = p.ln.Close()
