@@ -88,3 +88,14 @@ func LinkURL(serverID string) ServerURL { return ServerURL("https://" + serverID
 
 // LinkOnly reports whether a URL is one of [LinkURL]: nobody dials it.
 func (s ServerURL) LinkOnly() bool { return strings.HasSuffix(s.URL().Hostname(), linkDomain) }
+
+// RejoinHint is what gives the connection of a joined server another key, whatever the server still knows.
+const RejoinHint = "disconnect it, and run `ace server join -` on the server with a new token"
+
+// ConnectAgain is what gives a connection to a server another key.
+func ConnectAgain(server ServerURL) string {
+	if server.LinkOnly() {
+		return RejoinHint
+	}
+	return "ace connect --server " + string(server)
+}

@@ -23,7 +23,7 @@ func (c Connection) ceilingScopes(to api.Ceiling) (string, error) {
 	case c.Secret == "":
 		return "", bridge.E(bridge.Conflict, bridge.CodeCredentialErased,
 			"the connection has no key that could be limited: its URL was changed").
-			WithHint("connect again: ace connect --server %s", c.Server)
+			WithHint("connect again: %s", c.ConnectAgain())
 	case !c.Ace:
 		return "", errPlain
 	case !bridge.PlainText(to.Preset, MaxPresetName):

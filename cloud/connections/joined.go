@@ -20,7 +20,7 @@ import (
 // errLinkURL refuses to connect by hand what only a join connects.
 var errLinkURL = bridge.E(bridge.Invalid, bridge.CodeLinkURL,
 	"a server that has joined keeps the address and the key that it has joined with").
-	WithHint("on the server: %s", joinAgain)
+	WithHint(bridge.RejoinHint)
 
 // linkFacts are stored facts about a connection's links.
 type linkFacts struct {

@@ -44,7 +44,7 @@ func (st *Store) OpenKey(c Connection) (bridge.Secret, error) {
 	if err != nil && bridge.CodeOf(err) == bridge.CodeRowUnreadable {
 		return secret, bridge.E(bridge.Conflict, bridge.CodeRowUnreadable,
 			"the stored key of the connection cannot be decrypted any more").
-			WithHint("connect again: %s", ConnectAgain(c.Server)).Because(err)
+			WithHint("connect again: %s", c.ConnectAgain()).Because(err)
 	}
 	return secret, err
 }

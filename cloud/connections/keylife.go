@@ -57,7 +57,7 @@ func (t failedRotation) api(c Connection, p accounts.Principal) *api.Rotation {
 	case c.orphaned:
 		out.Hint = fmt.Sprintf("%s has left: connect the server yourself, share that connection and disconnect this one: `ace connect --server %s`", c.Owner, c.Server)
 	case c.Joined != "":
-		out.Hint = "let the server join again, on it: " + joinAgain
+		out.Hint = bridge.RejoinHint
 	case c.OwnerID != p.UserID:
 		out.Hint = fmt.Sprintf("ask %s to do it: %s", c.Owner, t.hint)
 	}
@@ -80,13 +80,10 @@ func (st *Store) planRotation(ctx context.Context, tx *sql.Tx, c *Connection) er
 	return nil
 }
 
-// joinAgain is the command that gives a joined server's connection another key.
-const joinAgain = "ace server join -"
-
-// ConnectAgain is the command that gives a connection another key.
-func ConnectAgain(server bridge.ServerURL) string {
-	if server.LinkOnly() {
-		return joinAgain
+// ConnectAgain is what gives the connection another key.
+func (c Connection) ConnectAgain() string {
+	if c.Joined != "" {
+		return bridge.RejoinHint
 	}
-	return "ace connect --server " + string(server)
+	return bridge.ConnectAgain(c.Server)
 }

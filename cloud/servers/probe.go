@@ -124,7 +124,7 @@ func (sv *Servers) ask(ctx context.Context, t upkeep.Target, path string) (*http
 
 // aceStatus judges an ace server's response to a probe, and its body.
 func aceStatus(resp *http.Response, raw []byte, server bridge.ServerURL) upkeep.Status {
-	reconnect := "ace connect --server " + string(server)
+	reconnect := bridge.ConnectAgain(server)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
 		return upkeep.Status{Status: connections.StatusUnauthorized, Cause: "API key is invalid or expired",

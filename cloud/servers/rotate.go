@@ -101,7 +101,7 @@ func rotateError(err error, server bridge.ServerURL) error {
 	case bridge.CodeKeyOfConnection, bridge.CodeScopeMissing:
 		return bridge.E(e.Kind, bridge.CodeRotationUnknown,
 			"the server is of a version that does not let a connection renew its key").Because(err).
-			WithHint("update the server, or connect again: ace connect --server %s", server)
+			WithHint("update the server, or connect again: %s", bridge.ConnectAgain(server))
 	case bridge.CodeMinterRotated, bridge.CodeRotationPending:
 		return bridge.E(e.Kind, bridge.CodeRotationOvertaken,
 			"the key has been given another secret, which is not known here").Because(err)

@@ -233,7 +233,7 @@ func ServerError(err error, server bridge.ServerURL) *bridge.Error {
 			WithHint("check the URL, and that the server is of the same version as this cloud")
 	case e.Kind == bridge.Unauthenticated:
 		return fail(bridge.Conflict, bridge.CodeServerUnauthorized, "the server does not accept the connection's key any more").
-			WithHint("ace connect --server %s", server)
+			WithHint("%s", bridge.ConnectAgain(server))
 	case e.Kind == bridge.Forbidden:
 		return fail(bridge.Forbidden, bridge.CodeServerForbidden, said("the server does not let you do that")).
 			WithHint("what you may do there is limited by your role, by the connection's key and by its ceiling")

@@ -74,7 +74,7 @@ func (st *Tokens) sign(c connections.Connection, of speaker, now time.Time) (api
 	out := api.Credential{Type: "api_key", Header: bridge.HeaderAPIKey, ServerURL: c.Server}
 	if c.Secret == "" {
 		return out, bridge.E(bridge.Conflict, bridge.CodeCredentialErased, "the connection has no key: its URL was changed").
-			WithHint("connect again: ace connect --server %s", c.Server)
+			WithHint("connect again: %s", c.ConnectAgain())
 	}
 	secret, err := st.store.OpenKey(c)
 	if err != nil {

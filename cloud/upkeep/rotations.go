@@ -206,7 +206,7 @@ func (st *Upkeep) RotationFailed(ctx context.Context, t Rotation, cause error) e
 	}
 	hint := e.Hint
 	if hint == "" {
-		hint = connections.ConnectAgain(t.Server)
+		hint = bridge.ConnectAgain(t.Server)
 	}
 	return st.db.Tx(ctx, func(tx *sql.Tx) error {
 		noted, err := sqldb.Changed(tx.ExecContext(ctx, `UPDATE connections SET rotate_at = $1, rotate_tries = rotate_tries + 1,
@@ -229,7 +229,7 @@ func (t Target) expired(s Status, now time.Time) Status {
 	if t.expires == 0 || t.expires > now.Unix() || s.Status == connections.StatusOnline {
 		return s
 	}
-	s.Status, s.Code, s.Hint = connections.StatusUnauthorized, bridge.CodeKeyExpired, connections.ConnectAgain(t.Server)
+	s.Status, s.Code, s.Hint = connections.StatusUnauthorized, bridge.CodeKeyExpired, bridge.ConnectAgain(t.Server)
 	s.Cause = "the API key expired on " + time.Unix(t.expires, 0).UTC().Format("2 January 2006")
 	return s
 }

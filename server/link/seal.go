@@ -65,7 +65,7 @@ func (s seals) open(keyID, sealed string) (ed25519.PrivateKey, error) {
 	}
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, bridge.E(bridge.Invalid, bridge.CodeLinkUnreadable, "the stored key of the link cannot be read: ACE_JWT_SECRET has changed since").
-			Because(err).WithHint("set ACE_JWT_SECRET back, or join again with a new token: ace server join -")
+			Because(err).WithHint("set ACE_JWT_SECRET back; or in the dashboard, %s", bridge.RejoinHint)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
 }

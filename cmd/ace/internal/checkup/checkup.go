@@ -208,7 +208,7 @@ func (v *visit) checkKey(ctx context.Context) (string, error) {
 	if err != nil {
 		e := bridge.AsError(err)
 		if e.Kind == bridge.Unauthenticated {
-			e = e.WithHint("ace connect --server %s", v.server)
+			e = e.WithHint("%s", bridge.ConnectAgain(v.server))
 		}
 		return "", e
 	}

@@ -59,7 +59,7 @@ func (v *visit) checkProbe(context.Context) (string, error) {
 	case c.Status == "offline":
 		return "", v.fault(bridge.Unreachable, bridge.CodeConnectionOffline, "check that the server is running and that the cloud can reach it")
 	case c.Status == "unauthorized":
-		return "", v.fault(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "ace connect --server "+string(c.ServerURL))
+		return "", v.fault(bridge.Forbidden, bridge.CodeConnectionUnauthorized, bridge.ConnectAgain(c.ServerURL))
 	case c.Status == "unknown":
 		return "", doctor.Skip("%s", cmp.Or(c.Cause, "the cloud cannot reach the server's network"))
 	}

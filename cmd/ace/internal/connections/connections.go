@@ -159,7 +159,7 @@ func notOnline(c api.Connection) error {
 	case statusUnauthorized:
 		return bridge.E(bridge.Forbidden, bridge.CodeConnectionUnauthorized, "the server of %s refuses the connection's key: %s", c.Name,
 			cause(c)).
-			WithHint("%s", cmp.Or(c.Hint, "ace connect --server "+string(c.ServerURL)))
+			WithHint("%s", cmp.Or(c.Hint, bridge.ConnectAgain(c.ServerURL)))
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (f *Finder) refusedAt(server bridge.ServerURL, source string) func(*bridge.
 			hint := Aim(e.Hint, server, strings.HasPrefix(source, "--"))
 			return e.WithHint("%s", strings.Replace(hint, "ace server token --role admin", f.serverToken(server), 1))
 		case source == profile.SourceProfile:
-			return e.WithHint("ace connect --server %s; or with a token of the server: --token -, and on the server: %s", server, f.serverToken(server))
+			return e.WithHint("%s; or with a token of the server: --token -, and on the server: %s", bridge.ConnectAgain(server), f.serverToken(server))
 		case strings.HasPrefix(source, "--"):
 			return e.WithHint("pass another %s%s", source, another)
 		}
