@@ -38,11 +38,16 @@ type User struct {
 	Audit bool // may read the audit log
 }
 
+// organizations begin the name of an owner that is an organization.
+const organizations = "org:"
+
 var functions = template.FuncMap{
-	"parts":  parts,
-	"static": versioned,
-	"ago":    func(t time.Time) string { return ago(time.Since(t)) },
-	"time":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"owner":          func(owner string) string { return strings.TrimPrefix(owner, organizations) },
+	"organizational": func(owner string) bool { return strings.HasPrefix(owner, organizations) },
+	"parts":          parts,
+	"static":         versioned,
+	"ago":            func(t time.Time) string { return ago(time.Since(t)) },
+	"time":           func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"method": func(m string) string {
 		if name, ok := methodNames[m]; ok {
 			return name
