@@ -129,5 +129,5 @@ func (n *newcomers) lostLinks(ctx context.Context) error {
 		}
 	}
 	n.lost = seen
-	return nil
+	return n.of.upkeep.SettleLinks(ctx)
 }

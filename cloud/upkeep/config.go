@@ -21,6 +21,7 @@ package upkeep
 
 import (
 	"log/slog"
+	"sync"
 
 	"github.com/acebridge/ace/cloud/connections"
 	"github.com/acebridge/ace/cloud/schema"
@@ -47,6 +48,8 @@ type Upkeep struct {
 	tokens  *tokens.Tokens
 	vault   *vault.Vault
 	log     *slog.Logger
+
+	withheld sync.Map // when a change of a connection's links was last left out of the audit log, by connection ID
 }
 
 // New returns the store.

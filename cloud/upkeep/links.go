@@ -62,8 +62,9 @@ func (st *Upkeep) LinksLost(ctx context.Context) ([]string, error) {
 
 // linkChanged runs a change of how a connection's links are, and audits it and tells watchers where it is news.
 func (st *Upkeep) linkChanged(ctx context.Context, id, action string, change func(tx *sql.Tx, now int64) (news bool, err error)) error {
-	now, news := st.db.Now(), false
+	now, news, withheld := st.db.Now(), false, false
 	err := st.db.Tx(ctx, func(tx *sql.Tx) (err error) {
+		withheld = false
 		if news, err = change(tx, now.Unix()); err != nil || !news {
 			return err
 		}
@@ -79,14 +80,77 @@ func (st *Upkeep) linkChanged(ctx context.Context, id, action string, change fun
 		if err := st.feed.StatusChanged(ctx, tx, orgID, id); err != nil {
 			return err
 		}
-		return audit.Write(ctx, tx, now, audit.Entry{Actor: audit.Actor{ID: "system", Org: org}, Action: action, Target: "connection:" + id,
-			Details: map[string]string{"name": name, "server_url": server}})
+		entry := audit.Entry{Actor: audit.Actor{ID: "system", Org: org}, Action: action, Target: "connection:" + id,
+			Details: map[string]string{"name": name, "server_url": server}}
+		if last, err := lastAudited(ctx, tx, entry, now.Add(-linkAudited), action, action); err != nil || last != "" {
+			withheld = err == nil
+			return err
+		}
+		return audit.Write(ctx, tx, now, entry)
 	})
 	if err != nil {
 		return fmt.Errorf("note how the links of a connection are: %w", err)
+	}
+	if withheld {
+		st.withheld.Store(id, now)
 	}
 	if news {
 		schema.Wake(st.signals.Changed)
 	}
 	return nil
+}
+
+// linkAudited is how often a connection's links are audited to be up, and how often to be down. What links that flap do in between is
+// left out.
+const linkAudited = time.Minute
+
+// lastAudited returns the latest action of an entry's target after a time, of two; empty: there is none.
+func lastAudited(ctx context.Context, tx *sql.Tx, e audit.Entry, after time.Time, one, other string) (action string, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT action FROM audit WHERE org = $1 AND target = $2 AND at > $3 AND action IN ($4, $5)
+		ORDER BY at DESC, id DESC LIMIT 1`, e.Actor.Org, e.Target, after.Unix(), one, other).Scan(&action)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return action, err
+}
+
+// SettleLinks audits how links are that have flapped, once a while has passed and if the last entry says otherwise.
+func (st *Upkeep) SettleLinks(ctx context.Context) (err error) {
+	now := st.db.Now()
+	st.withheld.Range(func(key, value any) bool {
+		if since, _ := value.(time.Time); now.Sub(since) < linkAudited {
+			return true
+		}
+		id, _ := key.(string)
+		if err = st.settleLink(ctx, id, now); err != nil {
+			return false
+		}
+		st.withheld.CompareAndDelete(key, value)
+		return true
+	})
+	return sqldb.Wrap("audit how the links of a connection are", err)
+}
+
+func (st *Upkeep) settleLink(ctx context.Context, id string, now time.Time) error {
+	return st.db.Tx(ctx, func(tx *sql.Tx) error {
+		var up bool
+		var org, name, server string
+		err := tx.QueryRowContext(ctx, `UPDATE connections SET link_up = link_up WHERE id = $1
+			RETURNING link_up, name, server_url, (SELECT o.slug FROM organizations o WHERE o.id = connections.org_id)`, id).Scan(&up, &name, &server, &org)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		entry := audit.Entry{Actor: audit.Actor{ID: "system", Org: org}, Action: "link.down", Target: "connection:" + id,
+			Details: map[string]string{"name": name, "server_url": server}}
+		if up {
+			entry.Action = "link.up"
+		}
+		if last, err := lastAudited(ctx, tx, entry, now.Add(-10*linkAudited), "link.up", "link.down"); err != nil || last == entry.Action {
+			return err
+		}
+		return audit.Write(ctx, tx, now, entry)
+	})
 }
