@@ -79,7 +79,7 @@ func newReplicated(t *testing.T) *replicated {
 	t.Helper()
 	r := &replicated{T: t, front: newBalancer(t)}
 	c := world.NewTerminal(t)
-	r.env = []string{"ACE_PUBLIC_URL=" + r.front.url, "ACE_DATABASE_URL=" + sqldbtest.Postgres(t), "ACE_DRAIN=20s",
+	r.env = []string{"ACE_PUBLIC_URL=" + r.front.url, "ACE_DATABASE_URL=" + sqldbtest.Postgres(t), "ACE_DRAIN=200ms",
 		"ACE_CLOUD_SIGNING_KEY=" + strings.TrimSpace(c.Must("", "cloud", "new-signing-key").Stdout),
 		"ACE_DATABASE_ENCRYPTION_KEY=" + strings.TrimSpace(c.Must("", "cloud", "new-encryption-key").Stdout)}
 	c.Env = append(append(c.Env, r.env...), "ACE_DATA_DIR="+filepath.Join(c.Home, "cloud"))
@@ -213,12 +213,12 @@ func TestReplicaIsKilled(t *testing.T) {
 	}
 
 	holder.kill()
-	<-holder.ended
+	if err := <-holder.ended; err == nil {
+		t.Error("it was killed, and has ended well")
+	}
 	killed := time.Now()
 	r.front.point(other)
-	if _, err := io.ReadAll(socket.Body); err == nil {
-		t.Log("the WebSocket ended without an error") // its end is all there is to see
-	}
+	_, _ = io.ReadAll(socket.Body) // it ends
 	back := map[string]bool{}
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
@@ -240,5 +240,61 @@ func TestReplicaIsKilled(t *testing.T) {
 	t.Logf("all are back %s after the end of the replica that held their links", time.Since(killed).Round(time.Millisecond))
 	for _, s := range servers {
 		r.until(s.Name, func(c api.Connection) bool { return c.Status == "online" && c.Link != nil && c.Link.Links > 0 })
+	}
+}
+
+// A replica that stops lets a request on a link finish, whether it came here or by the hop, and the servers link to another one.
+func TestReplicaStopsWell(t *testing.T) {
+	t.Parallel()
+	r := newReplicated(t)
+	holder, other := r.start(), r.start()
+	r.front.point(holder)
+	r.signIn()
+	came, release := make(chan struct{}, 2), make(chan struct{})
+	plant := r.join("plant", http.HandlerFunc(func(w http.ResponseWriter, rq *http.Request) {
+		if rq.URL.Path == "/slow" {
+			came <- struct{}{}
+			<-release
+		}
+		_, _ = io.WriteString(w, rq.URL.Path)
+	}))
+	type answer struct {
+		status int
+		body   string
+	}
+	slow := make(chan answer, 1)
+	go func() {
+		status, body := r.call(holder, plant, "/slow")
+		slow <- answer{status, body}
+	}()
+	<-came
+	r.front.point(other)
+	holder.signal()
+	// The link without a request is closed at once, and its server dials the other replica.
+	r.until("plant", func(c api.Connection) bool {
+		status, body := r.call(other, c, "/quick")
+		return status == http.StatusOK && body == "/quick" && c.Status == "online"
+	})
+	select {
+	case a := <-slow:
+		t.Errorf("the slow one has ended too soon: %+v", a)
+	case err := <-holder.ended:
+		t.Errorf("it has not waited: %v", err)
+	default:
+	}
+	close(release)
+	if a := <-slow; a.status != http.StatusOK || a.body != "/slow" {
+		t.Errorf("the slow one: %+v", a)
+	}
+	select {
+	case err := <-holder.ended:
+		if err != nil {
+			t.Errorf("it exits with %v", err)
+		}
+	case <-time.After(world.Patience):
+		t.Error("it does not end")
+	}
+	if status, body := r.call(other, plant, "/quick"); status != http.StatusOK || body != "/quick" {
+		t.Errorf("afterwards: %d %q", status, body)
 	}
 }
