@@ -45,11 +45,19 @@ func TestStatusOverALink(t *testing.T) {
 			t.Fatal(err)
 		}
 		var app atomic.Pointer[api.AppState]
-		var refuses atomic.Bool
+		var refuses, silent atomic.Bool
+		var lose, probes atomic.Int32 // probes to lose; that have come
 		revoked := make(chan string, 10)
-		dialer, err := tunnel.NewDialer(tunnel.DialerConfig{Cloud: bridge.ServerURL(f.url), Path: api.PathLink, KeyID: key.ID.String(), Key: private,
+		served := tunnel.DialerConfig{Cloud: bridge.ServerURL(f.url), Path: api.PathLink, KeyID: key.ID.String(), Key: private,
 			Log: slog.New(slog.DiscardHandler), Transport: &http.Transport{}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/ace/v1/me" {
+					probes.Add(1)
+				}
 				switch {
+				case silent.Load():
+					<-r.Context().Done()
+				case lose.Load() > 0 && lose.Add(-1) >= 0:
+					panic(http.ErrAbortHandler)
 				case r.Method == http.MethodDelete:
 					revoked <- strings.TrimPrefix(r.URL.Path, "/ace/v1/api-keys/")
 				case refuses.Load():
@@ -57,14 +65,20 @@ func TestStatusOverALink(t *testing.T) {
 				default:
 					_ = json.NewEncoder(w).Encode(api.Identity{Type: "api_key", KeyID: key.ID.String(), App: app.Load()})
 				}
-			})})
-		if err != nil {
-			t.Fatal(err)
+			})}
+		var dialer *tunnel.Dialer
+		run := func() (stop func()) {
+			t.Helper()
+			if dialer, err = tunnel.NewDialer(served); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+			done := make(chan struct{})
+			go func() { defer close(done); _ = dialer.Run(ctx, time.Millisecond) }()
+			return func() { cancel(); <-done }
 		}
-		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-		done := make(chan struct{})
-		go func() { defer close(done); _ = dialer.Run(ctx, time.Millisecond) }()
-		t.Cleanup(func() { stop(); <-done })
+		stopServer := run()
+		t.Cleanup(func() { stopServer() })
 
 		until := func(status string, code bridge.Code) (c api.Connection) {
 			t.Helper()
@@ -95,7 +109,44 @@ func TestStatusOverALink(t *testing.T) {
 		refuses.Store(false)
 		f.advance(11 * time.Second)
 		until(connections.StatusOnline, "")
-		if up, down := len(f.auditOf("link.up")), len(f.auditOf("link.down")); up != 1 || down != 0 {
+
+		count := func(query string) (n int64) {
+			t.Helper()
+			if err := f.cloud.Registry().DB.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before, changes := probes.Load(), count("SELECT seq FROM change_counters")
+		lose.Store(1) // one lost probe changes nothing: it is asked again at once
+		f.advance(11 * time.Second)
+		for late := time.After(30 * time.Second); count("SELECT probed_at FROM connections") != f.clock().Unix(); {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-late:
+				t.Fatal("it is not probed")
+			}
+		}
+		until(connections.StatusOnline, "")
+		if n := count("SELECT seq FROM change_counters"); probes.Load() < before+2 || n != changes {
+			t.Errorf("after a lost probe there were %d probes and %d changes", probes.Load()-before, n-changes)
+		}
+		silent.Store(true) // it takes links, and answers nothing
+		f.advance(11 * time.Second)
+		until(connections.StatusOffline, bridge.CodeLinkSilent)
+		silent.Store(false)
+		f.advance(11 * time.Second)
+		until(connections.StatusOnline, "")
+		stopServer()
+		until(connections.StatusOffline, "") // its URL could be dialed, so that is the way now, and its name is not found
+		if n := len(f.auditOf("link.down")); n != 1 {
+			t.Errorf("that the link is down was audited %d times", n)
+		}
+		stopServer = run()
+		if c := until(connections.StatusOnline, ""); c.Link == nil || c.Link.Reconnects < 1 {
+			t.Errorf("after the links have come back: %+v", c.Link)
+		}
+		if up, down := len(f.auditOf("link.up")), len(f.auditOf("link.down")); up != 2 || down != 1 {
 			t.Errorf("audited: %d up, %d down", up, down)
 		}
 
