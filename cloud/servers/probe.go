@@ -61,10 +61,13 @@ func (sv *Servers) probe(ctx context.Context, t upkeep.Target) upkeep.Status {
 	}
 	if !sv.links.Linked(ctx, t.ID) {
 		s, err := sv.probeOnce(ctx, t)
-		if err != nil {
+		switch {
+		case sv.links.Linked(ctx, t.ID): // by now: what was found without the link is out of date
+		case err != nil:
 			return unreachable(err, t.Server)
+		default:
+			return s
 		}
-		return s
 	}
 	for again := true; ; again = false {
 		bounded, cancel := context.WithTimeout(ctx, linkProbeTime)
