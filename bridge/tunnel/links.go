@@ -242,13 +242,14 @@ func (ls *Links) changed(connection string) {
 func (ls *Links) Of(connection string) []*Link {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	return slices.Clone(ls.all[connection])
+	return slices.DeleteFunc(slices.Clone(ls.all[connection]), (*Link).ended)
 }
 
 // Cut closes the links of a connection at once, as when it is gone.
 func (ls *Links) Cut(connection string) {
 	for _, l := range ls.Of(connection) {
 		_ = l.client.Close()
+		ls.remove(l)
 	}
 }
 

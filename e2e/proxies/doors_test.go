@@ -369,8 +369,8 @@ func (p *proxied) joined(t *testing.T, w *world.World, cfg server.Config) string
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ran := make(chan error, 1)
-	go func() { ran <- s.Run(ctx) }()
+	ran := make(chan struct{})
+	go func() { defer close(ran); _ = s.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-ran; _ = s.Close() })
 	select {
 	case id := <-joined:
