@@ -63,6 +63,7 @@ var unnumbered = map[string]string{
 	"upkeep.learnNumbers":         "notes what a server says",
 	"upkeep.learnSubject":         "notes what a server says",
 	"upkeep.linkChanged":          "notes",
+	"upkeep.settleLink":           "notes",
 	"tokens.noteRelay":            "notes",
 	"tokens.noteRelayed":          "gives, and is too frequent for a write to another file",
 	"connections.DropOld":         "deletes what is old",
