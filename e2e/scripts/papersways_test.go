@@ -181,20 +181,22 @@ var ways = map[string]how{
 	"ace server join file:/run/secrets/join-token --name warehouse": {before: file("join-token", joinToken), until: "joined"},
 	"ace server install": {twin: "ace server install --user --print"}, // it changes the machine
 	"ace org join-token revoke 0198a3c1-7d21-7c3e-8f00-0123456789ab": {before: someToken},
-	"ace server doctor":                                          {exit: world.ExitFailed},                    // it finds that none runs
-	"ace server install --print":                                 {twin: "ace server install --user --print"}, // root's is a system unit
-	"ace server install -":                                       {not: "it asks for a token; install.txtar has it read one"},
-	"ace server install --system --run-as ace":                   {not: "it changes the machine; install.txtar installs units of a user"},
-	"ace server uninstall":                                       {twin: "ace server uninstall --user --yes"}, // without a terminal
-	"ace server uninstall --yes":                                 {twin: "ace server uninstall --user --yes"},
-	"ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0": {until: "Ctrl-C"},
-	"ace dev app --addr 127.0.0.1:8080":                          {twin: "ace dev app --addr 127.0.0.1:0", until: "answers at"},
-	"ace cloud health":                                           {address: ofCloud},
-	"ace server health":                                          {address: ofServer},
-	"ace cloud accept-clock":                                     {refuses: "the clock is not behind"},
-	"ace server accept-clock":                                    {refuses: "the clock is not behind"},
-	"ace cloud accept-missing-key ab12cd34":                      {refuses: "no row needs a missing encryption key"},
-	"ace cloud user add --email ada@company.com --org acme":      {twin: "ace cloud user add --email eve@company.com --org acme --password-stdin", stdin: password},
+	"ace server doctor -o json":                                      {exit: world.ExitFailed},
+	"ace server doctor --bundle support.zip":                         {exit: world.ExitFailed},
+	"ace server doctor":                                              {exit: world.ExitFailed},                    // it finds that none runs
+	"ace server install --print":                                     {twin: "ace server install --user --print"}, // root's is a system unit
+	"ace server install -":                                           {not: "it asks for a token; install.txtar has it read one"},
+	"ace server install --system --run-as ace":                       {not: "it changes the machine; install.txtar installs units of a user"},
+	"ace server uninstall":                                           {twin: "ace server uninstall --user --yes"}, // without a terminal
+	"ace server uninstall --yes":                                     {twin: "ace server uninstall --user --yes"},
+	"ace dev --cloud-addr 127.0.0.1:0 --server-addr 127.0.0.1:0":     {until: "Ctrl-C"},
+	"ace dev app --addr 127.0.0.1:8080":                              {twin: "ace dev app --addr 127.0.0.1:0", until: "answers at"},
+	"ace cloud health":                                               {address: ofCloud},
+	"ace server health":                                              {address: ofServer},
+	"ace cloud accept-clock":                                         {refuses: "the clock is not behind"},
+	"ace server accept-clock":                                        {refuses: "the clock is not behind"},
+	"ace cloud accept-missing-key ab12cd34":                          {refuses: "no row needs a missing encryption key"},
+	"ace cloud user add --email ada@company.com --org acme":          {twin: "ace cloud user add --email eve@company.com --org acme --password-stdin", stdin: password},
 	"ace cloud user add --email ada@company.com --name \"Ada Admin\" --org acme --role owner": {twin: "ace cloud user add --email eve@company.com --name \"Ada Admin\" --org acme --role owner --password-stdin", stdin: password},
 	"ace cloud user add --email ada@company.com --org acme --password-stdin":                  {twin: "ace cloud user add --email eve@company.com --org acme --password-stdin", stdin: password},
 

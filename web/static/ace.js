@@ -8,12 +8,10 @@
  * Credentials live five minutes and lie in private fields only: no storage, URL, element or console ever sees one.
  */
 
-const probeTime = 4_000; // ms; the time in which a server must show that this page can call it
+const probeTime = 4_000, spare = 45_000; // ms: for a server to show that this page can call it; before its expiry a credential is renewed
 const directFor = 300_000, relayFor = 60_000; // ms until the route is checked again, in the background
-const spare = 45_000; // ms before its expiry at which a credential is renewed
 const maxEvent = 1 << 20, maxPages = 20, maxTried = 5; // characters of an event; pages of connections; connections to try
 const ownHeaders = ["authorization", "x-api-key", "x-ace-api-key", "x-ace-relay"]; // a caller sets none of them
-const linked = /\.link\.invalid$/; // a server without an address, which its cloud reaches over the server's link
 const loopback = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 const keyNotShown = { way: "relay", seen: "unknown", why: "Its API key is shown to nobody but its owner." };
 
@@ -224,9 +222,7 @@ export class Connection {
   }
 
   async #decide(refused) {
-    if (linked.test(new URL(this.server).hostname)) {
-      return this.#settle({ way: "relay", seen: "unknown", why: "The server has no address of its own; calls go over its link." });
-    }
+    if (this.server.endsWith(".link.invalid")) return this.#settle({ way: "relay", seen: "unknown", why: "The server has no address of its own; calls go over its link." });
     const before = this.#held, credential = await this.#credential(refused).catch((error) => { if (error.code !== "key_not_shown") throw error; });
     if (!credential) return this.#settle(keyNotShown);
     const server = credential.server_url; // no other server gets the credential
