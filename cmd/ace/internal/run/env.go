@@ -128,6 +128,22 @@ func readEnv(spec any) error {
 	return nil
 }
 
+// readServerEnv reads a server's variables. If hide is true, a join token among them is first hidden from those who can read this
+// process's environment; see [files.HideJoinToken].
+func readServerEnv(hide bool) (serverEnv, error) {
+	var e serverEnv
+	if hide {
+		if err := files.HideJoinToken(); err != nil {
+			return e, err
+		}
+	}
+	if err := readEnv(&e); err != nil {
+		return e, err
+	}
+	files.CloseInherited()
+	return e, nil
+}
+
 // Variables are the variables of a server and a cloud.
 func Variables() []string {
 	var names []string

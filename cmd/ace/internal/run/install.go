@@ -20,7 +20,6 @@ import (
 	"github.com/acebridge/ace/bridge"
 	"github.com/acebridge/ace/bridge/api"
 	"github.com/acebridge/ace/cmd/ace/internal/cmdline"
-	"github.com/acebridge/ace/cmd/ace/internal/files"
 	"github.com/acebridge/ace/cmd/ace/internal/profile"
 	"github.com/acebridge/ace/cmd/ace/internal/term"
 	"github.com/acebridge/ace/cmd/ace/internal/unit"
@@ -66,17 +65,12 @@ func (runner installing) installCommand() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{Use: "install [-|file:PATH]", Short: "Run the server under systemd", Long: installLong, Args: cmdline.SomeArgs(0, 1, "join token"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := files.HideJoinToken(); err != nil {
+			e, err := readServerEnv(true)
+			if err != nil {
 				return err
 			}
-			var e serverEnv
-			if err := readEnv(&e); err != nil {
-				return err
-			}
-			files.CloseInherited()
 			var token bridge.Secret
 			if len(args) > 0 || !e.JoinToken.IsZero() {
-				var err error
 				if token, err = runner.joinToken(&e, args); err != nil {
 					return err
 				}

@@ -36,14 +36,10 @@ it is ACE_JOIN_TOKEN or the file that ACE_JOIN_TOKEN_FILE names. A token on the 
 A server that runs on this data directory joins and goes on. If none runs, this command starts it and serves until it is stopped;
 from then on, ` + "`ace server`" + ` opens the link by itself. ` + "`ace server leave`" + ` undoes it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := files.HideJoinToken(); err != nil {
+			e, err := readServerEnv(true)
+			if err != nil {
 				return err
 			}
-			var e serverEnv
-			if err := readEnv(&e); err != nil {
-				return err
-			}
-			files.CloseInherited()
 			token, err := runner.joinToken(&e, args)
 			if err != nil {
 				return err

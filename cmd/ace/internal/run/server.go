@@ -143,16 +143,10 @@ type start struct {
 }
 
 func (runner *Runner) runServer(ctx context.Context, how start) error {
-	if how.token.IsZero() {
-		if err := files.HideJoinToken(); err != nil {
-			return err
-		}
-	}
-	var e serverEnv
-	if err := readEnv(&e); err != nil {
+	e, err := readServerEnv(how.token.IsZero())
+	if err != nil {
 		return err
 	}
-	files.CloseInherited()
 	recent := new(report.Recent)
 	cfg, s, log, err := runner.configured(&e, io.MultiWriter(recent, runner.Term.Err))
 	if err != nil {
